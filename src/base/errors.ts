@@ -1,0 +1,37 @@
+// The closed list of errors that reach users of the package. Codes are stable; texts may get better.
+
+/** Every code a RaftmarkError can carry. */
+export type ErrorCode =
+  | "RAFT_BAD_OPTION"
+  | "RAFT_NOT_LEADER"
+  | "RAFT_PROPOSAL_DROPPED"
+  | "RAFT_PROPOSAL_TOO_LARGE"
+  | "RAFT_OVERLOADED"
+  | "RAFT_CLOSED"
+  | "RAFT_ABORTED"
+  | "RAFT_FENCED"
+  | "RAFT_LINK"
+  | "RAFT_ADDRESS_IN_USE"
+  | "WAL_CORRUPT"
+  | "WAL_LOCKED"
+  | "WAL_NOT_WRITABLE"
+  | "WAL_NO_SPACE"
+  | "WAL_IO"
+  | "WAL_NOT_FOUND";
+
+/**
+ * An expected refusal or fault: what was wrong, where, and what to do, in one sentence.
+ * `mayCommit` is true when a proposal that failed with this error may still be committed by the cluster, so that
+ * proposing it again can apply it twice.
+ */
+export class RaftmarkError extends Error {
+  override readonly name = "RaftmarkError";
+  readonly code: ErrorCode;
+  readonly mayCommit: boolean;
+
+  constructor(code: ErrorCode, message: string, options: { mayCommit?: boolean; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.mayCommit = options.mayCommit ?? false;
+  }
+}

@@ -1,0 +1,43 @@
+// The boundary between a node's driver and whatever carries its messages. Main thread.
+import type { Message } from "../raft/raftpb/index.js";
+
+/** What a link tells its owner. Callbacks come from the event loop, never from inside `send`. */
+export interface LinkHandler {
+  /**
+   * Messages of one frame, in the order sent. The array is reused; the messages and the bytes in them are the
+   * receiver's. `from` is the authenticated sender; a frame whose messages name another sender is refused.
+   */
+  onMessages(group: number, from: number, messages: readonly Message[]): void;
+  /** A frame to `peer` was dropped (no connection, or too much waits): Progress must probe again. */
+  onUnreachable(peer: number): void;
+  /** The path by which `peer` hears us opened or closed. */
+  onPeer(peer: number, connected: boolean): void;
+}
+
+/** Counters since start, for metrics. */
+export interface LinkStats {
+  framesSent: number;
+  framesReceived: number;
+  bytesSent: number;
+  bytesReceived: number;
+  messagesSent: number;
+  messagesReceived: number;
+  framesDropped: number;
+}
+
+/** Unreliable, ordered, at-most-once delivery of message batches between the nodes of one cluster. */
+export interface Link {
+  /** Listens and dials. Rejects with RAFT_ADDRESS_IN_USE or RAFT_LINK. */
+  start(handler: LinkHandler): Promise<void>;
+  /**
+   * Sends `messages` of one driver turn: one frame for each receiver, in order. Messages and entries are borrowed
+   * until the call returns. Never throws for a peer that is away; that is onUnreachable, later.
+   */
+  send(group: number, messages: readonly Message[]): void;
+  /** Where `peer` listens, from now on; null: it is gone. */
+  setPeer(peer: number, address: string | null): void;
+  stats(): LinkStats;
+  /** The name of the implementation that runs, for reports ("uWebSockets.js 20.30.0 (native)"). */
+  readonly implementation: string;
+  close(): Promise<void>;
+}

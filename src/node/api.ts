@@ -1,0 +1,102 @@
+// The public shapes of a node: options, state machine, status, metrics. DESIGN: "The node, public API".
+import type { Entry } from "../raft/raftpb/index.js";
+
+/** Where encoding, CRC and writes of the log run. */
+export type WriterKind = "inline-js" | "inline-wasm" | "pool-wasm";
+/** How an append becomes durable; "none" writes and does not sync: not safe, for measuring only. */
+export type Durability = "o_dsync" | "fdatasync" | "none";
+
+/**
+ * The replicated state. Calls come from the driver's turn, in index order, each entry once a process; after a
+ * restart from the first entry on. Synchronous: what it returns resolves the proposals.
+ */
+export interface StateMachine {
+  /** Applies committed normal entries with data. May return one result an entry. Entries are borrowed. */
+  apply(entries: readonly Entry[]): readonly unknown[] | undefined;
+}
+
+/** Logger in pino's shape; only these methods are used. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface RaftNodeOptions {
+  /** This node's id, 1 .. 2^53-1. */
+  id: number;
+  /** Its data directory; created if missing. The log lies in `wal` below it. */
+  dir: string;
+  /** host:port to accept peers at. */
+  listen: string;
+  /** Address of every voter of the initial cluster, this node included. */
+  peers: Readonly<Record<number, string>>;
+  /** Key shared by the cluster; connections prove that they know it. */
+  secret: string;
+  stateMachine: StateMachine;
+  /** Distinguishes clusters that could reach each other. Default 1. */
+  clusterId?: number;
+  /** Milliseconds a tick. Default 100. */
+  tickMs?: number;
+  /** Default 10: an election starts after 10 to 19 ticks without a leader. */
+  electionTicks?: number;
+  /** Default 1. */
+  heartbeatTicks?: number;
+  writer?: WriterKind;
+  durability?: Durability;
+  segmentBytes?: number;
+  /** Bytes of recent log kept in memory; older entries are read back from the segments. Default 64 MiB. */
+  logCacheBytes?: number;
+  /** Bytes of entries in one MsgApp. Default 1 MiB. */
+  maxSizePerMsg?: number;
+  maxInflightMsgs?: number;
+  maxInflightBytes?: number;
+  /** Bytes of one proposal. Default 8 MiB. */
+  maxProposalBytes?: number;
+  /** Proposals waiting for the driver: count and bytes; more are refused with RAFT_OVERLOADED. */
+  maxQueuedProposals?: number;
+  maxQueuedBytes?: number;
+  /** Seeds the election timeouts. Default: random. */
+  seed?: number;
+  logger?: Logger;
+}
+
+export interface Proposed {
+  readonly index: number;
+  readonly term: number;
+  readonly result: unknown;
+}
+
+export interface NodeStatus {
+  readonly id: number;
+  readonly term: number;
+  readonly vote: number;
+  readonly commit: number;
+  readonly applied: number;
+  readonly lastIndex: number;
+  readonly state: "StateFollower" | "StateCandidate" | "StateLeader" | "StatePreCandidate";
+  /** 0: none known. */
+  readonly leader: number;
+  readonly fault: string | null;
+}
+
+/** Counters since the node opened. Monotonic; subtract two readings for a rate. */
+export interface NodeMetrics {
+  readonly proposals: number;
+  readonly applied: number;
+  readonly turns: number;
+  readonly readies: number;
+  readonly messagesSent: number;
+  readonly messagesReceived: number;
+  readonly framesSent: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly framesDropped: number;
+  readonly walSyncs: number;
+  readonly walWrites: number;
+  readonly walBytes: number;
+  readonly walEntries: number;
+  /** The link implementation that runs. */
+  readonly link: string;
+}

@@ -1,0 +1,3 @@
+export * from "./conf-change.js";
+export * from "./entry.js";
+export * from "./message.js";

@@ -1,0 +1,21 @@
+// What the core reads the stable log through (etcd raft's Storage). Reads are synchronous and cheap; whoever
+// implements this keeps the recent log in memory.
+import type { RaftError } from "./errors.js";
+import type { ConfState, Entry, HardState, Snapshot } from "./raftpb/index.js";
+
+/** The stable log. Indexes: firstIndex()-1 is the last compacted entry, of which only the term is known. */
+export interface Storage {
+  /** What was saved last; empty values for a new log. */
+  initialState(): { hardState: HardState; confState: ConfState };
+  /**
+   * Entries in [lo, hi), at least one, and then as many as fit `maxSize` bytes of encoded entries.
+   * ErrCompacted if lo < firstIndex(), ErrUnavailable if hi > lastIndex()+1. The array is the caller's.
+   */
+  entries(lo: number, hi: number, maxSize: number): Entry[] | RaftError;
+  /** Term of entry `index` in [firstIndex()-1, lastIndex()]; ErrCompacted or ErrUnavailable outside. */
+  term(index: number): number | RaftError;
+  lastIndex(): number;
+  firstIndex(): number;
+  /** The most recent snapshot; ErrSnapshotTemporarilyUnavailable to be asked again later. */
+  snapshot(): Snapshot | RaftError;
+}
