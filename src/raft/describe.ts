@@ -175,8 +175,8 @@ export function quote(data: Uint8Array): string {
 }
 
 function quoteRune(rune: number): string {
-  const escape = ESCAPES.get(rune);
-  if (escape !== undefined) return escape;
+  const escaped = ESCAPES.get(rune);
+  if (escaped !== undefined) return escaped;
   if (rune < 0x20 || rune === 0x7f) return `\\x${padHex(rune, 2)}`;
   const text = String.fromCodePoint(rune);
   if (PRINTABLE.test(text)) return text;
