@@ -2,7 +2,14 @@
 // fields. Entries' data and the context are views of the input, which the caller hands over. Main thread.
 import { NO_DATA } from "../base/bytes.js";
 import type { EntryType, MessageType } from "../raft/raftpb/index.js";
-import { EntryConfChangeV2, EntryNormal, Entry, Message, MsgForgetLeader, MsgHup } from "../raft/raftpb/index.js";
+import {
+  Entry,
+  EntryConfChangeV2,
+  EntryNormal,
+  Message,
+  MsgForgetLeader,
+  MsgHup,
+} from "../raft/raftpb/index.js";
 import { decodeSnapshot } from "./proto.js";
 import { WireError } from "./wire-error.js";
 

@@ -194,7 +194,11 @@ function putBytes(bytes: Uint8Array, pos: number, tag: number, value: Uint8Array
 }
 
 /** Appends field 7 for each entry, from the cache if it has them. hot */
-function putEntries(w: ByteWriter, entries: readonly Entry[], cache: EntriesCache | null): EntriesBlock | null {
+function putEntries(
+  w: ByteWriter,
+  entries: readonly Entry[],
+  cache: EntriesCache | null,
+): EntriesBlock | null {
   if (cache === null) {
     encodeEntries(w, entries);
     return null;
