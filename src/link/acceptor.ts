@@ -5,6 +5,7 @@
 import type * as uWS from "uWebSockets.js";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { type AddressInfo, createServer } from "node:net";
 import { dirname, join } from "node:path";
 import type { Address } from "./address.js";
 
@@ -131,7 +132,10 @@ export class UwsAcceptor implements Acceptor {
     });
   }
 
-  listen(address: Address): Promise<number | null> {
+  async listen(address: Address): Promise<number | null> {
+    // For port 0 uSockets leaves SO_REUSEADDR off, and nobody could listen there again for a minute.
+    const port = address.port === 0 ? await freePort(address.host) : address.port;
+    if (port === null) return null;
     return new Promise((resolve) => {
       // Exclusive, or uWS sets SO_REUSEPORT and two nodes would share the port without a word. Its types lack the
       // form with host and options.
@@ -141,9 +145,9 @@ export class UwsAcceptor implements Acceptor {
         options: number,
         listening: (listener: uWS.us_listen_socket | false) => void,
       ) => void;
-      listen(address.host, address.port, 1, (listener) => {
+      listen(address.host, port, 1, (listener) => {
         if (listener !== false) this.listener = listener;
-        resolve(listener === false ? null : this.uws.us_socket_local_port(listener));
+        resolve(listener === false ? null : port);
       });
     });
   }
@@ -155,4 +159,16 @@ export class UwsAcceptor implements Acceptor {
     // Also connections that never became WebSockets; older versions lack this, and time them out.
     this.app.close?.();
   }
+}
+
+/** A port that nobody listens at; null if the host cannot be listened at. */
+function freePort(host: string): Promise<number | null> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", () => resolve(null));
+    probe.listen({ host, port: 0 }, () => {
+      const { port } = probe.address() as AddressInfo;
+      probe.close(() => resolve(port));
+    });
+  });
 }
