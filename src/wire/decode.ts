@@ -14,20 +14,28 @@ import { decodeSnapshot } from "./proto.js";
 import { WireError } from "./wire-error.js";
 
 const VARINT_BYTES_MAX = 10;
+/** The highest field numbers of the schema. */
+const ENTRY_FIELD_MAX = 4;
+const MESSAGE_FIELD_MAX = 14;
 
 /** Reads one buffer, front to back. Every method throws WireError for bytes it refuses. */
 class Decoder {
   private bytes: Uint8Array = NO_DATA;
   private pos = 0;
+  /** bytes.buffer and bytes.byteOffset: reading them for every view would double the view's cost. */
+  private buffer: ArrayBufferLike = NO_DATA.buffer;
+  private base = 0;
 
   /** Decodes the message in [start, end) of `bytes`, and keeps no reference to them. hot */
   message(bytes: Uint8Array, start: number, end: number): Message {
     this.bytes = bytes;
     this.pos = start;
+    this.buffer = bytes.buffer;
+    this.base = bytes.byteOffset;
     const m = new Message(MsgHup);
     while (this.pos < end) {
-      const tag = this.uvarint(end);
-      switch (tag) {
+      // All tags we know are one byte; what is longer is for unknownField.
+      switch (this.bytes[this.pos++]) {
         case 0x08:
           m.type = this.enumerator(end, MsgForgetLeader) as MessageType;
           break;
@@ -59,22 +67,23 @@ class Decoder {
         case 0x58:
           m.rejectHint = this.uvarint(end);
           break;
+        case 0x62:
+          m.context = this.view(end);
+          break;
+        case 0x68:
+          m.vote = this.uvarint(end);
+          break;
+        case 0x4a:
+          m.snapshot = decodeSnapshot(this.view(end));
+          break;
         default:
-          this.rareField(m, tag, end);
+          // Among them field 14, responses: they are for a node's own storage.
+          this.unknownField(end, MESSAGE_FIELD_MAX);
       }
     }
     this.bytes = NO_DATA;
+    this.buffer = NO_DATA.buffer;
     return m;
-  }
-
-  /** The fields that hot messages do not have, and unknown ones. */
-  private rareField(m: Message, tag: number, end: number): void {
-    if (tag === 0x62) m.context = this.view(end);
-    else if (tag === 0x68) m.vote = this.uvarint(end);
-    else if (tag === 0x4a) m.snapshot = decodeSnapshot(this.view(end));
-    // Field 14, responses, is for storage threads; a field we know with a type it does not have is damage.
-    else if (Math.floor(tag / 8) <= 14) throw new WireError("message");
-    else this.skip(tag, end);
   }
 
   /** hot */
@@ -87,8 +96,8 @@ class Decoder {
     let index = 0;
     let data = NO_DATA;
     while (this.pos < end) {
-      const tag = this.uvarint(end);
-      switch (tag) {
+      // All tags we know are one byte; what is longer is for unknownField.
+      switch (this.bytes[this.pos++]) {
         case 0x08:
           type = this.enumerator(end, EntryConfChangeV2);
           break;
@@ -102,8 +111,7 @@ class Decoder {
           data = this.view(end);
           break;
         default:
-          if (Math.floor(tag / 8) <= 4) throw new WireError("message");
-          this.skip(tag, end);
+          this.unknownField(end, ENTRY_FIELD_MAX);
       }
     }
     return new Entry(type as EntryType, term, index, data);
@@ -173,11 +181,17 @@ class Decoder {
     if (length > end - start) throw new WireError("message");
     this.pos = start + length;
     // Not subarray: on a Buffer it makes a Buffer, which costs more.
-    return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + start, length);
+    return new Uint8Array(this.buffer, this.base + start, length);
   }
 
-  /** Passes over an unknown field. Groups, which no writer of raftpb ever had, are refused. */
-  private skip(tag: number, end: number): void {
+  /**
+   * Passes over a field whose tag begins at the byte before. A field up to `known` is one we know, with a type it does
+   * not have: damage. Groups, which no writer of raftpb ever had, are refused too.
+   */
+  private unknownField(end: number, known: number): void {
+    this.pos--;
+    const tag = this.uvarint(end);
+    if (Math.floor(tag / 8) <= known) throw new WireError("message");
     switch (tag % 8) {
       case 0:
         this.bool(end);

@@ -42,3 +42,14 @@ test("combining over long tails", () => {
     assert.equal(crc32cCombine(crc32c(0, a), crc32c(0, b), length), crc32c(crc32c(0, a), b));
   }
 });
+
+test("long input, at every alignment and odd lengths", () => {
+  const prng = new Prng(9);
+  const bytes = Uint8Array.from({ length: 9000 }, () => prng.below(256));
+  for (let start = 0; start < 9; start++) {
+    for (const length of [4095, 4096, 4097, 4103, 4104, 4111, 4112, 4113, 8191, 8192, 8990]) {
+      const part = bytes.subarray(start, start + length);
+      assert.equal(crc32c(start * 77, part), slow(start * 77, part), `${length} bytes from ${start}`);
+    }
+  }
+});
