@@ -248,6 +248,7 @@ class MemoryLink implements Link {
   /** For MemoryNetwork. */
   tellPeer(peer: number, connected: boolean): void {
     this.notices.peer(peer, connected);
+    if (!connected) this.notices.unreachable(peer);
   }
 
   /** For MemoryNetwork. */

@@ -362,8 +362,11 @@ class SocketLink implements UwsLink {
     guest.peer = peer.id;
     const replaced = peer.outbound;
     peer.outbound = connection;
-    if (replaced === null) this.notices.peer(peer.id, true);
-    else replaced.end(CloseReplaced, CLOSE_REASONS[CloseReplaced]!);
+    if (replaced !== null) {
+      this.tellLost(peer.id);
+      replaced.end(CloseReplaced, CLOSE_REASONS[CloseReplaced]!);
+    }
+    this.notices.peer(peer.id, true);
     peer.dialer.nudge();
   }
 
@@ -380,7 +383,13 @@ class SocketLink implements UwsLink {
       return;
     }
     peer.outbound = null;
-    this.notices.peer(peer.id, false);
+    this.tellLost(peer.id);
+  }
+
+  /** A connection is gone, and with it perhaps frames that had been sent. */
+  private tellLost(peer: number): void {
+    this.notices.peer(peer, false);
+    this.notices.unreachable(peer);
   }
 
   /** Looks after silent connections, every quarter of the idle timeout. */

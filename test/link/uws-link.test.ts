@@ -7,6 +7,7 @@ import { type TestContext, test } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
 import { crc32c } from "../../src/base/crc32c.js";
 import { LINK_PATH, loadNativeUws } from "../../src/link/acceptor.js";
+import { Dialer } from "../../src/link/dialer.js";
 import { AcceptorHandshake, DialerHandshake } from "../../src/link/handshake.js";
 import {
   CloseBadCluster,
@@ -186,8 +187,9 @@ for (const forceWs of [false, true]) {
     const port = nodes[2]!.link.port;
     await nodes[2]!.link.close();
     await first.ear.until(() => first.ear.peers.includes("-2"));
+    assert.deepEqual(first.ear.unreachable, [2]);
     first.link.send(0, [response(1, 2, 1)]);
-    await first.ear.until(() => first.ear.unreachable.length === 1);
+    await first.ear.until(() => first.ear.unreachable.length === 2);
     const peers = { 1: addressOf(first.link) };
     const again = await startNode(t, 2, { forceWs, listen: `127.0.0.1:${port}`, peers });
     await first.ear.until(() => first.ear.peers.length === 3);
@@ -240,7 +242,8 @@ for (const forceWs of [false, true]) {
     const frame = once(newer, "message");
     link.send(0, [response(1, 2, 9)]);
     await frame;
-    assert.deepEqual(ear.peers, ["+2"]);
+    assert.deepEqual(ear.peers, ["+2", "-2", "+2"]);
+    assert.deepEqual(ear.unreachable, [2]);
   });
 }
 
@@ -432,6 +435,67 @@ test("a removed peer is cut off", async (t) => {
   await nodes[2]!.ear.until(() => nodes[2]!.refusals.length > 0);
   assert.deepEqual(told(nodes[2]!), [`1 ${CloseUnknownPeer} peer`]);
   await nodes[2]!.ear.until(() => nodes[2]!.ear.peers.includes("-1"));
+});
+
+test("a connection that falls silent is pinged, then given up and dialled again", async (t) => {
+  const http = createServer();
+  const server = new WebSocketServer({ server: http, autoPong: false });
+  t.after(() => {
+    for (const client of server.clients) client.terminate();
+    http.close();
+  });
+  const ear = new Ear();
+  const seen: string[] = [];
+  const see = (what: string): void => {
+    seen.push(what);
+    ear.changed();
+  };
+  server.on("connection", (socket) => {
+    const handshake = new AcceptorHandshake({ id: 2, clusterId: CLUSTER, secret: SECRET });
+    socket.send(handshake.challenge());
+    socket.once("message", (proof: Buffer) => socket.send(handshake.verify(proof).answer));
+    socket.on("ping", () => see("ping"));
+  });
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  const dialer = new Dialer({
+    self: { id: 1, clusterId: CLUSTER, secret: SECRET },
+    peer: 2,
+    address: { host: "127.0.0.1", port: (http.address() as AddressInfo).port },
+    maxFrameBytes: 1 << 20,
+    random: () => 0,
+    events: {
+      onFrame: () => true,
+      onRefused: () => see("refused"),
+      onConnected: () => see("connected"),
+    },
+  });
+  t.after(() => dialer.stop());
+  dialer.start();
+  await ear.until(() => seen.length === 1);
+  for (let sweep = 1; sweep <= 3; sweep++) dialer.sweep();
+  await ear.until(() => seen.length === 2);
+  for (let sweep = 4; sweep <= 5; sweep++) dialer.sweep();
+  await ear.until(() => seen.filter((what) => what === "connected").length === 2);
+  assert.deepEqual(seen.slice(0, 2), ["connected", "ping"]);
+  assert.ok(!seen.includes("refused"));
+});
+
+test("without the native binary the link says so, and nothing else does", async () => {
+  const script = `
+    import { createUwsLink } from ${JSON.stringify(new URL("../../src/link/index.js", import.meta.url).href)};
+    console.log(createUwsLink({ id: 1, clusterId: 1, listen: "127.0.0.1:0", peers: {}, secret: "s" }).implementation);
+  `;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    env: { ...process.env, UWS_USE_FALLBACK: "1" },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let output = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  await once(child, "close");
+  assert.match(output, /^ws \d+\.\d+\.\d+ \(uWebSockets\.js has no binary here\)\n$/);
 });
 
 test("options that cannot work are refused at once", () => {
