@@ -80,6 +80,8 @@ export class Dialer {
   }
 
   setAddress(address: Address): void {
+    // A connection that stands is not given up for the same address said again.
+    if (address.host === this.address.host && address.port === this.address.port) return;
     this.address = address;
     if (this.state === StateStopped) return;
     this.stop();
@@ -122,8 +124,11 @@ export class Dialer {
     socket.on("open", () => {
       if (this.socket === socket) this.state = StateChallenged;
     });
-    // "close" follows every error, and is where we act.
-    socket.on("error", () => {});
+    // "close" follows every error, and is where we act. ws names what breaks its protocol or our frame limit.
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      if (this.socket !== socket || !error.code?.startsWith("WS_ERR_")) return;
+      this.options.events.onRefused(this.options.peer, CloseBadFrame, false);
+    });
     socket.on("close", (code) => {
       if (this.socket === socket) this.handleClose(code);
     });

@@ -408,7 +408,9 @@ class SocketLink implements UwsLink {
     if (this.refusalsTold.has(key)) return;
     if (this.refusalsTold.size >= REFUSALS_KEPT_MAX) this.refusalsTold.clear();
     this.refusalsTold.add(key);
-    this.onRefused({ peer, code, reason: CLOSE_REASONS[code] ?? `code ${code}`, by });
+    const refusal: LinkRefusal = { peer, code, reason: CLOSE_REASONS[code] ?? `code ${code}`, by };
+    // Later, like all notices: a callback of uWS is no place for the owner's exceptions.
+    setImmediate(this.onRefused, refusal);
   }
 
   private forgetRefusals(peer: number): void {

@@ -405,6 +405,7 @@ test("bad frames of a proved peer close the connection, and reach nobody", async
     const peer = await acceptAs(t, 2, bytes);
     link.setPeer(2, peer.address);
     assert.equal(await peer.closed, CloseBadFrame);
+    await ear.until(() => refusals.length > 0);
     assert.equal(refusals[0]!.code, CloseBadFrame);
     assert.equal(ear.messages.length, 0);
   }
@@ -417,6 +418,18 @@ test("a message above the frame limit is dropped and reported, and the next is s
   await nodes[2]!.ear.until(() => nodes[2]!.ear.messages.length === 1);
   await ear.until(() => ear.unreachable.length === 1);
   assert.equal(nodes[2]!.ear.messages[0]!.index, 2);
+});
+
+test("a frame above the receiver's own limit is refused by it", async (t) => {
+  const one = await startNode(t, 1);
+  const two = await startNode(t, 2, { maxFrameBytes: 1 << 20 });
+  await acquaint({ 1: one, 2: two });
+  one.link.send(0, [append(1, 2, 1, new Uint8Array(2 << 20))]);
+  await two.ear.until(() => two.refusals.length > 0);
+  assert.deepEqual(told(two), [`1 ${CloseBadFrame} self`]);
+  await one.ear.until(() => one.ear.peers.length >= 3);
+  one.link.send(0, [response(1, 2, 2)]);
+  await two.ear.until(() => two.ear.messages.length === 1);
 });
 
 test("absent and unknown peers are reported once a turn, after send", async (t) => {
