@@ -1,0 +1,14 @@
+// The package "raftmark": open a node, its options, its errors.
+export { type ErrorCode, RaftmarkError } from "./base/errors.js";
+export type {
+  Durability,
+  Logger,
+  NodeMetrics,
+  NodeStatus,
+  Proposed,
+  RaftNodeOptions,
+  StateMachine,
+  WriterKind,
+} from "./node/api.js";
+export { RaftNode } from "./node/raft-node.js";
+export type { Entry } from "./raft/index.js";
