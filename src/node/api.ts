@@ -48,6 +48,8 @@ export interface RaftNodeOptions {
   segmentBytes?: number;
   /** Bytes of recent log kept in memory; older entries are read back from the segments. Default 64 MiB. */
   logCacheBytes?: number;
+  /** Cap on the bytes of one group commit, so that several can be under way. Default: no cap but the ring. */
+  batchBytesMax?: number;
   /** Bytes of entries in one MsgApp. Default 1 MiB. */
   maxSizePerMsg?: number;
   maxInflightMsgs?: number;
