@@ -76,17 +76,17 @@ export class ClosedLoop {
     });
     this.callers = this.plan.inFlight;
     for (let i = 0; i < this.plan.inFlight; i++) new Caller(this).next(performance.now());
-    await Promise.race([sleep(this.plan.warmupMs), drained]);
+    await within(this.plan.warmupMs, drained);
     if (this.callers > 0 && !this.stopping) await this.measure(drained, onWindow);
     this.stopping = true;
-    await Promise.race([sleep(DRAIN_MS_MAX), drained]);
+    await within(DRAIN_MS_MAX, drained);
     return this.outcome();
   }
 
   private async measure(drained: Promise<void>, onWindow: (open: boolean) => void): Promise<void> {
     onWindow(true);
     this.windowStart = performance.now();
-    await Promise.race([sleep(this.plan.durationMs), drained]);
+    await within(this.plan.durationMs, drained);
     this.windowEnd = performance.now();
     onWindow(false);
   }
@@ -172,7 +172,12 @@ class Caller {
   };
 }
 
-/** Does not keep the process alive: a wait may be cut short by what it races against. */
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+/** Waits for `event`, at most `ms`. */
+async function within(ms: number, event: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([timeout, event]);
+  clearTimeout(timer);
 }

@@ -50,7 +50,7 @@ export class NodeProcess {
   /** Starts `program`; the process obeys once `ready` has resolved. */
   constructor(id: number, program: string, env: NodeJS.ProcessEnv = process.env) {
     this.id = id;
-    this.child = fork(program, [], {
+    this.child = fork(program, [`node-${id}`], {
       serialization: "advanced",
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env,

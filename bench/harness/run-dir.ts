@@ -133,7 +133,7 @@ export function findMount(
   for (const line of table.split("\n")) {
     const [left, right] = line.split(" - ");
     if (right === undefined) continue;
-    const mount = unescape(left.split(" ")[4]);
+    const mount = unescapeOctal(left.split(" ")[4]);
     const holds = path === mount || path.startsWith(mount === "/" ? "/" : `${mount}/`);
     if (!holds || (found !== null && mount.length < found.mount.length)) continue;
     const [type, device, superOptions] = right.split(" ");
@@ -143,6 +143,6 @@ export function findMount(
 }
 
 /** mountinfo writes blanks and backslashes in octal. */
-function unescape(text: string): string {
+function unescapeOctal(text: string): string {
   return text.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }

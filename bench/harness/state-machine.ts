@@ -26,16 +26,25 @@ export class RollingHash {
     const view = data.buffer === this.lastBuffer ? this.lastView : this.viewOf(data.buffer);
     const start = data.byteOffset;
     const end = start + data.length;
-    let a = Math.imul(this.a ^ (index % 4294967296), 0x85ebca6b) ^ Math.floor(index / 4294967296);
-    let b = Math.imul(this.b ^ data.length, 0xc2b2ae35) ^ this.count;
+    const above = Math.imul(Math.floor(index / 4294967296), 0x2c1b3c6d);
+    let a = Math.imul(this.a ^ (index % 4294967296), 0x85ebca6b) ^ above;
+    let b = Math.imul(this.b ^ data.length, 0xc2b2ae35) ^ Math.imul(this.count, 0x297a2d39);
     let at = start;
-    // Two lanes that do not wait for each other; they are mixed at the end of the entry.
+    // Two lanes that do not wait for each other; they are mixed at the end of the entry. A word is multiplied and
+    // rotated before it goes in (as in MurmurHash3): otherwise its top bit would only be a lower bit of the next one.
     for (; at + 8 <= end; at += 8) {
-      a = Math.imul(((a << 13) | (a >>> 19)) ^ view.getInt32(at, true), 0x9e3779b1);
-      b = Math.imul(((b << 15) | (b >>> 17)) ^ view.getInt32(at + 4, true), 0x85ebca77);
+      const u = Math.imul(view.getInt32(at, true), 0xcc9e2d51);
+      const v = Math.imul(view.getInt32(at + 4, true), 0x1b873593);
+      a = Math.imul(((a << 13) | (a >>> 19)) ^ ((u << 15) | (u >>> 17)), 0x9e3779b1);
+      b = Math.imul(((b << 11) | (b >>> 21)) ^ ((v << 17) | (v >>> 15)), 0x85ebca77);
     }
-    for (; at < end; at++) a = Math.imul(((a << 5) | (a >>> 27)) ^ view.getUint8(at), 0x27d4eb2f);
-    this.a = (a ^ (b >>> 16) ^ (b << 7)) | 0;
+    for (; at < end; at++) {
+      const u = Math.imul(view.getUint8(at) + 1, 0xcc9e2d51);
+      a = Math.imul(((a << 5) | (a >>> 27)) ^ ((u << 15) | (u >>> 17)), 0x27d4eb2f);
+    }
+    // One after the other: so the mix can be inverted, and two states never become one.
+    a = (a ^ (b >>> 16) ^ (b << 7)) | 0;
+    this.a = a;
     this.b = (b ^ (a >>> 13) ^ (a << 9)) | 0;
     this.count++;
   }
