@@ -100,8 +100,9 @@ export class NodeProcess {
     const { exitCode, signalCode } = this.child;
     const how = signalCode !== null ? `was killed by ${signalCode}` : `ended with code ${exitCode}`;
     const said = this.stderr.trim();
-    const why = said === "" ? "" : ` It said last: ${lastLines(said)}`;
-    return `the process of node ${this.id} (pid ${this.pid}) ${how} in the middle of the run.${why}`;
+    const why = said === "" ? "" : ` It said last: ${lastLines(said).replace(/\.?$/, ".")}`;
+    const hint = /ENOSPC/.test(said) ? ` ${DISK_FULL}` : "";
+    return `the process of node ${this.id} (pid ${this.pid}) ${how} in the middle of the run.${why}${hint}`;
   }
 
   private receive(raw: unknown): void {
@@ -204,6 +205,8 @@ function lastLines(text: string): string {
   const telling = lines.find((line) => /^\w*Error\b|: /.test(line.trim()) && !line.includes(" at "));
   return (telling ?? lines[lines.length - 1]).trim();
 }
+
+const DISK_FULL = "The disk is full: free space, or choose another place with --dir.";
 
 function faultSentence(id: number, error: { code: string; message: string }): string {
   const full = error.code === "WAL_NO_SPACE" || error.code === "ENOSPC";

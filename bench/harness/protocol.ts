@@ -24,6 +24,8 @@ export const NodeConfig = z.strictObject({
 });
 export type NodeConfig = z.output<typeof NodeConfig>;
 
+const Bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array);
+
 /** Client and run id share one safe integer in the truth check. */
 const CLIENT_MAX = 2 ** 20 - 1;
 
@@ -43,7 +45,7 @@ export const Command = z.discriminatedUnion("op", [
   z.strictObject({ call: count, op: z.literal("sample") }),
   z.strictObject({ call: count, op: z.literal("campaign") }),
   z.strictObject({ call: count, op: z.literal("transfer"), to: z.number().int().min(1) }),
-  z.strictObject({ call: count, op: z.literal("propose"), bytes: z.instanceof(Uint8Array) }),
+  z.strictObject({ call: count, op: z.literal("propose"), bytes: Bytes }),
   z.strictObject({ call: count, op: z.literal("load"), plan: LoadPlan, ackedPath: z.string().min(1) }),
   z.strictObject({ call: count, op: z.literal("haltLoad") }),
   z.strictObject({ call: count, op: z.literal("state") }),

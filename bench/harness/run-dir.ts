@@ -1,10 +1,11 @@
 // Where a run keeps its data: one temporary directory, on a file system that has a disk under it where possible,
 // removed at the end whatever happens.
 import { constants, rmdirSync, rmSync } from "node:fs";
-import { access, mkdir, mkdtemp, readdir, readFile, rm, rmdir, statfs } from "node:fs/promises";
+import { access, mkdtemp, readdir, readFile, rm, rmdir, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { BenchError, codeOf, messageOf } from "./bench-error.js";
+import { makeDirs } from "./make-dirs.js";
 
 const PARENT_NAME = ".raftmark";
 const RUN_PREFIX = "run-";
@@ -58,7 +59,7 @@ export class RunDir {
 
   private static async below(base: string, keep: boolean, parent: string | null): Promise<RunDir> {
     try {
-      await mkdir(base, { recursive: true, mode: 0o700 });
+      await makeDirs(base, 0o700);
       await sweep(base);
       const path = await mkdtemp(join(base, `${RUN_PREFIX}${process.pid}-`));
       return new RunDir(path, await fileSystemOf(path), keep, parent);

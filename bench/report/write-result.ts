@@ -1,7 +1,8 @@
 // Writes a result file: whole or not at all.
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { rename, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { BenchError, codeOf, messageOf } from "../harness/bench-error.js";
+import { makeDirs } from "../harness/make-dirs.js";
 import { Result } from "./result-schema.js";
 
 /** results/local/2026-11-23T02-41-56-canonical.json, below the current directory. */
@@ -16,7 +17,7 @@ export async function writeResult(result: Result, path: string): Promise<string>
   const target = resolve(path);
   const partial = `${target}.${process.pid}.partial`;
   try {
-    await mkdir(dirname(target), { recursive: true });
+    await makeDirs(dirname(target));
     await writeFile(partial, text);
     await rename(partial, target);
   } catch (cause) {
