@@ -1,0 +1,258 @@
+// A cluster on this machine: one process a node, ports on loopback, a data directory each. Starts, finds the leader,
+// kills, restarts, waits for everyone to catch up, stops. Used by the bench and by the process tests.
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Settings } from "./axes.js";
+import { BenchError } from "./bench-error.js";
+import { NodeProcess, NodeRefusal, type Params } from "./node-process.js";
+import { freePorts, HOST } from "./ports.js";
+import type { NodeConfig, Op, ReplyOf } from "./protocol.js";
+import type { StateReport } from "./state-machine.js";
+
+export interface ClusterPlan {
+  /** Data of node i goes to `dir`/node-i. */
+  readonly dir: string;
+  readonly settings: Pick<Settings, "nodes" | "writer" | "durability" | "batchBytes" | "inFlight">;
+  /** First port; 0: any free ports. */
+  readonly basePort: number;
+  /** Seeds the election timeouts. */
+  readonly seed: number;
+  /** The program of a node process; tests put another here. */
+  readonly program?: string;
+  /** Ends every wait; its reason is what they reject with. */
+  readonly signal?: AbortSignal;
+}
+
+/** Raft's clock in the bench, stated because it is part of the configuration. */
+export const TICK_MS = 100;
+export const ELECTION_TICKS = 10;
+export const HEARTBEAT_TICKS = 1;
+
+const NODE_PROGRAM = fileURLToPath(new URL("./node-main.js", import.meta.url));
+const OPEN_TIMEOUT_MS = 30_000;
+const POLL_MS = 20;
+/** How often ports picked as free may turn out to be taken. */
+const PORT_ATTEMPTS_MAX = 3;
+const CAMPAIGN_EVERY_MS = 500;
+
+export class Cluster {
+  private readonly plan: ClusterPlan;
+  private readonly configs = new Map<number, NodeConfig>();
+  private readonly processes = new Map<number, NodeProcess>();
+  private fail: (error: BenchError) => void = () => {};
+  /** Rejects when a node fails unasked; never resolves. Race every wait against it. */
+  readonly failure: Promise<never>;
+
+  private constructor(plan: ClusterPlan) {
+    this.plan = plan;
+    this.failure = new Promise((_, reject) => {
+      this.fail = reject;
+    });
+    this.failure.catch(() => {}); // Whoever waits is told; nobody need wait.
+    if (plan.signal?.aborted) this.onAbort();
+    plan.signal?.addEventListener("abort", this.onAbort, { once: true });
+  }
+
+  private readonly onAbort = (): void => this.fail(this.plan.signal?.reason as BenchError);
+
+  /** Starts every node and waits until all are open. On failure nothing is left running. */
+  static async start(plan: ClusterPlan): Promise<Cluster> {
+    for (let attempt = 1; ; attempt++) {
+      const cluster = new Cluster(plan);
+      try {
+        await cluster.openAll();
+        return cluster;
+      } catch (error) {
+        await cluster.destroy();
+        const taken = error instanceof NodeRefusal && error.code === "RAFT_ADDRESS_IN_USE";
+        if (!taken || plan.basePort > 0 || attempt === PORT_ATTEMPTS_MAX) throw openFailure(error, plan);
+      }
+    }
+  }
+
+  private async openAll(): Promise<void> {
+    const { nodes } = this.plan.settings;
+    const fixed = Array.from({ length: nodes }, (_, i) => this.plan.basePort + i);
+    const ports = this.plan.basePort > 0 ? fixed : await freePorts(nodes);
+    const peers: Record<string, string> = {};
+    ports.forEach((port, i) => {
+      peers[i + 1] = `${HOST}:${port}`;
+    });
+    const secret = randomBytes(24).toString("base64url");
+    for (let id = 1; id <= nodes; id++) this.configs.set(id, this.configFor(id, peers, secret));
+    const opened = await Promise.allSettled(this.ids.map((id) => this.openNode(id)));
+    for (const outcome of opened) if (outcome.status === "rejected") throw outcome.reason;
+  }
+
+  private configFor(id: number, peers: Record<string, string>, secret: string): NodeConfig {
+    const { writer, durability, batchBytes, inFlight } = this.plan.settings;
+    return {
+      id,
+      dir: this.dirOf(id),
+      listen: peers[id],
+      peers,
+      secret,
+      clusterId: CLUSTER_ID,
+      tickMs: TICK_MS,
+      electionTicks: ELECTION_TICKS,
+      heartbeatTicks: HEARTBEAT_TICKS,
+      writer,
+      durability,
+      ...(batchBytes === 0 ? {} : { batchBytesMax: batchBytes }),
+      maxQueuedProposals: Math.max(65_536, inFlight),
+      seed: (this.plan.seed + id * 7919) >>> 0,
+    };
+  }
+
+  private async openNode(id: number): Promise<void> {
+    const node = new NodeProcess(id, this.plan.program ?? NODE_PROGRAM);
+    LIVE.add(node);
+    this.processes.set(id, node);
+    node.onFailure = (error) => this.fail(error);
+    await this.call(id, "open", { config: this.configOf(id) }, OPEN_TIMEOUT_MS);
+  }
+
+  get ids(): number[] {
+    return [...this.configs.keys()];
+  }
+
+  /** Ids of the nodes whose processes run. */
+  get alive(): number[] {
+    return this.ids.filter((id) => this.processes.get(id)?.isAlive === true);
+  }
+
+  get quorum(): number {
+    return Math.floor(this.configs.size / 2) + 1;
+  }
+
+  /** What node `id` was opened with. */
+  configOf(id: number): NodeConfig {
+    return this.configs.get(id)!;
+  }
+
+  dirOf(id: number): string {
+    return join(this.plan.dir, `node-${id}`);
+  }
+
+  node(id: number): NodeProcess {
+    const node = this.processes.get(id);
+    if (node === undefined) throw new Error(`there is no node ${id}`);
+    return node;
+  }
+
+  /** One command to one node; ends early if any node fails. */
+  call<K extends Op>(id: number, op: K, params: Params<K>, timeoutMs?: number): Promise<ReplyOf<K>> {
+    return this.orFailure(this.node(id).call(op, params, timeoutMs));
+  }
+
+  /** `wait`, or the failure of a node if that comes first. */
+  orFailure<T>(wait: Promise<T>): Promise<T> {
+    return Promise.race([wait, this.failure]);
+  }
+
+  /**
+   * The node that leads, agreed by a quorum of running nodes. While there is none, the first running node is asked to
+   * campaign, so that nobody waits for an election timeout, unless `campaign` is false.
+   */
+  async waitForLeader(timeoutMs: number, campaign = true): Promise<number> {
+    const begun = performance.now();
+    let asked = Number.NEGATIVE_INFINITY;
+    for (;;) {
+      const leader = await this.leaderNow();
+      if (leader !== 0) return leader;
+      const now = performance.now();
+      if (now - begun > timeoutMs) {
+        const text = `no leader within ${timeoutMs} ms among nodes ${this.alive.join(", ")}: the nodes cannot reach each other on ${HOST}, or the machine is overloaded.`;
+        throw new BenchError("failed", text);
+      }
+      if (campaign && now - asked > CAMPAIGN_EVERY_MS) {
+        asked = now;
+        await this.call(this.alive[0], "campaign", {});
+      }
+      await pause(POLL_MS);
+    }
+  }
+
+  private async leaderNow(): Promise<number> {
+    const all = await Promise.all(this.alive.map((id) => this.call(id, "status", {})));
+    for (const candidate of all) {
+      if (candidate.state !== "StateLeader") continue;
+      const followers = all.filter(({ leader, term }) => leader === candidate.id && term === candidate.term);
+      if (followers.length >= this.quorum) return candidate.id;
+    }
+    return 0;
+  }
+
+  /** Waits until every running node has applied what the furthest has. Returns false if `timeoutMs` passes first. */
+  async catchUp(timeoutMs: number): Promise<boolean> {
+    const begun = performance.now();
+    while (performance.now() - begun < timeoutMs) {
+      const all = await Promise.all(this.alive.map((id) => this.call(id, "status", {})));
+      const furthest = Math.max(...all.map(({ applied, commit }) => Math.max(applied, commit)));
+      if (all.every(({ applied }) => applied === furthest)) return true;
+      await pause(POLL_MS);
+    }
+    return false;
+  }
+
+  /** kill -9 of one node; the rest of the cluster goes on. */
+  async kill(id: number): Promise<void> {
+    await this.node(id).kill();
+    LIVE.delete(this.node(id));
+  }
+
+  /** A new process for node `id` on its old directory. */
+  async restart(id: number): Promise<void> {
+    if (this.node(id).isAlive) throw new Error(`node ${id} still runs`);
+    await this.openNode(id);
+  }
+
+  /** Closes every node. Gives each one's last state, null where it did not answer. */
+  async stop(): Promise<Map<number, StateReport | null>> {
+    const nodes = [...this.processes.values()];
+    const states = await Promise.all(nodes.map((node) => node.stop()));
+    for (const node of nodes) LIVE.delete(node);
+    return new Map(nodes.map((node, i) => [node.id, states[i]]));
+  }
+
+  /** Ends every process without ceremony: their data is not needed any more. */
+  async destroy(): Promise<void> {
+    this.plan.signal?.removeEventListener("abort", this.onAbort);
+    const nodes = [...this.processes.values()];
+    await Promise.all(nodes.map((node) => node.end()));
+    for (const node of nodes) LIVE.delete(node);
+  }
+}
+
+const CLUSTER_ID = 0x7a4f;
+
+/** Every node process of this harness, so that its end, however it comes, is theirs. */
+const LIVE = new Set<NodeProcess>();
+
+/** Kills every node process at once; for signal handlers and the end of the process. */
+export function killAllNow(): void {
+  for (const node of LIVE) node.killNow();
+}
+
+function openFailure(error: unknown, plan: ClusterPlan): unknown {
+  if (!(error instanceof NodeRefusal)) return error;
+  const why = error.message.replace(/\.?$/, ".");
+  if (error.code === "RAFT_ADDRESS_IN_USE") {
+    const last = plan.basePort + plan.settings.nodes - 1;
+    const what =
+      plan.basePort > 0
+        ? `ports ${plan.basePort} to ${last} are wanted: choose others with --base-port, or leave it out to have free ones picked.`
+        : "ports picked as free were taken three times in a row: try again.";
+    return new BenchError("environment", `${why} The ${what}`, error);
+  }
+  if (error.code === "WAL_NO_SPACE") {
+    return new BenchError("environment", `${why} Free space, or choose another place with --dir.`, error);
+  }
+  const kind = error.code === "WAL_NOT_WRITABLE" ? "environment" : "failed";
+  return new BenchError(kind, `a node did not start: ${why} [${error.code}]`, error);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,118 @@
+// Everything about the machine and the program that changes a figure: it stands beside the figures.
+import { execFile } from "node:child_process";
+import { closeSync, constants, openSync, readFileSync, realpathSync, writeSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { arch, availableParallelism, cpus, loadavg, platform, release, totalmem } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { BenchError, codeOf } from "./bench-error.js";
+import type { FileSystem } from "./run-dir.js";
+
+const PACKAGE_ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+
+export interface Environment {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  readonly loadAverage1m: number;
+  readonly kernel: string;
+  readonly node: string;
+  readonly v8: string;
+  readonly raftmark: string;
+  /** Commit that the program was built from; null outside its repository. */
+  readonly commit: string | null;
+  /** The working tree differs from the commit. */
+  readonly dirty: boolean | null;
+  readonly fileSystem: {
+    readonly type: string;
+    readonly mount: string;
+    readonly device: string;
+    readonly options: string;
+  };
+  readonly volatileStorage: boolean;
+}
+
+export async function readEnvironment(fileSystem: FileSystem): Promise<Environment> {
+  const { type, mount, device, options, volatile } = fileSystem;
+  return {
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    cores: availableParallelism(),
+    memoryBytes: totalmem(),
+    loadAverage1m: loadavg()[0],
+    kernel: `${platform()} ${release()} ${arch()}`,
+    node: process.version,
+    v8: process.versions.v8,
+    raftmark: packageVersion(),
+    ...(await commit()),
+    fileSystem: { type, mount, device, options },
+    volatileStorage: volatile,
+  };
+}
+
+export function packageVersion(): string {
+  const text = readFileSync(join(PACKAGE_ROOT, "package.json"), "utf8");
+  return String((JSON.parse(text) as { version: unknown }).version);
+}
+
+/** The commit of the package's own repository, not of one it happens to be installed in. */
+async function commit(): Promise<{ commit: string | null; dirty: boolean | null }> {
+  const git = async (...args: string[]) => {
+    const { stdout } = await promisify(execFile)("git", ["-C", PACKAGE_ROOT, ...args], { timeout: 5000 });
+    return stdout.trim();
+  };
+  try {
+    const top = await git("rev-parse", "--show-toplevel");
+    if (realpathSync(top) !== realpathSync(PACKAGE_ROOT)) return { commit: null, dirty: null };
+    return { commit: await git("rev-parse", "HEAD"), dirty: (await git("status", "--porcelain")) !== "" };
+  } catch {
+    return { commit: null, dirty: null }; // No git, or no repository: an installed package.
+  }
+}
+
+export interface DiskProbe {
+  readonly writes: number;
+  readonly bytes: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+}
+
+const PROBE_WRITES = 200;
+const PROBE_BYTES = 4096;
+const PROBE_MS_MAX = 2000;
+
+/** What one durable 4 KiB write costs here: O_DSYNC over blocks written before, one after the other. */
+export async function probeDisk(dir: string): Promise<DiskProbe> {
+  const path = join(dir, "probe");
+  try {
+    return probe(path);
+  } catch (cause) {
+    const text = `cannot write to ${dir} (${codeOf(cause)}): free space or mend its rights, or choose another place with --dir.`;
+    throw new BenchError("environment", text, cause);
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+function probe(path: string): DiskProbe {
+  const block = Buffer.alloc(PROBE_BYTES, 0x5a);
+  const prepared = openSync(path, "w", 0o600);
+  for (let i = 0; i < PROBE_WRITES; i++) writeSync(prepared, block);
+  closeSync(prepared);
+  const fd = openSync(path, constants.O_WRONLY | constants.O_DSYNC);
+  const micros: number[] = [];
+  const begun = performance.now();
+  try {
+    for (let i = 0; i < PROBE_WRITES && performance.now() - begun < PROBE_MS_MAX; i++) {
+      const from = performance.now();
+      writeSync(fd, block, 0, PROBE_BYTES, i * PROBE_BYTES);
+      micros.push((performance.now() - from) * 1000);
+    }
+  } finally {
+    closeSync(fd);
+  }
+  micros.sort((a, b) => a - b);
+  const at = (share: number) =>
+    Math.round(micros[Math.min(micros.length - 1, Math.floor(micros.length * share))]);
+  return { writes: micros.length, bytes: PROBE_BYTES, p50Us: at(0.5), p99Us: at(0.99) };
+}

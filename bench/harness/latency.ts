@@ -1,0 +1,73 @@
+// Latencies as counts: HdrHistogram's buckets at three significant digits, filled by a few integer operations on the
+// load's hot path and turned into an HdrHistogram outside it. A value is in units of 0.1 us.
+import { build, type Histogram } from "hdr-histogram-js";
+import { assert } from "../../src/base/assert.js";
+
+/** Units a millisecond: a latency of 1 ms is 10,000. */
+export const UNITS_PER_MS = 10_000;
+
+const SUB_BUCKET_BITS = 11;
+const SUB_BUCKETS = 1 << SUB_BUCKET_BITS;
+const HALF = SUB_BUCKETS >>> 1;
+const VALUE_MAX = 0xffffffff;
+const BUCKETS = (32 - SUB_BUCKET_BITS) * HALF + SUB_BUCKETS;
+
+/** Values 0 .. 2^32-1 (7 minutes) within 0.1 %; larger ones count as the largest. */
+export class LatencyCounts {
+  readonly counts: Float64Array;
+  total = 0;
+  /** Exact, not a bucket's. */
+  max = 0;
+  sum = 0;
+
+  constructor(counts: Float64Array = new Float64Array(BUCKETS)) {
+    assert(counts.length === BUCKETS, "counts of another histogram");
+    this.counts = counts;
+  }
+
+  // hot
+  record(ms: number): void {
+    let value = Math.round(ms * UNITS_PER_MS);
+    if (value > VALUE_MAX) value = VALUE_MAX;
+    else if (!(value >= 0)) value = 0;
+    this.counts[bucketOf(value)]++;
+    this.total++;
+    this.sum += value;
+    if (value > this.max) this.max = value;
+  }
+}
+
+// hot
+function bucketOf(value: number): number {
+  const shift = 32 - SUB_BUCKET_BITS - Math.clz32(value);
+  return shift <= 0 ? value : shift * HALF + (value >>> shift);
+}
+
+/** The largest value that falls into `bucket`; what HdrHistogram reports for it too. */
+function highestIn(bucket: number): number {
+  if (bucket < SUB_BUCKETS) return bucket;
+  const shift = Math.floor(bucket / HALF) - 1;
+  const sub = bucket - shift * HALF;
+  return (sub + 1) * 2 ** shift - 1;
+}
+
+/** The same distribution as an HdrHistogram (0.1 us units), for percentiles, merging and storing. */
+export function toHistogram(latencies: LatencyCounts): Histogram {
+  const histogram = build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: 2 ** 32,
+    numberOfSignificantValueDigits: 3,
+    bitBucketSize: 64,
+  });
+  for (let bucket = 0; bucket < BUCKETS; bucket++) {
+    const count = latencies.counts[bucket];
+    if (count > 0) histogram.recordValueWithCount(highestIn(bucket), count);
+  }
+  assert(histogram.totalCount === latencies.total, "the histogram holds every sample");
+  return histogram;
+}
+
+/** Milliseconds at `percentile` (0 .. 100). */
+export function percentileMs(histogram: Histogram, percentile: number): number {
+  return histogram.getValueAtPercentile(percentile) / UNITS_PER_MS;
+}

@@ -1,0 +1,149 @@
+// The inside of a node process: obeys the harness's commands over IPC, around one engine. When the channel closes,
+// however that came about, the process ends: no harness, no node.
+import { RaftmarkError } from "../../src/index.js";
+import { AckedWriter } from "./acked.js";
+import { codeOf, messageOf } from "./bench-error.js";
+import type { Engine, OpenEngine } from "./engine.js";
+import { ClosedLoop, type LoadPlan } from "./load.js";
+import { Command, type FromNode, type LoadResult, type NodeConfig } from "./protocol.js";
+import { BenchStateMachine } from "./state-machine.js";
+import { Sampler } from "./usage.js";
+
+const PROGRESS_EVERY_MS = 100;
+/** What a kill -9 may cost the journal of acknowledgements. */
+const JOURNAL_EVERY_MS = 50;
+
+/** Serves commands until the channel closes. */
+export function runAgent(openEngine: OpenEngine): void {
+  if (process.send === undefined) {
+    process.stderr.write("this program is started by `raftmark bench`; it does nothing by itself\n");
+    process.exit(2);
+  }
+  const agent = new NodeAgent(openEngine, (message) => {
+    if (process.connected) process.send?.(message);
+  });
+  // Ctrl-C reaches the whole process group; the harness decides what it means.
+  process.on("SIGINT", () => {});
+  process.on("SIGTERM", () => {});
+  process.on("disconnect", () => process.exit(agent.closed ? 0 : 1));
+  process.on("message", (raw) => void agent.receive(raw));
+  agent.announce();
+}
+
+class NodeAgent {
+  private readonly openEngine: OpenEngine;
+  private readonly send: (message: FromNode) => void;
+  private readonly stateMachine = new BenchStateMachine();
+  private readonly sampler = new Sampler();
+  private engine: Engine | null = null;
+  private load: ClosedLoop | null = null;
+  /** The node is closed: all that is left for the process is to end. */
+  closed = false;
+
+  constructor(openEngine: OpenEngine, send: (message: FromNode) => void) {
+    this.openEngine = openEngine;
+    this.send = send;
+  }
+
+  announce(): void {
+    this.send({ kind: "ready" });
+  }
+
+  async receive(raw: unknown): Promise<void> {
+    const command = Command.parse(raw);
+    try {
+      const value = await this.obey(command);
+      this.send({ kind: "reply", call: command.call, value });
+    } catch (error) {
+      this.send({ kind: "refusal", call: command.call, error: failureOf(error) });
+    }
+  }
+
+  private async obey(command: Command): Promise<unknown> {
+    switch (command.op) {
+      case "open":
+        return this.open(command.config);
+      case "status":
+        return this.running().status();
+      case "sample":
+        return this.sampler.take(this.running().metrics);
+      case "campaign":
+        this.running().campaign();
+        return null;
+      case "transfer":
+        this.running().transferLeadership(command.to);
+        return null;
+      case "propose": {
+        const { index, term } = await this.running().propose(command.bytes);
+        return { index, term };
+      }
+      case "load":
+        return this.runLoad(command.plan, command.ackedPath);
+      case "haltLoad":
+        this.load?.stop();
+        return null;
+      case "state":
+        return this.stateMachine.report();
+      case "close":
+        await this.engine?.close();
+        this.closed = true;
+        return this.stateMachine.report();
+    }
+  }
+
+  private running(): Engine {
+    if (this.engine === null) throw new RaftmarkError("RAFT_CLOSED", "the node is not open yet");
+    return this.engine;
+  }
+
+  private async open(config: NodeConfig): Promise<{ link: string }> {
+    const { batchBytesMax, ...options } = config;
+    const engine = await this.openEngine({
+      ...options,
+      ...(batchBytesMax === undefined ? {} : { batchBytesMax }),
+      stateMachine: this.stateMachine,
+    });
+    engine.onFault = (error) => this.send({ kind: "fault", error: failureOf(error) });
+    this.engine = engine;
+    return { link: engine.metrics.link };
+  }
+
+  private async runLoad(plan: LoadPlan, ackedPath: string): Promise<LoadResult> {
+    const engine = this.running();
+    const journal = new AckedWriter(ackedPath, plan.runId, plan.client);
+    const load = new ClosedLoop(engine, plan, journal);
+    this.load = load;
+    const flushing = setInterval(() => this.flush(journal, load), JOURNAL_EVERY_MS);
+    const telling = setInterval(() => this.send({ kind: "progress", acked: load.acked }), PROGRESS_EVERY_MS);
+    const edges: { before: LoadResult["before"]; after: LoadResult["after"] } = { before: null, after: null };
+    try {
+      const outcome = await load.run((open) => {
+        const sample = this.sampler.take(engine.metrics) as NonNullable<LoadResult["before"]>;
+        edges[open ? "before" : "after"] = sample;
+        this.send({ kind: "window", open });
+      });
+      const { counts, total, max, sum } = outcome.latencies;
+      return { ...outcome, series: [...outcome.series], latencies: { counts, total, max, sum }, ...edges };
+    } finally {
+      clearInterval(flushing);
+      clearInterval(telling);
+      journal.close();
+      this.load = null;
+    }
+  }
+
+  /** Without its journal a run proves nothing: it ends, and the harness is told why. */
+  private flush(journal: AckedWriter, load: ClosedLoop): void {
+    try {
+      journal.flush();
+    } catch (error) {
+      load.stop();
+      this.send({ kind: "fault", error: failureOf(error) });
+    }
+  }
+}
+
+function failureOf(error: unknown): { code: string; message: string; mayCommit: boolean } {
+  const mayCommit = error instanceof RaftmarkError && error.mayCommit;
+  return { code: codeOf(error) || "ERROR", message: messageOf(error), mayCommit };
+}

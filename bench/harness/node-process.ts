@@ -1,0 +1,217 @@
+// One node process as the harness sees it: commands with replies, events, and its end. Knows nothing of clusters.
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { BenchError, messageOf } from "./bench-error.js";
+import { type Command, FromNode, type Op, type ReplyOf, ReplyValue } from "./protocol.js";
+
+/** The parameters of a command, without what pairs it with its reply. */
+export type Params<K extends Op> = Omit<Extract<Command, { op: K }>, "call" | "op">;
+
+/** A command that the node refused: the code and text of its error. */
+export class NodeRefusal extends Error {
+  override readonly name = "NodeRefusal";
+  readonly code: string;
+  readonly mayCommit: boolean;
+
+  constructor(code: string, message: string, mayCommit: boolean) {
+    super(message);
+    this.code = code;
+    this.mayCommit = mayCommit;
+  }
+}
+
+interface Waiting {
+  readonly op: Op;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (reason: Error) => void;
+}
+
+const STDERR_TAIL_CHARS = 2000;
+/** How long the output of a dead process may still be on its way. */
+const LAST_WORDS_MS = 50;
+/** Between asking a process to end and killing it. */
+const GRACE_MS = 1000;
+
+export class NodeProcess {
+  readonly id: number;
+  private readonly child: ChildProcess;
+  private readonly waiting = new Map<number, Waiting>();
+  private readonly exited: Promise<void>;
+  private calls = 0;
+  private stderr = "";
+  private ended = false;
+  /** The end of this process is wanted: it is no failure. */
+  private expected = false;
+  /** Told once when the process fails: it fenced itself, or ended unasked. */
+  onFailure: (error: BenchError) => void = () => {};
+  onWindow: (open: boolean) => void = () => {};
+  onProgress: (acked: number) => void = () => {};
+
+  /** Starts `program`; the process obeys once `ready` has resolved. */
+  constructor(id: number, program: string, env: NodeJS.ProcessEnv = process.env) {
+    this.id = id;
+    this.child = fork(program, [`node-${id}`], {
+      serialization: "advanced",
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+      env,
+      execArgv: process.execArgv.filter((argument) => !argument.startsWith("--test")),
+    });
+    this.child.stdout?.on("data", (text: Buffer) => this.noteOutput(text));
+    this.child.stderr?.on("data", (text: Buffer) => this.noteOutput(text));
+    this.child.on("message", (raw) => this.receive(raw));
+    this.exited = this.untilEnd();
+  }
+
+  /** Resolves when the process is gone and what it said last is read. Never rejects. */
+  private async untilEnd(): Promise<void> {
+    // Not "close" alone: Node does not emit it for a child whose channel we disconnected ourselves.
+    const closed = once(this.child, "close").catch(() => {});
+    try {
+      await once(this.child, "exit");
+    } catch (error) {
+      this.stderr += `\n${messageOf(error)}`; // It did not even start.
+    }
+    await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS))]);
+    this.noteEnd();
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  get isAlive(): boolean {
+    return !this.ended;
+  }
+
+  private noteOutput(text: Buffer): void {
+    this.stderr = (this.stderr + text.toString()).slice(-STDERR_TAIL_CHARS);
+  }
+
+  private noteEnd(): void {
+    if (this.ended) return;
+    this.ended = true;
+    const error = new BenchError("failed", this.endSentence());
+    for (const call of this.waiting.values()) call.reject(error);
+    this.waiting.clear();
+    if (!this.expected) this.onFailure(error);
+  }
+
+  private endSentence(): string {
+    const { exitCode, signalCode } = this.child;
+    const how = signalCode !== null ? `was killed by ${signalCode}` : `ended with code ${exitCode}`;
+    const said = this.stderr.trim();
+    const why = said === "" ? "" : ` It said last: ${lastLines(said).replace(/\.?$/, ".")}`;
+    const hint = /ENOSPC/.test(said) ? ` ${DISK_FULL}` : "";
+    return `the process of node ${this.id} (pid ${this.pid}) ${how} in the middle of the run.${why}${hint}`;
+  }
+
+  private receive(raw: unknown): void {
+    const parsed = FromNode.safeParse(raw);
+    if (!parsed.success) {
+      this.fail(`node ${this.id} sent what is no message of the control protocol: ${parsed.error.message}`);
+      return;
+    }
+    const message = parsed.data;
+    if (message.kind === "reply") this.settle(message.call, message.value);
+    else if (message.kind === "refusal") {
+      const { code, message: text, mayCommit } = message.error;
+      this.waiting.get(message.call)?.reject(new NodeRefusal(code, text, mayCommit));
+      this.waiting.delete(message.call);
+    } else if (message.kind === "fault") this.fail(faultSentence(this.id, message.error));
+    else if (message.kind === "window") this.onWindow(message.open);
+    else if (message.kind === "progress") this.onProgress(message.acked);
+  }
+
+  private settle(call: number, value: unknown): void {
+    const waiting = this.waiting.get(call);
+    this.waiting.delete(call);
+    if (waiting === undefined) return;
+    const parsed = ReplyValue[waiting.op].safeParse(value);
+    if (parsed.success) waiting.resolve(parsed.data);
+    else waiting.reject(new Error(`node ${this.id}: bad answer to ${waiting.op}: ${parsed.error.message}`));
+  }
+
+  private fail(text: string): void {
+    if (!this.expected) this.onFailure(new BenchError("failed", text));
+  }
+
+  /** Sends a command. Rejects with NodeRefusal, or with BenchError if the process ends or stays silent. */
+  call<K extends Op>(op: K, params: Params<K>, timeoutMs = 10_000): Promise<ReplyOf<K>> {
+    if (this.ended) return Promise.reject(new BenchError("failed", this.endSentence()));
+    const call = ++this.calls;
+    return new Promise<ReplyOf<K>>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.waiting.delete(call);
+        reject(
+          new BenchError(
+            "failed",
+            `node ${this.id} (pid ${this.pid}) did not answer "${op}" in ${timeoutMs} ms.`,
+          ),
+        );
+      }, timeoutMs);
+      this.waiting.set(call, {
+        op,
+        resolve: (value) => {
+          clearTimeout(timer);
+          resolve(value as ReplyOf<K>);
+        },
+        reject: (reason) => {
+          clearTimeout(timer);
+          reject(reason);
+        },
+      });
+      this.child.send({ call, op, ...params }, (error) => {
+        if (error !== null)
+          this.waiting.get(call)?.reject(new BenchError("failed", this.endSentence(), error));
+      });
+    });
+  }
+
+  /** Closes the node and ends its process: asked first, killed after a second. Resolves when it is gone. */
+  async stop(): Promise<ReplyOf<"close"> | null> {
+    this.expected = true;
+    const state = this.ended ? null : await this.call("close", {}, CLOSE_TIMEOUT_MS).catch(() => null);
+    await this.end();
+    return state;
+  }
+
+  /** Ends the process without closing the node: the channel is cut, and after a second it is killed. */
+  async end(): Promise<void> {
+    this.expected = true;
+    if (this.child.connected) this.child.disconnect();
+    const timer = setTimeout(() => this.child.kill("SIGKILL"), GRACE_MS);
+    await this.exited;
+    clearTimeout(timer);
+  }
+
+  /** kill -9, as a test does it. Resolves when it is gone; the cluster is not told. */
+  async kill(): Promise<void> {
+    this.expected = true;
+    this.child.kill("SIGKILL");
+    await this.exited;
+  }
+
+  /** For the last moments of the harness. */
+  killNow(): void {
+    if (!this.ended) this.child.kill("SIGKILL");
+  }
+}
+
+/** Closing writes out what was appended; a disk that takes longer than this is a fault. */
+const CLOSE_TIMEOUT_MS = 3000;
+
+function lastLines(text: string): string {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  const telling = lines.find((line) => /^\w*Error\b|: /.test(line.trim()) && !line.includes(" at "));
+  return (telling ?? lines[lines.length - 1]).trim();
+}
+
+const DISK_FULL = "The disk is full: free space, or choose another place with --dir.";
+
+function faultSentence(id: number, error: { code: string; message: string }): string {
+  const full = error.code === "WAL_NO_SPACE" || error.code === "ENOSPC";
+  const what = `node ${id} stopped itself: ${error.message.replace(/\.?$/, ".")}`;
+  return full
+    ? `${what} The disk is full: free space, or choose another place with --dir.`
+    : `${what} [${error.code}]`;
+}

@@ -1,0 +1,81 @@
+// What the bench proposes: a 16-byte header that names the proposal, then filler. Header, little endian: run id u32,
+// client u32, sequence u64. The truth check finds acknowledged proposals in the logs by it.
+import { assert } from "../../src/base/assert.js";
+
+export const HEADER_BYTES = 16;
+
+/** Which proposal an entry is. `client` is one load generator; sequences count from 0 within it. */
+export interface Header {
+  readonly runId: number;
+  readonly client: number;
+  readonly seq: number;
+}
+
+/** Payloads cut from slabs: the node keeps the bytes for a while, so each proposal needs its own. */
+export class Payloads {
+  private readonly runId: number;
+  private readonly client: number;
+  private readonly entryBytes: number;
+  private readonly stride: number;
+  private readonly template: Uint8Array;
+  private slab: Uint8Array;
+  private view: DataView;
+  private used: number;
+  /** Sequence number of the next payload. */
+  seq = 0;
+
+  constructor(runId: number, client: number, entryBytes: number) {
+    assert(entryBytes >= HEADER_BYTES, "a payload holds at least its header");
+    this.runId = runId;
+    this.client = client;
+    this.entryBytes = entryBytes;
+    this.stride = (entryBytes + 7) & ~7;
+    this.template = filler(Math.max(1, Math.floor(SLAB_BYTES / this.stride)) * this.stride);
+    this.slab = this.template;
+    this.view = new DataView(this.slab.buffer);
+    this.used = this.template.length;
+  }
+
+  // hot
+  next(): Uint8Array {
+    if (this.used === this.template.length) this.refill();
+    const at = this.used;
+    this.used += this.stride;
+    const seq = this.seq++;
+    this.view.setUint32(at, this.runId, true);
+    this.view.setUint32(at + 4, this.client, true);
+    this.view.setUint32(at + 8, seq >>> 0, true);
+    this.view.setUint32(at + 12, Math.floor(seq / 4294967296), true);
+    return new Uint8Array(this.slab.buffer, at, this.entryBytes);
+  }
+
+  private refill(): void {
+    this.slab = new Uint8Array(this.template);
+    this.view = new DataView(this.slab.buffer);
+    this.used = 0;
+  }
+}
+
+const SLAB_BYTES = 512 * 1024;
+
+/** The header of a payload, or null if the bytes are no payload. */
+export function readHeader(data: Uint8Array): Header | null {
+  if (data.length < HEADER_BYTES) return null;
+  const view = new DataView(data.buffer, data.byteOffset, HEADER_BYTES);
+  return {
+    runId: view.getUint32(0, true),
+    client: view.getUint32(4, true),
+    seq: view.getUint32(8, true) + view.getUint32(12, true) * 4294967296,
+  };
+}
+
+/** Bytes that do not compress to nothing and are the same in every run. */
+function filler(length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let state = 0x9e3779b9;
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    bytes[i] = state >>> 24;
+  }
+  return bytes;
+}

@@ -1,0 +1,143 @@
+// The control protocol between the harness and a node process, over Node's IPC channel (structured clones). Every
+// message is checked on arrival, on both sides. A command is answered by exactly one reply; events come unasked.
+import { z } from "zod";
+
+const count = z.number().int().nonnegative();
+const amount = z.number().nonnegative();
+
+/** What a node process needs to open its node; the state machine is the process's own. */
+export const NodeConfig = z.strictObject({
+  id: z.number().int().min(1),
+  dir: z.string().min(1),
+  listen: z.string().min(1),
+  peers: z.record(z.string(), z.string()),
+  secret: z.string().min(1),
+  clusterId: z.number().int().min(1),
+  tickMs: z.number().int().min(1),
+  electionTicks: z.number().int().min(1),
+  heartbeatTicks: z.number().int().min(1),
+  writer: z.enum(["inline-js", "inline-wasm", "pool-wasm"]),
+  durability: z.enum(["o_dsync", "fdatasync", "none"]),
+  batchBytesMax: z.number().int().min(1).optional(),
+  maxQueuedProposals: z.number().int().min(1),
+  seed: z.number().int().min(0),
+});
+export type NodeConfig = z.output<typeof NodeConfig>;
+
+const Bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array);
+
+/** Client and run id share one safe integer in the truth check. */
+const CLIENT_MAX = 2 ** 20 - 1;
+
+const LoadPlan = z.strictObject({
+  runId: count,
+  client: count.max(CLIENT_MAX),
+  inFlight: z.number().int().min(1),
+  entryBytes: z.number().int().min(16),
+  warmupMs: amount,
+  durationMs: amount,
+});
+
+/** A command: `call` pairs it with its reply. */
+export const Command = z.discriminatedUnion("op", [
+  z.strictObject({ call: count, op: z.literal("open"), config: NodeConfig }),
+  z.strictObject({ call: count, op: z.literal("status") }),
+  z.strictObject({ call: count, op: z.literal("sample") }),
+  z.strictObject({ call: count, op: z.literal("campaign") }),
+  z.strictObject({ call: count, op: z.literal("transfer"), to: z.number().int().min(1) }),
+  z.strictObject({ call: count, op: z.literal("propose"), bytes: Bytes }),
+  z.strictObject({ call: count, op: z.literal("load"), plan: LoadPlan, ackedPath: z.string().min(1) }),
+  z.strictObject({ call: count, op: z.literal("haltLoad") }),
+  z.strictObject({ call: count, op: z.literal("state") }),
+  z.strictObject({ call: count, op: z.literal("close") }),
+]);
+export type Command = z.output<typeof Command>;
+export type Op = Command["op"];
+
+const Status = z.object({
+  id: count,
+  term: count,
+  commit: count,
+  applied: count,
+  lastIndex: count,
+  state: z.enum(["StateFollower", "StateCandidate", "StateLeader", "StatePreCandidate"]),
+  leader: count,
+  fault: z.string().nullable(),
+});
+
+const Metrics = z.object({
+  proposals: amount,
+  applied: amount,
+  turns: amount,
+  readies: amount,
+  messagesSent: amount,
+  messagesReceived: amount,
+  framesSent: amount,
+  bytesSent: amount,
+  bytesReceived: amount,
+  framesDropped: amount,
+  walSyncs: amount,
+  walWrites: amount,
+  walBytes: amount,
+  walEntries: amount,
+  link: z.string(),
+});
+
+const Sample = z.object({
+  atMs: amount,
+  cpuUserMs: amount,
+  cpuSystemMs: amount,
+  threads: z.array(z.object({ tid: count, main: z.boolean(), cpuMs: amount })),
+  loopActiveMs: amount,
+  loopDelayP50Ms: amount,
+  loopDelayP99Ms: amount,
+  loopDelayMaxMs: amount,
+  rssBytes: amount,
+  metrics: Metrics,
+});
+
+const State = z.object({ applied: count, count: count, hash: z.string().regex(/^[0-9a-f]{16}$/) });
+
+const Counts = z.custom<Float64Array>((value) => value instanceof Float64Array);
+
+const LoadResult = z.object({
+  done: count,
+  windowMs: amount,
+  latencies: z.object({ counts: Counts, total: count, max: amount, sum: amount }),
+  series: z.array(count),
+  acked: count,
+  failed: z.record(z.string(), count),
+  firstFailure: z.string().nullable(),
+  unanswered: count,
+  before: Sample.nullable(),
+  after: Sample.nullable(),
+});
+export type LoadResult = z.output<typeof LoadResult>;
+
+/** What each command is answered with. */
+export const ReplyValue = {
+  open: z.object({ link: z.string() }),
+  status: Status,
+  sample: Sample,
+  campaign: z.null(),
+  transfer: z.null(),
+  propose: z.object({ index: count, term: count }),
+  load: LoadResult,
+  haltLoad: z.null(),
+  state: State,
+  close: State,
+} satisfies Record<Op, z.ZodType>;
+export type ReplyOf<K extends Op> = z.output<(typeof ReplyValue)[K]>;
+
+const Failure = z.object({ code: z.string(), message: z.string(), mayCommit: z.boolean() });
+
+/** What a node process sends: replies, and what happens meanwhile. */
+export const FromNode = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("ready") }),
+  z.strictObject({ kind: z.literal("reply"), call: count, value: z.unknown() }),
+  z.strictObject({ kind: z.literal("refusal"), call: count, error: Failure }),
+  z.strictObject({ kind: z.literal("fault"), error: Failure }),
+  z.strictObject({ kind: z.literal("window"), open: z.boolean() }),
+  z.strictObject({ kind: z.literal("progress"), acked: count }),
+]);
+export type FromNode = z.output<typeof FromNode>;

@@ -1,0 +1,141 @@
+// A whole bench: every variant of a scenario in turn, and the result made of their runs. Owns the run directory.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Result, type Run, SCHEMA_VERSION } from "../report/result-schema.js";
+import { verdict } from "../report/verdict.js";
+import type { AxisValues } from "./axes.js";
+import { BenchError } from "./bench-error.js";
+import { killAllNow } from "./cluster.js";
+import { probeDisk, readEnvironment } from "./environment.js";
+import { KEEP_MARK, RunDir } from "./run-dir.js";
+import { type Phase, runVariant } from "./run-variant.js";
+import { expand, type Load, runOrder, type Scenario, type Variant } from "./scenario.js";
+import { killTruthChecksNow } from "./truth-process.js";
+
+/** What the command line, the scenario and the defaults come to. */
+export interface BenchPlan {
+  readonly scenario: Scenario;
+  readonly quick: boolean;
+  readonly axes: AxisValues;
+  readonly load: Load;
+  readonly order: "table" | "random";
+  readonly seed: number;
+  readonly basePort: number;
+  /** Null: picked. */
+  readonly dir: string | null;
+  readonly keep: boolean;
+  readonly command: string;
+}
+
+/** What a run tells while it goes on. Calls come in order; all are cheap. */
+export interface Observer {
+  begun(facts: { plan: BenchPlan; variants: readonly Variant[]; estimateMs: number; runDir: RunDir }): void;
+  variant(sequence: number, variant: Variant, remainingMs: number): void;
+  phase(phase: Phase): void;
+  progress(acked: number): void;
+  done(run: Run): void;
+}
+
+/** Starting, electing, catching up and stopping; and checking the logs, as a share of the time they were written. */
+const FIXED_MS = 1800;
+const CHECK_SHARE = 0.4;
+/** Segments are filled ahead; the rest is what a fast disk takes in a window. */
+const SPACE_PER_NODE_BYTES = 192 * 1024 * 1024;
+
+export function estimateVariantMs(load: Load): number {
+  return FIXED_MS + (load.warmupMs + load.durationMs) * (1 + CHECK_SHARE);
+}
+
+/** Runs `plan`. Void runs are in the result and marked; faults and aborts throw, with everything cleaned up. */
+export async function runBench(plan: BenchPlan, observer: Observer, signal: AbortSignal): Promise<Result> {
+  const startedAt = new Date();
+  const begun = performance.now();
+  const variants = expand(plan.axes);
+  const runDir = await RunDir.create(plan.dir, plan.keep);
+  const lastMoments = () => {
+    killAllNow();
+    killTruthChecksNow();
+    runDir.removeSync();
+  };
+  process.once("exit", lastMoments);
+  try {
+    if (plan.keep)
+      writeFileSync(join(runDir.path, KEEP_MARK), "kept by raftmark bench --keep; remove it when done\n");
+    checkSpace(runDir, plan.axes);
+    const environment = await readEnvironment(runDir.fileSystem);
+    observer.begun({ plan, variants, estimateMs: estimateVariantMs(plan.load) * variants.length, runDir });
+    const diskProbe = await probeDisk(runDir.path);
+    const runs = await runAll(plan, variants, runDir, observer, signal);
+    const body = {
+      schemaVersion: SCHEMA_VERSION,
+      tool: "raftmark bench" as const,
+      command: plan.command,
+      startedAt: startedAt.toISOString(),
+      elapsedMs: Math.round(performance.now() - begun),
+      scenario: pick(plan.scenario),
+      options: optionsOf(plan, runDir),
+      environment: { ...environment, link: runs[0]?.link ?? "" },
+      diskProbe,
+      runs: runs.sort((a, b) => a.position - b.position),
+    } satisfies Omit<Result, "verdict">;
+    return { ...body, verdict: verdict(body) };
+  } finally {
+    process.removeListener("exit", lastMoments);
+    await runDir.remove();
+  }
+}
+
+async function runAll(
+  plan: BenchPlan,
+  variants: readonly Variant[],
+  runDir: RunDir,
+  observer: Observer,
+  signal: AbortSignal,
+): Promise<Run[]> {
+  const runs: Run[] = [];
+  let spentMs = 0;
+  const sequence = runOrder(variants, plan.order, plan.seed);
+  for (const [i, variant] of sequence.entries()) {
+    signal.throwIfAborted();
+    const eachMs = i === 0 ? estimateVariantMs(plan.load) : spentMs / i;
+    observer.variant(i, variant, eachMs * (sequence.length - i));
+    const from = performance.now();
+    const run = await runVariant({
+      variant,
+      sequence: i,
+      load: plan.load,
+      basePort: plan.basePort,
+      seed: plan.seed,
+      runDir: runDir.path,
+      keep: plan.keep,
+      signal,
+      onPhase: (phase) => observer.phase(phase),
+      onProgress: (acked) => observer.progress(acked),
+    });
+    spentMs += performance.now() - from;
+    runs.push(run);
+    observer.done(run);
+  }
+  return runs;
+}
+
+function checkSpace(runDir: RunDir, axes: AxisValues): void {
+  const { freeBytes, mount, type } = runDir.fileSystem;
+  const needed = Math.max(...axes.nodes) * SPACE_PER_NODE_BYTES;
+  if (freeBytes >= needed) return;
+  const mib = (bytes: number) => `${Math.floor(bytes / 1024 / 1024)} MiB`;
+  const text =
+    `the disk is too full: ${mib(freeBytes)} are free on ${mount} (${type}), and ${Math.max(...axes.nodes)} node(s) ` +
+    `need about ${mib(needed)}: free space, or choose another place with --dir.`;
+  throw new BenchError("environment", text);
+}
+
+function pick({ name, question, compares }: Scenario): Result["scenario"] {
+  return { name, question, compares };
+}
+
+function optionsOf(plan: BenchPlan, runDir: RunDir): Result["options"] {
+  const { quick, load, order, seed, basePort, keep } = plan;
+  const axes = Object.fromEntries(Object.entries(plan.axes).map(([name, values]) => [name, [...values]]));
+  return { quick, axes, ...load, order, seed, basePort, dir: runDir.path, keep };
+}

@@ -1,0 +1,149 @@
+// Where a run keeps its data: one temporary directory, on a file system that has a disk under it where possible,
+// removed at the end whatever happens.
+import { constants, rmdirSync, rmSync } from "node:fs";
+import { access, mkdtemp, readdir, readFile, rm, rmdir, statfs } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { BenchError, codeOf, messageOf } from "./bench-error.js";
+import { makeDirs } from "./make-dirs.js";
+
+const PARENT_NAME = ".raftmark";
+const RUN_PREFIX = "run-";
+
+/** What lies under a directory. `volatile`: memory, where making an append durable costs and means nothing. */
+export interface FileSystem {
+  readonly type: string;
+  readonly mount: string;
+  readonly device: string;
+  readonly options: string;
+  readonly freeBytes: number;
+  readonly volatile: boolean;
+}
+
+export class RunDir {
+  readonly path: string;
+  readonly fileSystem: FileSystem;
+  readonly keep: boolean;
+  /** A directory of ours around `path`, removed too if nothing else is in it. */
+  private readonly parent: string | null;
+
+  private constructor(path: string, fileSystem: FileSystem, keep: boolean, parent: string | null) {
+    this.path = path;
+    this.fileSystem = fileSystem;
+    this.keep = keep;
+    this.parent = parent;
+  }
+
+  /**
+   * A fresh directory below `dir`, or, where none is given, below `./.raftmark` or the system's temporary directory:
+   * the first that can be written and is no memory file system. Throws BenchError (environment).
+   */
+  static async create(dir: string | null, keep: boolean): Promise<RunDir> {
+    if (dir !== null) return RunDir.below(resolve(dir), keep, null);
+    const local = resolve(PARENT_NAME);
+    const temporary = join(tmpdir(), "raftmark");
+    const candidates: string[] = [];
+    for (const candidate of [local, temporary]) {
+      const above = dirname(candidate);
+      const writable = await access(above, constants.W_OK).then(
+        () => true,
+        () => false,
+      );
+      if (writable) candidates.push(candidate);
+    }
+    for (const candidate of candidates) {
+      if (!(await fileSystemOf(dirname(candidate))).volatile) return RunDir.below(candidate, keep, candidate);
+    }
+    return RunDir.below(candidates[0] ?? local, keep, candidates[0] ?? local);
+  }
+
+  private static async below(base: string, keep: boolean, parent: string | null): Promise<RunDir> {
+    try {
+      await makeDirs(base, 0o700);
+      await sweep(base);
+      const path = await mkdtemp(join(base, `${RUN_PREFIX}${process.pid}-`));
+      return new RunDir(path, await fileSystemOf(path), keep, parent);
+    } catch (cause) {
+      const why = codeOf(cause) || messageOf(cause);
+      const text = `cannot write to the data directory ${base} (${why}): choose another with --dir, or mend its rights.`;
+      throw new BenchError("environment", text, cause);
+    }
+  }
+
+  async remove(): Promise<void> {
+    if (this.keep) return;
+    await rm(this.path, { recursive: true, force: true, maxRetries: 3 });
+    if (this.parent !== null) await rmdir(this.parent).catch(() => {});
+  }
+
+  /** For the last moments of the process, where nothing asynchronous runs any more. */
+  removeSync(): void {
+    if (this.keep) return;
+    rmSync(this.path, { recursive: true, force: true });
+    try {
+      if (this.parent !== null) rmdirSync(this.parent);
+    } catch {
+      // Not empty: another run's.
+    }
+  }
+}
+
+/** Removes what runs left behind that were killed without warning: their process is gone. */
+async function sweep(base: string): Promise<void> {
+  for (const name of await readdir(base)) {
+    const match = /^run-(\d+)-\w{6}$/.exec(name);
+    if (match === null || isAlive(Number(match[1]))) continue;
+    if ((await readdir(join(base, name)).catch(() => [] as string[])).includes(KEEP_MARK)) continue;
+    await rm(join(base, name), { recursive: true, force: true });
+  }
+}
+
+/** A file that says: kept on purpose. */
+export const KEEP_MARK = "KEEP";
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === "EPERM";
+  }
+}
+
+const VOLATILE_TYPES = ["tmpfs", "ramfs", "devtmpfs"];
+
+/** The file system that `path` lies on: from the kernel's mount table, else by number only. */
+export async function fileSystemOf(path: string): Promise<FileSystem> {
+  const space = await statfs(path);
+  const freeBytes = space.bavail * space.bsize;
+  const table = await readFile("/proc/self/mountinfo", "utf8").catch(() => "");
+  const found = findMount(table, resolve(path));
+  if (found === null) {
+    const type = `0x${space.type.toString(16)}`;
+    return { type, mount: "?", device: "?", options: "", freeBytes, volatile: space.type === 0x01021994 };
+  }
+  return { ...found, freeBytes, volatile: VOLATILE_TYPES.includes(found.type) };
+}
+
+/** The deepest mount that holds `path`, from the text of /proc/self/mountinfo; a later line covers an earlier one. */
+export function findMount(
+  table: string,
+  path: string,
+): { type: string; mount: string; device: string; options: string } | null {
+  let found: { type: string; mount: string; device: string; options: string } | null = null;
+  for (const line of table.split("\n")) {
+    const [left, right] = line.split(" - ");
+    if (right === undefined) continue;
+    const mount = unescapeOctal(left.split(" ")[4]);
+    const holds = path === mount || path.startsWith(mount === "/" ? "/" : `${mount}/`);
+    if (!holds || (found !== null && mount.length < found.mount.length)) continue;
+    const [type, device, superOptions] = right.split(" ");
+    found = { type, mount, device, options: `${left.split(" ")[5]} ${superOptions ?? ""}`.trim() };
+  }
+  return found;
+}
+
+/** mountinfo writes blanks and backslashes in octal. */
+function unescapeOctal(text: string): string {
+  return text.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}

@@ -1,0 +1,246 @@
+// One variant, in fresh processes: start, elect, warm up, measure, let the followers catch up, stop, check the truth.
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { encodeIntoCompressedBase64 } from "hdr-histogram-js";
+import type { NodeUse, Run } from "../report/result-schema.js";
+import { ENTRY_BYTES_MIN } from "./axes.js";
+import { BenchError } from "./bench-error.js";
+import { Cluster } from "./cluster.js";
+import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "./latency.js";
+import { SERIES_STEP_MS } from "./load.js";
+import type { LoadResult, ReplyOf } from "./protocol.js";
+import type { Load, Variant } from "./scenario.js";
+import type { StateReport } from "./state-machine.js";
+import type { TruthReport } from "./truth.js";
+import { runTruthCheck } from "./truth-process.js";
+
+export type Phase = "starting" | "warming up" | "measuring" | "catching up" | "checking the logs";
+
+export interface VariantPlan {
+  readonly variant: Variant;
+  readonly sequence: number;
+  readonly load: Load;
+  readonly basePort: number;
+  readonly seed: number;
+  readonly runDir: string;
+  readonly keep: boolean;
+  readonly signal: AbortSignal;
+  readonly onPhase: (phase: Phase) => void;
+  /** Proposals applied on the leader since the load began. */
+  readonly onProgress: (acked: number) => void;
+}
+
+type Sample = ReplyOf<"sample">;
+
+const LEADER_TIMEOUT_MS = 15_000;
+const CATCH_UP_TIMEOUT_MS = 10_000;
+/** Beyond the plan: warm-up and window are as long as asked, draining has its own limit. */
+const LOAD_SLACK_MS = 15_000;
+
+/** Runs one variant. A run that proves nothing is returned with `void` set; a fault of the cluster throws BenchError. */
+export async function runVariant(plan: VariantPlan): Promise<Run> {
+  const dir = join(plan.runDir, `variant-${plan.variant.position + 1}`);
+  await mkdir(dir, { mode: 0o700 });
+  plan.onPhase("starting");
+  const { settings } = plan.variant;
+  const cluster = await Cluster.start({
+    dir,
+    settings,
+    basePort: plan.basePort,
+    seed: plan.seed + plan.sequence * 104_729,
+    signal: plan.signal,
+  });
+  try {
+    const leader = await cluster.waitForLeader(LEADER_TIMEOUT_MS);
+    const runId = (plan.seed ^ Math.imul(plan.sequence + 1, 0x9e3779b1)) >>> 0;
+    const ackedPath = join(dir, `acked-${leader}.bin`);
+    const measured = await measure(cluster, leader, plan, runId, ackedPath);
+    plan.onPhase("catching up");
+    const faults = voidReasons(measured.load);
+    if (!(await cluster.catchUp(CATCH_UP_TIMEOUT_MS))) {
+      faults.push(`the followers had not applied what the leader had within ${CATCH_UP_TIMEOUT_MS / 1000} s`);
+    }
+    const { link } = (await cluster.call(leader, "sample", {})).metrics;
+    const states = await cluster.stop();
+    plan.onPhase("checking the logs");
+    const truth = await checkLogs(cluster, states, ackedPath, measured.load.acked, plan.signal);
+    if (!truth.ok) faults.push(...truth.findings.map((finding) => `logs: ${finding}`));
+    return {
+      ...figures(plan, cluster, leader, measured),
+      link,
+      truth,
+      stateHash: truth.stateHash,
+      void: faults,
+    };
+  } finally {
+    await cluster.destroy();
+    if (!plan.keep) await rm(dir, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+interface Measurement {
+  readonly load: LoadResult;
+  /** By node id; the leader's are in the load. */
+  readonly before: ReadonlyMap<number, Sample>;
+  readonly after: ReadonlyMap<number, Sample>;
+}
+
+/** Drives the load inside the leader's process, and reads the followers' counters at the window's edges. */
+async function measure(
+  cluster: Cluster,
+  leader: number,
+  plan: VariantPlan,
+  runId: number,
+  ackedPath: string,
+): Promise<Measurement> {
+  const { inFlight, entryBytes } = plan.variant.settings;
+  const { warmupMs, durationMs } = plan.load;
+  const followers = cluster.ids.filter((id) => id !== leader);
+  const sampleFollowers = async (into: Map<number, Sample>) => {
+    for (const id of followers) into.set(id, await cluster.call(id, "sample", {}));
+  };
+  const before = new Map<number, Sample>();
+  const after = new Map<number, Sample>();
+  const sampling: Promise<void>[] = [];
+  const node = cluster.node(leader);
+  node.onProgress = plan.onProgress;
+  node.onWindow = (open) => {
+    if (open) plan.onPhase("measuring");
+    const reading = sampleFollowers(open ? before : after);
+    reading.catch(() => {}); // Awaited below; until then a failure must not count as unhandled.
+    sampling.push(reading);
+  };
+  plan.onPhase("warming up");
+  const load = await cluster.call(
+    leader,
+    "load",
+    { plan: { runId, client: leader, inFlight, entryBytes, warmupMs, durationMs }, ackedPath },
+    warmupMs + durationMs + LOAD_SLACK_MS,
+  );
+  await Promise.all(sampling);
+  if (load.before !== null && load.after !== null) {
+    before.set(leader, load.before);
+    after.set(leader, load.after);
+  }
+  return { load, before, after };
+}
+
+function voidReasons(load: LoadResult): string[] {
+  const reasons: string[] = [];
+  for (const [code, count] of Object.entries(load.failed)) {
+    reasons.push(`${count} proposals were refused with ${code}: ${load.firstFailure}`);
+  }
+  if (load.unanswered > 0)
+    reasons.push(`${load.unanswered} proposals got no answer; the cluster has lost its quorum`);
+  if (load.done === 0) reasons.push("no proposal was applied within the measured window");
+  return reasons;
+}
+
+function checkLogs(
+  cluster: Cluster,
+  states: ReadonlyMap<number, StateReport | null>,
+  ackedPath: string,
+  ackedMin: number,
+  signal: AbortSignal,
+): Promise<TruthReport> {
+  const nodes = cluster.ids.map((id) => ({ id, dir: cluster.dirOf(id), state: states.get(id) ?? null }));
+  const silent = nodes.filter(({ state }) => state === null).map(({ id }) => id);
+  if (silent.length > 0) {
+    const text = `node ${silent.join(", ")} did not close within 3 s of being asked: its disk may be stuck.`;
+    throw new BenchError("failed", text);
+  }
+  return runTruthCheck({ nodes, ackedFiles: [ackedPath], ackedMin }, signal);
+}
+
+function figures(
+  plan: VariantPlan,
+  cluster: Cluster,
+  leader: number,
+  { load, before, after }: Measurement,
+): Omit<Run, "link" | "truth" | "stateHash" | "void"> {
+  const { settings, position } = plan.variant;
+  const latencies = new LatencyCounts(load.latencies.counts as Float64Array<ArrayBuffer>);
+  const { total, max, sum } = load.latencies;
+  latencies.total = total;
+  const histogram = toHistogram(latencies);
+  const nodes = cluster.ids.flatMap((id) => useOf(id, id === leader, before.get(id), after.get(id)));
+  const seconds = Math.max(load.windowMs, Number.MIN_VALUE) / 1000;
+  const proposalsPerS = load.done / seconds;
+  const counters = nodes.find((node) => node.leader)?.counters;
+  const { secret: _, dir: __, id: ___, ...nodeOptions } = cluster.configOf(leader);
+  const at = (percentile: number) => (total === 0 ? 0 : percentileMs(histogram, percentile));
+  return {
+    position,
+    sequence: plan.sequence,
+    settings,
+    nodeOptions,
+    leader,
+    windowMs: load.windowMs,
+    done: load.done,
+    acknowledged: load.acked,
+    failed: load.failed,
+    proposalsPerS,
+    payloadBytesPerS: proposalsPerS * Math.max(settings.entryBytes, ENTRY_BYTES_MIN),
+    latencyMs: {
+      mean: total === 0 ? 0 : sum / total / UNITS_PER_MS,
+      p50: at(50),
+      p90: at(90),
+      p99: at(99),
+      p99_9: at(99.9),
+      p99_99: at(99.99),
+      max: max / UNITS_PER_MS,
+    },
+    histogram: {
+      unitUs: 1000 / UNITS_PER_MS,
+      encoding: "HdrHistogram V2, compressed, base64",
+      data: encodeIntoCompressedBase64(histogram),
+    },
+    series: { stepMs: SERIES_STEP_MS, applied: load.series },
+    fsyncs: counters?.walSyncs ?? 0,
+    entriesPerFsync:
+      counters === undefined || counters.walSyncs === 0 ? null : counters.walEntries / counters.walSyncs,
+    nodes,
+  };
+}
+
+/** The difference between two samples of one node; nothing if one is missing. */
+function useOf(
+  id: number,
+  leader: boolean,
+  before: Sample | undefined,
+  after: Sample | undefined,
+): NodeUse[] {
+  if (before === undefined || after === undefined) return [];
+  const windowMs = after.atMs - before.atMs;
+  const earlier = new Map(before.threads.map(({ tid, cpuMs }) => [tid, cpuMs]));
+  const threads = after.threads.map(({ tid, main, cpuMs }) => ({
+    main,
+    cpuMs: cpuMs - (earlier.get(tid) ?? 0),
+  }));
+  const others = threads.filter(({ main, cpuMs }) => !main && cpuMs >= 1).map(({ cpuMs }) => round(cpuMs));
+  const main = threads.find((thread) => thread.main);
+  const counters: Record<string, number> = {};
+  for (const [name, value] of Object.entries(after.metrics)) {
+    const start = before.metrics[name as keyof typeof before.metrics];
+    if (typeof value === "number") counters[name] = value - Number(start);
+  }
+  return [
+    {
+      id,
+      leader,
+      windowMs: round(windowMs),
+      cpuUserMs: round(after.cpuUserMs - before.cpuUserMs),
+      cpuSystemMs: round(after.cpuSystemMs - before.cpuSystemMs),
+      mainThreadMs: main === undefined ? null : round(main.cpuMs),
+      otherThreadsMs: others.sort((a, b) => b - a),
+      loopActiveShare: Math.min(1, (after.loopActiveMs - before.loopActiveMs) / windowMs),
+      loopDelayMs: { p50: after.loopDelayP50Ms, p99: after.loopDelayP99Ms, max: after.loopDelayMaxMs },
+      rssBytes: after.rssBytes,
+      counters: counters as NodeUse["counters"],
+    },
+  ];
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}

@@ -1,0 +1,14 @@
+// The program of the truth check: a fresh process that has nothing but the files. Takes one request, sends one report.
+import { messageOf } from "./bench-error.js";
+import { checkTruth } from "./check-truth.js";
+import { TruthRequest } from "./truth.js";
+
+process.on("SIGINT", () => {});
+process.on("SIGTERM", () => {});
+process.on("disconnect", () => process.exit(1));
+process.once("message", (raw) => {
+  checkTruth(TruthRequest.parse(raw)).then(
+    (report) => process.send?.({ report }, () => process.exit(0)),
+    (error: unknown) => process.send?.({ error: messageOf(error) }, () => process.exit(1)),
+  );
+});

@@ -1,0 +1,73 @@
+// What a node process has used so far: CPU of the process and of its threads, event loop, the node's counters. Two
+// readings make a difference over a window. Runs in the node's process.
+import { readdirSync, readFileSync } from "node:fs";
+import { type IntervalHistogram, monitorEventLoopDelay, performance } from "node:perf_hooks";
+import type { NodeMetrics } from "../../src/index.js";
+
+export interface ThreadCpu {
+  readonly tid: number;
+  readonly main: boolean;
+  readonly cpuMs: number;
+}
+
+export interface Sample {
+  readonly atMs: number;
+  readonly cpuUserMs: number;
+  readonly cpuSystemMs: number;
+  /** Empty where the kernel does not tell. */
+  readonly threads: readonly ThreadCpu[];
+  readonly loopActiveMs: number;
+  /** Event-loop delay since the sampler was last reset: milliseconds. */
+  readonly loopDelayP50Ms: number;
+  readonly loopDelayP99Ms: number;
+  readonly loopDelayMaxMs: number;
+  readonly rssBytes: number;
+  readonly metrics: NodeMetrics;
+}
+
+/** Takes samples; one a process, since it keeps the event-loop monitor. */
+export class Sampler {
+  private readonly delays: IntervalHistogram = monitorEventLoopDelay({ resolution: 10 });
+
+  constructor() {
+    this.delays.enable();
+  }
+
+  /** Reads everything; the event-loop delay then starts afresh, so that a window's is its own. */
+  take(metrics: NodeMetrics): Sample {
+    const cpu = process.cpuUsage();
+    const sample = {
+      atMs: performance.now(),
+      cpuUserMs: cpu.user / 1000,
+      cpuSystemMs: cpu.system / 1000,
+      threads: threadTimes(),
+      loopActiveMs: performance.eventLoopUtilization().active,
+      loopDelayP50Ms: nsToMs(this.delays.percentile(50)),
+      loopDelayP99Ms: nsToMs(this.delays.percentile(99)),
+      loopDelayMaxMs: nsToMs(this.delays.max),
+      rssBytes: process.memoryUsage.rss(),
+      metrics: { ...metrics },
+    };
+    this.delays.reset();
+    return sample;
+  }
+}
+
+function nsToMs(ns: number): number {
+  return Number.isFinite(ns) && ns < 1e15 ? ns / 1e6 : 0;
+}
+
+/** CPU time of each thread, from Linux's scheduler statistics. */
+function threadTimes(): ThreadCpu[] {
+  const threads: ThreadCpu[] = [];
+  try {
+    for (const name of readdirSync("/proc/self/task")) {
+      const ns = Number(readFileSync(`/proc/self/task/${name}/schedstat`, "utf8").split(" ")[0]);
+      const tid = Number(name);
+      if (Number.isFinite(ns)) threads.push({ tid, main: tid === process.pid, cpuMs: ns / 1e6 });
+    }
+  } catch {
+    return []; // No /proc, or a thread ended between the two reads: this figure is a convenience.
+  }
+  return threads;
+}

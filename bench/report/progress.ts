@@ -1,0 +1,134 @@
+// What a bench says while it runs: one line that is rewritten on a terminal, plain lines elsewhere and under CI.
+import { clearLine, cursorTo } from "node:readline";
+import type { AxisName } from "../harness/axes.js";
+import type { Observer } from "../harness/run-bench.js";
+import type { Phase } from "../harness/run-variant.js";
+import { describe, type Load, type Variant, varyingAxes } from "../harness/scenario.js";
+import { clock, grouped, roughly, short } from "./numbers.js";
+import type { Run } from "./result-schema.js";
+import { constants, type Paint } from "./table.js";
+
+/** Where the lines go; `live` lines can be rewritten. */
+export interface Output {
+  readonly stream: NodeJS.WritableStream & { readonly columns?: number };
+  readonly live: boolean;
+  readonly paint: Paint;
+}
+
+const REDRAW_EVERY_MS = 100;
+/** The rate shown is that of the last second. */
+const RATE_WINDOW_MS = 1000;
+
+export class Progress implements Observer {
+  private readonly out: Output;
+  private axes: AxisName[] = [];
+  private load: Load = { warmupMs: 0, durationMs: 0 };
+  private count = 0;
+  private current = "";
+  private phaseName: Phase = "starting";
+  private phaseBegun = 0;
+  private readonly begunAt = performance.now();
+  private remainingMs = 0;
+  private remainingAt = 0;
+  private history: { at: number; acked: number }[] = [];
+  private timer: NodeJS.Timeout | null = null;
+
+  constructor(out: Output) {
+    this.out = out;
+  }
+
+  begun({ plan, variants, estimateMs, runDir }: Parameters<Observer["begun"]>[0]): void {
+    const { paint } = this.out;
+    this.axes = varyingAxes(plan.axes);
+    this.load = plan.load;
+    this.count = variants.length;
+    const { fileSystem } = runDir;
+    this.say(`${paint.bold(plan.scenario.question)} ${paint.dim(`(scenario ${plan.scenario.name})`)}`);
+    const many = `${variants.length} configuration${variants.length === 1 ? "" : "s"}`;
+    this.say(`${many}, about ${roughly(estimateMs)}; ${constants(plan.axes)}`);
+    this.say(paint.dim(`data in ${runDir.path} (${fileSystem.type} on ${fileSystem.device})`));
+    if (fileSystem.volatile) {
+      const text = `warning: ${fileSystem.mount} is ${fileSystem.type}, memory: durable writes cost nothing there and the figures say nothing about a disk; choose another place with --dir`;
+      this.say(paint.red(text));
+    }
+    if (this.out.live) this.timer = setInterval(() => this.draw(), REDRAW_EVERY_MS).unref();
+  }
+
+  variant(sequence: number, variant: Variant, remainingMs: number): void {
+    this.current = `[${sequence + 1}/${this.count}] ${describe(variant.settings, this.axes)}`;
+    this.remainingMs = remainingMs;
+    this.remainingAt = performance.now();
+    this.history = [];
+  }
+
+  phase(phase: Phase): void {
+    this.phaseName = phase;
+    this.phaseBegun = performance.now();
+    if (this.out.live) this.draw();
+  }
+
+  progress(acked: number): void {
+    const at = performance.now();
+    this.history.push({ at, acked });
+    while (this.history.length > 2 && at - this.history[0].at > RATE_WINDOW_MS) this.history.shift();
+  }
+
+  done(run: Run): void {
+    const { paint } = this.out;
+    const figures =
+      run.void.length > 0
+        ? paint.red(`void: ${run.void[0]}`)
+        : `${grouped(run.proposalsPerS)} proposals/s, p50 ${short(run.latencyMs.p50)} ms, p99 ${short(run.latencyMs.p99)} ms`;
+    this.erase();
+    this.say(`${this.current}: ${figures} ${paint.dim(`(${clock(this.elapsedMs())} elapsed)`)}`);
+  }
+
+  /** No more lines; also after a failure. */
+  end(): void {
+    if (this.timer !== null) clearInterval(this.timer);
+    this.timer = null;
+    this.erase();
+  }
+
+  private elapsedMs(): number {
+    return performance.now() - this.begunAt;
+  }
+
+  private rate(): string {
+    const first = this.history[0];
+    const last = this.history[this.history.length - 1];
+    if (first === undefined || last.at === first.at) return "";
+    return `, ${grouped(((last.acked - first.acked) / (last.at - first.at)) * 1000)} proposals/s`;
+  }
+
+  /** "[3/9] pool-wasm, 64 in flight: measuring 2.1/5.0 s, 71,402 proposals/s, 0:34 elapsed, 1:12 left". */
+  line(): string {
+    const inPhase = (performance.now() - this.phaseBegun) / 1000;
+    const planned = { "warming up": this.load.warmupMs, measuring: this.load.durationMs }[
+      this.phaseName as string
+    ];
+    const loading = planned !== undefined;
+    const spent = loading ? ` ${inPhase.toFixed(1)}/${(planned / 1000).toFixed(1)} s` : "";
+    const left = this.remainingMs - (performance.now() - this.remainingAt);
+    const times = `${clock(this.elapsedMs())} elapsed, ${clock(left)} left`;
+    return `${this.current}: ${this.phaseName}${spent}${loading ? this.rate() : ""}, ${times}`;
+  }
+
+  private draw(): void {
+    if (this.timer === null || this.current === "") return;
+    cursorTo(this.out.stream, 0);
+    const width = (this.out.stream.columns ?? 80) - 1;
+    this.out.stream.write(this.line().slice(0, width));
+    clearLine(this.out.stream, 1);
+  }
+
+  private erase(): void {
+    if (!this.out.live) return;
+    cursorTo(this.out.stream, 0);
+    clearLine(this.out.stream, 0);
+  }
+
+  private say(text: string): void {
+    this.out.stream.write(`${text}\n`);
+  }
+}

@@ -1,0 +1,29 @@
+// Ctrl-C and SIGTERM: asked once, a run ends in order; asked twice, or if it takes too long, at once. Either way the
+// process's "exit" handlers take the children and the temporary directory with them.
+import { BenchError } from "../../bench/harness/bench-error.js";
+
+/** From the signal to the end of the process, at most. */
+const ORDERLY_MS_MAX = 4000;
+
+/** Runs `work` with a signal that aborts on Ctrl-C, SIGTERM, a closed terminal, or when nobody reads stdout any more. */
+export async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const interrupt = (kind: "interrupted" | "terminated", why: string) => {
+    const error = new BenchError(kind, `${why}: the run was ended, its nodes stopped and its data removed.`);
+    if (controller.signal.aborted) process.exit(error.exitCode);
+    controller.abort(error);
+    setTimeout(() => process.exit(error.exitCode), ORDERLY_MS_MAX).unref();
+  };
+  const onInt = () => interrupt("interrupted", "interrupted");
+  const onTerm = () => interrupt("terminated", "terminated by SIGTERM");
+  const onHangUp = () => interrupt("terminated", "the terminal was closed");
+  const onPipe = () => interrupt("terminated", "nobody reads the output any more");
+  process.on("SIGINT", onInt).on("SIGTERM", onTerm).on("SIGHUP", onHangUp);
+  process.stdout.once("error", onPipe);
+  try {
+    return await work(controller.signal);
+  } finally {
+    process.off("SIGINT", onInt).off("SIGTERM", onTerm).off("SIGHUP", onHangUp);
+    process.stdout.off("error", onPipe);
+  }
+}

@@ -1,0 +1,67 @@
+#!/usr/bin/env node
+// The `raftmark` command: subcommands, and how an error becomes a sentence and an exit code.
+import { Command, CommanderError } from "commander";
+import { BenchError, EXIT_CODES } from "../../bench/harness/bench-error.js";
+import { packageVersion } from "../../bench/harness/environment.js";
+import { benchCommand } from "./bench-command.js";
+
+const program = new Command("raftmark")
+  .description(
+    "Raft for Node.js that proves its own speed: run a cluster, compare configurations, believe the figures.",
+  )
+  .version(packageVersion(), "--version", "print the version")
+  .helpOption("--help", "explain a command, with examples")
+  .showSuggestionAfterError(true)
+  .addHelpText(
+    "after",
+    `
+Start here:
+  raftmark bench --quick        a real three-node cluster on this machine, in less than 30 s
+  raftmark bench                the default comparison, in about two minutes
+  raftmark bench --help         every axis, and examples`,
+  );
+
+/** What each subcommand is; more are added here. */
+for (const command of [benchCommand()]) program.addCommand(inherit(command));
+
+process.exitCode = await main(process.argv);
+
+/** Commander's own errors become sentences of ours; help goes where it is asked for. */
+function inherit(command: Command): Command {
+  return command
+    .helpOption("--help", "explain this command, with examples")
+    .exitOverride()
+    .allowExcessArguments(false)
+    .showSuggestionAfterError(true)
+    .configureOutput({ outputError: () => {} });
+}
+
+async function main(argv: string[]): Promise<number> {
+  program.exitOverride().configureOutput({ outputError: () => {} });
+  if (argv.length <= 2) {
+    program.outputHelp();
+    return EXIT_CODES.usage;
+  }
+  try {
+    await program.parseAsync(argv);
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    if (error instanceof CommanderError) return usageError(error);
+    if (error instanceof BenchError) return complain(error.message, error.exitCode);
+    throw error; // A bug of ours: Node prints it with its stack and exits with 1.
+  }
+}
+
+function usageError(error: CommanderError): number {
+  if (error.exitCode === 0) return 0;
+  const text = error.message
+    .replace(/^error: /, "")
+    .replace(/\n?\((Did you mean [^)]*)\)$/, ". $1")
+    .replaceAll("\n", " ");
+  return complain(`${text.replace(/[.?]?$/, (end) => end || ".")} See raftmark --help.`, EXIT_CODES.usage);
+}
+
+function complain(sentence: string, exitCode: number): number {
+  process.stderr.write(`raftmark: ${sentence}\n`);
+  return exitCode;
+}

@@ -1,0 +1,91 @@
+// The closed loop against an engine of known behaviour.
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { AckedWriter, readAcked } from "../../bench/harness/acked.js";
+import type { Engine } from "../../bench/harness/engine.js";
+import { ClosedLoop } from "../../bench/harness/load.js";
+import { readHeader } from "../../bench/harness/payload.js";
+import { type Proposed, RaftmarkError } from "../../src/index.js";
+
+const dir = mkdtempSync(join(tmpdir(), "raftmark-load-"));
+after(() => rmSync(dir, { recursive: true, force: true }));
+let files = 0;
+
+/** Answers what was proposed in a turn of the event loop all at once, as a group commit does. */
+function fakeEngine(answer: (index: number) => "apply" | "refuse" | "nothing") {
+  const seen: Uint8Array[] = [];
+  let most = 0;
+  let queue: { index: number; resolve: (value: Proposed) => void; reject: (error: Error) => void }[] = [];
+  const turn = () => {
+    const batch = queue;
+    queue = [];
+    most = Math.max(most, batch.length);
+    for (const { index, resolve, reject } of batch) {
+      if (answer(index) === "apply") resolve({ index, term: 1, result: undefined });
+      else if (answer(index) === "refuse") reject(new RaftmarkError("RAFT_NOT_LEADER", "node 2 leads"));
+    }
+  };
+  const propose = (bytes: Uint8Array) => {
+    seen.push(bytes);
+    if (queue.length === 0) setImmediate(turn);
+    const index = seen.length;
+    return new Promise<Proposed>((resolve, reject) => queue.push({ index, resolve, reject }));
+  };
+  const engine = { propose } as unknown as Engine;
+  return { engine, seen, most: () => most };
+}
+
+function plan(inFlight: number, durationMs = 60) {
+  return { runId: 5, client: 1, inFlight, entryBytes: 32, warmupMs: 20, durationMs };
+}
+
+async function run(answer: Parameters<typeof fakeEngine>[0], inFlight: number) {
+  const fake = fakeEngine(answer);
+  const path = join(dir, `acked-${files++}`);
+  const journal = new AckedWriter(path, 5, 1);
+  const windows: boolean[] = [];
+  const outcome = await new ClosedLoop(fake.engine, plan(inFlight), journal).run((open) =>
+    windows.push(open),
+  );
+  journal.close();
+  return { ...fake, outcome, windows, journal: readAcked(path) };
+}
+
+test("N are in flight, each proposal is its own, and every acknowledgement is in the journal", async () => {
+  const { outcome, seen, most, windows, journal } = await run(() => "apply", 16);
+  assert.equal(most(), 16);
+  assert.deepEqual(windows, [true, false]);
+  seen.forEach((bytes, seq) => {
+    assert.deepEqual(readHeader(bytes), { runId: 5, client: 1, seq });
+  });
+  assert.equal(outcome.acked, seen.length);
+  assert.deepEqual(journal.runs, [{ seq: 0, index: 1, term: 1, count: seen.length }]);
+  assert.deepEqual(outcome.failed, {});
+  assert.equal(outcome.unanswered, 0);
+});
+
+test("only the window is measured, and the series adds up to it", async () => {
+  const { outcome } = await run(() => "apply", 4);
+  assert.ok(outcome.done > 0);
+  assert.ok(outcome.done < outcome.acked, "warm-up and end are not counted");
+  assert.equal(outcome.latencies.total, outcome.done);
+  assert.ok(outcome.series.reduce((sum, count) => sum + count, 0) <= outcome.done);
+  assert.ok(outcome.windowMs >= 59);
+});
+
+test("a refusal ends its caller and is told; with all callers gone the load ends", async () => {
+  const { outcome, windows } = await run((index) => (index < 50 ? "apply" : "refuse"), 8);
+  assert.equal(outcome.acked, 49);
+  assert.deepEqual(outcome.failed, { RAFT_NOT_LEADER: 8 });
+  assert.equal(outcome.firstFailure, "node 2 leads");
+  assert.deepEqual(windows, []);
+});
+
+test("proposals without an answer are counted, not waited for for ever", async () => {
+  const { outcome } = await run((index) => (index < 50 ? "apply" : "nothing"), 8);
+  assert.equal(outcome.unanswered, 8);
+  assert.equal(outcome.acked, 49);
+});

@@ -1,0 +1,130 @@
+// What a person reads: the table, the sentence, the progress line, and the figures in them.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { findMount } from "../../bench/harness/run-dir.js";
+import { clock, grouped, roughly, short, times } from "../../bench/report/numbers.js";
+import { renderTable, tableRows } from "../../bench/report/table.js";
+import { limitOf, verdict } from "../../bench/report/verdict.js";
+import { sampleResult } from "./sample-result.js";
+
+test("figures carry three digits", () => {
+  assert.deepEqual([0, 0.0412, 0.412, 4.125, 41.26, 412.6, 213_402.4].map(short), [
+    "0",
+    "0.041",
+    "0.412",
+    "4.13",
+    "41.3",
+    "413",
+    "213,402",
+  ]);
+  assert.deepEqual([999, 1000, 1_234_567].map(grouped), ["999", "1,000", "1,234,567"]);
+  assert.deepEqual([1, 0.954, 1.573, 2.06, 14.2].map(times), ["1.00", "0.95", "1.57", "2.1", "14"]);
+  assert.deepEqual([0, 34_400, 725_000].map(clock), ["0:00", "0:34", "12:05"]);
+  assert.deepEqual([21_300, 98_000, 120_000].map(roughly), ["22 s", "1 min 40 s", "2 min"]);
+});
+
+test("one row a configuration, only the axes that vary, ratios to the first row", () => {
+  const result = sampleResult([
+    { settings: { writer: "inline-js", inFlight: 64 }, proposalsPerS: 50_000, p50: 1.25 },
+    { settings: { writer: "pool-wasm", inFlight: 64 }, proposalsPerS: 105_000, p50: 0.5 },
+    { settings: { writer: "inline-js", inFlight: 1024 }, proposalsPerS: 1, void: ["logs: index 7 differs"] },
+  ]);
+  assert.deepEqual(tableRows(result), [
+    [
+      "in flight",
+      "writer",
+      "proposals/s",
+      "MB/s",
+      "p50 ms",
+      "p99 ms",
+      "p99.9 ms",
+      "max ms",
+      "fsyncs/s",
+      "entries/fsync",
+      "× first row",
+    ],
+    ["64", "inline-js", "50,000", "12.8", "1.25", "2.50", "3.75", "6.25", "500", "100", "1.00"],
+    ["64", "pool-wasm", "105,000", "26.9", "0.500", "1.00", "1.50", "2.50", "500", "210", "2.1"],
+    ["1024", "inline-js", "void", "-", "-", "-", "-", "-", "-", "-", "-"],
+  ]);
+});
+
+test("the table is as wide as it says and has every figure", () => {
+  const result = sampleResult([
+    { settings: { writer: "inline-js" }, proposalsPerS: 50_000 },
+    { settings: { writer: "pool-wasm" }, proposalsPerS: 105_000 },
+  ]);
+  const lines = renderTable(result).split("\n");
+  assert.equal(lines.length, 6);
+  assert.equal(new Set(lines.map((line) => line.length)).size, 1);
+  assert.match(lines[4], /│ pool-wasm +│ +105,000 │/);
+});
+
+test("without a valid first row there is no ratio", () => {
+  const result = sampleResult([
+    { settings: { writer: "inline-js" }, proposalsPerS: 1, void: ["x"] },
+    { settings: { writer: "pool-wasm" }, proposalsPerS: 2 },
+  ]);
+  assert.equal(tableRows(result)[2].at(-1), "-");
+});
+
+test("the sentence names the fastest, by how much, and where nothing can be told", () => {
+  const sentence = verdict(
+    sampleResult([
+      { settings: { writer: "inline-js", inFlight: 1 }, proposalsPerS: 1000 },
+      { settings: { writer: "pool-wasm", inFlight: 1 }, proposalsPerS: 1040 },
+      { settings: { writer: "inline-js", inFlight: 64 }, proposalsPerS: 10_000 },
+      { settings: { writer: "pool-wasm", inFlight: 64 }, proposalsPerS: 15_000 },
+      { settings: { writer: "inline-js", inFlight: 1024 }, proposalsPerS: 100_000 },
+      { settings: { writer: "pool-wasm", inFlight: 1024 }, proposalsPerS: 210_000, cpuMs: 600 },
+    ]),
+  );
+  assert.equal(
+    sentence,
+    "Fastest is pool-wasm, 1024 in flight with 210,000 proposals/s at a p99 of 2.00 ms; that is 2.1× inline-js at " +
+      "1024 in flight; at 1 in flight no difference can be told; at 64 in flight pool-wasm leads by 1.50×; for the " +
+      "fastest, the CPU is the limit (98 % of 2 cores busy) (one run each: differences below about 10 % are noise).",
+  );
+});
+
+test("void runs are not compared", () => {
+  const void1 = { settings: { writer: "inline-js" as const }, proposalsPerS: 9e9, void: ["x"] };
+  assert.match(
+    verdict(sampleResult([void1, { settings: { writer: "pool-wasm" }, proposalsPerS: 7 }])),
+    /^Measured: pool-wasm with 7 proposals/,
+  );
+  assert.match(verdict(sampleResult([void1])), /^No configuration gave a valid run/);
+});
+
+test("what seems to be the limit", () => {
+  const cases: [Parameters<typeof sampleResult>[0][number], RegExp][] = [
+    [{ settings: {}, proposalsPerS: 1, cpuMs: 550 }, /the CPU is the limit \(90 % of 2 cores/],
+    [{ settings: {}, proposalsPerS: 1, mainThreadMs: 900 }, /the leader's main thread is the limit \(90 %/],
+    [
+      { settings: {}, proposalsPerS: 1, p50: 0.75 },
+      /the disk is the limit \(a commit takes about 3.00 durable writes/,
+    ],
+    [{ settings: { durability: "none" }, proposalsPerS: 1, p50: 0.75 }, /nothing is saturated/],
+    [
+      { settings: {}, proposalsPerS: 1, p50: 10 },
+      /nothing is saturated \(CPU 38 %, leader's main thread 20 %\)/,
+    ],
+  ];
+  for (const [outcome, expected] of cases) {
+    const result = sampleResult([outcome]);
+    assert.match(limitOf(result.runs[0], result), expected);
+  }
+});
+
+test("the mount that holds a path", () => {
+  const table = [
+    "21 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard",
+    "30 21 0:25 / /tmp rw - tmpfs tmpfs rw,size=1m",
+    "31 21 0:26 / /tmp/with\\040blank rw - xfs /dev/sdb rw",
+  ].join("\n");
+  assert.equal(findMount(table, "/home/x")?.type, "ext4");
+  assert.equal(findMount(table, "/tmp")?.type, "tmpfs");
+  assert.equal(findMount(table, "/tmpx")?.type, "ext4");
+  assert.equal(findMount(table, "/tmp/with blank/y")?.device, "/dev/sdb");
+  assert.equal(findMount("", "/"), null);
+});

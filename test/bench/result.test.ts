@@ -1,0 +1,58 @@
+// The result file: it comes back as it was written, and its published schema is the one the program has.
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { BenchError } from "../../bench/harness/bench-error.js";
+import { Result, resultJsonSchema } from "../../bench/report/result-schema.js";
+import { defaultPath, writeResult } from "../../bench/report/write-result.js";
+import { sampleResult } from "./sample-result.js";
+
+const dir = mkdtempSync(join(tmpdir(), "raftmark-result-"));
+after(() => rmSync(dir, { recursive: true, force: true }));
+const result: Result = {
+  ...sampleResult([
+    { settings: { writer: "inline-js" }, proposalsPerS: 1000 },
+    { settings: { writer: "pool-wasm" }, proposalsPerS: 2000, void: ["logs: something differs"] },
+  ]),
+  verdict: "One is faster.",
+};
+
+test("a result comes back as it was written", async () => {
+  const path = join(dir, "deep", "er", "result.json");
+  await writeResult(result, path);
+  assert.deepEqual(Result.parse(JSON.parse(readFileSync(path, "utf8"))), result);
+  assert.deepEqual(readdirSync(join(dir, "deep", "er")), ["result.json"]);
+});
+
+test("its name says when and what", () => {
+  assert.equal(defaultPath(result), join("results", "local", "2026-01-02T03-04-05-canonical.json"));
+});
+
+test("a place that cannot be written is named", async () => {
+  const file = join(dir, "file");
+  writeFileSync(file, "");
+  await assert.rejects(writeResult(result, join(file, "result.json")), (error) => {
+    assert.ok(error instanceof BenchError);
+    assert.equal(error.exitCode, 2);
+    return /cannot write the result to .*file.result\.json \(\w+\): choose another file with --out/.test(
+      error.message,
+    );
+  });
+});
+
+test("a result of another schema is refused", () => {
+  assert.equal(Result.safeParse({ ...result, schemaVersion: 99 }).success, false);
+  assert.equal(Result.safeParse({ ...result, runs: [{}] }).success, false);
+});
+
+// REWRITE=1 npm test regenerates it.
+test("results/schema.json is current", () => {
+  const path = fileURLToPath(new URL("../../../results/schema.json", import.meta.url));
+  const current = `${JSON.stringify(resultJsonSchema(), null, 2)}\n`;
+  if (process.env["REWRITE"] === "1") writeFileSync(path, current);
+  assert.ok(existsSync(path), "results/schema.json is missing: REWRITE=1 npm test");
+  assert.deepEqual(JSON.parse(readFileSync(path, "utf8")), JSON.parse(current));
+});

@@ -1,0 +1,110 @@
+// Axes, their words, and how a scenario becomes a list of variants.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { AXES, AXIS_NAMES, DEFAULT_SETTINGS, parseAxis } from "../../bench/harness/axes.js";
+import { BenchError } from "../../bench/harness/bench-error.js";
+import { describe, expand, resolveAxes, runOrder, varyingAxes } from "../../bench/harness/scenario.js";
+import { editDistance, nearest } from "../../bench/harness/suggest.js";
+import { SCENARIOS } from "../../bench/scenarios/all.js";
+import { canonical } from "../../bench/scenarios/canonical.js";
+
+test("every combination once, writers alternating fastest", () => {
+  const variants = expand(resolveAxes(canonical, false, {}));
+  assert.equal(variants.length, 9);
+  assert.deepEqual(
+    variants.slice(0, 4).map(({ settings }) => [settings.inFlight, settings.writer]),
+    [
+      [1, "inline-js"],
+      [1, "inline-wasm"],
+      [1, "pool-wasm"],
+      [64, "inline-js"],
+    ],
+  );
+  assert.deepEqual(
+    variants.map(({ position }) => position),
+    [0, 1, 2, 3, 4, 5, 6, 7, 8],
+  );
+  const texts = variants.map(({ settings }) => JSON.stringify(settings));
+  assert.equal(new Set(texts).size, 9);
+  for (const { settings } of variants) {
+    const { nodes, entryBytes, durability } = settings;
+    assert.deepEqual({ nodes, entryBytes, durability }, { nodes: 3, entryBytes: 256, durability: "o_dsync" });
+  }
+});
+
+test("given axes override the scenario's, and the rest stays", () => {
+  const axes = resolveAxes(canonical, true, { nodes: [1, 5], inFlight: [8] });
+  const variants = expand(axes);
+  assert.equal(variants.length, 6);
+  assert.deepEqual(varyingAxes(axes), ["nodes", "writer"]);
+  assert.equal(describe(variants[5].settings, varyingAxes(axes)), "pool-wasm, 5 nodes");
+});
+
+test("a matrix by mistake is refused", () => {
+  const inFlight = Array.from({ length: 600 }, (_, i) => i + 1);
+  assert.throws(() => expand(resolveAxes(canonical, true, { inFlight })), /1800 combinations.*more than 500/);
+});
+
+test("a random order is a permutation, and the same for the same seed", () => {
+  const variants = expand(resolveAxes(canonical, false, {}));
+  const once = runOrder(variants, "random", 7);
+  assert.deepEqual(once, runOrder(variants, "random", 7));
+  assert.notDeepEqual(once, variants);
+  assert.deepEqual(
+    [...once].sort((a, b) => a.position - b.position),
+    variants,
+  );
+  assert.deepEqual(runOrder(variants, "table", 7), variants);
+});
+
+test("words of an axis become values", () => {
+  assert.deepEqual(parseAxis("nodes", "1,3, 5"), [1, 3, 5]);
+  assert.deepEqual(parseAxis("nodes", "3,3"), [3]);
+  assert.deepEqual(parseAxis("durability", "fsync,none,o_dsync"), ["o_dsync", "none"]);
+});
+
+test("a bad word is refused with what is allowed and what was meant", () => {
+  const refusals: [Parameters<typeof parseAxis>[0], string, RegExp][] = [
+    [
+      "writer",
+      "pool-wsm",
+      /"pool-wsm" is not one of inline-js, inline-wasm, pool-wasm\. Did you mean pool-wasm\?/,
+    ],
+    ["writer", "pool", /Did you mean pool-wasm\?/],
+    ["writer", "quux", /is not one of inline-js, inline-wasm, pool-wasm\.$/],
+    ["nodes", "-1", /"-1" is not allowed: it takes whole numbers from 1 to 9/],
+    ["nodes", "3,,5", /"" is not allowed/],
+    ["inFlight", "1e3", /whole numbers from 1 to 65536/],
+    ["entryBytes", "15", /whole numbers from 16 to 1048576/],
+    ["entryBytes", "256B", /not allowed/],
+    ["durability", "constructor", /is not one of/],
+  ];
+  for (const [name, text, message] of refusals) {
+    assert.throws(
+      () => parseAxis(name, text),
+      (error) => error instanceof BenchError && error.kind === "usage" && message.test(error.message),
+      `${name}=${text}`,
+    );
+  }
+});
+
+test("every scenario's values are allowed, and it varies what it compares", () => {
+  for (const { name, axes, compares } of SCENARIOS) {
+    for (const values of [axes.full, axes.smoke]) {
+      assert.ok((values[compares]?.length ?? 0) > 1, `${name} does not vary ${compares}`);
+      for (const axis of AXIS_NAMES) {
+        for (const value of values[axis] ?? [DEFAULT_SETTINGS[axis]]) {
+          assert.deepEqual(parseAxis(axis, String(value)), [value], `${name}: --${AXES[axis].flag} ${value}`);
+        }
+      }
+    }
+  }
+});
+
+test("edit distance and the nearest word", () => {
+  assert.equal(editDistance("", "abc"), 3);
+  assert.equal(editDistance("writer", "wirter"), 1);
+  assert.equal(editDistance("kitten", "sitting"), 3);
+  assert.equal(nearest("canoncal", ["canonical", "other"]), "canonical");
+  assert.equal(nearest("zzz", ["canonical", "other"]), null);
+});

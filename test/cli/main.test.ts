@@ -1,0 +1,70 @@
+// The command as a user meets it: help, and one sentence for whatever is wrong. Nothing is started here.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+
+function raftmark(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], { encoding: "utf8" });
+  return { status, stdout, stderr };
+}
+
+test("help teaches with examples", () => {
+  const top = raftmark("--help");
+  assert.equal(top.status, 0);
+  assert.match(top.stdout, /raftmark bench --quick/);
+  const bench = raftmark("bench", "--help");
+  assert.equal(bench.status, 0);
+  for (const word of [
+    "--writer",
+    "--nodes",
+    "--entry-bytes",
+    "--in-flight",
+    "--durability",
+    "--keep",
+    "Examples:",
+  ]) {
+    assert.ok(bench.stdout.includes(word), `${word} is not in the help`);
+  }
+  assert.match(raftmark("--version").stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test("without arguments: help, and the exit code of a mistake", () => {
+  const { status, stdout } = raftmark();
+  assert.equal(status, 2);
+  assert.match(stdout, /Start here:/);
+});
+
+const MISTAKES: [string[], RegExp][] = [
+  [["bnch"], /unknown command 'bnch'\. Did you mean bench\?/],
+  [["bench", "--wirter", "pool-wasm"], /unknown option '--wirter'\. Did you mean --writer\?/],
+  [
+    ["bench", "--writer", "pool-wsm"],
+    /"pool-wsm" is not one of inline-js, inline-wasm, pool-wasm\. Did you mean pool-wasm\?/,
+  ],
+  [["bench", "--durability", "fsink"], /not one of o_dsync, fdatasync, none, fsync\. Did you mean fsync\?/],
+  [["bench", "--nodes", "0"], /--nodes: "0" is not allowed: it takes whole numbers from 1 to 9/],
+  [["bench", "--nodes", "-3"], /--nodes: "-3" is not allowed/],
+  [["bench", "--entry-bytes", "15"], /whole numbers from 16 to 1048576/],
+  [["bench", "--in-flight", "1,x"], /--in-flight: "x" is not allowed/],
+  [["bench", "--in-flight"], /argument missing/],
+  [["bench", "--duration", "5"], /it takes a time from 100ms to 60m .* Did you mean 5s\?/],
+  [["bench", "--duration", "1ms"], /not allowed/],
+  [["bench", "--order", "rnadom"], /not one of table, random\. Did you mean random\?/],
+  [["bench", "--seed", "abc"], /--seed: "abc" is not allowed: it takes a whole number/],
+  [["bench", "--base-port", "80"], /whole number from 1024 to 65500/],
+  [["bench", "canonicl"], /there is no scenario "canonicl".* Did you mean canonical\?/],
+  [["bench", "canonical", "more"], /too many arguments/],
+];
+
+for (const [args, expected] of MISTAKES) {
+  test(`raftmark ${args.join(" ")}`, () => {
+    const { status, stdout, stderr } = raftmark(...args);
+    assert.equal(status, 2);
+    assert.equal(stdout, "");
+    assert.match(stderr, expected);
+    assert.equal(stderr.trim().split("\n").length, 1, "one sentence");
+  });
+}

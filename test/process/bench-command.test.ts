@@ -1,0 +1,225 @@
+// `raftmark bench` with a real cluster: a whole run, and each way in which one can go wrong.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { after, afterEach, test } from "node:test";
+import { fileSystemOf } from "../../bench/harness/run-dir.js";
+import { Result } from "../../bench/report/result-schema.js";
+import { Command, childrenOf, commandLineOf, isRunning, scratchDir, until } from "./support.js";
+
+const scratch = scratchDir("bench");
+afterEach(() => Command.killAll());
+after(() => scratch.remove());
+let runs = 0;
+
+/** A fresh current directory. */
+function folder(): string {
+  const path = join(scratch.path, `cwd-${++runs}`);
+  mkdirSync(path);
+  return path;
+}
+
+const SHORT = ["--duration", "300ms", "--warmup", "100ms", "--in-flight", "16"];
+const ONE = ["--writer", "pool-wasm"];
+const ENDLESS = ["--writer", "pool-wasm", "--in-flight", "16", "--duration", "60s", "--warmup", "100ms"];
+const OVER_MS = 60_000;
+/** Within this, a fault must have ended the command. */
+const FAULT_MS = 5000;
+
+/** An endless run whose nodes are all up; resolves with their process ids. */
+async function started(cwd: string, nodes = 3): Promise<{ command: Command; nodes: Map<string, number> }> {
+  const command = new Command(cwd, "bench", ...ENDLESS, "--nodes", String(nodes));
+  const found = new Map<string, number>();
+  const listening = () => {
+    for (const pid of childrenOf(command.pid)) {
+      const name = commandLineOf(pid).at(-1) ?? "";
+      if (/^node-\d+$/.test(name)) found.set(name, pid);
+    }
+    return found.size === nodes && existsSync(join(cwd, ".raftmark")) && journalOf(cwd) !== null;
+  };
+  await until("a load under way", 30_000, listening);
+  return { command, nodes: found };
+}
+
+/** The journal of acknowledgements appears when the load begins. */
+function journalOf(cwd: string): string | null {
+  const files = readdirSync(join(cwd, ".raftmark"), { recursive: true, encoding: "utf8" });
+  return files.find((file) => /acked-\d+\.bin$/.test(file)) ?? null;
+}
+
+function assertClean(cwd: string): void {
+  assert.equal(existsSync(join(cwd, ".raftmark")), false, "the data directory is removed");
+}
+
+test("a run gives a table, one sentence and a result that is true", async () => {
+  const cwd = folder();
+  const command = new Command(cwd, "bench", ...SHORT, "--writer", "inline-js,pool-wasm");
+  assert.equal(await command.end(OVER_MS), 0, command.stderr);
+  assert.match(command.stdout, /│ inline-js +│ +[\d,]+ │/);
+  assert.match(command.stdout, /\nFastest is \S+ with [\d,]+ proposals\/s/);
+  assert.match(command.stdout, /acknowledged proposals, all on a quorum; all logs and states agree/);
+  const path = /Result: (.*)/.exec(command.stdout)?.[1] ?? "";
+  assert.match(path, /^results\/local\/.*-canonical\.json$/);
+  const result = Result.parse(JSON.parse(readFileSync(join(cwd, path), "utf8")));
+  assert.equal(result.runs.length, 2);
+  for (const run of result.runs) {
+    assert.deepEqual(run.void, []);
+    assert.equal(run.truth?.logsRead, 3);
+    assert.ok(run.done > 0);
+    assert.equal(run.truth?.ackedChecked, run.acknowledged);
+    assert.equal(run.nodes.length, 3);
+    assert.match(run.stateHash, /^[0-9a-f]{16}$/);
+  }
+  assertClean(cwd);
+});
+
+test("sizes, one node, no durability, an order and a seed; JSON on stdout alone", async () => {
+  const cwd = folder();
+  const axes = ["--nodes", "1", "--entry-bytes", "16,4096", "--durability", "none", ...ONE];
+  const command = new Command(cwd, "bench", ...SHORT, ...axes, "--order", "random", "--seed", "7", "--json");
+  assert.equal(await command.end(OVER_MS), 0, command.stderr);
+  const result = Result.parse(JSON.parse(command.stdout));
+  assert.deepEqual(
+    result.runs.map(({ settings }) => [settings.nodes, settings.entryBytes, settings.durability]),
+    [
+      [1, 16, "none"],
+      [1, 4096, "none"],
+    ],
+  );
+  assert.equal(result.options.seed, 7);
+  assert.match(command.stderr, /proposals\/s/);
+});
+
+test("--keep keeps the logs and names their place", async () => {
+  const cwd = folder();
+  const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--keep", "--dir", "data");
+  assert.equal(await command.end(OVER_MS), 0, command.stderr);
+  const kept = /Data kept in (.*)/.exec(command.stdout)?.[1] ?? "";
+  assert.ok(kept.startsWith(join(cwd, "data")));
+  const names = readdirSync(join(kept, "variant-1")).map((name) => name.replace(/^acked-\d/, "acked-N"));
+  assert.deepEqual(names.sort(), ["acked-N.bin", "node-1", "node-2", "node-3"]);
+});
+
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  test(`${signal} ends a run: one sentence, exit code ${code}, no orphan, no data left`, async () => {
+    const cwd = folder();
+    const { command, nodes } = await started(cwd);
+    command.child.kill(signal);
+    assert.equal(await command.end(FAULT_MS), code);
+    assert.match(command.stderr, /^raftmark: (interrupted|terminated).*\n$/);
+    for (const pid of nodes.values()) assert.equal(isRunning(pid), false, `node process ${pid} is an orphan`);
+    assertClean(cwd);
+  });
+}
+
+test("kill -9 of the harness takes the nodes with it, and the next run cleans up", async () => {
+  const cwd = folder();
+  const { command, nodes } = await started(cwd);
+  command.child.kill("SIGKILL");
+  await command.end(FAULT_MS);
+  for (const pid of nodes.values())
+    await until(`node process ${pid} to end`, FAULT_MS, () => !isRunning(pid));
+  assert.equal(readdirSync(join(cwd, ".raftmark")).length, 1);
+  const next = new Command(cwd, "bench", ...SHORT, ...ONE, "--nodes", "1");
+  assert.equal(await next.end(OVER_MS), 0, next.stderr);
+  assertClean(cwd);
+});
+
+test("a killed node process ends the run, and the sentence says which", async () => {
+  const cwd = folder();
+  const { command, nodes } = await started(cwd);
+  const victim = nodes.get("node-2") ?? 0;
+  process.kill(victim, "SIGKILL");
+  assert.equal(await command.end(FAULT_MS), 1);
+  assert.match(
+    command.stderr,
+    new RegExp(`^raftmark: the process of node 2 \\(pid ${victim}\\) was killed by SIGKILL`),
+  );
+  for (const pid of nodes.values()) assert.equal(isRunning(pid), false, `node process ${pid} is an orphan`);
+  assertClean(cwd);
+});
+
+test("a data directory that cannot be written is named", async () => {
+  const cwd = folder();
+  writeFileSync(join(cwd, "file"), "");
+  for (const dir of ["file", "file/below", "/proc/raftmark"]) {
+    const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--dir", dir);
+    assert.equal(await command.end(FAULT_MS), 2);
+    assert.match(
+      command.stderr,
+      /^raftmark: cannot write to the data directory .* \(E\w+\): choose another with --dir/,
+    );
+  }
+});
+
+test("a port in use is named, and what to do about it", async () => {
+  const cwd = folder();
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  try {
+    const command = new Command(
+      cwd,
+      "bench",
+      ...SHORT,
+      ...ONE,
+      "--nodes",
+      "2",
+      "--base-port",
+      String(port - 1),
+    );
+    assert.equal(await command.end(FAULT_MS), 2, command.stdout);
+    assert.match(command.stderr, new RegExp(`127\\.0\\.0\\.1:${port}.*--base-port`));
+    assertClean(cwd);
+  } finally {
+    server.close();
+  }
+});
+
+test("a result that cannot be written is an error with the place in it", async () => {
+  const cwd = folder();
+  const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--nodes", "1", "--out", "/proc/raftmark.json");
+  assert.equal(await command.end(OVER_MS), 2);
+  assert.match(command.stderr, /cannot write the result to \/proc\/raftmark.json/);
+});
+
+/** A file system of `mib` MiB in memory at `path`; false where the tests may not mount. */
+function mountSmall(path: string, mib: number): boolean {
+  mkdirSync(path);
+  return spawnSync("mount", ["-t", "tmpfs", "-o", `size=${mib}m`, "raftmark-test", path]).status === 0;
+}
+
+test("a disk too small for a run is told before it begins", async (t) => {
+  const cwd = folder();
+  const small = join(cwd, "small");
+  if (!mountSmall(small, 16)) return t.skip("may not mount a small file system here");
+  t.after(() => spawnSync("umount", ["-l", small]));
+  const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--dir", small);
+  assert.equal(await command.end(FAULT_MS), 2);
+  assert.match(
+    command.stderr,
+    /the disk is too full: \d+ MiB are free on .*small \(tmpfs\).*choose another place with --dir/,
+  );
+});
+
+test("a disk that fills up in the run ends it, and the sentence says what to do", async (t) => {
+  const cwd = folder();
+  const small = join(cwd, "small");
+  if (!mountSmall(small, 224)) return t.skip("may not mount a small file system here");
+  t.after(() => spawnSync("umount", ["-l", small]));
+  const load = ["--nodes", "1", "--in-flight", "64", "--entry-bytes", "65536", "--duration", "60s"];
+  const command = new Command(cwd, "bench", ...ONE, ...load, "--dir", small);
+  await until(
+    "the disk to be full",
+    60_000,
+    async () => (await fileSystemOf(small)).freeBytes < 65_536 || !isRunning(command.pid),
+  );
+  assert.equal(await command.end(FAULT_MS), 1, command.stderr);
+  assert.match(command.stderr, /^raftmark: .*node 1 .*The disk is full: .*--dir/);
+  assert.deepEqual(readdirSync(small), []);
+});

@@ -1,0 +1,108 @@
+// What the process tests share: the command as a child, its descendants, waiting for an event with a deadline.
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+
+/** A directory on the disk that the repository lies on: a memory file system would prove less. */
+export function scratchDir(name: string): { readonly path: string; remove(): void } {
+  const base = join(ROOT, ".raftmark-test");
+  mkdirSync(base, { recursive: true });
+  const path = mkdtempSync(join(base, `${name}-`));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** The command running in `cwd`. */
+export class Command {
+  private static readonly all: Command[] = [];
+  readonly child: ChildProcess;
+  private readonly ended: Promise<number | null>;
+  stdout = "";
+  stderr = "";
+
+  constructor(cwd: string, ...args: string[]) {
+    this.child = spawn(process.execPath, [MAIN, ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+    this.child.stdout?.on("data", (text: Buffer) => {
+      this.stdout += text.toString();
+    });
+    this.child.stderr?.on("data", (text: Buffer) => {
+      this.stderr += text.toString();
+    });
+    this.ended = new Promise((resolve) => this.child.once("close", resolve));
+    Command.all.push(this);
+  }
+
+  /** Ends what a failed test left running. */
+  static killAll(): void {
+    for (const { child } of Command.all) if (child.exitCode === null) child.kill("SIGKILL");
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  /** The exit code; kills the command and throws if it takes longer than `timeoutMs`. */
+  async end(timeoutMs: number): Promise<number | null> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        this.child.kill("SIGKILL");
+        reject(new Error(`not over after ${timeoutMs} ms:\n${this.stdout}\n${this.stderr}`));
+      }, timeoutMs);
+    });
+    try {
+      return await Promise.race([this.ended, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** Resolves when `condition` holds; throws after `timeoutMs`, saying what was waited for. */
+export async function until(
+  what: string,
+  timeoutMs: number,
+  condition: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const begun = performance.now();
+  while (!(await condition())) {
+    if (performance.now() - begun > timeoutMs) throw new Error(`${what}: not within ${timeoutMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Ids of the running processes whose parent is `pid`. */
+export function childrenOf(pid: number): number[] {
+  const found: number[] = [];
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const status = statusOf(Number(name));
+    if (status !== null && status.parent === pid && status.state !== "Z") found.push(Number(name));
+  }
+  return found;
+}
+
+/** True while process `pid` runs, not counting one that only waits to be reaped. */
+export function isRunning(pid: number): boolean {
+  const status = statusOf(pid);
+  return status !== null && status.state !== "Z";
+}
+
+/** The words of a process's command line. */
+export function commandLineOf(pid: number): string[] {
+  const path = `/proc/${pid}/cmdline`;
+  return existsSync(path) ? readFileSync(path, "utf8").split("\0").slice(0, -1) : [];
+}
+
+function statusOf(pid: number): { state: string; parent: number } | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const [state, parent] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return { state, parent: Number(parent) };
+  } catch {
+    return null; // It ended meanwhile.
+  }
+}
