@@ -1,0 +1,9 @@
+// All kinds of conformance data this repository can run.
+import { newConfchangeHandler } from "./confchange-handler.js";
+import { dataDrivenKind, type Kind } from "./kind.js";
+import { newQuorumHandler } from "./quorum-handler.js";
+
+export const KINDS: readonly Kind[] = [
+  dataDrivenKind("quorum", newQuorumHandler),
+  dataDrivenKind("confchange", newConfchangeHandler),
+];
