@@ -60,7 +60,8 @@ export function formatDataFile(file: DataFile, outputs: readonly string[]): stri
     lines.push("");
   }
   lines.push(...file.tail);
-  return `${lines.join("\n").trimEnd()}\n`;
+  // No blank lines at the end of the file; white space in the last line may be content.
+  return `${lines.join("\n").replace(/\n+$/, "")}\n`;
 }
 
 /** What is compared: an output that is not empty ends in a newline. */
