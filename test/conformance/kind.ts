@@ -1,10 +1,11 @@
 // What the conformance runner can run. A kind is named after the folder its units lie in; a unit is a data-driven
 // file, or a directory with a fixture. Adding a kind is adding it to kinds.ts.
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type DataFile,
   type Directive,
+  formatDataFile,
   MalformedError,
   normalizeOutput,
   parseDataFile,
@@ -30,6 +31,8 @@ export interface Kind {
   units(folder: string): Promise<string[]>;
   /** Runs one unit from a fresh start; null if it is as expected. */
   run(path: string): Promise<Difference | null>;
+  /** Replaces the expected outputs of one unit by the actual ones; null if the kind's units are not ours to write. */
+  readonly rewrite: ((path: string) => Promise<void>) | null;
 }
 
 export type Handler = (directive: Directive) => string;
@@ -47,6 +50,12 @@ export function dataDrivenKind(name: string, newHandler: () => Handler): Kind {
     async run(path) {
       const text = await readFile(path, "utf8");
       return runDataFile(text, newHandler());
+    },
+    async rewrite(path) {
+      const file = parseDataFile(await readFile(path, "utf8"));
+      const handler = newHandler();
+      const outputs = file.directives.map((directive) => normalizeOutput(handler(directive)));
+      await writeFile(path, formatDataFile(file, outputs));
     },
   };
 }
