@@ -52,11 +52,6 @@ export const ErrBootstrapNotEmpty = new RaftError(
   "RAFT_BOOTSTRAP_NOT_EMPTY",
   "can't bootstrap a nonempty Storage",
 );
-/** A snapshot whose membership is no valid configuration. */
-export const ErrBadConfState = new RaftError(
-  "RAFT_BAD_CONF_STATE",
-  "raft: snapshot carries an invalid configuration",
-);
 
 /** Why a proposal was dropped. None of these ever commits; the proposer may try again elsewhere or later. */
 export type DropReason = "noLeader" | "transferring" | "uncommittedLimit" | "removed" | "forwardingDisabled";
