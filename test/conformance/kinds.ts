@@ -1,0 +1,11 @@
+// All kinds of conformance data this repository can run.
+import { newInteractionHandler } from "../interaction/env.js";
+import { newConfchangeHandler } from "./confchange-handler.js";
+import { dataDrivenKind, type Kind } from "./kind.js";
+import { newQuorumHandler } from "./quorum-handler.js";
+
+export const KINDS: readonly Kind[] = [
+  dataDrivenKind("interaction", newInteractionHandler),
+  dataDrivenKind("quorum", newQuorumHandler),
+  dataDrivenKind("confchange", newConfchangeHandler),
+];
