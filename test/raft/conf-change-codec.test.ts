@@ -56,7 +56,16 @@ test("Fields in any order and unknown fields are read, and fields that are missi
 });
 
 test("Ids above 2^53-1, unknown kinds and torn bytes are refused", () => {
-  for (const bad of ["18ffffffffffffffffff01", "188080808080808010", "1009", "18", "2205", "0c", "00", "1f"]) {
+  for (const bad of [
+    "18ffffffffffffffffff01",
+    "188080808080808010",
+    "1009",
+    "18",
+    "2205",
+    "0c",
+    "00",
+    "1f",
+  ]) {
     assert.equal(unmarshalConfChange(Buffer.from(bad, "hex")), null, bad);
   }
   for (const bad of ["0803", "120210", "12020807", "1205"]) {

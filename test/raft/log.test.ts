@@ -1,10 +1,9 @@
 // RaftLog, Unstable and MemoryStorage: where entries are, what is stable, what may be applied.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NO_DATA } from "../../src/base/bytes.js";
 import { InvariantError } from "../../src/base/assert.js";
-import { RaftLog } from "../../src/raft/log.js";
-import { Unstable } from "../../src/raft/log-unstable.js";
+import { NO_DATA } from "../../src/base/bytes.js";
+import { Prng } from "../../src/base/prng.js";
 import {
   EMPTY_CONF_STATE,
   Entry,
@@ -17,7 +16,8 @@ import {
   RaftError,
   type Snapshot,
 } from "../../src/raft/index.js";
-import { Prng } from "../../src/base/prng.js";
+import { RaftLog } from "../../src/raft/log.js";
+import { Unstable } from "../../src/raft/log-unstable.js";
 
 function entry(index: number, term: number, size = 0): Entry {
   return new Entry(EntryNormal, term, index, size === 0 ? NO_DATA : new Uint8Array(size));
