@@ -47,6 +47,7 @@ export function newStorage(voters: readonly number[], learners: readonly number[
   const storage = new MemoryStorage();
   const confState: ConfState = { ...EMPTY_CONF_STATE, voters, learners };
   storage.applySnapshot({ data: bytes(""), metadata: { index: 1, term: 1, confState } });
+  storage.setHardState({ term: 1, vote: 0, commit: 1 });
   return storage;
 }
 
@@ -68,7 +69,7 @@ export class Member {
     readonly storage: MemoryStorage,
   ) {
     this.logger = network.options.config?.logger ?? null;
-    this.raw = this.build(1);
+    this.raw = this.build(storage.lastIndex());
   }
 
   build(applied: number): RawNode {
@@ -89,9 +90,10 @@ export class Member {
   restart(): void {
     this.appendWork.length = 0;
     this.applyWork.length = 0;
-    const applied = Math.min(1 + this.applied.length, this.storage.initialState().hardState.commit);
+    const { commit } = this.storage.initialState().hardState;
+    const applied = this.storage.lastIndex() === 0 ? 0 : Math.min(1 + this.applied.length, commit);
     this.applied.length = Math.max(0, applied - 1);
-    this.raw = this.build(Math.max(1, applied));
+    this.raw = this.build(applied);
   }
 
   /** Takes one Ready; false if there is none. */
