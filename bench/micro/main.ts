@@ -1,6 +1,7 @@
-// `npm run bench:micro`: the hot operations of the engine, one table. `--smoke` runs each a few times, to prove that
-// they run; its figures mean nothing. Other arguments pick cases whose name contains one of them.
-// `--group [its options]` runs a whole group of nodes in one thread instead (group.ts), in a process of its own.
+// `npm run bench:micro`: the hot operations of the engine, one table. `--smoke` runs each a few times, to
+// prove that they run; its figures mean nothing. Other arguments pick cases whose name contains one of them.
+// `--group [its options]` runs a whole group of nodes in one thread instead (group.ts), in a process of its
+// own.
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Bench } from "tinybench";

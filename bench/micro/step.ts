@@ -1,4 +1,5 @@
-// What does the step machine cost per hot message, the share of a turn included: Ready, storing in memory, advance?
+// What does the step machine cost per hot message, the share of a turn included: Ready, storing in memory,
+// advance?
 import { assert } from "../../src/base/assert.js";
 import { MemoryStorage, RawNode, type Ready, StateLeader } from "../../src/raft/index.js";
 import {

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 
 const MAIN = fileURLToPath(new URL("./main.js", import.meta.url));
 const GOOD = "vote cfg=(1) votes=(y)\n----\nVoteWon\n";
+const BAD = "vote cfg=(1,2) votes=(y,n)\n----\nVotePending\n";
 
 function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
   return spawnSync(process.execPath, [MAIN, ...args], { encoding: "utf8" });
@@ -46,7 +47,7 @@ test("one file can be run alone", (t) => {
 
 test("each file that differs is named with its first difference", (t) => {
   const dir = directory(t, {
-    "quorum/differs.txt": `${GOOD}\n\n# comment\nvote cfg=(1,2) votes=(y,n)\n----\nVotePending\n\nnonsense\n----\n`,
+    "quorum/differs.txt": `${GOOD}\n\n# comment\n${BAD}\nnonsense\n----\n`,
     "quorum/fine.txt": GOOD,
     "quorum/malformed.txt": "vote cfg=(1",
     "interaction/unknown_argument.txt": "add-nodes 1 colour=red\n----\nok\n",
