@@ -317,15 +317,7 @@ export class RawNode {
       m.vote = hs.vote;
       m.commit = hs.commit;
       m.snapshot = rd.snapshot;
-      m.responses = afterAppend;
-      if (this.needsAppendResp(rd)) {
-        const response = new Message(MsgStorageAppendResp);
-        response.from = LocalAppendThread;
-        response.to = this.raft.id;
-        this.setAppendResp(response, rd);
-        // The last of the responses: when it is stepped, all others are on their way.
-        m.responses.push(response);
-      }
+      m.responses = this.appendResponses(rd, afterAppend);
       rd.messages.push(m);
     }
     if (rd.committedEntries.length > 0) {
@@ -340,6 +332,20 @@ export class RawNode {
       m.responses = [response];
       rd.messages.push(m);
     }
+  }
+
+  /** `afterAppend`, and last the notice of what was stored: when it is stepped, all others are on their way. */
+  // hot
+  private appendResponses(rd: Ready, afterAppend: Message[]): Message[] {
+    // The empty array is not ours to give: accept() keeps it in use.
+    const responses = afterAppend.length === 0 ? [] : afterAppend;
+    if (!this.needsAppendResp(rd)) return responses;
+    const response = new Message(MsgStorageAppendResp);
+    response.from = LocalAppendThread;
+    response.to = this.raft.id;
+    this.setAppendResp(response, rd);
+    responses.push(response);
+    return responses;
   }
 
   /** Without async storage writes: messages to others leave with the Ready, those to this node at advance(). */

@@ -30,6 +30,7 @@ import {
   MsgTransferLeader,
   MsgUnreachable,
   MsgVoteResp,
+  None,
   type Snapshot,
 } from "./raftpb/index.js";
 import { StateLeader } from "./ready.js";
@@ -59,7 +60,9 @@ const IS_RESPONSE = flags(
 );
 /** Sent by the storage threads of this node. */
 const IS_STORAGE = flags(MsgStorageAppendResp, MsgStorageApplyResp);
-/** May come without a term. */
+/** A node's own promises, which come back to it when they are stored. */
+const IS_OWN = flags(MsgAppResp, MsgVoteResp, MsgPreVoteResp);
+/** May come without a term, and from this node itself or nobody: these are asked by applications. */
 const IS_TERMLESS = flags(
   MsgProp,
   MsgReadIndex,
@@ -81,7 +84,10 @@ export function checkMessage(r: Raft, m: Message): RaftError | null {
   if (m.to !== 0 && m.to !== r.id) return ErrStepWrongNode;
   if (fromStorage) return null;
   if (IS_RESPONSE[type] && !r.trk.progress.has(m.from)) return ErrStepPeerNotFound;
-  if (m.term === 0 && !IS_TERMLESS[type]) return ErrStepBadMessage;
+  if (!IS_TERMLESS[type]) {
+    if (m.term === 0 || m.from === None) return ErrStepBadMessage;
+    if (m.from === r.id && !IS_OWN[type]) return ErrStepBadMessage;
+  }
   switch (type) {
     case MsgApp:
       return appendIsPlausible(m) ? null : ErrStepBadMessage;
