@@ -1,5 +1,5 @@
-// Unstable: the end of the log that the storage does not hold yet, and a snapshot that is to replace the log. Owns
-// which part of it is on its way to the storage ("in progress") and which is not.
+// Unstable: the end of the log that the storage does not hold yet, and a snapshot that is to replace the log.
+// Owns which part of it is on its way to the storage ("in progress") and which is not.
 import { assert } from "../base/assert.js";
 import type { Logger } from "./logger.js";
 import type { Entry, Snapshot } from "./raftpb/index.js";
@@ -92,7 +92,8 @@ export class Unstable {
     }
     if (present !== term) {
       this.logger?.info(
-        `entry at (index,term)=(${index},${term}) mismatched with entry at (${index},${present}) in unstable log; ignoring`,
+        `entry at (index,term)=(${index},${term}) mismatched with entry at (${index},${present}) ` +
+          `in unstable log; ignoring`,
       );
       return;
     }

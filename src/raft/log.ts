@@ -98,8 +98,8 @@ export class RaftLog {
   }
 
   /**
-   * A follower's append: entries follow (prevIndex, prevTerm), `committed` is the leader's commit index. Returns
-   * the last index now equal to the leader's, or -1 if the logs don't match at prevIndex (§5.3).
+   * A follower's append: entries follow (prevIndex, prevTerm), `committed` is the leader's commit index.
+   * Returns the last index now equal to the leader's, or -1 if the logs don't match at prevIndex (§5.3).
    */
   // hot
   maybeAppend(prevIndex: number, prevTerm: number, entries: readonly Entry[], committed: number): number {
@@ -136,7 +136,8 @@ export class RaftLog {
       if (e.index > last) return e.index;
       if (this.matchTerm(e.index, e.term)) continue;
       this.logger?.info(
-        `found conflict at index ${e.index} [existing term: ${this.termOrZero(e.index)}, conflicting term: ${e.term}]`,
+        `found conflict at index ${e.index} [existing term: ${this.termOrZero(e.index)}, ` +
+          `conflicting term: ${e.term}]`,
       );
       return e.index;
     }
@@ -144,8 +145,8 @@ export class RaftLog {
   }
 
   /**
-   * The highest index <= `index` whose term is <= `term`: above it the two logs can't agree (§5.3, the optimization
-   * of skipping a term at a time). Where our log can't tell, the index there. `conflictTerm` has its term, 0: unknown.
+   * The highest index <= `index` whose term is <= `term`: above it the two logs can't agree (§5.3, the
+   * optimization of skipping a term at a time). Where our log can't tell, the index there.
    */
   findConflictByTerm(index: number, term: number): number {
     for (let i = index; i > 0; i--) {
@@ -229,7 +230,9 @@ export class RaftLog {
     return ents instanceof RaftError ? fail("unstable entries are compacted") : ents;
   }
 
-  /** Committed entries not handed out yet, within the size limit. allowUnstable: also those not stored yet. */
+  /**
+   * Committed entries not handed out yet, within the size limit. allowUnstable: also those not stored yet.
+   */
   // hot
   nextCommittedEnts(allowUnstable: boolean): Entry[] {
     if (!this.hasNextCommittedEnts(allowUnstable)) return NO_ENTRIES;
@@ -274,7 +277,9 @@ export class RaftLog {
     this.unstable.restore(snapshot);
   }
 
-  /** Entries from `index` to the end, as many as fit maxSize (at least one); ErrCompacted. Shared: read only. */
+  /**
+   * Entries from `index` to the end, as many as fit maxSize (at least one); ErrCompacted. Shared: read only.
+   */
   // hot
   entries(index: number, maxSize: number): Entry[] | RaftError {
     const last = this.lastIndex();
@@ -282,7 +287,9 @@ export class RaftLog {
     return this.slice(index, last + 1, maxSize);
   }
 
-  /** Calls `visit` with all entries in [lo, hi), a page of pageSize bytes at a time, until it returns true. */
+  /**
+   * Calls `visit` with all entries in [lo, hi), a page of pageSize bytes at a time, until it returns true.
+   */
   scan(
     lo: number,
     hi: number,
@@ -375,7 +382,8 @@ export class RaftLog {
   toString(): string {
     return (
       `committed=${this.committed}, applied=${this.applied}, applying=${this.applying}, ` +
-      `unstable.offset=${this.unstable.offset}, unstable.offsetInProgress=${this.unstable.offsetInProgress}, ` +
+      `unstable.offset=${this.unstable.offset}, ` +
+      `unstable.offsetInProgress=${this.unstable.offsetInProgress}, ` +
       `len(unstable.Entries)=${this.unstable.length}`
     );
   }

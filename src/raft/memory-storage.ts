@@ -1,5 +1,5 @@
-// MemoryStorage: a Storage that keeps the log, the hard state and a snapshot in memory. For tests, and for drivers
-// that keep the recent log in memory and write it elsewhere themselves.
+// MemoryStorage: a Storage that keeps the log, the hard state and a snapshot in memory. For tests, and for
+// drivers that keep the recent log in memory and write it elsewhere themselves.
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
 import { ErrCompacted, ErrSnapOutOfDate, ErrUnavailable, type RaftError } from "./errors.js";
@@ -21,8 +21,8 @@ export class MemoryStorage implements Storage {
   private hardState: HardState = EMPTY_HARD_STATE;
   private snap: Snapshot = EMPTY_SNAPSHOT;
   /**
-   * slots[head] stands for the last compacted entry (index and term only), the log follows it. Slots before head are
-   * dead: they hold no entry, and are cut in bulk.
+   * slots[head] stands for the last compacted entry (index and term only), the log follows it. Slots before
+   * head are dead: they hold no entry, and are cut in bulk.
    */
   private slots: Entry[] = [standIn(0, 0)];
   private head = 0;

@@ -1,6 +1,7 @@
-// RawNode: the core's public face, one member of one Raft group, without clock, threads or I/O. A driver calls tick(),
-// step() and propose(), then asks ready() for what is to be stored, sent and applied, and says when that is done:
-// advance(), or with Config.asyncStorageWrites by stepping the responses that the storage messages carry.
+// RawNode: the core's public face, one member of one Raft group, without clock, threads or I/O. A driver
+// calls tick(), step() and propose(), then asks ready() for what is to be stored, sent and applied, and says
+// when that is done: advance(), or with Config.asyncStorageWrites by stepping the responses that the storage
+// messages carry.
 import { assert } from "../base/assert.js";
 import { bootstrap } from "./bootstrap.js";
 import { type Config, resolveConfig } from "./config.js";
@@ -121,16 +122,19 @@ export class RawNode {
     return this.proposeEntries(entries);
   }
 
-  /** Proposes a change of the membership (§6). A leader may let an empty entry take its place: see refusalOfProposal. */
+  /**
+   * Proposes a change of the membership (§6). A leader may let an empty entry take its place: see
+   * refusalOfProposal.
+   */
   proposeConfChange(cc: ConfChange | ConfChangeV2): RaftError | null {
     const type = isConfChangeV2(cc) ? EntryConfChangeV2 : EntryConfChange;
     return this.proposeEntries([new Entry(type, 0, 0, marshalConfChange(cc))]);
   }
 
   /**
-   * Applies a committed change, when its entry is applied. Every committed one must come here, unless the application
-   * turns it down: then with node ids 0, which change nothing. Returns the membership that is in force; a RaftError
-   * if the change leads to none, and nothing changed.
+   * Applies a committed change, when its entry is applied. Every committed one must come here, unless the
+   * application turns it down: then with node ids 0, which change nothing. Returns the membership that is in
+   * force; a RaftError if the change leads to none, and nothing changed.
    */
   applyConfChange(cc: ConfChange | ConfChangeV2): ConfState | RaftError {
     return applyConfChange(this.raft, cc);
@@ -238,14 +242,19 @@ export class RawNode {
     return this.stepLocal(MsgForgetLeader, None);
   }
 
-  /** Asks for a linearizable read point; the answer is a ReadState with this context, which must be unique (§8). */
+  /**
+   * Asks for a linearizable read point; the answer is a ReadState with this context, which must be unique
+   * (§8).
+   */
   readIndex(requestCtx: Uint8Array): void {
     const m = new Message(MsgReadIndex);
     m.entries = [new Entry(EntryNormal, 0, 0, requestCtx)];
     step(this.raft, m);
   }
 
-  /** Writes the initial membership into an empty log, as if it had been committed: the same on every member. */
+  /**
+   * Writes the initial membership into an empty log, as if it had been committed: the same on every member.
+   */
   bootstrap(peers: readonly Peer[]): RaftError | null {
     const error = bootstrap(this.raft, peers);
     // Term and commit index are to be stored with the first Ready.
@@ -334,7 +343,9 @@ export class RawNode {
     }
   }
 
-  /** `afterAppend`, and last the notice of what was stored: when it is stepped, all others are on their way. */
+  /**
+   * `afterAppend`, and last the notice of what was stored: when it is stepped, all others are on their way.
+   */
   // hot
   private appendResponses(rd: Ready, afterAppend: Message[]): Message[] {
     // The empty array is not ours to give: accept() keeps it in use.
@@ -348,7 +359,9 @@ export class RawNode {
     return responses;
   }
 
-  /** Without async storage writes: messages to others leave with the Ready, those to this node at advance(). */
+  /**
+   * Without async storage writes: messages to others leave with the Ready, those to this node at advance().
+   */
   // hot
   private divideAfterAppend(rd: Ready): void {
     assert(this.stepsOnAdvance.length === 0, "two accepted Ready without a call to advance");
@@ -377,10 +390,10 @@ export class RawNode {
   }
 
   /**
-   * Says that the log is stored to its present end, in this term. Entries may be replaced while they are on their way
-   * and the replacement may look the same (ABA: an entry of the same index and term that was removed in between and
-   * sent again by the same leader). So a notice counts only in the term it was made in, and every Ready that has
-   * anything for the storage renews it while something is unstable.
+   * Says that the log is stored to its present end, in this term. Entries may be replaced while they are on
+   * their way and the replacement may look the same (ABA: an entry of the same index and term that was
+   * removed in between and sent again by the same leader). So a notice counts only in the term it was made
+   * in, and every Ready that has anything for the storage renews it while something is unstable.
    */
   // hot
   private setAppendResp(m: Message, rd: Ready): void {

@@ -1,5 +1,5 @@
-// What a message must look like before it is stepped. The links authenticate peers and decode bytes; this is the
-// core's own check that nothing impossible reaches its state: a refused message changes nothing.
+// What a message must look like before it is stepped. The links authenticate peers and decode bytes; this is
+// the core's own check that nothing impossible reaches its state: a refused message changes nothing.
 
 import type { RaftError } from "./errors.js";
 import { ErrStepBadMessage, ErrStepLocalMsg, ErrStepPeerNotFound, ErrStepWrongNode } from "./errors.js";

@@ -1,4 +1,5 @@
-// Impossible input: every such message is refused with a typed error or ignored, and the node's state is as it was.
+// Impossible input: every such message is refused with a typed error or ignored, and the node's state is as
+// it was.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NO_DATA } from "../../src/base/bytes.js";
@@ -258,7 +259,7 @@ test("an entry that conflicts with a committed one stops the node: data was lost
   assert.equal(network.raw(2).basicStatus().hardState.commit, before);
 });
 
-test("random messages never break a follower or a leader, and never move the commit index by themselves", () => {
+test("random messages break neither a follower nor a leader", () => {
   const prng = new Prng(4);
   const small = (): number => [0, 1, 2, 3, 4, 77, TOO_BIG - 1, TOO_BIG, -1, -5][prng.below(10)];
   for (let seed = 0; seed < 20; seed++) {
