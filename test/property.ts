@@ -1,5 +1,5 @@
-// Property tests: fast-check with a seed that is printed, and a failure message that ends in the one command that
-// runs the failing case again.
+// Property tests: fast-check with a seed that is printed, and a failure message that ends in the one command
+// that runs the failing case again.
 import { relative } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -8,8 +8,8 @@ import fc from "fast-check";
 const RUNS = 300;
 
 /**
- * Runs a property. `url` is the test file's import.meta.url. FC_SEED (and FC_PATH) repeat a run; FC_RUNS makes it
- * longer.
+ * Runs a property. `url` is the test file's import.meta.url. FC_SEED (and FC_PATH) repeat a run; FC_RUNS
+ * makes it longer.
  */
 export function checkProperty<T>(
   t: TestContext,

@@ -1,5 +1,5 @@
-// `npm run bench:micro`: the hot operations of the engine, one table. `--smoke` runs each a few times, to prove that
-// they run; its figures mean nothing. Other arguments pick cases whose name contains one of them.
+// `npm run bench:micro`: the hot operations of the engine, one table. `--smoke` runs each a few times, to
+// prove that they run; its figures mean nothing. Other arguments pick cases whose name contains one of them.
 import { Bench } from "tinybench";
 import { inflightsCases } from "./inflights.js";
 import { quorumCases } from "./quorum.js";

@@ -1,4 +1,5 @@
-// What a micro bench is: one hot operation of the engine, repeated inside a call so that the clock costs nothing.
+// What a micro bench is: one hot operation of the engine, repeated inside a call so that the clock costs
+// nothing.
 
 export interface MicroCase {
   /** Names the operation and its size; unique. */

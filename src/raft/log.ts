@@ -32,6 +32,9 @@ export class RaftLog {
   private sliced: Entry[] = NO_ENTRIES;
   /** Payload bytes of `sliced`; -1: not counted yet. */
   private slicedPayload = 0;
+  /** The last entries that applyingSize measured: they are measured when handed out and when applied. */
+  private measured: readonly Entry[] = NO_ENTRIES;
+  private measuredSize = 0;
   private readonly logger: Logger | null;
 
   constructor(storage: Storage, logger: Logger | null, maxApplyingEntsSize: number) {
@@ -201,7 +204,12 @@ export class RaftLog {
   /** Encoded bytes of entries for appliedTo and acceptApplying; 0 where nothing is limited. */
   // hot
   applyingSize(entries: readonly Entry[]): number {
-    return this.maxApplyingEntsSize === Infinity ? 0 : entriesSize(entries);
+    if (this.maxApplyingEntsSize === Infinity) return 0;
+    if (entries !== this.measured) {
+      this.measuredSize = entriesSize(entries);
+      this.measured = entries;
+    }
+    return this.measuredSize;
   }
 
   // hot

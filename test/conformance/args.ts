@@ -1,5 +1,5 @@
-// Reading the arguments of a directive. Whatever is malformed or unknown fails the test itself (FORMAT §1.1), as a
-// MalformedError; it never becomes output.
+// Reading the arguments of a directive. Whatever is malformed or unknown fails the test itself (FORMAT §1.1),
+// as a MalformedError; it never becomes output.
 import { type Arg, type Directive, MalformedError } from "./datadriven.js";
 
 const TRUE = new Set(["1", "t", "T", "TRUE", "true", "True"]);

@@ -1,5 +1,6 @@
-// The conformance data of etcd raft and our own traces, a test a file. Ours (test/**/testdata) lie in the repository
-// and are rewritten with REWRITE=1; etcd's lie beside it, may be missing, and are never written to.
+// The conformance data of etcd raft and our own traces, a test a file. Ours (test/**/testdata) lie in the
+// repository and are rewritten with REWRITE=1; etcd's lie beside it, may be missing, and are never written
+// to.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";

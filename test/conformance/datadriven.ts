@@ -1,5 +1,5 @@
-// The data-driven file format (conformance/raft/FORMAT.md §1): parsing a file into directives, and writing it back
-// with new outputs. Knows no commands; what a directive does is for its handler.
+// The data-driven file format (conformance/raft/FORMAT.md §1): parsing a file into directives, and writing it
+// back with new outputs. Knows no commands; what a directive does is for its handler.
 
 /** One argument: `key` has no values, `key=` one empty one, `key=(a, b)` two. */
 export interface Arg {

@@ -1,5 +1,5 @@
-// What the conformance runner can run. A kind is named after the folder its units lie in; a unit is a data-driven
-// file, or a directory with a fixture. Adding a kind is adding it to kinds.ts.
+// What the conformance runner can run. A kind is named after the folder its units lie in; a unit is a
+// data-driven file, or a directory with a fixture. Adding a kind is adding it to kinds.ts.
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
@@ -25,13 +25,18 @@ export interface Difference {
 export interface Kind {
   /** The folder name. */
   readonly name: string;
-  /** True: everything below such a folder belongs to the kind, and the walk looks for no other kinds in there. */
+  /**
+   * True: everything below such a folder belongs to the kind, and the walk looks for no other kinds in there.
+   */
   readonly ownsTree: boolean;
   /** Paths of the units that lie in `folder`. */
   units(folder: string): Promise<string[]>;
   /** Runs one unit from a fresh start; null if it is as expected. */
   run(path: string): Promise<Difference | null>;
-  /** Replaces the expected outputs of one unit by the actual ones; null if the kind's units are not ours to write. */
+  /**
+   * Replaces the expected outputs of one unit by the actual ones; null if the kind's units are not ours to
+   * write.
+   */
   readonly rewrite: ((path: string) => Promise<void>) | null;
 }
 

@@ -1,5 +1,5 @@
-// The commands of quorum files (FORMAT §9) on MajorityConfig and JointConfig. Every answer is computed in other ways
-// too; where they differ, the output has a line more than it should.
+// The commands of quorum files (FORMAT §9) on MajorityConfig and JointConfig. Every answer is computed in
+// other ways too; where they differ, the output has a line more than it should.
 import {
   type AckedIndexer,
   JointConfig,

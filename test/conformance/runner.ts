@@ -1,4 +1,5 @@
-// Finding and running the conformance data below a directory. Prints through a callback; decides no exit code.
+// Finding and running the conformance data below a directory. Prints through a callback; decides no exit
+// code.
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { unifiedDiff } from "./diff.js";
@@ -15,7 +16,10 @@ export interface Totals {
   readonly failed: number;
 }
 
-/** All units at or below `root`, which may be a directory or one data-driven file. Throws what the file system throws. */
+/**
+ * All units at or below `root`, which may be a directory or one data-driven file. Throws what the file system
+ * throws.
+ */
 export async function findUnits(root: string, kinds: readonly Kind[]): Promise<Unit[]> {
   const path = resolve(root);
   const isDirectory = (await stat(path)).isDirectory();

@@ -1,5 +1,5 @@
-// The interaction environment (FORMAT §2): nodes, the messages between them, and the output of the directive that
-// runs. It owns the state; what a command does with it is in commands/.
+// The interaction environment (FORMAT §2): nodes, the messages between them, and the output of the directive
+// that runs. It owns the state; what a command does with it is in commands/.
 import type { MemoryStorage } from "../../src/raft/memory-storage.js";
 import type { Message, Snapshot } from "../../src/raft/raftpb/index.js";
 import type { RawNode } from "../../src/raft/raw-node.js";
@@ -18,7 +18,9 @@ export interface EnvNode {
   readonly rawNode: RawNode;
   readonly storage: MemoryStorage;
   readonly asyncStorageWrites: boolean;
-  /** Snapshots of the state machine, one for every entry applied; the last is what raft is given. Never empty. */
+  /**
+   * Snapshots of the state machine, one for every entry applied; the last is what raft is given. Never empty.
+   */
   readonly history: Snapshot[];
   /** Messages that wait for the storage threads, oldest first. */
   readonly appendWork: Message[];

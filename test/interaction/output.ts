@@ -1,4 +1,5 @@
-// The output buffer of an interaction environment: what the harness prints and what the nodes log, in one order.
+// The output buffer of an interaction environment: what the harness prints and what the nodes log, in one
+// order.
 import type { Logger } from "../../src/raft/logger.js";
 
 export const LEVEL_NAMES = ["DEBUG", "INFO", "WARN", "ERROR", "FATAL", "NONE"] as const;

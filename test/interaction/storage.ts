@@ -1,5 +1,5 @@
-// The storage of an interaction node: raft gets the newest state of the state machine whenever it wants a snapshot,
-// whatever the storage itself holds.
+// The storage of an interaction node: raft gets the newest state of the state machine whenever it wants a
+// snapshot, whatever the storage itself holds.
 import type { MemoryStorage } from "../../src/raft/memory-storage.js";
 import type { Snapshot } from "../../src/raft/raftpb/index.js";
 import type { Storage } from "../../src/raft/storage.js";

@@ -19,7 +19,10 @@ const action: fc.Arbitrary<Action> = fc.record({
   changes: fc.array(single, { maxLength: 4 }),
 });
 
-/** Roles by id, in words: a member is a voter of either half, or a learner, and a demoted one is to become one. */
+/**
+ * Roles by id, in words: a member is a voter of either half, or a learner, and a demoted one is to become
+ * one.
+ */
 interface Model {
   readonly incoming: ReadonlySet<number>;
   readonly outgoing: ReadonlySet<number>;
@@ -143,7 +146,8 @@ test("a member keeps its progress through promotion and demotion", (t) => {
       let marks = new Map<number, number>();
       let nextMark = 1;
       replay(list, (tracker, _model, step) => {
-        // Removed and added again at once is a new member, or the old one if the outgoing half still counts it.
+        // Removed and added again at once is a new member, or the old one if the outgoing half still counts
+        // it.
         const removed = new Set(step.changes.filter(({ type }) => type === 1).map(({ nodeId }) => nodeId));
         for (const [id, progress] of tracker.progress) {
           const mark = removed.has(id) ? progress.match : (marks.get(id) ?? 0);

@@ -1,4 +1,5 @@
-// Commands that do the same on several nodes: with more than one, each has a heading and its output is indented.
+// Commands that do the same on several nodes: with more than one, each has a heading and its output is
+// indented.
 import { type Directive, MalformedError } from "../../conformance/datadriven.js";
 import type { CommandError, EnvNode, InteractionEnv } from "../env.js";
 

@@ -1,5 +1,5 @@
-// What a node's application does with the work raft gives it (FORMAT §4.2, §4.4): append to the storage, and apply
-// to a state machine whose state is all data ever applied, one after the other.
+// What a node's application does with the work raft gives it (FORMAT §4.2, §4.4): append to the storage, and
+// apply to a state machine whose state is all data ever applied, one after the other.
 
 import { RaftError } from "../../../src/raft/errors.js";
 import {
