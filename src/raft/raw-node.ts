@@ -73,9 +73,11 @@ export class RawNode {
   private prevState: SoftState["raftState"];
   private prevHardState: HardState;
   private readonly rd = new Ready();
-  /** Without async storage writes: what advance() steps. Not empty: a Ready is out. */
-  private stepsOnAdvance: Message[] = [];
-  /** Reused by every Ready: they never leave this class. */
+  /** Without async storage writes: a Ready was accepted, and advance() not called yet. */
+  private readyIsOut = false;
+  /** Its held-back messages; advance() steps those to this node. */
+  private heldBack: Message[] = NO_MESSAGES;
+  /** And the notices of what was stored and applied, where `to` is set. Reused: they never leave this class. */
   private readonly appendResp = new Message(MsgStorageAppendResp);
   private readonly applyResp = new Message(MsgStorageApplyResp);
 
@@ -89,9 +91,7 @@ export class RawNode {
     this.prevState = this.raft.state;
     this.prevHardState = this.hardState();
     this.appendResp.from = LocalAppendThread;
-    this.appendResp.to = this.raft.id;
     this.applyResp.from = LocalApplyThread;
-    this.applyResp.to = this.raft.id;
   }
 
   get id(): number {
@@ -187,11 +187,21 @@ export class RawNode {
   // hot
   advance(): void {
     assert(!this.asyncStorageWrites, "advance must not be called with async storage writes");
-    const steps = this.stepsOnAdvance;
-    this.stepsOnAdvance = NO_MESSAGES;
-    for (let i = 0; i < steps.length; i++) step(this.raft, steps[i]);
-    this.appendResp.snapshot = null;
-    this.applyResp.entries = NO_ENTRIES;
+    const r = this.raft;
+    const held = this.heldBack;
+    this.heldBack = NO_MESSAGES;
+    this.readyIsOut = false;
+    for (let i = 0; i < held.length; i++) if (held[i].to === r.id) step(r, held[i]);
+    if (this.appendResp.to !== None) {
+      this.appendResp.to = None;
+      step(r, this.appendResp);
+      this.appendResp.snapshot = null;
+    }
+    if (this.applyResp.to !== None) {
+      this.applyResp.to = None;
+      step(r, this.applyResp);
+      this.applyResp.entries = NO_ENTRIES;
+    }
   }
 
   basicStatus(): BasicStatus {
@@ -364,23 +374,20 @@ export class RawNode {
    */
   // hot
   private divideAfterAppend(rd: Ready): void {
-    assert(this.stepsOnAdvance.length === 0, "two accepted Ready without a call to advance");
+    assert(!this.readyIsOut, "two accepted Ready without a call to advance");
+    this.readyIsOut = true;
     const r = this.raft;
     const after = r.msgsAfterAppend;
-    const steps: Message[] = [];
-    for (let i = 0; i < after.length; i++) {
-      if (after[i].to === r.id) steps.push(after[i]);
-      else rd.messages.push(after[i]);
-    }
+    this.heldBack = after.length === 0 ? NO_MESSAGES : after;
+    for (let i = 0; i < after.length; i++) if (after[i].to !== r.id) rd.messages.push(after[i]);
     if (this.needsAppendResp(rd)) {
       this.setAppendResp(this.appendResp, rd);
-      steps.push(this.appendResp);
+      this.appendResp.to = r.id;
     }
     if (rd.committedEntries.length > 0) {
       this.applyResp.entries = rd.committedEntries;
-      steps.push(this.applyResp);
+      this.applyResp.to = r.id;
     }
-    this.stepsOnAdvance = steps;
   }
 
   /** Also when nothing new is to be stored: see setAppendResp. */
