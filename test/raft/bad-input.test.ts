@@ -163,6 +163,7 @@ test("appends with gaps, with terms that fall, or with terms after the leader's 
     ["term below the one before", [entry(3, 1)]],
     ["term after the leader's", [entry(3, 3)]],
     ["no term", [entry(3, Number.NaN)]],
+    ["unknown type", [entry(3, 2, 3 as EntryType)]],
   ];
   for (const [what, entries] of bad) {
     const m = message(MsgApp, { from: 1, term: 2, index: 2, logTerm: 2, entries });
