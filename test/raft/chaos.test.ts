@@ -1,4 +1,5 @@
-// Random schedules: messages lost, doubled and reordered, nodes restarted. The network checks Figure 3 all the way.
+// Random schedules: messages lost, doubled and reordered, nodes restarted. The network checks Figure 3 all
+// the way.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ConfigOverrides, Network } from "./network.js";
