@@ -6,7 +6,7 @@ import { readLog } from "./read-log.js";
 import { Findings, judge, type TruthReport, type TruthRequest, type Witness } from "./truth.js";
 
 /** Reads every log and journal of `request` and judges them. Never throws for a bad log: that is a finding. */
-export async function checkTruth(request: TruthRequest): Promise<TruthReport> {
+export function checkTruth(request: TruthRequest): TruthReport {
   const findings = new Findings();
   const indexes = request.nodes.flatMap(({ state }) => (state === null ? [] : [state.applied]));
   const witnesses: Witness[] = [];
@@ -14,7 +14,7 @@ export async function checkTruth(request: TruthRequest): Promise<TruthReport> {
   for (const { id, dir, state } of request.nodes) {
     const log = new LogDigest(id, indexes);
     try {
-      const end = await readLog(dir, (entry) => log.add(entry));
+      const end = readLog(dir, (entry) => log.add(entry));
       log.commit = Math.max(end.commit, state?.applied ?? 0);
       log.end();
       logsRead++;

@@ -8,7 +8,10 @@ export interface LinkHandler {
    * receiver's. `from` is the authenticated sender; a frame whose messages name another sender is refused.
    */
   onMessages(group: number, from: number, messages: readonly Message[]): void;
-  /** A frame to `peer` was dropped (no connection, or too much waits): Progress must probe again. */
+  /**
+   * A frame to `peer` was dropped (no connection, or too much waits), or may have been lost with a connection that
+   * broke: Progress must probe again.
+   */
   onUnreachable(peer: number): void;
   /** The path by which `peer` hears us opened or closed. */
   onPeer(peer: number, connected: boolean): void;

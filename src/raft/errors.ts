@@ -29,3 +29,46 @@ export const ErrStepPeerNotFound = new RaftError(
   "RAFT_STEP_PEER_NOT_FOUND",
   "raft: cannot step as peer not found",
 );
+/** A message no correct peer sends: a number out of range, entries with a gap, a part that must be there missing. */
+export const ErrStepBadMessage = new RaftError(
+  "RAFT_STEP_BAD_MESSAGE",
+  "raft: cannot step malformed message",
+);
+/** A message for somebody else. */
+export const ErrStepWrongNode = new RaftError(
+  "RAFT_STEP_WRONG_NODE",
+  "raft: cannot step message addressed to another node",
+);
+export const ErrBadConfChange = new RaftError(
+  "RAFT_BAD_CONF_CHANGE",
+  "raft: configuration change cannot be decoded",
+);
+export const ErrEmptyProposal = new RaftError("RAFT_EMPTY_PROPOSAL", "raft: proposal without entries");
+export const ErrBootstrapNoPeers = new RaftError(
+  "RAFT_BOOTSTRAP_NO_PEERS",
+  "must provide at least one peer to Bootstrap",
+);
+export const ErrBootstrapNotEmpty = new RaftError(
+  "RAFT_BOOTSTRAP_NOT_EMPTY",
+  "can't bootstrap a nonempty Storage",
+);
+
+/** Why a proposal was dropped. None of these ever commits; the proposer may try again elsewhere or later. */
+export type DropReason = "noLeader" | "transferring" | "uncommittedLimit" | "removed" | "forwardingDisabled";
+
+/** etcd's ErrProposalDropped, with the reason. */
+export class ProposalDropped extends RaftError {
+  readonly reason: DropReason;
+
+  constructor(reason: DropReason) {
+    super("RAFT_PROPOSAL_DROPPED", "raft proposal dropped");
+    this.reason = reason;
+  }
+}
+
+export const ErrProposalDroppedNoLeader = new ProposalDropped("noLeader");
+export const ErrProposalDroppedTransferring = new ProposalDropped("transferring");
+export const ErrProposalDroppedUncommittedLimit = new ProposalDropped("uncommittedLimit");
+/** This node leads, but is no longer a member. */
+export const ErrProposalDroppedRemoved = new ProposalDropped("removed");
+export const ErrProposalDroppedForwardingDisabled = new ProposalDropped("forwardingDisabled");

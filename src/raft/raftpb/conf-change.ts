@@ -32,3 +32,32 @@ export interface ConfChangeV2 {
   readonly changes: readonly ConfChangeSingle[];
   readonly context: Uint8Array;
 }
+
+/** Which generation a change is of. */
+export function isConfChangeV2(cc: ConfChange | ConfChangeV2): cc is ConfChangeV2 {
+  return "changes" in cc;
+}
+
+/** A change of either generation as one of the second. */
+export function asV2(cc: ConfChange | ConfChangeV2): ConfChangeV2 {
+  if (isConfChangeV2(cc)) return cc;
+  return {
+    transition: ConfChangeTransitionAuto,
+    changes: [{ type: cc.type, nodeId: cc.nodeId }],
+    context: cc.context,
+  };
+}
+
+/** True for the change that leaves a joint configuration: nothing in it but a context. */
+export function leaveJoint(cc: ConfChangeV2): boolean {
+  return cc.transition === ConfChangeTransitionAuto && cc.changes.length === 0;
+}
+
+/**
+ * Whether the change goes through a joint configuration (§6), and if so whether that is left without being asked:
+ * more than one change can't be done in one step, and a transition other than auto asks for it.
+ */
+export function enterJoint(cc: ConfChangeV2): "no" | "autoLeave" | "explicit" {
+  if (cc.transition === ConfChangeTransitionAuto && cc.changes.length <= 1) return "no";
+  return cc.transition === ConfChangeTransitionJointExplicit ? "explicit" : "autoLeave";
+}

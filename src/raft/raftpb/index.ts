@@ -1,3 +1,66 @@
-export * from "./conf-change.js";
-export * from "./entry.js";
-export * from "./message.js";
+export type {
+  ConfChange,
+  ConfChangeSingle,
+  ConfChangeTransition,
+  ConfChangeType,
+  ConfChangeV2,
+} from "./conf-change.js";
+export {
+  asV2,
+  ConfChangeAddLearnerNode,
+  ConfChangeAddNode,
+  ConfChangeRemoveNode,
+  ConfChangeTransitionAuto,
+  ConfChangeTransitionJointExplicit,
+  ConfChangeTransitionJointImplicit,
+  ConfChangeUpdateNode,
+  enterJoint,
+  isConfChangeV2,
+  leaveJoint,
+} from "./conf-change.js";
+export { marshalConfChange, unmarshalConfChange, unmarshalConfChangeV2 } from "./conf-change-codec.js";
+export type { ConfState, EntryType, HardState, Snapshot, SnapshotMetadata } from "./entry.js";
+export {
+  EMPTY_CONF_STATE,
+  EMPTY_HARD_STATE,
+  EMPTY_SNAPSHOT,
+  Entry,
+  EntryConfChange,
+  EntryConfChangeV2,
+  EntryNormal,
+} from "./entry.js";
+export type { MessageType } from "./message.js";
+export {
+  LocalAppendThread,
+  LocalApplyThread,
+  MESSAGE_TYPE_NAMES,
+  Message,
+  MsgApp,
+  MsgAppResp,
+  MsgBeat,
+  MsgCheckQuorum,
+  MsgForgetLeader,
+  MsgHeartbeat,
+  MsgHeartbeatResp,
+  MsgHup,
+  MsgPreVote,
+  MsgPreVoteResp,
+  MsgProp,
+  MsgReadIndex,
+  MsgReadIndexResp,
+  MsgSnap,
+  MsgSnapStatus,
+  MsgStorageAppend,
+  MsgStorageAppendResp,
+  MsgStorageApply,
+  MsgStorageApplyResp,
+  MsgTimeoutNow,
+  MsgTransferLeader,
+  MsgUnreachable,
+  MsgVote,
+  MsgVoteResp,
+  NO_ENTRIES,
+  NO_MESSAGES,
+  None,
+} from "./message.js";
+export { entriesSize, entrySize, payloadsSize, varintSize } from "./size.js";

@@ -1,0 +1,27 @@
+// Why a link closed a connection: WebSocket close codes of the range for applications.
+
+export const CloseGoingAway = 1001;
+export const CloseBadCluster = 4001;
+export const CloseBadKey = 4002;
+export const CloseUnknownPeer = 4003;
+export const CloseBadFrame = 4004;
+export const CloseBadVersion = 4005;
+/** The challenge was not answered in time. */
+export const CloseTimeout = 4006;
+/** The same peer connected again. */
+export const CloseReplaced = 4007;
+/** The address belongs to another node than the one it was dialled for. */
+export const CloseWrongNode = 4008;
+
+/** What each of our codes means, for the close reason and for reports. */
+export const CLOSE_REASONS: Readonly<Record<number, string>> = {
+  [CloseGoingAway]: "going away",
+  [CloseBadCluster]: "another cluster",
+  [CloseBadKey]: "bad key",
+  [CloseUnknownPeer]: "unknown peer",
+  [CloseBadFrame]: "bad frame",
+  [CloseBadVersion]: "bad version",
+  [CloseTimeout]: "challenge not answered in time",
+  [CloseReplaced]: "replaced by a newer connection",
+  [CloseWrongNode]: "another node than the one dialled",
+};

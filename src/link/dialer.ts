@@ -1,0 +1,187 @@
+// The dialling side of a link: keeps one connection to one peer, over which that peer's frames come in. Main thread.
+import { type ClientOptions, WebSocket } from "ws";
+import { LINK_PATH } from "./acceptor.js";
+import { type Address, formatAddress } from "./address.js";
+import { CLOSE_REASONS, CloseBadFrame } from "./close-codes.js";
+import { DialerHandshake, type Identity } from "./handshake.js";
+
+const BACKOFF_MS_MIN = 10;
+const BACKOFF_MS_MAX = 500;
+/** A connection that stood this long ends the backoff: one that is refused at once does not. */
+const STABLE_MS = 1000;
+const UPGRADE_TIMEOUT_MS = 5000;
+/** How long a connection we refused may linger. */
+const CLOSE_TIMEOUT_MS = 1000;
+/** Sweeps (a quarter of the idle timeout each) without a byte before a ping, and before giving up. */
+const SILENT_SWEEPS_PING = 2;
+const SILENT_SWEEPS_MAX = 4;
+
+export interface DialerEvents {
+  /** A frame came in, whose bytes are handed over. Returns false if it is refused: the connection is closed. */
+  onFrame(peer: number, bytes: Uint8Array): boolean;
+  /** A connection was refused: by us, or by the peer with one of our codes. */
+  onRefused(peer: number, code: number, byPeer: boolean): void;
+  /** A connection was opened and proved. */
+  onConnected(peer: number): void;
+}
+
+export interface DialerOptions {
+  self: Identity;
+  peer: number;
+  address: Address;
+  events: DialerEvents;
+  maxFrameBytes: number;
+  /** Uniform in [0, 1): spreads the attempts. */
+  random: () => number;
+}
+
+const StateStopped = 0;
+const StateWaiting = 1;
+const StateDialling = 2;
+const StateChallenged = 3;
+const StateProving = 4;
+const StateConnected = 5;
+
+/** One peer to hear. Dials until stopped. */
+export class Dialer {
+  private readonly options: DialerOptions;
+  private address: Address;
+  private state = StateStopped;
+  private socket: WebSocket | null = null;
+  private timer: NodeJS.Timeout | null = null;
+  private backoffMs = BACKOFF_MS_MIN;
+  private connectedAt = 0;
+  private silentSweeps = 0;
+
+  constructor(options: DialerOptions) {
+    this.options = options;
+    this.address = options.address;
+  }
+
+  start(): void {
+    if (this.state === StateStopped) this.dial();
+  }
+
+  stop(): void {
+    this.state = StateStopped;
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.timer = null;
+    const socket = this.socket;
+    this.socket = null;
+    socket?.terminate();
+  }
+
+  /** The peer is known to be up: do not wait longer. */
+  nudge(): void {
+    if (this.state !== StateWaiting) return;
+    this.backoffMs = BACKOFF_MS_MIN;
+    clearTimeout(this.timer!);
+    this.dial();
+  }
+
+  setAddress(address: Address): void {
+    // A connection that stands is not given up for the same address said again.
+    if (address.host === this.address.host && address.port === this.address.port) return;
+    this.address = address;
+    if (this.state === StateStopped) return;
+    this.stop();
+    this.backoffMs = BACKOFF_MS_MIN;
+    this.dial();
+  }
+
+  /** Called every quarter of the idle timeout: pings a silent peer, and gives up one that stays silent. */
+  sweep(): void {
+    if (this.state < StateChallenged) return;
+    this.silentSweeps++;
+    if (this.silentSweeps > SILENT_SWEEPS_MAX) this.socket!.terminate();
+    else if (this.silentSweeps > SILENT_SWEEPS_PING) this.socket!.ping();
+  }
+
+  private dial(): void {
+    this.state = StateDialling;
+    this.timer = null;
+    this.silentSweeps = 0;
+    // Its types lack closeTimeout.
+    const options: ClientOptions & { closeTimeout: number } = {
+      perMessageDeflate: false,
+      maxPayload: this.options.maxFrameBytes,
+      handshakeTimeout: UPGRADE_TIMEOUT_MS,
+      skipUTF8Validation: true,
+      followRedirects: false,
+      closeTimeout: CLOSE_TIMEOUT_MS,
+    };
+    const socket = new WebSocket(`ws://${formatAddress(this.address)}${LINK_PATH}`, options);
+    const handshake = new DialerHandshake(this.options.self, this.options.peer);
+    this.socket = socket;
+    socket.on("message", (data: Buffer) => {
+      if (this.socket === socket) this.handleMessage(socket, handshake, data);
+    });
+    const heard = (): void => {
+      this.silentSweeps = 0;
+    };
+    socket.on("ping", heard);
+    socket.on("pong", heard);
+    socket.on("open", () => {
+      if (this.socket === socket) this.state = StateChallenged;
+    });
+    // "close" follows every error, and is where we act. ws names what breaks its protocol or our frame limit.
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      if (this.socket !== socket || !error.code?.startsWith("WS_ERR_")) return;
+      this.options.events.onRefused(this.options.peer, CloseBadFrame, false);
+    });
+    socket.on("close", (code) => {
+      if (this.socket === socket) this.handleClose(code);
+    });
+  }
+
+  private handleMessage(socket: WebSocket, handshake: DialerHandshake, data: Buffer): void {
+    this.silentSweeps = 0;
+    // ws hands out views of buffers that are not used again, so there is nothing to copy. A plain Uint8Array keeps
+    // the codec monomorphic.
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
+    if (this.state === StateConnected) {
+      if (!this.options.events.onFrame(this.options.peer, bytes)) this.refuse(socket, CloseBadFrame);
+    } else if (this.state === StateChallenged) {
+      const step = handshake.answer(bytes);
+      if (step.code !== 0) {
+        this.refuse(socket, step.code);
+        return;
+      }
+      this.state = StateProving;
+      socket.send(step.answer, { binary: true });
+    } else {
+      const code = handshake.verify(bytes);
+      if (code !== 0) {
+        this.refuse(socket, code);
+        return;
+      }
+      this.state = StateConnected;
+      this.connectedAt = performance.now();
+      this.options.events.onConnected(this.options.peer);
+    }
+  }
+
+  /** Closes with our reason, and does not wait for the peer to agree. */
+  private refuse(socket: WebSocket, code: number): void {
+    socket.close(code, CLOSE_REASONS[code]);
+    this.options.events.onRefused(this.options.peer, code, false);
+    if (this.socket === socket) this.redial();
+  }
+
+  private handleClose(code: number): void {
+    if (code >= 4000) this.options.events.onRefused(this.options.peer, code, true);
+    // The callback may have stopped us.
+    if (this.state !== StateStopped) this.redial();
+  }
+
+  private redial(): void {
+    if (this.state === StateConnected && performance.now() - this.connectedAt >= STABLE_MS) {
+      this.backoffMs = BACKOFF_MS_MIN;
+    }
+    this.socket = null;
+    this.state = StateWaiting;
+    const delayMs = this.backoffMs * (0.5 + 0.5 * this.options.random());
+    this.backoffMs = Math.min(this.backoffMs * 2, BACKOFF_MS_MAX);
+    this.timer = setTimeout(() => this.dial(), delayMs);
+  }
+}

@@ -1,0 +1,297 @@
+// Links within one process, for tests and as the bench's "no sockets" axis. Frames go through the real codec, so that
+// borrowed bytes stay borrowed and counters mean the same. Given a seed and the same calls, it does the same. Main
+// thread.
+import { assert } from "../base/assert.js";
+import { type Crc32c, crc32c as crc32cJs } from "../base/crc32c.js";
+import { RaftmarkError } from "../base/errors.js";
+import { Prng } from "../base/prng.js";
+import type { Message } from "../raft/raftpb/index.js";
+import { FrameAdded, FrameFull, FrameReader, FrameWriter } from "../wire/frame.js";
+import type { Link, LinkHandler, LinkStats } from "./link.js";
+import { Notices } from "./notices.js";
+
+export interface MemoryNetworkOptions {
+  clusterId?: number;
+  /** Seeds drops and delays. Default 1. */
+  seed?: number;
+  /**
+   * Deliver in a turn of the event loop after each send (default). False: only `deliver` does, which makes runs
+   * repeatable whatever the event loop does.
+   */
+  auto?: boolean;
+  frameTargetBytes?: number;
+  maxFrameBytes?: number;
+  crc32c?: Crc32c;
+}
+
+/** A frame under way. */
+interface Parcel {
+  readonly from: number;
+  readonly to: number;
+  readonly bytes: Uint8Array;
+  /** Delivered when the network's clock is there. */
+  readonly due: number;
+}
+
+const DEFAULT_FRAME_TARGET_BYTES = 4 * 1024 * 1024;
+const DEFAULT_MAX_FRAME_BYTES = 64 * 1024 * 1024;
+
+/** The links of one cluster, and what befalls the frames between them. */
+export class MemoryNetwork {
+  readonly clusterId: number;
+  readonly crc32c: Crc32c;
+  readonly frameTargetBytes: number;
+  readonly maxFrameBytes: number;
+  private readonly auto: boolean;
+  private readonly prng: Prng;
+  private readonly links = new Map<number, MemoryLink>();
+  /** In order of sending; a pair's frames never overtake each other. */
+  private parcels: Parcel[] = [];
+  private readonly cuts = new Set<string>();
+  private dropShare = 0;
+  private delayMax = 0;
+  private now = 0;
+  private scheduled = false;
+
+  constructor(options: MemoryNetworkOptions = {}) {
+    this.clusterId = options.clusterId ?? 1;
+    this.crc32c = options.crc32c ?? crc32cJs;
+    this.frameTargetBytes = options.frameTargetBytes ?? DEFAULT_FRAME_TARGET_BYTES;
+    this.maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
+    this.auto = options.auto ?? true;
+    this.prng = new Prng(options.seed ?? 1);
+  }
+
+  /** A new link for node `id`, in place of any it had: a restart. */
+  link(id: number): Link {
+    return new MemoryLink(this, id);
+  }
+
+  /** Loses this share (0 .. 1) of all frames without a word, as a network does. */
+  setDropShare(share: number): void {
+    this.dropShare = share;
+  }
+
+  /** Delays every frame by 0 .. max calls of `deliver`, at random; a pair's frames stay in order. */
+  setDelay(max: number): void {
+    this.delayMax = max;
+  }
+
+  /** Cuts the path from one node to the other; that way only. */
+  cut(from: number, to: number): void {
+    this.cuts.add(`${from} ${to}`);
+    this.links.get(from)?.tellPeer(to, false);
+  }
+
+  /** Cuts both ways between each node of `a` and each of `b`. */
+  partition(a: readonly number[], b: readonly number[]): void {
+    for (const one of a) {
+      for (const other of b) {
+        this.cut(one, other);
+        this.cut(other, one);
+      }
+    }
+  }
+
+  /** Undoes every cut. */
+  heal(): void {
+    for (const pair of [...this.cuts]) {
+      this.cuts.delete(pair);
+      const [from, to] = pair.split(" ").map(Number);
+      if (this.reaches(from!, to!)) this.links.get(from!)?.tellPeer(to!, true);
+    }
+  }
+
+  /** Frames under way. */
+  get underWay(): number {
+    return this.parcels.length;
+  }
+
+  /** Moves the clock by one and hands over what is due. Returns the number of frames handed over. */
+  deliver(): number {
+    this.now++;
+    const parcels = this.parcels;
+    const kept: Parcel[] = [];
+    // What handlers send from here on is for the next call.
+    this.parcels = [];
+    let delivered = 0;
+    for (const parcel of parcels) {
+      if (parcel.due > this.now) {
+        kept.push(parcel);
+      } else if (!this.cuts.has(`${parcel.from} ${parcel.to}`)) {
+        this.links.get(parcel.to)?.receive(parcel.from, parcel.bytes);
+        delivered++;
+      }
+    }
+    this.parcels = kept.concat(this.parcels);
+    if (this.auto && this.parcels.length > 0) this.schedule();
+    return delivered;
+  }
+
+  /** For MemoryLink. */
+  join(link: MemoryLink): void {
+    assert(!this.links.has(link.id), "two open links of one node");
+    this.links.set(link.id, link);
+    for (const other of this.links.keys()) {
+      if (this.reaches(link.id, other)) link.tellPeer(other, true);
+      if (this.reaches(other, link.id)) this.links.get(other)!.tellPeer(link.id, true);
+    }
+  }
+
+  /** For MemoryLink. */
+  leave(link: MemoryLink): void {
+    if (this.links.get(link.id) !== link) return;
+    this.links.delete(link.id);
+    this.parcels = this.parcels.filter((parcel) => parcel.from !== link.id && parcel.to !== link.id);
+    for (const other of this.links.values()) {
+      if (!this.cuts.has(`${other.id} ${link.id}`)) other.tellPeer(link.id, false);
+    }
+  }
+
+  /** For MemoryLink: takes a frame, whose bytes are handed over. False: there is no path. */
+  post(from: number, to: number, bytes: Uint8Array): boolean {
+    if (!this.reaches(from, to)) return false;
+    if (this.dropShare > 0 && this.prng.below(1_000_000) < this.dropShare * 1_000_000) return true;
+    let due = this.now + 1 + (this.delayMax > 0 ? this.prng.below(this.delayMax + 1) : 0);
+    if (this.delayMax > 0) {
+      for (const parcel of this.parcels) {
+        if (parcel.from === from && parcel.to === to && parcel.due > due) due = parcel.due;
+      }
+    }
+    this.parcels.push({ from, to, bytes, due });
+    if (this.auto) this.schedule();
+    return true;
+  }
+
+  /** For MemoryLink. */
+  reaches(from: number, to: number): boolean {
+    return from !== to && this.links.has(from) && this.links.has(to) && !this.cuts.has(`${from} ${to}`);
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(() => {
+      this.scheduled = false;
+      this.deliver();
+    });
+  }
+}
+
+class MemoryLink implements Link {
+  readonly implementation = "memory";
+  readonly id: number;
+  private readonly network: MemoryNetwork;
+  private readonly writer: FrameWriter;
+  private readonly reader: FrameReader;
+  private readonly notices = new Notices();
+  private readonly batches = new Map<number, Message[]>();
+  private handler: LinkHandler | null = null;
+  private closed = false;
+  private readonly counters: LinkStats = {
+    framesSent: 0,
+    framesReceived: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    messagesSent: 0,
+    messagesReceived: 0,
+    framesDropped: 0,
+  };
+
+  constructor(network: MemoryNetwork, id: number) {
+    const { clusterId, crc32c, frameTargetBytes, maxFrameBytes } = network;
+    this.network = network;
+    this.id = id;
+    this.reader = new FrameReader({ clusterId, self: id, crc32c });
+    this.writer = new FrameWriter({
+      clusterId,
+      from: id,
+      crc32c,
+      targetBytes: frameTargetBytes,
+      maxBytes: maxFrameBytes,
+    });
+  }
+
+  async start(handler: LinkHandler): Promise<void> {
+    assert(this.handler === null, "a link is started once");
+    if (this.closed) throw new RaftmarkError("RAFT_CLOSED", "the link was closed while it was starting");
+    this.handler = handler;
+    this.notices.handler = handler;
+    this.network.join(this);
+  }
+
+  send(group: number, messages: readonly Message[]): void {
+    if (this.closed) return;
+    for (const message of messages) {
+      const batch = this.batches.get(message.to);
+      if (batch === undefined) this.batches.set(message.to, [message]);
+      else batch.push(message);
+    }
+    for (const [to, batch] of this.batches) this.sendBatch(group, to, batch);
+    this.batches.clear();
+    this.writer.rewind();
+  }
+
+  /** Everybody in the network is known; there are no addresses. */
+  setPeer(): void {}
+
+  stats(): LinkStats {
+    return { ...this.counters };
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    this.notices.close();
+    this.network.leave(this);
+  }
+
+  /** For MemoryNetwork. */
+  tellPeer(peer: number, connected: boolean): void {
+    this.notices.peer(peer, connected);
+    if (!connected) this.notices.unreachable(peer);
+  }
+
+  /** For MemoryNetwork. */
+  receive(from: number, bytes: Uint8Array): void {
+    const inbox: Message[] = [];
+    const refusal = this.reader.read(bytes, from, inbox);
+    assert(refusal === null, "a frame that never left the process was refused");
+    this.counters.framesReceived++;
+    this.counters.bytesReceived += bytes.length;
+    this.counters.messagesReceived += inbox.length;
+    this.handler!.onMessages(this.reader.group, from, inbox);
+  }
+
+  private sendBatch(group: number, to: number, batch: readonly Message[]): void {
+    const writer = this.writer;
+    writer.begin(group);
+    for (const message of batch) {
+      let added = writer.add(message);
+      if (added === FrameFull) {
+        this.sendFrame(to);
+        writer.begin(group);
+        added = writer.add(message);
+      }
+      if (added !== FrameAdded) this.drop(to);
+    }
+    this.sendFrame(to);
+  }
+
+  private sendFrame(to: number): void {
+    const messages = this.writer.messages;
+    if (messages === 0) return;
+    const bytes = this.writer.finish().slice();
+    if (!this.network.post(this.id, to, bytes)) {
+      this.drop(to);
+      return;
+    }
+    this.counters.framesSent++;
+    this.counters.bytesSent += bytes.length;
+    this.counters.messagesSent += messages;
+  }
+
+  private drop(to: number): void {
+    this.counters.framesDropped++;
+    this.notices.unreachable(to);
+  }
+}

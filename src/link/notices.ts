@@ -1,0 +1,44 @@
+// What a link has to tell its owner, put off to a turn of the event loop of its own: never from inside `send`, nor
+// from inside a callback of uWS, which dies of an exception. Main thread.
+import type { LinkHandler } from "./link.js";
+
+/** Collects notices and delivers them together, each unreachable peer once. */
+export class Notices {
+  handler: LinkHandler | null = null;
+  /** Opened and closed in the order it happened: ids, negative for closed. */
+  private changes: number[] = [];
+  private unreachables = new Set<number>();
+  private scheduled = false;
+  private closed = false;
+
+  unreachable(peer: number): void {
+    this.unreachables.add(peer);
+    this.schedule();
+  }
+
+  peer(peer: number, connected: boolean): void {
+    this.changes.push(connected ? peer : -peer);
+    this.schedule();
+  }
+
+  /** Nothing is delivered any more. */
+  close(): void {
+    this.closed = true;
+  }
+
+  private schedule(): void {
+    if (this.scheduled || this.closed) return;
+    this.scheduled = true;
+    setImmediate(() => this.deliver());
+  }
+
+  private deliver(): void {
+    const { changes, unreachables, handler } = this;
+    this.scheduled = false;
+    this.changes = [];
+    this.unreachables = new Set();
+    if (handler === null) return;
+    for (const change of changes) if (!this.closed) handler.onPeer(Math.abs(change), change > 0);
+    for (const peer of unreachables) if (!this.closed) handler.onUnreachable(peer);
+  }
+}

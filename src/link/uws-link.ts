@@ -1,0 +1,446 @@
+// The network link. Each node dials the peers it wants to hear; what it sends to a peer leaves over the connection
+// that the peer opened. Here: who is connected, frames out, frames in, and what the owner is told. Main thread.
+import { createServer } from "node:net";
+import { assert } from "../base/assert.js";
+import { type Crc32c, crc32c as crc32cJs } from "../base/crc32c.js";
+import { RaftmarkError } from "../base/errors.js";
+import type { Message } from "../raft/raftpb/index.js";
+import { FRAME_OVERHEAD_BYTES, FrameAdded, FrameFull, FrameReader, FrameWriter } from "../wire/frame.js";
+import {
+  type Accepted,
+  type Acceptor,
+  type AcceptorOptions,
+  loadNativeUws,
+  UwsAcceptor,
+} from "./acceptor.js";
+import { type Address, formatAddress, parseAddress } from "./address.js";
+import {
+  CLOSE_REASONS,
+  CloseBadFrame,
+  CloseGoingAway,
+  CloseReplaced,
+  CloseTimeout,
+  CloseUnknownPeer,
+} from "./close-codes.js";
+import { Dialer } from "./dialer.js";
+import { AcceptorHandshake, HANDSHAKE_BYTES_MAX, type Identity } from "./handshake.js";
+import type { Link, LinkHandler, LinkStats } from "./link.js";
+import { Notices } from "./notices.js";
+import { WsAcceptor } from "./ws-acceptor.js";
+
+/** A connection was refused. Told once for each peer, code and direction, until that peer connects again. */
+export interface LinkRefusal {
+  /** The peer, as it called itself; 0 if it did not get that far. */
+  readonly peer: number;
+  /** See close-codes.ts. */
+  readonly code: number;
+  readonly reason: string;
+  /** Who refused. */
+  readonly by: "self" | "peer";
+}
+
+export interface UwsLinkOptions {
+  /** This node, 1 .. 2^53-1. */
+  id: number;
+  clusterId: number;
+  /** host:port to accept peers at; port 0 takes a free one (see `port`). */
+  listen: string;
+  /** Where each peer listens. This node may be among them. */
+  peers: Readonly<Record<number, string>>;
+  /** The cluster's shared key. */
+  secret: string;
+  /** A frame for a peer is dropped while more than this waits for it. Default 32 MiB. */
+  maxBackpressureBytes?: number;
+  /** A frame of several messages stays below this. Default 4 MiB. */
+  frameTargetBytes?: number;
+  /** A frame stays below this, out and in. Default 64 MiB. */
+  maxFrameBytes?: number;
+  /** A connection is given up after so long without a byte; 8 .. 960. Default 16. */
+  idleTimeoutS?: number;
+  crc32c?: Crc32c;
+  /** Uniform in [0, 1): spreads reconnects. Default Math.random. */
+  random?: () => number;
+  onRefused?: (refusal: LinkRefusal) => void;
+  /** Use `ws` to accept also where uWebSockets.js runs; for tests and measurements. */
+  forceWs?: boolean;
+}
+
+/** The network link, with what its owner may want beyond Link. */
+export interface UwsLink extends Link {
+  /** The port listened at; 0 before `start`. */
+  readonly port: number;
+}
+
+const DEFAULT_MAX_BACKPRESSURE_BYTES = 32 * 1024 * 1024;
+const DEFAULT_FRAME_TARGET_BYTES = 4 * 1024 * 1024;
+const DEFAULT_MAX_FRAME_BYTES = 64 * 1024 * 1024;
+const DEFAULT_IDLE_TIMEOUT_S = 16;
+/** Refusals remembered so as not to be told again; more than this, and all are forgotten. */
+const REFUSALS_KEPT_MAX = 256;
+/** Sweeps (a quarter of the idle timeout each) an accepted connection may take to prove itself. */
+const UNPROVED_SWEEPS_MAX = 2;
+
+/** Creates the link; it neither listens nor dials before `start`. Throws RAFT_BAD_OPTION. */
+export function createUwsLink(options: UwsLinkOptions): UwsLink {
+  return new SocketLink(options);
+}
+
+/** What we know of one peer. */
+class Peer {
+  readonly id: number;
+  readonly dialer: Dialer;
+  /** The connection over which it hears us. */
+  outbound: Accepted | null = null;
+  /** Messages of the `send` under way. */
+  readonly batch: Message[] = [];
+
+  constructor(id: number, dialer: Dialer) {
+    this.id = id;
+    this.dialer = dialer;
+  }
+}
+
+/** An accepted connection until it is closed. */
+class Guest {
+  readonly handshake: AcceptorHandshake;
+  /** 0: not proved yet. */
+  peer = 0;
+  sweeps = 0;
+
+  constructor(self: Identity) {
+    this.handshake = new AcceptorHandshake(self);
+  }
+}
+
+class SocketLink implements UwsLink {
+  private readonly self: Identity;
+  private readonly listenAt: Address;
+  private readonly maxFrameBytes: number;
+  private readonly idleTimeoutS: number;
+  private readonly random: () => number;
+  private readonly onRefused: ((refusal: LinkRefusal) => void) | null;
+  private readonly acceptor: Acceptor;
+  private readonly writer: FrameWriter;
+  private readonly reader: FrameReader;
+  private readonly notices = new Notices();
+  private readonly peers = new Map<number, Peer>();
+  private readonly guests = new Set<Accepted>();
+  /** Peers with messages in the `send` under way. */
+  private readonly touched: Peer[] = [];
+  /** Messages of the frame being handed over. */
+  private readonly inbox: Message[] = [];
+  private readonly refusalsTold = new Set<string>();
+  private handler: LinkHandler | null = null;
+  private sweeper: NodeJS.Timeout | null = null;
+  private closed = false;
+  private readonly counters: LinkStats = {
+    framesSent: 0,
+    framesReceived: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    messagesSent: 0,
+    messagesReceived: 0,
+    framesDropped: 0,
+  };
+  port = 0;
+
+  constructor(options: UwsLinkOptions) {
+    const { id, clusterId, secret } = options;
+    requireInteger("id", id, 1, Number.MAX_SAFE_INTEGER);
+    requireInteger("clusterId", clusterId, 0, Number.MAX_SAFE_INTEGER);
+    if (typeof secret !== "string" || secret.length === 0) {
+      throw new RaftmarkError(
+        "RAFT_BAD_OPTION",
+        "secret: the cluster's shared key must be a non-empty string",
+      );
+    }
+    this.self = { id, clusterId, secret };
+    this.listenAt = parseAddress(options.listen, "listen", true);
+    this.maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
+    requireInteger("maxFrameBytes", this.maxFrameBytes, 1024, 2 ** 30);
+    this.idleTimeoutS = options.idleTimeoutS ?? DEFAULT_IDLE_TIMEOUT_S;
+    requireInteger("idleTimeoutS", this.idleTimeoutS, 8, 960);
+    const maxBackpressureBytes = options.maxBackpressureBytes ?? DEFAULT_MAX_BACKPRESSURE_BYTES;
+    requireInteger("maxBackpressureBytes", maxBackpressureBytes, 1024, 2 ** 31 - 1);
+    const targetBytes = Math.min(options.frameTargetBytes ?? DEFAULT_FRAME_TARGET_BYTES, this.maxFrameBytes);
+    requireInteger("frameTargetBytes", targetBytes, FRAME_OVERHEAD_BYTES, this.maxFrameBytes);
+    this.random = options.random ?? Math.random;
+    this.onRefused = options.onRefused ?? null;
+    const crc32c = options.crc32c ?? crc32cJs;
+    this.writer = new FrameWriter({ clusterId, from: id, crc32c, targetBytes, maxBytes: this.maxFrameBytes });
+    this.reader = new FrameReader({ clusterId, self: id, crc32c });
+    for (const [peer, address] of Object.entries(options.peers)) this.addPeer(Number(peer), address);
+    const acceptorOptions: AcceptorOptions = {
+      events: {
+        onOpen: (connection) => this.handleOpen(connection),
+        onMessage: (connection, bytes) => this.handleGuestMessage(connection, bytes),
+        onClose: (connection) => this.handleGuestClose(connection),
+      },
+      // Nothing but the handshake comes in this way.
+      maxPayloadBytes: HANDSHAKE_BYTES_MAX * 2,
+      maxBackpressureBytes,
+      idleTimeoutS: this.idleTimeoutS,
+    };
+    const uws = options.forceWs ? null : loadNativeUws();
+    this.acceptor = uws === null ? new WsAcceptor(acceptorOptions) : new UwsAcceptor(uws, acceptorOptions);
+  }
+
+  get implementation(): string {
+    return this.acceptor.implementation;
+  }
+
+  async start(handler: LinkHandler): Promise<void> {
+    assert(this.handler === null, "a link is started once");
+    this.handler = handler;
+    this.notices.handler = handler;
+    const port = await this.acceptor.listen(this.listenAt);
+    if (port === null) {
+      await this.close();
+      throw await listenError(this.listenAt);
+    }
+    if (this.closed) {
+      // Closed while it was starting: the listener came too late to be closed with the rest.
+      this.acceptor.close();
+      throw new RaftmarkError("RAFT_CLOSED", "the link was closed while it was starting");
+    }
+    this.port = port;
+    this.sweeper = setInterval(() => this.sweep(), this.idleTimeoutS * 250);
+    for (const peer of this.peers.values()) peer.dialer.start();
+  }
+
+  // hot
+  send(group: number, messages: readonly Message[]): void {
+    if (this.closed) return;
+    for (let i = 0; i < messages.length; i++) {
+      const message = messages[i]!;
+      const peer = this.peers.get(message.to);
+      if (peer === undefined) {
+        this.drop(message.to);
+        continue;
+      }
+      if (peer.batch.length === 0) this.touched.push(peer);
+      peer.batch.push(message);
+    }
+    for (let i = 0; i < this.touched.length; i++) this.sendBatch(group, this.touched[i]!);
+    this.touched.length = 0;
+    this.writer.rewind();
+  }
+
+  setPeer(id: number, address: string | null): void {
+    if (this.closed) return;
+    const peer = this.peers.get(id);
+    if (address === null) {
+      if (peer === undefined) return;
+      this.peers.delete(id);
+      peer.dialer.stop();
+      peer.outbound?.end(CloseUnknownPeer, CLOSE_REASONS[CloseUnknownPeer]!);
+    } else if (peer === undefined) {
+      const added = this.addPeer(id, address);
+      if (this.port !== 0) added?.dialer.start();
+    } else {
+      peer.dialer.setAddress(parseAddress(address, `peers[${id}]`));
+    }
+  }
+
+  stats(): LinkStats {
+    return { ...this.counters };
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    this.notices.close();
+    if (this.sweeper !== null) clearInterval(this.sweeper);
+    for (const peer of this.peers.values()) peer.dialer.stop();
+    for (const guest of [...this.guests]) guest.end(CloseGoingAway, CLOSE_REASONS[CloseGoingAway]!);
+    // A turn of the event loop, so that the close frames leave before the sockets are cut.
+    await new Promise((resolve) => setImmediate(resolve));
+    this.acceptor.close();
+  }
+
+  /** Encodes and sends the batch of one peer. hot */
+  private sendBatch(group: number, peer: Peer): void {
+    const batch = peer.batch;
+    if (peer.outbound === null) {
+      batch.length = 0;
+      this.drop(peer.id);
+      return;
+    }
+    const writer = this.writer;
+    writer.begin(group);
+    for (let i = 0; i < batch.length; i++) {
+      let added = writer.add(batch[i]!);
+      if (added === FrameFull) {
+        this.sendFrame(peer);
+        writer.begin(group);
+        added = writer.add(batch[i]!);
+      }
+      // Too large for any frame: it cannot be sent, now or later.
+      if (added !== FrameAdded) this.drop(peer.id);
+    }
+    batch.length = 0;
+    this.sendFrame(peer);
+  }
+
+  /** hot */
+  private sendFrame(peer: Peer): void {
+    const messages = this.writer.messages;
+    if (messages === 0) return;
+    const frame = this.writer.finish();
+    // A close may have come in between two frames of one batch.
+    if (peer.outbound === null || !peer.outbound.send(frame)) {
+      this.drop(peer.id);
+      return;
+    }
+    this.counters.framesSent++;
+    this.counters.bytesSent += frame.length;
+    this.counters.messagesSent += messages;
+  }
+
+  private drop(peer: number): void {
+    this.counters.framesDropped++;
+    this.notices.unreachable(peer);
+  }
+
+  /** Null for ourselves. */
+  private addPeer(id: number, address: string): Peer | null {
+    requireInteger("peers: an id", id, 1, Number.MAX_SAFE_INTEGER);
+    if (id === this.self.id) return null;
+    const dialer = new Dialer({
+      self: this.self,
+      peer: id,
+      address: parseAddress(address, `peers[${id}]`),
+      maxFrameBytes: this.maxFrameBytes,
+      random: this.random,
+      events: {
+        onFrame: (peer, bytes) => this.handleFrame(peer, bytes),
+        onRefused: (peer, code, byPeer) => this.tellRefused(peer, code, byPeer ? "peer" : "self"),
+        onConnected: (peer) => this.forgetRefusals(peer),
+      },
+    });
+    const peer = new Peer(id, dialer);
+    this.peers.set(id, peer);
+    return peer;
+  }
+
+  /** A frame of a proved peer; its bytes are ours. hot */
+  private handleFrame(from: number, bytes: Uint8Array): boolean {
+    if (this.closed) return true;
+    const inbox = this.inbox;
+    inbox.length = 0;
+    if (this.reader.read(bytes, from, inbox) !== null) return false;
+    this.counters.framesReceived++;
+    this.counters.bytesReceived += bytes.length;
+    this.counters.messagesReceived += inbox.length;
+    this.handler!.onMessages(this.reader.group, from, inbox);
+    return true;
+  }
+
+  private handleOpen(connection: Accepted): void {
+    const guest = new Guest(this.self);
+    connection.owner = guest;
+    this.guests.add(connection);
+    if (this.closed) connection.end(CloseGoingAway, CLOSE_REASONS[CloseGoingAway]!);
+    else connection.send(guest.handshake.challenge());
+  }
+
+  private handleGuestMessage(connection: Accepted, bytes: Uint8Array): void {
+    const guest = connection.owner as Guest;
+    if (this.closed) return;
+    // After its proof a dialler has nothing to say.
+    if (guest.peer !== 0) {
+      this.refuseGuest(connection, guest.peer, CloseBadFrame);
+      return;
+    }
+    const step = guest.handshake.verify(bytes);
+    const peer = this.peers.get(step.peer);
+    if (step.code !== 0 || peer === undefined) {
+      this.refuseGuest(connection, step.peer, step.code === 0 ? CloseUnknownPeer : step.code);
+      return;
+    }
+    connection.send(step.answer);
+    guest.peer = peer.id;
+    const replaced = peer.outbound;
+    peer.outbound = connection;
+    if (replaced !== null) {
+      this.tellLost(peer.id);
+      replaced.end(CloseReplaced, CLOSE_REASONS[CloseReplaced]!);
+    }
+    this.notices.peer(peer.id, true);
+    peer.dialer.nudge();
+  }
+
+  private refuseGuest(connection: Accepted, peer: number, code: number): void {
+    this.tellRefused(peer, code, "self");
+    connection.end(code, CLOSE_REASONS[code]!);
+  }
+
+  private handleGuestClose(connection: Accepted): void {
+    this.guests.delete(connection);
+    const peer = this.peers.get((connection.owner as Guest).peer);
+    if (peer?.outbound !== connection) {
+      // Replaced, never proved, or a peer that was removed.
+      return;
+    }
+    peer.outbound = null;
+    this.tellLost(peer.id);
+  }
+
+  /** A connection is gone, and with it perhaps frames that had been sent. */
+  private tellLost(peer: number): void {
+    this.notices.peer(peer, false);
+    this.notices.unreachable(peer);
+  }
+
+  /** Looks after silent connections, every quarter of the idle timeout. */
+  private sweep(): void {
+    for (const peer of this.peers.values()) peer.dialer.sweep();
+    for (const connection of [...this.guests]) {
+      const guest = connection.owner as Guest;
+      if (guest.peer === 0 && ++guest.sweeps > UNPROVED_SWEEPS_MAX)
+        this.refuseGuest(connection, 0, CloseTimeout);
+    }
+  }
+
+  private tellRefused(peer: number, code: number, by: "self" | "peer"): void {
+    if (this.onRefused === null || this.closed) return;
+    const key = `${peer} ${code} ${by}`;
+    if (this.refusalsTold.has(key)) return;
+    if (this.refusalsTold.size >= REFUSALS_KEPT_MAX) this.refusalsTold.clear();
+    this.refusalsTold.add(key);
+    const refusal: LinkRefusal = { peer, code, reason: CLOSE_REASONS[code] ?? `code ${code}`, by };
+    // Later, like all notices: a callback of uWS is no place for the owner's exceptions.
+    setImmediate(this.onRefused, refusal);
+  }
+
+  private forgetRefusals(peer: number): void {
+    for (const key of this.refusalsTold) if (key.startsWith(`${peer} `)) this.refusalsTold.delete(key);
+  }
+}
+
+function requireInteger(option: string, value: number, min: number, max: number): void {
+  if (Number.isSafeInteger(value) && value >= min && value <= max) return;
+  throw new RaftmarkError("RAFT_BAD_OPTION", `${option}: ${value} is not an integer from ${min} to ${max}`);
+}
+
+/** uWS says only that it could not listen; Node's own listener, tried once, says why. */
+function listenError(address: Address): Promise<RaftmarkError> {
+  const at = formatAddress(address);
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", (cause: NodeJS.ErrnoException) => {
+      resolve(
+        cause.code === "EADDRINUSE"
+          ? new RaftmarkError("RAFT_ADDRESS_IN_USE", `${at} is in use; another node may be running there`, {
+              cause,
+            })
+          : new RaftmarkError("RAFT_LINK", `cannot listen at ${at}: ${cause.message}`, { cause }),
+      );
+    });
+    probe.listen({ host: address.host, port: address.port, exclusive: true }, () => {
+      probe.close(() =>
+        resolve(new RaftmarkError("RAFT_LINK", `could not listen at ${at}; now it would go`)),
+      );
+    });
+  });
+}

@@ -1,0 +1,261 @@
+// The driver: turns what happens (frames, proposals, ticks, durable notices) into steps of one RawNode, and what
+// the RawNode wants (its Ready) into log appends, frames and applied entries. Main thread; a turn never waits.
+//
+// Order inside a turn is what makes acknowledgements true: messages leave at once, a response that depends on
+// durable state travels inside MsgStorageAppend and leaves only from `onDurable` (etcd raft, AsyncStorageWrites).
+import { RaftmarkError } from "../base/errors.js";
+import type { Link } from "../link/index.js";
+import {
+  type ConfChange,
+  type ConfChangeV2,
+  type Entry,
+  EntryConfChange,
+  EntryConfChangeV2,
+  EntryNormal,
+  type HardState,
+  type Message,
+  MsgStorageAppend,
+  MsgStorageApply,
+  type RawNode,
+  StateLeader,
+  unmarshalConfChange,
+  unmarshalConfChangeV2,
+} from "../raft/index.js";
+import type { Wal } from "../wal/index.js";
+import type { StateMachine } from "./api.js";
+import type { Proposals } from "./proposals.js";
+import type { Reads } from "./reads.js";
+
+/** What a driver drives. One Raft group; links may be shared between groups. */
+export interface DriverParts {
+  readonly group: number;
+  readonly id: number;
+  readonly rawNode: RawNode;
+  readonly wal: Wal;
+  readonly link: Link;
+  readonly stateMachine: StateMachine;
+  readonly proposals: Proposals;
+  readonly reads: Reads;
+  /** Bytes that may wait for the log before proposals are held back. */
+  readonly maxBacklogBytes: number;
+  readonly onFault: (error: RaftmarkError) => void;
+}
+
+export class Driver {
+  private readonly parts: DriverParts;
+  private scheduled = false;
+  private stopped = false;
+  /** Appends under way, oldest first from `appendHead`: sequence number and what to deliver when it is durable. */
+  private appendSeqs: number[] = [];
+  private appendResponses: Message[][] = [];
+  private appendHead = 0;
+  private savedTerm: number;
+  private savedVote: number;
+  private readonly outbox: Message[] = [];
+  applied = 0;
+  turns = 0;
+  readies = 0;
+  proposed = 0;
+
+  constructor(parts: DriverParts) {
+    this.parts = parts;
+    const { hardState } = parts.wal.recovered;
+    this.savedTerm = hardState.term;
+    this.savedVote = hardState.vote;
+    parts.wal.onDurable = (seq) => this.guard(() => this.durable(seq));
+    parts.wal.onFault = (error) => this.fence(error);
+  }
+
+  /** Asks for a turn; any number of calls before it make one turn. */
+  wake(): void {
+    if (this.scheduled || this.stopped) return;
+    this.scheduled = true;
+    setImmediate(this.runTurn);
+  }
+
+  /** Messages of one frame. Refusals (unknown sender, stale response) are Raft's normal life and not reported. */
+  messages(messages: readonly Message[]): void {
+    if (this.stopped) return;
+    this.guard(() => {
+      for (let i = 0; i < messages.length; i++) this.parts.rawNode.step(messages[i]);
+    });
+    this.wake();
+  }
+
+  /** Time went on by one tick. */
+  tick(): void {
+    this.control((rawNode) => {
+      rawNode.tick();
+      this.parts.reads.tick(rawNode);
+    });
+  }
+
+  /** Runs `call` on the RawNode, then a turn. */
+  control(call: (rawNode: RawNode) => void): void {
+    if (this.stopped) return;
+    this.guard(() => call(this.parts.rawNode));
+    this.wake();
+  }
+
+  /** No further turn, no further message; proposals are the caller's to end. */
+  stop(): void {
+    this.stopped = true;
+  }
+
+  private readonly runTurn = (): void => {
+    this.scheduled = false;
+    if (!this.stopped) this.guard(this.turn);
+  };
+
+  /** A broken invariant stops the node: what it would do next may lose what was acknowledged. */
+  private guard(work: () => void): void {
+    if (this.stopped) return;
+    try {
+      work();
+    } catch (cause) {
+      const text = `node ${this.parts.id} stopped: ${cause instanceof Error ? cause.message : String(cause)}`;
+      this.fence(new RaftmarkError("RAFT_FENCED", text, { cause }));
+    }
+  }
+
+  private fence(error: RaftmarkError): void {
+    if (this.stopped) return;
+    this.stopped = true;
+    this.parts.proposals.end("RAFT_FENCED", error.message);
+    this.parts.reads.end(error);
+    this.parts.onFault(error);
+  }
+
+  /** One turn: all waiting proposals in one MsgProp, then one Ready. */
+  // hot
+  private readonly turn = (): void => {
+    const { rawNode, proposals, reads } = this.parts;
+    this.turns++;
+    if (proposals.waitingCount > 0) this.propose();
+    if (reads.waitingCount > 0) reads.ask(rawNode);
+    if (rawNode.hasReady()) this.handleReady();
+    if (rawNode.hasReady() || (proposals.waitingCount > 0 && !this.backlogged())) this.wake();
+  };
+
+  private backlogged(): boolean {
+    return this.parts.wal.backlogBytes > this.parts.maxBacklogBytes;
+  }
+
+  private propose(): void {
+    if (this.backlogged()) return;
+    const { rawNode, proposals, id } = this.parts;
+    const { lead, raftState } = rawNode.basicStatus().softState;
+    if (raftState !== StateLeader) {
+      const where = lead === 0 ? "no leader is known, try again soon" : `node ${lead} leads, propose there`;
+      proposals.refuseWaiting(new RaftmarkError("RAFT_NOT_LEADER", `node ${id} does not lead: ${where}`));
+      return;
+    }
+    const datas = proposals.waitingData();
+    const refusal = rawNode.proposeBatch(datas);
+    if (refusal !== null) {
+      proposals.refuseWaiting(new RaftmarkError("RAFT_PROPOSAL_DROPPED", refusal.message));
+      return;
+    }
+    this.proposed += datas.length;
+    proposals.appendedAt(rawNode.lastProposed.term, rawNode.lastProposed.first);
+  }
+
+  // hot
+  private handleReady(): void {
+    const { rawNode, link, group, wal } = this.parts;
+    const ready = rawNode.ready();
+    this.readies++;
+    if (ready.readStates.length > 0) this.parts.reads.confirmed(ready.readStates, this.applied);
+    const messages = ready.messages;
+    const outbox = this.outbox;
+    let apply: Message | null = null;
+    for (let i = 0; i < messages.length; i++) {
+      const message = messages[i];
+      if (message.type === MsgStorageAppend) this.append(message, wal);
+      else if (message.type === MsgStorageApply) apply = message;
+      else outbox.push(message);
+    }
+    if (outbox.length > 0) {
+      link.send(group, outbox);
+      outbox.length = 0;
+    }
+    if (apply !== null) this.apply(apply);
+  }
+
+  /** Hands one MsgStorageAppend to the log; its responses wait for it to be durable. */
+  private append(message: Message, wal: Wal): void {
+    let hardState: HardState | null = null;
+    let mustSync = message.entries.length > 0;
+    if (message.term !== 0 || message.vote !== 0 || message.commit !== 0) {
+      hardState = { term: message.term, vote: message.vote, commit: message.commit };
+      mustSync ||= message.term !== this.savedTerm || message.vote !== this.savedVote;
+      this.savedTerm = message.term;
+      this.savedVote = message.vote;
+    }
+    this.appendSeqs.push(wal.append(hardState, message.entries, mustSync));
+    this.appendResponses.push(message.responses);
+  }
+
+  /** Everything up to `seq` is durable: its responses are delivered, in order. */
+  // hot
+  private durable(seq: number): void {
+    const { rawNode, link, group, id } = this.parts;
+    const outbox = this.outbox;
+    while (this.appendHead < this.appendSeqs.length && this.appendSeqs[this.appendHead] <= seq) {
+      const responses = this.appendResponses[this.appendHead];
+      this.appendHead++;
+      for (let i = 0; i < responses.length; i++) {
+        if (responses[i].to === id) rawNode.step(responses[i]);
+        else outbox.push(responses[i]);
+      }
+    }
+    if (this.appendHead === this.appendSeqs.length || this.appendHead >= 1024) {
+      this.appendSeqs.splice(0, this.appendHead);
+      this.appendResponses.splice(0, this.appendHead);
+      this.appendHead = 0;
+    }
+    if (outbox.length > 0) {
+      link.send(group, outbox);
+      outbox.length = 0;
+    }
+    this.wake();
+  }
+
+  /** Applies what is committed, resolves its proposals, and tells the core. */
+  // hot
+  private apply(message: Message): void {
+    const entries = message.entries;
+    const normal = allNormal(entries) ? entries : entries.filter(isNormal);
+    const results = normal.length > 0 ? this.parts.stateMachine.apply(normal) : undefined;
+    let result = 0;
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i];
+      if (isNormal(entry)) this.parts.proposals.applied(entry, results?.[result++]);
+      else this.applyOther(entry);
+    }
+    this.applied = entries[entries.length - 1].index;
+    this.parts.reads.applied(this.applied);
+    const responses = message.responses;
+    for (let i = 0; i < responses.length; i++) this.parts.rawNode.step(responses[i]);
+  }
+
+  /** A conf change, or the empty entry of a new leader's term. */
+  private applyOther(entry: Entry): void {
+    const { rawNode, proposals } = this.parts;
+    if (entry.type === EntryConfChange) {
+      rawNode.applyConfChange(unmarshalConfChange(entry.data) as ConfChange);
+    } else if (entry.type === EntryConfChangeV2) {
+      rawNode.applyConfChange(unmarshalConfChangeV2(entry.data) as ConfChangeV2);
+    }
+    proposals.applied(entry, undefined);
+  }
+}
+
+function isNormal(entry: Entry): boolean {
+  return entry.type === EntryNormal && entry.data.length > 0;
+}
+
+function allNormal(entries: readonly Entry[]): boolean {
+  for (let i = 0; i < entries.length; i++) if (!isNormal(entries[i])) return false;
+  return true;
+}

@@ -1,0 +1,45 @@
+// restore: rebuilds a membership from a stored ConfState by replaying changes that lead to it.
+import { RaftError } from "../errors.js";
+import {
+  ConfChangeAddLearnerNode,
+  ConfChangeAddNode,
+  ConfChangeRemoveNode,
+  type ConfChangeSingle,
+  type ConfChangeType,
+  type ConfState,
+} from "../raftpb/index.js";
+import type { Changer, ChangerResult } from "./changer.js";
+
+/**
+ * The membership of `confState`, from a Changer whose tracker is empty. It goes through the same operations as a
+ * live change, so that a restarted node can't reach a state that a running one could not.
+ */
+export function restore(changer: Changer, confState: ConfState): ChangerResult | RaftError {
+  const joint = confState.votersOutgoing.length > 0;
+  // For a joint config first build the outgoing half by itself, then enter the joint config from there.
+  const steps = joint ? changes(ConfChangeAddNode, confState.votersOutgoing) : incomingChanges(confState);
+  let at = changer;
+  let result: ChangerResult | RaftError | null = null;
+  // One voter at a time: simple() allows no more.
+  for (const step of steps) {
+    result = at.simple([step]);
+    if (result instanceof RaftError) return result;
+    at = at.after(result);
+  }
+  if (joint) return at.enterJoint(confState.autoLeave, incomingChanges(confState));
+  return result ?? at.unchanged();
+}
+
+/** From the outgoing half (all removed first, as if none stayed) to the incoming one. */
+function incomingChanges(confState: ConfState): ConfChangeSingle[] {
+  return [
+    ...changes(ConfChangeRemoveNode, confState.votersOutgoing),
+    ...changes(ConfChangeAddNode, confState.voters),
+    ...changes(ConfChangeAddLearnerNode, confState.learners),
+    ...changes(ConfChangeAddLearnerNode, confState.learnersNext),
+  ];
+}
+
+function changes(type: ConfChangeType, ids: readonly number[]): ConfChangeSingle[] {
+  return ids.map((nodeId) => ({ type, nodeId }));
+}

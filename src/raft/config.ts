@@ -1,0 +1,101 @@
+// What a RawNode is built from: etcd raft's Config under its names, plus the injected draw of numbers.
+import { RaftError } from "./errors.js";
+import type { Logger } from "./logger.js";
+import { None } from "./raftpb/index.js";
+import type { Storage } from "./storage.js";
+
+/** How readIndex is answered: by asking a quorum, or on the strength of the leader's clock (needs checkQuorum). */
+export const ReadOnlySafe = 0;
+export const ReadOnlyLeaseBased = 1;
+export type ReadOnlyOption = 0 | 1;
+
+/** Sizes are bytes, Infinity is no limit; an optional number that is 0 or left out takes its default. */
+export interface Config {
+  /** 1 .. 2^53-1. */
+  readonly id: number;
+  /** Ticks without a leader before an election: drawn from [electionTick, 2*electionTick-1]. */
+  readonly electionTick: number;
+  readonly heartbeatTick: number;
+  readonly storage: Storage;
+  /** Uniform integer in [0, bound). The only randomness of the core (§5.2: election timeouts). */
+  readonly random: (bound: number) => number;
+  /** Last index the application has applied; entries up to it are not handed out again. */
+  readonly applied?: number;
+  /** See RawNode: storage work becomes messages to the storage threads, and advance() is not called. */
+  readonly asyncStorageWrites?: boolean;
+  /** Encoded bytes of entries in one MsgApp; 0: one entry a message. */
+  readonly maxSizePerMsg: number;
+  /** Encoded bytes of entries handed out and not yet applied. Default: maxSizePerMsg. */
+  readonly maxCommittedSizePerReady?: number;
+  /** Payload bytes of the leader's uncommitted tail; proposals past it are dropped. Default: no limit. */
+  readonly maxUncommittedEntriesSize?: number;
+  readonly maxInflightMsgs: number;
+  /** Payload bytes on the way to one follower. Default: no limit; else at least maxSizePerMsg. */
+  readonly maxInflightBytes?: number;
+  readonly checkQuorum?: boolean;
+  readonly preVote?: boolean;
+  readonly readOnlyOption?: ReadOnlyOption;
+  readonly disableProposalForwarding?: boolean;
+  readonly disableConfChangeValidation?: boolean;
+  readonly stepDownOnRemoval?: boolean;
+  /** Null or left out: no text is built. */
+  readonly logger?: Logger | null;
+}
+
+/** A Config with nothing left out. */
+export interface Settings extends Required<Config> {
+  readonly logger: Logger | null;
+}
+
+/** Fills in the defaults, or says what is wrong with the config. */
+export function resolveConfig(config: Config): Settings | RaftError {
+  const settings: Settings = {
+    id: config.id,
+    electionTick: config.electionTick,
+    heartbeatTick: config.heartbeatTick,
+    storage: config.storage,
+    random: config.random,
+    applied: config.applied ?? 0,
+    asyncStorageWrites: config.asyncStorageWrites ?? false,
+    maxSizePerMsg: config.maxSizePerMsg,
+    maxCommittedSizePerReady: orDefault(config.maxCommittedSizePerReady, Math.max(config.maxSizePerMsg, 1)),
+    maxUncommittedEntriesSize: orDefault(config.maxUncommittedEntriesSize, Infinity),
+    maxInflightMsgs: config.maxInflightMsgs,
+    maxInflightBytes: orDefault(config.maxInflightBytes, Infinity),
+    checkQuorum: config.checkQuorum ?? false,
+    preVote: config.preVote ?? false,
+    readOnlyOption: config.readOnlyOption ?? ReadOnlySafe,
+    disableProposalForwarding: config.disableProposalForwarding ?? false,
+    disableConfChangeValidation: config.disableConfChangeValidation ?? false,
+    stepDownOnRemoval: config.stepDownOnRemoval ?? false,
+    logger: config.logger ?? null,
+  };
+  const problem = findProblem(settings);
+  return problem === null ? settings : new RaftError("RAFT_BAD_CONFIG", problem);
+}
+
+function orDefault(value: number | undefined, fallback: number): number {
+  return value === undefined || value === 0 ? fallback : value;
+}
+
+function findProblem(s: Settings): string | null {
+  if (s.id === None) return "cannot use none as id";
+  if (!Number.isSafeInteger(s.id) || s.id < 0) return "id must be an integer from 1 to 2^53-1";
+  if (!(s.heartbeatTick > 0)) return "heartbeat tick must be greater than 0";
+  if (!(s.electionTick > s.heartbeatTick)) return "election tick must be greater than heartbeat tick";
+  if (!Number.isSafeInteger(s.heartbeatTick) || !Number.isSafeInteger(s.electionTick)) {
+    return "ticks must be integers";
+  }
+  if (s.storage === null || s.storage === undefined) return "storage cannot be nil";
+  if (typeof s.random !== "function") return "random must be a function";
+  if (!Number.isSafeInteger(s.applied) || s.applied < 0) return "applied must be an index";
+  if (!(s.maxInflightMsgs > 0)) return "max inflight messages must be greater than 0";
+  if (!(s.maxSizePerMsg >= 0)) return "max message size must not be negative";
+  if (!(s.maxCommittedSizePerReady > 0)) return "max committed size must be greater than 0";
+  if (!(s.maxUncommittedEntriesSize >= 0)) return "max uncommitted size must not be negative";
+  if (!(s.maxInflightBytes >= s.maxSizePerMsg)) return "max inflight bytes must be >= max message size";
+  if (s.readOnlyOption === ReadOnlyLeaseBased && !s.checkQuorum) {
+    return "CheckQuorum must be enabled when ReadOnlyOption is ReadOnlyLeaseBased";
+  }
+  return null;
+}

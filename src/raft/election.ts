@@ -1,0 +1,180 @@
+// Elections (§5.2, §5.4.1; pre-votes: dissertation §9.6): campaigning, granting votes, counting them.
+import { assert, fail } from "../base/assert.js";
+import { hex } from "./logger.js";
+import type { VoteResult } from "./quorum/index.js";
+import type { Raft } from "./raft.js";
+import {
+  EntryConfChange,
+  EntryConfChangeV2,
+  MESSAGE_TYPE_NAMES,
+  Message,
+  type MessageType,
+  MsgPreVote,
+  MsgPreVoteResp,
+  MsgVote,
+  MsgVoteResp,
+  None,
+} from "./raftpb/index.js";
+import { StateLeader } from "./ready.js";
+
+/** Kinds of campaign: the round that only asks, a real one, and one at the leader's request. */
+export const campaignPreElection = 0;
+export const campaignElection = 1;
+export const campaignTransfer = 2;
+export type CampaignType = 0 | 1 | 2;
+
+/** Context of a vote request that the leader asked for: voters grant it although they hear a leader. */
+const CAMPAIGN_TRANSFER = ascii("CampaignTransfer");
+
+/** Starts an election if this node may: it is a voter, and has applied what may have changed who is. */
+export function hup(r: Raft, type: CampaignType): void {
+  if (r.state === StateLeader) {
+    r.logger?.debug(`${hex(r.id)} ignoring MsgHup because already leader`);
+    return;
+  }
+  if (!r.promotable()) {
+    r.logger?.warn(`${hex(r.id)} is unpromotable and can not campaign`);
+    return;
+  }
+  if (hasUnappliedConfChanges(r)) {
+    r.logger?.warn(
+      `${hex(r.id)} cannot campaign at term ${r.term} since there are still pending configuration changes to apply`,
+    );
+    return;
+  }
+  r.logger?.info(`${hex(r.id)} is starting a new election at term ${r.term}`);
+  campaign(r, type);
+}
+
+function hasUnappliedConfChanges(r: Raft): boolean {
+  const log = r.raftLog;
+  if (log.applied >= log.committed) return false;
+  let found = false;
+  // Page by page: what is unapplied can be more than fits memory.
+  const error = log.scan(log.applied + 1, log.committed + 1, log.maxApplyingEntsSize, (page) => {
+    found = page.some((e) => e.type === EntryConfChange || e.type === EntryConfChangeV2);
+    return found;
+  });
+  if (error !== null) fail("committed entries are compacted before they were applied");
+  return found;
+}
+
+/** Asks all voters for their votes, this node included. */
+export function campaign(r: Raft, type: CampaignType): void {
+  if (!r.promotable()) {
+    r.logger?.warn(`${hex(r.id)} is unpromotable; campaign() should have been called`);
+  }
+  const pre = type === campaignPreElection;
+  if (pre) r.becomePreCandidate();
+  else r.becomeCandidate();
+  assert(r.term < Number.MAX_SAFE_INTEGER, "no term is left");
+  const term = pre ? r.term + 1 : r.term;
+  const request = pre ? MsgPreVote : MsgVote;
+  const lastIndex = r.raftLog.lastIndex();
+  const lastTerm = r.raftLog.lastTerm();
+  for (const id of r.trk.voterNodes()) {
+    const own = id === r.id;
+    // The own vote counts when it is stored, like everybody's: it comes back after the append as a response.
+    const m = new Message(own ? voteRespMsgType(request) : request);
+    m.to = id;
+    m.term = term;
+    if (!own) {
+      m.index = lastIndex;
+      m.logTerm = lastTerm;
+      if (type === campaignTransfer) m.context = CAMPAIGN_TRANSFER;
+      r.logger?.info(
+        `${hex(r.id)} [logterm: ${lastTerm}, index: ${lastIndex}] sent ${MESSAGE_TYPE_NAMES[request]} ` +
+          `request to ${hex(id)} at term ${r.term}`,
+      );
+    }
+    r.send(m);
+  }
+}
+
+/** Counts one vote of this node's campaign, and tells what all votes so far mean. */
+export function poll(r: Raft, m: Message): VoteResult {
+  const name = MESSAGE_TYPE_NAMES[m.type];
+  const rejection = m.reject ? " rejection" : "";
+  r.logger?.info(`${hex(r.id)} received ${name}${rejection} from ${hex(m.from)} at term ${r.term}`);
+  r.trk.recordVote(m.from, !m.reject);
+  const { granted, rejected, result } = r.trk.tallyVotes();
+  r.logger?.info(`${hex(r.id)} has received ${granted} ${name} votes and ${rejected} vote rejections`);
+  return result;
+}
+
+/** True if a vote request of a higher term must not disturb the leader this node hears (dissertation §4.2.3). */
+export function inLease(r: Raft, m: Message): boolean {
+  if (!r.settings.checkQuorum || r.lead === None) return false;
+  if (r.electionElapsed >= r.settings.electionTick || isCampaignTransfer(m.context)) return false;
+  if (r.logger !== null) {
+    const left = r.settings.electionTick - r.electionElapsed;
+    logVote(r, m, "ignored", "from", `: lease is not expired (remaining ticks: ${left})`);
+  }
+  return true;
+}
+
+/** A vote request of this term, or a pre-vote of a later one. */
+export function handleVoteRequest(r: Raft, m: Message): void {
+  const canVote =
+    // A repeat of a vote already given,
+    r.vote === m.from ||
+    // or nobody has it, and no leader of this term is known,
+    (r.vote === None && r.lead === None) ||
+    // or it is no vote at all, but a question about a later term.
+    (m.type === MsgPreVote && m.term > r.term);
+  const response = new Message(voteRespMsgType(m.type));
+  response.to = m.from;
+  // §5.4.1: only whoever has all committed entries may lead. Learners vote too: a node that does not know yet that
+  // it was promoted would else hold up an election that needs it.
+  if (canVote && r.raftLog.isUpToDate(m.index, m.logTerm)) {
+    if (r.logger !== null) logVote(r, m, "cast", "for", "");
+    // A pre-vote's answer has the term that was asked about, not ours.
+    response.term = m.term;
+    r.send(response);
+    if (m.type === MsgVote) {
+      r.electionElapsed = 0;
+      r.vote = m.from;
+    }
+    return;
+  }
+  rejectVote(r, m);
+}
+
+/** A rejection carries the voter's own term, so that a candidate that is behind learns it. */
+export function rejectVote(r: Raft, m: Message): void {
+  if (r.logger !== null) logVote(r, m, "rejected", "from", "");
+  const response = new Message(voteRespMsgType(m.type));
+  response.to = m.from;
+  response.term = r.term;
+  response.reject = true;
+  r.send(response);
+}
+
+function voteRespMsgType(request: MessageType): MessageType {
+  if (request === MsgVote) return MsgVoteResp;
+  assert(request === MsgPreVote, "not a vote message");
+  return MsgPreVoteResp;
+}
+
+function logVote(r: Raft, m: Message, verb: string, preposition: string, tail: string): void {
+  const log = r.raftLog;
+  r.logger?.info(
+    `${hex(r.id)} [logterm: ${log.lastTerm()}, index: ${log.lastIndex()}, vote: ${hex(r.vote)}] ${verb} ` +
+      `${MESSAGE_TYPE_NAMES[m.type]} ${preposition} ${hex(m.from)} ` +
+      `[logterm: ${m.logTerm}, index: ${m.index}] at term ${r.term}${tail}`,
+  );
+}
+
+function isCampaignTransfer(context: Uint8Array): boolean {
+  if (context.length !== CAMPAIGN_TRANSFER.length) return false;
+  for (let i = 0; i < context.length; i++) {
+    if (context[i] !== CAMPAIGN_TRANSFER[i]) return false;
+  }
+  return true;
+}
+
+function ascii(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}

@@ -1,0 +1,165 @@
+// What a message must look like before it is stepped. The links authenticate peers and decode bytes; this is the
+// core's own check that nothing impossible reaches its state: a refused message changes nothing.
+
+import type { RaftError } from "./errors.js";
+import { ErrStepBadMessage, ErrStepLocalMsg, ErrStepPeerNotFound, ErrStepWrongNode } from "./errors.js";
+import type { Raft } from "./raft.js";
+import { restoreConfState } from "./raft.js";
+import {
+  type ConfState,
+  LocalAppendThread,
+  LocalApplyThread,
+  type Message,
+  MsgApp,
+  MsgAppResp,
+  MsgBeat,
+  MsgCheckQuorum,
+  MsgForgetLeader,
+  MsgHeartbeatResp,
+  MsgHup,
+  MsgPreVoteResp,
+  MsgProp,
+  MsgReadIndex,
+  MsgReadIndexResp,
+  MsgSnap,
+  MsgSnapStatus,
+  MsgStorageAppend,
+  MsgStorageAppendResp,
+  MsgStorageApply,
+  MsgStorageApplyResp,
+  MsgTransferLeader,
+  MsgUnreachable,
+  MsgVoteResp,
+  type Snapshot,
+} from "./raftpb/index.js";
+import { StateLeader } from "./ready.js";
+import { ProgressTracker } from "./tracker/index.js";
+
+/** Kinds of message types, by number. */
+const IS_LOCAL = flags(
+  MsgHup,
+  MsgBeat,
+  MsgUnreachable,
+  MsgSnapStatus,
+  MsgCheckQuorum,
+  MsgStorageAppend,
+  MsgStorageAppendResp,
+  MsgStorageApply,
+  MsgStorageApplyResp,
+);
+const IS_RESPONSE = flags(
+  MsgAppResp,
+  MsgVoteResp,
+  MsgHeartbeatResp,
+  MsgUnreachable,
+  MsgReadIndexResp,
+  MsgPreVoteResp,
+  MsgStorageAppendResp,
+  MsgStorageApplyResp,
+);
+/** Sent by the storage threads of this node. */
+const IS_STORAGE = flags(MsgStorageAppendResp, MsgStorageApplyResp);
+/** May come without a term. */
+const IS_TERMLESS = flags(
+  MsgProp,
+  MsgReadIndex,
+  MsgTransferLeader,
+  MsgForgetLeader,
+  MsgStorageAppendResp,
+  MsgStorageApplyResp,
+);
+
+/** Null: the message may be stepped. */
+// hot
+export function checkMessage(r: Raft, m: Message): RaftError | null {
+  const type = m.type;
+  const fromStorage = m.from === LocalAppendThread || m.from === LocalApplyThread;
+  if (IS_LOCAL[type] === undefined) return ErrStepBadMessage;
+  if (IS_LOCAL[type] && !fromStorage) return ErrStepLocalMsg;
+  if (fromStorage !== IS_STORAGE[type]) return ErrStepBadMessage;
+  if (!numbersInRange(m, fromStorage)) return ErrStepBadMessage;
+  if (m.to !== 0 && m.to !== r.id) return ErrStepWrongNode;
+  if (fromStorage) return null;
+  if (IS_RESPONSE[type] && !r.trk.progress.has(m.from)) return ErrStepPeerNotFound;
+  if (m.term === 0 && !IS_TERMLESS[type]) return ErrStepBadMessage;
+  switch (type) {
+    case MsgApp:
+      return appendIsPlausible(m) ? null : ErrStepBadMessage;
+    case MsgAppResp:
+      // A follower can't have more of this leader's log than there is.
+      if (m.term !== r.term || r.state !== StateLeader) return null;
+      return m.index <= r.raftLog.lastIndex() ? null : ErrStepBadMessage;
+    case MsgSnap:
+      return snapshotIsPlausible(m) ? null : ErrStepBadMessage;
+    case MsgReadIndex:
+      return m.entries.length === 1 ? null : ErrStepBadMessage;
+    case MsgProp:
+      return proposalIsPlausible(m) ? null : ErrStepBadMessage;
+    default:
+      return null;
+  }
+}
+
+// hot
+function numbersInRange(m: Message, fromStorage: boolean): boolean {
+  return (
+    (fromStorage || isCount(m.from)) &&
+    isCount(m.to) &&
+    isCount(m.term) &&
+    isCount(m.index) &&
+    isCount(m.logTerm) &&
+    isCount(m.commit) &&
+    isCount(m.rejectHint) &&
+    isCount(m.vote)
+  );
+}
+
+// hot
+function isCount(n: number): boolean {
+  return n >= 0 && Number.isSafeInteger(n);
+}
+
+/** Entries follow (logTerm, index) without a gap, and their terms don't fall nor exceed the leader's. */
+// hot
+function appendIsPlausible(m: Message): boolean {
+  const entries = m.entries;
+  const count = entries.length;
+  if (m.logTerm > m.term || m.index + count > Number.MAX_SAFE_INTEGER) return false;
+  let term = m.logTerm;
+  for (let i = 0; i < count; i++) {
+    const e = entries[i];
+    if (e.index !== m.index + 1 + i || e.term < term || !Number.isSafeInteger(e.term)) return false;
+    term = e.term;
+  }
+  return term <= m.term;
+}
+
+function proposalIsPlausible(m: Message): boolean {
+  for (let i = 0; i < m.entries.length; i++) {
+    const type = m.entries[i].type;
+    if (type !== 0 && type !== 1 && type !== 2) return false;
+  }
+  return true;
+}
+
+function snapshotIsPlausible(m: Message): boolean {
+  const snapshot: Snapshot | null = m.snapshot;
+  if (snapshot === null || snapshot.metadata.index === 0) return true;
+  const { index, term, confState } = snapshot.metadata;
+  if (!isCount(index) || !isCount(term) || term === 0 || term > m.term) return false;
+  return isConfState(confState);
+}
+
+function isConfState(cs: ConfState): boolean {
+  for (const ids of [cs.voters, cs.learners, cs.votersOutgoing, cs.learnersNext]) {
+    for (const id of ids) if (!isCount(id) || id === 0) return false;
+  }
+  if (cs.voters.length === 0) return false;
+  return restoreConfState(new ProgressTracker(1, Infinity), 0, cs) !== null;
+}
+
+function flags(...types: number[]): boolean[] {
+  const set: boolean[] = [];
+  for (let type = 0; type < 24; type++) set.push(types.includes(type));
+  return set;
+}

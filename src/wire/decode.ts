@@ -1,0 +1,223 @@
+// The lean decoder of raftpb.Message. Takes what any proto2 writer may send: fields missing, in any order, unknown
+// fields. Entries' data and the context are views of the input, which the caller hands over. Main thread.
+import { NO_DATA } from "../base/bytes.js";
+import type { EntryType, MessageType } from "../raft/raftpb/index.js";
+import {
+  Entry,
+  EntryConfChangeV2,
+  EntryNormal,
+  Message,
+  MsgForgetLeader,
+  MsgHup,
+} from "../raft/raftpb/index.js";
+import { decodeSnapshot } from "./proto.js";
+import { WireError } from "./wire-error.js";
+
+const VARINT_BYTES_MAX = 10;
+/** The highest field numbers of the schema. */
+const ENTRY_FIELD_MAX = 4;
+const MESSAGE_FIELD_MAX = 14;
+
+/** Reads one buffer, front to back. Every method throws WireError for bytes it refuses. */
+class Decoder {
+  private bytes: Uint8Array = NO_DATA;
+  private pos = 0;
+  /** bytes.buffer and bytes.byteOffset: reading them for every view would double the view's cost. */
+  private buffer: ArrayBufferLike = NO_DATA.buffer;
+  private base = 0;
+
+  /** Decodes the message in [start, end) of `bytes`, and keeps no reference to them. hot */
+  message(bytes: Uint8Array, start: number, end: number): Message {
+    this.bytes = bytes;
+    this.pos = start;
+    this.buffer = bytes.buffer;
+    this.base = bytes.byteOffset;
+    const m = new Message(MsgHup);
+    while (this.pos < end) {
+      // All tags we know are one byte; what is longer is for unknownField.
+      switch (this.bytes[this.pos++]) {
+        case 0x08:
+          m.type = this.enumerator(end, MsgForgetLeader) as MessageType;
+          break;
+        case 0x10:
+          m.to = this.uvarint(end);
+          break;
+        case 0x18:
+          m.from = this.uvarint(end);
+          break;
+        case 0x20:
+          m.term = this.uvarint(end);
+          break;
+        case 0x28:
+          m.logTerm = this.uvarint(end);
+          break;
+        case 0x30:
+          m.index = this.uvarint(end);
+          break;
+        case 0x3a:
+          if (m.entries.length === 0) m.entries = [];
+          m.entries.push(this.entry(end));
+          break;
+        case 0x40:
+          m.commit = this.uvarint(end);
+          break;
+        case 0x50:
+          m.reject = this.bool(end);
+          break;
+        case 0x58:
+          m.rejectHint = this.uvarint(end);
+          break;
+        case 0x62:
+          m.context = this.view(end);
+          break;
+        case 0x68:
+          m.vote = this.uvarint(end);
+          break;
+        case 0x4a:
+          m.snapshot = decodeSnapshot(this.view(end));
+          break;
+        default:
+          // Among them field 14, responses: they are for a node's own storage.
+          this.unknownField(end, MESSAGE_FIELD_MAX);
+      }
+    }
+    this.bytes = NO_DATA;
+    this.buffer = NO_DATA.buffer;
+    return m;
+  }
+
+  /** hot */
+  private entry(limit: number): Entry {
+    const length = this.uvarint(limit);
+    const end = this.pos + length;
+    if (end > limit) throw new WireError("message");
+    let type = EntryNormal;
+    let term = 0;
+    let index = 0;
+    let data = NO_DATA;
+    while (this.pos < end) {
+      // All tags we know are one byte; what is longer is for unknownField.
+      switch (this.bytes[this.pos++]) {
+        case 0x08:
+          type = this.enumerator(end, EntryConfChangeV2);
+          break;
+        case 0x10:
+          term = this.uvarint(end);
+          break;
+        case 0x18:
+          index = this.uvarint(end);
+          break;
+        case 0x22:
+          data = this.view(end);
+          break;
+        default:
+          this.unknownField(end, ENTRY_FIELD_MAX);
+      }
+    }
+    return new Entry(type as EntryType, term, index, data);
+  }
+
+  /** A varint of at most 2^53-1 that ends before `end`. hot */
+  private uvarint(end: number): number {
+    const bytes = this.bytes;
+    let pos = this.pos;
+    if (pos >= end) throw new WireError("message");
+    let byte = bytes[pos++]!;
+    if (byte < 0x80) {
+      this.pos = pos;
+      return byte;
+    }
+    let value = byte & 0x7f;
+    for (let shift = 7; shift < 28; shift += 7) {
+      if (pos >= end) throw new WireError("message");
+      byte = bytes[pos++]!;
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) {
+        this.pos = pos;
+        return value;
+      }
+    }
+    return this.longVarint(pos, end, value);
+  }
+
+  /** The bytes from the fifth on, in floating point: exact up to 2^53-1, and never below 2^53 if the value is not. */
+  private longVarint(start: number, end: number, low: number): number {
+    let value = low;
+    let scale = 0x10000000;
+    for (let pos = start; pos < end && pos - start < VARINT_BYTES_MAX - 4; scale *= 128) {
+      const byte = this.bytes[pos++]!;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (value > Number.MAX_SAFE_INTEGER) throw new WireError("unsafe-integer");
+        this.pos = pos;
+        return value;
+      }
+    }
+    throw new WireError("message");
+  }
+
+  /** A bool may come as any varint, even one of 64 bits. */
+  private bool(end: number): boolean {
+    let value = false;
+    for (let i = 0; i < VARINT_BYTES_MAX && this.pos < end; i++) {
+      const byte = this.bytes[this.pos++]!;
+      if ((byte & 0x7f) !== 0) value = true;
+      if (byte < 0x80) return value;
+    }
+    throw new WireError("message");
+  }
+
+  /** An enum value of 0 .. max. What we do not know we cannot act on: taking it for 0 would be worse. */
+  private enumerator(end: number, max: number): number {
+    const value = this.uvarint(end);
+    if (value > max) throw new WireError("type");
+    return value;
+  }
+
+  /** A length and a view of as many bytes. hot */
+  private view(end: number): Uint8Array {
+    const length = this.uvarint(end);
+    const start = this.pos;
+    if (length > end - start) throw new WireError("message");
+    this.pos = start + length;
+    // Not subarray: on a Buffer it makes a Buffer, which costs more.
+    return new Uint8Array(this.buffer, this.base + start, length);
+  }
+
+  /**
+   * Passes over a field whose tag begins at the byte before. A field up to `known` is one we know, with a type it does
+   * not have: damage. Groups, which no writer of raftpb ever had, are refused too.
+   */
+  private unknownField(end: number, known: number): void {
+    this.pos--;
+    const tag = this.uvarint(end);
+    if (Math.floor(tag / 8) <= known) throw new WireError("message");
+    switch (tag % 8) {
+      case 0:
+        this.bool(end);
+        break;
+      case 1:
+        this.pos += 8;
+        break;
+      case 2:
+        this.view(end);
+        break;
+      case 5:
+        this.pos += 4;
+        break;
+      default:
+        throw new WireError("message");
+    }
+    if (this.pos > end) throw new WireError("message");
+  }
+}
+
+const decoder = new Decoder();
+
+/**
+ * Decodes the message in [start, end) of `bytes`, which are handed over: the message keeps views of them. Throws
+ * WireError. hot
+ */
+export function decodeMessage(bytes: Uint8Array, start: number, end: number): Message {
+  return decoder.message(bytes, start, end);
+}

@@ -1,0 +1,250 @@
+// The lean encoder of raftpb.Message: the bytes that etcd <= 3.6 writes (and protobufjs, when told to emit the same
+// fields), straight into one growing buffer. Entries that go to several followers are encoded once. Main thread.
+import { assert } from "../base/assert.js";
+import { NO_DATA } from "../base/bytes.js";
+import type { Entry, Message, Snapshot } from "../raft/raftpb/index.js";
+import { encodeSnapshot } from "./proto.js";
+
+/** A growing byte buffer. `bytes` is replaced when it grows; what was written below `pos` moves along. */
+export class ByteWriter {
+  bytes: Uint8Array;
+  pos = 0;
+  /** Where the entries of the message encoded last end. */
+  entriesEnd = 0;
+
+  constructor(capacity: number) {
+    this.bytes = new Uint8Array(capacity);
+  }
+
+  /** Makes room for `count` more bytes. */
+  reserve(count: number): void {
+    const needed = this.pos + count;
+    if (needed <= this.bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2));
+    grown.set(this.bytes.subarray(0, this.pos));
+    this.bytes = grown;
+  }
+}
+
+/** A varint of a safe integer takes 8 bytes at most. */
+const VARINT_BYTES_MAX = 8;
+/** Ten tags and varints, reject, and the tag and length of the context. */
+const MESSAGE_FIXED_BYTES_MAX = 9 * (1 + VARINT_BYTES_MAX) + 2 + 2 * (1 + VARINT_BYTES_MAX);
+/** Two tags and lengths, type, term, index. */
+const ENTRY_FIXED_BYTES_MAX = 2 * (1 + VARINT_BYTES_MAX) + 2 + 2 * (1 + VARINT_BYTES_MAX);
+/** Below this, copying byte by byte beats the call of `set`. */
+const COPY_LOOP_BYTES_MAX = 24;
+
+/** Writes a safe integer >= 0 as a varint at `pos`; returns the position after it. hot */
+export function putUvarint(bytes: Uint8Array, pos: number, value: number): number {
+  let rest = value;
+  // No bitwise operator above 2^31: an index passes it in minutes.
+  while (rest >= 0x80000000) {
+    bytes[pos++] = (rest % 128) | 0x80;
+    rest = Math.floor(rest / 128);
+  }
+  while (rest >= 0x80) {
+    bytes[pos++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  bytes[pos++] = rest;
+  return pos;
+}
+
+/** The length of `value` as a varint. hot */
+export function uvarintLength(value: number): number {
+  if (value < 0x80) return 1;
+  if (value < 0x4000) return 2;
+  if (value < 0x200000) return 3;
+  if (value < 0x10000000) return 4;
+  let length = 4;
+  for (let limit = 0x10000000; value >= limit; limit *= 128) length++;
+  return length;
+}
+
+/** Where the encoded entries of one MsgApp lie in the writer's buffer. */
+export class EntriesBlock {
+  first: Entry | null = null;
+  last: Entry | null = null;
+  count = 0;
+  start = 0;
+  end = 0;
+  /** CRC-32C of the block; valid if hasCrc. */
+  crc = 0;
+  hasCrc = false;
+}
+
+const BLOCKS_MAX = 8;
+
+/**
+ * The blocks of entries that lie encoded in one ByteWriter, so that the second follower's MsgApp copies bytes. Equal
+ * first entry, last entry and count mean equal entries: they are one run of one log. Valid until the writer is rewound.
+ */
+export class EntriesCache {
+  readonly blocks: EntriesBlock[] = [];
+  /** Blocks in use: the first `used` of `blocks`; the others hold no entry. */
+  private used = 0;
+
+  constructor() {
+    for (let i = 0; i < BLOCKS_MAX; i++) this.blocks.push(new EntriesBlock());
+  }
+
+  /** hot */
+  find(entries: readonly Entry[]): EntriesBlock | null {
+    const count = entries.length;
+    const first = entries[0]!;
+    const last = entries[count - 1]!;
+    for (let i = 0; i < this.used; i++) {
+      const block = this.blocks[i]!;
+      if (block.first === first && block.last === last && block.count === count) return block;
+    }
+    return null;
+  }
+
+  /** Remembers a block; null if there is no room. hot */
+  add(entries: readonly Entry[], start: number, end: number): EntriesBlock | null {
+    if (this.used === BLOCKS_MAX) return null;
+    const block = this.blocks[this.used++]!;
+    block.first = entries[0]!;
+    block.last = entries[entries.length - 1]!;
+    block.count = entries.length;
+    block.start = start;
+    block.end = end;
+    block.hasCrc = false;
+    return block;
+  }
+
+  /** Forgets all blocks and lets go of their entries. */
+  clear(): void {
+    for (let i = 0; i < this.used; i++) {
+      this.blocks[i]!.first = null;
+      this.blocks[i]!.last = null;
+    }
+    this.used = 0;
+  }
+}
+
+/** At least the length of `message` when encoded, above it by less than 64 bytes an entry; snapshots count. */
+export function messageBytesMax(m: Message): number {
+  let count = MESSAGE_FIXED_BYTES_MAX + m.context.length;
+  for (let i = 0; i < m.entries.length; i++) count += ENTRY_FIXED_BYTES_MAX + m.entries[i]!.data.length;
+  return m.snapshot === null ? count : count + snapshotBytesMax(m.snapshot);
+}
+
+/** Metadata: a tag and varint for each id, and some for the rest. */
+function snapshotBytesMax(snapshot: Snapshot): number {
+  const c = snapshot.metadata.confState;
+  const ids = c.voters.length + c.learners.length + c.votersOutgoing.length + c.learnersNext.length;
+  return snapshot.data.length + (8 + ids) * (1 + VARINT_BYTES_MAX);
+}
+
+/**
+ * Appends `message` to the writer. With a cache, returns the block that its entries equal, if it is there: a copy of
+ * the block then ends at `entriesEnd`. hot
+ */
+export function encodeMessage(w: ByteWriter, m: Message, cache: EntriesCache | null): EntriesBlock | null {
+  assert(m.to > 0, "a message for a local thread on its way to the wire");
+  assert(m.responses.length === 0, "a message with responses on its way to the wire");
+  const snapshot = m.snapshot === null ? NO_DATA : encodeSnapshot(m.snapshot);
+  w.reserve(MESSAGE_FIXED_BYTES_MAX + m.context.length + 1 + VARINT_BYTES_MAX + snapshot.length);
+  let bytes = w.bytes;
+  let pos = w.pos;
+  bytes[pos++] = 0x08;
+  bytes[pos++] = m.type;
+  bytes[pos++] = 0x10;
+  pos = putUvarint(bytes, pos, m.to);
+  bytes[pos++] = 0x18;
+  pos = putUvarint(bytes, pos, m.from);
+  bytes[pos++] = 0x20;
+  pos = putUvarint(bytes, pos, m.term);
+  bytes[pos++] = 0x28;
+  pos = putUvarint(bytes, pos, m.logTerm);
+  bytes[pos++] = 0x30;
+  pos = putUvarint(bytes, pos, m.index);
+  let block: EntriesBlock | null = null;
+  if (m.entries.length > 0) {
+    w.pos = pos;
+    block = putEntries(w, m.entries, cache);
+    w.reserve(MESSAGE_FIXED_BYTES_MAX + m.context.length + 1 + VARINT_BYTES_MAX + snapshot.length);
+    bytes = w.bytes;
+    pos = w.pos;
+  }
+  w.entriesEnd = pos;
+  bytes[pos++] = 0x40;
+  pos = putUvarint(bytes, pos, m.commit);
+  if (m.snapshot !== null) pos = putBytes(bytes, pos, 0x4a, snapshot);
+  bytes[pos++] = 0x50;
+  bytes[pos++] = m.reject ? 1 : 0;
+  bytes[pos++] = 0x58;
+  pos = putUvarint(bytes, pos, m.rejectHint);
+  if (m.context !== NO_DATA) pos = putBytes(bytes, pos, 0x62, m.context);
+  if (m.vote !== 0) {
+    bytes[pos++] = 0x68;
+    pos = putUvarint(bytes, pos, m.vote);
+  }
+  w.pos = pos;
+  return block;
+}
+
+function putBytes(bytes: Uint8Array, pos: number, tag: number, value: Uint8Array): number {
+  bytes[pos++] = tag;
+  const start = putUvarint(bytes, pos, value.length);
+  bytes.set(value, start);
+  return start + value.length;
+}
+
+/** Appends field 7 for each entry, from the cache if it has them. hot */
+function putEntries(
+  w: ByteWriter,
+  entries: readonly Entry[],
+  cache: EntriesCache | null,
+): EntriesBlock | null {
+  if (cache === null) {
+    encodeEntries(w, entries);
+    return null;
+  }
+  const known = cache.find(entries);
+  if (known === null) {
+    const start = w.pos;
+    encodeEntries(w, entries);
+    return cache.add(entries, start, w.pos);
+  }
+  w.reserve(known.end - known.start);
+  w.bytes.copyWithin(w.pos, known.start, known.end);
+  w.pos += known.end - known.start;
+  return known;
+}
+
+/** hot */
+function encodeEntries(w: ByteWriter, entries: readonly Entry[]): void {
+  let room = 0;
+  for (let i = 0; i < entries.length; i++) room += ENTRY_FIXED_BYTES_MAX + entries[i]!.data.length;
+  w.reserve(room);
+  const bytes = w.bytes;
+  let pos = w.pos;
+  for (let i = 0; i < entries.length; i++) {
+    const entry = entries[i]!;
+    const data = entry.data;
+    const dataLength = data.length;
+    let length = 4 + uvarintLength(entry.term) + uvarintLength(entry.index);
+    if (data !== NO_DATA) length += 1 + uvarintLength(dataLength) + dataLength;
+    bytes[pos++] = 0x3a;
+    pos = putUvarint(bytes, pos, length);
+    bytes[pos++] = 0x08;
+    bytes[pos++] = entry.type;
+    bytes[pos++] = 0x10;
+    pos = putUvarint(bytes, pos, entry.term);
+    bytes[pos++] = 0x18;
+    pos = putUvarint(bytes, pos, entry.index);
+    if (data === NO_DATA) continue;
+    bytes[pos++] = 0x22;
+    pos = putUvarint(bytes, pos, dataLength);
+    if (dataLength <= COPY_LOOP_BYTES_MAX) {
+      for (let j = 0; j < dataLength; j++) bytes[pos + j] = data[j]!;
+    } else {
+      bytes.set(data, pos);
+    }
+    pos += dataLength;
+  }
+  w.pos = pos;
+}

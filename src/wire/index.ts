@@ -1,0 +1,18 @@
+export { decodeMessage } from "./decode.js";
+export { ByteWriter, EntriesCache, encodeMessage, messageBytesMax } from "./encode.js";
+export {
+  FRAME_HEADER_BYTES,
+  FRAME_OVERHEAD_BYTES,
+  FRAME_VERSION,
+  type FrameAdd,
+  FrameAdded,
+  FrameFull,
+  FrameReader,
+  type FrameReaderOptions,
+  FrameTooLarge,
+  FrameWriter,
+  type FrameWriterOptions,
+  isWireType,
+} from "./frame.js";
+export { decodeMessageProto, decodeSnapshot, encodeMessageProto, encodeSnapshot } from "./proto.js";
+export { WireError, type WireRefusal } from "./wire-error.js";

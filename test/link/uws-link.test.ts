@@ -1,0 +1,567 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type TestContext, test } from "node:test";
+import { WebSocket, WebSocketServer } from "ws";
+import { crc32c } from "../../src/base/crc32c.js";
+import { LINK_PATH, loadNativeUws } from "../../src/link/acceptor.js";
+import { Dialer } from "../../src/link/dialer.js";
+import { AcceptorHandshake, DialerHandshake } from "../../src/link/handshake.js";
+import {
+  CloseBadCluster,
+  CloseBadFrame,
+  CloseBadKey,
+  CloseBadVersion,
+  CloseReplaced,
+  CloseUnknownPeer,
+  CloseWrongNode,
+  createUwsLink,
+  type LinkRefusal,
+  type UwsLink,
+  type UwsLinkOptions,
+} from "../../src/link/index.js";
+import { type Message, MsgHup } from "../../src/raft/raftpb/index.js";
+import { FrameWriter } from "../../src/wire/index.js";
+import { append, Ear, response } from "./ear.js";
+
+const CLUSTER = 42;
+const SECRET = "the cluster's key";
+
+interface Node {
+  link: UwsLink;
+  ear: Ear;
+  refusals: LinkRefusal[];
+}
+
+/** A started link that closes with the test. Peers are told by `acquaint`. */
+async function startNode(t: TestContext, id: number, options: Partial<UwsLinkOptions> = {}): Promise<Node> {
+  const ear = new Ear();
+  const refusals: LinkRefusal[] = [];
+  const link = createUwsLink({
+    id,
+    clusterId: CLUSTER,
+    listen: "127.0.0.1:0",
+    peers: {},
+    secret: SECRET,
+    onRefused: (refusal) => {
+      refusals.push(refusal);
+      ear.changed();
+    },
+    ...options,
+  });
+  t.after(() => link.close());
+  await link.start(ear);
+  return { link, ear, refusals };
+}
+
+const addressOf = (link: UwsLink): string => `127.0.0.1:${link.port}`;
+
+async function acquaint(nodes: Record<number, Node>): Promise<void> {
+  const ids = Object.keys(nodes).map(Number);
+  for (const id of ids) {
+    for (const other of ids) if (other !== id) nodes[id]!.link.setPeer(other, addressOf(nodes[other]!.link));
+  }
+  for (const id of ids) {
+    const others = ids.filter((other) => other !== id);
+    await nodes[id]!.ear.until(() => others.every((other) => nodes[id]!.ear.peers.includes(`+${other}`)));
+  }
+}
+
+async function startCluster(t: TestContext, ids: number[], options: Partial<UwsLinkOptions> = {}) {
+  const nodes: Record<number, Node> = {};
+  for (const id of ids) nodes[id] = await startNode(t, id, options);
+  await acquaint(nodes);
+  return nodes;
+}
+
+/** Dials `link` as peer `id` by hand and proves the key. What comes in then is the test's. */
+async function dialAs(t: TestContext, link: UwsLink, id: number, to: number): Promise<WebSocket> {
+  const socket = new WebSocket(`ws://${addressOf(link)}${LINK_PATH}`, { perMessageDeflate: false });
+  t.after(() => socket.terminate());
+  const handshake = new DialerHandshake({ id, clusterId: CLUSTER, secret: SECRET }, to);
+  const [challenge] = (await once(socket, "message")) as [Buffer];
+  const step = handshake.answer(challenge);
+  assert.equal(step.code, 0);
+  socket.send(step.answer);
+  const [accept] = (await once(socket, "message")) as [Buffer];
+  assert.equal(handshake.verify(accept), 0);
+  return socket;
+}
+
+/** A peer by hand: accepts whoever dials, as node `id`, and sends `bytes` once it is trusted. */
+async function acceptAs(
+  t: TestContext,
+  id: number,
+  bytes: Uint8Array,
+): Promise<{ address: string; closed: Promise<number> }> {
+  const http = createServer();
+  const server = new WebSocketServer({ server: http, path: LINK_PATH });
+  t.after(() => {
+    for (const client of server.clients) client.terminate();
+    http.close();
+  });
+  const closed = new Promise<number>((resolve) => {
+    server.on("connection", (socket) => {
+      const handshake = new AcceptorHandshake({ id, clusterId: CLUSTER, secret: SECRET });
+      socket.send(handshake.challenge());
+      socket.once("message", (proof: Buffer) => {
+        socket.send(handshake.verify(proof).answer);
+        socket.send(bytes);
+      });
+      socket.once("close", resolve);
+    });
+  });
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  return { address: `127.0.0.1:${(http.address() as AddressInfo).port}`, closed };
+}
+
+test("the implementation that runs is told", (t) => {
+  const options = { id: 1, clusterId: CLUSTER, listen: "127.0.0.1:0", peers: {}, secret: SECRET };
+  const { implementation } = createUwsLink(options);
+  t.diagnostic(`links accept with ${implementation}`);
+  if (loadNativeUws() === null) assert.match(implementation, /^ws \d+\.\d+\.\d+ \(/);
+  else assert.match(implementation, /^uWebSockets\.js \d+\.\d+\.\d+ \(native\)$/);
+  assert.match(createUwsLink({ ...options, forceWs: true }).implementation, /^ws /);
+});
+
+for (const forceWs of [false, true]) {
+  const on = forceWs ? " (ws)" : "";
+
+  test(`three nodes exchange messages, each pair's in order${on}`, async (t) => {
+    const nodes = await startCluster(t, [1, 2, 3], { forceWs });
+    const count = 300;
+    for (let i = 0; i < count; i++) {
+      for (const from of [1, 2, 3]) {
+        const others = [1, 2, 3].filter((id) => id !== from);
+        const batch = others.flatMap((to) => [response(from, to, 2 * i), response(from, to, 2 * i + 1)]);
+        nodes[from]!.ear.insideSend = true;
+        nodes[from]!.link.send(7, batch);
+        nodes[from]!.ear.insideSend = false;
+      }
+    }
+    for (const id of [1, 2, 3]) {
+      const { ear } = nodes[id]!;
+      await ear.until(() => ear.messages.length === 4 * count);
+      for (const from of [1, 2, 3].filter((other) => other !== id)) {
+        const indexes = ear.messages
+          .filter((message) => message.from === from)
+          .map((message) => message.index);
+        assert.deepEqual(indexes, [...Array(2 * count).keys()]);
+        assert.ok(ear.senders.includes(`${from}/7`));
+      }
+      assert.deepEqual(ear.unreachable, []);
+    }
+    const stats = nodes[1]!.link.stats();
+    assert.equal(stats.framesSent, 2 * count);
+    assert.equal(stats.messagesSent, 4 * count);
+    assert.equal(stats.messagesReceived, 4 * count);
+  });
+
+  test(`large messages arrive whole, and a batch above the frame's target in several frames${on}`, async (t) => {
+    const nodes = await startCluster(t, [1, 2], { forceWs, frameTargetBytes: 1 << 20 });
+    const { link } = nodes[1]!;
+    const { ear } = nodes[2]!;
+    const large = new Uint8Array(20 << 20).map((_, i) => i * 7 + (i >> 11));
+    link.send(0, [append(1, 2, 0, large)]);
+    const part = large.subarray(0, 300_000);
+    link.send(
+      0,
+      [...Array(10).keys()].map((i) => append(1, 2, i + 1, part)),
+    );
+    await ear.until(() => ear.messages.length === 11);
+    assert.equal(Buffer.compare(ear.messages[0]!.entries[0]!.data, large), 0);
+    assert.deepEqual(
+      ear.messages.map((message) => message.index),
+      [...Array(11).keys()],
+    );
+    assert.equal(Buffer.compare(ear.messages[10]!.entries[0]!.data, part), 0);
+    assert.equal(link.stats().framesSent, 1 + 4);
+  });
+
+  test(`a peer that restarts at its address is heard again${on}`, async (t) => {
+    const nodes = await startCluster(t, [1, 2], { forceWs });
+    const first = nodes[1]!;
+    const port = nodes[2]!.link.port;
+    await nodes[2]!.link.close();
+    await first.ear.until(() => first.ear.peers.includes("-2"));
+    assert.deepEqual(first.ear.unreachable, [2]);
+    first.link.send(0, [response(1, 2, 1)]);
+    await first.ear.until(() => first.ear.unreachable.length === 2);
+    const peers = { 1: addressOf(first.link) };
+    const again = await startNode(t, 2, { forceWs, listen: `127.0.0.1:${port}`, peers });
+    await first.ear.until(() => first.ear.peers.length === 3);
+    await again.ear.until(() => again.ear.peers.length === 1);
+    assert.deepEqual(first.ear.peers, ["+2", "-2", "+2"]);
+    first.link.send(0, [response(1, 2, 5)]);
+    again.link.send(0, [response(2, 1, 6)]);
+    await again.ear.until(() => again.ear.messages.length === 1);
+    await first.ear.until(() => first.ear.messages.length === 1);
+    assert.equal(again.ear.messages[0]!.index, 5);
+  });
+
+  test(`the port of another node is refused, with its address${on}`, async (t) => {
+    const { link } = await startNode(t, 1, { forceWs });
+    const listen = addressOf(link);
+    const second = createUwsLink({ id: 2, clusterId: CLUSTER, listen, peers: {}, secret: SECRET, forceWs });
+    await assert.rejects(second.start(new Ear()), (error: Error & { code: string }) => {
+      assert.equal(error.code, "RAFT_ADDRESS_IN_USE");
+      assert.ok(error.message.includes(listen), error.message);
+      return true;
+    });
+  });
+
+  test(`a peer that does not read: frames are dropped, and reported later${on}`, async (t) => {
+    const { link, ear } = await startNode(t, 1, {
+      forceWs,
+      maxBackpressureBytes: 1 << 20,
+      peers: { 2: "127.0.0.1:1" },
+    });
+    const deaf = await dialAs(t, link, 2, 1);
+    deaf.pause();
+    const data = new Uint8Array(1 << 20);
+    ear.insideSend = true;
+    for (let i = 0; i < 64; i++) link.send(0, [append(1, 2, i, data)]);
+    ear.insideSend = false;
+    assert.ok(link.stats().framesDropped > 0, "nothing was dropped");
+    assert.ok(link.stats().framesSent < 40);
+    await ear.until(() => ear.unreachable.length > 0);
+    assert.deepEqual(ear.unreachable, [2]);
+    deaf.terminate();
+    await ear.until(() => ear.peers.includes("-2"));
+  });
+
+  test(`a newer connection of a peer replaces the older${on}`, async (t) => {
+    const { link, ear } = await startNode(t, 1, { forceWs, peers: { 2: "127.0.0.1:1" } });
+    const older = await dialAs(t, link, 2, 1);
+    const closed = once(older, "close") as Promise<[number]>;
+    const newer = await dialAs(t, link, 2, 1);
+    assert.equal((await closed)[0], CloseReplaced);
+    const frame = once(newer, "message");
+    link.send(0, [response(1, 2, 9)]);
+    await frame;
+    assert.deepEqual(ear.peers, ["+2", "-2", "+2"]);
+    assert.deepEqual(ear.unreachable, [2]);
+  });
+}
+
+/** Node 1 and a node 2 with other `options` dial each other; what each side says of it. */
+async function refusalsBetween(
+  t: TestContext,
+  options: Partial<UwsLinkOptions>,
+  id = 2,
+): Promise<[Node, Node]> {
+  const one = await startNode(t, 1);
+  const two = await startNode(t, id, options);
+  one.link.setPeer(2, addressOf(two.link));
+  two.link.setPeer(1, addressOf(one.link));
+  await one.ear.until(() => one.refusals.length >= 2);
+  await two.ear.until(() => two.refusals.length >= 2);
+  return [one, two];
+}
+
+const told = ({ refusals }: Node): string[] =>
+  refusals.map(({ peer, code, by }) => `${peer} ${code} ${by}`).sort();
+
+test("another key is refused both ways", async (t) => {
+  const [one, two] = await refusalsBetween(t, { secret: "another key" });
+  // Both dial, so each refuses the other's proof and is refused.
+  assert.deepEqual(told(one), [`2 ${CloseBadKey} peer`, `2 ${CloseBadKey} self`]);
+  assert.deepEqual(told(two), [`1 ${CloseBadKey} peer`, `1 ${CloseBadKey} self`]);
+  one.link.send(0, [response(1, 2, 1)]);
+  await one.ear.until(() => one.ear.unreachable.length === 1);
+  assert.deepEqual(one.ear.peers, []);
+});
+
+test("a peer that refuses every attempt is dialled on, and told of once", async (t) => {
+  const { link, ear, refusals } = await startNode(t, 1);
+  const http = createServer();
+  const server = new WebSocketServer({ server: http });
+  t.after(() => http.close());
+  let attempts = 0;
+  server.on("connection", (socket) => {
+    socket.send(new AcceptorHandshake({ id: 2, clusterId: CLUSTER, secret: SECRET }).challenge());
+    socket.once("message", () => socket.close(CloseBadKey));
+    socket.once("close", () => {
+      attempts++;
+      ear.changed();
+    });
+  });
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  link.setPeer(2, `127.0.0.1:${(http.address() as AddressInfo).port}`);
+  await ear.until(() => attempts === 4);
+  assert.deepEqual(refusals, [{ peer: 2, code: CloseBadKey, reason: "bad key", by: "peer" }]);
+});
+
+test("another cluster is refused", async (t) => {
+  const one = await startNode(t, 1);
+  const two = await startNode(t, 2, { clusterId: CLUSTER + 1 });
+  one.link.setPeer(2, addressOf(two.link));
+  two.link.setPeer(1, addressOf(one.link));
+  // The challenge already names the cluster, so the dialler refuses; the acceptor sees its close.
+  await one.ear.until(() => one.refusals.length >= 1);
+  await two.ear.until(() => two.refusals.length >= 1);
+  assert.deepEqual(told(one), [`2 ${CloseBadCluster} self`]);
+  assert.deepEqual(told(two), [`1 ${CloseBadCluster} self`]);
+});
+
+test("an unknown peer is refused, also with the right key", async (t) => {
+  const one = await startNode(t, 1);
+  const three = await startNode(t, 3, { peers: { 1: addressOf(one.link) } });
+  await three.ear.until(() => three.refusals.length > 0);
+  assert.deepEqual(told(three), [`1 ${CloseUnknownPeer} peer`]);
+  assert.deepEqual(told(one), [`3 ${CloseUnknownPeer} self`]);
+});
+
+test("a node dialled as another is refused", async (t) => {
+  const one = await startNode(t, 1);
+  const three = await startNode(t, 3);
+  one.link.setPeer(2, addressOf(three.link));
+  await one.ear.until(() => one.refusals.length > 0);
+  assert.deepEqual(told(one), [`2 ${CloseWrongNode} self`]);
+});
+
+test("another version of the handshake is refused", async (t) => {
+  const { link, ear, refusals } = await startNode(t, 1);
+  const socket = new WebSocket(`ws://${addressOf(link)}${LINK_PATH}`);
+  const [challenge] = (await once(socket, "message")) as [Buffer];
+  const proof = new DialerHandshake({ id: 2, clusterId: CLUSTER, secret: SECRET }, 1).answer(
+    challenge,
+  ).answer;
+  proof[4] = 2;
+  socket.send(proof);
+  const [code] = (await once(socket, "close")) as [number];
+  assert.equal(code, CloseBadVersion);
+  await ear.until(() => refusals.length === 1);
+});
+
+test("garbage instead of a proof is refused, whatever its length", async (t) => {
+  const { link } = await startNode(t, 1);
+  for (const length of [0, 1, 31, 32, 96, 128, 5000]) {
+    const socket = new WebSocket(`ws://${addressOf(link)}${LINK_PATH}`);
+    await once(socket, "message");
+    socket.send(new Uint8Array(length).fill(length));
+    const [code] = (await once(socket, "close")) as [number];
+    // uWS cuts what is above its payload limit without a code.
+    assert.equal(code, length === 5000 ? 1006 : CloseBadFrame, `${length} bytes`);
+  }
+});
+
+test("an accept of someone without the key is refused", async (t) => {
+  const { link, ear, refusals } = await startNode(t, 1);
+  const http = createServer();
+  const server = new WebSocketServer({ server: http });
+  t.after(() => {
+    for (const client of server.clients) client.terminate();
+    http.close();
+  });
+  server.on("connection", (socket) => {
+    const handshake = new AcceptorHandshake({ id: 2, clusterId: CLUSTER, secret: SECRET });
+    socket.send(handshake.challenge());
+    socket.once("message", (proof: Buffer) => {
+      const accept = handshake.verify(proof).answer;
+      accept[accept.length - 1]! ^= 1;
+      socket.send(accept);
+    });
+  });
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  link.setPeer(2, `127.0.0.1:${(http.address() as AddressInfo).port}`);
+  await ear.until(() => refusals.length > 0);
+  assert.equal(refusals[0]!.code, CloseBadKey);
+});
+
+test("bad frames of a proved peer close the connection, and reach nobody", async (t) => {
+  const writer = new FrameWriter({
+    clusterId: CLUSTER,
+    from: 2,
+    crc32c,
+    targetBytes: 1 << 20,
+    maxBytes: 1 << 20,
+  });
+  const frame = (message: Message): Uint8Array => {
+    writer.rewind();
+    writer.begin(0);
+    writer.add(message);
+    return writer.finish().slice();
+  };
+  const flipped = frame(response(2, 1, 1));
+  flipped[45]! ^= 4;
+  const local = response(2, 1, 1);
+  local.type = MsgHup;
+  const bad = [
+    new Uint8Array(0),
+    new Uint8Array(100),
+    flipped,
+    frame(local),
+    frame(response(3, 1, 1)),
+    frame(response(2, 3, 1)),
+  ];
+  for (const bytes of bad) {
+    const { link, ear, refusals } = await startNode(t, 1);
+    const peer = await acceptAs(t, 2, bytes);
+    link.setPeer(2, peer.address);
+    assert.equal(await peer.closed, CloseBadFrame);
+    await ear.until(() => refusals.length > 0);
+    assert.equal(refusals[0]!.code, CloseBadFrame);
+    assert.equal(ear.messages.length, 0);
+  }
+});
+
+test("a message above the frame limit is dropped and reported, and the next is sent", async (t) => {
+  const nodes = await startCluster(t, [1, 2], { maxFrameBytes: 1 << 20 });
+  const { link, ear } = nodes[1]!;
+  link.send(0, [append(1, 2, 1, new Uint8Array(1 << 20)), response(1, 2, 2)]);
+  await nodes[2]!.ear.until(() => nodes[2]!.ear.messages.length === 1);
+  await ear.until(() => ear.unreachable.length === 1);
+  assert.equal(nodes[2]!.ear.messages[0]!.index, 2);
+});
+
+test("a frame above the receiver's own limit is refused by it", async (t) => {
+  const one = await startNode(t, 1);
+  const two = await startNode(t, 2, { maxFrameBytes: 1 << 20 });
+  await acquaint({ 1: one, 2: two });
+  one.link.send(0, [append(1, 2, 1, new Uint8Array(2 << 20))]);
+  await two.ear.until(() => two.refusals.length > 0);
+  assert.deepEqual(told(two), [`1 ${CloseBadFrame} self`]);
+  await one.ear.until(() => one.ear.peers.length >= 3);
+  one.link.send(0, [response(1, 2, 2)]);
+  await two.ear.until(() => two.ear.messages.length === 1);
+});
+
+test("absent and unknown peers are reported once a turn, after send", async (t) => {
+  const { link, ear } = await startNode(t, 1, { peers: { 2: "127.0.0.1:1" } });
+  ear.insideSend = true;
+  for (let i = 0; i < 5; i++) link.send(0, [response(1, 2, i), response(1, 9, i)]);
+  ear.insideSend = false;
+  await ear.until(() => ear.unreachable.length > 0);
+  assert.deepEqual(ear.unreachable.sort(), [2, 9]);
+  assert.equal(link.stats().framesDropped, 10);
+});
+
+test("a removed peer is cut off", async (t) => {
+  const nodes = await startCluster(t, [1, 2]);
+  nodes[1]!.link.setPeer(2, null);
+  await nodes[2]!.ear.until(() => nodes[2]!.refusals.length > 0);
+  assert.deepEqual(told(nodes[2]!), [`1 ${CloseUnknownPeer} peer`]);
+  await nodes[2]!.ear.until(() => nodes[2]!.ear.peers.includes("-1"));
+});
+
+test("a connection that falls silent is pinged, then given up and dialled again", async (t) => {
+  const http = createServer();
+  const server = new WebSocketServer({ server: http, autoPong: false });
+  t.after(() => {
+    for (const client of server.clients) client.terminate();
+    http.close();
+  });
+  const ear = new Ear();
+  const seen: string[] = [];
+  const see = (what: string): void => {
+    seen.push(what);
+    ear.changed();
+  };
+  server.on("connection", (socket) => {
+    const handshake = new AcceptorHandshake({ id: 2, clusterId: CLUSTER, secret: SECRET });
+    socket.send(handshake.challenge());
+    socket.once("message", (proof: Buffer) => socket.send(handshake.verify(proof).answer));
+    socket.on("ping", () => see("ping"));
+  });
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  const dialer = new Dialer({
+    self: { id: 1, clusterId: CLUSTER, secret: SECRET },
+    peer: 2,
+    address: { host: "127.0.0.1", port: (http.address() as AddressInfo).port },
+    maxFrameBytes: 1 << 20,
+    random: () => 0,
+    events: {
+      onFrame: () => true,
+      onRefused: () => see("refused"),
+      onConnected: () => see("connected"),
+    },
+  });
+  t.after(() => dialer.stop());
+  dialer.start();
+  await ear.until(() => seen.length === 1);
+  for (let sweep = 1; sweep <= 3; sweep++) dialer.sweep();
+  await ear.until(() => seen.length === 2);
+  for (let sweep = 4; sweep <= 5; sweep++) dialer.sweep();
+  await ear.until(() => seen.filter((what) => what === "connected").length === 2);
+  assert.deepEqual(seen.slice(0, 2), ["connected", "ping"]);
+  assert.ok(!seen.includes("refused"));
+});
+
+test("without the native binary the link says so, and nothing else does", async () => {
+  const script = `
+    import { createUwsLink } from ${JSON.stringify(new URL("../../src/link/index.js", import.meta.url).href)};
+    console.log(createUwsLink({ id: 1, clusterId: 1, listen: "127.0.0.1:0", peers: {}, secret: "s" }).implementation);
+  `;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    env: { ...process.env, UWS_USE_FALLBACK: "1" },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let output = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  await once(child, "close");
+  assert.match(output, /^ws \d+\.\d+\.\d+ \(uWebSockets\.js has no binary here\)\n$/);
+});
+
+test("options that cannot work are refused at once", () => {
+  const good: UwsLinkOptions = { id: 1, clusterId: 1, listen: "127.0.0.1:0", peers: {}, secret: "s" };
+  const bad: Partial<UwsLinkOptions>[] = [
+    { id: 0 },
+    { id: 2 ** 53 },
+    { clusterId: -1 },
+    { listen: "127.0.0.1" },
+    { listen: "127.0.0.1:65536" },
+    { listen: "http://127.0.0.1:1" },
+    { listen: ":::1" },
+    { peers: { 2: "nowhere" } },
+    { peers: { 2: "127.0.0.1:0" } },
+    { secret: "" },
+    { idleTimeoutS: 1 },
+    { maxFrameBytes: 5 },
+    { maxBackpressureBytes: 0.5 },
+  ];
+  for (const options of bad) {
+    const code = "RAFT_BAD_OPTION";
+    assert.throws(() => createUwsLink({ ...good, ...options }), { code }, JSON.stringify(options));
+  }
+  createUwsLink({ ...good, listen: "[::1]:7001", peers: { 2: "node-2.example.org:7001" } });
+});
+
+test("an address of another machine cannot be listened at", async () => {
+  const link = createUwsLink({ id: 1, clusterId: 1, listen: "192.0.2.1:7001", peers: {}, secret: "s" });
+  await assert.rejects(link.start(new Ear()), { code: "RAFT_LINK" });
+});
+
+test("after close the process ends, also with strangers connected", { timeout: 20_000 }, async () => {
+  const script = `
+    import net from "node:net";
+    import { createUwsLink } from ${JSON.stringify(new URL("../../src/link/index.js", import.meta.url).href)};
+    const handler = { onMessages() {}, onUnreachable() {}, onPeer() { connected(); } };
+    let connected; const both = new Promise((resolve) => { connected = resolve; });
+    const make = (id) => createUwsLink({ id, clusterId: 1, listen: "127.0.0.1:0", peers: {}, secret: "s" });
+    const one = make(1), two = make(2);
+    await one.start(handler); await two.start(handler);
+    one.setPeer(2, "127.0.0.1:" + two.port); two.setPeer(1, "127.0.0.1:" + one.port);
+    one.setPeer(3, "127.0.0.1:1");
+    await both;
+    const stranger = net.connect(one.port, "127.0.0.1"); stranger.on("error", () => {}); stranger.unref();
+    await new Promise((resolve) => stranger.once("connect", resolve));
+    await one.close(); await two.close();
+    console.log("closed");
+  `;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const started = performance.now();
+  const [code] = (await once(child, "exit")) as [number];
+  assert.equal(code, 0);
+  assert.ok(performance.now() - started < 8000, "it took the process long to end");
+});

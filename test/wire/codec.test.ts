@@ -1,0 +1,202 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { NO_DATA } from "../../src/base/bytes.js";
+import { Message, NO_ENTRIES } from "../../src/raft/raftpb/index.js";
+import { putUvarint, uvarintLength } from "../../src/wire/encode.js";
+import {
+  ByteWriter,
+  decodeMessage,
+  decodeMessageProto,
+  EntriesCache,
+  encodeMessage,
+  encodeMessageProto,
+  messageBytesMax,
+  WireError,
+  type WireRefusal,
+} from "../../src/wire/index.js";
+import { appMessage, check, messageArbitrary, uint } from "./random.js";
+
+const FILE = "wire/codec.test";
+
+function encode(message: Message, cache: EntriesCache | null = null): Uint8Array {
+  const writer = new ByteWriter(16);
+  encodeMessage(writer, message, cache);
+  return writer.bytes.slice(0, writer.pos);
+}
+
+function decode(bytes: Uint8Array): Message {
+  return decodeMessage(bytes, 0, bytes.length);
+}
+
+function refusal(bytes: Uint8Array): WireRefusal | null {
+  try {
+    decode(bytes);
+    return null;
+  } catch (error) {
+    assert.ok(error instanceof WireError, `not a WireError: ${error}`);
+    return error.refusal;
+  }
+}
+
+function varint(value: bigint): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest >= 128n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
+  bytes.push(Number(rest));
+  return bytes;
+}
+
+/** A Message with only field 4, term. */
+const withTerm = (value: bigint): Uint8Array => Uint8Array.from([0x20, ...varint(value)]);
+
+test("the lean encoder writes protobufjs's bytes", () => {
+  check(
+    FILE,
+    fc.property(messageArbitrary(1, 2), (message) => {
+      assert.deepEqual(Buffer.from(encode(message)), Buffer.from(encodeMessageProto(message)));
+      assert.ok(messageBytesMax(message) >= encode(message).length, "messageBytesMax is below the length");
+    }),
+  );
+});
+
+test("the lean decoder reads what both encoders write, and protobufjs reads the lean encoder's", () => {
+  check(
+    FILE,
+    fc.property(messageArbitrary(1, 2), (message) => {
+      assert.deepEqual(decode(encode(message)), message);
+      assert.deepEqual(decodeMessageProto(encode(message)), message);
+      assert.deepEqual(decode(Buffer.from(encodeMessageProto(message))), message);
+    }),
+  );
+});
+
+test("absent data is NO_DATA, and empty data is not", () => {
+  const message = appMessage(2, 2, 0);
+  message.entries[0]!.data = NO_DATA;
+  message.entries[1]!.data = new Uint8Array(0);
+  const decoded = decode(encode(message));
+  assert.equal(decoded.entries[0]!.data, NO_DATA);
+  assert.notEqual(decoded.entries[1]!.data, NO_DATA);
+  assert.equal(decoded.entries[1]!.data.length, 0);
+  assert.equal(decoded.context, NO_DATA);
+});
+
+test("fields may be missing, in any order, and unknown", () => {
+  assert.deepEqual(decode(new Uint8Array(0)), new Message(0));
+  assert.equal(decode(new Uint8Array(0)).entries, NO_ENTRIES);
+  const unknown = [
+    0x78, 0x05, 0x81, 0x01, 1, 2, 3, 4, 5, 6, 7, 8, 0x8a, 0x01, 2, 9, 9, 0x95, 0x01, 1, 2, 3, 4,
+  ];
+  const bytes = Uint8Array.from([0x50, 1, ...unknown, 0x20, 9, 0x08, 4, 0x3a, 4, 0x18, 7, 0x10, 6]);
+  const message = decode(bytes);
+  assert.equal(message.type, 4);
+  assert.equal(message.term, 9);
+  assert.equal(message.reject, true);
+  assert.equal(message.entries[0]!.index, 7);
+  assert.deepEqual(message, decodeMessageProto(bytes));
+});
+
+test("varints: edges, and random values against BigInt", () => {
+  const same = (value: number): void => {
+    const bytes = new Uint8Array(12);
+    const end = putUvarint(bytes, 0, value);
+    assert.deepEqual([...bytes.subarray(0, end)], varint(BigInt(value)), `varint of ${value}`);
+    assert.equal(uvarintLength(value), end, `length of ${value}`);
+    assert.equal(decode(withTerm(BigInt(value))).term, value);
+  };
+  for (const bits of [7, 14, 21, 28, 31, 32, 33, 35, 42, 49, 52]) {
+    same(2 ** bits - 1);
+    same(2 ** bits);
+    same(2 ** bits + 1);
+  }
+  same(Number.MAX_SAFE_INTEGER);
+  check(FILE, fc.property(uint, same));
+});
+
+test("integers above 2^53-1 are refused, by both codecs", () => {
+  for (const value of [2n ** 53n, 2n ** 53n + 1n, 2n ** 56n, 2n ** 63n, 2n ** 64n - 1n]) {
+    assert.equal(refusal(withTerm(value)), "unsafe-integer", `${value}`);
+    assert.throws(() => decodeMessageProto(withTerm(value)), WireError);
+  }
+  // A varint of 11 bytes, and one that does not end.
+  assert.equal(refusal(Uint8Array.from([0x20, ...Array(10).fill(0x80), 0])), "message");
+  assert.equal(refusal(Uint8Array.from([0x20, 0x80])), "message");
+  // Small, with needless bytes: legal.
+  assert.equal(
+    decode(Uint8Array.from([0x20, 0x85, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0])).term,
+    5,
+  );
+});
+
+test("unknown types, responses, groups and wrong wire types are refused", () => {
+  assert.equal(refusal(Uint8Array.from([0x08, 24])), "type");
+  assert.equal(refusal(Uint8Array.from([0x3a, 2, 0x08, 3])), "type");
+  assert.equal(refusal(Uint8Array.from([0x72, 2, 0x08, 4])), "message");
+  assert.equal(refusal(Uint8Array.from([0x7b, 0x7c])), "message");
+  assert.equal(refusal(Uint8Array.from([0x22, 1, 0])), "message");
+  assert.equal(refusal(Uint8Array.from([0x3a, 9, 0x10, 1])), "message");
+  assert.equal(refusal(Uint8Array.from([0x4a, 2, 0x12, 9])), "message");
+});
+
+test("cut, flipped and shuffled messages are refused or decoded, and nothing else", () => {
+  const mutation = fc.record({ at: fc.nat(), bit: fc.nat(7), cut: fc.nat(), swap: fc.nat() });
+  check(
+    FILE,
+    fc.property(
+      messageArbitrary(1, 2),
+      fc.array(mutation, { minLength: 1, maxLength: 3 }),
+      (message, mutations) => {
+        let bytes = encode(message);
+        for (const { at, bit, cut, swap } of mutations) {
+          const i = at % bytes.length;
+          bytes[i]! ^= 1 << bit;
+          const j = swap % bytes.length;
+          [bytes[i], bytes[j]] = [bytes[j]!, bytes[i]!];
+          if (cut % 3 === 0) bytes = bytes.slice(0, 1 + (cut % bytes.length));
+        }
+        refusal(bytes);
+      },
+    ),
+    1000,
+  );
+});
+
+test("entries from the cache are the bytes of a fresh encoding", () => {
+  const cache = new EntriesCache();
+  const writer = new ByteWriter(16);
+  const first = appMessage(2, 64, 256, 2 ** 31 - 30);
+  const second = Object.assign(new Message(3), first, {
+    to: 3,
+    commit: 2 ** 40,
+    entries: [...first.entries],
+  });
+  const other = appMessage(3, 64, 256, 2 ** 31 + 34);
+  const prefix = Object.assign(new Message(3), first, { to: 4, entries: first.entries.slice(0, 63) });
+  for (let turn = 0; turn < 3; turn++) {
+    writer.pos = 0;
+    cache.clear();
+    for (const message of [first, second, other, prefix, second]) {
+      const start = writer.pos;
+      const block = encodeMessage(writer, message, cache);
+      const fresh = encode(message);
+      assert.deepEqual(Buffer.from(writer.bytes.slice(start, writer.pos)), Buffer.from(fresh));
+      const length = block!.end - block!.start;
+      assert.deepEqual(
+        writer.bytes.slice(writer.entriesEnd - length, writer.entriesEnd),
+        writer.bytes.slice(block!.start, block!.end),
+      );
+    }
+  }
+});
+
+test("a full cache only encodes again", () => {
+  const cache = new EntriesCache();
+  const writer = new ByteWriter(16);
+  for (let i = 0; i < 40; i++) {
+    const message = appMessage(2, 3, 10, i * 3);
+    const start = writer.pos;
+    encodeMessage(writer, message, cache);
+    assert.deepEqual(decodeMessage(writer.bytes, start, writer.pos), message);
+  }
+});

@@ -1,0 +1,193 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { crc32c } from "../../src/base/crc32c.js";
+import {
+  Message,
+  type MessageType,
+  MsgApp,
+  MsgAppResp,
+  MsgForgetLeader,
+  MsgHup,
+  MsgProp,
+  MsgReadIndex,
+  MsgStorageApplyResp,
+  MsgTransferLeader,
+} from "../../src/raft/raftpb/index.js";
+import {
+  FRAME_HEADER_BYTES,
+  FrameAdded,
+  FrameFull,
+  FrameReader,
+  FrameTooLarge,
+  FrameWriter,
+  isWireType,
+  type WireRefusal,
+} from "../../src/wire/index.js";
+import { appMessage, check, messageArbitrary } from "./random.js";
+
+const FILE = "wire/frame.test";
+const LIMITS = { targetBytes: 1 << 20, maxBytes: 1 << 24 };
+
+function writerOf(from = 1, clusterId = 77, limits = LIMITS): FrameWriter {
+  return new FrameWriter({ clusterId, from, crc32c, ...limits });
+}
+
+function readerOf(self = 2, clusterId = 77): FrameReader {
+  return new FrameReader({ clusterId, self, crc32c });
+}
+
+function frameOf(messages: readonly Message[], group = 0, writer = writerOf()): Uint8Array {
+  writer.rewind();
+  writer.begin(group);
+  for (const message of messages) assert.equal(writer.add(message), FrameAdded);
+  return writer.finish().slice();
+}
+
+/** Recomputes the CRC after `change`, so that what lies below it is reached. */
+function resealed(frame: Uint8Array, change: (bytes: Uint8Array) => void): Uint8Array {
+  const bytes = frame.slice();
+  change(bytes);
+  new DataView(bytes.buffer).setUint32(bytes.length - 4, crc32c(0, bytes.subarray(0, -4)), true);
+  return bytes;
+}
+
+function refusal(bytes: Uint8Array, sender = 1, reader = readerOf()): WireRefusal | null {
+  const into: Message[] = [];
+  const result = reader.read(bytes, sender, into);
+  if (result !== null) assert.equal(into.length, 0, "messages of a refused frame were handed over");
+  return result;
+}
+
+function plain(type: MessageType, from = 1, to = 2): Message {
+  return Object.assign(new Message(type), { from, to });
+}
+
+test("frames carry their messages, in order, with their group", () => {
+  check(
+    FILE,
+    fc.property(
+      fc.array(messageArbitrary(1, 2), { minLength: 1, maxLength: 8 }),
+      fc.maxSafeNat(),
+      (messages, group) => {
+        const reader = readerOf();
+        const into: Message[] = [];
+        assert.equal(reader.read(frameOf(messages, group), 1, into), null);
+        assert.deepEqual(into, messages);
+        assert.equal(reader.group, group);
+      },
+    ),
+  );
+});
+
+test("several frames of one turn: shared entries give the same frame as fresh ones", () => {
+  const writer = writerOf();
+  const first = appMessage(2, 64, 256);
+  const second = Object.assign(new Message(MsgApp), first, { to: 3 });
+  const small = appMessage(3, 1, 10);
+  for (let turn = 0; turn < 3; turn++) {
+    writer.rewind();
+    const frames = [[first, plain(MsgAppResp)], [small, second, second, plain(MsgAppResp)], [second]].map(
+      (batch) => {
+        writer.begin(9);
+        for (const message of batch) writer.add(message);
+        return writer.finish().slice();
+      },
+    );
+    assert.deepEqual(frames[0], frameOf([first, plain(MsgAppResp)], 9));
+    assert.deepEqual(frames[2], frameOf([second], 9));
+    assert.equal(refusal(frames[0]!), null);
+    // The last two messages of the second frame are to different nodes; only its CRC and bounds matter here.
+    const view = new DataView(frames[1]!.buffer);
+    assert.equal(view.getUint32(frames[1]!.length - 4, true), crc32c(0, frames[1]!.subarray(0, -4)));
+  }
+});
+
+test("a frame stops at its target, one message may exceed it, and nothing the limit", () => {
+  const writer = writerOf(1, 77, { targetBytes: 4096, maxBytes: 65536 });
+  writer.begin(0);
+  assert.equal(writer.add(appMessage(2, 3, 1000)), FrameAdded);
+  assert.equal(writer.add(appMessage(2, 2, 1000)), FrameFull);
+  assert.equal(refusal(writer.finish()), null);
+  writer.begin(0);
+  assert.equal(writer.add(appMessage(2, 20, 1000)), FrameAdded);
+  assert.equal(writer.add(plain(MsgAppResp)), FrameFull);
+  assert.ok(writer.finish().length > 4096);
+  writer.begin(0);
+  assert.equal(writer.add(appMessage(2, 66, 1000)), FrameTooLarge);
+  assert.equal(writer.messages, 0);
+  assert.equal(writer.add(plain(MsgAppResp)), FrameAdded);
+  assert.equal(refusal(writer.finish()), null);
+});
+
+test("each thing wrong with an envelope has its refusal", () => {
+  const frame = frameOf([plain(MsgAppResp), plain(MsgAppResp)]);
+  const set = (at: number, value: number) => resealed(frame, (bytes) => void (bytes[at] = value));
+  assert.equal(refusal(frame), null);
+  assert.equal(refusal(new Uint8Array(0)), "length");
+  assert.equal(refusal(frame.subarray(0, 43)), "length");
+  assert.equal(refusal(frame.subarray(0, frame.length - 1)), "length");
+  assert.equal(refusal(set(0, 1)), "magic");
+  assert.equal(refusal(set(4, 2)), "version");
+  assert.equal(refusal(set(5, 1)), "flags");
+  assert.equal(refusal(set(7, 1)), "flags");
+  assert.equal(refusal(set(8, 78)), "cluster");
+  assert.equal(refusal(set(15, 1)), "cluster");
+  assert.equal(refusal(set(23, 1)), "unsafe-integer");
+  assert.equal(refusal(set(24, 3)), "sender");
+  assert.equal(refusal(set(32, 0)), "count");
+  assert.equal(refusal(set(32, 1)), "count");
+  assert.equal(refusal(set(32, 3)), "count");
+  assert.equal(refusal(set(35, 255)), "count");
+  assert.equal(refusal(set(36, 0)), "length");
+  assert.equal(refusal(set(FRAME_HEADER_BYTES, 250)), "length");
+  assert.equal(refusal(set(FRAME_HEADER_BYTES, 19)), "message");
+  const flipped = frame.slice();
+  flipped[50]! ^= 1;
+  assert.equal(refusal(flipped), "crc");
+  assert.equal(refusal(frame, 1, readerOf(3)), "receiver");
+  assert.equal(refusal(frame, 3), "sender");
+});
+
+test("messages name their sender, but for those that followers pass on", () => {
+  for (let type = MsgHup as number; type <= MsgForgetLeader; type++) {
+    const foreign = plain(type as MessageType, 3);
+    const forwarded = type === MsgProp || type === MsgReadIndex || type === MsgTransferLeader;
+    const expected = !isWireType(type) ? "type" : forwarded ? null : "sender";
+    assert.equal(refusal(frameOf([plain(MsgAppResp), foreign])), expected, `type ${type}`);
+  }
+});
+
+test("types that stay in a node are refused", () => {
+  const local = [...Array(MsgForgetLeader + 1).keys()].filter((type) => !isWireType(type));
+  assert.deepEqual(local, [0, 1, 10, 11, 12, 19, 20, 21, MsgStorageApplyResp, MsgForgetLeader]);
+  for (const type of local) assert.equal(refusal(frameOf([plain(type as MessageType)])), "type");
+});
+
+test("cut, flipped and shuffled frames are refused, sealed again or not", () => {
+  const mutation = fc.record({
+    at: fc.nat(),
+    xor: fc.integer({ min: 1, max: 255 }),
+    to: fc.nat(),
+    cut: fc.nat(),
+  });
+  const messages = fc.array(messageArbitrary(1, 2), { minLength: 1, maxLength: 4 });
+  check(
+    FILE,
+    fc.property(messages, mutation, fc.boolean(), (batch, { at, xor, to, cut }, reseal) => {
+      const frame = frameOf(batch);
+      const damage = (bytes: Uint8Array): void => {
+        bytes[at % bytes.length]! ^= xor;
+        if (to % 2 === 0) bytes.copyWithin(to % bytes.length, at % bytes.length, (at % bytes.length) + 9);
+      };
+      const whole = frame.slice();
+      damage(whole);
+      const changed = Buffer.compare(whole, frame) !== 0;
+      if (changed) assert.notEqual(refusal(whole), null, "a damaged frame was taken");
+      assert.notEqual(refusal(frame.subarray(0, cut % frame.length)), null, "a cut frame was taken");
+      // With a good CRC over damage anything may come out, but nothing may be thrown.
+      if (reseal) readerOf().read(resealed(frame, damage), 1, []);
+    }),
+    1000,
+  );
+});
