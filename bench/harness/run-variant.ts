@@ -66,7 +66,6 @@ export async function runVariant(plan: VariantPlan): Promise<Run> {
     if (!truth.ok) faults.push(...truth.findings.map((finding) => `logs: ${finding}`));
     return {
       ...figures(plan, cluster, leader, measured),
-      link,
       truth,
       stateHash: truth.stateHash,
       void: faults,
