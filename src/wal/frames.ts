@@ -28,6 +28,7 @@ export class FrameCursor {
   /** Data field of the record; both -1 where there is none. */
   dataStart = -1;
   dataEnd = -1;
+  private readonly reader = new FieldReader();
 
   constructor(bytes: Uint8Array, start: number, limit: number) {
     this.bytes = bytes;
@@ -56,7 +57,8 @@ export class FrameCursor {
   }
 
   private parse(start: number): boolean {
-    const reader = new FieldReader(this.bytes, start, this.recordEnd);
+    const { reader } = this;
+    reader.begin(this.bytes, start, this.recordEnd);
     this.type = 0;
     this.crc = 0;
     this.dataStart = -1;
@@ -75,9 +77,9 @@ export class FrameCursor {
 
 /** Walks over the fields of a protobuf message; unknown ones are for the caller to pass over. */
 export class FieldReader {
-  private readonly bytes: Uint8Array;
-  private at: number;
-  private readonly limit: number;
+  private bytes: Uint8Array = NO_DATA;
+  private at = 0;
+  private limit = 0;
   /** False: malformed. */
   ok = true;
   /** Field number and wire type, as on the wire. */
@@ -88,10 +90,12 @@ export class FieldReader {
   start = 0;
   end = 0;
 
-  constructor(bytes: Uint8Array, start: number, limit: number) {
+  /** Starts over, on the message in bytes [start, limit). */
+  begin(bytes: Uint8Array, start: number, limit: number): void {
     this.bytes = bytes;
     this.at = start;
     this.limit = limit;
+    this.ok = true;
   }
 
   // hot
@@ -115,6 +119,7 @@ export class FieldReader {
 
   private varint(): number {
     const { bytes } = this;
+    if (this.at < this.limit && bytes[this.at] < 128) return bytes[this.at++];
     let value = 0;
     let scale = 1;
     for (let i = 0; i < 10; i++) {
@@ -129,13 +134,17 @@ export class FieldReader {
   }
 }
 
+/** Decoding is over before the next begins, so one reader serves all. */
+const shared = new FieldReader();
+
 /**
  * Decodes raftpb.Entry in bytes [start, end); its data is a view of `bytes`. Null if malformed, or if term or index
  * are beyond 2^53-1.
  */
 // hot
 export function decodeEntry(bytes: Uint8Array, start: number, end: number): Entry | null {
-  const reader = new FieldReader(bytes, start, end);
+  const reader = shared;
+  reader.begin(bytes, start, end);
   const entry = new Entry(0, 0, 0, NO_DATA);
   while (reader.next()) {
     if (reader.tag === 0x08) entry.type = reader.value as EntryType;
@@ -150,7 +159,8 @@ export function decodeEntry(bytes: Uint8Array, start: number, end: number): Entr
 /** Decodes raftpb.HardState; null if malformed or beyond 2^53-1. */
 export function decodeHardState(bytes: Uint8Array, start: number, end: number): HardState | null {
   const values = [0, 0, 0];
-  const reader = new FieldReader(bytes, start, end);
+  const reader = shared;
+  reader.begin(bytes, start, end);
   while (reader.next())
     if (reader.tag % 8 === 0 && reader.tag <= 24) values[reader.tag / 8 - 1] = reader.value;
   if (!reader.ok || !values.every(Number.isSafeInteger)) return null;
