@@ -10,7 +10,7 @@ export interface Settings {
   readonly inFlight: number;
   readonly writer: WriterKind;
   readonly durability: Durability;
-  /** Cap on the bytes of one group commit; 0: none but the ring's. */
+  /** Cap on the bytes of one group commit; 0: the engine's default. */
   readonly batchBytes: number;
 }
 export type AxisName = keyof Settings;
@@ -86,7 +86,7 @@ export const AXES: { readonly [K in AxisName]: Axis } = {
     ...none,
     flag: "batch-bytes",
     title: "batch cap",
-    help: "cap on the bytes of one group commit; 0 is no cap",
+    help: "cap on the bytes of one group commit; 0 is the engine's default",
     max: 64 * 1024 * 1024,
   },
 };

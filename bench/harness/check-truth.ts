@@ -6,18 +6,15 @@ import { readLog } from "./read-log.js";
 import { Findings, judge, type TruthReport, type TruthRequest, type Witness } from "./truth.js";
 
 /** Reads every log and journal of `request` and judges them. Never throws for a bad log: that is a finding. */
-export async function checkTruth(request: TruthRequest): Promise<TruthReport> {
+export function checkTruth(request: TruthRequest): TruthReport {
   const findings = new Findings();
   const indexes = request.nodes.flatMap(({ state }) => (state === null ? [] : [state.applied]));
   const witnesses: Witness[] = [];
   let logsRead = 0;
   for (const { id, dir, state } of request.nodes) {
-    let log = new LogDigest(id, indexes);
+    const log = new LogDigest(id, indexes);
     try {
-      const end = readLog(dir, () => {
-        log = new LogDigest(id, indexes);
-        return (entry) => log.add(entry);
-      });
+      const end = readLog(dir, (entry) => log.add(entry));
       log.commit = Math.max(end.commit, state?.applied ?? 0);
       log.end();
       logsRead++;

@@ -34,12 +34,14 @@ const OPEN_TIMEOUT_MS = 30_000;
 const POLL_MS = 20;
 /** How often ports picked as free may turn out to be taken. */
 const PORT_ATTEMPTS_MAX = 3;
-const CAMPAIGN_EVERY_MS = 500;
+/** A campaign before the links are up is lost; the next must not disturb one that is not. */
+const CAMPAIGN_EVERY_MS = 200;
 
 export class Cluster {
   private readonly plan: ClusterPlan;
   private readonly configs = new Map<number, NodeConfig>();
   private readonly processes = new Map<number, NodeProcess>();
+  private readonly opened = new Map<number, ReplyOf<"open">>();
   private fail: (error: BenchError) => void = () => {};
   /** Rejects when a node fails unasked; never resolves. Race every wait against it. */
   readonly failure: Promise<never>;
@@ -110,7 +112,8 @@ export class Cluster {
     LIVE.add(node);
     this.processes.set(id, node);
     node.onFailure = (error) => this.fail(error);
-    await this.call(id, "open", { config: this.configOf(id) }, OPEN_TIMEOUT_MS);
+    const opened = await this.call(id, "open", { config: this.configs.get(id)! }, OPEN_TIMEOUT_MS);
+    this.opened.set(id, opened);
   }
 
   get ids(): number[] {
@@ -126,9 +129,9 @@ export class Cluster {
     return Math.floor(this.configs.size / 2) + 1;
   }
 
-  /** What node `id` was opened with. */
-  configOf(id: number): NodeConfig {
-    return this.configs.get(id)!;
+  /** Every option that node `id` runs with, and its link. */
+  openedAs(id: number): ReplyOf<"open"> {
+    return this.opened.get(id)!;
   }
 
   dirOf(id: number): string {

@@ -11,5 +11,9 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-/** Opens a node, or the stand-in for one. */
-export type OpenEngine = (options: RaftNodeOptions) => Promise<Engine>;
+/** Where engines come from: RaftNode, or the stand-in for it. */
+export interface EngineSource {
+  open(options: RaftNodeOptions): Promise<Engine>;
+  /** `options` with every default filled in. */
+  effective(options: RaftNodeOptions): object;
+}

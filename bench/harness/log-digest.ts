@@ -5,7 +5,8 @@ import { readHeader } from "./payload.js";
 import { RollingHash } from "./state-machine.js";
 
 /** Client number of an entry that is no payload of the bench. */
-export const NO_CLIENT = -1;
+const NO_CLIENT = -1;
+const CAPACITY = 1024;
 
 export class LogDigest {
   readonly node: number;
@@ -14,11 +15,14 @@ export class LogDigest {
   /** Index of the first entry; 1 unless the log was compacted. */
   firstIndex = 1;
   length = 0;
-  private terms = new Float64Array(1024);
-  private contents = new Float64Array(1024);
-  private clients = new Float64Array(1024);
-  private seqs = new Float64Array(1024);
-  private readonly rolling = new RollingHash();
+  private terms = new Float64Array(CAPACITY);
+  /** Bytes of data; -1 - bytes for entries that are not for the state machine. */
+  private sizes = new Float64Array(CAPACITY);
+  private wordsA = new Int32Array(CAPACITY);
+  private wordsB = new Int32Array(CAPACITY);
+  private clients = new Float64Array(CAPACITY);
+  private seqs = new Float64Array(CAPACITY);
+  private readonly reader = new RollingHash();
   private readonly wanted: readonly number[];
   /** State hash after the last entry at or below each wanted index; absent where the log ends before it. */
   readonly stateAt = new Map<number, string>();
@@ -34,32 +38,42 @@ export class LogDigest {
     return this.firstIndex + this.length - 1;
   }
 
+  /** The next record of the log; one at an index that is there already replaces everything from it on. */
   add(entry: Entry): void {
     if (this.length === 0) this.firstIndex = entry.index;
-    if (entry.index !== this.lastIndex + 1) {
+    if (entry.index > this.lastIndex + 1) {
       this.flaws.push(`node ${this.node}: index ${entry.index} follows ${this.lastIndex} in its log`);
       return;
     }
-    this.noteStatesBelow(entry.index);
+    if (entry.index <= this.lastIndex) this.length = Math.max(0, entry.index - this.firstIndex);
+    if (this.length === 0) this.firstIndex = entry.index;
     if (this.length === this.terms.length) this.grow();
-    const header = entry.type === EntryNormal ? readHeader(entry.data) : null;
-    this.terms[this.length] = entry.term;
-    this.contents[this.length] = contentOf(entry);
-    this.clients[this.length] = header === null ? NO_CLIENT : header.client * 4294967296 + header.runId;
-    this.seqs[this.length] = header === null ? 0 : header.seq;
-    this.length++;
+    const at = this.length++;
+    const normal = entry.type === EntryNormal;
+    const header = normal ? readHeader(entry.data) : null;
+    this.reader.read(entry.data);
+    this.terms[at] = entry.term;
     // The state machine sees what the node gives it: normal entries with data.
-    if (entry.type === EntryNormal && entry.data.length > 0) this.rolling.add(entry.index, entry.data);
+    this.sizes[at] = normal && entry.data.length > 0 ? entry.data.length : -1 - entry.data.length;
+    this.wordsA[at] = this.reader.wordA;
+    this.wordsB[at] = this.reader.wordB;
+    this.clients[at] = header === null ? NO_CLIENT : header.client * 4294967296 + header.runId;
+    this.seqs[at] = header === null ? 0 : header.seq;
   }
 
-  /** All entries are in. */
+  /** All entries are in: applies them again, to know the state at the wanted indexes. */
   end(): void {
-    this.noteStatesBelow(this.lastIndex + 1);
-  }
-
-  private noteStatesBelow(index: number): void {
-    while (this.stateAt.size < this.wanted.length && this.wanted[this.stateAt.size] < index) {
-      this.stateAt.set(this.wanted[this.stateAt.size], this.rolling.digest());
+    const rolling = new RollingHash();
+    let next = 0;
+    for (let at = 0; at < this.length; at++) {
+      const index = this.firstIndex + at;
+      while (next < this.wanted.length && this.wanted[next] < index) {
+        this.stateAt.set(this.wanted[next++], rolling.digest());
+      }
+      if (this.sizes[at] >= 0) rolling.chain(index, this.sizes[at], this.wordsA[at], this.wordsB[at]);
+    }
+    while (next < this.wanted.length && this.wanted[next] <= this.lastIndex) {
+      this.stateAt.set(this.wanted[next++], rolling.digest());
     }
   }
 
@@ -71,9 +85,17 @@ export class LogDigest {
     return this.terms[index - this.firstIndex];
   }
 
-  /** A 52-bit digest of type and data. */
-  contentAt(index: number): number {
-    return this.contents[index - this.firstIndex];
+  /** True if both logs have the same term, type and data at `index`. */
+  agrees(other: LogDigest, index: number): boolean {
+    if (!this.has(index) || !other.has(index)) return false;
+    const at = index - this.firstIndex;
+    const there = index - other.firstIndex;
+    return (
+      this.terms[at] === other.terms[there] &&
+      this.sizes[at] === other.sizes[there] &&
+      this.wordsA[at] === other.wordsA[there] &&
+      this.wordsB[at] === other.wordsB[there]
+    );
   }
 
   /** True if the entry at `index` is the payload (run, client, seq). */
@@ -84,35 +106,29 @@ export class LogDigest {
 
   /** The entry at `index` in words, for findings. */
   describe(index: number): string {
-    if (!this.has(index))
+    if (!this.has(index)) {
       return this.length === 0 ? "an empty log" : `nothing there (its log ends at ${this.lastIndex})`;
+    }
     const at = index - this.firstIndex;
-    const content = this.contents[at].toString(16);
-    if (this.clients[at] === NO_CLIENT)
-      return `term ${this.terms[at]}, content ${content}, no payload of the bench`;
-    const client = Math.floor(this.clients[at] / 4294967296);
-    return `term ${this.terms[at]}, content ${content}, seq ${this.seqs[at]} of client ${client}`;
+    const size = this.sizes[at] < 0 ? -1 - this.sizes[at] : this.sizes[at];
+    const hash = (this.wordsA[at] >>> 0).toString(16).padStart(8, "0");
+    const what = `term ${this.terms[at]}, ${size} bytes with hash ${hash}`;
+    if (this.clients[at] === NO_CLIENT) return `${what}, no payload of the bench`;
+    return `${what}, seq ${this.seqs[at]} of client ${Math.floor(this.clients[at] / 4294967296)}`;
   }
 
   private grow(): void {
-    this.terms = doubled(this.terms);
-    this.contents = doubled(this.contents);
-    this.clients = doubled(this.clients);
-    this.seqs = doubled(this.seqs);
+    const capacity = this.terms.length * 2;
+    this.terms = moved(this.terms, new Float64Array(capacity));
+    this.sizes = moved(this.sizes, new Float64Array(capacity));
+    this.wordsA = moved(this.wordsA, new Int32Array(capacity));
+    this.wordsB = moved(this.wordsB, new Int32Array(capacity));
+    this.clients = moved(this.clients, new Float64Array(capacity));
+    this.seqs = moved(this.seqs, new Float64Array(capacity));
   }
 }
 
-function doubled(column: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
-  const larger = new Float64Array(column.length * 2);
-  larger.set(column);
-  return larger;
-}
-
-/** Reused: one hash object an entry would be most of the work. */
-const contentHash = new RollingHash();
-
-function contentOf(entry: Entry): number {
-  contentHash.reset();
-  contentHash.add(entry.type, entry.data);
-  return contentHash.digest52();
+function moved<T extends Float64Array | Int32Array>(from: T, to: T): T {
+  to.set(from);
+  return to;
 }

@@ -3,23 +3,25 @@
 import { RaftmarkError } from "../../src/index.js";
 import { AckedWriter } from "./acked.js";
 import { codeOf, messageOf } from "./bench-error.js";
-import type { Engine, OpenEngine } from "./engine.js";
+import type { Engine, EngineSource } from "./engine.js";
 import { ClosedLoop, type LoadPlan } from "./load.js";
-import { Command, type FromNode, type LoadResult, type NodeConfig } from "./protocol.js";
+import { Command, type FromNode, type LoadResult, type NodeConfig, type ReplyOf } from "./protocol.js";
 import { BenchStateMachine } from "./state-machine.js";
 import { Sampler } from "./usage.js";
 
 const PROGRESS_EVERY_MS = 100;
+/** Options that are no part of a configuration, or secret. */
+const UNTOLD = ["stateMachine", "logger", "secret", "dir", "id"];
 /** What a kill -9 may cost the journal of acknowledgements. */
 const JOURNAL_EVERY_MS = 50;
 
 /** Serves commands until the channel closes. */
-export function runAgent(openEngine: OpenEngine): void {
+export function runAgent(source: EngineSource): void {
   if (process.send === undefined) {
     process.stderr.write("this program is started by `raftmark bench`; it does nothing by itself\n");
     process.exit(2);
   }
-  const agent = new NodeAgent(openEngine, (message) => {
+  const agent = new NodeAgent(source, (message) => {
     if (process.connected) process.send?.(message);
   });
   // Ctrl-C reaches the whole process group; the harness decides what it means.
@@ -31,7 +33,7 @@ export function runAgent(openEngine: OpenEngine): void {
 }
 
 class NodeAgent {
-  private readonly openEngine: OpenEngine;
+  private readonly source: EngineSource;
   private readonly send: (message: FromNode) => void;
   private readonly stateMachine = new BenchStateMachine();
   private readonly sampler = new Sampler();
@@ -40,8 +42,8 @@ class NodeAgent {
   /** The node is closed: all that is left for the process is to end. */
   closed = false;
 
-  constructor(openEngine: OpenEngine, send: (message: FromNode) => void) {
-    this.openEngine = openEngine;
+  constructor(source: EngineSource, send: (message: FromNode) => void) {
+    this.source = source;
     this.send = send;
   }
 
@@ -96,16 +98,18 @@ class NodeAgent {
     return this.engine;
   }
 
-  private async open(config: NodeConfig): Promise<{ link: string }> {
+  private async open(config: NodeConfig): Promise<ReplyOf<"open">> {
     const { batchBytesMax, ...options } = config;
-    const engine = await this.openEngine({
+    const full = {
       ...options,
       ...(batchBytesMax === undefined ? {} : { batchBytesMax }),
       stateMachine: this.stateMachine,
-    });
+    };
+    const engine = await this.source.open(full);
     engine.onFault = (error) => this.send({ kind: "fault", error: failureOf(error) });
     this.engine = engine;
-    return { link: engine.metrics.link };
+    const values = Object.entries(this.source.effective(full)).filter(([name]) => !UNTOLD.includes(name));
+    return { link: engine.metrics.link, options: Object.fromEntries(values) };
   }
 
   private async runLoad(plan: LoadPlan, ackedPath: string): Promise<LoadResult> {

@@ -116,7 +116,7 @@ export type LoadResult = z.output<typeof LoadResult>;
 
 /** What each command is answered with. */
 export const ReplyValue = {
-  open: z.object({ link: z.string() }),
+  open: z.object({ link: z.string(), options: z.record(z.string(), z.unknown()) }),
   status: Status,
   sample: Sample,
   campaign: z.null(),

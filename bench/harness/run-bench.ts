@@ -37,7 +37,7 @@ export interface Observer {
 }
 
 /** Starting, electing, catching up and stopping; and checking the logs, as a share of the time they were written. */
-const FIXED_MS = 1800;
+const FIXED_MS = 2500;
 const CHECK_SHARE = 0.4;
 /** Segments are filled ahead; the rest is what a fast disk takes in a window. */
 const SPACE_PER_NODE_BYTES = 192 * 1024 * 1024;

@@ -60,14 +60,12 @@ export async function runVariant(plan: VariantPlan): Promise<Run> {
     if (!(await cluster.catchUp(CATCH_UP_TIMEOUT_MS))) {
       faults.push(`the followers had not applied what the leader had within ${CATCH_UP_TIMEOUT_MS / 1000} s`);
     }
-    const { link } = (await cluster.call(leader, "sample", {})).metrics;
     const states = await cluster.stop();
     plan.onPhase("checking the logs");
     const truth = await checkLogs(cluster, states, ackedPath, measured.load.acked, plan.signal);
     if (!truth.ok) faults.push(...truth.findings.map((finding) => `logs: ${finding}`));
     return {
       ...figures(plan, cluster, leader, measured),
-      link,
       truth,
       stateHash: truth.stateHash,
       void: faults,
@@ -157,7 +155,7 @@ function figures(
   cluster: Cluster,
   leader: number,
   { load, before, after }: Measurement,
-): Omit<Run, "link" | "truth" | "stateHash" | "void"> {
+): Omit<Run, "truth" | "stateHash" | "void"> {
   const { settings, position } = plan.variant;
   const latencies = new LatencyCounts(load.latencies.counts as Float64Array<ArrayBuffer>);
   const { total, max, sum } = load.latencies;
@@ -167,7 +165,7 @@ function figures(
   const seconds = Math.max(load.windowMs, Number.MIN_VALUE) / 1000;
   const proposalsPerS = load.done / seconds;
   const counters = nodes.find((node) => node.leader)?.counters;
-  const { secret: _, dir: __, id: ___, ...nodeOptions } = cluster.configOf(leader);
+  const { link, options: nodeOptions } = cluster.openedAs(leader);
   const at = (percentile: number) => (total === 0 ? 0 : percentileMs(histogram, percentile));
   return {
     position,
@@ -175,6 +173,7 @@ function figures(
     settings,
     nodeOptions,
     leader,
+    link,
     windowMs: load.windowMs,
     done: load.done,
     acknowledged: load.acked,

@@ -93,5 +93,5 @@ const PHRASES: { readonly [K in AxisName]: (settings: Settings) => string } = {
   inFlight: ({ inFlight }) => `${inFlight} in flight`,
   writer: ({ writer }) => writer,
   durability: ({ durability }) => (durability === "none" ? "not durable" : durability),
-  batchBytes: ({ batchBytes }) => (batchBytes === 0 ? "no batch cap" : `batches up to ${batchBytes} B`),
+  batchBytes: ({ batchBytes }) => (batchBytes === 0 ? "default batch cap" : `batches up to ${batchBytes} B`),
 };

@@ -13,25 +13,36 @@ export interface StateReport {
 const SEED_A = 0x243f6a88;
 const SEED_B = 0x85a308d3 | 0;
 
-/** Hash chain over (index, data). Start from new; order, content and position all matter. */
+/**
+ * Hash chain over (index, data). Start from new; order, content and position all matter. An entry's data is hashed by
+ * itself first, so that who keeps only those words can make the chain again.
+ */
 export class RollingHash {
   private a = SEED_A;
   private b = SEED_B;
   private lastBuffer: ArrayBufferLike = new ArrayBuffer(0);
   private lastView = new DataView(this.lastBuffer);
+  /** Two words that stand for the data given to `read` last. */
+  wordA = 0;
+  wordB = 0;
   count = 0;
 
   // hot
   add(index: number, data: Uint8Array): void {
+    this.read(data);
+    this.chain(index, data.length, this.wordA, this.wordB);
+  }
+
+  /** Hashes `data` by itself into wordA and wordB; the chain stays as it is. */
+  // hot
+  read(data: Uint8Array): void {
     const view = data.buffer === this.lastBuffer ? this.lastView : this.viewOf(data.buffer);
-    const start = data.byteOffset;
-    const end = start + data.length;
-    const above = Math.imul(Math.floor(index / 4294967296), 0x2c1b3c6d);
-    let a = Math.imul(this.a ^ (index % 4294967296), 0x85ebca6b) ^ above;
-    let b = Math.imul(this.b ^ data.length, 0xc2b2ae35) ^ Math.imul(this.count, 0x297a2d39);
-    let at = start;
-    // Two lanes that do not wait for each other; they are mixed at the end of the entry. A word is multiplied and
-    // rotated before it goes in (as in MurmurHash3): otherwise its top bit would only be a lower bit of the next one.
+    let at = data.byteOffset;
+    const end = at + data.length;
+    let a = SEED_A;
+    let b = SEED_B;
+    // Two lanes that do not wait for each other. A word is multiplied and rotated before it goes in (as in
+    // MurmurHash3): otherwise its top bit would only be a lower bit of the next one.
     for (; at + 8 <= end; at += 8) {
       const u = Math.imul(view.getInt32(at, true), 0xcc9e2d51);
       const v = Math.imul(view.getInt32(at + 4, true), 0x1b873593);
@@ -42,6 +53,18 @@ export class RollingHash {
       const u = Math.imul(view.getUint8(at) + 1, 0xcc9e2d51);
       a = Math.imul(((a << 5) | (a >>> 27)) ^ ((u << 15) | (u >>> 17)), 0x27d4eb2f);
     }
+    this.wordA = a;
+    this.wordB = b;
+  }
+
+  /** Continues the chain with an entry of which only the words are at hand. */
+  // hot
+  chain(index: number, length: number, wordA: number, wordB: number): void {
+    const place = Math.imul(Math.floor(index / 4294967296), 0x2c1b3c6d) ^ (index % 4294967296);
+    let a = Math.imul(this.a ^ place, 0x85ebca6b) ^ wordA;
+    let b = Math.imul(this.b ^ length, 0xc2b2ae35) ^ wordB;
+    a = Math.imul((a << 13) | (a >>> 19), 0x9e3779b1);
+    b = Math.imul((b << 11) | (b >>> 21), 0x85ebca77);
     // One after the other: so the mix can be inverted, and two states never become one.
     a = (a ^ (b >>> 16) ^ (b << 7)) | 0;
     this.a = a;
@@ -55,27 +78,8 @@ export class RollingHash {
     return this.lastView;
   }
 
-  reset(): void {
-    this.a = SEED_A;
-    this.b = SEED_B;
-    this.count = 0;
-  }
-
   digest(): string {
-    return hex(this.high()) + hex(this.low());
-  }
-
-  /** The upper 52 bits of the digest as a number. */
-  digest52(): number {
-    return this.high() * 2 ** 20 + (this.low() >>> 12);
-  }
-
-  private high(): number {
-    return finish(this.a ^ Math.imul(this.count, 0x9e3779b1));
-  }
-
-  private low(): number {
-    return finish(this.b);
+    return hex(finish(this.a ^ Math.imul(this.count, 0x9e3779b1))) + hex(finish(this.b));
   }
 }
 

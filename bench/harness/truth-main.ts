@@ -7,8 +7,9 @@ process.on("SIGINT", () => {});
 process.on("SIGTERM", () => {});
 process.on("disconnect", () => process.exit(1));
 process.once("message", (raw) => {
-  checkTruth(TruthRequest.parse(raw)).then(
-    (report) => process.send?.({ report }, () => process.exit(0)),
-    (error: unknown) => process.send?.({ error: messageOf(error) }, () => process.exit(1)),
-  );
+  try {
+    process.send?.({ report: checkTruth(TruthRequest.parse(raw)) }, () => process.exit(0));
+  } catch (error) {
+    process.send?.({ error: messageOf(error) }, () => process.exit(1));
+  }
 });

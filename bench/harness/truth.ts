@@ -134,12 +134,9 @@ function checkCommitted(logs: LogDigest[], quorum: number, findings: Findings): 
   }
   const last = Math.min(yardstick.commit, yardstick.lastIndex);
   for (let index = yardstick.firstIndex; index <= last; index++) {
-    const term = yardstick.termAt(index);
-    const content = yardstick.contentAt(index);
     let agreeing = 0;
     for (const log of logs) {
-      const same = log.has(index) && log.termAt(index) === term && log.contentAt(index) === content;
-      if (same) agreeing++;
+      if (log.agrees(yardstick, index)) agreeing++;
       else if (index <= log.commit && index >= log.firstIndex) {
         findings.add(
           `committed index ${index} differs: node ${yardstick.node} has ${yardstick.describe(index)}; ` +

@@ -11,7 +11,7 @@ const Settings = z.object({
   inFlight: z.number(),
   writer: z.enum(["inline-js", "inline-wasm", "pool-wasm"]),
   durability: z.enum(["o_dsync", "fdatasync", "none"]),
-  batchBytes: z.number().describe("cap on the bytes of one group commit; 0: none"),
+  batchBytes: z.number().describe("cap on the bytes of one group commit; 0: the engine's default"),
 });
 
 const Counters = z.object({

@@ -42,7 +42,7 @@ export function tableRows(result: Pick<Result, "runs" | "options">): string[][] 
 }
 
 function value(settings: Settings, name: AxisName): string {
-  return name === "batchBytes" && settings.batchBytes === 0 ? "none" : String(settings[name]);
+  return name === "batchBytes" && settings.batchBytes === 0 ? "default" : String(settings[name]);
 }
 
 function figures(run: Run, base: Run | undefined): string[] {
@@ -84,7 +84,7 @@ function bestRow(runs: readonly Run[]): number {
   return runs.length > 1 ? best : -1;
 }
 
-/** What is the same in every row: "3 nodes, 256 B, o_dsync, no batch cap". */
+/** What is the same in every row: "3 nodes, 256 B, o_dsync, default batch cap". */
 export function constants(axes: AxisValues): string {
   const varying = varyingAxes(axes);
   const fixed = AXIS_NAMES.filter((name) => !varying.includes(name));

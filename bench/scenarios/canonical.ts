@@ -11,6 +11,6 @@ export const canonical: Scenario = {
   },
   load: {
     full: { warmupMs: 1000, durationMs: 5000 },
-    smoke: { warmupMs: 300, durationMs: 1000 },
+    smoke: { warmupMs: 200, durationMs: 800 },
   },
 };

@@ -154,6 +154,15 @@ test("a log that ends before its commit, or has a gap, is found", () => {
     { logs: [honestLog(), honestLog(), honestLog().slice(0, 12)], commits: [21, 21, 21] },
     /node 3: committed up to 21, but its log ends at 12/,
   );
+  const rewritten = [
+    ...honestLog().slice(0, 15),
+    new Entry(0, 2, 16, Uint8Array.of(9)),
+    ...honestLog().slice(15),
+  ];
+  assert.deepEqual(
+    check({ logs: [honestLog(), rewritten, honestLog()], commits: [21, 21, 21] }).findings,
+    [],
+  );
   const gap = honestLog().filter(({ index }) => index !== 5);
   refuted({ logs: [honestLog(), honestLog(), gap] }, /node 3: index 6 follows 4 in its log/);
 });

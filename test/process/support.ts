@@ -1,6 +1,6 @@
 // What the process tests share: the command as a child, its descendants, waiting for an event with a deadline.
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -12,7 +12,11 @@ export function scratchDir(name: string): { readonly path: string; remove(): voi
   const base = join(ROOT, ".raftmark-test");
   mkdirSync(base, { recursive: true });
   const path = mkdtempSync(join(base, `${name}-`));
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+  const remove = () => {
+    rmSync(path, { recursive: true, force: true });
+    if (readdirSync(base).length === 0) rmdirSync(base);
+  };
+  return { path, remove };
 }
 
 /** The command running in `cwd`. */
