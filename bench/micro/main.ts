@@ -1,11 +1,17 @@
 // `npm run bench:micro`: the hot operations of the engine, one table. `--smoke` runs each a few times, to
 // prove that they run; its figures mean nothing. Other arguments pick cases whose name contains one of them.
+// `--group [its options]` runs a whole group of nodes in one thread instead (group.ts), in a process of its
+// own.
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { Bench } from "tinybench";
 import { inflightsCases } from "./inflights.js";
+import { logCases } from "./log.js";
 import { quorumCases } from "./quorum.js";
+import { stepCases } from "./step.js";
 import type { MicroCase, MicroSuite } from "./suite.js";
 
-const SUITES: readonly MicroSuite[] = [quorumCases, inflightsCases];
+const SUITES: readonly MicroSuite[] = [quorumCases, inflightsCases, logCases, stepCases];
 
 const TIME_MS = 500;
 const WARMUP_MS = 250;
@@ -57,7 +63,16 @@ function table(rows: readonly Row[]): string {
   return `${lines.map(show).join("\n")}\n`;
 }
 
+const GROUP = fileURLToPath(new URL("./group.js", import.meta.url));
+const GROUP_SMOKE = ["--in-flight", "64", "--batch", "all", "--seconds", "0.05"];
+
+/** Runs group.ts; its exit code. */
+function runGroup(args: readonly string[]): number {
+  return spawnSync(process.execPath, [GROUP, ...args], { stdio: "inherit" }).status ?? 1;
+}
+
 async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === "--group") return runGroup(args.slice(1));
   const smoke = args.includes("--smoke");
   const wanted = args.filter((arg) => arg !== "--smoke");
   const all = SUITES.flatMap((suite) => suite());
@@ -69,7 +84,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   process.stdout.write(table(await measure(cases, smoke)));
-  return 0;
+  return smoke && wanted.length === 0 ? runGroup(GROUP_SMOKE) : 0;
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -65,6 +65,14 @@ export function dataDrivenKind(name: string, newHandler: () => Handler): Kind {
   };
 }
 
+/**
+ * What is malformed says so; anything else is a broken invariant in the engine, and its place is of interest.
+ */
+export function describeError(error: unknown): string {
+  if (error instanceof MalformedError) return error.message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
 /** Runs the directives up to the first difference: nothing behind it can be trusted. */
 export function runDataFile(text: string, handler: Handler): Difference | null {
   let file: DataFile;
@@ -79,9 +87,7 @@ export function runDataFile(text: string, handler: Handler): Difference | null {
     try {
       actual = normalizeOutput(handler(directive));
     } catch (error) {
-      // A broken invariant in the engine ends the file as Go's panic would, and names itself.
-      const problem = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      return { line: directive.line, what: directive.text, outputs: null, problem };
+      return { line: directive.line, what: directive.text, outputs: null, problem: describeError(error) };
     }
     if (actual === directive.expected) continue;
     const outputs = { expected: directive.expected, actual };

@@ -1,4 +1,5 @@
-// All kinds of conformance data this repository can run.
+// All kinds of conformance data this repository can run. A kind whose units are directories (ownsTree) has
+// its own Kind object; see kind.ts.
 import { newInteractionHandler } from "../interaction/env.js";
 import { newConfchangeHandler } from "./confchange-handler.js";
 import { dataDrivenKind, type Kind } from "./kind.js";

@@ -40,4 +40,6 @@ function refuse(message: string): number {
   return 2;
 }
 
+// The reader may have seen enough (`| head`).
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 1 : 2));
 process.exitCode = await main(process.argv.slice(2));

@@ -3,7 +3,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { unifiedDiff } from "./diff.js";
-import type { Difference, Kind } from "./kind.js";
+import { type Difference, describeError, type Kind } from "./kind.js";
 
 export interface Unit {
   readonly kind: Kind;
@@ -64,8 +64,7 @@ export async function runUnit(unit: Unit): Promise<Difference | null> {
   try {
     return await unit.kind.run(unit.path);
   } catch (error) {
-    const problem = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return { line: 0, what: "", outputs: null, problem };
+    return { line: 0, what: "", outputs: null, problem: describeError(error) };
   }
 }
 

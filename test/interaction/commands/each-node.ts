@@ -1,6 +1,6 @@
 // Commands that do the same on several nodes: with more than one, each has a heading and its output is
 // indented.
-import { type Directive, MalformedError } from "../../conformance/datadriven.js";
+import type { Directive } from "../../conformance/datadriven.js";
 import type { CommandError, EnvNode, InteractionEnv } from "../env.js";
 
 export function eachNode(
@@ -10,7 +10,6 @@ export function eachNode(
   work: (env: InteractionEnv, node: EnvNode) => CommandError,
 ): CommandError {
   const nodes = env.nodesOf(directive);
-  if (nodes.length === 0) throw new MalformedError(`${directive.command} needs a node`);
   if (nodes.length === 1) return work(env, nodes[0]);
   for (const node of nodes) {
     const error = underHeading(env, node, heading, work);
