@@ -13,7 +13,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "src/raft/raftpb": ["src/base"],
   "src/raft/quorum": ["src/base"],
   "src/raft/tracker": ["src/base", "src/raft/raftpb", "src/raft/quorum"],
-  "src/raft/confchange": ["src/base", "src/raft/raftpb", "src/raft/quorum", "src/raft/tracker"],
+  "src/raft/confchange": [
+    "src/base",
+    "src/raft/errors.ts",
+    "src/raft/raftpb",
+    "src/raft/quorum",
+    "src/raft/tracker",
+  ],
   "src/raft": ["src/base"],
   "src/wire": ["src/base", "src/raft"],
   "src/link": ["src/base", "src/raft", "src/wire"],
@@ -79,12 +85,12 @@ test("the core is pure: no clock, no randomness, no promise, no module of Node",
 
 test("a file is one subject: at most 650 lines, opened by what it owns", () => {
   const wrong: string[] = [];
-  for (const file of [...all, ...sources("assembly")]) {
+  for (const file of [...all, ...sources("assembly")].filter((name) => !name.endsWith(".test.ts"))) {
     const text = readFileSync(join(root, file), "utf8");
     const lines = text.split("\n").length - 1;
     if (lines > 650) wrong.push(`${file}: ${lines} lines`);
     const first = text.startsWith("#!") ? text.slice(text.indexOf("\n") + 1) : text;
-    if (!/^(\/\/|\/\*)/.test(first)) wrong.push(`${file}: no opening comment`);
+    if (!file.endsWith("/index.ts") && !/^(\/\/|\/\*)/.test(first)) wrong.push(`${file}: no opening comment`);
   }
   assert.deepEqual(wrong, []);
 });

@@ -1,5 +1,5 @@
-// What a message must look like before it is stepped. The links authenticate peers and decode bytes; this is the
-// core's own check that nothing impossible reaches its state: a refused message changes nothing.
+// What a message must look like before it is stepped. The links authenticate peers and decode bytes; this is
+// the core's own check that nothing impossible reaches its state: a refused message changes nothing.
 
 import type { RaftError } from "./errors.js";
 import { ErrStepBadMessage, ErrStepLocalMsg, ErrStepPeerNotFound, ErrStepWrongNode } from "./errors.js";
@@ -7,6 +7,9 @@ import type { Raft } from "./raft.js";
 import { restoreConfState } from "./raft.js";
 import {
   type ConfState,
+  EntryConfChange,
+  EntryConfChangeV2,
+  EntryNormal,
   LocalAppendThread,
   LocalApplyThread,
   type Message,
@@ -30,6 +33,7 @@ import {
   MsgTransferLeader,
   MsgUnreachable,
   MsgVoteResp,
+  None,
   type Snapshot,
 } from "./raftpb/index.js";
 import { StateLeader } from "./ready.js";
@@ -59,7 +63,9 @@ const IS_RESPONSE = flags(
 );
 /** Sent by the storage threads of this node. */
 const IS_STORAGE = flags(MsgStorageAppendResp, MsgStorageApplyResp);
-/** May come without a term. */
+/** A node's own promises, which come back to it when they are stored. */
+const IS_OWN = flags(MsgAppResp, MsgVoteResp, MsgPreVoteResp);
+/** May come without a term, and from this node itself or nobody: these are asked by applications. */
 const IS_TERMLESS = flags(
   MsgProp,
   MsgReadIndex,
@@ -81,7 +87,10 @@ export function checkMessage(r: Raft, m: Message): RaftError | null {
   if (m.to !== 0 && m.to !== r.id) return ErrStepWrongNode;
   if (fromStorage) return null;
   if (IS_RESPONSE[type] && !r.trk.progress.has(m.from)) return ErrStepPeerNotFound;
-  if (m.term === 0 && !IS_TERMLESS[type]) return ErrStepBadMessage;
+  if (!IS_TERMLESS[type]) {
+    if (m.term === 0 || m.from === None) return ErrStepBadMessage;
+    if (m.from === r.id && !IS_OWN[type]) return ErrStepBadMessage;
+  }
   switch (type) {
     case MsgApp:
       return appendIsPlausible(m) ? null : ErrStepBadMessage;
@@ -129,15 +138,20 @@ function appendIsPlausible(m: Message): boolean {
   for (let i = 0; i < count; i++) {
     const e = entries[i];
     if (e.index !== m.index + 1 + i || e.term < term || !Number.isSafeInteger(e.term)) return false;
+    if (!isEntryType(e.type)) return false;
     term = e.term;
   }
   return term <= m.term;
 }
 
+// hot
+function isEntryType(type: number): boolean {
+  return type === EntryNormal || type === EntryConfChange || type === EntryConfChangeV2;
+}
+
 function proposalIsPlausible(m: Message): boolean {
   for (let i = 0; i < m.entries.length; i++) {
-    const type = m.entries[i].type;
-    if (type !== 0 && type !== 1 && type !== 2) return false;
+    if (!isEntryType(m.entries[i].type)) return false;
   }
   return true;
 }

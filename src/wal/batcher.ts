@@ -74,9 +74,16 @@ export class Batcher {
     return this.outEnd - this.out;
   }
 
-  /** Whether an append among the pending bytes must be synced. */
-  get mustSync(): boolean {
-    return this.u32[at.STATE_MUST_SYNC / 4] !== 0;
+  /**
+   * Whether the pending bytes must be written now: one of the appends among them must be synced, or there is no room
+   * for the rest of them, or for more of what waits.
+   */
+  get due(): boolean {
+    // The end of an append may come alone, when the bytes before it filled a batch: its news are due all the same.
+    if (this.u32[at.STATE_MUST_SYNC / 4] !== 0) return true;
+    if (this.pendingBytes === 0) return false;
+    if (this.waiting) return true;
+    return Atomics.load(this.control, at.CONTROL_CROWDED) !== 0;
   }
 
   /** Sequence number of the last append that is wholly among the pending bytes, or before them. */

@@ -55,8 +55,7 @@ export class InlineWriter implements Writer {
   private pump(): void {
     const { batcher } = this;
     batcher.take();
-    const ready = batcher.pendingBytes > 0 && (batcher.mustSync || this.closed !== null || batcher.waiting);
-    if (ready) this.write(0);
+    if (batcher.due || (this.closed !== null && batcher.pendingBytes > 0)) this.write(0);
     else if (this.closed !== null) this.finish();
   }
 

@@ -42,6 +42,8 @@ export const CONTROL_NEWS_HEAD = CONTROL / 4 + 2;
 export const CONTROL_NEWS_TAIL = CONTROL / 4 + 3;
 /** Main: 1 asks the worker to write what it holds and end. */
 export const CONTROL_CLOSING = CONTROL / 4 + 4;
+/** Main: 1 while an append waits for room, so that what is in the ring must be written to make some. */
+export const CONTROL_CROWDED = CONTROL / 4 + 5;
 
 /** Float64 counters of the writer, for metrics. */
 export const COUNTERS = 0x7100 / 8;

@@ -83,6 +83,7 @@ export class RingProducer {
   }
 
   private publish(): void {
+    Atomics.store(this.control, at.CONTROL_CROWDED, this.crowded ? 1 : 0);
     Atomics.store(this.control, at.CONTROL_HEAD, (this.head / 8) | 0);
   }
 

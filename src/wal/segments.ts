@@ -145,8 +145,12 @@ export function fillWithZeros(fs: FileSystem, path: string, size: number): void 
   }
 }
 
-/** Prepares the segment after the present one in `dir`. */
+/**
+ * Prepares the segment after the present one in `dir`, unless one is. Calls must not overlap: a rename over a
+ * prepared segment that a cut is just taking would give the cut a file without a head.
+ */
 export function prepareSegment(fs: FileSystem, dir: string, segmentBytes: number): void {
+  if (fs.existsSync(join(dir, PREPARED_NAME))) return;
   fillWithZeros(fs, join(dir, FILLING_NAME), segmentBytes);
   fs.renameSync(join(dir, FILLING_NAME), join(dir, PREPARED_NAME));
 }

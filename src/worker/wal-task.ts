@@ -44,8 +44,7 @@ function run(segments: Segments, batcher: Batcher, control: Int32Array): void {
   for (;;) {
     batcher.take();
     const closing = Atomics.load(control, CONTROL_CLOSING) !== 0;
-    // A batch that is full is written even if nothing in it must be synced.
-    if (batcher.pendingBytes > 0 && (batcher.mustSync || closing || batcher.waiting)) {
+    if (batcher.due || (closing && batcher.pendingBytes > 0)) {
       while (!batcher.newsFits) Atomics.wait(control, CONTROL_NEWS_TAIL, control[CONTROL_NEWS_TAIL], 10);
       const offset = segments.offset;
       segments.write(batcher.bytes.subarray(batcher.out, batcher.out + batcher.pendingBytes));

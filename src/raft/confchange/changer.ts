@@ -52,8 +52,8 @@ export class Changer {
   }
 
   /**
-   * Enters a joint config: the outgoing half is the voters as they are, the incoming one has the changes applied.
-   * Both decide until leaveJoint.
+   * Enters a joint config: the outgoing half is the voters as they are, the incoming one has the changes
+   * applied. Both decide until leaveJoint.
    */
   enterJoint(autoLeave: boolean, changes: readonly ConfChangeSingle[]): ChangerResult | RaftError {
     const draft = new Draft(this.tracker, this.lastIndex);
@@ -186,8 +186,8 @@ class Draft {
   }
 
   private addProgress(id: number, isLearner: boolean): void {
-    // Probed from the leader's last index: most likely wrong, but a new member's log is most likely empty, and its
-    // rejection then leads straight to a snapshot or to index 1.
+    // Probed from the leader's last index: most likely wrong, but a new member's log is most likely empty,
+    // and its rejection then leads straight to a snapshot or to index 1.
     this.progress.set(id, this.tracker.newProgress(0, Math.max(this.lastIndex, 1), isLearner));
   }
 }

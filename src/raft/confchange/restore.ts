@@ -11,8 +11,8 @@ import {
 import type { Changer, ChangerResult } from "./changer.js";
 
 /**
- * The membership of `confState`, from a Changer whose tracker is empty. It goes through the same operations as a
- * live change, so that a restarted node can't reach a state that a running one could not.
+ * The membership of `confState`, from a Changer whose tracker is empty. It goes through the same operations
+ * as a live change, so that a restarted node can't reach a state that a running one could not.
  */
 export function restore(changer: Changer, confState: ConfState): ChangerResult | RaftError {
   const joint = confState.votersOutgoing.length > 0;

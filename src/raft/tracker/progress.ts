@@ -56,7 +56,9 @@ export class Progress {
     return copy;
   }
 
-  /** Forgets everything but the kind of member (a new term begins); nothing is known, `next` is to be probed. */
+  /**
+   * Forgets everything but the kind of member (a new term begins); nothing is known, `next` is to be probed.
+   */
   reset(match: number, next: number): void {
     assert(match < next, "match must stay below next");
     this.resetState(StateProbe);

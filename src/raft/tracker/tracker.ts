@@ -1,5 +1,5 @@
-// ProgressTracker: the active membership, the leader's Progress of every member, and the votes of an election.
-// Owns who counts; what follows from the counts is for the state machine to decide.
+// ProgressTracker: the active membership, the leader's Progress of every member, and the votes of an
+// election. Owns who counts; what follows from the counts is for the state machine to decide.
 import { assert } from "../../base/assert.js";
 import { JointConfig, MajorityConfig, type VoteResult, VoteWon } from "../quorum/index.js";
 import type { ConfState } from "../raftpb/index.js";
