@@ -22,7 +22,8 @@ export function runAgent(source: EngineSource): void {
     process.exit(2);
   }
   const agent = new NodeAgent(source, (message) => {
-    if (process.connected) process.send?.(message);
+    // A harness that is gone cannot be told; "disconnect" ends this process then.
+    if (process.connected) process.send?.(message, undefined, undefined, () => {});
   });
   // Ctrl-C reaches the whole process group; the harness decides what it means.
   process.on("SIGINT", () => {});
@@ -106,7 +107,10 @@ class NodeAgent {
       stateMachine: this.stateMachine,
     };
     const engine = await this.source.open(full);
-    engine.onFault = (error) => this.send({ kind: "fault", error: failureOf(error) });
+    engine.onFault = (error) => {
+      if (error.cause instanceof Error) process.stderr.write(`${error.cause.stack}\n`);
+      this.send({ kind: "fault", error: failureOf(error) });
+    };
     this.engine = engine;
     const values = Object.entries(this.source.effective(full)).filter(([name]) => !UNTOLD.includes(name));
     return { link: engine.metrics.link, options: Object.fromEntries(values) };

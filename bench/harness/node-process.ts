@@ -85,6 +85,7 @@ export class NodeProcess {
 
   private noteOutput(text: Buffer): void {
     this.stderr = (this.stderr + text.toString()).slice(-STDERR_TAIL_CHARS);
+    if (process.env["RAFTMARK_DEBUG"] !== undefined) process.stderr.write(text);
   }
 
   private noteEnd(): void {

@@ -14,7 +14,13 @@ import type { StateReport } from "./state-machine.js";
 import type { TruthReport } from "./truth.js";
 import { runTruthCheck } from "./truth-process.js";
 
-export type Phase = "starting" | "warming up" | "measuring" | "catching up" | "checking the logs";
+export type Phase =
+  | "starting"
+  | "settling"
+  | "warming up"
+  | "measuring"
+  | "catching up"
+  | "checking the logs";
 
 export interface VariantPlan {
   readonly variant: Variant;
@@ -33,6 +39,8 @@ export interface VariantPlan {
 type Sample = ReplyOf<"sample">;
 
 const LEADER_TIMEOUT_MS = 15_000;
+/** A disk that needs longer to fill a segment is loaded as it is. */
+const SETTLE_TIMEOUT_MS = 5000;
 const CATCH_UP_TIMEOUT_MS = 10_000;
 /** Beyond the plan: warm-up and window are as long as asked, draining has its own limit. */
 const LOAD_SLACK_MS = 15_000;
@@ -52,6 +60,8 @@ export async function runVariant(plan: VariantPlan): Promise<Run> {
   });
   try {
     const leader = await cluster.waitForLeader(LEADER_TIMEOUT_MS);
+    plan.onPhase("settling");
+    await cluster.settle(SETTLE_TIMEOUT_MS);
     const runId = (plan.seed ^ Math.imul(plan.sequence + 1, 0x9e3779b1)) >>> 0;
     const ackedPath = join(dir, `acked-${leader}.bin`);
     const measured = await measure(cluster, leader, plan, runId, ackedPath);
