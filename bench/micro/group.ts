@@ -1,7 +1,7 @@
-// What the step machine alone costs: a whole group of three RawNodes in one thread, memory storage, messages handed
-// over in memory, a closed loop of proposals on the leader. The twin of shared/peers/goraft -mode step.
-//   node dist/bench/micro/group.js [--in-flight 1,64,1024,4096] [--batch all|one|all,one] [--bytes 256] [--seconds 3]
-//                                  [--async] [--payload fresh|shared]
+// What the step machine alone costs: a whole group of three RawNodes in one thread, memory storage, messages
+// handed over in memory, a closed loop of proposals on the leader. The Go twin is goraft -mode step.
+//   node --expose-gc dist/bench/micro/group.js [--in-flight 1,64,1024,4096] [--batch all,one] [--bytes 256]
+//        [--seconds 3] [--async] [--payload fresh|pooled|shared]
 import { GCProfiler } from "node:v8";
 import { assert } from "../../src/base/assert.js";
 import { NO_DATA } from "../../src/base/bytes.js";
@@ -31,8 +31,11 @@ interface Options {
   bytes: number;
   seconds: number;
   async: boolean;
-  freshPayload: boolean;
+  payload: Payload;
 }
+
+/** Where a proposal's bytes come from: an array each, Buffer's pool, or the same array for all. */
+type Payload = "fresh" | "pooled" | "shared";
 
 class Member {
   readonly storage = new MemoryStorage();
@@ -135,6 +138,40 @@ class Member {
   }
 }
 
+/** Keeps `inFlight` proposals in flight on the leader. */
+class Client {
+  private proposed = 0;
+  private readonly shared: Uint8Array;
+
+  constructor(
+    private readonly leader: Member,
+    private readonly options: Options,
+    private readonly inFlight: number,
+    private readonly batch: "all" | "one",
+  ) {
+    this.shared = new Uint8Array(options.bytes);
+  }
+
+  fill(): void {
+    const room = this.inFlight - (this.proposed - this.leader.committed);
+    if (room <= 0) return;
+    this.proposed += room;
+    if (this.batch === "one") {
+      for (let i = 0; i < room; i++) this.leader.raw.propose(this.payload());
+      return;
+    }
+    const datas: Uint8Array[] = [];
+    for (let i = 0; i < room; i++) datas.push(this.payload());
+    this.leader.raw.proposeBatch(datas);
+  }
+
+  private payload(): Uint8Array {
+    const { payload, bytes } = this.options;
+    if (payload === "shared") return this.shared;
+    return payload === "pooled" ? Buffer.allocUnsafe(bytes) : new Uint8Array(bytes);
+  }
+}
+
 function run(options: Options, inFlight: number, batch: "all" | "one"): void {
   const members: Member[] = [];
   for (let id = 1; id <= NODES; id++) members[id] = new Member(id, members, options.async);
@@ -148,31 +185,14 @@ function run(options: Options, inFlight: number, batch: "all" | "one"): void {
   leader.raw.campaign();
   while (pump()) {}
   assert(leader.raw.basicStatus().softState.raftState === StateLeader, "node 1 does not lead");
-  const shared = new Uint8Array(options.bytes);
-  let proposed = 0;
-  const fill = (): void => {
-    const room = inFlight - (proposed - leader.committed);
-    if (room <= 0) return;
-    if (batch === "one") {
-      for (let i = 0; i < room; i++) {
-        leader.raw.propose(options.freshPayload ? new Uint8Array(options.bytes) : shared);
-      }
-    } else {
-      const datas: Uint8Array[] = [];
-      for (let i = 0; i < room; i++) {
-        datas.push(options.freshPayload ? new Uint8Array(options.bytes) : shared);
-      }
-      leader.raw.proposeBatch(datas);
-    }
-    proposed += room;
-  };
+  const client = new Client(leader, options, inFlight, batch);
   const loop = (seconds: number): number => {
     const begin = performance.now();
     const end = begin + seconds * 1000;
     let now = begin;
     while (now < end) {
       for (let i = 0; i < 16; i++) {
-        fill();
+        client.fill();
         pump();
       }
       now = performance.now();
@@ -194,6 +214,7 @@ function run(options: Options, inFlight: number, batch: "all" | "one"): void {
     inFlight,
     batch,
     bytes: options.bytes,
+    payload: options.payload,
     perSecond: Math.round(committed / seconds),
     usPerProposal: Number(((seconds * 1e6) / committed).toFixed(3)),
     messagesPerProposal: Number(((countMessages(members) - messages0) / committed).toFixed(3)),
@@ -209,7 +230,7 @@ function countMessages(members: readonly Member[]): number {
   return sum;
 }
 
-/** Heap bytes allocated: what the heap grew between one collection and the next. Payload bytes are off the heap. */
+/** Heap bytes allocated: what the heap grew between collections. Payload bytes are off the heap. */
 function allocated(profile: ReturnType<GCProfiler["stop"]>, heap0: number, heap1: number): number {
   let sum = 0;
   let after = heap0;
@@ -231,7 +252,7 @@ function parse(args: string[]): Options {
     bytes: Number(value("bytes", "256")),
     seconds: Number(value("seconds", "3")),
     async: args.includes("--async"),
-    freshPayload: value("payload", "fresh") === "fresh",
+    payload: value("payload", "pooled") as Payload,
   };
 }
 

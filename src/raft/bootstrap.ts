@@ -19,8 +19,8 @@ export interface BootstrapPeer {
 
 /**
  * Appends one "add node" change a peer, as entries of term 1 that count as committed, and applies them to the
- * membership, so that the node may campaign at once. They are handed out to be applied like all others: applying a
- * change twice changes nothing.
+ * membership, so that the node may campaign at once. They are handed out to be applied like all others:
+ * applying a change twice changes nothing.
  */
 export function bootstrap(r: Raft, peers: readonly BootstrapPeer[]): RaftError | null {
   if (peers.length === 0) return ErrBootstrapNoPeers;

@@ -4,7 +4,7 @@ import type { Logger } from "./logger.js";
 import { None } from "./raftpb/index.js";
 import type { Storage } from "./storage.js";
 
-/** How readIndex is answered: by asking a quorum, or on the strength of the leader's clock (needs checkQuorum). */
+/** How readIndex is answered: by asking a quorum, or by the leader's clock alone (needs checkQuorum). */
 export const ReadOnlySafe = 0;
 export const ReadOnlyLeaseBased = 1;
 export type ReadOnlyOption = 0 | 1;

@@ -1,5 +1,5 @@
-// Text forms of messages, entries, states and Ready, exactly as etcd raft's Describe* functions print them: the
-// data-driven tests compare them byte for byte, and people read them in logs. Never on a hot path.
+// Text forms of messages, entries, states and Ready, exactly as etcd raft's Describe* functions print them:
+// the data-driven tests compare them byte for byte, and people read them in logs. Never on a hot path.
 import { hex } from "./logger.js";
 import type { Entry, HardState, Message, Snapshot } from "./raftpb/index.js";
 import {

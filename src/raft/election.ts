@@ -38,7 +38,8 @@ export function hup(r: Raft, type: CampaignType): void {
   }
   if (hasUnappliedConfChanges(r)) {
     r.logger?.warn(
-      `${hex(r.id)} cannot campaign at term ${r.term} since there are still pending configuration changes to apply`,
+      `${hex(r.id)} cannot campaign at term ${r.term} since there are still pending configuration ` +
+        `changes to apply`,
     );
     return;
   }
@@ -102,7 +103,7 @@ export function poll(r: Raft, m: Message): VoteResult {
   return result;
 }
 
-/** True if a vote request of a higher term must not disturb the leader this node hears (dissertation §4.2.3). */
+/** True if a vote request of a higher term must not disturb the leader we hear (dissertation §4.2.3). */
 export function inLease(r: Raft, m: Message): boolean {
   if (!r.settings.checkQuorum || r.lead === None) return false;
   if (r.electionElapsed >= r.settings.electionTick || isCampaignTransfer(m.context)) return false;
@@ -124,8 +125,8 @@ export function handleVoteRequest(r: Raft, m: Message): void {
     (m.type === MsgPreVote && m.term > r.term);
   const response = new Message(voteRespMsgType(m.type));
   response.to = m.from;
-  // §5.4.1: only whoever has all committed entries may lead. Learners vote too: a node that does not know yet that
-  // it was promoted would else hold up an election that needs it.
+  // §5.4.1: only whoever has all committed entries may lead. Learners vote too: a node that does not know yet
+  // that it was promoted would else hold up an election that needs it.
   if (canVote && r.raftLog.isUpToDate(m.index, m.logTerm)) {
     if (r.logger !== null) logVote(r, m, "cast", "for", "");
     // A pre-vote's answer has the term that was asked about, not ours.

@@ -29,7 +29,7 @@ export const ErrStepPeerNotFound = new RaftError(
   "RAFT_STEP_PEER_NOT_FOUND",
   "raft: cannot step as peer not found",
 );
-/** A message no correct peer sends: a number out of range, entries with a gap, a part that must be there missing. */
+/** A message no correct peer sends: a number out of range, entries with a gap, a part missing. */
 export const ErrStepBadMessage = new RaftError(
   "RAFT_STEP_BAD_MESSAGE",
   "raft: cannot step malformed message",

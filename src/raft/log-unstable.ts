@@ -1,12 +1,15 @@
-// Unstable: the end of the log that the storage does not hold yet, and a snapshot that is to replace the log. Owns
-// which part of it is on its way to the storage ("in progress") and which is not.
+// Unstable: the end of the log that the storage does not hold yet, and a snapshot that is to replace the log.
+// Owns which part of it is on its way to the storage ("in progress") and which is not.
 import { assert } from "../base/assert.js";
+import { NO_DATA } from "../base/bytes.js";
 import type { Logger } from "./logger.js";
-import type { Entry, Snapshot } from "./raftpb/index.js";
-import { NO_ENTRIES } from "./raftpb/index.js";
+import type { Snapshot } from "./raftpb/index.js";
+import { Entry, EntryNormal, NO_ENTRIES } from "./raftpb/index.js";
 
 /** Dead slots at the front of the array that are put up with before it is cut. */
-const DEAD_MAX = 4096;
+const DEAD_MAX = 256;
+/** What a dead slot holds. */
+const DEAD = new Entry(EntryNormal, 0, 0, NO_DATA);
 
 export class Unstable {
   /** To be restored before anything else; null: none. */
@@ -92,14 +95,12 @@ export class Unstable {
     }
     if (present !== term) {
       this.logger?.info(
-        `entry at (index,term)=(${index},${term}) mismatched with entry at (${index},${present}) in unstable log; ignoring`,
+        `entry at (index,term)=(${index},${term}) mismatched with entry at (${index},${present}) ` +
+          `in unstable log; ignoring`,
       );
       return;
     }
-    this.head += index + 1 - this.offset;
-    this.offset = index + 1;
-    if (this.offsetInProgress < this.offset) this.offsetInProgress = this.offset;
-    this.dropDead();
+    this.dropTo(index + 1);
   }
 
   stableSnapTo(index: number): void {
@@ -126,7 +127,11 @@ export class Unstable {
     assert(fromIndex <= end, "gap in the unstable log");
     const replaces = fromIndex < end;
     if (replaces) this.truncateFrom(fromIndex);
-    else if (this.slots.length === this.head) this.restart();
+    if (this.slots.length === 0) {
+      // One array of the right size, instead of one that grows.
+      this.slots = entries.slice(from);
+      return replaces;
+    }
     const slots = this.slots;
     for (let i = from; i < entries.length; i++) slots.push(entries[i]);
     return replaces;
@@ -163,19 +168,24 @@ export class Unstable {
     if (this.offsetInProgress > index) this.offsetInProgress = index;
   }
 
-  /** Cuts the dead slots once they are most of the array: a move of what lives for every as many appends. */
+  /** Drops the entries below `index`. */
   // hot
-  private dropDead(): void {
-    if (this.head === this.slots.length) this.restart();
-    else if (this.head > DEAD_MAX && this.head * 2 > this.slots.length) {
-      this.slots = this.slots.slice(this.head);
+  private dropTo(index: number): void {
+    const head = this.head + (index - this.offset);
+    this.offset = index;
+    if (this.offsetInProgress < index) this.offsetInProgress = index;
+    if (head === this.slots.length) {
+      this.slots = [];
+      this.head = 0;
+      return;
+    }
+    // Dead slots let go of their entries at once, and are cut once they are most of the array: every entry is moved
+    // at most about once.
+    for (let i = this.head; i < head; i++) this.slots[i] = DEAD;
+    this.head = head;
+    if (head > DEAD_MAX && head * 2 > this.slots.length) {
+      this.slots = this.slots.slice(head);
       this.head = 0;
     }
-  }
-
-  private restart(): void {
-    if (this.head === 0) return;
-    this.slots = [];
-    this.head = 0;
   }
 }

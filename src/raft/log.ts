@@ -32,6 +32,9 @@ export class RaftLog {
   private sliced: Entry[] = NO_ENTRIES;
   /** Payload bytes of `sliced`; -1: not counted yet. */
   private slicedPayload = 0;
+  /** The last entries that applyingSize measured: they are measured when handed out and when applied. */
+  private measured: readonly Entry[] = NO_ENTRIES;
+  private measuredSize = 0;
   private readonly logger: Logger | null;
 
   constructor(storage: Storage, logger: Logger | null, maxApplyingEntsSize: number) {
@@ -98,8 +101,8 @@ export class RaftLog {
   }
 
   /**
-   * A follower's append: entries follow (prevIndex, prevTerm), `committed` is the leader's commit index. Returns
-   * the last index now equal to the leader's, or -1 if the logs don't match at prevIndex (§5.3).
+   * A follower's append: entries follow (prevIndex, prevTerm), `committed` is the leader's commit index.
+   * Returns the last index now equal to the leader's, or -1 if the logs don't match at prevIndex (§5.3).
    */
   // hot
   maybeAppend(prevIndex: number, prevTerm: number, entries: readonly Entry[], committed: number): number {
@@ -136,7 +139,8 @@ export class RaftLog {
       if (e.index > last) return e.index;
       if (this.matchTerm(e.index, e.term)) continue;
       this.logger?.info(
-        `found conflict at index ${e.index} [existing term: ${this.termOrZero(e.index)}, conflicting term: ${e.term}]`,
+        `found conflict at index ${e.index} [existing term: ${this.termOrZero(e.index)}, ` +
+          `conflicting term: ${e.term}]`,
       );
       return e.index;
     }
@@ -144,8 +148,8 @@ export class RaftLog {
   }
 
   /**
-   * The highest index <= `index` whose term is <= `term`: above it the two logs can't agree (§5.3, the optimization
-   * of skipping a term at a time). Where our log can't tell, the index there. `conflictTerm` has its term, 0: unknown.
+   * The highest index <= `index` whose term is <= `term`: above it the two logs can't agree (§5.3, the
+   * optimization of skipping a term at a time). Where our log can't tell, the index there.
    */
   findConflictByTerm(index: number, term: number): number {
     for (let i = index; i > 0; i--) {
@@ -200,7 +204,12 @@ export class RaftLog {
   /** Encoded bytes of entries for appliedTo and acceptApplying; 0 where nothing is limited. */
   // hot
   applyingSize(entries: readonly Entry[]): number {
-    return this.maxApplyingEntsSize === Infinity ? 0 : entriesSize(entries);
+    if (this.maxApplyingEntsSize === Infinity) return 0;
+    if (entries !== this.measured) {
+      this.measuredSize = entriesSize(entries);
+      this.measured = entries;
+    }
+    return this.measuredSize;
   }
 
   // hot
@@ -229,7 +238,9 @@ export class RaftLog {
     return ents instanceof RaftError ? fail("unstable entries are compacted") : ents;
   }
 
-  /** Committed entries not handed out yet, within the size limit. allowUnstable: also those not stored yet. */
+  /**
+   * Committed entries not handed out yet, within the size limit. allowUnstable: also those not stored yet.
+   */
   // hot
   nextCommittedEnts(allowUnstable: boolean): Entry[] {
     if (!this.hasNextCommittedEnts(allowUnstable)) return NO_ENTRIES;
@@ -274,7 +285,9 @@ export class RaftLog {
     this.unstable.restore(snapshot);
   }
 
-  /** Entries from `index` to the end, as many as fit maxSize (at least one); ErrCompacted. Shared: read only. */
+  /**
+   * Entries from `index` to the end, as many as fit maxSize (at least one); ErrCompacted. Shared: read only.
+   */
   // hot
   entries(index: number, maxSize: number): Entry[] | RaftError {
     const last = this.lastIndex();
@@ -282,7 +295,9 @@ export class RaftLog {
     return this.slice(index, last + 1, maxSize);
   }
 
-  /** Calls `visit` with all entries in [lo, hi), a page of pageSize bytes at a time, until it returns true. */
+  /**
+   * Calls `visit` with all entries in [lo, hi), a page of pageSize bytes at a time, until it returns true.
+   */
   scan(
     lo: number,
     hi: number,
@@ -375,7 +390,8 @@ export class RaftLog {
   toString(): string {
     return (
       `committed=${this.committed}, applied=${this.applied}, applying=${this.applying}, ` +
-      `unstable.offset=${this.unstable.offset}, unstable.offsetInProgress=${this.unstable.offsetInProgress}, ` +
+      `unstable.offset=${this.unstable.offset}, ` +
+      `unstable.offsetInProgress=${this.unstable.offsetInProgress}, ` +
       `len(unstable.Entries)=${this.unstable.length}`
     );
   }

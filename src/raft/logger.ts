@@ -1,7 +1,9 @@
 // The injected logger of the core. The core itself writes nothing: without a logger no text is ever built, so
 // every call site reads `if (r.logger !== null) r.logger.info(...)`.
 
-/** Where log lines go; one call a line, without a newline. Levels are etcd raft's DEBUG, INFO, WARN, ERROR. */
+/**
+ * Where log lines go; one call a line, without a newline. Levels are etcd raft's DEBUG, INFO, WARN, ERROR.
+ */
 export interface Logger {
   debug(message: string): void;
   info(message: string): void;

@@ -1,4 +1,5 @@
-// Membership changes (§6): whether one may be proposed, what applying it does, and what a leader does about it.
+// Membership changes (§6): whether one may be proposed, what applying it does, and what a leader does about
+// it.
 
 import type { ChangerResult } from "./confchange/index.js";
 import { Changer } from "./confchange/index.js";
@@ -37,8 +38,8 @@ export function computeConfChange(r: Raft, cc: ConfChangeV2): ChangerResult | Ra
 }
 
 /**
- * Applies a committed change. A change that leads to no valid membership (one without voters) is refused: nothing
- * changes, here and on every other member alike, since all start from the same membership.
+ * Applies a committed change. A change that leads to no valid membership (one without voters) is refused:
+ * nothing changes, here and on every other member alike, since all start from the same membership.
  */
 export function applyConfChange(r: Raft, cc: ConfChange | ConfChangeV2): ConfState | RaftError {
   const v2 = asV2(cc);
@@ -56,8 +57,8 @@ export function applyConfChange(r: Raft, cc: ConfChange | ConfChangeV2): ConfSta
 function afterSwitch(r: Raft): void {
   if (r.state !== StateLeader) return;
   if (!r.trk.progress.has(r.id) || r.isLearner) {
-    // §6: a leader that is not in the new configuration manages a group that it is not part of. By default it does so
-    // until somebody else is elected.
+    // §6: a leader that is not in the new configuration manages a group that it is not part of. By default it
+    // does so until somebody else is elected.
     if (r.settings.stepDownOnRemoval) r.becomeFollower(r.term, None);
     return;
   }
@@ -76,8 +77,8 @@ function afterSwitch(r: Raft): void {
 }
 
 /**
- * A leader's check of a change before it enters the log. Null: it may. A text: etcd's reason to let an empty entry
- * take its place.
+ * A leader's check of a change before it enters the log. Null: it may. A text: etcd's reason to let an empty
+ * entry take its place.
  */
 export function refusalOfProposal(
   r: Raft,
@@ -98,7 +99,8 @@ export function refusalOfProposal(
   if (reason === null || r.settings.disableConfChangeValidation) return null;
   if (r.logger !== null) {
     r.logger.info(
-      `${hex(r.id)} ignoring conf change ${describeConfChange(cc)} at config ${r.trk.configString()}: ${reason}`,
+      `${hex(r.id)} ignoring conf change ${describeConfChange(cc)} at config ` +
+        `${r.trk.configString()}: ${reason}`,
     );
   }
   return reason;

@@ -1,5 +1,5 @@
-// MemoryStorage: a Storage that keeps the log, the hard state and a snapshot in memory. For tests, and for drivers
-// that keep the recent log in memory and write it elsewhere themselves.
+// MemoryStorage: a Storage that keeps the log, the hard state and a snapshot in memory. For tests, and for
+// drivers that keep the recent log in memory and write it elsewhere themselves.
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
 import { ErrCompacted, ErrSnapOutOfDate, ErrUnavailable, type RaftError } from "./errors.js";
@@ -14,20 +14,24 @@ import {
 } from "./raftpb/index.js";
 import type { Storage } from "./storage.js";
 
-/** Compacted slots that are put up with before the array is cut. */
-const DEAD_MAX = 1024;
+/**
+ * Entries a chunk. The log is a list of chunks: one big array would be copied again and again as it grows and is cut,
+ * and being old, cost the collector a note for every new entry put into it (a third of the whole step machine's time).
+ */
+const CHUNK = 1024;
 
 export class MemoryStorage implements Storage {
   private hardState: HardState = EMPTY_HARD_STATE;
   private snap: Snapshot = EMPTY_SNAPSHOT;
   /**
-   * slots[head] stands for the last compacted entry (index and term only), the log follows it. Slots before head are
-   * dead: they hold no entry, and are cut in bulk.
+   * The entry at `index` is at position index - base, CHUNK positions a chunk; all chunks but the last are full. The
+   * one at `offset` stands for the last compacted entry (index and term only); positions before it, in the first
+   * chunk, are dead and hold no entry.
    */
-  private slots: Entry[] = [standIn(0, 0)];
-  private head = 0;
-  /** Index of slots[head]. */
+  private chunks: Entry[][] = [[standIn(0, 0)]];
+  private base = 0;
   private offset = 0;
+  private last = 0;
 
   initialState(): { hardState: HardState; confState: ConfState } {
     return { hardState: this.hardState, confState: this.snap.metadata.confState };
@@ -42,28 +46,25 @@ export class MemoryStorage implements Storage {
     if (lo <= this.offset) return ErrCompacted;
     if (hi > this.lastIndex() + 1) return ErrUnavailable;
     if (lo >= hi) return NO_ENTRIES;
-    const start = this.head + (lo - this.offset);
-    let end = start + (hi - lo);
-    if (maxSize !== Infinity) {
-      let size = entrySize(this.slots[start]);
-      for (let i = start + 1; i < end; i++) {
-        size += entrySize(this.slots[i]);
-        if (size > maxSize) end = i;
-      }
+    if (maxSize === Infinity) return this.copy(lo, hi);
+    let size = 0;
+    let end = lo;
+    for (; end < hi; end++) {
+      size += entrySize(this.at(end));
+      if (size > maxSize && end > lo) break;
     }
-    return this.slots.slice(start, end);
+    return this.copy(lo, end);
   }
 
   // hot
   term(index: number): number | RaftError {
     if (index < this.offset) return ErrCompacted;
-    const slot = this.head + (index - this.offset);
-    return slot < this.slots.length ? this.slots[slot].term : ErrUnavailable;
+    return index > this.last ? ErrUnavailable : this.at(index).term;
   }
 
   // hot
   lastIndex(): number {
-    return this.offset + (this.slots.length - this.head) - 1;
+    return this.last;
   }
 
   // hot
@@ -80,9 +81,10 @@ export class MemoryStorage implements Storage {
     const { index, term } = snapshot.metadata;
     if (this.snap.metadata.index !== 0 && this.snap.metadata.index >= index) return ErrSnapOutOfDate;
     this.snap = snapshot;
-    this.slots = [standIn(term, index)];
-    this.head = 0;
+    this.chunks = [[standIn(term, index)]];
+    this.base = index;
     this.offset = index;
+    this.last = index;
     return null;
   }
 
@@ -103,17 +105,17 @@ export class MemoryStorage implements Storage {
   compact(index: number): RaftError | null {
     if (index <= this.offset) return ErrCompacted;
     if (index > this.lastIndex()) return ErrUnavailable;
-    const before = this.head;
-    this.head += index - this.offset;
-    this.offset = index;
-    const dead = this.slots[this.head];
-    const mark = standIn(dead.term, index);
-    // Dead slots let go of their entries at once.
-    this.slots.fill(mark, before, this.head + 1);
-    if (this.head > DEAD_MAX && this.head * 2 > this.slots.length) {
-      this.slots = this.slots.slice(this.head);
-      this.head = 0;
+    const mark = standIn(this.at(index).term, index);
+    const position = index - this.base;
+    const dropped = Math.floor(position / CHUNK);
+    if (dropped > 0) {
+      this.chunks = this.chunks.slice(dropped);
+      this.base += dropped * CHUNK;
     }
+    // Dead positions let go of their entries at once.
+    const from = Math.max(this.offset - this.base, 0);
+    this.chunks[0].fill(mark, from, index - this.base + 1);
+    this.offset = index;
     return null;
   }
 
@@ -126,10 +128,49 @@ export class MemoryStorage implements Storage {
     // Entries that are compacted already are dropped.
     const from = first > this.offset ? 0 : this.offset + 1 - first;
     if (from >= entries.length) return;
-    const slots = this.slots;
-    const end = this.head + (entries[from].index - this.offset);
-    if (end < slots.length) slots.length = end;
-    for (let i = from; i < entries.length; i++) slots.push(entries[i]);
+    if (entries[from].index <= this.last) this.truncate(entries[from].index);
+    let chunk = this.chunks[this.chunks.length - 1];
+    for (let i = from; i < entries.length; i++) {
+      if (chunk.length === CHUNK) {
+        chunk = [];
+        this.chunks.push(chunk);
+      }
+      chunk.push(entries[i]);
+    }
+    this.last += entries.length - from;
+  }
+
+  // hot
+  private at(index: number): Entry {
+    const position = index - this.base;
+    return this.chunks[Math.floor(position / CHUNK)][position % CHUNK];
+  }
+
+  // hot
+  private copy(lo: number, hi: number): Entry[] {
+    const first = Math.floor((lo - this.base) / CHUNK);
+    const last = Math.floor((hi - 1 - this.base) / CHUNK);
+    const start = (lo - this.base) % CHUNK;
+    if (first === last) return this.chunks[first].slice(start, start + (hi - lo));
+    const out = this.chunks[first].slice(start);
+    for (let c = first + 1; c <= last; c++) {
+      const chunk = this.chunks[c];
+      const end = c === last ? hi - this.base - c * CHUNK : CHUNK;
+      for (let i = 0; i < end; i++) out.push(chunk[i]);
+    }
+    return out;
+  }
+
+  /** Drops the entries from `index` on. */
+  private truncate(index: number): void {
+    assert(index > this.offset, "truncating a compacted entry");
+    const position = index - this.base;
+    const full = Math.floor(position / CHUNK);
+    const rest = position % CHUNK;
+    const kept = this.chunks.slice(0, full);
+    if (rest > 0) kept.push(this.chunks[full].slice(0, rest));
+    this.chunks = kept;
+    this.last = index - 1;
   }
 }
 

@@ -1,6 +1,7 @@
-// Raft: the state of one member of a group and the transitions between its roles (Figure 2 of the paper). Owns the
-// term, the vote, the role, the outgoing messages. What a message does lies beside it: step.ts dispatches, election.ts,
-// step-leader.ts, step-candidate.ts and step-follower.ts handle, replicate.ts sends, membership.ts changes who counts.
+// Raft: the state of one member of a group and the transitions between its roles (Figure 2 of the paper).
+// Owns the term, the vote, the role, the outgoing messages. What a message does lies beside it: step.ts
+// dispatches, election.ts, step-leader.ts, step-candidate.ts and step-follower.ts handle, replicate.ts sends,
+// membership.ts changes who counts.
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
 import { Changer, type ChangerResult, restore } from "./confchange/index.js";
@@ -53,8 +54,8 @@ export class Raft {
   /** Leader: who is to take over; None: no transfer is under way. */
   leadTransferee = None;
   /**
-   * Leader: no conf change may be proposed before this index is applied. At least the index of the last unapplied
-   * conf change in the log; may be too high, never too low.
+   * Leader: no conf change may be proposed before this index is applied. At least the index of the last
+   * unapplied conf change in the log; may be too high, never too low.
    */
   pendingConfIndex = 0;
   /** Leader: payload bytes of proposals not applied yet; counted only if limited. Resets with the term. */
@@ -99,8 +100,8 @@ export class Raft {
       // These two are the proposer's, whatever its term: a leader of any term may take them.
       if (type !== MsgProp && type !== MsgReadIndex) m.term = this.term;
     }
-    // A promise: that a vote or an entry is stored. It must not leave before it is true (Figure 2, "persistent state
-    // updated on stable storage before responding"). All else may leave at once.
+    // A promise: that a vote or an entry is stored. It must not leave before it is true (Figure 2,
+    // "persistent state updated on stable storage before responding"). All else may leave at once.
     if (type === MsgAppResp || type === MsgVoteResp || type === MsgPreVoteResp) {
       this.msgsAfterAppend.push(m);
       return;
@@ -125,7 +126,10 @@ export class Raft {
     this.logger?.info(`${hex(this.id)} became candidate at term ${this.term}`);
   }
 
-  /** Neither the term nor the vote changes: a pre-candidate that fails has disturbed nobody (dissertation §9.6). */
+  /**
+   * Neither the term nor the vote changes: a pre-candidate that fails has disturbed nobody (dissertation
+   * §9.6).
+   */
   becomePreCandidate(): void {
     assert(this.state !== StateLeader, "invalid transition: leader to pre-candidate");
     this.trk.resetVotes();
@@ -181,15 +185,16 @@ export class Raft {
   }
 
   /**
-   * Leader: appends proposals, giving them their term and index. False, and nothing changed, if they would exceed
-   * the limit of the uncommitted tail. Sets the entries in the array; entries that were in a log before are replaced
-   * there by new ones, since an entry in a log never changes.
+   * Leader: appends proposals, giving them their term and index. False, and nothing changed, if they would
+   * exceed the limit of the uncommitted tail. Sets the entries in the array; entries that were in a log
+   * before are replaced there by new ones, since an entry in a log never changes.
    */
   // hot
   appendEntry(entries: Entry[]): boolean {
     if (!this.increaseUncommittedSize(entries)) {
       this.logger?.warn(
-        `${hex(this.id)} appending new entries to log would exceed uncommitted entry size limit; dropping proposal`,
+        `${hex(this.id)} appending new entries to log would exceed uncommitted entry size limit; ` +
+          `dropping proposal`,
       );
       return false;
     }
@@ -206,8 +211,8 @@ export class Raft {
       }
     }
     this.raftLog.append(entries);
-    // The leader's own copy counts like everybody's: when it is stored (dissertation §10.2.1). It may be stored later
-    // than on a quorum of followers, and does not hold them up.
+    // The leader's own copy counts like everybody's: when it is stored (dissertation §10.2.1). It may be
+    // stored later than on a quorum of followers, and does not hold them up.
     const ack = new Message(MsgAppResp);
     ack.to = this.id;
     ack.index = last + entries.length;
@@ -260,8 +265,8 @@ export class Raft {
     const limit = this.settings.maxUncommittedEntriesSize;
     if (limit === Infinity) return true;
     const size = payloadsSize(entries);
-    // One proposal of any size may be on its way. Empty entries always pass: a new leader's, and those that leave
-    // a joint configuration.
+    // One proposal of any size may be on its way. Empty entries always pass: a new leader's, and those that
+    // leave a joint configuration.
     if (this.uncommittedSize > 0 && size > 0 && this.uncommittedSize + size > limit) return false;
     this.uncommittedSize += size;
     return true;

@@ -1,6 +1,7 @@
-// RawNode: the core's public face, one member of one Raft group, without clock, threads or I/O. A driver calls tick(),
-// step() and propose(), then asks ready() for what is to be stored, sent and applied, and says when that is done:
-// advance(), or with Config.asyncStorageWrites by stepping the responses that the storage messages carry.
+// RawNode: the core's public face, one member of one Raft group, without clock, threads or I/O. A driver
+// calls tick(), step() and propose(), then asks ready() for what is to be stored, sent and applied, and says
+// when that is done: advance(), or with Config.asyncStorageWrites by stepping the responses that the storage
+// messages carry.
 import { assert } from "../base/assert.js";
 import { bootstrap } from "./bootstrap.js";
 import { type Config, resolveConfig } from "./config.js";
@@ -72,9 +73,11 @@ export class RawNode {
   private prevState: SoftState["raftState"];
   private prevHardState: HardState;
   private readonly rd = new Ready();
-  /** Without async storage writes: what advance() steps. Not empty: a Ready is out. */
-  private stepsOnAdvance: Message[] = [];
-  /** Reused by every Ready: they never leave this class. */
+  /** Without async storage writes: a Ready was accepted, and advance() not called yet. */
+  private readyIsOut = false;
+  /** Its held-back messages; advance() steps those to this node. */
+  private heldBack: Message[] = NO_MESSAGES;
+  /** And the notices of what was stored and applied, where `to` is set. Reused: they never leave this class. */
   private readonly appendResp = new Message(MsgStorageAppendResp);
   private readonly applyResp = new Message(MsgStorageApplyResp);
 
@@ -88,9 +91,7 @@ export class RawNode {
     this.prevState = this.raft.state;
     this.prevHardState = this.hardState();
     this.appendResp.from = LocalAppendThread;
-    this.appendResp.to = this.raft.id;
     this.applyResp.from = LocalApplyThread;
-    this.applyResp.to = this.raft.id;
   }
 
   get id(): number {
@@ -121,16 +122,19 @@ export class RawNode {
     return this.proposeEntries(entries);
   }
 
-  /** Proposes a change of the membership (§6). A leader may let an empty entry take its place: see refusalOfProposal. */
+  /**
+   * Proposes a change of the membership (§6). A leader may let an empty entry take its place: see
+   * refusalOfProposal.
+   */
   proposeConfChange(cc: ConfChange | ConfChangeV2): RaftError | null {
     const type = isConfChangeV2(cc) ? EntryConfChangeV2 : EntryConfChange;
     return this.proposeEntries([new Entry(type, 0, 0, marshalConfChange(cc))]);
   }
 
   /**
-   * Applies a committed change, when its entry is applied. Every committed one must come here, unless the application
-   * turns it down: then with node ids 0, which change nothing. Returns the membership that is in force; a RaftError
-   * if the change leads to none, and nothing changed.
+   * Applies a committed change, when its entry is applied. Every committed one must come here, unless the
+   * application turns it down: then with node ids 0, which change nothing. Returns the membership that is in
+   * force; a RaftError if the change leads to none, and nothing changed.
    */
   applyConfChange(cc: ConfChange | ConfChangeV2): ConfState | RaftError {
     return applyConfChange(this.raft, cc);
@@ -143,7 +147,18 @@ export class RawNode {
     return error === null ? step(this.raft, m) : error;
   }
 
-  /** What is to be done now. Accepts it: the next Ready has only what comes after. */
+  /**
+   * What is to be done now. Accepts it: the next Ready has only what comes after.
+   *
+   * Without async storage writes, in this order: store hardState, entries and snapshot (synced if mustSync), send
+   * messages, apply committedEntries, advance(). A leader may send before it stores.
+   *
+   * With them, `messages` is all there is to do, and the next Ready may be taken at once. A message to
+   * LocalAppendThread: store its term, vote and commit (unless all are 0), its snapshot or entries, durably and in
+   * the order of these messages; then deliver its responses, those to this node by step(). A message to
+   * LocalApplyThread: apply its entries in order, then step() its response. All others: send. Responses that were
+   * not delivered before a crash are lost with it.
+   */
   // hot
   ready(): Ready {
     const rd = this.rd;
@@ -183,11 +198,21 @@ export class RawNode {
   // hot
   advance(): void {
     assert(!this.asyncStorageWrites, "advance must not be called with async storage writes");
-    const steps = this.stepsOnAdvance;
-    this.stepsOnAdvance = NO_MESSAGES;
-    for (let i = 0; i < steps.length; i++) step(this.raft, steps[i]);
-    this.appendResp.snapshot = null;
-    this.applyResp.entries = NO_ENTRIES;
+    const r = this.raft;
+    const held = this.heldBack;
+    this.heldBack = NO_MESSAGES;
+    this.readyIsOut = false;
+    for (let i = 0; i < held.length; i++) if (held[i].to === r.id) step(r, held[i]);
+    if (this.appendResp.to !== None) {
+      this.appendResp.to = None;
+      step(r, this.appendResp);
+      this.appendResp.snapshot = null;
+    }
+    if (this.applyResp.to !== None) {
+      this.applyResp.to = None;
+      step(r, this.applyResp);
+      this.applyResp.entries = NO_ENTRIES;
+    }
   }
 
   basicStatus(): BasicStatus {
@@ -238,14 +263,19 @@ export class RawNode {
     return this.stepLocal(MsgForgetLeader, None);
   }
 
-  /** Asks for a linearizable read point; the answer is a ReadState with this context, which must be unique (§8). */
+  /**
+   * Asks for a linearizable read point; the answer is a ReadState with this context, which must be unique
+   * (§8).
+   */
   readIndex(requestCtx: Uint8Array): void {
     const m = new Message(MsgReadIndex);
     m.entries = [new Entry(EntryNormal, 0, 0, requestCtx)];
     step(this.raft, m);
   }
 
-  /** Writes the initial membership into an empty log, as if it had been committed: the same on every member. */
+  /**
+   * Writes the initial membership into an empty log, as if it had been committed: the same on every member.
+   */
   bootstrap(peers: readonly Peer[]): RaftError | null {
     const error = bootstrap(this.raft, peers);
     // Term and commit index are to be stored with the first Ready.
@@ -334,7 +364,9 @@ export class RawNode {
     }
   }
 
-  /** `afterAppend`, and last the notice of what was stored: when it is stepped, all others are on their way. */
+  /**
+   * `afterAppend`, and last the notice of what was stored: when it is stepped, all others are on their way.
+   */
   // hot
   private appendResponses(rd: Ready, afterAppend: Message[]): Message[] {
     // The empty array is not ours to give: accept() keeps it in use.
@@ -348,26 +380,25 @@ export class RawNode {
     return responses;
   }
 
-  /** Without async storage writes: messages to others leave with the Ready, those to this node at advance(). */
+  /**
+   * Without async storage writes: messages to others leave with the Ready, those to this node at advance().
+   */
   // hot
   private divideAfterAppend(rd: Ready): void {
-    assert(this.stepsOnAdvance.length === 0, "two accepted Ready without a call to advance");
+    assert(!this.readyIsOut, "two accepted Ready without a call to advance");
+    this.readyIsOut = true;
     const r = this.raft;
     const after = r.msgsAfterAppend;
-    const steps: Message[] = [];
-    for (let i = 0; i < after.length; i++) {
-      if (after[i].to === r.id) steps.push(after[i]);
-      else rd.messages.push(after[i]);
-    }
+    this.heldBack = after.length === 0 ? NO_MESSAGES : after;
+    for (let i = 0; i < after.length; i++) if (after[i].to !== r.id) rd.messages.push(after[i]);
     if (this.needsAppendResp(rd)) {
       this.setAppendResp(this.appendResp, rd);
-      steps.push(this.appendResp);
+      this.appendResp.to = r.id;
     }
     if (rd.committedEntries.length > 0) {
       this.applyResp.entries = rd.committedEntries;
-      steps.push(this.applyResp);
+      this.applyResp.to = r.id;
     }
-    this.stepsOnAdvance = steps;
   }
 
   /** Also when nothing new is to be stored: see setAppendResp. */
@@ -377,10 +408,10 @@ export class RawNode {
   }
 
   /**
-   * Says that the log is stored to its present end, in this term. Entries may be replaced while they are on their way
-   * and the replacement may look the same (ABA: an entry of the same index and term that was removed in between and
-   * sent again by the same leader). So a notice counts only in the term it was made in, and every Ready that has
-   * anything for the storage renews it while something is unstable.
+   * Says that the log is stored to its present end, in this term. Entries may be replaced while they are on
+   * their way and the replacement may look the same (ABA: an entry of the same index and term that was
+   * removed in between and sent again by the same leader). So a notice counts only in the term it was made
+   * in, and every Ready that has anything for the storage renews it while something is unstable.
    */
   // hot
   private setAppendResp(m: Message, rd: Ready): void {

@@ -1,5 +1,5 @@
-// ReadOnly: the leader's read requests that wait for a quorum to confirm that it still leads (§8; dissertation
-// §6.4). Owns their order: a confirmed request confirms all that came before it.
+// ReadOnly: the leader's read requests that wait for a quorum to confirm that it still leads (§8;
+// dissertation §6.4). Owns their order: a confirmed request confirms all that came before it.
 import { assert } from "../base/assert.js";
 import type { ReadOnlyOption } from "./config.js";
 import type { Message } from "./raftpb/index.js";

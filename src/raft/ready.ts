@@ -19,8 +19,8 @@ export interface SoftState {
 }
 
 /**
- * Answer to RawNode.readIndex(requestCtx): once the state machine has applied `index`, a read that came with this
- * context is linearizable (§8).
+ * Answer to RawNode.readIndex(requestCtx): once the state machine has applied `index`, a read that came with
+ * this context is linearizable (§8).
  */
 export interface ReadState {
   readonly index: number;
@@ -31,14 +31,17 @@ export interface ReadState {
 export const NO_READ_STATES: ReadState[] = [];
 
 /**
- * One turn's work. The object is reused and borrowed: until advance(), or with async storage writes until the next
- * ready(). The arrays in it are never written to again by the core, and may be kept; nobody else writes to them,
- * because messages and the log share them.
+ * One turn's work. The object is reused and borrowed: until advance(), or with async storage writes until the
+ * next ready(). The arrays in it are never written to again by the core, and may be kept; nobody else writes
+ * to them, because messages and the log share them.
  */
 export class Ready {
   /** Null: unchanged since the last Ready. */
   softState: SoftState | null = null;
-  /** EMPTY_HARD_STATE: unchanged. Otherwise to be stored before `messages` leave (without async storage writes). */
+  /**
+   * EMPTY_HARD_STATE: unchanged. Otherwise to be stored before `messages` leave (without async storage
+   * writes).
+   */
   hardState: HardState = EMPTY_HARD_STATE;
   readStates: ReadState[] = NO_READ_STATES;
   /** To be stored before `messages` leave (without async storage writes). */

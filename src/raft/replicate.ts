@@ -1,5 +1,5 @@
-// Sending from a leader to its followers: appends, snapshots, heartbeats. Decides what goes into a message; when to
-// send is decided by step-leader.ts, and whether a follower may be sent to by its Progress.
+// Sending from a leader to its followers: appends, snapshots, heartbeats. Decides what goes into a message;
+// when to send is decided by step-leader.ts, and whether a follower may be sent to by its Progress.
 import { assert, fail } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
 import { ErrSnapshotTemporarilyUnavailable, RaftError } from "./errors.js";
@@ -20,8 +20,8 @@ export function bcastAppend(r: Raft): void {
 }
 
 /**
- * Sends `to` what comes next for it, as much as one message may hold; a snapshot if that is compacted. False if
- * nothing was sent: the flow is paused, or there is no entry and sendIfEmpty is false.
+ * Sends `to` what comes next for it, as much as one message may hold; a snapshot if that is compacted. False
+ * if nothing was sent: the flow is paused, or there is no entry and sendIfEmpty is false.
  */
 // hot
 export function maybeSendAppend(r: Raft, to: number, progress: Progress, sendIfEmpty: boolean): boolean {

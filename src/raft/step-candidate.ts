@@ -45,7 +45,8 @@ export function stepCandidate(r: Raft, m: Message): RaftError | null {
       return null;
     case MsgTimeoutNow:
       r.logger?.debug(
-        `${hex(r.id)} [term ${r.term} state ${STATE_NAMES[r.state]}] ignored MsgTimeoutNow from ${hex(m.from)}`,
+        `${hex(r.id)} [term ${r.term} state ${STATE_NAMES[r.state]}] ignored MsgTimeoutNow ` +
+          `from ${hex(m.from)}`,
       );
       return null;
     default:
@@ -62,8 +63,9 @@ function handleVoteResponse(r: Raft, m: Message): void {
     if (r.state === StatePreCandidate) {
       campaign(r, campaignElection);
     } else if (r.trk.votes.has(r.id)) {
-      // Not on the votes of others alone: with async storage writes their requests left before this node's term and
-      // vote were stored. If it led now and crashed, it could be elected again in the same term, with another log.
+      // Not on the votes of others alone: with async storage writes their requests left before this node's
+      // term and vote were stored. If it led now and crashed, it could be elected again in the same term,
+      // with another log.
       r.becomeLeader();
       bcastAppend(r);
     }

@@ -1,5 +1,5 @@
-// What a follower does with a message of its term: appends, heartbeats and snapshots from the leader (§5.3, §7), and
-// what it passes on to the leader.
+// What a follower does with a message of its term: appends, heartbeats and snapshots from the leader (§5.3,
+// §7), and what it passes on to the leader.
 import { assert } from "../base/assert.js";
 import { ReadOnlyLeaseBased } from "./config.js";
 import { describeConfState } from "./describe.js";
@@ -95,7 +95,10 @@ function forward(r: Raft, m: Message, what: string): void {
   else sendOn(r, m);
 }
 
-/** Sends a copy to the leader: the message is the caller's, and may carry the term of whoever passed it on before. */
+/**
+ * Sends a copy to the leader: the message is the caller's, and may carry the term of whoever passed it on
+ * before.
+ */
 function sendOn(r: Raft, m: Message): void {
   const copy = new Message(m.type);
   copy.to = r.lead;
@@ -119,7 +122,8 @@ function forgetLeader(r: Raft): void {
 function takeReadIndex(r: Raft, m: Message): void {
   if (m.entries.length !== 1) {
     r.logger?.error(
-      `${hex(r.id)} invalid format of MsgReadIndexResp from ${hex(m.from)}, entries count: ${m.entries.length}`,
+      `${hex(r.id)} invalid format of MsgReadIndexResp from ${hex(m.from)}, ` +
+        `entries count: ${m.entries.length}`,
     );
     return;
   }
@@ -213,5 +217,6 @@ function restore(r: Raft, snapshot: Snapshot): boolean {
 
 function describeLog(r: Raft): string {
   const log = r.raftLog;
-  return `${hex(r.id)} [commit: ${log.committed}, lastindex: ${log.lastIndex()}, lastterm: ${log.lastTerm()}]`;
+  const last = log.lastIndex();
+  return `${hex(r.id)} [commit: ${log.committed}, lastindex: ${last}, lastterm: ${log.lastTerm()}]`;
 }

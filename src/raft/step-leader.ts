@@ -1,4 +1,5 @@
-// What a leader does with a message of its term: proposals, acknowledgements, heartbeat answers, reads, transfers.
+// What a leader does with a message of its term: proposals, acknowledgements, heartbeat answers, reads,
+// transfers.
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
 import { ReadOnlySafe } from "./config.js";
@@ -95,7 +96,8 @@ function handleProposal(r: Raft, m: Message): RaftError | null {
   if (!r.trk.progress.has(r.id)) return ErrProposalDroppedRemoved;
   if (r.leadTransferee !== None) {
     r.logger?.debug(
-      `${hex(r.id)} [term ${r.term}] transfer leadership to ${hex(r.leadTransferee)} is in progress; dropping proposal`,
+      `${hex(r.id)} [term ${r.term}] transfer leadership to ${hex(r.leadTransferee)} is in progress; ` +
+        `dropping proposal`,
     );
     return ErrProposalDroppedTransferring;
   }
@@ -119,7 +121,10 @@ function handleProposal(r: Raft, m: Message): RaftError | null {
   return null;
 }
 
-/** True: the change may enter the log; false: an empty entry takes its place; an error: the proposal is refused. */
+/**
+ * True: the change may enter the log; false: an empty entry takes its place; an error: the proposal is
+ * refused.
+ */
 function checkConfChange(r: Raft, e: Entry, pendingConfIndex: number): boolean | RaftError {
   const cc = decodeConfChange(e);
   if (cc === null) return ErrBadConfChange;
@@ -130,15 +135,18 @@ function checkConfChange(r: Raft, e: Entry, pendingConfIndex: number): boolean |
   return result instanceof RaftError ? result : true;
 }
 
-/** §5.3: the logs differ at the index that was sent. Looks further back, by the follower's hint and our own terms. */
+/**
+ * §5.3: the logs differ at the index that was sent. Looks further back, by the follower's hint and our own
+ * terms.
+ */
 function handleRejection(r: Raft, m: Message, progress: Progress): void {
   r.logger?.debug(
     `${hex(r.id)} received MsgAppResp(rejected, hint: (index ${m.rejectHint}, term ${m.logTerm})) ` +
       `from ${hex(m.from)} for index ${m.index}`,
   );
   let next = m.rejectHint;
-  // The follower's entry at the hint has this term: above our last entry of that term or an earlier one, nothing
-  // of ours can match (both logs' terms never fall).
+  // The follower's entry at the hint has this term: above our last entry of that term or an earlier one,
+  // nothing of ours can match (both logs' terms never fall).
   if (m.logTerm > 0) next = r.raftLog.findConflictByTerm(m.rejectHint, m.logTerm);
   if (!progress.maybeDecrTo(m.index, next)) return;
   r.logger?.debug(`${hex(r.id)} decreased progress of ${hex(m.from)} to [${progress}]`);
@@ -188,8 +196,8 @@ function handleAcknowledgement(r: Raft, m: Message, progress: Progress): void {
 function handleHeartbeatResp(r: Raft, m: Message, progress: Progress): void {
   progress.recentActive = true;
   progress.msgAppFlowPaused = false;
-  // One append a heartbeat, even with a full window: if all in it was lost, this one's rejection tells. A follower
-  // that is being probed needs one too, empty or not, to be replicated to again.
+  // One append a heartbeat, even with a full window: if all in it was lost, this one's rejection tells. A
+  // follower that is being probed needs one too, empty or not, to be replicated to again.
   if (progress.match < r.raftLog.lastIndex() || progress.state === StateProbe) {
     maybeSendAppend(r, m.from, progress, true);
   }

@@ -1,5 +1,6 @@
-// The step function: every message, whatever the role, comes through here first (Figure 2, "Rules for Servers: All
-// Servers"). Terms are compared, votes and storage notices handled, and the rest goes to the role's own function.
+// The step function: every message, whatever the role, comes through here first (Figure 2, "Rules for
+// Servers: All Servers"). Terms are compared, votes and storage notices handled, and the rest goes to the
+// role's own function.
 
 import { NO_DATA } from "../base/bytes.js";
 import {
@@ -93,12 +94,14 @@ function meetHigherTerm(r: Raft, m: Message): boolean {
   return true;
 }
 
-/** §5.1: a message of an earlier term is stale. Answered where silence could block the group; always dropped. */
+/**
+ * §5.1: a message of an earlier term is stale. Answered where silence could block the group; always dropped.
+ */
 function meetLowerTerm(r: Raft, m: Message): boolean {
   const type = m.type;
   if ((type === MsgHeartbeat || type === MsgApp) && (r.settings.checkQuorum || r.settings.preVote)) {
-    // A leader of an earlier term whom our votes can't reach, because its followers hear it (lease), or because we
-    // only ask (pre-vote): it must learn our term, or this node stays stuck.
+    // A leader of an earlier term whom our votes can't reach, because its followers hear it (lease), or
+    // because we only ask (pre-vote): it must learn our term, or this node stays stuck.
     const response = new Message(MsgAppResp);
     response.to = m.from;
     r.send(response);
@@ -106,8 +109,8 @@ function meetLowerTerm(r: Raft, m: Message): boolean {
     // A candidate of an earlier term with a longer log must learn our term, or neither is ever elected.
     rejectVote(r, m);
   } else if (type === MsgStorageAppendResp) {
-    // The entries may have been replaced since, even by ones of the same index and term in flight: a later notice
-    // will come. A snapshot is committed state, whatever the term.
+    // The entries may have been replaced since, even by ones of the same index and term in flight: a later
+    // notice will come. A snapshot is committed state, whatever the term.
     if (m.index !== 0) {
       r.logger?.info(
         `${hex(r.id)} [term: ${r.term}] ignored entry appends from a ${MESSAGE_TYPE_NAMES[type]} message ` +
@@ -129,9 +132,9 @@ function appliedTo(r: Raft, index: number, size: number): void {
   const applied = Math.max(index, r.raftLog.applied);
   r.raftLog.appliedTo(applied, size);
   if (!r.trk.autoLeave || applied < r.pendingConfIndex || r.state !== StateLeader) return;
-  // §6: the joint configuration is in force, and nothing newer is pending: leave it. If the proposal is dropped (a
-  // transfer is under way), the next applied entry tries again. No data is the change that leaves; it is never
-  // refused for its size.
+  // §6: the joint configuration is in force, and nothing newer is pending: leave it. If the proposal is
+  // dropped (a transfer is under way), the next applied entry tries again. No data is the change that leaves;
+  // it is never refused for its size.
   const m = new Message(MsgProp);
   m.entries = [new Entry(EntryConfChangeV2, 0, 0, NO_DATA)];
   const error = step(r, m);

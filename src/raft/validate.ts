@@ -1,5 +1,5 @@
-// What a message must look like before it is stepped. The links authenticate peers and decode bytes; this is the
-// core's own check that nothing impossible reaches its state: a refused message changes nothing.
+// What a message must look like before it is stepped. The links authenticate peers and decode bytes; this is
+// the core's own check that nothing impossible reaches its state: a refused message changes nothing.
 
 import type { RaftError } from "./errors.js";
 import { ErrStepBadMessage, ErrStepLocalMsg, ErrStepPeerNotFound, ErrStepWrongNode } from "./errors.js";
@@ -7,6 +7,9 @@ import type { Raft } from "./raft.js";
 import { restoreConfState } from "./raft.js";
 import {
   type ConfState,
+  EntryConfChange,
+  EntryConfChangeV2,
+  EntryNormal,
   LocalAppendThread,
   LocalApplyThread,
   type Message,
@@ -135,15 +138,20 @@ function appendIsPlausible(m: Message): boolean {
   for (let i = 0; i < count; i++) {
     const e = entries[i];
     if (e.index !== m.index + 1 + i || e.term < term || !Number.isSafeInteger(e.term)) return false;
+    if (!isEntryType(e.type)) return false;
     term = e.term;
   }
   return term <= m.term;
 }
 
+// hot
+function isEntryType(type: number): boolean {
+  return type === EntryNormal || type === EntryConfChange || type === EntryConfChangeV2;
+}
+
 function proposalIsPlausible(m: Message): boolean {
   for (let i = 0; i < m.entries.length; i++) {
-    const type = m.entries[i].type;
-    if (type !== 0 && type !== 1 && type !== 2) return false;
+    if (!isEntryType(m.entries[i].type)) return false;
   }
   return true;
 }

@@ -1,4 +1,5 @@
-// Impossible input: every such message is refused with a typed error or ignored, and the node's state is as it was.
+// Impossible input: every such message is refused with a typed error or ignored, and the node's state is as
+// it was.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NO_DATA } from "../../src/base/bytes.js";
@@ -162,6 +163,7 @@ test("appends with gaps, with terms that fall, or with terms after the leader's 
     ["term below the one before", [entry(3, 1)]],
     ["term after the leader's", [entry(3, 3)]],
     ["no term", [entry(3, Number.NaN)]],
+    ["unknown type", [entry(3, 2, 3 as EntryType)]],
   ];
   for (const [what, entries] of bad) {
     const m = message(MsgApp, { from: 1, term: 2, index: 2, logTerm: 2, entries });
@@ -258,7 +260,7 @@ test("an entry that conflicts with a committed one stops the node: data was lost
   assert.equal(network.raw(2).basicStatus().hardState.commit, before);
 });
 
-test("random messages never break a follower or a leader, and never move the commit index by themselves", () => {
+test("random messages break neither a follower nor a leader", () => {
   const prng = new Prng(4);
   const small = (): number => [0, 1, 2, 3, 4, 77, TOO_BIG - 1, TOO_BIG, -1, -5][prng.below(10)];
   for (let seed = 0; seed < 20; seed++) {

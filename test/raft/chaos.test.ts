@@ -1,4 +1,5 @@
-// Random schedules: messages lost, doubled and reordered, nodes restarted. The network checks Figure 3 all the way.
+// Random schedules: messages lost, doubled and reordered, nodes restarted. The network checks Figure 3 all
+// the way.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ConfigOverrides, Network } from "./network.js";
@@ -10,6 +11,10 @@ const MODES: readonly [string, ConfigOverrides][] = [
   [
     "async, pre-vote, small windows",
     { asyncStorageWrites: true, preVote: true, maxSizePerMsg: 30, maxInflightMsgs: 2 },
+  ],
+  [
+    "async, little applied at a time",
+    { asyncStorageWrites: true, checkQuorum: true, maxCommittedSizePerReady: 20 },
   ],
   ["one entry at a time", { maxSizePerMsg: 0, maxCommittedSizePerReady: 1, maxInflightMsgs: 1 }],
 ];

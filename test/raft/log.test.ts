@@ -211,7 +211,7 @@ test("Unstable: many appends and stable notices give the same as a plain array",
   }
 });
 
-test("RaftLog: maybeAppend finds the conflict, replaces from there, and never lowers the commit index", () => {
+test("RaftLog: maybeAppend replaces from the first conflict, and never lowers the commit index", () => {
   const log = new RaftLog(storageWith([1, 1, 2]), null, Infinity);
   assert.equal(log.maybeAppend(2, 9, run(3, [9]), 0), -1);
   assert.equal(log.maybeAppend(3, 2, [], 3), 3);

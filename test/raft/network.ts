@@ -1,5 +1,5 @@
-// A small network of RawNodes in memory for tests: delivers, drops, cuts and reorders by a seeded draw, restarts nodes
-// from their storage, and checks the paper's safety properties (Figure 3) after every step.
+// A small network of RawNodes in memory for tests: delivers, drops, cuts and reorders by a seeded draw,
+// restarts nodes from their storage, and checks the paper's safety properties (Figure 3) after every step.
 import assert from "node:assert/strict";
 import { Prng } from "../../src/base/prng.js";
 import {
@@ -42,7 +42,9 @@ export function text(data: Uint8Array): string {
   return new TextDecoder().decode(data);
 }
 
-/** A storage that starts as a snapshot at index 1, term 1 of this membership, so that no bootstrap is needed. */
+/**
+ * A storage that starts as a snapshot at index 1, term 1 of this membership, so that no bootstrap is needed.
+ */
 export function newStorage(voters: readonly number[], learners: readonly number[] = []): MemoryStorage {
   const storage = new MemoryStorage();
   const confState: ConfState = { ...EMPTY_CONF_STATE, voters, learners };
@@ -86,7 +88,9 @@ export class Member {
     });
   }
 
-  /** Loses everything that is not in the storage. The applied state survives, as if it had been stored too. */
+  /**
+   * Loses everything that is not in the storage. The applied state survives, as if it had been stored too.
+   */
   restart(): void {
     this.appendWork.length = 0;
     this.applyWork.length = 0;
@@ -288,7 +292,9 @@ export class Network {
     return best;
   }
 
-  /** One random event: mostly deliveries in any order, sometimes losses, doubles, ticks, proposals, restarts. */
+  /**
+   * One random event: mostly deliveries in any order, sometimes losses, doubles, ticks, proposals, restarts.
+   */
   chaos(): void {
     const draw = this.prng.below(1000);
     const ids = [...this.members.keys()];

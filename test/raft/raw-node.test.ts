@@ -1,5 +1,5 @@
-// RawNode as a driver sees it: Ready and advance, async storage writes, proposals and why they are dropped, limits,
-// reads, transfers, membership.
+// RawNode as a driver sees it: Ready and advance, async storage writes, proposals and why they are dropped,
+// limits, reads, transfers, membership.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { InvariantError } from "../../src/base/assert.js";
@@ -343,7 +343,7 @@ test("readIndex: on the strength of the lease it is answered at once", () => {
   assert.equal(network.raw(1).ready().readStates.length, 1);
 });
 
-test("transfer: the target leads after one round, and a transfer that fails ends after an election timeout", () => {
+test("transfer: the target leads after one round; one that fails ends after an election timeout", () => {
   const network = new Network({ voters: [1, 2, 3] });
   network.elect(1);
   network.raw(1).transferLeader(2);
@@ -358,7 +358,7 @@ test("transfer: the target leads after one round, and a transfer that fails ends
   assert.equal(network.raw(2).propose(bytes("x")), null);
 });
 
-test("transfer asked of a follower that was asked by another follower: passed on, not a broken invariant", () => {
+test("transfer asked of a follower that another follower passed on: passed on again", () => {
   const network = new Network({ voters: [1, 2, 3] });
   network.elect(1);
   network.raw(2).transferLeader(3);
@@ -402,7 +402,7 @@ test("membership: joint consensus with automatic leave", () => {
   assert.deepEqual([cs?.voters, cs?.votersOutgoing, cs?.learners], [[1], [], [3]]);
 });
 
-test("membership: a change that leaves no voter is refused when proposed and when applied; nothing changes", () => {
+test("membership: a change that leaves no voter is refused, proposed or applied; nothing changes", () => {
   const network = new Network({ voters: [1] });
   network.elect(1);
   const raw = network.raw(1);

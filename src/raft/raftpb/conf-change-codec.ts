@@ -1,5 +1,6 @@
-// Protobuf bytes of ConfChange and ConfChangeV2, by hand: the core is pure and decodes the entries it applies.
-// Fields that gogo protobuf always emits are emitted, in field order; any order and unknown fields are read.
+// Protobuf bytes of ConfChange and ConfChangeV2, by hand: the core is pure and decodes the entries it
+// applies. Fields that gogo protobuf always emits are emitted, in field order; any order and unknown fields
+// are read.
 import { assert } from "../../base/assert.js";
 import { NO_DATA } from "../../base/bytes.js";
 import type { ConfChange, ConfChangeSingle, ConfChangeType, ConfChangeV2 } from "./conf-change.js";

@@ -54,8 +54,8 @@ export function leaveJoint(cc: ConfChangeV2): boolean {
 }
 
 /**
- * Whether the change goes through a joint configuration (§6), and if so whether that is left without being asked:
- * more than one change can't be done in one step, and a transition other than auto asks for it.
+ * Whether the change goes through a joint configuration (§6), and if so whether that is left without being
+ * asked: more than one change can't be done in one step, and a transition other than auto asks for it.
  */
 export function enterJoint(cc: ConfChangeV2): "no" | "autoLeave" | "explicit" {
   if (cc.transition === ConfChangeTransitionAuto && cc.changes.length <= 1) return "no";

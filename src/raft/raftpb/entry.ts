@@ -1,5 +1,5 @@
-// Log entries and the durable state beside them (raftpb.Entry, HardState, ConfState, Snapshot). Plain fixed shapes.
-// Ids, terms and indexes are safe integers; whoever decodes bytes refuses larger ones.
+// Log entries and the durable state beside them (raftpb.Entry, HardState, ConfState, Snapshot). Plain fixed
+// shapes. Ids, terms and indexes are safe integers; whoever decodes bytes refuses larger ones.
 import { NO_DATA } from "../../base/bytes.js";
 
 /** raftpb.EntryType, by its number on the wire. */

@@ -1,5 +1,5 @@
-// raftpb.Message: everything a RawNode is told and wants told. One monomorphic class for all types, because the
-// hot path sees millions of them.
+// raftpb.Message: everything a RawNode is told and wants told. One monomorphic class for all types, because
+// the hot path sees millions of them.
 import { NO_DATA } from "../../base/bytes.js";
 import type { Entry, Snapshot } from "./entry.js";
 
@@ -85,8 +85,8 @@ export const MESSAGE_TYPE_NAMES: readonly string[] = [
 /** No node (raft.None). */
 export const None = 0;
 /**
- * Pseudo ids of the local storage threads. etcd uses 2^64-1 and 2^64-2; as numbers these are -1 and -2, the same
- * bits in two's complement. They never reach the wire.
+ * Pseudo ids of the local storage threads. etcd uses 2^64-1 and 2^64-2; as numbers these are -1 and -2, the
+ * same bits in two's complement. They never reach the wire.
  */
 export const LocalAppendThread = -1;
 export const LocalApplyThread = -2;
