@@ -147,7 +147,18 @@ export class RawNode {
     return error === null ? step(this.raft, m) : error;
   }
 
-  /** What is to be done now. Accepts it: the next Ready has only what comes after. */
+  /**
+   * What is to be done now. Accepts it: the next Ready has only what comes after.
+   *
+   * Without async storage writes, in this order: store hardState, entries and snapshot (synced if mustSync), send
+   * messages, apply committedEntries, advance(). A leader may send before it stores.
+   *
+   * With them, `messages` is all there is to do, and the next Ready may be taken at once. A message to
+   * LocalAppendThread: store its term, vote and commit (unless all are 0), its snapshot or entries, durably and in
+   * the order of these messages; then deliver its responses, those to this node by step(). A message to
+   * LocalApplyThread: apply its entries in order, then step() its response. All others: send. Responses that were
+   * not delivered before a crash are lost with it.
+   */
   // hot
   ready(): Ready {
     const rd = this.rd;

@@ -12,6 +12,10 @@ const MODES: readonly [string, ConfigOverrides][] = [
     "async, pre-vote, small windows",
     { asyncStorageWrites: true, preVote: true, maxSizePerMsg: 30, maxInflightMsgs: 2 },
   ],
+  [
+    "async, little applied at a time",
+    { asyncStorageWrites: true, checkQuorum: true, maxCommittedSizePerReady: 20 },
+  ],
   ["one entry at a time", { maxSizePerMsg: 0, maxCommittedSizePerReady: 1, maxInflightMsgs: 1 }],
 ];
 
