@@ -87,6 +87,7 @@ const Sample = z.object({
   atMs: amount,
   cpuUserMs: amount,
   cpuSystemMs: amount,
+  machineBusyMs: amount,
   threads: z.array(z.object({ tid: count, main: z.boolean(), cpuMs: amount })),
   loopActiveMs: amount,
   loopDelayP50Ms: amount,

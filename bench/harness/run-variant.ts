@@ -1,5 +1,6 @@
 // One variant, in fresh processes: start, elect, warm up, measure, let the followers catch up, stop, check the truth.
 import { mkdir, rm } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { encodeIntoCompressedBase64 } from "hdr-histogram-js";
 import type { NodeUse, Run } from "../report/result-schema.js";
@@ -209,7 +210,15 @@ function figures(
     entriesPerFsync:
       counters === undefined || counters.walSyncs === 0 ? null : counters.walEntries / counters.walSyncs,
     nodes,
+    otherCpuShare: otherCpuShare(nodes, load),
   };
+}
+
+function otherCpuShare(nodes: readonly NodeUse[], { before, after }: LoadResult): number {
+  if (before === null || after === null) return 0;
+  const ours = nodes.reduce((sum, node) => sum + node.cpuUserMs + node.cpuSystemMs, 0);
+  const all = after.machineBusyMs - before.machineBusyMs;
+  return Math.max(0, all - ours) / ((after.atMs - before.atMs) * availableParallelism());
 }
 
 /** The difference between two samples of one node; nothing if one is missing. */

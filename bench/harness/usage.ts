@@ -1,6 +1,7 @@
 // What a node process has used so far: CPU of the process and of its threads, event loop, the node's counters. Two
 // readings make a difference over a window. Runs in the node's process.
 import { readdirSync, readFileSync } from "node:fs";
+import { cpus } from "node:os";
 import { type IntervalHistogram, monitorEventLoopDelay, performance } from "node:perf_hooks";
 import type { NodeMetrics } from "../../src/index.js";
 
@@ -14,6 +15,8 @@ export interface Sample {
   readonly atMs: number;
   readonly cpuUserMs: number;
   readonly cpuSystemMs: number;
+  /** CPU time that all programs on the machine have used; with the nodes' own, it shows what others took. */
+  readonly machineBusyMs: number;
   /** Empty where the kernel does not tell. */
   readonly threads: readonly ThreadCpu[];
   readonly loopActiveMs: number;
@@ -40,6 +43,7 @@ export class Sampler {
       atMs: performance.now(),
       cpuUserMs: cpu.user / 1000,
       cpuSystemMs: cpu.system / 1000,
+      machineBusyMs: machineBusyMs(),
       threads: threadTimes(),
       loopActiveMs: performance.eventLoopUtilization().active,
       loopDelayP50Ms: nsToMs(this.delays.percentile(50)),
@@ -51,6 +55,10 @@ export class Sampler {
     this.delays.reset();
     return sample;
   }
+}
+
+function machineBusyMs(): number {
+  return cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
 }
 
 function nsToMs(ns: number): number {

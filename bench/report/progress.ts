@@ -117,7 +117,7 @@ export class Progress implements Observer {
   private draw(): void {
     if (this.timer === null || this.current === "") return;
     cursorTo(this.out.stream, 0);
-    const width = (this.out.stream.columns ?? 80) - 1;
+    const width = (this.out.stream.columns || 80) - 1; // 0: a terminal that does not know its size
     this.out.stream.write(this.line().slice(0, width));
     clearLine(this.out.stream, 1);
   }

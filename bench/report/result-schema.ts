@@ -80,6 +80,9 @@ export const Run = z.object({
   fsyncs: z.number().describe("durable writes of the leader's log within the window"),
   entriesPerFsync: z.number().nullable(),
   nodes: z.array(NodeUse),
+  otherCpuShare: z
+    .number()
+    .describe("share of all cores that programs besides the nodes took within the window"),
   truth: TruthReport.nullable().describe("null: the run was void before its logs could be checked"),
   stateHash: z.string(),
   void: z.array(z.string()).describe("why the figures must not be used; empty: they may"),

@@ -8,6 +8,8 @@ import type { Result, Run } from "./result-schema.js";
 /** Below this factor, one run each does not tell two configurations apart on a shared machine. */
 const NOISE_FACTOR = 1.1;
 const BUSY_SHARE = 0.85;
+/** From here on, what other programs took can have changed the order of the rows. */
+const DISTURBED_SHARE = 0.15;
 /** A commit within this many times the probe's write is one that waits for disks. */
 const DISK_BOUND_FACTOR = 5;
 
@@ -28,7 +30,11 @@ export function verdict(result: Body): string {
     : varying[varying.length - 1];
   if (focus !== undefined) parts.push(...comparisons(best, valid, varying, focus));
   const limits = limitOf(best, result);
-  const caution = valid.length > 1 ? " (one run each: differences below about 10 % are noise)" : "";
+  const cautions = valid.length > 1 ? ["one run each: differences below about 10 % are noise"] : [];
+  const others = Math.max(...valid.map((run) => run.otherCpuShare));
+  if (others >= DISTURBED_SHARE)
+    cautions.push(`other programs took up to ${percent(others)} of the CPU meanwhile`);
+  const caution = cautions.length > 0 ? ` (${cautions.join("; ")})` : "";
   return `${parts.join("; ")}; ${valid.length > 1 ? "for the fastest, " : ""}${limits}${caution}.`;
 }
 
@@ -80,8 +86,12 @@ export function limitOf(run: Run, result: Pick<Body, "environment" | "diskProbe"
   const cpuMs = run.nodes.reduce((sum, node) => sum + node.cpuUserMs + node.cpuSystemMs, 0);
   const machineShare = cpuMs / (leader.windowMs * cores);
   const mainShare = (leader.mainThreadMs ?? 0) / leader.windowMs;
-  if (machineShare >= BUSY_SHARE)
-    return `the CPU is the limit (${percent(machineShare)} of ${cores} cores busy)`;
+  const busyShare = Math.min(1, machineShare + run.otherCpuShare);
+  if (busyShare >= BUSY_SHARE) {
+    const other =
+      run.otherCpuShare >= DISTURBED_SHARE ? `, ${percent(run.otherCpuShare)} by other programs` : "";
+    return `the CPU is the limit (${percent(busyShare)} of ${cores} cores busy${other})`;
+  }
   if (mainShare >= BUSY_SHARE) return `the leader's main thread is the limit (${percent(mainShare)} busy)`;
   const writes = (run.latencyMs.p50 * 1000) / Math.max(1, result.diskProbe.p50Us);
   if (run.settings.durability !== "none" && !volatileStorage && writes <= DISK_BOUND_FACTOR) {

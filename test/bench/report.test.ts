@@ -83,7 +83,7 @@ test("the sentence names the fastest, by how much, and where nothing can be told
     sentence,
     "Fastest is pool-wasm, 1024 in flight with 210,000 proposals/s at a p99 of 2.00 ms; that is 2.1× inline-js at " +
       "1024 in flight; at 1 in flight no difference can be told; at 64 in flight pool-wasm leads by 1.50×; for the " +
-      "fastest, the CPU is the limit (98 % of 2 cores busy) (one run each: differences below about 10 % are noise).",
+      "fastest, the CPU is the limit (100 % of 2 cores busy) (one run each: differences below about 10 % are noise).",
   );
 });
 
@@ -98,7 +98,11 @@ test("void runs are not compared", () => {
 
 test("what seems to be the limit", () => {
   const cases: [Parameters<typeof sampleResult>[0][number], RegExp][] = [
-    [{ settings: {}, proposalsPerS: 1, cpuMs: 550 }, /the CPU is the limit \(90 % of 2 cores/],
+    [{ settings: {}, proposalsPerS: 1, cpuMs: 550 }, /the CPU is the limit \(92 % of 2 cores busy\)/],
+    [
+      { settings: {}, proposalsPerS: 1, otherCpuShare: 0.6 },
+      /the CPU is the limit \(98 % of 2 cores busy, 60 % by other programs\)/,
+    ],
     [{ settings: {}, proposalsPerS: 1, mainThreadMs: 900 }, /the leader's main thread is the limit \(90 %/],
     [
       { settings: {}, proposalsPerS: 1, p50: 0.75 },

@@ -12,6 +12,7 @@ export interface Outcome {
   readonly p50?: number;
   readonly mainThreadMs?: number;
   readonly cpuMs?: number;
+  readonly otherCpuShare?: number;
   readonly void?: readonly string[];
 }
 
@@ -53,6 +54,7 @@ export function sampleRun(position: number, outcome: Outcome): Run {
     fsyncs: 500,
     entriesPerFsync: outcome.proposalsPerS / 500,
     nodes: [1, 2, 3].map((id) => use(id, outcome)),
+    otherCpuShare: outcome.otherCpuShare ?? 0.02,
     truth: {
       ok: true,
       findings: [],
