@@ -168,7 +168,9 @@ function isConfState(cs: ConfState): boolean {
   for (const ids of [cs.voters, cs.learners, cs.votersOutgoing, cs.learnersNext]) {
     for (const id of ids) if (!isCount(id) || id === 0) return false;
   }
-  if (cs.voters.length === 0) return false;
+  // Of nobody at all: a node that was never told its configuration sends it. `restore` answers, and takes nothing.
+  if (cs.voters.length === 0)
+    return cs.learners.length + cs.votersOutgoing.length + cs.learnersNext.length === 0;
   return restoreConfState(new ProgressTracker(1, Infinity), 0, cs) !== null;
 }
 
