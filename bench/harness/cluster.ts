@@ -1,10 +1,8 @@
 // A cluster on this machine: one process a node, ports on loopback, a data directory each. Starts, finds the leader,
 // kills, restarts, waits for everyone to catch up, stops. Used by the bench and by the process tests.
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { PREPARED_NAME } from "../../src/wal/segments.js";
 import type { Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
 import { NodeProcess, NodeRefusal, type Params } from "./node-process.js";
@@ -176,18 +174,6 @@ export class Cluster {
         await this.call(this.alive[0], "campaign", {});
       }
       await pause(POLL_MS);
-    }
-  }
-
-  /**
-   * Waits until the disk work of starting is over: each node fills its next segment with zeros, which would be most of
-   * what a short run measures. Gives up quietly after `timeoutMs`.
-   */
-  async settle(timeoutMs: number): Promise<void> {
-    const begun = performance.now();
-    const prepared = (id: number) => existsSync(join(this.dirOf(id), "wal", PREPARED_NAME));
-    while (!this.alive.every(prepared) && performance.now() - begun < timeoutMs) {
-      await this.orFailure(pause(POLL_MS));
     }
   }
 

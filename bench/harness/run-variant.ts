@@ -17,7 +17,6 @@ import { runTruthCheck } from "./truth-process.js";
 
 export type Phase =
   | "starting"
-  | "settling"
   | "warming up"
   | "measuring"
   | "catching up"
@@ -40,8 +39,6 @@ export interface VariantPlan {
 type Sample = ReplyOf<"sample">;
 
 const LEADER_TIMEOUT_MS = 15_000;
-/** A disk that needs longer to fill a segment is loaded as it is. */
-const SETTLE_TIMEOUT_MS = 5000;
 const CATCH_UP_TIMEOUT_MS = 10_000;
 /** Beyond the plan: warm-up and window are as long as asked, draining has its own limit. */
 const LOAD_SLACK_MS = 15_000;
@@ -61,8 +58,6 @@ export async function runVariant(plan: VariantPlan): Promise<Run> {
   });
   try {
     const leader = await cluster.waitForLeader(LEADER_TIMEOUT_MS);
-    plan.onPhase("settling");
-    await cluster.settle(SETTLE_TIMEOUT_MS);
     const runId = (plan.seed ^ Math.imul(plan.sequence + 1, 0x9e3779b1)) >>> 0;
     const ackedPath = join(dir, `acked-${leader}.bin`);
     const measured = await measure(cluster, leader, plan, runId, ackedPath);

@@ -46,12 +46,17 @@ export interface RaftNodeOptions {
   writer?: WriterKind;
   durability?: Durability;
   segmentBytes?: number;
-  /** Bytes of recent log kept in memory; older entries are read back from the segments. Default 64 MiB. */
+  /** Bytes of recent log kept in memory; older entries are read back from the segments. Default 4 MiB. */
   logCacheBytes?: number;
-  /** Cap on the bytes of one group commit, so that several can be under way. Default: no cap but the ring. */
+  /** Cap on the bytes of one group commit, so that several can be under way. Default 1 MiB. */
   batchBytesMax?: number;
   /** Bytes of entries in one MsgApp. Default 1 MiB. */
   maxSizePerMsg?: number;
+  /**
+   * Bytes of waiting proposals that one turn of the driver appends. Default 48 KiB: small enough that several batches
+   * are under way at once (encoded, on the wire, on the disks), large enough to share the cost of each.
+   */
+  proposalBatchBytes?: number;
   maxInflightMsgs?: number;
   maxInflightBytes?: number;
   /** Bytes of one proposal. Default 8 MiB. */

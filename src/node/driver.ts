@@ -36,6 +36,8 @@ export interface DriverParts {
   readonly stateMachine: StateMachine;
   readonly proposals: Proposals;
   readonly reads: Reads;
+  /** Bytes of proposals in one MsgProp: what a turn takes, so that several batches are under way at once. */
+  readonly proposalBatchBytes: number;
   /** Bytes that may wait for the log before proposals are held back. */
   readonly maxBacklogBytes: number;
   readonly onFault: (error: RaftmarkError) => void;
@@ -126,7 +128,7 @@ export class Driver {
     this.parts.onFault(error);
   }
 
-  /** One turn: all waiting proposals in one MsgProp, then one Ready. */
+  /** One turn: a batch of the waiting proposals in one MsgProp, then one Ready. */
   // hot
   private readonly turn = (): void => {
     const { rawNode, proposals, reads } = this.parts;
@@ -150,14 +152,14 @@ export class Driver {
       proposals.refuseWaiting(new RaftmarkError("RAFT_NOT_LEADER", `node ${id} does not lead: ${where}`));
       return;
     }
-    const datas = proposals.waitingData();
+    const datas = proposals.nextBatch(this.parts.proposalBatchBytes);
     const refusal = rawNode.proposeBatch(datas);
     if (refusal !== null) {
       proposals.refuseWaiting(new RaftmarkError("RAFT_PROPOSAL_DROPPED", refusal.message));
       return;
     }
     this.proposed += datas.length;
-    proposals.appendedAt(rawNode.lastProposed.term, rawNode.lastProposed.first);
+    proposals.appendedAt(rawNode.lastProposed.term, rawNode.lastProposed.first, datas.length);
   }
 
   // hot

@@ -126,27 +126,38 @@ export class Proposals {
     proposal.reject(aborted(!queued));
   }
 
-  /** The data of all that waits, in order, for one MsgProp. They stay waiting until appendedAt or refuse. */
-  waitingData(): Uint8Array[] {
-    const datas: Uint8Array[] = new Array(this.waiting.length);
-    for (let i = 0; i < datas.length; i++) datas[i] = this.waiting[i].data;
+  /**
+   * The data of what has waited longest, in order, for one MsgProp: at least one, then as many as fit `bytesMax`.
+   * They stay waiting until appendedAt or refuseWaiting.
+   */
+  // hot
+  nextBatch(bytesMax: number): Uint8Array[] {
+    const { waiting } = this;
+    let count = 0;
+    let bytes = 0;
+    while (count < waiting.length && (count === 0 || bytes + waiting[count].data.length <= bytesMax)) {
+      bytes += waiting[count++].data.length;
+    }
+    const datas: Uint8Array[] = new Array(count);
+    for (let i = 0; i < count; i++) datas[i] = waiting[i].data;
     return datas;
   }
 
-  /** All that waited has become the entries from `firstIndex` on, in `term`. */
+  /** The first `count` that waited have become the entries from `firstIndex` on, in `term`. */
   // hot
-  appendedAt(term: number, firstIndex: number): void {
-    const batch = this.waiting;
-    const last = this.appended.length > 0 ? this.appended[this.appended.length - 1].index : 0;
-    for (let i = 0; i < batch.length; i++) {
-      const proposal = batch[i];
+  appendedAt(term: number, firstIndex: number, count: number): void {
+    const { waiting, appended } = this;
+    const last = appended.length > 0 ? appended[appended.length - 1].index : 0;
+    for (let i = 0; i < count; i++) {
+      const proposal = waiting[i];
       proposal.term = term;
       proposal.index = firstIndex + i;
-      this.appended.push(proposal);
+      appended.push(proposal);
+      this.waitingBytes -= proposal.data.length;
     }
-    if (firstIndex <= last) this.dropOverwritten(this.appended.length - batch.length, firstIndex);
-    this.waiting = [];
-    this.waitingBytes = 0;
+    if (firstIndex <= last) this.dropOverwritten(appended.length - count, firstIndex);
+    if (count === waiting.length) this.waiting = [];
+    else waiting.splice(0, count);
   }
 
   /**

@@ -77,6 +77,7 @@ export class RaftNode {
       stateMachine: options.stateMachine,
       proposals: this.proposals,
       reads: this.reads,
+      proposalBatchBytes: options.proposalBatchBytes,
       maxBacklogBytes: options.maxQueuedBytes,
       onFault: (error) => this.faulted(error),
     });

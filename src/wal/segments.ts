@@ -95,6 +95,8 @@ export class Segments {
     this.name = segmentName(this.seq + 1, lastIndex + 1);
     const fd = fs.openSync(temporary, constants.O_RDWR | constants.O_CREAT, FILE_MODE);
     writeFully(fs, fd, head.bytes(), 0);
+    // Where nothing was prepared: the full size all the same, sparse, as etcd preallocates it.
+    if (fs.fstatSync(fd).size < this.segmentBytes) fs.ftruncateSync(fd, this.segmentBytes);
     if (this.mode !== "none") fs.fdatasyncSync(fd);
     fs.closeSync(fd);
     fs.renameSync(temporary, join(this.dir, this.name));

@@ -46,7 +46,10 @@ export interface WalOptions {
   /** Membership before any conf change. Default: nobody. */
   confState?: ConfState;
   segmentBytes?: number;
-  /** Bytes of recent entries kept in memory. Default 64 MiB. */
+  /**
+   * Bytes of recent entries kept in memory. Default 4 MiB: what a follower in step needs. More costs the garbage
+   * collector, which copies what is kept; a follower that lags is served from the segments, by way of the page cache.
+   */
   logCacheBytes?: number;
   /** Bytes of the ring to the writer, a power of two; an entry may take half. Default 16 MiB. */
   ringBytes?: number;
@@ -83,6 +86,9 @@ export interface WalStats {
 }
 
 const MiB = 1024 * 1024;
+/** A log that takes at least this long for half a segment has the next one filled with zeros ahead. */
+const PREPARE_HALF_SEGMENT_MS = 4000;
+const LOG_CACHE_BYTES_DEFAULT = 4 * MiB;
 
 /**
  * Opens the log in `options.dir`, or makes it. Rejects with WAL_LOCKED, WAL_CORRUPT (file, offset, record),
@@ -97,7 +103,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
     const created = !existsSync(dir);
     if (created) createLog(fs, dir, options.metadata, segmentBytes);
     removeTemporaries(fs, dir);
-    const loader = new Loader(dir, options.logCacheBytes ?? 64 * MiB);
+    const loader = new Loader(dir, options.logCacheBytes ?? LOG_CACHE_BYTES_DEFAULT);
     const scan = scanWal(fs, dir, loader);
     const torn = scan.torn === null ? null : cutTorn(fs, scan.torn);
     return new Wal(options, unlock, loader, scan, created, torn);
@@ -138,6 +144,10 @@ export class Wal {
   private pendingHead = 0;
   /** Runs that were written, and not all of whose entries are in `storage`: { index, segment, offset }. */
   private runs: number[] = [];
+  private readonly segmentBytes: number;
+  /** When the present segment was begun, and whether it was decided if the next one is to be prepared. */
+  private segmentSince = performance.now();
+  private preparationDecided = false;
 
   /** See openWal. */
   constructor(
@@ -150,13 +160,19 @@ export class Wal {
   ) {
     const { dir, segmentBytes = SEGMENT_BYTES_DEFAULT, ringBytes = 16 * MiB } = options;
     this.dir = dir;
+    this.segmentBytes = segmentBytes;
     this.unlock = unlock;
     this.loader = loader;
     const { metadata, hardState, records, segments } = scan;
     const { lastIndex } = loader;
     this.recovered = { created, metadata, hardState, firstIndex: 1, lastIndex, records, segments, torn };
     const confState = options.confState ?? EMPTY_CONF_STATE;
-    this.storage = new WalStorage(hardState, confState, loader.index, options.logCacheBytes ?? 64 * MiB);
+    this.storage = new WalStorage(
+      hardState,
+      confState,
+      loader.index,
+      options.logCacheBytes ?? LOG_CACHE_BYTES_DEFAULT,
+    );
     this.storage.restore(loader.recent, lastIndex);
     const batchBytesMax = options.batchBytesMax ?? MiB;
     const outBytes = Math.max(batchBytesMax, ringBytes / 2) + 4096;
@@ -189,7 +205,6 @@ export class Wal {
         events,
       );
     }
-    this.writer.prepare();
   }
 
   /**
@@ -253,22 +268,34 @@ export class Wal {
     const { control, f64 } = this;
     const head = Atomics.load(control, CONTROL_NEWS_HEAD);
     let tail = control[CONTROL_NEWS_TAIL];
-    let cut = false;
     while (tail !== head) {
       const slot = NEWS / 8 + ((tail >>> 0) % NEWS_SLOTS) * 4;
       const kind = f64[slot];
       if (kind === NEWS_DURABLE) this.durable(f64[slot + 1]);
-      else if (kind === NEWS_POINT) this.runs.push(f64[slot + 1], f64[slot + 2], f64[slot + 3]);
-      else if (kind === NEWS_CUT) {
+      else if (kind === NEWS_POINT) {
+        this.runs.push(f64[slot + 1], f64[slot + 2], f64[slot + 3]);
+        if (f64[slot + 3] * 2 > this.segmentBytes) this.decidePreparation();
+      } else if (kind === NEWS_CUT) {
         this.loader.segmentFound(f64[slot + 1], segmentName(f64[slot + 1], f64[slot + 2]));
-        cut = true;
+        this.segmentSince = performance.now();
+        this.preparationDecided = false;
       }
       tail = (tail + 1) | 0;
     }
     Atomics.store(control, CONTROL_NEWS_TAIL, tail);
-    if (cut && this.closing === null) this.writer.prepare();
     if (this.ring.refill()) this.writer.poke();
     this.tell();
+  }
+
+  /**
+   * The present segment is half full. Zeros written ahead halve the latency of an append, and double what the disk
+   * has to take: worth it for a log that grows slowly, whose appends are small, and harmful for one that grows as
+   * fast as the disk lets it, whose appends share the cost of a growing file among hundreds of entries.
+   */
+  private decidePreparation(): void {
+    if (this.preparationDecided || this.closing !== null) return;
+    this.preparationDecided = true;
+    if (performance.now() - this.segmentSince >= PREPARE_HALF_SEGMENT_MS) this.writer.prepare();
   }
 
   /** Appends up to `seq` are on disk: their entries and runs become part of `storage`. */
