@@ -1,142 +1,176 @@
-// Ring records to etcd's WAL frames: protobuf of the entry or hard state, record with rolling CRC, frame with length
-// field and padding (WAL-FORMAT sections 2 to 4). src/wal/codec-js.ts is the twin, byte for byte.
-import { crc32c } from "./crc32c";
-import {
-  ENTRY_HEADER,
-  FRAME_OVERHEAD_MAX,
-  KIND_END,
-  KIND_ENTRY,
-  KIND_HARD_STATE,
-  POINT_BYTES,
-  POINTS,
-  POINTS_MAX,
-  STATE_COMMIT,
-  STATE_CONSUMED,
-  STATE_CRC,
-  STATE_ENTRIES,
-  STATE_HAS_HARD_STATE,
-  STATE_LAST_INDEX,
-  STATE_LAST_SEQ,
-  STATE_MUST_SYNC,
-  STATE_POINTS,
-  STATE_SINCE_POINT,
-  STATE_TERM,
-  STATE_VOTE,
-} from "./layout";
+// Ring items in, framed WAL records out, with the rolling CRC and the points of the sparse index. One call a batch.
+// Twin: encodeBatch in src/wal/codec-js.ts.
+import { update } from "./crc";
+import * as L from "./layout";
 
-/** Where a message is built before its CRC, and so the length of what precedes it, is known. */
-const SCRATCH: usize = 0x5100;
-
-// @ts-ignore: decorator
-@inline
-function varint(at: usize, value: u64): usize {
-  while (value >= 128) {
-    store<u8>(at++, <u8>(value | 128));
+function putVarint(p: usize, value: u64): usize {
+  while (value >= 0x80) {
+    store<u8>(p++, u8(value) | 0x80);
     value >>>= 7;
   }
-  store<u8>(at++, <u8>value);
-  return at;
+  store<u8>(p, u8(value));
+  return p + 1;
+}
+
+function varintSize32(value: u32): u32 {
+  return (38 - clz<u32>(value | 1)) / 7;
 }
 
 /**
- * Frames a record of `type` whose data is `headLength` bytes at SCRATCH and `bodyLength` at `body`, at `out`, and
- * rolls the CRC on. Returns the end of the frame.
+ * Frames the record whose `n` data bytes start at `data` = frame + 17 + varintSize(n): 8 bytes of length, type, 6
+ * bytes of CRC field at its longest, tag and length of the data. A shorter CRC moves the data down. Returns the end.
  */
-function frame(out: usize, type: u8, headLength: u32, body: usize, bodyLength: u32): usize {
-  let crc = crc32c(load<u32>(STATE_CRC), <u32>SCRATCH, headLength);
-  if (bodyLength > 0) crc = crc32c(crc, <u32>body, bodyLength);
-  store<u32>(STATE_CRC, crc);
-  let at = out + 8;
-  store<u8>(at++, 0x08);
-  store<u8>(at++, type);
-  store<u8>(at++, 0x10);
-  at = varint(at, crc);
-  store<u8>(at++, 0x1a);
-  at = varint(at, headLength + bodyLength);
-  memory.copy(at, SCRATCH, headLength);
-  at += headLength;
-  if (bodyLength > 0) memory.copy(at, body, bodyLength);
-  at += bodyLength;
-  const length = <u64>(at - out - 8);
+function finishFrame(frame: usize, type: u32, data: usize, n: u32): usize {
+  const crc = update(load<u32>(L.ENC + L.ENC_CRC), data, n);
+  store<u32>(L.ENC + L.ENC_CRC, crc);
+  store<u16>(frame, u16(0x08 | (type << 8)), 8);
+  store<u8>(frame, 0x10, 10);
+  let p = putVarint(frame + 11, u64(crc));
+  store<u8>(p, 0x1a);
+  p = putVarint(p + 1, u64(n));
+  if (p !== data) memory.copy(p, data, n);
+  p += n;
+  const length = u32(p - frame - 8);
   const padding = (8 - (length & 7)) & 7;
-  store<u64>(out, padding == 0 ? length : length | ((0x80 | padding) << 56));
-  for (let i: u64 = 0; i < padding; i++) store<u8>(at++, 0);
-  return at;
+  store<u64>(frame, u64(length) | (padding !== 0 ? u64(0x80 | padding) << 56 : 0));
+  store<u64>(p, 0);
+  return p + padding;
 }
 
-function entry(source: usize, out: usize): usize {
-  const kind = load<u32>(source, 4);
-  const length = load<u32>(source, 8);
-  let at = SCRATCH;
-  store<u8>(at++, 0x08);
-  store<u8>(at++, <u8>(kind >>> 8));
-  store<u8>(at++, 0x10);
-  at = varint(at, <u64>load<f64>(source, 16));
-  store<u8>(at++, 0x18);
-  at = varint(at, <u64>load<f64>(source, 24));
-  if (((kind >>> 16) & 1) == 0) {
-    store<u8>(at++, 0x22);
-    at = varint(at, length);
+function encodeEntry(frame: usize, item: usize, tag: u32, length: u32): usize {
+  const term = u64(load<f64>(item, 8));
+  const index = u64(load<f64>(item, 16));
+  // The entry's own length decides where it starts; it depends on the sizes of its varints.
+  let n: u32 = 4 + varintSize64(term) + varintSize64(index);
+  const hasData = (tag >>> 16) & 1;
+  if (hasData !== 0) n += 1 + varintSize32(length) + length;
+  const data = frame + 17 + varintSize32(n);
+  store<u8>(data, 0x08);
+  store<u8>(data, u8(tag >>> 8), 1);
+  store<u8>(data, 0x10, 2);
+  let p = putVarint(data + 3, term);
+  store<u8>(p, 0x18);
+  p = putVarint(p + 1, index);
+  if (hasData !== 0) {
+    store<u8>(p, 0x22);
+    p = putVarint(p + 1, u64(length));
+    memory.copy(p, item + 24, length);
   }
-  return frame(out, 2, <u32>(at - SCRATCH), source + ENTRY_HEADER, length);
+  return finishFrame(frame, 2, data, n);
 }
 
-function hardState(source: usize, out: usize): usize {
-  store<f64>(STATE_TERM, load<f64>(source, 8));
-  store<f64>(STATE_VOTE, load<f64>(source, 16));
-  store<f64>(STATE_COMMIT, load<f64>(source, 24));
-  store<u32>(STATE_HAS_HARD_STATE, 1);
-  let at = SCRATCH;
-  store<u8>(at++, 0x08);
-  at = varint(at, <u64>load<f64>(source, 8));
-  store<u8>(at++, 0x10);
-  at = varint(at, <u64>load<f64>(source, 16));
-  store<u8>(at++, 0x18);
-  at = varint(at, <u64>load<f64>(source, 24));
-  return frame(out, 3, <u32>(at - SCRATCH), 0, 0);
+function varintSize64(value: u64): u32 {
+  return u32((70 - clz<u64>(value | 1)) / 7);
 }
 
-/** Whether a new index point is due for the entry at `source`, about to be written at `offset`. */
-function point(source: usize, offset: u32): bool {
-  const index = load<f64>(source, 24);
-  const jump = index != load<f64>(STATE_LAST_INDEX) + 1;
-  if (!jump && load<u32>(STATE_SINCE_POINT) < POINT_BYTES) return true;
-  const count = load<u32>(STATE_POINTS);
-  if (count == POINTS_MAX) return false;
-  store<f64>(POINTS + (count << 4), index);
-  store<u32>(POINTS + (count << 4), offset, 8);
-  store<u32>(STATE_POINTS, count + 1);
-  store<u32>(STATE_SINCE_POINT, 0);
-  return true;
+function encodeState(frame: usize, item: usize): usize {
+  const term = load<f64>(item, 8);
+  const vote = load<f64>(item, 16);
+  const commit = load<f64>(item, 24);
+  store<f64>(L.ENC + L.ENC_HS_TERM, term);
+  store<f64>(L.ENC + L.ENC_HS_VOTE, vote);
+  store<f64>(L.ENC + L.ENC_HS_COMMIT, commit);
+  const data = frame + 18;
+  store<u8>(data, 0x08);
+  let p = putVarint(data + 1, u64(term));
+  store<u8>(p, 0x10);
+  p = putVarint(p + 1, u64(vote));
+  store<u8>(p, 0x18);
+  p = putVarint(p + 1, u64(commit));
+  return finishFrame(frame, 3, data, u32(p - data));
+}
+
+function needsPoint(index: f64, term: f64): bool {
+  return (
+    load<u32>(L.ENC + L.ENC_FORCE_POINT) !== 0 ||
+    index !== load<f64>(L.ENC + L.ENC_LAST_INDEX) + 1 ||
+    term !== load<f64>(L.ENC + L.ENC_LAST_TERM) ||
+    load<f64>(L.ENC + L.ENC_SINCE_POINT) >= L.POINT_SPACING
+  );
+}
+
+function putPoint(index: f64, term: f64, offset: u32): void {
+  const tail = load<u32>(L.ENC + L.ENC_POINTS_TAIL);
+  const slot = tail & load<u32>(L.ENC + L.ENC_POINTS_MASK);
+  const p = load<u32>(L.ENC + L.ENC_POINTS_BASE) + slot * u32(L.POINT_BYTES);
+  store<f64>(p, index);
+  store<f64>(p, term, 8);
+  store<f64>(p, f64(offset), 16);
+  store<f64>(p, f64(load<u32>(L.ENC + L.ENC_CRC)), 32);
+  store<u32>(L.ENC + L.ENC_POINTS_TAIL, tail + 1);
+  store<u32>(L.ENC + L.ENC_FORCE_POINT, 0);
+  store<f64>(L.ENC + L.ENC_SINCE_POINT, 0);
 }
 
 /**
- * Encodes the ring records in [source, sourceEnd) to `out`, until they end or one may not fit before `outEnd`.
- * `base` is where the output began, for the offsets of points. Tells in STATE how far it came. Returns the end of
- * the output.
+ * Encodes ring items from ENC_HEAD on, up to `tail`, to `out`. No frame may reach past `segmentLimit`, nor, except
+ * for the first, past `capLimit` (addresses). `pointsFree`: free slots for points. Returns the bytes written and
+ * leaves why it stopped in ENC_STOP.
  */
-export function encode(source: u32, sourceEnd: u32, base: u32, out: u32, outEnd: u32): u32 {
-  let from: usize = source;
-  let at: usize = out;
-  while (from < sourceEnd) {
-    const size = load<u32>(from);
-    const kind = load<u32>(from, 4) & 255;
-    if (at + size + FRAME_OVERHEAD_MAX > outEnd) break;
-    if (kind == KIND_ENTRY) {
-      if (!point(from, <u32>at - base)) break;
-      const end = entry(from, at);
-      store<u32>(STATE_SINCE_POINT, load<u32>(STATE_SINCE_POINT) + <u32>(end - at));
-      store<f64>(STATE_LAST_INDEX, load<f64>(from, 24));
-      store<u32>(STATE_ENTRIES, load<u32>(STATE_ENTRIES) + 1);
-      at = end;
-    } else if (kind == KIND_HARD_STATE) {
-      at = hardState(from, at);
-    } else if (kind == KIND_END) {
-      store<f64>(STATE_LAST_SEQ, load<f64>(from, 8));
-      store<u32>(STATE_MUST_SYNC, load<u32>(STATE_MUST_SYNC) | ((load<u32>(from, 4) >>> 8) & 1));
+export function encodeBatch(out: u32, tail: u32, capLimit: u32, segmentLimit: u32, pointsFree: u32): i32 {
+  const base = load<u32>(L.ENC + L.ENC_RING_BASE);
+  const mask = load<u32>(L.ENC + L.ENC_RING_MASK);
+  let head = load<u32>(L.ENC + L.ENC_HEAD);
+  let entries: u32 = 0;
+  let stop = L.STOP_DRAINED;
+  let p: usize = out;
+  while (head !== tail) {
+    const item: usize = base + (head & mask);
+    const tag = load<u32>(item);
+    const kind = tag & 0xff;
+    if (kind === L.ITEM_ENTRY) {
+      const length = load<u32>(item, 4);
+      const end = p + 64 + length;
+      if (end > usize(capLimit) && p !== usize(out)) {
+        stop = L.STOP_CAP;
+        break;
+      }
+      if (end > usize(segmentLimit)) {
+        stop = L.STOP_SEGMENT;
+        break;
+      }
+      const term = load<f64>(item, 8);
+      const index = load<f64>(item, 16);
+      if (needsPoint(index, term)) {
+        if (pointsFree === 0) {
+          stop = L.STOP_POINTS;
+          break;
+        }
+        pointsFree--;
+        putPoint(index, term, u32(p) - out);
+      }
+      const next = encodeEntry(p, item, tag, length);
+      store<f64>(L.ENC + L.ENC_SINCE_POINT, load<f64>(L.ENC + L.ENC_SINCE_POINT) + f64(u32(next - p)));
+      store<f64>(L.ENC + L.ENC_LAST_INDEX, index);
+      store<f64>(L.ENC + L.ENC_LAST_TERM, term);
+      p = next;
+      entries++;
+      head += 24 + ((length + 7) & ~7);
+    } else if (kind === L.ITEM_END) {
+      store<f64>(L.ENC + L.ENC_SEQ, load<f64>(item, 8));
+      head += 16;
+    } else if (kind === L.ITEM_STATE) {
+      if (p + 64 > usize(capLimit) && p !== usize(out)) {
+        stop = L.STOP_CAP;
+        break;
+      }
+      if (p + 64 > usize(segmentLimit)) {
+        stop = L.STOP_SEGMENT;
+        break;
+      }
+      const next = encodeState(p, item);
+      store<f64>(L.ENC + L.ENC_SINCE_POINT, load<f64>(L.ENC + L.ENC_SINCE_POINT) + f64(u32(next - p)));
+      p = next;
+      head += 32;
+    } else if (kind === L.ITEM_WRAP) {
+      head += mask + 1 - (head & mask);
+    } else {
+      stop = L.STOP_LARGE;
+      break;
     }
-    from += size;
   }
-  store<u32>(STATE_CONSUMED, <u32>from);
-  return <u32>at;
+  store<u32>(L.ENC + L.ENC_HEAD, head);
+  store<u32>(L.ENC + L.ENC_STOP, stop);
+  store<f64>(L.ENC + L.ENC_ENTRIES, load<f64>(L.ENC + L.ENC_ENTRIES) + f64(entries));
+  return i32(u32(p) - out);
 }

@@ -15,12 +15,7 @@ import type { StateReport } from "./state-machine.js";
 import type { TruthReport } from "./truth.js";
 import { runTruthCheck } from "./truth-process.js";
 
-export type Phase =
-  | "starting"
-  | "warming up"
-  | "measuring"
-  | "catching up"
-  | "checking the logs";
+export type Phase = "starting" | "warming up" | "measuring" | "catching up" | "checking the logs";
 
 export interface VariantPlan {
   readonly variant: Variant;

@@ -37,7 +37,7 @@ const schema = z.strictObject({
   durability: z.enum(["o_dsync", "fdatasync", "none"]).default("o_dsync"),
   segmentBytes: bytes.default(64_000_000),
   logCacheBytes: bytes.default(4 * MiB),
-  batchBytesMax: bytes.optional(),
+  batchBytesMax: bytes.default(MiB),
   proposalBatchBytes: bytes.default(48 * 1024),
   maxSizePerMsg: bytes.default(MiB),
   maxInflightMsgs: count.default(256),

@@ -227,7 +227,7 @@ async function openLog(options: ResolvedOptions): Promise<Wal> {
       learnersNext: [],
       autoLeave: false,
     },
-    ...(options.batchBytesMax === undefined ? {} : { batchBytesMax: options.batchBytesMax }),
+    batchBytesMax: options.batchBytesMax,
   });
 }
 

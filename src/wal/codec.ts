@@ -1,20 +1,39 @@
-// The boundary between the log writers and whoever encodes for them: WebAssembly, or its plain TypeScript twin.
+// What encodes and verifies: one interface, two implementations of the same bytes (codec-wasm.ts, and its plain
+// twin codec-js.ts). Both work in place on a memory laid out as layout.ts says.
 
-/** Works over one memory laid out as layout.ts says; not shared with another codec. */
-export interface Codec {
-  readonly kind: "js" | "wasm";
-  /** Continues CRC-32C `seed` over memory [pointer, pointer + length). */
-  crc32c(seed: number, pointer: number, length: number): number;
-  /**
-   * Encodes the ring records in [source, sourceEnd) to `out`, until they end or one may not fit before `outEnd`.
-   * Offsets of points count from `base`. Results in STATE; returns the end of the output.
-   */
-  encode(source: number, sourceEnd: number, base: number, out: number, outEnd: number): number;
+/** The memory and its views. `buffer` is shared where two threads meet in it. */
+export interface CodecMemory {
+  readonly buffer: ArrayBufferLike;
+  readonly u8: Uint8Array;
+  readonly i32: Int32Array;
+  readonly u32: Uint32Array;
+  readonly f64: Float64Array;
 }
 
-/** Memory of `bytes`, in whole pages, that threads and WebAssembly can share. */
-export function allocateMemory(bytes: number): WebAssembly.Memory {
-  const pages = Math.ceil(bytes / 65536);
-  // The module declares 65536 as its maximum; only what is touched is ever backed by the system.
-  return new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: true });
+export interface Codec {
+  readonly memory: CodecMemory;
+  /** CRC-32C of bytes in the memory, continuing `seed`. */
+  crc32c(seed: number, pointer: number, length: number): number;
+  /**
+   * Encodes ring items from ENC_HEAD up to `tail` to `out`. No frame may reach past `segmentLimit`, nor, except
+   * for the first, past `capLimit` (addresses). `pointsFree`: free slots for points. Returns bytes written;
+   * ENC_STOP says why it stopped.
+   */
+  encodeBatch(out: number, tail: number, capLimit: number, segmentLimit: number, pointsFree: number): number;
+  /**
+   * Scans from SCAN_POS to `end`. Entries and states are taken in; after any other record it returns SCAN_SPECIAL
+   * with the record described in the scan state and SCAN_POS behind it.
+   */
+  scan(end: number): number;
+}
+
+/** Views over `buffer`. */
+export function memoryOver(buffer: ArrayBufferLike): CodecMemory {
+  return {
+    buffer,
+    u8: new Uint8Array(buffer),
+    i32: new Int32Array(buffer),
+    u32: new Uint32Array(buffer),
+    f64: new Float64Array(buffer),
+  };
 }

@@ -1,5 +1,6 @@
-// "raftmark/wal": etcd-format write-ahead logs: open for appending, or read.
-export { type FileSystem, realFileSystem } from "./file-system.js";
-export { scanWal, type Torn, type WalScan, type WalVisitor } from "./recovery.js";
-export { openWal, type Recovered, type Wal, type WalOptions, type WalStats } from "./wal.js";
-export type { WalStorage } from "./wal-storage.js";
+// "raftmark/wal": the write-ahead log in etcd's format.
+export { crc32c } from "./crc32c.js";
+export { openWal } from "./open.js";
+export type { WalRecord } from "./read-wal.js";
+export { readWal } from "./read-wal.js";
+export type { Recovered, TornTail, Wal, WalOptions, WalStats, WalStorage } from "./types.js";

@@ -1,120 +1,112 @@
-// The writers inline-js and inline-wasm: encoding on the main thread, write and sync in libuv's threads, one batch
-// at a time. The bench compares them with the pool's; they also need no worker where a process can have none.
-import { assert } from "../base/assert.js";
-import type { Batcher } from "./batcher.js";
-import type { FileSystem } from "./file-system.js";
-import type { Segments, SyncMode } from "./segments.js";
-import type { Writer, WriterEvents } from "./writer.js";
+// The writer on the main thread: encoding and CRC run here (TypeScript or WASM), file operations on libuv's threads.
+// One batch is under way at a time; what is appended meanwhile becomes the next.
+import type { RaftmarkError } from "../base/errors.js";
+import type { Codec, CodecMemory } from "./codec.js";
+import { writeError } from "./errors.js";
+import * as L from "./layout.js";
+import { isHurried, Preparer, prepareSegment, removePrepared } from "./prepare.js";
+import { SegmentWriter } from "./segment-writer.js";
+import { runAsync, type WalFs } from "./wal-fs.js";
+import type { Writer, WriterOptions } from "./writer.js";
+
+const WORDS = L.CONTROL / 4;
 
 export class InlineWriter implements Writer {
-  private readonly fs: FileSystem;
-  private readonly batcher: Batcher;
-  private readonly segments: Segments;
-  private readonly mode: SyncMode;
-  private readonly events: WriterEvents;
-  private readonly prepareAhead: () => Promise<void>;
+  readonly memory: CodecMemory;
+  readonly ready = Promise.resolve();
+  onNotice: () => void = () => {};
+  onFault: (error: RaftmarkError) => void = () => {};
+  prepareError: unknown = null;
+  private readonly fs: WalFs;
+  private readonly options: WriterOptions;
+  private readonly segments: SegmentWriter;
+  private readonly large: Uint8Array[] = [];
+  /** Invariant: while true, `running` will look at the ring again before it ends. */
   private busy = false;
-  private failed = false;
-  private closed: (() => void) | null = null;
+  private running: Promise<void> = Promise.resolve();
+  /** Inside wake(): a notice has to wait for the event loop. */
+  private waking = false;
+  private closing = false;
+  private faulted = false;
+  private readonly preparer: Preparer;
   private preparing: Promise<void> = Promise.resolve();
 
-  constructor(
-    fs: FileSystem,
-    batcher: Batcher,
-    segments: Segments,
-    mode: SyncMode,
-    prepareAhead: () => Promise<void>,
-    events: WriterEvents,
-  ) {
+  constructor(codec: Codec, fs: WalFs, options: WriterOptions) {
+    this.memory = codec.memory;
     this.fs = fs;
-    this.batcher = batcher;
-    this.segments = segments;
-    this.mode = mode;
-    this.prepareAhead = prepareAhead;
-    this.events = events;
-  }
-
-  poke(): void {
-    if (!this.busy && !this.failed) this.pump();
-  }
-
-  prepare(): void {
-    this.preparing = this.preparing.then(this.prepareAhead);
-  }
-
-  async close(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.closed = resolve;
-      this.poke();
-      if (this.failed) resolve();
+    this.options = options;
+    this.segments = new SegmentWriter(codec, fs, options.setup, {
+      notify: () => this.notify(),
+      waitPrepared: () => {
+        this.prepareNext();
+        return this.preparing;
+      },
+      waitPoints: () => new Promise((resolve) => setImmediate(resolve)),
+      takeLarge: () => this.large.shift()!,
     });
-    await this.preparing;
+    const { dir, segmentBytes, durability } = options.setup;
+    this.preparer = new Preparer(dir, segmentBytes, durability);
+    this.prepareNext();
   }
 
-  /** Starts the next batch if there is one that must be durable. */
-  private pump(): void {
-    const { batcher } = this;
-    batcher.take();
-    if (batcher.due || (this.closed !== null && batcher.pendingBytes > 0)) this.write(0);
-    else if (this.closed !== null) this.finish();
-  }
-
-  private write(done: number): void {
+  wake(): void {
+    if (this.busy || this.faulted) return;
     this.busy = true;
-    const { batcher, segments } = this;
-    const left = batcher.pendingBytes - done;
-    this.fs.write(
-      segments.fd,
-      batcher.bytes,
-      batcher.out + done,
-      left,
-      segments.offset + done,
-      (error, written) => {
-        if (error !== null) this.fail(error);
-        else if (written < left) this.write(done + written);
-        else if (this.mode === "fdatasync") this.sync();
-        else this.done();
+    this.waking = true;
+    this.running = this.run();
+    this.waking = false;
+  }
+
+  sendLarge(data: Uint8Array): void {
+    this.large.push(data);
+  }
+
+  pointsConsumed(): void {}
+
+  private async run(): Promise<void> {
+    const { i32 } = this.memory;
+    try {
+      for (;;) {
+        const tail = Atomics.load(i32, WORDS + L.WORD_TAIL) >>> 0;
+        if (tail === Atomics.load(i32, WORDS + L.WORD_HEAD) >>> 0) break;
+        await runAsync(this.segments.commit(tail));
+        this.prepareNext();
+      }
+    } catch (error) {
+      this.faulted = true;
+      // Out of this call: the log's handler may close or throw.
+      setImmediate(() => this.onFault(writeError(error, this.options.setup.dir)));
+    }
+    this.busy = false;
+  }
+
+  // Not called from here: an error thrown by the log's owner must not pass for a failed write.
+  private notify(): void {
+    if (this.waking) setImmediate(() => this.onNotice());
+    else queueMicrotask(() => this.onNotice());
+  }
+
+  private prepareNext(): void {
+    const { i32, f64 } = this.memory;
+    const task = this.closing ? null : this.preparer.next(i32, f64);
+    if (task === null) return;
+    const hurry = (): boolean => this.closing || isHurried(i32, task.count);
+    this.preparing = runAsync(prepareSegment(this.fs, task, hurry)).then(
+      () => {
+        Atomics.store(i32, WORDS + L.WORD_PREPARED, task.count);
+      },
+      (error: unknown) => {
+        this.prepareError = error;
       },
     );
   }
 
-  private sync(): void {
-    this.fs.fdatasync(this.segments.fd, (error) => {
-      if (error !== null) this.fail(error);
-      else this.done();
-    });
-  }
-
-  private done(): void {
-    const { batcher, segments } = this;
-    try {
-      const offset = segments.offset;
-      segments.offset += batcher.pendingBytes;
-      batcher.written(segments.seq, offset, segments.syncsPerWrite);
-      if (segments.full)
-        batcher.cut(segments.seq + 1, segments.cut(batcher.crc, batcher.lastIndex, batcher.hardState));
-    } catch (error) {
-      this.fail(error as NodeJS.ErrnoException);
-      return;
-    }
-    this.busy = false;
-    this.events.onNews();
-    this.poke();
-  }
-
-  private finish(): void {
-    assert(this.closed !== null, "finished without being asked to");
-    try {
-      this.segments.close();
-    } catch (error) {
-      this.fail(error as NodeJS.ErrnoException);
-    }
-    this.closed();
-  }
-
-  private fail(error: NodeJS.ErrnoException): void {
-    this.failed = true;
-    this.closed?.();
-    this.events.onFailure(error);
+  async close(): Promise<void> {
+    if (!this.faulted) this.wake();
+    while (this.busy) await this.running;
+    this.closing = true;
+    await this.preparing;
+    this.segments.close();
+    removePrepared(this.options.setup.dir);
   }
 }

@@ -1,66 +1,123 @@
-// Where things lie in the memory that a log writer and the main thread share, and how work and news pass through it.
-// Only offsets travel between threads; each field has one writer. The first part is also in assembly/layout.ts.
+// Where things lie in the memory that the main thread, the writer and the codecs share. Offsets in bytes unless
+// named WORD_ (index of an Int32 from CONTROL). The same numbers are in assembly/layout.ts; the tests compare what
+// both make of them.
 
-export const TABLES = 0x1000;
-export const STATE = 0x5000;
-export const STATE_CRC = STATE;
-export const STATE_CONSUMED = STATE + 4;
-export const STATE_POINTS = STATE + 8;
-export const STATE_MUST_SYNC = STATE + 12;
-export const STATE_LAST_SEQ = STATE + 16;
-export const STATE_LAST_INDEX = STATE + 24;
-export const STATE_ENTRIES = STATE + 32;
-export const STATE_SINCE_POINT = STATE + 36;
-export const STATE_TERM = STATE + 40;
-export const STATE_VOTE = STATE + 48;
-export const STATE_COMMIT = STATE + 56;
-export const STATE_HAS_HARD_STATE = STATE + 64;
-export const POINTS = 0x6000;
-export const POINTS_MAX = 128;
-export const POINT_BYTES = 65536;
+/** Below it: the WASM module's own data. */
+export const CONTROL = 65536;
+export const ENC = CONTROL + 512;
+export const SCAN = CONTROL + 1024;
+export const POINTS = CONTROL + 4096;
+export const POINT_BYTES = 40;
+export const POINTS_MAX = 4096;
+/** Bytes of log between two points of the sparse index. */
+export const POINT_SPACING = 65536;
+/** The ring begins here, the output region behind it. Recovery puts a segment's bytes here instead. */
+export const RING = 262144;
 
-export const KIND_ENTRY = 1;
-export const KIND_HARD_STATE = 2;
-/** Fills the end of the ring where the next record does not fit. */
-export const KIND_SKIP = 3;
-/** Ends one append: its sequence number, and whether it must be synced. */
-export const KIND_END = 4;
-export const ENTRY_HEADER = 32;
-export const HARD_STATE_SIZE = 32;
-export const END_SIZE = 16;
-export const FRAME_OVERHEAD_MAX = 64;
+// Written by the main thread.
+/** Raised whenever the writer has something to look at; it sleeps on this. */
+export const WORD_WAKE = 0;
+/** Ring position up to which the writer may take. Positions count bytes modulo 2^32. */
+export const WORD_TAIL = 1;
+export const WORD_CLOSING = 2;
+/** Segments prepared so far by this process. */
+export const WORD_PREPARED = 3;
+/** 1: preparing the next segment failed; the writer has to make it itself. */
+export const WORD_PREPARE_FAILED = 4;
+/** Points consumed. */
+export const WORD_POINTS_HEAD = 5;
+// Written by the writer, on another cache line.
+/** Ring position up to which everything is taken and its space free. */
+export const WORD_HEAD = 16;
+/** Raised whenever the main thread has something to look at. */
+export const WORD_NOTICE = 17;
+/** Low 32 bits of the durable sequence. */
+export const WORD_DURABLE = 18;
+/** Prepared segments taken so far. */
+export const WORD_TAKEN = 19;
+/** Points published. */
+export const WORD_POINTS_TAIL = 20;
+/** The writer waits for this many prepared segments: whoever fills one leaves the rest of it sparse. */
+export const WORD_HURRY = 21;
 
-/** Int32 fields between the threads, from here on. Ring positions are in units of 8 bytes, modulo 2^32. */
-export const CONTROL = 0x7000;
-/** Main: records up to here are written. The worker sleeps on it. */
-export const CONTROL_HEAD = CONTROL / 4;
-/** Worker: records up to here are taken. */
-export const CONTROL_TAIL = CONTROL / 4 + 1;
-/** Worker: news up to here are written. The main thread waits on it, asynchronously. */
-export const CONTROL_NEWS_HEAD = CONTROL / 4 + 2;
-/** Main: news up to here are read. */
-export const CONTROL_NEWS_TAIL = CONTROL / 4 + 3;
-/** Main: 1 asks the worker to write what it holds and end. */
-export const CONTROL_CLOSING = CONTROL / 4 + 4;
-/** Main: 1 while an append waits for room, so that what is in the ring must be written to make some. */
-export const CONTROL_CROWDED = CONTROL / 4 + 5;
+/** Counters of the writer, doubles. */
+export const STAT_WRITES = CONTROL + 256;
+export const STAT_SYNCS = CONTROL + 264;
+export const STAT_BYTES = CONTROL + 272;
+export const STAT_ENTRIES = CONTROL + 280;
 
-/** Float64 counters of the writer, for metrics. */
-export const COUNTERS = 0x7100 / 8;
-export const COUNTER_WRITES = COUNTERS;
-export const COUNTER_SYNCS = COUNTERS + 1;
-export const COUNTER_BYTES = COUNTERS + 2;
-export const COUNTER_ENTRIES = COUNTERS + 3;
+// Ring items: u32 kind | type << 8 | has data << 16, u32 length, then by kind. Multiples of 8 bytes.
+/** f64 term, f64 index, data padded to 8. */
+export const ITEM_ENTRY = 1;
+/** f64 term, f64 vote, f64 commit. */
+export const ITEM_STATE = 2;
+/** f64 sequence number of the append that ends here. */
+export const ITEM_END = 3;
+/** Skip to the start of the ring. */
+export const ITEM_WRAP = 4;
+/** As ITEM_ENTRY without the data, which goes another way because it is too large for the ring. */
+export const ITEM_LARGE = 5;
+export const ENTRY_ITEM_BYTES = 24;
+export const STATE_ITEM_BYTES = 32;
+export const END_ITEM_BYTES = 16;
+export const HAS_DATA = 1 << 16;
 
-/** News ring: slots of four Float64. */
-export const NEWS = 0x8000;
-export const NEWS_SLOTS = 2048;
-/** { NEWS_POINT, index, segment, offset }: the run of entries from `index` on begins there. */
-export const NEWS_POINT = 1;
-/** { NEWS_DURABLE, seq }: everything up to append `seq` is durable. */
-export const NEWS_DURABLE = 2;
-/** { NEWS_CUT, seq, index }: segment `seq`, named with `index`, was begun. */
-export const NEWS_CUT = 3;
+// Encoder state.
+export const ENC_CRC = ENC;
+export const ENC_POINTS_TAIL = ENC + 4;
+export const ENC_RING_BASE = ENC + 8;
+export const ENC_RING_MASK = ENC + 12;
+export const ENC_HEAD = ENC + 16;
+export const ENC_STOP = ENC + 20;
+export const ENC_POINTS_BASE = ENC + 24;
+export const ENC_POINTS_MASK = ENC + 28;
+export const ENC_FORCE_POINT = ENC + 32;
+export const ENC_LAST_INDEX = ENC + 40;
+export const ENC_LAST_TERM = ENC + 48;
+export const ENC_SINCE_POINT = ENC + 56;
+export const ENC_SEQ = ENC + 64;
+export const ENC_HS_TERM = ENC + 72;
+export const ENC_HS_VOTE = ENC + 80;
+export const ENC_HS_COMMIT = ENC + 88;
+export const ENC_ENTRIES = ENC + 96;
 
-/** The ring of records begins here; the output region follows it. */
-export const RING = NEWS + NEWS_SLOTS * 32;
+// Why encodeBatch stopped.
+export const STOP_DRAINED = 0;
+export const STOP_CAP = 1;
+export const STOP_SEGMENT = 2;
+export const STOP_POINTS = 3;
+export const STOP_LARGE = 4;
+
+// Scan state.
+export const SCAN_CRC = SCAN;
+export const SCAN_POS = SCAN + 4;
+export const SCAN_POINTS = SCAN + 8;
+export const SCAN_POINTS_BASE = SCAN + 12;
+export const SCAN_POINTS_CAP = SCAN + 16;
+export const SCAN_FORCE_POINT = SCAN + 20;
+export const SCAN_TYPE = SCAN + 24;
+export const SCAN_DATA = SCAN + 28;
+export const SCAN_DATA_LEN = SCAN + 32;
+export const SCAN_RECORD_CRC = SCAN + 36;
+export const SCAN_RECORDS = SCAN + 40;
+export const SCAN_ENTRIES = SCAN + 48;
+export const SCAN_LAST_INDEX = SCAN + 56;
+export const SCAN_LAST_TERM = SCAN + 64;
+export const SCAN_SINCE_POINT = SCAN + 72;
+export const SCAN_HS_TERM = SCAN + 80;
+export const SCAN_HS_VOTE = SCAN + 88;
+export const SCAN_HS_COMMIT = SCAN + 96;
+export const SCAN_FIRST_INDEX = SCAN + 104;
+/** Base of the segment's bytes in memory: points carry offsets from it. */
+export const SCAN_BASE = SCAN + 112;
+
+// What scan returns. Negative: the frame at SCAN_POS is damaged.
+export const SCAN_END = 0;
+export const SCAN_ZERO = 1;
+export const SCAN_SPECIAL = 2;
+export const SCAN_POINTS_FULL = 3;
+export const SCAN_SHORT = -1;
+export const SCAN_BAD_CRC = -2;
+export const SCAN_BAD_PROTO = -3;
+export const SCAN_GAP = -4;
+export const SCAN_UNSAFE = -5;

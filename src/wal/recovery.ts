@@ -1,294 +1,276 @@
-// Reading a log back: every CRC checked, a torn end told from corruption. Never changes a file; cutting a torn end
-// is `cutTorn`, called by whoever opens the log for writing.
-import { join } from "node:path";
+// Opening an existing directory: every record of every segment is read and its CRC checked before the log is used.
+// A torn write at the very end is cut off with a copy kept; anything else that is wrong stops the node, because what
+// lies there or behind it may have been acknowledged (WAL-FORMAT section 6; stricter than etcd, which cuts at any
+// zeroed sector of the last segment even if good records follow).
+import fs from "node:fs";
+import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
-import { EMPTY_HARD_STATE, type Entry, type HardState } from "../raft/raftpb/index.js";
-import { allocateMemory, type Codec } from "./codec.js";
-import { createWasmCodec } from "./codec-wasm.js";
-import type { FileSystem } from "./file-system.js";
+import { EMPTY_HARD_STATE, type HardState } from "../raft/raftpb/index.js";
+import type { Codec } from "./codec.js";
+import { corruptError } from "./errors.js";
 import {
-  parseSegmentName,
+  FILE_MODE,
   RECORD_CRC,
-  RECORD_ENTRY,
   RECORD_METADATA,
   RECORD_SNAPSHOT,
-  RECORD_STATE,
-  SECTOR_BYTES,
+  SEGMENT_BYTES_MIN,
   type SegmentName,
+  sortedSegments,
 } from "./format.js";
-import {
-  decodeEntry,
-  decodeHardState,
-  FrameBad,
-  FrameCursor,
-  FrameEnd,
-  FrameOk,
-  FrameShort,
-} from "./frames.js";
-import { RING } from "./layout.js";
-import { writeFully } from "./segments.js";
+import * as L from "./layout.js";
+import { PointIndex } from "./point-index.js";
+import { parseNumbers } from "./record.js";
+import type { TailState } from "./segment-writer.js";
+import { hasRecordAfter, isTorn, lastNonZero } from "./torn.js";
+import type { TornTail } from "./types.js";
 
-/** What a reader is told, record by record, in order. Bytes are borrowed for the call. */
-export interface WalVisitor {
-  /** Entry at `offset` of segment `segment`. A later entry replaces those from its index on. */
-  entry(entry: Entry, segment: number, offset: number): void;
-  /** The segment whose records follow. */
-  segmentFound?(segment: number, name: string): void;
+export interface RecoveredLog {
+  /** Null: the metadata record has no data, or there is none. */
+  metadata: Uint8Array | null;
+  hardState: HardState;
+  points: PointIndex;
+  /** headEnd 0: the newest segment has no records at all, and needs a head. */
+  tail: TailState;
+  /** Size of the newest segment's file. */
+  tailBytes: number;
+  records: number;
+  segments: number;
+  torn: TornTail | null;
 }
 
-/** A torn end: an append that a crash cut short, and that was never reported durable. */
-export interface Torn {
-  readonly file: string;
-  readonly offset: number;
+/** Bytes of memory that a codec needs to recover `dir`. */
+export function recoveryMemoryBytes(dir: string, segments: readonly SegmentName[]): number {
+  let largest = SEGMENT_BYTES_MIN;
+  for (const { name } of segments) largest = Math.max(largest, fs.statSync(`${dir}/${name}`).size);
+  return L.RING + Math.ceil(largest / 8) * 8 + 64;
 }
 
-/** All that a log says besides its entries. */
-export interface WalScan {
-  readonly metadata: Uint8Array;
-  readonly hardState: HardState;
-  readonly records: number;
-  readonly segments: number;
-  /** The last segment, and where its last good record ends. */
-  readonly tail: { readonly name: string; readonly seq: number; readonly offset: number };
-  /** Rolling CRC at the end. */
-  readonly crc: number;
-  readonly torn: Torn | null;
-}
-
-/** The segments of a log in order. Throws WAL_NOT_FOUND or WAL_CORRUPT. */
-export function listSegments(fs: FileSystem, dir: string): SegmentName[] {
-  let names: string[];
-  try {
-    names = fs.readdirSync(dir);
-  } catch (cause) {
-    throw new RaftmarkError(
-      "WAL_NOT_FOUND",
-      `cannot read the log directory ${dir}: ${(cause as Error).message}`,
-      {
-        cause,
-      },
-    );
-  }
-  const segments = names.sort().flatMap((name) => parseSegmentName(name) ?? []);
-  if (segments.length === 0) throw new RaftmarkError("WAL_NOT_FOUND", `${dir} holds no segment (*.wal)`);
-  segments.forEach((segment, i) => {
-    if (segment.seq === segments[0].seq + i) return;
+/** The segments of `dir`, complete from number 0 on; WAL_CORRUPT if one is missing. */
+export function listSegments(dir: string): SegmentName[] {
+  const segments = sortedSegments(fs.readdirSync(dir));
+  segments.forEach(({ name, seq }, at) => {
+    if (seq === at) return;
     const text =
-      `${dir}: segment ${segments[0].seq + i} is missing before ${segment.name}; ` +
-      "bring the file back, or remove this node's directory and let it rejoin as a new member";
+      `segment ${at} of the log in ${dir} is missing (the next one there is ${name}); restore it from a copy, ` +
+      "or remove this node's data and let it rejoin the cluster as a new member";
     throw new RaftmarkError("WAL_CORRUPT", text);
   });
   return segments;
 }
 
-/**
- * Reads the whole log in `dir` and checks it. Throws WAL_NOT_FOUND, WAL_IO, or WAL_CORRUPT with file, offset and
- * record number.
- */
-export function scanWal(fs: FileSystem, dir: string, visitor: WalVisitor): WalScan {
-  return new Scanner(fs, dir, visitor).run();
+/** Reads and checks all of `segments`, cuts a torn tail. The codec is for this call alone. */
+export function recover(dir: string, segments: readonly SegmentName[], codec: Codec): RecoveredLog {
+  assert(segments.length > 0, "nothing to recover");
+  return new Recovery(dir, codec).run(segments);
 }
 
-/** Cuts a torn end: keeps a copy of the file, then zeroes it from the last good record on, as etcd's reopening does. */
-export function cutTorn(
-  fs: FileSystem,
-  torn: Torn,
-): { file: string; offset: number; bytesCut: number; copy: string } {
-  const copy = `${torn.file}.broken`;
-  fs.copyFileSync(torn.file, copy);
-  const fd = fs.openSync(torn.file, "r+");
+class Recovery {
+  private readonly dir: string;
+  private readonly codec: Codec;
+  private readonly points = new PointIndex();
+  private metadata: Uint8Array | null = null;
+  private hasMetadata = false;
+  private headEnd = 0;
+  private torn: TornTail | null = null;
+
+  constructor(dir: string, codec: Codec) {
+    this.dir = dir;
+    this.codec = codec;
+  }
+
+  run(segments: readonly SegmentName[]): RecoveredLog {
+    const { u32, f64 } = this.codec.memory;
+    u32[L.SCAN_POINTS_BASE >>> 2] = L.POINTS;
+    u32[L.SCAN_POINTS_CAP >>> 2] = L.POINTS_MAX;
+    u32[L.SCAN_BASE >>> 2] = L.RING;
+    let size = 0;
+    let records = 0;
+    segments.forEach((segment, at) => {
+      size = this.segment(segment, at === segments.length - 1);
+      records += f64[L.SCAN_RECORDS >>> 3];
+    });
+    const last = segments[segments.length - 1]!;
+    const state = L.SCAN_HS_TERM >>> 3;
+    const hardState: HardState = { term: f64[state], vote: f64[state + 1], commit: f64[state + 2] };
+    return {
+      metadata: this.metadata,
+      hardState: hardState.term + hardState.vote + hardState.commit === 0 ? EMPTY_HARD_STATE : hardState,
+      points: this.points,
+      tail: {
+        name: last.name,
+        seq: last.seq,
+        offset: u32[L.SCAN_POS >>> 2] - L.RING,
+        headEnd: this.headEnd,
+        crc: u32[L.SCAN_CRC >>> 2],
+        lastIndex: f64[L.SCAN_LAST_INDEX >>> 3],
+        lastTerm: f64[L.SCAN_LAST_TERM >>> 3],
+        hardState,
+      },
+      tailBytes: size,
+      records,
+      segments: segments.length,
+      torn: this.torn,
+    };
+  }
+
+  // Scans one segment to its end; returns the size of its file.
+  private segment(segment: SegmentName, isLast: boolean): number {
+    const { u8, u32, f64 } = this.codec.memory;
+    const path = `${this.dir}/${segment.name}`;
+    const size = readFile(path, u8);
+    u32[L.SCAN_POS >>> 2] = L.RING;
+    u32[L.SCAN_FORCE_POINT >>> 2] = 1;
+    f64[L.SCAN_RECORDS >>> 3] = 0;
+    this.headEnd = 0;
+    for (;;) {
+      u32[L.SCAN_POINTS >>> 2] = 0;
+      const result = this.codec.scan(L.RING + size);
+      this.takePoints(segment.seq);
+      if (result === L.SCAN_SPECIAL) this.special(path);
+      else if (result === L.SCAN_POINTS_FULL) assert(u32[L.SCAN_POINTS >>> 2] > 0, "no room for points");
+      else if (result === L.SCAN_END || (result === L.SCAN_ZERO && !isLast)) return size;
+      else {
+        this.end(path, size, result, isLast);
+        return size;
+      }
+    }
+  }
+
+  private takePoints(segment: number): void {
+    const { u32, f64 } = this.codec.memory;
+    const count = u32[L.SCAN_POINTS >>> 2];
+    for (let point = 0; point < count; point++) {
+      const at = (L.POINTS + point * L.POINT_BYTES) / 8;
+      this.points.add(f64[at], f64[at + 1], f64[at + 2], segment, f64[at + 4]);
+    }
+  }
+
+  private special(path: string): void {
+    const { u8, u32, f64 } = this.codec.memory;
+    const type = u32[L.SCAN_TYPE >>> 2];
+    const at = u32[L.SCAN_DATA >>> 2];
+    const data = u8.slice(at, at + u32[L.SCAN_DATA_LEN >>> 2]);
+    const end = u32[L.SCAN_POS >>> 2] - L.RING;
+    const record = f64[L.SCAN_RECORDS >>> 3];
+    if (type === RECORD_CRC) {
+      const crc = u32[L.SCAN_RECORD_CRC >>> 2];
+      const mine = u32[L.SCAN_CRC >>> 2];
+      if (mine !== 0 && mine !== crc) {
+        throw corruptError(path, 0, record, "its checksum does not continue the segment before it");
+      }
+      u32[L.SCAN_CRC >>> 2] = crc;
+    } else if (type === RECORD_METADATA) {
+      if (this.hasMetadata && !sameBytes(this.metadata, data)) {
+        throw corruptError(path, end, record, "its metadata differs from that of earlier segments");
+      }
+      // at 0: the field is absent, the CRC covers nothing.
+      this.metadata = at === 0 ? null : data;
+      this.hasMetadata = true;
+    } else if (type === RECORD_SNAPSHOT) {
+      const [index] = parseNumbers(data, 0, data.length);
+      if (index > f64[L.SCAN_LAST_INDEX >>> 3]) {
+        throw corruptError(
+          path,
+          end,
+          record,
+          `a snapshot at index ${index} is ahead of the log, which this version cannot open`,
+        );
+      }
+    } else throw corruptError(path, end, record, `unexpected record type ${type}`);
+    // The head of a segment: crc, metadata, and then perhaps a state, which the writer may put anywhere.
+    if (record <= 2) this.headEnd = end;
+  }
+
+  // The scan stopped at something that is no record.
+  private end(path: string, size: number, result: number, isLast: boolean): void {
+    const { u8, u32, f64 } = this.codec.memory;
+    const at = u32[L.SCAN_POS >>> 2];
+    const offset = at - L.RING;
+    const record = f64[L.SCAN_RECORDS >>> 3] + 1;
+    const bytes = u8.subarray(L.RING, L.RING + size);
+    if (result === L.SCAN_ZERO) {
+      const used = lastNonZero(bytes, offset);
+      if (used <= offset) return;
+      if (hasRecordAfter(bytes, offset, u32[L.SCAN_CRC >>> 2])) {
+        throw corruptError(
+          path,
+          offset,
+          record,
+          "zeros where a record should be, and good records behind them",
+        );
+      }
+      this.cut(path, bytes, offset, used);
+      return;
+    }
+    const what = WRONG[-result] ?? "unreadable";
+    const cannotBeTorn = !isLast || result === L.SCAN_GAP || result === L.SCAN_UNSAFE;
+    if (cannotBeTorn) throw corruptError(path, offset, record, what);
+    if (hasRecordAfter(bytes, offset, u32[L.SCAN_CRC >>> 2])) {
+      throw corruptError(path, offset, record, `${what}, and good records follow`);
+    }
+    if (result !== L.SCAN_SHORT && !isTorn(bytes, offset)) throw corruptError(path, offset, record, what);
+    this.cut(path, bytes, offset, Math.max(offset + 1, lastNonZero(bytes, offset)));
+  }
+
+  // Keeps a copy of the segment as it was, then overwrites the torn end with zeros (its size stays).
+  private cut(path: string, bytes: Uint8Array, offset: number, used: number): void {
+    let copy = `${path}.broken`;
+    for (let n = 1; fs.existsSync(copy); n++) copy = `${path}.broken.${n}`;
+    writeDurably(copy, fs.constants.O_CREAT | fs.constants.O_EXCL, bytes, 0, used);
+    bytes.fill(0, offset, used);
+    writeDurably(path, 0, bytes, offset, used);
+    syncDir(this.dir);
+    this.torn = { file: path, offset, bytesCut: used - offset, copy };
+  }
+}
+
+/** By -result of scan. */
+const WRONG: readonly string[] = [
+  "",
+  "the record reaches past the end of the file",
+  "wrong checksum",
+  "the record cannot be parsed",
+  "an entry's index leaves a gap",
+  "a term or index above 2^53-1, which this program does not handle",
+];
+
+function readFile(path: string, into: Uint8Array): number {
+  const fd = fs.openSync(path, "r");
   try {
     const { size } = fs.fstatSync(fd);
-    writeFully(fs, fd, new Uint8Array(size - torn.offset), torn.offset);
-    fs.fdatasyncSync(fd);
-    return { ...torn, bytesCut: size - torn.offset, copy };
+    assert(L.RING + size <= into.length, "segment grew while it was opened");
+    let filled = 0;
+    while (filled < size) {
+      const read = fs.readSync(fd, into, L.RING + filled, size - filled, filled);
+      if (read === 0) break;
+      filled += read;
+    }
+    return filled;
   } finally {
     fs.closeSync(fd);
   }
 }
 
-class Scanner {
-  private readonly fs: FileSystem;
-  private readonly dir: string;
-  private readonly visitor: WalVisitor;
-  private memory: WebAssembly.Memory | null = null;
-  private codec: Codec | null = null;
-  private bytes: Uint8Array = new Uint8Array(0);
-  private metadata: Uint8Array | null = null;
-  private hardState: HardState = EMPTY_HARD_STATE;
-  private records = 0;
-  private crc = 0;
-  private torn: Torn | null = null;
-  private validEnd = 0;
-  /** Bytes of the segment at hand. */
-  private size = 0;
-
-  constructor(fs: FileSystem, dir: string, visitor: WalVisitor) {
-    this.fs = fs;
-    this.dir = dir;
-    this.visitor = visitor;
-  }
-
-  run(): WalScan {
-    const segments = listSegments(this.fs, this.dir);
-    for (let i = 0; i < segments.length; i++) this.segment(segments[i], i === 0, i === segments.length - 1);
-    const last = segments[segments.length - 1];
-    return {
-      metadata: this.metadata ?? new Uint8Array(0),
-      hardState: this.hardState,
-      records: this.records,
-      segments: segments.length,
-      tail: { name: last.name, seq: last.seq, offset: this.validEnd },
-      crc: this.crc,
-      torn: this.torn,
-    };
-  }
-
-  private segment(segment: SegmentName, first: boolean, last: boolean): void {
-    this.visitor.segmentFound?.(segment.seq, segment.name);
-    this.size = this.load(segment.name);
-    const cursor = new FrameCursor(this.bytes, 0, this.size);
-    const before = this.records;
-    this.validEnd = 0;
-    for (;;) {
-      const result = cursor.next();
-      if (result === FrameEnd) break;
-      const wrong = result === FrameOk ? this.check(cursor, first && this.records === 0) : describe(result);
-      if (wrong !== null) {
-        if (last && this.isTorn(cursor, result)) {
-          this.torn = { file: join(this.dir, segment.name), offset: cursor.offset };
-          break;
-        }
-        this.refuse(segment, cursor.offset, this.records - before, wrong);
-      }
-      this.records++;
-      this.validEnd = cursor.nextOffset;
-      const problem = this.record(cursor, segment.seq);
-      if (problem !== null) this.refuse(segment, cursor.offset, this.records - before - 1, problem);
-    }
-  }
-
-  /** Reads a segment into the codec's memory, so that CRCs are computed in place. */
-  private load(name: string): number {
-    const { fs } = this;
-    const path = join(this.dir, name);
-    const fd = fs.openSync(path, "r");
-    try {
-      const { size } = fs.fstatSync(fd);
-      if (this.bytes.length < size) {
-        this.memory = allocateMemory(RING + size);
-        this.codec = createWasmCodec(this.memory);
-        this.bytes = new Uint8Array(this.memory.buffer, RING);
-      }
-      let at = 0;
-      while (at < size) {
-        const read = fs.readSync(fd, this.bytes, at, size - at, at);
-        if (read === 0) throw new RaftmarkError("WAL_IO", `${path}: shorter than the file system says`);
-        at += read;
-      }
-      return size;
-    } finally {
-      fs.closeSync(fd);
-    }
-  }
-
-  /** Checks and rolls the CRC; says what is wrong. */
-  private check(cursor: FrameCursor, first: boolean): string | null {
-    if (cursor.type === RECORD_CRC) {
-      // Reading may begin at any segment: the first record of the first one says where the chain stands.
-      if (!first && this.crc !== cursor.crc) return `crc mismatch: the segment continues another log`;
-      this.crc = cursor.crc;
-      return null;
-    }
-    const length = cursor.dataEnd - cursor.dataStart;
-    const crc = length === 0 ? this.crc : this.codec!.crc32c(this.crc, RING + cursor.dataStart, length);
-    if (crc !== cursor.crc) return `crc mismatch: stored ${hex(cursor.crc)}, computed ${hex(crc)}`;
-    this.crc = crc;
-    return null;
-  }
-
-  private record(cursor: FrameCursor, segment: number): string | null {
-    const { bytes, dataStart, dataEnd } = cursor;
-    switch (cursor.type) {
-      case RECORD_ENTRY: {
-        const entry = decodeEntry(bytes, dataStart, dataEnd);
-        if (entry === null) return "an entry that cannot be read, or whose term or index is beyond 2^53-1";
-        this.visitor.entry(entry, segment, cursor.offset);
-        return null;
-      }
-      case RECORD_STATE: {
-        const state = decodeHardState(bytes, dataStart, dataEnd);
-        if (state === null) return "a hard state that cannot be read";
-        this.hardState = state;
-        return null;
-      }
-      case RECORD_METADATA: {
-        const metadata = bytes.slice(Math.max(dataStart, 0), Math.max(dataEnd, 0));
-        if (this.metadata !== null && !equal(this.metadata, metadata)) return "conflicting metadata";
-        this.metadata = metadata;
-        return null;
-      }
-      case RECORD_CRC:
-      case RECORD_SNAPSHOT:
-        return null;
-      default:
-        return `an unknown record type ${cursor.type}`;
-    }
-  }
-
-  /**
-   * Whether what is wrong in the last segment can be an append cut short: the file ends inside it, or a sector of it
-   * was never written (WAL-FORMAT, "Torn write"). Where a sound record follows, it is damage to what was durable,
-   * which etcd would cut and we refuse.
-   */
-  private isTorn(cursor: FrameCursor, result: number): boolean {
-    if (result === FrameShort) return !this.soundRecordAfter(cursor.offset);
-    const start = cursor.offset + 8;
-    for (let at = start; at < cursor.nextOffset; ) {
-      const end = Math.min(cursor.nextOffset, at - (at % SECTOR_BYTES) + SECTOR_BYTES);
-      if (isZero(this.bytes, at, end)) return !this.soundRecordAfter(cursor.offset);
-      at = end;
-    }
-    return false;
-  }
-
-  /** Whether two frames stand somewhere after `offset` of which the second continues the first one's CRC. */
-  private soundRecordAfter(offset: number): boolean {
-    const limit = this.size;
-    for (let at = offset + 8; at + 16 <= limit; at += 8) {
-      if (this.bytes[at + 8] !== 0x08) continue;
-      const cursor = new FrameCursor(this.bytes, at, limit);
-      if (cursor.next() !== FrameOk || cursor.type < 1 || cursor.type > 5) continue;
-      const seed = cursor.crc;
-      if (cursor.next() !== FrameOk || cursor.dataEnd <= cursor.dataStart) continue;
-      const length = cursor.dataEnd - cursor.dataStart;
-      if (this.codec!.crc32c(seed, RING + cursor.dataStart, length) === cursor.crc) return true;
-    }
-    return false;
-  }
-
-  private refuse(segment: SegmentName, offset: number, record: number, what: string): never {
-    const text =
-      `${join(this.dir, segment.name)}: ${what} at offset ${offset} (record ${record} of the file). ` +
-      "What was acknowledged may lie behind it, so nothing is cut: restore the file from a copy, or remove this " +
-      "node's directory and let it rejoin as a new member";
-    throw new RaftmarkError("WAL_CORRUPT", text);
+function writeDurably(path: string, flags: number, bytes: Uint8Array, from: number, to: number): void {
+  const fd = fs.openSync(path, fs.constants.O_WRONLY | flags, FILE_MODE);
+  try {
+    for (let at = from; at < to; ) at += fs.writeSync(fd, bytes, at, to - at, at);
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
   }
 }
 
-function describe(result: number): string {
-  return result === FrameBad ? "a record that cannot be parsed" : "the file ends inside a record";
+/** Makes names in `dir` durable. */
+export function syncDir(dir: string): void {
+  const fd = fs.openSync(dir, "r");
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
 }
 
-function isZero(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let i = start; i < end; i++) if (bytes[i] !== 0) return false;
-  return true;
-}
-
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
-function hex(value: number): string {
-  return (value >>> 0).toString(16).padStart(8, "0");
+function sameBytes(a: Uint8Array | null, b: Uint8Array): boolean {
+  return Buffer.compare(a ?? new Uint8Array(0), b) === 0;
 }

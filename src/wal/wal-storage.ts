@@ -1,4 +1,5 @@
-// raft.Storage over the log: the durable entries, the recent ones in memory, older ones read back from the segments.
+// The log as raft reads it: a tail in memory bounded in bytes, everything older from the segments. Holds what is
+// durable, and nothing else: the log moves entries here when the writer reported them.
 import { assert } from "../base/assert.js";
 import { ErrCompacted, ErrUnavailable, type RaftError } from "../raft/errors.js";
 import {
@@ -8,30 +9,43 @@ import {
   type HardState,
   type Snapshot,
 } from "../raft/raftpb/index.js";
-import { entrySize } from "../raft/raftpb/size.js";
-import type { Storage } from "../raft/storage.js";
-import type { LogIndex } from "./log-index.js";
+import type { PointIndex } from "./point-index.js";
+import { entrySize } from "./record.js";
+import { SegmentReader } from "./segment-reader.js";
+import type { WalStorage } from "./types.js";
 
-/** Bytes an entry takes besides its data, for the bound of the cache. */
-const ENTRY_OVERHEAD_BYTES = 200;
+/** What an entry costs in memory beside its data, about. */
+const ENTRY_COST = 64;
 
-export class WalStorage implements Storage {
-  private readonly hardState: HardState;
-  private readonly confState: ConfState;
-  private readonly index: LogIndex;
+export class DurableLog implements WalStorage {
+  readonly points: PointIndex;
+  private readonly reader: SegmentReader;
   private readonly cacheBytesMax: number;
-  /** The recent entries are tail[head..]; the first of them has index `tailFirst`. */
-  private tail: Entry[] = [];
-  private head = 0;
-  private tailFirst = 1;
-  private tailBytes = 0;
-  /** Entries read from disk last: a lagging follower asks for term and entries of the same place. */
-  private page: Entry[] = [];
+  private hardState: HardState;
+  private readonly confState: ConfState;
+  /** Power of two slots; entry tailFirst + i lies in slot (start + i) & (slots - 1). */
+  private slots: (Entry | null)[] = new Array<Entry | null>(1024).fill(null);
+  private start = 0;
+  private count = 0;
+  /** Index of the first entry in memory. Invariant: tailFirst + count === last + 1. */
+  private tailFirst: number;
+  private last: number;
+  cacheBytes = 0;
 
-  constructor(hardState: HardState, confState: ConfState, index: LogIndex, cacheBytesMax: number) {
+  constructor(
+    dir: string,
+    points: PointIndex,
+    lastIndex: number,
+    hardState: HardState,
+    confState: ConfState,
+    cacheBytesMax: number,
+  ) {
+    this.points = points;
+    this.reader = new SegmentReader(dir, points);
+    this.last = lastIndex;
+    this.tailFirst = lastIndex + 1;
     this.hardState = hardState;
     this.confState = confState;
-    this.index = index;
     this.cacheBytesMax = cacheBytesMax;
   }
 
@@ -44,101 +58,125 @@ export class WalStorage implements Storage {
   }
 
   lastIndex(): number {
-    return this.tailFirst + this.tail.length - this.head - 1;
+    return this.last;
   }
 
-  // hot
   term(index: number): number | RaftError {
-    if (index >= this.tailFirst) {
-      const at = this.head + index - this.tailFirst;
-      return at < this.tail.length ? this.tail[at].term : ErrUnavailable;
-    }
+    // hot
     if (index === 0) return 0;
     if (index < 0) return ErrCompacted;
-    return this.old(index, index + 1, 0)[0].term;
+    if (index > this.last) return ErrUnavailable;
+    if (index >= this.tailFirst) return this.at(index).term;
+    return this.points.term(this.points.find(index));
   }
 
   entries(lo: number, hi: number, maxSize: number): Entry[] | RaftError {
+    assert(lo <= hi, "entries: lo above hi");
     if (lo < 1) return ErrCompacted;
-    if (hi > this.lastIndex() + 1) return ErrUnavailable;
-    assert(lo < hi, "an empty range of entries");
-    if (lo < this.tailFirst) return this.old(lo, Math.min(hi, this.tailFirst), maxSize);
-    let end = this.head + hi - this.tailFirst;
-    const start = this.head + lo - this.tailFirst;
+    if (hi > this.last + 1) return ErrUnavailable;
+    const found: Entry[] = [];
     let size = 0;
-    for (let i = start; i < end; i++) {
-      size += entrySize(this.tail[i]);
-      if (size > maxSize && i > start) end = i;
+    if (lo < this.tailFirst) {
+      const to = Math.min(hi, this.tailFirst);
+      size = this.reader.read(lo, to, maxSize, found);
+      if (lo + found.length < to) return found;
     }
-    return this.tail.slice(start, end);
+    for (let index = lo + found.length; index < hi; index++) {
+      const entry = this.at(index);
+      size += entrySize(entry);
+      if (size > maxSize && found.length > 0) break;
+      found.push(entry);
+    }
+    return found;
   }
 
-  /** Never temporarily unavailable and never asked for: nothing is compacted. */
   snapshot(): Snapshot | RaftError {
     return EMPTY_SNAPSHOT;
   }
 
-  /** Takes over what recovery found: the recent entries, the last of which has index `lastIndex`. */
-  restore(recent: Entry[], lastIndex: number): void {
-    assert(this.lastIndex() === 0, "restored into a storage that is in use");
-    this.tail = recent;
-    this.tailFirst = lastIndex - recent.length + 1;
-    for (const entry of recent) this.tailBytes += entry.data.length + ENTRY_OVERHEAD_BYTES;
+  private at(index: number): Entry {
+    // hot
+    const entry = this.slots[(this.start + (index - this.tailFirst)) & (this.slots.length - 1)];
+    assert(entry !== null, "hole in the cached log");
+    return entry;
   }
 
-  /** Takes over entries that are durable; from the first of them on, they replace what was there. */
-  // hot
-  append(entries: readonly Entry[]): void {
-    if (entries.length === 0) return;
-    const first = entries[0].index;
-    assert(first <= this.lastIndex() + 1, "gap in the log");
-    if (first <= this.lastIndex()) this.truncate(first);
-    for (let i = 0; i < entries.length; i++) {
-      this.tail.push(entries[i]);
-      this.tailBytes += entries[i].data.length + ENTRY_OVERHEAD_BYTES;
+  setHardState(hardState: HardState): void {
+    this.hardState = hardState;
+  }
+
+  /** Takes a durable entry: the next one, or one that overwrites the log from its index on. */
+  append(entry: Entry): void {
+    // hot
+    if (entry.index !== this.last + 1) this.truncate(entry.index);
+    if (this.count === this.slots.length) this.grow();
+    this.slots[(this.start + this.count) & (this.slots.length - 1)] = entry;
+    this.count++;
+    this.last = entry.index;
+    this.cacheBytes += entry.data.length + ENTRY_COST;
+    if (this.cacheBytes > this.cacheBytesMax) this.evict();
+  }
+
+  // Entries from `index` on are overwritten.
+  private truncate(index: number): void {
+    assert(index <= this.last, "gap in the log");
+    assert(index >= 1, "entry before the log");
+    while (this.count > 0 && this.last >= index) {
+      const slot = (this.start + this.count - 1) & (this.slots.length - 1);
+      this.cacheBytes -= this.slots[slot]!.data.length + ENTRY_COST;
+      this.slots[slot] = null;
+      this.count--;
+      this.last--;
     }
-    if (this.tailBytes > this.cacheBytesMax) this.evict();
+    if (this.count === 0) {
+      this.tailFirst = index;
+      this.last = index - 1;
+    }
   }
 
-  /** Forgets what of the tail exceeds the bound; at least the last entry stays. */
+  // The newest entry stays, however large.
   private evict(): void {
-    const { tail } = this;
-    while (this.tailBytes > this.cacheBytesMax && this.head < tail.length - 1) {
-      this.tailBytes -= tail[this.head].data.length + ENTRY_OVERHEAD_BYTES;
-      this.head++;
+    while (this.cacheBytes > this.cacheBytesMax && this.count > 1) {
+      const slot = this.start & (this.slots.length - 1);
+      this.cacheBytes -= this.slots[slot]!.data.length + ENTRY_COST;
+      this.slots[slot] = null;
+      this.start = (this.start + 1) & (this.slots.length - 1);
+      this.count--;
       this.tailFirst++;
     }
-    // Moving the rest costs its length, so only when as much is free: amortized, nothing.
-    if (this.head * 2 < tail.length) return;
-    this.tail = tail.slice(this.head);
-    this.head = 0;
   }
 
-  private truncate(first: number): void {
-    if (first < this.tailFirst) {
-      this.tail = [];
-      this.head = 0;
-      this.tailFirst = first;
-      this.tailBytes = 0;
-    } else {
-      const cut = this.tail.splice(this.head + first - this.tailFirst);
-      for (const entry of cut) this.tailBytes -= entry.data.length + ENTRY_OVERHEAD_BYTES;
-    }
-    this.page = [];
+  private grow(): void {
+    const larger = new Array<Entry | null>(this.slots.length * 2).fill(null);
+    for (let i = 0; i < this.count; i++) larger[i] = this.slots[(this.start + i) & (this.slots.length - 1)]!;
+    this.slots = larger;
+    this.start = 0;
   }
 
-  /** Entries below the tail, from the page read last or from disk. */
-  private old(lo: number, hi: number, maxSize: number): Entry[] {
-    const { page } = this;
-    const inPage = page.length > 0 && lo >= page[0].index && lo <= page[page.length - 1].index;
-    if (!inPage) this.page = this.index.read(lo, this.tailFirst, Math.max(maxSize, 65536));
-    const start = lo - this.page[0].index;
-    let end = Math.min(this.page.length, start + hi - lo);
-    let size = 0;
-    for (let i = start; i < end; i++) {
-      size += entrySize(this.page[i]);
-      if (size > maxSize && i > start) end = i;
+  /** After opening: brings the end of the log into memory, as much as the cache holds. */
+  warm(): void {
+    assert(this.count === 0, "warming a log in use");
+    const last = this.last;
+    let budget = this.cacheBytesMax;
+    let at = this.points.count;
+    while (at > 0 && budget > 0) {
+      at--;
+      budget -= Math.max(this.points.runBytes(at), 65536);
     }
-    return this.page.slice(start, end);
+    if (last === 0 || at >= this.points.count) return;
+    const from = this.points.index(at);
+    this.last = from - 1;
+    this.tailFirst = from;
+    for (let next = from; next <= last; ) {
+      const batch: Entry[] = [];
+      this.reader.read(next, last + 1, 1 << 20, batch);
+      assert(batch.length > 0, "log shorter than its index");
+      for (const entry of batch) this.append(entry);
+      next += batch.length;
+    }
+  }
+
+  close(): void {
+    this.reader.close();
   }
 }

@@ -1,292 +1,259 @@
-// The log as its users see it: what was durable is there after reopening, whatever wrote it; damage is refused,
-// a torn end is cut; a disk that fails fences.
+// The log as its owner sees it, with each of the three writers: order, durability, reading back, faults.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import {
-  chmodSync,
-  existsSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
-import { join } from "node:path";
+import fs from "node:fs";
+import path from "node:path";
 import { test } from "node:test";
+import { NO_DATA } from "../../src/base/bytes.js";
 import type { RaftmarkError } from "../../src/base/errors.js";
-import type { Entry } from "../../src/raft/index.js";
-import { realFileSystem, type Wal, type WalOptions } from "../../src/wal/index.js";
-import { appended, entriesFrom, entryAt, open, scratch } from "./support.js";
+import { ErrCompacted, ErrUnavailable } from "../../src/raft/errors.js";
+import { Entry } from "../../src/raft/raftpb/index.js";
+import { openWal, readWal } from "../../src/wal/index.js";
+import type { FaultPlan } from "./faulty-fs.js";
+import {
+  allEntries,
+  assertSameEntries,
+  durable,
+  entry,
+  open,
+  options,
+  replay,
+  run,
+  tempDir,
+  WRITERS,
+} from "./helpers.js";
 
-const WRITERS: WalOptions["writer"][] = ["inline-js", "inline-wasm", "pool-wasm"];
-
-function all(wal: Wal): Entry[] {
-  const last = wal.storage.lastIndex();
-  const found: Entry[] = [];
-  while (found.length < last)
-    found.push(...(wal.storage.entries(found.length + 1, last + 1, 8192) as Entry[]));
-  return found;
-}
-
-function segmentsIn(dir: string): string[] {
-  return readdirSync(join(dir, "wal"))
-    .filter((name) => name.endsWith(".wal"))
-    .sort()
-    .map((name) => join(dir, "wal", name));
-}
-
-function refusedWith(code: string, ...texts: string[]): (error: RaftmarkError) => boolean {
-  return (error) => {
-    assert.equal(error.code, code, error.message);
-    for (const text of texts)
-      assert.ok(error.message.includes(text), `"${error.message}" does not say "${text}"`);
-    return true;
-  };
-}
+const FAULTY = new URL("./faulty-fs.js", import.meta.url).href;
 
 for (const writer of WRITERS) {
   for (const durability of ["o_dsync", "fdatasync", "none"] as const) {
-    test(`${writer}, ${durability}: appends survive close and reopen, over several segments`, async (t) => {
-      const dir = scratch(t);
-      const expected: Entry[] = [];
-      for (let life = 0; life < 3; life++) {
-        const wal = await open(dir, { writer, durability, segmentBytes: 20_000 });
-        assert.equal(wal.recovered.created, life === 0);
-        assert.equal(wal.recovered.lastIndex, expected.length);
-        assert.deepEqual(all(wal), expected);
-        for (let batch = 0; batch < 10; batch++) {
-          const entries = entriesFrom(expected.length + 1, 30);
-          await appended(wal, entries, life + 1);
-          expected.push(...entries);
-          assert.equal(wal.storage.lastIndex(), expected.length);
-        }
-        assert.equal(wal.stats().entries, 300);
-        assert.equal(wal.stats().syncs > 0, durability !== "none");
-        await wal.close();
-      }
-      assert.ok(segmentsIn(dir).length > 3, "the segments were never cut");
-      const wal = await open(dir, { writer });
-      assert.deepEqual(all(wal), expected);
-      assert.equal(wal.recovered.hardState.term, 3);
-      assert.equal(wal.recovered.hardState.commit, expected.length - 1);
+    test(`${writer}, ${durability}: what was appended is there after reopening`, async (t) => {
+      const walOptions = options(tempDir(t), { writer, durability });
+      const wal = await open(t, walOptions);
+      assert.equal(wal.recovered.created, true);
+      assert.equal(wal.recovered.lastIndex, 0);
+      const mixed = [
+        new Entry(1, 1, 1, NO_DATA),
+        new Entry(0, 1, 2, new Uint8Array(0)),
+        new Entry(2, 1, 3, Uint8Array.of(7)),
+        ...run(4, 300, 1, 333),
+      ];
+      assert.equal(wal.append({ term: 1, vote: 2, commit: 0 }, mixed.slice(0, 10), true), 1);
+      assert.equal(wal.storage.lastIndex(), 0, "not durable yet");
+      const seq = wal.append(null, mixed.slice(10), true);
+      assert.equal(seq, 2);
+      await durable(wal, seq);
+      assert.equal(wal.storage.lastIndex(), 300);
+      assert.deepEqual(wal.storage.initialState().hardState, { term: 1, vote: 2, commit: 0 });
+      wal.append({ term: 1, vote: 2, commit: 299 }, [], false);
       await wal.close();
-      assert.deepEqual(
-        readdirSync(join(dir, "wal")).filter((name) => !name.endsWith(".wal")),
-        [],
-        "something is left beside the segments",
-      );
+      const again = await open(t, walOptions);
+      assert.equal(again.recovered.created, false);
+      assert.equal(again.recovered.torn, null);
+      assert.deepEqual(again.recovered.hardState, { term: 1, vote: 2, commit: 299 });
+      assert.deepEqual(again.recovered.metadata, walOptions.metadata);
+      assertSameEntries(allEntries(again), mixed);
+      const [nil, empty] = allEntries(again);
+      assert.equal(nil!.data, NO_DATA);
+      assert.notEqual(empty!.data, NO_DATA);
     });
   }
-}
 
-for (const writer of WRITERS) {
-  test(`${writer}: the cache is bounded; older entries and terms come from the segments`, async (t) => {
-    const wal = await open(scratch(t), { writer, logCacheBytes: 10_000, segmentBytes: 100_000 });
-    const expected: Entry[] = [];
-    for (let batch = 0; batch < 20; batch++) {
-      const entries = entriesFrom(expected.length + 1, 200, batch + 1);
-      await appended(wal, entries, batch + 1);
-      expected.push(...entries);
+  test(`${writer}: a commit without a sync is reported in order, later than append() returns`, async (t) => {
+    const wal = await open(t, options(tempDir(t), { writer }));
+    const reports: number[] = [];
+    const quiet = wal.append({ term: 0, vote: 0, commit: 0 }, [], false);
+    assert.equal(quiet, 1);
+    const first = new Promise<void>((resolve) => {
+      wal.onDurable = (seq) => {
+        reports.push(seq);
+        resolve();
+      };
+    });
+    assert.deepEqual(reports, []);
+    await first;
+    assert.deepEqual(reports, [1]);
+    assert.equal(wal.stats().writes, 0, "it waits for company");
+    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 5), true);
+    const last = wal.append({ term: 1, vote: 1, commit: 5 }, [], false);
+    await durable(wal, last);
+    assert.equal(wal.storage.lastIndex(), 5);
+    assert.equal(wal.storage.initialState().hardState.commit, 5);
+  });
+
+  test(`${writer}: segments are cut under load, and every record is in order`, async (t) => {
+    const walOptions = options(tempDir(t), { writer, segmentBytes: 8192 });
+    const wal = await open(t, walOptions);
+    const entries = run(1, 2000, 3, 120);
+    let seq = 0;
+    for (let at = 0; at < entries.length; at += 7) {
+      seq = wal.append({ term: 3, vote: 1, commit: at }, entries.slice(at, at + 7), true);
     }
-    assert.deepEqual(all(wal), expected);
-    for (const index of [1, 199, 200, 201, 1234, 3999, 4000]) {
-      assert.equal(wal.storage.term(index), expected[index - 1].term);
+    await durable(wal, seq);
+    assertSameEntries(allEntries(wal), entries);
+    assert.equal(wal.stats().entries, 2000);
+    assert.equal(wal.stats().backlogBytes, 0);
+    await wal.close();
+    const names = fs.readdirSync(walOptions.dir).sort();
+    assert.ok(names.length > 20, `${names.length} segments`);
+    assert.ok(
+      names.every((name) => name.endsWith(".wal")),
+      "nothing else is left",
+    );
+    for (const name of names.slice(0, -1)) {
+      assert.ok(fs.statSync(path.join(walOptions.dir, name)).size <= 8192, "no segment is larger than asked");
     }
-    await wal.close();
+    assertSameEntries(replay(walOptions.dir), entries);
+    const again = await open(t, { ...walOptions, logCacheBytes: 4096 });
+    assert.equal(again.recovered.segments, names.length);
+    assertSameEntries(allEntries(again), entries);
   });
 
-  test(`${writer}: later entries replace a suffix, in memory, on disk and after reopening`, async (t) => {
-    const dir = scratch(t);
-    let wal = await open(dir, { writer, logCacheBytes: 5_000 });
-    await appended(wal, entriesFrom(1, 300, 1));
-    await appended(wal, entriesFrom(50, 20, 2), 2);
-    const expected = [...entriesFrom(1, 49, 1), ...entriesFrom(50, 20, 2)];
-    assert.deepEqual(all(wal), expected);
-    await appended(wal, entriesFrom(70, 200, 3), 3);
-    expected.push(...entriesFrom(70, 200, 3));
-    assert.deepEqual(all(wal), expected);
+  test(`${writer}: entries and appends larger than ring and segment go through in order`, async (t) => {
+    const walOptions = options(tempDir(t), { writer, ringBytes: 4096, segmentBytes: 16384 });
+    const wal = await open(t, walOptions);
+    const entries = [
+      entry(1, 1, 10),
+      entry(2, 1, 100_000),
+      entry(3, 1, 1100),
+      entry(4, 1, 900),
+      ...run(5, 60, 1, 700),
+      entry(61, 1, 20_000),
+      entry(62, 1, 15_000),
+      ...run(63, 100, 1, 50),
+    ];
+    const seq = wal.append({ term: 1, vote: 1, commit: 0 }, entries, true);
+    assert.ok(wal.stats().backlogBytes > 0, "the rest waits on the main thread");
+    const small = wal.append(null, run(101, 110), true);
+    assert.equal(small, seq + 1);
+    await durable(wal, small);
+    assert.equal(wal.stats().backlogBytes, 0);
+    const expected = [...entries, ...run(101, 110)];
+    assertSameEntries(allEntries(wal), expected);
     await wal.close();
-    wal = await open(dir, { writer, logCacheBytes: 5_000 });
-    assert.deepEqual(all(wal), expected);
-    await wal.close();
+    assertSameEntries(replay(walOptions.dir), expected);
+    const again = await open(t, { ...walOptions, logCacheBytes: 1 });
+    assertSameEntries(allEntries(again), expected);
   });
 
-  test(`${writer}: an append larger than the ring waits in line and loses nothing`, async (t) => {
-    const wal = await open(scratch(t), { writer, ringBytes: 8192, batchBytesMax: 4096 });
-    const entries = entriesFrom(1, 2000, 1, 130);
-    const done = appended(wal, entries);
-    assert.ok(wal.backlogBytes > 100_000, "the backlog does not show");
-    await done;
-    assert.equal(wal.backlogBytes, 0);
-    assert.deepEqual(all(wal), entries);
+  test(`${writer}: an append that overwrites a suffix counts, in memory, from disk and after reopening`, async (t) => {
+    const walOptions = options(tempDir(t), { writer, segmentBytes: 4096, logCacheBytes: 2000 });
+    const wal = await open(t, walOptions);
+    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 100, 1), true);
+    wal.append({ term: 2, vote: 1, commit: 0 }, run(60, 80, 2), true);
+    wal.append({ term: 3, vote: 1, commit: 0 }, run(40, 41, 3), true);
+    const seq = wal.append({ term: 3, vote: 1, commit: 0 }, run(42, 120, 3), true);
+    await durable(wal, seq);
+    const expected = [...run(1, 39, 1), ...run(40, 120, 3)];
+    assertSameEntries(allEntries(wal), expected);
+    assert.ok(wal.storage.cacheBytes <= 2000 + 200, "the cache is bounded");
     await wal.close();
+    assertSameEntries(replay(walOptions.dir), expected);
+    const again = await open(t, walOptions);
+    assertSameEntries(allEntries(again), expected);
+    assert.equal(again.storage.term(39), 1);
+    assert.equal(again.storage.term(40), 3);
   });
-}
 
-test("a mere change of commit is told without a sync, and is there after close", async (t) => {
-  const dir = scratch(t);
-  const wal = await open(dir, { writer: "pool-wasm", durability: "fdatasync" });
-  await appended(wal, entriesFrom(1, 3));
-  const { syncs } = wal.stats();
-  const told = new Promise<number>((resolve) => {
-    wal.onDurable = resolve;
-  });
-  const seq = wal.append({ term: 1, vote: 1, commit: 3 }, [], false);
-  assert.equal(await told, seq);
-  assert.equal(wal.stats().syncs, syncs);
-  await wal.close();
-  const again = await open(dir);
-  assert.equal(again.recovered.hardState.commit, 3);
-  await again.close();
-});
-
-test("a flipped byte in the middle of a segment is refused with file and offset, and nothing is changed", async (t) => {
-  const dir = scratch(t);
-  const wal = await open(dir);
-  await appended(wal, entriesFrom(1, 100));
-  await wal.close();
-  const [file] = segmentsIn(dir);
-  const bytes = readFileSync(file);
-  bytes[5000] ^= 1;
-  writeFileSync(file, bytes);
-  await assert.rejects(open(dir), refusedWith("WAL_CORRUPT", file, "crc mismatch", "at offset 4", "record"));
-  assert.deepEqual(readFileSync(file), bytes);
-  assert.equal(existsSync(`${join(dir, "wal")}.lock`), false, "a refused log stays locked");
-});
-
-test("damage in a segment that is not the last is refused, torn-looking or not", async (t) => {
-  const dir = scratch(t);
-  const wal = await open(dir, { segmentBytes: 8192 });
-  for (let i = 0; i < 4; i++) await appended(wal, entriesFrom(1 + i * 70, 70));
-  await wal.close();
-  const [file] = segmentsIn(dir);
-  const bytes = readFileSync(file);
-  bytes.fill(0, bytes.length - 1024, bytes.length);
-  bytes[bytes.length - 1030] ^= 1;
-  writeFileSync(file, bytes);
-  await assert.rejects(open(dir), refusedWith("WAL_CORRUPT", file));
-});
-
-test("a torn end is cut, a copy kept, and the next open finds nothing to mend", async (t) => {
-  const dir = scratch(t);
-  let wal = await open(dir);
-  await appended(wal, entriesFrom(1, 100));
-  await wal.close();
-  const [file] = segmentsIn(dir);
-  const bytes = readFileSync(file);
-  let end = bytes.length;
-  while (bytes[end - 1] === 0) end--;
-  // The last entry's record: all but its first sector never reached the disk.
-  wal = await open(dir);
-  await appended(wal, [entryAt(101, 1, 3000)]);
-  await wal.close();
-  const torn = readFileSync(file);
-  torn.fill(0, Math.ceil((end + 600) / 512) * 512);
-  writeFileSync(file, torn);
-
-  wal = await open(dir);
-  const report = wal.recovered.torn;
-  assert.ok(report !== null, "the torn end was not reported");
-  assert.equal(report.file, file);
-  assert.deepEqual(readFileSync(report.copy), torn);
-  assert.deepEqual(all(wal), entriesFrom(1, 100));
-  await appended(wal, entriesFrom(101, 5, 2), 2);
-  await wal.close();
-  wal = await open(dir);
-  assert.equal(wal.recovered.torn, null);
-  assert.equal(wal.recovered.lastIndex, 105);
-  await wal.close();
-});
-
-test("a directory has one owner: a second opening is refused, a dead owner's lock is not", async (t) => {
-  const dir = scratch(t);
-  const wal = await open(dir);
-  await assert.rejects(open(dir), refusedWith("WAL_LOCKED", String(process.pid)));
-  await wal.close();
-  const dead = spawnSync(process.execPath, ["-e", "0"]).pid;
-  writeFileSync(`${join(dir, "wal")}.lock`, `${dead} 12345\n`);
-  const again = await open(dir);
-  await again.close();
-});
-
-test("an unwritable directory is named", {
-  skip: process.getuid?.() === 0 && "root may write anywhere",
-}, async (t) => {
-  const dir = scratch(t);
-  chmodSync(dir, 0o500);
-  await assert.rejects(open(dir), refusedWith("WAL_NOT_WRITABLE", dir));
-});
-
-test("files are 0600 and the directory 0700", async (t) => {
-  const dir = scratch(t);
-  const wal = await open(dir);
-  assert.equal(statSync(join(dir, "wal")).mode & 0o777, 0o700);
-  for (const file of segmentsIn(dir)) assert.equal(statSync(file).mode & 0o777, 0o600);
-  await wal.close();
-});
-
-for (const writer of ["inline-js", "inline-wasm"] as const) {
-  test(`${writer}: a failed write is not retried: the log fences itself and refuses what comes`, async (t) => {
-    const dir = scratch(t);
-    let writes = 0;
-    const failing: WalOptions["fileSystem"] = {
-      ...realFileSystem,
-      write: (fd, bytes, offset, length, position, done) => {
-        writes++;
-        if (writes <= 2) realFileSystem.write(fd, bytes, offset, length, position, done);
-        else setImmediate(() => done(Object.assign(new Error("EIO: i/o error"), { code: "EIO" }), 0));
-      },
+  test(`${writer}: a failed write fences the log; nothing more is taken`, async (t) => {
+    const plan: FaultPlan = { op: "fdatasync", from: 1, code: "EIO" };
+    const walFs = { module: FAULTY, arg: plan };
+    const walOptions = options(tempDir(t), { writer, durability: "none" });
+    await (await openWal(walOptions)).close();
+    const wal = await open(t, { ...walOptions, durability: "fdatasync", walFs });
+    const fault = new Promise<RaftmarkError>((resolve) => {
+      wal.onFault = resolve;
+    });
+    let reported = 0;
+    wal.onDurable = (seq) => {
+      reported = seq;
     };
-    const wal = await open(dir, { writer, fileSystem: failing });
-    await appended(wal, entriesFrom(1, 5));
-    await appended(wal, entriesFrom(6, 5));
-    await assert.rejects(appended(wal, entriesFrom(11, 5)), refusedWith("WAL_IO", dir));
-    assert.throws(() => wal.append(null, entriesFrom(16, 1), true), refusedWith("WAL_IO"));
-    assert.equal(writes, 3);
-    assert.equal(wal.storage.lastIndex(), 10, "what was not written counts as durable");
+    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 5), true);
+    const error = await fault;
+    assert.equal(error.code, "WAL_IO");
+    assert.equal(reported, 0);
+    assert.equal(wal.storage.lastIndex(), 0);
+    assert.throws(() => wal.append(null, run(6, 7), true), { code: "RAFT_FENCED" });
     await wal.close();
-    const again = await open(dir);
-    assert.deepEqual(all(again), entriesFrom(1, 10));
-    await again.close();
+  });
+
+  test(`${writer}: no space for the next segment is a fault only when the segment is needed`, async (t) => {
+    const plan: FaultPlan = { op: "open", from: 1, code: "ENOSPC", path: ".tmp" };
+    const walFs = { module: FAULTY, arg: plan };
+    const walOptions = options(tempDir(t), { writer, segmentBytes: 4096 });
+    await (await openWal(walOptions)).close();
+    const wal = await open(t, { ...walOptions, walFs });
+    const seq = wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 10), true);
+    await durable(wal, seq);
+    const fault = new Promise<RaftmarkError>((resolve) => {
+      wal.onFault = resolve;
+    });
+    wal.append(null, run(11, 100), true);
+    assert.equal((await fault).code, "WAL_NO_SPACE");
+    await wal.close();
+    const again = await open(t, walOptions);
+    assert.ok(again.recovered.lastIndex >= 10);
+    assertSameEntries(allEntries(again), run(1, again.recovered.lastIndex));
+  });
+
+  test(`${writer}: close() flushes and is idempotent; append after it is refused`, async (t) => {
+    const walOptions = options(tempDir(t), { writer });
+    const wal = await openWal(walOptions);
+    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 50), true);
+    const closed = wal.close();
+    assert.throws(() => wal.append(null, run(51, 51), true), { code: "RAFT_CLOSED" });
+    await closed;
+    await wal.close();
+    assertSameEntries(replay(walOptions.dir), run(1, 50));
+    assert.equal(fs.existsSync(`${walOptions.dir}.lock`), false);
+  });
+
+  test(`${writer}: batches no larger than batchBytesMax`, async (t) => {
+    const wal = await open(t, options(tempDir(t), { writer, batchBytesMax: 1000 }));
+    const seq = wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 60), true);
+    await durable(wal, seq);
+    assert.ok(wal.stats().writes >= 8, `${wal.stats().writes} writes`);
   });
 }
 
-test("a full disk is a clear error", async (t) => {
-  const dir = scratch(t);
-  const full: WalOptions["fileSystem"] = {
-    ...realFileSystem,
-    writeSync: () => {
-      throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
-    },
-  };
-  await assert.rejects(open(dir, { fileSystem: full }), refusedWith("WAL_NO_SPACE", dir, "restart"));
+test("storage refuses what it does not have, as raft expects", async (t) => {
+  const wal = await open(t, options(tempDir(t)));
+  const { storage } = wal;
+  assert.equal(storage.firstIndex(), 1);
+  assert.equal(storage.term(0), 0);
+  assert.equal(storage.term(1), ErrUnavailable);
+  assert.equal(storage.entries(0, 1, 100), ErrCompacted);
+  assert.equal(storage.entries(1, 2, 100), ErrUnavailable);
+  await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 20), true));
+  assert.equal(storage.term(20), 1);
+  assert.equal(storage.term(21), ErrUnavailable);
+  assert.equal(storage.entries(1, 22, 100), ErrUnavailable);
+  const page = storage.entries(5, 21, 0);
+  assert.ok(Array.isArray(page));
+  assert.equal(page.length, 1, "at least one");
 });
 
-const walcheck = process.env["RAFTMARK_WALCHECK"] ?? "/tmp/walcheck.bin";
-const noGo = existsSync(walcheck) ? false : `etcd's own reader is not built (${walcheck})`;
-test("etcd's own reader accepts the log, appends to it and reads it back", { skip: noGo }, async (t) => {
-  const dir = scratch(t);
-  for (const writer of WRITERS) {
-    const wal = await open(dir, { writer, segmentBytes: 30_000 });
-    const first = wal.storage.lastIndex() + 1;
-    for (let i = 0; i < 5; i++) await appended(wal, entriesFrom(first + i * 100, 100));
-    await wal.close();
-  }
-  const { status, stdout } = spawnSync(walcheck, ["check", "-snap", "auto", join(dir, "wal")], {
-    encoding: "utf8",
+test("a non-blocking notice: the process of a closed pool ends by itself", async (t) => {
+  const { spawnSync } = await import("node:child_process");
+  const dir = path.join(tempDir(t), "wal");
+  const module = new URL("../../src/wal/index.js", import.meta.url).href;
+  const script = `
+    const { openWal } = await import(${JSON.stringify(module)});
+    const wal = await openWal({ dir: ${JSON.stringify(dir)}, metadata: new Uint8Array(1), writer: "pool-wasm",
+      durability: "none", segmentBytes: 4096 });
+    wal.append({ term: 1, vote: 1, commit: 0 }, [], true);
+    await wal.close();`;
+  const child = spawnSync(process.execPath, ["--input-type=module", "-e", script], { timeout: 30_000 });
+  assert.equal(child.status, 0, child.stderr.toString());
+  assert.equal([...readWal(dir)].filter((record) => record.type === "state").length, 1);
+});
+
+test("a directory that cannot be made is named, with what to do", async (t) => {
+  const dir = tempDir(t);
+  fs.writeFileSync(path.join(dir, "file"), "");
+  const walOptions = options(path.join(dir, "file"));
+  await assert.rejects(openWal(walOptions), (error: RaftmarkError) => {
+    assert.equal(error.code, "WAL_NOT_WRITABLE");
+    assert.ok(error.message.includes(walOptions.dir));
+    return true;
   });
-  assert.equal(status, 0, stdout);
-  assert.match(stdout, /entries=1500 \[1\.\.1500\]/);
-});
-
-test("garbage written over the end is corruption, not a torn end", async (t) => {
-  const dir = scratch(t);
-  const wal = await open(dir);
-  await appended(wal, entriesFrom(1, 20));
-  await wal.close();
-  const [file] = segmentsIn(dir);
-  const fd = openSync(file, "r+");
-  writeSync(fd, Buffer.from("ffffffffffffff00aabbccddeeff0011", "hex"), 0, 16, 600);
-  await assert.rejects(open(dir), refusedWith("WAL_CORRUPT", file));
 });
