@@ -1,0 +1,184 @@
+// Ring items in, framed WAL records out, with the rolling CRC and the points of the sparse index. One call a batch.
+// Twin: encodeBatch in src/wal/codec-js.ts.
+import { update } from "./crc";
+import * as L from "./layout";
+
+// @ts-expect-error: decorator
+@inline
+function putVarint(p: usize, value: u64): usize {
+  while (value >= 0x80) {
+    store<u8>(p++, u8(value) | 0x80);
+    value >>>= 7;
+  }
+  store<u8>(p, u8(value));
+  return p + 1;
+}
+
+// @ts-expect-error: decorator
+@inline
+function varintSize32(value: u32): u32 {
+  return (38 - clz<u32>(value | 1)) / 7;
+}
+
+/**
+ * Frames the record whose `n` data bytes start at `data` = frame + 17 + varintSize(n): 8 bytes of length, type, 6
+ * bytes of CRC field at its longest, tag and length of the data. A shorter CRC moves the data down. Returns the end.
+ */
+// @ts-expect-error: decorator
+@inline
+function finishFrame(frame: usize, type: u32, data: usize, n: u32): usize {
+  const crc = update(load<u32>(L.ENC + L.ENC_CRC), data, n);
+  store<u32>(L.ENC + L.ENC_CRC, crc);
+  store<u16>(frame, u16(0x08 | (type << 8)), 8);
+  store<u8>(frame, 0x10, 10);
+  let p = putVarint(frame + 11, u64(crc));
+  store<u8>(p, 0x1a);
+  p = putVarint(p + 1, u64(n));
+  if (p != data) memory.copy(p, data, n);
+  p += n;
+  const length = u32(p - frame - 8);
+  const padding = (8 - (length & 7)) & 7;
+  store<u64>(frame, u64(length) | (padding != 0 ? u64(0x80 | padding) << 56 : 0));
+  store<u64>(p, 0);
+  return p + padding;
+}
+
+function encodeEntry(frame: usize, item: usize, tag: u32, length: u32): usize {
+  const term = u64(load<f64>(item, 8));
+  const index = u64(load<f64>(item, 16));
+  // The entry's own length decides where it starts; it depends on the sizes of its varints.
+  let n: u32 = 4 + varintSize64(term) + varintSize64(index);
+  const hasData = (tag >>> 16) & 1;
+  if (hasData != 0) n += 1 + varintSize32(length) + length;
+  const data = frame + 17 + varintSize32(n);
+  store<u8>(data, 0x08);
+  store<u8>(data, u8(tag >>> 8), 1);
+  store<u8>(data, 0x10, 2);
+  let p = putVarint(data + 3, term);
+  store<u8>(p, 0x18);
+  p = putVarint(p + 1, index);
+  if (hasData != 0) {
+    store<u8>(p, 0x22);
+    p = putVarint(p + 1, u64(length));
+    memory.copy(p, item + 24, length);
+  }
+  return finishFrame(frame, 2, data, n);
+}
+
+function varintSize64(value: u64): u32 {
+  return u32((70 - clz<u64>(value | 1)) / 7);
+}
+
+function encodeState(frame: usize, item: usize): usize {
+  const term = load<f64>(item, 8);
+  const vote = load<f64>(item, 16);
+  const commit = load<f64>(item, 24);
+  store<f64>(L.ENC + L.ENC_HS_TERM, term);
+  store<f64>(L.ENC + L.ENC_HS_VOTE, vote);
+  store<f64>(L.ENC + L.ENC_HS_COMMIT, commit);
+  const data = frame + 18;
+  store<u8>(data, 0x08);
+  let p = putVarint(data + 1, u64(term));
+  store<u8>(p, 0x10);
+  p = putVarint(p + 1, u64(vote));
+  store<u8>(p, 0x18);
+  p = putVarint(p + 1, u64(commit));
+  return finishFrame(frame, 3, data, u32(p - data));
+}
+
+// @ts-expect-error: decorator
+@inline
+function needsPoint(index: f64, term: f64): bool {
+  return (
+    load<u32>(L.ENC + L.ENC_FORCE_POINT) != 0 ||
+    index != load<f64>(L.ENC + L.ENC_LAST_INDEX) + 1 ||
+    term != load<f64>(L.ENC + L.ENC_LAST_TERM) ||
+    load<f64>(L.ENC + L.ENC_SINCE_POINT) >= L.POINT_SPACING
+  );
+}
+
+function putPoint(index: f64, term: f64, offset: u32): void {
+  const tail = load<u32>(L.ENC + L.ENC_POINTS_TAIL);
+  const slot = tail & load<u32>(L.ENC + L.ENC_POINTS_MASK);
+  const p = load<u32>(L.ENC + L.ENC_POINTS_BASE) + slot * u32(L.POINT_BYTES);
+  store<f64>(p, index);
+  store<f64>(p, term, 8);
+  store<f64>(p, f64(offset), 16);
+  store<f64>(p, f64(load<u32>(L.ENC + L.ENC_CRC)), 32);
+  store<u32>(L.ENC + L.ENC_POINTS_TAIL, tail + 1);
+  store<u32>(L.ENC + L.ENC_FORCE_POINT, 0);
+  store<f64>(L.ENC + L.ENC_SINCE_POINT, 0);
+}
+
+/**
+ * Encodes ring items from ENC_HEAD on, up to `tail`, to `out`. No frame may reach past `segmentLimit`, nor, except
+ * for the first, past `capLimit` (addresses). `pointsFree`: free slots for points. Returns the bytes written and
+ * leaves why it stopped in ENC_STOP.
+ */
+export function encodeBatch(out: u32, tail: u32, capLimit: u32, segmentLimit: u32, pointsFree: u32): i32 {
+  const base = load<u32>(L.ENC + L.ENC_RING_BASE);
+  const mask = load<u32>(L.ENC + L.ENC_RING_MASK);
+  let head = load<u32>(L.ENC + L.ENC_HEAD);
+  let entries: u32 = 0;
+  let stop = L.STOP_DRAINED;
+  let p: usize = out;
+  while (head != tail) {
+    const item: usize = base + (head & mask);
+    const tag = load<u32>(item);
+    const kind = tag & 0xff;
+    if (kind == L.ITEM_ENTRY) {
+      const length = load<u32>(item, 4);
+      const end = p + 64 + length;
+      if (end > usize(capLimit) && p != usize(out)) {
+        stop = L.STOP_CAP;
+        break;
+      }
+      if (end > usize(segmentLimit)) {
+        stop = L.STOP_SEGMENT;
+        break;
+      }
+      const term = load<f64>(item, 8);
+      const index = load<f64>(item, 16);
+      if (needsPoint(index, term)) {
+        if (pointsFree == 0) {
+          stop = L.STOP_POINTS;
+          break;
+        }
+        pointsFree--;
+        putPoint(index, term, u32(p) - out);
+      }
+      const next = encodeEntry(p, item, tag, length);
+      store<f64>(L.ENC + L.ENC_SINCE_POINT, load<f64>(L.ENC + L.ENC_SINCE_POINT) + f64(u32(next - p)));
+      store<f64>(L.ENC + L.ENC_LAST_INDEX, index);
+      store<f64>(L.ENC + L.ENC_LAST_TERM, term);
+      p = next;
+      entries++;
+      head += 24 + ((length + 7) & ~7);
+    } else if (kind == L.ITEM_END) {
+      store<f64>(L.ENC + L.ENC_SEQ, load<f64>(item, 8));
+      head += 16;
+    } else if (kind == L.ITEM_STATE) {
+      if (p + 64 > usize(capLimit) && p != usize(out)) {
+        stop = L.STOP_CAP;
+        break;
+      }
+      if (p + 64 > usize(segmentLimit)) {
+        stop = L.STOP_SEGMENT;
+        break;
+      }
+      const next = encodeState(p, item);
+      store<f64>(L.ENC + L.ENC_SINCE_POINT, load<f64>(L.ENC + L.ENC_SINCE_POINT) + f64(u32(next - p)));
+      p = next;
+      head += 32;
+    } else if (kind == L.ITEM_WRAP) {
+      head += mask + 1 - (head & mask);
+    } else {
+      stop = L.STOP_LARGE;
+      break;
+    }
+  }
+  store<u32>(L.ENC + L.ENC_HEAD, head);
+  store<u32>(L.ENC + L.ENC_STOP, stop);
+  store<f64>(L.ENC + L.ENC_ENTRIES, load<f64>(L.ENC + L.ENC_ENTRIES) + f64(entries));
+  return i32(u32(p) - out);
+}

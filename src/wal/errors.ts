@@ -1,0 +1,61 @@
+// From what the operating system says to the codes that users see.
+import { type ErrorCode, RaftmarkError } from "../base/errors.js";
+
+interface SystemError {
+  code?: string;
+  message?: string;
+}
+
+function systemCode(error: unknown): string {
+  return (error as SystemError | null)?.code ?? "";
+}
+
+function isNoSpace(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
+/** A failed write or sync of an open log. */
+export function writeError(error: unknown, dir: string): RaftmarkError {
+  if (error instanceof RaftmarkError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  if (isNoSpace(error)) {
+    const text = `no space left for the log in ${dir} (${reason}); free space or enlarge the volume, then restart`;
+    return new RaftmarkError("WAL_NO_SPACE", text, { mayCommit: true, cause: error });
+  }
+  const text = `writing the log in ${dir} failed (${reason}); check the disk, then restart the node`;
+  return new RaftmarkError("WAL_IO", text, { mayCommit: true, cause: error });
+}
+
+/** A failure while opening the log. */
+export function openError(error: unknown, dir: string): RaftmarkError {
+  if (error instanceof RaftmarkError) return error;
+  const code = systemCode(error);
+  const reason = error instanceof Error ? error.message : String(error);
+  if (["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENOTEMPTY", "ENAMETOOLONG"].includes(code)) {
+    const text =
+      `the log directory ${dir} cannot be written (${reason}); ` +
+      "give this user write access to it and to the directory above it, or choose another directory";
+    return new RaftmarkError("WAL_NOT_WRITABLE", text, { cause: error });
+  }
+  if (isNoSpace(error)) {
+    const text = `no space left to open the log in ${dir} (${reason}); free space, or set a smaller segmentBytes`;
+    return new RaftmarkError("WAL_NO_SPACE", text, { cause: error });
+  }
+  return new RaftmarkError("WAL_IO", `opening the log in ${dir} failed (${reason})`, { cause: error });
+}
+
+/** Damage that must not be cut off, because what follows it may be committed. */
+export function corruptError(file: string, offset: number, record: number, what: string): RaftmarkError {
+  const text =
+    `${file} is damaged at offset ${offset} (record ${record} of this segment): ${what}. ` +
+    "Acknowledged entries may lie there or behind it, so nothing was cut. Restore the directory from a copy, or remove " +
+    "this node's data and let it rejoin the cluster as a new member; `raftmark wal verify` shows what is readable";
+  return new RaftmarkError("WAL_CORRUPT", text);
+}
+
+/** What crosses from a worker instead of an error object. */
+export interface PlainError {
+  code: ErrorCode;
+  message: string;
+}

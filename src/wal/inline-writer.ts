@@ -1,0 +1,110 @@
+// The writer on the main thread: encoding and CRC run here (TypeScript or WASM), file operations on libuv's threads.
+// One batch is under way at a time; what is appended meanwhile becomes the next.
+import type { RaftmarkError } from "../base/errors.js";
+import type { Codec, CodecMemory } from "./codec.js";
+import { writeError } from "./errors.js";
+import * as L from "./layout.js";
+import { preparedName, prepareSegment } from "./prepare.js";
+import { SegmentWriter } from "./segment-writer.js";
+import { runAsync, type WalFs } from "./wal-fs.js";
+import type { Writer, WriterOptions } from "./writer.js";
+
+const WORDS = L.CONTROL / 4;
+
+export class InlineWriter implements Writer {
+  readonly memory: CodecMemory;
+  readonly ready = Promise.resolve();
+  onNotice: () => void = () => {};
+  onFault: (error: RaftmarkError) => void = () => {};
+  prepareError: unknown = null;
+  private readonly fs: WalFs;
+  private readonly options: WriterOptions;
+  private readonly segments: SegmentWriter;
+  private readonly large: Uint8Array[] = [];
+  /** Invariant: while true, `running` will look at the ring again before it ends. */
+  private busy = false;
+  private running: Promise<void> = Promise.resolve();
+  /** Inside wake(): a notice has to wait for the event loop. */
+  private waking = false;
+  private closing = false;
+  private faulted = false;
+  /** Segments whose preparation was started. */
+  private started = 0;
+  private preparing: Promise<void> = Promise.resolve();
+
+  constructor(codec: Codec, fs: WalFs, options: WriterOptions) {
+    this.memory = codec.memory;
+    this.fs = fs;
+    this.options = options;
+    this.segments = new SegmentWriter(codec, fs, options.setup, {
+      notify: () => this.notify(),
+      waitPrepared: () => {
+        this.prepareNext();
+        return this.preparing;
+      },
+      waitPoints: () => new Promise((resolve) => setImmediate(resolve)),
+      takeLarge: () => this.large.shift()!,
+    });
+    this.prepareNext();
+  }
+
+  wake(): void {
+    if (this.busy || this.faulted) return;
+    this.busy = true;
+    this.waking = true;
+    this.running = this.run();
+    this.waking = false;
+  }
+
+  sendLarge(data: Uint8Array): void {
+    this.large.push(data);
+  }
+
+  pointsConsumed(): void {}
+
+  private async run(): Promise<void> {
+    const { i32 } = this.memory;
+    try {
+      for (;;) {
+        const tail = Atomics.load(i32, WORDS + L.WORD_TAIL) >>> 0;
+        if (tail === Atomics.load(i32, WORDS + L.WORD_HEAD) >>> 0) break;
+        await runAsync(this.segments.commit(tail));
+        this.prepareNext();
+      }
+    } catch (error) {
+      this.faulted = true;
+      // Out of this call: the log's handler may close or throw.
+      setImmediate(() => this.onFault(writeError(error, this.options.setup.dir)));
+    }
+    this.busy = false;
+  }
+
+  // Not called from here: an error thrown by the log's owner must not pass for a failed write.
+  private notify(): void {
+    if (this.waking) setImmediate(() => this.onNotice());
+    else queueMicrotask(() => this.onNotice());
+  }
+
+  private prepareNext(): void {
+    const taken = Atomics.load(this.memory.i32, WORDS + L.WORD_TAKEN);
+    if (this.closing || this.started > taken) return;
+    const { dir, segmentBytes, durability } = this.options.setup;
+    const path = preparedName(dir, this.started++);
+    this.preparing = runAsync(prepareSegment(this.fs, path, segmentBytes, durability)).then(
+      () => {
+        Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, this.started);
+      },
+      (error: unknown) => {
+        this.prepareError = error;
+      },
+    );
+  }
+
+  async close(): Promise<void> {
+    if (!this.faulted) this.wake();
+    while (this.busy) await this.running;
+    this.closing = true;
+    await this.preparing;
+    this.segments.close();
+  }
+}

@@ -1,0 +1,121 @@
+// Where things lie in the memory that the main thread, the writer and the codecs share. Offsets in bytes unless
+// named WORD_ (index of an Int32 from CONTROL). The same numbers are in assembly/layout.ts; the tests compare what
+// both make of them.
+
+/** Below it: the WASM module's own data. */
+export const CONTROL = 65536;
+export const ENC = CONTROL + 512;
+export const SCAN = CONTROL + 1024;
+export const POINTS = CONTROL + 4096;
+export const POINT_BYTES = 40;
+export const POINTS_MAX = 4096;
+/** Bytes of log between two points of the sparse index. */
+export const POINT_SPACING = 65536;
+/** The ring begins here, the output region behind it. Recovery puts a segment's bytes here instead. */
+export const RING = 262144;
+
+// Written by the main thread.
+/** Raised whenever the writer has something to look at; it sleeps on this. */
+export const WORD_WAKE = 0;
+/** Ring position up to which the writer may take. Positions count bytes modulo 2^32. */
+export const WORD_TAIL = 1;
+export const WORD_CLOSING = 2;
+/** Segments prepared so far by this process. */
+export const WORD_PREPARED = 3;
+/** 1: preparing the next segment failed; the writer has to make it itself. */
+export const WORD_PREPARE_FAILED = 4;
+/** Points consumed. */
+export const WORD_POINTS_HEAD = 5;
+// Written by the writer, on another cache line.
+/** Ring position up to which everything is taken and its space free. */
+export const WORD_HEAD = 16;
+/** Raised whenever the main thread has something to look at. */
+export const WORD_NOTICE = 17;
+/** Low 32 bits of the durable sequence. */
+export const WORD_DURABLE = 18;
+/** Prepared segments taken so far. */
+export const WORD_TAKEN = 19;
+/** Points published. */
+export const WORD_POINTS_TAIL = 20;
+
+/** Counters of the writer, doubles. */
+export const STAT_WRITES = CONTROL + 256;
+export const STAT_SYNCS = CONTROL + 264;
+export const STAT_BYTES = CONTROL + 272;
+export const STAT_ENTRIES = CONTROL + 280;
+
+// Ring items: u32 kind | type << 8 | has data << 16, u32 length, then by kind. Multiples of 8 bytes.
+/** f64 term, f64 index, data padded to 8. */
+export const ITEM_ENTRY = 1;
+/** f64 term, f64 vote, f64 commit. */
+export const ITEM_STATE = 2;
+/** f64 sequence number of the append that ends here. */
+export const ITEM_END = 3;
+/** Skip to the start of the ring. */
+export const ITEM_WRAP = 4;
+/** As ITEM_ENTRY without the data, which goes another way because it is too large for the ring. */
+export const ITEM_LARGE = 5;
+export const ENTRY_ITEM_BYTES = 24;
+export const STATE_ITEM_BYTES = 32;
+export const END_ITEM_BYTES = 16;
+export const HAS_DATA = 1 << 16;
+
+// Encoder state.
+export const ENC_CRC = ENC;
+export const ENC_POINTS_TAIL = ENC + 4;
+export const ENC_RING_BASE = ENC + 8;
+export const ENC_RING_MASK = ENC + 12;
+export const ENC_HEAD = ENC + 16;
+export const ENC_STOP = ENC + 20;
+export const ENC_POINTS_BASE = ENC + 24;
+export const ENC_POINTS_MASK = ENC + 28;
+export const ENC_FORCE_POINT = ENC + 32;
+export const ENC_LAST_INDEX = ENC + 40;
+export const ENC_LAST_TERM = ENC + 48;
+export const ENC_SINCE_POINT = ENC + 56;
+export const ENC_SEQ = ENC + 64;
+export const ENC_HS_TERM = ENC + 72;
+export const ENC_HS_VOTE = ENC + 80;
+export const ENC_HS_COMMIT = ENC + 88;
+export const ENC_ENTRIES = ENC + 96;
+
+// Why encodeBatch stopped.
+export const STOP_DRAINED = 0;
+export const STOP_CAP = 1;
+export const STOP_SEGMENT = 2;
+export const STOP_POINTS = 3;
+export const STOP_LARGE = 4;
+
+// Scan state.
+export const SCAN_CRC = SCAN;
+export const SCAN_POS = SCAN + 4;
+export const SCAN_POINTS = SCAN + 8;
+export const SCAN_POINTS_BASE = SCAN + 12;
+export const SCAN_POINTS_CAP = SCAN + 16;
+export const SCAN_FORCE_POINT = SCAN + 20;
+export const SCAN_TYPE = SCAN + 24;
+export const SCAN_DATA = SCAN + 28;
+export const SCAN_DATA_LEN = SCAN + 32;
+export const SCAN_RECORD_CRC = SCAN + 36;
+export const SCAN_RECORDS = SCAN + 40;
+export const SCAN_ENTRIES = SCAN + 48;
+export const SCAN_LAST_INDEX = SCAN + 56;
+export const SCAN_LAST_TERM = SCAN + 64;
+export const SCAN_SINCE_POINT = SCAN + 72;
+export const SCAN_HS_TERM = SCAN + 80;
+export const SCAN_HS_VOTE = SCAN + 88;
+export const SCAN_HS_COMMIT = SCAN + 96;
+export const SCAN_FIRST_INDEX = SCAN + 104;
+/** Base of the segment's bytes in memory: points carry offsets from it. */
+export const SCAN_BASE = SCAN + 112;
+
+// What scan returns. Negative: the frame at SCAN_POS is damaged.
+export const SCAN_END = 0;
+export const SCAN_ZERO = 1;
+export const SCAN_SPECIAL = 2;
+export const SCAN_POINTS_FULL = 3;
+export const SCAN_SHORT = -1;
+export const SCAN_BAD_CRC = -2;
+export const SCAN_BAD_PROTO = -3;
+export const SCAN_GAP = -4;
+export const SCAN_UNSAFE = -5;

@@ -1,0 +1,108 @@
+// One process owns a log directory. Node has no flock, so the lock is a file beside the directory that names its
+// owner: pid and the time that the kernel started it, because pids come back. A lock of a dead process (kill -9) is
+// taken over. It does not guard against owners in another pid namespace or on another host.
+import { randomBytes } from "node:crypto";
+import fs from "node:fs";
+import { RaftmarkError } from "../base/errors.js";
+
+interface Owner {
+  pid: number;
+  /** Field 22 of /proc/PID/stat with the boot id; empty where there is no /proc. */
+  started: string;
+  nonce: string;
+}
+
+export interface DirLock {
+  release(): void;
+}
+
+/** Takes the lock of `dir`, or throws WAL_LOCKED. */
+export function lockDir(dir: string): DirLock {
+  const path = `${dir}.lock`;
+  const nonce = randomBytes(8).toString("hex");
+  const mine: Owner = { pid: process.pid, started: startOf(process.pid), nonce };
+  const draft = `${path}.${nonce}`;
+  // The lock appears with its content in one step: a link to a complete file.
+  fs.writeFileSync(draft, `${JSON.stringify(mine)}\n`, { mode: 0o600, flag: "wx" });
+  try {
+    for (let attempt = 0; attempt < 8; attempt++) {
+      if (tryLink(draft, path)) return { release: () => release(path, nonce) };
+      const owner = readOwner(path);
+      if (owner !== null && isAlive(owner)) throw lockedError(dir, path, owner);
+      setAside(path, owner, nonce);
+    }
+  } finally {
+    fs.rmSync(draft, { force: true });
+  }
+  throw new RaftmarkError("WAL_LOCKED", `the lock ${path} is contended by starting processes; try again`);
+}
+
+function lockedError(dir: string, path: string, owner: Owner): RaftmarkError {
+  const text =
+    `the log directory ${dir} is in use by process ${owner.pid} (${path}); ` +
+    "stop that process, or give this node another directory";
+  return new RaftmarkError("WAL_LOCKED", text);
+}
+
+function tryLink(draft: string, path: string): boolean {
+  try {
+    fs.linkSync(draft, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+// Two starters may find the same stale lock, and the slower one could move the fresh lock of the faster one away:
+// so look at what was moved, and put it back if it is not what was judged stale.
+function setAside(path: string, stale: Owner | null, nonce: string): void {
+  const aside = `${path}.stale.${nonce}`;
+  try {
+    fs.renameSync(path, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
+  }
+  const moved = readOwner(aside);
+  if (moved !== null && moved.nonce !== (stale?.nonce ?? "")) tryLink(aside, path);
+  fs.rmSync(aside, { force: true });
+}
+
+function release(path: string, nonce: string): void {
+  if (readOwner(path)?.nonce === nonce) fs.rmSync(path, { force: true });
+}
+
+function readOwner(path: string): Owner | null {
+  try {
+    const owner = JSON.parse(fs.readFileSync(path, "utf8")) as Owner;
+    return typeof owner.pid === "number" && typeof owner.nonce === "string" ? owner : null;
+  } catch {
+    return null;
+  }
+}
+
+function isAlive(owner: Owner): boolean {
+  const started = startOf(owner.pid);
+  if (started !== "" && owner.started !== "") return started === owner.started;
+  try {
+    process.kill(owner.pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+function startOf(pid: number): string {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The command name may hold anything; fields are counted from behind its closing parenthesis.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    // A zombie is dead: it only waits to be reaped.
+    if (fields[0] === "Z" || fields[0] === "X") return "dead";
+    const boot = fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    return `${boot}:${fields[19]}`;
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,233 @@
+// Opens a log: takes the lock, creates or recovers the directory, starts the writer.
+import fs from "node:fs";
+import path from "node:path";
+import { NO_DATA } from "../base/bytes.js";
+import { RaftmarkError } from "../base/errors.js";
+import { EMPTY_CONF_STATE, EMPTY_HARD_STATE } from "../raft/raftpb/index.js";
+import type { Codec } from "./codec.js";
+import { createJsCodec } from "./codec-js.js";
+import { bindWasmCodec, createWasmMemory, wasmModule } from "./codec-wasm.js";
+import { openError } from "./errors.js";
+import {
+  DIR_MODE,
+  RECORD_CRC,
+  RECORD_METADATA,
+  RECORD_SNAPSHOT,
+  SEGMENT_BYTES_DEFAULT,
+  SEGMENT_BYTES_MIN,
+  type SegmentName,
+  segmentName,
+} from "./format.js";
+import { InlineWriter } from "./inline-writer.js";
+import { type DirLock, lockDir } from "./lock.js";
+import { PointIndex } from "./point-index.js";
+import { fillZeros, prepareSegment } from "./prepare.js";
+import { encodeSnapshotRecord, FrameBuilder } from "./record.js";
+import { listSegments, type RecoveredLog, recover, recoveryMemoryBytes } from "./recovery.js";
+import { segmentHead, type TailState, type WriterSetup, writerMemoryBytes } from "./segment-writer.js";
+import type { Recovered, Wal, WalOptions } from "./types.js";
+import { RingWal } from "./wal.js";
+import { asyncFs, loadFs, runAsync, type WalFs } from "./wal-fs.js";
+import { DurableLog } from "./wal-storage.js";
+import type { Writer, WriterOptions } from "./writer.js";
+
+const LOG_CACHE_BYTES_DEFAULT = 64 << 20;
+const RING_BYTES_DEFAULT = 16 << 20;
+const RING_BYTES_MIN = 1024;
+const RING_BYTES_MAX = 1 << 30;
+
+/** Opens the log in `options.dir`, or creates it. One process at a time: WAL_LOCKED otherwise. */
+export async function openWal(options: WalOptions): Promise<Wal> {
+  const dir = path.resolve(options.dir);
+  const { ringBytes, segmentBytes } = checkSizes(options);
+  let lock: DirLock | null = null;
+  try {
+    fs.mkdirSync(path.dirname(dir), { recursive: true, mode: DIR_MODE });
+    lock = lockDir(dir);
+    const walFs = await loadFs(asyncFs, options.walFs ?? null);
+    const segments = removeLeftovers(dir);
+    const created = segments.length === 0;
+    const log = created
+      ? await create(dir, options, segmentBytes, walFs)
+      : await recoverDir(dir, segments, options, segmentBytes, walFs);
+    const recovered = describe(log, created);
+    const storage = new DurableLog(
+      dir,
+      log.points,
+      log.tail.lastIndex,
+      log.hardState,
+      options.confState ?? EMPTY_CONF_STATE,
+      options.logCacheBytes ?? LOG_CACHE_BYTES_DEFAULT,
+    );
+    storage.warm();
+    const outBytes = Math.max(ringBytes >>> 1, 64 << 10);
+    const setup: WriterSetup = {
+      dir,
+      metadata: log.metadata,
+      durability: options.durability,
+      segmentBytes,
+      ringBytes,
+      outBytes,
+      batchBytesMax: Math.max(1, Math.min(options.batchBytesMax ?? outBytes, outBytes)),
+      tail: log.tail,
+    };
+    const writer = await startWriter(options.writer, { setup, walFs: options.walFs ?? null }, walFs);
+    const wal = new RingWal(recovered, storage, writer, ringBytes, lock);
+    await writer.ready;
+    const fault = wal.faulted();
+    if (fault !== null) {
+      await wal.close();
+      throw fault;
+    }
+    return wal;
+  } catch (error) {
+    lock?.release();
+    throw openError(error, dir);
+  }
+}
+
+function checkSizes(options: WalOptions): { ringBytes: number; segmentBytes: number } {
+  const ringBytes = options.ringBytes ?? RING_BYTES_DEFAULT;
+  const segmentBytes = options.segmentBytes ?? SEGMENT_BYTES_DEFAULT;
+  const isPowerOfTwo = (ringBytes & (ringBytes - 1)) === 0;
+  if (!isPowerOfTwo || !(ringBytes >= RING_BYTES_MIN && ringBytes <= RING_BYTES_MAX)) {
+    const text = `ringBytes must be a power of two from ${RING_BYTES_MIN} to ${RING_BYTES_MAX}, not ${ringBytes}`;
+    throw new RaftmarkError("RAFT_BAD_OPTION", text);
+  }
+  if (!Number.isInteger(segmentBytes) || segmentBytes < SEGMENT_BYTES_MIN || segmentBytes > 0x7fffffff) {
+    const text = `segmentBytes must be from ${SEGMENT_BYTES_MIN} to 2147483647, not ${segmentBytes}`;
+    throw new RaftmarkError("RAFT_BAD_OPTION", text);
+  }
+  return { ringBytes, segmentBytes };
+}
+
+// What a process that died left half done: a directory never renamed, segments prepared and never used.
+function removeLeftovers(dir: string): SegmentName[] {
+  fs.rmSync(`${dir}.tmp`, { recursive: true, force: true });
+  if (!fs.existsSync(dir)) return [];
+  fs.rmSync(`${dir}/0.tmp`, { force: true });
+  fs.rmSync(`${dir}/1.tmp`, { force: true });
+  return listSegments(dir);
+}
+
+// WAL-FORMAT section 5, "Create": the directory gets its name when its first segment is complete.
+async function create(
+  dir: string,
+  options: WalOptions,
+  segmentBytes: number,
+  walFs: WalFs,
+): Promise<RecoveredLog> {
+  const draft = `${dir}.tmp`;
+  const name = segmentName(0, 0);
+  fs.mkdirSync(draft, { mode: DIR_MODE });
+  await runAsync(prepareSegment(walFs, `${draft}/${name}`, segmentBytes, options.durability));
+  const metadata = options.metadata === NO_DATA ? null : options.metadata;
+  const frames = new FrameBuilder(0);
+  frames.record(RECORD_CRC, null);
+  frames.record(RECORD_METADATA, metadata);
+  frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(0, 0));
+  const head = frames.take();
+  await writeHead(walFs, `${draft}/${name}`, head);
+  await walFs.syncDir(draft);
+  // An empty directory of that name may be there; the rename replaces it.
+  fs.renameSync(draft, dir);
+  await walFs.syncDir(path.dirname(dir));
+  const tail: TailState = {
+    name,
+    seq: 0,
+    offset: head.length,
+    headEnd: head.length,
+    crc: frames.crc,
+    lastIndex: 0,
+    lastTerm: 0,
+    hardState: EMPTY_HARD_STATE,
+  };
+  return {
+    metadata,
+    hardState: EMPTY_HARD_STATE,
+    points: new PointIndex(),
+    tail,
+    tailBytes: segmentBytes,
+    records: 3,
+    segments: 1,
+    torn: null,
+  };
+}
+
+async function writeHead(walFs: WalFs, file: string, head: Uint8Array): Promise<void> {
+  const fd = walFs.open(file, fs.constants.O_WRONLY);
+  try {
+    await walFs.write(fd, head, 0, head.length, 0);
+    await walFs.fdatasync(fd);
+  } finally {
+    walFs.close(fd);
+  }
+}
+
+async function recoverDir(
+  dir: string,
+  segments: readonly SegmentName[],
+  options: WalOptions,
+  segmentBytes: number,
+  walFs: WalFs,
+): Promise<RecoveredLog> {
+  fs.accessSync(dir, fs.constants.W_OK);
+  const log = recover(dir, segments, codecFor(options, recoveryMemoryBytes(dir, segments)));
+  const { tail } = log;
+  const file = `${dir}/${tail.name}`;
+  if (tail.headEnd === 0) {
+    const head = segmentHead(tail.crc, log.metadata, tail.hardState);
+    await writeHead(walFs, file, head.bytes);
+    tail.offset = head.bytes.length;
+    tail.headEnd = head.bytes.length;
+    tail.crc = head.crc;
+  }
+  // A file cut short by repair or damage: appends go over written blocks again.
+  if (log.tailBytes < segmentBytes) {
+    const fd = walFs.open(file, fs.constants.O_WRONLY);
+    const from = Math.max(log.tailBytes, tail.offset);
+    try {
+      if (options.durability === "none") await walFs.truncate(fd, segmentBytes);
+      else await runAsync(fillZeros(walFs, fd, from, segmentBytes));
+    } finally {
+      walFs.close(fd);
+    }
+  }
+  return log;
+}
+
+function codecFor(options: WalOptions, bytes: number): Codec {
+  if (options.writer === "inline-js") return createJsCodec(new ArrayBuffer(bytes));
+  return bindWasmCodec(wasmModule(), createWasmMemory(bytes));
+}
+
+async function startWriter(
+  kind: WalOptions["writer"],
+  options: WriterOptions,
+  walFs: WalFs,
+): Promise<Writer> {
+  if (kind === "pool-wasm") {
+    // On demand: the pool is above this layer, and who does not use it need not load it.
+    const { PoolWriter } = await import("../worker/pool-writer.js");
+    return new PoolWriter(options);
+  }
+  const bytes = Math.ceil(writerMemoryBytes(options.setup.ringBytes, options.setup.outBytes) / 8) * 8;
+  const codec =
+    kind === "inline-js"
+      ? createJsCodec(new SharedArrayBuffer(bytes))
+      : bindWasmCodec(wasmModule(), createWasmMemory(bytes));
+  return new InlineWriter(codec, walFs, options);
+}
+
+function describe(log: RecoveredLog, created: boolean): Recovered {
+  return {
+    created,
+    metadata: log.metadata ?? NO_DATA,
+    hardState: log.hardState,
+    lastIndex: log.tail.lastIndex,
+    firstIndex: 1,
+    records: log.records,
+    segments: log.segments,
+    torn: log.torn,
+  };
+}

@@ -1,0 +1,87 @@
+// The sparse index from entry indexes to places in segments. A point begins a run: entries with consecutive indexes
+// and one term, one after the other in one segment (perhaps with states between them). Memory: 40 bytes a point,
+// about one point for 64 KiB of log.
+import { assert } from "../base/assert.js";
+
+export class PointIndex {
+  /** Invariant: ascending by index. Columns of one table. */
+  private indexes = new Float64Array(64);
+  private terms = new Float64Array(64);
+  private offsets = new Float64Array(64);
+  private segments = new Float64Array(64);
+  private crcs = new Float64Array(64);
+  count = 0;
+
+  /** Adds the newest point. It overwrites the log from `index` on, so points from there on go. */
+  add(index: number, term: number, offset: number, segment: number, crc: number): void {
+    while (this.count > 0 && this.indexes[this.count - 1] >= index) this.count--;
+    if (this.count === this.indexes.length) this.grow();
+    const at = this.count++;
+    this.indexes[at] = index;
+    this.terms[at] = term;
+    this.offsets[at] = offset;
+    this.segments[at] = segment;
+    this.crcs[at] = crc;
+  }
+
+  private grow(): void {
+    const size = this.indexes.length * 2;
+    const larger = (column: Float64Array): Float64Array<ArrayBuffer> => {
+      const next = new Float64Array(size);
+      next.set(column);
+      return next;
+    };
+    this.indexes = larger(this.indexes);
+    this.terms = larger(this.terms);
+    this.offsets = larger(this.offsets);
+    this.segments = larger(this.segments);
+    this.crcs = larger(this.crcs);
+  }
+
+  /** Position of the point whose run holds entry `index`. */
+  find(index: number): number {
+    assert(this.count > 0, "no points");
+    assert(this.indexes[0] <= index, "entry before the first point");
+    let low = 0;
+    let high = this.count;
+    // Invariant: indexes[low] <= index, and index < indexes[high] or high === count.
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if (this.indexes[middle] <= index) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+
+  index(at: number): number {
+    return this.indexes[at];
+  }
+
+  term(at: number): number {
+    return this.terms[at];
+  }
+
+  offset(at: number): number {
+    return this.offsets[at];
+  }
+
+  segment(at: number): number {
+    return this.segments[at];
+  }
+
+  /** Rolling CRC before the run. */
+  crc(at: number): number {
+    return this.crcs[at];
+  }
+
+  /** First index that is not of this run any more. */
+  limit(at: number): number {
+    return at + 1 < this.count ? this.indexes[at + 1] : Number.POSITIVE_INFINITY;
+  }
+
+  /** Bytes to the next point if it lies behind this one in the same segment, else 0 (unknown). */
+  runBytes(at: number): number {
+    if (at + 1 >= this.count || this.segments[at + 1] !== this.segments[at]) return 0;
+    return Math.max(0, this.offsets[at + 1] - this.offsets[at]);
+  }
+}

@@ -1,0 +1,98 @@
+// The producer's side of the ring: one thread (main) writes items, one (the writer's) takes them, in order, over
+// memory that both see. An item never wraps. Nothing is visible to the writer before publish().
+import { assert } from "../base/assert.js";
+import { NO_DATA } from "../base/bytes.js";
+import type { Entry, HardState } from "../raft/raftpb/index.js";
+import type { CodecMemory } from "./codec.js";
+import * as L from "./layout.js";
+
+const WORDS = L.CONTROL / 4;
+/** Up to here a loop of byte stores beats the call of TypedArray.set. */
+const SMALL_COPY = 24;
+
+export class RingProducer {
+  private readonly memory: CodecMemory;
+  private readonly ringBytes: number;
+  /** Entries whose item would be larger go as ITEM_LARGE: any other item fits an empty ring, wherever it starts. */
+  readonly itemBytesMax: number;
+  /** Position behind the last item, modulo 2^32. */
+  private tail = 0;
+  /** The writer's position when last looked at. */
+  private head = 0;
+  private published = 0;
+
+  constructor(memory: CodecMemory, ringBytes: number) {
+    assert((ringBytes & (ringBytes - 1)) === 0, "ring size is no power of two");
+    this.memory = memory;
+    this.ringBytes = ringBytes;
+    this.itemBytesMax = ringBytes >>> 2;
+  }
+
+  /** Offset in memory for an item of `size` bytes, or 0 if the ring is full. */
+  private reserve(size: number): number {
+    // hot
+    const at = this.tail & (this.ringBytes - 1);
+    const toEnd = this.ringBytes - at;
+    const wraps = size > toEnd;
+    const need = wraps ? toEnd + size : size;
+    if (need > this.ringBytes - ((this.tail - this.head) >>> 0)) {
+      this.head = Atomics.load(this.memory.i32, WORDS + L.WORD_HEAD) >>> 0;
+      if (need > this.ringBytes - ((this.tail - this.head) >>> 0)) return 0;
+    }
+    this.tail = (this.tail + need) >>> 0;
+    if (!wraps) return L.RING + at;
+    this.memory.u32[(L.RING + at) >>> 2] = L.ITEM_WRAP;
+    return L.RING;
+  }
+
+  isLarge(entry: Entry): boolean {
+    return entry.data.length + L.ENTRY_ITEM_BYTES + 8 > this.itemBytesMax;
+  }
+
+  /** False: the ring is full. `large`: only the head of the item, its data goes another way. */
+  pushEntry(entry: Entry, large: boolean): boolean {
+    // hot
+    const data = entry.data;
+    const length = data.length;
+    const at = this.reserve(large ? L.ENTRY_ITEM_BYTES : L.ENTRY_ITEM_BYTES + ((length + 7) & ~7));
+    if (at === 0) return false;
+    const { u32, f64, u8 } = this.memory;
+    const kind = large ? L.ITEM_LARGE : L.ITEM_ENTRY;
+    u32[at >>> 2] = kind | (entry.type << 8) | (data === NO_DATA ? 0 : L.HAS_DATA);
+    u32[(at + 4) >>> 2] = length;
+    f64[(at + 8) >>> 3] = entry.term;
+    f64[(at + 16) >>> 3] = entry.index;
+    if (large) return true;
+    const to = at + L.ENTRY_ITEM_BYTES;
+    if (length > SMALL_COPY) u8.set(data, to);
+    else for (let i = 0; i < length; i++) u8[to + i] = data[i];
+    return true;
+  }
+
+  pushState(state: HardState): boolean {
+    const at = this.reserve(L.STATE_ITEM_BYTES);
+    if (at === 0) return false;
+    const { u32, f64 } = this.memory;
+    u32[at >>> 2] = L.ITEM_STATE;
+    f64[(at + 8) >>> 3] = state.term;
+    f64[(at + 16) >>> 3] = state.vote;
+    f64[(at + 24) >>> 3] = state.commit;
+    return true;
+  }
+
+  pushEnd(seq: number): boolean {
+    const at = this.reserve(L.END_ITEM_BYTES);
+    if (at === 0) return false;
+    this.memory.u32[at >>> 2] = L.ITEM_END;
+    this.memory.f64[(at + 8) >>> 3] = seq;
+    return true;
+  }
+
+  /** Shows the writer everything pushed so far. False if it has seen it all. */
+  publish(): boolean {
+    if (this.published === this.tail) return false;
+    this.published = this.tail;
+    Atomics.store(this.memory.i32, WORDS + L.WORD_TAIL, this.tail);
+    return true;
+  }
+}

@@ -1,0 +1,274 @@
+// The consumer of the ring: turns what waits in it into records, writes them to the newest segment, cuts segments,
+// publishes what is durable. Runs on a worker (synchronously) or on the main thread (asynchronously), see wal-fs.ts.
+// One batch is one write. A failed write or sync ends it: the caller fences the log and never calls it again.
+import { constants } from "node:fs";
+import { assert } from "../base/assert.js";
+import type { Durability } from "../node/api.js";
+import { Entry, type EntryType, type HardState } from "../raft/raftpb/index.js";
+import type { Codec } from "./codec.js";
+import { needsPoint, putPoint } from "./codec-js.js";
+import {
+  RECORD_CRC,
+  RECORD_ENTRY,
+  RECORD_METADATA,
+  RECORD_STATE,
+  SEGMENT_BYTES_MIN,
+  segmentName,
+} from "./format.js";
+import * as L from "./layout.js";
+import { preparedName, prepareSegment } from "./prepare.js";
+import { encodeEntry, encodeHardState, FrameBuilder } from "./record.js";
+import type { Step, Steps, WalFs } from "./wal-fs.js";
+
+/** Where the newest segment ends, and what the next record continues. */
+export interface TailState {
+  name: string;
+  seq: number;
+  offset: number;
+  /** End of the segment's head; records of its own start here. */
+  headEnd: number;
+  crc: number;
+  lastIndex: number;
+  lastTerm: number;
+  hardState: HardState;
+}
+
+/** Plain data: it is posted to workers. */
+export interface WriterSetup {
+  dir: string;
+  /** Null: the metadata record carries no data. */
+  metadata: Uint8Array | null;
+  durability: Durability;
+  segmentBytes: number;
+  ringBytes: number;
+  outBytes: number;
+  batchBytesMax: number;
+  tail: TailState;
+}
+
+/** What the thread around the writer provides. */
+export interface WriterHooks {
+  /** The control words have news for the main thread. */
+  notify(): void;
+  /** Done when a prepared segment is there, or preparing it failed. */
+  waitPrepared(taken: number): Step;
+  /** Done when the main thread consumed points beyond `head`. */
+  waitPoints(head: number): Step;
+  /** The data of the next ITEM_LARGE. */
+  takeLarge(): Uint8Array;
+}
+
+/** Bytes of memory for a codec with this ring and output region. */
+export function writerMemoryBytes(ringBytes: number, outBytes: number): number {
+  return L.RING + ringBytes + outBytes + 64;
+}
+
+export class SegmentWriter {
+  private readonly codec: Codec;
+  private readonly fs: WalFs;
+  private readonly setup: WriterSetup;
+  private readonly hooks: WriterHooks;
+  private readonly out: number;
+  private fd: number;
+  private seq: number;
+  /** Bytes of the newest segment that are written. */
+  private offset: number;
+  /** Invariant: headEnd <= offset; equal while the segment has no records but its head. */
+  private headEnd: number;
+  private taken = 0;
+
+  constructor(codec: Codec, fs: WalFs, setup: WriterSetup, hooks: WriterHooks) {
+    assert(setup.segmentBytes >= SEGMENT_BYTES_MIN, "segment too small for its head");
+    this.codec = codec;
+    this.fs = fs;
+    this.setup = setup;
+    this.hooks = hooks;
+    this.out = L.RING + setup.ringBytes;
+    const { tail } = setup;
+    this.seq = tail.seq;
+    this.offset = tail.offset;
+    this.headEnd = tail.headEnd;
+    const { u32, f64 } = codec.memory;
+    u32[L.ENC_CRC >>> 2] = tail.crc;
+    u32[L.ENC_RING_BASE >>> 2] = L.RING;
+    u32[L.ENC_RING_MASK >>> 2] = setup.ringBytes - 1;
+    u32[L.ENC_POINTS_BASE >>> 2] = L.POINTS;
+    u32[L.ENC_POINTS_MASK >>> 2] = L.POINTS_MAX - 1;
+    u32[L.ENC_FORCE_POINT >>> 2] = 1;
+    f64[L.ENC_LAST_INDEX >>> 3] = tail.lastIndex;
+    f64[L.ENC_LAST_TERM >>> 3] = tail.lastTerm;
+    f64[L.ENC_HS_TERM >>> 3] = tail.hardState.term;
+    f64[L.ENC_HS_VOTE >>> 3] = tail.hardState.vote;
+    f64[L.ENC_HS_COMMIT >>> 3] = tail.hardState.commit;
+    this.fd = fs.open(`${setup.dir}/${tail.name}`, this.openFlags());
+  }
+
+  private openFlags(): number {
+    return constants.O_WRONLY | (this.setup.durability === "o_dsync" ? constants.O_DSYNC : 0);
+  }
+
+  /** Takes everything up to ring position `tail`, batch by batch, and publishes after each. */
+  *commit(tail: number): Steps {
+    // hot
+    const { i32, u32, u8 } = this.codec.memory;
+    for (;;) {
+      const pointsBefore = u32[L.ENC_POINTS_TAIL >>> 2];
+      const bytes = this.encode(tail);
+      const stop = u32[L.ENC_STOP >>> 2];
+      // The records are in the output region: the ring's space is free before the write.
+      Atomics.store(i32, L.CONTROL / 4 + L.WORD_HEAD, u32[L.ENC_HEAD >>> 2]);
+      this.placePoints(pointsBefore);
+      if (bytes > 0) yield* this.write(u8, this.out, this.out + bytes);
+      if (stop === L.STOP_LARGE) yield* this.writeLarge();
+      this.publish();
+      if (stop === L.STOP_DRAINED) return;
+      if (stop === L.STOP_SEGMENT) yield* this.cut();
+      else if (stop === L.STOP_POINTS) yield this.hooks.waitPoints(this.pointsHead());
+    }
+  }
+
+  private encode(tail: number): number {
+    // hot
+    const { u32 } = this.codec.memory;
+    const end = this.out + this.setup.outBytes;
+    const left = this.setup.segmentBytes - this.offset;
+    const segmentLimit = Math.min(end, Math.max(this.out, this.out + left));
+    const capLimit = this.out + this.setup.batchBytesMax;
+    const free = L.POINTS_MAX - ((u32[L.ENC_POINTS_TAIL >>> 2] - this.pointsHead()) >>> 0);
+    const bytes = this.codec.encodeBatch(this.out, tail, capLimit, segmentLimit, free);
+    assert(bytes >= 0, "encoder failed");
+    assert(bytes <= this.setup.outBytes, "encoder wrote past its region");
+    if (bytes === 0 && u32[L.ENC_STOP >>> 2] === L.STOP_SEGMENT && this.offset === this.headEnd) {
+      // Larger than an empty segment: it gets one for itself.
+      return this.codec.encodeBatch(this.out, tail, this.out, end, free);
+    }
+    return bytes;
+  }
+
+  private pointsHead(): number {
+    return Atomics.load(this.codec.memory.i32, L.CONTROL / 4 + L.WORD_POINTS_HEAD) >>> 0;
+  }
+
+  // The encoder counts from the start of the batch; the index wants offsets in a segment.
+  private placePoints(from: number): void {
+    const { u32, f64 } = this.codec.memory;
+    const to = u32[L.ENC_POINTS_TAIL >>> 2];
+    for (let point = from; point !== to; point = (point + 1) >>> 0) {
+      const at = (L.POINTS + (point % L.POINTS_MAX) * L.POINT_BYTES) / 8;
+      f64[at + 2] += this.offset;
+      f64[at + 3] = this.seq;
+    }
+  }
+
+  private *write(bytes: Uint8Array, from: number, to: number): Steps {
+    const { f64 } = this.codec.memory;
+    yield this.fs.write(this.fd, bytes, from, to, this.offset);
+    f64[L.STAT_WRITES / 8]++;
+    f64[L.STAT_BYTES / 8] += to - from;
+    if (this.setup.durability === "fdatasync") yield this.fs.fdatasync(this.fd);
+    if (this.setup.durability !== "none") f64[L.STAT_SYNCS / 8]++;
+    this.offset += to - from;
+  }
+
+  private publish(): void {
+    const { i32, u32, f64 } = this.codec.memory;
+    const words = L.CONTROL / 4;
+    f64[L.STAT_ENTRIES / 8] = f64[L.ENC_ENTRIES / 8];
+    Atomics.store(i32, words + L.WORD_POINTS_TAIL, u32[L.ENC_POINTS_TAIL >>> 2]);
+    Atomics.store(i32, words + L.WORD_DURABLE, f64[L.ENC_SEQ / 8] >>> 0);
+    this.hooks.notify();
+  }
+
+  // An entry too large for the ring came another way; it is a batch of its own.
+  private *writeLarge(): Steps {
+    const { i32, u32, f64 } = this.codec.memory;
+    const head = u32[L.ENC_HEAD >>> 2];
+    const item = L.RING + ((head & (this.setup.ringBytes - 1)) >>> 0);
+    assert((u32[item >>> 2] & 0xff) === L.ITEM_LARGE, "not a large item");
+    const type = ((u32[item >>> 2] >>> 8) & 0xff) as EntryType;
+    const data = this.hooks.takeLarge();
+    assert(data.length === u32[(item + 4) >>> 2], "large data is not the item's");
+    const entry = new Entry(type, f64[(item + 8) >>> 3], f64[(item + 16) >>> 3], data);
+    u32[L.ENC_HEAD >>> 2] = (head + L.ENTRY_ITEM_BYTES) >>> 0;
+    Atomics.store(i32, L.CONTROL / 4 + L.WORD_HEAD, u32[L.ENC_HEAD >>> 2]);
+    const encoded = encodeEntry(entry);
+    const over = this.offset + encoded.length + 64 > this.setup.segmentBytes;
+    if (over && this.offset !== this.headEnd) yield* this.cut();
+    while (needsPoint(this.codec.memory, entry.index, entry.term)) {
+      const before = u32[L.ENC_POINTS_TAIL >>> 2];
+      if ((before - this.pointsHead()) >>> 0 === L.POINTS_MAX) {
+        this.publish();
+        yield this.hooks.waitPoints(this.pointsHead());
+        continue;
+      }
+      putPoint(this.codec.memory, entry.index, entry.term, 0);
+      this.placePoints(before);
+      break;
+    }
+    const frames = new FrameBuilder(u32[L.ENC_CRC >>> 2]);
+    frames.record(RECORD_ENTRY, encoded);
+    u32[L.ENC_CRC >>> 2] = frames.crc;
+    f64[L.ENC_LAST_INDEX >>> 3] = entry.index;
+    f64[L.ENC_LAST_TERM >>> 3] = entry.term;
+    f64[L.ENC_SINCE_POINT >>> 3] += frames.bytes;
+    f64[L.ENC_ENTRIES >>> 3]++;
+    const bytes = frames.take();
+    yield* this.write(bytes, 0, bytes.length);
+  }
+
+  // WAL-FORMAT section 5, "Cut". The old segment ends exactly after its last record; the new one gets its name only
+  // when its head is durable.
+  private *cut(): Steps {
+    const { u32, f64 } = this.codec.memory;
+    const { dir, durability, segmentBytes } = this.setup;
+    const synced = durability !== "none";
+    yield this.fs.truncate(this.fd, this.offset);
+    if (synced) yield this.fs.fdatasync(this.fd);
+    this.fs.close(this.fd);
+    this.fd = -1;
+    yield this.hooks.waitPrepared(this.taken);
+    const path = preparedName(dir, this.taken);
+    if (this.prepareFailed()) yield* prepareSegment(this.fs, path, segmentBytes, durability);
+    this.fd = this.fs.open(path, this.openFlags());
+    this.taken++;
+    const head = segmentHead(u32[L.ENC_CRC >>> 2], this.setup.metadata, {
+      term: f64[L.ENC_HS_TERM >>> 3],
+      vote: f64[L.ENC_HS_VOTE >>> 3],
+      commit: f64[L.ENC_HS_COMMIT >>> 3],
+    });
+    yield this.fs.write(this.fd, head.bytes, 0, head.bytes.length, 0);
+    if (synced) yield this.fs.fdatasync(this.fd);
+    this.fs.rename(path, `${dir}/${segmentName(this.seq + 1, f64[L.ENC_LAST_INDEX >>> 3] + 1)}`);
+    if (synced) yield this.fs.syncDir(dir);
+    this.seq++;
+    this.offset = head.bytes.length;
+    this.headEnd = head.bytes.length;
+    u32[L.ENC_CRC >>> 2] = head.crc;
+    u32[L.ENC_FORCE_POINT >>> 2] = 1;
+    Atomics.store(this.codec.memory.i32, L.CONTROL / 4 + L.WORD_TAKEN, this.taken);
+  }
+
+  private prepareFailed(): boolean {
+    return Atomics.load(this.codec.memory.i32, L.CONTROL / 4 + L.WORD_PREPARED) <= this.taken;
+  }
+
+  close(): void {
+    if (this.fd >= 0) this.fs.close(this.fd);
+    this.fd = -1;
+  }
+}
+
+/** What a segment begins with: the rolling CRC so far, metadata, and the last hard state unless it is all 0. */
+export function segmentHead(
+  crc: number,
+  metadata: Uint8Array | null,
+  state: HardState,
+): { bytes: Uint8Array; crc: number } {
+  const frames = new FrameBuilder(crc);
+  frames.record(RECORD_CRC, null);
+  frames.record(RECORD_METADATA, metadata);
+  if (state.term !== 0 || state.vote !== 0 || state.commit !== 0) {
+    frames.record(RECORD_STATE, encodeHardState(state));
+  }
+  return { bytes: frames.take(), crc: frames.crc };
+}

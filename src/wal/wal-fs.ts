@@ -1,0 +1,111 @@
+// The file operations of a writer, as an interface: a worker runs them synchronously, the main thread must not wait.
+// A procedure is a generator that yields each operation that can take long; runSync and runAsync drive it. Tests
+// inject faults by wrapping one of the two implementations.
+import fs from "node:fs";
+import { assert } from "../base/assert.js";
+
+/** Undefined: done. Otherwise it is under way. */
+// biome-ignore lint/suspicious/noConfusingVoidType: the return type of a function without result
+export type Step = void | Promise<void>;
+export type Steps = Generator<Step, void, void>;
+
+export interface WalFs {
+  open(path: string, flags: number): number;
+  close(fd: number): void;
+  rename(from: string, to: string): void;
+  /** Writes all of bytes[from, to) at `position`. */
+  write(fd: number, bytes: Uint8Array, from: number, to: number, position: number): Step;
+  fdatasync(fd: number): Step;
+  truncate(fd: number, bytes: number): Step;
+  /** Makes names in the directory durable. */
+  syncDir(dir: string): Step;
+}
+
+const FILE_MODE = 0o600;
+
+/** Waits in the calling thread: for workers. */
+export const syncFs: WalFs = {
+  open: (path, flags) => fs.openSync(path, flags, FILE_MODE),
+  close: (fd) => fs.closeSync(fd),
+  rename: (from, to) => fs.renameSync(from, to),
+  write(fd, bytes, from, to, position) {
+    while (from < to) {
+      const written = fs.writeSync(fd, bytes, from, to - from, position);
+      from += written;
+      position += written;
+    }
+  },
+  fdatasync: (fd) => fs.fdatasyncSync(fd),
+  truncate: (fd, bytes) => fs.ftruncateSync(fd, bytes),
+  syncDir(dir) {
+    const fd = fs.openSync(dir, "r");
+    try {
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+  },
+};
+
+/** Leaves what takes long to libuv's threads: for the main thread. */
+export const asyncFs: WalFs = {
+  open: syncFs.open,
+  close: syncFs.close,
+  rename: syncFs.rename,
+  write(fd, bytes, from, to, position) {
+    return new Promise((resolve, reject) => {
+      const more = (from: number, position: number): void => {
+        fs.write(fd, bytes, from, to - from, position, (error, written) => {
+          if (error !== null) reject(error);
+          else if (from + written < to) more(from + written, position + written);
+          else resolve();
+        });
+      };
+      more(from, position);
+    });
+  },
+  fdatasync: (fd) => promised((done) => fs.fdatasync(fd, done)),
+  truncate: (fd, bytes) => promised((done) => fs.ftruncate(fd, bytes, done)),
+  syncDir(dir) {
+    const fd = fs.openSync(dir, "r");
+    return promised((done) => fs.fsync(fd, done)).finally(() => fs.closeSync(fd));
+  },
+};
+
+function promised(start: (done: (error: Error | null) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    start((error) => (error === null ? resolve() : reject(error)));
+  });
+}
+
+/** Drives a procedure over synchronous operations to its end. */
+export function runSync(steps: Steps): void {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return;
+    assert(value === undefined, "asynchronous step in a synchronous run");
+  }
+}
+
+/** Drives a procedure over asynchronous operations. Runs up to its first pending step before it returns. */
+export async function runAsync(steps: Steps): Promise<void> {
+  let failure: { error: unknown } | null = null;
+  for (;;) {
+    const { done, value } = failure === null ? steps.next() : steps.throw(failure.error);
+    if (done === true) return;
+    failure = null;
+    if (value === undefined) continue;
+    try {
+      await value;
+    } catch (error) {
+      failure = { error };
+    }
+  }
+}
+
+/** Loads the operations for tests of faults: module `spec.module` exports `createWalFs(arg, base)`. */
+export async function loadFs(base: WalFs, spec: { module: string; arg: unknown } | null): Promise<WalFs> {
+  if (spec === null) return base;
+  const loaded = (await import(spec.module)) as { createWalFs(arg: unknown, base: WalFs): WalFs };
+  return loaded.createWalFs(spec.arg, base);
+}

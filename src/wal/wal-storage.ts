@@ -1,0 +1,182 @@
+// The log as raft reads it: a tail in memory bounded in bytes, everything older from the segments. Holds what is
+// durable, and nothing else: the log moves entries here when the writer reported them.
+import { assert } from "../base/assert.js";
+import { ErrCompacted, ErrUnavailable, type RaftError } from "../raft/errors.js";
+import {
+  type ConfState,
+  EMPTY_SNAPSHOT,
+  type Entry,
+  type HardState,
+  type Snapshot,
+} from "../raft/raftpb/index.js";
+import type { PointIndex } from "./point-index.js";
+import { entrySize } from "./record.js";
+import { SegmentReader } from "./segment-reader.js";
+import type { WalStorage } from "./types.js";
+
+/** What an entry costs in memory beside its data, about. */
+const ENTRY_COST = 64;
+
+export class DurableLog implements WalStorage {
+  readonly points: PointIndex;
+  private readonly reader: SegmentReader;
+  private readonly cacheBytesMax: number;
+  private hardState: HardState;
+  private readonly confState: ConfState;
+  /** Power of two slots; entry tailFirst + i lies in slot (start + i) & (slots - 1). */
+  private slots: (Entry | null)[] = new Array<Entry | null>(1024).fill(null);
+  private start = 0;
+  private count = 0;
+  /** Index of the first entry in memory. Invariant: tailFirst + count === last + 1. */
+  private tailFirst: number;
+  private last: number;
+  cacheBytes = 0;
+
+  constructor(
+    dir: string,
+    points: PointIndex,
+    lastIndex: number,
+    hardState: HardState,
+    confState: ConfState,
+    cacheBytesMax: number,
+  ) {
+    this.points = points;
+    this.reader = new SegmentReader(dir, points);
+    this.last = lastIndex;
+    this.tailFirst = lastIndex + 1;
+    this.hardState = hardState;
+    this.confState = confState;
+    this.cacheBytesMax = cacheBytesMax;
+  }
+
+  initialState(): { hardState: HardState; confState: ConfState } {
+    return { hardState: this.hardState, confState: this.confState };
+  }
+
+  firstIndex(): number {
+    return 1;
+  }
+
+  lastIndex(): number {
+    return this.last;
+  }
+
+  term(index: number): number | RaftError {
+    // hot
+    if (index === 0) return 0;
+    if (index < 0) return ErrCompacted;
+    if (index > this.last) return ErrUnavailable;
+    if (index >= this.tailFirst) return this.at(index).term;
+    return this.points.term(this.points.find(index));
+  }
+
+  entries(lo: number, hi: number, maxSize: number): Entry[] | RaftError {
+    assert(lo <= hi, "entries: lo above hi");
+    if (lo < 1) return ErrCompacted;
+    if (hi > this.last + 1) return ErrUnavailable;
+    const found: Entry[] = [];
+    let size = 0;
+    if (lo < this.tailFirst) {
+      const to = Math.min(hi, this.tailFirst);
+      size = this.reader.read(lo, to, maxSize, found);
+      if (lo + found.length < to) return found;
+    }
+    for (let index = lo + found.length; index < hi; index++) {
+      const entry = this.at(index);
+      size += entrySize(entry);
+      if (size > maxSize && found.length > 0) break;
+      found.push(entry);
+    }
+    return found;
+  }
+
+  snapshot(): Snapshot | RaftError {
+    return EMPTY_SNAPSHOT;
+  }
+
+  private at(index: number): Entry {
+    // hot
+    const entry = this.slots[(this.start + (index - this.tailFirst)) & (this.slots.length - 1)];
+    assert(entry !== null, "hole in the cached log");
+    return entry;
+  }
+
+  setHardState(hardState: HardState): void {
+    this.hardState = hardState;
+  }
+
+  /** Takes a durable entry: the next one, or one that overwrites the log from its index on. */
+  append(entry: Entry): void {
+    // hot
+    if (entry.index !== this.last + 1) this.truncate(entry.index);
+    if (this.count === this.slots.length) this.grow();
+    this.slots[(this.start + this.count) & (this.slots.length - 1)] = entry;
+    this.count++;
+    this.last = entry.index;
+    this.cacheBytes += entry.data.length + ENTRY_COST;
+    if (this.cacheBytes > this.cacheBytesMax) this.evict();
+  }
+
+  // Entries from `index` on are overwritten.
+  private truncate(index: number): void {
+    assert(index <= this.last, "gap in the log");
+    assert(index >= 1, "entry before the log");
+    while (this.count > 0 && this.last >= index) {
+      const slot = (this.start + this.count - 1) & (this.slots.length - 1);
+      this.cacheBytes -= this.slots[slot]!.data.length + ENTRY_COST;
+      this.slots[slot] = null;
+      this.count--;
+      this.last--;
+    }
+    if (this.count === 0) {
+      this.tailFirst = index;
+      this.last = index - 1;
+    }
+  }
+
+  // The newest entry stays, however large.
+  private evict(): void {
+    while (this.cacheBytes > this.cacheBytesMax && this.count > 1) {
+      const slot = this.start & (this.slots.length - 1);
+      this.cacheBytes -= this.slots[slot]!.data.length + ENTRY_COST;
+      this.slots[slot] = null;
+      this.start = (this.start + 1) & (this.slots.length - 1);
+      this.count--;
+      this.tailFirst++;
+    }
+  }
+
+  private grow(): void {
+    const larger = new Array<Entry | null>(this.slots.length * 2).fill(null);
+    for (let i = 0; i < this.count; i++) larger[i] = this.slots[(this.start + i) & (this.slots.length - 1)]!;
+    this.slots = larger;
+    this.start = 0;
+  }
+
+  /** After opening: brings the end of the log into memory, as much as the cache holds. */
+  warm(): void {
+    assert(this.count === 0, "warming a log in use");
+    const last = this.last;
+    let budget = this.cacheBytesMax;
+    let at = this.points.count;
+    while (at > 0 && budget > 0) {
+      at--;
+      budget -= Math.max(this.points.runBytes(at), 65536);
+    }
+    if (last === 0 || at >= this.points.count) return;
+    const from = this.points.index(at);
+    this.last = from - 1;
+    this.tailFirst = from;
+    for (let next = from; next <= last; ) {
+      const batch: Entry[] = [];
+      this.reader.read(next, last + 1, 1 << 20, batch);
+      assert(batch.length > 0, "log shorter than its index");
+      for (const entry of batch) this.append(entry);
+      next += batch.length;
+    }
+  }
+
+  close(): void {
+    this.reader.close();
+  }
+}

@@ -1,0 +1,232 @@
+// The log on the main thread: numbers appends, feeds the ring, keeps what does not fit in order, and moves entries to
+// storage when the writer reports them durable. Decides nothing about files; waits for nothing.
+import { assert } from "../base/assert.js";
+import { RaftmarkError } from "../base/errors.js";
+import { Fifo } from "../base/fifo.js";
+import type { Entry, HardState } from "../raft/raftpb/index.js";
+import * as L from "./layout.js";
+import type { DirLock } from "./lock.js";
+import { RingProducer } from "./ring.js";
+import type { Recovered, Wal, WalStats } from "./types.js";
+import type { DurableLog } from "./wal-storage.js";
+import type { Writer } from "./writer.js";
+
+const WORDS = L.CONTROL / 4;
+/** What an entry weighs in the backlog beside its data. */
+const ENTRY_COST = 64;
+
+/** One append on its way. Its entries are the next `entryCount` of the entry queue. */
+class Append {
+  readonly hardState: HardState | null;
+  readonly entryCount: number;
+  readonly sync: boolean;
+  /** Entries handed to the ring. */
+  pushed = 0;
+  /** Its hard state is in the ring. */
+  statePushed: boolean;
+
+  constructor(hardState: HardState | null, entryCount: number, sync: boolean) {
+    this.hardState = hardState;
+    this.entryCount = entryCount;
+    this.sync = sync;
+    this.statePushed = hardState === null;
+  }
+}
+
+export class RingWal implements Wal {
+  readonly recovered: Recovered;
+  readonly storage: DurableLog;
+  onDurable: (seq: number) => void = () => {};
+  onFault: (error: RaftmarkError) => void = () => {};
+  private readonly writer: Writer;
+  private readonly ring: RingProducer;
+  private readonly lock: DirLock;
+  /** Appends (reported, lastSeq], oldest first; the first `ringed` of them are in the ring as a whole. */
+  private readonly appends = new Fifo<Append>();
+  private ringed = 0;
+  /** Entries of `appends`; the first `entriesRinged` are in the ring. */
+  private readonly entries = new Fifo<Entry>();
+  private entriesRinged = 0;
+  private backlogBytes = 0;
+  private lastSeq = 0;
+  /** Highest sequence that the writer made durable. Invariant: durable <= lastSeq. */
+  private durable = 0;
+  /** Highest sequence reported. Invariant: durable <= reported <= lastSeq, once onNotice ran. */
+  private reported = 0;
+  private hardState: HardState;
+  private pointsHead = 0;
+  private reportScheduled = false;
+  private fault: RaftmarkError | null = null;
+  private closing: Promise<void> | null = null;
+  private idle: () => void = () => {};
+
+  constructor(recovered: Recovered, storage: DurableLog, writer: Writer, ringBytes: number, lock: DirLock) {
+    this.recovered = recovered;
+    this.storage = storage;
+    this.writer = writer;
+    this.lock = lock;
+    this.hardState = recovered.hardState;
+    this.ring = new RingProducer(writer.memory, ringBytes);
+    writer.onNotice = () => this.onNotice();
+    writer.onFault = (error) => this.onWriterFault(error);
+  }
+
+  append(hardState: HardState | null, entries: readonly Entry[], mustSync: boolean): number {
+    // hot
+    if (this.fault !== null) {
+      throw new RaftmarkError("RAFT_FENCED", `the log is fenced: ${this.fault.message}`, { mayCommit: true });
+    }
+    if (this.closing !== null) throw new RaftmarkError("RAFT_CLOSED", "the log is closed");
+    const count = entries.length;
+    let sync = mustSync || count > 0;
+    if (hardState !== null) {
+      sync ||= hardState.term !== this.hardState.term || hardState.vote !== this.hardState.vote;
+      this.hardState = hardState;
+    }
+    const seq = ++this.lastSeq;
+    for (let i = 0; i < count; i++) {
+      this.entries.push(entries[i]);
+      this.backlogBytes += entries[i].data.length + ENTRY_COST;
+    }
+    this.appends.push(new Append(hardState, count, sync));
+    this.pump();
+    if (!sync && this.appends.length === 1) this.scheduleReport();
+    return seq;
+  }
+
+  // Hands as much as fits to the ring, and shows it to the writer if it has to be written now.
+  private pump(): void {
+    // hot
+    let show = false;
+    while (this.ringed < this.appends.length) {
+      const append = this.appends.peek(this.ringed);
+      if (!this.pushAppend(append)) {
+        show = true;
+        break;
+      }
+      this.ringed++;
+      show ||= append.sync;
+    }
+    if (show && this.ring.publish()) this.writer.wake();
+  }
+
+  /** False: the ring is full; the rest of the append follows when there is room. */
+  private pushAppend(append: Append): boolean {
+    // hot
+    const ring = this.ring;
+    while (append.pushed < append.entryCount) {
+      const entry = this.entries.peek(this.entriesRinged);
+      const large = ring.isLarge(entry);
+      if (!ring.pushEntry(entry, large)) return false;
+      if (large) this.writer.sendLarge(entry.data);
+      append.pushed++;
+      this.entriesRinged++;
+      this.backlogBytes -= entry.data.length + ENTRY_COST;
+    }
+    if (!append.statePushed) {
+      if (!ring.pushState(append.hardState!)) return false;
+      append.statePushed = true;
+    }
+    // The sequence number of the append behind all that are reported and ringed.
+    return ring.pushEnd(this.reported + this.ringed + 1);
+  }
+
+  // The writer's control words changed. From the event loop.
+  private onNotice(): void {
+    if (this.fault !== null) return;
+    const { i32 } = this.writer.memory;
+    const low = Atomics.load(i32, WORDS + L.WORD_DURABLE) >>> 0;
+    this.durable += (low - this.durable) >>> 0;
+    assert(this.durable <= this.lastSeq, "durable before it was appended");
+    this.takePoints();
+    this.report();
+  }
+
+  // Points are published before the sequence that needs them.
+  private takePoints(): void {
+    const { i32, f64 } = this.writer.memory;
+    const tail = Atomics.load(i32, WORDS + L.WORD_POINTS_TAIL) >>> 0;
+    if (this.pointsHead === tail) return;
+    for (let point = this.pointsHead; point !== tail; point = (point + 1) >>> 0) {
+      const at = (L.POINTS + (point % L.POINTS_MAX) * L.POINT_BYTES) / 8;
+      this.storage.points.add(f64[at], f64[at + 1], f64[at + 2], f64[at + 3], f64[at + 4]);
+    }
+    this.pointsHead = tail;
+    Atomics.store(i32, WORDS + L.WORD_POINTS_HEAD, tail);
+    this.writer.pointsConsumed();
+  }
+
+  // Moves what is durable to storage. An append that needs no sync counts as done when everything before it is.
+  private report(): void {
+    // hot
+    const before = this.reported;
+    while (this.ringed > 0) {
+      const append = this.appends.peek(0);
+      if (this.reported >= this.durable && append.sync) break;
+      this.appends.shift();
+      this.ringed--;
+      this.reported++;
+      for (let i = 0; i < append.entryCount; i++) this.storage.append(this.entries.shift());
+      this.entriesRinged -= append.entryCount;
+      if (append.hardState !== null) this.storage.setHardState(append.hardState);
+    }
+    this.pump();
+    if (this.reported === before) return;
+    if (this.appends.length === 0) this.idle();
+    this.onDurable(this.reported);
+  }
+
+  private scheduleReport(): void {
+    if (this.reportScheduled) return;
+    this.reportScheduled = true;
+    setImmediate(() => {
+      this.reportScheduled = false;
+      if (this.fault === null) this.report();
+    });
+  }
+
+  private onWriterFault(error: RaftmarkError): void {
+    if (this.fault !== null) return;
+    this.fault = error;
+    this.idle();
+    this.onFault(error);
+  }
+
+  /** The fault that fenced the log, if any. */
+  faulted(): RaftmarkError | null {
+    return this.fault;
+  }
+
+  stats(): WalStats {
+    const { f64 } = this.writer.memory;
+    return {
+      writes: f64[L.STAT_WRITES / 8],
+      syncs: f64[L.STAT_SYNCS / 8],
+      bytes: f64[L.STAT_BYTES / 8],
+      entries: f64[L.STAT_ENTRIES / 8],
+      appends: this.lastSeq,
+      backlogBytes: this.backlogBytes,
+    };
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shutDown();
+    return this.closing;
+  }
+
+  private async shutDown(): Promise<void> {
+    if (this.appends.length > 0 && this.fault === null) {
+      await new Promise<void>((resolve) => {
+        this.idle = resolve;
+      });
+    }
+    // Commit state that waits for the next sync goes out now.
+    if (this.fault === null) this.ring.publish();
+    try {
+      await this.writer.close();
+    } finally {
+      this.storage.close();
+      this.lock.release();
+    }
+  }
+}

@@ -1,0 +1,31 @@
+// The writer as the log sees it. Implementations: inline-writer.ts (main thread, asynchronous file operations) and
+// worker/pool-writer.ts (a task on the pool that lives as long as the log).
+import type { RaftmarkError } from "../base/errors.js";
+import type { CodecMemory } from "./codec.js";
+import type { WriterSetup } from "./segment-writer.js";
+
+export interface Writer {
+  /** The memory with the ring and the control words. */
+  readonly memory: CodecMemory;
+  /** Resolved when appends can be taken at full speed. */
+  readonly ready: Promise<void>;
+  /** Items were published. */
+  wake(): void;
+  /** Data of the next ITEM_LARGE; called before the item is published. Keeps no reference beyond the write. */
+  sendLarge(data: Uint8Array): void;
+  /** The points of the sparse index were consumed. */
+  pointsConsumed(): void;
+  /** Control words changed. Called from the event loop, never from inside wake(). */
+  onNotice: () => void;
+  /** Writing failed; nothing is written any more. Called once, from the event loop. */
+  onFault: (error: RaftmarkError) => void;
+  /** A warning: preparing the next segment ahead failed. */
+  readonly prepareError: unknown;
+  /** Writes what is published, closes files, ends threads. */
+  close(): Promise<void>;
+}
+
+export interface WriterOptions {
+  setup: WriterSetup;
+  walFs: { module: string; arg: unknown } | null;
+}

@@ -1,0 +1,170 @@
+// The main thread's side of a log whose encoding, CRC and writes run on a worker: a Piscina pool of two threads, one
+// held by a task that lives as long as the log, one for short tasks (preparing segments). They meet in a shared WASM
+// memory that holds the ring, the control words and the output region; news come back through Atomics.waitAsync.
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { Piscina } from "piscina";
+import { assert } from "../base/assert.js";
+import { RaftmarkError } from "../base/errors.js";
+import { type CodecMemory, memoryOver } from "../wal/codec.js";
+import { createWasmMemory, type WasmMemory, wasmModule } from "../wal/codec-wasm.js";
+import { type PlainError, writeError } from "../wal/errors.js";
+import * as L from "../wal/layout.js";
+import { type PrepareTask, preparedName } from "../wal/prepare.js";
+import { type WriterSetup, writerMemoryBytes } from "../wal/segment-writer.js";
+import type { Writer, WriterOptions } from "../wal/writer.js";
+
+const WORDS = L.CONTROL / 4;
+const THREADS = 2;
+
+/** What the long-lived task gets. */
+export interface WalTask {
+  module: object;
+  memory: WasmMemory;
+  setup: WriterSetup;
+  /** Carries the data of entries that are too large for the ring. */
+  large: MessagePort;
+  walFs: { module: string; arg: unknown } | null;
+}
+
+/** Null: ended because the log was closed. */
+export type WalTaskResult = PlainError | null;
+
+// ES2024 has it, our lib setting does not; Node has it since 16.
+interface AsyncWait {
+  waitAsync(
+    words: Int32Array,
+    index: number,
+    value: number,
+  ): { async: false; value: string } | { async: true; value: Promise<string> };
+}
+
+export class PoolWriter implements Writer {
+  readonly memory: CodecMemory;
+  readonly ready: Promise<void>;
+  onNotice: () => void = () => {};
+  onFault: (error: RaftmarkError) => void = () => {};
+  prepareError: unknown = null;
+  private readonly options: WriterOptions;
+  private readonly pool: Piscina;
+  private readonly task: Promise<void>;
+  private readonly large: MessagePort;
+  /** Segments whose preparation was started. */
+  private started = 0;
+  private preparing: Promise<void> = Promise.resolve();
+  private ended = false;
+  private closing = false;
+
+  constructor(options: WriterOptions) {
+    this.options = options;
+    const { setup } = options;
+    const memory = createWasmMemory(writerMemoryBytes(setup.ringBytes, setup.outBytes));
+    this.memory = memoryOver(memory.buffer);
+    this.pool = new Piscina({
+      filename: new URL("./wal-worker.js", import.meta.url).href,
+      minThreads: THREADS,
+      maxThreads: THREADS,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      recordTiming: false,
+      workerHistogram: false,
+    });
+    const channel = new MessageChannel();
+    channel.port1.unref();
+    this.large = channel.port1;
+    const task: WalTask = {
+      module: wasmModule(),
+      memory,
+      setup,
+      large: channel.port2,
+      walFs: options.walFs,
+    };
+    const run = this.pool.run(task, { name: "runWal", transferList: [channel.port2] });
+    this.task = run.then(
+      (result) => this.taskEnded(result as WalTaskResult),
+      (error: unknown) => this.taskEnded(writeError(error, setup.dir)),
+    );
+    // The task's first notice says that it runs.
+    this.ready = new Promise((resolve) => {
+      const started = (): void => {
+        this.prepareNext();
+        resolve();
+        this.listen();
+      };
+      const wait = this.waitNotice(0);
+      void Promise.race([wait.async ? wait.value : Promise.resolve(), this.task]).then(started);
+    });
+  }
+
+  wake(): void {
+    // hot
+    const { i32 } = this.memory;
+    Atomics.add(i32, WORDS + L.WORD_WAKE, 1);
+    Atomics.notify(i32, WORDS + L.WORD_WAKE);
+  }
+
+  pointsConsumed(): void {
+    this.wake();
+  }
+
+  sendLarge(data: Uint8Array): void {
+    // A copy: the array may be a view of a pool, which would travel as a whole.
+    const copy = new Uint8Array(data);
+    this.large.postMessage(copy, [copy.buffer]);
+  }
+
+  private waitNotice(seen: number): ReturnType<AsyncWait["waitAsync"]> {
+    return (Atomics as unknown as AsyncWait).waitAsync(this.memory.i32, WORDS + L.WORD_NOTICE, seen);
+  }
+
+  // Waits for the next notice, forever: a pending waitAsync keeps no process alive.
+  private listen(): void {
+    if (this.ended) return;
+    const seen = Atomics.load(this.memory.i32, WORDS + L.WORD_NOTICE);
+    this.prepareNext();
+    this.onNotice();
+    const wait = this.waitNotice(seen);
+    if (wait.async) void wait.value.then(this.listenAgain);
+    else setImmediate(this.listenAgain);
+  }
+
+  private readonly listenAgain = (): void => this.listen();
+
+  private taskEnded(result: WalTaskResult | RaftmarkError): void {
+    this.ended = true;
+    this.large.close();
+    // Everything durable before the fault is still reported.
+    this.onNotice();
+    if (result === null) assert(this.closing, "the writer ended without being closed");
+    else if (result instanceof RaftmarkError) this.onFault(result);
+    else this.onFault(new RaftmarkError(result.code, result.message, { mayCommit: true }));
+  }
+
+  private prepareNext(): void {
+    const taken = Atomics.load(this.memory.i32, WORDS + L.WORD_TAKEN);
+    if (this.closing || this.ended || this.started > taken) return;
+    const { dir, segmentBytes, durability } = this.options.setup;
+    const path = preparedName(dir, this.started++);
+    const task: PrepareTask = { path, bytes: segmentBytes, durability, walFs: this.options.walFs };
+    this.preparing = this.pool.run(task, { name: "runPrepare" }).then(
+      () => {
+        Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, this.started);
+        this.wake();
+      },
+      (error: unknown) => {
+        // Kept: the writer tries for itself when it needs the segment, and only then it is a fault.
+        this.prepareError = error;
+        Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARE_FAILED, this.started);
+        this.wake();
+      },
+    );
+  }
+
+  async close(): Promise<void> {
+    this.closing = true;
+    // A writer that waits for a segment gets it before it is told to end.
+    await this.preparing;
+    Atomics.store(this.memory.i32, WORDS + L.WORD_CLOSING, 1);
+    this.wake();
+    await this.task;
+    await this.pool.destroy();
+  }
+}

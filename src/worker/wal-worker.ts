@@ -1,0 +1,74 @@
+// What runs on the pool. `runWal`: the writer of one log, from open to close; it sleeps in Atomics.wait and takes
+// everything that waits as one group commit. `runPrepare`: zero-fills a segment.
+import { receiveMessageOnPort } from "node:worker_threads";
+import { assert } from "../base/assert.js";
+import { bindWasmCodec } from "../wal/codec-wasm.js";
+import { writeError } from "../wal/errors.js";
+import * as L from "../wal/layout.js";
+import { type PrepareTask, prepareSegment } from "../wal/prepare.js";
+import { SegmentWriter } from "../wal/segment-writer.js";
+import { loadFs, runSync, syncFs } from "../wal/wal-fs.js";
+import type { WalTask, WalTaskResult } from "./pool-writer.js";
+
+const WORDS = L.CONTROL / 4;
+
+/** Ends when the log is closed (null) or a write failed. */
+export async function runWal(task: WalTask): Promise<WalTaskResult> {
+  const fs = await loadFs(syncFs, task.walFs);
+  const codec = bindWasmCodec(task.module, task.memory);
+  const { i32 } = codec.memory;
+
+  /** Sleeps until the main thread has news and `done` holds. */
+  const sleepUntil = (done: () => boolean): void => {
+    for (;;) {
+      const seen = Atomics.load(i32, WORDS + L.WORD_WAKE);
+      if (done()) return;
+      Atomics.wait(i32, WORDS + L.WORD_WAKE, seen);
+    }
+  };
+  const notify = (): void => {
+    Atomics.add(i32, WORDS + L.WORD_NOTICE, 1);
+    Atomics.notify(i32, WORDS + L.WORD_NOTICE);
+  };
+  let segments: SegmentWriter | null = null;
+  try {
+    segments = new SegmentWriter(codec, fs, task.setup, {
+      notify,
+      waitPrepared: (taken) =>
+        sleepUntil(
+          () =>
+            Atomics.load(i32, WORDS + L.WORD_PREPARED) > taken ||
+            Atomics.load(i32, WORDS + L.WORD_PREPARE_FAILED) > taken ||
+            Atomics.load(i32, WORDS + L.WORD_CLOSING) === 1,
+        ),
+      waitPoints: (head) => sleepUntil(() => Atomics.load(i32, WORDS + L.WORD_POINTS_HEAD) >>> 0 !== head),
+      takeLarge: () => {
+        // It was posted before the item was published, so it is there.
+        const received = receiveMessageOnPort(task.large);
+        assert(received !== undefined, "no data for a large entry");
+        return received.message as Uint8Array;
+      },
+    });
+    notify();
+    for (;;) {
+      const seen = Atomics.load(i32, WORDS + L.WORD_WAKE);
+      const closing = Atomics.load(i32, WORDS + L.WORD_CLOSING) === 1;
+      const tail = Atomics.load(i32, WORDS + L.WORD_TAIL) >>> 0;
+      if (tail !== Atomics.load(i32, WORDS + L.WORD_HEAD) >>> 0) runSync(segments.commit(tail));
+      else if (closing) return null;
+      else Atomics.wait(i32, WORDS + L.WORD_WAKE, seen);
+    }
+  } catch (error) {
+    const { code, message } = writeError(error, task.setup.dir);
+    return { code, message };
+  } finally {
+    segments?.close();
+    task.large.close();
+  }
+}
+
+/** A segment's file, full of zeros. */
+export async function runPrepare(task: PrepareTask): Promise<void> {
+  const fs = await loadFs(syncFs, task.walFs);
+  runSync(prepareSegment(fs, task.path, task.bytes, task.durability));
+}
