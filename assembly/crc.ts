@@ -37,8 +37,6 @@ function initShift(table: usize, zeros: u32): void {
   }
 }
 
-// @ts-expect-error: decorator
-@inline
 function shift(table: usize, c: u32): u32 {
   return (
     load<u32>(table + ((c & 0xff) << 2)) ^
@@ -48,8 +46,6 @@ function shift(table: usize, c: u32): u32 {
   );
 }
 
-// @ts-expect-error: decorator
-@inline
 function step8(c: u32, p: usize): u32 {
   const word = load<u64>(p) ^ u64(c);
   const a = u32(word);
@@ -66,8 +62,6 @@ function step8(c: u32, p: usize): u32 {
   );
 }
 
-// @ts-expect-error: decorator
-@inline
 function lookup4(word: u32, table: usize): u32 {
   return (
     load<u32>(TABLES + table + ((word & 0xff) << 2), 3072) ^
@@ -102,7 +96,7 @@ export function update(seed: u32, p: usize, length: u32): u32 {
     p += 16;
     length -= 16;
   }
-  while (length != 0) {
+  while (length !== 0) {
     c = load<u32>(TABLES + (((c ^ load<u8>(p)) & 0xff) << 2)) ^ (c >>> 8);
     p++;
     length--;

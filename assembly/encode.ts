@@ -3,8 +3,6 @@
 import { update } from "./crc";
 import * as L from "./layout";
 
-// @ts-expect-error: decorator
-@inline
 function putVarint(p: usize, value: u64): usize {
   while (value >= 0x80) {
     store<u8>(p++, u8(value) | 0x80);
@@ -14,8 +12,6 @@ function putVarint(p: usize, value: u64): usize {
   return p + 1;
 }
 
-// @ts-expect-error: decorator
-@inline
 function varintSize32(value: u32): u32 {
   return (38 - clz<u32>(value | 1)) / 7;
 }
@@ -24,8 +20,6 @@ function varintSize32(value: u32): u32 {
  * Frames the record whose `n` data bytes start at `data` = frame + 17 + varintSize(n): 8 bytes of length, type, 6
  * bytes of CRC field at its longest, tag and length of the data. A shorter CRC moves the data down. Returns the end.
  */
-// @ts-expect-error: decorator
-@inline
 function finishFrame(frame: usize, type: u32, data: usize, n: u32): usize {
   const crc = update(load<u32>(L.ENC + L.ENC_CRC), data, n);
   store<u32>(L.ENC + L.ENC_CRC, crc);
@@ -34,11 +28,11 @@ function finishFrame(frame: usize, type: u32, data: usize, n: u32): usize {
   let p = putVarint(frame + 11, u64(crc));
   store<u8>(p, 0x1a);
   p = putVarint(p + 1, u64(n));
-  if (p != data) memory.copy(p, data, n);
+  if (p !== data) memory.copy(p, data, n);
   p += n;
   const length = u32(p - frame - 8);
   const padding = (8 - (length & 7)) & 7;
-  store<u64>(frame, u64(length) | (padding != 0 ? u64(0x80 | padding) << 56 : 0));
+  store<u64>(frame, u64(length) | (padding !== 0 ? u64(0x80 | padding) << 56 : 0));
   store<u64>(p, 0);
   return p + padding;
 }
@@ -49,7 +43,7 @@ function encodeEntry(frame: usize, item: usize, tag: u32, length: u32): usize {
   // The entry's own length decides where it starts; it depends on the sizes of its varints.
   let n: u32 = 4 + varintSize64(term) + varintSize64(index);
   const hasData = (tag >>> 16) & 1;
-  if (hasData != 0) n += 1 + varintSize32(length) + length;
+  if (hasData !== 0) n += 1 + varintSize32(length) + length;
   const data = frame + 17 + varintSize32(n);
   store<u8>(data, 0x08);
   store<u8>(data, u8(tag >>> 8), 1);
@@ -57,7 +51,7 @@ function encodeEntry(frame: usize, item: usize, tag: u32, length: u32): usize {
   let p = putVarint(data + 3, term);
   store<u8>(p, 0x18);
   p = putVarint(p + 1, index);
-  if (hasData != 0) {
+  if (hasData !== 0) {
     store<u8>(p, 0x22);
     p = putVarint(p + 1, u64(length));
     memory.copy(p, item + 24, length);
@@ -86,13 +80,11 @@ function encodeState(frame: usize, item: usize): usize {
   return finishFrame(frame, 3, data, u32(p - data));
 }
 
-// @ts-expect-error: decorator
-@inline
 function needsPoint(index: f64, term: f64): bool {
   return (
-    load<u32>(L.ENC + L.ENC_FORCE_POINT) != 0 ||
-    index != load<f64>(L.ENC + L.ENC_LAST_INDEX) + 1 ||
-    term != load<f64>(L.ENC + L.ENC_LAST_TERM) ||
+    load<u32>(L.ENC + L.ENC_FORCE_POINT) !== 0 ||
+    index !== load<f64>(L.ENC + L.ENC_LAST_INDEX) + 1 ||
+    term !== load<f64>(L.ENC + L.ENC_LAST_TERM) ||
     load<f64>(L.ENC + L.ENC_SINCE_POINT) >= L.POINT_SPACING
   );
 }
@@ -122,14 +114,14 @@ export function encodeBatch(out: u32, tail: u32, capLimit: u32, segmentLimit: u3
   let entries: u32 = 0;
   let stop = L.STOP_DRAINED;
   let p: usize = out;
-  while (head != tail) {
+  while (head !== tail) {
     const item: usize = base + (head & mask);
     const tag = load<u32>(item);
     const kind = tag & 0xff;
-    if (kind == L.ITEM_ENTRY) {
+    if (kind === L.ITEM_ENTRY) {
       const length = load<u32>(item, 4);
       const end = p + 64 + length;
-      if (end > usize(capLimit) && p != usize(out)) {
+      if (end > usize(capLimit) && p !== usize(out)) {
         stop = L.STOP_CAP;
         break;
       }
@@ -140,7 +132,7 @@ export function encodeBatch(out: u32, tail: u32, capLimit: u32, segmentLimit: u3
       const term = load<f64>(item, 8);
       const index = load<f64>(item, 16);
       if (needsPoint(index, term)) {
-        if (pointsFree == 0) {
+        if (pointsFree === 0) {
           stop = L.STOP_POINTS;
           break;
         }
@@ -154,11 +146,11 @@ export function encodeBatch(out: u32, tail: u32, capLimit: u32, segmentLimit: u3
       p = next;
       entries++;
       head += 24 + ((length + 7) & ~7);
-    } else if (kind == L.ITEM_END) {
+    } else if (kind === L.ITEM_END) {
       store<f64>(L.ENC + L.ENC_SEQ, load<f64>(item, 8));
       head += 16;
-    } else if (kind == L.ITEM_STATE) {
-      if (p + 64 > usize(capLimit) && p != usize(out)) {
+    } else if (kind === L.ITEM_STATE) {
+      if (p + 64 > usize(capLimit) && p !== usize(out)) {
         stop = L.STOP_CAP;
         break;
       }
@@ -170,7 +162,7 @@ export function encodeBatch(out: u32, tail: u32, capLimit: u32, segmentLimit: u3
       store<f64>(L.ENC + L.ENC_SINCE_POINT, load<f64>(L.ENC + L.ENC_SINCE_POINT) + f64(u32(next - p)));
       p = next;
       head += 32;
-    } else if (kind == L.ITEM_WRAP) {
+    } else if (kind === L.ITEM_WRAP) {
       head += mask + 1 - (head & mask);
     } else {
       stop = L.STOP_LARGE;

@@ -25,17 +25,17 @@ function readVarint(p: usize, end: usize): u64 {
 
 /** Where the field of this wire type ends; 0 if it does not end before `end`. */
 function skipField(p: usize, end: usize, wire: u32): usize {
-  if (wire == 0) {
+  if (wire === 0) {
     readVarint(p, end);
     return next;
   }
-  if (wire == 2) {
+  if (wire === 2) {
     const n = readVarint(p, end);
-    if (next == 0) return 0;
+    if (next === 0) return 0;
     return n <= u64(end - next) ? next + usize(n) : 0;
   }
-  const width: usize = wire == 1 ? 8 : wire == 5 ? 4 : 0;
-  return width != 0 && end - p >= width ? p + width : 0;
+  const width: usize = wire === 1 ? 8 : wire === 5 ? 4 : 0;
+  return width !== 0 && end - p >= width ? p + width : 0;
 }
 
 let type: u32 = 0;
@@ -50,26 +50,26 @@ function parseRecord(p: usize, end: usize): bool {
   dataEnd = 0;
   while (p < end) {
     const tag = readVarint(p, end);
-    if (next == 0 || tag >>> 3 == 0 || tag > 0xffffffff) return false;
+    if (next === 0 || tag >>> 3 === 0 || tag > 0xffffffff) return false;
     p = next;
-    if (tag == 0x1a) {
+    if (tag === 0x1a) {
       const n = readVarint(p, end);
-      if (next == 0 || n > u64(end - next)) return false;
+      if (next === 0 || n > u64(end - next)) return false;
       data = next;
       dataEnd = next + usize(n);
       p = dataEnd;
-    } else if (tag == 0x08) {
+    } else if (tag === 0x08) {
       type = u32(readVarint(p, end));
-      if (next == 0) return false;
+      if (next === 0) return false;
       p = next;
-    } else if (tag == 0x10) {
+    } else if (tag === 0x10) {
       crc = u32(readVarint(p, end));
-      if (next == 0) return false;
+      if (next === 0) return false;
       p = next;
     } else {
       if (tag >>> 3 <= 3) return false;
       p = skipField(p, end, u32(tag & 7));
-      if (p == 0) return false;
+      if (p === 0) return false;
     }
   }
   return true;
@@ -86,21 +86,21 @@ function parseNumbers(p: usize, end: usize, bytesField: u64): bool {
   fieldC = 0;
   while (p < end) {
     const tag = readVarint(p, end);
-    if (next == 0 || tag >>> 3 == 0 || tag > 0xffffffff) return false;
+    if (next === 0 || tag >>> 3 === 0 || tag > 0xffffffff) return false;
     p = next;
     const field = tag >>> 3;
     if (field <= 3) {
-      if ((tag & 7) != 0) return false;
+      if ((tag & 7) !== 0) return false;
       const value = readVarint(p, end);
-      if (next == 0) return false;
+      if (next === 0) return false;
       p = next;
-      if (field == 1) fieldA = value;
-      else if (field == 2) fieldB = value;
+      if (field === 1) fieldA = value;
+      else if (field === 2) fieldB = value;
       else fieldC = value;
     } else {
-      if (field == bytesField && (tag & 7) != 2) return false;
+      if (field === bytesField && (tag & 7) !== 2) return false;
       p = skipField(p, end, u32(tag & 7));
-      if (p == 0) return false;
+      if (p === 0) return false;
     }
   }
   return true;
@@ -129,11 +129,11 @@ function acceptEntry(frame: usize): i32 {
   const last = load<f64>(L.SCAN + L.SCAN_LAST_INDEX);
   const count = load<f64>(L.SCAN + L.SCAN_ENTRIES);
   if (index > last + 1 || index < 1) return L.SCAN_GAP;
-  if (count == 0) store<f64>(L.SCAN + L.SCAN_FIRST_INDEX, index);
+  if (count === 0) store<f64>(L.SCAN + L.SCAN_FIRST_INDEX, index);
   if (
-    load<u32>(L.SCAN + L.SCAN_FORCE_POINT) != 0 ||
-    index != last + 1 ||
-    term != load<f64>(L.SCAN + L.SCAN_LAST_TERM) ||
+    load<u32>(L.SCAN + L.SCAN_FORCE_POINT) !== 0 ||
+    index !== last + 1 ||
+    term !== load<f64>(L.SCAN + L.SCAN_LAST_TERM) ||
     load<f64>(L.SCAN + L.SCAN_SINCE_POINT) >= L.POINT_SPACING
   ) {
     putPoint(index, term, frame, load<u32>(L.SCAN + L.SCAN_CRC));
@@ -162,30 +162,31 @@ export function scan(end: u32): i32 {
   while (true) {
     store<u32>(L.SCAN + L.SCAN_POS, u32(p));
     const left = usize(end) - p;
-    if (left == 0) return L.SCAN_END;
+    if (left === 0) return L.SCAN_END;
     if (left < 8) return L.SCAN_SHORT;
     const head = load<u64>(p);
-    if (head == 0) return L.SCAN_ZERO;
-    const n = head & 0x00ffffffffffffff;
-    const padding = head >>> 63 != 0 ? (head >>> 56) & 7 : 0;
+    if (head === 0) return L.SCAN_ZERO;
+    const n = (head << 8) >>> 8;
+    const padding = head >>> 63 !== 0 ? (head >>> 56) & 7 : 0;
     if (n + padding > u64(left - 8)) return L.SCAN_SHORT;
     if (!parseRecord(p + 8, p + 8 + usize(n))) return L.SCAN_BAD_PROTO;
-    if (load<u32>(L.SCAN + L.SCAN_POINTS) == load<u32>(L.SCAN + L.SCAN_POINTS_CAP)) return L.SCAN_POINTS_FULL;
+    if (load<u32>(L.SCAN + L.SCAN_POINTS) === load<u32>(L.SCAN + L.SCAN_POINTS_CAP))
+      return L.SCAN_POINTS_FULL;
     let after = load<u32>(L.SCAN + L.SCAN_CRC);
-    if (type != L.RECORD_CRC) {
+    if (type !== L.RECORD_CRC) {
       after = update(after, data, u32(dataEnd - data));
-      if (after != crc) return L.SCAN_BAD_CRC;
+      if (after !== crc) return L.SCAN_BAD_CRC;
     }
     let wrong: i32 = 0;
-    if (type == L.RECORD_ENTRY) wrong = acceptEntry(p);
-    else if (type == L.RECORD_STATE) wrong = acceptState();
-    if (wrong != 0) return wrong;
+    if (type === L.RECORD_ENTRY) wrong = acceptEntry(p);
+    else if (type === L.RECORD_STATE) wrong = acceptState();
+    if (wrong !== 0) return wrong;
     store<u32>(L.SCAN + L.SCAN_CRC, after);
     const following = p + 8 + usize(n) + usize(padding);
     store<f64>(L.SCAN + L.SCAN_RECORDS, load<f64>(L.SCAN + L.SCAN_RECORDS) + 1);
     store<f64>(L.SCAN + L.SCAN_SINCE_POINT, load<f64>(L.SCAN + L.SCAN_SINCE_POINT) + f64(u32(following - p)));
     p = following;
-    if (type != L.RECORD_ENTRY && type != L.RECORD_STATE) {
+    if (type !== L.RECORD_ENTRY && type !== L.RECORD_STATE) {
       store<u32>(L.SCAN + L.SCAN_TYPE, type);
       store<u32>(L.SCAN + L.SCAN_DATA, u32(data));
       store<u32>(L.SCAN + L.SCAN_DATA_LEN, u32(dataEnd - data));

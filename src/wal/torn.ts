@@ -59,7 +59,7 @@ export function hasRecordAfter(bytes: Uint8Array, at: number, crc: number): bool
     if (frame === null || frame.record.type < 1 || frame.record.type > 5) continue;
     if (seeds.some((seed) => continues(bytes, frame.record, seed))) return true;
     const next = parseFrame(bytes, frame.end);
-    if (next !== null && next.record.hasData && continues(bytes, next.record, frame.record.crc)) return true;
+    if (next?.record.hasData === true && continues(bytes, next.record, frame.record.crc)) return true;
   }
   return false;
 }

@@ -5,7 +5,6 @@ import fs from "node:fs";
 import { assert } from "../base/assert.js";
 
 /** Undefined: done. Otherwise it is under way. */
-// biome-ignore lint/suspicious/noConfusingVoidType: the return type of a function without result
 export type Step = void | Promise<void>;
 export type Steps = Generator<Step, void, void>;
 
