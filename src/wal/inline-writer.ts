@@ -4,7 +4,7 @@ import type { RaftmarkError } from "../base/errors.js";
 import type { Codec, CodecMemory } from "./codec.js";
 import { writeError } from "./errors.js";
 import * as L from "./layout.js";
-import { preparedName, prepareSegment } from "./prepare.js";
+import { preparedName, prepareSegment, removePrepared } from "./prepare.js";
 import { SegmentWriter } from "./segment-writer.js";
 import { runAsync, type WalFs } from "./wal-fs.js";
 import type { Writer, WriterOptions } from "./writer.js";
@@ -106,5 +106,6 @@ export class InlineWriter implements Writer {
     this.closing = true;
     await this.preparing;
     this.segments.close();
+    removePrepared(this.options.setup.dir);
   }
 }

@@ -21,7 +21,7 @@ import {
 import { InlineWriter } from "./inline-writer.js";
 import { type DirLock, lockDir } from "./lock.js";
 import { PointIndex } from "./point-index.js";
-import { fillZeros, prepareSegment } from "./prepare.js";
+import { fillZeros, prepareSegment, removePrepared } from "./prepare.js";
 import { encodeSnapshotRecord, FrameBuilder } from "./record.js";
 import { listSegments, type RecoveredLog, recover, recoveryMemoryBytes } from "./recovery.js";
 import { segmentHead, type TailState, type WriterSetup, writerMemoryBytes } from "./segment-writer.js";
@@ -105,8 +105,7 @@ function checkSizes(options: WalOptions): { ringBytes: number; segmentBytes: num
 function removeLeftovers(dir: string): SegmentName[] {
   fs.rmSync(`${dir}.tmp`, { recursive: true, force: true });
   if (!fs.existsSync(dir)) return [];
-  fs.rmSync(`${dir}/0.tmp`, { force: true });
-  fs.rmSync(`${dir}/1.tmp`, { force: true });
+  removePrepared(dir);
   return listSegments(dir);
 }
 

@@ -1,6 +1,6 @@
 // Makes the file of a segment ahead of need, full of zeros: appending over blocks that were written before takes
 // about 100 us durable, into a growing file 150 to 200 us, because no metadata changes.
-import { constants } from "node:fs";
+import { constants, rmSync } from "node:fs";
 import type { Durability } from "../node/api.js";
 import type { Steps, WalFs } from "./wal-fs.js";
 
@@ -34,6 +34,12 @@ export function* fillZeros(fs: WalFs, fd: number, from: number, to: number): Ste
     yield fs.write(fd, ZEROS, 0, bytes, at);
     yield fs.fdatasync(fd);
   }
+}
+
+/** Removes what was prepared and not used. */
+export function removePrepared(dir: string): void {
+  rmSync(preparedName(dir, 0), { force: true });
+  rmSync(preparedName(dir, 1), { force: true });
 }
 
 /** Name of the n-th prepared file, as etcd's file pipeline names it. */

@@ -9,7 +9,7 @@ import { type CodecMemory, memoryOver } from "../wal/codec.js";
 import { createWasmMemory, type WasmMemory, wasmModule } from "../wal/codec-wasm.js";
 import { type PlainError, writeError } from "../wal/errors.js";
 import * as L from "../wal/layout.js";
-import { type PrepareTask, preparedName } from "../wal/prepare.js";
+import { type PrepareTask, preparedName, removePrepared } from "../wal/prepare.js";
 import { type WriterSetup, writerMemoryBytes } from "../wal/segment-writer.js";
 import type { Writer, WriterOptions } from "../wal/writer.js";
 
@@ -166,5 +166,6 @@ export class PoolWriter implements Writer {
     this.wake();
     await this.task;
     await this.pool.destroy();
+    removePrepared(this.options.setup.dir);
   }
 }

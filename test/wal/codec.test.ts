@@ -1,0 +1,220 @@
+// The WASM codec against its plain twin: same memory in, same memory out, byte for byte, for encoding and scanning,
+// on good and on damaged input.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { NO_DATA } from "../../src/base/bytes.js";
+import { Entry, type EntryType } from "../../src/raft/raftpb/index.js";
+import type { Codec } from "../../src/wal/codec.js";
+import { createJsCodec } from "../../src/wal/codec-js.js";
+import { bindWasmCodec, createWasmMemory, wasmModule } from "../../src/wal/codec-wasm.js";
+import { crc32cJs } from "../../src/wal/crc-js.js";
+import { crc32c } from "../../src/wal/crc32c.js";
+import * as L from "../../src/wal/layout.js";
+import { encodeEntry, encodeHardState, FrameBuilder } from "../../src/wal/record.js";
+import { RingProducer } from "../../src/wal/ring.js";
+
+const RING_BYTES = 16384;
+const OUT = L.RING + RING_BYTES;
+const OUT_BYTES = 65536;
+const BYTES = OUT + OUT_BYTES + 64;
+
+interface Twin {
+  codec: Codec;
+  ring: RingProducer;
+}
+
+function twin(codec: Codec): Twin {
+  reset(codec, RING_BYTES);
+  return { codec, ring: new RingProducer(codec.memory, RING_BYTES) };
+}
+
+function reset(codec: Codec, ringBytes: number): void {
+  const { u8, u32 } = codec.memory;
+  u8.fill(0, L.CONTROL);
+  u32[L.ENC_RING_BASE >>> 2] = L.RING;
+  u32[L.ENC_RING_MASK >>> 2] = ringBytes - 1;
+  u32[L.ENC_POINTS_BASE >>> 2] = L.POINTS;
+  u32[L.ENC_POINTS_MASK >>> 2] = L.POINTS_MAX - 1;
+  u32[L.ENC_FORCE_POINT >>> 2] = 1;
+}
+
+const js = createJsCodec(new SharedArrayBuffer(BYTES));
+const wasm = bindWasmCodec(wasmModule(), createWasmMemory(BYTES));
+
+function assertSameMemory(what: string): void {
+  const a = Buffer.from(js.memory.buffer, L.CONTROL, BYTES - 64 - L.CONTROL);
+  const b = Buffer.from(wasm.memory.buffer, L.CONTROL, BYTES - 64 - L.CONTROL);
+  if (a.equals(b)) return;
+  let at = 0;
+  while (a[at] === b[at]) at++;
+  assert.fail(`${what}: memories differ first at ${L.CONTROL + at}: js ${a[at]}, wasm ${b[at]}`);
+}
+
+const u53 = fc.oneof(fc.maxSafeNat(), fc.nat(300), fc.constantFrom(127, 128, 2 ** 31, 2 ** 32, 2 ** 53 - 1));
+const size = fc.oneof(fc.nat(40), fc.nat(600), fc.constantFrom(0, 127, 128, 450, 4000));
+const item = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant("entry" as const),
+      type: fc.nat(2),
+      term: u53,
+      index: u53,
+      size,
+      nil: fc.boolean(),
+      fill: fc.nat(255),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant("state" as const), term: u53, vote: u53, commit: u53 }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("take" as const),
+      cap: fc.nat(20000),
+      segment: fc.nat(40000),
+      points: fc.nat(6),
+    }),
+  },
+);
+type Item = typeof item extends fc.Arbitrary<infer T> ? T : never;
+
+function data(size: number, fill: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  for (let i = 0; i < size; i++) bytes[i] = (fill + i * 31) & 0xff;
+  return bytes;
+}
+
+test("encodeBatch: WASM and TypeScript leave the same memory", () => {
+  const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
+  const property = fc.property(fc.array(item, { maxLength: 80 }), (items: Item[]) => {
+    const a = twin(js);
+    const b = twin(wasm);
+    let seq = 0;
+    for (const it of items) {
+      if (it.kind === "entry") {
+        const bytes = it.nil ? NO_DATA : data(it.size, it.fill);
+        const entry = new Entry(it.type as EntryType, it.term, it.index, bytes);
+        assert.equal(a.ring.pushEntry(entry, false), b.ring.pushEntry(entry, false));
+      } else if (it.kind === "state") {
+        assert.equal(a.ring.pushState(it), b.ring.pushState(it));
+      } else {
+        assert.equal(a.ring.pushEnd(++seq), b.ring.pushEnd(seq));
+        a.ring.publish();
+        b.ring.publish();
+        takeBoth(OUT + it.cap, OUT + it.segment, it.points);
+      }
+    }
+    a.ring.publish();
+    b.ring.publish();
+    takeBoth(OUT + OUT_BYTES, OUT + OUT_BYTES, L.POINTS_MAX);
+  });
+  fc.assert(property, { seed, numRuns: 150 });
+});
+
+function takeBoth(cap: number, segment: number, points: number): void {
+  const tail = js.memory.u32[L.CONTROL / 4 + L.WORD_TAIL];
+  const results = [js, wasm].map((codec) => {
+    const bytes = codec.encodeBatch(OUT, tail, cap, segment, points);
+    codec.memory.u32[L.CONTROL / 4 + L.WORD_HEAD] = codec.memory.u32[L.ENC_HEAD >>> 2];
+    return bytes;
+  });
+  assert.equal(results[0], results[1]);
+  // The encoder may clear up to 8 bytes behind its last frame.
+  for (const codec of [js, wasm]) codec.memory.u8.fill(0, OUT + results[0]);
+  assertSameMemory("encodeBatch");
+}
+
+test("every data size around the edges of varints and padding is framed as the record builder frames it", () => {
+  for (const codec of [js, wasm]) {
+    const { ring } = twin(codec);
+    const frames = new FrameBuilder(0);
+    const sizes = [...Array(80).keys(), 100, 126, 127, 128, 129, 511, 512, 513, 3000, 4095, 4096];
+    const chunks: Uint8Array[] = [];
+    sizes.forEach((n, i) => {
+      const entry = new Entry((i % 3) as EntryType, 2 ** (i % 53), i * 2 ** 20 + 1, data(n, i));
+      assert.ok(ring.pushEntry(entry, false));
+      frames.record(2, encodeEntry(entry));
+      const state = { term: i, vote: 2 ** (i % 53), commit: i * 1000 };
+      assert.ok(ring.pushState(state));
+      frames.record(3, encodeHardState(state));
+      chunks.push(take(codec, ring));
+    });
+    assert.deepEqual(Buffer.concat(chunks), Buffer.from(frames.take()));
+  }
+});
+
+function take(codec: Codec, ring: RingProducer): Uint8Array {
+  ring.publish();
+  const { u8, u32 } = codec.memory;
+  const limit = OUT + OUT_BYTES;
+  const bytes = codec.encodeBatch(OUT, u32[L.CONTROL / 4 + L.WORD_TAIL], limit, limit, L.POINTS_MAX);
+  assert.equal(u32[L.ENC_STOP >>> 2], L.STOP_DRAINED);
+  u32[L.CONTROL / 4 + L.WORD_HEAD] = u32[L.ENC_HEAD >>> 2];
+  return u8.slice(OUT, OUT + bytes);
+}
+
+test("scan: WASM and TypeScript agree on good and on damaged segments", () => {
+  const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
+  const flips = fc.array(fc.tuple(fc.nat(1 << 20), fc.nat(255)), { maxLength: 3 });
+  const property = fc.property(fc.integer({ min: 1, max: 2 ** 31 }), flips, (draw, damage) => {
+    const segment = someSegment(draw);
+    for (const [at, value] of damage) segment[at % segment.length] = value;
+    const outcomes = [js, wasm].map((codec) => scanAll(codec, segment));
+    assert.deepEqual(outcomes[1], outcomes[0]);
+    assertSameMemory("scan");
+  });
+  fc.assert(property, { seed, numRuns: 200 });
+});
+
+function someSegment(draw: number): Uint8Array {
+  const frames = new FrameBuilder(0);
+  frames.record(4, null);
+  frames.record(1, data(draw % 20, 1));
+  for (let i = 1; i < 20; i++) {
+    frames.record(2, encodeEntry(new Entry(0, 1 + (i >>> 3), i, data((draw * i) % 700, i))));
+    if (i % 3 === 0) frames.record(3, encodeHardState({ term: 1, vote: draw, commit: i }));
+  }
+  frames.record(5, Uint8Array.of(8, 0, 16, 0));
+  const bytes = frames.take();
+  const segment = new Uint8Array(bytes.length + (draw % 3) * 8);
+  segment.set(bytes);
+  return segment;
+}
+
+function scanAll(codec: Codec, segment: Uint8Array): number[] {
+  reset(codec, RING_BYTES);
+  const { u8, u32 } = codec.memory;
+  u8.set(segment, L.RING);
+  u32[L.SCAN_POS >>> 2] = L.RING;
+  u32[L.SCAN_BASE >>> 2] = L.RING;
+  u32[L.SCAN_POINTS_BASE >>> 2] = L.POINTS;
+  u32[L.SCAN_POINTS_CAP >>> 2] = 3;
+  u32[L.SCAN_FORCE_POINT >>> 2] = 1;
+  const outcome: number[] = [];
+  for (;;) {
+    const result = codec.scan(L.RING + segment.length);
+    outcome.push(result, u32[L.SCAN_POS >>> 2]);
+    if (result === L.SCAN_POINTS_FULL) u32[L.SCAN_POINTS >>> 2] = 0;
+    else if (result === L.SCAN_SPECIAL) outcome.push(u32[L.SCAN_TYPE >>> 2]);
+    else return outcome;
+  }
+}
+
+test("CRC-32C: check value, all lengths, seeds, and in pieces", () => {
+  const check = Buffer.from("123456789");
+  assert.equal(crc32c(0, check), 0xe3069283);
+  const bytes = data(5000, 3);
+  wasm.memory.u8.set(bytes, OUT);
+  for (let n = 0; n < 5000; n = n < 300 ? n + 1 : n + 97) {
+    const expected = crc32cJs(n * 7919, bytes, 0, n);
+    assert.equal(wasm.crc32c(n * 7919, OUT, n), expected);
+    assert.equal(crc32c(n * 7919, bytes.subarray(0, n)), expected);
+    assert.equal(crc32c(crc32c(0, bytes.subarray(0, n)), bytes.subarray(n)), crc32c(0, bytes));
+  }
+  const long = data(200_000, 9);
+  assert.equal(crc32c(1, long), crc32cJs(1, long, 0, long.length));
+});

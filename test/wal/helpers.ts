@@ -1,0 +1,117 @@
+// What the tests of the log share: directories, entries, and waiting for durability without clocks.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import type { TestContext } from "node:test";
+import type { WriterKind } from "../../src/node/api.js";
+import { Entry } from "../../src/raft/raftpb/index.js";
+import { openWal, readWal, type Wal, type WalOptions } from "../../src/wal/index.js";
+
+export const WRITERS: readonly WriterKind[] = ["inline-js", "inline-wasm", "pool-wasm"];
+
+const cleanups = new WeakMap<TestContext, (() => unknown)[]>();
+
+// t.after runs hooks oldest first; a log must be closed before its directory goes.
+function atEnd(t: TestContext, cleanup: () => unknown): void {
+  const known = cleanups.get(t);
+  if (known !== undefined) {
+    known.push(cleanup);
+    return;
+  }
+  const list = [cleanup];
+  cleanups.set(t, list);
+  t.after(async () => {
+    for (const each of list.reverse()) await each();
+  });
+}
+
+/** A directory that goes with the test; the log's own is `wal` below it. */
+export function tempDir(t: TestContext): string {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "raftmark-wal-"));
+  atEnd(t, () => fs.rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+export function options(dir: string, more: Partial<WalOptions> = {}): WalOptions {
+  return {
+    dir: path.join(dir, "wal"),
+    metadata: Uint8Array.of(8, 1, 16, 2),
+    writer: "inline-wasm",
+    durability: "fdatasync",
+    segmentBytes: 64 << 10,
+    ringBytes: 16 << 10,
+    ...more,
+  };
+}
+
+/** Opens, and closes when the test ends, however it ends. */
+export async function open(t: TestContext, walOptions: WalOptions): Promise<Wal> {
+  const wal = await openWal(walOptions);
+  atEnd(t, () => wal.close());
+  return wal;
+}
+
+/** Entry `index` with data that depends on term, index and size alone. */
+export function entry(index: number, term = 1, size = 100): Entry {
+  const data = new Uint8Array(size);
+  for (let i = 0; i < size; i++) data[i] = (index * 31 + term * 7 + i) & 0xff;
+  return new Entry(0, term, index, data);
+}
+
+export function run(from: number, to: number, term = 1, size = 100): Entry[] {
+  const entries: Entry[] = [];
+  for (let index = from; index <= to; index++) entries.push(entry(index, term, size));
+  return entries;
+}
+
+/** Resolved when `seq` was reported durable; rejected by a fault. */
+export function durable(wal: Wal, seq: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    wal.onDurable = (reported) => {
+      if (reported >= seq) resolve();
+    };
+    wal.onFault = reject;
+  });
+}
+
+/** Every entry of the log, in pages of `maxSize` bytes. */
+export function allEntries(wal: Wal, maxSize = 4096): Entry[] {
+  const entries: Entry[] = [];
+  const end = wal.storage.lastIndex() + 1;
+  while (entries.length + 1 < end) {
+    const page = wal.storage.entries(entries.length + 1, end, maxSize);
+    assert.ok(Array.isArray(page), "entries refused");
+    assert.ok(page.length > 0, "empty page");
+    entries.push(...page);
+  }
+  return entries;
+}
+
+export function assertSameEntries(actual: readonly Entry[], expected: readonly Entry[]): void {
+  assert.equal(actual.length, expected.length);
+  expected.forEach((want, i) => {
+    const got = actual[i]!;
+    assert.equal(got.index, want.index);
+    assert.equal(got.term, want.term);
+    assert.equal(got.type, want.type);
+    assert.equal(Buffer.compare(got.data, want.data), 0, `data of entry ${want.index}`);
+  });
+}
+
+/** What readWal makes of the directory: the log after all overwrites. */
+export function replay(dir: string): Entry[] {
+  const log: Entry[] = [];
+  for (const record of readWal(dir)) {
+    if (record.type !== "entry") continue;
+    log.length = record.entry.index - 1;
+    log.push(record.entry);
+  }
+  return log;
+}
+
+/** Path of the newest segment. */
+export function newestSegment(dir: string): string {
+  const names = fs.readdirSync(dir).filter((name) => name.endsWith(".wal"));
+  return path.join(dir, names.sort().at(-1)!);
+}
