@@ -4,7 +4,7 @@ import type { RaftmarkError } from "../base/errors.js";
 import type { Codec, CodecMemory } from "./codec.js";
 import { writeError } from "./errors.js";
 import * as L from "./layout.js";
-import { preparedName, prepareSegment, removePrepared } from "./prepare.js";
+import { isHurried, Preparer, prepareSegment, removePrepared } from "./prepare.js";
 import { SegmentWriter } from "./segment-writer.js";
 import { runAsync, type WalFs } from "./wal-fs.js";
 import type { Writer, WriterOptions } from "./writer.js";
@@ -28,8 +28,7 @@ export class InlineWriter implements Writer {
   private waking = false;
   private closing = false;
   private faulted = false;
-  /** Segments whose preparation was started. */
-  private started = 0;
+  private readonly preparer: Preparer;
   private preparing: Promise<void> = Promise.resolve();
 
   constructor(codec: Codec, fs: WalFs, options: WriterOptions) {
@@ -45,6 +44,8 @@ export class InlineWriter implements Writer {
       waitPoints: () => new Promise((resolve) => setImmediate(resolve)),
       takeLarge: () => this.large.shift()!,
     });
+    const { dir, segmentBytes, durability } = options.setup;
+    this.preparer = new Preparer(dir, segmentBytes, durability);
     this.prepareNext();
   }
 
@@ -86,13 +87,13 @@ export class InlineWriter implements Writer {
   }
 
   private prepareNext(): void {
-    const taken = Atomics.load(this.memory.i32, WORDS + L.WORD_TAKEN);
-    if (this.closing || this.started > taken) return;
-    const { dir, segmentBytes, durability } = this.options.setup;
-    const path = preparedName(dir, this.started++);
-    this.preparing = runAsync(prepareSegment(this.fs, path, segmentBytes, durability)).then(
+    const { i32, f64 } = this.memory;
+    const task = this.closing ? null : this.preparer.next(i32, f64);
+    if (task === null) return;
+    const hurry = (): boolean => this.closing || isHurried(i32, task.count);
+    this.preparing = runAsync(prepareSegment(this.fs, task, hurry)).then(
       () => {
-        Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, this.started);
+        Atomics.store(i32, WORDS + L.WORD_PREPARED, task.count);
       },
       (error: unknown) => {
         this.prepareError = error;

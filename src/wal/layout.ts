@@ -37,6 +37,8 @@ export const WORD_DURABLE = 18;
 export const WORD_TAKEN = 19;
 /** Points published. */
 export const WORD_POINTS_TAIL = 20;
+/** The writer waits for this many prepared segments: whoever fills one leaves the rest of it sparse. */
+export const WORD_HURRY = 21;
 
 /** Counters of the writer, doubles. */
 export const STAT_WRITES = CONTROL + 256;

@@ -21,7 +21,7 @@ import {
 import { InlineWriter } from "./inline-writer.js";
 import { type DirLock, lockDir } from "./lock.js";
 import { PointIndex } from "./point-index.js";
-import { fillZeros, prepareSegment, removePrepared } from "./prepare.js";
+import { fillZeros, noHurry, prepareSegment, removePrepared } from "./prepare.js";
 import { encodeSnapshotRecord, FrameBuilder } from "./record.js";
 import { listSegments, type RecoveredLog, recover, recoveryMemoryBytes } from "./recovery.js";
 import { segmentHead, type TailState, type WriterSetup, writerMemoryBytes } from "./segment-writer.js";
@@ -119,7 +119,9 @@ async function create(
   const draft = `${dir}.tmp`;
   const name = segmentName(0, 0);
   fs.mkdirSync(draft, { mode: DIR_MODE });
-  await runAsync(prepareSegment(walFs, `${draft}/${name}`, segmentBytes, options.durability));
+  const sparse = options.durability === "none";
+  const task = { path: `${draft}/${name}`, bytes: segmentBytes, sparse, count: 0 };
+  await runAsync(prepareSegment(walFs, task, noHurry));
   const metadata = options.metadata === NO_DATA ? null : options.metadata;
   const frames = new FrameBuilder(0);
   frames.record(RECORD_CRC, null);
@@ -187,7 +189,7 @@ async function recoverDir(
     const from = Math.max(log.tailBytes, tail.offset);
     try {
       if (options.durability === "none") await walFs.truncate(fd, segmentBytes);
-      else await runAsync(fillZeros(walFs, fd, from, segmentBytes));
+      else await runAsync(fillZeros(walFs, fd, from, segmentBytes, noHurry));
     } finally {
       walFs.close(fd);
     }

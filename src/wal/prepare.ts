@@ -2,38 +2,91 @@
 // about 100 us durable, into a growing file 150 to 200 us, because no metadata changes.
 import { constants, rmSync } from "node:fs";
 import type { Durability } from "../node/api.js";
+import * as L from "./layout.js";
 import type { Steps, WalFs } from "./wal-fs.js";
 
 const CHUNK_BYTES = 1 << 20;
 const ZEROS = new Uint8Array(CHUNK_BYTES);
 
-/** What a pool task needs to prepare a segment. */
+/**
+ * From this size of a write on, filling ahead costs more than it saves: it doubles what the disk has to take, and
+ * the metadata of a growing file is shared by many records.
+ */
+const LARGE_WRITE_BYTES = 256 << 10;
+
+/** Which segment to prepare, and how. */
 export interface PrepareTask {
   path: string;
   bytes: number;
-  durability: Durability;
+  /** Leave it sparse. */
+  sparse: boolean;
+  /** How many segments are prepared with this one. */
+  count: number;
+}
+
+/** The same for a task on the pool. */
+export interface PoolPrepareTask extends PrepareTask {
+  control: SharedArrayBuffer;
   walFs: { module: string; arg: unknown } | null;
 }
 
-/** Creates `path` with `bytes` zeros, durably. */
-export function* prepareSegment(fs: WalFs, path: string, bytes: number, durability: Durability): Steps {
-  const fd = fs.open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC);
+/** Creates the segment's file at its full size, durably. `hurry`: the writer waits for it. */
+export function* prepareSegment(fs: WalFs, task: PrepareTask, hurry: () => boolean): Steps {
+  const fd = fs.open(task.path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC);
   try {
-    // Without syncs there is nothing to gain from written blocks, and a sparse file is free.
-    if (durability === "none") yield fs.truncate(fd, bytes);
-    else yield* fillZeros(fs, fd, 0, bytes);
+    if (!task.sparse) yield* fillZeros(fs, fd, 0, task.bytes, hurry);
+    if (task.sparse || hurry()) {
+      yield fs.truncate(fd, task.bytes);
+      yield fs.fdatasync(fd);
+    }
   } finally {
     fs.close(fd);
   }
 }
 
+export const noHurry = (): boolean => false;
+
 /** Overwrites [from, to) with zeros. Synced piece by piece, so that appends beside it do not wait behind it. */
-export function* fillZeros(fs: WalFs, fd: number, from: number, to: number): Steps {
-  for (let at = from; at < to; at += CHUNK_BYTES) {
+export function* fillZeros(fs: WalFs, fd: number, from: number, to: number, hurry: () => boolean): Steps {
+  for (let at = from; at < to && !hurry(); at += CHUNK_BYTES) {
     const bytes = Math.min(CHUNK_BYTES, to - at);
     yield fs.write(fd, ZEROS, 0, bytes, at);
     yield fs.fdatasync(fd);
   }
+}
+
+/** Decides how the segments to come are prepared. */
+export class Preparer {
+  private readonly dir: string;
+  private readonly bytes: number;
+  private readonly durability: Durability;
+  private count = 0;
+  private writesBefore = 0;
+  private bytesBefore = 0;
+
+  constructor(dir: string, segmentBytes: number, durability: Durability) {
+    this.dir = dir;
+    this.bytes = segmentBytes;
+    this.durability = durability;
+  }
+
+  /** The next task, or null while one prepared segment is there or under way. */
+  next(i32: Int32Array, f64: Float64Array): PrepareTask | null {
+    if (this.count > Atomics.load(i32, L.CONTROL / 4 + L.WORD_TAKEN)) return null;
+    const writes = f64[L.STAT_WRITES / 8] - this.writesBefore;
+    const bytes = f64[L.STAT_BYTES / 8] - this.bytesBefore;
+    this.writesBefore += writes;
+    this.bytesBefore += bytes;
+    const path = preparedName(this.dir, this.count++);
+    // Without syncs there is nothing to gain from written blocks, and a sparse file is free.
+    const sparse = this.durability === "none" || bytes > writes * LARGE_WRITE_BYTES;
+    return { path, bytes: this.bytes, sparse, count: this.count };
+  }
+}
+
+/** Whether the writer waits for the `count`-th prepared segment. */
+export function isHurried(i32: Int32Array, count: number): boolean {
+  return Atomics.load(i32, L.CONTROL / 4 + L.WORD_HURRY) >= count;
 }
 
 /** Removes what was prepared and not used. */

@@ -16,7 +16,7 @@ import {
   segmentName,
 } from "./format.js";
 import * as L from "./layout.js";
-import { preparedName, prepareSegment } from "./prepare.js";
+import { noHurry, preparedName, prepareSegment } from "./prepare.js";
 import { encodeEntry, encodeHardState, FrameBuilder } from "./record.js";
 import type { Step, Steps, WalFs } from "./wal-fs.js";
 
@@ -226,9 +226,13 @@ export class SegmentWriter {
     if (synced) yield this.fs.fdatasync(this.fd);
     this.fs.close(this.fd);
     this.fd = -1;
+    Atomics.store(this.codec.memory.i32, L.CONTROL / 4 + L.WORD_HURRY, this.taken + 1);
     yield this.hooks.waitPrepared(this.taken);
     const path = preparedName(dir, this.taken);
-    if (this.prepareFailed()) yield* prepareSegment(this.fs, path, segmentBytes, durability);
+    if (this.prepareFailed()) {
+      const task = { path, bytes: segmentBytes, sparse: true, count: this.taken + 1 };
+      yield* prepareSegment(this.fs, task, noHurry);
+    }
     this.fd = this.fs.open(path, this.openFlags());
     this.taken++;
     const head = segmentHead(u32[L.ENC_CRC >>> 2], this.setup.metadata, {

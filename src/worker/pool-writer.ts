@@ -9,7 +9,7 @@ import { type CodecMemory, memoryOver } from "../wal/codec.js";
 import { createWasmMemory, type WasmMemory, wasmModule } from "../wal/codec-wasm.js";
 import { type PlainError, writeError } from "../wal/errors.js";
 import * as L from "../wal/layout.js";
-import { type PrepareTask, preparedName, removePrepared } from "../wal/prepare.js";
+import { type PoolPrepareTask, Preparer, removePrepared } from "../wal/prepare.js";
 import { type WriterSetup, writerMemoryBytes } from "../wal/segment-writer.js";
 import type { Writer, WriterOptions } from "../wal/writer.js";
 
@@ -48,8 +48,7 @@ export class PoolWriter implements Writer {
   private readonly pool: Piscina;
   private readonly task: Promise<void>;
   private readonly large: MessagePort;
-  /** Segments whose preparation was started. */
-  private started = 0;
+  private readonly preparer: Preparer;
   private preparing: Promise<void> = Promise.resolve();
   private ended = false;
   private closing = false;
@@ -57,6 +56,7 @@ export class PoolWriter implements Writer {
   constructor(options: WriterOptions) {
     this.options = options;
     const { setup } = options;
+    this.preparer = new Preparer(setup.dir, setup.segmentBytes, setup.durability);
     const memory = createWasmMemory(writerMemoryBytes(setup.ringBytes, setup.outBytes));
     this.memory = memoryOver(memory.buffer);
     this.pool = new Piscina({
@@ -139,20 +139,20 @@ export class PoolWriter implements Writer {
   }
 
   private prepareNext(): void {
-    const taken = Atomics.load(this.memory.i32, WORDS + L.WORD_TAKEN);
-    if (this.closing || this.ended || this.started > taken) return;
-    const { dir, segmentBytes, durability } = this.options.setup;
-    const path = preparedName(dir, this.started++);
-    const task: PrepareTask = { path, bytes: segmentBytes, durability, walFs: this.options.walFs };
+    if (this.closing || this.ended) return;
+    const next = this.preparer.next(this.memory.i32, this.memory.f64);
+    if (next === null) return;
+    const control = this.memory.buffer as SharedArrayBuffer;
+    const task: PoolPrepareTask = { ...next, control, walFs: this.options.walFs };
     this.preparing = this.pool.run(task, { name: "runPrepare" }).then(
       () => {
-        Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, this.started);
+        Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, task.count);
         this.wake();
       },
       (error: unknown) => {
         // Kept: the writer tries for itself when it needs the segment, and only then it is a fault.
         this.prepareError = error;
-        Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARE_FAILED, this.started);
+        Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARE_FAILED, task.count);
         this.wake();
       },
     );
@@ -160,7 +160,8 @@ export class PoolWriter implements Writer {
 
   async close(): Promise<void> {
     this.closing = true;
-    // A writer that waits for a segment gets it before it is told to end.
+    // No segment is needed any more; what is being filled may stop.
+    Atomics.store(this.memory.i32, WORDS + L.WORD_HURRY, 0x7fffffff);
     await this.preparing;
     Atomics.store(this.memory.i32, WORDS + L.WORD_CLOSING, 1);
     this.wake();

@@ -5,7 +5,7 @@ import { assert } from "../base/assert.js";
 import { bindWasmCodec } from "../wal/codec-wasm.js";
 import { writeError } from "../wal/errors.js";
 import * as L from "../wal/layout.js";
-import { type PrepareTask, prepareSegment } from "../wal/prepare.js";
+import { isHurried, type PoolPrepareTask, prepareSegment } from "../wal/prepare.js";
 import { SegmentWriter } from "../wal/segment-writer.js";
 import { loadFs, runSync, syncFs } from "../wal/wal-fs.js";
 import type { WalTask, WalTaskResult } from "./pool-writer.js";
@@ -68,7 +68,8 @@ export async function runWal(task: WalTask): Promise<WalTaskResult> {
 }
 
 /** A segment's file, full of zeros. */
-export async function runPrepare(task: PrepareTask): Promise<void> {
+export async function runPrepare(task: PoolPrepareTask): Promise<void> {
   const fs = await loadFs(syncFs, task.walFs);
-  runSync(prepareSegment(fs, task.path, task.bytes, task.durability));
+  const i32 = new Int32Array(task.control);
+  runSync(prepareSegment(fs, task, () => isHurried(i32, task.count)));
 }
