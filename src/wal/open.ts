@@ -215,7 +215,7 @@ async function startWriter(
   const bytes = Math.ceil(writerMemoryBytes(options.setup.ringBytes, options.setup.outBytes) / 8) * 8;
   const codec =
     kind === "inline-js"
-      ? createJsCodec(new SharedArrayBuffer(bytes))
+      ? createJsCodec(new ArrayBuffer(bytes))
       : bindWasmCodec(wasmModule(), createWasmMemory(bytes));
   return new InlineWriter(codec, walFs, options);
 }

@@ -4,9 +4,11 @@ import { newInteractionHandler } from "../interaction/env.js";
 import { newConfchangeHandler } from "./confchange-handler.js";
 import { dataDrivenKind, type Kind } from "./kind.js";
 import { newQuorumHandler } from "./quorum-handler.js";
+import { walKind } from "./wal-kind.js";
 
 export const KINDS: readonly Kind[] = [
   dataDrivenKind("interaction", newInteractionHandler),
   dataDrivenKind("quorum", newQuorumHandler),
   dataDrivenKind("confchange", newConfchangeHandler),
+  walKind,
 ];
