@@ -44,8 +44,8 @@ export class InlineWriter implements Writer {
       waitPoints: () => new Promise((resolve) => setImmediate(resolve)),
       takeLarge: () => this.large.shift()!,
     });
-    const { dir, segmentBytes, durability } = options.setup;
-    this.preparer = new Preparer(dir, segmentBytes, durability);
+    const { dir, segmentBytes, durability, tail } = options.setup;
+    this.preparer = new Preparer(dir, segmentBytes, tail.offset, durability);
     this.prepareNext();
   }
 

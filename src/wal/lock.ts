@@ -16,20 +16,31 @@ export interface DirLock {
   release(): void;
 }
 
+/** How long to wait for an owner that was killed and is not gone yet. */
+const DYING_WAITS_MAX = 1000;
+const DYING_WAIT_MS = 10;
+
 /** Takes the lock of `dir`, or throws WAL_LOCKED. */
-export function lockDir(dir: string): DirLock {
+export async function lockDir(dir: string): Promise<DirLock> {
   const path = `${dir}.lock`;
   const nonce = randomBytes(8).toString("hex");
-  const mine: Owner = { pid: process.pid, started: startOf(process.pid), nonce };
+  const mine: Owner = { pid: process.pid, started: statOf(process.pid)?.started ?? "", nonce };
   const draft = `${path}.${nonce}`;
   // The lock appears with its content in one step: a link to a complete file.
   fs.writeFileSync(draft, `${JSON.stringify(mine)}\n`, { mode: 0o600, flag: "wx" });
   try {
-    for (let attempt = 0; attempt < 8; attempt++) {
+    let attempts = 0;
+    for (let waits = 0; attempts < 8; ) {
       if (tryLink(draft, path)) return { release: () => release(path, nonce) };
       const owner = readOwner(path);
-      if (owner !== null && isAlive(owner)) throw lockedError(dir, path, owner);
-      setAside(path, owner, nonce);
+      const life = owner === null ? "dead" : lifeOf(owner);
+      if (life === "dead") {
+        setAside(path, owner, nonce);
+        attempts++;
+        continue;
+      }
+      if (life === "alive" || ++waits > DYING_WAITS_MAX) throw lockedError(dir, path, owner!);
+      await new Promise((resolve) => setTimeout(resolve, DYING_WAIT_MS));
     }
   } finally {
     fs.rmSync(draft, { force: true });
@@ -82,27 +93,54 @@ function readOwner(path: string): Owner | null {
   }
 }
 
-function isAlive(owner: Owner): boolean {
-  const started = startOf(owner.pid);
-  if (started !== "" && owner.started !== "") return started === owner.started;
+/** "dying": killed, but a thread of it may still be inside a write. */
+type Life = "alive" | "dying" | "dead";
+
+function lifeOf(owner: Owner): Life {
+  const stat = statOf(owner.pid);
+  if (stat === null) return signalReaches(owner.pid) ? "alive" : "dead";
+  if (owner.started !== "" && stat.started !== owner.started) return "dead";
+  if (stat.ended && stat.threads <= 1) return "dead";
+  return stat.ended || stat.exiting ? "dying" : "alive";
+}
+
+// Where there is no /proc.
+function signalReaches(pid: number): boolean {
   try {
-    process.kill(owner.pid, 0);
+    process.kill(pid, 0);
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 
-function startOf(pid: number): string {
+interface ProcessStat {
+  /** When the kernel started it, with the boot id. */
+  started: string;
+  /** Its main thread is a zombie; others may still run. */
+  ended: boolean;
+  /** Its main thread is on its way out. */
+  exiting: boolean;
+  threads: number;
+}
+
+/** PF_EXITING of the kernel's task flags. */
+const EXITING = 4;
+
+// Null: no such process, or no /proc.
+function statOf(pid: number): ProcessStat | null {
   try {
     const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8");
     // The command name may hold anything; fields are counted from behind its closing parenthesis.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    // A zombie is dead: it only waits to be reaped.
-    if (fields[0] === "Z" || fields[0] === "X") return "dead";
     const boot = fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-    return `${boot}:${fields[19]}`;
+    return {
+      started: `${boot}:${fields[19]}`,
+      ended: fields[0] === "Z" || fields[0] === "X",
+      exiting: (Number(fields[6]) & EXITING) !== 0,
+      threads: Number(fields[17]),
+    };
   } catch {
-    return "";
+    return null;
   }
 }

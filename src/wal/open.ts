@@ -43,7 +43,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
   let lock: DirLock | null = null;
   try {
     fs.mkdirSync(path.dirname(dir), { recursive: true, mode: DIR_MODE });
-    lock = lockDir(dir);
+    lock = await lockDir(dir);
     const walFs = await loadFs(asyncFs, options.walFs ?? null);
     const segments = removeLeftovers(dir);
     const created = segments.length === 0;

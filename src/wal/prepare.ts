@@ -55,31 +55,43 @@ export function* fillZeros(fs: WalFs, fd: number, from: number, to: number, hurr
   }
 }
 
-/** Decides how the segments to come are prepared. */
+/** A segment is prepared once this share of the one before it is written: not all at once when nodes start. */
+const PREPARE_FROM = 1 / 4;
+
+/** Decides when and how the segments to come are prepared. */
 export class Preparer {
   private readonly dir: string;
   private readonly bytes: number;
   private readonly durability: Durability;
   private count = 0;
+  /** Segments taken when the counters below were read. */
+  private takenBefore = 0;
   private writesBefore = 0;
-  private bytesBefore = 0;
+  private bytesBefore: number;
 
-  constructor(dir: string, segmentBytes: number, durability: Durability) {
+  /** `offset`: what is already written of the newest segment. */
+  constructor(dir: string, segmentBytes: number, offset: number, durability: Durability) {
     this.dir = dir;
+    this.bytesBefore = -offset;
     this.bytes = segmentBytes;
     this.durability = durability;
   }
 
-  /** The next task, or null while one prepared segment is there or under way. */
+  /** The next task, or null while it is too early, or a prepared segment is there or under way. */
   next(i32: Int32Array, f64: Float64Array): PrepareTask | null {
-    if (this.count > Atomics.load(i32, L.CONTROL / 4 + L.WORD_TAKEN)) return null;
+    const taken = Atomics.load(i32, L.CONTROL / 4 + L.WORD_TAKEN);
+    if (this.count > taken) return null;
+    if (this.takenBefore !== taken) {
+      this.takenBefore = taken;
+      this.writesBefore = f64[L.STAT_WRITES / 8];
+      this.bytesBefore = f64[L.STAT_BYTES / 8];
+    }
     const writes = f64[L.STAT_WRITES / 8] - this.writesBefore;
     const bytes = f64[L.STAT_BYTES / 8] - this.bytesBefore;
-    this.writesBefore += writes;
-    this.bytesBefore += bytes;
+    if (bytes < this.bytes * PREPARE_FROM && !isHurried(i32, this.count + 1)) return null;
     const path = preparedName(this.dir, this.count++);
     // Without syncs there is nothing to gain from written blocks, and a sparse file is free.
-    const sparse = this.durability === "none" || bytes > writes * LARGE_WRITE_BYTES;
+    const sparse = this.durability === "none" || bytes > (writes + 1) * LARGE_WRITE_BYTES;
     return { path, bytes: this.bytes, sparse, count: this.count };
   }
 }

@@ -227,6 +227,7 @@ export class SegmentWriter {
     this.fs.close(this.fd);
     this.fd = -1;
     Atomics.store(this.codec.memory.i32, L.CONTROL / 4 + L.WORD_HURRY, this.taken + 1);
+    this.hooks.notify();
     yield this.hooks.waitPrepared(this.taken);
     const path = preparedName(dir, this.taken);
     if (this.prepareFailed()) {

@@ -56,7 +56,7 @@ export class PoolWriter implements Writer {
   constructor(options: WriterOptions) {
     this.options = options;
     const { setup } = options;
-    this.preparer = new Preparer(setup.dir, setup.segmentBytes, setup.durability);
+    this.preparer = new Preparer(setup.dir, setup.segmentBytes, setup.tail.offset, setup.durability);
     const memory = createWasmMemory(writerMemoryBytes(setup.ringBytes, setup.outBytes));
     this.memory = memoryOver(memory.buffer);
     this.pool = new Piscina({
@@ -131,6 +131,8 @@ export class PoolWriter implements Writer {
   private taskEnded(result: WalTaskResult | RaftmarkError): void {
     this.ended = true;
     this.large.close();
+    // Ends the waiting: a waiter that is never woken would hold the memory for good.
+    Atomics.notify(this.memory.i32, WORDS + L.WORD_NOTICE);
     // Everything durable before the fault is still reported.
     this.onNotice();
     if (result === null) assert(this.closing, "the writer ended without being closed");
@@ -166,6 +168,10 @@ export class PoolWriter implements Writer {
     Atomics.store(this.memory.i32, WORDS + L.WORD_CLOSING, 1);
     this.wake();
     await this.task;
+    // Node 20 aborts the process if a worker is ended while it still loads modules: make sure that none does.
+    const arrivals = new Int32Array(new SharedArrayBuffer(4));
+    const meeting = { arrivals, threads: THREADS };
+    await Promise.all(Array.from({ length: THREADS }, () => this.pool.run(meeting, { name: "runMeeting" })));
     await this.pool.destroy();
     removePrepared(this.options.setup.dir);
   }

@@ -67,6 +67,16 @@ export async function runWal(task: WalTask): Promise<WalTaskResult> {
   }
 }
 
+/** Ends when all threads of the pool are in it, so that all are known to have started. */
+export function runMeeting(task: { arrivals: Int32Array; threads: number }): void {
+  let arrived = Atomics.add(task.arrivals, 0, 1) + 1;
+  Atomics.notify(task.arrivals, 0);
+  while (arrived < task.threads) {
+    Atomics.wait(task.arrivals, 0, arrived);
+    arrived = Atomics.load(task.arrivals, 0);
+  }
+}
+
 /** A segment's file, full of zeros. */
 export async function runPrepare(task: PoolPrepareTask): Promise<void> {
   const fs = await loadFs(syncFs, task.walFs);
