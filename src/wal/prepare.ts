@@ -12,7 +12,7 @@ const ZEROS = new Uint8Array(CHUNK_BYTES);
  * From this size of a write on, filling ahead costs more than it saves: it doubles what the disk has to take, and
  * the metadata of a growing file is shared by many records.
  */
-const LARGE_WRITE_BYTES = 256 << 10;
+const LARGE_WRITE_BYTES = 32 << 10;
 
 /** Which segment to prepare, and how. */
 export interface PrepareTask {
