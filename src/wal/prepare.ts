@@ -9,8 +9,8 @@ const CHUNK_BYTES = 1 << 20;
 const ZEROS = new Uint8Array(CHUNK_BYTES);
 
 /**
- * From this size of a write on, filling ahead costs more than it saves: it doubles what the disk has to take, and
- * the metadata of a growing file is shared by many records.
+ * From this size of a write on, a whole segment is not filled beside the appends: as fast as the disk can, that took
+ * most of it from them. The segment stays sparse, and the writer fills it as it goes (SegmentWriter.fillAhead).
  */
 const LARGE_WRITE_BYTES = 32 << 10;
 

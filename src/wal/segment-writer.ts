@@ -1,7 +1,7 @@
 // The consumer of the ring: turns what waits in it into records, writes them to the newest segment, cuts segments,
 // publishes what is durable. Runs on a worker (synchronously) or on the main thread (asynchronously), see wal-fs.ts.
 // One batch is one write. A failed write or sync ends it: the caller fences the log and never calls it again.
-import { constants } from "node:fs";
+import { constants, fstatSync } from "node:fs";
 import { assert } from "../base/assert.js";
 import type { Durability } from "../node/api.js";
 import { Entry, type EntryType, type HardState } from "../raft/raftpb/index.js";
@@ -63,6 +63,10 @@ export function writerMemoryBytes(ringBytes: number, outBytes: number): number {
   return L.RING + ringBytes + outBytes + 64;
 }
 
+/** Zeros are written ahead in pieces of this size, when fewer than FILL_LOW_BYTES of them are left. */
+const ZEROS = new Uint8Array(1 << 20);
+const FILL_LOW_BYTES = 256 << 10;
+
 export class SegmentWriter {
   private readonly codec: Codec;
   private readonly fs: WalFs;
@@ -75,6 +79,8 @@ export class SegmentWriter {
   private offset: number;
   /** Invariant: headEnd <= offset; equal while the segment has no records but its head. */
   private headEnd: number;
+  /** The newest segment's blocks are on the disk up to here; behind it the file has holes. */
+  private filled: number;
   private taken = 0;
 
   constructor(codec: Codec, fs: WalFs, setup: WriterSetup, hooks: WriterHooks) {
@@ -101,6 +107,7 @@ export class SegmentWriter {
     f64[L.ENC_HS_VOTE >>> 3] = tail.hardState.vote;
     f64[L.ENC_HS_COMMIT >>> 3] = tail.hardState.commit;
     this.fd = fs.open(`${setup.dir}/${tail.name}`, this.openFlags());
+    this.filled = filledTo(this.fd, this.offset);
   }
 
   private openFlags(): number {
@@ -121,7 +128,7 @@ export class SegmentWriter {
       if (bytes > 0) yield* this.write(u8, this.out, this.out + bytes);
       if (stop === L.STOP_LARGE) yield* this.writeLarge();
       this.publish();
-      if (stop === L.STOP_DRAINED) return;
+      if (stop === L.STOP_DRAINED) return yield* this.fillAhead();
       if (stop === L.STOP_SEGMENT) yield* this.cut();
       else if (stop === L.STOP_POINTS) yield this.hooks.waitPoints(this.pointsHead());
     }
@@ -168,6 +175,20 @@ export class SegmentWriter {
     if (this.setup.durability === "fdatasync") yield this.fs.fdatasync(this.fd);
     if (this.setup.durability !== "none") f64[L.STAT_SYNCS / 8]++;
     this.offset += to - from;
+  }
+
+  /**
+   * Writes zeros ahead of the records, a piece at a time, when nothing waits: an append over blocks that were written
+   * before changes no metadata of the file, and need not wait for the file system's journal.
+   */
+  private *fillAhead(): Steps {
+    if (this.setup.durability === "none" || this.filled - this.offset >= FILL_LOW_BYTES) return;
+    const from = Math.max(this.filled, this.offset);
+    const to = Math.min(this.setup.segmentBytes, from + ZEROS.length);
+    if (to <= from) return;
+    yield this.fs.write(this.fd, ZEROS, 0, to - from, from);
+    if (this.setup.durability === "fdatasync") yield this.fs.fdatasync(this.fd);
+    this.filled = to;
   }
 
   private publish(): void {
@@ -248,6 +269,7 @@ export class SegmentWriter {
     this.seq++;
     this.offset = head.bytes.length;
     this.headEnd = head.bytes.length;
+    this.filled = filledTo(this.fd, this.offset);
     u32[L.ENC_CRC >>> 2] = head.crc;
     u32[L.ENC_FORCE_POINT >>> 2] = 1;
     Atomics.store(this.codec.memory.i32, L.CONTROL / 4 + L.WORD_TAKEN, this.taken);
@@ -276,4 +298,10 @@ export function segmentHead(
     frames.record(RECORD_STATE, encodeHardState(state));
   }
   return { bytes: frames.take(), crc: frames.crc };
+}
+
+/** Where the holes of an open segment begin: at its end if it has none, else we only know of what is written. */
+function filledTo(fd: number, offset: number): number {
+  const { size, blocks } = fstatSync(fd);
+  return blocks * 512 >= size ? size : offset;
 }
