@@ -29,23 +29,27 @@ const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 
 /** See Crc32c. hot */
 export function crc32c(seed: number, bytes: Uint8Array): number {
-  if (bytes.length < LANES_BYTES_MIN || !LITTLE_ENDIAN) return ~update(~seed, bytes, 0) >>> 0;
+  if (bytes.length < LANES_BYTES_MIN || !LITTLE_ENDIAN) return crc32cRange(seed, bytes, 0, bytes.length);
   // A word of an Int32Array must lie at a multiple of 4.
   const head = (4 - (bytes.byteOffset & 3)) & 3;
   let crc = ~seed;
   for (let i = 0; i < head; i++) crc = (crc >>> 8) ^ TABLES[(crc ^ bytes[i]!) & 255]!;
   const laneWords = ((bytes.length - head) >>> 4) * 2;
   const words = new Int32Array(bytes.buffer, bytes.byteOffset + head, laneWords * 2);
-  return ~update(lanes(words, laneWords, crc), bytes, head + laneWords * 8) >>> 0;
+  return ~update(lanes(words, laneWords, crc), bytes, head + laneWords * 8, bytes.length) >>> 0;
 }
 
-/** Slicing-by-8 over bytes from `start` on; `state` is a CRC before its final inversion, and so is the result. hot */
-function update(state: number, bytes: Uint8Array, start: number): number {
+/** The same over bytes [from, to), for callers that hold many records in one array. hot */
+export function crc32cRange(seed: number, bytes: Uint8Array, from: number, to: number): number {
+  return ~update(~seed, bytes, from, to) >>> 0;
+}
+
+/** Slicing-by-8 over bytes [start, to); `state` is a CRC before its final inversion, and so is the result. hot */
+function update(state: number, bytes: Uint8Array, start: number, to: number): number {
   const t = TABLES;
-  const length = bytes.length;
   let crc = state;
   let i = start;
-  for (const end = length - 7; i < end; i += 8) {
+  for (const end = to - 7; i < end; i += 8) {
     crc ^= bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
     crc =
       t[1792 + (crc & 255)]! ^
@@ -57,7 +61,7 @@ function update(state: number, bytes: Uint8Array, start: number): number {
       t[256 + bytes[i + 6]!]! ^
       t[bytes[i + 7]!]!;
   }
-  for (; i < length; i++) crc = (crc >>> 8) ^ t[(crc ^ bytes[i]!) & 255]!;
+  for (; i < to; i++) crc = (crc >>> 8) ^ t[(crc ^ bytes[i]!) & 255]!;
   return crc;
 }
 

@@ -140,7 +140,7 @@ export class Driver {
   };
 
   private backlogged(): boolean {
-    return this.parts.wal.stats().backlogBytes > this.parts.maxBacklogBytes;
+    return this.parts.wal.backlogBytes > this.parts.maxBacklogBytes;
   }
 
   private propose(): void {

@@ -1,7 +1,8 @@
 // The plain twin of the WASM module: the same calls on the same memory, the same bytes. The writer "inline-js" runs
 // on it, and the tests hold the WASM against it.
+
+import { crc32cRange } from "../base/crc32c.js";
 import { type Codec, type CodecMemory, memoryOver } from "./codec.js";
-import { crc32cJs } from "./crc-js.js";
 import {
   framePadding,
   putFrameHeader,
@@ -19,7 +20,7 @@ export function createJsCodec(buffer: ArrayBufferLike): Codec {
   const memory = memoryOver(buffer);
   return {
     memory,
-    crc32c: (seed, pointer, length) => crc32cJs(seed, memory.u8, pointer, pointer + length),
+    crc32c: (seed, pointer, length) => crc32cRange(seed, memory.u8, pointer, pointer + length),
     encodeBatch: (out, tail, cap, segment, points) => encodeBatch(memory, out, tail, cap, segment, points),
     scan: (end) => scan(memory, end),
   };
@@ -159,7 +160,7 @@ function encodeState(memory: CodecMemory, frame: number, item: number): number {
 // `data` was laid down for a CRC field at its longest; a shorter one moves it down.
 function finishFrame(memory: CodecMemory, frame: number, type: number, data: number, n: number): number {
   const { u8, u32 } = memory;
-  const crc = crc32cJs(u32[L.ENC_CRC >>> 2], u8, data, data + n);
+  const crc = crc32cRange(u32[L.ENC_CRC >>> 2], u8, data, data + n);
   u32[L.ENC_CRC >>> 2] = crc;
   u8[frame + 8] = 0x08;
   u8[frame + 9] = type;
@@ -191,7 +192,7 @@ function scan(memory: CodecMemory, end: number): number {
     if (u32[L.SCAN_POINTS >>> 2] === u32[L.SCAN_POINTS_CAP >>> 2]) return L.SCAN_POINTS_FULL;
     let after = u32[L.SCAN_CRC >>> 2];
     if (record.type !== RECORD_CRC) {
-      after = crc32cJs(after, u8, record.dataStart, record.dataEnd);
+      after = crc32cRange(after, u8, record.dataStart, record.dataEnd);
       if (after !== record.crc) return L.SCAN_BAD_CRC;
     }
     let wrong = 0;

@@ -1,8 +1,9 @@
 // The CRC-32C that everyone outside the codecs calls. Short inputs in TypeScript; longer ones are copied into a
 // small WASM memory, which pays from about 64 bytes on (256 B with the copy: 0.14 us, against 0.24 us in plain TypeScript).
+
+import { crc32cRange } from "../base/crc32c.js";
 import type { Codec } from "./codec.js";
 import { bindWasmCodec, createWasmMemory, wasmModule } from "./codec-wasm.js";
-import { crc32cJs } from "./crc-js.js";
 import { RING } from "./layout.js";
 
 const WASM_FROM_BYTES = 64;
@@ -14,7 +15,7 @@ let codec: Codec | null = null;
 export function crc32c(seed: number, bytes: Uint8Array): number {
   // hot
   const length = bytes.length;
-  if (length < WASM_FROM_BYTES) return crc32cJs(seed, bytes, 0, length);
+  if (length < WASM_FROM_BYTES) return crc32cRange(seed, bytes, 0, length);
   codec ??= bindWasmCodec(wasmModule(), createWasmMemory(RING + CHUNK_BYTES));
   if (length <= CHUNK_BYTES) {
     codec.memory.u8.set(bytes, RING);

@@ -1,7 +1,8 @@
 // Telling a write that a crash tore from damage to what was already written. Segments are full of zeros before use,
 // so a torn write leaves zeros where sectors did not arrive, and nothing good behind it.
+
+import { crc32cRange } from "../base/crc32c.js";
 import { frameAt } from "./codec-js.js";
-import { crc32cJs } from "./crc-js.js";
 import { SECTOR_BYTES } from "./format.js";
 import { parseRecord, type RecordSpan } from "./record.js";
 
@@ -66,7 +67,7 @@ export function hasRecordAfter(bytes: Uint8Array, at: number, crc: number): bool
 
 function continues(bytes: Uint8Array, record: RecordSpan, seed: number): boolean {
   if (record.dataEnd === record.dataStart) return false;
-  return crc32cJs(seed, bytes, record.dataStart, record.dataEnd) === record.crc;
+  return crc32cRange(seed, bytes, record.dataStart, record.dataEnd) === record.crc;
 }
 
 function parseFrame(bytes: Uint8Array, at: number): { record: RecordSpan; end: number } | null {

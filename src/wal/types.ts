@@ -81,6 +81,8 @@ export interface Wal {
   onDurable: (seq: number) => void;
   /** Called once, from the event loop. Nothing becomes durable after it. */
   onFault: (error: RaftmarkError) => void;
+  /** The gauge of stats(), without the rest: read every turn. */
+  readonly backlogBytes: number;
   stats(): WalStats;
   /**
    * Waits until everything queued is durable (unless faulted), flushes unsynced commit state, closes files, ends

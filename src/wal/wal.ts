@@ -47,7 +47,7 @@ export class RingWal implements Wal {
   /** Entries of `appends`; the first `entriesRinged` are in the ring. */
   private readonly entries = new Fifo<Entry>();
   private entriesRinged = 0;
-  private backlogBytes = 0;
+  backlogBytes = 0;
   private lastSeq = 0;
   /** Highest sequence that the writer made durable. Invariant: durable <= lastSeq. */
   private durable = 0;
