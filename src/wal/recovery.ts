@@ -13,6 +13,7 @@ import {
   RECORD_CRC,
   RECORD_METADATA,
   RECORD_SNAPSHOT,
+  SECTOR_BYTES,
   SEGMENT_BYTES_MIN,
   type SegmentName,
   sortedSegments,
@@ -21,7 +22,7 @@ import * as L from "./layout.js";
 import { PointIndex } from "./point-index.js";
 import { parseNumbers } from "./record.js";
 import type { TailState } from "./segment-writer.js";
-import { hasRecordAfter, isTorn, lastNonZero } from "./torn.js";
+import { judgeEnd, lastNonZero, WRONG } from "./torn.js";
 import type { TornTail } from "./types.js";
 
 export interface RecoveredLog {
@@ -105,6 +106,7 @@ class Recovery {
         lastIndex: f64[L.SCAN_LAST_INDEX >>> 3],
         lastTerm: f64[L.SCAN_LAST_TERM >>> 3],
         hardState,
+        sealed: this.sealed() === u32[L.SCAN_POS >>> 2] - L.RING,
       },
       tailBytes: size,
       records,
@@ -119,6 +121,7 @@ class Recovery {
     const path = `${this.dir}/${segment.name}`;
     const size = readFile(path, u8);
     u32[L.SCAN_POS >>> 2] = L.RING;
+    u32[L.SCAN_SEALED >>> 2] = 0;
     u32[L.SCAN_FORCE_POINT >>> 2] = 1;
     f64[L.SCAN_RECORDS >>> 3] = 0;
     this.headEnd = 0;
@@ -128,7 +131,7 @@ class Recovery {
       this.takePoints(segment.seq);
       if (result === L.SCAN_SPECIAL) this.special(path);
       else if (result === L.SCAN_POINTS_FULL) assert(u32[L.SCAN_POINTS >>> 2] > 0, "no room for points");
-      else if (result === L.SCAN_END || (result === L.SCAN_ZERO && !isLast)) return size;
+      else if ((result === L.SCAN_END || result === L.SCAN_ZERO) && !isLast) return size;
       else {
         this.end(path, size, result, isLast);
         return size;
@@ -184,55 +187,36 @@ class Recovery {
   // The scan stopped at something that is no record.
   private end(path: string, size: number, result: number, isLast: boolean): void {
     const { u8, u32, f64 } = this.codec.memory;
-    const at = u32[L.SCAN_POS >>> 2];
-    const offset = at - L.RING;
-    const record = f64[L.SCAN_RECORDS >>> 3] + 1;
+    const offset = u32[L.SCAN_POS >>> 2] - L.RING;
     const bytes = u8.subarray(L.RING, L.RING + size);
-    if (result === L.SCAN_ZERO) {
-      const used = lastNonZero(bytes, offset);
-      if (used <= offset) return;
-      if (hasRecordAfter(bytes, offset, u32[L.SCAN_CRC >>> 2])) {
-        throw corruptError(
-          path,
-          offset,
-          record,
-          "zeros where a record should be, and good records behind them",
-        );
-      }
-      this.cut(path, bytes, offset, used);
-      return;
-    }
-    const what = WRONG[-result] ?? "unreadable";
-    const cannotBeTorn = !isLast || result === L.SCAN_GAP || result === L.SCAN_UNSAFE;
-    if (cannotBeTorn) throw corruptError(path, offset, record, what);
-    if (hasRecordAfter(bytes, offset, u32[L.SCAN_CRC >>> 2])) {
-      throw corruptError(path, offset, record, `${what}, and good records follow`);
-    }
-    if (result !== L.SCAN_SHORT && !isTorn(bytes, offset)) throw corruptError(path, offset, record, what);
+    const record = f64[L.SCAN_RECORDS >>> 3] + 1;
+    if (!isLast) throw corruptError(path, offset, record, WRONG[-result] ?? "unreadable");
+    const verdict = judgeEnd({ bytes, result, offset, crc: u32[L.SCAN_CRC >>> 2], sealed: this.sealed() });
+    if (verdict === "clean") return;
+    if (verdict !== "torn") throw corruptError(path, offset, record, verdict.damage);
     this.cut(path, bytes, offset, Math.max(offset + 1, lastNonZero(bytes, offset)));
   }
 
-  // Keeps a copy of the segment as it was, then overwrites the torn end with zeros (its size stays).
+  /** End of the last seal of the segment; 0: it has none. */
+  private sealed(): number {
+    const at = this.codec.memory.u32[L.SCAN_SEALED >>> 2];
+    return at === 0 ? 0 : at - L.RING;
+  }
+
+  // Keeps a copy of the segment as it was, then overwrites the torn end with zeros (its size stays). From behind: as
+  // long as anything is left there, the sector of the damaged frame still tells that it is torn.
   private cut(path: string, bytes: Uint8Array, offset: number, used: number): void {
     let copy = `${path}.broken`;
     for (let n = 1; fs.existsSync(copy); n++) copy = `${path}.broken.${n}`;
     writeDurably(copy, fs.constants.O_CREAT | fs.constants.O_EXCL, bytes, 0, used);
     bytes.fill(0, offset, used);
-    writeDurably(path, 0, bytes, offset, used);
+    const next = Math.min(used, offset - (offset % SECTOR_BYTES) + SECTOR_BYTES);
+    if (next < used) writeDurably(path, 0, bytes, next, used);
+    writeDurably(path, 0, bytes, offset, next);
     syncDir(this.dir);
     this.torn = { file: path, offset, bytesCut: used - offset, copy };
   }
 }
-
-/** By -result of scan. */
-const WRONG: readonly string[] = [
-  "",
-  "the record reaches past the end of the file",
-  "wrong checksum",
-  "the record cannot be parsed",
-  "an entry's index leaves a gap",
-  "a term or index above 2^53-1, which this program does not handle",
-];
 
 function readFile(path: string, into: Uint8Array): number {
   const fd = fs.openSync(path, "r");
