@@ -263,7 +263,8 @@ class WriteUnderTest {
     if (offset < whole) this.fail(state, `lost what was there: it ends at ${offset}, not ${whole}`);
     const behind = golden.at(segment, offset);
     if (behind === undefined || !image.matches(behind)) this.fail(state, `no prefix: it ends at ${offset}`);
-    if (verdict === "torn") image.bytes.fill(0, offset, lastNonZero(image.bytes, offset));
+    if (verdict === "torn")
+      image.bytes.fill(0, offset, lastNonZero(image.bytes.subarray(0, image.size), offset));
     // As opening leaves it.
     const ends = image.sealed === offset ? offset : offset + SEAL_BYTES;
     if (ends !== offset) putSeal(image.bytes, offset, image.crc);
