@@ -14,6 +14,7 @@ export const ITEM_STATE: u32 = 2; // f64 term, f64 vote, f64 commit
 export const ITEM_END: u32 = 3; // f64 sequence number of the append that ends here
 export const ITEM_WRAP: u32 = 4; // skip to the start of the ring
 export const ITEM_LARGE: u32 = 5; // as ITEM_ENTRY without the data, which the host has
+export const ITEM_SNAPSHOT: u32 = 6; // f64 term, f64 index of the snapshot, data of its record padded to 8
 
 // Encoder state, offsets from ENC.
 export const ENC_CRC: usize = 0;

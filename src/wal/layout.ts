@@ -57,6 +57,8 @@ export const ITEM_END = 3;
 export const ITEM_WRAP = 4;
 /** As ITEM_ENTRY without the data, which goes another way because it is too large for the ring. */
 export const ITEM_LARGE = 5;
+/** f64 term, f64 index of the snapshot, the data of its record padded to 8. */
+export const ITEM_SNAPSHOT = 6;
 export const ENTRY_ITEM_BYTES = 24;
 export const STATE_ITEM_BYTES = 32;
 export const END_ITEM_BYTES = 16;

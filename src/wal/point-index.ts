@@ -24,6 +24,28 @@ export class PointIndex {
     this.crcs[at] = crc;
   }
 
+  /** Forgets everything. */
+  clear(): void {
+    this.count = 0;
+  }
+
+  /** Forgets runs that end before entry `index`. */
+  forgetBefore(index: number): void {
+    if (this.count > 0 && this.indexes[0] <= index) this.shift(this.find(index));
+  }
+
+  /** Forgets runs that begin at or before entry `index`, wherever they end. */
+  forgetFrom(index: number): void {
+    if (this.count > 0 && this.indexes[0] <= index) this.shift(this.find(index) + 1);
+  }
+
+  private shift(points: number): void {
+    for (const column of [this.indexes, this.terms, this.offsets, this.segments, this.crcs]) {
+      column.copyWithin(0, points, this.count);
+    }
+    this.count -= points;
+  }
+
   private grow(): void {
     const size = this.indexes.length * 2;
     const larger = (column: Float64Array): Float64Array<ArrayBuffer> => {

@@ -5,7 +5,7 @@
 import fs from "node:fs";
 import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
-import { EMPTY_HARD_STATE, type HardState } from "../raft/raftpb/index.js";
+import { EMPTY_HARD_STATE, type HardState, type SnapshotMetadata } from "../raft/raftpb/index.js";
 import type { Codec } from "./codec.js";
 import { corruptError } from "./errors.js";
 import {
@@ -19,8 +19,8 @@ import {
 } from "./format.js";
 import * as L from "./layout.js";
 import { PointIndex } from "./point-index.js";
-import { parseNumbers } from "./record.js";
 import type { TailState } from "./segment-writer.js";
+import { parseSnapshotRecord } from "./snapshot-record.js";
 import { hasRecordAfter, isTorn, lastNonZero } from "./torn.js";
 import type { TornTail } from "./types.js";
 
@@ -36,6 +36,8 @@ export interface RecoveredLog {
   records: number;
   segments: number;
   torn: TornTail | null;
+  /** All snapshot records, in order. */
+  snapshots: SnapshotMetadata[];
 }
 
 /** Bytes of memory that a codec needs to recover `dir`. */
@@ -45,13 +47,14 @@ export function recoveryMemoryBytes(dir: string, segments: readonly SegmentName[
   return L.RING + Math.ceil(largest / 8) * 8 + 64;
 }
 
-/** The segments of `dir`, complete from number 0 on; WAL_CORRUPT if one is missing. */
+/** The segments of `dir`, complete from the first one there; WAL_CORRUPT if one is missing. */
 export function listSegments(dir: string): SegmentName[] {
   const segments = sortedSegments(fs.readdirSync(dir));
   segments.forEach(({ name, seq }, at) => {
-    if (seq === at) return;
+    const expected = segments[0]!.seq + at;
+    if (seq === expected) return;
     const text =
-      `segment ${at} of the log in ${dir} is missing (the next one there is ${name}); restore it from a copy, ` +
+      `segment ${expected} of the log in ${dir} is missing (the next one there is ${name}); restore it from a copy, ` +
       "or remove this node's data and let it rejoin the cluster as a new member";
     throw new RaftmarkError("WAL_CORRUPT", text);
   });
@@ -72,6 +75,7 @@ class Recovery {
   private hasMetadata = false;
   private headEnd = 0;
   private torn: TornTail | null = null;
+  private readonly snapshots: SnapshotMetadata[] = [];
 
   constructor(dir: string, codec: Codec) {
     this.dir = dir;
@@ -83,6 +87,8 @@ class Recovery {
     u32[L.SCAN_POINTS_BASE >>> 2] = L.POINTS;
     u32[L.SCAN_POINTS_CAP >>> 2] = L.POINTS_MAX;
     u32[L.SCAN_BASE >>> 2] = L.RING;
+    // Where earlier segments were released, the log goes on from where the first one says it begins.
+    f64[L.SCAN_LAST_INDEX >>> 3] = Math.max(0, segments[0]!.index - 1);
     let size = 0;
     let records = 0;
     segments.forEach((segment, at) => {
@@ -110,6 +116,7 @@ class Recovery {
       records,
       segments: segments.length,
       torn: this.torn,
+      snapshots: this.snapshots,
     };
   }
 
@@ -167,18 +174,26 @@ class Recovery {
       this.metadata = at === 0 ? null : data;
       this.hasMetadata = true;
     } else if (type === RECORD_SNAPSHOT) {
-      const [index] = parseNumbers(data, 0, data.length);
-      if (index > f64[L.SCAN_LAST_INDEX >>> 3]) {
-        throw corruptError(
-          path,
-          end,
-          record,
-          `a snapshot at index ${index} is ahead of the log, which this version cannot open`,
-        );
-      }
+      this.snapshot(parseSnapshotRecord(data));
     } else throw corruptError(path, end, record, `unexpected record type ${type}`);
     // The head of a segment: crc, metadata, and then perhaps a state, which the writer may put anywhere.
     if (record <= 2) this.headEnd = end;
+  }
+
+  // A snapshot that the log does not lead up to replaced the log: the next entry follows it.
+  private snapshot(snapshot: SnapshotMetadata): void {
+    const { u32, f64 } = this.codec.memory;
+    const { index, term } = snapshot;
+    this.snapshots.push(snapshot);
+    u32[L.SCAN_FORCE_POINT >>> 2] = 1;
+    const { points } = this;
+    if (index <= f64[L.SCAN_LAST_INDEX >>> 3]) {
+      if (index === 0 || points.count === 0 || index < points.index(0)) return;
+      if (points.term(points.find(index)) === term) return;
+    }
+    points.clear();
+    f64[L.SCAN_LAST_INDEX >>> 3] = index;
+    f64[L.SCAN_LAST_TERM >>> 3] = term;
   }
 
   // The scan stopped at something that is no record.
