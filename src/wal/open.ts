@@ -55,7 +55,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
     const log = created
       ? await create(dir, options, segmentBytes, walFs)
       : await recoverDir(dir, segments, options, segmentBytes, walFs);
-    const { base, kept, broken } = await chooseSnapshots(dir, snapDir, log);
+    const { base, kept, broken } = await chooseSnapshots(dir, snapDir, log, snapshotsKept);
     const snapshot = kept[kept.length - 1] ?? null;
     const recovered = describe(log, created, base.index, snapshot, broken);
     const storage = new DurableLog(
@@ -250,7 +250,12 @@ function checkNoSnapshots(dir: string, snapDir: string): void {
 }
 
 // Which snapshot the log starts from, and what it proves about term and commit.
-async function chooseSnapshots(dir: string, snapDir: string, log: RecoveredLog): Promise<SnapshotChoice> {
+async function chooseSnapshots(
+  dir: string,
+  snapDir: string,
+  log: RecoveredLog,
+  keep: number,
+): Promise<SnapshotChoice> {
   removeDrafts(snapDir);
   const { snapshots, points, tail } = log;
   const choice = await chooseSnapshot(dir, snapDir, { snapshots, points, lastIndex: tail.lastIndex });
@@ -259,7 +264,10 @@ async function chooseSnapshots(dir: string, snapDir: string, log: RecoveredLog):
     log.hardState = raisedBy(newest, log.hardState);
     tail.hardState = log.hardState;
   }
-  return choice;
+  // As many as count while the log is open; older ones go with the next release.
+  const kept = choice.kept.slice(-keep);
+  const base = kept.length === keep ? kept[0]! : choice.base;
+  return { ...choice, kept, base };
 }
 
 function describe(

@@ -108,8 +108,9 @@ function baseOf(dir: string, log: RecordedSnapshots, records: readonly SnapshotM
   const base = records.find(({ index }) => index >= firstHeld - 1);
   if (base !== undefined) return { index: base.index, term: base.term };
   const text =
-    `the log in ${dir} begins with entry ${firstHeld}, and no snapshot is recorded that stands for the entries ` +
-    "before it; restore the directory from a copy, or remove this node's data and let it rejoin as a new member";
+    `segment 0 of the log in ${dir} is missing: the log begins with entry ${firstHeld}, and records no snapshot that ` +
+    "stands for those before it; restore the directory from a copy, or remove this node's data and let it rejoin the " +
+    "cluster as a new member";
   throw new RaftmarkError("WAL_CORRUPT", text);
 }
 

@@ -126,10 +126,10 @@ export class SnapshotKeeper {
   private async release(): Promise<void> {
     const { dir, snapDir, fs, synced } = this.setup;
     const { storage, writer } = this.log;
-    const oldest = this.kept[0]!;
-    storage.compact(oldest);
+    if (this.kept.length === this.setup.keep) storage.compact(this.kept[0]!);
+    const base = storage.firstIndex() - 1;
     const segments = sortedSegments(await readdir(dir));
-    const stays = segments.findLastIndex(({ index }) => index <= oldest.index);
+    const stays = segments.findLastIndex(({ index }) => index <= base);
     if (stays > 0) storage.forgetSegments(segments[stays]!.seq);
     for (let at = 0; at < stays && !this.closing.signal.aborted; at++) {
       const segment = `${dir}/${segments[at]!.name}`;
@@ -139,7 +139,7 @@ export class SnapshotKeeper {
       if (synced) await fs.syncDir(dir);
     }
     for (const { name, index } of listSnapshots(snapDir)) {
-      if (index < oldest.index && !this.closing.signal.aborted) await fs.unlink(`${snapDir}/${name}`);
+      if (index < base && !this.closing.signal.aborted) await fs.unlink(`${snapDir}/${name}`);
     }
   }
 

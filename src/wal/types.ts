@@ -25,8 +25,9 @@ export interface WalOptions {
   /** Where snapshots lie. Default: `snap` beside the wal directory, as in etcd's member directory. */
   snapDir?: string;
   /**
-   * How many snapshots are kept. Entries behind the oldest of them are kept too, for followers that lag and in case
-   * the newest file is damaged; segments that hold only older ones are released. Default 2.
+   * How many snapshots are kept, and with them the entries behind the oldest: for followers that lag, and in case the
+   * newest file is damaged. Segments that hold only older entries are released. Default 2; with as few as 1, a damaged
+   * snapshot cannot be replaced by an older one.
    */
   snapshotsKept?: number;
   /**

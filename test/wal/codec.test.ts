@@ -73,6 +73,16 @@ const item = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({
+      kind: fc.constant("snapshot" as const),
+      term: u53,
+      index: u53,
+      size: fc.oneof(fc.nat(40), fc.nat(600)),
+      fill: fc.nat(255),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
       kind: fc.constant("take" as const),
       cap: fc.nat(20000),
       segment: fc.nat(40000),
@@ -101,6 +111,10 @@ test("encodeBatch: WASM and TypeScript leave the same memory", () => {
         assert.equal(a.ring.pushEntry(entry, false), b.ring.pushEntry(entry, false));
       } else if (it.kind === "state") {
         assert.equal(a.ring.pushState(it), b.ring.pushState(it));
+      } else if (it.kind === "snapshot") {
+        const record = data(it.size, it.fill);
+        const pushed = a.ring.pushSnapshot(it.term, it.index, record);
+        assert.equal(pushed, b.ring.pushSnapshot(it.term, it.index, record));
       } else {
         assert.equal(a.ring.pushEnd(++seq), b.ring.pushEnd(seq));
         a.ring.publish();
@@ -141,6 +155,8 @@ test("every data size around the edges of varints and padding is framed as the r
       const state = { term: i, vote: 2 ** (i % 53), commit: i * 1000 };
       assert.ok(ring.pushState(state));
       frames.record(3, encodeHardState(state));
+      assert.ok(ring.pushSnapshot(1, i, data(n % 600, i)));
+      frames.record(5, data(n % 600, i));
       chunks.push(take(codec, ring));
     });
     assert.deepEqual(Buffer.concat(chunks), Buffer.from(frames.take()));
