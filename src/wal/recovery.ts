@@ -136,17 +136,18 @@ class Recovery implements LogBefore {
     if (first.seq > 0) this.lastIndex = Math.max(0, first.index - 1);
   }
 
+  /** Each segment as the continuation of those joined before it. */
   async *scanHere(tasks: readonly ScanTask[]): AsyncGenerator<SegmentScan, void, void> {
-    for (const task of tasks) yield await this.scan(task, false);
+    for (const task of tasks) yield await this.scan(task);
   }
 
-  // `inOrder`: everything before the segment is joined, and it is scanned as its continuation.
-  private async scan(task: ScanTask, inOrder: boolean): Promise<SegmentScan> {
+  // Everything before the segment is joined, and it is scanned as its continuation.
+  private async scan(task: ScanTask): Promise<SegmentScan> {
     const codecOf = this.js ? jsCodec : wasmCodec;
     this.codec ??= codecOf(scanMemoryBytes(this.js ? JS_WINDOW_BYTES : WINDOW_BYTES));
     const source = asyncSource(task.path);
     try {
-      const scanner = new SegmentScanner(task, source, this.codec, codecOf, inOrder ? this : null);
+      const scanner = new SegmentScanner(task, source, this.codec, codecOf, this);
       await runAsync(scanner.run());
       return scanner.result;
     } finally {
@@ -157,7 +158,7 @@ class Recovery implements LogBefore {
   /** Continues the log by the next segment. Throws WAL_CORRUPT. */
   async join(task: ScanTask, scan: SegmentScan): Promise<void> {
     // Rare, or damage: scanned as the continuation of what is before, it says exactly what is wrong and where.
-    const found = this.continues(scan) ? scan : await this.scan(task, true);
+    const found = this.continues(scan) ? scan : await this.scan(task);
     const { metadata, damage } = found;
     if (metadata !== null) {
       if (this.hasMetadata && !sameBytes(this.metadata, metadata.data)) {
