@@ -17,8 +17,8 @@ import type { WalStorage } from "./types.js";
 
 /** What an entry costs in memory beside its data, about. */
 const ENTRY_COST = 64;
-const WARM_BYTES_MAX = 4 << 20;
-const WARM_PIECE_BYTES = 64 << 10;
+const WARM_BYTES_MAX = 1 << 20;
+const WARM_PIECE_BYTES = 32 << 10;
 
 export class DurableLog implements WalStorage {
   readonly points: PointIndex;
