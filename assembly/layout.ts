@@ -62,7 +62,7 @@ export const SCAN_HS_TERM: usize = 80;
 export const SCAN_HS_VOTE: usize = 88;
 export const SCAN_HS_COMMIT: usize = 96;
 export const SCAN_FIRST_INDEX: usize = 104;
-/** Base of the segment's bytes in memory: points carry offsets from it. */
+/** Where the segment's first byte would lie, modulo 2^32: points carry offsets from it. */
 export const SCAN_BASE: usize = 112;
 
 // What scan returns. Negative: the frame at SCAN_POS is damaged.

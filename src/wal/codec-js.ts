@@ -323,7 +323,7 @@ function acceptEntry(memory: CodecMemory, frame: number, record: RecordSpan): nu
     const at = (u32[L.SCAN_POINTS_BASE >>> 2] + count * L.POINT_BYTES) >>> 3;
     f64[at] = index;
     f64[at + 1] = term;
-    f64[at + 2] = frame - u32[L.SCAN_BASE >>> 2];
+    f64[at + 2] = (frame - u32[L.SCAN_BASE >>> 2]) >>> 0;
     f64[at + 4] = u32[L.SCAN_CRC >>> 2];
     u32[L.SCAN_POINTS >>> 2] = count + 1;
     u32[L.SCAN_FORCE_POINT >>> 2] = 0;

@@ -110,7 +110,7 @@ export const SCAN_HS_TERM = SCAN + 80;
 export const SCAN_HS_VOTE = SCAN + 88;
 export const SCAN_HS_COMMIT = SCAN + 96;
 export const SCAN_FIRST_INDEX = SCAN + 104;
-/** Base of the segment's bytes in memory: points carry offsets from it. */
+/** Where the segment's first byte would lie, modulo 2^32: points carry offsets from it. */
 export const SCAN_BASE = SCAN + 112;
 
 // What scan returns. Negative: the frame at SCAN_POS is damaged.

@@ -4,7 +4,6 @@ import path from "node:path";
 import { NO_DATA } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
 import { EMPTY_CONF_STATE, EMPTY_HARD_STATE, type SnapshotMetadata } from "../raft/raftpb/index.js";
-import type { Codec } from "./codec.js";
 import { createJsCodec } from "./codec-js.js";
 import { bindWasmCodec, createWasmMemory, wasmModule } from "./codec-wasm.js";
 import { openError } from "./errors.js";
@@ -23,7 +22,7 @@ import { type DirLock, lockDir } from "./lock.js";
 import { PointIndex } from "./point-index.js";
 import { fillZeros, noHurry, prepareSegment, removePrepared } from "./prepare.js";
 import { encodeSnapshotRecord, FrameBuilder } from "./record.js";
-import { listSegments, type RecoveredLog, recover, recoveryMemoryBytes } from "./recovery.js";
+import { listSegments, type RecoveredLog, recover } from "./recovery.js";
 import { segmentHead, type TailState, type WriterSetup, writerMemoryBytes } from "./segment-writer.js";
 import { chooseSnapshot, listSnapshots, raisedBy, removeDrafts, type SnapshotChoice } from "./snap-dir.js";
 import type { SnapshotSetup } from "./snapshot-keeper.js";
@@ -67,7 +66,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
       options.logCacheBytes ?? LOG_CACHE_BYTES_DEFAULT,
     );
     storage.begin(base, snapshot);
-    storage.warm();
+    await storage.warm();
     const outBytes = Math.max(ringBytes >>> 1, 64 << 10);
     const setup: WriterSetup = {
       dir,
@@ -111,6 +110,10 @@ function checkSizes(options: WalOptions): {
   if (!Number.isInteger(segmentBytes) || segmentBytes < SEGMENT_BYTES_MIN || segmentBytes > 0x7fffffff) {
     const text = `segmentBytes must be from ${SEGMENT_BYTES_MIN} to 2147483647, not ${segmentBytes}`;
     throw new RaftmarkError("RAFT_BAD_OPTION", text);
+  }
+  const threads = options.recoveryThreads;
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 0 && threads <= 1024)) {
+    throw new RaftmarkError("RAFT_BAD_OPTION", `recoveryThreads must be from 0 to 1024, not ${threads}`);
   }
   const snapshotsKept = options.snapshotsKept ?? SNAPSHOTS_KEPT_DEFAULT;
   if (!Number.isInteger(snapshotsKept) || snapshotsKept < 1) {
@@ -164,13 +167,13 @@ async function create(
   return {
     metadata,
     hardState: EMPTY_HARD_STATE,
+    snapshots: [{ index: 0, term: 0, confState: EMPTY_CONF_STATE }],
     points: new PointIndex(),
     tail,
     tailBytes: segmentBytes,
     records: 3,
     segments: 1,
     torn: null,
-    snapshots: [],
   };
 }
 
@@ -192,7 +195,8 @@ async function recoverDir(
   walFs: WalFs,
 ): Promise<RecoveredLog> {
   fs.accessSync(dir, fs.constants.W_OK);
-  const log = recover(dir, segments, codecFor(options, recoveryMemoryBytes(dir, segments)));
+  const js = options.writer === "inline-js";
+  const log = await recover(dir, segments, { js, threads: options.recoveryThreads });
   const { tail } = log;
   const file = `${dir}/${tail.name}`;
   if (tail.headEnd === 0) {
@@ -214,11 +218,6 @@ async function recoverDir(
     }
   }
   return log;
-}
-
-function codecFor(options: WalOptions, bytes: number): Codec {
-  if (options.writer === "inline-js") return createJsCodec(new ArrayBuffer(bytes));
-  return bindWasmCodec(wasmModule(), createWasmMemory(bytes));
 }
 
 async function startWriter(

@@ -20,6 +20,11 @@ export interface WalOptions {
   ringBytes?: number;
   /** Most bytes of one group commit; a single larger entry still goes through. Default: half the ring. */
   batchBytesMax?: number;
+  /**
+   * Threads that check the segments when an existing log is opened, at most one a segment; 0: the main thread, in
+   * small pieces. Default: as many as cores, and 0 for a small log.
+   */
+  recoveryThreads?: number;
   /** Membership that storage reports as long as there is no snapshot: the initial voters. */
   confState?: ConfState;
   /** Where snapshots lie. Default: `snap` beside the wal directory, as in etcd's member directory. */

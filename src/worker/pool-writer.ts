@@ -12,6 +12,7 @@ import * as L from "../wal/layout.js";
 import { type PoolPrepareTask, Preparer, type PrepareTask, removePrepared } from "../wal/prepare.js";
 import { type WriterSetup, writerMemoryBytes } from "../wal/segment-writer.js";
 import type { Writer, WriterOptions } from "../wal/writer.js";
+import { endPool } from "./end-pool.js";
 
 const WORDS = L.CONTROL / 4;
 const THREADS = 2;
@@ -187,11 +188,7 @@ export class PoolWriter implements Writer {
     Atomics.store(this.memory.i32, WORDS + L.WORD_CLOSING, 1);
     this.wake();
     await this.task;
-    // Node 20 aborts the process if a worker is ended while it still loads modules: make sure that none does.
-    const arrivals = new Int32Array(new SharedArrayBuffer(4));
-    const meeting = { arrivals, threads: THREADS };
-    await Promise.all(Array.from({ length: THREADS }, () => this.pool.run(meeting, { name: "runMeeting" })));
-    await this.pool.destroy();
+    await endPool(this.pool, THREADS);
     removePrepared(this.options.setup.dir);
   }
 }

@@ -187,10 +187,10 @@ test("a file is etcd's byte for byte; long streams have wide varints and read th
   assert.equal((await readState(wal)).length, 0);
 });
 
-test("64 MiB go to disk and back through little memory", async (t) => {
+test("128 MiB go to disk and back through little memory", async (t) => {
   const wal = await open(t, options(tempDir(t), { durability: "none" }));
   await append(wal, 1, 1);
-  const size = 64 << 20;
+  const size = 128 << 20;
   let most = 0;
   const before = process.memoryUsage().arrayBuffers;
   const note = (): void => {
@@ -215,7 +215,8 @@ test("64 MiB go to disk and back through little memory", async (t) => {
     note();
   }
   assert.equal(at, size);
-  assert.ok(most < 24 << 20, `${most} bytes of buffers`);
+  // Chunks already read are garbage, which is collected from 32 MiB on.
+  assert.ok(most < 64 << 20, `${most} bytes of buffers`);
 });
 
 test("an abort, a failing source, a full disk: the log goes on, and nothing is left behind", async (t) => {
