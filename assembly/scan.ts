@@ -187,7 +187,7 @@ export function scan(end: u32): i32 {
     store<f64>(L.SCAN + L.SCAN_SINCE_POINT, load<f64>(L.SCAN + L.SCAN_SINCE_POINT) + f64(u32(following - p)));
     p = following;
     if (seal) {
-      store<u32>(L.SCAN + L.SCAN_SEALED, u32(p));
+      store<u32>(L.SCAN + L.SCAN_SEALED, u32(p) - load<u32>(L.SCAN + L.SCAN_BASE));
     } else if (type !== L.RECORD_ENTRY && type !== L.RECORD_STATE) {
       store<u32>(L.SCAN + L.SCAN_TYPE, type);
       store<u32>(L.SCAN + L.SCAN_DATA, u32(data));

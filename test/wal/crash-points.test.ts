@@ -136,7 +136,7 @@ class Image {
       }
     } while (this.result === L.SCAN_SPECIAL);
     this.offset = u32[L.SCAN_POS >>> 2] - L.RING;
-    this.sealed = Math.max(0, u32[L.SCAN_SEALED >>> 2] - L.RING);
+    this.sealed = u32[L.SCAN_SEALED >>> 2];
   }
 
   get crc(): number {
