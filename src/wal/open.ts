@@ -82,6 +82,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
     const writer = await startWriter(options.writer, { setup, walFs: options.walFs ?? null }, walFs);
     const synced = options.durability !== "none";
     const snapshots: SnapshotSetup = { dir, snapDir, keep: snapshotsKept, synced, fs: walFs, kept };
+    writer.onWarning = options.onWarning ?? (() => {});
     const wal = new RingWal(recovered, storage, writer, ringBytes, lock, snapshots);
     await writer.ready;
     const fault = wal.faulted();

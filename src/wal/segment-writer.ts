@@ -7,6 +7,7 @@ import type { Durability } from "../node/api.js";
 import { Entry, type EntryType, type HardState } from "../raft/raftpb/index.js";
 import type { Codec } from "./codec.js";
 import { needsPoint, putPoint } from "./codec-js.js";
+import { isNoSpace } from "./errors.js";
 import {
   RECORD_CRC,
   RECORD_ENTRY,
@@ -57,6 +58,8 @@ export interface WriterHooks {
   waitPrepared(taken: number): Step;
   /** Done when the main thread consumed points beyond `head`. */
   waitPoints(head: number): Step;
+  /** Writing ahead failed for lack of space; the log goes on. */
+  warn(error: unknown): void;
   /** The data of the next ITEM_LARGE. */
   takeLarge(): Uint8Array;
 }
@@ -192,7 +195,15 @@ export class SegmentWriter {
     const from = Math.max(this.filled, this.offset);
     const to = Math.min(this.setup.segmentBytes, from + ZEROS.length);
     if (to <= from) return;
-    yield this.fs.write(this.fd, ZEROS, 0, to - from, from);
+    try {
+      yield this.fs.write(this.fd, ZEROS, 0, to - from, from);
+    } catch (error) {
+      if (!isNoSpace(error)) throw error;
+      // Nothing was lost: appends go into what space there is, and fail if there is none.
+      this.filled = this.setup.segmentBytes;
+      this.hooks.warn(error);
+      return;
+    }
     if (this.setup.durability === "fdatasync") yield this.fs.fdatasync(this.fd);
     this.filled = to;
   }

@@ -31,6 +31,8 @@ class Append {
   readonly hardState: HardState | null;
   readonly entryCount: number;
   readonly sync: boolean;
+  /** When it was appended; performance.now(). */
+  readonly at = performance.now();
   /** Entries handed to the ring. */
   pushed = 0;
   /** Its hard state is in the ring. */
@@ -71,6 +73,9 @@ export class RingWal implements Wal, SnapshotLog {
   /** Highest sequence reported. Invariant: durable <= reported <= lastSeq, once onNotice ran. */
   private reported = 0;
   private hardState: HardState;
+  /** When something became durable last; performance.now(). */
+  private answeredAt = 0;
+  private appendLatencyMaxMs = 0;
   private pointsHead = 0;
   private reportScheduled = false;
   private fault: RaftmarkError | null = null;
@@ -224,6 +229,7 @@ export class RingWal implements Wal, SnapshotLog {
   private report(): void {
     // hot
     const before = this.reported;
+    const oldestAt = this.appends.length > 0 ? this.appends.peek(0).at : 0;
     while (this.ringed > 0) {
       const append = this.appends.peek(0);
       if (this.reported >= this.durable && append.sync) break;
@@ -240,8 +246,19 @@ export class RingWal implements Wal, SnapshotLog {
     }
     this.pump();
     if (this.reported === before) return;
+    this.answeredAt = performance.now();
+    const waitedMs = this.answeredAt - oldestAt;
+    if (waitedMs > this.appendLatencyMaxMs) this.appendLatencyMaxMs = waitedMs;
     if (this.appends.length === 0) this.idle();
     this.onDurable(this.reported);
+  }
+
+  silentMs(): number {
+    if (this.appends.length === 0) return 0;
+    const low = Atomics.load(this.writer.memory.i32, WORDS + L.WORD_DURABLE) >>> 0;
+    // The answer is there, and its notice on the way.
+    if (low !== this.durable >>> 0) return 0;
+    return performance.now() - Math.max(this.answeredAt, this.appends.peek(0).at);
   }
 
   private scheduleReport(): void {
@@ -279,6 +296,7 @@ export class RingWal implements Wal, SnapshotLog {
       appends: this.lastSeq,
       released,
       recycled,
+      appendLatencyMaxMs: this.appendLatencyMaxMs,
       backlogBytes: this.backlogBytes,
     };
   }

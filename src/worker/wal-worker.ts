@@ -3,7 +3,7 @@
 import { receiveMessageOnPort } from "node:worker_threads";
 import { assert } from "../base/assert.js";
 import { bindWasmCodec } from "../wal/codec-wasm.js";
-import { writeError } from "../wal/errors.js";
+import { warningOf, writeError } from "../wal/errors.js";
 import * as L from "../wal/layout.js";
 import { isHurried, type PoolPrepareTask, prepareSegment } from "../wal/prepare.js";
 import { SegmentWriter } from "../wal/segment-writer.js";
@@ -44,6 +44,10 @@ export async function runWal(task: WalTask): Promise<WalTaskResult> {
             Atomics.load(i32, WORDS + L.WORD_CLOSING) === 1,
         ),
       waitPoints: (head) => sleepUntil(() => Atomics.load(i32, WORDS + L.WORD_POINTS_HEAD) >>> 0 !== head),
+      warn: (error) => {
+        const { code, message } = warningOf(error, task.setup.dir);
+        task.large.postMessage({ code, message });
+      },
       takeLarge: () => {
         // It was posted before the item was published, so it is there.
         const received = receiveMessageOnPort(task.large);
