@@ -43,6 +43,11 @@ export interface RaftNodeOptions {
   electionTicks?: number;
   /** Default 1. */
   heartbeatTicks?: number;
+  /**
+   * A leader whose disk has not answered for so long while appends wait gives up leadership; nobody campaigns without
+   * one. Default: one election timeout, electionTicks * tickMs.
+   */
+  diskTimeoutMs?: number;
   writer?: WriterKind;
   durability?: Durability;
   segmentBytes?: number;
@@ -85,6 +90,8 @@ export interface NodeStatus {
   readonly state: "StateFollower" | "StateCandidate" | "StateLeader" | "StatePreCandidate";
   /** 0: none known. */
   readonly leader: number;
+  /** The log's disk has not answered for longer than diskTimeoutMs: this node does not lead and does not campaign. */
+  readonly diskSilent: boolean;
   readonly fault: string | null;
 }
 
@@ -104,6 +111,12 @@ export interface NodeMetrics {
   readonly walWrites: number;
   readonly walBytes: number;
   readonly walEntries: number;
+  /** The longest time from an append to its being durable. A maximum, not a counter. */
+  readonly walAppendLatencyMaxMs: number;
+  /** How often the disk was silent for longer than diskTimeoutMs. */
+  readonly walStalls: number;
+  /** Failures the log went on without, as preparing space ahead; the logger has them. */
+  readonly walWarnings: number;
   /** The link implementation that runs. */
   readonly link: string;
 }

@@ -79,6 +79,8 @@ export class RaftNode {
       reads: this.reads,
       proposalBatchBytes: options.proposalBatchBytes,
       maxBacklogBytes: options.maxQueuedBytes,
+      diskTimeoutMs: options.diskTimeoutMs,
+      onDisk: (silentMs) => this.diskChanged(silentMs),
       onFault: (error) => this.faulted(error),
     });
   }
@@ -121,7 +123,7 @@ export class RaftNode {
 
   /** Starts an election now instead of after the election timeout. */
   campaign(): void {
-    this.driver.control((rawNode) => rawNode.campaign());
+    this.driver.campaign();
   }
 
   /** Asks the leader (this node) to hand leadership to `id` (§3.10 of the Raft thesis). Watch status().leader. */
@@ -140,6 +142,7 @@ export class RaftNode {
       lastIndex,
       state: STATE_NAMES[softState.raftState],
       leader: softState.lead,
+      diskSilent: this.driver.diskSilent,
       fault: this.fault?.message ?? null,
     };
   }
@@ -167,6 +170,9 @@ export class RaftNode {
       walWrites: wal.writes,
       walBytes: wal.bytes,
       walEntries: wal.entries,
+      walAppendLatencyMaxMs: wal.appendLatencyMaxMs,
+      walStalls: this.driver.diskStalls,
+      walWarnings: wal.warnings,
       link: this.link.implementation,
     };
   }
@@ -189,6 +195,17 @@ export class RaftNode {
     this.reads.end(new RaftmarkError("RAFT_CLOSED", text));
     await this.link.close();
     await this.wal.close();
+  }
+
+  private diskChanged(silentMs: number): void {
+    const { logger, diskTimeoutMs, dir } = this.options;
+    if (silentMs === 0)
+      logger?.info({ dir }, "the disk of the log answers again: this node takes part again");
+    else {
+      const text =
+        "the disk of the log does not answer: this node leads no more, and does not campaign until it does";
+      logger?.warn({ dir, silentMs: Math.round(silentMs), diskTimeoutMs }, text);
+    }
   }
 
   private faulted(error: RaftmarkError): void {
@@ -228,6 +245,7 @@ async function openLog(options: ResolvedOptions): Promise<Wal> {
       autoLeave: false,
     },
     batchBytesMax: options.batchBytesMax,
+    onWarning: ({ code, message }) => options.logger?.warn({ code }, message),
   });
 }
 

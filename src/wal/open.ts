@@ -82,8 +82,15 @@ export async function openWal(options: WalOptions): Promise<Wal> {
     const writer = await startWriter(options.writer, { setup, walFs: options.walFs ?? null }, walFs);
     const synced = options.durability !== "none";
     const snapshots: SnapshotSetup = { dir, snapDir, keep: snapshotsKept, synced, fs: walFs, kept };
-    writer.onWarning = options.onWarning ?? (() => {});
-    const wal = new RingWal(recovered, storage, writer, ringBytes, lock, snapshots);
+    const wal = new RingWal(
+      recovered,
+      storage,
+      writer,
+      ringBytes,
+      lock,
+      snapshots,
+      options.onWarning ?? (() => {}),
+    );
     await writer.ready;
     const fault = wal.faulted();
     if (fault !== null) {

@@ -97,6 +97,8 @@ export interface WalStats {
   recycled: number;
   /** The longest time from an append to its being durable. */
   appendLatencyMaxMs: number;
+  /** Calls of WalOptions.onWarning. */
+  warnings: number;
   /** Gauge: bytes of entries that wait on the main thread because the ring is full. */
   backlogBytes: number;
 }

@@ -76,6 +76,7 @@ export class RingWal implements Wal, SnapshotLog {
   /** When something became durable last; performance.now(). */
   private answeredAt = 0;
   private appendLatencyMaxMs = 0;
+  private warnings = 0;
   private pointsHead = 0;
   private reportScheduled = false;
   private fault: RaftmarkError | null = null;
@@ -89,6 +90,7 @@ export class RingWal implements Wal, SnapshotLog {
     ringBytes: number,
     lock: DirLock,
     snapshots: SnapshotSetup,
+    onWarning: (warning: RaftmarkError) => void,
   ) {
     this.recovered = recovered;
     this.storage = storage;
@@ -99,6 +101,10 @@ export class RingWal implements Wal, SnapshotLog {
     this.snapshots = new SnapshotKeeper(snapshots, this);
     writer.onNotice = () => this.onNotice();
     writer.onFault = (error) => this.onWriterFault(error);
+    writer.onWarning = (warning) => {
+      this.warnings++;
+      onWarning(warning);
+    };
   }
 
   append(hardState: HardState | null, entries: readonly Entry[], mustSync: boolean): number {
@@ -297,6 +303,7 @@ export class RingWal implements Wal, SnapshotLog {
       released,
       recycled,
       appendLatencyMaxMs: this.appendLatencyMaxMs,
+      warnings: this.warnings,
       backlogBytes: this.backlogBytes,
     };
   }
