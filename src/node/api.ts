@@ -80,6 +80,18 @@ export interface Proposed {
   readonly result: unknown;
 }
 
+/** What the watchdog of the log's disk has seen since the node opened. */
+export interface DiskStatus {
+  /** It has not answered for longer than diskTimeoutMs: this node does not lead and does not campaign. */
+  readonly silent: boolean;
+  /** How often that was so. */
+  readonly stalls: number;
+  /** The longest time from an append to its being durable. */
+  readonly appendLatencyMaxMs: number;
+  /** Failures the log went on without, as preparing space ahead; the logger has them. */
+  readonly warnings: number;
+}
+
 export interface NodeStatus {
   readonly id: number;
   readonly term: number;
@@ -90,8 +102,7 @@ export interface NodeStatus {
   readonly state: "StateFollower" | "StateCandidate" | "StateLeader" | "StatePreCandidate";
   /** 0: none known. */
   readonly leader: number;
-  /** The log's disk has not answered for longer than diskTimeoutMs: this node does not lead and does not campaign. */
-  readonly diskSilent: boolean;
+  readonly disk: DiskStatus;
   readonly fault: string | null;
 }
 
@@ -111,12 +122,6 @@ export interface NodeMetrics {
   readonly walWrites: number;
   readonly walBytes: number;
   readonly walEntries: number;
-  /** The longest time from an append to its being durable. A maximum, not a counter. */
-  readonly walAppendLatencyMaxMs: number;
-  /** How often the disk was silent for longer than diskTimeoutMs. */
-  readonly walStalls: number;
-  /** Failures the log went on without, as preparing space ahead; the logger has them. */
-  readonly walWarnings: number;
   /** The link implementation that runs. */
   readonly link: string;
 }

@@ -133,6 +133,7 @@ export class RaftNode {
 
   status(): NodeStatus {
     const { hardState, softState, lastIndex } = this.rawNode.basicStatus();
+    const { appendLatencyMaxMs, warnings } = this.wal.stats();
     return {
       id: this.options.id,
       term: hardState.term,
@@ -142,7 +143,12 @@ export class RaftNode {
       lastIndex,
       state: STATE_NAMES[softState.raftState],
       leader: softState.lead,
-      diskSilent: this.driver.diskSilent,
+      disk: {
+        silent: this.driver.diskSilent,
+        stalls: this.driver.diskStalls,
+        appendLatencyMaxMs,
+        warnings,
+      },
       fault: this.fault?.message ?? null,
     };
   }
@@ -170,9 +176,6 @@ export class RaftNode {
       walWrites: wal.writes,
       walBytes: wal.bytes,
       walEntries: wal.entries,
-      walAppendLatencyMaxMs: wal.appendLatencyMaxMs,
-      walStalls: this.driver.diskStalls,
-      walWarnings: wal.warnings,
       link: this.link.implementation,
     };
   }

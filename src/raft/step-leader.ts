@@ -34,8 +34,8 @@ import {
   MsgUnreachable,
   None,
 } from "./raftpb/index.js";
-import { bcastAppend, bcastHeartbeat, bcastHeartbeatWithCtx, maybeSendAppend } from "./replicate.js";
 import { StateLeader } from "./ready.js";
+import { bcastAppend, bcastHeartbeat, bcastHeartbeatWithCtx, maybeSendAppend } from "./replicate.js";
 import { type Progress, StateProbe, StateReplicate, StateSnapshot } from "./tracker/index.js";
 
 // hot
