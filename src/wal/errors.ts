@@ -29,6 +29,7 @@ export function writeError(error: unknown, dir: string): RaftmarkError {
 
 /** The log goes on without what failed: a segment prepared ahead, zeros written ahead. */
 export function warningOf(error: unknown, dir: string): RaftmarkError {
+  if (error instanceof RaftmarkError) return error;
   const reason = error instanceof Error ? error.message : String(error);
   const code = isNoSpace(error) ? "WAL_NO_SPACE" : "WAL_IO";
   const what = isNoSpace(error) ? "free space before appends need it" : "check the disk";

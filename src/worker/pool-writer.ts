@@ -169,7 +169,11 @@ export class PoolWriter implements Writer {
     const control = this.memory.buffer as SharedArrayBuffer;
     const task: PoolPrepareTask = { ...next, control, walFs: this.options.walFs };
     this.preparing = this.pool.run(task, { name: "runPrepare" }).then(
-      () => {
+      (failure: PlainError | null) => {
+        if (failure !== null) {
+          this.prepareFailed(task, new RaftmarkError(failure.code, failure.message));
+          return;
+        }
         Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, task.count);
         this.wake();
       },
