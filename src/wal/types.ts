@@ -27,7 +27,7 @@ export interface WalOptions {
   recoveryThreads?: number;
   /** Membership that storage reports as long as there is no snapshot: the initial voters. */
   confState?: ConfState;
-  /** Where snapshots lie. Default: `snap` beside the wal directory, as in etcd's member directory. */
+  /** Where this log's snapshots lie. Default: `snap` beside the wal directory, as in etcd's member directory. */
   snapDir?: string;
   /**
    * How many snapshots are kept, and with them the entries behind the oldest: for followers that lag, and in case the

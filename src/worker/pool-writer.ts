@@ -148,37 +148,35 @@ export class PoolWriter implements Writer {
   private prepareNext(): void {
     if (this.closing || this.ended) return;
     const next = this.preparer.next(this.memory.i32, this.memory.f64);
-    if (next !== null) this.prepare(next);
+    if (next !== null) this.prepare(next, Promise.resolve());
   }
 
-  recycle(rename: (to: string) => void): boolean {
+  async recycle(rename: (to: string) => Promise<void>): Promise<boolean> {
     if (this.closing || this.ended) return false;
     const next = this.preparer.recycle(this.memory.i32, this.memory.f64);
     if (next === null) return false;
-    try {
-      rename(next.path);
-    } catch (error) {
-      this.prepareFailed(next, error);
-      throw error;
-    }
-    this.prepare(next);
+    const renamed = rename(next.path);
+    this.prepare(next, renamed);
+    await renamed;
     return true;
   }
 
-  private prepare(next: PrepareTask): void {
+  private prepare(next: PrepareTask, ready: Promise<void>): void {
     const control = this.memory.buffer as SharedArrayBuffer;
     const task: PoolPrepareTask = { ...next, control, walFs: this.options.walFs };
-    this.preparing = this.pool.run(task, { name: "runPrepare" }).then(
-      (failure: PlainError | null) => {
-        if (failure !== null) {
-          this.prepareFailed(task, new RaftmarkError(failure.code, failure.message));
-          return;
-        }
-        Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, task.count);
-        this.wake();
-      },
-      (error: unknown) => this.prepareFailed(task, error),
-    );
+    this.preparing = ready
+      .then(() => this.pool.run(task, { name: "runPrepare" }))
+      .then(
+        (failure: PlainError | null) => {
+          if (failure !== null) {
+            this.prepareFailed(task, new RaftmarkError(failure.code, failure.message));
+            return;
+          }
+          Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, task.count);
+          this.wake();
+        },
+        (error: unknown) => this.prepareFailed(task, error),
+      );
   }
 
   // The writer tries for itself when it needs the segment, and only then it is a fault.

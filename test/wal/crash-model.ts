@@ -6,7 +6,7 @@ import path from "node:path";
 import type { Entry, HardState } from "../../src/raft/raftpb/index.js";
 import { frameAt } from "../../src/wal/codec-js.js";
 import { crc32c } from "../../src/wal/crc32c.js";
-import { RECORD_CRC, RECORD_ENTRY, RECORD_STATE } from "../../src/wal/format.js";
+import { RECORD_CRC, RECORD_ENTRY, RECORD_SNAPSHOT, RECORD_STATE } from "../../src/wal/format.js";
 import { parseEntry, parseNumbers, parseRecord } from "../../src/wal/record.js";
 import type { Op } from "./recording-fs.js";
 
@@ -18,27 +18,34 @@ export interface ModelFile {
   name: string;
 }
 
-/** The files of one directory after the operations so far. */
+const SEGMENT = /^wal\/.*\.wal$/;
+
+/** The files of a node's directory after the operations so far, by their names from there on. */
 export class ModelDisk {
   readonly files = new Map<string, ModelFile>();
-  /** Changed since `write` last ran. */
+  /** Changed since `writeTo` last ran. */
   private readonly changed = new Set<string>();
   private readonly open = new Map<number, ModelFile>();
+  private readonly root: string;
 
-  /** Begins with what `dir` holds now. */
-  constructor(dir: string) {
-    for (const name of fs.readdirSync(dir)) {
-      const bytes = new Uint8Array(fs.readFileSync(path.join(dir, name)));
+  /** Begins with what `root` holds now. */
+  constructor(root: string) {
+    this.root = root;
+    for (const name of filesBelow(root)) {
+      const bytes = new Uint8Array(fs.readFileSync(path.join(root, name)));
       this.files.set(name, { bytes, size: bytes.length, name });
       this.changed.add(name);
     }
   }
 
   apply(op: Op): void {
-    if (op.kind === "open") this.opened(op.fd, path.basename(op.path), op.flags);
+    if (op.kind === "open") this.opened(op.fd, this.nameOf(op.path), op.flags);
     else if (op.kind === "close") this.open.delete(op.fd);
-    else if (op.kind === "rename") this.renamed(path.basename(op.from), path.basename(op.to));
-    else if (op.kind === "write" || op.kind === "truncate") {
+    else if (op.kind === "rename") this.renamed(this.nameOf(op.from), this.nameOf(op.to));
+    else if (op.kind === "unlink") {
+      this.files.delete(this.nameOf(op.path));
+      this.changed.add(this.nameOf(op.path));
+    } else if (op.kind === "write" || op.kind === "truncate") {
       const file = this.fileOf(op.fd);
       if (op.kind === "truncate") this.resize(file, op.bytes);
       else {
@@ -49,16 +56,24 @@ export class ModelDisk {
     }
   }
 
+  private nameOf(file: string): string {
+    return path.relative(this.root, file);
+  }
+
   fileOf(fd: number): ModelFile {
     const file = this.open.get(fd);
     assert.ok(file !== undefined, `no open file ${fd}`);
     return file;
   }
 
-  /** The newest segment. */
+  /** The segments, oldest first. */
+  segments(): ModelFile[] {
+    const names = [...this.files.keys()].filter((name) => SEGMENT.test(name)).sort();
+    return names.map((name) => this.files.get(name)!);
+  }
+
   newest(): ModelFile {
-    const names = [...this.files.keys()].filter((name) => name.endsWith(".wal")).sort();
-    return this.files.get(names.at(-1) ?? "")!;
+    return this.segments().at(-1)!;
   }
 
   private opened(fd: number, name: string, flags: number): void {
@@ -90,19 +105,30 @@ export class ModelDisk {
     file.size = size;
   }
 
-  /** Makes `dir` hold the model's files, the newest segment with `content` instead of its own; nothing else. */
-  writeTo(dir: string, content: Uint8Array): void {
+  /** Makes `root` hold the model's files, the newest segment with `content` instead of its own; nothing else. */
+  writeTo(root: string, content: Uint8Array): void {
     const newest = this.newest().name;
-    for (const name of fs.readdirSync(dir)) if (!this.files.has(name)) fs.rmSync(path.join(dir, name));
+    for (const name of filesBelow(root)) if (!this.files.has(name)) fs.rmSync(path.join(root, name));
     for (const name of this.changed) {
       const file = this.files.get(name);
-      if (file !== undefined) fs.writeFileSync(path.join(dir, name), file.bytes.subarray(0, file.size));
+      if (file === undefined) continue;
+      fs.mkdirSync(path.join(root, path.dirname(name)), { recursive: true });
+      fs.writeFileSync(path.join(root, name), file.bytes.subarray(0, file.size));
     }
     this.changed.clear();
-    fs.writeFileSync(path.join(dir, newest), content);
+    fs.writeFileSync(path.join(root, newest), content);
     // Whoever opens it changes these.
-    this.changed.add(newest).add("0.tmp").add("1.tmp");
+    this.changed.add(newest);
+    for (const name of this.files.keys()) if (name.endsWith(".tmp")) this.changed.add(name);
   }
+}
+
+/** Names of the files in the directories of `root`. */
+function filesBelow(root: string): string[] {
+  const names = fs.readdirSync(root, { recursive: true, withFileTypes: true });
+  return names
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)));
 }
 
 /** The log behind a record. */
@@ -119,6 +145,8 @@ export interface Behind {
 /** The log's records in the order in which they were written, and the state behind each by its place. */
 export class Golden {
   readonly records: (Entry | HardState | null)[] = [];
+  /** By the number of records: index of the last snapshot recorded; 0: none. */
+  readonly snapshots: number[] = [0];
   private readonly places = new Map<string, Map<number, Behind>>();
   /** By the number of records. */
   readonly behinds: Behind[] = [];
@@ -151,7 +179,10 @@ export class Golden {
       }
       const crc = record.type === RECORD_CRC ? this.behind.crc : crc32c(this.behind.crc, data);
       assert.equal(crc, record.crc, `the recorded write at ${from} of ${segment} has a wrong CRC`);
+      let snapshot = this.snapshots[this.records.length]!;
+      if (record.type === RECORD_SNAPSHOT) snapshot = parseNumbers(data, 0, data.length)[0];
       this.records.push(item);
+      this.snapshots.push(snapshot);
       this.behind = { crc, lastIndex, lastTerm, hardState, records: this.records.length };
       at += 8 + frame.length + frame.padding;
       assert.ok(at <= to, `the recorded write at ${from} of ${segment} ends inside a record`);
@@ -174,8 +205,8 @@ export class Golden {
     return this.places.get(segment)?.get(offset);
   }
 
-  /** The entries of the log behind its first `records` records. */
-  entries(records: number): Entry[] {
+  /** The entries of the log behind its first `records` records, from `first` on. */
+  entries(records: number, first: number): Entry[] {
     const log: Entry[] = [];
     for (let i = 0; i < records; i++) {
       const item = this.records[i]!;
@@ -183,6 +214,6 @@ export class Golden {
       log.length = item.index - 1;
       log.push(item);
     }
-    return log;
+    return log.slice(first - 1);
   }
 }

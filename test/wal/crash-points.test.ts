@@ -7,7 +7,7 @@
 // microsecond or two each, over a million of them). Files and openWal itself take the states at the operations around
 // cuts and a sample of the rest, drawn by a seed that is printed: CRASH_SEED repeats it, CRASH_SAMPLES sets its size.
 import assert from "node:assert/strict";
-import fs from "node:fs";
+import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { Prng } from "../../src/base/prng.js";
 import type { Entry } from "../../src/raft/raftpb/index.js";
@@ -18,7 +18,16 @@ import * as L from "../../src/wal/layout.js";
 import { putSeal } from "../../src/wal/record.js";
 import { judgeEnd, lastNonZero } from "../../src/wal/torn.js";
 import { type Behind, Golden, ModelDisk } from "./crash-model.js";
-import { allEntries, assertSameEntries, durable, entry, options, tempDir } from "./helpers.js";
+import {
+  assertSameEntries,
+  durable,
+  entriesFrom,
+  entry,
+  meta,
+  options,
+  readState,
+  tempDir,
+} from "./helpers.js";
 import { type Op, recordings } from "./recording-fs.js";
 
 const RECORDER = new URL("./recording-fs.js", import.meta.url).href;
@@ -27,7 +36,7 @@ const PARTS = 8;
 const PART_BYTES_MIN = (1 << 20) / PARTS;
 const SEGMENT_BYTES = 2048;
 const SEGMENT_ROOM = 256 << 10;
-const SAMPLES = Number(process.env["CRASH_SAMPLES"] ?? 200);
+const SAMPLES = Number(process.env["CRASH_SAMPLES"] ?? 100);
 
 interface Recorded {
   walOptions: WalOptions;
@@ -37,7 +46,10 @@ interface Recorded {
   ops: Op[];
 }
 
-/** Appends of all sizes, overwritten suffixes, new terms, bare commits, cuts: PART_BYTES_MIN by a real writer. */
+/**
+ * Appends of all sizes, overwritten suffixes, new terms, bare commits, cuts, snapshots, releases beside the appends:
+ * PART_BYTES_MIN by a real writer.
+ */
 async function record(t: TestContext, seed: number): Promise<Recorded> {
   const walOptions = options(tempDir(t), {
     writer: "inline-js",
@@ -45,10 +57,10 @@ async function record(t: TestContext, seed: number): Promise<Recorded> {
     ringBytes: 16 << 10,
   });
   await (await openWal(walOptions)).close();
-  const disk = new ModelDisk(walOptions.dir);
+  const disk = new ModelDisk(path.dirname(walOptions.dir));
   const golden = new Golden();
   const { bytes, name } = disk.newest();
-  golden.add(name, bytes, 0, Math.ceil(lastNonZero(bytes, 0) / 8) * 8);
+  golden.add(name, bytes, 0, endOf(bytes));
   const wal = await openWal({ ...walOptions, walFs: { module: RECORDER, arg: t.name } });
   await new Appender(wal, new Prng(seed)).run();
   await wal.close();
@@ -61,6 +73,8 @@ class Appender {
   private last = 0;
   private term = 1;
   private commit = 0;
+  /** Index of the last snapshot. */
+  private saved = 0;
 
   constructor(wal: Wal, prng: Prng) {
     this.wal = wal;
@@ -68,12 +82,24 @@ class Appender {
   }
 
   async run(): Promise<void> {
+    let saving = Promise.resolve();
     while (this.wal.stats().bytes < PART_BYTES_MIN) {
       // What is appended in one go is one write, or several if it does not fit.
       const appends = 1 + (this.prng.below(3) === 0 ? this.prng.below(6) : 0);
       for (let i = 1; i < appends; i++) this.append();
       await durable(this.wal, this.append());
+      if (this.prng.below(12) > 0) continue;
+      await saving;
+      saving = this.snapshot();
     }
+    await saving;
+  }
+
+  private async snapshot(): Promise<void> {
+    const { commit, wal } = this;
+    if (commit === this.saved) return;
+    this.saved = commit;
+    await wal.saveSnapshot(meta(commit, wal.storage.term(commit) as number), stateAt(commit));
   }
 
   private append(): number {
@@ -96,6 +122,11 @@ class Appender {
     if (kind === 0) return 1500 + this.prng.below(9000);
     return kind < 8 ? this.prng.below(1200) : this.prng.below(150);
   }
+}
+
+/** The state of the snapshot at `index`. */
+function stateAt(index: number): Uint8Array {
+  return entry(index, 7, (index * 13) % 3000).data;
 }
 
 /** One segment in memory, read as opening reads the newest one. */
@@ -295,31 +326,32 @@ class Opened {
     const dir = tempDir(t);
     this.golden = golden;
     this.walOptions = options(dir, { writer: "inline-js", durability: "none", segmentBytes: SEGMENT_BYTES });
-    fs.mkdirSync(this.walOptions.dir);
   }
 
-  /** Opens twice what `disk` and `content`, of its newest segment, are. */
+  /** Opens twice what `disk` and `content`, of its newest segment, are. What the log has to `whole` must be there. */
   async check(disk: ModelDisk, content: Uint8Array, whole: number): Promise<void> {
-    const { dir } = this.walOptions;
-    disk.writeTo(dir, content);
-    const segment = disk.newest().name;
+    disk.writeTo(path.dirname(this.walOptions.dir), content);
+    const { golden } = this;
+    const [oldest] = disk.segments();
     const wal = await openWal(this.walOptions);
-    const { torn, lastIndex, hardState, records } = wal.recovered;
-    const found = allEntries(wal);
+    const { torn, firstIndex, lastIndex, hardState, snapshot } = wal.recovered;
+    const found = entriesFrom(wal);
+    if (snapshot !== null) assert.deepEqual(await readState(wal), Buffer.from(stateAt(snapshot.index)));
     await wal.close();
-    const behind = this.golden.behinds[records]!;
-    assert.ok(
-      records >= this.golden.at(segment, whole)!.records,
-      `${segment}: lost what was there to ${whole}`,
-    );
+    const records = golden.at(oldest!.name, 0)!.records + wal.recovered.records;
+    const behind = golden.behinds[records]!;
+    const newest = disk.newest().name;
+    assert.ok(records >= golden.at(newest, whole)!.records, `${newest}: lost what was there to ${whole}`);
+    assert.equal(snapshot?.index ?? 0, golden.snapshots[records]);
+    assert.ok(firstIndex <= (snapshot?.index ?? 0) + 1, "entries behind the snapshot are missing");
     assert.equal(lastIndex, behind.lastIndex);
     assert.deepEqual(hardState, behind.hardState);
-    assertSameEntries(found, this.golden.entries(behind.records));
+    assertSameEntries(found, golden.entries(records, firstIndex));
     const again = await openWal(this.walOptions);
     assert.equal(again.recovered.torn, null, "the second open finds nothing to repair");
     assert.equal(again.recovered.lastIndex, lastIndex);
     assert.deepEqual(again.recovered.hardState, hardState);
-    assertSameEntries(allEntries(again), found);
+    assertSameEntries(entriesFrom(again), found);
     await again.close();
     this.count++;
     if (torn !== null) this.torn++;
@@ -331,6 +363,21 @@ interface Counts {
   sectors: number;
   writes: number;
   cuts: number;
+  releases: number;
+}
+
+const NAMES: ReadonlySet<string> = new Set(["rename", "unlink", "truncate"]);
+
+/** End of what is written, on a frame's end. */
+function endOf(bytes: Uint8Array): number {
+  return Math.ceil(lastNonZero(bytes, 0) / 8) * 8;
+}
+
+/** The disk as it is, with nothing under way in the newest segment. */
+async function atRest(disk: ModelDisk, opened: Opened): Promise<void> {
+  const { bytes, size } = disk.newest();
+  const content = bytes.slice(0, size);
+  await opened.check(disk, content, endOf(content));
 }
 
 /** Goes through the operations of one part; at each, every state that they can leave. */
@@ -342,14 +389,23 @@ async function everyState(recorded: Recorded, opened: Opened, prng: Prng, counts
     const newest = disk.newest();
     const isAppend = op.kind === "write" && disk.fileOf(op.fd) === newest && lastNonZero(op.bytes, 0) > 0;
     if (!isAppend) {
+      // A name that changes or goes, a draft that grows: before, half way, and behind.
+      const isStep = op.kind === "write" || NAMES.has(op.kind);
+      const isSample = isStep && prng.below(op.kind === "write" ? samples * 4 : samples) === 0;
+      if (isSample) await atRest(disk, opened);
+      if (isSample && op.kind === "write") {
+        disk.apply({ ...op, bytes: op.bytes.subarray(0, prng.below(op.bytes.length)) });
+        await atRest(disk, opened);
+      }
       disk.apply(op);
-      if (op.kind !== "rename" && op.kind !== "truncate") continue;
       // The head of a segment is written under another name: it counts once it has its own.
-      const file = disk.newest();
-      const end = Math.ceil(lastNonZero(file.bytes.subarray(0, file.size), 0) / 8) * 8;
-      if (op.kind === "rename") golden.add(file.name, file.bytes, 0, end);
-      counts.cuts += op.kind === "rename" ? 1 : 0;
-      if (prng.below(samples) === 0) await opened.check(disk, file.bytes.slice(0, file.size), end);
+      if (op.kind === "rename" && op.to.endsWith(".wal")) {
+        const { name, bytes, size } = disk.newest();
+        golden.add(name, bytes, 0, endOf(bytes.subarray(0, size)));
+        counts.cuts++;
+      }
+      if (op.kind === "unlink" || (op.kind === "rename" && op.from.endsWith(".wal"))) counts.releases++;
+      if (isSample) await atRest(disk, opened);
       continue;
     }
     const end = op.position + op.bytes.length;
@@ -371,7 +427,7 @@ async function everyState(recorded: Recorded, opened: Opened, prng: Prng, counts
 test("every byte of a MiB of log, every sector: what was durable is there, a prefix, repaired once", async (t) => {
   const seed = Number(process.env["CRASH_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
   t.diagnostic(`CRASH_SEED=${seed}`);
-  const counts: Counts = { bytes: 0, sectors: 0, writes: 0, cuts: 0 };
+  const counts: Counts = { bytes: 0, sectors: 0, writes: 0, cuts: 0, releases: 0 };
   let byOpenWal = 0;
   let torn = 0;
   for (let part = 0; part < PARTS; part++) {
@@ -381,8 +437,11 @@ test("every byte of a MiB of log, every sector: what was durable is there, a pre
     byOpenWal += opened.count;
     torn += opened.torn;
   }
-  t.diagnostic(`${counts.bytes} bytes in ${counts.writes} writes and ${counts.cuts} cuts, each a state;`);
+  t.diagnostic(
+    `${counts.bytes} bytes in ${counts.writes} writes, each a state, ${counts.cuts} cuts, ${counts.releases} files released;`,
+  );
   t.diagnostic(`${counts.sectors} states with sectors missing; ${byOpenWal} by openWal, ${torn} torn`);
   assert.ok(counts.bytes >= PARTS * PART_BYTES_MIN);
   assert.ok(torn > 0);
+  assert.ok(counts.releases > 100);
 });

@@ -9,6 +9,7 @@ export type Op =
   | { readonly kind: "write"; readonly fd: number; readonly position: number; readonly bytes: Uint8Array }
   | { readonly kind: "truncate"; readonly fd: number; readonly bytes: number }
   | { readonly kind: "fdatasync"; readonly fd: number }
+  | { readonly kind: "unlink"; readonly path: string }
   | { readonly kind: "rename"; readonly from: string; readonly to: string }
   | { readonly kind: "syncDir"; readonly dir: string };
 
@@ -33,6 +34,10 @@ export function createWalFs(name: string, base: WalFs): WalFs {
     rename(from, to) {
       ops.push({ kind: "rename", from, to });
       base.rename(from, to);
+    },
+    unlink(path) {
+      ops.push({ kind: "unlink", path });
+      return base.unlink(path);
     },
     write(fd, bytes, from, to, position) {
       ops.push({ kind: "write", fd, position, bytes: bytes.slice(from, to) });

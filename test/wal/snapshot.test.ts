@@ -16,6 +16,7 @@ import {
   durable,
   entriesFrom,
   meta,
+  newestSegment,
   open,
   options,
   readState,
@@ -93,8 +94,7 @@ for (const writer of WRITERS) {
     const walOptions = options(tempDir(t), { writer, logCacheBytes: 500 });
     const wal = await open(t, walOptions);
     await durable(wal, wal.append({ term: 3, vote: 1, commit: 20 }, run(1, 100, 3), true));
-    const saved = wal.saveSnapshot(meta(80, 5), Buffer.from("80"));
-    await saved;
+    await wal.saveSnapshot(meta(80, 5), Buffer.from("80"));
     assert.equal(wal.storage.lastIndex(), 80);
     await wal.close();
     const again = await open(t, walOptions);
@@ -104,6 +104,52 @@ for (const writer of WRITERS) {
     assertSameEntries(entriesFrom(again), run(81, 90, 5));
     await again.close();
     assertSameEntries(entriesFrom(await open(t, walOptions)), run(81, 90, 5));
+  });
+
+  test(`${writer}: entries behind a snapshot that replaced the log are read back from disk`, async (t) => {
+    const wal = await open(t, options(tempDir(t), { writer, logCacheBytes: 1 }));
+    await append(wal, 1, 20, 5);
+    await wal.saveSnapshot(meta(80, 5), Buffer.from("80"));
+    await append(wal, 81, 99, 5);
+    assertSameEntries(entriesFrom(wal), run(81, 99, 5));
+  });
+
+  test(`${writer}: a record waits for its place in a full ring`, async (t) => {
+    const walOptions = options(tempDir(t), { writer, ringBytes: 2048 });
+    const wal = await open(t, walOptions);
+    await append(wal, 1, 10);
+    await wal.stageSnapshot(meta(600, 2), Buffer.from("600"));
+    wal.append({ term: 1, vote: 1, commit: 10 }, run(11, 500), true);
+    const recorded = wal.recordSnapshot(meta(600, 2));
+    // The keeper hands the record over in a turn of its own.
+    await new Promise((resolve) => setImmediate(resolve));
+    const seq = wal.append({ term: 2, vote: 1, commit: 600 }, run(601, 700, 2), true);
+    await durable(wal, seq);
+    await recorded;
+    assert.equal(wal.storage.firstIndex(), 601);
+    assertSameEntries(entriesFrom(wal), run(601, 700, 2));
+    await wal.close();
+    assertSameEntries(entriesFrom(await open(t, walOptions)), run(601, 700, 2));
+  });
+
+  test(`${writer}: a crash between a snapshot's record and the state behind it`, async (t) => {
+    const dir = tempDir(t);
+    const walOptions = options(dir, { writer });
+    const wal = await open(t, walOptions);
+    await append(wal, 1, 20);
+    await wal.saveSnapshot(meta(80, 3), Buffer.from("80"));
+    await wal.close();
+    const last = [...readWal(walOptions.dir)].findLast(({ type }) => type === "state");
+    const segment = newestSegment(walOptions.dir);
+    const bytes = fs.readFileSync(segment);
+    bytes.fill(0, last!.offset);
+    fs.writeFileSync(segment, bytes);
+    const again = await open(t, walOptions);
+    assert.deepEqual(again.recovered.hardState, { term: 3, vote: 0, commit: 80 });
+    assert.equal(again.storage.lastIndex(), 80);
+    await append(again, 81, 90, 3);
+    await again.close();
+    assertSameEntries(entriesFrom(await open(t, walOptions)), run(81, 90, 3));
   });
 
   test(`${writer}: a damaged snapshot is set aside and the one before it taken`, async (t) => {
