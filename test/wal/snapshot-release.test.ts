@@ -170,7 +170,9 @@ test("each step is durable before the next one that relies on it", async (t) => 
     const removed = operations.flatMap((each, i) => (/^(unlink|rename) \S*\.wal/.test(each) ? [i] : []));
     if (removed.length > 0) assert.ok(at(/^synced .*\.wal$/) < removed[0]!, "the record, then the release");
     for (const i of removed) {
-      const next = operations.slice(i + 1).find((each) => !/^(open|write|synced|truncate) \d\.tmp$/.test(each));
+      const next = operations
+        .slice(i + 1)
+        .find((each) => !/^(open|write|synced|truncate) \d\.tmp$/.test(each));
       assert.equal(next, "synced wal/");
       const to = operations[i]!.split(" ")[2];
       const touched = operations.findIndex((each, j) => j > i && each.endsWith(` ${to}`));
