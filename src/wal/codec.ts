@@ -21,7 +21,7 @@ export interface Codec {
    */
   encodeBatch(out: number, tail: number, capLimit: number, segmentLimit: number, pointsFree: number): number;
   /**
-   * Scans from SCAN_POS to `end`. Entries and states are taken in; after any other record it returns SCAN_SPECIAL
+   * Scans from SCAN_POS to `end`. Entries, states and seals are taken in; after any other record it returns SCAN_SPECIAL
    * with the record described in the scan state and SCAN_POS behind it.
    */
   scan(end: number): number;

@@ -89,7 +89,7 @@ test("a file cut at any byte of its last record is a torn end", async (t) => {
   const whole = fs.readFileSync(file);
   const entries = frames(walOptions.dir, path.basename(file)).filter((record) => record.type === "entry");
   const from = entries[2]!.offset;
-  const next = Math.ceil((whole.findLastIndex((byte) => byte !== 0) + 1) / 8) * 8;
+  const next = frames(walOptions.dir, path.basename(file)).find(({ offset }) => offset > from)!.offset;
   for (let cut = from; cut < next; cut += 3) {
     for (const zeros of [false, true]) {
       // Only padding is missing: nothing to notice once it is zeros again.
@@ -107,16 +107,21 @@ test("a file cut at any byte of its last record is a torn end", async (t) => {
 test("a flipped bit in the very last record is damage, not a torn write", async (t) => {
   const walOptions = await written(t, 20);
   const file = newestSegment(walOptions.dir);
-  const last = frames(walOptions.dir, path.basename(file)).at(-1)!;
+  const last = frames(walOptions.dir, path.basename(file))
+    .filter(({ type }) => type === "entry")
+    .at(-1)!;
   flip(file, last.offset + 22);
   await assert.rejects(openWal(walOptions), { code: "WAL_CORRUPT" });
 });
 
 test("zeros over a record with good ones behind it are damage", async (t) => {
-  const walOptions = await written(t, 40);
+  const walOptions = await written(t, 20);
+  const later = await openWal(walOptions);
+  await durable(later, later.append(null, run(21, 40), true));
+  await later.close();
   const file = newestSegment(walOptions.dir);
   const record = frames(walOptions.dir, path.basename(file))[6]!;
-  for (const bytesZeroed of [8, 64, 512]) {
+  for (const bytesZeroed of [8, 64, 512, 1024]) {
     const bytes = fs.readFileSync(file);
     fs.writeFileSync(file, Buffer.from(bytes).fill(0, record.offset, record.offset + bytesZeroed));
     await assert.rejects(openWal(walOptions), { code: "WAL_CORRUPT" });
