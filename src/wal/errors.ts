@@ -37,6 +37,15 @@ export function warningOf(error: unknown, dir: string): RaftmarkError {
   return new RaftmarkError(code, text, { cause: error });
 }
 
+/** Old segments and snapshots that could not be removed. */
+export function releaseWarning(error: unknown, dir: string): RaftmarkError {
+  const reason = error instanceof Error ? error.message : String(error);
+  const text =
+    `removing what a snapshot made superfluous in ${dir} failed (${reason}); the log goes on and keeps it until ` +
+    "it is opened again: check the disk and the permissions, then restart";
+  return new RaftmarkError("WAL_IO", text, { cause: error });
+}
+
 /** A failure while opening the log. */
 export function openError(error: unknown, dir: string): RaftmarkError {
   if (error instanceof RaftmarkError) return error;

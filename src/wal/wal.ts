@@ -58,6 +58,7 @@ export class RingWal implements Wal, SnapshotLog {
   onFault: (error: RaftmarkError) => void = () => {};
   readonly writer: Writer;
   private readonly snapshots: SnapshotKeeper;
+  readonly warn: (warning: RaftmarkError) => void;
   private readonly ring: RingProducer;
   private readonly lock: DirLock;
   /** Appends (reported, lastSeq], oldest first; the first `ringed` of them are in the ring as a whole. */
@@ -101,10 +102,11 @@ export class RingWal implements Wal, SnapshotLog {
     this.snapshots = new SnapshotKeeper(snapshots, this);
     writer.onNotice = () => this.onNotice();
     writer.onFault = (error) => this.onWriterFault(error);
-    writer.onWarning = (warning) => {
+    this.warn = (warning) => {
       this.warnings++;
       onWarning(warning);
     };
+    writer.onWarning = this.warn;
   }
 
   append(hardState: HardState | null, entries: readonly Entry[], mustSync: boolean): number {

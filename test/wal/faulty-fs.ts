@@ -4,7 +4,7 @@ import fs from "node:fs";
 import { isMainThread } from "node:worker_threads";
 import type { Step, WalFs } from "../../src/wal/wal-fs.js";
 
-type Operation = "write" | "fdatasync" | "open" | "truncate" | "rename" | "syncDir";
+type Operation = "write" | "fdatasync" | "open" | "unlink" | "truncate" | "rename" | "syncDir";
 
 export interface FaultPlan {
   op: Operation;
@@ -118,6 +118,10 @@ export function createWalFs(plan: FaultPlan, base: WalFs): WalFs {
       faults.pass("rename", from, false, null);
       base.rename(from, to);
       faults.renamed(from, to);
+    },
+    unlink(path) {
+      faults.pass("unlink", path, false, null);
+      return base.unlink(path);
     },
     syncDir(dir) {
       faults.pass("syncDir", dir, false, null);

@@ -4,12 +4,14 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
+import type { RaftmarkError } from "../../src/base/errors.js";
 import { ErrCompacted } from "../../src/raft/errors.js";
 import { sortedSegments } from "../../src/wal/format.js";
 import { openWal, type Wal, type WalOptions } from "../../src/wal/index.js";
 import { prepareSegment } from "../../src/wal/prepare.js";
 import { runSync, syncFs } from "../../src/wal/wal-fs.js";
 import type { CopyPlan } from "./copying-fs.js";
+import type { FaultPlan } from "./faulty-fs.js";
 import {
   assertSameEntries,
   durable,
@@ -144,6 +146,32 @@ for (const writer of WRITERS) {
   });
 }
 
+test("a segment that cannot be removed is a warning; nothing else is removed until the log is opened again", async (t) => {
+  const dir = tempDir(t);
+  const plan: FaultPlan = { op: "unlink", from: 3, code: "EACCES", path: ".wal" };
+  const walFs = { module: new URL("./faulty-fs.js", import.meta.url).href, arg: plan };
+  const walOptions = options(dir, { durability: "none", segmentBytes: SEGMENT_BYTES, snapshotsKept: 1 });
+  const warnings: RaftmarkError[] = [];
+  const wal = await open(t, { ...walOptions, walFs, onWarning: (warning) => warnings.push(warning) });
+  await append(wal, 1, 300);
+  await wal.saveSnapshot(meta(200, 1), Buffer.from("200"));
+  assert.deepEqual(
+    warnings.map(({ code }) => code),
+    ["WAL_IO"],
+  );
+  await wal.saveSnapshot(meta(250, 1), Buffer.from("250"));
+  assert.equal(warnings.length, 1);
+  assert.equal(wal.stats().released, 2);
+  assert.equal(segments(dir)[0]!.seq, 2);
+  assert.equal(wal.storage.firstIndex(), 201);
+  await wal.close();
+  const again = await open(t, walOptions);
+  assert.equal(again.recovered.snapshot?.index, 250);
+  await again.saveSnapshot(meta(260, 1), Buffer.from("260"));
+  assert.ok(segments(dir)[0]!.seq > 5);
+  assert.deepEqual(snapFiles(dir).length, 1);
+});
+
 test("each step is durable before the next one that relies on it", async (t) => {
   const dir = tempDir(t);
   const walFs = { module: new URL("./ordered-fs.js", import.meta.url).href, arg: null };
@@ -172,7 +200,7 @@ test("each step is durable before the next one that relies on it", async (t) => 
     for (const i of removed) {
       const next = operations
         .slice(i + 1)
-        .find((each) => !/^(open|write|truncate|synced) \d\.tmp$/.test(each));
+        .find((each) => !/^(open|write|synced|truncate) \d\.tmp$/.test(each));
       assert.equal(next, "synced wal/");
       const to = operations[i]!.split(" ")[2];
       const touched = operations.findIndex((each, j) => j > i && each.endsWith(` ${to}`));
