@@ -147,7 +147,7 @@ export class EtcdWriter {
   reopen(snap: EtcdSnapshotId): void {
     const names = [...this.files.keys()].sort();
     const from = names.findLastIndex((each) => BigInt(`0x${each.slice(17, 33)}`) <= snap.index);
-    const decoder = new EtcdDecoder(names.slice(from).map((each) => this.files.get(each)!.bytes));
+    const decoder = new EtcdDecoder(names.slice(from).map((each) => () => this.files.get(each)!.bytes));
     this.state = ZERO_STATE;
     this.lastIndex = 0n;
     try {

@@ -87,8 +87,8 @@ function readJson(file: string): Json {
   return JSON.parse(fs.readFileSync(file, "utf8")) as Json;
 }
 
-// The stored files, extended with the zeros that were left out.
-function restore(fixture: string, work: string): void {
+/** Restores a fixture below `work`, as `wal` and `snap`: its stored files, extended with the zeros left out. */
+export function restore(fixture: string, work: string): void {
   fs.mkdirSync(path.join(work, "wal"));
   fs.mkdirSync(path.join(work, "snap"));
   const manifest = path.join(fixture, "manifest.json");
