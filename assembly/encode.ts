@@ -101,6 +101,19 @@ function encodeState(frame: usize, item: usize): usize {
   return finishFrame(frame, 3, data, u32(p - data));
 }
 
+// The entry behind it begins a run: the snapshot may have replaced the log.
+function encodeSnapshot(frame: usize, item: usize, length: u32): usize {
+  const index = load<f64>(item, 16);
+  if (index > load<f64>(L.ENC + L.ENC_LAST_INDEX)) {
+    store<f64>(L.ENC + L.ENC_LAST_INDEX, index);
+    store<f64>(L.ENC + L.ENC_LAST_TERM, load<f64>(item, 8));
+  }
+  store<u32>(L.ENC + L.ENC_FORCE_POINT, 1);
+  const data = frame + 17 + varintSize32(length);
+  memory.copy(data, item + 24, length);
+  return finishFrame(frame, 5, data, length);
+}
+
 function needsPoint(index: f64, term: f64): bool {
   return (
     load<u32>(L.ENC + L.ENC_FORCE_POINT) !== 0 ||
@@ -183,6 +196,21 @@ export function encodeBatch(out: u32, tail: u32, capLimit: u32, segmentLimit: u3
       store<f64>(L.ENC + L.ENC_SINCE_POINT, load<f64>(L.ENC + L.ENC_SINCE_POINT) + f64(u32(next - p)));
       p = next;
       head += 32;
+    } else if (kind === L.ITEM_SNAPSHOT) {
+      const length = load<u32>(item, 4);
+      const end = p + 64 + length;
+      if (end > usize(capLimit) && p !== usize(out)) {
+        stop = L.STOP_CAP;
+        break;
+      }
+      if (end > usize(segmentLimit)) {
+        stop = L.STOP_SEGMENT;
+        break;
+      }
+      const next = encodeSnapshot(p, item, length);
+      store<f64>(L.ENC + L.ENC_SINCE_POINT, load<f64>(L.ENC + L.ENC_SINCE_POINT) + f64(u32(next - p)));
+      p = next;
+      head += 24 + ((length + 7) & ~7);
     } else if (kind === L.ITEM_WRAP) {
       head += mask + 1 - (head & mask);
     } else {

@@ -55,6 +55,26 @@ export function corruptError(file: string, offset: number, record: number, what:
   return new RaftmarkError("WAL_CORRUPT", text);
 }
 
+/** A snapshot that cannot be written. The log goes on without it. */
+export function snapshotWriteError(error: unknown, file: string): RaftmarkError {
+  if (error instanceof RaftmarkError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  if (isNoSpace(error)) {
+    const text = `no space left for the snapshot ${file} (${reason}); free space, then take one again`;
+    return new RaftmarkError("WAL_NO_SPACE", text, { cause: error });
+  }
+  const text = `writing the snapshot ${file} failed (${reason}); check the disk, then take one again`;
+  return new RaftmarkError("WAL_IO", text, { cause: error });
+}
+
+/** A snapshot's file that does not hold what was written. */
+export function snapshotError(file: string, what: string): RaftmarkError {
+  const text =
+    `the snapshot ${file} is damaged: ${what}. Restore the file from a copy, or remove this node's data and let it ` +
+    "rejoin the cluster as a new member";
+  return new RaftmarkError("WAL_CORRUPT", text);
+}
+
 /** What crosses from a worker instead of an error object. */
 export interface PlainError {
   code: ErrorCode;

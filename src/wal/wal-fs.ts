@@ -12,6 +12,7 @@ export interface WalFs {
   open(path: string, flags: number): number;
   close(fd: number): void;
   rename(from: string, to: string): void;
+  unlink(path: string): Step;
   /** Writes all of bytes[from, to) at `position`. */
   write(fd: number, bytes: Uint8Array, from: number, to: number, position: number): Step;
   fdatasync(fd: number): Step;
@@ -27,6 +28,7 @@ export const syncFs: WalFs = {
   open: (path, flags) => fs.openSync(path, flags, FILE_MODE),
   close: (fd) => fs.closeSync(fd),
   rename: (from, to) => fs.renameSync(from, to),
+  unlink: (path) => fs.unlinkSync(path),
   write(fd, bytes, from, to, position) {
     while (from < to) {
       const written = fs.writeSync(fd, bytes, from, to - from, position);
@@ -51,6 +53,7 @@ export const asyncFs: WalFs = {
   open: syncFs.open,
   close: syncFs.close,
   rename: syncFs.rename,
+  unlink: (path) => promised((done) => fs.unlink(path, done)),
   write(fd, bytes, from, to, position) {
     return new Promise((resolve, reject) => {
       const more = (from: number, position: number): void => {
@@ -87,7 +90,7 @@ export function runSync(steps: Steps): void {
 }
 
 /** Drives a procedure over asynchronous operations. Runs up to its first pending step before it returns. */
-export async function runAsync(steps: Steps): Promise<void> {
+export async function runAsync(steps: Generator<Step, unknown, void>): Promise<void> {
   let failure: { error: unknown } | null = null;
   for (;;) {
     const { done, value } = failure === null ? steps.next() : steps.throw(failure.error);

@@ -21,6 +21,11 @@ export interface Writer {
   onFault: (error: RaftmarkError) => void;
   /** A warning: preparing the next segment ahead failed. */
   readonly prepareError: unknown;
+  /**
+   * Makes a released segment the next prepared one: `rename` gives it that name. False, and nothing happened, if none
+   * is wanted; throws what `rename` throws.
+   */
+  recycle(rename: (to: string) => void): boolean;
   /** Writes what is published, closes files, ends threads. */
   close(): Promise<void>;
 }
