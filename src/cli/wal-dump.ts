@@ -5,7 +5,7 @@ import { RECORD_NAMES } from "../wal/check-segment.js";
 import { decodeSnapshotId, decodeState, ProtoError } from "../wal/etcd-proto.js";
 import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_STATE } from "../wal/format.js";
 import type { LogPlace } from "../wal/log-place.js";
-import { entryOf, type ScannedRecord, SegmentScan } from "../wal/segment-scan.js";
+import { entryOf, RecordScan, type ScannedRecord } from "../wal/record-scan.js";
 
 export interface DumpOptions {
   readonly json: boolean;
@@ -59,7 +59,7 @@ export class Dump {
       }
       before = seq;
       const bytes = fs.readFileSync(`${walDir}/${name}`);
-      const scan: SegmentScan = new SegmentScan(bytes, crc);
+      const scan: RecordScan = new RecordScan(bytes, crc);
       for (let record = scan.next(); record !== null; record = scan.next()) {
         const line = this.line(name, scan, record);
         if (line !== null) yield line;
@@ -75,7 +75,7 @@ export class Dump {
     }
   }
 
-  private line(segment: string, scan: SegmentScan, record: ScannedRecord): string | null {
+  private line(segment: string, scan: RecordScan, record: ScannedRecord): string | null {
     try {
       return this.options.records ? this.raw(segment, record) : this.meaning(record);
     } catch (error) {

@@ -10,7 +10,7 @@ import { RECORD_ENTRY } from "../wal/format.js";
 import { lockDir } from "../wal/lock.js";
 import { findLog, type LogPlace } from "../wal/log-place.js";
 import { parseRecord } from "../wal/record.js";
-import { entryOf, glimpse, SegmentScan } from "../wal/segment-scan.js";
+import { entryOf, glimpse, RecordScan } from "../wal/record-scan.js";
 import { lastNonZero } from "../wal/torn.js";
 import type { ProgressStream } from "./byte-progress.js";
 import { CommandError } from "./command-error.js";
@@ -42,7 +42,7 @@ export async function repairLog(
 // Where etcd stops reading at zeros and does not look behind them: bytes there that are no records are torn, too.
 function behindEnd(plan: EtcdRepairPlan): EtcdRepairPlan {
   if (plan.answer !== "clean") return plan;
-  const scan = new SegmentScan(plan.bytes, null);
+  const scan = new RecordScan(plan.bytes, null);
   while (scan.next() !== null);
   return scan.damage?.torn === true && scan.offset === plan.offset ? { ...plan, answer: "cut" } : plan;
 }
@@ -96,7 +96,7 @@ function goodBehind(
   if (end >= bytes.length) return found;
   try {
     const { crc } = parseRecord(bytes, offset + 8, offset + 8 + length);
-    const scan = new SegmentScan(bytes.subarray(end), crc);
+    const scan = new RecordScan(bytes.subarray(end), crc);
     for (let record = scan.next(); record !== null; record = scan.next()) {
       found.records++;
       if (record.type !== RECORD_ENTRY) continue;

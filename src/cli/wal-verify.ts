@@ -3,17 +3,20 @@
 import fs from "node:fs";
 import path from "node:path";
 import { grouped } from "../../bench/report/numbers.js";
+import { RaftmarkError } from "../base/errors.js";
 import { type Finding, joinSegments, type LogReport } from "../wal/check-log.js";
 import type { SegmentReport } from "../wal/check-segment.js";
 import { RECORD_NAMES } from "../wal/check-segment.js";
 import type { EtcdSnapshotId } from "../wal/etcd-proto.js";
 import { etcdAnswers, etcdPlanRepair, etcdReadSnap } from "../wal/etcd-reader.js";
 import type { LogPlace } from "../wal/log-place.js";
+import { verifySnapFile } from "../wal/snap-file.js";
 import { checkSegments } from "../worker/check-pool.js";
 import { ByteProgress, type ProgressStream } from "./byte-progress.js";
 
 /** etcd 3.4 refuses a record from this size on. */
 const ETCD_RECORD_BYTES_MAX = 10 * 1024 * 1024;
+const SNAP_BYTES_AT_ONCE = 64 << 20;
 const SHOWN_SNAPSHOTS = 4;
 
 export interface SnapReport {
@@ -48,7 +51,8 @@ export async function verifyLog(
 ): Promise<Verdict> {
   const names = place.segments.map(({ name }) => name);
   const total = names.reduce((sum, name) => sum + fs.statSync(path.join(place.walDir, name)).size, 0);
-  const snaps = place.snaps.map((name) => checkSnap(path.join(place.snapDir!, name)));
+  const snaps: SnapReport[] = [];
+  for (const name of place.snaps) snaps.push(await checkSnap(path.join(place.snapDir!, name)));
   const progress = new ByteProgress(stderr, "checking", total);
   const threads = Math.max(1, Math.min(options.threads, names.length));
   const reports = await checkSegments(place.walDir, names, threads, (bytes) => progress.at(bytes));
@@ -59,20 +63,33 @@ export async function verifyLog(
   return { place, log, snaps, start, sound };
 }
 
-function checkSnap(file: string): SnapReport {
+// A large one is streamed, and judged in our own words.
+async function checkSnap(file: string): Promise<SnapReport> {
   const name = path.basename(file);
-  const bytes = fs.readFileSync(file);
-  const { error, snapshot } = etcdReadSnap(bytes);
-  if (snapshot === null) return { name, bytes: bytes.length, error, id: null };
-  const { index, term } = snapshot;
-  return { name, bytes: bytes.length, error: "", id: { index, term } };
+  const bytes = fs.statSync(file).size;
+  try {
+    if (bytes > SNAP_BYTES_AT_ONCE) return { name, bytes, error: "", id: bigId(await verifySnapFile(file)) };
+  } catch (error) {
+    if (!(error instanceof RaftmarkError) || error.code !== "WAL_CORRUPT") throw error;
+    return { name, bytes, error: error.message, id: null };
+  }
+  const { error, snapshot } = etcdReadSnap(fs.readFileSync(file));
+  return {
+    name,
+    bytes,
+    error,
+    id: snapshot === null ? null : { index: snapshot.index, term: snapshot.term },
+  };
 }
 
-// As etcd starts: the newest file that reads well and whose snapshot the log knows and has committed.
+function bigId({ index, term }: { index: number; term: number }): EtcdSnapshotId {
+  return { index: BigInt(index), term: BigInt(term) };
+}
+
+// The newest file that reads well and that the log knows. (etcd asks for its commit, too; ours is proof enough.)
 function startOf(reports: readonly SegmentReport[], snaps: readonly SnapReport[]): EtcdSnapshotId {
-  const commit = reports.findLast(({ lastState }) => lastState !== null)?.lastState?.commit ?? 0n;
   for (const { id } of snaps) {
-    if (id === null || id.index > commit) continue;
+    if (id === null) continue;
     const isKnown = reports.some(({ snapshots }) => snapshots.some((known) => sameSnapshot(known, id)));
     if (isKnown) return id;
   }
@@ -186,7 +203,7 @@ function findingLines(
 function badSnapLines(name: string, error: string): string[] {
   return [
     `  ${name}: ${error}`,
-    "    etcd renames it to NAME.snap.broken when it loads it, and takes the next older one that the log knows",
+    "    etcd and raftmark's engine rename it to NAME.snap.broken when they load it, and take the next older one",
   ];
 }
 

@@ -9,7 +9,7 @@ import {
   ProtoError,
 } from "./etcd-proto.js";
 import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_SNAPSHOT, RECORD_STATE } from "./format.js";
-import { type Damage, entryOf, type ScannedRecord, SegmentScan } from "./segment-scan.js";
+import { entryOf, type RecordDamage, RecordScan, type ScannedRecord } from "./record-scan.js";
 
 /** Names of record types, by number. */
 export const RECORD_NAMES = ["", "metadata", "entry", "state", "crc", "snapshot"] as const;
@@ -44,7 +44,7 @@ export interface SegmentReport {
   readonly longestRecord: number;
   /** A term, vote or index above 2^53-1 is in it. */
   readonly unsafe: boolean;
-  readonly damage: Damage | null;
+  readonly damage: RecordDamage | null;
 }
 
 /** The first entry, which has to continue what lies in segments before. */
@@ -65,7 +65,7 @@ export const CONFLICT = "metadata that differs from what came before";
 /** Reads and checks one segment; `progress` is told of bytes checked since it was last told. */
 export function checkSegment(dir: string, name: string, progress: (bytes: number) => void): SegmentReport {
   const bytes = fs.readFileSync(`${dir}/${name}`);
-  const scan = new SegmentScan(bytes, null);
+  const scan = new RecordScan(bytes, null);
   const content = new Content();
   let told = 0;
   for (let record = scan.next(); record !== null; record = scan.next()) {

@@ -56,11 +56,11 @@ export function etcdSegments(dir: string): EtcdSegment[] {
 }
 
 /** The bytes of a segment, read when they are wanted: one segment at a time is in memory. */
-export type SegmentSource = () => Uint8Array;
+export type SegmentBytes = () => Uint8Array;
 
 /** etcd's decoder: the records of some segments in a row. */
 export class EtcdDecoder {
-  private readonly files: readonly SegmentSource[];
+  private readonly files: readonly SegmentBytes[];
   private current = 0;
   private bytes: Uint8Array;
   private at = 0;
@@ -68,7 +68,7 @@ export class EtcdDecoder {
   /** End of the last good record in the newest segment read. */
   lastOffset = 0;
 
-  constructor(files: readonly SegmentSource[]) {
+  constructor(files: readonly SegmentBytes[]) {
     this.files = files;
     this.bytes = files.length === 0 ? new Uint8Array(0) : files[0]();
   }
@@ -236,7 +236,7 @@ function openAt(dir: string, snap: EtcdSnapshotId): EtcdDecoder {
   return new EtcdDecoder(sources(dir, chosen));
 }
 
-function sources(dir: string, segments: readonly EtcdSegment[]): SegmentSource[] {
+function sources(dir: string, segments: readonly EtcdSegment[]): SegmentBytes[] {
   return segments.map(
     ({ name }) =>
       () =>

@@ -2,6 +2,7 @@
 import { Piscina } from "piscina";
 import { checkSegment, type SegmentReport } from "../wal/check-segment.js";
 import type { CheckResult, CheckTask } from "./check-worker.js";
+import { endPool } from "./end-pool.js";
 
 const POLL_MS = 100;
 
@@ -31,14 +32,11 @@ export async function checkSegments(
     filename: new URL("./check-worker.js", import.meta.url).href,
     minThreads: threads,
     maxThreads: threads,
+    idleTimeout: Number.POSITIVE_INFINITY,
+    recordTiming: false,
+    workerHistogram: false,
   });
   try {
-    // Node 20 aborts the process if a worker is ended while it still loads modules: all of them have to be there.
-    const arrivals = new Int32Array(new SharedArrayBuffer(4));
-    const meetings = Array.from({ length: threads }, () =>
-      pool.run({ arrivals, threads }, { name: "runMeeting" }),
-    );
-    await Promise.all(meetings);
     const tasks = names.map((name): Promise<CheckResult> => {
       const task: CheckTask = { dir, name, done };
       return pool.run(task, { name: "runCheck" });
@@ -49,6 +47,6 @@ export async function checkSegments(
     });
   } finally {
     clearInterval(poll);
-    await pool.destroy();
+    await endPool(pool, threads);
   }
 }

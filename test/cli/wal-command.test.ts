@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { ByteProgress } from "../../src/cli/byte-progress.js";
 import { frame } from "../../src/wal/record.js";
 import { restore } from "../conformance/wal-kind.js";
-import { durable, run as entries, newestSegment, open, options, tempDir } from "../wal/helpers.js";
+import { durable, run as entries, meta, newestSegment, open, options, tempDir } from "../wal/helpers.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -269,6 +269,62 @@ test("committed entries that are missing at the end are damage", async (t) => {
   const { status, stdout } = await wal("verify", dir);
   assert.equal(status, 1);
   assert.match(stdout, /entries 6 to 7 are missing: the newest hard state says that they were committed/);
+});
+
+/** A closed log with snapshots at 100, 200 and 300 of 400 entries, the newest two kept and segments before them gone. */
+async function releasedLog(t: TestContext): Promise<string> {
+  const dir = tempDir(t);
+  const log = await open(t, options(dir, { segmentBytes: 16 << 10, snapshotsKept: 2 }));
+  for (let from = 1; from <= 400; from += 20) {
+    const state = { term: 1, vote: 1, commit: from + 19 };
+    await durable(log, log.append(state, entries(from, from + 19, 1, 300), true));
+    if ([81, 181, 281].includes(from)) await log.saveSnapshot(meta(from + 19, 1), Buffer.from("state"));
+  }
+  await log.close();
+  return dir;
+}
+
+test("snapshots and released segments are sound; a snapshot that is damaged or gone is not", async (t) => {
+  const dir = await releasedLog(t);
+  const { status, stdout } = await wal("verify", dir);
+  assert.equal(status, 0, stdout);
+  assert.match(stdout, /2 snapshot files, [\d,]+ bytes, newest 300:1/);
+  assert.match(
+    stdout,
+    /note: the log begins with segment \d+, as after a release; it starts from the snapshot 300:1/,
+  );
+  const snap = join(dir, "snap");
+  const [older, newer] = fs.readdirSync(snap).sort();
+  const bytes = fs.readFileSync(join(snap, newer));
+  overwrite(join(snap, newer), bytes.length - 8, Uint8Array.of(bytes[bytes.length - 8] ^ 1));
+  const flipped = await wal("verify", join(dir, "wal"));
+  assert.equal(flipped.status, 1);
+  assert.match(flipped.stdout, new RegExp(`${newer}: snap: crc mismatch`));
+  assert.match(flipped.stdout, /it starts from the snapshot 200:1/);
+  fs.rmSync(join(snap, newer));
+  fs.rmSync(join(snap, older));
+  const gone = await wal("verify", dir);
+  assert.equal(gone.status, 1);
+  assert.match(
+    gone.stdout,
+    /segments 0 to \d+ are missing before it, and no snapshot replaces what they held/,
+  );
+  assert.match(gone.stdout, /next: if the segments were released .* say which one, like --snap 300:1/);
+  assert.equal((await wal("verify", dir, "--snap", "300:1")).status, 0);
+});
+
+test("a snapshot that replaced the log: sound with its file, a note without", async (t) => {
+  const dir = tempDir(t);
+  const log = await open(t, options(dir));
+  await durable(log, log.append({ term: 1, vote: 1, commit: 5 }, entries(1, 10), true));
+  await log.saveSnapshot(meta(80, 2), Buffer.from("from the leader"));
+  await durable(log, log.append({ term: 2, vote: 1, commit: 85 }, entries(81, 90, 2), true));
+  await log.close();
+  const whole = await wal("verify", dir);
+  assert.equal(whole.status, 0, whole.stdout);
+  assert.ok(!whole.stdout.includes("note:"), whole.stdout);
+  fs.rmSync(join(dir, "snap"), { recursive: true });
+  assert.match((await wal("verify", dir)).stdout, /note: entries go on behind a snapshot at 80 with a gap/);
 });
 
 test("repair keeps out while a process has the log open", async (t) => {

@@ -1,7 +1,7 @@
 // etcd 3.4's WAL writer by its rules, over our encoder: Create, Save, cut, SaveSnapshot and reopening with its write
 // buffer, in memory, so that the same calls make the same files byte for byte (WAL-FORMAT section 5). Every frame comes
-// out of a codec, as in the live writer: entries and states through the ring and encodeBatch, the rest (and numbers
-// above 2^53-1, which the ring does not carry) through frameRecord. Only where segments are cut is etcd's.
+// out of a codec: entries, states and snapshots through the ring and encodeBatch, as in the live writer; the heads of
+// segments, and numbers above 2^53-1, which the ring does not carry, through frameRecord. Only where segments are cut is etcd's.
 import { NO_DATA } from "../../src/base/bytes.js";
 import { Entry, type EntryType } from "../../src/raft/raftpb/index.js";
 import type { Codec } from "../../src/wal/codec.js";
@@ -135,6 +135,13 @@ class Encoder {
     return this.take();
   }
 
+  snapshot({ index, term }: EtcdSnapshotId): Uint8Array {
+    const record = fields([index, term]);
+    if (index > SAFE || term > SAFE) return this.record(RECORD_SNAPSHOT, record);
+    if (!this.ring.pushSnapshot(Number(term), Number(index), record)) throw new Error("the ring is full");
+    return this.take();
+  }
+
   record(type: number, data: Uint8Array | null): Uint8Array {
     const { u8 } = this.codec.memory;
     const at = this.out + OUT_BYTES / 2;
@@ -227,8 +234,9 @@ export class EtcdWriter {
     this.pages = new PageWriter(this.tail);
   }
 
-  saveSnapshot({ index, term }: EtcdSnapshotId): void {
-    this.record(RECORD_SNAPSHOT, fields([index, term]));
+  saveSnapshot(snapshot: EtcdSnapshotId): void {
+    const { index } = snapshot;
+    this.write(this.encoder.snapshot(snapshot));
     if (index > this.lastIndex) this.lastIndex = index;
     this.pages.flush();
   }

@@ -12,7 +12,7 @@ import { Entry } from "../../src/raft/raftpb/index.js";
 import { openWal } from "../../src/wal/index.js";
 import { Command, scratchDir, until } from "../process/support.js";
 import { Victim } from "../process/victim.js";
-import { durable, run as entries, entry, open, options, tempDir, WRITERS } from "./helpers.js";
+import { durable, run as entries, entry, meta, open, options, tempDir, WRITERS } from "./helpers.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const SOURCE = path.join(path.dirname(ROOT.replace(/\/$/, "")), "shared", "peers", "walcheck");
@@ -81,6 +81,26 @@ function judge(): void {
     });
   }
 
+  for (const writer of WRITERS) {
+    test(`several segments and snapshots, older segments released: ${writer}`, async (t) => {
+      const dir = await withSnapshots(t, writer);
+      const names = fs.readdirSync(path.join(dir, "wal")).filter((name) => name.endsWith(".wal"));
+      assert.ok(!names.includes("0000000000000000-0000000000000000.wal"), "segment 0 was released");
+      const said = accepted(dir);
+      assert.match(said, /segments=[1-9]/);
+      assert.match(said, /wal\.ValidSnapshotEntries \[.*\{200 1\} \{300 1\}.*\]/);
+      assert.match(said, /entries=100 \[301\.\.400\]/);
+      const snaps = fs.readdirSync(path.join(dir, "snap")).map((name) => path.join(dir, "snap", name));
+      assert.ok(snaps.length >= 2);
+      const { stdout } = spawnSync(walcheck, ["snap", ...snaps], { encoding: "utf8" });
+      const read = JSON.parse(stdout);
+      assert.deepEqual(
+        read.map(({ error, index }: { error: string; index: string }) => [error, index]),
+        snaps.map((snap) => ["", `${Number.parseInt(path.basename(snap).slice(17, 33), 16)}`]),
+      );
+    });
+  }
+
   test("after kill -9 under load: as it was left, and after a restart", async () => {
     const dir = path.join(scratch.path, "killed");
     const victim = new Victim(dir, 0, 256 << 10);
@@ -121,6 +141,22 @@ async function severalSegments(t: TestContext, writer: (typeof WRITERS)[number])
     true,
   );
   await durable(log, seq);
+  await log.close();
+  return dir;
+}
+
+async function withSnapshots(t: TestContext, writer: (typeof WRITERS)[number]): Promise<string> {
+  const dir = tempDir(t);
+  const log = await open(t, options(dir, { writer, segmentBytes: 16 << 10, snapshotsKept: 2 }));
+  for (let from = 1; from <= 400; from += 20) {
+    await durable(
+      log,
+      log.append({ term: 1, vote: 1, commit: from + 19 }, entries(from, from + 19, 1, 300), true),
+    );
+    const last = from + 19;
+    if (last % 100 === 0 && last < 400)
+      await log.saveSnapshot(meta(last, 1), Buffer.from(`state at ${last}`));
+  }
   await log.close();
   return dir;
 }

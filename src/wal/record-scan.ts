@@ -24,7 +24,7 @@ export interface ScannedRecord {
 }
 
 /** Something that is wrong at one place. */
-export interface Damage {
+export interface RecordDamage {
   readonly offset: number;
   readonly record: number;
   readonly what: string;
@@ -34,7 +34,7 @@ export interface Damage {
   readonly recordsFollow: boolean;
 }
 
-export class SegmentScan {
+export class RecordScan {
   /** Rolling CRC behind the last record. */
   crc: number;
   /** End of the last good record. */
@@ -42,7 +42,7 @@ export class SegmentScan {
   /** Good records so far. */
   records = 0;
   /** Null: none so far. */
-  damage: Damage | null = null;
+  damage: RecordDamage | null = null;
   private readonly bytes: Uint8Array;
   /** False: a crc record is believed, as the head of a segment whose predecessor is not known. */
   private seeded: boolean;
