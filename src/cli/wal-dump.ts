@@ -24,7 +24,7 @@ type Fields = Readonly<Record<string, string | number | boolean | null>>;
 export class Dump {
   /** Null while nothing is wrong; then where and what, as a sentence. */
   problem: string | null = null;
-  /** Bytes of segments gone through. */
+  /** Bytes gone through. */
   done = 0;
   private readonly place: LogPlace;
   private readonly options: DumpOptions;
@@ -51,16 +51,18 @@ export class Dump {
   private *lines(): Generator<string, void, void> {
     const { walDir, segments } = this.place;
     let crc: number | null = null;
-    let before: bigint | null = null;
+    let expected: bigint | null = null;
     for (const { name, seq } of segments) {
-      if (before !== null && seq !== before + 1n) {
-        this.problem = `segment ${before + 1n} is missing before ${name}`;
+      if (expected !== null && seq !== expected) {
+        this.problem = `segment ${expected} is missing before ${name}`;
         return;
       }
-      before = seq;
+      expected = seq + 1n;
       const bytes = fs.readFileSync(`${walDir}/${name}`);
       const scan: RecordScan = new RecordScan(bytes, crc);
+      const before = this.done;
       for (let record = scan.next(); record !== null; record = scan.next()) {
+        this.done = before + scan.offset;
         const line = this.line(name, scan, record);
         if (line !== null) yield line;
         if (scan.damage !== null) break;
@@ -71,7 +73,7 @@ export class Dump {
         return;
       }
       if (scan.records > 0) crc = scan.crc;
-      this.done += bytes.length;
+      this.done = before + bytes.length;
     }
   }
 

@@ -108,11 +108,15 @@ class Join {
       this.find(name, { ...metadataAt, what: CONFLICT });
     }
     if (firstEntry === null || this.reach === null) return;
-    const { index, snapshot } = firstEntry;
+    const { index, snapshot, offset, record } = firstEntry;
     if (index <= this.reach + 1n) return;
     if (index <= snapshot + 1n) this.jumpTo = snapshot;
     else
-      this.find(name, { ...firstEntry, what: gapText(this.reach > snapshot ? this.reach : snapshot, index) });
+      this.find(name, {
+        offset,
+        record,
+        what: gapText(this.reach > snapshot ? this.reach : snapshot, index),
+      });
   }
 
   private carry(report: SegmentReport): void {

@@ -163,7 +163,7 @@ export class SegmentScanner {
     for (;;) {
       const { u32 } = this.codec.memory;
       u32[L.SCAN_POINTS >>> 2] = 0;
-      const found = this.codec.scan(L.RING + this.filled);
+      let found = this.codec.scan(L.RING + this.filled);
       this.takePoints();
       if (found === L.SCAN_SPECIAL) {
         this.special();
@@ -177,6 +177,8 @@ export class SegmentScanner {
       const at = u32[L.SCAN_POS >>> 2] - L.RING;
       if ((found === L.SCAN_END || found === L.SCAN_SHORT) && (yield* this.refill(at))) continue;
       this.result.offset = this.start + at;
+      // The window ends with a record, and the file inside the next length field.
+      if (found === L.SCAN_END && this.result.offset < this.source.size) found = L.SCAN_SHORT;
       if (found === L.SCAN_END || (found === L.SCAN_ZERO && !this.task.isLast)) return;
       return yield* this.end(found, at);
     }
