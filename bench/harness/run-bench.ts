@@ -76,6 +76,8 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
       options: optionsOf(plan, runDir),
       environment: { ...environment, link: runs[0]?.link ?? "" },
       diskProbe,
+      nullRun: null,
+      interrupted: false,
       runs: runs.sort((a, b) => a.position - b.position),
     } satisfies Omit<Result, "verdict">;
     return { ...body, verdict: verdict(body) };
@@ -103,6 +105,7 @@ async function runAll(
     const run = await runVariant({
       variant,
       sequence: i,
+      round: 0,
       load: plan.load,
       basePort: plan.basePort,
       seed: plan.seed,
@@ -137,5 +140,5 @@ function pick({ name, question, compares }: Scenario): Result["scenario"] {
 function optionsOf(plan: BenchPlan, runDir: RunDir): Result["options"] {
   const { quick, load, order, seed, basePort, keep } = plan;
   const axes = Object.fromEntries(Object.entries(plan.axes).map(([name, values]) => [name, [...values]]));
-  return { quick, axes, ...load, order, seed, basePort, dir: runDir.path, keep };
+  return { quick, axes, ...load, rounds: 1, order, seed, basePort, dir: runDir.path, keep };
 }

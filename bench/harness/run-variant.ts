@@ -3,7 +3,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { encodeIntoCompressedBase64 } from "hdr-histogram-js";
-import type { NodeUse, Run } from "../report/result-schema.js";
+import type { NodeUse, PerCommit, Run } from "../report/result-schema.js";
 import { ENTRY_BYTES_MIN } from "./axes.js";
 import { BenchError } from "./bench-error.js";
 import { Cluster } from "./cluster.js";
@@ -20,6 +20,7 @@ export type Phase = "starting" | "warming up" | "measuring" | "catching up" | "c
 export interface VariantPlan {
   readonly variant: Variant;
   readonly sequence: number;
+  readonly round: number;
   readonly load: Load;
   readonly basePort: number;
   readonly seed: number;
@@ -170,11 +171,14 @@ function figures(
   const at = (percentile: number) => (total === 0 ? 0 : percentileMs(histogram, percentile));
   return {
     position,
+    round: plan.round,
     sequence: plan.sequence,
     settings,
     nodeOptions,
     leader,
     link,
+    load: { kind: "closed", ratePerS: null, arrivals: null, from: "leader" },
+    generator: { lagP50Us: 0, lagP99Us: 0, lagMaxUs: 0 },
     windowMs: load.windowMs,
     done: load.done,
     acknowledged: load.acked,
@@ -200,7 +204,26 @@ function figures(
     entriesPerFsync:
       counters === undefined || counters.walSyncs === 0 ? null : counters.walEntries / counters.walSyncs,
     nodes,
+    perCommit: perCommit(nodes, load.done),
+    waterfall: null,
+    measures: {},
     otherCpuShare: otherCpuShare(nodes, load),
+  };
+}
+
+/** What the whole cluster did in the window, by proposals applied in it. */
+function perCommit(nodes: readonly NodeUse[], done: number): PerCommit {
+  const each = (name: keyof NodeUse["counters"]) =>
+    nodes.reduce((sum, { counters }) => sum + counters[name], 0) / Math.max(1, done);
+  return {
+    messages: each("messagesSent"),
+    frames: each("framesSent"),
+    sentBytes: each("bytesSent"),
+    fsyncs: each("walSyncs"),
+    fsyncsWaited: null,
+    walBytes: each("walBytes"),
+    allocatedBytes: null,
+    turns: (nodes.find(({ leader }) => leader)?.counters.turns ?? 0) / Math.max(1, done),
   };
 }
 

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { TruthReport } from "../harness/truth.js";
 
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 const Settings = z.object({
   nodes: z.number(),
@@ -57,13 +57,63 @@ const Latency = z.object({
   max: z.number(),
 });
 
+const Percentiles = z.object({ mean: z.number(), p50: z.number(), p90: z.number(), p99: z.number() });
+
+/** Where a sampled commit spent its time; the stages' means add up to `totalUs.mean`. */
+const Waterfall = z.object({
+  sampled: z.number().describe("proposals that were followed from propose() to resolved"),
+  totalUs: Percentiles,
+  stages: z
+    .array(
+      z.object({
+        name: z.string(),
+        meaning: z.string(),
+        us: Percentiles,
+      }),
+    )
+    .describe("on the critical path, in order"),
+  beside: z
+    .array(z.object({ name: z.string(), meaning: z.string(), us: Percentiles }))
+    .describe("measured beside the path and not part of the sum, like a follower's disk"),
+});
+export type Waterfall = z.output<typeof Waterfall>;
+
+/** What one applied proposal cost the cluster, over the window. Counted, not timed: little noise. */
+const PerCommit = z.object({
+  messages: z.number(),
+  frames: z.number(),
+  sentBytes: z.number(),
+  fsyncs: z.number().describe("durable writes of all logs"),
+  fsyncsWaited: z
+    .number()
+    .nullable()
+    .describe("durable writes of the leader's log that a proposal waited for"),
+  walBytes: z.number().describe("bytes written to all logs"),
+  allocatedBytes: z.number().nullable().describe("JavaScript heap that the leader's main thread allocated"),
+  turns: z.number().describe("turns of the leader's driver"),
+});
+export type PerCommit = z.output<typeof PerCommit>;
+
+/** How proposals came. Latency in an open loop counts from when a proposal was due. */
+const LoadShape = z.object({
+  kind: z.enum(["closed", "open"]),
+  ratePerS: z.number().nullable().describe("open loop: proposals due a second"),
+  arrivals: z.enum(["constant", "poisson"]).nullable(),
+  from: z.enum(["leader", "client"]).describe("the leader's own process, or another over a link"),
+});
+
 export const Run = z.object({
   position: z.number().describe("row of the table, from 0"),
+  round: z.number().describe("every configuration runs once a round, from 0; compare within rounds"),
   sequence: z.number().describe("place in the order in which the variants ran, from 0"),
   settings: Settings,
   nodeOptions: z.record(z.string(), z.unknown()).describe("what each node was opened with"),
   leader: z.number(),
   link: z.string(),
+  load: LoadShape,
+  generator: z
+    .object({ lagP50Us: z.number(), lagP99Us: z.number(), lagMaxUs: z.number() })
+    .describe("how late the load generator itself was"),
   windowMs: z.number(),
   done: z.number().describe("proposals applied on the leader within the window"),
   acknowledged: z.number().describe("proposals applied in the whole run, warm-up included"),
@@ -80,6 +130,19 @@ export const Run = z.object({
   fsyncs: z.number().describe("durable writes of the leader's log within the window"),
   entriesPerFsync: z.number().nullable(),
   nodes: z.array(NodeUse),
+  perCommit: PerCommit,
+  waterfall: Waterfall.nullable().describe("null: sampling was off"),
+  measures: z
+    .record(
+      z.string(),
+      z.object({
+        value: z.number(),
+        unit: z.string(),
+        better: z.enum(["lower", "higher"]),
+        meaning: z.string(),
+      }),
+    )
+    .describe("what only this scenario measures, like the time to the first commit after a leader was lost"),
   otherCpuShare: z
     .number()
     .describe("share of all cores that programs besides the nodes took within the window"),
@@ -101,6 +164,7 @@ export const Result = z.object({
     axes: z.record(z.string(), z.array(z.union([z.string(), z.number()]))),
     warmupMs: z.number(),
     durationMs: z.number(),
+    rounds: z.number(),
     order: z.enum(["table", "random"]),
     seed: z.number(),
     basePort: z.number(),
@@ -123,6 +187,11 @@ export const Result = z.object({
     link: z.string(),
   }),
   diskProbe: z.object({ writes: z.number(), bytes: z.number(), p50Us: z.number(), p99Us: z.number() }),
+  nullRun: z
+    .object({ proposalsPerS: z.number(), p50Us: z.number(), p99Us: z.number() })
+    .nullable()
+    .describe("the same load on an engine that does nothing: the harness's own cost"),
+  interrupted: z.boolean().describe("ended by Ctrl-C: the runs that were done are here, the rest are not"),
   runs: z.array(Run),
   verdict: z.string(),
 });

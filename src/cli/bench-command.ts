@@ -19,6 +19,7 @@ import type { Result } from "../../bench/report/result-schema.js";
 import { constants, type Paint, PLAIN, renderTable } from "../../bench/report/table.js";
 import { defaultPath, writeResult } from "../../bench/report/write-result.js";
 import { SCENARIOS } from "../../bench/scenarios/all.js";
+import { benchWalCommand } from "./bench-wal.js";
 import { parseDuration } from "./durations.js";
 import { untilInterrupted } from "./interrupt.js";
 
@@ -54,6 +55,8 @@ export function benchCommand(): Command {
     command.option(`--${flag} <values>`, `${help} (${allowedText(name)})`);
   }
   return command
+    .enablePositionalOptions()
+    .addCommand(benchWalCommand())
     .option("--duration <time>", "how long each configuration is measured, like 5s or 500ms")
     .option("--warmup <time>", "how long it is loaded before that")
     .option("--order <order>", "run configurations as in the table, or at random: table, random", "table")

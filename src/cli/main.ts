@@ -14,6 +14,7 @@ const program = new Command("raftmark")
   .version(packageVersion(), "--version", "print the version")
   .helpOption("--help", "explain a command, with examples")
   .showSuggestionAfterError(true)
+  .enablePositionalOptions()
   .addHelpText(
     "after",
     `

@@ -33,19 +33,12 @@ export class PointIndex {
 
   /** Forgets runs that end before entry `index`. */
   forgetBefore(index: number): void {
-    if (this.count > 0 && this.indexes[0] <= index) this.drop(this.find(index));
-  }
-
-  /** Forgets runs that begin at or before entry `index`, wherever they end. */
-  forgetFrom(index: number): void {
-    if (this.count > 0 && this.indexes[0] <= index) this.drop(this.find(index) + 1);
-  }
-
-  private drop(points: number): void {
+    if (this.count === 0 || this.indexes[0] > index) return;
+    const from = this.find(index);
     for (const column of [this.indexes, this.terms, this.offsets, this.segments, this.crcs]) {
-      column.copyWithin(0, points, this.count);
+      column.copyWithin(0, from, this.count);
     }
-    this.count -= points;
+    this.count -= from;
   }
 
   /** All points, POINT_COLUMNS numbers each, for another thread. */

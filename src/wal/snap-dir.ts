@@ -35,7 +35,8 @@ export function listSnapshots(snapDir: string): SnapName[] {
 /** Removes files that a process that died did not complete. */
 export function removeDrafts(snapDir: string): void {
   for (const name of namesIn(snapDir)) {
-    if (name.endsWith(`.snap${DRAFT_SUFFIX}`)) fs.rmSync(`${snapDir}/${name}`, { force: true });
+    if (name.includes(".snap.") && name.endsWith(DRAFT_SUFFIX))
+      fs.rmSync(`${snapDir}/${name}`, { force: true });
   }
 }
 

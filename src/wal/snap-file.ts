@@ -20,6 +20,8 @@ import type { SnapshotData, SnapshotStream } from "./types.js";
 import type { WalFs } from "./wal-fs.js";
 
 const PIECE_BYTES = 256 << 10;
+/** Synced this often: one sync of a whole GiB would hold up the log's own, which wait behind it on the same disk. */
+const SYNC_BYTES = 4 << 20;
 /** Bytes of varints that are patched in later: 5 hold any CRC, 8 any length up to 2^53. */
 const WIDE_CRC = 5;
 const WIDE_LENGTH = 8;
@@ -65,6 +67,7 @@ async function writeKnown(
   for (let at = 0; at < data.length; at += PIECE_BYTES) {
     checkAborted(signal);
     await fs.write(fd, data, at, Math.min(data.length, at + PIECE_BYTES), head.length + at);
+    if (at % SYNC_BYTES === 0) await fs.fdatasync(fd);
   }
   await fs.write(fd, suffix, 0, suffix.length, head.length + data.length);
 }
@@ -85,6 +88,7 @@ async function writeStream(
     await fs.write(fd, piece, 0, filled, WIDE_HEAD_BYTES + size);
     size += filled;
     filled = 0;
+    if (size % SYNC_BYTES === 0) await fs.fdatasync(fd);
   };
   for await (const chunk of abortable(data, signal)) {
     for (let at = 0; at < chunk.length; ) {

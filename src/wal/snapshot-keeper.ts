@@ -1,8 +1,8 @@
-// Saves snapshots one after the other and releases what they make superfluous. Main thread; file operations do not
+// Writes snapshots, has them recorded and releases what they make superfluous. Main thread; file operations do not
 // wait. Order of a save: draft written and synced, renamed, directory synced, recorded in the log, and only then are
 // older segments and files released, oldest first: a crash between any two steps leaves a log that opens, with either
-// the old or the new snapshot.
-import { mkdirSync } from "node:fs";
+// the old or the new snapshot. Files are written side by side, records and releases one after the other.
+import { existsSync, mkdirSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { assert } from "../base/assert.js";
@@ -34,21 +34,26 @@ export interface SnapshotLog {
   readonly storage: DurableLog;
   readonly writer: Writer;
   /** Resolved when the record is durable and storage knows of it. */
-  recordSnapshot(metadata: SnapshotMetadata): Promise<void>;
+  appendSnapshot(metadata: SnapshotMetadata): Promise<void>;
 }
 
 export class SnapshotKeeper {
   released = 0;
   recycled = 0;
-  /** Why the last release ended early, if it did. What it left is released with the next snapshot. */
+  /**
+   * Why a release ended early. Nothing is released after it until the log is opened again: a name whose removal failed
+   * might come back after a crash, and segments be missing behind it.
+   */
   releaseError: unknown = null;
   private readonly setup: SnapshotSetup;
   private readonly log: SnapshotLog;
   /** Ascending. */
   private kept: SnapshotMetadata[];
   private readonly closing = new AbortController();
-  /** Settled when every save so far has ended. */
-  private saves: Promise<unknown> = Promise.resolve();
+  /** Settled when every record and release so far has ended. */
+  private records: Promise<unknown> = Promise.resolve();
+  private readonly writes = new Set<Promise<unknown>>();
+  private drafts = 0;
 
   constructor(setup: SnapshotSetup, log: SnapshotLog) {
     assert(setup.keep >= 1, "no snapshot is kept");
@@ -57,30 +62,42 @@ export class SnapshotKeeper {
     this.kept = setup.kept;
   }
 
-  save(metadata: SnapshotMetadata, data: SnapshotData, signal: AbortSignal | null): Promise<void> {
+  async save(metadata: SnapshotMetadata, data: SnapshotData, signal: AbortSignal | null): Promise<void> {
+    await this.stage(metadata, data, signal);
+    await this.record(metadata);
+  }
+
+  /** Writes the file; without a record it counts for nothing. */
+  stage(metadata: SnapshotMetadata, data: SnapshotData, signal: AbortSignal | null): Promise<void> {
     const { index, term } = metadata;
     assert(Number.isSafeInteger(index) && index > 0, "snapshot index out of range");
     assert(Number.isSafeInteger(term) && term > 0, "snapshot term out of range");
-    const saved = this.saves.then(() => this.saveNow(metadata, data, signal));
-    this.saves = saved.catch(() => {});
-    return saved;
+    const written = this.write(metadata, data, signal).finally(() => this.writes.delete(written));
+    this.writes.add(written);
+    return written;
   }
 
-  private async saveNow(
-    metadata: SnapshotMetadata,
-    data: SnapshotData,
-    signal: AbortSignal | null,
-  ): Promise<void> {
+  /** Records a snapshot whose file is there, and releases what it makes superfluous. */
+  record(metadata: SnapshotMetadata): Promise<void> {
+    const recorded = this.records.then(() => this.recordNow(metadata));
+    this.records = recorded.catch(() => {});
+    return recorded;
+  }
+
+  private async recordNow(metadata: SnapshotMetadata): Promise<void> {
+    const { snapDir, keep } = this.setup;
+    const file = `${snapDir}/${snapName(metadata)}`;
+    if (!existsSync(file)) {
+      throw new RaftmarkError("WAL_NOT_FOUND", `there is no snapshot ${file} to record: it was never staged`);
+    }
     this.checkNewer(metadata);
-    await this.write(metadata, data, signal);
-    await this.log.recordSnapshot(metadata);
+    await this.log.appendSnapshot(metadata);
     // One that replaced the log leaves older ones without the entries that follow them.
     const base = this.log.storage.firstIndex() - 1;
-    this.kept = [...this.kept.filter(({ index }) => index >= base && index < metadata.index), metadata];
-    this.kept = this.kept.slice(-this.setup.keep);
+    this.kept = [...this.kept.filter(({ index }) => index >= base), metadata].slice(-keep);
+    if (this.releaseError !== null) return;
     try {
       await this.release();
-      this.releaseError = null;
     } catch (error) {
       this.releaseError = error;
     }
@@ -89,7 +106,7 @@ export class SnapshotKeeper {
   private checkNewer({ index }: SnapshotMetadata): void {
     const newest = this.kept[this.kept.length - 1];
     if (newest === undefined || index > newest.index) return;
-    const text = `a snapshot at entry ${index} is not newer than the one at ${newest.index} that is there`;
+    const text = `a snapshot at entry ${index} is not newer than the one at ${newest.index} that is recorded`;
     throw new RaftmarkError("WAL_SNAPSHOT_OUTDATED", text);
   }
 
@@ -101,14 +118,16 @@ export class SnapshotKeeper {
   ): Promise<void> {
     const { fs, snapDir, synced } = this.setup;
     const file = `${snapDir}/${snapName(metadata)}`;
-    const draft = file + DRAFT_SUFFIX;
+    const draft = `${file}.${this.drafts++}${DRAFT_SUFFIX}`;
     const closed = this.closing.signal;
     const either = signal === null ? closed : AbortSignal.any([signal, closed]);
+    this.checkNewer(metadata);
     try {
       if (mkdirSync(snapDir, { recursive: true, mode: DIR_MODE }) !== undefined && synced) {
         await fs.syncDir(path.dirname(snapDir));
       }
       await writeSnapFile(fs, draft, metadata, data, either);
+      this.checkNewer(metadata);
       fs.rename(draft, file);
       if (synced) await fs.syncDir(snapDir);
     } catch (error) {
@@ -117,8 +136,7 @@ export class SnapshotKeeper {
       if (either.aborted) {
         throw new RaftmarkError("RAFT_ABORTED", `saving the snapshot at entry ${metadata.index} was aborted`);
       }
-      if (error instanceof SourceError) throw error.cause;
-      throw snapshotWriteError(error, file);
+      throw error instanceof SourceError ? error.cause : snapshotWriteError(error, file);
     }
   }
 
@@ -143,15 +161,17 @@ export class SnapshotKeeper {
     }
   }
 
-  async open(): Promise<SnapshotStream | null> {
-    const newest = this.kept[this.kept.length - 1];
-    return newest === undefined ? null : await streamSnapFile(`${this.setup.snapDir}/${snapName(newest)}`);
+  /** Index null: the newest. */
+  async open(index: number | null): Promise<SnapshotStream | null> {
+    const found = this.kept.findLast((each) => index === null || each.index === index);
+    return found === undefined ? null : await streamSnapFile(`${this.setup.snapDir}/${snapName(found)}`);
   }
 
   /** Aborts what is being written; a snapshot that is being recorded still gets its record. */
   async close(): Promise<void> {
     this.closing.abort();
-    await this.saves;
+    await Promise.allSettled(this.writes);
+    await this.records;
   }
 }
 

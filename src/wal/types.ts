@@ -27,7 +27,7 @@ export interface WalOptions {
   recoveryThreads?: number;
   /** Membership that storage reports as long as there is no snapshot: the initial voters. */
   confState?: ConfState;
-  /** Where snapshots lie. Default: `snap` beside the wal directory, as in etcd's member directory. */
+  /** Where this log's snapshots lie. Default: `snap` beside the wal directory, as in etcd's member directory. */
   snapDir?: string;
   /**
    * How many snapshots are kept, and with them the entries behind the oldest: for followers that lag, and in case the
@@ -120,20 +120,38 @@ export interface Wal {
   /** Called once, from the event loop. Nothing becomes durable after it. */
   onFault: (error: RaftmarkError) => void;
   /**
-   * Writes a snapshot of the state at metadata.index, records it in the log behind what was appended so far, and then
-   * releases what is older than the kept ones. Resolved when the snapshot is durable and recorded and the release was
-   * tried. A snapshot that the log does not lead up to (its index is ahead of the log, or of another term there)
-   * replaces the log, which goes on at index + 1; commit and term are raised with it. Rejected with
-   * WAL_SNAPSHOT_OUTDATED if one as new is recorded, RAFT_ABORTED by `signal`, WAL_NO_SPACE or WAL_IO if the file
-   * cannot be written (the log goes on without it), or with what fenced or closed the log. One at a time; others wait.
+   * Writes a snapshot of the state at metadata.index (which must be applied, so committed), records it in the log
+   * behind what was appended so far, and releases what is older than the kept ones: stageSnapshot, then
+   * recordSnapshot.
    */
   saveSnapshot(
     metadata: SnapshotMetadata,
     data: SnapshotData,
     options?: { signal?: AbortSignal },
   ): Promise<void>;
-  /** The newest snapshot; null if there is none. It can be read to its end even if it is released meanwhile. */
-  openSnapshot(): Promise<SnapshotStream | null>;
+  /**
+   * Writes the file of a snapshot, durably, and nothing else: for one that is received before raft has agreed to it. A
+   * file that is never recorded goes when a later snapshot releases it. Rejected with WAL_SNAPSHOT_OUTDATED if one as
+   * new is recorded, RAFT_ABORTED by `signal`, WAL_NO_SPACE or WAL_IO if it cannot be written (the log goes on without
+   * it), or what the source of `data` threw.
+   */
+  stageSnapshot(
+    metadata: SnapshotMetadata,
+    data: SnapshotData,
+    options?: { signal?: AbortSignal },
+  ): Promise<void>;
+  /**
+   * Records a staged snapshot behind what was appended so far. Resolved when the record is durable, storage has the
+   * snapshot, and the release of older ones was tried. A snapshot that the log does not lead up to (its index is ahead
+   * of the log, or of another term there) replaces the log, which goes on at index + 1. Commit index and term are
+   * raised to the snapshot's, if they are behind. The record takes a sequence number like an append.
+   */
+  recordSnapshot(metadata: SnapshotMetadata): Promise<void>;
+  /**
+   * The recorded snapshot at `index`, by default the newest; null if it is not there. It can be read to its end even
+   * if it is released meanwhile.
+   */
+  openSnapshot(index?: number): Promise<SnapshotStream | null>;
   /** The gauge of stats(), without the rest: read every turn. */
   readonly backlogBytes: number;
   stats(): WalStats;

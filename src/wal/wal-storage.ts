@@ -164,7 +164,7 @@ export class DurableLog implements WalStorage {
     assert(index > this.newest.metadata.index, "snapshot older than the one held");
     this.newest = { data: NO_DATA, metadata };
     if (this.term(index) === term) return;
-    this.points.forgetFrom(index);
+    this.points.forgetBefore(index + 1);
     this.slots = new Array<Entry | null>(1024).fill(null);
     this.start = 0;
     this.count = 0;

@@ -130,11 +130,26 @@ export class RingWal implements Wal, SnapshotLog {
     return this.snapshots.save(metadata, data, options.signal ?? null);
   }
 
-  openSnapshot(): Promise<SnapshotStream | null> {
-    return this.snapshots.open();
+  openSnapshot(index?: number): Promise<SnapshotStream | null> {
+    return this.snapshots.open(index ?? null);
+  }
+
+  stageSnapshot(
+    metadata: SnapshotMetadata,
+    data: SnapshotData,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<void> {
+    if (this.fault !== null || this.closing !== null) return Promise.reject(this.refusal());
+    return this.snapshots.stage(metadata, data, options.signal ?? null);
   }
 
   recordSnapshot(metadata: SnapshotMetadata): Promise<void> {
+    if (this.fault !== null || this.closing !== null) return Promise.reject(this.refusal());
+    return this.snapshots.record(metadata);
+  }
+
+  /** For the keeper of snapshots: the record alone. */
+  appendSnapshot(metadata: SnapshotMetadata): Promise<void> {
     if (this.fault !== null || this.closing !== null) return Promise.reject(this.refusal());
     const { index, term, confState } = metadata;
     const record = encodeSnapshotRecord(index, term, confState);

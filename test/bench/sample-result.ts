@@ -2,7 +2,7 @@
 import { encodeIntoCompressedBase64 } from "hdr-histogram-js";
 import { DEFAULT_SETTINGS, type Settings } from "../../bench/harness/axes.js";
 import { LatencyCounts, toHistogram } from "../../bench/harness/latency.js";
-import type { NodeUse, Result, Run } from "../../bench/report/result-schema.js";
+import { type NodeUse, type Result, type Run, SCHEMA_VERSION } from "../../bench/report/result-schema.js";
 import { canonical } from "../../bench/scenarios/canonical.js";
 
 /** What one variant did; the rest is filled in. */
@@ -25,11 +25,14 @@ export function sampleRun(position: number, outcome: Outcome): Run {
   for (let i = 0; i < 100; i++) latencies.record(p50);
   return {
     position,
+    round: 0,
     sequence: position,
     settings,
     nodeOptions: { tickMs: 100 },
     leader: 1,
     link: "sample link",
+    load: { kind: "closed", ratePerS: null, arrivals: null, from: "leader" },
+    generator: { lagP50Us: 1, lagP99Us: 5, lagMaxUs: 50 },
     windowMs: WINDOW_MS,
     done: outcome.proposalsPerS,
     acknowledged: outcome.proposalsPerS + 10,
@@ -54,6 +57,18 @@ export function sampleRun(position: number, outcome: Outcome): Run {
     fsyncs: 500,
     entriesPerFsync: outcome.proposalsPerS / 500,
     nodes: [1, 2, 3].map((id) => use(id, outcome)),
+    perCommit: {
+      messages: 0.1,
+      frames: 0.05,
+      sentBytes: 600,
+      fsyncs: 0.02,
+      fsyncsWaited: null,
+      walBytes: 900,
+      allocatedBytes: null,
+      turns: 0.01,
+    },
+    waterfall: null,
+    measures: {},
     otherCpuShare: outcome.otherCpuShare ?? 0.02,
     truth: {
       ok: true,
@@ -113,7 +128,7 @@ export function sampleResult(outcomes: readonly Outcome[]): Omit<Result, "verdic
   }
   const { name, question, compares } = canonical;
   return {
-    schemaVersion: 1,
+    schemaVersion: SCHEMA_VERSION,
     tool: "raftmark bench",
     command: "raftmark bench",
     startedAt: "2026-01-02T03:04:05.678Z",
@@ -124,6 +139,7 @@ export function sampleResult(outcomes: readonly Outcome[]): Omit<Result, "verdic
       axes,
       warmupMs: 100,
       durationMs: 1000,
+      rounds: 1,
       order: "table",
       seed: 1,
       basePort: 0,
@@ -146,6 +162,8 @@ export function sampleResult(outcomes: readonly Outcome[]): Omit<Result, "verdic
       link: "sample link",
     },
     diskProbe: { writes: 200, bytes: 4096, p50Us: 250, p99Us: 900 },
+    nullRun: null,
+    interrupted: false,
     runs,
   };
 }

@@ -7,6 +7,8 @@ import { test } from "node:test";
 import { ErrCompacted } from "../../src/raft/errors.js";
 import { sortedSegments } from "../../src/wal/format.js";
 import { openWal, type Wal, type WalOptions } from "../../src/wal/index.js";
+import { prepareSegment } from "../../src/wal/prepare.js";
+import { runSync, syncFs } from "../../src/wal/wal-fs.js";
 import type { CopyPlan } from "./copying-fs.js";
 import {
   assertSameEntries,
@@ -139,6 +141,25 @@ for (const writer of WRITERS) {
     for (const name of names) await checkCopy(path.join(copies, name), walOptions, copied);
   });
 }
+
+test("a recycled segment holds nothing but zeros, even if it is wanted before it is filled", (t) => {
+  const dir = tempDir(t);
+  const path0 = path.join(dir, "0.tmp");
+  for (const [size, hurryAfter] of [
+    [5 << 20, 2],
+    [1000, 9],
+    [5 << 20, 9],
+    [2 << 20, 0],
+  ] as const) {
+    fs.writeFileSync(path0, new Uint8Array(size).fill(7));
+    let asked = 0;
+    const task = { path: path0, bytes: 3 << 20, sparse: false, recycled: true, count: 1 };
+    runSync(prepareSegment(syncFs, task, () => asked++ >= hurryAfter));
+    const bytes = fs.readFileSync(path0);
+    assert.equal(bytes.length, 3 << 20);
+    assert.ok(bytes.every((byte) => byte === 0));
+  }
+});
 
 // `copied`: how many copies there were after each snapshot.
 async function checkCopy(dir: string, walOptions: WalOptions, copied: number[]): Promise<void> {

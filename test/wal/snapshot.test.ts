@@ -16,6 +16,7 @@ import {
   durable,
   entriesFrom,
   meta,
+  newestSegment,
   open,
   options,
   readState,
@@ -93,8 +94,7 @@ for (const writer of WRITERS) {
     const walOptions = options(tempDir(t), { writer, logCacheBytes: 500 });
     const wal = await open(t, walOptions);
     await durable(wal, wal.append({ term: 3, vote: 1, commit: 20 }, run(1, 100, 3), true));
-    const saved = wal.saveSnapshot(meta(80, 5), Buffer.from("80"));
-    await saved;
+    await wal.saveSnapshot(meta(80, 5), Buffer.from("80"));
     assert.equal(wal.storage.lastIndex(), 80);
     await wal.close();
     const again = await open(t, walOptions);
@@ -104,6 +104,34 @@ for (const writer of WRITERS) {
     assertSameEntries(entriesFrom(again), run(81, 90, 5));
     await again.close();
     assertSameEntries(entriesFrom(await open(t, walOptions)), run(81, 90, 5));
+  });
+
+  test(`${writer}: entries behind a snapshot that replaced the log are read back from disk`, async (t) => {
+    const wal = await open(t, options(tempDir(t), { writer, logCacheBytes: 1 }));
+    await append(wal, 1, 20, 5);
+    await wal.saveSnapshot(meta(80, 5), Buffer.from("80"));
+    await append(wal, 81, 99, 5);
+    assertSameEntries(entriesFrom(wal), run(81, 99, 5));
+  });
+
+  test(`${writer}: a crash between a snapshot's record and the state behind it`, async (t) => {
+    const dir = tempDir(t);
+    const walOptions = options(dir, { writer });
+    const wal = await open(t, walOptions);
+    await append(wal, 1, 20);
+    await wal.saveSnapshot(meta(80, 3), Buffer.from("80"));
+    await wal.close();
+    const last = [...readWal(walOptions.dir)].findLast(({ type }) => type === "state");
+    const segment = newestSegment(walOptions.dir);
+    const bytes = fs.readFileSync(segment);
+    bytes.fill(0, last!.offset);
+    fs.writeFileSync(segment, bytes);
+    const again = await open(t, walOptions);
+    assert.deepEqual(again.recovered.hardState, { term: 3, vote: 0, commit: 80 });
+    assert.equal(again.storage.lastIndex(), 80);
+    await append(again, 81, 90, 3);
+    await again.close();
+    assertSameEntries(entriesFrom(await open(t, walOptions)), run(81, 90, 3));
   });
 
   test(`${writer}: a damaged snapshot is set aside and the one before it taken`, async (t) => {
@@ -221,7 +249,7 @@ test("128 MiB go to disk and back through little memory", async (t) => {
 
 test("an abort, a failing source, a full disk: the log goes on, and nothing is left behind", async (t) => {
   const dir = tempDir(t);
-  const plan: FaultPlan = { op: "open", from: 2, code: "ENOSPC", path: ".snap.tmp" };
+  const plan: FaultPlan = { op: "open", from: 2, code: "ENOSPC", path: ".snap." };
   const wal = await open(t, options(dir, { walFs: { module: FAULTY, arg: plan } }));
   await append(wal, 1, 10);
   const controller = new AbortController();
@@ -252,19 +280,41 @@ test("an abort, a failing source, a full disk: the log goes on, and nothing is l
   assert.deepEqual(snapFiles(dir), []);
 });
 
-test("a snapshot no newer than the one there is refused; saves wait for each other", async (t) => {
+test("a snapshot no newer than the one there is refused; of two at once the newer one stays", async (t) => {
   const dir = tempDir(t);
   const wal = await open(t, options(dir));
   await append(wal, 1, 100);
-  const saves = [40, 60, 50, 60].map((index) => wal.saveSnapshot(meta(index, 1), Buffer.from(`${index}`)));
-  const results = await Promise.allSettled(saves);
-  assert.deepEqual(
-    results.map(({ status }) => status),
-    ["fulfilled", "fulfilled", "rejected", "rejected"],
-  );
-  await assert.rejects(saves[2]!, { code: "WAL_SNAPSHOT_OUTDATED" });
-  assert.equal((await readState(wal)).toString(), "60");
-  assert.equal(snapFiles(dir).length, 2);
+  const save = (index: number): Promise<void> => wal.saveSnapshot(meta(index, 1), Buffer.from(`${index}`));
+  await save(40);
+  await save(60);
+  await assert.rejects(save(50), { code: "WAL_SNAPSHOT_OUTDATED" });
+  await assert.rejects(save(60), { code: "WAL_SNAPSHOT_OUTDATED" });
+  await Promise.allSettled([80, 70, 90, 90].map(save));
+  assert.equal((await readState(wal)).toString(), "90");
+  await wal.close();
+  const again = await open(t, options(dir));
+  assert.equal((await readState(again)).toString(), "90");
+});
+
+test("a staged snapshot counts when it is recorded", async (t) => {
+  const dir = tempDir(t);
+  const wal = await open(t, options(dir));
+  await append(wal, 1, 10);
+  await assert.rejects(wal.recordSnapshot(meta(50, 2)), { code: "WAL_NOT_FOUND" });
+  await wal.stageSnapshot(meta(50, 2), Buffer.from("50"));
+  assert.equal(await wal.openSnapshot(), null);
+  assert.equal(wal.storage.lastIndex(), 10);
+  await wal.close();
+  const again = await open(t, options(dir));
+  assert.equal(again.recovered.snapshot, null);
+  assert.equal(again.storage.lastIndex(), 10);
+  await again.recordSnapshot(meta(50, 2));
+  assert.equal(again.storage.firstIndex(), 51);
+  assert.equal((await readState(again)).toString(), "50");
+  assert.equal(await again.openSnapshot(49), null);
+  const stream = await again.openSnapshot(50);
+  assert.equal(stream?.metadata.term, 2);
+  await stream?.close();
 });
 
 test("a log without the snapshot it needs is refused, and so are snapshots without a log", async (t) => {
