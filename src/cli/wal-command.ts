@@ -135,8 +135,9 @@ function verifyCommand(): Command {
     .addHelpText(
       "after",
       `
-raftmark is stricter than etcd where a record that is not whole has good ones behind it: etcd's repair cuts them off,
-raftmark refuses. It also takes bytes behind the end of a log, and committed entries that are missing, for damage.
+raftmark is stricter than etcd. Where good records lie behind one that is not whole, etcd's repair cuts them off, and
+raftmark's engine refuses to open the log. Bytes behind the end of a log, and committed entries that are missing at its
+end, are damage, too.
 
 Examples:
   raftmark wal verify ./data/1

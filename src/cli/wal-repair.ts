@@ -10,7 +10,7 @@ import { RECORD_ENTRY } from "../wal/format.js";
 import { lockDir } from "../wal/lock.js";
 import { findLog, type LogPlace } from "../wal/log-place.js";
 import { parseRecord } from "../wal/record.js";
-import { entryOf, glimpse, RecordScan } from "../wal/record-scan.js";
+import { entryOf, glimpse, type RecordDamage, RecordScan } from "../wal/record-scan.js";
 import { lastNonZero } from "../wal/torn.js";
 import type { ProgressStream } from "./byte-progress.js";
 import { CommandError } from "./command-error.js";
@@ -42,17 +42,28 @@ export async function repairLog(
 // Where etcd stops reading at zeros and does not look behind them: bytes there that are no records are torn, too.
 function behindEnd(plan: EtcdRepairPlan): EtcdRepairPlan {
   if (plan.answer !== "clean") return plan;
-  const scan = new RecordScan(plan.bytes, null);
-  while (scan.next() !== null);
-  return scan.damage?.torn === true && scan.offset === plan.offset ? { ...plan, answer: "cut" } : plan;
+  const damage = damageOf(plan.bytes);
+  return damage?.torn === true && damage.offset === plan.offset ? { ...plan, answer: "cut" } : plan;
 }
 
-function refusal({ name, offset, error }: EtcdRepairPlan): string {
+function refusal(plan: EtcdRepairPlan): string {
+  const { name, bytes, offset, error } = plan;
+  const where = `${name} is damaged at offset ${grouped(offset)} (etcd: ${error})`;
+  if (damageOf(bytes)?.torn === true) {
+    return `nothing was changed: ${where}; raftmark's engine takes it for torn, and cuts it when the node starts\n`;
+  }
   return (
-    `nothing was changed: ${name} is damaged at offset ${grouped(offset)} (etcd: ${error}), and not as a torn write ` +
-    "leaves it, so that cutting there could lose what was acknowledged. Restore the directory from a copy, or remove " +
-    "this node's data and let it rejoin the cluster as a new member\n"
+    `nothing was changed: ${where}, and not as a torn write leaves it, so that cutting there could lose what was ` +
+    "acknowledged. Restore the directory from a copy, or remove this node's data and let it rejoin the cluster as a " +
+    "new member\n"
   );
+}
+
+/** What our own scan finds wrong with the newest segment. */
+function damageOf(bytes: Uint8Array): RecordDamage | null {
+  const scan = new RecordScan(bytes, null);
+  while (scan.next() !== null);
+  return scan.damage;
 }
 
 function cut(walDir: string, plan: EtcdRepairPlan): string {

@@ -229,6 +229,10 @@ function etcdLines({ place, start }: Verdict): string[] {
 
 function advice({ place, log, snaps }: Verdict): string {
   if (log.findings.every(({ torn }) => torn)) {
+    const { answer } = etcdPlanRepair(place.walDir);
+    // Zeros up to the end of the file, but not a whole sector of them.
+    if (answer === "refuse")
+      return "a crash leaves this; start the node, which cuts the torn end (etcd's Repair does not)";
     const start = log.unsafe ? "" : "start the node, or ";
     return `a crash leaves this; ${start}cut the torn end now: raftmark wal repair ${place.walDir}`;
   }

@@ -248,6 +248,23 @@ test("a torn end: verify says so, repair cuts it, keeps a copy and says what wen
   );
 });
 
+test("a torn end that etcd takes for damage: the node cuts it, repair does not", async (t) => {
+  const dir = tempDir(t);
+  const log = await open(t, options(dir));
+  await durable(log, log.append(null, entries(1, 1, 1, 2000), true));
+  await log.close();
+  // Zeros from the middle of a sector to the end of the record, which ends inside the same sector.
+  const { end } = await lastRecord(dir);
+  const file = newestSegment(join(dir, "wal"));
+  overwrite(file, end - 20, new Uint8Array(20));
+  const { status, stdout } = await wal("verify", dir);
+  assert.equal(status, 1);
+  assert.match(stdout, /Repair {12}false \(walpb: crc mismatch\)\nnext: a crash leaves this; start the node/);
+  const repaired = await wal("repair", dir);
+  assert.equal(repaired.status, 1);
+  assert.match(repaired.stdout, /nothing was changed: .*; raftmark's engine takes it for torn/);
+});
+
 test("torn bytes behind the end, which etcd does not look at: damaged, and repair cuts them", async (t) => {
   const dir = await ownLog(t);
   const file = newestSegment(join(dir, "wal"));
