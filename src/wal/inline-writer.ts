@@ -89,34 +89,32 @@ export class InlineWriter implements Writer {
   private prepareNext(): void {
     const { i32, f64 } = this.memory;
     const task = this.closing ? null : this.preparer.next(i32, f64);
-    if (task !== null) this.prepare(task);
+    if (task !== null) this.prepare(task, Promise.resolve());
   }
 
-  recycle(rename: (to: string) => void): boolean {
+  async recycle(rename: (to: string) => Promise<void>): Promise<boolean> {
     const { i32, f64 } = this.memory;
     const task = this.closing ? null : this.preparer.recycle(i32, f64);
     if (task === null) return false;
-    try {
-      rename(task.path);
-    } catch (error) {
-      this.prepareError = error;
-      throw error;
-    }
-    this.prepare(task);
+    const renamed = rename(task.path);
+    this.prepare(task, renamed);
+    await renamed;
     return true;
   }
 
-  private prepare(task: PrepareTask): void {
+  private prepare(task: PrepareTask, ready: Promise<void>): void {
     const { i32 } = this.memory;
     const hurry = (): boolean => this.closing || isHurried(i32, task.count);
-    this.preparing = runAsync(prepareSegment(this.fs, task, hurry)).then(
-      () => {
-        Atomics.store(i32, WORDS + L.WORD_PREPARED, task.count);
-      },
-      (error: unknown) => {
-        this.prepareError = error;
-      },
-    );
+    this.preparing = ready
+      .then(() => runAsync(prepareSegment(this.fs, task, hurry)))
+      .then(
+        () => {
+          Atomics.store(i32, WORDS + L.WORD_PREPARED, task.count);
+        },
+        (error: unknown) => {
+          this.prepareError = error;
+        },
+      );
   }
 
   async close(): Promise<void> {

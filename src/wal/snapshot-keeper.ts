@@ -123,9 +123,7 @@ export class SnapshotKeeper {
     const either = signal === null ? closed : AbortSignal.any([signal, closed]);
     this.checkNewer(metadata);
     try {
-      if (mkdirSync(snapDir, { recursive: true, mode: DIR_MODE }) !== undefined && synced) {
-        await fs.syncDir(path.dirname(snapDir));
-      }
+      await this.makeDir();
       await writeSnapFile(fs, draft, metadata, data, either);
       this.checkNewer(metadata);
       fs.rename(draft, file);
@@ -140,6 +138,16 @@ export class SnapshotKeeper {
     }
   }
 
+  private async makeDir(): Promise<void> {
+    const { fs, snapDir, synced } = this.setup;
+    const first = mkdirSync(snapDir, { recursive: true, mode: DIR_MODE });
+    if (first === undefined || !synced) return;
+    for (let made = snapDir; ; made = path.dirname(made)) {
+      await fs.syncDir(path.dirname(made));
+      if (made === first) return;
+    }
+  }
+
   // Oldest first, each made durable before the next: what a crash leaves is always a row of segments without a gap.
   private async release(): Promise<void> {
     const { dir, snapDir, fs, synced } = this.setup;
@@ -151,10 +159,16 @@ export class SnapshotKeeper {
     if (stays > 0) storage.forgetSegments(segments[stays]!.seq);
     for (let at = 0; at < stays && !this.closing.signal.aborted; at++) {
       const segment = `${dir}/${segments[at]!.name}`;
-      if (writer.recycle((to) => fs.rename(segment, to))) this.recycled++;
-      else await fs.unlink(segment);
+      const rename = async (to: string): Promise<void> => {
+        fs.rename(segment, to);
+        if (synced) await fs.syncDir(dir);
+      };
+      if (await writer.recycle(rename)) this.recycled++;
+      else {
+        await fs.unlink(segment);
+        if (synced) await fs.syncDir(dir);
+      }
       this.released++;
-      if (synced) await fs.syncDir(dir);
     }
     for (const { name, index } of listSnapshots(snapDir)) {
       if (index < base && !this.closing.signal.aborted) await fs.unlink(`${snapDir}/${name}`);

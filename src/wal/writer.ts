@@ -22,10 +22,10 @@ export interface Writer {
   /** A warning: preparing the next segment ahead failed. */
   readonly prepareError: unknown;
   /**
-   * Makes a released segment the next prepared one: `rename` gives it that name. False, and nothing happened, if none
-   * is wanted; throws what `rename` throws.
+   * Makes a released segment the next prepared one. `rename` gives it that name, durably: what is under the old name
+   * after a crash must not be half overwritten. False, and nothing happened, if none is wanted; rejects as `rename` does.
    */
-  recycle(rename: (to: string) => void): boolean;
+  recycle(rename: (to: string) => Promise<void>): Promise<boolean>;
   /** Writes what is published, closes files, ends threads. */
   close(): Promise<void>;
 }

@@ -144,40 +144,36 @@ export class PoolWriter implements Writer {
   private prepareNext(): void {
     if (this.closing || this.ended) return;
     const next = this.preparer.next(this.memory.i32, this.memory.f64);
-    if (next !== null) this.prepare(next);
+    if (next !== null) this.prepare(next, Promise.resolve());
   }
 
-  recycle(rename: (to: string) => void): boolean {
+  async recycle(rename: (to: string) => Promise<void>): Promise<boolean> {
     if (this.closing || this.ended) return false;
     const next = this.preparer.recycle(this.memory.i32, this.memory.f64);
     if (next === null) return false;
-    try {
-      rename(next.path);
-    } catch (error) {
-      this.prepareFailed(next, error);
-      throw error;
-    }
-    this.prepare(next);
+    const renamed = rename(next.path);
+    this.prepare(next, renamed);
+    await renamed;
     return true;
   }
 
-  private prepare(next: PrepareTask): void {
+  private prepare(next: PrepareTask, ready: Promise<void>): void {
     const control = this.memory.buffer as SharedArrayBuffer;
     const task: PoolPrepareTask = { ...next, control, walFs: this.options.walFs };
-    this.preparing = this.pool.run(task, { name: "runPrepare" }).then(
-      () => {
-        Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, task.count);
-        this.wake();
-      },
-      (error: unknown) => this.prepareFailed(task, error),
-    );
-  }
-
-  // Kept: the writer tries for itself when it needs the segment, and only then it is a fault.
-  private prepareFailed(task: PrepareTask, error: unknown): void {
-    this.prepareError = error;
-    Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARE_FAILED, task.count);
-    this.wake();
+    this.preparing = ready
+      .then(() => this.pool.run(task, { name: "runPrepare" }))
+      .then(
+        () => {
+          Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, task.count);
+          this.wake();
+        },
+        (error: unknown) => {
+          // Kept: the writer tries for itself when it needs the segment, and only then it is a fault.
+          this.prepareError = error;
+          Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARE_FAILED, task.count);
+          this.wake();
+        },
+      );
   }
 
   async close(): Promise<void> {

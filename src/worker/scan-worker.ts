@@ -1,4 +1,6 @@
 // What scans segments on the pool of a recovery: one call a segment, one codec and one window a thread.
+import fs from "node:fs";
+import os from "node:os";
 import type { Codec } from "../wal/codec.js";
 import { createJsCodec } from "../wal/codec-js.js";
 import { bindWasmCodec, createWasmMemory } from "../wal/codec-wasm.js";
@@ -13,6 +15,20 @@ export { runMeeting } from "./end-pool.js";
 const WINDOW_BYTES = 256 << 10;
 
 let codec: Codec | null = null;
+
+/** Of this thread alone: where there are as many threads as cores, the main thread still gets its turn at once. */
+const NICE = 5;
+yieldToOthers();
+
+function yieldToOthers(): void {
+  try {
+    // "PID/task/TID"; Linux takes a thread's id where others take a process's.
+    const [, , thread] = fs.readlinkSync("/proc/thread-self").split("/");
+    os.setPriority(Number(thread), NICE);
+  } catch {
+    // No /proc, or not allowed: it is a courtesy.
+  }
+}
 
 /** Scans one segment. */
 export function runScan(task: PoolScanTask): PoolScan {

@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { ByteProgress } from "../../src/cli/byte-progress.js";
+import { repairLog } from "../../src/cli/wal-repair.js";
 import { frame } from "../../src/wal/record.js";
 import { restore } from "../conformance/wal-kind.js";
 import { durable, run as entries, meta, newestSegment, open, options, tempDir } from "../wal/helpers.js";
@@ -433,8 +434,9 @@ describe("every fixture gets the exit code of its state", { concurrency: 2 }, ()
       const { before, repair } = expected;
       if (before === undefined || before.raw.segments.length === 0) return;
       if (verified.status === 1) checkAnswers(output, before);
-      const repaired = await wal("repair", dir);
-      if (!repair.returned) assert.match(repaired.stdout, /nothing was changed/);
+      // In this process: the command itself is tested above, and starting it takes most of its time.
+      const repaired = await repairLog(dir, 1, process.stderr);
+      if (!repair.returned) assert.match(repaired.text, /nothing was changed/);
       const copies = fs.readdirSync(join(dir, "wal")).filter((file) => file.endsWith(".broken"));
       const isSame = STRICTER.includes(name) || repair.brokenFiles === null;
       if (!isSame) assert.deepEqual(copies, repair.brokenFiles);

@@ -24,6 +24,7 @@ import {
   tempDir,
   WRITERS,
 } from "./helpers.js";
+import { operations } from "./ordered-fs.js";
 
 const COPYING = new URL("./copying-fs.js", import.meta.url).href;
 const SEGMENT_BYTES = 4096;
@@ -84,8 +85,9 @@ for (const writer of WRITERS) {
     let last = 0;
     // Whether one is prepared depends on how full the newest segment is.
     for (let round = 0; round < 60 && wal.stats().recycled < 3; round++) {
-      await append(wal, last + 1, last + 37);
-      last += 37;
+      const count = 30 + ((round * 7) % 23);
+      await append(wal, last + 1, last + count);
+      last += count;
       await wal.saveSnapshot(meta(last - 1, 1), Buffer.from(`${last - 1}`));
     }
     assert.ok(wal.stats().recycled >= 3, `${wal.stats().recycled} of ${wal.stats().released}`);
@@ -141,6 +143,46 @@ for (const writer of WRITERS) {
     for (const name of names) await checkCopy(path.join(copies, name), walOptions, copied);
   });
 }
+
+test("each step is durable before the next one that relies on it", async (t) => {
+  const dir = tempDir(t);
+  const walFs = { module: new URL("./ordered-fs.js", import.meta.url).href, arg: null };
+  const more = { segmentBytes: 2048, snapshotsKept: 1, durability: "fdatasync" as const, walFs };
+  const wal = await open(t, options(dir, { ...more, writer: "inline-wasm" }));
+  let last = 0;
+  for (let round = 0; round < 30 && wal.stats().recycled < 2; round++) {
+    // How full the newest segment is decides whether a released one is wanted.
+    const count = 20 + ((round * 7) % 23);
+    await append(wal, last + 1, last + count);
+    last += count;
+    operations.length = 0;
+    await wal.saveSnapshot(meta(last, 1), Buffer.from("state"));
+    const file = snapFiles(dir).at(-1)!;
+    const at = (pattern: RegExp): number => {
+      const found = operations.findIndex((each) => pattern.test(each));
+      assert.ok(found >= 0, `${pattern} in ${operations.join(", ")}`);
+      return found;
+    };
+    const renamed = at(new RegExp(`^rename ${file}.* ${file}$`));
+    assert.ok(at(new RegExp(`^synced ${file}`)) < renamed, "the file, then its name");
+    assert.ok(renamed < at(/^synced snap\/$/), "its name, then the directory");
+    assert.ok(at(/^synced snap\/$/) < at(/^write .*\.wal$/), "the directory, then the record");
+    const removed = operations.flatMap((each, i) => (/^(unlink|rename) \S*\.wal/.test(each) ? [i] : []));
+    if (removed.length > 0) assert.ok(at(/^synced .*\.wal$/) < removed[0]!, "the record, then the release");
+    for (const i of removed) {
+      const next = operations
+        .slice(i + 1)
+        .find((each) => !/^(open|write|synced|truncate) \d\.tmp$/.test(each));
+      assert.equal(next, "synced wal/");
+      const to = operations[i]!.split(" ")[2];
+      const touched = operations.findIndex((each, j) => j > i && each.endsWith(` ${to}`));
+      if (to !== undefined && touched >= 0) {
+        assert.ok(operations.slice(i, touched).includes("synced wal/"), "its new name, then its zeros");
+      }
+    }
+  }
+  assert.ok(wal.stats().recycled >= 2);
+});
 
 test("a recycled segment holds nothing but zeros, even if it is wanted before it is filled", (t) => {
   const dir = tempDir(t);

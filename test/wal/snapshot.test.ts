@@ -114,6 +114,24 @@ for (const writer of WRITERS) {
     assertSameEntries(entriesFrom(wal), run(81, 99, 5));
   });
 
+  test(`${writer}: a record waits for its place in a full ring`, async (t) => {
+    const walOptions = options(tempDir(t), { writer, ringBytes: 2048 });
+    const wal = await open(t, walOptions);
+    await append(wal, 1, 10);
+    await wal.stageSnapshot(meta(600, 2), Buffer.from("600"));
+    wal.append({ term: 1, vote: 1, commit: 10 }, run(11, 500), true);
+    const recorded = wal.recordSnapshot(meta(600, 2));
+    // The keeper hands the record over in a turn of its own.
+    await new Promise((resolve) => setImmediate(resolve));
+    const seq = wal.append({ term: 2, vote: 1, commit: 600 }, run(601, 700, 2), true);
+    await durable(wal, seq);
+    await recorded;
+    assert.equal(wal.storage.firstIndex(), 601);
+    assertSameEntries(entriesFrom(wal), run(601, 700, 2));
+    await wal.close();
+    assertSameEntries(entriesFrom(await open(t, walOptions)), run(601, 700, 2));
+  });
+
   test(`${writer}: a crash between a snapshot's record and the state behind it`, async (t) => {
     const dir = tempDir(t);
     const walOptions = options(dir, { writer });
