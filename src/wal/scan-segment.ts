@@ -187,8 +187,10 @@ export class SegmentScanner {
     const { source } = this;
     let { u8 } = this.codec.memory;
     const left = this.filled - at;
-    const need = left < 8 ? 8 : frameBytes(u8, L.RING + at);
-    if (this.start + this.filled >= source.size || this.start + at + need > source.size) return false;
+    const rest = source.size - this.start - at;
+    if (rest <= left) return false;
+    const need = left < 8 ? Math.min(8, rest) : frameBytes(u8, L.RING + at);
+    if (need > rest) return false;
     const window = u8.length - L.RING;
     if (need > window) {
       const larger = this.codecOf(scanMemoryBytes(need));
