@@ -71,7 +71,7 @@ export interface LogBefore {
   readonly points: PointIndex;
 }
 
-/** `before` null: not known yet, the first crc record and the first entry are taken as they are. */
+/** One segment to scan. Plain data: it is posted to workers. */
 export interface ScanTask {
   path: string;
   seq: number;
@@ -90,7 +90,10 @@ export class SegmentScanner {
   private start = 0;
   private filled = 0;
 
-  /** `codec`: at least 4 KiB of window. `codecOf` makes a larger one if a frame does not fit. */
+  /**
+   * `codec`'s memory has the window; `codecOf` makes a larger one if a frame does not fit. `before` null: not known,
+   * the first crc record and the first entry are taken as they are.
+   */
   constructor(
     task: ScanTask,
     source: SegmentSource,
