@@ -71,7 +71,7 @@ export interface LogBefore {
   readonly points: PointIndex;
 }
 
-/** `before` null: not known yet, the first crc record and the first entry are taken as they are. */
+/** One segment to scan. Plain data: it is posted to workers. */
 export interface ScanTask {
   path: string;
   seq: number;
@@ -90,7 +90,10 @@ export class SegmentScanner {
   private start = 0;
   private filled = 0;
 
-  /** `codec`: at least 4 KiB of window. `codecOf` makes a larger one if a frame does not fit. */
+  /**
+   * `codec`'s memory has the window; `codecOf` makes a larger one if a frame does not fit. `before` null: not known,
+   * the first crc record and the first entry are taken as they are.
+   */
   constructor(
     task: ScanTask,
     source: SegmentSource,
@@ -189,8 +192,10 @@ export class SegmentScanner {
     const { source } = this;
     let { u8 } = this.codec.memory;
     const left = this.filled - at;
-    const need = left < 8 ? 8 : frameBytes(u8, L.RING + at);
-    if (this.start + this.filled >= source.size || this.start + at + need > source.size) return false;
+    const rest = source.size - this.start - at;
+    if (rest <= left) return false;
+    const need = left < 8 ? Math.min(8, rest) : frameBytes(u8, L.RING + at);
+    if (need > rest) return false;
     const window = u8.length - L.RING;
     if (need > window) {
       const larger = this.codecOf(scanMemoryBytes(need));
