@@ -253,8 +253,9 @@ class WalBench {
       child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
       child.stderr.setEncoding("utf8").on("data", (text: string) => (complaint += text));
       child.once("error", (error) => {
-        if (this.signal.aborted) reject(this.signal.reason);
-        else reject(new BenchError("environment", `cannot run ${program}: ${error.message}.`, error));
+        // Aborted: "close" follows when it is gone, and only then may its files be removed.
+        if (this.signal.aborted && child.pid !== undefined) return;
+        reject(new BenchError("environment", `cannot run ${program}: ${error.message}.`, error));
       });
       child.once("close", (code) => {
         this.child = null;

@@ -4,6 +4,8 @@ import { Command, CommanderError } from "commander";
 import { BenchError, EXIT_CODES } from "../../bench/harness/bench-error.js";
 import { packageVersion } from "../../bench/harness/environment.js";
 import { benchCommand } from "./bench-command.js";
+import { CommandError } from "./command-error.js";
+import { walCommand } from "./wal-command.js";
 
 const program = new Command("raftmark")
   .description(
@@ -19,16 +21,18 @@ const program = new Command("raftmark")
 Start here:
   raftmark bench --quick        a real three-node cluster on this machine, in less than 30 s
   raftmark bench                the default comparison, in about two minutes
-  raftmark bench --help         every axis, and examples`,
+  raftmark bench --help         every axis, and examples
+  raftmark wal verify DIR       is this write-ahead log sound (raftmark's or etcd's)`,
   );
 
 /** What each subcommand is; more are added here. */
-for (const command of [benchCommand()]) program.addCommand(inherit(command));
+for (const command of [benchCommand(), walCommand()]) program.addCommand(inherit(command));
 
 process.exitCode = await main(process.argv);
 
 /** Commander's own errors become sentences of ours; help goes where it is asked for. */
 function inherit(command: Command): Command {
+  for (const sub of command.commands) inherit(sub);
   return command
     .helpOption("--help", "explain this command, with examples")
     .exitOverride()
@@ -48,13 +52,15 @@ async function main(argv: string[]): Promise<number> {
     return Number(process.exitCode ?? 0);
   } catch (error) {
     if (error instanceof CommanderError) return usageError(error);
-    if (error instanceof BenchError) return complain(error.message, error.exitCode);
+    if (error instanceof BenchError || error instanceof CommandError)
+      return complain(error.message, error.exitCode);
     throw error; // A bug of ours: Node prints it with its stack and exits with 1.
   }
 }
 
 function usageError(error: CommanderError): number {
   if (error.exitCode === 0) return 0;
+  if (error.code === "commander.help") return EXIT_CODES.usage; // A command without its subcommand: helped already.
   const text = error.message
     .replace(/^error: /, "")
     .replace(/\n?\((Did you mean [^)]*)\)$/, ". $1")

@@ -6,7 +6,8 @@ interface SystemError {
   message?: string;
 }
 
-function systemCode(error: unknown): string {
+/** "" for what is no system error. */
+export function systemCode(error: unknown): string {
   return (error as SystemError | null)?.code ?? "";
 }
 

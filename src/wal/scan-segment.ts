@@ -73,7 +73,7 @@ export interface LogBefore {
   readonly points: PointIndex;
 }
 
-/** `before` null: not known yet, the first crc record and the first entry are taken as they are. */
+/** One segment to scan. Plain data: it is posted to workers. */
 export interface ScanTask {
   path: string;
   seq: number;
@@ -92,7 +92,10 @@ export class SegmentScanner {
   private start = 0;
   private filled = 0;
 
-  /** `codec`: at least 4 KiB of window. `codecOf` makes a larger one if a frame does not fit. */
+  /**
+   * `codec`'s memory has the window; `codecOf` makes a larger one if a frame does not fit. `before` null: not known,
+   * the first crc record and the first entry are taken as they are.
+   */
   constructor(
     task: ScanTask,
     source: SegmentSource,
@@ -167,7 +170,7 @@ export class SegmentScanner {
     for (;;) {
       const { u32 } = this.codec.memory;
       u32[L.SCAN_POINTS >>> 2] = 0;
-      const found = this.codec.scan(L.RING + this.filled);
+      let found = this.codec.scan(L.RING + this.filled);
       this.takePoints();
       if (found === L.SCAN_SPECIAL) {
         this.special();
@@ -182,6 +185,8 @@ export class SegmentScanner {
       if ((found === L.SCAN_END || found === L.SCAN_SHORT) && (yield* this.refill(at))) continue;
       this.result.offset = this.start + at;
       this.result.sealed = u32[L.SCAN_SEALED >>> 2];
+      // The window ends with a record, and the file inside the next length field.
+      if (found === L.SCAN_END && this.result.offset < this.source.size) found = L.SCAN_SHORT;
       if (found === L.SCAN_END || (found === L.SCAN_ZERO && !this.task.isLast)) return;
       return yield* this.end(found, at);
     }
@@ -192,8 +197,10 @@ export class SegmentScanner {
     const { source } = this;
     let { u8 } = this.codec.memory;
     const left = this.filled - at;
-    const need = left < 8 ? 8 : frameBytes(u8, L.RING + at);
-    if (this.start + this.filled >= source.size || this.start + at + need > source.size) return false;
+    const rest = source.size - this.start - at;
+    if (rest <= left) return false;
+    const need = left < 8 ? Math.min(8, rest) : frameBytes(u8, L.RING + at);
+    if (need > rest) return false;
     const window = u8.length - L.RING;
     if (need > window) {
       const larger = this.codecOf(scanMemoryBytes(need));

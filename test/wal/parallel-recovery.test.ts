@@ -162,6 +162,24 @@ test("frames larger than the window, over several segments", async (t) => {
   assert.ok(recovered.torn === null);
 });
 
+test("a file that ends a few bytes behind the end of a window is a torn end", async (t) => {
+  // Windows of the TypeScript codec, and of the other; frames up to exactly there.
+  for (const window of [65_600, 327_680]) {
+    for (const more of [0, 5]) {
+      const log = logIn(t).entries(1, 1, 1, window - 200);
+      const file = path.join(log.end(0), segmentName(0, 0));
+      const { size } = fs.statSync(file);
+      const exact = logIn(t).entries(1, 1, 1, window - 200 + window - size);
+      const name = path.join(exact.end(0), segmentName(0, 0));
+      assert.equal(fs.statSync(name).size, window);
+      fs.appendFileSync(name, Buffer.alloc(more, 1));
+      const recovered = JSON.parse(await outcome(exact.dir, 0, window === 65_600)) as RecoveredLog;
+      assert.equal(recovered.torn?.offset ?? null, more === 0 ? null : window);
+      assert.equal(recovered.tail.lastIndex, 1);
+    }
+  }
+});
+
 const CASES = 16;
 
 test("random logs, whole and damaged", async (t) => {

@@ -14,6 +14,7 @@ import {
 } from "../../src/wal/format.js";
 import { openWal, readWal, type WalOptions } from "../../src/wal/index.js";
 import { encodeEntry, encodeSnapshotRecord, FrameBuilder } from "../../src/wal/record.js";
+import { lastNonZero } from "../../src/wal/torn.js";
 import {
   allEntries,
   assertSameEntries,
@@ -163,10 +164,24 @@ test("a sector missing from the last write is torn, whatever follows it there; o
     const third = await openWal(walOptions);
     assert.equal(third.recovered.torn, null);
     assertSameEntries(allEntries(third), run(1, lost));
-    await third.close();
     last = lost;
+    // The sector that a write begins in keeps what was there: the seal of the repair tells up to where.
+    const from = endOf(file);
+    await durable(third, third.append(null, run(last + 1, last + 20), true));
+    await third.close();
+    const bytes = fs.readFileSync(file);
+    fs.writeFileSync(file, bytes.fill(0, from, Math.ceil((from + 1) / 512) * 512));
+    const fourth = await open(t, walOptions);
+    assert.equal(fourth.recovered.lastIndex, last);
+    assert.ok(fourth.recovered.torn !== null);
+    await fourth.close();
   }
 });
+
+/** End of what is written. */
+function endOf(file: string): number {
+  return Math.ceil(lastNonZero(fs.readFileSync(file), 0) / 8) * 8;
+}
 
 test("a sector missing from an earlier write is damage: that one was acknowledged", async (t) => {
   const walOptions = await written(t, 3);
