@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { BenchError, codeOf } from "../harness/bench-error.js";
+import { mergeHistograms } from "../stats/rows.js";
 import { Result, SCHEMA_VERSION } from "./result-schema.js";
 
 /** Throws BenchError (usage, exit code 2). */
@@ -17,12 +18,27 @@ export async function readResult(path: string): Promise<Result> {
     throw refuse(path, `was made by schema ${version}, and this raftmark reads ${SCHEMA_VERSION}: ${cure}`);
   }
   const parsed = Result.safeParse(value);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    checkHistograms(path, parsed.data);
+    return parsed.data;
+  }
   const { path: where, message } = parsed.error.issues[0];
   throw refuse(
     path,
     `is damaged at ${z.core.toDotPath(where) || "its top"} (${message}): run the bench again`,
   );
+}
+
+/** They are checked here so that those who merge and draw them need not. */
+function checkHistograms(path: string, { runs }: Result): void {
+  for (const { histogram, position } of runs) {
+    try {
+      mergeHistograms([histogram]);
+    } catch (cause) {
+      const what = `is damaged: the latency histogram of row ${position + 1} cannot be read: run the bench again`;
+      throw refuse(path, what, cause);
+    }
+  }
 }
 
 async function textOf(path: string): Promise<string> {

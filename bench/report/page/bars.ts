@@ -2,12 +2,19 @@
 // the CPU. Figures stand beside the bars as text, or in a table below them. Pure.
 import { grouped, short } from "../numbers.js";
 import type { Run } from "../result-schema.js";
+import type { ChartLine } from "./chart-data.js";
 import { type Html, html, NOTHING } from "./html.js";
 import type { Config, Group, Model } from "./model.js";
 
 /** Hue of a configuration and what makes it differ from another of the same hue. */
 export function swatch({ hue, dash }: Pick<Config, "hue" | "dash">): Html {
   return html`<span class="swatch" data-hue="${hue}" data-dash="${dash}" aria-hidden="true"></span>`;
+}
+
+/** A line as the charts draw it. */
+export function lineSample({ hue, dash }: Pick<ChartLine, "hue" | "dash">): Html {
+  return html`<svg class="sample" data-hue="${hue}" width="28" height="10" aria-hidden="true"><line x1="0" y1="5" x2="28"
+    y2="5" stroke-dasharray="${dash.join(" ")}"/></svg>`;
 }
 
 function share(value: number, whole: number): string {

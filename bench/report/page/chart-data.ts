@@ -6,8 +6,8 @@ export interface ChartLine {
   readonly label: string;
   /** Index into the palette (CSS --series-0..7). */
   readonly hue: number;
-  /** Index into the dashes: what shares a hue differs in it. */
-  readonly dash: number;
+  /** Lengths of strokes and gaps in pixels: lines differ in it besides their hue. */
+  readonly dash: readonly number[];
   /** Legend buttons with this key show and hide it. */
   readonly key: string;
   readonly values: readonly (number | null)[];

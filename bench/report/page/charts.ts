@@ -1,11 +1,11 @@
 // The figures of the charts that the page's script draws: latency percentiles, what happened over time, latency
 // against offered load. Decoding the stored histograms is done here, once, when the page is made. Pure.
-import { decodeFromCompressedBase64, type Histogram } from "hdr-histogram-js";
-import { BenchError } from "../../harness/bench-error.js";
+import { percentileMs } from "../../harness/latency.js";
+import { mergeHistograms, validRuns } from "../../stats/rows.js";
 import { grouped } from "../numbers.js";
 import type { Run } from "../result-schema.js";
 import type { Chart, ChartLine, Tick } from "./chart-data.js";
-import { type Config, type Group, type Model, validRuns } from "./model.js";
+import { type Config, type Group, HUES, type Model } from "./model.js";
 
 /** Latency at some percentile, all rounds of a configuration together. */
 export interface Distribution {
@@ -14,31 +14,17 @@ export interface Distribution {
 }
 
 export function distributionOf(config: Config): Distribution | null {
-  const [first, ...more] = validRuns(config.row).filter(({ done }) => done > 0);
-  if (first === undefined) return null;
-  const merged = decode(first, config.source.name);
-  for (const run of more) merged.add(decode(run, config.source.name));
-  const msPerUnit = first.histogram.unitUs / 1000;
-  return {
-    samples: merged.totalCount,
-    at: (percentile) => merged.getValueAtPercentile(percentile) * msPerUnit,
-  };
-}
-
-function decode(run: Run, file: string): Histogram {
-  try {
-    return decodeFromCompressedBase64(run.histogram.data, 64);
-  } catch (cause) {
-    const text = `${file}: the latency histogram of row ${run.position + 1} is damaged: run the bench again.`;
-    throw new BenchError("usage", text, cause);
-  }
+  const runs = validRuns(config.row.runs).filter(({ done }) => done > 0);
+  if (runs.length === 0) return null;
+  const merged = mergeHistograms(runs.map(({ histogram }) => histogram));
+  return { samples: merged.totalCount, at: (percentile) => percentileMs(merged, percentile) };
 }
 
 /** Places on the percentile axis: nines. 0 is the fastest, 1 is p90, 2 is p99. */
 const NINES_MAX = 5;
 const POINTS_PER_NINE = 16;
 const NINES = Array.from({ length: NINES_MAX * POINTS_PER_NINE + 1 }, (_, i) => i / POINTS_PER_NINE);
-const PERCENTILES = [0, 50, 90, 99, 99.9, 99.99, 99.999];
+const PERCENTILES = [50, 90, 99, 99.9, 99.99, 99.999];
 
 function ninesOf(percentile: number): number {
   return -Math.log10(1 - percentile / 100);
@@ -67,7 +53,7 @@ export function percentileCharts(model: Model): Chart[] {
   }
   const count = Math.min(NINES.length, Math.ceil(longest * POINTS_PER_NINE) + 1);
   const x = NINES.slice(0, count);
-  const ticks: Tick[] = PERCENTILES.map((p) => ({ at: ninesOf(p), label: p === 0 ? "min" : String(p) }));
+  const ticks: Tick[] = PERCENTILES.map((p) => ({ at: ninesOf(p), label: String(p) }));
   const common = {
     xLabel: "percentile of proposals",
     yLabel: "ms, logarithmic",
@@ -98,8 +84,30 @@ function perGroup(
 }
 
 function line(config: Config, values: readonly (number | null)[]): ChartLine {
-  const { label, hue, dash, key } = config;
-  return { label, hue, dash, key, values: values.map((value) => (value === null ? null : digits(value))) };
+  const { label, hue, key } = config;
+  return {
+    label,
+    hue,
+    dash: dashOf(config),
+    key,
+    values: values.map((value) => (value === null ? null : digits(value))),
+  };
+}
+
+const DASHES: readonly (readonly number[])[] = [
+  [],
+  [8, 4],
+  [2, 3],
+  [10, 3, 2, 3],
+  [5, 2],
+  [14, 4],
+  [1, 2],
+  [6, 2, 2, 2],
+];
+
+/** Lines differ in more than colour: by result where there are several, else by what is compared. */
+export function dashOf({ hue, dash, several }: Config): readonly number[] {
+  return DASHES[(dash > 0 || several ? dash : hue) % DASHES.length];
 }
 
 /** Four digits: more cannot be seen, and make the page larger. */
@@ -161,7 +169,7 @@ function ratesOf(run: Run): number[] {
 
 /** A common grid for a group: the finest step, every round as long as its longest run, an empty place between. */
 function gridOf(group: Group) {
-  const rows = group.configs.map(({ row }) => validRuns(row));
+  const rows = group.configs.map(({ row }) => validRuns(row.runs));
   const runs = rows.flat();
   const stepMs = runs.reduce((step, run) => Math.min(step, run.series.stepMs), Number.POSITIVE_INFINITY);
   const rounds = [...new Set(runs.map(({ round }) => round))].sort((a, b) => a - b);
@@ -173,7 +181,7 @@ function gridOf(group: Group) {
   });
   const count = steps.reduce((sum, length) => sum + length, 0) + Math.max(0, rounds.length - 1);
   const place = (config: Config, read: (run: Run) => readonly (number | null)[] | null) => {
-    const own = validRuns(config.row);
+    const own = validRuns(config.row.runs);
     return rounds.flatMap((round, i) => {
       const run = own.find((each) => each.round === round);
       const values = run === undefined ? null : read(run);
@@ -202,10 +210,10 @@ export function loadCharts(model: Model): Chart[] {
         const latency = configs.find((config) => rateOf(config) === rate)?.row.latencyMs;
         return latency == null ? null : digits(latency[pick]);
       });
-    const base = { hue: i % 8, key: `load-${i}` };
+    const base = { hue: i % HUES, key: `load-${i}` };
     return [
-      { ...base, label: `p50 ${family}`, dash: 0, values: at("p50") },
-      { ...base, label: `p99 ${family}`, dash: 1, values: at("p99") },
+      { ...base, label: `p50 ${family}`, dash: DASHES[0], values: at("p50") },
+      { ...base, label: `p99 ${family}`, dash: DASHES[1], values: at("p99") },
     ];
   });
   const chart: Chart = {

@@ -1,9 +1,10 @@
 // Several results side by side: every configuration that is in the first and in another, and the ratio of their
 // throughputs. Says that no difference is found where the interval holds 1. Pure.
-import { ratioInterval } from "../../stats/intervals.js";
+import { differs, ratioInterval } from "../../stats/intervals.js";
+import { validRuns } from "../../stats/rows.js";
 import { grouped, short, times } from "../numbers.js";
 import { type Html, html } from "./html.js";
-import { type Config, type Model, validRuns } from "./model.js";
+import type { Config, Model } from "./model.js";
 import { table } from "./tables.js";
 
 /** Bootstrap intervals are drawn with this: the same page from the same results. */
@@ -44,14 +45,16 @@ function compared(first: Config, second: Config): string[] {
   const [a, b] = rates;
   const shown = rates.map((rate) => (rate === null ? "void" : grouped(rate.estimate)));
   if (a === null || b === null) return [name, second.source.name, ...shown, "–", "–", "–"];
-  const [bases, heads] = [first, second].map(({ row }) => validRuns(row).map((run) => run.proposalsPerS));
+  const [bases, heads] = [first, second].map(({ row }) =>
+    validRuns(row.runs).map((run) => run.proposalsPerS),
+  );
   const pairs = Math.min(bases.length, heads.length);
   if (pairs < 2) {
     const words = "one round each: no statement";
     return [name, second.source.name, ...shown, `${times(b.estimate / a.estimate)}×`, "–", words];
   }
   const ratio = ratioInterval(bases.slice(0, pairs), heads.slice(0, pairs), SEED);
-  const words = ratio.low > 1 ? "faster" : ratio.high < 1 ? "slower" : "no difference found";
+  const words = differs(ratio) ? (ratio.estimate > 1 ? "faster" : "slower") : "no difference found";
   const interval = `${short(ratio.low)} to ${short(ratio.high)}`;
   return [name, second.source.name, ...shown, `${times(ratio.estimate)}×`, interval, words];
 }

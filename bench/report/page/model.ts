@@ -2,7 +2,7 @@
 // dashed, and which of its runs stands for it. Pure.
 import { AXIS_NAMES, type AxisName, type AxisValues, type Settings } from "../../harness/axes.js";
 import { describe, varyingAxes } from "../../harness/scenario.js";
-import { type Row, rowsOf } from "../../stats/rows.js";
+import { type Row, rowsOf, validRuns } from "../../stats/rows.js";
 import type { Result, Run } from "../result-schema.js";
 
 /** A result and what the page calls it, mostly its file's name. */
@@ -22,6 +22,8 @@ export interface Config {
   readonly hue: number;
   /** Not 0: another result with the same hue. */
   readonly dash: number;
+  /** The page is about more than one result. */
+  readonly several: boolean;
   /** What legends switch: the same hue and dash in every chart. */
   readonly key: string;
   /** The valid run with the median throughput, for what cannot be merged; null: all are void. */
@@ -68,6 +70,7 @@ export function modelOf(results: readonly NamedResult[]): Model {
       group: describe(row.settings, rest),
       hue,
       dash,
+      several: results.length > 1,
       key: `${hue}-${dash}`,
       typical: typicalRun(row),
     };
@@ -89,11 +92,7 @@ function axesThatVary(settings: readonly Settings[]): AxisName[] {
   return varyingAxes(Object.fromEntries(values) as unknown as AxisValues);
 }
 
-export function validRuns(row: Row): Run[] {
-  return row.runs.filter((run) => run.void.length === 0);
-}
-
 function typicalRun(row: Row): Run | null {
-  const sorted = validRuns(row).sort((a, b) => a.proposalsPerS - b.proposalsPerS);
+  const sorted = validRuns(row.runs).sort((a, b) => a.proposalsPerS - b.proposalsPerS);
   return sorted[Math.floor((sorted.length - 1) / 2)] ?? null;
 }

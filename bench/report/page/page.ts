@@ -4,9 +4,9 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { grouped, short } from "../numbers.js";
 import type { Result } from "../result-schema.js";
-import { cpuBars, groupTitle, swatch, throughputBars, waterfallBars } from "./bars.js";
+import { cpuBars, groupTitle, lineSample, swatch, throughputBars, waterfallBars } from "./bars.js";
 import type { Chart, PageData } from "./chart-data.js";
-import { loadCharts, percentileCharts, timeCharts } from "./charts.js";
+import { dashOf, loadCharts, percentileCharts, timeCharts } from "./charts.js";
 import { comparisonTable } from "./comparison.js";
 import { type Html, html, jsonFor, NOTHING, toText, verbatim } from "./html.js";
 import { type Config, type Model, modelOf, type NamedResult } from "./model.js";
@@ -214,7 +214,7 @@ ${overTime}
 function offeredLoad(charts: readonly Chart[]): Html {
   const keys = charts.flatMap(({ lines }) => lines);
   const legend = html`<ul class="legend static">${keys.map(
-    (line) => html`<li>${swatch(line)}${line.label}</li>`,
+    (line) => html`<li>${lineSample(line)}${line.label}</li>`,
   )}</ul>`;
   return html`<section aria-labelledby="load">
 <h2 id="load">Latency against offered load</h2>
@@ -233,7 +233,7 @@ function drawn(model: Model, charts: readonly Chart[], what: string): Html {
     .filter(({ key }) => keys.has(key))
     .map(
       (config) =>
-        html`<li><button type="button" aria-pressed="true" data-key="${config.key}">${swatch(config)}${
+        html`<li><button type="button" aria-pressed="true" data-key="${config.key}">${lineSample({ hue: config.hue, dash: dashOf(config) })}${
           config.name
         }</button></li>`,
     );

@@ -6,7 +6,6 @@ import type { Chart, ChartLine, PageData } from "../chart-data.js";
 /** The library's script stands before this one in the page. */
 declare const uPlot: typeof UPlot;
 
-const DASHES: readonly (readonly number[])[] = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
 const HEIGHT_PX = 250;
 const FONT = "12px system-ui, sans-serif";
 
@@ -87,7 +86,7 @@ function plotOf(chart: Chart, box: HTMLElement): UPlot {
     width: box.clientWidth,
     height: HEIGHT_PX,
     legend: { show: false },
-    padding: [10, 14, 0, 0],
+    padding: [10, 26, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: {
       x: { time: false },
@@ -108,7 +107,7 @@ function seriesOf(line: ChartLine): UPlot.Series {
     show: !hidden.has(line.key),
     stroke: colour(`series-${line.hue}`),
     width: 2,
-    dash: [...DASHES[line.dash % DASHES.length]],
+    dash: [...line.dash],
     points: { show: line.values.filter((value) => value !== null).length <= 12 },
   };
 }
@@ -198,7 +197,6 @@ function rows(chart: Chart, plot: UPlot, idx: number): HTMLElement[] {
     const mark = document.createElement("span");
     mark.className = "swatch";
     mark.dataset["hue"] = String(line.hue);
-    mark.dataset["dash"] = String(line.dash);
     row.prepend(mark);
     return [row];
   });
@@ -210,13 +208,11 @@ function text(element: "b" | "span", content: string): HTMLElement {
   return made;
 }
 
-function placeText({ xKind, xTicks }: Chart, x: number): string {
+function placeText({ xKind }: Chart, x: number): string {
   if (xKind === "seconds") return `${x.toFixed(1)} s`;
   if (xKind === "rate") return `${amount(x)} offered/s`;
-  const exact = xTicks?.find(({ at }) => Math.abs(at - x) < 1e-9);
+  if (x === 0) return "the fastest";
   const rare = 10 ** x;
-  const percentile = 100 * (1 - 1 / rare);
-  return exact?.label === "min"
-    ? "fastest"
-    : `p${Number(percentile.toFixed(Math.max(1, Math.ceil(x))))}, one of ${amount(Math.max(1, Number(rare.toPrecision(2))))} is slower`;
+  const percentile = (100 * (1 - 1 / rare)).toFixed(Math.max(1, Math.ceil(x) - 1));
+  return `p${Number(percentile)}: one of ${amount(Number(rare.toPrecision(2)))} is slower`;
 }
