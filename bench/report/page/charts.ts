@@ -198,8 +198,7 @@ export function loadCharts(model: Model): Chart[] {
   const families = new Map<string, Config[]>();
   for (const config of model.configs) {
     if (config.typical?.load.kind !== "open" || config.typical.load.ratePerS === null) continue;
-    const family = familyOf(config);
-    families.set(family, [...(families.get(family) ?? []), config]);
+    families.set(config.family, [...(families.get(config.family) ?? []), config]);
   }
   const several = [...families].filter(([, configs]) => new Set(configs.map(rateOf)).size > 1);
   if (several.length === 0) return [];
@@ -233,12 +232,4 @@ export function loadCharts(model: Model): Chart[] {
 
 function rateOf(config: Config): number {
   return config.typical?.load.ratePerS ?? 0;
-}
-
-/** A configuration's name without its rate. */
-function familyOf(config: Config): string {
-  return config.label
-    .split(", ")
-    .filter((part) => !/\/s\b/.test(part))
-    .join(", ");
 }
