@@ -54,10 +54,13 @@ function bar(config: Config, top: number): Html {
       style="width:${share(rate.estimate, top)}"></i>${sure ? whisker : NOTHING}</span></li>`;
 }
 
+/** Parts of a whole that have their own colour (CSS --tone-0..9). */
+const TONES = 10;
+
 interface Segment {
   readonly name: string;
   readonly value: number;
-  /** Place in the ramp; -1: nobody's. */
+  /** Place in the ramp of colours. */
   readonly tone: number;
 }
 
@@ -72,7 +75,7 @@ function stack(segments: readonly Segment[], whole: number, text: (segment: Segm
 function ramp(names: readonly (readonly [name: string, meaning: string])[]): Html {
   return html`<ul class="ramp">${names.map(
     ([name, meaning], tone) =>
-      html`<li><span class="swatch" data-tone="${tone}" aria-hidden="true"></span><span><b>${name}</b>${
+      html`<li><span class="swatch" data-tone="${tone % TONES}" aria-hidden="true"></span><span><b>${name}</b>${
         meaning === "" ? "" : ` ${meaning}`
       }</span></li>`,
   )}</ul>`;

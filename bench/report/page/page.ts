@@ -87,15 +87,15 @@ function header({ results }: Model): Html {
 
 function answer(model: Model): Html {
   const several = model.results.length > 1;
-  const verdicts = model.results.map(
-    ({ name, result }) =>
-      html`${several ? html`<h3>${name}</h3>` : NOTHING}<p class="verdict">${result.verdict}</p>`,
+  const each = model.results.map(
+    (source) => html`${several ? html`<h3>${source.name}</h3>` : NOTHING}
+${warnings(source)}
+<p class="verdict">${source.result.verdict}</p>
+${durability(source.result)}`,
   );
   return html`<section aria-labelledby="answer">
 <h2 id="answer">The answer</h2>
-${model.results.map(warnings)}
-${verdicts}
-${model.results.map((source) => durability(source, several))}
+${each}
 ${several ? comparisonTable(model) : NOTHING}
 </section>`;
 }
@@ -130,15 +130,14 @@ function warnings({ name, result }: NamedResult): Html {
 }
 
 /** What the figures can be trusted to mean, in one sentence. */
-function durability({ name, result }: NamedResult, several: boolean): Html {
+function durability(result: Result): Html {
   const valid = result.runs.filter((run) => run.void.length === 0);
   const checked = valid.reduce((sum, run) => sum + (run.truth?.ackedChecked ?? 0), 0);
-  const from = several ? html`<b>${name}</b> ` : NOTHING;
-  if (valid.length === 0) return html`<p class="proof bad">${from}✕ No run passed the check of its logs.</p>`;
+  if (valid.length === 0) return html`<p class="proof bad">✕ No run passed the check of its logs.</p>`;
   const loose = valid.some((run) => run.settings.durability === "none")
     ? " Configurations marked “not durable” did not wait for the disk: a power cut could have lost their last proposals."
     : "";
-  return html`<p class="proof">${from}✓ Checked on disk after every run: ${grouped(checked)} acknowledged proposals, all
+  return html`<p class="proof">✓ Checked on disk after every run: ${grouped(checked)} acknowledged proposals, all
     in the logs of a quorum; all logs and states agree.${loose}</p>`;
 }
 
