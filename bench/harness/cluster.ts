@@ -18,6 +18,8 @@ export interface ClusterPlan {
   readonly basePort: number;
   /** Seeds the election timeouts. */
   readonly seed: number;
+  /** One proposal in so many is followed through the nodes; left out: none. */
+  readonly traceEvery?: number;
   /** The program of a node process; tests put another here. */
   readonly program?: string;
   /** Ends every wait; its reason is what they reject with. */
@@ -103,6 +105,7 @@ export class Cluster {
       durability,
       ...(batchBytes === 0 ? {} : { batchBytesMax: batchBytes }),
       maxQueuedProposals: Math.max(65_536, inFlight),
+      traceEvery: this.plan.traceEvery ?? 0,
       seed: (this.plan.seed + id * 7919) >>> 0,
     };
   }

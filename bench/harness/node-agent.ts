@@ -1,6 +1,7 @@
 // The inside of a node process: obeys the harness's commands over IPC, around one engine. When the channel closes,
 // however that came about, the process ends: no harness, no node.
 import { RaftmarkError } from "../../src/index.js";
+import { SAMPLE, SAMPLE_COLUMNS, Trace } from "../../src/node/trace.js";
 import { AckedWriter } from "./acked.js";
 import { codeOf, messageOf } from "./bench-error.js";
 import type { Engine, EngineSource } from "./engine.js";
@@ -11,7 +12,7 @@ import { Sampler } from "./usage.js";
 
 const PROGRESS_EVERY_MS = 100;
 /** Options that are no part of a configuration, or secret. */
-const UNTOLD = ["stateMachine", "logger", "secret", "dir", "id"];
+const UNTOLD = ["stateMachine", "logger", "trace", "secret", "dir", "id"];
 /** What a kill -9 may cost the journal of acknowledgements. */
 const JOURNAL_EVERY_MS = 50;
 
@@ -40,6 +41,7 @@ class NodeAgent {
   private readonly sampler = new Sampler();
   private engine: Engine | null = null;
   private load: ClosedLoop | null = null;
+  private trace: Trace | null = null;
   /** The node is closed: all that is left for the process is to end. */
   closed = false;
 
@@ -85,6 +87,10 @@ class NodeAgent {
       case "haltLoad":
         this.load?.stop();
         return null;
+      case "traceSamples":
+        return this.traceSamples(command.fromUs, command.toUs);
+      case "traceAppends":
+        return this.traced().appendsOf(command.indices);
       case "state":
         return this.stateMachine.report();
       case "close":
@@ -100,11 +106,13 @@ class NodeAgent {
   }
 
   private async open(config: NodeConfig): Promise<ReplyOf<"open">> {
-    const { batchBytesMax, ...options } = config;
+    const { batchBytesMax, traceEvery, ...options } = config;
+    this.trace = traceEvery > 0 ? new Trace(traceEvery) : null;
     const full = {
       ...options,
       ...(batchBytesMax === undefined ? {} : { batchBytesMax }),
       stateMachine: this.stateMachine,
+      ...(this.trace === null ? {} : { trace: this.trace }),
     };
     const engine = await this.source.open(full);
     engine.onFault = (error) => {
@@ -114,6 +122,17 @@ class NodeAgent {
     this.engine = engine;
     const values = Object.entries(this.source.effective(full)).filter(([name]) => !UNTOLD.includes(name));
     return { link: engine.metrics.link, options: Object.fromEntries(values) };
+  }
+
+  private traced(): Trace {
+    if (this.trace === null) throw new RaftmarkError("RAFT_CLOSED", "the node was opened without a trace");
+    return this.trace;
+  }
+
+  private traceSamples(fromUs: number, toUs: number): ReplyOf<"traceSamples"> {
+    const samples = this.traced().samplesBetween(fromUs, toUs);
+    const sentUs = this.traced().sendingsOf(column(samples, SAMPLE.index), column(samples, SAMPLE.by));
+    return { samples, sentUs };
   }
 
   private async runLoad(plan: LoadPlan, ackedPath: string): Promise<LoadResult> {
@@ -149,6 +168,10 @@ class NodeAgent {
       this.send({ kind: "fault", error: failureOf(error) });
     }
   }
+}
+
+function column(samples: Float64Array, column: number): Float64Array {
+  return samples.filter((_, i) => i % SAMPLE_COLUMNS === column);
 }
 
 function failureOf(error: unknown): { code: string; message: string; mayCommit: boolean } {

@@ -62,6 +62,9 @@ const Percentiles = z.object({ mean: z.number(), p50: z.number(), p90: z.number(
 /** Where a sampled commit spent its time; the stages' means add up to `totalUs.mean`. */
 const Waterfall = z.object({
   sampled: z.number().describe("proposals that were followed from propose() to resolved"),
+  followerLast: z
+    .number()
+    .describe("share of them whose quorum a follower's copy completed, not the leader's own"),
   totalUs: Percentiles,
   stages: z
     .array(

@@ -1,5 +1,6 @@
 // The public shapes of a node: options, state machine, status, metrics. DESIGN: "The node, public API".
 import type { Entry } from "../raft/raftpb/index.js";
+import type { Trace } from "./trace.js";
 
 /** Where encoding, CRC and writes of the log run. */
 export type WriterKind = "inline-js" | "inline-wasm" | "pool-wasm";
@@ -67,6 +68,8 @@ export interface RaftNodeOptions {
   /** Seeds the election timeouts. Default: random. */
   seed?: number;
   logger?: Logger;
+  /** Notes when things happen inside the node, for the bench's waterfall; no stable interface. */
+  trace?: Trace;
 }
 
 export interface Proposed {

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { RaftmarkError } from "../base/errors.js";
 import type { Logger, RaftNodeOptions, StateMachine } from "./api.js";
+import { Trace } from "./trace.js";
 
 const MiB = 1024 * 1024;
 
@@ -47,6 +48,7 @@ const schema = z.strictObject({
   maxQueuedBytes: bytes.default(256 * MiB),
   seed: z.number().int().min(0).max(0xffffffff).optional(),
   logger: z.custom<Logger>((value) => typeof (value as Logger | undefined)?.info === "function").optional(),
+  trace: z.instanceof(Trace).optional(),
 });
 
 /** Options with every default filled in, and the voters in ascending order. */

@@ -66,7 +66,9 @@ export class RaftNode {
       secret: options.secret,
     });
     this.rawNode = newRawNode(options, wal);
-    this.proposals = new Proposals(options);
+    const trace = options.trace ?? null;
+    trace?.attach(wal.batchTimes);
+    this.proposals = new Proposals(options, trace);
     this.reads = new Reads(options.electionTicks);
     this.driver = new Driver({
       group: GROUP,
@@ -80,6 +82,7 @@ export class RaftNode {
       proposalBatchBytes: options.proposalBatchBytes,
       maxBacklogBytes: options.maxQueuedBytes,
       onFault: (error) => this.faulted(error),
+      trace,
     });
   }
 
