@@ -1,7 +1,7 @@
 // The inside of a node process: obeys the harness's commands over IPC, around one engine. When the channel closes,
 // however that came about, the process ends: no harness, no node.
 import { RaftmarkError } from "../../src/index.js";
-import { SAMPLE, SAMPLE_COLUMNS, Trace } from "../../src/node/trace.js";
+import { SAMPLE, sampleColumn, Trace } from "../../src/node/trace.js";
 import { AckedWriter } from "./acked.js";
 import { codeOf, messageOf } from "./bench-error.js";
 import type { Engine, EngineSource } from "./engine.js";
@@ -131,7 +131,10 @@ class NodeAgent {
 
   private traceSamples(fromUs: number, toUs: number): ReplyOf<"traceSamples"> {
     const samples = this.traced().samplesBetween(fromUs, toUs);
-    const sentUs = this.traced().sendingsOf(column(samples, SAMPLE.index), column(samples, SAMPLE.by));
+    const sentUs = this.traced().sendingsOf(
+      sampleColumn(samples, SAMPLE.index),
+      sampleColumn(samples, SAMPLE.by),
+    );
     return { samples, sentUs };
   }
 
@@ -168,10 +171,6 @@ class NodeAgent {
       this.send({ kind: "fault", error: failureOf(error) });
     }
   }
-}
-
-function column(samples: Float64Array, column: number): Float64Array {
-  return samples.filter((_, i) => i % SAMPLE_COLUMNS === column);
 }
 
 function failureOf(error: unknown): { code: string; message: string; mayCommit: boolean } {

@@ -10,6 +10,7 @@ import { Cluster } from "./cluster.js";
 import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "./latency.js";
 import { SERIES_STEP_MS } from "./load.js";
 import type { LoadResult, ReplyOf } from "./protocol.js";
+import { readTrace, type TraceFigures, traceEvery } from "./run-trace.js";
 import type { Load, Variant } from "./scenario.js";
 import type { StateReport } from "./state-machine.js";
 import type { TruthReport } from "./truth.js";
@@ -51,6 +52,7 @@ export async function runVariant(plan: VariantPlan): Promise<Run> {
     basePort: plan.basePort,
     seed: plan.seed + plan.sequence * 104_729,
     signal: plan.signal,
+    traceEvery: traceEvery(settings),
   });
   try {
     const leader = await cluster.waitForLeader(LEADER_TIMEOUT_MS);
@@ -80,6 +82,7 @@ export async function runVariant(plan: VariantPlan): Promise<Run> {
 
 interface Measurement {
   readonly load: LoadResult;
+  readonly trace: TraceFigures;
   /** By node id; the leader's are in the load. */
   readonly before: ReadonlyMap<number, Sample>;
   readonly after: ReadonlyMap<number, Sample>;
@@ -122,7 +125,7 @@ async function measure(
     before.set(leader, load.before);
     after.set(leader, load.after);
   }
-  return { load, before, after };
+  return { load, trace: await readTrace(cluster, leader, load), before, after };
 }
 
 function voidReasons(load: LoadResult): string[] {
@@ -156,7 +159,7 @@ function figures(
   plan: VariantPlan,
   cluster: Cluster,
   leader: number,
-  { load, before, after }: Measurement,
+  { load, trace, before, after }: Measurement,
 ): Omit<Run, "truth" | "stateHash" | "void"> {
   const { settings, position } = plan.variant;
   const latencies = new LatencyCounts(load.latencies.counts as Float64Array<ArrayBuffer>);
@@ -204,15 +207,22 @@ function figures(
     entriesPerFsync:
       counters === undefined || counters.walSyncs === 0 ? null : counters.walEntries / counters.walSyncs,
     nodes,
-    perCommit: perCommit(nodes, load.done),
-    waterfall: null,
+    perCommit: {
+      ...perCommit(nodes, load.done),
+      fsyncsWaited: trace.fsyncsWaited,
+      allocatedBytes: allocatedBytes(load),
+    },
+    waterfall: trace.waterfall,
     measures: {},
     otherCpuShare: otherCpuShare(nodes, load),
   };
 }
 
 /** What the whole cluster did in the window, by proposals applied in it. */
-function perCommit(nodes: readonly NodeUse[], done: number): PerCommit {
+function perCommit(
+  nodes: readonly NodeUse[],
+  done: number,
+): Omit<PerCommit, "fsyncsWaited" | "allocatedBytes"> {
   const each = (name: keyof NodeUse["counters"]) =>
     nodes.reduce((sum, { counters }) => sum + counters[name], 0) / Math.max(1, done);
   return {
@@ -220,11 +230,15 @@ function perCommit(nodes: readonly NodeUse[], done: number): PerCommit {
     frames: each("framesSent"),
     sentBytes: each("bytesSent"),
     fsyncs: each("walSyncs"),
-    fsyncsWaited: null,
     walBytes: each("walBytes"),
-    allocatedBytes: null,
     turns: (nodes.find(({ leader }) => leader)?.counters.turns ?? 0) / Math.max(1, done),
   };
+}
+
+/** Of the process that ran the load: the leader's, as long as the load comes from there. */
+function allocatedBytes({ before, after, done }: LoadResult): number | null {
+  if (before === null || after === null || done === 0) return null;
+  return (after.allocatedBytes - before.allocatedBytes) / done;
 }
 
 function otherCpuShare(nodes: readonly NodeUse[], { before, after }: LoadResult): number {

@@ -158,7 +158,7 @@ class Durations {
 
   /** Stage i lies between times[i] and times[i + 1]. */
   addChain(names: readonly StageName[], times: readonly number[]): void {
-    names.forEach((name, i) => this.add(name, times[i + 1] - times[i]));
+    for (const [i, name] of names.entries()) this.add(name, times[i + 1] - times[i]);
   }
 
   stages(summary: (durations: number[]) => Waterfall["totalUs"]): Waterfall["stages"] {

@@ -23,6 +23,11 @@ export const SAMPLE = {
 } as const;
 export const SAMPLE_COLUMNS = 8;
 
+/** One column of rows of samples. */
+export function sampleColumn(samples: Float64Array, column: number): Float64Array {
+  return samples.filter((_, i) => i % SAMPLE_COLUMNS === column);
+}
+
 /** Columns of an append of entries to this node's log. 0: not passed yet, or not known. */
 export const APPEND = {
   first: 0,
