@@ -12,7 +12,7 @@ export interface Traced {
   readonly samples: Float64Array;
   /** By node, the leader included: rows of APPEND_COLUMNS. */
   readonly appends: ReadonlyMap<number, Float64Array>;
-  /** When the leader had sent each to the node that completed its quorum; 0: its own copy did, or not known. */
+  /** When the leader's link got each for the node that completed its quorum; 0: its own copy did, or not known. */
   readonly sentUs: Float64Array;
 }
 
@@ -24,8 +24,8 @@ const STAGES = {
   "own encode": "encoding, framing and CRC of the leader's batch",
   "own disk": "the leader's durable write",
   "own notice": "from durable until the leader's main thread knows",
-  sent: "from the Ready until its frame is with the socket: flow control, encoding, CRC",
-  wire: "there and back between leader and follower, with waiting for both event loops",
+  handed: "from the Ready until the link has its message: the copy to the log's ring, flow control",
+  wire: "to the follower and back: frames encoded and checked, sockets, waiting for both event loops",
   "follower stepped": "from the frame's arrival to the follower's Ready",
   "follower ring": "from that Ready until the follower's log writer begins to encode its batch",
   "follower encode": "encoding, framing and CRC of the follower's batch",
@@ -73,7 +73,7 @@ export function waterfallOf(traced: Traced): WaterfallOutcome | null {
     } else {
       if (follower === null || !isWhole(follower) || traced.sentUs[i] === 0) continue;
       addFollowerLog(path, follower);
-      path.add("sent", traced.sentUs[i] - own[APPEND.handedUs]);
+      path.add("handed", traced.sentUs[i] - own[APPEND.handedUs]);
       const away = follower[APPEND.respondedUs] - follower[APPEND.receivedUs];
       path.add("wire", sample[SAMPLE.newsUs] - traced.sentUs[i] - away);
       if (own[APPEND.durableUs] > 0) addOwnLog(beside, own, own[APPEND.noticedUs]);

@@ -17,6 +17,7 @@ import { didYouMean } from "../../bench/harness/suggest.js";
 import { type Output, Progress } from "../../bench/report/progress.js";
 import type { Result } from "../../bench/report/result-schema.js";
 import { constants, type Paint, PLAIN, renderTable } from "../../bench/report/table.js";
+import { waterfallText } from "../../bench/report/waterfall-text.js";
 import { defaultPath, writeResult } from "../../bench/report/write-result.js";
 import { SCENARIOS } from "../../bench/scenarios/all.js";
 import { parseDuration } from "./durations.js";
@@ -195,6 +196,8 @@ function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: 
     ),
   );
   say(`\n${paint.bold(result.verdict)}`);
+  const waterfall = waterfallText(result.runs);
+  if (waterfall !== null) say(waterfall);
   for (const run of result.runs) {
     for (const reason of run.void) say(paint.red(`void, row ${run.position + 1}: ${reason}`));
   }

@@ -188,8 +188,8 @@ export class Driver {
       else outbox.push(message);
     }
     if (outbox.length > 0) {
+      trace?.sending(outbox);
       link.send(group, outbox);
-      trace?.sent(outbox);
       outbox.length = 0;
     }
     if (apply !== null) this.apply(apply);

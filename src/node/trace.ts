@@ -207,9 +207,9 @@ export class Trace {
     }
   }
 
-  /** The link has the frames with `messages`. */
+  /** The link gets `messages`. */
   // hot
-  sent(messages: readonly Message[]): void {
+  sending(messages: readonly Message[]): void {
     const { sendings } = this;
     let now = 0;
     for (let i = 0; i < messages.length; i++) {
@@ -309,7 +309,7 @@ export class Trace {
     return found;
   }
 
-  /** When the entry at each of `indices` was first sent to the node of the same place in `to`; 0: not known. */
+  /** When the link first got the entry at each of `indices` for the node of the same place in `to`; 0: not known. */
   sendingsOf(indices: Float64Array, to: Float64Array): Float64Array {
     const { sendings } = this;
     const found = new Float64Array(indices.length);
