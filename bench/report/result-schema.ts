@@ -12,6 +12,19 @@ const Settings = z.object({
   writer: z.enum(["inline-js", "inline-wasm", "pool-wasm"]),
   durability: z.enum(["o_dsync", "fdatasync", "none"]),
   batchBytes: z.number().describe("cap on the bytes of one group commit; 0: the engine's default"),
+  batching: z.enum(["on", "off"]).describe("off: one proposal a turn, one entry a message and a group commit"),
+  maxInflightMsgs: z.number(),
+  storageWrites: z.enum(["async", "sync"]),
+  link: z.enum(["uws", "memory"]).describe("memory: all nodes in one process, each with its own log"),
+  rate: z.number().describe("proposals due a second; 0: closed loop"),
+  arrivals: z.enum(["constant", "poisson"]),
+  from: z.enum(["leader", "client"]),
+  reads: z.enum(["safe", "lease"]),
+  readsPerWrite: z.number(),
+  followerDelayMs: z.number().describe("added to each write of one follower's log"),
+  event: z.enum(["none", "pause-follower", "kill-leader", "restart"]),
+  logMb: z.number(),
+  tickMs: z.number(),
 });
 
 const Counters = z.object({
