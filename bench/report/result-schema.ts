@@ -124,6 +124,9 @@ export const Run = z.object({
   leader: z.number(),
   link: z.string(),
   load: LoadShape,
+  warmup: z
+    .object({ ms: z.number(), stable: z.boolean() })
+    .describe("stable: the rates of the last three windows of it lay within 10 % of their mean"),
   generator: z
     .object({ lagP50Us: z.number(), lagP99Us: z.number(), lagMaxUs: z.number() })
     .describe("how late the load generator itself was"),
