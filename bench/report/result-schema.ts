@@ -142,7 +142,11 @@ export const Run = z.object({
     encoding: z.literal("HdrHistogram V2, compressed, base64"),
     data: z.string(),
   }),
-  series: z.object({ stepMs: z.number(), applied: z.array(z.number()) }),
+  series: z.object({
+    stepMs: z.number(),
+    applied: z.array(z.number()),
+    p99Ms: z.array(z.number().nullable()).optional().describe("of each step; null where nothing was applied"),
+  }),
   fsyncs: z.number().describe("durable writes of the leader's log within the window"),
   entriesPerFsync: z.number().nullable(),
   nodes: z.array(NodeUse),
