@@ -5,17 +5,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DEFAULT_SETTINGS, type Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
-import { OUTSTANDING_MAX } from "./open-loop.js";
 import { NodeProcess, NodeRefusal, type Params } from "./node-process.js";
+import { OUTSTANDING_MAX } from "./open-loop.js";
 import { freePorts, HOST } from "./ports.js";
 import type { NodeConfig, Op, ReplyOf } from "./protocol.js";
 import type { StateReport } from "./state-machine.js";
 
 /** The axes that a cluster is made by; the rest is the load's. Process tests leave most of them out. */
-export type ClusterSettings = Pick<
-  Settings,
-  "nodes" | "writer" | "durability" | "batchBytes" | "inFlight"
-> &
+export type ClusterSettings = Pick<Settings, "nodes" | "writer" | "durability" | "batchBytes" | "inFlight"> &
   Partial<Settings>;
 
 export interface ClusterPlan {

@@ -81,7 +81,12 @@ class PauseFollower implements RunEvent {
     const { durationMs } = this.plan;
     return {
       pausedMs: measure(pausedMs, "ms", "lower", "how long one follower stood still (SIGSTOP to SIGCONT)"),
-      catchUpMs: measure(catchUpMs, "ms", "lower", "from SIGCONT until it had applied what was committed then"),
+      catchUpMs: measure(
+        catchUpMs,
+        "ms",
+        "lower",
+        "from SIGCONT until it had applied what was committed then",
+      ),
       ...rateWhilePaused(load.series, durationMs),
     };
   }
@@ -97,7 +102,9 @@ function rateWhilePaused(series: readonly number[], durationMs: number): Measure
     counts.reduce((sum, count) => sum + count, 0) / Math.max(1, counts.length);
   if (paused.length === 0 || mean(rest) === 0) return {};
   const share = (mean(paused) / mean(rest)) * 100;
-  return { rateWhilePaused: measure(share, "%", "higher", "commits a second meanwhile, of those before and after") };
+  return {
+    rateWhilePaused: measure(share, "%", "higher", "commits a second meanwhile, of those before and after"),
+  };
 }
 
 class KillLeader implements RunEvent {
@@ -150,9 +157,24 @@ class KillLeader implements RunEvent {
     const unknown = Object.values(load.failed).reduce((sum, count) => sum + count, 0);
     return {
       newLeaderMs: measure(leaderMs, "ms", "lower", "from kill -9 of the leader until another leads"),
-      firstCommitMs: measure(commitMs, "ms", "lower", "from kill -9 of the leader until a proposal commits again"),
-      rejoinedMs: measure(restartMs, "ms", "lower", "until the killed node, started again, has applied everything"),
-      unknownOutcome: measure(unknown, "proposals", "lower", "under way at the kill; the client cannot know their fate"),
+      firstCommitMs: measure(
+        commitMs,
+        "ms",
+        "lower",
+        "from kill -9 of the leader until a proposal commits again",
+      ),
+      rejoinedMs: measure(
+        restartMs,
+        "ms",
+        "lower",
+        "until the killed node, started again, has applied everything",
+      ),
+      unknownOutcome: measure(
+        unknown,
+        "proposals",
+        "lower",
+        "under way at the kill; the client cannot know their fate",
+      ),
     };
   }
 }
@@ -176,7 +198,12 @@ async function restart({ cluster, leader }: EventPlan): Promise<Measures> {
     logMB: measure(metrics.walBytes / 1e6, "MB", "higher", "what the log held that the node started on"),
     openMs: measure(openMs, "ms", "lower", "RaftNode.open: the log found, checked and ready"),
     openGBPerS: measure(metrics.walBytes / 1e6 / openMs, "GB/s", "higher", "bytes of log by time to open"),
-    caughtUpMs: measure(caughtUpMs, "ms", "lower", "from the start of its process until it had applied everything"),
+    caughtUpMs: measure(
+      caughtUpMs,
+      "ms",
+      "lower",
+      "from the start of its process until it had applied everything",
+    ),
   };
 }
 

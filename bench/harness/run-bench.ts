@@ -7,9 +7,9 @@ import type { AxisValues, Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
 import { killAllNow } from "./cluster.js";
 import { probeDisk, readEnvironment } from "./environment.js";
+import { nullRun } from "./null-run.js";
 import { KEEP_MARK, RunDir } from "./run-dir.js";
 import { type Phase, runVariant } from "./run-variant.js";
-import { nullRun } from "./null-run.js";
 import { expand, type Load, roundOrder, type Scenario, type Variant } from "./scenario.js";
 import { killTruthChecksNow } from "./truth-process.js";
 
@@ -111,7 +111,8 @@ async function runAll(
   let spentMs = 0;
   const sequence: { variant: Variant; round: number }[] = [];
   for (let round = 0; round < plan.load.rounds; round++) {
-    for (const variant of roundOrder(variants, plan.order, plan.seed, round)) sequence.push({ variant, round });
+    for (const variant of roundOrder(variants, plan.order, plan.seed, round))
+      sequence.push({ variant, round });
   }
   for (const [i, { variant, round }] of sequence.entries()) {
     const eachMs = i === 0 ? estimateVariantMs(plan.load) : spentMs / i;

@@ -86,7 +86,9 @@ export async function runVariant(plan: VariantPlan): Promise<Run> {
 }
 
 function directoryName({ variant, round }: VariantPlan): string {
-  return round === 0 ? `variant-${variant.position + 1}` : `variant-${variant.position + 1}-round-${round + 1}`;
+  return round === 0
+    ? `variant-${variant.position + 1}`
+    : `variant-${variant.position + 1}-round-${round + 1}`;
 }
 
 /** The leader; never the node whose disk is slow on purpose. */
@@ -144,7 +146,17 @@ async function measure(
   plan.onPhase("warming up");
   const loading = loader.call(
     "load",
-    { plan: { ...loadOf(settings), runId, client: leader, warmupMs, durationMs, seed: plan.seed + plan.sequence }, ackedPath },
+    {
+      plan: {
+        ...loadOf(settings),
+        runId,
+        client: leader,
+        warmupMs,
+        durationMs,
+        seed: plan.seed + plan.sequence,
+      },
+      ackedPath,
+    },
     warmupMs + durationMs + LOAD_SLACK_MS,
     inLeader ? leader : loader.id,
   );
@@ -255,7 +267,7 @@ function figures(
       encoding: "HdrHistogram V2, compressed, base64",
       data: encodeIntoCompressedBase64(histogram),
     },
-    series: { stepMs: SERIES_STEP_MS, applied: load.series },
+    series: { stepMs: SERIES_STEP_MS, applied: load.series, p99Ms: load.seriesP99Ms },
     fsyncs: counters?.walSyncs ?? 0,
     entriesPerFsync:
       counters === undefined || counters.walSyncs === 0 ? null : counters.walEntries / counters.walSyncs,
@@ -279,7 +291,12 @@ function readMeasures({ reads, windowMs }: LoadResult): Measures {
   return {
     readsPerS: toMeasure(perS, "/s", "higher", "linearizable reads confirmed"),
     readP50Ms: toMeasure(percentileMs(histogram, 50), "ms", "lower", "readBarrier() until confirmed, median"),
-    readP99Ms: toMeasure(percentileMs(histogram, 99), "ms", "lower", "readBarrier() until confirmed, 99th percentile"),
+    readP99Ms: toMeasure(
+      percentileMs(histogram, 99),
+      "ms",
+      "lower",
+      "readBarrier() until confirmed, 99th percentile",
+    ),
   };
 }
 
@@ -287,7 +304,12 @@ function lostMeasure({ event }: Settings, truth: TruthReport): Measures {
   if (event !== "kill-leader") return {};
   const lost = truth.findings.filter((finding) => finding.startsWith("acknowledged proposal")).length;
   return {
-    acknowledgedLost: toMeasure(lost, "proposals", "lower", "acknowledged, and not on a quorum of the logs afterwards"),
+    acknowledgedLost: toMeasure(
+      lost,
+      "proposals",
+      "lower",
+      "acknowledged, and not on a quorum of the logs afterwards",
+    ),
   };
 }
 

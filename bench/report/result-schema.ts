@@ -12,7 +12,9 @@ const Settings = z.object({
   writer: z.enum(["inline-js", "inline-wasm", "pool-wasm"]),
   durability: z.enum(["o_dsync", "fdatasync", "none"]),
   batchBytes: z.number().describe("cap on the bytes of one group commit; 0: the engine's default"),
-  batching: z.enum(["on", "off"]).describe("off: one proposal a turn, one entry a message and a group commit"),
+  batching: z
+    .enum(["on", "off"])
+    .describe("off: one proposal a turn, one entry a message and a group commit"),
   maxInflightMsgs: z.number(),
   storageWrites: z.enum(["async", "sync"]),
   link: z.enum(["uws", "memory"]).describe("memory: all nodes in one process, each with its own log"),

@@ -1,11 +1,18 @@
 // The table at the end of a bench: one row a configuration, in the order of the plan. Pure.
 import Table from "cli-table3";
 import { median } from "simple-statistics";
-import { AXES, AXIS_NAMES, type AxisName, type AxisValues, DEFAULT_SETTINGS, type Settings } from "../harness/axes.js";
+import {
+  AXES,
+  AXIS_NAMES,
+  type AxisName,
+  type AxisValues,
+  DEFAULT_SETTINGS,
+  type Settings,
+} from "../harness/axes.js";
 import { describe, varyingAxes } from "../harness/scenario.js";
-import { grouped, short, times } from "./numbers.js";
 import { ratioOfRows } from "../stats/ratio.js";
 import { type Row, rowsOf, validRuns } from "../stats/rows.js";
+import { grouped, short, times } from "./numbers.js";
 import type { Result, Run } from "./result-schema.js";
 
 /** Marks up text for a terminal; plain text where the output is none. */
@@ -63,7 +70,12 @@ function value(settings: Settings, name: AxisName): string {
 function figures(row: Row, base: Row, rounds: boolean): string[] {
   const { proposalsPerS, latencyMs, settings } = row;
   if (proposalsPerS === null || latencyMs === null) {
-    return ["void", ...figureTitles(rounds).slice(1).map(() => "-")];
+    return [
+      "void",
+      ...figureTitles(rounds)
+        .slice(1)
+        .map(() => "-"),
+    ];
   }
   const runs = validRuns(row.runs);
   const total = (of: (run: Run) => number) => runs.reduce((sum, run) => sum + of(run), 0);
@@ -88,7 +100,9 @@ function ratioText(base: Row, row: Row): string {
 
 export function renderTable(result: Shown, paint: Paint = PLAIN): string {
   const [heading, ...rows] = tableRows(result);
-  const words = new Set<string>(AXIS_NAMES.filter((name) => AXES[name].words !== null).map((name) => AXES[name].title));
+  const words = new Set<string>(
+    AXIS_NAMES.filter((name) => AXES[name].words !== null).map((name) => AXES[name].title),
+  );
   const table = new Table({
     head: heading.map((text) => paint.bold(text)),
     colAligns: heading.map((title) => (words.has(title) ? "left" : "right")),
@@ -123,7 +137,10 @@ export function renderMeasures(result: Shown, paint: Paint = PLAIN): string {
     style: { head: [], border: [], compact: true },
   });
   for (const row of rows) {
-    table.push([...axes.map((axis) => value(row.settings, axis)), ...names.map((name) => measureText(row, name))]);
+    table.push([
+      ...axes.map((axis) => value(row.settings, axis)),
+      ...names.map((name) => measureText(row, name)),
+    ]);
   }
   const meanings = names.map((name) => {
     const told = rows.flatMap(({ runs }) => runs).find((run) => run.measures[name] !== undefined);

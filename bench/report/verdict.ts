@@ -82,7 +82,9 @@ function comparisons(
     .filter((row) => row !== best && sameRest(row, best))
     .sort((a, b) => a.proposalsPerS.estimate - b.proposalsPerS.estimate);
   const where = rest.length === 0 ? "" : ` at ${describe(best.settings, sorted(rest))}`;
-  const against = rivals.map((row) => comparison(say(best), best, say(row), row)).filter((text) => text !== "");
+  const against = rivals
+    .map((row) => comparison(say(best), best, say(row), row))
+    .filter((text) => text !== "");
   if (against.length > 0) texts.push(`${against.join(" and ")}${where}`);
   const groups = rows.filter((row, i) => rows.findIndex((other) => sameRest(other, row)) === i);
   for (const group of groups) {
@@ -166,7 +168,8 @@ function cautions(result: Body, rows: readonly Counted[]): string {
   }
   const counted = rows.flatMap((row) => validRuns(row.runs));
   const others = Math.max(...counted.map((run) => run.otherCpuShare));
-  if (others >= DISTURBED_SHARE) texts.push(`other programs took up to ${percent(others)} of the CPU meanwhile`);
+  if (others >= DISTURBED_SHARE)
+    texts.push(`other programs took up to ${percent(others)} of the CPU meanwhile`);
   return texts.length > 0 ? ` (${texts.join("; ")})` : "";
 }
 
