@@ -8,6 +8,7 @@ import type { Link } from "../link/index.js";
 import {
   type ConfChange,
   type ConfChangeV2,
+  EMPTY_HARD_STATE,
   type Entry,
   EntryConfChange,
   EntryConfChangeV2,
@@ -16,7 +17,9 @@ import {
   type Message,
   MsgStorageAppend,
   MsgStorageApply,
+  NO_MESSAGES,
   type RawNode,
+  type Ready,
   StateLeader,
   unmarshalConfChange,
   unmarshalConfChangeV2,
@@ -57,6 +60,9 @@ export class Driver {
   private savedTerm: number;
   private savedVote: number;
   private readonly outbox: Message[] = [];
+  /** Without async storage writes: the Ready whose append is on its way; no other is taken meanwhile. */
+  private storing: Ready | null = null;
+  private storingLeads = false;
   applied = 0;
   turns = 0;
   readies = 0;
@@ -143,8 +149,10 @@ export class Driver {
     this.turns++;
     if (proposals.waitingCount > 0) this.propose();
     if (reads.waitingCount > 0) reads.ask(rawNode);
+    if (this.storing !== null) return;
     if (rawNode.hasReady()) this.handleReady();
-    if (rawNode.hasReady() || (proposals.waitingCount > 0 && !this.backlogged())) this.wake();
+    if ((this.storing === null && rawNode.hasReady()) || (proposals.waitingCount > 0 && !this.backlogged()))
+      this.wake();
   };
 
   private backlogged(): boolean {
@@ -178,6 +186,10 @@ export class Driver {
     trace?.ready();
     this.readies++;
     if (ready.readStates.length > 0) this.parts.reads.confirmed(ready.readStates, this.applied);
+    if (!rawNode.asyncStorageWrites) {
+      this.store(ready);
+      return;
+    }
     const messages = ready.messages;
     const outbox = this.outbox;
     let apply: Message | null = null;
@@ -193,6 +205,42 @@ export class Driver {
       outbox.length = 0;
     }
     if (apply !== null) this.apply(apply);
+  }
+
+  /** Without async storage writes. A leader's messages may leave before its own log is durable (§10.2.1). */
+  private store(ready: Ready): void {
+    const { wal } = this.parts;
+    const leads = this.parts.rawNode.basicStatus().softState.raftState === StateLeader;
+    if (leads) this.send(ready.messages);
+    this.storing = ready;
+    this.storingLeads = leads;
+    const changed = ready.hardState !== EMPTY_HARD_STATE;
+    if (!changed && ready.entries.length === 0) {
+      this.stored();
+      return;
+    }
+    const seq = wal.append(changed ? ready.hardState : null, ready.entries, ready.mustSync);
+    this.parts.trace?.handed(seq, ready.entries);
+    this.appendSeqs.push(seq);
+    this.appendResponses.push(NO_MESSAGES);
+  }
+
+  /** What store() began is durable: the rest of that Ready. */
+  private stored(): void {
+    const ready = this.storing!;
+    this.storing = null;
+    if (!this.storingLeads) this.send(ready.messages);
+    if (ready.committedEntries.length > 0) this.applyEntries(ready.committedEntries);
+    const { rawNode, id, trace } = this.parts;
+    rawNode.advance();
+    trace?.committed(rawNode.raft.raftLog.committed, id);
+    this.wake();
+  }
+
+  private send(messages: readonly Message[]): void {
+    if (messages.length === 0) return;
+    this.parts.trace?.sending(messages);
+    this.parts.link.send(this.parts.group, messages);
   }
 
   /** Hands one MsgStorageAppend to the log; its responses wait for it to be durable. */
@@ -235,6 +283,7 @@ export class Driver {
       link.send(group, outbox);
       outbox.length = 0;
     }
+    if (this.storing !== null && this.appendSeqs.length === 0) this.stored();
     trace?.responded();
     this.wake();
   }
@@ -242,7 +291,13 @@ export class Driver {
   /** Applies what is committed, resolves its proposals, and tells the core. */
   // hot
   private apply(message: Message): void {
-    const entries = message.entries;
+    this.applyEntries(message.entries);
+    const responses = message.responses;
+    for (let i = 0; i < responses.length; i++) this.parts.rawNode.step(responses[i]);
+  }
+
+  // hot
+  private applyEntries(entries: readonly Entry[]): void {
     const normal = allNormal(entries) ? entries : entries.filter(isNormal);
     const results = normal.length > 0 ? this.parts.stateMachine.apply(normal) : undefined;
     this.parts.trace?.applied(entries[entries.length - 1].index);
@@ -254,8 +309,6 @@ export class Driver {
     }
     this.applied = entries[entries.length - 1].index;
     this.parts.reads.applied(this.applied);
-    const responses = message.responses;
-    for (let i = 0; i < responses.length; i++) this.parts.rawNode.step(responses[i]);
   }
 
   /** A conf change, or the empty entry of a new leader's term. */
