@@ -126,6 +126,7 @@ const Counts = z.custom<Float64Array>((value) => value instanceof Float64Array);
 
 const LoadResult = z.object({
   done: count,
+  due: count.nullable(),
   windowMs: amount,
   latencies: z.object({ counts: Counts, total: count, max: amount, sum: amount }),
   reads: z.object({ counts: Counts, total: count, max: amount, sum: amount }),
