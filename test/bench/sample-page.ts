@@ -14,7 +14,7 @@ function waterfall(scale: number): Waterfall {
   }));
   const total = stages.reduce((sum, stage) => sum + stage.us.mean, 0);
   const beside = [{ name: "follower disk", meaning: "the fastest follower's write", us: us(scale * 2) }];
-  return { sampled: 500, totalUs: us(total), stages, beside };
+  return { sampled: 500, followerLast: 420, totalUs: us(total), stages, beside };
 }
 
 /** Two writers at two loads, three rounds each; one run is void. */
@@ -60,8 +60,9 @@ export function richResult(hostile = ""): Result {
 export function openResult(): Result {
   const base = sampleResult([]);
   const runs = [1000, 5000, 20_000, 50_000].map((ratePerS, position): Run => {
-    const run = sampleRun(position, { settings: {}, proposalsPerS: ratePerS, p50: 1 + position ** 2 });
-    return { ...run, load: { kind: "open", ratePerS, arrivals: "poisson", from: "client" } };
+    const settings = { rate: ratePerS, arrivals: "poisson" as const };
+    const run = sampleRun(position, { settings, proposalsPerS: ratePerS, p50: 1 + position ** 2 });
+    return { ...run, load: { kind: "open", ratePerS, arrivals: "poisson", due: ratePerS, from: "client" } };
   });
   return { ...base, options: { ...base.options, axes: {} }, runs, verdict: "It bends at 20,000 a second." };
 }

@@ -2,6 +2,7 @@
 // asks for nothing from outside, and its policy forbids it to. Reads only files of the package.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { PAIRS_MIN } from "../../stats/intervals.js";
 import { grouped, short } from "../numbers.js";
 import type { Result } from "../result-schema.js";
 import { cpuBars, groupTitle, lineSample, swatch, throughputBars, waterfallBars } from "./bars.js";
@@ -142,6 +143,7 @@ function durability(result: Result): Html {
 }
 
 function keyFigures(model: Model): Html {
+  const rounds = roundsOf(model);
   const valid = model.configs.filter(({ row }) => row.proposalsPerS !== null && row.latencyMs !== null);
   const tile = (title: string, value: string, unit: string, of: Config) => html`<li><span>${title}</span>
     <strong>${value} <small>${unit}</small></strong><span class="of">${swatch(of)}${of.label}</span></li>`;
@@ -162,7 +164,9 @@ ${tile("most shared fsync", short(thrifty.typical?.entriesPerFsync ?? 0), "entri
 <h2 id="key">Key figures</h2>
 ${tiles}
 ${tables.keyTable(model)}
-<p class="note">The same for all: ${model.constants}. ${latencyMeaning(model)}</p>
+<p class="note">The same for all: ${model.constants}. ${latencyMeaning(model)}${
+    rounds > 1 ? ` Interval: ${intervalMeaning(rounds)}.` : ""
+  }</p>
 ${tables.measuresTable(model)}
 </section>`;
 }
@@ -178,11 +182,20 @@ function latencyMeaning({ results }: Model): string {
   return `Latency, ${kinds.has("closed") ? closed : ""}${kinds.size > 1 ? "; " : ""}${kinds.has("open") ? open : ""}.`;
 }
 
+function roundsOf({ configs }: Model): number {
+  return Math.max(...configs.map(({ row }) => row.runs.length));
+}
+
+/** A bootstrap of a few rounds is no more than their range. */
+function intervalMeaning(rounds: number): string {
+  return rounds < PAIRS_MIN ? "their range" : "the 95 % interval of that median";
+}
+
 function throughput(model: Model, charts: readonly Chart[]): Html {
-  const rounds = Math.max(...model.configs.map(({ row }) => row.runs.length));
+  const rounds = roundsOf(model);
   const note =
     rounds > 1
-      ? `The bar is the median of ${rounds} rounds, the line across its end the 95 % interval of that median.`
+      ? `The bar is the median of ${rounds} rounds, the line across its end ${intervalMeaning(rounds)}.`
       : "One round each, so there is no interval: differences below about 10 % are noise.";
   return html`<section aria-labelledby="throughput">
 <h2 id="throughput">Throughput</h2>
@@ -257,10 +270,11 @@ function canvas(chart: Chart, what: string, title: Html): Html {
 }
 
 function waterfall(model: Model): Html {
+  const rounds = roundsOf(model);
   const sampled = model.configs.some(({ typical }) => typical?.waterfall != null);
   const body = sampled
     ? html`<p class="note">The mean sampled commit from propose() to its promise resolved: the stages it passed one after
-another.</p>${waterfallBars(model)}${tables.figures("Stages as a table, with percentiles", tables.waterfallTable(model))}`
+another${rounds > 1 ? ", in the round with the median throughput" : ""}.</p>${waterfallBars(model)}${tables.figures("What the stages are, and their percentiles", tables.waterfallTable(model))}`
     : html`<p class="absent-note">Not in ${model.results.length > 1 ? "these results" : "this result"}: no commit was
 followed on its way (sampling was off).</p>`;
   return html`<section aria-labelledby="waterfall">
