@@ -38,7 +38,7 @@ function told(result: Body, rows: readonly Counted[]): string {
   if (rows.every((row) => row.settings.rate > 0) && rate > 0) return offeredText(rows);
   if (rows.length > 1 && rows.some(isDisturbed)) return disturbedText(rows);
   const best = rows.reduce((a, b) => (b.proposalsPerS.estimate > a.proposalsPerS.estimate ? b : a));
-  const varying = varyingOf(rows);
+  const varying = varyingOf(rowsOf(result));
   const names: AxisName[] = varying.length > 0 ? varying : ["writer", "inFlight"];
   const p99 = best.latencyMs?.p99 ?? 0;
   const parts = [
