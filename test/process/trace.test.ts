@@ -52,7 +52,7 @@ test("the parts add up: every writer, one node and three", async () => {
     assertNear(sum, waterfall.totalUs.mean, 0.05, `${row}: stages against total`);
     // Looser: some samples of a distribution with a long tail.
     if (waterfall.sampled > 100) {
-      assertNear(waterfall.totalUs.mean / 1000, latencyMs.mean, 0.25, `${row}: samples against all`);
+      assertNear(waterfall.totalUs.mean / 1000, latencyMs.mean, 0.35, `${row}: samples against all`);
     }
     for (const { name, us } of [...waterfall.stages, ...waterfall.beside]) {
       assert.ok(us.p50 >= 0, `${row}: ${name} takes time`);
