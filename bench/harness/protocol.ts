@@ -137,6 +137,7 @@ const State = z.object({ applied: count, count: count, hash: z.string().regex(/^
 
 const LoadResult = z.object({
   done: count,
+  due: count.nullable(),
   windowMs: amount,
   latencies: z.object({ counts: Doubles, total: count, max: amount, sum: amount }),
   reads: z.object({ counts: Doubles, total: count, max: amount, sum: amount }),

@@ -247,6 +247,7 @@ function figures(
       kind: settings.rate > 0 ? "open" : "closed",
       ratePerS: settings.rate > 0 ? settings.rate : null,
       arrivals: settings.rate > 0 ? settings.arrivals : null,
+      due: load.due,
       from: settings.from,
     },
     warmup: load.warmup,

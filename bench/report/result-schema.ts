@@ -118,6 +118,7 @@ const LoadShape = z.object({
   kind: z.enum(["closed", "open"]),
   ratePerS: z.number().nullable().describe("open loop: proposals due a second"),
   arrivals: z.enum(["constant", "poisson"]).nullable(),
+  due: z.number().nullable().describe("open loop: proposals that came due within the window"),
   from: z.enum(["leader", "client"]).describe("the leader's own process, or another over a link"),
 });
 

@@ -241,13 +241,14 @@ function loadText({ runs, options }: Result): string {
   const seconds = (ms: number) => `${Math.round(ms / 100) / 10}`;
   const warmups = runs.map(({ warmup }) => warmup.ms);
   const unstable = runs.filter(({ warmup }) => !warmup.stable).length;
+  const restarts = runs.some(({ settings }) => settings.event === "restart");
   const rounds = options.rounds > 1 ? ` in ${options.rounds} rounds` : "";
   const from = runs.some(({ load }) => load.kind === "open") ? "when a proposal was due" : "propose()";
   const where = runs.some((run) => run.load.from === "client")
     ? "applied on the leader and answered"
     : "applied on the leader";
   return (
-    `${seconds(options.durationMs)} s each${rounds} after a warm-up of ${seconds(Math.min(...warmups))} to ` +
+    `${restarts ? "until the log had its size" : `${seconds(options.durationMs)} s each`}${rounds} after a warm-up of ${seconds(Math.min(...warmups))} to ` +
     `${seconds(Math.max(...warmups))} s (${runs.length - unstable} of ${runs.length} stable); latency from ${from} to ${where}`
   );
 }
