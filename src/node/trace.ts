@@ -288,7 +288,8 @@ export class Trace {
     for (let row = samples.oldest; row < samples.count; row++) {
       const at = samples.at(row);
       const resolvedUs = samples.cells[at + SAMPLE.resolvedUs];
-      if (resolvedUs < fromUs || resolvedUs > toUs || samples.cells[at + SAMPLE.committedUs] === 0) continue;
+      const whole = resolvedUs > 0 && samples.cells[at + SAMPLE.committedUs] > 0;
+      if (!whole || resolvedUs < fromUs || resolvedUs > toUs) continue;
       for (let i = 0; i < SAMPLE_COLUMNS; i++) rows.push(samples.cells[at + i]);
     }
     return Float64Array.from(rows);

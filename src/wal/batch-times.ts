@@ -47,7 +47,7 @@ export class BatchTimer {
     if (!this.on) return;
     const { i32, f64 } = this.memory;
     const count = Atomics.load(i32, WORDS + L.WORD_TIMES) >>> 0;
-    const at = (L.TIMES + (count % L.TIMES_MAX) * L.TIME_BYTES) / 8;
+    const at = placeOf(count);
     f64[at] = seq;
     f64[at + 1] = this.startUs;
     f64[at + 2] = this.encodedUs;
@@ -60,7 +60,10 @@ export class BatchTimer {
 /** The main thread's side. */
 export class BatchTimes {
   private readonly memory: CodecMemory;
+  /** The oldest record not passed. */
   private head = 0;
+  /** Sequence of the record before it: what is not above was in a batch that is passed, or lost. */
+  private passed = 0;
   private readonly found = new BatchTime();
 
   constructor(memory: CodecMemory) {
@@ -82,10 +85,17 @@ export class BatchTimes {
   find(seq: number): BatchTime | null {
     const { i32, f64 } = this.memory;
     const tail = Atomics.load(i32, WORDS + L.WORD_TIMES) >>> 0;
-    if ((tail - this.head) >>> 0 > SAFE) this.head = (tail - SAFE) >>> 0;
+    if ((tail - this.head) >>> 0 > SAFE) {
+      this.head = (tail - SAFE) >>> 0;
+      this.passed = f64[placeOf(this.head - 1)];
+    }
     for (; this.head !== tail; this.head = (this.head + 1) >>> 0) {
-      const at = (L.TIMES + (this.head % L.TIMES_MAX) * L.TIME_BYTES) / 8;
-      if (f64[at] < seq) continue;
+      if (seq <= this.passed) return null;
+      const at = placeOf(this.head);
+      if (f64[at] < seq) {
+        this.passed = f64[at];
+        continue;
+      }
       this.found.encodeStartUs = f64[at + 1];
       this.found.encodeEndUs = f64[at + 2];
       this.found.durableUs = f64[at + 3];
@@ -94,4 +104,10 @@ export class BatchTimes {
     }
     return null;
   }
+}
+
+/** Index of record `count` among the memory's doubles. */
+// hot
+function placeOf(count: number): number {
+  return (L.TIMES + ((count >>> 0) % L.TIMES_MAX) * L.TIME_BYTES) / 8;
 }
