@@ -19,7 +19,8 @@ const program = new Command("raftmark")
 Start here:
   raftmark bench --quick        a real three-node cluster on this machine, in less than 30 s
   raftmark bench                the default comparison, in about two minutes
-  raftmark bench --help         every axis, and examples`,
+  raftmark bench --help         every axis, and examples
+  raftmark report               the newest result as one page, to read and to send`,
   );
 
 /** What each subcommand is; more are added here. */
