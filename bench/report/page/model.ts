@@ -101,3 +101,11 @@ function typicalRun(row: Row): Run | null {
   const sorted = validRuns(row.runs).sort((a, b) => a.proposalsPerS - b.proposalsPerS);
   return sorted[Math.floor((sorted.length - 1) / 2)] ?? null;
 }
+
+/** Entries that shared a durable write of the leader's log, over all rounds; null: it made none. */
+export function entriesPerFsync({ runs }: Row): number | null {
+  const valid = validRuns(runs);
+  const fsyncs = valid.reduce((sum, run) => sum + run.fsyncs, 0);
+  const entries = valid.reduce((sum, run) => sum + (run.entriesPerFsync ?? 0) * run.fsyncs, 0);
+  return fsyncs === 0 ? null : entries / fsyncs;
+}

@@ -10,7 +10,7 @@ import type { Chart, PageData } from "./chart-data.js";
 import { dashOf, loadCharts, percentileCharts, timeCharts } from "./charts.js";
 import { comparisonTable } from "./comparison.js";
 import { type Html, html, jsonFor, NOTHING, toText, verbatim } from "./html.js";
-import { type Config, type Model, modelOf, type NamedResult } from "./model.js";
+import { type Config, entriesPerFsync, type Model, modelOf, type NamedResult } from "./model.js";
 import * as tables from "./tables.js";
 
 /** The whole page as text. The same results give the same page. */
@@ -150,7 +150,7 @@ function keyFigures(model: Model): Html {
   const fastest = best(valid, ({ row }) => -(row.proposalsPerS?.estimate ?? 0));
   const quickest = best(valid, ({ row }) => row.latencyMs?.p50 ?? 0);
   const calmest = best(valid, ({ row }) => row.latencyMs?.p99 ?? 0);
-  const thrifty = best(valid, ({ typical }) => -(typical?.entriesPerFsync ?? 0));
+  const thrifty = best(valid, ({ row }) => -(entriesPerFsync(row) ?? 0));
   const tiles =
     fastest === null || quickest === null || calmest === null || thrifty === null
       ? NOTHING
@@ -158,14 +158,16 @@ function keyFigures(model: Model): Html {
 ${tile("most throughput", grouped(fastest.row.proposalsPerS?.estimate ?? 0), "proposals/s", fastest)}
 ${tile("lowest median", short(quickest.row.latencyMs?.p50 ?? 0), "ms", quickest)}
 ${tile("lowest p99", short(calmest.row.latencyMs?.p99 ?? 0), "ms", calmest)}
-${tile("most shared fsync", short(thrifty.typical?.entriesPerFsync ?? 0), "entries each", thrifty)}
+${tile("most shared fsync", short(entriesPerFsync(thrifty.row) ?? 0), "entries each", thrifty)}
 </ul>`;
   return html`<section aria-labelledby="key">
 <h2 id="key">Key figures</h2>
 ${tiles}
 ${tables.keyTable(model)}
 <p class="note">The same for all: ${model.constants}. ${latencyMeaning(model)}${
-    rounds > 1 ? ` Interval: ${intervalMeaning(rounds)}.` : ""
+    rounds > 1
+      ? ` Interval: ${rounds < PAIRS_MIN ? `the range of ${rounds} rounds` : "95 %, of the median"}.`
+      : ""
   }</p>
 ${tables.measuresTable(model)}
 </section>`;

@@ -5,7 +5,7 @@ import type { Result, Run } from "../result-schema.js";
 import { percent, swatch } from "./bars.js";
 import { distributionOf } from "./charts.js";
 import { type Html, html, NOTHING } from "./html.js";
-import type { Config, Model } from "./model.js";
+import { type Config, entriesPerFsync, type Model } from "./model.js";
 
 type Cell = Html | string;
 type Stage = NonNullable<Run["waterfall"]>["stages"][number];
@@ -52,6 +52,7 @@ export function keyTable(model: Model): Html {
     const run = config.typical;
     if (rate === null || latencyMs === null || run === null) return voidRow(config, KEY_HEAD.length);
     const { p50, p99, p99_9, max } = latencyMs;
+    const perFsync = entriesPerFsync(config.row);
     const payloadBytes = run.payloadBytesPerS / Math.max(run.proposalsPerS, Number.MIN_VALUE);
     return [
       named(config),
@@ -59,7 +60,7 @@ export function keyTable(model: Model): Html {
       rate.high > rate.low ? `${grouped(rate.low)} to ${grouped(rate.high)}` : "–",
       short((rate.estimate * payloadBytes) / 1e6),
       ...[p50, p99, p99_9, max].map(short),
-      run.entriesPerFsync === null ? "–" : short(run.entriesPerFsync),
+      perFsync === null ? "–" : short(perFsync),
       voids === 0 ? String(runs.length) : `${runs.length - voids} of ${runs.length}`,
     ];
   });
