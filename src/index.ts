@@ -8,7 +8,9 @@ export type {
   NodeStatus,
   Proposed,
   RaftNodeOptions,
+  ReadOnlyKind,
   StateMachine,
+  StorageWrites,
   WriterKind,
 } from "./node/api.js";
 export { RaftNode } from "./node/raft-node.js";

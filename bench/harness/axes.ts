@@ -1,5 +1,5 @@
 // The axes a bench can vary: name, meaning, allowed values, how a word of the command line becomes a value. Pure.
-import type { Durability, WriterKind } from "../../src/index.js";
+import type { Durability, ReadOnlyKind, StorageWrites, WriterKind } from "../../src/index.js";
 import { BenchError } from "./bench-error.js";
 import { didYouMean } from "./suggest.js";
 
@@ -12,6 +12,26 @@ export interface Settings {
   readonly durability: Durability;
   /** Cap on the bytes of one group commit; 0: the engine's default. */
   readonly batchBytes: number;
+  readonly batching: "on" | "off";
+  readonly maxInflightMsgs: number;
+  readonly storageWrites: StorageWrites;
+  readonly link: "uws" | "memory";
+  /** Proposals due a second, whatever the engine does; 0: closed loop. */
+  readonly rate: number;
+  readonly arrivals: "constant" | "poisson";
+  /** Whose process the load comes from. */
+  readonly from: "leader" | "client";
+  readonly reads: ReadOnlyKind;
+  readonly readsPerWrite: number;
+  /** Added to each write of one follower's log. */
+  readonly followerDelayMs: number;
+  /** What befalls the cluster in the middle of the window. */
+  readonly event: "none" | "pause-follower" | "kill-leader" | "restart";
+  /** Size of the log that a node restarts on. */
+  readonly logMb: number;
+  readonly tickMs: number;
+  /** Whether proposals are followed for the waterfall. */
+  readonly trace: "on" | "off";
 }
 export type AxisName = keyof Settings;
 export type AxisValues = { readonly [K in AxisName]: readonly Settings[K][] };
@@ -24,6 +44,20 @@ export const DEFAULT_SETTINGS: Settings = {
   writer: "pool-wasm",
   durability: "o_dsync",
   batchBytes: 0,
+  batching: "on",
+  maxInflightMsgs: 256,
+  storageWrites: "async",
+  link: "uws",
+  rate: 0,
+  arrivals: "constant",
+  from: "leader",
+  reads: "safe",
+  readsPerWrite: 0,
+  followerDelayMs: 0,
+  event: "none",
+  logMb: 0,
+  tickMs: 100,
+  trace: "on",
 };
 
 interface Axis {
@@ -33,7 +67,7 @@ interface Axis {
   readonly words: Readonly<Record<string, string>> | null;
   readonly min: number;
   readonly max: number;
-  /** Heading of the column, and how a value reads in it. */
+  /** Heading of the column. */
   readonly title: string;
 }
 
@@ -41,54 +75,120 @@ interface Axis {
 export const ENTRY_BYTES_MIN = 16;
 
 const same = (...words: string[]) => Object.fromEntries(words.map((word) => [word, word]));
-const none = { words: null, min: 0, max: 0 };
+const words = (flag: string, title: string, help: string, allowed: Record<string, string>): Axis => ({
+  flag,
+  title,
+  help,
+  words: allowed,
+  min: 0,
+  max: 0,
+});
+const numbers = (flag: string, title: string, help: string, min: number, max: number): Axis => ({
+  flag,
+  title,
+  help,
+  words: null,
+  min,
+  max,
+});
+
+const MiB = 1024 * 1024;
 
 export const AXES: { readonly [K in AxisName]: Axis } = {
-  nodes: {
-    ...none,
-    flag: "nodes",
-    title: "nodes",
-    help: "nodes in the cluster, one process each",
-    min: 1,
-    max: 9,
-  },
-  entryBytes: {
-    ...none,
-    flag: "entry-bytes",
-    title: "bytes",
-    help: "bytes of one proposal",
-    min: ENTRY_BYTES_MIN,
-    max: 1024 * 1024,
-  },
-  inFlight: {
-    ...none,
-    flag: "in-flight",
-    title: "in flight",
-    help: "proposals under way at once (closed loop)",
-    min: 1,
-    max: 65_536,
-  },
-  writer: {
-    ...none,
-    flag: "writer",
-    title: "writer",
-    help: "where the log is encoded and written: main thread in JS or WASM, or a pool worker in WASM",
-    words: same("inline-js", "inline-wasm", "pool-wasm"),
-  },
-  durability: {
-    ...none,
-    flag: "durability",
-    title: "durability",
-    help: "how an append becomes durable; fsync means the default kind (o_dsync), none is not durable",
-    words: { ...same("o_dsync", "fdatasync", "none"), fsync: "o_dsync" },
-  },
-  batchBytes: {
-    ...none,
-    flag: "batch-bytes",
-    title: "batch cap",
-    help: "cap on the bytes of one group commit; 0 is the engine's default",
-    max: 64 * 1024 * 1024,
-  },
+  nodes: numbers("nodes", "nodes", "nodes in the cluster, one process each", 1, 9),
+  entryBytes: numbers("entry-bytes", "bytes", "bytes of one proposal", ENTRY_BYTES_MIN, MiB),
+  inFlight: numbers("in-flight", "in flight", "proposals under way at once (closed loop)", 1, 65_536),
+  writer: words(
+    "writer",
+    "writer",
+    "where the log is encoded and written: main thread in JS or WASM, or a pool worker in WASM",
+    same("inline-js", "inline-wasm", "pool-wasm"),
+  ),
+  durability: words(
+    "durability",
+    "durability",
+    "how an append becomes durable; fsync means the default kind (o_dsync), none is not durable",
+    { ...same("o_dsync", "fdatasync", "none"), fsync: "o_dsync" },
+  ),
+  batchBytes: numbers(
+    "batch-bytes",
+    "batch cap",
+    "cap on the bytes of one group commit; 0 is the engine's default",
+    0,
+    64 * MiB,
+  ),
+  batching: words(
+    "batching",
+    "batching",
+    "off: one proposal a turn, one entry a message, one entry a group commit",
+    same("on", "off"),
+  ),
+  maxInflightMsgs: numbers(
+    "max-inflight-msgs",
+    "pipeline",
+    "messages on their way to one follower without an answer; 1: no pipelining",
+    1,
+    4096,
+  ),
+  storageWrites: words(
+    "storage-writes",
+    "storage writes",
+    "sync: a node does nothing else with its log until what it appended is durable",
+    same("async", "sync"),
+  ),
+  link: words(
+    "link",
+    "link",
+    "uws: a process a node, WebSockets; memory: all nodes in one process, no sockets",
+    same("uws", "memory"),
+  ),
+  rate: numbers(
+    "rate",
+    "offered/s",
+    "proposals due a second, whatever the engine does (open loop); 0: closed loop",
+    0,
+    1_000_000,
+  ),
+  arrivals: words(
+    "arrivals",
+    "arrivals",
+    "when they are due: every 1/rate, or at random with that mean",
+    same("constant", "poisson"),
+  ),
+  from: words(
+    "from",
+    "from",
+    "load from inside the leader's process, or from a client process over a WebSocket",
+    same("leader", "client"),
+  ),
+  reads: words(
+    "reads",
+    "reads",
+    "how a read is confirmed: by asking a quorum (ReadIndex), or by the leader's lease",
+    same("safe", "lease"),
+  ),
+  readsPerWrite: numbers("reads-per-write", "reads/write", "linearizable reads for each proposal", 0, 1000),
+  followerDelayMs: numbers(
+    "follower-delay-ms",
+    "slow disk ms",
+    "milliseconds that each write of one follower's log takes longer",
+    0,
+    1000,
+  ),
+  event: words(
+    "event",
+    "event",
+    "in the middle of the window: SIGSTOP a follower for a fifth of it, kill -9 the leader; restart: after it",
+    same("none", "pause-follower", "kill-leader", "restart"),
+  ),
+  logMb: numbers("log-mb", "log MB", "size of the log that a node restarts on (event restart)", 0, 4096),
+  trace: words(
+    "trace",
+    "trace",
+    "off: no proposal is followed through the nodes, and the result has no waterfall",
+    same("on", "off"),
+  ),
+  tickMs: numbers("tick-ms", "tick ms", "Raft's clock: an election starts after 10 to 19 ticks", 5, 1000),
 };
 export const AXIS_NAMES = Object.keys(AXES) as AxisName[];
 

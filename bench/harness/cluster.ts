@@ -3,29 +3,35 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Settings } from "./axes.js";
+import { DEFAULT_SETTINGS, type Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
 import { NodeProcess, NodeRefusal, type Params } from "./node-process.js";
+import { OUTSTANDING_MAX } from "./open-loop.js";
 import { freePorts, HOST } from "./ports.js";
 import type { NodeConfig, Op, ReplyOf } from "./protocol.js";
 import type { StateReport } from "./state-machine.js";
 
+/** The axes that a cluster is made by; the rest is the load's. Process tests leave most of them out. */
+export type ClusterSettings = Pick<Settings, "nodes" | "writer" | "durability" | "batchBytes" | "inFlight"> &
+  Partial<Settings>;
+
 export interface ClusterPlan {
   /** Data of node i goes to `dir`/node-i. */
   readonly dir: string;
-  readonly settings: Pick<Settings, "nodes" | "writer" | "durability" | "batchBytes" | "inFlight">;
+  readonly settings: ClusterSettings;
   /** First port; 0: any free ports. */
   readonly basePort: number;
   /** Seeds the election timeouts. */
   readonly seed: number;
+  /** One proposal in so many is followed through the nodes; left out: none. */
+  readonly traceEvery?: number;
   /** The program of a node process; tests put another here. */
   readonly program?: string;
   /** Ends every wait; its reason is what they reject with. */
   readonly signal?: AbortSignal;
 }
 
-/** Raft's clock in the bench, stated because it is part of the configuration. */
-export const TICK_MS = 100;
+/** Raft's clock in the bench, in ticks of Settings.tickMs. */
 export const ELECTION_TICKS = 10;
 export const HEARTBEAT_TICKS = 1;
 
@@ -42,6 +48,7 @@ export class Cluster {
   private readonly configs = new Map<number, NodeConfig>();
   private readonly processes = new Map<number, NodeProcess>();
   private readonly opened = new Map<number, ReplyOf<"open">>();
+  private client: NodeProcess | null = null;
   private fail: (error: BenchError) => void = () => {};
   /** Rejects when a node fails unasked; never resolves. Race every wait against it. */
   readonly failure: Promise<never>;
@@ -88,7 +95,8 @@ export class Cluster {
   }
 
   private configFor(id: number, peers: Record<string, string>, secret: string): NodeConfig {
-    const { writer, durability, batchBytes, inFlight } = this.plan.settings;
+    const settings: Settings = { ...DEFAULT_SETTINGS, ...this.plan.settings };
+    const { writer, durability, batchBytes, inFlight, storageWrites, maxInflightMsgs } = settings;
     return {
       id,
       dir: this.dirOf(id),
@@ -96,24 +104,52 @@ export class Cluster {
       peers,
       secret,
       clusterId: CLUSTER_ID,
-      tickMs: TICK_MS,
+      tickMs: settings.tickMs,
       electionTicks: ELECTION_TICKS,
       heartbeatTicks: HEARTBEAT_TICKS,
       writer,
       durability,
+      storageWrites,
+      readOnly: settings.reads,
+      maxInflightMsgs,
+      linkKind: settings.link,
+      writeDelayMs: id === this.slowNode ? settings.followerDelayMs : 0,
       ...(batchBytes === 0 ? {} : { batchBytesMax: batchBytes }),
-      maxQueuedProposals: Math.max(65_536, inFlight),
+      ...(settings.batching === "off" ? UNBATCHED : {}),
+      maxQueuedProposals: Math.max(OUTSTANDING_MAX, inFlight),
+      traceEvery: this.traceEvery,
       seed: (this.plan.seed + id * 7919) >>> 0,
     };
   }
 
   private async openNode(id: number): Promise<void> {
-    const node = new NodeProcess(id, this.plan.program ?? NODE_PROGRAM);
-    LIVE.add(node);
-    this.processes.set(id, node);
-    node.onFailure = (error) => this.fail(error);
+    const shared = this.plan.settings.link === "memory" ? [...this.processes.values()][0] : undefined;
+    this.processes.set(id, shared ?? this.newProcess(id));
     const opened = await this.call(id, "open", { config: this.configs.get(id)! }, OPEN_TIMEOUT_MS);
     this.opened.set(id, opened);
+  }
+
+  private newProcess(id: number): NodeProcess {
+    const node = new NodeProcess(id, this.plan.program ?? NODE_PROGRAM);
+    LIVE.add(node);
+    node.onFailure = (error) => this.fail(error);
+    return node;
+  }
+
+  /** A process that is no node, connected to node `id` as its client. */
+  async startClient(id: number): Promise<NodeProcess> {
+    const token = randomBytes(24).toString("base64url");
+    const { port } = await this.call(id, "serve", { token });
+    const client = this.newProcess(CLIENT);
+    this.client = client;
+    await this.orFailure(client.call("connect", { url: `ws://${HOST}:${port}/${token}` }));
+    return client;
+  }
+
+  /** The node whose disk is slow, where there is one: never the leader, see run-variant.ts. */
+  get slowNode(): number {
+    const { nodes, followerDelayMs = 0 } = this.plan.settings;
+    return followerDelayMs > 0 ? nodes : 0;
   }
 
   get ids(): number[] {
@@ -123,6 +159,11 @@ export class Cluster {
   /** Ids of the nodes whose processes run. */
   get alive(): number[] {
     return this.ids.filter((id) => this.processes.get(id)?.isAlive === true);
+  }
+
+  /** One proposal in so many is followed; 0: none. */
+  get traceEvery(): number {
+    return this.plan.traceEvery ?? 0;
   }
 
   get quorum(): number {
@@ -146,7 +187,7 @@ export class Cluster {
 
   /** One command to one node; ends early if any node fails. */
   call<K extends Op>(id: number, op: K, params: Params<K>, timeoutMs?: number): Promise<ReplyOf<K>> {
-    return this.orFailure(this.node(id).call(op, params, timeoutMs));
+    return this.orFailure(this.node(id).call(op, params, timeoutMs, id));
   }
 
   /** `wait`, or the failure of a node if that comes first. */
@@ -205,6 +246,14 @@ export class Cluster {
     LIVE.delete(this.node(id));
   }
 
+  /** Closes node `id` in order and ends its process; the rest of the cluster goes on. */
+  async stopOne(id: number): Promise<void> {
+    const node = this.node(id);
+    await node.close(id);
+    await node.end();
+    LIVE.delete(node);
+  }
+
   /** A new process for node `id` on its old directory. */
   async restart(id: number): Promise<void> {
     if (this.node(id).isAlive) throw new Error(`node ${id} still runs`);
@@ -213,22 +262,32 @@ export class Cluster {
 
   /** Closes every node. Gives each one's last state, null where it did not answer. */
   async stop(): Promise<Map<number, StateReport | null>> {
-    const nodes = [...this.processes.values()];
-    const states = await Promise.all(nodes.map((node) => node.stop()));
-    for (const node of nodes) LIVE.delete(node);
-    return new Map(nodes.map((node, i) => [node.id, states[i]]));
+    await this.client?.close();
+    const ids = [...this.processes.keys()];
+    const states = await Promise.all(ids.map((id) => this.node(id).close(id)));
+    await this.endAll();
+    return new Map(ids.map((id, i) => [id, states[i]]));
   }
 
   /** Ends every process without ceremony: their data is not needed any more. */
   async destroy(): Promise<void> {
     this.plan.signal?.removeEventListener("abort", this.onAbort);
-    const nodes = [...this.processes.values()];
-    await Promise.all(nodes.map((node) => node.end()));
-    for (const node of nodes) LIVE.delete(node);
+    await this.endAll();
+  }
+
+  private async endAll(): Promise<void> {
+    const all = new Set(this.processes.values());
+    if (this.client !== null) all.add(this.client);
+    await Promise.all([...all].map((node) => node.end()));
+    for (const node of all) LIVE.delete(node);
   }
 }
 
 const CLUSTER_ID = 0x7a4f;
+/** The client's place among the ids of nodes. */
+const CLIENT = 0;
+/** Batching off: at least one of whatever it is always goes, and so never more than one. */
+const UNBATCHED = { proposalBatchBytes: 1, maxSizePerMsg: 1, batchBytesMax: 1 };
 
 /** Every node process of this harness, so that its end, however it comes, is theirs. */
 const LIVE = new Set<NodeProcess>();

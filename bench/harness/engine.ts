@@ -4,6 +4,7 @@ import type { NodeMetrics, NodeStatus, Proposed, RaftmarkError, RaftNodeOptions 
 export interface Engine {
   onFault: (error: RaftmarkError) => void;
   propose(bytes: Uint8Array): Promise<Proposed>;
+  readBarrier(): Promise<void>;
   campaign(): void;
   transferLeadership(id: number): void;
   status(): NodeStatus;

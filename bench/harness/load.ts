@@ -1,6 +1,8 @@
-// The closed loop: N callers, each proposing again when its last proposal is applied on the leader. Runs on the main
-// thread of the leader's process, as an application that embeds the engine would. What it records costs a clock
-// reading and a few integer operations a proposal.
+// The load: callers that propose again when their last proposal is applied on the leader (closed loop), or proposals
+// that are due at times of their own, whatever the engine does (open loop, open-loop.ts). Runs on the main thread of
+// the leader's process, as an application that embeds the engine would, or in a client's. What it records costs a
+// clock reading and a few integer operations a proposal.
+import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import type { Proposed } from "../../src/index.js";
 import type { AckedWriter } from "./acked.js";
 import { codeOf, messageOf } from "./bench-error.js";
@@ -13,8 +15,34 @@ export interface LoadPlan {
   readonly client: number;
   readonly inFlight: number;
   readonly entryBytes: number;
+  /** At most; see warmUp. */
   readonly warmupMs: number;
   readonly durationMs: number;
+  /** Proposals due a second; 0: closed loop. */
+  readonly ratePerS: number;
+  readonly arrivals: "constant" | "poisson";
+  /** Linearizable reads after each proposal (closed loop) or due with it (open loop). */
+  readonly readsPerWrite: number;
+  /** Ends the load when so many proposals are applied; 0: time ends it. */
+  readonly ackedMax: number;
+  /** Draws the arrivals. */
+  readonly seed: number;
+}
+
+/** What a load drives; the rest of Engine is the harness's. */
+export type Target = Pick<Engine, "propose" | "readBarrier">;
+
+/** How the warm-up went: how long, and whether the rate had settled. */
+export interface Warmup {
+  readonly ms: number;
+  readonly stable: boolean;
+}
+
+/** How late the generator itself was: what it adds to the latencies, in microseconds. */
+export interface GeneratorLag {
+  readonly lagP50Us: number;
+  readonly lagP99Us: number;
+  readonly lagMaxUs: number;
 }
 
 /** What was measured in the window after the warm-up. */
@@ -22,12 +50,20 @@ export interface Measured {
   /** Proposals applied in the window, and the window's true length. */
   readonly done: number;
   readonly windowMs: number;
+  /** Proposals that came due in the window; null: a closed loop has no such time. */
+  readonly due: number | null;
+  /** Closed loop: of those applied in the window. Open loop: of those due in it, whenever they were applied. */
   readonly latencies: LatencyCounts;
+  readonly reads: LatencyCounts;
   /** Proposals applied in each 100 ms of the window. */
   readonly series: readonly number[];
+  /** 99th percentile of their latencies; null where there were none. */
+  readonly seriesP99Ms: readonly (number | null)[];
 }
 
 export interface LoadOutcome extends Measured {
+  readonly warmup: Warmup;
+  readonly generator: GeneratorLag;
   /** Over the whole load, warm-up and end included. */
   readonly acked: number;
   readonly failed: Readonly<Record<string, number>>;
@@ -41,30 +77,55 @@ export const SERIES_STEP_MS = 100;
 /** After the load's end: a proposal that takes longer has no quorum to wait for. */
 const DRAIN_MS_MAX = 3000;
 
-export class ClosedLoop {
-  private readonly engine: Engine;
-  private readonly plan: LoadPlan;
-  private readonly journal: AckedWriter;
+/** The warm-up is over when the rates of so many successive windows lie within this share of their mean. */
+export const STABLE_WINDOWS = 3;
+export const STABLE_TOLERANCE = 0.1;
+/** Of the longest warm-up: the shortest, and one window. */
+const WARMUP_MIN_SHARE = 0.5;
+const WARMUP_STEP_SHARE = 0.1;
+const WARMUP_STEP_MS_MIN = 50;
+
+/** What both loops share: the window, what is recorded, and how a load ends. */
+export abstract class LoadRun {
+  readonly target: Target;
+  readonly plan: LoadPlan;
   readonly payloads: Payloads;
-  private readonly latencies = new LatencyCounts();
+  protected readonly latencies = new LatencyCounts();
+  private readonly journal: AckedWriter;
+  private readonly readLatencies = new LatencyCounts();
   private readonly series: Float64Array;
+  private readonly slotP99Ms: (number | null)[];
+  private readonly slotLatencies = new LatencyCounts();
+  private slot = -1;
   private readonly failed: Record<string, number> = {};
   private firstFailure: string | null = null;
-  private windowStart = Number.POSITIVE_INFINITY;
-  private windowEnd = Number.NEGATIVE_INFINITY;
+  protected windowStart = Number.POSITIVE_INFINITY;
+  protected windowEnd = Number.POSITIVE_INFINITY;
+  private done = 0;
   stopping = false;
-  private callers = 0;
-  private finished: () => void = () => {};
+  /** Callers that have not ended, or proposals without an answer. */
+  protected underWay = 0;
+  protected finished: () => void = () => {};
   /** Applied since the load began. */
   acked = 0;
 
-  constructor(engine: Engine, plan: LoadPlan, journal: AckedWriter) {
-    this.engine = engine;
+  constructor(target: Target, plan: LoadPlan, journal: AckedWriter) {
+    this.target = target;
     this.plan = plan;
     this.journal = journal;
     this.payloads = new Payloads(plan.runId, plan.client, plan.entryBytes);
     this.series = new Float64Array(Math.ceil(plan.durationMs / SERIES_STEP_MS));
+    this.slotP99Ms = new Array<number | null>(this.series.length).fill(null);
   }
+
+  /** Proposes the first; what follows comes from its replies or from the clock. */
+  protected abstract begin(): void;
+  /** Nothing new is proposed from here on. */
+  protected abstract halt(): void;
+  /** The window opened or closed. */
+  protected abstract edge(open: boolean): void;
+  protected abstract generatorLag(): GeneratorLag;
+  protected abstract dueInWindow(): number | null;
 
   /**
    * Warms up, measures, and waits for what is under way. `onWindow` is told when the window opens and closes, so that
@@ -74,66 +135,175 @@ export class ClosedLoop {
     const drained = new Promise<void>((resolve) => {
       this.finished = resolve;
     });
-    this.callers = this.plan.inFlight;
-    for (let i = 0; i < this.plan.inFlight; i++) new Caller(this).next(performance.now());
-    await within(this.plan.warmupMs, drained);
-    if (this.callers > 0 && !this.stopping) await this.measure(drained, onWindow);
-    this.stopping = true;
+    this.begin();
+    const warmup = await this.warmUp(drained);
+    if (!this.stopping && !this.isOver()) await this.measure(drained, onWindow);
+    this.stop();
     await within(DRAIN_MS_MAX, drained);
-    return this.outcome();
+    return this.outcome(warmup);
   }
+
+  /** At least half of the time given for it, then until the rate is stable, and never longer than given. */
+  private async warmUp(drained: Promise<void>): Promise<Warmup> {
+    const { warmupMs } = this.plan;
+    const stepMs = Math.max(WARMUP_STEP_MS_MIN, warmupMs * WARMUP_STEP_SHARE);
+    const rates: number[] = [];
+    const begun = performance.now();
+    let stable = false;
+    let spent = 0;
+    while (spent < warmupMs && !stable && !this.stopping && !this.isOver()) {
+      const before = this.acked;
+      const from = performance.now();
+      await within(Math.min(stepMs, warmupMs - spent), drained);
+      const now = performance.now();
+      rates.push((this.acked - before) / (now - from));
+      spent = now - begun;
+      stable = spent >= warmupMs * WARMUP_MIN_SHARE && isStable(rates);
+    }
+    return { ms: spent, stable };
+  }
+
+  /** Nothing more will come, although nobody stopped it. */
+  protected abstract isOver(): boolean;
 
   private async measure(drained: Promise<void>, onWindow: (open: boolean) => void): Promise<void> {
     onWindow(true);
+    this.edge(true);
     this.windowStart = performance.now();
     await within(this.plan.durationMs, drained);
     this.windowEnd = performance.now();
+    this.edge(false);
     onWindow(false);
   }
 
   /** Ends the load early: nothing new is proposed. */
   stop(): void {
+    if (this.stopping) return;
     this.stopping = true;
-  }
-
-  // hot
-  propose(): Promise<Proposed> {
-    return this.engine.propose(this.payloads.next());
+    this.halt();
   }
 
   // hot
   applied(seq: number, proposed: Proposed, dueMs: number, nowMs: number): void {
     this.acked++;
     this.journal.add(seq, proposed.index, proposed.term);
-    if (nowMs < this.windowStart || this.windowEnd > 0) return;
-    this.latencies.record(nowMs - dueMs);
-    const slot = Math.floor((nowMs - this.windowStart) / SERIES_STEP_MS);
-    if (slot < this.series.length) this.series[slot]++;
+    if (nowMs >= this.windowStart && nowMs < this.windowEnd) {
+      this.done++;
+      const slot = Math.floor((nowMs - this.windowStart) / SERIES_STEP_MS);
+      if (slot !== this.slot) this.endSlot(slot);
+      if (slot < this.series.length) this.series[slot]++;
+      this.slotLatencies.record(nowMs - dueMs);
+    }
+    if (this.counts(dueMs, nowMs)) this.latencies.record(nowMs - dueMs);
+    if (this.acked === this.plan.ackedMax) this.stop();
+  }
+
+  private endSlot(next: number): void {
+    if (this.slot >= 0 && this.slot < this.slotP99Ms.length) {
+      this.slotP99Ms[this.slot] = this.slotLatencies.drain(99);
+    }
+    this.slot = next;
+  }
+
+  /** Whether the latency of what was due then and done now belongs to the window. */
+  protected abstract counts(dueMs: number, nowMs: number): boolean;
+
+  // hot
+  confirmed(dueMs: number, nowMs: number): void {
+    if (this.counts(dueMs, nowMs)) this.readLatencies.record(nowMs - dueMs);
   }
 
   refused(error: unknown): void {
-    const code = codeOf(error) || "ERROR";
+    this.fail(codeOf(error) || "ERROR", messageOf(error));
+  }
+
+  protected fail(code: string, text: string): void {
     this.failed[code] = (this.failed[code] ?? 0) + 1;
-    this.firstFailure ??= messageOf(error);
+    this.firstFailure ??= text;
   }
 
   callerDone(): void {
-    this.callers--;
-    if (this.callers === 0) this.finished();
+    this.underWay--;
+    if (this.underWay === 0) this.finished();
   }
 
-  private outcome(): LoadOutcome {
-    const windowMs = this.windowEnd > 0 ? this.windowEnd - this.windowStart : 0;
+  private outcome(warmup: Warmup): LoadOutcome {
+    this.endSlot(-1);
+    const windowMs = this.windowEnd < Number.POSITIVE_INFINITY ? this.windowEnd - this.windowStart : 0;
     return {
-      done: this.latencies.total,
+      warmup,
+      generator: this.generatorLag(),
+      done: this.done,
       windowMs,
+      due: this.dueInWindow(),
       latencies: this.latencies,
+      reads: this.readLatencies,
       series: [...this.series],
+      seriesP99Ms: this.slotP99Ms,
       acked: this.acked,
       failed: this.failed,
       firstFailure: this.firstFailure,
-      unanswered: this.callers,
+      unanswered: this.underWay,
     };
+  }
+}
+
+function isStable(rates: readonly number[]): boolean {
+  if (rates.length < STABLE_WINDOWS) return false;
+  const last = rates.slice(-STABLE_WINDOWS);
+  const mean = last.reduce((sum, rate) => sum + rate, 0) / STABLE_WINDOWS;
+  return mean > 0 && last.every((rate) => Math.abs(rate - mean) <= mean * STABLE_TOLERANCE);
+}
+
+/** The event loop is asked for its delay every millisecond. */
+const DELAY_RESOLUTION_MS = 1;
+
+/** N callers, each with one proposal (or read) under way. Its own lag is the delay of the event loop. */
+export class ClosedLoop extends LoadRun {
+  private readonly delays: IntervalHistogram = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
+  private lag: GeneratorLag = { lagP50Us: 0, lagP99Us: 0, lagMaxUs: 0 };
+
+  protected begin(): void {
+    const { inFlight } = this.plan;
+    this.underWay = inFlight;
+    for (let i = 0; i < inFlight; i++) new Caller(this).next(performance.now());
+  }
+
+  protected halt(): void {}
+
+  /** Every caller was refused. */
+  protected isOver(): boolean {
+    return this.underWay === 0;
+  }
+
+  protected edge(open: boolean): void {
+    if (open) {
+      this.delays.enable();
+      return;
+    }
+    const late = (ns: number) => Math.max(0, Math.round(ns / 1000 - DELAY_RESOLUTION_MS * 1000));
+    const { delays } = this;
+    if (delays.count > 0) {
+      this.lag = {
+        lagP50Us: late(delays.percentile(50)),
+        lagP99Us: late(delays.percentile(99)),
+        lagMaxUs: late(delays.max),
+      };
+    }
+    delays.disable();
+  }
+
+  protected generatorLag(): GeneratorLag {
+    return this.lag;
+  }
+
+  protected dueInWindow(): null {
+    return null;
+  }
+
+  // hot
+  protected counts(_dueMs: number, nowMs: number): boolean {
+    return nowMs >= this.windowStart && nowMs < this.windowEnd;
   }
 }
 
@@ -142,6 +312,7 @@ class Caller {
   private readonly load: ClosedLoop;
   private seq = 0;
   private dueMs = 0;
+  private readsLeft = 0;
 
   constructor(load: ClosedLoop) {
     this.load = load;
@@ -156,13 +327,32 @@ class Caller {
     }
     this.seq = load.payloads.seq;
     this.dueMs = nowMs;
-    load.propose().then(this.onApplied, this.onRefused);
+    this.readsLeft = load.plan.readsPerWrite;
+    load.target.propose(load.payloads.next()).then(this.onApplied, this.onRefused);
   }
 
   private readonly onApplied = (proposed: Proposed): void => {
     const now = performance.now();
     this.load.applied(this.seq, proposed, this.dueMs, now);
-    this.next(now);
+    if (this.readsLeft > 0) this.read(now);
+    else this.next(now);
+  };
+
+  private read(nowMs: number): void {
+    if (this.load.stopping) {
+      this.load.callerDone();
+      return;
+    }
+    this.readsLeft--;
+    this.dueMs = nowMs;
+    this.load.target.readBarrier().then(this.onConfirmed, this.onRefused);
+  }
+
+  private readonly onConfirmed = (): void => {
+    const now = performance.now();
+    this.load.confirmed(this.dueMs, now);
+    if (this.readsLeft > 0) this.read(now);
+    else this.next(now);
   };
 
   /** A caller that was refused ends: the bench has no retry that could hide a lost leader. */

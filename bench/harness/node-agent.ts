@@ -1,17 +1,25 @@
-// The inside of a node process: obeys the harness's commands over IPC, around one engine. When the channel closes,
-// however that came about, the process ends: no harness, no node.
-import { RaftmarkError } from "../../src/index.js";
+// The inside of a node process: obeys the harness's commands over IPC, around one engine; around several where the
+// nodes share a process and an in-memory link. A client process is the same with a connection for an engine. When the
+// channel closes, however that came about, the process ends: no harness, no node.
+import { RaftmarkError, type RaftNodeOptions } from "../../src/index.js";
+import { MemoryNetwork } from "../../src/link/index.js";
+import { SAMPLE, sampleColumn, Trace } from "../../src/node/trace.js";
 import { AckedWriter } from "./acked.js";
 import { codeOf, messageOf } from "./bench-error.js";
 import type { Engine, EngineSource } from "./engine.js";
-import { ClosedLoop, type LoadPlan } from "./load.js";
+import type { LatencyCounts } from "./latency.js";
+import { ClosedLoop, type LoadPlan, type LoadRun } from "./load.js";
+import { NullEngine } from "./null-engine.js";
+import { OpenLoop } from "./open-loop.js";
 import { Command, type FromNode, type LoadResult, type NodeConfig, type ReplyOf } from "./protocol.js";
+import { RemoteEngine, RemoteServer } from "./remote.js";
 import { BenchStateMachine } from "./state-machine.js";
 import { Sampler } from "./usage.js";
 
 const PROGRESS_EVERY_MS = 100;
 /** Options that are no part of a configuration, or secret. */
-const UNTOLD = ["stateMachine", "logger", "secret", "dir", "id"];
+const UNTOLD = ["stateMachine", "logger", "trace", "secret", "dir", "id", "link", "walFs"];
+const SLOW_FS = new URL("./slow-fs.js", import.meta.url).href;
 /** What a kill -9 may cost the journal of acknowledgements. */
 const JOURNAL_EVERY_MS = 50;
 
@@ -21,16 +29,25 @@ export function runAgent(source: EngineSource): void {
     process.stderr.write("this program is started by `raftmark bench`; it does nothing by itself\n");
     process.exit(2);
   }
-  const agent = new NodeAgent(source, (message) => {
+  const send = (message: FromNode) => {
     // A harness that is gone cannot be told; "disconnect" ends this process then.
     if (process.connected) process.send?.(message, undefined, undefined, () => {});
-  });
+  };
+  const agents = new Map<number, NodeAgent>();
+  let network: MemoryNetwork | null = null;
+  const networkOf = (clusterId: number) => (network ??= new MemoryNetwork({ clusterId }));
+  const receive = (raw: unknown) => {
+    const command = Command.parse(raw);
+    const agent = agents.get(command.node) ?? new NodeAgent(source, send, networkOf);
+    agents.set(command.node, agent);
+    return agent.receive(command);
+  };
   // Ctrl-C reaches the whole process group; the harness decides what it means.
   process.on("SIGINT", () => {});
   process.on("SIGTERM", () => {});
-  process.on("disconnect", () => process.exit(agent.closed ? 0 : 1));
-  process.on("message", (raw) => void agent.receive(raw));
-  agent.announce();
+  process.on("disconnect", () => process.exit([...agents.values()].every(({ closed }) => closed) ? 0 : 1));
+  process.on("message", (raw) => void receive(raw));
+  send({ kind: "ready" });
 }
 
 class NodeAgent {
@@ -38,22 +55,25 @@ class NodeAgent {
   private readonly send: (message: FromNode) => void;
   private readonly stateMachine = new BenchStateMachine();
   private readonly sampler = new Sampler();
+  private readonly networkOf: (clusterId: number) => MemoryNetwork;
   private engine: Engine | null = null;
-  private load: ClosedLoop | null = null;
+  private server: RemoteServer | null = null;
+  private load: LoadRun | null = null;
+  private trace: Trace | null = null;
   /** The node is closed: all that is left for the process is to end. */
   closed = false;
 
-  constructor(source: EngineSource, send: (message: FromNode) => void) {
+  constructor(
+    source: EngineSource,
+    send: (message: FromNode) => void,
+    networkOf: (clusterId: number) => MemoryNetwork,
+  ) {
     this.source = source;
     this.send = send;
+    this.networkOf = networkOf;
   }
 
-  announce(): void {
-    this.send({ kind: "ready" });
-  }
-
-  async receive(raw: unknown): Promise<void> {
-    const command = Command.parse(raw);
+  async receive(command: Command): Promise<void> {
     try {
       const value = await this.obey(command);
       this.send({ kind: "reply", call: command.call, value });
@@ -66,6 +86,15 @@ class NodeAgent {
     switch (command.op) {
       case "open":
         return this.open(command.config);
+      case "connect":
+        this.engine = await RemoteEngine.connect(command.url);
+        return null;
+      case "openNull":
+        this.engine = new NullEngine();
+        return null;
+      case "serve":
+        this.server = await RemoteServer.listen(this.running(), command.token);
+        return { port: this.server.port };
       case "status":
         return this.running().status();
       case "sample":
@@ -85,9 +114,14 @@ class NodeAgent {
       case "haltLoad":
         this.load?.stop();
         return null;
+      case "traceSamples":
+        return this.traceSamples(command.fromUs, command.toUs);
+      case "traceAppends":
+        return this.traced().appendsOf(command.indices);
       case "state":
         return this.stateMachine.report();
       case "close":
+        this.server?.close();
         await this.engine?.close();
         this.closed = true;
         return this.stateMachine.report();
@@ -100,26 +134,61 @@ class NodeAgent {
   }
 
   private async open(config: NodeConfig): Promise<ReplyOf<"open">> {
-    const { batchBytesMax, ...options } = config;
-    const full = {
-      ...options,
-      ...(batchBytesMax === undefined ? {} : { batchBytesMax }),
-      stateMachine: this.stateMachine,
-    };
+    const full = this.optionsOf(config);
+    const begun = performance.now();
     const engine = await this.source.open(full);
+    const openMs = performance.now() - begun;
     engine.onFault = (error) => {
       if (error.cause instanceof Error) process.stderr.write(`${error.cause.stack}\n`);
       this.send({ kind: "fault", error: failureOf(error) });
     };
     this.engine = engine;
     const values = Object.entries(this.source.effective(full)).filter(([name]) => !UNTOLD.includes(name));
-    return { link: engine.metrics.link, options: Object.fromEntries(values) };
+    return { link: engine.metrics.link, options: Object.fromEntries(values), openMs };
+  }
+
+  private optionsOf(config: NodeConfig): RaftNodeOptions {
+    const {
+      linkKind,
+      writeDelayMs,
+      batchBytesMax,
+      proposalBatchBytes,
+      maxSizePerMsg,
+      traceEvery,
+      ...options
+    } = config;
+    this.trace = traceEvery > 0 ? new Trace(traceEvery) : null;
+    return {
+      ...options,
+      ...(batchBytesMax === undefined ? {} : { batchBytesMax }),
+      ...(proposalBatchBytes === undefined ? {} : { proposalBatchBytes }),
+      ...(maxSizePerMsg === undefined ? {} : { maxSizePerMsg }),
+      ...(linkKind === "memory" ? { link: this.networkOf(config.clusterId).link(config.id) } : {}),
+      ...(writeDelayMs > 0 ? { walFs: { module: SLOW_FS, arg: writeDelayMs } } : {}),
+      ...(this.trace === null ? {} : { trace: this.trace }),
+      stateMachine: this.stateMachine,
+    };
+  }
+
+  private traced(): Trace {
+    if (this.trace === null) throw new RaftmarkError("RAFT_CLOSED", "the node was opened without a trace");
+    return this.trace;
+  }
+
+  private traceSamples(fromUs: number, toUs: number): ReplyOf<"traceSamples"> {
+    const samples = this.traced().samplesBetween(fromUs, toUs);
+    const sentUs = this.traced().sendingsOf(
+      sampleColumn(samples, SAMPLE.index),
+      sampleColumn(samples, SAMPLE.by),
+    );
+    return { samples, sentUs };
   }
 
   private async runLoad(plan: LoadPlan, ackedPath: string): Promise<LoadResult> {
     const engine = this.running();
     const journal = new AckedWriter(ackedPath, plan.runId, plan.client);
-    const load = new ClosedLoop(engine, plan, journal);
+    const load =
+      plan.ratePerS > 0 ? new OpenLoop(engine, plan, journal) : new ClosedLoop(engine, plan, journal);
     this.load = load;
     const flushing = setInterval(() => this.flush(journal, load), JOURNAL_EVERY_MS);
     const telling = setInterval(() => this.send({ kind: "progress", acked: load.acked }), PROGRESS_EVERY_MS);
@@ -130,8 +199,14 @@ class NodeAgent {
         edges[open ? "before" : "after"] = sample;
         this.send({ kind: "window", open });
       });
-      const { counts, total, max, sum } = outcome.latencies;
-      return { ...outcome, series: [...outcome.series], latencies: { counts, total, max, sum }, ...edges };
+      return {
+        ...outcome,
+        series: [...outcome.series],
+        seriesP99Ms: [...outcome.seriesP99Ms],
+        latencies: plain(outcome.latencies),
+        reads: plain(outcome.reads),
+        ...edges,
+      };
     } finally {
       clearInterval(flushing);
       clearInterval(telling);
@@ -141,7 +216,7 @@ class NodeAgent {
   }
 
   /** Without its journal a run proves nothing: it ends, and the harness is told why. */
-  private flush(journal: AckedWriter, load: ClosedLoop): void {
+  private flush(journal: AckedWriter, load: LoadRun): void {
     try {
       journal.flush();
     } catch (error) {
@@ -149,6 +224,11 @@ class NodeAgent {
       this.send({ kind: "fault", error: failureOf(error) });
     }
   }
+}
+
+/** What a structured clone keeps of it. */
+function plain({ counts, total, max, sum }: LatencyCounts): LoadResult["latencies"] {
+  return { counts, total, max, sum };
 }
 
 function failureOf(error: unknown): { code: string; message: string; mayCommit: boolean } {

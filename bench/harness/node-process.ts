@@ -5,7 +5,7 @@ import { BenchError, messageOf } from "./bench-error.js";
 import { type Command, FromNode, type Op, type ReplyOf, ReplyValue } from "./protocol.js";
 
 /** The parameters of a command, without what pairs it with its reply. */
-export type Params<K extends Op> = Omit<Extract<Command, { op: K }>, "call" | "op">;
+export type Params<K extends Op> = Omit<Extract<Command, { op: K }>, "call" | "node" | "op">;
 
 /** A command that the node refused: the code and text of its error. */
 export class NodeRefusal extends Error {
@@ -26,12 +26,14 @@ interface Waiting {
   readonly reject: (reason: Error) => void;
 }
 
+const CALL_TIMEOUT_MS = 10_000;
 const STDERR_TAIL_CHARS = 2000;
 /** How long the output of a dead process may still be on its way. */
 const LAST_WORDS_MS = 50;
 /** Between asking a process to end and killing it. */
 const GRACE_MS = 1000;
 
+/** Id 0: a client's process, which is no node. */
 export class NodeProcess {
   readonly id: number;
   private readonly child: ChildProcess;
@@ -50,7 +52,7 @@ export class NodeProcess {
   /** Starts `program`; the process obeys once `ready` has resolved. */
   constructor(id: number, program: string, env: NodeJS.ProcessEnv = process.env) {
     this.id = id;
-    this.child = fork(program, [`node-${id}`], {
+    this.child = fork(program, [this.name], {
       serialization: "advanced",
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env,
@@ -73,6 +75,11 @@ export class NodeProcess {
     }
     await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS))]);
     this.noteEnd();
+  }
+
+  /** As it stands in the list of processes. */
+  private get name(): string {
+    return this.id === 0 ? "client" : `node-${this.id}`;
   }
 
   get pid(): number {
@@ -103,7 +110,8 @@ export class NodeProcess {
     const said = this.stderr.trim();
     const why = said === "" ? "" : ` It said last: ${lastLines(said).replace(/\.?$/, ".")}`;
     const hint = /ENOSPC/.test(said) ? ` ${DISK_FULL}` : "";
-    return `the process of node ${this.id} (pid ${this.pid}) ${how} in the middle of the run.${why}${hint}`;
+    const who = this.id === 0 ? "the client" : `node ${this.id}`;
+    return `the process of ${who} (pid ${this.pid}) ${how} in the middle of the run.${why}${hint}`;
   }
 
   private receive(raw: unknown): void {
@@ -137,7 +145,12 @@ export class NodeProcess {
   }
 
   /** Sends a command. Rejects with NodeRefusal, or with BenchError if the process ends or stays silent. */
-  call<K extends Op>(op: K, params: Params<K>, timeoutMs = 10_000): Promise<ReplyOf<K>> {
+  call<K extends Op>(
+    op: K,
+    params: Params<K>,
+    timeoutMs = CALL_TIMEOUT_MS,
+    node = this.id,
+  ): Promise<ReplyOf<K>> {
     if (this.ended) return Promise.reject(new BenchError("failed", this.endSentence()));
     const call = ++this.calls;
     return new Promise<ReplyOf<K>>((resolve, reject) => {
@@ -161,19 +174,26 @@ export class NodeProcess {
           reject(reason);
         },
       });
-      this.child.send({ call, op, ...params }, (error) => {
+      this.child.send({ call, node, op, ...params }, (error) => {
         if (error !== null)
           this.waiting.get(call)?.reject(new BenchError("failed", this.endSentence(), error));
       });
     });
   }
 
-  /** Closes the node and ends its process: asked first, killed after a second. Resolves when it is gone. */
-  async stop(): Promise<ReplyOf<"close"> | null> {
+  /** Closes one node of the process. Resolves with its last state; null: it did not answer. */
+  async close(node = this.id): Promise<ReplyOf<"close"> | null> {
     this.expected = true;
-    const state = this.ended ? null : await this.call("close", {}, CLOSE_TIMEOUT_MS).catch(() => null);
-    await this.end();
-    return state;
+    return this.ended ? null : await this.call("close", {}, CLOSE_TIMEOUT_MS, node).catch(() => null);
+  }
+
+  /** SIGSTOP and SIGCONT: the process stands still, and goes on. */
+  pause(): void {
+    this.child.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.child.kill("SIGCONT");
   }
 
   /** Ends the process without closing the node: the channel is cut, and after a second it is killed. */

@@ -18,12 +18,24 @@ export const NodeConfig = z.strictObject({
   heartbeatTicks: z.number().int().min(1),
   writer: z.enum(["inline-js", "inline-wasm", "pool-wasm"]),
   durability: z.enum(["o_dsync", "fdatasync", "none"]),
+  storageWrites: z.enum(["async", "sync"]),
+  readOnly: z.enum(["safe", "lease"]),
   batchBytesMax: z.number().int().min(1).optional(),
+  proposalBatchBytes: z.number().int().min(1).optional(),
+  maxSizePerMsg: z.number().int().min(1).optional(),
+  maxInflightMsgs: z.number().int().min(1),
+  /** In memory: among the nodes of this process. */
+  linkKind: z.enum(["uws", "memory"]),
+  /** Added to each write of the log. */
+  writeDelayMs: amount,
   maxQueuedProposals: z.number().int().min(1),
+  /** One proposal in so many is followed through the node; 0: none. */
+  traceEvery: count,
   seed: z.number().int().min(0),
 });
 export type NodeConfig = z.output<typeof NodeConfig>;
 
+const Doubles = z.custom<Float64Array>((value) => value instanceof Float64Array);
 const Bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array);
 
 /** Client and run id share one safe integer in the truth check. */
@@ -36,20 +48,42 @@ const LoadPlan = z.strictObject({
   entryBytes: z.number().int().min(16),
   warmupMs: amount,
   durationMs: amount,
+  ratePerS: amount,
+  arrivals: z.enum(["constant", "poisson"]),
+  readsPerWrite: count,
+  ackedMax: count,
+  seed: count,
 });
 
-/** A command: `call` pairs it with its reply. */
+/** A command: `call` pairs it with its reply; `node` says which of the process's nodes it is for. */
 export const Command = z.discriminatedUnion("op", [
-  z.strictObject({ call: count, op: z.literal("open"), config: NodeConfig }),
-  z.strictObject({ call: count, op: z.literal("status") }),
-  z.strictObject({ call: count, op: z.literal("sample") }),
-  z.strictObject({ call: count, op: z.literal("campaign") }),
-  z.strictObject({ call: count, op: z.literal("transfer"), to: z.number().int().min(1) }),
-  z.strictObject({ call: count, op: z.literal("propose"), bytes: Bytes }),
-  z.strictObject({ call: count, op: z.literal("load"), plan: LoadPlan, ackedPath: z.string().min(1) }),
-  z.strictObject({ call: count, op: z.literal("haltLoad") }),
-  z.strictObject({ call: count, op: z.literal("state") }),
-  z.strictObject({ call: count, op: z.literal("close") }),
+  z.strictObject({ call: count, node: count, op: z.literal("open"), config: NodeConfig }),
+  z.strictObject({ call: count, node: count, op: z.literal("connect"), url: z.string() }),
+  z.strictObject({ call: count, node: count, op: z.literal("openNull") }),
+  z.strictObject({ call: count, node: count, op: z.literal("serve"), token: z.string().min(1) }),
+  z.strictObject({ call: count, node: count, op: z.literal("status") }),
+  z.strictObject({ call: count, node: count, op: z.literal("sample") }),
+  z.strictObject({ call: count, node: count, op: z.literal("campaign") }),
+  z.strictObject({ call: count, node: count, op: z.literal("transfer"), to: z.number().int().min(1) }),
+  z.strictObject({ call: count, node: count, op: z.literal("propose"), bytes: Bytes }),
+  z.strictObject({
+    call: count,
+    node: count,
+    op: z.literal("load"),
+    plan: LoadPlan,
+    ackedPath: z.string().min(1),
+  }),
+  z.strictObject({ call: count, node: count, op: z.literal("haltLoad") }),
+  z.strictObject({
+    call: count,
+    node: count,
+    op: z.literal("traceSamples"),
+    fromUs: amount,
+    toUs: amount,
+  }),
+  z.strictObject({ call: count, node: count, op: z.literal("traceAppends"), indices: Doubles }),
+  z.strictObject({ call: count, node: count, op: z.literal("state") }),
+  z.strictObject({ call: count, node: count, op: z.literal("close") }),
 ]);
 export type Command = z.output<typeof Command>;
 export type Op = Command["op"];
@@ -85,6 +119,7 @@ const Metrics = z.object({
 
 const Sample = z.object({
   atMs: amount,
+  clockUs: amount,
   cpuUserMs: amount,
   cpuSystemMs: amount,
   machineBusyMs: amount,
@@ -94,18 +129,22 @@ const Sample = z.object({
   loopDelayP99Ms: amount,
   loopDelayMaxMs: amount,
   rssBytes: amount,
+  allocatedBytes: z.number(),
   metrics: Metrics,
 });
 
 const State = z.object({ applied: count, count: count, hash: z.string().regex(/^[0-9a-f]{16}$/) });
 
-const Counts = z.custom<Float64Array>((value) => value instanceof Float64Array);
-
 const LoadResult = z.object({
   done: count,
+  due: count.nullable(),
   windowMs: amount,
-  latencies: z.object({ counts: Counts, total: count, max: amount, sum: amount }),
+  latencies: z.object({ counts: Doubles, total: count, max: amount, sum: amount }),
+  reads: z.object({ counts: Doubles, total: count, max: amount, sum: amount }),
   series: z.array(count),
+  seriesP99Ms: z.array(amount.nullable()),
+  warmup: z.object({ ms: amount, stable: z.boolean() }),
+  generator: z.object({ lagP50Us: amount, lagP99Us: amount, lagMaxUs: amount }),
   acked: count,
   failed: z.record(z.string(), count),
   firstFailure: z.string().nullable(),
@@ -117,7 +156,10 @@ export type LoadResult = z.output<typeof LoadResult>;
 
 /** What each command is answered with. */
 export const ReplyValue = {
-  open: z.object({ link: z.string(), options: z.record(z.string(), z.unknown()) }),
+  open: z.object({ link: z.string(), options: z.record(z.string(), z.unknown()), openMs: amount }),
+  connect: z.null(),
+  openNull: z.null(),
+  serve: z.object({ port: z.number().int().min(1) }),
   status: Status,
   sample: Sample,
   campaign: z.null(),
@@ -125,6 +167,8 @@ export const ReplyValue = {
   propose: z.object({ index: count, term: count }),
   load: LoadResult,
   haltLoad: z.null(),
+  traceSamples: z.object({ samples: Doubles, sentUs: Doubles }),
+  traceAppends: Doubles,
   state: State,
   close: State,
 } satisfies Record<Op, z.ZodType>;

@@ -4,16 +4,21 @@ import { Prng } from "../../src/base/prng.js";
 import { AXIS_NAMES, type AxisName, type AxisValues, DEFAULT_SETTINGS, type Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
 
-/** How long one variant is loaded. */
+/** How long one variant is loaded, and how often. */
 export interface Load {
+  /** At most; the warm-up ends earlier, from half of it on, when the rate is stable. */
   readonly warmupMs: number;
   readonly durationMs: number;
+  /** Each variant runs once a round, in fresh processes. */
+  readonly rounds: number;
 }
 
 /** Axes left out have one value, the default. `smoke` answers the question roughly, in seconds. */
 export interface Scenario {
   readonly name: string;
   readonly question: string;
+  /** What it does and what to look at, in a sentence or two. */
+  readonly explains: string;
   /** The axis that the question is about: variants that differ in it alone are compared in words. */
   readonly compares: AxisName;
   readonly axes: { readonly full: Partial<AxisValues>; readonly smoke: Partial<AxisValues> };
@@ -50,17 +55,70 @@ export function expand(axes: AxisValues): Variant[] {
     const text = `${combinations.length} combinations of axes, more than ${VARIANTS_MAX}: give fewer values.`;
     throw new BenchError("usage", text);
   }
-  return combinations.map((settings, position) => ({ position, settings: settings as Settings }));
+  const variants = combinations.map((settings, position) => ({ position, settings: settings as Settings }));
+  for (const { settings } of variants) {
+    const why = whyImpossible(settings);
+    if (why !== null) throw new BenchError("usage", `this combination is impossible: ${why}.`);
+  }
+  return variants;
 }
 
-const NESTING: readonly AxisName[] = [
+/** From the outermost loop to the innermost. */
+export const NESTING: readonly AxisName[] = [
+  "event",
   "nodes",
+  "link",
+  "from",
+  "tickMs",
+  "logMb",
   "entryBytes",
+  "arrivals",
+  "rate",
   "inFlight",
+  "readsPerWrite",
+  "reads",
+  "followerDelayMs",
   "durability",
+  "batching",
   "batchBytes",
+  "storageWrites",
+  "maxInflightMsgs",
+  "trace",
   "writer",
 ];
+
+/** Why these settings cannot be run together, and what to give instead; null: they can. */
+export function whyImpossible(settings: Settings): string | null {
+  const { event, nodes, link, from, rate, arrivals, batching, batchBytes } = settings;
+  if (settings.followerDelayMs > 0 && nodes < 2) {
+    return "--follower-delay-ms slows a follower, and one node has none; give --nodes 2 or more";
+  }
+  if ((event === "kill-leader" || event === "pause-follower" || event === "restart") && nodes < 3) {
+    return `--event ${event} takes one node away, and ${nodes} node${nodes === 1 ? "" : "s"} cannot spare it; give --nodes 3 or more`;
+  }
+  if (event !== "none" && link === "memory") {
+    return `--event ${event} stops one process, and with --link memory all nodes are in one; give --link uws`;
+  }
+  if (event === "kill-leader" && from !== "client") {
+    return "--event kill-leader would kill the load in the leader's process too; give --from client";
+  }
+  if (event === "kill-leader" && rate > 0) {
+    return "--event kill-leader ends the load at the kill; it takes a closed loop, --rate 0";
+  }
+  if (event === "restart" && settings.logMb === 0) {
+    return "--event restart needs the size of the log to restart on; give --log-mb";
+  }
+  if (event !== "restart" && settings.logMb > 0) {
+    return "--log-mb is the log that a node restarts on; give --event restart too";
+  }
+  if (arrivals === "poisson" && rate === 0) {
+    return "--arrivals poisson is about when proposals are due, and a closed loop has no such time; give --rate";
+  }
+  if (batching === "off" && batchBytes > 0) {
+    return "--batch-bytes caps batches, and --batching off has none; give one of the two";
+  }
+  return null;
+}
 
 /** The order in which variants run: as in the table, or shuffled by `seed`. */
 export function runOrder(variants: readonly Variant[], order: "table" | "random", seed: number): Variant[] {
@@ -72,6 +130,16 @@ export function runOrder(variants: readonly Variant[], order: "table" | "random"
     [sequence[i], sequence[j]] = [sequence[j], sequence[i]];
   }
   return sequence;
+}
+
+/** The order of round `round`: its own shuffle, so that no variant always follows the same other. */
+export function roundOrder(
+  variants: readonly Variant[],
+  order: "table" | "random",
+  seed: number,
+  round: number,
+): Variant[] {
+  return runOrder(variants, order, (seed + Math.imul(round, 0x9e3779b1)) >>> 0);
 }
 
 /** The axes with more than one value; with none, the writer, so that a row has a name. */
@@ -94,4 +162,30 @@ const PHRASES: { readonly [K in AxisName]: (settings: Settings) => string } = {
   writer: ({ writer }) => writer,
   durability: ({ durability }) => (durability === "none" ? "not durable" : durability),
   batchBytes: ({ batchBytes }) => (batchBytes === 0 ? "default batch cap" : `batches up to ${batchBytes} B`),
+  batching: ({ batching }) => `batching ${batching}`,
+  maxInflightMsgs: ({ maxInflightMsgs: n }) => `${n} message${n === 1 ? "" : "s"} in the pipeline`,
+  storageWrites: ({ storageWrites }) => `${storageWrites} storage writes`,
+  link: ({ link }) => (link === "memory" ? "no sockets, one process" : "uws"),
+  rate: ({ rate }) => (rate === 0 ? "closed loop" : `${grouped(rate)}/s offered`),
+  arrivals: ({ arrivals }) => `${arrivals} arrivals`,
+  from: ({ from }) => (from === "leader" ? "load in the leader" : "load from a client"),
+  reads: ({ reads }) => (reads === "safe" ? "ReadIndex reads" : "lease reads"),
+  readsPerWrite: ({ readsPerWrite: n }) => (n === 0 ? "no reads" : `${n} read${n === 1 ? "" : "s"} a write`),
+  followerDelayMs: ({ followerDelayMs: ms }) => (ms === 0 ? "no slow disk" : `one disk ${ms} ms slower`),
+  event: ({ event }) => EVENT_PHRASES[event],
+  logMb: ({ logMb }) => (logMb === 0 ? "any log" : `a log of ${logMb} MB`),
+  trace: ({ trace }) => (trace === "on" ? "traced" : "not traced"),
+  tickMs: ({ tickMs }) => `ticks of ${tickMs} ms`,
 };
+
+const EVENT_PHRASES: { readonly [K in Settings["event"]]: string } = {
+  none: "undisturbed",
+  "pause-follower": "a follower paused",
+  "kill-leader": "the leader killed",
+  restart: "a node restarted",
+};
+
+/** 20000 as "20,000". */
+function grouped(value: number): string {
+  return value.toLocaleString("en-US");
+}

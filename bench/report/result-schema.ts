@@ -12,6 +12,22 @@ const Settings = z.object({
   writer: z.enum(["inline-js", "inline-wasm", "pool-wasm"]),
   durability: z.enum(["o_dsync", "fdatasync", "none"]),
   batchBytes: z.number().describe("cap on the bytes of one group commit; 0: the engine's default"),
+  batching: z
+    .enum(["on", "off"])
+    .describe("off: one proposal a turn, one entry a message and a group commit"),
+  maxInflightMsgs: z.number(),
+  storageWrites: z.enum(["async", "sync"]),
+  link: z.enum(["uws", "memory"]).describe("memory: all nodes in one process, each with its own log"),
+  rate: z.number().describe("proposals due a second; 0: closed loop"),
+  arrivals: z.enum(["constant", "poisson"]),
+  from: z.enum(["leader", "client"]),
+  reads: z.enum(["safe", "lease"]),
+  readsPerWrite: z.number(),
+  followerDelayMs: z.number().describe("added to each write of one follower's log"),
+  event: z.enum(["none", "pause-follower", "kill-leader", "restart"]),
+  logMb: z.number(),
+  tickMs: z.number(),
+  trace: z.enum(["on", "off"]).describe("on: sampled proposals were followed for the waterfall"),
 });
 
 const Counters = z.object({
@@ -62,6 +78,9 @@ const Percentiles = z.object({ mean: z.number(), p50: z.number(), p90: z.number(
 /** Where a sampled commit spent its time; the stages' means add up to `totalUs.mean`. */
 const Waterfall = z.object({
   sampled: z.number().describe("proposals that were followed from propose() to resolved"),
+  followerLast: z
+    .number()
+    .describe("share of them whose quorum a follower's copy completed, not the leader's own"),
   totalUs: Percentiles,
   stages: z
     .array(
@@ -99,6 +118,7 @@ const LoadShape = z.object({
   kind: z.enum(["closed", "open"]),
   ratePerS: z.number().nullable().describe("open loop: proposals due a second"),
   arrivals: z.enum(["constant", "poisson"]).nullable(),
+  due: z.number().nullable().describe("open loop: proposals that came due within the window"),
   from: z.enum(["leader", "client"]).describe("the leader's own process, or another over a link"),
 });
 
@@ -111,6 +131,9 @@ export const Run = z.object({
   leader: z.number(),
   link: z.string(),
   load: LoadShape,
+  warmup: z
+    .object({ ms: z.number(), stable: z.boolean() })
+    .describe("stable: the rates of the last three windows of it lay within 10 % of their mean"),
   generator: z
     .object({ lagP50Us: z.number(), lagP99Us: z.number(), lagMaxUs: z.number() })
     .describe("how late the load generator itself was"),
@@ -126,7 +149,11 @@ export const Run = z.object({
     encoding: z.literal("HdrHistogram V2, compressed, base64"),
     data: z.string(),
   }),
-  series: z.object({ stepMs: z.number(), applied: z.array(z.number()) }),
+  series: z.object({
+    stepMs: z.number(),
+    applied: z.array(z.number()),
+    p99Ms: z.array(z.number().nullable()).optional().describe("of each step; null where nothing was applied"),
+  }),
   fsyncs: z.number().describe("durable writes of the leader's log within the window"),
   entriesPerFsync: z.number().nullable(),
   nodes: z.array(NodeUse),

@@ -1,5 +1,39 @@
-// Every scenario there is, by name.
+// Every scenario there is, in the order of --list.
 import type { Scenario } from "../harness/scenario.js";
+import { batching } from "./batching.js";
 import { canonical } from "./canonical.js";
+import { clusterSize } from "./cluster-size.js";
+import { durability } from "./durability.js";
+import { entrySize } from "./entry-size.js";
+import { inFlight } from "./in-flight.js";
+import { leaderLoss } from "./leader-loss.js";
+import { link } from "./link.js";
+import { mixedReads } from "./mixed-reads.js";
+import { offeredLoad } from "./offered-load.js";
+import { pausedFollower } from "./paused-follower.js";
+import { pipelining } from "./pipelining.js";
+import { remoteClient } from "./remote-client.js";
+import { restart } from "./restart.js";
+import { slowFollower } from "./slow-follower.js";
+import { storageWrites } from "./storage-writes.js";
+import { writer } from "./writer.js";
 
-export const SCENARIOS: readonly Scenario[] = [canonical];
+export const SCENARIOS: readonly Scenario[] = [
+  canonical,
+  entrySize,
+  inFlight,
+  writer,
+  durability,
+  batching,
+  pipelining,
+  storageWrites,
+  link,
+  clusterSize,
+  slowFollower,
+  pausedFollower,
+  leaderLoss,
+  restart,
+  mixedReads,
+  offeredLoad,
+  remoteClient,
+];

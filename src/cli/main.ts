@@ -5,6 +5,7 @@ import { BenchError, EXIT_CODES } from "../../bench/harness/bench-error.js";
 import { packageVersion } from "../../bench/harness/environment.js";
 import { benchCommand } from "./bench-command.js";
 import { CommandError } from "./command-error.js";
+import { reportCommand } from "./report-command.js";
 import { walCommand } from "./wal-command.js";
 
 const program = new Command("raftmark")
@@ -22,11 +23,12 @@ Start here:
   raftmark bench --quick        a real three-node cluster on this machine, in less than 30 s
   raftmark bench                the default comparison, in about two minutes
   raftmark bench --help         every axis, and examples
+  raftmark report               the newest result as one page, to read and to send
   raftmark wal verify DIR       is this write-ahead log sound (raftmark's or etcd's)`,
   );
 
 /** What each subcommand is; more are added here. */
-for (const command of [benchCommand(), walCommand()]) program.addCommand(inherit(command));
+for (const command of [benchCommand(), reportCommand(), walCommand()]) program.addCommand(inherit(command));
 
 process.exitCode = await main(process.argv);
 

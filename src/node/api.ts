@@ -1,10 +1,16 @@
 // The public shapes of a node: options, state machine, status, metrics. DESIGN: "The node, public API".
+import type { Link } from "../link/index.js";
 import type { Entry } from "../raft/raftpb/index.js";
+import type { Trace } from "./trace.js";
 
 /** Where encoding, CRC and writes of the log run. */
 export type WriterKind = "inline-js" | "inline-wasm" | "pool-wasm";
 /** How an append becomes durable; "none" writes and does not sync: not safe, for measuring only. */
 export type Durability = "o_dsync" | "fdatasync" | "none";
+/** Whether a node goes on while an append is on its way to the disk (etcd raft's AsyncStorageWrites). */
+export type StorageWrites = "async" | "sync";
+/** How a read is confirmed: by a round to a quorum, or by the leader's lease, which trusts the clocks. */
+export type ReadOnlyKind = "safe" | "lease";
 
 /**
  * The replicated state. Calls come from the driver's turn, in index order, each entry once a process; after a
@@ -62,6 +68,10 @@ export interface RaftNodeOptions {
    * are under way at once (encoded, on the wire, on the disks), large enough to share the cost of each.
    */
   proposalBatchBytes?: number;
+  /** Default "async"; "sync" waits for each append before the next Ready: for measuring what that costs. */
+  storageWrites?: StorageWrites;
+  /** Default "safe". "lease" is linearizable only while no clock runs away by an election timeout. */
+  readOnly?: ReadOnlyKind;
   maxInflightMsgs?: number;
   maxInflightBytes?: number;
   /** Bytes of one proposal. Default 8 MiB. */
@@ -72,6 +82,12 @@ export interface RaftNodeOptions {
   /** Seeds the election timeouts. Default: random. */
   seed?: number;
   logger?: Logger;
+  /** A link of the caller's in place of sockets; `listen` is then not used. For measurements and simulations. */
+  link?: Link;
+  /** File operations of the log that fail or wait on purpose (WalOptions.walFs). For tests and measurements. */
+  walFs?: { module: string; arg: unknown };
+  /** Notes when things happen inside the node, for the bench's waterfall; no stable interface. */
+  trace?: Trace;
 }
 
 export interface Proposed {

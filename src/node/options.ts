@@ -2,7 +2,9 @@
 // (the API, the bench, the service) says the same.
 import { z } from "zod";
 import { RaftmarkError } from "../base/errors.js";
+import type { Link } from "../link/index.js";
 import type { Logger, RaftNodeOptions, StateMachine } from "./api.js";
+import { Trace } from "./trace.js";
 
 const MiB = 1024 * 1024;
 
@@ -41,6 +43,8 @@ const schema = z.strictObject({
   batchBytesMax: bytes.default(MiB),
   proposalBatchBytes: bytes.default(48 * 1024),
   maxSizePerMsg: bytes.default(MiB),
+  storageWrites: z.enum(["async", "sync"]).default("async"),
+  readOnly: z.enum(["safe", "lease"]).default("safe"),
   maxInflightMsgs: count.default(256),
   maxInflightBytes: bytes.default(256 * MiB),
   maxProposalBytes: bytes.max(32 * MiB).default(8 * MiB),
@@ -48,6 +52,9 @@ const schema = z.strictObject({
   maxQueuedBytes: bytes.default(256 * MiB),
   seed: z.number().int().min(0).max(0xffffffff).optional(),
   logger: z.custom<Logger>((value) => typeof (value as Logger | undefined)?.info === "function").optional(),
+  link: z.custom<Link>((value) => typeof (value as Link | undefined)?.send === "function").optional(),
+  walFs: z.strictObject({ module: z.string(), arg: z.unknown() }).optional(),
+  trace: z.instanceof(Trace).optional(),
 });
 
 /** Options with every default filled in, and the voters in ascending order. */

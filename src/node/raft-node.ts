@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
 import { createUwsLink, type Link } from "../link/index.js";
-import { RawNode, STATE_NAMES } from "../raft/index.js";
+import { RawNode, ReadOnlyLeaseBased, ReadOnlySafe, STATE_NAMES } from "../raft/index.js";
 import { openWal, type Wal } from "../wal/index.js";
 import type { NodeMetrics, NodeStatus, Proposed, RaftNodeOptions } from "./api.js";
 import { Driver } from "./driver.js";
@@ -58,15 +58,11 @@ export class RaftNode {
   private constructor(options: ResolvedOptions, wal: Wal) {
     this.options = options;
     this.wal = wal;
-    this.link = createUwsLink({
-      id: options.id,
-      clusterId: options.clusterId,
-      listen: options.listen,
-      peers: options.peers,
-      secret: options.secret,
-    });
+    this.link = options.link ?? newLink(options);
     this.rawNode = newRawNode(options, wal);
-    this.proposals = new Proposals(options);
+    const trace = options.trace ?? null;
+    trace?.attach(wal.batchTimes);
+    this.proposals = new Proposals(options, trace);
     this.reads = new Reads(options.electionTicks);
     this.driver = new Driver({
       group: GROUP,
@@ -82,6 +78,7 @@ export class RaftNode {
       diskTimeoutMs: options.diskTimeoutMs,
       onDisk: (silentMs) => this.diskChanged(silentMs),
       onFault: (error) => this.faulted(error),
+      trace,
     });
   }
 
@@ -226,6 +223,16 @@ export class RaftNode {
   }
 }
 
+function newLink(options: ResolvedOptions): Link {
+  return createUwsLink({
+    id: options.id,
+    clusterId: options.clusterId,
+    listen: options.listen,
+    peers: options.peers,
+    secret: options.secret,
+  });
+}
+
 async function openLog(options: ResolvedOptions): Promise<Wal> {
   try {
     await mkdir(options.dir, { recursive: true, mode: 0o700 });
@@ -249,6 +256,7 @@ async function openLog(options: ResolvedOptions): Promise<Wal> {
     },
     batchBytesMax: options.batchBytesMax,
     onWarning: ({ code, message }) => options.logger?.warn({ code }, message),
+    ...(options.walFs === undefined ? {} : { walFs: options.walFs }),
   });
 }
 
@@ -274,7 +282,8 @@ function newRawNode(options: ResolvedOptions, wal: Wal): RawNode {
     maxInflightBytes: options.maxInflightBytes,
     maxCommittedSizePerReady: options.maxSizePerMsg * 4,
     maxUncommittedEntriesSize: options.maxQueuedBytes,
-    asyncStorageWrites: true,
+    asyncStorageWrites: options.storageWrites === "async",
+    readOnlyOption: options.readOnly === "lease" ? ReadOnlyLeaseBased : ReadOnlySafe,
     preVote: true,
     checkQuorum: true,
     disableProposalForwarding: true,

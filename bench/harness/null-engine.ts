@@ -1,0 +1,66 @@
+// An engine that does nothing: every proposal is answered in the next turn of the event loop. A load on it shows what
+// the harness itself costs, and the most it could ever measure.
+import type { NodeMetrics, NodeStatus, Proposed, RaftmarkError } from "../../src/index.js";
+import type { Engine } from "./engine.js";
+
+/** Counters of an engine that has none. */
+export const NO_METRICS: NodeMetrics = {
+  proposals: 0,
+  applied: 0,
+  turns: 0,
+  readies: 0,
+  messagesSent: 0,
+  messagesReceived: 0,
+  framesSent: 0,
+  bytesSent: 0,
+  bytesReceived: 0,
+  framesDropped: 0,
+  walSyncs: 0,
+  walWrites: 0,
+  walBytes: 0,
+  walEntries: 0,
+  link: "none",
+};
+
+export class NullEngine implements Engine {
+  onFault: (error: RaftmarkError) => void = () => {};
+  readonly metrics = NO_METRICS;
+  private waiting: ((value: Proposed) => void)[] = [];
+  private index = 0;
+
+  propose(_bytes: Uint8Array): Promise<Proposed> {
+    if (this.waiting.length === 0) setImmediate(this.answer);
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  private readonly answer = (): void => {
+    const { waiting } = this;
+    this.waiting = [];
+    for (const resolve of waiting) resolve({ index: ++this.index, term: 1, result: undefined });
+  };
+
+  async readBarrier(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  campaign(): void {}
+
+  transferLeadership(): void {}
+
+  status(): NodeStatus {
+    const { index } = this;
+    return {
+      id: 0,
+      term: 1,
+      vote: 0,
+      commit: index,
+      applied: index,
+      lastIndex: index,
+      state: "StateLeader",
+      leader: 0,
+      fault: null,
+    };
+  }
+
+  async close(): Promise<void> {}
+}

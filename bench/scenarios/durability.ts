@@ -1,0 +1,18 @@
+// What it costs that an acknowledged proposal survives a power cut.
+import type { Scenario } from "../harness/scenario.js";
+
+export const durability: Scenario = {
+  name: "durability",
+  question: "What does durability cost?",
+  explains:
+    "O_DSYNC writes, write and fdatasync, or no sync at all. The last is not safe and shows what the disk takes.",
+  compares: "durability",
+  axes: {
+    full: { durability: ["o_dsync", "fdatasync", "none"], inFlight: [64, 1024] },
+    smoke: { durability: ["o_dsync", "none"], inFlight: [64] },
+  },
+  load: {
+    full: { warmupMs: 1000, durationMs: 2000, rounds: 3 },
+    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
+  },
+};

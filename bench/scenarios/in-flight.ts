@@ -1,0 +1,18 @@
+// How many proposals under way at once are enough.
+import type { Scenario } from "../harness/scenario.js";
+
+export const inFlight: Scenario = {
+  name: "in-flight",
+  question: "How many proposals in flight does it take to fill the machine?",
+  explains:
+    "Closed loop from one caller to 4096. Throughput flattens where the machine is full; from there on only latency grows.",
+  compares: "inFlight",
+  axes: {
+    full: { inFlight: [1, 8, 64, 256, 1024, 4096] },
+    smoke: { inFlight: [1, 64] },
+  },
+  load: {
+    full: { warmupMs: 1000, durationMs: 2000, rounds: 3 },
+    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
+  },
+};

@@ -1,0 +1,18 @@
+// What sockets and processes cost.
+import type { Scenario } from "../harness/scenario.js";
+
+export const link: Scenario = {
+  name: "link",
+  question: "What do the sockets cost?",
+  explains:
+    "uws: a process a node, frames over WebSockets. memory: all nodes in one process over an in-memory link, each still with its own log, so that they share one main thread as well.",
+  compares: "link",
+  axes: {
+    full: { link: ["uws", "memory"], inFlight: [64, 1024] },
+    smoke: { link: ["uws", "memory"], inFlight: [64] },
+  },
+  load: {
+    full: { warmupMs: 1000, durationMs: 2000, rounds: 3 },
+    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
+  },
+};

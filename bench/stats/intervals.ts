@@ -1,0 +1,133 @@
+// How sure a figure is: bootstrap intervals of medians and of paired ratios, and Wilcoxon's signed-rank test. Pure and
+// seeded: the same values and seed give the same interval. What an interval means for a reader is said elsewhere.
+import {
+  cumulativeStdNormalProbability,
+  median,
+  medianSorted,
+  quantileSorted,
+  sampleWithReplacement,
+} from "simple-statistics";
+import { assert } from "../../src/base/assert.js";
+import { Prng } from "../../src/base/prng.js";
+
+export interface Interval {
+  readonly estimate: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** `pValue`: how likely differences at least this lopsided are between equals (two-sided). */
+export interface RatioInterval extends Interval {
+  readonly pValue: number;
+  readonly pairs: number;
+}
+
+export const CONFIDENCE = 0.95;
+/** Fewer cannot be told apart at 5 %: with n pairs the least p-value is 2 / 2^n. */
+export const PAIRS_MIN = 6;
+
+const RESAMPLES = 2000;
+/** Exact up to here; beyond, the normal approximation is as good. */
+const EXACT_PAIRS_MAX = 100;
+
+/** 95 % bootstrap (percentile) interval of the median. Of one value it is that value: nothing is known of its spread. */
+export function medianInterval(values: readonly number[], seed: number, confidence = CONFIDENCE): Interval {
+  assert(values.length > 0, "a median of nothing");
+  assert(values.every(Number.isFinite), "values are finite");
+  const random = uniform(seed);
+  const medians: number[] = [];
+  for (let i = 0; i < RESAMPLES; i++) {
+    const sample = sampleWithReplacement(values as number[], values.length, random);
+    medians.push(medianSorted(sample.sort(ascending)));
+  }
+  medians.sort(ascending);
+  const tail = (1 - confidence) / 2;
+  return {
+    estimate: median(values as number[]),
+    low: quantileSorted(medians, tail),
+    high: quantileSorted(medians, 1 - tail),
+  };
+}
+
+/**
+ * The median of head/base over pairs (by position), with its 95 % bootstrap interval. Works on logarithms, so that
+ * head/base and base/head say the same thing.
+ */
+export function ratioInterval(
+  base: readonly number[],
+  head: readonly number[],
+  seed: number,
+  confidence = CONFIDENCE,
+): RatioInterval {
+  assert(base.length === head.length, "every pair has two sides");
+  const logs = base.map((value, i) => Math.log(head[i]) - Math.log(value));
+  const { estimate, low, high } = medianInterval(logs, seed, confidence);
+  return {
+    estimate: Math.exp(estimate),
+    low: Math.exp(low),
+    high: Math.exp(high),
+    pValue: signedRankPValue(logs),
+    pairs: logs.length,
+  };
+}
+
+/** Both the interval and the rank test say that the sides differ. */
+export function differs({ low, high, pValue }: RatioInterval): boolean {
+  return (low > 1 || high < 1) && pValue <= 1 - CONFIDENCE;
+}
+
+/** Two-sided p-value of Wilcoxon's signed-rank test that `differences` centre on 0; zeros are left out, ties share ranks. */
+export function signedRankPValue(differences: readonly number[]): number {
+  const given = differences.filter((value) => value !== 0);
+  if (given.length === 0) return 1;
+  const ranks = doubledRanks(given.map(Math.abs));
+  const total = ranks.reduce((sum, rank) => sum + rank, 0);
+  const positive = ranks.reduce((sum, rank, i) => (given[i] > 0 ? sum + rank : sum), 0);
+  const least = Math.min(positive, total - positive);
+  const oneSided =
+    given.length <= EXACT_PAIRS_MAX ? exactTail(ranks, total, least) : normalTail(ranks, total, least);
+  return Math.min(1, 2 * oneSided);
+}
+
+/** Twice the rank of each value, so that shared ranks are whole numbers. */
+function doubledRanks(values: readonly number[]): number[] {
+  const order = values.map((_, i) => i).sort((a, b) => values[a] - values[b]);
+  const ranks = new Array<number>(values.length).fill(0);
+  for (let from = 0; from < order.length; ) {
+    let end = from + 1;
+    while (end < order.length && values[order[end]] === values[order[from]]) end++;
+    for (let i = from; i < end; i++) ranks[order[i]] = from + 1 + end; // twice the mean of ranks from+1 .. end
+    from = end;
+  }
+  return ranks;
+}
+
+/** P(sum of the positive ranks <= least) when each rank's sign is a fair coin: counted, not approximated. */
+function exactTail(ranks: readonly number[], total: number, least: number): number {
+  const chance = new Float64Array(total + 1);
+  chance[0] = 1;
+  let reached = 0;
+  for (const rank of ranks) {
+    reached += rank;
+    for (let sum = reached; sum >= 0; sum--) {
+      chance[sum] = (chance[sum] + (sum >= rank ? chance[sum - rank] : 0)) / 2;
+    }
+  }
+  let tail = 0;
+  for (let sum = 0; sum <= least; sum++) tail += chance[sum];
+  return tail;
+}
+
+function normalTail(ranks: readonly number[], total: number, least: number): number {
+  const variance = ranks.reduce((sum, rank) => sum + rank * rank, 0) / 4;
+  return cumulativeStdNormalProbability((least - total / 2) / Math.sqrt(variance));
+}
+
+function uniform(seed: number): () => number {
+  const prng = new Prng(seed);
+  return () => prng.nextU32() / 4294967296;
+}
+
+function ascending(a: number, b: number): number {
+  return a - b;
+}

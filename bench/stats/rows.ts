@@ -1,0 +1,89 @@
+// One row a configuration: the runs of all rounds together, void ones left out of the figures. Histograms are merged
+// bucket by bucket, which is exact: percentiles are those of all the samples, never a mean of percentiles. Pure.
+import { decodeFromCompressedBase64, type Histogram } from "hdr-histogram-js";
+import { assert } from "../../src/base/assert.js";
+import type { Settings } from "../harness/axes.js";
+import { percentileMs, UNITS_PER_MS } from "../harness/latency.js";
+import type { Result, Run } from "../report/result-schema.js";
+import { type Interval, medianInterval } from "./intervals.js";
+
+export interface Row {
+  readonly position: number;
+  readonly settings: Settings;
+  /** In the order of their rounds, void ones included. */
+  readonly runs: readonly Run[];
+  readonly voids: number;
+  /** Median over the rounds; null: every run is void. */
+  readonly proposalsPerS: Interval | null;
+  /** Of all samples of all rounds. */
+  readonly latencyMs: Run["latencyMs"] | null;
+}
+
+/** Intervals of a result are the same whenever they are worked out. */
+const SEED = 1;
+
+/** Rows in the order of the table. */
+export function rowsOf(result: Pick<Result, "runs">): Row[] {
+  const byPosition = new Map<number, Run[]>();
+  for (const run of result.runs) {
+    const runs = byPosition.get(run.position);
+    if (runs === undefined) byPosition.set(run.position, [run]);
+    else runs.push(run);
+  }
+  return [...byPosition.entries()].sort(([a], [b]) => a - b).map(([position, runs]) => rowOf(position, runs));
+}
+
+function rowOf(position: number, all: readonly Run[]): Row {
+  const runs = [...all].sort((a, b) => a.round - b.round);
+  const valid = validRuns(runs);
+  return {
+    position,
+    settings: runs[0].settings,
+    runs,
+    voids: runs.length - valid.length,
+    proposalsPerS:
+      valid.length === 0
+        ? null
+        : medianInterval(
+            valid.map((run) => run.proposalsPerS),
+            SEED,
+          ),
+    latencyMs: valid.length === 0 ? null : mergedLatency(valid),
+  };
+}
+
+export function validRuns(runs: readonly Run[]): Run[] {
+  return runs.filter((run) => run.void.length === 0);
+}
+
+/** Latencies of several runs as if they had been recorded into one. */
+export function mergedLatency(runs: readonly Run[]): Run["latencyMs"] {
+  const merged = mergeHistograms(runs.map(({ histogram }) => histogram));
+  const samples = runs.map(({ histogram }) => decode(histogram).totalCount);
+  const total = samples.reduce((sum, count) => sum + count, 0);
+  const at = (percentile: number) => (total === 0 ? 0 : percentileMs(merged, percentile));
+  // Mean and maximum are exact in each run, a bucket's in the histogram.
+  const sum = runs.reduce((so, run, i) => so + run.latencyMs.mean * samples[i], 0);
+  return {
+    mean: total === 0 ? 0 : sum / total,
+    p50: at(50),
+    p90: at(90),
+    p99: at(99),
+    p99_9: at(99.9),
+    p99_99: at(99.99),
+    max: Math.max(...runs.map(({ latencyMs }) => latencyMs.max)),
+  };
+}
+
+/** One histogram that holds every sample of all; for percentiles in units of 0.1 us. */
+export function mergeHistograms(stored: readonly Run["histogram"][]): Histogram {
+  assert(stored.length > 0, "nothing to merge");
+  const merged = decode(stored[0]);
+  for (const histogram of stored.slice(1)) merged.add(decode(histogram));
+  return merged;
+}
+
+function decode({ unitUs, data }: Run["histogram"]): Histogram {
+  assert(unitUs === 1000 / UNITS_PER_MS, "histograms of one unit");
+  return decodeFromCompressedBase64(data, 64);
+}
