@@ -67,6 +67,7 @@ export class Member {
       maxBacklogBytes: MiB,
       diskTimeoutMs: ELECTION_TICKS * TICK_MS,
       onDisk: (silentMs) => this.disk.push(silentMs),
+      trace: null,
       onFault: (error) => {
         throw error;
       },
