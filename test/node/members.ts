@@ -68,7 +68,6 @@ export class Member {
       diskTimeoutMs: ELECTION_TICKS * TICK_MS,
       trace: null,
       onDisk: (silentMs) => this.disk.push(silentMs),
-      trace: null,
       onFault: (error) => {
         throw error;
       },
