@@ -30,7 +30,7 @@ const STAGES = {
   "follower ring": "from that Ready until the follower's log writer begins to encode its batch",
   "follower encode": "encoding, framing and CRC of the follower's batch",
   "follower disk": "the follower's durable write",
-  "follower notice": "from durable until the follower's answer is sent",
+  "follower notice": "from durable until the follower's link has its answer",
   quorum: "from the news that completed the quorum to its entry being committed",
   apply: "from committed to applied: the wait for the next turn, and the state machine",
   resolve: "from applied to the caller's going on, behind the promises before it",

@@ -43,7 +43,8 @@ export interface FillJob {
 
 export interface FillAnswer {
   readonly entries: number;
-  readonly records: number;
+  /** At least: seals come on top. */
+  readonly recordsMin: number;
   readonly segments: number;
   readonly logBytes: number;
 }

@@ -48,7 +48,7 @@ export function renderWalBench(result: WalBenchResult, paint: Paint): string {
       ]),
     ),
     paint.bold(
-      `Opening a log of ${short(recovery.logBytes / 1e6)} MB, ${grouped(recovery.records)} records, all verified`,
+      `Opening a log of ${short(recovery.logBytes / 1e6)} MB, ${grouped(recovery.entries)} entries, every record verified`,
     ),
     table(
       paint,

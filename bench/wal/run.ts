@@ -70,7 +70,7 @@ export interface WalBenchResult {
   readonly loops: readonly LoopRow[];
   readonly recovery: {
     readonly logBytes: number;
-    readonly records: number;
+    readonly entries: number;
     readonly rows: readonly RecoveryRow[];
   };
 }
@@ -210,7 +210,7 @@ class WalBench {
           row.loopDelayMaxMs.push(loopDelayMaxMs);
         }
       }
-      return { logBytes: written.logBytes, records: written.records, rows };
+      return { logBytes: written.logBytes, entries: written.entries, rows };
     });
   }
 

@@ -318,12 +318,12 @@ export class Driver {
       this.appendHead = 0;
     }
     trace?.committed(rawNode.raft.raftLog.committed, id);
+    trace?.responding();
     if (outbox.length > 0) {
       link.send(group, outbox);
       outbox.length = 0;
     }
     if (this.storing !== null && this.appendSeqs.length === 0) this.stored();
-    trace?.responded();
     this.wake();
   }
 

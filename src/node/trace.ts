@@ -42,7 +42,7 @@ export const APPEND = {
   durableUs: 6,
   /** The main thread was told. */
   noticedUs: 7,
-  /** Responses that waited for it are sent. */
+  /** Responses that waited for it are handed to the link. */
   respondedUs: 8,
   /** Durable writes of the log from handed to durable. */
   syncsWaited: 9,
@@ -245,9 +245,12 @@ export class Trace {
     }
   }
 
-  /** The responses that waited for what durable() told of are sent. */
+  /**
+   * The responses that waited for what durable() told of are about to be sent. Noted before, since the peer may have
+   * them before the sending returns.
+   */
   // hot
-  responded(): void {
+  responding(): void {
     const { appends } = this;
     if (this.unanswered < appends.oldest) this.unanswered = appends.oldest;
     if (this.unanswered === this.undurable) return;

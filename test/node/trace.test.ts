@@ -60,7 +60,7 @@ test("a follower's append knows when the last of its messages came in", () => {
   trace.ready();
   trace.handed(1, [...append(1, 1, 4).entries, ...append(1, 5, 8).entries]);
   trace.durable(1);
-  trace.responded();
+  trace.responding();
   const found = trace.appendsOf(Float64Array.of(7, 9));
   assert.equal(found[APPEND.first], 1);
   assert.ok(found[APPEND.receivedUs] > 0);
