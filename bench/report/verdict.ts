@@ -191,9 +191,11 @@ function offeredText(rows: readonly Counted[]): string {
   const over = rows.filter((row) => !keptUp(row)).sort((a, b) => a.settings.rate - b.settings.rate);
   const clauses = fine.map(say);
   if (over.length > 0) {
-    const { settings, proposalsPerS } = over[0];
+    const { settings, proposalsPerS, runs } = over[0];
+    const refused = runs.reduce((sum, run) => sum + (run.failed["OVERLOAD"] ?? 0), 0);
+    const beyond = refused === 0 ? "" : ` and ${grouped(refused)} that came due were not even queued`;
     clauses.push(
-      `at ${describe(settings, sorted(names))} it falls behind: ${grouped(proposalsPerS.estimate)}/s are done`,
+      `at ${describe(settings, sorted(names))} it falls behind: ${grouped(proposalsPerS.estimate)}/s are done${beyond}`,
     );
   }
   const text = clauses.join("; ");
