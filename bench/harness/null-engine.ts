@@ -59,6 +59,7 @@ export class NullEngine implements Engine {
       state: "StateLeader",
       leader: 0,
       fault: null,
+      disk: { silent: false, stalls: 0, appendLatencyMaxMs: 0, warnings: 0 },
     };
   }
 

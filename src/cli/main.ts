@@ -4,7 +4,9 @@ import { Command, CommanderError } from "commander";
 import { BenchError, EXIT_CODES } from "../../bench/harness/bench-error.js";
 import { packageVersion } from "../../bench/harness/environment.js";
 import { benchCommand } from "./bench-command.js";
+import { CommandError } from "./command-error.js";
 import { reportCommand } from "./report-command.js";
+import { walCommand } from "./wal-command.js";
 
 const program = new Command("raftmark")
   .description(
@@ -13,6 +15,7 @@ const program = new Command("raftmark")
   .version(packageVersion(), "--version", "print the version")
   .helpOption("--help", "explain a command, with examples")
   .showSuggestionAfterError(true)
+  .enablePositionalOptions()
   .addHelpText(
     "after",
     `
@@ -20,16 +23,18 @@ Start here:
   raftmark bench --quick        a real three-node cluster on this machine, in less than 30 s
   raftmark bench                the default comparison, in less than three minutes
   raftmark bench --list         every question it has an answer to
-  raftmark bench --help         every axis, and examples`,
+  raftmark bench --help         every axis, and examples
+  raftmark wal verify DIR       is this write-ahead log sound (raftmark's or etcd's)`,
   );
 
 /** What each subcommand is; more are added here. */
-for (const command of [benchCommand(), reportCommand()]) program.addCommand(inherit(command));
+for (const command of [benchCommand(), reportCommand(), walCommand()]) program.addCommand(inherit(command));
 
 process.exitCode = await main(process.argv);
 
 /** Commander's own errors become sentences of ours; help goes where it is asked for. */
 function inherit(command: Command): Command {
+  for (const sub of command.commands) inherit(sub);
   return command
     .helpOption("--help", "explain this command, with examples")
     .exitOverride()
@@ -49,13 +54,15 @@ async function main(argv: string[]): Promise<number> {
     return Number(process.exitCode ?? 0);
   } catch (error) {
     if (error instanceof CommanderError) return usageError(error);
-    if (error instanceof BenchError) return complain(error.message, error.exitCode);
+    if (error instanceof BenchError || error instanceof CommandError)
+      return complain(error.message, error.exitCode);
     throw error; // A bug of ours: Node prints it with its stack and exits with 1.
   }
 }
 
 function usageError(error: CommanderError): number {
   if (error.exitCode === 0) return 0;
+  if (error.code === "commander.help") return EXIT_CODES.usage; // A command without its subcommand: helped already.
   const text = error.message
     .replace(/^error: /, "")
     .replace(/\n?\((Did you mean [^)]*)\)$/, ". $1")

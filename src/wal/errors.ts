@@ -6,11 +6,12 @@ interface SystemError {
   message?: string;
 }
 
-function systemCode(error: unknown): string {
+/** "" for what is no system error. */
+export function systemCode(error: unknown): string {
   return (error as SystemError | null)?.code ?? "";
 }
 
-function isNoSpace(error: unknown): boolean {
+export function isNoSpace(error: unknown): boolean {
   const code = systemCode(error);
   return code === "ENOSPC" || code === "EDQUOT";
 }
@@ -25,6 +26,25 @@ export function writeError(error: unknown, dir: string): RaftmarkError {
   }
   const text = `writing the log in ${dir} failed (${reason}); check the disk, then restart the node`;
   return new RaftmarkError("WAL_IO", text, { mayCommit: true, cause: error });
+}
+
+/** The log goes on without what failed: a segment prepared ahead, zeros written ahead. */
+export function warningOf(error: unknown, dir: string): RaftmarkError {
+  if (error instanceof RaftmarkError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  const code = isNoSpace(error) ? "WAL_NO_SPACE" : "WAL_IO";
+  const what = isNoSpace(error) ? "free space before appends need it" : "check the disk";
+  const text = `preparing space ahead for the log in ${dir} failed (${reason}); the log goes on, but ${what}`;
+  return new RaftmarkError(code, text, { cause: error });
+}
+
+/** Old segments and snapshots that could not be removed. */
+export function releaseWarning(error: unknown, dir: string): RaftmarkError {
+  const reason = error instanceof Error ? error.message : String(error);
+  const text =
+    `removing what a snapshot made superfluous in ${dir} failed (${reason}); the log goes on and keeps it until ` +
+    "it is opened again: check the disk and the permissions, then restart";
+  return new RaftmarkError("WAL_IO", text, { cause: error });
 }
 
 /** A failure while opening the log. */
@@ -51,6 +71,26 @@ export function corruptError(file: string, offset: number, record: number, what:
     `${file} is damaged at offset ${offset} (record ${record} of this segment): ${what}. ` +
     "Acknowledged entries may lie there or behind it, so nothing was cut. Restore the directory from a copy, or remove " +
     "this node's data and let it rejoin the cluster as a new member; `raftmark wal verify` shows what is readable";
+  return new RaftmarkError("WAL_CORRUPT", text);
+}
+
+/** A snapshot that cannot be written. The log goes on without it. */
+export function snapshotWriteError(error: unknown, file: string): RaftmarkError {
+  if (error instanceof RaftmarkError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  if (isNoSpace(error)) {
+    const text = `no space left for the snapshot ${file} (${reason}); free space, then take one again`;
+    return new RaftmarkError("WAL_NO_SPACE", text, { cause: error });
+  }
+  const text = `writing the snapshot ${file} failed (${reason}); check the disk, then take one again`;
+  return new RaftmarkError("WAL_IO", text, { cause: error });
+}
+
+/** A snapshot's file that does not hold what was written. */
+export function snapshotError(file: string, what: string): RaftmarkError {
+  const text =
+    `the snapshot ${file} is damaged: ${what}. Restore the file from a copy, or remove this node's data and let it ` +
+    "rejoin the cluster as a new member";
   return new RaftmarkError("WAL_CORRUPT", text);
 }
 

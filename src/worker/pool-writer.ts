@@ -7,11 +7,12 @@ import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import { type CodecMemory, memoryOver } from "../wal/codec.js";
 import { createWasmMemory, type WasmMemory, wasmModule } from "../wal/codec-wasm.js";
-import { type PlainError, writeError } from "../wal/errors.js";
+import { type PlainError, warningOf, writeError } from "../wal/errors.js";
 import * as L from "../wal/layout.js";
-import { type PoolPrepareTask, Preparer, removePrepared } from "../wal/prepare.js";
+import { type PoolPrepareTask, Preparer, type PrepareTask, removePrepared } from "../wal/prepare.js";
 import { type WriterSetup, writerMemoryBytes } from "../wal/segment-writer.js";
 import type { Writer, WriterOptions } from "../wal/writer.js";
+import { endPool } from "./end-pool.js";
 
 const WORDS = L.CONTROL / 4;
 const THREADS = 2;
@@ -21,7 +22,7 @@ export interface WalTask {
   module: object;
   memory: WasmMemory;
   setup: WriterSetup;
-  /** Carries the data of entries that are too large for the ring. */
+  /** Carries the data of entries that are too large for the ring; and warnings (PlainError) back. */
   large: MessagePort;
   walFs: { module: string; arg: unknown } | null;
 }
@@ -43,7 +44,7 @@ export class PoolWriter implements Writer {
   readonly ready: Promise<void>;
   onNotice: () => void = () => {};
   onFault: (error: RaftmarkError) => void = () => {};
-  prepareError: unknown = null;
+  onWarning: (warning: RaftmarkError) => void = () => {};
   private readonly options: WriterOptions;
   private readonly pool: Piscina;
   private readonly task: Promise<void>;
@@ -68,6 +69,10 @@ export class PoolWriter implements Writer {
       workerHistogram: false,
     });
     const channel = new MessageChannel();
+    channel.port1.on("message", ({ code, message }: PlainError) => {
+      this.onWarning(new RaftmarkError(code, message));
+    });
+    // After a listener was added, which would keep the process alive.
     channel.port1.unref();
     this.large = channel.port1;
     const task: WalTask = {
@@ -143,21 +148,42 @@ export class PoolWriter implements Writer {
   private prepareNext(): void {
     if (this.closing || this.ended) return;
     const next = this.preparer.next(this.memory.i32, this.memory.f64);
-    if (next === null) return;
+    if (next !== null) this.prepare(next, Promise.resolve());
+  }
+
+  async recycle(rename: (to: string) => Promise<void>): Promise<boolean> {
+    if (this.closing || this.ended) return false;
+    const next = this.preparer.recycle(this.memory.i32, this.memory.f64);
+    if (next === null) return false;
+    const renamed = rename(next.path);
+    this.prepare(next, renamed);
+    await renamed;
+    return true;
+  }
+
+  private prepare(next: PrepareTask, ready: Promise<void>): void {
     const control = this.memory.buffer as SharedArrayBuffer;
     const task: PoolPrepareTask = { ...next, control, walFs: this.options.walFs };
-    this.preparing = this.pool.run(task, { name: "runPrepare" }).then(
-      () => {
-        Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, task.count);
-        this.wake();
-      },
-      (error: unknown) => {
-        // Kept: the writer tries for itself when it needs the segment, and only then it is a fault.
-        this.prepareError = error;
-        Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARE_FAILED, task.count);
-        this.wake();
-      },
-    );
+    this.preparing = ready
+      .then(() => this.pool.run(task, { name: "runPrepare" }))
+      .then(
+        (failure: PlainError | null) => {
+          if (failure !== null) {
+            this.prepareFailed(task, new RaftmarkError(failure.code, failure.message));
+            return;
+          }
+          Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, task.count);
+          this.wake();
+        },
+        (error: unknown) => this.prepareFailed(task, error),
+      );
+  }
+
+  // The writer tries for itself when it needs the segment, and only then it is a fault.
+  private prepareFailed(task: PrepareTask, error: unknown): void {
+    this.onWarning(warningOf(error, this.options.setup.dir));
+    Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARE_FAILED, task.count);
+    this.wake();
   }
 
   async close(): Promise<void> {
@@ -168,11 +194,7 @@ export class PoolWriter implements Writer {
     Atomics.store(this.memory.i32, WORDS + L.WORD_CLOSING, 1);
     this.wake();
     await this.task;
-    // Node 20 aborts the process if a worker is ended while it still loads modules: make sure that none does.
-    const arrivals = new Int32Array(new SharedArrayBuffer(4));
-    const meeting = { arrivals, threads: THREADS };
-    await Promise.all(Array.from({ length: THREADS }, () => this.pool.run(meeting, { name: "runMeeting" })));
-    await this.pool.destroy();
+    await endPool(this.pool, THREADS);
     removePrepared(this.options.setup.dir);
   }
 }
