@@ -58,8 +58,8 @@ export class NullEngine implements Engine {
       lastIndex: index,
       state: "StateLeader",
       leader: 0,
-      fault: null,
       disk: { silent: false, stalls: 0, appendLatencyMaxMs: 0, warnings: 0 },
+      fault: null,
     };
   }
 

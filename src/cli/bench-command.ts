@@ -18,6 +18,7 @@ import { resultMarkdown } from "../../bench/report/markdown.js";
 import { type Output, Progress } from "../../bench/report/progress.js";
 import type { Result } from "../../bench/report/result-schema.js";
 import { constants, type Paint, PLAIN, renderMeasures, renderTable } from "../../bench/report/table.js";
+import { waterfallText } from "../../bench/report/waterfall-text.js";
 import { defaultPath, writeResult } from "../../bench/report/write-result.js";
 import { SCENARIOS } from "../../bench/scenarios/all.js";
 import { benchWalCommand } from "./bench-wal.js";
@@ -286,6 +287,8 @@ function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: 
     ),
   );
   say(`\n${paint.bold(result.verdict)}`);
+  const waterfall = waterfallText(result.runs);
+  if (waterfall !== null) say(waterfall);
   for (const run of result.runs) {
     for (const reason of run.void) say(paint.red(`void, row ${run.position + 1}: ${reason}`));
   }

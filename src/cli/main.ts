@@ -24,6 +24,7 @@ Start here:
   raftmark bench                the default comparison, in less than three minutes
   raftmark bench --list         every question it has an answer to
   raftmark bench --help         every axis, and examples
+  raftmark report               the newest result as one page, to read and to send
   raftmark wal verify DIR       is this write-ahead log sound (raftmark's or etcd's)`,
   );
 

@@ -60,7 +60,9 @@ export class RaftNode {
     this.wal = wal;
     this.link = options.link ?? newLink(options);
     this.rawNode = newRawNode(options, wal);
-    this.proposals = new Proposals(options);
+    const trace = options.trace ?? null;
+    trace?.attach(wal.batchTimes);
+    this.proposals = new Proposals(options, trace);
     this.reads = new Reads(options.electionTicks);
     this.driver = new Driver({
       group: GROUP,
@@ -76,6 +78,7 @@ export class RaftNode {
       diskTimeoutMs: options.diskTimeoutMs,
       onDisk: (silentMs) => this.diskChanged(silentMs),
       onFault: (error) => this.faulted(error),
+      trace,
     });
   }
 
@@ -252,8 +255,8 @@ async function openLog(options: ResolvedOptions): Promise<Wal> {
       autoLeave: false,
     },
     batchBytesMax: options.batchBytesMax,
-    ...(options.walFs === undefined ? {} : { walFs: options.walFs }),
     onWarning: ({ code, message }) => options.logger?.warn({ code }, message),
+    ...(options.walFs === undefined ? {} : { walFs: options.walFs }),
   });
 }
 

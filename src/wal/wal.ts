@@ -4,6 +4,7 @@ import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
 import type { Entry, HardState, SnapshotMetadata } from "../raft/raftpb/index.js";
+import { BatchTimes } from "./batch-times.js";
 import * as L from "./layout.js";
 import type { DirLock } from "./lock.js";
 import { encodeSnapshotRecord } from "./record.js";
@@ -56,6 +57,7 @@ export class RingWal implements Wal, SnapshotLog {
   readonly storage: DurableLog;
   onDurable: (seq: number) => void = () => {};
   onFault: (error: RaftmarkError) => void = () => {};
+  readonly batchTimes: BatchTimes;
   readonly writer: Writer;
   private readonly snapshots: SnapshotKeeper;
   readonly warn: (warning: RaftmarkError) => void;
@@ -100,6 +102,7 @@ export class RingWal implements Wal, SnapshotLog {
     this.hardState = recovered.hardState;
     this.ring = new RingProducer(writer.memory, ringBytes);
     this.snapshots = new SnapshotKeeper(snapshots, this);
+    this.batchTimes = new BatchTimes(writer.memory);
     writer.onNotice = () => this.onNotice();
     writer.onFault = (error) => this.onWriterFault(error);
     this.warn = (warning) => {
