@@ -5,17 +5,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DEFAULT_SETTINGS, type Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
-import { OUTSTANDING_MAX } from "./open-loop.js";
 import { NodeProcess, NodeRefusal, type Params } from "./node-process.js";
+import { OUTSTANDING_MAX } from "./open-loop.js";
 import { freePorts, HOST } from "./ports.js";
 import type { NodeConfig, Op, ReplyOf } from "./protocol.js";
 import type { StateReport } from "./state-machine.js";
 
 /** The axes that a cluster is made by; the rest is the load's. Process tests leave most of them out. */
-export type ClusterSettings = Pick<
-  Settings,
-  "nodes" | "writer" | "durability" | "batchBytes" | "inFlight"
-> &
+export type ClusterSettings = Pick<Settings, "nodes" | "writer" | "durability" | "batchBytes" | "inFlight"> &
   Partial<Settings>;
 
 export interface ClusterPlan {
@@ -28,6 +25,8 @@ export interface ClusterPlan {
   readonly seed: number;
   /** The program of a node process; tests put another here. */
   readonly program?: string;
+  /** Beyond this process's: which engine the nodes run, see engine-from.ts. */
+  readonly env?: NodeJS.ProcessEnv;
   /** Ends every wait; its reason is what they reject with. */
   readonly signal?: AbortSignal;
 }
@@ -130,7 +129,8 @@ export class Cluster {
   }
 
   private newProcess(id: number): NodeProcess {
-    const node = new NodeProcess(id, this.plan.program ?? NODE_PROGRAM);
+    const env = { ...process.env, ...this.plan.env };
+    const node = new NodeProcess(id, this.plan.program ?? NODE_PROGRAM, env);
     LIVE.add(node);
     node.onFailure = (error) => this.fail(error);
     return node;
