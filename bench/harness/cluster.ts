@@ -241,6 +241,14 @@ export class Cluster {
     LIVE.delete(this.node(id));
   }
 
+  /** Closes node `id` in order and ends its process; the rest of the cluster goes on. */
+  async stopOne(id: number): Promise<void> {
+    const node = this.node(id);
+    await node.close(id);
+    await node.end();
+    LIVE.delete(node);
+  }
+
   /** A new process for node `id` on its old directory. */
   async restart(id: number): Promise<void> {
     if (this.node(id).isAlive) throw new Error(`node ${id} still runs`);

@@ -25,6 +25,21 @@ export class LatencyCounts {
     this.counts = counts;
   }
 
+  /** Percentile (0 .. 100) in milliseconds, then empty again; null where nothing was recorded. */
+  drain(percentile: number): number | null {
+    if (this.total === 0) return null;
+    const wanted = Math.ceil((this.total * percentile) / 100);
+    let seen = 0;
+    let bucket = -1;
+    while (seen < wanted) seen += this.counts[++bucket];
+    const value = Math.min(highestIn(bucket), this.max);
+    this.counts.fill(0);
+    this.total = 0;
+    this.max = 0;
+    this.sum = 0;
+    return value / UNITS_PER_MS;
+  }
+
   // hot
   record(ms: number): void {
     let value = Math.round(ms * UNITS_PER_MS);

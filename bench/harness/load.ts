@@ -55,6 +55,8 @@ export interface Measured {
   readonly reads: LatencyCounts;
   /** Proposals applied in each 100 ms of the window. */
   readonly series: readonly number[];
+  /** 99th percentile of their latencies; null where there were none. */
+  readonly seriesP99Ms: readonly (number | null)[];
 }
 
 export interface LoadOutcome extends Measured {
@@ -90,6 +92,9 @@ export abstract class LoadRun {
   private readonly journal: AckedWriter;
   private readonly readLatencies = new LatencyCounts();
   private readonly series: Float64Array;
+  private readonly slotP99Ms: (number | null)[];
+  private readonly slotLatencies = new LatencyCounts();
+  private slot = -1;
   private readonly failed: Record<string, number> = {};
   private firstFailure: string | null = null;
   protected windowStart = Number.POSITIVE_INFINITY;
@@ -108,6 +113,7 @@ export abstract class LoadRun {
     this.journal = journal;
     this.payloads = new Payloads(plan.runId, plan.client, plan.entryBytes);
     this.series = new Float64Array(Math.ceil(plan.durationMs / SERIES_STEP_MS));
+    this.slotP99Ms = new Array<number | null>(this.series.length).fill(null);
   }
 
   /** Proposes the first; what follows comes from its replies or from the clock. */
@@ -181,10 +187,19 @@ export abstract class LoadRun {
     if (nowMs >= this.windowStart && nowMs < this.windowEnd) {
       this.done++;
       const slot = Math.floor((nowMs - this.windowStart) / SERIES_STEP_MS);
+      if (slot !== this.slot) this.endSlot(slot);
       if (slot < this.series.length) this.series[slot]++;
+      this.slotLatencies.record(nowMs - dueMs);
     }
     if (this.counts(dueMs, nowMs)) this.latencies.record(nowMs - dueMs);
     if (this.acked === this.plan.ackedMax) this.stop();
+  }
+
+  private endSlot(next: number): void {
+    if (this.slot >= 0 && this.slot < this.slotP99Ms.length) {
+      this.slotP99Ms[this.slot] = this.slotLatencies.drain(99);
+    }
+    this.slot = next;
   }
 
   /** Whether the latency of what was due then and done now belongs to the window. */
@@ -210,6 +225,7 @@ export abstract class LoadRun {
   }
 
   private outcome(warmup: Warmup): LoadOutcome {
+    this.endSlot(-1);
     const windowMs = this.windowEnd < Number.POSITIVE_INFINITY ? this.windowEnd - this.windowStart : 0;
     return {
       warmup,
@@ -219,6 +235,7 @@ export abstract class LoadRun {
       latencies: this.latencies,
       reads: this.readLatencies,
       series: [...this.series],
+      seriesP99Ms: this.slotP99Ms,
       acked: this.acked,
       failed: this.failed,
       firstFailure: this.firstFailure,

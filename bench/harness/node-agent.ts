@@ -157,7 +157,8 @@ class NodeAgent {
   private async runLoad(plan: LoadPlan, ackedPath: string): Promise<LoadResult> {
     const engine = this.running();
     const journal = new AckedWriter(ackedPath, plan.runId, plan.client);
-    const load = plan.ratePerS > 0 ? new OpenLoop(engine, plan, journal) : new ClosedLoop(engine, plan, journal);
+    const load =
+      plan.ratePerS > 0 ? new OpenLoop(engine, plan, journal) : new ClosedLoop(engine, plan, journal);
     this.load = load;
     const flushing = setInterval(() => this.flush(journal, load), JOURNAL_EVERY_MS);
     const telling = setInterval(() => this.send({ kind: "progress", acked: load.acked }), PROGRESS_EVERY_MS);
@@ -171,6 +172,7 @@ class NodeAgent {
       return {
         ...outcome,
         series: [...outcome.series],
+        seriesP99Ms: [...outcome.seriesP99Ms],
         latencies: plain(outcome.latencies),
         reads: plain(outcome.reads),
         ...edges,

@@ -189,7 +189,11 @@ export class RemoteEngine implements Engine {
       const waiting = this.waiting.get(call);
       this.waiting.delete(call);
       if (length === 0) {
-        waiting?.resolve({ index: data.readDoubleLE(at), term: data.readDoubleLE(at + 8), result: undefined });
+        waiting?.resolve({
+          index: data.readDoubleLE(at),
+          term: data.readDoubleLE(at + 8),
+          result: undefined,
+        });
         at += APPLIED_BYTES;
       } else {
         const { code, message, mayCommit } = JSON.parse(data.toString("utf8", at, at + length));

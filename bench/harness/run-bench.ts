@@ -3,13 +3,14 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Result, type Run, SCHEMA_VERSION } from "../report/result-schema.js";
 import { verdict } from "../report/verdict.js";
-import type { AxisValues } from "./axes.js";
+import type { AxisValues, Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
 import { killAllNow } from "./cluster.js";
 import { probeDisk, readEnvironment } from "./environment.js";
+import { nullRun } from "./null-run.js";
 import { KEEP_MARK, RunDir } from "./run-dir.js";
 import { type Phase, runVariant } from "./run-variant.js";
-import { expand, type Load, runOrder, type Scenario, type Variant } from "./scenario.js";
+import { expand, type Load, roundOrder, type Scenario, type Variant } from "./scenario.js";
 import { killTruthChecksNow } from "./truth-process.js";
 
 /** What the command line, the scenario and the defaults come to. */
@@ -30,14 +31,15 @@ export interface BenchPlan {
 /** What a run tells while it goes on. Calls come in order; all are cheap. */
 export interface Observer {
   begun(facts: { plan: BenchPlan; variants: readonly Variant[]; estimateMs: number; runDir: RunDir }): void;
-  variant(sequence: number, variant: Variant, remainingMs: number): void;
+  /** `sequence` counts runs over all rounds. */
+  variant(sequence: number, variant: Variant, round: number, remainingMs: number): void;
   phase(phase: Phase): void;
   progress(acked: number): void;
   done(run: Run): void;
 }
 
 /** Starting, electing, catching up and stopping; and checking the logs, as a share of the time they were written. */
-const FIXED_MS = 2500;
+const FIXED_MS = 1800;
 const CHECK_SHARE = 0.4;
 /** Segments are filled ahead; the rest is what a fast disk takes in a window. */
 const SPACE_PER_NODE_BYTES = 192 * 1024 * 1024;
@@ -46,7 +48,10 @@ export function estimateVariantMs(load: Load): number {
   return FIXED_MS + (load.warmupMs + load.durationMs) * (1 + CHECK_SHARE);
 }
 
-/** Runs `plan`. Void runs are in the result and marked; faults and aborts throw, with everything cleaned up. */
+/**
+ * Runs `plan`. Void runs are in the result and marked. An abort ends it with the runs that are done, marked as
+ * interrupted; it throws if there are none, and so does a fault. Everything is cleaned up either way.
+ */
 export async function runBench(plan: BenchPlan, observer: Observer, signal: AbortSignal): Promise<Result> {
   const startedAt = new Date();
   const begun = performance.now();
@@ -63,9 +68,11 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
       writeFileSync(join(runDir.path, KEEP_MARK), "kept by raftmark bench --keep; remove it when done\n");
     checkSpace(runDir, plan.axes);
     const environment = await readEnvironment(runDir.fileSystem);
-    observer.begun({ plan, variants, estimateMs: estimateVariantMs(plan.load) * variants.length, runDir });
+    const runCount = variants.length * plan.load.rounds;
+    observer.begun({ plan, variants, estimateMs: estimateVariantMs(plan.load) * runCount, runDir });
     const diskProbe = await probeDisk(runDir.path);
-    const runs = await runAll(plan, variants, runDir, observer, signal);
+    const nothing = await nullRun(heaviest(variants), runDir.path, signal);
+    const { runs, interrupted } = await runAll(plan, variants, runDir, observer, signal);
     const body = {
       schemaVersion: SCHEMA_VERSION,
       tool: "raftmark bench" as const,
@@ -76,9 +83,9 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
       options: optionsOf(plan, runDir),
       environment: { ...environment, link: runs[0]?.link ?? "" },
       diskProbe,
-      nullRun: null,
-      interrupted: false,
-      runs: runs.sort((a, b) => a.position - b.position),
+      nullRun: nothing,
+      interrupted,
+      runs: runs.sort((a, b) => a.position - b.position || a.round - b.round),
     } satisfies Omit<Result, "verdict">;
     return { ...body, verdict: verdict(body) };
   } finally {
@@ -87,25 +94,34 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
   }
 }
 
+/** The variant whose load asks most of the generator. */
+function heaviest(variants: readonly Variant[]): Settings {
+  const most = (a: Settings, b: Settings) => (a.rate - b.rate || a.inFlight - b.inFlight) >= 0;
+  return variants.map(({ settings }) => settings).reduce((best, next) => (most(best, next) ? best : next));
+}
+
 async function runAll(
   plan: BenchPlan,
   variants: readonly Variant[],
   runDir: RunDir,
   observer: Observer,
   signal: AbortSignal,
-): Promise<Run[]> {
+): Promise<{ runs: Run[]; interrupted: boolean }> {
   const runs: Run[] = [];
   let spentMs = 0;
-  const sequence = runOrder(variants, plan.order, plan.seed);
-  for (const [i, variant] of sequence.entries()) {
-    signal.throwIfAborted();
+  const sequence: { variant: Variant; round: number }[] = [];
+  for (let round = 0; round < plan.load.rounds; round++) {
+    for (const variant of roundOrder(variants, plan.order, plan.seed, round))
+      sequence.push({ variant, round });
+  }
+  for (const [i, { variant, round }] of sequence.entries()) {
     const eachMs = i === 0 ? estimateVariantMs(plan.load) : spentMs / i;
-    observer.variant(i, variant, eachMs * (sequence.length - i));
+    observer.variant(i, variant, round, eachMs * (sequence.length - i));
     const from = performance.now();
-    const run = await runVariant({
+    const running = runVariant({
       variant,
       sequence: i,
-      round: 0,
+      round,
       load: plan.load,
       basePort: plan.basePort,
       seed: plan.seed,
@@ -115,11 +131,18 @@ async function runAll(
       onPhase: (phase) => observer.phase(phase),
       onProgress: (acked) => observer.progress(acked),
     });
+    const run = await running.catch((error: unknown) => {
+      // What is done counts; only the variant under way is lost.
+      if (signal.aborted && runs.length > 0) return null;
+      throw error;
+    });
+    if (run === null) return { runs, interrupted: true };
     spentMs += performance.now() - from;
     runs.push(run);
     observer.done(run);
+    if (signal.aborted) return { runs, interrupted: i + 1 < sequence.length };
   }
-  return runs;
+  return { runs, interrupted: false };
 }
 
 function checkSpace(runDir: RunDir, axes: AxisValues): void {
@@ -140,5 +163,5 @@ function pick({ name, question, compares }: Scenario): Result["scenario"] {
 function optionsOf(plan: BenchPlan, runDir: RunDir): Result["options"] {
   const { quick, load, order, seed, basePort, keep } = plan;
   const axes = Object.fromEntries(Object.entries(plan.axes).map(([name, values]) => [name, [...values]]));
-  return { quick, axes, ...load, rounds: 1, order, seed, basePort, dir: runDir.path, keep };
+  return { quick, axes, ...load, order, seed, basePort, dir: runDir.path, keep };
 }

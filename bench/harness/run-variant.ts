@@ -2,14 +2,16 @@
 import { mkdir, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { encodeIntoCompressedBase64 } from "hdr-histogram-js";
+import { encodeIntoCompressedBase64, type Histogram } from "hdr-histogram-js";
 import type { NodeUse, PerCommit, Run } from "../report/result-schema.js";
-import { ENTRY_BYTES_MIN } from "./axes.js";
+import { ENTRY_BYTES_MIN, type Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
 import { Cluster } from "./cluster.js";
+import { eventFor, type Measures, measure as toMeasure } from "./events.js";
 import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "./latency.js";
-import { SERIES_STEP_MS } from "./load.js";
+import { type LoadPlan, SERIES_STEP_MS } from "./load.js";
 import type { LoadResult, ReplyOf } from "./protocol.js";
+import { CONNECTION_LOST } from "./remote.js";
 import type { Load, Variant } from "./scenario.js";
 import type { StateReport } from "./state-machine.js";
 import type { TruthReport } from "./truth.js";
@@ -34,6 +36,10 @@ export interface VariantPlan {
 
 type Sample = ReplyOf<"sample">;
 
+/** What a record of the log has beside the proposal's bytes, roughly: for the number that makes a log of a size. */
+const RECORD_OVERHEAD_BYTES = 40;
+/** With all nodes in one process, its use stands with the leader. */
+const NO_PROCESS = { cpuUserMs: 0, cpuSystemMs: 0, mainThreadMs: null, otherThreadsMs: [] };
 const LEADER_TIMEOUT_MS = 15_000;
 const CATCH_UP_TIMEOUT_MS = 10_000;
 /** Beyond the plan: warm-up and window are as long as asked, draining has its own limit. */
@@ -41,7 +47,7 @@ const LOAD_SLACK_MS = 15_000;
 
 /** Runs one variant. A run that proves nothing is returned with `void` set; a fault of the cluster throws BenchError. */
 export async function runVariant(plan: VariantPlan): Promise<Run> {
-  const dir = join(plan.runDir, `variant-${plan.variant.position + 1}`);
+  const dir = join(plan.runDir, directoryName(plan));
   await mkdir(dir, { mode: 0o700 });
   plan.onPhase("starting");
   const { settings } = plan.variant;
@@ -53,12 +59,12 @@ export async function runVariant(plan: VariantPlan): Promise<Run> {
     signal: plan.signal,
   });
   try {
-    const leader = await cluster.waitForLeader(LEADER_TIMEOUT_MS);
+    const leader = await leaderOf(cluster);
     const runId = (plan.seed ^ Math.imul(plan.sequence + 1, 0x9e3779b1)) >>> 0;
     const ackedPath = join(dir, `acked-${leader}.bin`);
     const measured = await measure(cluster, leader, plan, runId, ackedPath);
     plan.onPhase("catching up");
-    const faults = voidReasons(measured.load);
+    const faults = voidReasons(measured.load, settings);
     if (!(await cluster.catchUp(CATCH_UP_TIMEOUT_MS))) {
       faults.push(`the followers had not applied what the leader had within ${CATCH_UP_TIMEOUT_MS / 1000} s`);
     }
@@ -68,6 +74,7 @@ export async function runVariant(plan: VariantPlan): Promise<Run> {
     if (!truth.ok) faults.push(...truth.findings.map((finding) => `logs: ${finding}`));
     return {
       ...figures(plan, cluster, leader, measured),
+      measures: { ...readMeasures(measured.load), ...measured.measures, ...lostMeasure(settings, truth) },
       truth,
       stateHash: truth.stateHash,
       void: faults,
@@ -78,14 +85,32 @@ export async function runVariant(plan: VariantPlan): Promise<Run> {
   }
 }
 
+function directoryName({ variant, round }: VariantPlan): string {
+  return round === 0
+    ? `variant-${variant.position + 1}`
+    : `variant-${variant.position + 1}-round-${round + 1}`;
+}
+
+/** The leader; never the node whose disk is slow on purpose. */
+async function leaderOf(cluster: Cluster): Promise<number> {
+  let leader = await cluster.waitForLeader(LEADER_TIMEOUT_MS);
+  while (leader === cluster.slowNode) {
+    await cluster.call(leader, "transfer", { to: cluster.ids[0] });
+    leader = await cluster.waitForLeader(LEADER_TIMEOUT_MS, false);
+  }
+  return leader;
+}
+
 interface Measurement {
   readonly load: LoadResult;
-  /** By node id; the leader's are in the load. */
+  /** What the run's event told. */
+  readonly measures: Measures;
+  /** By node id. */
   readonly before: ReadonlyMap<number, Sample>;
   readonly after: ReadonlyMap<number, Sample>;
 }
 
-/** Drives the load inside the leader's process, and reads the followers' counters at the window's edges. */
+/** Drives the load in the leader's process or a client's, and reads every node's counters at the window's edges. */
 async function measure(
   cluster: Cluster,
   leader: number,
@@ -93,41 +118,77 @@ async function measure(
   runId: number,
   ackedPath: string,
 ): Promise<Measurement> {
-  const { inFlight, entryBytes } = plan.variant.settings;
+  const { settings } = plan.variant;
   const { warmupMs, durationMs } = plan.load;
-  const followers = cluster.ids.filter((id) => id !== leader);
-  const sampleFollowers = async (into: Map<number, Sample>) => {
-    for (const id of followers) into.set(id, await cluster.call(id, "sample", {}));
+  const inLeader = settings.from === "leader";
+  const loader = inLeader ? cluster.node(leader) : await cluster.startClient(leader);
+  // Who runs the load takes its own sample, at the very edge.
+  const others = cluster.ids.filter((id) => !inLeader || id !== leader);
+  const sampleOthers = async (into: Map<number, Sample>) => {
+    for (const id of others) {
+      if (cluster.alive.includes(id)) into.set(id, await cluster.call(id, "sample", {}));
+    }
   };
+  const event = eventFor({ cluster, leader, variant: plan.variant, durationMs, runId });
   const before = new Map<number, Sample>();
   const after = new Map<number, Sample>();
   const sampling: Promise<void>[] = [];
-  const node = cluster.node(leader);
-  node.onProgress = plan.onProgress;
-  node.onWindow = (open) => {
-    if (open) plan.onPhase("measuring");
-    const reading = sampleFollowers(open ? before : after);
+  loader.onProgress = plan.onProgress;
+  loader.onWindow = (open) => {
+    if (open) {
+      plan.onPhase("measuring");
+      event.opened();
+    }
+    const reading = sampleOthers(open ? before : after);
     reading.catch(() => {}); // Awaited below; until then a failure must not count as unhandled.
     sampling.push(reading);
   };
   plan.onPhase("warming up");
-  const load = await cluster.call(
-    leader,
+  const loading = loader.call(
     "load",
-    { plan: { runId, client: leader, inFlight, entryBytes, warmupMs, durationMs }, ackedPath },
+    {
+      plan: {
+        ...loadOf(settings),
+        runId,
+        client: leader,
+        warmupMs,
+        durationMs,
+        seed: plan.seed + plan.sequence,
+      },
+      ackedPath,
+    },
     warmupMs + durationMs + LOAD_SLACK_MS,
+    inLeader ? leader : loader.id,
   );
+  const load = await cluster.orFailure(loading);
   await Promise.all(sampling);
-  if (load.before !== null && load.after !== null) {
+  if (inLeader && load.before !== null && load.after !== null) {
     before.set(leader, load.before);
     after.set(leader, load.after);
   }
-  return { load, before, after };
+  const measures = await cluster.orFailure(event.finish(load));
+  return { load, measures, before, after };
 }
 
-function voidReasons(load: LoadResult): string[] {
+/** What of the load the settings decide. */
+export function loadOf(
+  settings: Settings,
+): Pick<LoadPlan, "inFlight" | "entryBytes" | "ratePerS" | "arrivals" | "readsPerWrite" | "ackedMax"> {
+  const { inFlight, entryBytes, rate, arrivals, readsPerWrite, logMb } = settings;
+  const ackedMax = Math.ceil((logMb * 1e6) / (entryBytes + RECORD_OVERHEAD_BYTES));
+  return { inFlight, entryBytes, ratePerS: rate, arrivals, readsPerWrite, ackedMax };
+}
+
+/** Codes that mean what the run is about: more offered than the engine takes, or a leader that was killed. */
+function isExpected(code: string, { rate, event }: Settings): boolean {
+  if (code === "OVERLOAD" || code === "RAFT_OVERLOADED") return rate > 0;
+  return code === CONNECTION_LOST && event === "kill-leader";
+}
+
+function voidReasons(load: LoadResult, settings: Settings): string[] {
   const reasons: string[] = [];
   for (const [code, count] of Object.entries(load.failed)) {
+    if (isExpected(code, settings)) continue;
     reasons.push(`${count} proposals were refused with ${code}: ${load.firstFailure}`);
   }
   if (load.unanswered > 0)
@@ -157,13 +218,14 @@ function figures(
   cluster: Cluster,
   leader: number,
   { load, before, after }: Measurement,
-): Omit<Run, "truth" | "stateHash" | "void"> {
+): Omit<Run, "measures" | "truth" | "stateHash" | "void"> {
   const { settings, position } = plan.variant;
-  const latencies = new LatencyCounts(load.latencies.counts as Float64Array<ArrayBuffer>);
   const { total, max, sum } = load.latencies;
-  latencies.total = total;
-  const histogram = toHistogram(latencies);
-  const nodes = cluster.ids.flatMap((id) => useOf(id, id === leader, before.get(id), after.get(id)));
+  const histogram = histogramOf(load.latencies);
+  const shared = settings.link === "memory";
+  const nodes = cluster.ids
+    .flatMap((id) => useOf(id, id === leader, before.get(id), after.get(id)))
+    .map((use) => (shared && !use.leader ? { ...use, ...NO_PROCESS } : use));
   const seconds = Math.max(load.windowMs, Number.MIN_VALUE) / 1000;
   const proposalsPerS = load.done / seconds;
   const counters = nodes.find((node) => node.leader)?.counters;
@@ -177,8 +239,14 @@ function figures(
     nodeOptions,
     leader,
     link,
-    load: { kind: "closed", ratePerS: null, arrivals: null, from: "leader" },
-    generator: { lagP50Us: 0, lagP99Us: 0, lagMaxUs: 0 },
+    load: {
+      kind: settings.rate > 0 ? "open" : "closed",
+      ratePerS: settings.rate > 0 ? settings.rate : null,
+      arrivals: settings.rate > 0 ? settings.arrivals : null,
+      from: settings.from,
+    },
+    warmup: load.warmup,
+    generator: load.generator,
     windowMs: load.windowMs,
     done: load.done,
     acknowledged: load.acked,
@@ -199,15 +267,49 @@ function figures(
       encoding: "HdrHistogram V2, compressed, base64",
       data: encodeIntoCompressedBase64(histogram),
     },
-    series: { stepMs: SERIES_STEP_MS, applied: load.series },
+    series: { stepMs: SERIES_STEP_MS, applied: load.series, p99Ms: load.seriesP99Ms },
     fsyncs: counters?.walSyncs ?? 0,
     entriesPerFsync:
       counters === undefined || counters.walSyncs === 0 ? null : counters.walEntries / counters.walSyncs,
     nodes,
     perCommit: perCommit(nodes, load.done),
     waterfall: null,
-    measures: {},
     otherCpuShare: otherCpuShare(nodes, load),
+  };
+}
+
+function histogramOf({ counts, total }: LoadResult["latencies"]): Histogram {
+  const latencies = new LatencyCounts(counts as Float64Array<ArrayBuffer>);
+  latencies.total = total;
+  return toHistogram(latencies);
+}
+
+function readMeasures({ reads, windowMs }: LoadResult): Measures {
+  if (reads.total === 0) return {};
+  const histogram = histogramOf(reads);
+  const perS = reads.total / (windowMs / 1000);
+  return {
+    readsPerS: toMeasure(perS, "/s", "higher", "linearizable reads confirmed"),
+    readP50Ms: toMeasure(percentileMs(histogram, 50), "ms", "lower", "readBarrier() until confirmed, median"),
+    readP99Ms: toMeasure(
+      percentileMs(histogram, 99),
+      "ms",
+      "lower",
+      "readBarrier() until confirmed, 99th percentile",
+    ),
+  };
+}
+
+function lostMeasure({ event }: Settings, truth: TruthReport): Measures {
+  if (event !== "kill-leader") return {};
+  const lost = truth.findings.filter((finding) => finding.startsWith("acknowledged proposal")).length;
+  return {
+    acknowledgedLost: toMeasure(
+      lost,
+      "proposals",
+      "lower",
+      "acknowledged, and not on a quorum of the logs afterwards",
+    ),
   };
 }
 

@@ -18,11 +18,15 @@ export interface Output {
 const REDRAW_EVERY_MS = 100;
 /** The rate shown is that of the last second. */
 const RATE_WINDOW_MS = 1000;
+const SPARKS = "▁▂▃▄▅▆▇█";
+const SPARK_WIDTH = 16;
+/** Readings come ten a second. */
+const HISTORY_MAX = 64;
 
 export class Progress implements Observer {
   private readonly out: Output;
   private axes: AxisName[] = [];
-  private load: Load = { warmupMs: 0, durationMs: 0 };
+  private load: Load = { warmupMs: 0, durationMs: 0, rounds: 1 };
   private count = 0;
   private current = "";
   private phaseName: Phase = "starting";
@@ -41,10 +45,13 @@ export class Progress implements Observer {
     const { paint } = this.out;
     this.axes = varyingAxes(plan.axes);
     this.load = plan.load;
-    this.count = variants.length;
+    this.count = variants.length * plan.load.rounds;
     const { fileSystem } = runDir;
     this.say(`${paint.bold(plan.scenario.question)} ${paint.dim(`(scenario ${plan.scenario.name})`)}`);
-    const many = `${variants.length} configuration${variants.length === 1 ? "" : "s"}`;
+    const { rounds } = plan.load;
+    const many =
+      `${variants.length} configuration${variants.length === 1 ? "" : "s"}` +
+      (rounds > 1 ? ` in ${rounds} rounds` : "");
     this.say(`${many}, about ${roughly(estimateMs)}; ${constants(plan.axes)}`);
     this.say(paint.dim(`data in ${runDir.path} (${fileSystem.type} on ${fileSystem.device})`));
     if (fileSystem.volatile) {
@@ -54,8 +61,9 @@ export class Progress implements Observer {
     if (this.out.live) this.timer = setInterval(() => this.draw(), REDRAW_EVERY_MS).unref();
   }
 
-  variant(sequence: number, variant: Variant, remainingMs: number): void {
-    this.current = `[${sequence + 1}/${this.count}] ${describe(variant.settings, this.axes)}`;
+  variant(sequence: number, variant: Variant, round: number, remainingMs: number): void {
+    const of = this.load.rounds > 1 ? `, round ${round + 1}/${this.load.rounds}` : "";
+    this.current = `[${sequence + 1}/${this.count}${of}] ${describe(variant.settings, this.axes)}`;
     this.remainingMs = remainingMs;
     this.remainingAt = performance.now();
     this.history = [];
@@ -70,7 +78,18 @@ export class Progress implements Observer {
   progress(acked: number): void {
     const at = performance.now();
     this.history.push({ at, acked });
-    while (this.history.length > 2 && at - this.history[0].at > RATE_WINDOW_MS) this.history.shift();
+    if (this.history.length > HISTORY_MAX) this.history.shift();
+  }
+
+  /** Throughput over the last seconds as a picture: one sign a reading, the highest of them full. */
+  private sparkline(): string {
+    const rates: number[] = [];
+    for (let i = Math.max(1, this.history.length - SPARK_WIDTH); i < this.history.length; i++) {
+      const { at, acked } = this.history[i - 1];
+      rates.push((this.history[i].acked - acked) / Math.max(1, this.history[i].at - at));
+    }
+    const most = Math.max(...rates, Number.MIN_VALUE);
+    return rates.map((rate) => SPARKS[Math.round((rate / most) * (SPARKS.length - 1))]).join("");
   }
 
   done(run: Run): void {
@@ -95,13 +114,14 @@ export class Progress implements Observer {
   }
 
   private rate(): string {
-    const first = this.history[0];
     const last = this.history[this.history.length - 1];
+    const first = this.history.find(({ at }) => last.at - at <= RATE_WINDOW_MS);
     if (first === undefined || last.at === first.at) return "";
-    return `, ${grouped(((last.acked - first.acked) / (last.at - first.at)) * 1000)} proposals/s`;
+    const rate = ((last.acked - first.acked) / (last.at - first.at)) * 1000;
+    return `, ${this.sparkline()} ${grouped(rate)} proposals/s`;
   }
 
-  /** "[3/9] pool-wasm, 64 in flight: measuring 2.1/5.0 s, 71,402 proposals/s, 0:34 elapsed, 1:12 left". */
+  /** "[3/9] pool-wasm, 64 in flight: measuring 2.1/5.0 s, ▅▆▇█▇▇ 71,402 proposals/s, 0:34 elapsed, 1:12 left". */
   line(): string {
     const inPhase = (performance.now() - this.phaseBegun) / 1000;
     const planned = { "warming up": this.load.warmupMs, measuring: this.load.durationMs }[

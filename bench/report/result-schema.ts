@@ -12,7 +12,9 @@ const Settings = z.object({
   writer: z.enum(["inline-js", "inline-wasm", "pool-wasm"]),
   durability: z.enum(["o_dsync", "fdatasync", "none"]),
   batchBytes: z.number().describe("cap on the bytes of one group commit; 0: the engine's default"),
-  batching: z.enum(["on", "off"]).describe("off: one proposal a turn, one entry a message and a group commit"),
+  batching: z
+    .enum(["on", "off"])
+    .describe("off: one proposal a turn, one entry a message and a group commit"),
   maxInflightMsgs: z.number(),
   storageWrites: z.enum(["async", "sync"]),
   link: z.enum(["uws", "memory"]).describe("memory: all nodes in one process, each with its own log"),
@@ -124,6 +126,9 @@ export const Run = z.object({
   leader: z.number(),
   link: z.string(),
   load: LoadShape,
+  warmup: z
+    .object({ ms: z.number(), stable: z.boolean() })
+    .describe("stable: the rates of the last three windows of it lay within 10 % of their mean"),
   generator: z
     .object({ lagP50Us: z.number(), lagP99Us: z.number(), lagMaxUs: z.number() })
     .describe("how late the load generator itself was"),
@@ -139,7 +144,11 @@ export const Run = z.object({
     encoding: z.literal("HdrHistogram V2, compressed, base64"),
     data: z.string(),
   }),
-  series: z.object({ stepMs: z.number(), applied: z.array(z.number()) }),
+  series: z.object({
+    stepMs: z.number(),
+    applied: z.array(z.number()),
+    p99Ms: z.array(z.number().nullable()).optional().describe("of each step; null where nothing was applied"),
+  }),
   fsyncs: z.number().describe("durable writes of the leader's log within the window"),
   entriesPerFsync: z.number().nullable(),
   nodes: z.array(NodeUse),

@@ -1,81 +1,176 @@
-// The sentence that a table answers its question with: what is fastest, by what factor, and what seems to hold it
-// back. Computed, and no surer than one run of each configuration allows.
+// The sentences that a table answers its question with: what is fastest, by what factor and how sure, and what seems
+// to hold it back; or what an event took. Computed, and no surer than the rounds allow.
+import { median } from "simple-statistics";
 import { AXIS_NAMES, type AxisName } from "../harness/axes.js";
-import { describe } from "../harness/scenario.js";
+import { describe, NESTING } from "../harness/scenario.js";
+import { PAIRS_MIN, type RatioInterval } from "../stats/intervals.js";
+import { ratioOfRows } from "../stats/ratio.js";
+import { type Row, rowsOf, validRuns } from "../stats/rows.js";
 import { grouped, short, times } from "./numbers.js";
 import type { Result, Run } from "./result-schema.js";
 
-/** Below this factor, one run each does not tell two configurations apart on a shared machine. */
+/** With one round, below this factor two configurations cannot be told apart on a shared machine. */
 const NOISE_FACTOR = 1.1;
 const BUSY_SHARE = 0.85;
 /** From here on, what other programs took can have changed the order of the rows. */
 const DISTURBED_SHARE = 0.15;
 /** A commit within this many times the probe's write is one that waits for disks. */
 const DISK_BOUND_FACTOR = 5;
+/** An open loop kept up if it did at least this share of what was offered. */
+const KEPT_UP_SHARE = 0.97;
+/** Rows compared in words; the rest is in the table. */
+const GROUPS_MAX = 4;
 
 type Body = Omit<Result, "verdict">;
+type Counted = Row & { readonly proposalsPerS: NonNullable<Row["proposalsPerS"]> };
 
 export function verdict(result: Body): string {
-  const valid = result.runs.filter((run) => run.void.length === 0);
-  if (valid.length === 0) return "No configuration gave a valid run, so there is nothing to compare.";
-  const best = valid.reduce((a, b) => (b.proposalsPerS > a.proposalsPerS ? b : a));
-  const varying = AXIS_NAMES.filter((name) => new Set(result.runs.map((run) => run.settings[name])).size > 1);
+  const rows = rowsOf(result).filter((row): row is Counted => row.proposalsPerS !== null);
+  if (rows.length === 0) return "No configuration gave a valid run, so there is nothing to compare.";
+  const text = told(result, rows);
+  const done = result.interrupted ? "Interrupted: only the runs that were done are told. " : "";
+  return `${done}${text}${cautions(result, rows)}.`;
+}
+
+function told(result: Body, rows: readonly Counted[]): string {
+  const { event, rate } = rows[0].settings;
+  if (event === "kill-leader" || event === "restart") return eventText(rows, event);
+  if (rows.every((row) => row.settings.rate > 0) && rate > 0) return offeredText(rows);
+  const best = rows.reduce((a, b) => (b.proposalsPerS.estimate > a.proposalsPerS.estimate ? b : a));
+  const varying = varyingOf(rows);
   const names: AxisName[] = varying.length > 0 ? varying : ["writer", "inFlight"];
+  const p99 = best.latencyMs?.p99 ?? 0;
   const parts = [
-    `${valid.length > 1 ? "Fastest is" : "Measured:"} ${describe(best.settings, sorted(names))} with ` +
-      `${grouped(best.proposalsPerS)} proposals/s at a p99 of ${short(best.latencyMs.p99)} ms`,
+    `${rows.length > 1 ? "Fastest is" : "Measured:"} ${describe(best.settings, sorted(names))} with ` +
+      `${grouped(best.proposalsPerS.estimate)} proposals/s at a p99 of ${short(p99)} ms`,
   ];
   const focus = varying.includes(result.scenario.compares as AxisName)
     ? (result.scenario.compares as AxisName)
     : varying[varying.length - 1];
-  if (focus !== undefined) parts.push(...comparisons(best, valid, varying, focus));
-  const limits = limitOf(best, result);
-  const cautions = valid.length > 1 ? ["one run each: differences below about 10 % are noise"] : [];
-  const others = Math.max(...valid.map((run) => run.otherCpuShare));
-  if (others >= DISTURBED_SHARE)
-    cautions.push(`other programs took up to ${percent(others)} of the CPU meanwhile`);
-  const caution = cautions.length > 0 ? ` (${cautions.join("; ")})` : "";
-  return `${parts.join("; ")}; ${valid.length > 1 ? "for the fastest, " : ""}${limits}${caution}.`;
+  if (focus !== undefined) parts.push(...comparisons(best, rows, varying, focus));
+  const limits = limitOf(medianRun(best), result);
+  return `${parts.join("; ")}; ${rows.length > 1 ? "for the fastest, " : ""}${limits}`;
 }
 
-/** Sorted so that the axis of the question comes last, which `describe` says first. */
+function varyingOf(rows: readonly Row[]): AxisName[] {
+  return AXIS_NAMES.filter((name) => new Set(rows.map(({ settings }) => settings[name])).size > 1);
+}
+
+/** Sorted so that the innermost axis comes last, which `describe` says first. */
 function sorted(names: readonly AxisName[]): AxisName[] {
-  return [...names].sort((a, b) => ORDER.indexOf(a) - ORDER.indexOf(b));
+  return [...names].sort((a, b) => NESTING.indexOf(a) - NESTING.indexOf(b));
 }
 
-const ORDER: readonly AxisName[] = ["nodes", "entryBytes", "inFlight", "durability", "batchBytes", "writer"];
+/** The run that stands for its row: the one in the middle. */
+function medianRun(row: Row): Run {
+  const runs = validRuns(row.runs).sort((a, b) => a.proposalsPerS - b.proposalsPerS);
+  return runs[Math.floor((runs.length - 1) / 2)];
+}
 
 /** The best against those that differ in `focus` alone, and what the rest of the table says of `focus`. */
 function comparisons(
-  best: Run,
-  valid: readonly Run[],
+  best: Counted,
+  rows: readonly Counted[],
   varying: readonly AxisName[],
   focus: AxisName,
 ): string[] {
   const rest = varying.filter((name) => name !== focus);
-  const sameRest = (a: Run, b: Run) => rest.every((name) => a.settings[name] === b.settings[name]);
+  const sameRest = (a: Row, b: Row) => rest.every((name) => a.settings[name] === b.settings[name]);
+  const say = (row: Row) => describe(row.settings, [focus]);
   const texts: string[] = [];
-  const rivals = valid.filter((run) => run !== best && sameRest(run, best));
+  const rivals = rows
+    .filter((row) => row !== best && sameRest(row, best))
+    .sort((a, b) => a.proposalsPerS.estimate - b.proposalsPerS.estimate);
   const where = rest.length === 0 ? "" : ` at ${describe(best.settings, sorted(rest))}`;
-  if (rivals.length > 0) {
-    const against = rivals
-      .sort((a, b) => a.proposalsPerS - b.proposalsPerS)
-      .map((run) => `${times(best.proposalsPerS / run.proposalsPerS)}× ${describe(run.settings, [focus])}`);
-    texts.push(`that is ${against.join(" and ")}${where}`);
-  }
-  const groups = valid.filter((run, i) => valid.findIndex((other) => sameRest(other, run)) === i);
+  const against = rivals
+    .map((row) => comparison(say(best), best, say(row), row))
+    .filter((text) => text !== "");
+  if (against.length > 0) texts.push(`${against.join(" and ")}${where}`);
+  const groups = rows.filter((row, i) => rows.findIndex((other) => sameRest(other, row)) === i);
   for (const group of groups) {
-    if (sameRest(group, best)) continue;
-    const runs = valid
-      .filter((run) => sameRest(run, group))
-      .sort((a, b) => b.proposalsPerS - a.proposalsPerS);
-    if (runs.length < 2 || groups.length > 4) continue;
-    const factor = runs[0].proposalsPerS / runs[runs.length - 1].proposalsPerS;
+    if (sameRest(group, best) || groups.length > GROUPS_MAX) continue;
+    const members = rows.filter((row) => sameRest(row, group));
+    members.sort((a, b) => b.proposalsPerS.estimate - a.proposalsPerS.estimate);
+    if (members.length < 2) continue;
+    const last = members[members.length - 1];
     const place = describe(group.settings, sorted(rest));
-    if (factor < NOISE_FACTOR) texts.push(`at ${place} no difference can be told`);
-    else texts.push(`at ${place} ${describe(runs[0].settings, [focus])} leads by ${times(factor)}×`);
+    texts.push(`at ${place} ${comparison(say(members[0]), members[0], say(last), last)}`);
   }
   return texts;
+}
+
+/** "pool-wasm beats inline-js by 2.1× (95 % interval 1.9–2.3)", or that no difference was found. */
+function comparison(name: string, row: Row, other: string, base: Row): string {
+  const ratio = ratioOfRows(base, row);
+  if (ratio === null) return "";
+  if (!isDifference(ratio)) return `no difference found between ${name} and ${other}${intervalText(ratio)}`;
+  return `${name} beats ${other} by ${times(ratio.estimate)}×${intervalText(ratio)}`;
+}
+
+function isDifference({ estimate, low, high, pairs }: RatioInterval): boolean {
+  if (pairs === 1) return estimate >= NOISE_FACTOR || estimate <= 1 / NOISE_FACTOR;
+  return low > 1 || high < 1;
+}
+
+/** Of few pairs the interval is their range, and is called that. */
+function intervalText({ low, high, pairs }: RatioInterval): string {
+  if (pairs === 1) return "";
+  const what = pairs < PAIRS_MIN ? `range of ${pairs} rounds` : "95 % interval";
+  return ` (${what} ${times(low)}–${times(high)})`;
+}
+
+const EVENT_MEASURES = {
+  "kill-leader": ["newLeaderMs", "firstCommitMs", "acknowledgedLost"],
+  restart: ["openMs", "openGBPerS", "caughtUpMs"],
+} as const;
+
+/** What the event took, a clause a row. */
+function eventText(rows: readonly Row[], event: keyof typeof EVENT_MEASURES): string {
+  const varying = varyingOf(rows);
+  const clauses = rows.map((row) => {
+    const of = (name: string) => median(validRuns(row.runs).map((run) => run.measures[name]?.value ?? 0));
+    const [a, b, c] = EVENT_MEASURES[event].map(of);
+    const place = varying.length === 0 ? "" : `with ${describe(row.settings, sorted(varying))} `;
+    if (event === "kill-leader") {
+      const lost = c === 0 ? "nothing acknowledged was lost" : `${c} acknowledged proposals were LOST`;
+      return `${place}a new leader stands ${short(a)} ms after kill -9 and commits after ${short(b)} ms; ${lost}`;
+    }
+    return `${place}a node opens in ${short(a)} ms (${short(b)} GB/s) and has applied everything after ${short(c)} ms`;
+  });
+  const text = clauses.join("; ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** Up to which offered load the engine kept up, and at which latency. */
+function offeredText(rows: readonly Counted[]): string {
+  const keptUp = (row: Counted) => row.proposalsPerS.estimate >= row.settings.rate * KEPT_UP_SHARE;
+  const varying = varyingOf(rows);
+  const names = varying.includes("rate") ? varying : [...varying, "rate" as const];
+  const say = (row: Counted) =>
+    `at ${describe(row.settings, sorted(names))} p50 is ${short(row.latencyMs?.p50 ?? 0)} ms and p99 ${short(row.latencyMs?.p99 ?? 0)} ms`;
+  const fine = rows.filter(keptUp).sort((a, b) => a.settings.rate - b.settings.rate);
+  const over = rows.filter((row) => !keptUp(row)).sort((a, b) => a.settings.rate - b.settings.rate);
+  const clauses = fine.map(say);
+  if (over.length > 0) {
+    const { settings, proposalsPerS } = over[0];
+    clauses.push(
+      `at ${describe(settings, sorted(names))} it falls behind: ${grouped(proposalsPerS.estimate)}/s are done`,
+    );
+  }
+  const text = clauses.join("; ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function cautions(result: Body, rows: readonly Counted[]): string {
+  const texts: string[] = [];
+  if (rows.length > 1 && result.options.rounds === 1) {
+    texts.push("one run each: differences below about 10 % are noise");
+  }
+  const counted = rows.flatMap((row) => validRuns(row.runs));
+  const others = Math.max(...counted.map((run) => run.otherCpuShare));
+  if (others >= DISTURBED_SHARE)
+    texts.push(`other programs took up to ${percent(others)} of the CPU meanwhile`);
+  return texts.length > 0 ? ` (${texts.join("; ")})` : "";
 }
 
 /** What seems to hold `run` back, in words. */

@@ -14,9 +14,10 @@ import { BenchError } from "../../bench/harness/bench-error.js";
 import { type BenchPlan, runBench } from "../../bench/harness/run-bench.js";
 import { expand, type Load, resolveAxes, type Scenario } from "../../bench/harness/scenario.js";
 import { didYouMean } from "../../bench/harness/suggest.js";
+import { resultMarkdown } from "../../bench/report/markdown.js";
 import { type Output, Progress } from "../../bench/report/progress.js";
 import type { Result } from "../../bench/report/result-schema.js";
-import { constants, type Paint, PLAIN, renderTable } from "../../bench/report/table.js";
+import { constants, type Paint, PLAIN, renderMeasures, renderTable } from "../../bench/report/table.js";
 import { defaultPath, writeResult } from "../../bench/report/write-result.js";
 import { SCENARIOS } from "../../bench/scenarios/all.js";
 import { parseDuration } from "./durations.js";
@@ -31,11 +32,18 @@ type Words = Readonly<Partial<Record<AxisName, string>>> & {
   readonly keep?: true;
   readonly out?: string;
   readonly json?: true;
+  readonly format?: string;
+  readonly list?: true;
+  readonly rounds?: string;
   readonly order: string;
   readonly seed?: string;
   readonly basePort?: string;
 };
 
+const FORMATS = ["table", "markdown", "json"] as const;
+type Format = (typeof FORMATS)[number];
+const ORDERS = ["table", "random"] as const;
+const ROUNDS_MAX = 100;
 const DURATION_MIN_MS = 100;
 const DURATION_MAX_MS = 60 * 60_000;
 
@@ -47,16 +55,18 @@ export function benchCommand(): Command {
         "configurations side by side. Axes take several values and are crossed. A run counts only if reopening the " +
         "logs proves that every acknowledged proposal is durable on a quorum; otherwise it is void.",
     )
-    .argument("[scenario]", `what to ask: ${SCENARIOS.map(({ name }) => name).join(", ")}`, "canonical")
-    .option("--quick", "a rough answer in less than 30 s");
+    .argument("[scenario]", "what to ask; --list explains each", "canonical")
+    .option("--list", "every scenario: its question, what it does, what it takes")
+    .option("--quick", "a rough answer: fewer values, short windows, one round");
   for (const name of AXIS_NAMES) {
     const { flag, help } = AXES[name];
     command.option(`--${flag} <values>`, `${help} (${allowedText(name)})`);
   }
   return command
     .option("--duration <time>", "how long each configuration is measured, like 5s or 500ms")
-    .option("--warmup <time>", "how long it is loaded before that")
-    .option("--order <order>", "run configurations as in the table, or at random: table, random", "table")
+    .option("--warmup <time>", "how long it is loaded before that at most; it ends when the rate is stable")
+    .option("--rounds <number>", "how often each configuration runs, in fresh processes")
+    .option("--order <order>", "within a round, as in the table or at random: table, random", "random")
     .option(
       "--seed <number>",
       "seeds election timeouts and the random order (default: drawn, and in the result)",
@@ -68,7 +78,8 @@ export function benchCommand(): Command {
     )
     .option("--keep", "keep the data and name its place")
     .option("--out <file>", "where the result goes (default: results/local/<time>-<scenario>.json)")
-    .option("--json", "print the result as JSON on stdout; progress goes to stderr")
+    .option("--format <format>", "what is printed: table, markdown or json; the last two alone on stdout")
+    .option("--json", "the same as --format json")
     .addHelpText("after", EXAMPLES)
     .action(async (scenario: string, words: Words, self: Command) => {
       process.exitCode = await bench(scenario, words, commandLine(self));
@@ -77,15 +88,18 @@ export function benchCommand(): Command {
 
 const EXAMPLES = `
 Examples:
-  raftmark bench                                   the writers at three loads, in about two minutes
+  raftmark bench                                   the writers at three loads, in less than three minutes
+  raftmark bench --list                            every question it has an answer to
   raftmark bench --quick                           the same question, roughly
   raftmark bench --writer pool-wasm --in-flight 1024 --entry-bytes 256,4096
                                                    one writer, two entry sizes
   raftmark bench --durability fsync,none           what durability costs
-  raftmark bench --nodes 1,3,5 --duration 2s       what replication costs
+  raftmark bench offered-load --rate 1000,20000    latency against load, open loop
+  raftmark bench leader-loss --tick-ms 20          kill -9 of the leader under load
   raftmark bench --quick --json | jq .runs[].proposalsPerS
 
-Exit codes: 0 all runs count; 1 a run is void or failed; 2 bad usage or environment; 130 Ctrl-C.`;
+Exit codes: 0 all runs count; 1 a run is void or failed; 2 bad usage or environment; 130 Ctrl-C. Ctrl-C
+keeps the runs that are done and writes them, marked as interrupted.`;
 
 function commandLine(command: Command): string {
   const args =
@@ -95,20 +109,65 @@ function commandLine(command: Command): string {
 
 /** Runs the bench and returns the exit code. Throws BenchError. */
 async function bench(scenarioName: string, words: Words, command: string): Promise<number> {
+  if (words.list === true) {
+    process.stdout.write(listText());
+    return 0;
+  }
   const plan = planOf(scenarioName, words, command);
-  const out = outputFor(words.json === true);
+  const format = formatOf(words);
+  const out = outputFor(format !== "table");
   const progress = new Progress(out);
+  let ended: BenchError | null = null;
   const result = await untilInterrupted(async (signal) => {
     try {
-      return await runBench(plan, progress, signal);
+      const made = await runBench(plan, progress, signal);
+      if (signal.aborted) ended = signal.reason as BenchError;
+      return made;
     } finally {
       progress.end();
     }
   });
   const path = await writeResult(result, words.out ?? defaultPath(result));
   show(result, plan, path, out);
-  if (words.json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
+  if (format === "json") process.stdout.write(`${JSON.stringify(result)}\n`);
+  if (format === "markdown") process.stdout.write(resultMarkdown(result));
+  if (ended !== null) return (ended as BenchError).exitCode;
   return result.runs.every((run) => run.void.length === 0) ? 0 : 1;
+}
+
+/** One paragraph a scenario. */
+function listText(): string {
+  const paragraphs = SCENARIOS.map(({ name, question, explains, axes }) => {
+    const values = Object.entries(axes.full).map(
+      ([axis, list]) => `--${AXES[axis as AxisName].flag} ${list.join(",")}`,
+    );
+    return `${name}\n  ${question}\n${wrapped(explains)}\n  ${values.join(" ")}\n`;
+  });
+  return `${paragraphs.join("\n")}\nEvery axis can be given other values, and any other axis crossed with them: raftmark bench --help\n`;
+}
+
+const LIST_WIDTH = 100;
+
+function wrapped(text: string): string {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines[lines.length - 1];
+    if (line.length + word.length + 2 > LIST_WIDTH) lines.push(word);
+    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
+  }
+  return lines.map((line) => `  ${line}`).join("\n");
+}
+
+function formatOf({ json, format }: Words): Format {
+  if (format === undefined) return json === true ? "json" : "table";
+  return oneOf("format", format, FORMATS);
+}
+
+function oneOf<T extends string>(flag: string, word: string, allowed: readonly T[]): T {
+  const found = allowed.find((one) => one === word);
+  if (found !== undefined) return found;
+  const hint = didYouMean(word, allowed);
+  throw new BenchError("usage", `--${flag}: "${word}" is not one of ${allowed.join(", ")}.${hint}`);
 }
 
 /** Words to a plan; refuses before anything is started. Exported for tests. */
@@ -121,13 +180,8 @@ export function planOf(scenarioName: string, words: Words, command: string): Ben
     if (text !== undefined) given[name] = parseAxis(name, text);
   }
   const planned: Load = quick ? scenario.load.smoke : scenario.load.full;
-  const { duration, warmup, order } = words;
-  if (order !== "table" && order !== "random") {
-    throw new BenchError(
-      "usage",
-      `--order: "${order}" is not one of table, random.${didYouMean(order, ["table", "random"])}`,
-    );
-  }
+  const { duration, warmup } = words;
+  const order = oneOf("order", words.order, ORDERS);
   const axes = resolveAxes(scenario, quick, given as Partial<AxisValues>);
   expand(axes);
   return {
@@ -140,6 +194,8 @@ export function planOf(scenarioName: string, words: Words, command: string): Ben
         duration === undefined
           ? planned.durationMs
           : parseDuration("duration", duration, DURATION_MIN_MS, DURATION_MAX_MS),
+      rounds:
+        words.rounds === undefined ? planned.rounds : wholeNumber("rounds", words.rounds, 1, ROUNDS_MAX),
     },
     order,
     seed: words.seed === undefined ? randomInt(2 ** 32) : wholeNumber("seed", words.seed, 0, 2 ** 32 - 1),
@@ -169,24 +225,50 @@ function wholeNumber(flag: string, text: string, min: number, max: number): numb
   );
 }
 
-function outputFor(json: boolean): Output {
-  const stream = json ? process.stderr : process.stdout;
+function outputFor(aside: boolean): Output {
+  const stream = aside ? process.stderr : process.stdout;
   const colours = stream.isTTY === true && pc.isColorSupported;
   const paint: Paint = colours ? pc.createColors(true) : PLAIN;
   const ci = process.env["CI"] !== undefined && process.env["CI"] !== "" && process.env["CI"] !== "false";
   return { stream, live: stream.isTTY === true && !ci, paint };
 }
 
+const INTERRUPTED = "Interrupted: the runs that were done are in the result, which is marked as such.";
+
+/** How it was loaded: "1.5 s each in 3 rounds after a warm-up of 0.5 to 1 s; latency from propose() to ...". */
+function loadText({ runs, options }: Result): string {
+  const seconds = (ms: number) => `${Math.round(ms / 100) / 10}`;
+  const warmups = runs.map(({ warmup }) => warmup.ms);
+  const unstable = runs.filter(({ warmup }) => !warmup.stable).length;
+  const rounds = options.rounds > 1 ? ` in ${options.rounds} rounds` : "";
+  const from = runs.some(({ load }) => load.kind === "open") ? "when a proposal was due" : "propose()";
+  const where = runs.some((run) => run.load.from === "client")
+    ? "applied on the leader and answered"
+    : "applied on the leader";
+  return (
+    `${seconds(options.durationMs)} s each${rounds} after a warm-up of ${seconds(Math.min(...warmups))} to ` +
+    `${seconds(Math.max(...warmups))} s (${runs.length - unstable} of ${runs.length} stable); latency from ${from} to ${where}`
+  );
+}
+
+/** What the harness itself costs: its lag, and its load on an engine that does nothing. */
+function harnessText({ runs, nullRun }: Result): string {
+  const lag = Math.max(...runs.map(({ generator }) => generator.lagP99Us));
+  const nothing =
+    nullRun === null
+      ? ""
+      : `; the same load on nothing: ${nullRun.proposalsPerS.toLocaleString("en-US", { maximumFractionDigits: 0 })}/s, p99 ${nullRun.p99Us} µs`;
+  return `the load generator was late by up to ${lag} µs (p99 of the worst run)${nothing}`;
+}
+
 function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: Output): void {
   const say = (text: string) => stream.write(`${text}\n`);
   const { environment, diskProbe } = result;
   say(`\n${renderTable(result, paint)}`);
-  say(
-    paint.dim(
-      `${constants(plan.axes)}; ${plan.load.durationMs / 1000} s each after ${plan.load.warmupMs / 1000} s of warm-up; ` +
-        `latency from propose() to applied on the leader`,
-    ),
-  );
+  const measures = renderMeasures(result, paint);
+  if (measures !== "") say(measures);
+  say(paint.dim(`${constants(plan.axes)}; ${loadText(result)}`));
+  say(paint.dim(harnessText(result)));
   say(
     paint.dim(
       `${environment.cpu}, ${environment.cores} cores, ${environment.kernel}, Node ${environment.node}; ` +
@@ -205,6 +287,7 @@ function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: 
       `Checked on disk: ${checked.toLocaleString("en-US")} acknowledged proposals, all on a quorum; all logs and states agree.`,
     );
   else say(paint.red("The run is void: its figures prove nothing. Run again with --keep to keep the logs."));
+  if (result.interrupted) say(paint.red(INTERRUPTED));
   if (plan.keep) say(`Data kept in ${result.options.dir}`);
   say(`Result: ${path}`);
 }

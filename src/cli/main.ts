@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { BenchError, EXIT_CODES } from "../../bench/harness/bench-error.js";
 import { packageVersion } from "../../bench/harness/environment.js";
 import { benchCommand } from "./bench-command.js";
+import { reportCommand } from "./report-command.js";
 
 const program = new Command("raftmark")
   .description(
@@ -22,7 +23,7 @@ Start here:
   );
 
 /** What each subcommand is; more are added here. */
-for (const command of [benchCommand()]) program.addCommand(inherit(command));
+for (const command of [benchCommand(), reportCommand()]) program.addCommand(inherit(command));
 
 process.exitCode = await main(process.argv);
 

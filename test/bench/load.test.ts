@@ -39,7 +39,8 @@ function fakeEngine(answer: (index: number) => "apply" | "refuse" | "nothing") {
 }
 
 function plan(inFlight: number, durationMs = 60) {
-  return { runId: 5, client: 1, inFlight, entryBytes: 32, warmupMs: 20, durationMs };
+  const closed = { ratePerS: 0, arrivals: "constant" as const, readsPerWrite: 0, ackedMax: 0, seed: 1 };
+  return { runId: 5, client: 1, inFlight, entryBytes: 32, warmupMs: 20, durationMs, ...closed };
 }
 
 async function run(answer: Parameters<typeof fakeEngine>[0], inFlight: number) {

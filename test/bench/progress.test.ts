@@ -24,18 +24,18 @@ function drive(live: boolean, volatile: boolean) {
   const progress = new Progress({ stream, live, paint: PLAIN });
   const axes = resolveAxes(canonical, true, {});
   const variants = expand(axes);
-  const load = { warmupMs: 200, durationMs: 800 };
+  const load = { warmupMs: 200, durationMs: 800, rounds: 1 };
   const plan = { scenario: canonical, axes, load } as BenchPlan;
   const fileSystem = { type: volatile ? "tmpfs" : "ext4", mount: "/data", device: "disk", volatile };
   progress.begun({ plan, variants, estimateMs: 24_000, runDir: { path: "/data/run", fileSystem } as RunDir });
-  progress.variant(0, variants[0], 24_000);
+  progress.variant(0, variants[0], 0, 24_000);
   progress.phase("starting");
   const starting = progress.line();
   progress.phase("measuring");
   progress.progress(100);
   const measuring = progress.line();
   progress.done(sampleRun(0, { settings: DEFAULT_SETTINGS, proposalsPerS: 12_345 }));
-  progress.variant(1, variants[1], 20_000);
+  progress.variant(1, variants[1], 0, 20_000);
   progress.done(
     sampleRun(1, { settings: DEFAULT_SETTINGS, proposalsPerS: 1, void: ["logs: index 7 differs"] }),
   );

@@ -47,6 +47,11 @@ function startLoad(cluster: Cluster, leader: number, dir: string) {
     entryBytes: 128,
     warmupMs: 0,
     durationMs: 60_000,
+    ratePerS: 0,
+    arrivals: "constant" as const,
+    readsPerWrite: 0,
+    ackedMax: 0,
+    seed: 1,
   };
   const ended = cluster.node(leader).call("load", { plan, ackedPath }, 120_000);
   ended.catch(() => {}); // A killed leader answers nothing; the test looks at its journal.

@@ -1,0 +1,236 @@
+// What befalls a cluster in the middle of a run, and what only that run can tell: a follower that stands still, a
+// leader that is killed, a node that starts again. Runs in the harness; times are the harness's clock.
+import type { Run } from "../report/result-schema.js";
+import { BenchError } from "./bench-error.js";
+import type { Cluster } from "./cluster.js";
+import { SERIES_STEP_MS } from "./load.js";
+import { Payloads } from "./payload.js";
+import type { LoadResult } from "./protocol.js";
+import type { Variant } from "./scenario.js";
+
+export type Measures = Run["measures"];
+
+export interface EventPlan {
+  readonly cluster: Cluster;
+  readonly leader: number;
+  readonly variant: Variant;
+  readonly durationMs: number;
+  readonly runId: number;
+}
+
+/** Of the window: when a follower is paused or the leader killed, and how long the pause is. */
+const PAUSE_AT = 0.4;
+const PAUSE_SHARE = 0.2;
+const KILL_AT = 0.5;
+/** How fine the times are that are found by asking. */
+const ASK_EVERY_MS = 2;
+const RECOVERY_MS_MAX = 30_000;
+
+/** One run's event. `opened` is called when the window opens, `finish` after the load. */
+export interface RunEvent {
+  opened(): void;
+  finish(load: LoadResult): Promise<Measures>;
+}
+
+export function eventFor(plan: EventPlan): RunEvent {
+  switch (plan.variant.settings.event) {
+    case "none":
+      return { opened() {}, finish: async () => ({}) };
+    case "pause-follower":
+      return new PauseFollower(plan);
+    case "kill-leader":
+      return new KillLeader(plan);
+    case "restart":
+      return { opened() {}, finish: () => restart(plan) };
+  }
+}
+
+class PauseFollower implements RunEvent {
+  private readonly plan: EventPlan;
+  private under: Promise<{ pausedMs: number; catchUpMs: number }> | null = null;
+
+  constructor(plan: EventPlan) {
+    this.plan = plan;
+  }
+
+  opened(): void {
+    this.under = this.pause();
+    this.under.catch(() => {}); // finish() tells.
+  }
+
+  private async pause(): Promise<{ pausedMs: number; catchUpMs: number }> {
+    const { cluster, leader, durationMs } = this.plan;
+    const follower = followerOf(cluster, leader);
+    await sleep(durationMs * PAUSE_AT);
+    const from = performance.now();
+    cluster.node(follower).pause();
+    await sleep(durationMs * PAUSE_SHARE);
+    cluster.node(follower).resume();
+    const to = performance.now();
+    const { commit } = await cluster.call(leader, "status", {});
+    await until(
+      "a follower that was paused to catch up",
+      async () => (await cluster.call(follower, "status", {})).applied >= commit,
+    );
+    return { pausedMs: to - from, catchUpMs: performance.now() - to };
+  }
+
+  async finish(load: LoadResult): Promise<Measures> {
+    if (this.under === null) return {};
+    const { pausedMs, catchUpMs } = await this.under;
+    const { durationMs } = this.plan;
+    return {
+      pausedMs: measure(pausedMs, "ms", "lower", "how long one follower stood still (SIGSTOP to SIGCONT)"),
+      catchUpMs: measure(
+        catchUpMs,
+        "ms",
+        "lower",
+        "from SIGCONT until it had applied what was committed then",
+      ),
+      ...rateWhilePaused(load.series, durationMs),
+    };
+  }
+}
+
+/** Commits in the slots of the series that lie wholly in the pause, against the others; nothing if there is none. */
+function rateWhilePaused(series: readonly number[], durationMs: number): Measures {
+  const first = Math.ceil((durationMs * PAUSE_AT) / SERIES_STEP_MS);
+  const end = Math.floor((durationMs * (PAUSE_AT + PAUSE_SHARE)) / SERIES_STEP_MS);
+  const paused = series.slice(first, end);
+  const rest = [...series.slice(0, first), ...series.slice(end)];
+  const mean = (counts: readonly number[]) =>
+    counts.reduce((sum, count) => sum + count, 0) / Math.max(1, counts.length);
+  if (paused.length === 0 || mean(rest) === 0) return {};
+  const share = (mean(paused) / mean(rest)) * 100;
+  return {
+    rateWhilePaused: measure(share, "%", "higher", "commits a second meanwhile, of those before and after"),
+  };
+}
+
+class KillLeader implements RunEvent {
+  private readonly plan: EventPlan;
+  private under: Promise<{ leaderMs: number; commitMs: number; restartMs: number }> | null = null;
+
+  constructor(plan: EventPlan) {
+    this.plan = plan;
+  }
+
+  opened(): void {
+    this.under = this.kill();
+    this.under.catch(() => {}); // finish() tells.
+  }
+
+  private async kill(): Promise<{ leaderMs: number; commitMs: number; restartMs: number }> {
+    const { cluster, leader, durationMs, runId, variant } = this.plan;
+    const probes = new Payloads(runId, 0, variant.settings.entryBytes);
+    await sleep(durationMs * KILL_AT);
+    const killed = performance.now();
+    await cluster.kill(leader);
+    let elected = 0;
+    let leaderAt = 0;
+    await until("a new leader", async () => {
+      const all = await Promise.all(cluster.alive.map((id) => cluster.call(id, "status", {})));
+      elected = all.find(({ state }) => state === "StateLeader")?.id ?? 0;
+      leaderAt = performance.now();
+      return elected !== 0;
+    });
+    await until("the first commit of a new leader", async () => {
+      const refused = () => null; // It lost its place again, or has not won it everywhere yet.
+      const answer = await cluster.call(elected, "propose", { bytes: probes.next() }).catch(refused);
+      if (answer !== null) return true;
+      elected = (await cluster.call(elected, "status", {})).leader || elected;
+      return false;
+    });
+    const commitAt = performance.now();
+    await cluster.restart(leader);
+    await cluster.catchUp(RECOVERY_MS_MAX);
+    return {
+      leaderMs: leaderAt - killed,
+      commitMs: commitAt - killed,
+      restartMs: performance.now() - commitAt,
+    };
+  }
+
+  async finish(load: LoadResult): Promise<Measures> {
+    if (this.under === null) return {};
+    const { leaderMs, commitMs, restartMs } = await this.under;
+    const unknown = Object.values(load.failed).reduce((sum, count) => sum + count, 0);
+    return {
+      newLeaderMs: measure(leaderMs, "ms", "lower", "from kill -9 of the leader until another leads"),
+      firstCommitMs: measure(
+        commitMs,
+        "ms",
+        "lower",
+        "from kill -9 of the leader until a proposal commits again",
+      ),
+      rejoinedMs: measure(
+        restartMs,
+        "ms",
+        "lower",
+        "until the killed node, started again, has applied everything",
+      ),
+      unknownOutcome: measure(
+        unknown,
+        "proposals",
+        "lower",
+        "under way at the kill; the client cannot know their fate",
+      ),
+    };
+  }
+}
+
+/** After the load: a follower stops in order and starts again on its log. */
+async function restart({ cluster, leader }: EventPlan): Promise<Measures> {
+  const follower = followerOf(cluster, leader);
+  await cluster.catchUp(RECOVERY_MS_MAX);
+  const { metrics } = await cluster.call(follower, "sample", {});
+  const { applied } = await cluster.call(follower, "status", {});
+  await cluster.stopOne(follower);
+  const begun = performance.now();
+  await cluster.restart(follower);
+  await until(
+    "a node that was restarted to catch up",
+    async () => (await cluster.call(follower, "status", {})).applied >= applied,
+  );
+  const caughtUpMs = performance.now() - begun;
+  const { openMs } = cluster.openedAs(follower);
+  return {
+    logMB: measure(metrics.walBytes / 1e6, "MB", "higher", "what the log held that the node started on"),
+    openMs: measure(openMs, "ms", "lower", "RaftNode.open: the log found, checked and ready"),
+    openGBPerS: measure(metrics.walBytes / 1e6 / openMs, "GB/s", "higher", "bytes of log by time to open"),
+    caughtUpMs: measure(
+      caughtUpMs,
+      "ms",
+      "lower",
+      "from the start of its process until it had applied everything",
+    ),
+  };
+}
+
+export function measure(
+  value: number,
+  unit: string,
+  better: "lower" | "higher",
+  meaning: string,
+): Measures[string] {
+  return { value, unit, better, meaning };
+}
+
+/** The follower that things are done to: the last that does not lead. */
+function followerOf(cluster: Cluster, leader: number): number {
+  return cluster.ids.filter((id) => id !== leader).pop()!;
+}
+
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const begun = performance.now();
+  while (!(await holds())) {
+    if (performance.now() - begun > RECOVERY_MS_MAX) {
+      throw new BenchError("failed", `${what}: not within ${RECOVERY_MS_MAX / 1000} s.`);
+    }
+    await sleep(ASK_EVERY_MS);
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

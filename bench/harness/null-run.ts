@@ -1,0 +1,45 @@
+// The null run: the bench's own load on an engine that does nothing, in a fresh process. What it cannot exceed, no
+// configuration can; what it takes is in every latency.
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Result } from "../report/result-schema.js";
+import type { Settings } from "./axes.js";
+import { LatencyCounts, percentileMs, toHistogram } from "./latency.js";
+import { NodeProcess } from "./node-process.js";
+import { loadOf } from "./run-variant.js";
+
+const PROGRAM = fileURLToPath(new URL("./node-main.js", import.meta.url));
+const WARMUP_MS = 200;
+const WINDOW_MS = 300;
+
+/** Runs the load of `settings` on nothing. Its journal goes to `dir` and proves nothing. */
+export async function nullRun(
+  settings: Settings,
+  dir: string,
+  signal: AbortSignal,
+): Promise<NonNullable<Result["nullRun"]>> {
+  const process = new NodeProcess(0, PROGRAM);
+  const aborted = new Promise<never>((_, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+  });
+  aborted.catch(() => {}); // Raced below.
+  try {
+    await process.call("openNull", {});
+    const plan = { runId: 0, client: 0, warmupMs: WARMUP_MS, durationMs: WINDOW_MS, seed: 1 };
+    const loading = process.call("load", {
+      plan: { ...plan, ...loadOf(settings), ackedMax: 0 },
+      ackedPath: join(dir, "acked-null.bin"),
+    });
+    loading.catch(() => {}); // Nobody waits for it after an abort.
+    const { done, windowMs, latencies } = await Promise.race([loading, aborted]);
+    const counts = new LatencyCounts(latencies.counts as Float64Array<ArrayBuffer>);
+    counts.total = latencies.total;
+    const histogram = toHistogram(counts);
+    const us = (percentile: number) => Math.round(percentileMs(histogram, percentile) * 1000);
+    return { proposalsPerS: (done / windowMs) * 1000, p50Us: us(50), p99Us: us(99) };
+  } finally {
+    await process.end();
+  }
+}

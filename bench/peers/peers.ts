@@ -1,0 +1,74 @@
+// The data of the table of peers, and the table. Pure.
+import { z } from "zod";
+import { grouped, short } from "../report/numbers.js";
+
+const Figures = z.object({ perS: z.number(), p50Us: z.number(), p99Us: z.number() });
+export type Figures = z.output<typeof Figures>;
+
+const PeerRow = z.object({
+  inFlight: z.number(),
+  raftmark: z.array(Figures).describe("one a pair, in order"),
+  goraft: z.array(Figures),
+});
+export type PeerRow = z.output<typeof PeerRow>;
+
+/** results/peers.json. */
+export const Peers = z.object({
+  startedAt: z.string(),
+  finishedAt: z.string(),
+  command: z.string(),
+  commit: z.string().nullable(),
+  dirty: z.boolean().nullable(),
+  machine: z.object({
+    cpu: z.string(),
+    cores: z.number(),
+    kernel: z.string(),
+    node: z.string(),
+    fileSystem: z.string(),
+  }),
+  entryBytes: z.number(),
+  seconds: z.number(),
+  pairs: z.number(),
+  rows: z.array(PeerRow),
+  etcd: z.array(Figures.extend({ clients: z.number() })).describe("puts of a real etcd: different work"),
+});
+export type Peers = z.output<typeof Peers>;
+
+/** Median, lowest and highest of the ratios raftmark / goraft, pair by pair. */
+export function ratios(row: PeerRow): { median: number; low: number; high: number } {
+  const each = row.raftmark.map(({ perS }, pair) => perS / row.goraft[pair].perS).sort((a, b) => a - b);
+  return { median: median(each), low: each[0], high: each[each.length - 1] };
+}
+
+function median(sorted: readonly number[]): number {
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** A Markdown table of `peers`: medians of the runs, and of the ratios. */
+export function renderPeers(peers: Peers): string {
+  const lines = [
+    "| in flight | raftmark/s | goraft/s | ratio: median (range) | p50 ms: raftmark, goraft | p99 ms: raftmark, goraft | etcd puts/s (different work) |",
+    "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+  ];
+  for (const row of peers.rows) {
+    const { median: ratio, low, high } = ratios(row);
+    const etcd = peers.etcd.find(({ clients }) => clients === row.inFlight);
+    const cells = [
+      grouped(row.inFlight),
+      grouped(middle(row.raftmark, "perS")),
+      grouped(middle(row.goraft, "perS")),
+      `${ratio.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`,
+      ...(["p50Us", "p99Us"] as const).map(
+        (name) => `${short(middle(row.raftmark, name) / 1000)}, ${short(middle(row.goraft, name) / 1000)}`,
+      ),
+      etcd === undefined ? "" : grouped(etcd.perS),
+    ];
+    lines.push(`| ${cells.join(" | ")} |`);
+  }
+  return lines.join("\n");
+}
+
+function middle(figures: readonly Figures[], name: keyof Figures): number {
+  return median(figures.map((each) => each[name]).sort((a, b) => a - b));
+}

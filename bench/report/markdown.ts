@@ -1,0 +1,46 @@
+// A result as Markdown, for a README or a pull request: the table, the verdict, the machine. Pure.
+import { grouped } from "./numbers.js";
+import type { Result } from "./result-schema.js";
+import { tableRows } from "./table.js";
+
+export function resultMarkdown(result: Result): string {
+  const [heading, ...rows] = tableRows(result);
+  const line = (cells: readonly string[]) => `| ${cells.map(escapeCell).join(" | ")} |`;
+  const table = [line(heading), line(heading.map((_, i) => alignment(rows, i))), ...rows.map(line)];
+  return `${table.join("\n")}\n\n> ${escapeText(result.verdict)} ${proof(result)}\n\n${environment(result)}\n`;
+}
+
+/** Columns of numbers stand at the right. */
+function alignment(rows: readonly (readonly string[])[], column: number): string {
+  return rows.every((row) => /^[\d.,×-]+$|^void$/.test(row[column])) ? "---:" : "---";
+}
+
+function escapeCell(text: string): string {
+  return escapeText(text).replaceAll("|", "\\|").replaceAll("\n", " ");
+}
+
+function escapeText(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+}
+
+function proof(result: Result): string {
+  const voids = result.runs.filter((run) => run.void.length > 0);
+  const checked = result.runs.reduce((sum, run) => sum + (run.truth?.ackedChecked ?? 0), 0);
+  const cut = result.interrupted ? " **Interrupted: some runs were not made.**" : "";
+  if (voids.length > 0) {
+    return `**${voids.length} of ${result.runs.length} runs are void and prove nothing.**${cut}`;
+  }
+  return `Checked on disk: ${grouped(checked)} acknowledged proposals, all on a quorum; all logs and states agree.${cut}`;
+}
+
+function environment({ command, startedAt, environment, diskProbe, options }: Result): string {
+  const { cpu, cores, kernel, node, fileSystem, commit, dirty, raftmark } = environment;
+  const built =
+    commit === null ? `raftmark ${raftmark}` : `commit ${commit.slice(0, 10)}${dirty === true ? "+" : ""}`;
+  return escapeText(
+    `\`${command.replaceAll("`", "'")}\` on ${startedAt.slice(0, 10)}, ${built}: ${cpu}, ${cores} cores, ${kernel}, Node ${node}; ` +
+      `${fileSystem.type} on ${fileSystem.device}, where a durable 4 KiB write takes ${diskProbe.p50Us} µs ` +
+      `(p99 ${diskProbe.p99Us} µs); ${options.durationMs / 1000} s each after ${options.warmupMs / 1000} s of warm-up, ` +
+      `${options.rounds} round${options.rounds === 1 ? "" : "s"}.`,
+  );
+}

@@ -1,0 +1,267 @@
+// The tables of the page: key figures, percentiles, stages, cost per commit, processes and threads, checks, environment.
+// Each scrolls inside its own box. Pure.
+import { grouped, short } from "../numbers.js";
+import type { Result } from "../result-schema.js";
+import { percent, swatch } from "./bars.js";
+import { distributionOf } from "./charts.js";
+import { type Html, html, NOTHING } from "./html.js";
+import type { Config, Model } from "./model.js";
+
+type Cell = Html | string;
+
+/** The first column names the row. `title` is read to those who cannot see where the table stands. */
+export function table(title: string, head: readonly string[], rows: readonly (readonly Cell[])[]): Html {
+  const columns = head.map((text) => html`<th scope="col">${text}</th>`);
+  const body = rows.map(
+    ([name, ...cells]) =>
+      html`<tr><th scope="row">${name}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`,
+  );
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="${title}"><table>
+    <caption class="unseen">${title}</caption>
+    <thead><tr>${columns}</tr></thead><tbody>${body}</tbody></table></div>`;
+}
+
+/** A table that is opened when wanted. */
+export function figures(title: string, body: Html): Html {
+  return html`<details><summary>${title}</summary>${body}</details>`;
+}
+
+function named(config: Config): Html {
+  return html`${swatch(config)}${config.label}`;
+}
+
+const VOID = html`<b class="void-mark">✕ void</b>`;
+
+const KEY_HEAD = [
+  "configuration",
+  "proposals/s",
+  "95 % interval",
+  "MB/s",
+  "p50 ms",
+  "p99 ms",
+  "p99.9 ms",
+  "max ms",
+  "entries/fsync",
+  "rounds",
+];
+
+export function keyTable(model: Model): Html {
+  const rows = model.configs.map((config): Cell[] => {
+    const { proposalsPerS: rate, latencyMs, runs, voids } = config.row;
+    const run = config.typical;
+    if (rate === null || latencyMs === null || run === null) return voidRow(config, KEY_HEAD.length);
+    const { p50, p99, p99_9, max } = latencyMs;
+    const payloadBytes = run.payloadBytesPerS / Math.max(run.proposalsPerS, Number.MIN_VALUE);
+    return [
+      named(config),
+      grouped(rate.estimate),
+      rate.high > rate.low ? `${grouped(rate.low)} to ${grouped(rate.high)}` : "–",
+      short((rate.estimate * payloadBytes) / 1e6),
+      ...[p50, p99, p99_9, max].map(short),
+      run.entriesPerFsync === null ? "–" : short(run.entriesPerFsync),
+      voids === 0 ? String(runs.length) : `${runs.length - voids} of ${runs.length}`,
+    ];
+  });
+  return table("Key figures of every configuration", KEY_HEAD, rows);
+}
+
+function voidRow(config: Config, columns: number): Cell[] {
+  return [named(config), VOID, ...Array.from({ length: columns - 2 }, () => "–")];
+}
+
+const PERCENTILES = [50, 75, 90, 95, 99, 99.9, 99.99];
+
+export function percentileTable(model: Model): Html {
+  const rows = model.configs.map((config): Cell[] => {
+    const distribution = distributionOf(config);
+    if (distribution === null) return voidRow(config, PERCENTILES.length + 3);
+    const max = config.row.latencyMs?.max ?? distribution.at(100);
+    const values = PERCENTILES.map((percentile) => short(distribution.at(percentile)));
+    return [named(config), ...values, short(max), grouped(distribution.samples)];
+  });
+  const head = ["configuration", ...PERCENTILES.map((percentile) => `p${percentile}`), "max", "proposals"];
+  return table("Latency percentiles in milliseconds", head, rows);
+}
+
+export function waterfallTable(model: Model): Html {
+  const rows = model.configs.flatMap((config): Cell[][] => {
+    const waterfall = config.typical?.waterfall;
+    if (waterfall == null) return [];
+    const line = (
+      name: Html | string,
+      us: { mean: number; p50: number; p90: number; p99: number },
+      kind: string,
+    ) => [named(config), name, kind, ...[us.mean, us.p50, us.p90, us.p99].map(short)];
+    return [
+      ...waterfall.stages.map(({ name, us }) => line(name, us, "on the path")),
+      line(html`<b>all</b>`, waterfall.totalUs, "sum"),
+      ...waterfall.beside.map(({ name, us }) => line(name, us, "beside it")),
+    ];
+  });
+  const head = ["configuration", "stage", "where", "mean µs", "p50 µs", "p90 µs", "p99 µs"];
+  return table("Stages of a commit in microseconds", head, rows);
+}
+
+export function costTable(model: Model): Html {
+  const head = [
+    "configuration",
+    "messages",
+    "frames",
+    "bytes sent",
+    "fsyncs, all logs",
+    "fsyncs waited for",
+    "bytes logged",
+    "bytes allocated",
+    "turns",
+  ];
+  const rows = model.configs.map((config): Cell[] => {
+    if (config.typical === null) return voidRow(config, head.length);
+    const cost = config.typical.perCommit;
+    const values = [cost.messages, cost.frames, cost.sentBytes, cost.fsyncs, cost.fsyncsWaited];
+    const more = [cost.walBytes, cost.allocatedBytes, cost.turns];
+    return [named(config), ...[...values, ...more].map((value) => (value === null ? "–" : short(value)))];
+  });
+  return table("Cost of one applied proposal", head, rows);
+}
+
+/** What only this scenario measures. */
+export function measuresTable(model: Model): Html {
+  const names = [...new Set(model.configs.flatMap(({ typical }) => Object.keys(typical?.measures ?? {})))];
+  if (names.length === 0) return NOTHING;
+  const sample = (name: string) =>
+    model.configs.map(({ typical }) => typical?.measures[name]).find((measure) => measure !== undefined);
+  const rows = model.configs.map((config) => [
+    named(config),
+    ...names.map((name) => {
+      const value = config.typical?.measures[name]?.value;
+      return value === undefined ? "–" : short(value);
+    }),
+  ]);
+  const meanings = names.map(
+    (name) => html`<li><b>${name}</b>: ${sample(name)?.meaning ?? ""}
+    (${sample(name)?.better ?? ""} is better)</li>`,
+  );
+  const head = ["configuration", ...names.map((name) => `${name}, ${sample(name)?.unit ?? ""}`)];
+  return html`${table("What this scenario measures besides", head, rows)}<ul class="notes">${meanings}</ul>`;
+}
+
+export function threadsTable(model: Model): Html {
+  const head = [
+    "configuration",
+    "node",
+    "user",
+    "system",
+    "main thread",
+    "other threads",
+    "loop active",
+    "loop delay p99 ms",
+    "memory MiB",
+  ];
+  const rows = model.configs.flatMap((config) =>
+    (config.typical?.nodes ?? []).map((node): Cell[] => {
+      const part = (ms: number) => percent(ms / Math.max(node.windowMs, 1));
+      return [
+        named(config),
+        `${node.id}${node.leader ? ", leader" : ""}`,
+        part(node.cpuUserMs),
+        part(node.cpuSystemMs),
+        node.mainThreadMs === null ? "–" : part(node.mainThreadMs),
+        node.otherThreadsMs.length === 0 ? "–" : node.otherThreadsMs.map(part).join(", "),
+        percent(node.loopActiveShare),
+        `${short(node.loopDelayMs.p99)} (max ${short(node.loopDelayMs.max)})`,
+        grouped(node.rssBytes / 2 ** 20),
+      ];
+    }),
+  );
+  return table("CPU of every process and thread, as a share of one core", head, rows);
+}
+
+/** How sound every run is: what was checked, how late the load generator was, who else used the machine. */
+export function runsTable(model: Model): Html {
+  const head = [
+    "run",
+    "round",
+    "order",
+    "checked on disk",
+    "state hash",
+    "generator lag p50 / p99 / max µs",
+    "other programs",
+    "load",
+  ];
+  const rows = model.configs.flatMap((config) =>
+    config.row.runs.map((run): Cell[] => {
+      const { lagP50Us, lagP99Us, lagMaxUs } = run.generator;
+      const { kind, ratePerS, arrivals, from } = run.load;
+      const rate =
+        ratePerS === null ? "" : `, ${grouped(ratePerS)}/s${arrivals === null ? "" : ` ${arrivals}`}`;
+      return [
+        named(config),
+        String(run.round + 1),
+        String(run.sequence + 1),
+        run.truth?.ok === true && run.void.length === 0 ? `✓ ${grouped(run.truth.ackedChecked)}` : VOID,
+        html`<code>${run.stateHash || "–"}</code>`,
+        [lagP50Us, lagP99Us, lagMaxUs].map(short).join(" / "),
+        percent(run.otherCpuShare),
+        `${kind} loop${rate}, from the ${from}`,
+      ];
+    }),
+  );
+  return table("Every run: its check and its surroundings", head, rows);
+}
+
+const ENVIRONMENT: readonly (readonly [string, (result: Result) => string])[] = [
+  ["made", ({ startedAt, elapsedMs }) => `${startedAt}, took ${short(elapsedMs / 1000)} s`],
+  ["processor", ({ environment }) => `${environment.cpu}, ${environment.cores} cores`],
+  ["memory", ({ environment }) => `${short(environment.memoryBytes / 2 ** 30)} GiB`],
+  ["load average before", ({ environment }) => short(environment.loadAverage1m)],
+  ["kernel", ({ environment }) => environment.kernel],
+  ["Node.js", ({ environment }) => `${environment.node} (V8 ${environment.v8})`],
+  ["raftmark", ({ environment }) => `${environment.raftmark}, ${commitOf(environment)}`],
+  [
+    "file system",
+    ({ environment: { fileSystem: fs } }) => `${fs.type} on ${fs.device} at ${fs.mount} (${fs.options})`,
+  ],
+  ["data in", ({ options }) => options.dir],
+  ["link", ({ environment }) => environment.link],
+  [
+    "disk probe",
+    ({ diskProbe: { bytes, p50Us, p99Us, writes } }) =>
+      `a durable ${bytes / 1024} KiB write takes ${grouped(p50Us)} µs (p99 ${grouped(p99Us)} µs, ${writes} writes)`,
+  ],
+  [
+    "null run",
+    ({ nullRun }) =>
+      nullRun === null
+        ? "not made"
+        : `${grouped(nullRun.proposalsPerS)}/s, p50 ${short(nullRun.p50Us)} µs, p99 ${short(nullRun.p99Us)} µs: the same load on an engine that does nothing`,
+  ],
+  [
+    "measured",
+    ({ options: { rounds, durationMs, warmupMs } }) =>
+      `${rounds} round${rounds === 1 ? "" : "s"}, ${durationMs / 1000} s each after ${warmupMs / 1000} s of warm-up`,
+  ],
+  [
+    "order",
+    ({ options }) =>
+      options.order === "random" ? `random, seed ${options.seed}` : `as in the table, seed ${options.seed}`,
+  ],
+  [
+    "axes",
+    ({ options }) =>
+      Object.entries(options.axes)
+        .map(([name, values]) => `${name} ${values.join(", ")}`)
+        .join("; "),
+  ],
+];
+
+function commitOf({ commit, dirty }: Result["environment"]): string {
+  if (commit === null) return "installed from a package";
+  return `commit ${commit}${dirty === true ? ", with changes that are not committed" : ""}`;
+}
+
+/** A column a result. */
+export function environmentTable(model: Model): Html {
+  const head = ["", ...model.results.map(({ name }) => name)];
+  const rows = ENVIRONMENT.map(([name, read]) => [name, ...model.results.map(({ result }) => read(result))]);
+  return table("Environment", head, rows);
+}

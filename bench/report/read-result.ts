@@ -1,0 +1,67 @@
+// Reads a result file back, and says in one sentence why one cannot be used.
+import { readFile } from "node:fs/promises";
+import { z } from "zod";
+import { BenchError, codeOf } from "../harness/bench-error.js";
+import { mergeHistograms } from "../stats/rows.js";
+import { Result, SCHEMA_VERSION } from "./result-schema.js";
+
+/** Throws BenchError (usage, exit code 2). */
+export async function readResult(path: string): Promise<Result> {
+  const value = parse(path, await textOf(path));
+  const version = (value as { schemaVersion?: unknown } | null)?.schemaVersion;
+  if (typeof version !== "number") {
+    throw refuse(path, `is not a result of raftmark bench: it has no "schemaVersion"`);
+  }
+  if (version !== SCHEMA_VERSION) {
+    const cure =
+      version < SCHEMA_VERSION ? "run the bench again" : "use the raftmark that made it, or a newer one";
+    throw refuse(path, `was made by schema ${version}, and this raftmark reads ${SCHEMA_VERSION}: ${cure}`);
+  }
+  const parsed = Result.safeParse(value);
+  if (parsed.success) {
+    checkHistograms(path, parsed.data);
+    return parsed.data;
+  }
+  const { path: where, message } = parsed.error.issues[0];
+  throw refuse(
+    path,
+    `is damaged at ${z.core.toDotPath(where) || "its top"} (${message}): run the bench again`,
+  );
+}
+
+/** They are checked here so that those who merge and draw them need not. */
+function checkHistograms(path: string, { runs }: Result): void {
+  for (const { histogram, position } of runs) {
+    try {
+      mergeHistograms([histogram]);
+    } catch (cause) {
+      const what = `is damaged: the latency histogram of row ${position + 1} cannot be read: run the bench again`;
+      throw refuse(path, what, cause);
+    }
+  }
+}
+
+async function textOf(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    const why = codeOf(cause);
+    const text =
+      why === "ENOENT"
+        ? `there is no file ${path}: name a result that raftmark bench wrote (results/local/*.json).`
+        : `cannot read ${path} (${why}): name a result file that you may read.`;
+    throw new BenchError("usage", text, cause);
+  }
+}
+
+function parse(path: string, text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw refuse(path, "is not JSON: name a result that raftmark bench wrote", cause);
+  }
+}
+
+function refuse(path: string, what: string, cause?: unknown): BenchError {
+  return new BenchError("usage", `${path} ${what}.`, cause);
+}

@@ -1,0 +1,107 @@
+// `raftmark report`: result files to one HTML page, or to Markdown.
+import { readdirSync, statSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { Command } from "commander";
+import { BenchError, codeOf } from "../../bench/harness/bench-error.js";
+import { didYouMean } from "../../bench/harness/suggest.js";
+import { resultMarkdown } from "../../bench/report/markdown.js";
+import type { NamedResult } from "../../bench/report/page/model.js";
+import { renderPage } from "../../bench/report/page/page.js";
+import { readResult } from "../../bench/report/read-result.js";
+
+interface Words {
+  readonly out?: string;
+  readonly format: string;
+}
+
+const LOCAL = join("results", "local");
+const FORMATS = ["html", "markdown"];
+
+export function reportCommand(): Command {
+  return new Command("report")
+    .summary("make one page out of results, to read and to send")
+    .description(
+      "Makes one HTML page of one or more results of raftmark bench: the verdict, throughput with intervals, latency " +
+        "percentiles, what happened over time, where a commit's time goes, what it costs, the checks and the " +
+        "environment. The page needs no network and no other file. Several results are drawn over each other.",
+    )
+    .argument("[results...]", `result files (default: the newest in ${LOCAL})`)
+    .option(
+      "-o, --out <file>",
+      "where the page goes (default: beside the result, or ./report.html for several)",
+    )
+    .option("--format <format>", "html, or markdown on stdout for a README or a pull request", "html")
+    .addHelpText("after", EXAMPLES)
+    .action(async (paths: string[], words: Words) => {
+      process.exitCode = await report(paths, words);
+    });
+}
+
+const EXAMPLES = `
+Examples:
+  raftmark report                                  the newest result in results/local
+  raftmark report results/canonical.json -o page.html
+  raftmark report before.json after.json -o both.html
+                                                   two results, drawn over each other, and their ratios
+  raftmark report --format markdown >> notes.md    table and verdict as Markdown
+
+Exit codes: 0 written; 2 bad usage, or a result that cannot be read.`;
+
+/** Throws BenchError. Returns the exit code. */
+async function report(paths: readonly string[], words: Words): Promise<number> {
+  const { format } = words;
+  if (!FORMATS.includes(format)) {
+    const text = `--format: "${format}" is not one of ${FORMATS.join(", ")}.${didYouMean(format, FORMATS)}`;
+    throw new BenchError("usage", text);
+  }
+  const sources = paths.length > 0 ? paths : [newestResult()];
+  const results: NamedResult[] = [];
+  for (const path of sources) results.push({ name: freeName(path, results), result: await readResult(path) });
+  if (format === "markdown") {
+    const text = results.map(({ result }) => resultMarkdown(result)).join("\n");
+    if (words.out === undefined) process.stdout.write(text);
+    else await writePage(text, words.out);
+    return 0;
+  }
+  const page = renderPage(results);
+  const out = words.out ?? (sources.length === 1 ? besides(sources[0]) : "report.html");
+  await writePage(page, out);
+  process.stdout.write(`Page: ${out} (${Math.ceil(page.length / 1024)} KiB); open it in a browser.\n`);
+  return 0;
+}
+
+function besides(path: string): string {
+  return join(dirname(path), `${basename(path, ".json")}.html`);
+}
+
+/** The file's name; numbered where two would be called the same. */
+function freeName(path: string, taken: readonly NamedResult[]): string {
+  const name = basename(path, ".json");
+  const same = taken.filter((other) => other.name === name || other.name.startsWith(`${name} (`)).length;
+  return same === 0 ? name : `${name} (${same + 1})`;
+}
+
+function newestResult(): string {
+  let names: string[] = [];
+  try {
+    names = readdirSync(LOCAL).filter((name) => name.endsWith(".json"));
+  } catch {
+    // No such folder: said below.
+  }
+  const dated = names.map((name) => ({ path: join(LOCAL, name), at: statSync(join(LOCAL, name)).mtimeMs }));
+  const newest = dated.sort((a, b) => b.at - a.at)[0];
+  if (newest !== undefined) return newest.path;
+  const text = `there is no result in ${LOCAL}: run raftmark bench first, or name a result file.`;
+  throw new BenchError("usage", text);
+}
+
+async function writePage(text: string, out: string): Promise<void> {
+  try {
+    await mkdir(dirname(resolve(out)), { recursive: true });
+    await writeFile(out, text);
+  } catch (cause) {
+    const why = `cannot write to ${out} (${codeOf(cause)}): choose another file with --out.`;
+    throw new BenchError("environment", why, cause);
+  }
+}
