@@ -35,8 +35,9 @@ export interface Window {
   readonly counters: Readonly<Record<CounterName, number>>;
 }
 
-/** Counters of a node that say what a commit costs. */
-export const COUNTER_NAMES = ["messagesSent", "framesSent", "bytesSent", "walSyncs", "walBytes"] as const;
+/** What a commit costs, counted: by the nodes' own counters, summed over all, and the leader's JavaScript heap. */
+const NODE_COUNTERS = ["messagesSent", "framesSent", "bytesSent", "walSyncs", "walBytes"] as const;
+export const COUNTER_NAMES = [...NODE_COUNTERS, "allocatedBytes"] as const;
 export type CounterName = (typeof COUNTER_NAMES)[number];
 
 type Sample = ReplyOf<"sample">;
@@ -102,12 +103,7 @@ export class Side {
       proposalsPerS: result.windowMs > 0 ? (result.done / result.windowMs) * 1000 : 0,
       acked: result.acked,
       cpuMs: total(after, cpuOf) - total(before, cpuOf),
-      counters: Object.fromEntries(
-        COUNTER_NAMES.map((name) => {
-          const read = ({ metrics }: Sample) => metrics[name];
-          return [name, total(after, read) - total(before, read)];
-        }),
-      ) as Window["counters"],
+      counters: countersOf(before, after, cluster.ids.indexOf(leader)),
     };
   }
 
@@ -136,6 +132,16 @@ export class Side {
     await this.cluster.destroy();
     await rm(this.plan.dir, { recursive: true, force: true, maxRetries: 3 });
   }
+}
+
+function countersOf(before: readonly Sample[], after: readonly Sample[], leader: number): Window["counters"] {
+  const counters = NODE_COUNTERS.map((name) => {
+    const read = ({ metrics }: Sample) => metrics[name];
+    return [name, total(after, read) - total(before, read)];
+  });
+  const allocated = (sample: Sample) => (sample as { allocatedBytes?: number }).allocatedBytes ?? 0;
+  const allocatedBytes = allocated(after[leader]) - allocated(before[leader]);
+  return { ...Object.fromEntries(counters), allocatedBytes } as Window["counters"];
 }
 
 function cpuOf({ cpuUserMs, cpuSystemMs }: Sample): number {

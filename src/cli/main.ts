@@ -4,6 +4,9 @@ import { Command, CommanderError } from "commander";
 import { BenchError, EXIT_CODES } from "../../bench/harness/bench-error.js";
 import { packageVersion } from "../../bench/harness/environment.js";
 import { benchCommand } from "./bench-command.js";
+import { compareCommand } from "./compare-command.js";
+import { gateCommand } from "./gate-command.js";
+import { historyCommand } from "./history-command.js";
 import { reportCommand } from "./report-command.js";
 
 const program = new Command("raftmark")
@@ -23,7 +26,8 @@ Start here:
   );
 
 /** What each subcommand is; more are added here. */
-for (const command of [benchCommand(), reportCommand()]) program.addCommand(inherit(command));
+const COMMANDS = [benchCommand(), reportCommand(), compareCommand(), gateCommand(), historyCommand()];
+for (const command of COMMANDS) program.addCommand(inherit(command));
 
 process.exitCode = await main(process.argv);
 
