@@ -38,9 +38,9 @@ export interface PairsOutcome {
 /** Within a window, before it counts: fills the pipeline. */
 const RAMP_MS = 30;
 /** Starting, electing, catching up, stopping, checking the logs: a pair, both sides. */
-const FIXED_MS = 5000;
+const FIXED_MS = 3500;
 /** Waiting until a cluster is idle after each window, and checking its log later. */
-const AROUND_WINDOW = 1.6;
+const AROUND_WINDOW = 1.3;
 
 export function estimatePairsMs(plan: Omit<PairsPlan, "baseEnv" | "headEnv" | "dir">): number {
   const loads = 2 * plan.inFlight.length * plan.windows * (plan.windowMs + RAMP_MS) * AROUND_WINDOW;
@@ -86,9 +86,10 @@ async function runPair(
     for (const outcome of opened) if (outcome.status === "rejected") throw outcome.reason;
     const [base, head] = headFirst ? [sides[1], sides[0]] : sides;
     const samples = await alternate(plan, pair, { base, head }, prng);
+    const [baseFaults, headFaults] = await Promise.all([base.finish(), head.finish()]);
     const voids = [
-      ...(await base.finish()).map((why) => `base, pair ${pair + 1}: ${why}`),
-      ...(await head.finish()).map((why) => `head, pair ${pair + 1}: ${why}`),
+      ...baseFaults.map((why) => `base, pair ${pair + 1}: ${why}`),
+      ...headFaults.map((why) => `head, pair ${pair + 1}: ${why}`),
     ];
     return { samples, voids };
   } finally {

@@ -33,13 +33,13 @@ export const GATE_SETTINGS = { writer: "pool-wasm" } as const;
 export const GATE_DEFAULTS = {
   tolerance: 0.05,
   pairs: 6,
-  windows: 6,
-  windowMs: 200,
-  warmupMs: 1200,
+  windows: 5,
+  windowMs: 150,
+  warmupMs: 1000,
   counted: true,
 } as const;
 
-const COUNTED_MS = 12_000;
+const COUNTED_MS = 9000;
 
 export function estimateGateMs(plan: Omit<GatePlan, "base" | "head" | "headEnv" | "dir">): number {
   const pairs = estimatePairsMs({ ...plan, inFlight: IN_FLIGHT, settings: GATE_SETTINGS });
