@@ -2,7 +2,7 @@
 // did read. No part prints; main.ts does.
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { encodeIntoCompressedBase64 } from "hdr-histogram-js";
 import { Prng } from "../../src/base/prng.js";
@@ -37,10 +37,10 @@ export async function openLoopPart(): Promise<Finding[]> {
     ok: Math.abs(open[name] - expected[name]) <= OPEN_TOLERANCE_MS,
   }));
   const blind = {
-    what: "closed loop, one in flight, the same stall: p99",
+    what: "closed loop, one in flight, the same stall: p95",
     expected: `blind to it, below ${STALL.stallMs / 4} ms`,
-    measured: `${short(closed.p99)} ms`,
-    ok: closed.p99 < STALL.stallMs / 4,
+    measured: `${short(closed.p95)} ms`,
+    ok: closed.p95 < STALL.stallMs / 4,
   };
   return [...findings, blind];
 }
@@ -102,7 +102,7 @@ async function benchOnce(
   env: NodeJS.ProcessEnv,
 ): Promise<{ code: number | null; result: Result | null }> {
   await makeDirs(parent);
-  const cwd = await mkdtemp(join(parent, "raftmark-selftest-"));
+  const cwd = await mkdtemp(join(resolve(parent), "raftmark-selftest-"));
   const out = join(cwd, "result.json");
   try {
     const words = [MAIN, "bench", ...SHORT, "--rounds", "1", "--out", out];
