@@ -30,6 +30,8 @@ export interface Settings {
   /** Size of the log that a node restarts on. */
   readonly logMb: number;
   readonly tickMs: number;
+  /** Whether proposals are followed for the waterfall. */
+  readonly trace: "on" | "off";
 }
 export type AxisName = keyof Settings;
 export type AxisValues = { readonly [K in AxisName]: readonly Settings[K][] };
@@ -55,6 +57,7 @@ export const DEFAULT_SETTINGS: Settings = {
   event: "none",
   logMb: 0,
   tickMs: 100,
+  trace: "on",
 };
 
 interface Axis {
@@ -179,6 +182,12 @@ export const AXES: { readonly [K in AxisName]: Axis } = {
     same("none", "pause-follower", "kill-leader", "restart"),
   ),
   logMb: numbers("log-mb", "log MB", "size of the log that a node restarts on (event restart)", 0, 4096),
+  trace: words(
+    "trace",
+    "trace",
+    "off: no proposal is followed through the nodes, and the result has no waterfall",
+    same("on", "off"),
+  ),
   tickMs: numbers("tick-ms", "tick ms", "Raft's clock: an election starts after 10 to 19 ticks", 5, 1000),
 };
 export const AXIS_NAMES = Object.keys(AXES) as AxisName[];

@@ -23,6 +23,8 @@ export interface ClusterPlan {
   readonly basePort: number;
   /** Seeds the election timeouts. */
   readonly seed: number;
+  /** One proposal in so many is followed through the nodes; left out: none. */
+  readonly traceEvery?: number;
   /** The program of a node process; tests put another here. */
   readonly program?: string;
   /** Beyond this process's: which engine the nodes run, see engine-from.ts. */
@@ -117,6 +119,7 @@ export class Cluster {
       ...(batchBytes === 0 ? {} : { batchBytesMax: batchBytes }),
       ...(settings.batching === "off" ? UNBATCHED : {}),
       maxQueuedProposals: Math.max(OUTSTANDING_MAX, inFlight),
+      traceEvery: this.traceEvery,
       seed: (this.plan.seed + id * 7919) >>> 0,
     };
   }
@@ -159,6 +162,11 @@ export class Cluster {
   /** Ids of the nodes whose processes run. */
   get alive(): number[] {
     return this.ids.filter((id) => this.processes.get(id)?.isAlive === true);
+  }
+
+  /** One proposal in so many is followed; 0: none. */
+  get traceEvery(): number {
+    return this.plan.traceEvery ?? 0;
   }
 
   get quorum(): number {

@@ -50,6 +50,8 @@ export interface Measured {
   /** Proposals applied in the window, and the window's true length. */
   readonly done: number;
   readonly windowMs: number;
+  /** Proposals that came due in the window; null: a closed loop has no such time. */
+  readonly due: number | null;
   /** Closed loop: of those applied in the window. Open loop: of those due in it, whenever they were applied. */
   readonly latencies: LatencyCounts;
   readonly reads: LatencyCounts;
@@ -123,6 +125,7 @@ export abstract class LoadRun {
   /** The window opened or closed. */
   protected abstract edge(open: boolean): void;
   protected abstract generatorLag(): GeneratorLag;
+  protected abstract dueInWindow(): number | null;
 
   /**
    * Warms up, measures, and waits for what is under way. `onWindow` is told when the window opens and closes, so that
@@ -232,6 +235,7 @@ export abstract class LoadRun {
       generator: this.generatorLag(),
       done: this.done,
       windowMs,
+      due: this.dueInWindow(),
       latencies: this.latencies,
       reads: this.readLatencies,
       series: [...this.series],
@@ -291,6 +295,10 @@ export class ClosedLoop extends LoadRun {
 
   protected generatorLag(): GeneratorLag {
     return this.lag;
+  }
+
+  protected dueInWindow(): null {
+    return null;
   }
 
   // hot

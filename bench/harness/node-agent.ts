@@ -3,6 +3,7 @@
 // channel closes, however that came about, the process ends: no harness, no node.
 import { RaftmarkError, type RaftNodeOptions } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
+import { SAMPLE, sampleColumn, Trace } from "../../src/node/trace.js";
 import { AckedWriter } from "./acked.js";
 import { codeOf, messageOf } from "./bench-error.js";
 import type { Engine, EngineSource } from "./engine.js";
@@ -17,7 +18,7 @@ import { Sampler } from "./usage.js";
 
 const PROGRESS_EVERY_MS = 100;
 /** Options that are no part of a configuration, or secret. */
-const UNTOLD = ["stateMachine", "logger", "secret", "dir", "id", "link", "walFs"];
+const UNTOLD = ["stateMachine", "logger", "trace", "secret", "dir", "id", "link", "walFs"];
 const SLOW_FS = new URL("./slow-fs.js", import.meta.url).href;
 /** What a kill -9 may cost the journal of acknowledgements. */
 const JOURNAL_EVERY_MS = 50;
@@ -58,6 +59,7 @@ class NodeAgent {
   private engine: Engine | null = null;
   private server: RemoteServer | null = null;
   private load: LoadRun | null = null;
+  private trace: Trace | null = null;
   /** The node is closed: all that is left for the process is to end. */
   closed = false;
 
@@ -112,6 +114,10 @@ class NodeAgent {
       case "haltLoad":
         this.load?.stop();
         return null;
+      case "traceSamples":
+        return this.traceSamples(command.fromUs, command.toUs);
+      case "traceAppends":
+        return this.traced().appendsOf(command.indices);
       case "state":
         return this.stateMachine.report();
       case "close":
@@ -142,7 +148,16 @@ class NodeAgent {
   }
 
   private optionsOf(config: NodeConfig): RaftNodeOptions {
-    const { linkKind, writeDelayMs, batchBytesMax, proposalBatchBytes, maxSizePerMsg, ...options } = config;
+    const {
+      linkKind,
+      writeDelayMs,
+      batchBytesMax,
+      proposalBatchBytes,
+      maxSizePerMsg,
+      traceEvery,
+      ...options
+    } = config;
+    this.trace = traceEvery > 0 ? new Trace(traceEvery) : null;
     return {
       ...options,
       ...(batchBytesMax === undefined ? {} : { batchBytesMax }),
@@ -150,8 +165,23 @@ class NodeAgent {
       ...(maxSizePerMsg === undefined ? {} : { maxSizePerMsg }),
       ...(linkKind === "memory" ? { link: this.networkOf(config.clusterId).link(config.id) } : {}),
       ...(writeDelayMs > 0 ? { walFs: { module: SLOW_FS, arg: writeDelayMs } } : {}),
+      ...(this.trace === null ? {} : { trace: this.trace }),
       stateMachine: this.stateMachine,
     };
+  }
+
+  private traced(): Trace {
+    if (this.trace === null) throw new RaftmarkError("RAFT_CLOSED", "the node was opened without a trace");
+    return this.trace;
+  }
+
+  private traceSamples(fromUs: number, toUs: number): ReplyOf<"traceSamples"> {
+    const samples = this.traced().samplesBetween(fromUs, toUs);
+    const sentUs = this.traced().sendingsOf(
+      sampleColumn(samples, SAMPLE.index),
+      sampleColumn(samples, SAMPLE.by),
+    );
+    return { samples, sentUs };
   }
 
   private async runLoad(plan: LoadPlan, ackedPath: string): Promise<LoadResult> {

@@ -38,7 +38,7 @@ export class OpenLoop extends LoadRun {
     let due = this.begunAt + this.due.next;
     while (due <= now && !this.stopping) {
       this.due.advance();
-      if (now >= this.windowStart && now < this.windowEnd) this.lags.record(now - due);
+      if (this.counts(due, now)) this.lags.record(now - due);
       if (this.underWay >= this.outstandingMax) {
         this.fail("OVERLOAD", `${this.underWay} proposals had no answer yet when the next was due`);
       } else {
@@ -101,6 +101,10 @@ export class OpenLoop extends LoadRun {
       lagP99Us: us(percentileMs(histogram, 99)),
       lagMaxUs: us(this.lags.max / UNITS_PER_MS),
     };
+  }
+
+  protected dueInWindow(): number {
+    return this.lags.total;
   }
 
   // hot

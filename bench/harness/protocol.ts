@@ -29,10 +29,13 @@ export const NodeConfig = z.strictObject({
   /** Added to each write of the log. */
   writeDelayMs: amount,
   maxQueuedProposals: z.number().int().min(1),
+  /** One proposal in so many is followed through the node; 0: none. */
+  traceEvery: count,
   seed: z.number().int().min(0),
 });
 export type NodeConfig = z.output<typeof NodeConfig>;
 
+const Doubles = z.custom<Float64Array>((value) => value instanceof Float64Array);
 const Bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array);
 
 /** Client and run id share one safe integer in the truth check. */
@@ -71,6 +74,14 @@ export const Command = z.discriminatedUnion("op", [
     ackedPath: z.string().min(1),
   }),
   z.strictObject({ call: count, node: count, op: z.literal("haltLoad") }),
+  z.strictObject({
+    call: count,
+    node: count,
+    op: z.literal("traceSamples"),
+    fromUs: amount,
+    toUs: amount,
+  }),
+  z.strictObject({ call: count, node: count, op: z.literal("traceAppends"), indices: Doubles }),
   z.strictObject({ call: count, node: count, op: z.literal("state") }),
   z.strictObject({ call: count, node: count, op: z.literal("close") }),
 ]);
@@ -108,6 +119,7 @@ const Metrics = z.object({
 
 const Sample = z.object({
   atMs: amount,
+  clockUs: amount,
   cpuUserMs: amount,
   cpuSystemMs: amount,
   machineBusyMs: amount,
@@ -117,18 +129,18 @@ const Sample = z.object({
   loopDelayP99Ms: amount,
   loopDelayMaxMs: amount,
   rssBytes: amount,
+  allocatedBytes: z.number(),
   metrics: Metrics,
 });
 
 const State = z.object({ applied: count, count: count, hash: z.string().regex(/^[0-9a-f]{16}$/) });
 
-const Counts = z.custom<Float64Array>((value) => value instanceof Float64Array);
-
 const LoadResult = z.object({
   done: count,
+  due: count.nullable(),
   windowMs: amount,
-  latencies: z.object({ counts: Counts, total: count, max: amount, sum: amount }),
-  reads: z.object({ counts: Counts, total: count, max: amount, sum: amount }),
+  latencies: z.object({ counts: Doubles, total: count, max: amount, sum: amount }),
+  reads: z.object({ counts: Doubles, total: count, max: amount, sum: amount }),
   series: z.array(count),
   seriesP99Ms: z.array(amount.nullable()),
   warmup: z.object({ ms: amount, stable: z.boolean() }),
@@ -155,6 +167,8 @@ export const ReplyValue = {
   propose: z.object({ index: count, term: count }),
   load: LoadResult,
   haltLoad: z.null(),
+  traceSamples: z.object({ samples: Doubles, sentUs: Doubles }),
+  traceAppends: Doubles,
   state: State,
   close: State,
 } satisfies Record<Op, z.ZodType>;

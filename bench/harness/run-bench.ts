@@ -71,7 +71,7 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
     const runCount = variants.length * plan.load.rounds;
     observer.begun({ plan, variants, estimateMs: estimateVariantMs(plan.load) * runCount, runDir });
     const diskProbe = await probeDisk(runDir.path);
-    const nothing = await nullRun(heaviest(variants), runDir.path, signal);
+    const nothing = await nullRun(heaviest(variants), runDir.path, plan.quick, signal);
     const { runs, interrupted } = await runAll(plan, variants, runDir, observer, signal);
     const body = {
       schemaVersion: SCHEMA_VERSION,

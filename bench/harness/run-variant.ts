@@ -12,6 +12,7 @@ import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "./latenc
 import { type LoadPlan, SERIES_STEP_MS } from "./load.js";
 import type { LoadResult, ReplyOf } from "./protocol.js";
 import { CONNECTION_LOST } from "./remote.js";
+import { readTrace, type TraceFigures, traceEvery } from "./run-trace.js";
 import type { Load, Variant } from "./scenario.js";
 import type { StateReport } from "./state-machine.js";
 import type { TruthReport } from "./truth.js";
@@ -57,6 +58,7 @@ export async function runVariant(plan: VariantPlan): Promise<Run> {
     basePort: plan.basePort,
     seed: plan.seed + plan.sequence * 104_729,
     signal: plan.signal,
+    traceEvery: traceEvery(settings),
   });
   try {
     const leader = await leaderOf(cluster);
@@ -103,6 +105,7 @@ async function leaderOf(cluster: Cluster): Promise<number> {
 
 interface Measurement {
   readonly load: LoadResult;
+  readonly trace: TraceFigures;
   /** What the run's event told. */
   readonly measures: Measures;
   /** By node id. */
@@ -166,8 +169,9 @@ async function measure(
     before.set(leader, load.before);
     after.set(leader, load.after);
   }
+  const trace = await readTrace(cluster, leader, before.get(leader), after.get(leader));
   const measures = await cluster.orFailure(event.finish(load));
-  return { load, measures, before, after };
+  return { load, trace, measures, before, after };
 }
 
 /** What of the load the settings decide. */
@@ -217,7 +221,7 @@ function figures(
   plan: VariantPlan,
   cluster: Cluster,
   leader: number,
-  { load, before, after }: Measurement,
+  { load, trace, before, after }: Measurement,
 ): Omit<Run, "measures" | "truth" | "stateHash" | "void"> {
   const { settings, position } = plan.variant;
   const { total, max, sum } = load.latencies;
@@ -243,6 +247,7 @@ function figures(
       kind: settings.rate > 0 ? "open" : "closed",
       ratePerS: settings.rate > 0 ? settings.rate : null,
       arrivals: settings.rate > 0 ? settings.arrivals : null,
+      due: load.due,
       from: settings.from,
     },
     warmup: load.warmup,
@@ -272,8 +277,12 @@ function figures(
     entriesPerFsync:
       counters === undefined || counters.walSyncs === 0 ? null : counters.walEntries / counters.walSyncs,
     nodes,
-    perCommit: perCommit(nodes, load.done),
-    waterfall: null,
+    perCommit: {
+      ...perCommit(nodes, load.done),
+      fsyncsWaited: trace.fsyncsWaited,
+      allocatedBytes: allocatedBytes(before.get(leader), after.get(leader), load.done),
+    },
+    waterfall: trace.waterfall,
     otherCpuShare: otherCpuShare(nodes, load),
   };
 }
@@ -314,7 +323,10 @@ function lostMeasure({ event }: Settings, truth: TruthReport): Measures {
 }
 
 /** What the whole cluster did in the window, by proposals applied in it. */
-function perCommit(nodes: readonly NodeUse[], done: number): PerCommit {
+function perCommit(
+  nodes: readonly NodeUse[],
+  done: number,
+): Omit<PerCommit, "fsyncsWaited" | "allocatedBytes"> {
   const each = (name: keyof NodeUse["counters"]) =>
     nodes.reduce((sum, { counters }) => sum + counters[name], 0) / Math.max(1, done);
   return {
@@ -322,11 +334,14 @@ function perCommit(nodes: readonly NodeUse[], done: number): PerCommit {
     frames: each("framesSent"),
     sentBytes: each("bytesSent"),
     fsyncs: each("walSyncs"),
-    fsyncsWaited: null,
     walBytes: each("walBytes"),
-    allocatedBytes: null,
     turns: (nodes.find(({ leader }) => leader)?.counters.turns ?? 0) / Math.max(1, done),
   };
+}
+
+function allocatedBytes(before: Sample | undefined, after: Sample | undefined, done: number): number | null {
+  if (before === undefined || after === undefined || done === 0) return null;
+  return (after.allocatedBytes - before.allocatedBytes) / done;
 }
 
 function otherCpuShare(nodes: readonly NodeUse[], { before, after }: LoadResult): number {

@@ -83,6 +83,7 @@ export const NESTING: readonly AxisName[] = [
   "batchBytes",
   "storageWrites",
   "maxInflightMsgs",
+  "trace",
   "writer",
 ];
 
@@ -173,6 +174,7 @@ const PHRASES: { readonly [K in AxisName]: (settings: Settings) => string } = {
   followerDelayMs: ({ followerDelayMs: ms }) => (ms === 0 ? "no slow disk" : `one disk ${ms} ms slower`),
   event: ({ event }) => EVENT_PHRASES[event],
   logMb: ({ logMb }) => (logMb === 0 ? "any log" : `a log of ${logMb} MB`),
+  trace: ({ trace }) => (trace === "on" ? "traced" : "not traced"),
   tickMs: ({ tickMs }) => `ticks of ${tickMs} ms`,
 };
 

@@ -3,6 +3,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { type IntervalHistogram, monitorEventLoopDelay, performance } from "node:perf_hooks";
+import v8 from "node:v8";
+import { monotonicUs } from "../../src/base/monotonic.js";
 import type { NodeMetrics } from "../../src/index.js";
 
 export interface ThreadCpu {
@@ -13,6 +15,8 @@ export interface ThreadCpu {
 
 export interface Sample {
   readonly atMs: number;
+  /** The same moment on the clock of traces. */
+  readonly clockUs: number;
   readonly cpuUserMs: number;
   readonly cpuSystemMs: number;
   /** CPU time that all programs on the machine have used; with the nodes' own, it shows what others took. */
@@ -25,12 +29,15 @@ export interface Sample {
   readonly loopDelayP99Ms: number;
   readonly loopDelayMaxMs: number;
   readonly rssBytes: number;
+  /** JavaScript heap that the main thread has allocated since the sampler was made. */
+  readonly allocatedBytes: number;
   readonly metrics: NodeMetrics;
 }
 
 /** Takes samples; one a process, since it keeps the event-loop monitor. */
 export class Sampler {
   private readonly delays: IntervalHistogram = monitorEventLoopDelay({ resolution: 10 });
+  private readonly allocations = new Allocations();
 
   constructor() {
     this.delays.enable();
@@ -41,6 +48,7 @@ export class Sampler {
     const cpu = process.cpuUsage();
     const sample = {
       atMs: performance.now(),
+      clockUs: monotonicUs(),
       cpuUserMs: cpu.user / 1000,
       cpuSystemMs: cpu.system / 1000,
       machineBusyMs: machineBusyMs(),
@@ -50,10 +58,35 @@ export class Sampler {
       loopDelayP99Ms: nsToMs(this.delays.percentile(99)),
       loopDelayMaxMs: nsToMs(this.delays.max),
       rssBytes: process.memoryUsage.rss(),
+      allocatedBytes: this.allocations.sinceStart(),
       metrics: { ...metrics },
     };
     this.delays.reset();
     return sample;
+  }
+}
+
+/** What this thread allocates: how much its heap grew, and what each garbage collection took from it meanwhile. */
+class Allocations {
+  private profiler = new v8.GCProfiler();
+  private heapBytes = v8.getHeapStatistics().used_heap_size;
+  private total = 0;
+
+  constructor() {
+    this.profiler.start();
+  }
+
+  sinceStart(): number {
+    const { statistics } = this.profiler.stop();
+    const now = v8.getHeapStatistics().used_heap_size;
+    this.total += now - this.heapBytes;
+    for (const { beforeGC, afterGC } of statistics) {
+      this.total += beforeGC.heapStatistics.usedHeapSize - afterGC.heapStatistics.usedHeapSize;
+    }
+    this.heapBytes = now;
+    this.profiler = new v8.GCProfiler();
+    this.profiler.start();
+    return this.total;
   }
 }
 

@@ -27,6 +27,7 @@ const Settings = z.object({
   event: z.enum(["none", "pause-follower", "kill-leader", "restart"]),
   logMb: z.number(),
   tickMs: z.number(),
+  trace: z.enum(["on", "off"]).describe("on: sampled proposals were followed for the waterfall"),
 });
 
 const Counters = z.object({
@@ -77,6 +78,9 @@ const Percentiles = z.object({ mean: z.number(), p50: z.number(), p90: z.number(
 /** Where a sampled commit spent its time; the stages' means add up to `totalUs.mean`. */
 const Waterfall = z.object({
   sampled: z.number().describe("proposals that were followed from propose() to resolved"),
+  followerLast: z
+    .number()
+    .describe("share of them whose quorum a follower's copy completed, not the leader's own"),
   totalUs: Percentiles,
   stages: z
     .array(
@@ -114,6 +118,7 @@ const LoadShape = z.object({
   kind: z.enum(["closed", "open"]),
   ratePerS: z.number().nullable().describe("open loop: proposals due a second"),
   arrivals: z.enum(["constant", "poisson"]).nullable(),
+  due: z.number().nullable().describe("open loop: proposals that came due within the window"),
   from: z.enum(["leader", "client"]).describe("the leader's own process, or another over a link"),
 });
 

@@ -80,6 +80,8 @@ function figures(row: Row, base: Row, rounds: boolean): string[] {
   const runs = validRuns(row.runs);
   const total = (of: (run: Run) => number) => runs.reduce((sum, run) => sum + of(run), 0);
   const { p50, p99, p99_9, max } = latencyMs;
+  // A leader that was killed told nothing of its disk.
+  const told = runs.every((run) => run.nodes.some(({ leader }) => leader));
   const fsyncs = total((run) => run.fsyncs);
   const entries = total((run) => (run.entriesPerFsync ?? 0) * run.fsyncs);
   return [
@@ -87,7 +89,7 @@ function figures(row: Row, base: Row, rounds: boolean): string[] {
     ...(rounds ? [`${grouped(proposalsPerS.low)}–${grouped(proposalsPerS.high)}`] : []),
     short((proposalsPerS.estimate * settings.entryBytes) / 1e6),
     ...[p50, p99, p99_9, max].map(short),
-    grouped(fsyncs / (total((run) => run.windowMs) / 1000)),
+    told ? grouped(fsyncs / (total((run) => run.windowMs) / 1000)) : "-",
     fsyncs === 0 ? "-" : short(entries / fsyncs),
     ratioText(base, row),
   ];

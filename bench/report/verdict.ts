@@ -36,8 +36,9 @@ function told(result: Body, rows: readonly Counted[]): string {
   const { event, rate } = rows[0].settings;
   if (event === "kill-leader" || event === "restart") return eventText(rows, event);
   if (rows.every((row) => row.settings.rate > 0) && rate > 0) return offeredText(rows);
+  if (rows.length > 1 && rows.some(isDisturbed)) return disturbedText(rows);
   const best = rows.reduce((a, b) => (b.proposalsPerS.estimate > a.proposalsPerS.estimate ? b : a));
-  const varying = varyingOf(rows);
+  const varying = varyingOf(rowsOf(result));
   const names: AxisName[] = varying.length > 0 ? varying : ["writer", "inFlight"];
   const p99 = best.latencyMs?.p99 ?? 0;
   const parts = [
@@ -49,6 +50,7 @@ function told(result: Body, rows: readonly Counted[]): string {
     : varying[varying.length - 1];
   if (focus !== undefined) parts.push(...comparisons(best, rows, varying, focus));
   const limits = limitOf(medianRun(best), result);
+  parts.push(...readClauses(rows));
   return `${parts.join("; ")}; ${rows.length > 1 ? "for the fastest, " : ""}${limits}`;
 }
 
@@ -119,6 +121,39 @@ function intervalText({ low, high, pairs }: RatioInterval): string {
   return ` (${what} ${times(low)}–${times(high)})`;
 }
 
+/** How long a linearizable read takes, a clause a row where there are few. */
+function readClauses(rows: readonly Row[]): string[] {
+  const reading = rows.filter((row) => row.settings.readsPerWrite > 0);
+  if (reading.length === 0 || reading.length > GROUPS_MAX) return [];
+  const varying = varyingOf(rows);
+  const each = reading.map((row) => {
+    const p50 = median(validRuns(row.runs).map((run) => run.measures["readP50Ms"]?.value ?? 0));
+    return `${short(p50)} ms ${varying.length === 0 ? "" : `with ${describe(row.settings, sorted(varying))}`}`.trim();
+  });
+  return [`a read is confirmed in ${each.join(", ")} (median)`];
+}
+
+function isDisturbed({ settings }: Row): boolean {
+  return settings.followerDelayMs > 0 || settings.event === "pause-follower";
+}
+
+/** What a slow or still follower does to the commits of the others: latency first. */
+function disturbedText(rows: readonly Counted[]): string {
+  const base = rows.find((row) => !isDisturbed(row));
+  const varying = varyingOf(rows);
+  const clauses = rows.map((row) => {
+    const { p50 = 0, p99 = 0, max = 0 } = row.latencyMs ?? {};
+    const ratio = base === undefined || row === base ? null : ratioOfRows(base, row);
+    const rate = ratio === null ? "" : `, at ${times(ratio.estimate)}× the throughput${intervalText(ratio)}`;
+    return (
+      `${describe(row.settings, sorted(varying))}: a commit takes ${short(p50)} ms (p99 ${short(p99)}, ` +
+      `max ${short(max)})${rate}`
+    );
+  });
+  const text = clauses.join("; ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 const EVENT_MEASURES = {
   "kill-leader": ["newLeaderMs", "firstCommitMs", "acknowledgedLost"],
   restart: ["openMs", "openGBPerS", "caughtUpMs"],
@@ -143,7 +178,11 @@ function eventText(rows: readonly Row[], event: keyof typeof EVENT_MEASURES): st
 
 /** Up to which offered load the engine kept up, and at which latency. */
 function offeredText(rows: readonly Counted[]): string {
-  const keptUp = (row: Counted) => row.proposalsPerS.estimate >= row.settings.rate * KEPT_UP_SHARE;
+  const keptUp = (row: Counted) => {
+    const runs = validRuns(row.runs);
+    const sum = (of: (run: Run) => number) => runs.reduce((so, run) => so + of(run), 0);
+    return sum(({ done }) => done) >= sum(({ load }) => load.due ?? 0) * KEPT_UP_SHARE;
+  };
   const varying = varyingOf(rows);
   const names = varying.includes("rate") ? varying : [...varying, "rate" as const];
   const say = (row: Counted) =>

@@ -9,7 +9,7 @@ export const leaderLoss: Scenario = {
   compares: "tickMs",
   axes: {
     full: { event: ["kill-leader"], from: ["client"], tickMs: [20, 100], inFlight: [64] },
-    smoke: { event: ["kill-leader"], from: ["client"], tickMs: [10, 20], inFlight: [16] },
+    smoke: { event: ["kill-leader"], from: ["client"], tickMs: [20, 50], inFlight: [16] },
   },
   load: {
     full: { warmupMs: 500, durationMs: 1000, rounds: 5 },

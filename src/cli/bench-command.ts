@@ -18,6 +18,7 @@ import { resultMarkdown } from "../../bench/report/markdown.js";
 import { type Output, Progress } from "../../bench/report/progress.js";
 import type { Result } from "../../bench/report/result-schema.js";
 import { constants, type Paint, PLAIN, renderMeasures, renderTable } from "../../bench/report/table.js";
+import { waterfallText } from "../../bench/report/waterfall-text.js";
 import { defaultPath, writeResult } from "../../bench/report/write-result.js";
 import { SCENARIOS } from "../../bench/scenarios/all.js";
 import { parseDuration } from "./durations.js";
@@ -240,13 +241,14 @@ function loadText({ runs, options }: Result): string {
   const seconds = (ms: number) => `${Math.round(ms / 100) / 10}`;
   const warmups = runs.map(({ warmup }) => warmup.ms);
   const unstable = runs.filter(({ warmup }) => !warmup.stable).length;
+  const restarts = runs.some(({ settings }) => settings.event === "restart");
   const rounds = options.rounds > 1 ? ` in ${options.rounds} rounds` : "";
   const from = runs.some(({ load }) => load.kind === "open") ? "when a proposal was due" : "propose()";
   const where = runs.some((run) => run.load.from === "client")
     ? "applied on the leader and answered"
     : "applied on the leader";
   return (
-    `${seconds(options.durationMs)} s each${rounds} after a warm-up of ${seconds(Math.min(...warmups))} to ` +
+    `${restarts ? "until the log had its size" : `${seconds(options.durationMs)} s each`}${rounds} after a warm-up of ${seconds(Math.min(...warmups))} to ` +
     `${seconds(Math.max(...warmups))} s (${runs.length - unstable} of ${runs.length} stable); latency from ${from} to ${where}`
   );
 }
@@ -277,6 +279,8 @@ function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: 
     ),
   );
   say(`\n${paint.bold(result.verdict)}`);
+  const waterfall = waterfallText(result.runs);
+  if (waterfall !== null) say(waterfall);
   for (const run of result.runs) {
     for (const reason of run.void) say(paint.red(`void, row ${run.position + 1}: ${reason}`));
   }

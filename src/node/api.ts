@@ -1,6 +1,7 @@
 // The public shapes of a node: options, state machine, status, metrics. DESIGN: "The node, public API".
 import type { Link } from "../link/index.js";
 import type { Entry } from "../raft/raftpb/index.js";
+import type { Trace } from "./trace.js";
 
 /** Where encoding, CRC and writes of the log run. */
 export type WriterKind = "inline-js" | "inline-wasm" | "pool-wasm";
@@ -80,6 +81,8 @@ export interface RaftNodeOptions {
   link?: Link;
   /** File operations of the log that fail or wait on purpose (WalOptions.walFs). For tests and measurements. */
   walFs?: { module: string; arg: unknown };
+  /** Notes when things happen inside the node, for the bench's waterfall; no stable interface. */
+  trace?: Trace;
 }
 
 export interface Proposed {

@@ -28,6 +28,7 @@ import type { Wal } from "../wal/index.js";
 import type { StateMachine } from "./api.js";
 import type { Proposals } from "./proposals.js";
 import type { Reads } from "./reads.js";
+import type { Trace } from "./trace.js";
 
 /** What a driver drives. One Raft group; links may be shared between groups. */
 export interface DriverParts {
@@ -44,6 +45,8 @@ export interface DriverParts {
   /** Bytes that may wait for the log before proposals are held back. */
   readonly maxBacklogBytes: number;
   readonly onFault: (error: RaftmarkError) => void;
+  /** Notes when things happen; null: nobody asked. */
+  readonly trace: Trace | null;
 }
 
 export class Driver {
@@ -85,7 +88,12 @@ export class Driver {
   messages(messages: readonly Message[]): void {
     if (this.stopped) return;
     this.guard(() => {
-      for (let i = 0; i < messages.length; i++) this.parts.rawNode.step(messages[i]);
+      const { rawNode, trace } = this.parts;
+      trace?.received(messages);
+      for (let i = 0; i < messages.length; i++) {
+        rawNode.step(messages[i]);
+        trace?.committed(rawNode.raft.raftLog.committed, messages[i].from);
+      }
     });
     this.wake();
   }
@@ -153,7 +161,8 @@ export class Driver {
 
   private propose(): void {
     if (this.backlogged()) return;
-    const { rawNode, proposals, id } = this.parts;
+    const { rawNode, proposals, id, trace } = this.parts;
+    trace?.taking();
     const { lead, raftState } = rawNode.basicStatus().softState;
     if (raftState !== StateLeader) {
       const where = lead === 0 ? "no leader is known, try again soon" : `node ${lead} leads, propose there`;
@@ -172,8 +181,9 @@ export class Driver {
 
   // hot
   private handleReady(): void {
-    const { rawNode, link, group, wal } = this.parts;
+    const { rawNode, link, group, wal, trace } = this.parts;
     const ready = rawNode.ready();
+    trace?.ready();
     this.readies++;
     if (ready.readStates.length > 0) this.parts.reads.confirmed(ready.readStates, this.applied);
     if (!rawNode.asyncStorageWrites) {
@@ -190,6 +200,7 @@ export class Driver {
       else outbox.push(message);
     }
     if (outbox.length > 0) {
+      trace?.sending(outbox);
       link.send(group, outbox);
       outbox.length = 0;
     }
@@ -208,7 +219,9 @@ export class Driver {
       this.stored();
       return;
     }
-    this.appendSeqs.push(wal.append(changed ? ready.hardState : null, ready.entries, ready.mustSync));
+    const seq = wal.append(changed ? ready.hardState : null, ready.entries, ready.mustSync);
+    this.parts.trace?.handed(seq, ready.entries);
+    this.appendSeqs.push(seq);
     this.appendResponses.push(NO_MESSAGES);
   }
 
@@ -218,12 +231,16 @@ export class Driver {
     this.storing = null;
     if (!this.storingLeads) this.send(ready.messages);
     if (ready.committedEntries.length > 0) this.applyEntries(ready.committedEntries);
-    this.parts.rawNode.advance();
+    const { rawNode, id, trace } = this.parts;
+    rawNode.advance();
+    trace?.committed(rawNode.raft.raftLog.committed, id);
     this.wake();
   }
 
   private send(messages: readonly Message[]): void {
-    if (messages.length > 0) this.parts.link.send(this.parts.group, messages);
+    if (messages.length === 0) return;
+    this.parts.trace?.sending(messages);
+    this.parts.link.send(this.parts.group, messages);
   }
 
   /** Hands one MsgStorageAppend to the log; its responses wait for it to be durable. */
@@ -236,15 +253,18 @@ export class Driver {
       this.savedTerm = message.term;
       this.savedVote = message.vote;
     }
-    this.appendSeqs.push(wal.append(hardState, message.entries, mustSync));
+    const seq = wal.append(hardState, message.entries, mustSync);
+    this.parts.trace?.handed(seq, message.entries);
+    this.appendSeqs.push(seq);
     this.appendResponses.push(message.responses);
   }
 
   /** Everything up to `seq` is durable: its responses are delivered, in order. */
   // hot
   private durable(seq: number): void {
-    const { rawNode, link, group, id } = this.parts;
+    const { rawNode, link, group, id, trace } = this.parts;
     const outbox = this.outbox;
+    trace?.durable(seq);
     while (this.appendHead < this.appendSeqs.length && this.appendSeqs[this.appendHead] <= seq) {
       const responses = this.appendResponses[this.appendHead];
       this.appendHead++;
@@ -258,11 +278,13 @@ export class Driver {
       this.appendResponses.splice(0, this.appendHead);
       this.appendHead = 0;
     }
+    trace?.committed(rawNode.raft.raftLog.committed, id);
     if (outbox.length > 0) {
       link.send(group, outbox);
       outbox.length = 0;
     }
     if (this.storing !== null && this.appendSeqs.length === 0) this.stored();
+    trace?.responded();
     this.wake();
   }
 
@@ -278,6 +300,7 @@ export class Driver {
   private applyEntries(entries: readonly Entry[]): void {
     const normal = allNormal(entries) ? entries : entries.filter(isNormal);
     const results = normal.length > 0 ? this.parts.stateMachine.apply(normal) : undefined;
+    this.parts.trace?.applied(entries[entries.length - 1].index);
     let result = 0;
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i];

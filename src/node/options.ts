@@ -4,6 +4,7 @@ import { z } from "zod";
 import { RaftmarkError } from "../base/errors.js";
 import type { Link } from "../link/index.js";
 import type { Logger, RaftNodeOptions, StateMachine } from "./api.js";
+import { Trace } from "./trace.js";
 
 const MiB = 1024 * 1024;
 
@@ -52,6 +53,7 @@ const schema = z.strictObject({
   logger: z.custom<Logger>((value) => typeof (value as Logger | undefined)?.info === "function").optional(),
   link: z.custom<Link>((value) => typeof (value as Link | undefined)?.send === "function").optional(),
   walFs: z.strictObject({ module: z.string(), arg: z.unknown() }).optional(),
+  trace: z.instanceof(Trace).optional(),
 });
 
 /** Options with every default filled in, and the voters in ascending order. */

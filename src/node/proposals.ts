@@ -4,6 +4,7 @@ import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import type { Proposed } from "./api.js";
+import type { Trace } from "./trace.js";
 
 /** One call of propose(). `index` is 0 until it is appended; `settled` once its promise is. */
 class Proposal {
@@ -11,6 +12,8 @@ class Proposal {
   term = 0;
   index = 0;
   settled = false;
+  /** When it was proposed, if a trace follows it; else 0. */
+  proposedUs = 0;
   private readonly resolvePromise: (value: Proposed) => void;
   private readonly rejectPromise: (reason: RaftmarkError) => void;
   private signal: AbortSignal | null = null;
@@ -65,9 +68,11 @@ export class Proposals {
   /** Appended, ascending by index; those before `head` are done. */
   private appended: Proposal[] = [];
   private head = 0;
+  private readonly trace: Trace | null;
 
-  constructor(limits: ProposalLimits) {
+  constructor(limits: ProposalLimits, trace: Trace | null = null) {
     this.limits = limits;
+    this.trace = trace;
   }
 
   get waitingCount(): number {
@@ -85,12 +90,26 @@ export class Proposals {
   add(data: Uint8Array, signal: AbortSignal | undefined): Promise<Proposed> {
     const refusal = this.refusal(data, signal);
     if (refusal !== null) return Promise.reject(refusal);
-    return new Promise((resolve, reject) => {
+    const promise = new Promise<Proposed>((resolve, reject) => {
       const proposal = new Proposal(data, resolve, reject);
       if (signal !== undefined) proposal.listen(signal, () => this.abort(proposal));
       this.waiting.push(proposal);
       this.waitingBytes += data.length;
     });
+    if (this.trace !== null) this.follow(promise, this.trace);
+    return promise;
+  }
+
+  /** The proposal that was queued last and its promise, if it is a sample. */
+  private follow(promise: Promise<Proposed>, trace: Trace): void {
+    const proposedUs = trace.proposed();
+    if (proposedUs === 0) return;
+    this.waiting[this.waiting.length - 1].proposedUs = proposedUs;
+    // The promise's first reaction: it runs right before the caller's.
+    promise.then(
+      ({ index }) => trace.resolved(index),
+      () => {},
+    );
   }
 
   private refusal(data: Uint8Array, signal: AbortSignal | undefined): RaftmarkError | null {
@@ -153,6 +172,7 @@ export class Proposals {
       proposal.term = term;
       proposal.index = firstIndex + i;
       appended.push(proposal);
+      if (proposal.proposedUs > 0) this.trace?.taken(proposal.index, proposal.proposedUs);
       this.waitingBytes -= proposal.data.length;
     }
     if (firstIndex <= last) this.dropOverwritten(appended.length - count, firstIndex);

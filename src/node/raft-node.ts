@@ -60,7 +60,9 @@ export class RaftNode {
     this.wal = wal;
     this.link = options.link ?? newLink(options);
     this.rawNode = newRawNode(options, wal);
-    this.proposals = new Proposals(options);
+    const trace = options.trace ?? null;
+    trace?.attach(wal.batchTimes);
+    this.proposals = new Proposals(options, trace);
     this.reads = new Reads(options.electionTicks);
     this.driver = new Driver({
       group: GROUP,
@@ -74,6 +76,7 @@ export class RaftNode {
       proposalBatchBytes: options.proposalBatchBytes,
       maxBacklogBytes: options.maxQueuedBytes,
       onFault: (error) => this.faulted(error),
+      trace,
     });
   }
 

@@ -11,6 +11,10 @@ export const POINT_BYTES = 40;
 export const POINTS_MAX = 4096;
 /** Bytes of log between two points of the sparse index. */
 export const POINT_SPACING = 65536;
+/** Times of the latest batches (batch-times.ts), behind the points: f64 sequence, three times, durable writes. */
+export const TIMES = POINTS + POINTS_MAX * POINT_BYTES;
+export const TIME_BYTES = 40;
+export const TIMES_MAX = 512;
 /** The ring begins here, the output region behind it. Recovery puts a segment's bytes here instead. */
 export const RING = 262144;
 
@@ -26,6 +30,8 @@ export const WORD_PREPARED = 3;
 export const WORD_PREPARE_FAILED = 4;
 /** Points consumed. */
 export const WORD_POINTS_HEAD = 5;
+/** 1: the writer notes when batches are encoded and durable. */
+export const WORD_TIMING = 6;
 // Written by the writer, on another cache line.
 /** Ring position up to which everything is taken and its space free. */
 export const WORD_HEAD = 16;
@@ -39,6 +45,8 @@ export const WORD_TAKEN = 19;
 export const WORD_POINTS_TAIL = 20;
 /** The writer waits for this many prepared segments: whoever fills one leaves the rest of it sparse. */
 export const WORD_HURRY = 21;
+/** Times noted so far, modulo 2^32. */
+export const WORD_TIMES = 22;
 
 /** Counters of the writer, doubles. */
 export const STAT_WRITES = CONTROL + 256;

@@ -5,6 +5,7 @@ import { constants, fstatSync } from "node:fs";
 import { assert } from "../base/assert.js";
 import type { Durability } from "../node/api.js";
 import { Entry, type EntryType, type HardState } from "../raft/raftpb/index.js";
+import { BatchTimer } from "./batch-times.js";
 import type { Codec } from "./codec.js";
 import { needsPoint, putPoint } from "./codec-js.js";
 import {
@@ -72,6 +73,7 @@ export class SegmentWriter {
   private readonly fs: WalFs;
   private readonly setup: WriterSetup;
   private readonly hooks: WriterHooks;
+  private readonly timer: BatchTimer;
   private readonly out: number;
   private fd: number;
   private seq: number;
@@ -89,6 +91,7 @@ export class SegmentWriter {
     this.fs = fs;
     this.setup = setup;
     this.hooks = hooks;
+    this.timer = new BatchTimer(codec.memory);
     this.out = L.RING + setup.ringBytes;
     const { tail } = setup;
     this.seq = tail.seq;
@@ -120,7 +123,9 @@ export class SegmentWriter {
     const { i32, u32, u8 } = this.codec.memory;
     for (;;) {
       const pointsBefore = u32[L.ENC_POINTS_TAIL >>> 2];
+      this.timer.begin();
       const bytes = this.encode(tail);
+      this.timer.encoded();
       const stop = u32[L.ENC_STOP >>> 2];
       // The records are in the output region: the ring's space is free before the write.
       Atomics.store(i32, L.CONTROL / 4 + L.WORD_HEAD, u32[L.ENC_HEAD >>> 2]);
@@ -196,6 +201,7 @@ export class SegmentWriter {
     const words = L.CONTROL / 4;
     f64[L.STAT_ENTRIES / 8] = f64[L.ENC_ENTRIES / 8];
     Atomics.store(i32, words + L.WORD_POINTS_TAIL, u32[L.ENC_POINTS_TAIL >>> 2]);
+    this.timer.durable(f64[L.ENC_SEQ / 8]);
     Atomics.store(i32, words + L.WORD_DURABLE, f64[L.ENC_SEQ / 8] >>> 0);
     this.hooks.notify();
   }

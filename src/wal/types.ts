@@ -4,6 +4,7 @@ import type { RaftmarkError } from "../base/errors.js";
 import type { Durability, WriterKind } from "../node/api.js";
 import type { ConfState, Entry, HardState } from "../raft/raftpb/index.js";
 import type { Storage } from "../raft/storage.js";
+import type { BatchTimes } from "./batch-times.js";
 
 export interface WalOptions {
   /** The directory that becomes the wal directory; its lock lies beside it as `DIR.lock`. */
@@ -84,6 +85,8 @@ export interface Wal {
   /** The gauge of stats(), without the rest: read every turn. */
   readonly backlogBytes: number;
   stats(): WalStats;
+  /** When batches were encoded and durable, once enabled; for measurements. */
+  readonly batchTimes: BatchTimes;
   /**
    * Waits until everything queued is durable (unless faulted), flushes unsynced commit state, closes files, ends
    * the worker, releases the lock. Idempotent.

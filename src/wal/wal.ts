@@ -4,6 +4,7 @@ import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
 import type { Entry, HardState } from "../raft/raftpb/index.js";
+import { BatchTimes } from "./batch-times.js";
 import * as L from "./layout.js";
 import type { DirLock } from "./lock.js";
 import { RingProducer } from "./ring.js";
@@ -38,6 +39,7 @@ export class RingWal implements Wal {
   readonly storage: DurableLog;
   onDurable: (seq: number) => void = () => {};
   onFault: (error: RaftmarkError) => void = () => {};
+  readonly batchTimes: BatchTimes;
   private readonly writer: Writer;
   private readonly ring: RingProducer;
   private readonly lock: DirLock;
@@ -67,6 +69,7 @@ export class RingWal implements Wal {
     this.lock = lock;
     this.hardState = recovered.hardState;
     this.ring = new RingProducer(writer.memory, ringBytes);
+    this.batchTimes = new BatchTimes(writer.memory);
     writer.onNotice = () => this.onNotice();
     writer.onFault = (error) => this.onWriterFault(error);
   }

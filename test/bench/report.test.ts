@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { findMount } from "../../bench/harness/run-dir.js";
 import { clock, grouped, roughly, short, times } from "../../bench/report/numbers.js";
-import { renderTable, tableRows } from "../../bench/report/table.js";
+import { renderMeasures, renderTable, tableRows } from "../../bench/report/table.js";
 import { limitOf, verdict } from "../../bench/report/verdict.js";
-import { sampleResult } from "./sample-result.js";
+import { sampleResult, sampleRun } from "./sample-result.js";
 
 test("figures carry three digits", () => {
   assert.deepEqual([0, 0.0412, 0.412, 4.125, 41.26, 412.6, 213_402.4].map(short), [
@@ -43,8 +43,8 @@ test("one row a configuration, only the axes that vary, ratios to the first row"
       "entries/fsync",
       "× first row",
     ],
-    ["64", "inline-js", "50,000", "12.8", "1.25", "2.50", "3.75", "6.25", "500", "100", "1.00"],
-    ["64", "pool-wasm", "105,000", "26.9", "0.500", "1.00", "1.50", "2.50", "500", "210", "2.1"],
+    ["64", "inline-js", "50,000", "12.8", "1.25", "1.25", "1.25", "6.25", "500", "100", "1.00"],
+    ["64", "pool-wasm", "105,000", "26.9", "0.500", "0.500", "0.500", "2.50", "500", "210", "2.1"],
     ["1024", "inline-js", "void", "-", "-", "-", "-", "-", "-", "-", "-"],
   ]);
 });
@@ -81,9 +81,76 @@ test("the sentence names the fastest, by how much, and where nothing can be told
   );
   assert.equal(
     sentence,
-    "Fastest is pool-wasm, 1024 in flight with 210,000 proposals/s at a p99 of 2.00 ms; that is 2.1× inline-js at " +
-      "1024 in flight; at 1 in flight no difference can be told; at 64 in flight pool-wasm leads by 1.50×; for the " +
-      "fastest, the CPU is the limit (100 % of 2 cores busy) (one run each: differences below about 10 % are noise).",
+    "Fastest is pool-wasm, 1024 in flight with 210,000 proposals/s at a p99 of 1.00 ms; pool-wasm beats inline-js by " +
+      "2.1× at 1024 in flight; at 1 in flight no difference found between pool-wasm and inline-js; at 64 in flight " +
+      "pool-wasm beats inline-js by 1.50×; for the fastest, the CPU is the limit (100 % of 2 cores busy) (one run each: differences below about 10 % are noise).",
+  );
+});
+
+/** Rounds of two writers whose throughput is given round by round. */
+function rounds(js: readonly number[], pool: readonly number[]) {
+  const result = sampleResult([
+    { settings: { writer: "inline-js" }, proposalsPerS: js[0] },
+    { settings: { writer: "pool-wasm" }, proposalsPerS: pool[0] },
+  ]);
+  const runs = [js, pool].flatMap((rates, position) =>
+    rates.map((proposalsPerS, round) => ({
+      ...sampleRun(position, { settings: result.runs[position].settings, proposalsPerS }),
+      round,
+    })),
+  );
+  return { ...result, runs, options: { ...result.options, rounds: js.length } };
+}
+
+test("with rounds, factors carry their interval, and a row its own", () => {
+  const result = rounds([100, 110, 90, 105, 95, 100], [200, 230, 185, 205, 195, 198]);
+  const sentence = verdict(result);
+  assert.match(sentence, /pool-wasm beats inline-js by 2\.\d× \(95 % interval (1\.9\d|2\.0)–2\.1\)/);
+  assert.ok(!sentence.includes("one run each"));
+  const [heading, js] = tableRows(result);
+  assert.deepEqual(heading.slice(0, 3), ["writer", "proposals/s", "interval"]);
+  assert.match(js[2], /^9\d–10\d$/);
+});
+
+test("an interval that includes 1 is no difference, and few rounds give a range", () => {
+  const same = verdict(rounds([100, 110, 90, 105, 95, 100], [101, 108, 92, 103, 97, 99]));
+  assert.match(same, /no difference found between \S+ and \S+ \(95 % interval 0\.9\d–1\.0\d\)/);
+  assert.match(verdict(rounds([100, 110, 90], [200, 230, 185])), /\(range of 3 rounds 2\.0–2\.1\)/);
+});
+
+test("an interrupted result says so", () => {
+  const result = sampleResult([{ settings: {}, proposalsPerS: 7 }]);
+  assert.match(
+    verdict({ ...result, interrupted: true }),
+    /^Interrupted: only the runs that were done are told\. Mea/,
+  );
+});
+
+test("an event is told by what it took", () => {
+  const result = sampleResult([{ settings: { event: "kill-leader", from: "client" }, proposalsPerS: 7 }]);
+  const ms = { unit: "ms", better: "lower" as const, meaning: "" };
+  const measures = {
+    newLeaderMs: { ...ms, value: 1200 },
+    firstCommitMs: { ...ms, value: 1250 },
+    acknowledgedLost: { ...ms, value: 0 },
+  };
+  const runs = result.runs.map((run) => ({ ...run, measures }));
+  assert.equal(
+    verdict({ ...result, runs }),
+    "A new leader stands 1,200 ms after kill -9 and commits after 1,250 ms; nothing acknowledged was lost.",
+  );
+  assert.match(renderMeasures({ ...result, runs }), /newLeaderMs[\s\S]*1,200 ms/);
+});
+
+test("an open loop is told by latency, up to where it falls behind", () => {
+  const result = sampleResult([
+    { settings: { rate: 1000 }, proposalsPerS: 1000, p50: 0.5 },
+    { settings: { rate: 9000 }, proposalsPerS: 4000, p50: 80 },
+  ]);
+  const runs = result.runs.map((run) => ({ ...run, load: { ...run.load, due: run.settings.rate } }));
+  assert.match(
+    verdict({ ...result, runs }),
+    /^At 1,000\/s offered p50 is 0\.500 ms and p99 0\.500 ms; at 9,000\/s offered it falls behind: 4,000\/s are done/,
   );
 });
 

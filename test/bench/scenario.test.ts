@@ -1,9 +1,16 @@
 // Axes, their words, and how a scenario becomes a list of variants.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AXES, AXIS_NAMES, DEFAULT_SETTINGS, parseAxis } from "../../bench/harness/axes.js";
+import { AXES, AXIS_NAMES, type AxisValues, DEFAULT_SETTINGS, parseAxis } from "../../bench/harness/axes.js";
 import { BenchError } from "../../bench/harness/bench-error.js";
-import { describe, expand, resolveAxes, runOrder, varyingAxes } from "../../bench/harness/scenario.js";
+import {
+  describe,
+  expand,
+  resolveAxes,
+  roundOrder,
+  runOrder,
+  varyingAxes,
+} from "../../bench/harness/scenario.js";
 import { editDistance, nearest } from "../../bench/harness/suggest.js";
 import { SCENARIOS } from "../../bench/scenarios/all.js";
 import { canonical } from "../../bench/scenarios/canonical.js";
@@ -55,6 +62,40 @@ test("a random order is a permutation, and the same for the same seed", () => {
     variants,
   );
   assert.deepEqual(runOrder(variants, "table", 7), variants);
+});
+
+test("each round has its own order, the same for the same seed", () => {
+  const variants = expand(resolveAxes(canonical, false, {}));
+  const first = roundOrder(variants, "random", 7, 0);
+  assert.deepEqual(first, roundOrder(variants, "random", 7, 0));
+  assert.notDeepEqual(first, roundOrder(variants, "random", 7, 1));
+  assert.deepEqual(roundOrder(variants, "table", 7, 3), variants);
+});
+
+test("an impossible combination is refused with what to give instead", () => {
+  const refusals: [Partial<AxisValues>, RegExp][] = [
+    [
+      { nodes: [3, 1], followerDelayMs: [0, 5] },
+      /--follower-delay-ms .*one node has none; give --nodes 2 or more/,
+    ],
+    [
+      { event: ["kill-leader"], nodes: [1], from: ["client"] },
+      /1 node cannot spare it; give --nodes 3 or more/,
+    ],
+    [{ event: ["kill-leader"] }, /give --from client/],
+    [{ event: ["pause-follower"], link: ["memory"] }, /all nodes are in one; give --link uws/],
+    [{ event: ["restart"] }, /give --log-mb/],
+    [{ logMb: [5] }, /give --event restart/],
+    [{ arrivals: ["poisson"] }, /give --rate/],
+    [{ batching: ["off"], batchBytes: [9] }, /give one of the two/],
+  ];
+  for (const [given, message] of refusals) {
+    assert.throws(
+      () => expand(resolveAxes(canonical, true, given)),
+      (error) => error instanceof BenchError && error.kind === "usage" && message.test(error.message),
+      JSON.stringify(given),
+    );
+  }
 });
 
 test("words of an axis become values", () => {

@@ -1,0 +1,43 @@
+// Following proposals through a run: how many are followed, and fetching what the nodes noted when the load is over.
+// Runs in the harness.
+import { SAMPLE, sampleColumn } from "../../src/node/trace.js";
+import type { Run } from "../report/result-schema.js";
+import type { Settings } from "./axes.js";
+import type { Cluster } from "./cluster.js";
+import type { ReplyOf } from "./protocol.js";
+import { waterfallOf } from "./waterfall.js";
+
+/** Primes, and 1: whatever rhythm the load has, every place in a batch comes up. */
+const EVERY = [1, 5, 13, 29, 61, 127];
+
+/**
+ * One proposal in so many is followed, so that some hundred to a few thousand are followed a second: at so many in
+ * flight, twice as many a millisecond is more than the engine does.
+ */
+export function traceEvery({ trace, event, inFlight, rate }: Settings): number {
+  // A killed leader takes along what it noted.
+  if (trace === "off" || event === "kill-leader") return 0;
+  if (rate > 0) return EVERY.findLast((every) => every <= rate / 500) ?? 1;
+  return EVERY.findLast((every) => every <= inFlight / 2) ?? 1;
+}
+
+export type TraceFigures = Pick<Run, "waterfall"> & { readonly fsyncsWaited: number | null };
+const NOTHING: TraceFigures = { waterfall: null, fsyncsWaited: null };
+
+/** The waterfall of the window between two samples of the leader; nothing if nothing was traced from end to end. */
+export async function readTrace(
+  cluster: Cluster,
+  leader: number,
+  before: ReplyOf<"sample"> | undefined,
+  after: ReplyOf<"sample"> | undefined,
+): Promise<TraceFigures> {
+  if (before === undefined || after === undefined || cluster.traceEvery === 0) return NOTHING;
+  const window = { fromUs: before.clockUs, toUs: after.clockUs };
+  const { samples, sentUs } = await cluster.call(leader, "traceSamples", window);
+  const indices = sampleColumn(samples, SAMPLE.index);
+  const appends = new Map<number, Float64Array>();
+  for (const id of cluster.alive) appends.set(id, await cluster.call(id, "traceAppends", { indices }));
+  const outcome = waterfallOf({ leader, samples, appends, sentUs });
+  if (outcome === null) return NOTHING;
+  return { waterfall: outcome.waterfall, fsyncsWaited: outcome.syncsWaited };
+}

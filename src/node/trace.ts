@@ -1,0 +1,349 @@
+// When a sampled proposal and the appends of the log passed each station of a node, for the bench's waterfall. Owns
+// tables of doubles that keep the newest rows; decides nothing, allocates nothing while it notes, and a node without
+// one pays a comparison with null. Times are monotonicUs(): rows of different processes on one machine are joined by
+// entry index afterwards (bench/harness/waterfall.ts). Main thread.
+import { monotonicUs } from "../base/monotonic.js";
+import { type Entry, type Message, MsgApp } from "../raft/index.js";
+import type { BatchTimes } from "../wal/batch-times.js";
+
+/** Columns of a sample: one followed proposal on the leader. 0: not passed yet. */
+export const SAMPLE = {
+  index: 0,
+  proposedUs: 1,
+  /** Taken into a MsgProp. */
+  takenUs: 2,
+  /** The frame or notice that completed its quorum came in. */
+  newsUs: 3,
+  committedUs: 4,
+  /** Whose copy completed the quorum: a node's id. */
+  by: 5,
+  appliedUs: 6,
+  /** Its promise's reactions run. */
+  resolvedUs: 7,
+} as const;
+export const SAMPLE_COLUMNS = 8;
+
+/** One column of rows of samples. */
+export function sampleColumn(samples: Float64Array, column: number): Float64Array {
+  return samples.filter((_, i) => i % SAMPLE_COLUMNS === column);
+}
+
+/** Columns of an append of entries to this node's log. 0: not passed yet, or not known. */
+export const APPEND = {
+  first: 0,
+  last: 1,
+  /** A follower's: the frame with its MsgApp came in. */
+  receivedUs: 2,
+  /** The Ready that hands it to the log was made. */
+  handedUs: 3,
+  encodeStartUs: 4,
+  encodeEndUs: 5,
+  durableUs: 6,
+  /** The main thread was told. */
+  noticedUs: 7,
+  /** Responses that waited for it are sent. */
+  respondedUs: 8,
+  /** Durable writes of the log from handed to durable. */
+  syncsWaited: 9,
+} as const;
+export const APPEND_COLUMNS = 10;
+
+const RECEIPT_COLUMNS = 3; // first, last, time
+const SENDING_COLUMNS = 4; // to, first, last, time
+const ROWS = 1 << 16;
+
+/** Rows of doubles in a ring: the newest `ROWS` are kept. Rows are named by how many came before. */
+class Table {
+  readonly cells: Float64Array;
+  readonly columns: number;
+  count = 0;
+
+  constructor(columns: number) {
+    this.columns = columns;
+    this.cells = new Float64Array(columns * ROWS);
+  }
+
+  /** Place of row `row` in `cells`. */
+  // hot
+  at(row: number): number {
+    return (row % ROWS) * this.columns;
+  }
+
+  /** Place of a new row, all 0. */
+  // hot
+  add(): number {
+    const at = this.at(this.count++);
+    this.cells.fill(0, at, at + this.columns);
+    return at;
+  }
+
+  get oldest(): number {
+    return Math.max(0, this.count - ROWS);
+  }
+}
+
+export class Trace {
+  /** One proposal in so many is followed. */
+  private readonly every: number;
+  private untilSampled: number;
+  private readonly samples = new Table(SAMPLE_COLUMNS);
+  private readonly appends = new Table(APPEND_COLUMNS);
+  private readonly receipts = new Table(RECEIPT_COLUMNS);
+  private readonly sendings = new Table(SENDING_COLUMNS);
+  /** Sequence number of each append, by row. */
+  private readonly seqs = new Float64Array(ROWS);
+  private batchTimes: BatchTimes | null = null;
+  /** Rows of samples: the oldest not committed, applied, resolved. Invariant: each <= samples.count. */
+  private uncommitted = 0;
+  private unapplied = 0;
+  private unresolved = 0;
+  /** Rows of appends: the oldest not durable, and the oldest not answered. */
+  private undurable = 0;
+  private unanswered = 0;
+  /** Rows of receipts that no append has taken up. */
+  private receiptHead = 0;
+  /** Index of the oldest sample that is not committed. */
+  private nextCommit = Number.POSITIVE_INFINITY;
+  private turnUs = 0;
+  private newsUs = 0;
+  private readyUs = 0;
+  private syncsAtReady = 0;
+
+  constructor(every: number) {
+    this.every = every;
+    this.untilSampled = every;
+  }
+
+  /** Starts the writer's notes. */
+  attach(batchTimes: BatchTimes): void {
+    this.batchTimes = batchTimes;
+    batchTimes.enable();
+  }
+
+  /** propose() was called: when, if this proposal is to be followed, else 0. */
+  // hot
+  proposed(): number {
+    if (--this.untilSampled > 0) return 0;
+    this.untilSampled = this.every;
+    return monotonicUs();
+  }
+
+  /** A turn takes proposals. */
+  // hot
+  taking(): void {
+    this.turnUs = monotonicUs();
+  }
+
+  /** The followed proposal of `proposedUs` got its index in this turn. */
+  // hot
+  taken(index: number, proposedUs: number): void {
+    const { samples } = this;
+    if (this.uncommitted === samples.count) this.nextCommit = index;
+    const at = samples.add();
+    samples.cells[at + SAMPLE.index] = index;
+    samples.cells[at + SAMPLE.proposedUs] = proposedUs;
+    samples.cells[at + SAMPLE.takenUs] = this.turnUs;
+  }
+
+  /** A frame came in. */
+  // hot
+  received(messages: readonly Message[]): void {
+    this.newsUs = monotonicUs();
+    const { receipts } = this;
+    for (let i = 0; i < messages.length; i++) {
+      const { type, entries } = messages[i];
+      if (type !== MsgApp || entries.length === 0) continue;
+      const at = receipts.add();
+      receipts.cells[at] = entries[0].index;
+      receipts.cells[at + 1] = entries[entries.length - 1].index;
+      receipts.cells[at + 2] = this.newsUs;
+    }
+  }
+
+  /** The commit index is `commit` since what came from node `by` was stepped. */
+  // hot
+  committed(commit: number, by: number): void {
+    if (commit < this.nextCommit) return;
+    const { samples } = this;
+    const now = monotonicUs();
+    this.nextCommit = Number.POSITIVE_INFINITY;
+    for (; this.uncommitted < samples.count; this.uncommitted++) {
+      const at = samples.at(this.uncommitted);
+      if (samples.cells[at] > commit) {
+        this.nextCommit = samples.cells[at];
+        return;
+      }
+      samples.cells[at + SAMPLE.newsUs] = this.newsUs;
+      samples.cells[at + SAMPLE.committedUs] = now;
+      samples.cells[at + SAMPLE.by] = by;
+    }
+  }
+
+  /** A Ready was taken: what it holds is handed on from now. */
+  // hot
+  ready(): void {
+    this.readyUs = monotonicUs();
+    this.syncsAtReady = this.batchTimes?.syncs ?? 0;
+  }
+
+  /** The log has append `seq`. */
+  // hot
+  handed(seq: number, entries: readonly Entry[]): void {
+    if (entries.length === 0) return;
+    const { appends, receipts } = this;
+    const last = entries[entries.length - 1].index;
+    this.seqs[appends.count % ROWS] = seq;
+    const at = appends.add();
+    appends.cells[at + APPEND.first] = entries[0].index;
+    appends.cells[at + APPEND.last] = last;
+    appends.cells[at + APPEND.handedUs] = this.readyUs;
+    appends.cells[at + APPEND.syncsWaited] = this.syncsAtReady;
+    // Of several messages that became one append, the last to come in.
+    if (this.receiptHead < receipts.oldest) this.receiptHead = receipts.oldest;
+    for (; this.receiptHead < receipts.count; this.receiptHead++) {
+      const from = receipts.at(this.receiptHead);
+      if (receipts.cells[from] > last) break;
+      appends.cells[at + APPEND.receivedUs] = receipts.cells[from + 2];
+    }
+  }
+
+  /** The link gets `messages`. */
+  // hot
+  sending(messages: readonly Message[]): void {
+    const { sendings } = this;
+    let now = 0;
+    for (let i = 0; i < messages.length; i++) {
+      const { type, to, entries } = messages[i];
+      if (type !== MsgApp || entries.length === 0) continue;
+      if (now === 0) now = monotonicUs();
+      const at = sendings.add();
+      sendings.cells[at] = to;
+      sendings.cells[at + 1] = entries[0].index;
+      sendings.cells[at + 2] = entries[entries.length - 1].index;
+      sendings.cells[at + 3] = now;
+    }
+  }
+
+  /** The log told that everything up to append `seq` is durable. */
+  // hot
+  durable(seq: number): void {
+    this.newsUs = monotonicUs();
+    const { appends } = this;
+    if (this.undurable < appends.oldest) this.undurable = appends.oldest;
+    for (; this.undurable < appends.count; this.undurable++) {
+      const its = this.seqs[this.undurable % ROWS];
+      if (its > seq) break;
+      const at = appends.at(this.undurable);
+      const time = this.batchTimes?.find(its) ?? null;
+      appends.cells[at + APPEND.noticedUs] = this.newsUs;
+      if (time === null) continue;
+      appends.cells[at + APPEND.encodeStartUs] = time.encodeStartUs;
+      appends.cells[at + APPEND.encodeEndUs] = time.encodeEndUs;
+      appends.cells[at + APPEND.durableUs] = time.durableUs;
+      appends.cells[at + APPEND.syncsWaited] = time.syncs - appends.cells[at + APPEND.syncsWaited];
+    }
+  }
+
+  /** The responses that waited for what durable() told of are sent. */
+  // hot
+  responded(): void {
+    const { appends } = this;
+    if (this.unanswered < appends.oldest) this.unanswered = appends.oldest;
+    if (this.unanswered === this.undurable) return;
+    const now = monotonicUs();
+    for (; this.unanswered < this.undurable; this.unanswered++) {
+      appends.cells[appends.at(this.unanswered) + APPEND.respondedUs] = now;
+    }
+  }
+
+  /** The state machine has applied everything up to `index`. */
+  // hot
+  applied(index: number): void {
+    const { samples } = this;
+    let now = 0;
+    for (; this.unapplied < samples.count; this.unapplied++) {
+      const at = samples.at(this.unapplied);
+      if (samples.cells[at] > index) return;
+      if (now === 0) now = monotonicUs();
+      samples.cells[at + SAMPLE.appliedUs] = now;
+    }
+  }
+
+  /** The followed proposal at `index` was resolved, and its caller goes on next. */
+  // hot
+  resolved(index: number): void {
+    const { samples } = this;
+    if (this.unresolved < samples.oldest) this.unresolved = samples.oldest;
+    for (; this.unresolved < samples.count; this.unresolved++) {
+      const at = samples.at(this.unresolved);
+      if (samples.cells[at] > index) return;
+      if (samples.cells[at] === index) samples.cells[at + SAMPLE.resolvedUs] = monotonicUs();
+    }
+  }
+
+  /** Samples that were resolved in [fromUs, toUs] and passed every station, rows of SAMPLE_COLUMNS. */
+  samplesBetween(fromUs: number, toUs: number): Float64Array {
+    const { samples } = this;
+    const rows: number[] = [];
+    for (let row = samples.oldest; row < samples.count; row++) {
+      const at = samples.at(row);
+      const resolvedUs = samples.cells[at + SAMPLE.resolvedUs];
+      const whole = resolvedUs > 0 && samples.cells[at + SAMPLE.committedUs] > 0;
+      if (!whole || resolvedUs < fromUs || resolvedUs > toUs) continue;
+      for (let i = 0; i < SAMPLE_COLUMNS; i++) rows.push(samples.cells[at + i]);
+    }
+    return Float64Array.from(rows);
+  }
+
+  /** The first append that held each of `indices`: rows of APPEND_COLUMNS, all 0 where none is known. */
+  appendsOf(indices: Float64Array): Float64Array {
+    const { appends } = this;
+    const found = new Float64Array(indices.length * APPEND_COLUMNS);
+    const byIndex = placesByIndex(indices);
+    for (let row = appends.oldest; row < appends.count; row++) {
+      const at = appends.at(row);
+      const cells = appends.cells.subarray(at, at + APPEND_COLUMNS);
+      eachBetween(indices, byIndex, cells[APPEND.first], cells[APPEND.last], (place) => {
+        if (found[place * APPEND_COLUMNS] === 0) found.set(cells, place * APPEND_COLUMNS);
+      });
+    }
+    return found;
+  }
+
+  /** When the link first got the entry at each of `indices` for the node of the same place in `to`; 0: not known. */
+  sendingsOf(indices: Float64Array, to: Float64Array): Float64Array {
+    const { sendings } = this;
+    const found = new Float64Array(indices.length);
+    const byIndex = placesByIndex(indices);
+    for (let row = sendings.oldest; row < sendings.count; row++) {
+      const [peer, first, last, sentUs] = sendings.cells.subarray(sendings.at(row), sendings.at(row) + 4);
+      eachBetween(indices, byIndex, first, last, (place) => {
+        if (to[place] === peer && found[place] === 0) found[place] = sentUs;
+      });
+    }
+    return found;
+  }
+}
+
+/** Places in `indices`, in ascending order of what stands there. */
+function placesByIndex(indices: Float64Array): number[] {
+  return Array.from(indices.keys()).sort((a, b) => indices[a] - indices[b]);
+}
+
+/** Calls `visit` with every place whose index is in [first, last]. */
+function eachBetween(
+  indices: Float64Array,
+  places: readonly number[],
+  first: number,
+  last: number,
+  visit: (place: number) => void,
+): void {
+  let low = 0;
+  let high = places.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (indices[places[middle]] < first) low = middle + 1;
+    else high = middle;
+  }
+  for (let at = low; at < places.length && indices[places[at]] <= last; at++) visit(places[at]);
+}

@@ -1,0 +1,41 @@
+// Every scenario at its smoke values, in real processes, truth check included. Absolute figures are not looked at.
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { type Observer, runBench } from "../../bench/harness/run-bench.js";
+import { Result } from "../../bench/report/result-schema.js";
+import { SCENARIOS } from "../../bench/scenarios/all.js";
+import { planOf } from "../../src/cli/bench-command.js";
+import { scratchDir } from "../process/support.js";
+
+const scratch = scratchDir("scenarios");
+after(() => scratch.remove());
+
+const SILENT: Observer = { begun() {}, variant() {}, phase() {}, progress() {}, done() {} };
+/** What each scenario with measures of its own must tell, in every run that its event or reads belong to. */
+const MEASURES: Readonly<Record<string, readonly string[]>> = {
+  "leader-loss": ["newLeaderMs", "firstCommitMs", "acknowledgedLost"],
+  restart: ["logMB", "openMs", "openGBPerS", "caughtUpMs"],
+  "mixed-reads": ["readsPerS", "readP50Ms", "readP99Ms"],
+};
+
+for (const { name } of SCENARIOS) {
+  test(`${name} at smoke values`, async () => {
+    const words = { quick: true, order: "random", seed: "7", dir: scratch.path } as const;
+    const plan = planOf(name, words, `raftmark bench ${name} --quick`);
+    const result = Result.parse(await runBench(plan, SILENT, new AbortController().signal));
+    assert.equal(result.interrupted, false);
+    assert.ok(result.nullRun !== null && result.nullRun.proposalsPerS > 0);
+    for (const run of result.runs) {
+      const where = `${name}, row ${run.position + 1}`;
+      assert.deepEqual(run.void, [], where);
+      assert.ok(run.done > 0, where);
+      assert.equal(run.truth?.logsRead, run.settings.nodes, where);
+      assert.ok((run.truth?.ackedChecked ?? 0) >= run.done, where);
+      for (const measure of MEASURES[name] ?? [])
+        assert.ok(measure in run.measures, `${where}: no ${measure}`);
+      if (run.settings.event === "kill-leader") assert.equal(run.measures["acknowledgedLost"].value, 0);
+      if (run.settings.event === "pause-follower") assert.ok(run.measures["pausedMs"].value > 0);
+    }
+    assert.match(result.verdict, /\S.*\.$/);
+  });
+}
