@@ -39,52 +39,43 @@ export interface CountedOutcome {
   readonly voids: readonly string[];
 }
 
+/** Both sides are up at once and take turns: a late follower is as likely on either. */
 export async function runCounted(plan: CountedPlan, signal: AbortSignal): Promise<CountedOutcome> {
-  const base = await countSide(plan, "base", plan.baseEnv, signal);
-  const head = await countSide(plan, "head", plan.headEnv, signal);
-  const counted: Counted[] = [];
-  for (const [i, { inFlight }] of RUNS.entries()) {
-    const perCommit = (windows: readonly Window[], counter: CounterName) =>
-      windows.map(({ counters, acked }) => counters[counter] / acked);
-    for (const counter of COUNTER_NAMES) {
-      counted.push({
-        inFlight,
-        counter,
-        base: perCommit(base.windows[i], counter),
-        head: perCommit(head.windows[i], counter),
-      });
-    }
+  const settings = { ...plan.settings, tickMs: TICK_MS };
+  const start = (name: "base" | "head", env: NodeJS.ProcessEnv) =>
+    Side.start({ name, env, dir: join(plan.dir, `${name}-counted`), seed: plan.seed, settings, signal });
+  const base = await start("base", plan.baseEnv);
+  let head: Side | null = null;
+  try {
+    head = await start("head", plan.headEnv);
+    const counted = await countInTurn(base, head);
+    const [baseFaults, headFaults] = await Promise.all([base.finish(), head.finish()]);
+    const voids = [
+      ...baseFaults.map((why) => `base, counted run: ${why}`),
+      ...headFaults.map((why) => `head, counted run: ${why}`),
+    ];
+    return { counted, voids };
+  } finally {
+    await base.destroy();
+    await head?.destroy();
   }
-  return { counted, voids: [...base.voids, ...head.voids] };
 }
 
-/** `windows[i]` are the repeats of RUNS[i]. */
-async function countSide(
-  { settings, seed, dir }: CountedPlan,
-  name: string,
-  env: NodeJS.ProcessEnv,
-  signal: AbortSignal,
-): Promise<{ windows: Window[][]; voids: string[] }> {
-  const slow = { ...settings, tickMs: TICK_MS };
-  const side = await Side.start({
-    name,
-    env,
-    dir: join(dir, `${name}-counted`),
-    seed,
-    settings: slow,
-    signal,
-  });
-  try {
-    await side.load(FIRST);
-    const windows: Window[][] = RUNS.map(() => []);
-    for (const [i, { inFlight, proposals }] of RUNS.entries()) {
-      for (let repeat = 0; repeat < REPEATS; repeat++) {
-        const load = { inFlight, warmupMs: LOAD_MS_MAX, durationMs: 0, ackedMax: proposals };
-        windows[i].push(await side.load(load));
-      }
+async function countInTurn(base: Side, head: Side): Promise<Counted[]> {
+  for (const side of [base, head]) await side.load(FIRST);
+  const counted: Counted[] = [];
+  for (const { inFlight, proposals } of RUNS) {
+    const windows: { base: Window[]; head: Window[] } = { base: [], head: [] };
+    for (let repeat = 0; repeat < REPEATS; repeat++) {
+      const load = { inFlight, warmupMs: LOAD_MS_MAX, durationMs: 0, ackedMax: proposals };
+      windows.base.push(await base.load(load));
+      windows.head.push(await head.load(load));
     }
-    return { windows, voids: (await side.finish()).map((why) => `${name}, counted run: ${why}`) };
-  } finally {
-    await side.destroy();
+    for (const counter of COUNTER_NAMES) {
+      const perCommit = ({ counters, acked }: Window) => counters[counter] / acked;
+      const [bases, heads] = [windows.base.map(perCommit), windows.head.map(perCommit)];
+      counted.push({ inFlight, counter, base: bases, head: heads });
+    }
   }
+  return counted;
 }

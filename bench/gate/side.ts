@@ -139,8 +139,7 @@ function countersOf(before: readonly Sample[], after: readonly Sample[], leader:
     const read = ({ metrics }: Sample) => metrics[name];
     return [name, total(after, read) - total(before, read)];
   });
-  const allocated = (sample: Sample) => (sample as { allocatedBytes?: number }).allocatedBytes ?? 0;
-  const allocatedBytes = allocated(after[leader]) - allocated(before[leader]);
+  const allocatedBytes = after[leader].allocatedBytes - before[leader].allocatedBytes;
   return { ...Object.fromEntries(counters), allocatedBytes } as Window["counters"];
 }
 

@@ -3,7 +3,7 @@ import type { Tree } from "../compare/trees.js";
 import type { Environment } from "../harness/environment.js";
 import { roughly, short } from "../report/numbers.js";
 import type { RatioInterval } from "../stats/intervals.js";
-import { COUNTER_SLACK, type Finding, type Judgement, type Limit, MEASURES } from "./judge.js";
+import { type Finding, type Judgement, type Limit, MEASURES } from "./judge.js";
 import type { CounterName } from "./side.js";
 
 export interface GateFacts {
@@ -73,7 +73,7 @@ export function gateMarkdown(facts: GateFacts): string {
     ...(voids.length === 0 ? [] : [`**Void:**\n${voids.map((why) => `- ${why}`).join("\n")}`]),
     `${pairs} pairs of fresh clusters, ${windows} alternating windows each, in an order drawn by seed ${seed}; ` +
       `3 nodes, pool-wasm, 256 B, o_dsync; closed if a whole interval lies more than ${percent(tolerance)} on the bad side, or if every ` +
-      `repeat of a counter is more than ${percent(COUNTER_SLACK)} above base's. ${environment.cpu}, ${environment.cores} cores, ` +
+      `repeat of a counter is beyond base's and its slack. ${environment.cpu}, ${environment.cores} cores, ` +
       `Node ${environment.node}, ${environment.fileSystem.type}; ${roughly(elapsedMs)}. \`${command}\``,
   ];
   return `${parts.join("\n\n")}\n`;
@@ -98,10 +98,10 @@ function findingRow({ inFlight, measure, base, head, ratio, verdict }: Finding):
   return [String(inFlight), ...cells];
 }
 
-function limitRow({ inFlight, counter, base, head, hard, broken }: Limit): string[] {
+function limitRow({ inFlight, counter, base, head, hard, slack, broken }: Limit): string[] {
   const range = (values: readonly number[]) =>
     `${short(Math.min(...values))} to ${short(Math.max(...values))}`;
-  const said = !hard ? "told only" : broken ? "**broken**" : "kept";
+  const said = !hard ? "none, told only" : `${broken ? "**broken**" : "kept"}, slack ${percent(slack)}`;
   return [String(inFlight), COUNTER_TITLES[counter], range(base), range(head), said];
 }
 
