@@ -29,12 +29,33 @@ function finishFrame(frame: usize, type: u32, data: usize, n: u32): usize {
   store<u8>(p, 0x1a);
   p = putVarint(p + 1, u64(n));
   if (p !== data) memory.copy(p, data, n);
-  p += n;
+  return finishPadding(frame, p + n);
+}
+
+/** Length field and padding of the record that ends at `p`. Returns the end of the frame. */
+function finishPadding(frame: usize, p: usize): usize {
   const length = u32(p - frame - 8);
   const padding = (8 - (length & 7)) & 7;
   store<u64>(frame, u64(length) | (padding !== 0 ? u64(0x80 | padding) << 56 : 0));
   store<u64>(p, 0);
   return p + padding;
+}
+
+/**
+ * Frames one record to `out`: its `n` data bytes lie at `data`, outside of what is written; without `hasData` the field
+ * is left out. Rolls ENC_CRC. Returns the bytes written. Twin: frameRecord in src/wal/codec-js.ts.
+ */
+export function frameRecord(out: u32, type: u32, data: u32, n: u32, hasData: u32): u32 {
+  const frame: usize = out;
+  if (hasData !== 0) {
+    const to = frame + 17 + varintSize32(n);
+    memory.copy(to, data, n);
+    return u32(finishFrame(frame, type, to, n) - frame);
+  }
+  store<u16>(frame, u16(0x08 | (type << 8)), 8);
+  store<u8>(frame, 0x10, 10);
+  const end = putVarint(frame + 11, u64(load<u32>(L.ENC + L.ENC_CRC)));
+  return u32(finishPadding(frame, end) - frame);
 }
 
 function encodeEntry(frame: usize, item: usize, tag: u32, length: u32): usize {
@@ -78,6 +99,19 @@ function encodeState(frame: usize, item: usize): usize {
   store<u8>(p, 0x18);
   p = putVarint(p + 1, u64(commit));
   return finishFrame(frame, 3, data, u32(p - data));
+}
+
+// The entry behind it begins a run: the snapshot may have replaced the log.
+function encodeSnapshot(frame: usize, item: usize, length: u32): usize {
+  const index = load<f64>(item, 16);
+  if (index > load<f64>(L.ENC + L.ENC_LAST_INDEX)) {
+    store<f64>(L.ENC + L.ENC_LAST_INDEX, index);
+    store<f64>(L.ENC + L.ENC_LAST_TERM, load<f64>(item, 8));
+  }
+  store<u32>(L.ENC + L.ENC_FORCE_POINT, 1);
+  const data = frame + 17 + varintSize32(length);
+  memory.copy(data, item + 24, length);
+  return finishFrame(frame, 5, data, length);
 }
 
 function needsPoint(index: f64, term: f64): bool {
@@ -162,6 +196,21 @@ export function encodeBatch(out: u32, tail: u32, capLimit: u32, segmentLimit: u3
       store<f64>(L.ENC + L.ENC_SINCE_POINT, load<f64>(L.ENC + L.ENC_SINCE_POINT) + f64(u32(next - p)));
       p = next;
       head += 32;
+    } else if (kind === L.ITEM_SNAPSHOT) {
+      const length = load<u32>(item, 4);
+      const end = p + 64 + length;
+      if (end > usize(capLimit) && p !== usize(out)) {
+        stop = L.STOP_CAP;
+        break;
+      }
+      if (end > usize(segmentLimit)) {
+        stop = L.STOP_SEGMENT;
+        break;
+      }
+      const next = encodeSnapshot(p, item, length);
+      store<f64>(L.ENC + L.ENC_SINCE_POINT, load<f64>(L.ENC + L.ENC_SINCE_POINT) + f64(u32(next - p)));
+      p = next;
+      head += 24 + ((length + 7) & ~7);
     } else if (kind === L.ITEM_WRAP) {
       head += mask + 1 - (head & mask);
     } else {

@@ -3,7 +3,7 @@
 // instance over a live one would run its data segments and start function again and spoil what is in flight.
 import { initTables, update } from "./crc";
 
-export { encodeBatch } from "./encode";
+export { encodeBatch, frameRecord } from "./encode";
 export { scan } from "./scan";
 
 /** Fills the tables. Once, before any other call. */

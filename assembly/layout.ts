@@ -14,6 +14,7 @@ export const ITEM_STATE: u32 = 2; // f64 term, f64 vote, f64 commit
 export const ITEM_END: u32 = 3; // f64 sequence number of the append that ends here
 export const ITEM_WRAP: u32 = 4; // skip to the start of the ring
 export const ITEM_LARGE: u32 = 5; // as ITEM_ENTRY without the data, which the host has
+export const ITEM_SNAPSHOT: u32 = 6; // f64 term, f64 index of the snapshot, data of its record padded to 8
 
 // Encoder state, offsets from ENC.
 export const ENC_CRC: usize = 0;
@@ -61,7 +62,7 @@ export const SCAN_HS_TERM: usize = 80;
 export const SCAN_HS_VOTE: usize = 88;
 export const SCAN_HS_COMMIT: usize = 96;
 export const SCAN_FIRST_INDEX: usize = 104;
-/** Base of the segment's bytes in memory: points carry offsets from it. */
+/** Where the segment's first byte would lie, modulo 2^32: points carry offsets from it. */
 export const SCAN_BASE: usize = 112;
 
 // What scan returns. Negative: the frame at SCAN_POS is damaged.

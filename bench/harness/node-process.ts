@@ -33,6 +33,7 @@ const LAST_WORDS_MS = 50;
 /** Between asking a process to end and killing it. */
 const GRACE_MS = 1000;
 
+/** Id 0: a client's process, which is no node. */
 export class NodeProcess {
   readonly id: number;
   private readonly child: ChildProcess;
@@ -51,7 +52,7 @@ export class NodeProcess {
   /** Starts `program`; the process obeys once `ready` has resolved. */
   constructor(id: number, program: string, env: NodeJS.ProcessEnv = process.env) {
     this.id = id;
-    this.child = fork(program, [`node-${id}`], {
+    this.child = fork(program, [this.name], {
       serialization: "advanced",
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env,
@@ -74,6 +75,11 @@ export class NodeProcess {
     }
     await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS))]);
     this.noteEnd();
+  }
+
+  /** As it stands in the list of processes. */
+  private get name(): string {
+    return this.id === 0 ? "client" : `node-${this.id}`;
   }
 
   get pid(): number {
@@ -104,7 +110,8 @@ export class NodeProcess {
     const said = this.stderr.trim();
     const why = said === "" ? "" : ` It said last: ${lastLines(said).replace(/\.?$/, ".")}`;
     const hint = /ENOSPC/.test(said) ? ` ${DISK_FULL}` : "";
-    return `the process of node ${this.id} (pid ${this.pid}) ${how} in the middle of the run.${why}${hint}`;
+    const who = this.id === 0 ? "the client" : `node ${this.id}`;
+    return `the process of ${who} (pid ${this.pid}) ${how} in the middle of the run.${why}${hint}`;
   }
 
   private receive(raw: unknown): void {

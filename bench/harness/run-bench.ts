@@ -71,8 +71,13 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
     const runCount = variants.length * plan.load.rounds;
     observer.begun({ plan, variants, estimateMs: estimateVariantMs(plan.load) * runCount, runDir });
     const diskProbe = await probeDisk(runDir.path);
-    const nothing = await nullRun(heaviest(variants), runDir.path, plan.quick, signal);
     const { runs, interrupted } = await runAll(plan, variants, runDir, observer, signal);
+    const nothing = await nullRun(heaviest(variants), runDir.path, plan.quick, signal).catch(
+      (error: unknown) => {
+        if (signal.aborted) return null; // The runs are done; this only stands beside them.
+        throw error;
+      },
+    );
     const body = {
       schemaVersion: SCHEMA_VERSION,
       tool: "raftmark bench" as const,

@@ -39,6 +39,9 @@ export function resolveAxes(scenario: Scenario, quick: boolean, given: Partial<A
   const planned = quick ? scenario.axes.smoke : scenario.axes.full;
   const resolved: Partial<Record<AxisName, readonly unknown[]>> = {};
   for (const name of AXIS_NAMES) resolved[name] = given[name] ?? planned[name] ?? [DEFAULT_SETTINGS[name]];
+  // An open loop has no number in flight: it must not be run once for each.
+  const open = given.rate?.every((rate) => rate > 0) === true;
+  if (open && given.inFlight === undefined) resolved.inFlight = [DEFAULT_SETTINGS.inFlight];
   return resolved as AxisValues;
 }
 
@@ -145,7 +148,7 @@ export function roundOrder(
 /** The axes with more than one value; with none, the writer, so that a row has a name. */
 export function varyingAxes(axes: AxisValues): AxisName[] {
   const varying = NESTING.filter((name) => axes[name].length > 1);
-  return varying.length > 0 ? varying : ["inFlight", "writer"];
+  return varying.length > 0 ? varying : [axes.rate[0] > 0 ? "rate" : "inFlight", "writer"];
 }
 
 /** "pool-wasm, 1024 in flight": a variant in words, as far as it differs from others. */

@@ -5,13 +5,14 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Bench } from "tinybench";
+import { CRC_JS, CRC_SIZES, CRC_WASM, CRC_ZLIB, crcCases, nativeCrc } from "./crc.js";
 import { inflightsCases } from "./inflights.js";
 import { logCases } from "./log.js";
 import { quorumCases } from "./quorum.js";
 import { stepCases } from "./step.js";
 import type { MicroCase, MicroSuite } from "./suite.js";
 
-const SUITES: readonly MicroSuite[] = [quorumCases, inflightsCases, logCases, stepCases];
+const SUITES: readonly MicroSuite[] = [quorumCases, inflightsCases, logCases, stepCases, crcCases];
 
 const TIME_MS = 500;
 const WARMUP_MS = 250;
@@ -22,6 +23,8 @@ interface Row {
   readonly nsPerOp: number;
   readonly p99NsPerOp: number;
   readonly opsPerSecond: number;
+  /** Null where an operation has no size. */
+  readonly gbPerSecond: number | null;
   readonly samples: number;
 }
 
@@ -43,6 +46,7 @@ async function measure(cases: readonly MicroCase[], smoke: boolean): Promise<Row
       nsPerOp: ns(latency.p50),
       p99NsPerOp: ns(latency.p99),
       opsPerSecond: 1e9 / ns(latency.p50),
+      gbPerSecond: micro.bytes === undefined ? null : micro.bytes / ns(latency.p50),
       samples: latency.samplesCount,
     };
   });
@@ -54,13 +58,35 @@ function table(rows: readonly Row[]): string {
     row.nsPerOp.toFixed(1),
     row.p99NsPerOp.toFixed(1),
     Math.round(row.opsPerSecond).toLocaleString("en-US"),
+    row.gbPerSecond === null ? "-" : row.gbPerSecond.toFixed(2),
     String(row.samples),
   ]);
-  const lines = [["operation", "ns/op (median)", "ns/op (p99)", "ops/s", "samples"], ...cells];
+  const lines = [["operation", "ns/op (median)", "ns/op (p99)", "ops/s", "GB/s", "samples"], ...cells];
   const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
   const show = (line: string[]) =>
     line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  ");
   return `${lines.map(show).join("\n")}\n`;
+}
+
+/** What the checksum's acceptance asks for: how many times plain JavaScript's speed WASM has. */
+function crcRatios(rows: readonly Row[]): string {
+  const speed = (what: string, size: string) =>
+    rows.find((row) => row.name === `${what}, ${size}`)?.gbPerSecond ?? null;
+  const lines: string[] = [];
+  for (const size of CRC_SIZES) {
+    const wasm = speed(CRC_WASM, size);
+    const js = speed(CRC_JS, size);
+    const native = speed(CRC_ZLIB, size);
+    if (wasm === null || js === null) continue;
+    const beside =
+      native === null
+        ? nativeCrc === null
+          ? `; zlib.crc32 is skipped: Node ${process.version} has none (20.15 and later do)`
+          : ""
+        : `, ${(wasm / native).toFixed(2)} times zlib.crc32's`;
+    lines.push(`${CRC_WASM}, ${size}: ${(wasm / js).toFixed(2)} times the speed of JavaScript${beside}\n`);
+  }
+  return lines.join("");
 }
 
 const GROUP = fileURLToPath(new URL("./group.js", import.meta.url));
@@ -83,7 +109,8 @@ async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(`no case matches; there are:\n${all.map((micro) => `  ${micro.name}\n`).join("")}`);
     return 2;
   }
-  process.stdout.write(table(await measure(cases, smoke)));
+  const rows = await measure(cases, smoke);
+  process.stdout.write(table(rows) + crcRatios(rows));
   return smoke && wanted.length === 0 ? runGroup(GROUP_SMOKE) : 0;
 }
 

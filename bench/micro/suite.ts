@@ -6,6 +6,8 @@ export interface MicroCase {
   readonly name: string;
   /** Operations done by one call of run. */
   readonly ops: number;
+  /** Bytes that one operation goes over: the table then has GB/s. */
+  readonly bytes?: number;
   /** Leaves the state as it found it, so that every call measures the same. */
   run(): void;
 }

@@ -17,7 +17,8 @@ export type ErrorCode =
   | "WAL_NOT_WRITABLE"
   | "WAL_NO_SPACE"
   | "WAL_IO"
-  | "WAL_NOT_FOUND";
+  | "WAL_NOT_FOUND"
+  | "WAL_SNAPSHOT_OUTDATED";
 
 /**
  * An expected refusal or fault: what was wrong, where, and what to do, in one sentence.

@@ -21,6 +21,7 @@ import { constants, type Paint, PLAIN, renderMeasures, renderTable } from "../..
 import { waterfallText } from "../../bench/report/waterfall-text.js";
 import { defaultPath, writeResult } from "../../bench/report/write-result.js";
 import { SCENARIOS } from "../../bench/scenarios/all.js";
+import { benchWalCommand } from "./bench-wal.js";
 import { parseDuration } from "./durations.js";
 import { untilInterrupted } from "./interrupt.js";
 
@@ -64,6 +65,8 @@ export function benchCommand(): Command {
     command.option(`--${flag} <values>`, `${help} (${allowedText(name)})`);
   }
   return command
+    .enablePositionalOptions()
+    .addCommand(benchWalCommand())
     .option("--duration <time>", "how long each configuration is measured, like 5s or 500ms")
     .option("--warmup <time>", "how long it is loaded before that at most; it ends when the rate is stable")
     .option("--rounds <number>", "how often each configuration runs, in fresh processes")

@@ -29,10 +29,6 @@ export function historyCommand(): Command {
     .summary("add an accepted result")
     .description("Adds one line for a result of raftmark bench. Void and interrupted ones are refused.")
     .argument("<result>", "a result file")
-    .helpOption("--help", "explain this command")
-    .exitOverride()
-    .allowExcessArguments(false)
-    .configureOutput({ outputError: () => {} })
     .action(async (path: string) => {
       const target = command.opts<Words>().file;
       await appendRecord(target, recordOfResult(await readResult(path), path));

@@ -4,10 +4,12 @@ import { Command, CommanderError } from "commander";
 import { BenchError, EXIT_CODES } from "../../bench/harness/bench-error.js";
 import { packageVersion } from "../../bench/harness/environment.js";
 import { benchCommand } from "./bench-command.js";
+import { CommandError } from "./command-error.js";
 import { compareCommand } from "./compare-command.js";
 import { gateCommand } from "./gate-command.js";
 import { historyCommand } from "./history-command.js";
 import { reportCommand } from "./report-command.js";
+import { walCommand } from "./wal-command.js";
 
 const program = new Command("raftmark")
   .description(
@@ -16,23 +18,34 @@ const program = new Command("raftmark")
   .version(packageVersion(), "--version", "print the version")
   .helpOption("--help", "explain a command, with examples")
   .showSuggestionAfterError(true)
+  .enablePositionalOptions()
   .addHelpText(
     "after",
     `
 Start here:
   raftmark bench --quick        a real three-node cluster on this machine, in less than 30 s
-  raftmark bench                the default comparison, in about two minutes
-  raftmark bench --help         every axis, and examples`,
+  raftmark bench                the default comparison, in less than three minutes
+  raftmark bench --list         every question it has an answer to
+  raftmark bench --help         every axis, and examples
+  raftmark wal verify DIR       is this write-ahead log sound (raftmark's or etcd's)`,
   );
 
 /** What each subcommand is; more are added here. */
-const COMMANDS = [benchCommand(), reportCommand(), compareCommand(), gateCommand(), historyCommand()];
+const COMMANDS = [
+  benchCommand(),
+  reportCommand(),
+  compareCommand(),
+  gateCommand(),
+  historyCommand(),
+  walCommand(),
+];
 for (const command of COMMANDS) program.addCommand(inherit(command));
 
 process.exitCode = await main(process.argv);
 
 /** Commander's own errors become sentences of ours; help goes where it is asked for. */
 function inherit(command: Command): Command {
+  for (const sub of command.commands) inherit(sub);
   return command
     .helpOption("--help", "explain this command, with examples")
     .exitOverride()
@@ -52,13 +65,15 @@ async function main(argv: string[]): Promise<number> {
     return Number(process.exitCode ?? 0);
   } catch (error) {
     if (error instanceof CommanderError) return usageError(error);
-    if (error instanceof BenchError) return complain(error.message, error.exitCode);
+    if (error instanceof BenchError || error instanceof CommandError)
+      return complain(error.message, error.exitCode);
     throw error; // A bug of ours: Node prints it with its stack and exits with 1.
   }
 }
 
 function usageError(error: CommanderError): number {
   if (error.exitCode === 0) return 0;
+  if (error.code === "commander.help") return EXIT_CODES.usage; // A command without its subcommand: helped already.
   const text = error.message
     .replace(/^error: /, "")
     .replace(/\n?\((Did you mean [^)]*)\)$/, ". $1")

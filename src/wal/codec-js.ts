@@ -9,6 +9,7 @@ import {
   putVarint,
   RECORD_CRC,
   RECORD_ENTRY,
+  RECORD_SNAPSHOT,
   RECORD_STATE,
   varintSize,
 } from "./format.js";
@@ -22,6 +23,7 @@ export function createJsCodec(buffer: ArrayBufferLike): Codec {
     memory,
     crc32c: (seed, pointer, length) => crc32cRange(seed, memory.u8, pointer, pointer + length),
     encodeBatch: (out, tail, cap, segment, points) => encodeBatch(memory, out, tail, cap, segment, points),
+    frameRecord: (out, type, data, length, hasData) => frameRecord(memory, out, type, data, length, hasData),
     scan: (end) => scan(memory, end),
   };
 }
@@ -59,7 +61,7 @@ function encodeBatch(
       stop = L.STOP_LARGE;
       break;
     }
-    const length = kind === L.ITEM_ENTRY ? u32[(item + 4) >>> 2] : 0;
+    const length = kind === L.ITEM_STATE ? 0 : u32[(item + 4) >>> 2];
     if (p + 64 + length > capLimit && p !== out) {
       stop = L.STOP_CAP;
       break;
@@ -85,9 +87,12 @@ function encodeBatch(
       f64[L.ENC_LAST_TERM >>> 3] = term;
       entries++;
       head = (head + L.ENTRY_ITEM_BYTES + ((length + 7) & ~7)) >>> 0;
-    } else {
+    } else if (kind === L.ITEM_STATE) {
       p = encodeState(memory, p, item);
       head = (head + L.STATE_ITEM_BYTES) >>> 0;
+    } else {
+      p = encodeSnapshot(memory, p, item, length);
+      head = (head + L.ENTRY_ITEM_BYTES + ((length + 7) & ~7)) >>> 0;
     }
     f64[L.ENC_SINCE_POINT >>> 3] += p - frame;
   }
@@ -157,6 +162,41 @@ function encodeState(memory: CodecMemory, frame: number, item: number): number {
   return finishFrame(memory, frame, RECORD_STATE, data, p - data);
 }
 
+function frameRecord(
+  memory: CodecMemory,
+  out: number,
+  type: number,
+  data: number,
+  n: number,
+  hasData: boolean,
+): number {
+  const { u8, u32 } = memory;
+  if (hasData) {
+    const to = out + 17 + varintSize(n);
+    u8.copyWithin(to, data, data + n);
+    return finishFrame(memory, out, type, to, n) - out;
+  }
+  u8[out + 8] = 0x08;
+  u8[out + 9] = type;
+  u8[out + 10] = 0x10;
+  return finishPadding(u8, out, putVarint(u8, out + 11, u32[L.ENC_CRC >>> 2])) - out;
+}
+
+// The entry behind it begins a run: the snapshot may have replaced the log.
+function encodeSnapshot(memory: CodecMemory, frame: number, item: number, length: number): number {
+  const { u8, u32, f64 } = memory;
+  const term = f64[(item + 8) >>> 3];
+  const index = f64[(item + 16) >>> 3];
+  if (index > f64[L.ENC_LAST_INDEX >>> 3]) {
+    f64[L.ENC_LAST_INDEX >>> 3] = index;
+    f64[L.ENC_LAST_TERM >>> 3] = term;
+  }
+  u32[L.ENC_FORCE_POINT >>> 2] = 1;
+  const data = frame + 17 + varintSize(length);
+  u8.copyWithin(data, item + L.ENTRY_ITEM_BYTES, item + L.ENTRY_ITEM_BYTES + length);
+  return finishFrame(memory, frame, RECORD_SNAPSHOT, data, length);
+}
+
 // `data` was laid down for a CRC field at its longest; a shorter one moves it down.
 function finishFrame(memory: CodecMemory, frame: number, type: number, data: number, n: number): number {
   const { u8, u32 } = memory;
@@ -169,7 +209,10 @@ function finishFrame(memory: CodecMemory, frame: number, type: number, data: num
   u8[p] = 0x1a;
   p = putVarint(u8, p + 1, n);
   if (p !== data) u8.copyWithin(p, data, data + n);
-  p += n;
+  return finishPadding(u8, frame, p + n);
+}
+
+function finishPadding(u8: Uint8Array, frame: number, p: number): number {
   const length = p - frame - 8;
   putFrameHeader(u8, frame, length);
   for (let padding = framePadding(length); padding > 0; padding--) u8[p++] = 0;
@@ -304,7 +347,7 @@ function acceptEntry(memory: CodecMemory, frame: number, record: RecordSpan): nu
     const at = (u32[L.SCAN_POINTS_BASE >>> 2] + count * L.POINT_BYTES) >>> 3;
     f64[at] = index;
     f64[at + 1] = term;
-    f64[at + 2] = frame - u32[L.SCAN_BASE >>> 2];
+    f64[at + 2] = (frame - u32[L.SCAN_BASE >>> 2]) >>> 0;
     f64[at + 4] = u32[L.SCAN_CRC >>> 2];
     u32[L.SCAN_POINTS >>> 2] = count + 1;
     u32[L.SCAN_FORCE_POINT >>> 2] = 0;

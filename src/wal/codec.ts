@@ -21,6 +21,11 @@ export interface Codec {
    */
   encodeBatch(out: number, tail: number, capLimit: number, segmentLimit: number, pointsFree: number): number;
   /**
+   * Frames one record to `out`, rolling ENC_CRC: its `length` data bytes lie at `data`; without `hasData` the field is
+   * left out. For what no ring item carries. Returns bytes written.
+   */
+  frameRecord(out: number, type: number, data: number, length: number, hasData: boolean): number;
+  /**
    * Scans from SCAN_POS to `end`. Entries and states are taken in; after any other record it returns SCAN_SPECIAL
    * with the record described in the scan state and SCAN_POS behind it.
    */

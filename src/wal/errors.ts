@@ -6,7 +6,8 @@ interface SystemError {
   message?: string;
 }
 
-function systemCode(error: unknown): string {
+/** "" for what is no system error. */
+export function systemCode(error: unknown): string {
   return (error as SystemError | null)?.code ?? "";
 }
 
@@ -51,6 +52,26 @@ export function corruptError(file: string, offset: number, record: number, what:
     `${file} is damaged at offset ${offset} (record ${record} of this segment): ${what}. ` +
     "Acknowledged entries may lie there or behind it, so nothing was cut. Restore the directory from a copy, or remove " +
     "this node's data and let it rejoin the cluster as a new member; `raftmark wal verify` shows what is readable";
+  return new RaftmarkError("WAL_CORRUPT", text);
+}
+
+/** A snapshot that cannot be written. The log goes on without it. */
+export function snapshotWriteError(error: unknown, file: string): RaftmarkError {
+  if (error instanceof RaftmarkError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  if (isNoSpace(error)) {
+    const text = `no space left for the snapshot ${file} (${reason}); free space, then take one again`;
+    return new RaftmarkError("WAL_NO_SPACE", text, { cause: error });
+  }
+  const text = `writing the snapshot ${file} failed (${reason}); check the disk, then take one again`;
+  return new RaftmarkError("WAL_IO", text, { cause: error });
+}
+
+/** A snapshot's file that does not hold what was written. */
+export function snapshotError(file: string, what: string): RaftmarkError {
+  const text =
+    `the snapshot ${file} is damaged: ${what}. Restore the file from a copy, or remove this node's data and let it ` +
+    "rejoin the cluster as a new member";
   return new RaftmarkError("WAL_CORRUPT", text);
 }
 

@@ -38,15 +38,16 @@ export class EtcdError extends Error {
   override readonly name = "EtcdError";
 }
 
-interface Segment {
-  name: string;
-  seq: bigint;
-  index: bigint;
+/** A segment by its name: number, and index of the first entry that it may hold. */
+export interface EtcdSegment {
+  readonly name: string;
+  readonly seq: bigint;
+  readonly index: bigint;
 }
 
 /** The segments of a directory, in order. */
-export function etcdSegments(dir: string): Segment[] {
-  const segments: Segment[] = [];
+export function etcdSegments(dir: string): EtcdSegment[] {
+  const segments: EtcdSegment[] = [];
   for (const name of fs.readdirSync(dir).sort()) {
     const match = /^([0-9a-f]{16})-([0-9a-f]{16})\.wal$/.exec(name);
     if (match !== null) segments.push({ name, seq: BigInt(`0x${match[1]}`), index: BigInt(`0x${match[2]}`) });
@@ -54,30 +55,36 @@ export function etcdSegments(dir: string): Segment[] {
   return segments;
 }
 
+/** The bytes of a segment, read when they are wanted: one segment at a time is in memory. */
+export type SegmentBytes = () => Uint8Array;
+
 /** etcd's decoder: the records of some segments in a row. */
 export class EtcdDecoder {
-  private readonly files: Uint8Array[];
+  private readonly files: readonly SegmentBytes[];
   private current = 0;
+  private bytes: Uint8Array;
   private at = 0;
   crc = 0;
   /** End of the last good record in the newest segment read. */
   lastOffset = 0;
 
-  constructor(files: Uint8Array[]) {
+  constructor(files: readonly SegmentBytes[]) {
     this.files = files;
+    this.bytes = files.length === 0 ? new Uint8Array(0) : files[0]();
   }
 
   /** The next record. Throws EtcdError "EOF" at the end. */
   next(): EtcdRecord {
     for (;;) {
       if (this.current === this.files.length) throw new EtcdError(EOF);
-      const bytes = this.files[this.current]!;
+      const { bytes } = this;
       const left = bytes.length - this.at;
       if (left > 0 && left < 8) throw new EtcdError(UNEXPECTED_EOF);
       const frame = left === 0 ? null : frameAt(bytes, this.at);
       if (frame !== null && !frame.zero) return this.record(bytes, frame.length, frame.padding);
       this.current++;
       if (this.current === this.files.length) throw new EtcdError(EOF);
+      this.bytes = this.files[this.current]();
       this.at = 0;
       this.lastOffset = 0;
     }
@@ -129,8 +136,13 @@ export interface EtcdLog {
 
 /** etcd's Open or OpenForRead, then ReadAll. */
 export function etcdReadAll(dir: string, snap: EtcdSnapshotId, write: boolean): EtcdLog {
+  return readAll(dir, snap, write, true);
+}
+
+// `keep`: hold the entries, or only count them.
+function readAll(dir: string, snap: EtcdSnapshotId, write: boolean, keep: boolean): EtcdLog {
   const nothing = { metadata: new Uint8Array(0), hardState: ZERO_STATE, entries: [] };
-  const all = new ReadAll(snap);
+  const all = new ReadAll(snap, keep);
   try {
     all.run(openAt(dir, snap));
   } catch (error) {
@@ -155,9 +167,12 @@ class ReadAll {
   readonly entries: EtcdEntry[] = [];
   matched = false;
   private readonly snap: EtcdSnapshotId;
+  private readonly keep: boolean;
+  private count = 0n;
 
-  constructor(snap: EtcdSnapshotId) {
+  constructor(snap: EtcdSnapshotId, keep: boolean) {
     this.snap = snap;
+    this.keep = keep;
   }
 
   /** Ends by throwing. */
@@ -176,7 +191,9 @@ class ReadAll {
   private entry(entry: EtcdEntry): void {
     if (entry.index <= this.snap.index) return;
     const position = entry.index - this.snap.index - 1n;
-    if (position > BigInt(this.entries.length)) throw new EtcdError("wal: slice bounds out of range");
+    if (position > this.count) throw new EtcdError("wal: slice bounds out of range");
+    this.count = position + 1n;
+    if (!this.keep) return;
     this.entries.length = Number(position);
     this.entries.push(entry);
   }
@@ -216,7 +233,15 @@ function openAt(dir: string, snap: EtcdSnapshotId): EtcdDecoder {
     if (last !== 0n && last !== seq - 1n) throw new EtcdError(NOT_FOUND);
     last = seq;
   }
-  return new EtcdDecoder(chosen.map(({ name }) => fs.readFileSync(`${dir}/${name}`)));
+  return new EtcdDecoder(sources(dir, chosen));
+}
+
+function sources(dir: string, segments: readonly EtcdSegment[]): SegmentBytes[] {
+  return segments.map(
+    ({ name }) =>
+      () =>
+        fs.readFileSync(`${dir}/${name}`),
+  );
 }
 
 /** etcd's Verify: "" or the error text. */
@@ -245,7 +270,7 @@ export function etcdVerify(dir: string, snap: EtcdSnapshotId): string {
 export function etcdValidSnapshots(dir: string): { snapshots: EtcdSnapshotId[]; error: string } {
   const segments = etcdSegments(dir);
   if (segments.length === 0) return { snapshots: [], error: NOT_FOUND };
-  const decoder = new EtcdDecoder(segments.map(({ name }) => fs.readFileSync(`${dir}/${name}`)));
+  const decoder = new EtcdDecoder(sources(dir, segments));
   const snapshots: EtcdSnapshotId[] = [];
   let state = ZERO_STATE;
   try {
@@ -263,29 +288,91 @@ export function etcdValidSnapshots(dir: string): { snapshots: EtcdSnapshotId[]; 
   return { snapshots: snapshots.filter(({ index }) => index <= state.commit), error: "" };
 }
 
-/** etcd's Repair: cuts a torn end of the last segment, keeping a copy as NAME.broken. */
-export function etcdRepair(dir: string): boolean {
+/** What etcd's Repair would do: leave a sound end alone, cut behind the last good record, or refuse. */
+export interface EtcdRepairPlan {
+  readonly answer: "clean" | "cut" | "refuse";
+  /** "" or the error it stumbled on, in etcd's words. */
+  readonly error: string;
+  /** The newest segment; "" if there is none. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  /** End of the last good record. */
+  readonly offset: number;
+}
+
+/** etcd's Repair without its deed: it looks at the last segment alone. */
+export function etcdPlanRepair(dir: string): EtcdRepairPlan {
   const last = etcdSegments(dir).at(-1);
-  if (last === undefined) return false;
-  const path = `${dir}/${last.name}`;
-  const bytes = fs.readFileSync(path);
-  const decoder = new EtcdDecoder([bytes]);
+  if (last === undefined) {
+    return { answer: "refuse", error: NOT_FOUND, name: "", bytes: new Uint8Array(0), offset: 0 };
+  }
+  const bytes = fs.readFileSync(`${dir}/${last.name}`);
+  const decoder = new EtcdDecoder([() => bytes]);
+  let error = "";
   try {
     for (;;) {
       const record = decoder.next();
       if (record.type === CRC) chain(decoder, record);
     }
-  } catch (error) {
-    if (!(error instanceof EtcdError)) throw error;
-    if (error.message === EOF) return true;
-    if (error.message !== UNEXPECTED_EOF) return false;
+  } catch (stopped) {
+    if (!(stopped instanceof EtcdError)) throw stopped;
+    error = stopped.message === EOF ? "" : stopped.message;
   }
-  fs.writeFileSync(`${path}.broken`, bytes, { mode: FILE_MODE });
-  fs.truncateSync(path, decoder.lastOffset);
-  const fd = fs.openSync(path, "r+");
-  fs.fsyncSync(fd);
-  fs.closeSync(fd);
-  return true;
+  const answer = error === "" ? "clean" : error === UNEXPECTED_EOF ? "cut" : "refuse";
+  return { answer, error, name: last.name, bytes, offset: decoder.lastOffset };
+}
+
+/** etcd's Repair: cuts a torn end of the last segment, keeping a copy as NAME.broken. */
+export function etcdRepair(dir: string): boolean {
+  const plan = etcdPlanRepair(dir);
+  if (plan.answer === "cut") applyRepair(dir, plan);
+  return plan.answer !== "refuse";
+}
+
+/**
+ * Does what a plan to cut says, the copy first and durably. Returns the name of the copy; an older one is kept, so it
+ * may carry a number.
+ */
+export function applyRepair(dir: string, plan: EtcdRepairPlan): string {
+  let copy = `${plan.name}.broken`;
+  for (let n = 1; fs.existsSync(`${dir}/${copy}`); n++) copy = `${plan.name}.broken.${n}`;
+  fs.writeFileSync(`${dir}/${copy}`, plan.bytes, { mode: FILE_MODE, flag: "wx", flush: true });
+  const file = fs.openSync(`${dir}/${plan.name}`, "r+");
+  try {
+    fs.ftruncateSync(file, plan.offset);
+    fs.fsyncSync(file);
+  } finally {
+    fs.closeSync(file);
+  }
+  syncDir(dir);
+  return copy;
+}
+
+function syncDir(dir: string): void {
+  const fd = fs.openSync(dir, "r");
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** What etcd 3.4's entry points answer for a log: "" is no error. */
+export interface EtcdAnswers {
+  readonly read: string;
+  readonly write: string;
+  readonly verify: string;
+  readonly validSnapshots: string;
+}
+
+/** Asks all of them, at a snapshot. One segment at a time is in memory. */
+export function etcdAnswers(dir: string, snap: EtcdSnapshotId): EtcdAnswers {
+  return {
+    read: readAll(dir, snap, false, false).error,
+    write: readAll(dir, snap, true, false).error,
+    verify: etcdVerify(dir, snap),
+    validSnapshots: etcdValidSnapshots(dir).error,
+  };
 }
 
 /** A .snap file's content, or etcd's error text. */

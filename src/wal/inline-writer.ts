@@ -4,7 +4,7 @@ import type { RaftmarkError } from "../base/errors.js";
 import type { Codec, CodecMemory } from "./codec.js";
 import { writeError } from "./errors.js";
 import * as L from "./layout.js";
-import { isHurried, Preparer, prepareSegment, removePrepared } from "./prepare.js";
+import { isHurried, Preparer, type PrepareTask, prepareSegment, removePrepared } from "./prepare.js";
 import { SegmentWriter } from "./segment-writer.js";
 import { runAsync, type WalFs } from "./wal-fs.js";
 import type { Writer, WriterOptions } from "./writer.js";
@@ -89,16 +89,32 @@ export class InlineWriter implements Writer {
   private prepareNext(): void {
     const { i32, f64 } = this.memory;
     const task = this.closing ? null : this.preparer.next(i32, f64);
-    if (task === null) return;
+    if (task !== null) this.prepare(task, Promise.resolve());
+  }
+
+  async recycle(rename: (to: string) => Promise<void>): Promise<boolean> {
+    const { i32, f64 } = this.memory;
+    const task = this.closing ? null : this.preparer.recycle(i32, f64);
+    if (task === null) return false;
+    const renamed = rename(task.path);
+    this.prepare(task, renamed);
+    await renamed;
+    return true;
+  }
+
+  private prepare(task: PrepareTask, ready: Promise<void>): void {
+    const { i32 } = this.memory;
     const hurry = (): boolean => this.closing || isHurried(i32, task.count);
-    this.preparing = runAsync(prepareSegment(this.fs, task, hurry)).then(
-      () => {
-        Atomics.store(i32, WORDS + L.WORD_PREPARED, task.count);
-      },
-      (error: unknown) => {
-        this.prepareError = error;
-      },
-    );
+    this.preparing = ready
+      .then(() => runAsync(prepareSegment(this.fs, task, hurry)))
+      .then(
+        () => {
+          Atomics.store(i32, WORDS + L.WORD_PREPARED, task.count);
+        },
+        (error: unknown) => {
+          this.prepareError = error;
+        },
+      );
   }
 
   async close(): Promise<void> {

@@ -65,6 +65,8 @@ export const ITEM_END = 3;
 export const ITEM_WRAP = 4;
 /** As ITEM_ENTRY without the data, which goes another way because it is too large for the ring. */
 export const ITEM_LARGE = 5;
+/** f64 term, f64 index of the snapshot, the data of its record padded to 8. */
+export const ITEM_SNAPSHOT = 6;
 export const ENTRY_ITEM_BYTES = 24;
 export const STATE_ITEM_BYTES = 32;
 export const END_ITEM_BYTES = 16;
@@ -116,7 +118,7 @@ export const SCAN_HS_TERM = SCAN + 80;
 export const SCAN_HS_VOTE = SCAN + 88;
 export const SCAN_HS_COMMIT = SCAN + 96;
 export const SCAN_FIRST_INDEX = SCAN + 104;
-/** Base of the segment's bytes in memory: points carry offsets from it. */
+/** Where the segment's first byte would lie, modulo 2^32: points carry offsets from it. */
 export const SCAN_BASE = SCAN + 112;
 
 // What scan returns. Negative: the frame at SCAN_POS is damaged.

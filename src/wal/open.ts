@@ -3,8 +3,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { NO_DATA } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
-import { EMPTY_CONF_STATE, EMPTY_HARD_STATE } from "../raft/raftpb/index.js";
-import type { Codec } from "./codec.js";
+import { EMPTY_CONF_STATE, EMPTY_HARD_STATE, type SnapshotMetadata } from "../raft/raftpb/index.js";
 import { createJsCodec } from "./codec-js.js";
 import { bindWasmCodec, createWasmMemory, wasmModule } from "./codec-wasm.js";
 import { openError } from "./errors.js";
@@ -23,8 +22,10 @@ import { type DirLock, lockDir } from "./lock.js";
 import { PointIndex } from "./point-index.js";
 import { fillZeros, noHurry, prepareSegment, removePrepared } from "./prepare.js";
 import { encodeSnapshotRecord, FrameBuilder } from "./record.js";
-import { listSegments, type RecoveredLog, recover, recoveryMemoryBytes } from "./recovery.js";
+import { listSegments, type RecoveredLog, recover } from "./recovery.js";
 import { segmentHead, type TailState, type WriterSetup, writerMemoryBytes } from "./segment-writer.js";
+import { chooseSnapshot, listSnapshots, raisedBy, removeDrafts, type SnapshotChoice } from "./snap-dir.js";
+import type { SnapshotSetup } from "./snapshot-keeper.js";
 import type { Recovered, Wal, WalOptions } from "./types.js";
 import { RingWal } from "./wal.js";
 import { asyncFs, loadFs, runAsync, type WalFs } from "./wal-fs.js";
@@ -32,6 +33,7 @@ import { DurableLog } from "./wal-storage.js";
 import type { Writer, WriterOptions } from "./writer.js";
 
 const LOG_CACHE_BYTES_DEFAULT = 64 << 20;
+const SNAPSHOTS_KEPT_DEFAULT = 2;
 const RING_BYTES_DEFAULT = 16 << 20;
 const RING_BYTES_MIN = 1024;
 const RING_BYTES_MAX = 1 << 30;
@@ -39,7 +41,7 @@ const RING_BYTES_MAX = 1 << 30;
 /** Opens the log in `options.dir`, or creates it. One process at a time: WAL_LOCKED otherwise. */
 export async function openWal(options: WalOptions): Promise<Wal> {
   const dir = path.resolve(options.dir);
-  const { ringBytes, segmentBytes } = checkSizes(options);
+  const { ringBytes, segmentBytes, snapshotsKept } = checkSizes(options);
   let lock: DirLock | null = null;
   try {
     fs.mkdirSync(path.dirname(dir), { recursive: true, mode: DIR_MODE });
@@ -47,10 +49,14 @@ export async function openWal(options: WalOptions): Promise<Wal> {
     const walFs = await loadFs(asyncFs, options.walFs ?? null);
     const segments = removeLeftovers(dir);
     const created = segments.length === 0;
+    const snapDir = path.resolve(options.snapDir ?? path.join(path.dirname(dir), "snap"));
+    if (created) checkNoSnapshots(dir, snapDir);
     const log = created
       ? await create(dir, options, segmentBytes, walFs)
       : await recoverDir(dir, segments, options, segmentBytes, walFs);
-    const recovered = describe(log, created);
+    const { base, kept, broken } = await chooseSnapshots(dir, snapDir, log, snapshotsKept);
+    const snapshot = kept[kept.length - 1] ?? null;
+    const recovered = describe(log, created, base.index, snapshot, broken);
     const storage = new DurableLog(
       dir,
       log.points,
@@ -59,7 +65,8 @@ export async function openWal(options: WalOptions): Promise<Wal> {
       options.confState ?? EMPTY_CONF_STATE,
       options.logCacheBytes ?? LOG_CACHE_BYTES_DEFAULT,
     );
-    storage.warm();
+    storage.begin(base, snapshot);
+    await storage.warm();
     const outBytes = Math.max(ringBytes >>> 1, 64 << 10);
     const setup: WriterSetup = {
       dir,
@@ -72,7 +79,9 @@ export async function openWal(options: WalOptions): Promise<Wal> {
       tail: log.tail,
     };
     const writer = await startWriter(options.writer, { setup, walFs: options.walFs ?? null }, walFs);
-    const wal = new RingWal(recovered, storage, writer, ringBytes, lock);
+    const synced = options.durability !== "none";
+    const snapshots: SnapshotSetup = { dir, snapDir, keep: snapshotsKept, synced, fs: walFs, kept };
+    const wal = new RingWal(recovered, storage, writer, ringBytes, lock, snapshots);
     await writer.ready;
     const fault = wal.faulted();
     if (fault !== null) {
@@ -86,7 +95,11 @@ export async function openWal(options: WalOptions): Promise<Wal> {
   }
 }
 
-function checkSizes(options: WalOptions): { ringBytes: number; segmentBytes: number } {
+function checkSizes(options: WalOptions): {
+  ringBytes: number;
+  segmentBytes: number;
+  snapshotsKept: number;
+} {
   const ringBytes = options.ringBytes ?? RING_BYTES_DEFAULT;
   const segmentBytes = options.segmentBytes ?? SEGMENT_BYTES_DEFAULT;
   const isPowerOfTwo = (ringBytes & (ringBytes - 1)) === 0;
@@ -98,7 +111,15 @@ function checkSizes(options: WalOptions): { ringBytes: number; segmentBytes: num
     const text = `segmentBytes must be from ${SEGMENT_BYTES_MIN} to 2147483647, not ${segmentBytes}`;
     throw new RaftmarkError("RAFT_BAD_OPTION", text);
   }
-  return { ringBytes, segmentBytes };
+  const threads = options.recoveryThreads;
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 0 && threads <= 1024)) {
+    throw new RaftmarkError("RAFT_BAD_OPTION", `recoveryThreads must be from 0 to 1024, not ${threads}`);
+  }
+  const snapshotsKept = options.snapshotsKept ?? SNAPSHOTS_KEPT_DEFAULT;
+  if (!Number.isInteger(snapshotsKept) || snapshotsKept < 1) {
+    throw new RaftmarkError("RAFT_BAD_OPTION", `snapshotsKept must be at least 1, not ${snapshotsKept}`);
+  }
+  return { ringBytes, segmentBytes, snapshotsKept };
 }
 
 // What a process that died left half done: a directory never renamed, segments prepared and never used.
@@ -120,13 +141,13 @@ async function create(
   const name = segmentName(0, 0);
   fs.mkdirSync(draft, { mode: DIR_MODE });
   const sparse = options.durability === "none";
-  const task = { path: `${draft}/${name}`, bytes: segmentBytes, sparse, count: 0 };
+  const task = { path: `${draft}/${name}`, bytes: segmentBytes, sparse, recycled: false, count: 0 };
   await runAsync(prepareSegment(walFs, task, noHurry));
   const metadata = options.metadata === NO_DATA ? null : options.metadata;
   const frames = new FrameBuilder(0);
   frames.record(RECORD_CRC, null);
   frames.record(RECORD_METADATA, metadata);
-  frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(0, 0));
+  frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(0, 0, null));
   const head = frames.take();
   await writeHead(walFs, `${draft}/${name}`, head);
   await walFs.syncDir(draft);
@@ -146,6 +167,7 @@ async function create(
   return {
     metadata,
     hardState: EMPTY_HARD_STATE,
+    snapshots: [{ index: 0, term: 0, confState: EMPTY_CONF_STATE }],
     points: new PointIndex(),
     tail,
     tailBytes: segmentBytes,
@@ -173,7 +195,8 @@ async function recoverDir(
   walFs: WalFs,
 ): Promise<RecoveredLog> {
   fs.accessSync(dir, fs.constants.W_OK);
-  const log = recover(dir, segments, codecFor(options, recoveryMemoryBytes(dir, segments)));
+  const js = options.writer === "inline-js";
+  const log = await recover(dir, segments, { js, threads: options.recoveryThreads });
   const { tail } = log;
   const file = `${dir}/${tail.name}`;
   if (tail.headEnd === 0) {
@@ -197,11 +220,6 @@ async function recoverDir(
   return log;
 }
 
-function codecFor(options: WalOptions, bytes: number): Codec {
-  if (options.writer === "inline-js") return createJsCodec(new ArrayBuffer(bytes));
-  return bindWasmCodec(wasmModule(), createWasmMemory(bytes));
-}
-
 async function startWriter(
   kind: WalOptions["writer"],
   options: WriterOptions,
@@ -220,15 +238,54 @@ async function startWriter(
   return new InlineWriter(codec, walFs, options);
 }
 
-function describe(log: RecoveredLog, created: boolean): Recovered {
+// A node that starts anew under its old name would vote again in terms it voted in.
+function checkNoSnapshots(dir: string, snapDir: string): void {
+  const [first] = listSnapshots(snapDir);
+  if (first === undefined) return;
+  const text =
+    `there are snapshots in ${snapDir} (${first.name}) and no log in ${dir}: this node has lost its log. Restore ` +
+    "it from a copy, or remove this node's data and let it rejoin the cluster as a new member";
+  throw new RaftmarkError("WAL_CORRUPT", text);
+}
+
+// Which snapshot the log starts from, and what it proves about term and commit.
+async function chooseSnapshots(
+  dir: string,
+  snapDir: string,
+  log: RecoveredLog,
+  keep: number,
+): Promise<SnapshotChoice> {
+  removeDrafts(snapDir);
+  const { snapshots, points, tail } = log;
+  const choice = await chooseSnapshot(dir, snapDir, { snapshots, points, lastIndex: tail.lastIndex });
+  const newest = choice.kept[choice.kept.length - 1];
+  if (newest !== undefined) {
+    log.hardState = raisedBy(newest, log.hardState);
+    tail.hardState = log.hardState;
+  }
+  // As many as count while the log is open; older ones go with the next release.
+  const kept = choice.kept.slice(-keep);
+  const base = kept.length === keep ? kept[0]! : choice.base;
+  return { ...choice, kept, base };
+}
+
+function describe(
+  log: RecoveredLog,
+  created: boolean,
+  baseIndex: number,
+  snapshot: SnapshotMetadata | null,
+  brokenSnapshots: string[],
+): Recovered {
   return {
     created,
     metadata: log.metadata ?? NO_DATA,
     hardState: log.hardState,
     lastIndex: log.tail.lastIndex,
-    firstIndex: 1,
+    firstIndex: baseIndex + 1,
     records: log.records,
     segments: log.segments,
     torn: log.torn,
+    snapshot,
+    brokenSnapshots,
   };
 }

@@ -3,6 +3,8 @@
 // about one point for 64 KiB of log.
 import { assert } from "../base/assert.js";
 
+const POINT_COLUMNS = 5;
+
 export class PointIndex {
   /** Invariant: ascending by index. Columns of one table. */
   private indexes = new Float64Array(64);
@@ -22,6 +24,41 @@ export class PointIndex {
     this.offsets[at] = offset;
     this.segments[at] = segment;
     this.crcs[at] = crc;
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.count = 0;
+  }
+
+  /** Forgets runs that end before entry `index`. */
+  forgetBefore(index: number): void {
+    if (this.count === 0 || this.indexes[0] > index) return;
+    const from = this.find(index);
+    for (const column of [this.indexes, this.terms, this.offsets, this.segments, this.crcs]) {
+      column.copyWithin(0, from, this.count);
+    }
+    this.count -= from;
+  }
+
+  /** All points, POINT_COLUMNS numbers each, for another thread. */
+  rows(): Float64Array {
+    const rows = new Float64Array(this.count * POINT_COLUMNS);
+    for (let at = 0; at < this.count; at++) {
+      rows[at * POINT_COLUMNS] = this.indexes[at];
+      rows[at * POINT_COLUMNS + 1] = this.terms[at];
+      rows[at * POINT_COLUMNS + 2] = this.offsets[at];
+      rows[at * POINT_COLUMNS + 3] = this.segments[at];
+      rows[at * POINT_COLUMNS + 4] = this.crcs[at];
+    }
+    return rows;
+  }
+
+  /** Adds what rows() of another index gave. */
+  addRows(rows: Float64Array): void {
+    for (let at = 0; at < rows.length; at += POINT_COLUMNS) {
+      this.add(rows[at], rows[at + 1], rows[at + 2], rows[at + 3], rows[at + 4]);
+    }
   }
 
   private grow(): void {

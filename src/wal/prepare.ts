@@ -3,7 +3,7 @@
 import { constants, rmSync } from "node:fs";
 import type { Durability } from "../node/api.js";
 import * as L from "./layout.js";
-import type { Steps, WalFs } from "./wal-fs.js";
+import type { Step, Steps, WalFs } from "./wal-fs.js";
 
 const CHUNK_BYTES = 1 << 20;
 const ZEROS = new Uint8Array(CHUNK_BYTES);
@@ -20,6 +20,8 @@ export interface PrepareTask {
   bytes: number;
   /** Leave it sparse. */
   sparse: boolean;
+  /** The file is there, with the content of a released segment. */
+  recycled: boolean;
   /** How many segments are prepared with this one. */
   count: number;
 }
@@ -32,10 +34,13 @@ export interface PoolPrepareTask extends PrepareTask {
 
 /** Creates the segment's file at its full size, durably. `hurry`: the writer waits for it. */
 export function* prepareSegment(fs: WalFs, task: PrepareTask, hurry: () => boolean): Steps {
-  const fd = fs.open(task.path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC);
+  const flags = task.recycled ? 0 : constants.O_CREAT | constants.O_TRUNC;
+  const fd = fs.open(task.path, constants.O_WRONLY | flags);
   try {
-    if (!task.sparse) yield* fillZeros(fs, fd, 0, task.bytes, hurry);
-    if (task.sparse || hurry()) {
+    const filled = task.sparse ? 0 : yield* fillZeros(fs, fd, 0, task.bytes, hurry);
+    // Old content behind the zeros goes.
+    if (task.recycled && filled < task.bytes) yield fs.truncate(fd, filled);
+    if (task.recycled || filled < task.bytes) {
       yield fs.truncate(fd, task.bytes);
       yield fs.fdatasync(fd);
     }
@@ -46,13 +51,25 @@ export function* prepareSegment(fs: WalFs, task: PrepareTask, hurry: () => boole
 
 export const noHurry = (): boolean => false;
 
-/** Overwrites [from, to) with zeros. Synced piece by piece, so that appends beside it do not wait behind it. */
-export function* fillZeros(fs: WalFs, fd: number, from: number, to: number, hurry: () => boolean): Steps {
-  for (let at = from; at < to && !hurry(); at += CHUNK_BYTES) {
+/**
+ * Overwrites [from, to) with zeros. Synced piece by piece, so that appends beside it do not wait behind it. Returns how
+ * far it came.
+ */
+export function* fillZeros(
+  fs: WalFs,
+  fd: number,
+  from: number,
+  to: number,
+  hurry: () => boolean,
+): Generator<Step, number, void> {
+  let at = from;
+  while (at < to && !hurry()) {
     const bytes = Math.min(CHUNK_BYTES, to - at);
     yield fs.write(fd, ZEROS, 0, bytes, at);
     yield fs.fdatasync(fd);
+    at += bytes;
   }
+  return at;
 }
 
 /** A segment is prepared once this share of the one before it is written: not all at once when nodes start. */
@@ -79,6 +96,18 @@ export class Preparer {
 
   /** The next task, or null while it is too early, or a prepared segment is there or under way. */
   next(i32: Int32Array, f64: Float64Array): PrepareTask | null {
+    return this.plan(i32, f64, false);
+  }
+
+  /**
+   * The next task over a released segment, which the caller renames to the task's path; null if a prepared one is
+   * there or under way, or if filling it would cost the appends more than it gives.
+   */
+  recycle(i32: Int32Array, f64: Float64Array): PrepareTask | null {
+    return this.plan(i32, f64, true);
+  }
+
+  private plan(i32: Int32Array, f64: Float64Array, recycled: boolean): PrepareTask | null {
     const taken = Atomics.load(i32, L.CONTROL / 4 + L.WORD_TAKEN);
     if (this.count > taken) return null;
     if (this.takenBefore !== taken) {
@@ -88,11 +117,12 @@ export class Preparer {
     }
     const writes = f64[L.STAT_WRITES / 8] - this.writesBefore;
     const bytes = f64[L.STAT_BYTES / 8] - this.bytesBefore;
-    if (bytes < this.bytes * PREPARE_FROM && !isHurried(i32, this.count + 1)) return null;
-    const path = preparedName(this.dir, this.count++);
+    const early = bytes < this.bytes * PREPARE_FROM && !isHurried(i32, this.count + 1);
     // Without syncs there is nothing to gain from written blocks, and a sparse file is free.
     const sparse = this.durability === "none" || bytes > (writes + 1) * LARGE_WRITE_BYTES;
-    return { path, bytes: this.bytes, sparse, count: this.count };
+    if (recycled ? sparse : early) return null;
+    const path = preparedName(this.dir, this.count++);
+    return { path, bytes: this.bytes, sparse, recycled, count: this.count };
   }
 }
 

@@ -1,7 +1,7 @@
 // Records one at a time, for what is rare: segment heads, snapshot records, entries too large for the ring, reading
 // back from disk, tools. The batch path is in the codecs. Numbers are safe integers; etcd-reader.ts keeps 64 bits.
 import { NO_DATA } from "../base/bytes.js";
-import { Entry, type EntryType, type HardState } from "../raft/raftpb/index.js";
+import { type ConfState, Entry, type EntryType, type HardState } from "../raft/raftpb/index.js";
 import { crc32c } from "./crc32c.js";
 import { framePadding, putFrameHeader, putVarint, varintSize } from "./format.js";
 
@@ -88,9 +88,34 @@ export function encodeHardState(state: HardState): Uint8Array {
   return encodeNumbers([state.term, state.vote, state.commit]);
 }
 
-/** walpb.Snapshot without a conf state. */
-export function encodeSnapshotRecord(index: number, term: number): Uint8Array {
-  return encodeNumbers([index, term]);
+/** walpb.Snapshot. etcd wants a conf state since 3.5 where the index is not 0; null: left out. */
+export function encodeSnapshotRecord(index: number, term: number, confState: ConfState | null): Uint8Array {
+  const numbers = encodeNumbers([index, term]);
+  if (confState === null) return numbers;
+  const conf = encodeConfState(confState);
+  const bytes = new Uint8Array(numbers.length + 1 + varintSize(conf.length) + conf.length);
+  bytes.set(numbers);
+  bytes[numbers.length] = 0x1a;
+  bytes.set(conf, putVarint(bytes, numbers.length + 1, conf.length));
+  return bytes;
+}
+
+/** raftpb.ConfState. */
+export function encodeConfState(confState: ConfState): Uint8Array {
+  const { voters, learners, votersOutgoing, learnersNext, autoLeave } = confState;
+  const lists = [voters, learners, votersOutgoing, learnersNext];
+  const ids = lists.reduce((sum, list) => sum + list.length, 0);
+  const bytes = new Uint8Array(ids * 11 + 2);
+  let at = 0;
+  lists.forEach((list, i) => {
+    for (const id of list) {
+      bytes[at] = (i + 1) << 3;
+      at = putVarint(bytes, at + 1, id);
+    }
+  });
+  bytes[at] = 0x28;
+  bytes[at + 1] = autoLeave ? 1 : 0;
+  return bytes.slice(0, at + 2);
 }
 
 function encodeNumbers(values: readonly number[]): Uint8Array {

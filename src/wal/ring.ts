@@ -80,6 +80,21 @@ export class RingProducer {
     return true;
   }
 
+  /** `record`: the data of its record. */
+  pushSnapshot(term: number, index: number, record: Uint8Array): boolean {
+    const size = L.ENTRY_ITEM_BYTES + ((record.length + 7) & ~7);
+    assert(size <= this.itemBytesMax, "snapshot record too large for the ring");
+    const at = this.reserve(size);
+    if (at === 0) return false;
+    const { u32, f64, u8 } = this.memory;
+    u32[at >>> 2] = L.ITEM_SNAPSHOT;
+    u32[(at + 4) >>> 2] = record.length;
+    f64[(at + 8) >>> 3] = term;
+    f64[(at + 16) >>> 3] = index;
+    u8.set(record, at + L.ENTRY_ITEM_BYTES);
+    return true;
+  }
+
   pushEnd(seq: number): boolean {
     const at = this.reserve(L.END_ITEM_BYTES);
     if (at === 0) return false;

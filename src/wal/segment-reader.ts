@@ -117,6 +117,13 @@ export class SegmentReader {
     return file;
   }
 
+  /** Segments before number `seq` go, and their files get another use. */
+  forgetBefore(seq: number): void {
+    for (let at = this.open.length - 1; at >= 0; at--) {
+      if (this.open[at]!.segment < seq) fs.closeSync(this.open.splice(at, 1)[0]!.fd);
+    }
+  }
+
   close(): void {
     for (const file of this.open) fs.closeSync(file.fd);
     this.open.length = 0;

@@ -258,7 +258,7 @@ export class SegmentWriter {
     yield this.hooks.waitPrepared(this.taken);
     const path = preparedName(dir, this.taken);
     if (this.prepareFailed()) {
-      const task = { path, bytes: segmentBytes, sparse: true, count: this.taken + 1 };
+      const task = { path, bytes: segmentBytes, sparse: true, recycled: false, count: this.taken + 1 };
       yield* prepareSegment(this.fs, task, noHurry);
     }
     this.fd = this.fs.open(path, this.openFlags());

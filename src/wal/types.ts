@@ -2,7 +2,7 @@
 // what runs on the main thread and what runs on the pool are told apart in one place only.
 import type { RaftmarkError } from "../base/errors.js";
 import type { Durability, WriterKind } from "../node/api.js";
-import type { ConfState, Entry, HardState } from "../raft/raftpb/index.js";
+import type { ConfState, Entry, HardState, SnapshotMetadata } from "../raft/raftpb/index.js";
 import type { Storage } from "../raft/storage.js";
 import type { BatchTimes } from "./batch-times.js";
 
@@ -21,8 +21,21 @@ export interface WalOptions {
   ringBytes?: number;
   /** Most bytes of one group commit; a single larger entry still goes through. Default: half the ring. */
   batchBytesMax?: number;
-  /** Membership that storage reports until conf changes and snapshots are stored: the initial voters. */
+  /**
+   * Threads that check the segments when an existing log is opened, at most one a segment; 0: the main thread, in
+   * small pieces. Default: as many as cores, and 0 for a small log.
+   */
+  recoveryThreads?: number;
+  /** Membership that storage reports as long as there is no snapshot: the initial voters. */
   confState?: ConfState;
+  /** Where this log's snapshots lie. Default: `snap` beside the wal directory, as in etcd's member directory. */
+  snapDir?: string;
+  /**
+   * How many snapshots are kept, and with them the entries behind the oldest: for followers that lag, and in case the
+   * newest file is damaged. Segments that hold only older entries are released. Default 2; with as few as 1, a damaged
+   * snapshot cannot be replaced by an older one.
+   */
+  snapshotsKept?: number;
   /**
    * For tests of faults: a module exporting `createWalFs(arg)`, which returns the file operations that the writer
    * uses (wal-fs.ts). Loaded where the writer runs.
@@ -50,6 +63,25 @@ export interface Recovered {
   records: number;
   segments: number;
   torn: TornTail | null;
+  /** The newest snapshot that reads well: the state machine starts from it. Null: from nothing, at entry 1. */
+  snapshot: SnapshotMetadata | null;
+  /** Files of newer snapshots that were damaged; each is now named `.snap.broken`. */
+  brokenSnapshots: string[];
+}
+
+/** A snapshot's state on its way to disk: whole, or as it comes. Chunks are borrowed until the next is asked for. */
+export type SnapshotData = Uint8Array | AsyncIterable<Uint8Array>;
+
+/**
+ * A snapshot's state on its way from disk, a chunk at a time; chunks are the reader's. The CRC is known to be right
+ * only at the end: a damaged file ends in WAL_CORRUPT, and what was read before counts for nothing.
+ */
+export interface SnapshotStream extends AsyncIterable<Uint8Array> {
+  readonly metadata: SnapshotMetadata;
+  /** Bytes of the state. */
+  readonly size: number;
+  /** Lets go of the file; not needed once the stream was read, to its end or not. */
+  close(): Promise<void>;
 }
 
 /** Counters since the log was opened, and one gauge. */
@@ -59,11 +91,17 @@ export interface WalStats {
   bytes: number;
   entries: number;
   appends: number;
+  /** Segments released, and how many of them are used again. */
+  released: number;
+  recycled: number;
   /** Gauge: bytes of entries that wait on the main thread because the ring is full. */
   backlogBytes: number;
 }
 
-/** The log as raft reads it. Holds what is durable, and nothing else. */
+/**
+ * The log as raft reads it. Holds what is durable, and nothing else. snapshot() is the newest one without its data,
+ * which Wal.openSnapshot reads.
+ */
 export interface WalStorage extends Storage {
   /** Bytes of entries held in memory now. */
   readonly cacheBytes: number;
@@ -73,7 +111,7 @@ export interface Wal {
   readonly recovered: Recovered;
   readonly storage: WalStorage;
   /**
-   * Queues; returns the sequence number (1, 2, 3 ...) of this append. hardState null = unchanged. Entries are
+   * Queues; returns the sequence number of this append: ascending, from 1. hardState null = unchanged. Entries are
    * borrowed until durable (the Entry objects are kept, the array is not). Throws RAFT_FENCED after a fault and
    * RAFT_CLOSED after close.
    */
@@ -82,6 +120,39 @@ export interface Wal {
   onDurable: (seq: number) => void;
   /** Called once, from the event loop. Nothing becomes durable after it. */
   onFault: (error: RaftmarkError) => void;
+  /**
+   * Writes a snapshot of the state at metadata.index (which must be applied, so committed), records it in the log
+   * behind what was appended so far, and releases what is older than the kept ones: stageSnapshot, then
+   * recordSnapshot.
+   */
+  saveSnapshot(
+    metadata: SnapshotMetadata,
+    data: SnapshotData,
+    options?: { signal?: AbortSignal },
+  ): Promise<void>;
+  /**
+   * Writes the file of a snapshot, durably, and nothing else: for one that is received before raft has agreed to it. A
+   * file that is never recorded goes when a later snapshot releases it. Rejected with WAL_SNAPSHOT_OUTDATED if one as
+   * new is recorded, RAFT_ABORTED by `signal`, WAL_NO_SPACE or WAL_IO if it cannot be written (the log goes on without
+   * it), or what the source of `data` threw.
+   */
+  stageSnapshot(
+    metadata: SnapshotMetadata,
+    data: SnapshotData,
+    options?: { signal?: AbortSignal },
+  ): Promise<void>;
+  /**
+   * Records a staged snapshot behind what was appended so far. Resolved when the record is durable, storage has the
+   * snapshot, and the release of older ones was tried. A snapshot that the log does not lead up to (its index is ahead
+   * of the log, or of another term there) replaces the log, which goes on at index + 1. Commit index and term are
+   * raised to the snapshot's, if they are behind. The record takes a sequence number like an append.
+   */
+  recordSnapshot(metadata: SnapshotMetadata): Promise<void>;
+  /**
+   * The recorded snapshot at `index`, by default the newest; null if it is not there. It can be read to its end even
+   * if it is released meanwhile.
+   */
+  openSnapshot(index?: number): Promise<SnapshotStream | null>;
   /** The gauge of stats(), without the rest: read every turn. */
   readonly backlogBytes: number;
   stats(): WalStats;

@@ -1,6 +1,8 @@
 // The log as raft reads it: a tail in memory bounded in bytes, everything older from the segments. Holds what is
 // durable, and nothing else: the log moves entries here when the writer reported them.
+import { setImmediate } from "node:timers/promises";
 import { assert } from "../base/assert.js";
+import { NO_DATA } from "../base/bytes.js";
 import { ErrCompacted, ErrUnavailable, type RaftError } from "../raft/errors.js";
 import {
   type ConfState,
@@ -8,14 +10,18 @@ import {
   type Entry,
   type HardState,
   type Snapshot,
+  type SnapshotMetadata,
 } from "../raft/raftpb/index.js";
 import type { PointIndex } from "./point-index.js";
 import { entrySize } from "./record.js";
 import { SegmentReader } from "./segment-reader.js";
+import type { LogBase } from "./snap-dir.js";
 import type { WalStorage } from "./types.js";
 
 /** What an entry costs in memory beside its data, about. */
 const ENTRY_COST = 64;
+const WARM_BYTES_MAX = 1 << 20;
+const WARM_PIECE_BYTES = 32 << 10;
 
 export class DurableLog implements WalStorage {
   readonly points: PointIndex;
@@ -23,6 +29,9 @@ export class DurableLog implements WalStorage {
   private readonly cacheBytesMax: number;
   private hardState: HardState;
   private readonly confState: ConfState;
+  /** The entry before the first one; only its term is known. Invariant: base.index < tailFirst. */
+  private base: LogBase = { index: 0, term: 0 };
+  private newest: Snapshot = EMPTY_SNAPSHOT;
   /** Power of two slots; entry tailFirst + i lies in slot (start + i) & (slots - 1). */
   private slots: (Entry | null)[] = new Array<Entry | null>(1024).fill(null);
   private start = 0;
@@ -50,11 +59,12 @@ export class DurableLog implements WalStorage {
   }
 
   initialState(): { hardState: HardState; confState: ConfState } {
-    return { hardState: this.hardState, confState: this.confState };
+    const { metadata } = this.newest;
+    return { hardState: this.hardState, confState: metadata.index > 0 ? metadata.confState : this.confState };
   }
 
   firstIndex(): number {
-    return 1;
+    return this.base.index + 1;
   }
 
   lastIndex(): number {
@@ -63,8 +73,8 @@ export class DurableLog implements WalStorage {
 
   term(index: number): number | RaftError {
     // hot
-    if (index === 0) return 0;
-    if (index < 0) return ErrCompacted;
+    const { base } = this;
+    if (index <= base.index) return index === base.index ? base.term : ErrCompacted;
     if (index > this.last) return ErrUnavailable;
     if (index >= this.tailFirst) return this.at(index).term;
     return this.points.term(this.points.find(index));
@@ -72,7 +82,7 @@ export class DurableLog implements WalStorage {
 
   entries(lo: number, hi: number, maxSize: number): Entry[] | RaftError {
     assert(lo <= hi, "entries: lo above hi");
-    if (lo < 1) return ErrCompacted;
+    if (lo <= this.base.index) return ErrCompacted;
     if (hi > this.last + 1) return ErrUnavailable;
     const found: Entry[] = [];
     let size = 0;
@@ -91,7 +101,7 @@ export class DurableLog implements WalStorage {
   }
 
   snapshot(): Snapshot | RaftError {
-    return EMPTY_SNAPSHOT;
+    return this.newest;
   }
 
   private at(index: number): Entry {
@@ -120,7 +130,7 @@ export class DurableLog implements WalStorage {
   // Entries from `index` on are overwritten.
   private truncate(index: number): void {
     assert(index <= this.last, "gap in the log");
-    assert(index >= 1, "entry before the log");
+    assert(index > this.base.index, "entry before the log");
     while (this.count > 0 && this.last >= index) {
       const slot = (this.start + this.count - 1) & (this.slots.length - 1);
       this.cacheBytes -= this.slots[slot]!.data.length + ENTRY_COST;
@@ -136,14 +146,47 @@ export class DurableLog implements WalStorage {
 
   // The newest entry stays, however large.
   private evict(): void {
-    while (this.cacheBytes > this.cacheBytesMax && this.count > 1) {
-      const slot = this.start & (this.slots.length - 1);
-      this.cacheBytes -= this.slots[slot]!.data.length + ENTRY_COST;
-      this.slots[slot] = null;
-      this.start = (this.start + 1) & (this.slots.length - 1);
-      this.count--;
-      this.tailFirst++;
-    }
+    while (this.cacheBytes > this.cacheBytesMax && this.count > 1) this.evictFirst();
+  }
+
+  private evictFirst(): void {
+    const slot = this.start & (this.slots.length - 1);
+    this.cacheBytes -= this.slots[slot]!.data.length + ENTRY_COST;
+    this.slots[slot] = null;
+    this.start = (this.start + 1) & (this.slots.length - 1);
+    this.count--;
+    this.tailFirst++;
+  }
+
+  /** Takes a snapshot that is recorded. One that the log does not lead up to replaces the log. */
+  applySnapshot(metadata: SnapshotMetadata): void {
+    const { index, term } = metadata;
+    assert(index > this.newest.metadata.index, "snapshot older than the one held");
+    this.newest = { data: NO_DATA, metadata };
+    if (this.term(index) === term) return;
+    this.points.forgetBefore(index + 1);
+    this.slots = new Array<Entry | null>(1024).fill(null);
+    this.start = 0;
+    this.count = 0;
+    this.cacheBytes = 0;
+    this.base = { index, term };
+    this.last = index;
+    this.tailFirst = index + 1;
+  }
+
+  /** Gives up the entries up to and including the base's. */
+  compact(base: LogBase): void {
+    if (base.index <= this.base.index) return;
+    assert(base.index <= this.last, "compacting beyond the log");
+    this.base = { index: base.index, term: base.term };
+    while (this.count > 0 && this.tailFirst <= base.index) this.evictFirst();
+    if (this.count === 0) this.tailFirst = this.last + 1;
+    this.points.forgetBefore(base.index + 1);
+  }
+
+  /** Segments before number `seq` are being released: nothing reads them any more. */
+  forgetSegments(seq: number): void {
+    this.reader.forgetBefore(seq);
   }
 
   private grow(): void {
@@ -153,26 +196,37 @@ export class DurableLog implements WalStorage {
     this.start = 0;
   }
 
-  /** After opening: brings the end of the log into memory, as much as the cache holds. */
-  warm(): void {
+  /** After opening: where the log begins, and the newest snapshot. */
+  begin(base: LogBase, snapshot: SnapshotMetadata | null): void {
+    assert(this.count === 0, "beginning a log in use");
+    if (snapshot !== null) this.newest = { data: NO_DATA, metadata: snapshot };
+    this.compact(base);
+  }
+
+  /**
+   * After opening: brings the end of the log into memory, as much as the cache holds but at most WARM_BYTES_MAX: what
+   * followers that were only a little behind ask for. In small pieces; the event loop runs between them.
+   */
+  async warm(): Promise<void> {
     assert(this.count === 0, "warming a log in use");
     const last = this.last;
-    let budget = this.cacheBytesMax;
+    let budget = Math.min(this.cacheBytesMax, WARM_BYTES_MAX);
     let at = this.points.count;
     while (at > 0 && budget > 0) {
       at--;
       budget -= Math.max(this.points.runBytes(at), 65536);
     }
-    if (last === 0 || at >= this.points.count) return;
-    const from = this.points.index(at);
+    if (last === this.base.index || at >= this.points.count) return;
+    const from = Math.max(this.points.index(at), this.base.index + 1);
     this.last = from - 1;
     this.tailFirst = from;
     for (let next = from; next <= last; ) {
       const batch: Entry[] = [];
-      this.reader.read(next, last + 1, 1 << 20, batch);
+      this.reader.read(next, last + 1, WARM_PIECE_BYTES, batch);
       assert(batch.length > 0, "log shorter than its index");
       for (const entry of batch) this.append(entry);
       next += batch.length;
+      await setImmediate();
     }
   }
 

@@ -3,18 +3,29 @@
 import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
-import type { Entry, HardState } from "../raft/raftpb/index.js";
+import type { Entry, HardState, SnapshotMetadata } from "../raft/raftpb/index.js";
 import { BatchTimes } from "./batch-times.js";
 import * as L from "./layout.js";
 import type { DirLock } from "./lock.js";
+import { encodeSnapshotRecord } from "./record.js";
 import { RingProducer } from "./ring.js";
-import type { Recovered, Wal, WalStats } from "./types.js";
+import { raisedBy } from "./snap-dir.js";
+import { SnapshotKeeper, type SnapshotLog, type SnapshotSetup } from "./snapshot-keeper.js";
+import type { Recovered, SnapshotData, SnapshotStream, Wal, WalStats } from "./types.js";
 import type { DurableLog } from "./wal-storage.js";
 import type { Writer } from "./writer.js";
 
 const WORDS = L.CONTROL / 4;
 /** What an entry weighs in the backlog beside its data. */
 const ENTRY_COST = 64;
+
+/** A snapshot whose record is on its way. */
+interface Recording {
+  metadata: SnapshotMetadata;
+  record: Uint8Array;
+  done(): void;
+  failed(error: RaftmarkError): void;
+}
 
 /** One append on its way. Its entries are the next `entryCount` of the entry queue. */
 class Append {
@@ -25,22 +36,28 @@ class Append {
   pushed = 0;
   /** Its hard state is in the ring. */
   statePushed: boolean;
+  /** Not null: a snapshot's record, and no entries. It stands before the hard state. */
+  readonly snapshot: Recording | null;
+  snapshotPushed: boolean;
 
-  constructor(hardState: HardState | null, entryCount: number, sync: boolean) {
+  constructor(hardState: HardState | null, entryCount: number, sync: boolean, snapshot: Recording | null) {
     this.hardState = hardState;
     this.entryCount = entryCount;
     this.sync = sync;
     this.statePushed = hardState === null;
+    this.snapshot = snapshot;
+    this.snapshotPushed = snapshot === null;
   }
 }
 
-export class RingWal implements Wal {
+export class RingWal implements Wal, SnapshotLog {
   readonly recovered: Recovered;
   readonly storage: DurableLog;
   onDurable: (seq: number) => void = () => {};
   onFault: (error: RaftmarkError) => void = () => {};
+  readonly writer: Writer;
+  private readonly snapshots: SnapshotKeeper;
   readonly batchTimes: BatchTimes;
-  private readonly writer: Writer;
   private readonly ring: RingProducer;
   private readonly lock: DirLock;
   /** Appends (reported, lastSeq], oldest first; the first `ringed` of them are in the ring as a whole. */
@@ -62,7 +79,14 @@ export class RingWal implements Wal {
   private closing: Promise<void> | null = null;
   private idle: () => void = () => {};
 
-  constructor(recovered: Recovered, storage: DurableLog, writer: Writer, ringBytes: number, lock: DirLock) {
+  constructor(
+    recovered: Recovered,
+    storage: DurableLog,
+    writer: Writer,
+    ringBytes: number,
+    lock: DirLock,
+    snapshots: SnapshotSetup,
+  ) {
     this.recovered = recovered;
     this.storage = storage;
     this.writer = writer;
@@ -70,16 +94,14 @@ export class RingWal implements Wal {
     this.hardState = recovered.hardState;
     this.ring = new RingProducer(writer.memory, ringBytes);
     this.batchTimes = new BatchTimes(writer.memory);
+    this.snapshots = new SnapshotKeeper(snapshots, this);
     writer.onNotice = () => this.onNotice();
     writer.onFault = (error) => this.onWriterFault(error);
   }
 
   append(hardState: HardState | null, entries: readonly Entry[], mustSync: boolean): number {
     // hot
-    if (this.fault !== null) {
-      throw new RaftmarkError("RAFT_FENCED", `the log is fenced: ${this.fault.message}`, { mayCommit: true });
-    }
-    if (this.closing !== null) throw new RaftmarkError("RAFT_CLOSED", "the log is closed");
+    if (this.fault !== null || this.closing !== null) throw this.refusal();
     const count = entries.length;
     let sync = mustSync || count > 0;
     if (hardState !== null) {
@@ -91,10 +113,62 @@ export class RingWal implements Wal {
       this.entries.push(entries[i]);
       this.backlogBytes += entries[i].data.length + ENTRY_COST;
     }
-    this.appends.push(new Append(hardState, count, sync));
+    this.appends.push(new Append(hardState, count, sync, null));
     this.pump();
     if (!sync && this.appends.length === 1) this.scheduleReport();
     return seq;
+  }
+
+  private refusal(): RaftmarkError {
+    if (this.fault === null) return new RaftmarkError("RAFT_CLOSED", "the log is closed");
+    return new RaftmarkError("RAFT_FENCED", `the log is fenced: ${this.fault.message}`, { mayCommit: true });
+  }
+
+  saveSnapshot(
+    metadata: SnapshotMetadata,
+    data: SnapshotData,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<void> {
+    if (this.fault !== null || this.closing !== null) return Promise.reject(this.refusal());
+    return this.snapshots.save(metadata, data, options.signal ?? null);
+  }
+
+  openSnapshot(index?: number): Promise<SnapshotStream | null> {
+    return this.snapshots.open(index ?? null);
+  }
+
+  stageSnapshot(
+    metadata: SnapshotMetadata,
+    data: SnapshotData,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<void> {
+    if (this.fault !== null || this.closing !== null) return Promise.reject(this.refusal());
+    return this.snapshots.stage(metadata, data, options.signal ?? null);
+  }
+
+  recordSnapshot(metadata: SnapshotMetadata): Promise<void> {
+    if (this.fault !== null || this.closing !== null) return Promise.reject(this.refusal());
+    return this.snapshots.record(metadata);
+  }
+
+  /** For the keeper of snapshots: the record alone. */
+  appendSnapshot(metadata: SnapshotMetadata): Promise<void> {
+    if (this.fault !== null || this.closing !== null) return Promise.reject(this.refusal());
+    const { index, term, confState } = metadata;
+    const record = encodeSnapshotRecord(index, term, confState);
+    if (record.length + L.ENTRY_ITEM_BYTES + 8 > this.ring.itemBytesMax) {
+      const text = `a membership of ${record.length} bytes does not fit the log's ring: raise ringBytes`;
+      return Promise.reject(new RaftmarkError("RAFT_BAD_OPTION", text));
+    }
+    // Right behind the record, so that the log behind it never seems to begin above its commit index.
+    const raised = raisedBy(metadata, this.hardState);
+    const hardState = raised === this.hardState ? null : raised;
+    this.hardState = raised;
+    this.lastSeq++;
+    return new Promise((done, failed) => {
+      this.appends.push(new Append(hardState, 0, true, { metadata, record, done, failed }));
+      this.pump();
+    });
   }
 
   // Hands as much as fits to the ring, and shows it to the writer if it has to be written now.
@@ -125,6 +199,11 @@ export class RingWal implements Wal {
       append.pushed++;
       this.entriesRinged++;
       this.backlogBytes -= entry.data.length + ENTRY_COST;
+    }
+    if (!append.snapshotPushed) {
+      const { metadata, record } = append.snapshot!;
+      if (!ring.pushSnapshot(metadata.term, metadata.index, record)) return false;
+      append.snapshotPushed = true;
     }
     if (!append.statePushed) {
       if (!ring.pushState(append.hardState!)) return false;
@@ -172,6 +251,10 @@ export class RingWal implements Wal {
       for (let i = 0; i < append.entryCount; i++) this.storage.append(this.entries.shift());
       this.entriesRinged -= append.entryCount;
       if (append.hardState !== null) this.storage.setHardState(append.hardState);
+      if (append.snapshot !== null) {
+        this.storage.applySnapshot(append.snapshot.metadata);
+        append.snapshot.done();
+      }
     }
     this.pump();
     if (this.reported === before) return;
@@ -192,6 +275,9 @@ export class RingWal implements Wal {
     if (this.fault !== null) return;
     this.fault = error;
     this.idle();
+    for (let at = 0; at < this.appends.length; at++) {
+      this.appends.peek(at).snapshot?.failed(this.refusal());
+    }
     this.onFault(error);
   }
 
@@ -202,12 +288,15 @@ export class RingWal implements Wal {
 
   stats(): WalStats {
     const { f64 } = this.writer.memory;
+    const { released, recycled } = this.snapshots;
     return {
       writes: f64[L.STAT_WRITES / 8],
       syncs: f64[L.STAT_SYNCS / 8],
       bytes: f64[L.STAT_BYTES / 8],
       entries: f64[L.STAT_ENTRIES / 8],
       appends: this.lastSeq,
+      released,
+      recycled,
       backlogBytes: this.backlogBytes,
     };
   }
@@ -218,6 +307,7 @@ export class RingWal implements Wal {
   }
 
   private async shutDown(): Promise<void> {
+    await this.snapshots.close();
     if (this.appends.length > 0 && this.fault === null) {
       await new Promise<void>((resolve) => {
         this.idle = resolve;

@@ -21,6 +21,11 @@ export interface Writer {
   onFault: (error: RaftmarkError) => void;
   /** A warning: preparing the next segment ahead failed. */
   readonly prepareError: unknown;
+  /**
+   * Makes a released segment the next prepared one. `rename` gives it that name, durably: what is under the old name
+   * after a crash must not be half overwritten. False, and nothing happened, if none is wanted; rejects as `rename` does.
+   */
+  recycle(rename: (to: string) => Promise<void>): Promise<boolean>;
   /** Writes what is published, closes files, ends threads. */
   close(): Promise<void>;
 }

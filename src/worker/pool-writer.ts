@@ -9,9 +9,10 @@ import { type CodecMemory, memoryOver } from "../wal/codec.js";
 import { createWasmMemory, type WasmMemory, wasmModule } from "../wal/codec-wasm.js";
 import { type PlainError, writeError } from "../wal/errors.js";
 import * as L from "../wal/layout.js";
-import { type PoolPrepareTask, Preparer, removePrepared } from "../wal/prepare.js";
+import { type PoolPrepareTask, Preparer, type PrepareTask, removePrepared } from "../wal/prepare.js";
 import { type WriterSetup, writerMemoryBytes } from "../wal/segment-writer.js";
 import type { Writer, WriterOptions } from "../wal/writer.js";
+import { endPool } from "./end-pool.js";
 
 const WORDS = L.CONTROL / 4;
 const THREADS = 2;
@@ -143,21 +144,36 @@ export class PoolWriter implements Writer {
   private prepareNext(): void {
     if (this.closing || this.ended) return;
     const next = this.preparer.next(this.memory.i32, this.memory.f64);
-    if (next === null) return;
+    if (next !== null) this.prepare(next, Promise.resolve());
+  }
+
+  async recycle(rename: (to: string) => Promise<void>): Promise<boolean> {
+    if (this.closing || this.ended) return false;
+    const next = this.preparer.recycle(this.memory.i32, this.memory.f64);
+    if (next === null) return false;
+    const renamed = rename(next.path);
+    this.prepare(next, renamed);
+    await renamed;
+    return true;
+  }
+
+  private prepare(next: PrepareTask, ready: Promise<void>): void {
     const control = this.memory.buffer as SharedArrayBuffer;
     const task: PoolPrepareTask = { ...next, control, walFs: this.options.walFs };
-    this.preparing = this.pool.run(task, { name: "runPrepare" }).then(
-      () => {
-        Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, task.count);
-        this.wake();
-      },
-      (error: unknown) => {
-        // Kept: the writer tries for itself when it needs the segment, and only then it is a fault.
-        this.prepareError = error;
-        Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARE_FAILED, task.count);
-        this.wake();
-      },
-    );
+    this.preparing = ready
+      .then(() => this.pool.run(task, { name: "runPrepare" }))
+      .then(
+        () => {
+          Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, task.count);
+          this.wake();
+        },
+        (error: unknown) => {
+          // Kept: the writer tries for itself when it needs the segment, and only then it is a fault.
+          this.prepareError = error;
+          Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARE_FAILED, task.count);
+          this.wake();
+        },
+      );
   }
 
   async close(): Promise<void> {
@@ -168,11 +184,7 @@ export class PoolWriter implements Writer {
     Atomics.store(this.memory.i32, WORDS + L.WORD_CLOSING, 1);
     this.wake();
     await this.task;
-    // Node 20 aborts the process if a worker is ended while it still loads modules: make sure that none does.
-    const arrivals = new Int32Array(new SharedArrayBuffer(4));
-    const meeting = { arrivals, threads: THREADS };
-    await Promise.all(Array.from({ length: THREADS }, () => this.pool.run(meeting, { name: "runMeeting" })));
-    await this.pool.destroy();
+    await endPool(this.pool, THREADS);
     removePrepared(this.options.setup.dir);
   }
 }

@@ -10,6 +10,8 @@ import { SegmentWriter } from "../wal/segment-writer.js";
 import { loadFs, runSync, syncFs } from "../wal/wal-fs.js";
 import type { WalTask, WalTaskResult } from "./pool-writer.js";
 
+export { runMeeting } from "./end-pool.js";
+
 const WORDS = L.CONTROL / 4;
 
 /** Ends when the log is closed (null) or a write failed. */
@@ -64,16 +66,6 @@ export async function runWal(task: WalTask): Promise<WalTaskResult> {
   } finally {
     segments?.close();
     task.large.close();
-  }
-}
-
-/** Ends when all threads of the pool are in it, so that all are known to have started. */
-export function runMeeting(task: { arrivals: Int32Array; threads: number }): void {
-  let arrived = Atomics.add(task.arrivals, 0, 1) + 1;
-  Atomics.notify(task.arrivals, 0);
-  while (arrived < task.threads) {
-    Atomics.wait(task.arrivals, 0, arrived);
-    arrived = Atomics.load(task.arrivals, 0);
   }
 }
 

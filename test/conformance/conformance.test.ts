@@ -42,7 +42,9 @@ for (const unit of own) {
 
 if (existsSync(SHARED)) {
   for (const unit of await findUnits(SHARED, KINDS)) {
-    test(`etcd: ${unit.kind.name}/${basename(unit.path)}`, () => check(unit));
+    const note = unit.kind.note(unit.path);
+    const name = `etcd: ${unit.kind.name}/${basename(unit.path)}${note === "" ? "" : ` (${note})`}`;
+    test(name, () => check(unit));
   }
 } else {
   test(`etcd: ${SHARED}`, (t) => t.skip(`no such directory: ${SHARED}`));

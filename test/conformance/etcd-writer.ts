@@ -1,7 +1,12 @@
-// A replica of etcd 3.4's WAL writer in memory: Create, Save, cut, SaveSnapshot and reopening with its write buffer,
-// so that the same calls make the same files byte for byte (WAL-FORMAT section 5). Our own writer makes the same
-// records but cuts elsewhere; this one proves that the record encoding is etcd's.
-import { crc32c } from "../../src/wal/crc32c.js";
+// etcd 3.4's WAL writer by its rules, over our encoder: Create, Save, cut, SaveSnapshot and reopening with its write
+// buffer, in memory, so that the same calls make the same files byte for byte (WAL-FORMAT section 5). Every frame comes
+// out of a codec: entries, states and snapshots through the ring and encodeBatch, as in the live writer; the heads of
+// segments, and numbers above 2^53-1, which the ring does not carry, through frameRecord. Only where segments are cut is etcd's.
+import { NO_DATA } from "../../src/base/bytes.js";
+import { Entry, type EntryType } from "../../src/raft/raftpb/index.js";
+import type { Codec } from "../../src/wal/codec.js";
+import { createJsCodec, frameAt } from "../../src/wal/codec-js.js";
+import { bindWasmCodec, createWasmMemory, wasmModule } from "../../src/wal/codec-wasm.js";
 import {
   decodeEntry,
   type EtcdEntry,
@@ -10,7 +15,16 @@ import {
   ZERO_STATE,
 } from "../../src/wal/etcd-proto.js";
 import { EtcdDecoder } from "../../src/wal/etcd-reader.js";
-import { frame } from "../../src/wal/record.js";
+import {
+  RECORD_CRC,
+  RECORD_ENTRY,
+  RECORD_METADATA,
+  RECORD_SNAPSHOT,
+  RECORD_STATE,
+} from "../../src/wal/format.js";
+import * as L from "../../src/wal/layout.js";
+import { RingProducer } from "../../src/wal/ring.js";
+import { writerMemoryBytes } from "../../src/wal/segment-writer.js";
 
 const BUFFER_BYTES = 128 * 1024;
 const PAGE_BYTES = 4096;
@@ -71,41 +85,128 @@ class PageWriter {
   }
 }
 
+const RING_BYTES = 1 << 20;
+/** Room for the frames of one full ring, or of one record that does not go through it. */
+const OUT_BYTES = 16 << 20;
+const SAFE = BigInt(Number.MAX_SAFE_INTEGER);
+
+export type CodecName = "wasm" | "js";
+
+/** A codec set up as the live writer sets it up, and what goes into it. */
+class Encoder {
+  private readonly codec: Codec;
+  private readonly ring: RingProducer;
+  private readonly out = L.RING + RING_BYTES;
+
+  constructor(name: CodecName) {
+    const bytes = writerMemoryBytes(RING_BYTES, OUT_BYTES);
+    this.codec =
+      name === "wasm"
+        ? bindWasmCodec(wasmModule(), createWasmMemory(bytes))
+        : createJsCodec(new ArrayBuffer(Math.ceil(bytes / 8) * 8));
+    this.ring = new RingProducer(this.codec.memory, RING_BYTES);
+    const { u32 } = this.codec.memory;
+    u32[L.ENC_RING_BASE >>> 2] = L.RING;
+    u32[L.ENC_RING_MASK >>> 2] = RING_BYTES - 1;
+    u32[L.ENC_POINTS_BASE >>> 2] = L.POINTS;
+    u32[L.ENC_POINTS_MASK >>> 2] = L.POINTS_MAX - 1;
+  }
+
+  set crc(value: number) {
+    this.codec.memory.u32[L.ENC_CRC >>> 2] = value;
+  }
+
+  entry(entry: EtcdEntry): Uint8Array {
+    const { term, index, data } = entry;
+    const item = new Entry(entry.type as EntryType, Number(term), Number(index), data ?? NO_DATA);
+    // The live writer has such an entry framed apart, too.
+    if (term > SAFE || index > SAFE || this.ring.isLarge(item))
+      return this.record(RECORD_ENTRY, encodeEntry(entry));
+    if (!this.ring.pushEntry(item, false)) throw new Error("the ring is full");
+    return this.take();
+  }
+
+  state(state: EtcdHardState): Uint8Array {
+    const { term, vote, commit } = state;
+    if (term > SAFE || vote > SAFE || commit > SAFE)
+      return this.record(RECORD_STATE, fields([term, vote, commit]));
+    const isPushed = this.ring.pushState({ term: Number(term), vote: Number(vote), commit: Number(commit) });
+    if (!isPushed) throw new Error("the ring is full");
+    return this.take();
+  }
+
+  snapshot({ index, term }: EtcdSnapshotId): Uint8Array {
+    const record = fields([index, term]);
+    if (index > SAFE || term > SAFE) return this.record(RECORD_SNAPSHOT, record);
+    if (!this.ring.pushSnapshot(Number(term), Number(index), record)) throw new Error("the ring is full");
+    return this.take();
+  }
+
+  record(type: number, data: Uint8Array | null): Uint8Array {
+    const { u8 } = this.codec.memory;
+    const at = this.out + OUT_BYTES / 2;
+    if (data !== null) u8.set(data, at);
+    const bytes = this.codec.frameRecord(this.out, type, at, data?.length ?? 0, data !== null);
+    return u8.slice(this.out, this.out + bytes);
+  }
+
+  // Encodes what was pushed.
+  private take(): Uint8Array {
+    this.ring.publish();
+    const { i32, u8, u32 } = this.codec.memory;
+    const limit = this.out + OUT_BYTES;
+    const tail = i32[L.CONTROL / 4 + L.WORD_TAIL] >>> 0;
+    const bytes = this.codec.encodeBatch(this.out, tail, limit, limit, L.POINTS_MAX);
+    if (u32[L.ENC_STOP >>> 2] !== L.STOP_DRAINED) throw new Error("the encoder left something in the ring");
+    i32[L.CONTROL / 4 + L.WORD_HEAD] = u32[L.ENC_HEAD >>> 2];
+    return u8.slice(this.out, this.out + bytes);
+  }
+}
+
 export class EtcdWriter {
   /** By name. */
   readonly files = new Map<string, MemoryFile>();
+  private readonly encoder: Encoder;
   private readonly segmentSize: number;
   private readonly metadata: Uint8Array | null;
   private seq = 0n;
   private tail: MemoryFile;
   private pages: PageWriter;
-  private crc = 0;
   private state: EtcdHardState = ZERO_STATE;
   private lastIndex = 0n;
 
-  constructor(metadata: Uint8Array | null, segmentSize: number) {
+  constructor(codec: CodecName, metadata: Uint8Array | null, segmentSize: number) {
+    this.encoder = new Encoder(codec);
     this.segmentSize = segmentSize;
     this.metadata = metadata;
     this.tail = new MemoryFile(segmentSize);
     this.pages = new PageWriter(this.tail);
     this.files.set(name(0n, 0n), this.tail);
-    this.record(4, null);
-    this.record(1, metadata);
+    this.record(RECORD_CRC, null);
+    this.record(RECORD_METADATA, metadata);
     this.saveSnapshot({ index: 0n, term: 0n });
   }
 
   private record(type: number, data: Uint8Array | null): void {
-    if (data !== null) this.crc = crc32c(this.crc, data);
-    const bytes = frame(type, this.crc, data);
-    this.pages.write(bytes.subarray(0, 8));
-    this.pages.write(bytes.subarray(8));
+    this.write(this.encoder.record(type, data));
+  }
+
+  // etcd hands each frame to its buffer in two writes: the length field, and the rest.
+  private write(frames: Uint8Array): void {
+    for (let at = 0; at < frames.length; ) {
+      const { length, padding } = frameAt(frames, at);
+      const end = at + 8 + length + padding;
+      this.pages.write(frames.subarray(at, at + 8));
+      this.pages.write(frames.subarray(at + 8, end));
+      at = end;
+    }
   }
 
   save(state: EtcdHardState, entries: readonly EtcdEntry[]): void {
     if (isZero(state) && entries.length === 0) return;
     const sync = entries.length > 0 || state.vote !== this.state.vote || state.term !== this.state.term;
     for (const entry of entries) {
-      this.record(2, encodeEntry(entry));
+      this.write(this.encoder.entry(entry));
       this.lastIndex = entry.index;
     }
     this.saveState(state);
@@ -116,7 +217,7 @@ export class EtcdWriter {
   private saveState(state: EtcdHardState): void {
     if (isZero(state)) return;
     this.state = state;
-    this.record(3, fields([state.term, state.vote, state.commit]));
+    this.write(this.encoder.state(state));
   }
 
   private cut(): void {
@@ -125,16 +226,17 @@ export class EtcdWriter {
     this.seq++;
     this.tail = new MemoryFile(this.segmentSize);
     this.pages = new PageWriter(this.tail);
-    this.record(4, null);
-    this.record(1, this.metadata);
+    this.record(RECORD_CRC, null);
+    this.record(RECORD_METADATA, this.metadata);
     this.saveState(this.state);
     this.pages.flush();
     this.files.set(name(this.seq, this.lastIndex + 1n), this.tail);
     this.pages = new PageWriter(this.tail);
   }
 
-  saveSnapshot({ index, term }: EtcdSnapshotId): void {
-    this.record(5, fields([index, term]));
+  saveSnapshot(snapshot: EtcdSnapshotId): void {
+    const { index } = snapshot;
+    this.write(this.encoder.snapshot(snapshot));
     if (index > this.lastIndex) this.lastIndex = index;
     this.pages.flush();
   }
@@ -147,7 +249,7 @@ export class EtcdWriter {
   reopen(snap: EtcdSnapshotId): void {
     const names = [...this.files.keys()].sort();
     const from = names.findLastIndex((each) => BigInt(`0x${each.slice(17, 33)}`) <= snap.index);
-    const decoder = new EtcdDecoder(names.slice(from).map((each) => this.files.get(each)!.bytes));
+    const decoder = new EtcdDecoder(names.slice(from).map((each) => () => this.files.get(each)!.bytes));
     this.state = ZERO_STATE;
     this.lastIndex = 0n;
     try {
@@ -159,7 +261,7 @@ export class EtcdWriter {
     } catch {
       // The end.
     }
-    this.crc = decoder.crc;
+    this.encoder.crc = decoder.crc;
     this.tail.at = decoder.lastOffset;
     this.tail.bytes.fill(0, this.tail.at);
     this.pages = new PageWriter(this.tail);

@@ -38,6 +38,8 @@ export interface Kind {
    * write.
    */
   readonly rewrite: ((path: string) => Promise<void>) | null;
+  /** What passing proves of this unit beyond the ordinary; "" for most. */
+  note(path: string): string;
 }
 
 export type Handler = (directive: Directive) => string;
@@ -62,6 +64,7 @@ export function dataDrivenKind(name: string, newHandler: () => Handler): Kind {
       const outputs = file.directives.map((directive) => normalizeOutput(handler(directive)));
       await writeFile(path, formatDataFile(file, outputs));
     },
+    note: () => "",
   };
 }
 

@@ -43,7 +43,7 @@ async function walk(folder: string, kinds: readonly Kind[]): Promise<Unit[]> {
   return units;
 }
 
-/** Runs all units, and prints a report for each that differs. Paths are shown relative to `root`. */
+/** Runs all units, and prints a report for each that differs and the notes of those that pass. Paths are shown relative to `root`. */
 export async function runUnits(
   root: string,
   units: readonly Unit[],
@@ -52,7 +52,11 @@ export async function runUnits(
   let failed = 0;
   for (const unit of units) {
     const difference = await runUnit(unit);
-    if (difference === null) continue;
+    if (difference === null) {
+      const note = unit.kind.note(unit.path);
+      if (note !== "") print(`${unit.kind.name}/${basename(unit.path)}: ${note}\n`);
+      continue;
+    }
     failed++;
     print(describeDifference(relative(resolve(root), unit.path) || basename(unit.path), difference));
   }

@@ -27,7 +27,7 @@ import {
   etcdValidSnapshots,
   etcdVerify,
 } from "../../src/wal/etcd-reader.js";
-import { EtcdWriter } from "./etcd-writer.js";
+import { type CodecName, EtcdWriter } from "./etcd-writer.js";
 import type { Kind } from "./kind.js";
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -62,6 +62,10 @@ export const walKind: Kind = {
     }
   },
   rewrite: null,
+  note: (fixture) =>
+    fs.existsSync(path.join(fixture, "ops.json"))
+      ? "also written from its ops.json by the WASM codec and by the JavaScript one, byte for byte"
+      : "",
 };
 
 function check(fixture: string, work: string): void {
@@ -80,15 +84,16 @@ function check(fixture: string, work: string): void {
   if (expected["snapFiles"] !== undefined)
     checkSnapFiles(path.join(work, "snap"), expected["snapFiles"] as Json[]);
   const ops = path.join(fixture, "ops.json");
-  if (fs.existsSync(ops)) checkWriter(readJson(ops) as JsonObject[], wal);
+  if (!fs.existsSync(ops)) return;
+  for (const codec of ["wasm", "js"] as const) checkWriter(codec, readJson(ops) as JsonObject[], wal);
 }
 
 function readJson(file: string): Json {
   return JSON.parse(fs.readFileSync(file, "utf8")) as Json;
 }
 
-// The stored files, extended with the zeros that were left out.
-function restore(fixture: string, work: string): void {
+/** Restores a fixture below `work`, as `wal` and `snap`: its stored files, extended with the zeros left out. */
+export function restore(fixture: string, work: string): void {
   fs.mkdirSync(path.join(work, "wal"));
   fs.mkdirSync(path.join(work, "snap"));
   const manifest = path.join(fixture, "manifest.json");
@@ -343,11 +348,11 @@ function checkSnapFiles(dir: string, expected: Json[]): void {
 }
 
 // The calls of ops.json must make the fixture's files, names, zeros and all.
-function checkWriter(ops: JsonObject[], wal: string): void {
+function checkWriter(codec: CodecName, ops: JsonObject[], wal: string): void {
   const [create, ...calls] = ops;
   const metadata =
     create!["nilMetadata"] === true ? null : Buffer.from(create!["metadataHex"] as string, "hex");
-  const writer = new EtcdWriter(metadata, create!["segmentSize"] as number);
+  const writer = new EtcdWriter(codec, metadata, create!["segmentSize"] as number);
   for (const call of calls) {
     const op = call["op"];
     if (op === "save")
@@ -358,7 +363,7 @@ function checkWriter(ops: JsonObject[], wal: string): void {
     else if (op !== "releaseLockTo") throw new Error(`ops.json: unknown call ${op}`);
   }
   same(
-    "ops: segments",
+    `ops, ${codec} codec: segments`,
     [...writer.files.keys()].sort(),
     etcdSegments(wal).map(({ name }) => name),
   );
@@ -368,7 +373,7 @@ function checkWriter(ops: JsonObject[], wal: string): void {
     let at = 0;
     while (at < bytes.length && bytes[at] === file.bytes[at]) at++;
     const sizes = `sizes ${file.bytes.length} and ${bytes.length}`;
-    throw new Error(`ops: ${name} differs from etcd's at offset ${at} (${sizes})`);
+    throw new Error(`ops, ${codec} codec: ${name} differs from etcd's at offset ${at} (${sizes})`);
   }
 }
 

@@ -17,8 +17,9 @@ function append(from: number, first: number, last: number): Message {
 }
 
 function propose(trace: Trace, index: number): void {
+  const proposedUs = trace.proposed();
   trace.taking();
-  trace.taken(index, trace.proposed());
+  trace.taken(index, proposedUs);
 }
 
 test("one proposal in so many is followed", () => {

@@ -21,7 +21,7 @@ function folder(): string {
   return path;
 }
 
-const SHORT = ["--duration", "300ms", "--warmup", "100ms", "--in-flight", "16"];
+const SHORT = ["--duration", "300ms", "--warmup", "100ms", "--in-flight", "16", "--rounds", "1"];
 const ONE = ["--writer", "pool-wasm"];
 const ENDLESS = ["--writer", "pool-wasm", "--in-flight", "16", "--duration", "60s", "--warmup", "100ms"];
 const OVER_MS = 60_000;
@@ -116,6 +116,79 @@ for (const [signal, code] of [
     assertClean(cwd);
   });
 }
+
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  test(`${signal} after a run is done keeps it: marked in the result, the table and the sentence`, async () => {
+    const cwd = folder();
+    const command = new Command(
+      cwd,
+      "bench",
+      ...SHORT,
+      "--duration",
+      "100ms",
+      ...ONE,
+      "--rounds",
+      "50",
+      "--out",
+      "partial.json",
+    );
+    await until("one run to be done", OVER_MS, () => /\[1\/50/.test(command.stdout));
+    const nodes = childrenOf(command.pid);
+    command.child.kill(signal);
+    assert.equal(await command.end(FAULT_MS), code, command.stderr);
+    assert.match(command.stdout, /\nInterrupted: only the runs that were done are told\. Measured: /);
+    const result = Result.parse(JSON.parse(readFileSync(join(cwd, "partial.json"), "utf8")));
+    assert.equal(result.interrupted, true);
+    assert.ok(result.runs.length > 0 && result.runs.length < 50);
+    for (const run of result.runs) assert.deepEqual(run.void, []);
+    for (const pid of nodes) assert.equal(isRunning(pid), false, `process ${pid} is an orphan`);
+    assertClean(cwd);
+  });
+}
+
+test("what cannot be asked is refused before anything starts, with what to give instead", async () => {
+  const refusals: [string[], RegExp][] = [
+    [["leader-los"], /there is no scenario "leader-los": .* Did you mean leader-loss\?/],
+    [["slow-follower", "--nodes", "1"], /one node has none; give --nodes 2 or more/],
+    [["--event", "restart", "--link", "memory", "--log-mb", "1"], /give --link uws/],
+    [["--format", "markdwn"], /--format: "markdwn" is not one of .* Did you mean markdown\?/],
+    [["--rounds", "0"], /--rounds: "0" is not allowed/],
+    [["--link", "tcp"], /--link: "tcp" is not one of uws, memory/],
+  ];
+  for (const [words, message] of refusals) {
+    const cwd = folder();
+    const command = new Command(cwd, "bench", ...words);
+    assert.equal(await command.end(FAULT_MS), 2, words.join(" "));
+    assert.match(command.stderr, /^raftmark: .*\n$/);
+    assert.match(command.stderr, message);
+    assertClean(cwd);
+  }
+});
+
+test("--list explains every scenario, and --format markdown prints a table alone", async () => {
+  const list = new Command(folder(), "bench", "--list");
+  assert.equal(await list.end(OVER_MS), 0);
+  for (const name of ["canonical", "offered-load", "leader-loss"])
+    assert.match(list.stdout, new RegExp(`^${name}\n  [A-Z]`, "m"));
+  const markdown = new Command(
+    folder(),
+    "bench",
+    ...SHORT,
+    ...ONE,
+    "--nodes",
+    "1",
+    "--rounds",
+    "2",
+    "--format",
+    "markdown",
+  );
+  assert.equal(await markdown.end(OVER_MS), 0, markdown.stderr);
+  assert.match(markdown.stdout, /^\| in flight \| writer \| proposals\/s \| interval \|/);
+  assert.match(markdown.stderr, /\[2\/2, round 2\/2\]/);
+});
 
 test("kill -9 of the harness takes the nodes with it, and the next run cleans up", async () => {
   const cwd = folder();

@@ -10,7 +10,7 @@ const scratch = scratchDir("trace");
 afterEach(() => Command.killAll());
 after(() => scratch.remove());
 
-const LOAD = ["--duration", "300ms", "--warmup", "100ms"];
+const LOAD = ["--rounds", "1", "--duration", "300ms", "--warmup", "100ms"];
 const OVER_MS = 120_000;
 
 async function bench(...words: string[]): Promise<{ result: Result; stdout: string }> {

@@ -5,7 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import type { TestContext } from "node:test";
 import type { WriterKind } from "../../src/node/api.js";
-import { Entry } from "../../src/raft/raftpb/index.js";
+import { Entry, type SnapshotMetadata } from "../../src/raft/raftpb/index.js";
 import { openWal, readWal, type Wal, type WalOptions } from "../../src/wal/index.js";
 
 export const WRITERS: readonly WriterKind[] = ["inline-js", "inline-wasm", "pool-wasm"];
@@ -75,12 +75,42 @@ export function durable(wal: Wal, seq: number): Promise<void> {
   });
 }
 
-/** Every entry of the log, in pages of `maxSize` bytes. */
+/** A snapshot's metadata. */
+export function meta(index: number, term: number, voters: number[] = [1]): SnapshotMetadata {
+  const confState = { voters, learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
+  return { index, term, confState };
+}
+
+/** The state of the newest snapshot. */
+export async function readState(wal: Wal): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  const stream = await wal.openSnapshot();
+  assert.ok(stream !== null, "no snapshot");
+  for await (const chunk of stream) chunks.push(chunk);
+  const state = Buffer.concat(chunks);
+  assert.equal(state.length, stream.size);
+  return state;
+}
+
+/** Names of the snapshots beside the log of tempDir. */
+export function snapFiles(dir: string): string[] {
+  const names = fs.existsSync(path.join(dir, "snap")) ? fs.readdirSync(path.join(dir, "snap")) : [];
+  return names.filter((name) => name.endsWith(".snap")).sort();
+}
+
+/** Every entry of a log that begins with entry 1, in pages of `maxSize` bytes. */
 export function allEntries(wal: Wal, maxSize = 4096): Entry[] {
+  assert.equal(wal.storage.firstIndex(), 1);
+  return entriesFrom(wal, maxSize);
+}
+
+/** Every entry that the log still has. */
+export function entriesFrom(wal: Wal, maxSize = 4096): Entry[] {
   const entries: Entry[] = [];
+  const first = wal.storage.firstIndex();
   const end = wal.storage.lastIndex() + 1;
-  while (entries.length + 1 < end) {
-    const page = wal.storage.entries(entries.length + 1, end, maxSize);
+  while (first + entries.length < end) {
+    const page = wal.storage.entries(first + entries.length, end, maxSize);
     assert.ok(Array.isArray(page), "entries refused");
     assert.ok(page.length > 0, "empty page");
     entries.push(...page);

@@ -1,0 +1,92 @@
+// The tables of `raftmark bench wal`. Pure.
+import Table from "cli-table3";
+import { max, median, min } from "simple-statistics";
+import { grouped, short } from "../report/numbers.js";
+import type { Paint } from "../report/table.js";
+import type { WalBenchResult } from "./run.js";
+
+/** Text for the terminal. */
+export function renderWalBench(result: WalBenchResult, paint: Paint): string {
+  const { plan, recovery } = result;
+  const parts = [
+    paint.bold(`Entries of ${plan.bytes} B into the log, no replication`),
+    table(
+      paint,
+      [
+        "place",
+        "durability",
+        "a batch",
+        "writer",
+        "appends",
+        "entries/s",
+        "MB/s",
+        "goraft entries/s",
+        "ratio",
+      ],
+      result.appends.map((row) => [
+        row.place,
+        row.durability,
+        String(row.batch),
+        row.writer,
+        row.inFlight === 1 ? "one at a time" : `pipelined, ${row.inFlight} in flight`,
+        spread(row.entriesPerS, grouped),
+        short((median(row.entriesPerS) * plan.bytes) / 1e6),
+        row.peerEntriesPerS.length === 0 ? "-" : spread(row.peerEntriesPerS, grouped),
+        ratio(row.entriesPerS, row.peerEntriesPerS),
+      ]),
+    ),
+    paint.bold("One durable append in flight, against a bare O_DSYNC loop in a worker thread"),
+    table(
+      paint,
+      ["writer", "bytes a write", "appends/s", "bare writes/s", "ratio"],
+      result.loops.map((row) => [
+        row.writer,
+        String(row.bytes),
+        spread(row.appendsPerS, grouped),
+        spread(row.writesPerS, grouped),
+        ratio(row.appendsPerS, row.writesPerS),
+      ]),
+    ),
+    paint.bold(
+      `Opening a log of ${short(recovery.logBytes / 1e6)} MB, ${grouped(recovery.records)} records, all verified`,
+    ),
+    table(
+      paint,
+      ["threads", "GB/s", "event-loop delay p99 ms", "max ms"],
+      recovery.rows.map((row) => [
+        String(row.threads),
+        spread(row.gbPerS, short),
+        spread(row.loopDelayP99Ms, short),
+        spread(row.loopDelayMaxMs, short),
+      ]),
+    ),
+    ...result.skipped.map((text) => `skipped: ${text}`),
+    NOTES,
+  ];
+  return `${parts.join("\n")}\n`;
+}
+
+const NOTES = `Figures are medians of the pairs, with their range; ratios are of each pair. goraft saves one batch after another.
+The log was in the page cache when it was opened. The event-loop delay includes the sampler's own interval of 1 ms.`;
+
+function table(paint: Paint, head: readonly string[], rows: readonly string[][]): string {
+  const made = new Table({
+    head: head.map((text) => paint.bold(text)),
+    style: { head: [], border: [], compact: true },
+  });
+  made.push(...rows);
+  return made.toString();
+}
+
+/** "1.05 (0.98-1.11)" */
+function spread(values: readonly number[], show: (value: number) => string): string {
+  const list = [...values];
+  if (list.length === 1) return show(list[0]);
+  return `${show(median(list))} (${show(min(list))}-${show(max(list))})`;
+}
+
+function ratio(ours: readonly number[], theirs: readonly number[]): string {
+  if (theirs.length === 0) return "-";
+  const ratios = ours.map((value, pair) => value / theirs[pair]);
+  return spread(ratios, (value) => value.toFixed(2));
+}

@@ -1,0 +1,273 @@
+// A bench of the log alone, no cluster: what each writer takes in, what the disk would allow, how fast a log is opened.
+// Every measurement is a process of its own; what is compared alternates, pair by pair. Owns the run directories.
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Durability, WriterKind } from "../../src/node/api.js";
+import { BenchError } from "../harness/bench-error.js";
+import { type DiskProbe, type Environment, probeDisk, readEnvironment } from "../harness/environment.js";
+import { RunDir } from "../harness/run-dir.js";
+import type { Answers, Job } from "./jobs.js";
+
+export interface WalBenchPlan {
+  readonly writers: readonly WriterKind[];
+  readonly batches: readonly number[];
+  readonly bytes: number;
+  /** How long one measurement takes. */
+  readonly ms: number;
+  readonly pairs: number;
+  /** Size of the log that is opened. */
+  readonly logBytes: number;
+  readonly threads: readonly number[];
+  /** The goraft program, to alternate with; null: none. */
+  readonly peer: string | null;
+  /** Null: picked. */
+  readonly dir: string | null;
+  readonly command: string;
+}
+
+/** Figures of the pairs, in order. */
+export interface AppendRow {
+  readonly place: "tmpfs" | "disk";
+  readonly durability: Durability;
+  readonly batch: number;
+  readonly writer: WriterKind;
+  /** Appends in flight. */
+  readonly inFlight: number;
+  readonly entriesPerS: number[];
+  /** The peer's, one Save after another; empty without a peer. */
+  readonly peerEntriesPerS: number[];
+}
+
+export interface LoopRow {
+  readonly writer: WriterKind;
+  readonly bytes: number;
+  readonly appendsPerS: number[];
+  /** The bare loop's. */
+  readonly writesPerS: number[];
+}
+
+export interface RecoveryRow {
+  readonly threads: number;
+  readonly gbPerS: number[];
+  readonly loopDelayP99Ms: number[];
+  readonly loopDelayMaxMs: number[];
+}
+
+export interface WalBenchResult {
+  readonly tool: "raftmark bench wal";
+  readonly command: string;
+  readonly startedAt: string;
+  readonly elapsedMs: number;
+  readonly plan: WalBenchPlan;
+  readonly environment: Environment;
+  readonly diskProbe: DiskProbe;
+  /** What was left out, and why. */
+  readonly skipped: readonly string[];
+  readonly appends: readonly AppendRow[];
+  readonly loops: readonly LoopRow[];
+  readonly recovery: {
+    readonly logBytes: number;
+    readonly records: number;
+    readonly rows: readonly RecoveryRow[];
+  };
+}
+
+const TMPFS = "/dev/shm";
+/** Queued appends where it says "pipelined". */
+const PIPELINED = 8;
+const CHILD = fileURLToPath(new URL("./child.js", import.meta.url));
+
+/** Runs `plan`; `say` gets a line before each part. Throws BenchError, with everything cleaned up. */
+export async function runWalBench(
+  plan: WalBenchPlan,
+  say: (text: string) => void,
+  signal: AbortSignal,
+): Promise<WalBenchResult> {
+  const startedAt = new Date();
+  const begun = performance.now();
+  const disk = await RunDir.create(plan.dir, false);
+  const tmpfs = existsSync(TMPFS) ? await RunDir.create(TMPFS, false) : null;
+  const bench = new WalBench(plan, say, signal);
+  const lastMoments = () => {
+    bench.killNow();
+    disk.removeSync();
+    tmpfs?.removeSync();
+  };
+  process.once("exit", lastMoments);
+  try {
+    const environment = await readEnvironment(disk.fileSystem);
+    const diskProbe = await probeDisk(disk.path);
+    const skipped: string[] = [];
+    const appends: AppendRow[] = [];
+    if (tmpfs === null) skipped.push(`appends on tmpfs: there is no ${TMPFS}`);
+    else appends.push(...(await bench.appends("tmpfs", tmpfs.path)));
+    if (disk.fileSystem.volatile)
+      skipped.push(`a real disk: ${disk.path} is ${disk.fileSystem.type}, memory`);
+    appends.push(...(await bench.appends("disk", disk.path)));
+    const loops = await bench.loops(disk.path);
+    const recovery = await bench.recovery(disk.path);
+    return {
+      tool: "raftmark bench wal",
+      command: plan.command,
+      startedAt: startedAt.toISOString(),
+      elapsedMs: Math.round(performance.now() - begun),
+      plan,
+      environment,
+      diskProbe,
+      skipped,
+      appends,
+      loops,
+      recovery,
+    };
+  } finally {
+    process.removeListener("exit", lastMoments);
+    bench.killNow();
+    await disk.remove();
+    await tmpfs?.remove();
+  }
+}
+
+class WalBench {
+  private child: ChildProcess | null = null;
+
+  constructor(
+    private readonly plan: WalBenchPlan,
+    private readonly say: (text: string) => void,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  async appends(place: "tmpfs" | "disk", dir: string): Promise<AppendRow[]> {
+    const { writers, batches, bytes, ms, pairs, peer } = this.plan;
+    const durability: Durability = place === "tmpfs" ? "none" : "o_dsync";
+    const rows: AppendRow[] = [];
+    for (const batch of batches) {
+      for (const writer of writers) {
+        for (const inFlight of [1, PIPELINED]) {
+          rows.push({ place, durability, batch, writer, inFlight, entriesPerS: [], peerEntriesPerS: [] });
+        }
+      }
+    }
+    for (const row of rows) {
+      const { batch, writer, inFlight } = row;
+      this.say(`${place}, ${batch} a batch, ${writer}, ${inFlight === 1 ? "one at a time" : "pipelined"}`);
+      for (let pair = 0; pair < pairs; pair++) {
+        if (peer !== null) row.peerEntriesPerS.push(await this.runPeer(peer, dir, durability, batch));
+        const job = { kind: "append", writer, durability, bytes, batch, inFlight, ms } as const;
+        row.entriesPerS.push(
+          (await this.inFreshDir(dir, (fresh) => this.run({ ...job, dir: fresh }))).entriesPerS,
+        );
+      }
+    }
+    return rows;
+  }
+
+  async loops(dir: string): Promise<LoopRow[]> {
+    const { writers, bytes, ms, pairs } = this.plan;
+    const rows: LoopRow[] = [];
+    for (const writer of writers) {
+      this.say(`one durable append in flight against a bare O_DSYNC loop, ${writer}`);
+      const job = {
+        kind: "append",
+        writer,
+        durability: "o_dsync",
+        bytes,
+        batch: 1,
+        inFlight: 1,
+        ms,
+      } as const;
+      const row = { writer, bytes: 0, appendsPerS: [] as number[], writesPerS: [] as number[] };
+      for (let pair = 0; pair < pairs; pair++) {
+        const answer = await this.inFreshDir(dir, (fresh) => this.run({ ...job, dir: fresh }));
+        row.bytes = answer.bytesPerAppend;
+        row.appendsPerS.push(answer.appendsPerS);
+        const loop = { kind: "loop", bytes: row.bytes, ms } as const;
+        row.writesPerS.push(
+          (await this.inFreshDir(dir, (fresh) => this.run({ ...loop, dir: fresh }))).writesPerS,
+        );
+      }
+      rows.push(row);
+    }
+    return rows;
+  }
+
+  async recovery(dir: string): Promise<WalBenchResult["recovery"]> {
+    const { bytes, logBytes, threads, pairs } = this.plan;
+    return this.inFreshDir(dir, async (fresh) => {
+      this.say(`opening a log of ${Math.round(logBytes / 1e6)} MB`);
+      const written = await this.run({ kind: "fill", dir: fresh, bytes, logBytes });
+      const rows = threads.map((count): RecoveryRow => {
+        return { threads: count, gbPerS: [], loopDelayP99Ms: [], loopDelayMaxMs: [] };
+      });
+      for (let pair = 0; pair < pairs; pair++) {
+        for (const row of rows) {
+          const job = { kind: "recover", dir: fresh, threads: row.threads, written } as const;
+          const { ms, loopDelayP99Ms, loopDelayMaxMs } = await this.run(job);
+          row.gbPerS.push(written.logBytes / ms / 1e6);
+          row.loopDelayP99Ms.push(loopDelayP99Ms);
+          row.loopDelayMaxMs.push(loopDelayMaxMs);
+        }
+      }
+      return { logBytes: written.logBytes, records: written.records, rows };
+    });
+  }
+
+  private async inFreshDir<T>(parent: string, work: (dir: string) => Promise<T>): Promise<T> {
+    const dir = await mkdtemp(join(parent, "job-"));
+    try {
+      return await work(dir);
+    } finally {
+      await rm(dir, { recursive: true, force: true });
+    }
+  }
+
+  private async run<J extends Job>(job: J): Promise<Answers[J["kind"]]> {
+    const out = await this.spawn(process.execPath, [CHILD, JSON.stringify(job)]);
+    return JSON.parse(out) as Answers[J["kind"]];
+  }
+
+  private runPeer(peer: string, parent: string, durability: Durability, batch: number): Promise<number> {
+    return this.inFreshDir(parent, async (dir) => {
+      const out = await this.spawn(peer, [
+        ...["-mode", "wal", "-bytes", String(this.plan.bytes), "-persave", String(batch), "-dir", dir],
+        ...["-duration", `${this.plan.ms}ms`, "-durable", durability === "none" ? "nofsync" : "fsync"],
+      ]);
+      return (JSON.parse(out) as { entriesPerSecond: number }).entriesPerSecond;
+    });
+  }
+
+  /** Runs a program to its end; its stdout. */
+  private spawn(program: string, args: readonly string[]): Promise<string> {
+    this.signal.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const child = spawn(program, args, {
+        stdio: ["ignore", "pipe", "pipe"],
+        signal: this.signal,
+        killSignal: "SIGKILL",
+      });
+      this.child = child;
+      let out = "";
+      let complaint = "";
+      child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
+      child.stderr.setEncoding("utf8").on("data", (text: string) => (complaint += text));
+      child.once("error", (error) => {
+        // Aborted: "close" follows when it is gone, and only then may its files be removed.
+        if (this.signal.aborted && child.pid !== undefined) return;
+        reject(new BenchError("environment", `cannot run ${program}: ${error.message}.`, error));
+      });
+      child.once("close", (code) => {
+        this.child = null;
+        if (this.signal.aborted) reject(this.signal.reason);
+        else if (code === 0) resolve(out);
+        else reject(new BenchError("failed", `${[program, ...args].join(" ")} failed: ${complaint.trim()}`));
+      });
+    });
+  }
+
+  /** For the last moments of the process. */
+  killNow(): void {
+    this.child?.kill("SIGKILL");
+  }
+}

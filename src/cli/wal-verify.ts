@@ -1,0 +1,254 @@
+// `raftmark wal verify`: reads a log and its snapshots, says what is there and what is wrong with it, what etcd and
+// our engine would make of that, and what to do. Changes nothing.
+import fs from "node:fs";
+import path from "node:path";
+import { grouped } from "../../bench/report/numbers.js";
+import { RaftmarkError } from "../base/errors.js";
+import { type Finding, joinSegments, type LogReport } from "../wal/check-log.js";
+import type { SegmentReport } from "../wal/check-segment.js";
+import { RECORD_NAMES } from "../wal/check-segment.js";
+import type { EtcdSnapshotId } from "../wal/etcd-proto.js";
+import { etcdAnswers, etcdPlanRepair, etcdReadSnap } from "../wal/etcd-reader.js";
+import type { LogPlace } from "../wal/log-place.js";
+import { verifySnapFile } from "../wal/snap-file.js";
+import { checkSegments } from "../worker/check-pool.js";
+import { ByteProgress, type ProgressStream } from "./byte-progress.js";
+
+/** etcd 3.4 refuses a record from this size on. */
+const ETCD_RECORD_BYTES_MAX = 10 * 1024 * 1024;
+const SNAP_BYTES_AT_ONCE = 64 << 20;
+const SHOWN_SNAPSHOTS = 4;
+
+export interface SnapReport {
+  readonly name: string;
+  readonly bytes: number;
+  /** "" or what is wrong. */
+  readonly error: string;
+  /** Null if it cannot be read. */
+  readonly id: EtcdSnapshotId | null;
+}
+
+export interface Verdict {
+  readonly place: LogPlace;
+  readonly log: LogReport;
+  readonly snaps: readonly SnapReport[];
+  /** Where a reader begins. */
+  readonly start: EtcdSnapshotId;
+  readonly sound: boolean;
+}
+
+export interface VerifyOptions {
+  readonly threads: number;
+  /** Where to begin; null: at the newest snapshot that has a file, else at the beginning. */
+  readonly snap: EtcdSnapshotId | null;
+}
+
+/** Throws the system's error for a file that cannot be read. */
+export async function verifyLog(
+  place: LogPlace,
+  options: VerifyOptions,
+  stderr: ProgressStream,
+): Promise<Verdict> {
+  const names = place.segments.map(({ name }) => name);
+  const total = names.reduce((sum, name) => sum + fs.statSync(path.join(place.walDir, name)).size, 0);
+  const snaps: SnapReport[] = [];
+  for (const name of place.snaps) snaps.push(await checkSnap(path.join(place.snapDir!, name)));
+  const progress = new ByteProgress(stderr, "checking", total);
+  const threads = Math.max(1, Math.min(options.threads, names.length));
+  const reports = await checkSegments(place.walDir, names, threads, (bytes) => progress.at(bytes));
+  progress.end();
+  const start = options.snap ?? startOf(reports, snaps);
+  const log = joinSegments(place.segments, reports, start);
+  const sound = log.findings.length === 0 && snaps.every(({ error }) => error === "");
+  return { place, log, snaps, start, sound };
+}
+
+// A large one is streamed, and judged in our own words.
+async function checkSnap(file: string): Promise<SnapReport> {
+  const name = path.basename(file);
+  const bytes = fs.statSync(file).size;
+  try {
+    if (bytes > SNAP_BYTES_AT_ONCE) return { name, bytes, error: "", id: bigId(await verifySnapFile(file)) };
+  } catch (error) {
+    if (!(error instanceof RaftmarkError) || error.code !== "WAL_CORRUPT") throw error;
+    return { name, bytes, error: error.message, id: null };
+  }
+  const { error, snapshot } = etcdReadSnap(fs.readFileSync(file));
+  return {
+    name,
+    bytes,
+    error,
+    id: snapshot === null ? null : { index: snapshot.index, term: snapshot.term },
+  };
+}
+
+function bigId({ index, term }: { index: number; term: number }): EtcdSnapshotId {
+  return { index: BigInt(index), term: BigInt(term) };
+}
+
+// The newest file that reads well and that the log knows. (etcd asks for its commit, too; ours is proof enough.)
+function startOf(reports: readonly SegmentReport[], snaps: readonly SnapReport[]): EtcdSnapshotId {
+  for (const { id } of snaps) {
+    if (id === null) continue;
+    const isKnown = reports.some(({ snapshots }) => snapshots.some((known) => sameSnapshot(known, id)));
+    if (isKnown) return id;
+  }
+  return { index: 0n, term: 0n };
+}
+
+function sameSnapshot(a: EtcdSnapshotId, b: EtcdSnapshotId): boolean {
+  return a.index === b.index && a.term === b.term;
+}
+
+/** What the command prints. */
+export function verdictText(verdict: Verdict): string {
+  const { place, log, snaps } = verdict;
+  const lines: string[] = [];
+  if (place.segments.length > 0) lines.push(...logLines(place, log));
+  lines.push(...snapLines(place, snaps));
+  lines.push(...notes(verdict).map((note) => `note: ${note}`));
+  if (verdict.sound) {
+    lines.push("sound");
+    return `${lines.join("\n")}\n`;
+  }
+  const places = log.findings.length + snaps.filter(({ error }) => error !== "").length;
+  lines.push(`damaged in ${places === 1 ? "one place" : `${places} places`}:`);
+  for (const finding of log.findings) lines.push(...findingLines(finding, log.unsafe));
+  for (const { name, error } of snaps) if (error !== "") lines.push(...badSnapLines(name, error));
+  if (log.findings.length > 0) lines.push(...etcdLines(verdict), `next: ${advice(verdict)}`);
+  return `${lines.join("\n")}\n`;
+}
+
+function logLines(place: LogPlace, log: LogReport): string[] {
+  const { segments } = place;
+  const names = segments.length === 1 ? segments[0].name : `${segments[0].name} to ${segments.at(-1)!.name}`;
+  const types = RECORD_NAMES.map((name, type) => `${grouped(log.counts[type])} ${name}`);
+  const { entries, lastState: state } = log;
+  return [
+    `${place.walDir}: ${plural(segments.length, "segment")}, ${grouped(log.bytes)} bytes`,
+    `  segments   ${names}`,
+    `  records    ${grouped(log.records)}: ${types.slice(1).join(", ")}`,
+    `  entries    ${entries === null ? "none" : `${entries.first} to ${entries.last.index}, last term ${entries.last.term}`}`,
+    `  state      ${state === null ? "none" : `term ${state.term}, vote ${state.vote}, commit ${state.commit}`}`,
+    `  snapshots  ${snapshotList(log.snapshots)}`,
+    `  checksum   ${log.finalCrc.toString(16).padStart(8, "0")}`,
+  ];
+}
+
+/** "0:0, 22:1, 49:1 and 12 more, newest 134:4", index:term each. */
+function snapshotList(snapshots: readonly EtcdSnapshotId[]): string {
+  const texts = snapshots.map(({ index, term }) => `${index}:${term}`);
+  if (texts.length <= SHOWN_SNAPSHOTS) return texts.length === 0 ? "none" : texts.join(", ");
+  const hidden = texts.length - SHOWN_SNAPSHOTS;
+  return `${texts.slice(0, SHOWN_SNAPSHOTS - 1).join(", ")} and ${hidden} more, newest ${texts.at(-1)}`;
+}
+
+function snapLines(place: LogPlace, snaps: readonly SnapReport[]): string[] {
+  if (place.snapDir === null) return [];
+  const bytes = snaps.reduce((sum, snap) => sum + snap.bytes, 0);
+  const newest = snaps.find(({ id }) => id !== null);
+  const tail = newest === undefined ? "" : `, newest ${newest.id!.index}:${newest.id!.term}`;
+  return [`${place.snapDir}: ${plural(snaps.length, "snapshot file")}, ${grouped(bytes)} bytes${tail}`];
+}
+
+// What is no damage, and worth knowing.
+function notes({ place, log, snaps, start }: Verdict): string[] {
+  const found: string[] = [];
+  const first = place.segments[0];
+  if (first !== undefined && first.seq > 0n && first.index <= start.index) {
+    found.push(
+      `the log begins with segment ${first.seq}, as after a release; it starts from the snapshot ${start.index}:${start.term}`,
+    );
+  }
+  const { jumpTo } = log;
+  if (jumpTo !== null && !snaps.some(({ id }) => id?.index === jumpTo)) {
+    found.push(
+      `entries go on behind a snapshot at ${jumpTo} with a gap before it; its .snap file is not here, and a node needs it to start`,
+    );
+  }
+  if (log.unsafe) {
+    found.push(
+      "terms, votes or indexes above 2^53-1: raftmark's tools read them, its engine refuses to open such a log",
+    );
+  }
+  if (log.longestRecord >= ETCD_RECORD_BYTES_MAX) {
+    found.push("a record of 10 MiB or more: etcd 3.4 refuses it, later ones and raftmark read it");
+  }
+  if (place.segments.length > 0) {
+    const copies = fs.readdirSync(place.walDir).filter((name) => name.includes(".wal.broken")).length;
+    if (copies > 0)
+      found.push(
+        `${plural(copies, ".broken copy", ".broken copies")} kept by a repair or by opening a torn log`,
+      );
+  }
+  return found;
+}
+
+function findingLines(
+  { file, offset, record, what, torn, recordsFollow }: Finding,
+  unsafe: boolean,
+): string[] {
+  const at = offset < 0 ? file : `${file}, offset ${grouped(offset)}, record ${grouped(record)}`;
+  const behind = recordsFollow && offset >= 0 ? " (records that continue the log lie behind it)" : "";
+  const tail = torn ? ", the end of a torn write" : behind;
+  let engine =
+    "refuses to open the log (WAL_CORRUPT) and changes nothing: acknowledged entries may be lost there";
+  if (torn) {
+    engine = "cuts it off when it opens the log, and keeps a copy; what was acknowledged lies before it";
+    if (unsafe) engine = "does not open this log at all, for its large numbers; it would cut off this end";
+  }
+  return [`  ${at}: ${what}${tail}`, `    raftmark's engine ${engine}`];
+}
+
+function badSnapLines(name: string, error: string): string[] {
+  return [
+    `  ${name}: ${error}`,
+    "    etcd and raftmark's engine rename it to NAME.snap.broken when they load it, and take the next older one",
+  ];
+}
+
+function etcdLines({ place, start }: Verdict): string[] {
+  const { walDir } = place;
+  const { read, write, verify, validSnapshots } = etcdAnswers(walDir, start);
+  const plan = etcdPlanRepair(walDir);
+  const repair = {
+    clean: "true, it changes nothing",
+    cut: `true, it cuts ${plan.name} at offset ${grouped(plan.offset)}`,
+    refuse: `false (${plan.error})`,
+  }[plan.answer];
+  const answer = (error: string): string => (error === "" ? "no error" : error);
+  return [
+    `etcd 3.4 answers, at snapshot ${start.index}:${start.term}:`,
+    `  open for reading  ${answer(read)}`,
+    `  open for writing  ${answer(write)}`,
+    `  Verify            ${answer(verify)}`,
+    `  valid snapshots   ${answer(validSnapshots)}`,
+    `  Repair            ${repair}`,
+  ];
+}
+
+function advice({ place, log, snaps }: Verdict): string {
+  if (log.findings.every(({ torn }) => torn)) {
+    const { answer } = etcdPlanRepair(place.walDir);
+    // Zeros up to the end of the file, but not a whole sector of them.
+    if (answer === "refuse")
+      return "a crash leaves this; start the node, which cuts the torn end (etcd's Repair does not)";
+    const start = log.unsafe ? "" : "start the node, or ";
+    return `a crash leaves this; ${start}cut the torn end now: raftmark wal repair ${place.walDir}`;
+  }
+  const first = place.segments[0];
+  const newest = log.snapshots.findLast(({ index }) => index >= first.index);
+  const isReleased = log.findings.every(({ file, offset }) => file === first.name && offset < 0);
+  if (isReleased && newest !== undefined && snaps.length === 0) {
+    const id = `${newest.index}:${newest.term}`;
+    return `if the segments were released after a snapshot whose file lies elsewhere, say which one, like --snap ${id}`;
+  }
+  return (
+    "keep a copy of the directory; restore it from a backup, or remove this node's data and let it rejoin the " +
+    `cluster as a new member. What is readable: raftmark wal dump ${place.walDir}`
+  );
+}
+
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return count === 1 ? `1 ${one}` : `${grouped(count)} ${many}`;
+}

@@ -1,0 +1,67 @@
+// `raftmark bench wal`: runs, reports, and leaves nothing behind, also when it is interrupted. Figures are not looked at.
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { WalBenchResult } from "../../bench/wal/run.js";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+
+function tempDir(t: TestContext): string {
+  const dir = mkdtempSync(join(tmpdir(), "raftmark-bench-wal-"));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+/** Run directories of process `pid` in memory. */
+function leftInMemory(pid: number): string[] {
+  if (!existsSync("/dev/shm")) return [];
+  return readdirSync("/dev/shm").filter((name) => name.startsWith(`run-${pid}-`));
+}
+
+test("a quick run measures every part and cleans up", (t) => {
+  const dir = tempDir(t);
+  const out = join(dir, "result.json");
+  const args = ["bench", "wal", "--quick", "--batch", "64", "--log-mib", "65", "--dir", join(dir, "data")];
+  const run = spawnSync(process.execPath, [MAIN, ...args, "--out", out], { encoding: "utf8" });
+  assert.equal(run.status, 0, run.stderr);
+  const result = JSON.parse(readFileSync(out, "utf8")) as WalBenchResult;
+  const places = existsSync("/dev/shm") ? ["tmpfs", "disk"] : ["disk"];
+  assert.deepEqual([...new Set(result.appends.map((row) => row.place))], places);
+  for (const row of result.appends) assert.ok(row.entriesPerS[0]! > 0);
+  for (const row of result.loops) assert.ok(row.writesPerS[0]! > 0);
+  assert.deepEqual(
+    result.recovery.rows.map((row) => row.threads),
+    [1, 2],
+  );
+  assert.ok(result.recovery.logBytes > 65 << 20);
+  for (const part of ["pipelined", "bare writes/s", "all verified"])
+    assert.ok(run.stdout.includes(part), part);
+  assert.deepEqual(readdirSync(join(dir, "data")), []);
+  assert.deepEqual(leftInMemory(run.pid), []);
+});
+
+test("what cannot be done is refused before anything starts", () => {
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, [MAIN, "bench", "wal", ...args], { encoding: "utf8" });
+  const writer = run("--writer", "fast");
+  assert.equal(writer.status, 2);
+  assert.match(writer.stderr, /"fast" is not one of inline-js, inline-wasm, pool-wasm/);
+  assert.equal(run("--pairs", "0").status, 2);
+  assert.match(run("--help").stdout, /--peer/);
+});
+
+test("Ctrl-C ends it and removes what it wrote", async (t) => {
+  const dir = tempDir(t);
+  const child = spawn(process.execPath, [MAIN, "bench", "wal", "--duration", "60s", "--dir", dir], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  child.stdout.once("data", () => child.kill("SIGINT"));
+  assert.equal(await ended, 130);
+  assert.deepEqual(readdirSync(dir), []);
+  assert.deepEqual(leftInMemory(child.pid!), []);
+});

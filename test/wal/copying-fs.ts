@@ -1,0 +1,36 @@
+// File operations that copy the node's whole directory before each of them, while a file `copy-now` lies in it: what a
+// crash just there would leave. Only those of the main thread; the log's own writer may be on another one.
+import fs from "node:fs";
+import path from "node:path";
+import { isMainThread } from "node:worker_threads";
+import type { WalFs } from "../../src/wal/wal-fs.js";
+
+export interface CopyPlan {
+  from: string;
+  to: string;
+}
+
+export function createWalFs(plan: CopyPlan, base: WalFs): WalFs {
+  if (!isMainThread) return base;
+  const copy = (): void => {
+    if (!fs.existsSync(path.join(plan.from, "copy-now"))) return;
+    const number = fs.readdirSync(plan.to).length;
+    fs.cpSync(plan.from, path.join(plan.to, String(number).padStart(4, "0")), { recursive: true });
+  };
+  const before = <A extends unknown[], R>(operation: (...args: A) => R): ((...args: A) => R) => {
+    return (...args) => {
+      copy();
+      return operation(...args);
+    };
+  };
+  return {
+    open: before(base.open),
+    close: base.close,
+    rename: before(base.rename),
+    unlink: before(base.unlink),
+    write: before(base.write),
+    fdatasync: before(base.fdatasync),
+    truncate: before(base.truncate),
+    syncDir: before(base.syncDir),
+  };
+}
