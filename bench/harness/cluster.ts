@@ -117,7 +117,7 @@ export class Cluster {
       linkKind: settings.link,
       writeDelayMs: id === this.slowNode ? settings.followerDelayMs : 0,
       ...(batchBytes === 0 ? {} : { batchBytesMax: batchBytes }),
-      ...(settings.batching === "off" ? UNBATCHED : {}),
+      ...(settings.batching === "off" ? unbatched(settings) : {}),
       maxQueuedProposals: Math.max(OUTSTANDING_MAX, inFlight),
       traceEvery: this.traceEvery,
       seed: (this.plan.seed + id * 7919) >>> 0,
@@ -290,7 +290,9 @@ const CLUSTER_ID = 0x7a4f;
 /** The client's place among the ids of nodes. */
 const CLIENT = 0;
 /** Batching off: at least one of whatever it is always goes, and so never more than one. */
-const UNBATCHED = { proposalBatchBytes: 1, maxSizePerMsg: 1, batchBytesMax: 1 };
+const UNBATCHED = { proposalBatchBytes: 1, maxSizePerMsg: 1 };
+/** Beside an entry's bytes, in a group commit of one: its record, and that of the commit index; not a second entry. */
+const ONE_ENTRY_SLACK_BYTES = 72;
 
 /** Every node process of this harness, so that its end, however it comes, is theirs. */
 const LIVE = new Set<NodeProcess>();
@@ -298,6 +300,10 @@ const LIVE = new Set<NodeProcess>();
 /** Kills every node process at once; for signal handlers and the end of the process. */
 export function killAllNow(): void {
   for (const node of LIVE) node.killNow();
+}
+
+function unbatched({ entryBytes }: Settings): Partial<NodeConfig> {
+  return { ...UNBATCHED, batchBytesMax: entryBytes + ONE_ENTRY_SLACK_BYTES };
 }
 
 function openFailure(error: unknown, plan: ClusterPlan): unknown {

@@ -248,7 +248,8 @@ export abstract class LoadRun {
   }
 }
 
-function isStable(rates: readonly number[]): boolean {
+/** Whether a warm-up may end: the last rates lie close to their mean. */
+export function isStable(rates: readonly number[]): boolean {
   if (rates.length < STABLE_WINDOWS) return false;
   const last = rates.slice(-STABLE_WINDOWS);
   const mean = last.reduce((sum, rate) => sum + rate, 0) / STABLE_WINDOWS;

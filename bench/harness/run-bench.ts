@@ -69,7 +69,9 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
     checkSpace(runDir, plan.axes);
     const environment = await readEnvironment(runDir.fileSystem);
     const runCount = variants.length * plan.load.rounds;
-    observer.begun({ plan, variants, estimateMs: estimateVariantMs(plan.load) * runCount, runDir });
+    const allMs = estimateVariantMs(plan.load) * runCount;
+    const estimateMs = Math.min(allMs, plan.load.withinMs || allMs);
+    observer.begun({ plan, variants, estimateMs, runDir });
     const diskProbe = await probeDisk(runDir.path);
     const { runs, interrupted } = await runAll(plan, variants, runDir, observer, signal);
     const nothing = await nullRun(heaviest(variants), runDir.path, plan.quick, signal).catch(
@@ -85,7 +87,7 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
       startedAt: startedAt.toISOString(),
       elapsedMs: Math.round(performance.now() - begun),
       scenario: pick(plan.scenario),
-      options: optionsOf(plan, runDir),
+      options: optionsOf(plan, runDir, runs),
       environment: { ...environment, link: runs[0]?.link ?? "" },
       diskProbe,
       nullRun: nothing,
@@ -120,6 +122,7 @@ async function runAll(
       sequence.push({ variant, round });
   }
   for (const [i, { variant, round }] of sequence.entries()) {
+    if (i > 0 && i % variants.length === 0 && isTooLate(plan.load, spentMs, round)) break;
     const eachMs = i === 0 ? estimateVariantMs(plan.load) : spentMs / i;
     observer.variant(i, variant, round, eachMs * (sequence.length - i));
     const from = performance.now();
@@ -150,6 +153,11 @@ async function runAll(
   return { runs, interrupted: false };
 }
 
+/** Whether round `round` would end beyond the time that the scenario gives itself, going by those before it. */
+function isTooLate({ withinMs = 0 }: Load, spentMs: number, round: number): boolean {
+  return withinMs > 0 && spentMs + spentMs / round > withinMs;
+}
+
 function checkSpace(runDir: RunDir, axes: AxisValues): void {
   const { freeBytes, mount, type } = runDir.fileSystem;
   const needed = Math.max(...axes.nodes) * SPACE_PER_NODE_BYTES;
@@ -165,8 +173,10 @@ function pick({ name, question, compares }: Scenario): Result["scenario"] {
   return { name, question, compares };
 }
 
-function optionsOf(plan: BenchPlan, runDir: RunDir): Result["options"] {
+function optionsOf(plan: BenchPlan, runDir: RunDir, runs: readonly Run[]): Result["options"] {
   const { quick, load, order, seed, basePort, keep } = plan;
   const axes = Object.fromEntries(Object.entries(plan.axes).map(([name, values]) => [name, [...values]]));
-  return { quick, axes, ...load, order, seed, basePort, dir: runDir.path, keep };
+  const { warmupMs, durationMs } = load;
+  const rounds = Math.max(...runs.map(({ round }) => round)) + 1;
+  return { quick, axes, warmupMs, durationMs, rounds, order, seed, basePort, dir: runDir.path, keep };
 }

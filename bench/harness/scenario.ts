@@ -11,6 +11,8 @@ export interface Load {
   readonly durationMs: number;
   /** Each variant runs once a round, in fresh processes. */
   readonly rounds: number;
+  /** No further round is begun that would end later than this; 0: all are run, however long they take. */
+  readonly withinMs?: number;
 }
 
 /** Axes left out have one value, the default. `smoke` answers the question roughly, in seconds. */

@@ -29,7 +29,7 @@ export function verdict(result: Body): string {
   if (rows.length === 0) return "No configuration gave a valid run, so there is nothing to compare.";
   const text = told(result, rows);
   const done = result.interrupted ? "Interrupted: only the runs that were done are told. " : "";
-  return `${done}${text}${cautions(result, rows)}.`;
+  return `${done}${text}${cautions(rows)}.`;
 }
 
 function told(result: Body, rows: readonly Counted[]): string {
@@ -191,18 +191,20 @@ function offeredText(rows: readonly Counted[]): string {
   const over = rows.filter((row) => !keptUp(row)).sort((a, b) => a.settings.rate - b.settings.rate);
   const clauses = fine.map(say);
   if (over.length > 0) {
-    const { settings, proposalsPerS } = over[0];
+    const { settings, proposalsPerS, runs } = over[0];
+    const refused = runs.reduce((sum, run) => sum + (run.failed["OVERLOAD"] ?? 0), 0);
+    const beyond = refused === 0 ? "" : ` and ${grouped(refused)} that came due were not even queued`;
     clauses.push(
-      `at ${describe(settings, sorted(names))} it falls behind: ${grouped(proposalsPerS.estimate)}/s are done`,
+      `at ${describe(settings, sorted(names))} it falls behind: ${grouped(proposalsPerS.estimate)}/s are done${beyond}`,
     );
   }
   const text = clauses.join("; ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-function cautions(result: Body, rows: readonly Counted[]): string {
+function cautions(rows: readonly Counted[]): string {
   const texts: string[] = [];
-  if (rows.length > 1 && result.options.rounds === 1) {
+  if (rows.length > 1 && rows.some((row) => validRuns(row.runs).length === 1)) {
     texts.push("one run each: differences below about 10 % are noise");
   }
   const counted = rows.flatMap((row) => validRuns(row.runs));

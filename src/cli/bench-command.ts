@@ -198,8 +198,7 @@ export function planOf(scenarioName: string, words: Words, command: string): Ben
         duration === undefined
           ? planned.durationMs
           : parseDuration("duration", duration, DURATION_MIN_MS, DURATION_MAX_MS),
-      rounds:
-        words.rounds === undefined ? planned.rounds : wholeNumber("rounds", words.rounds, 1, ROUNDS_MAX),
+      ...roundsOf(words, planned),
     },
     order,
     seed: words.seed === undefined ? randomInt(2 ** 32) : wholeNumber("seed", words.seed, 0, 2 ** 32 - 1),
@@ -208,6 +207,12 @@ export function planOf(scenarioName: string, words: Words, command: string): Ben
     keep: words.keep === true,
     command,
   };
+}
+
+/** Rounds that were asked for are all run. */
+function roundsOf({ rounds }: Words, planned: Load): Pick<Load, "rounds" | "withinMs"> {
+  if (rounds === undefined) return { rounds: planned.rounds, withinMs: planned.withinMs ?? 0 };
+  return { rounds: wholeNumber("rounds", rounds, 1, ROUNDS_MAX), withinMs: 0 };
 }
 
 function scenarioOf(name: string): Scenario {

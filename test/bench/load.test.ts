@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { AckedWriter, readAcked } from "../../bench/harness/acked.js";
 import type { Engine } from "../../bench/harness/engine.js";
-import { ClosedLoop } from "../../bench/harness/load.js";
+import { ClosedLoop, isStable } from "../../bench/harness/load.js";
 import { readHeader } from "../../bench/harness/payload.js";
 import { type Proposed, RaftmarkError } from "../../src/index.js";
 
@@ -89,4 +89,33 @@ test("proposals without an answer are counted, not waited for for ever", async (
   const { outcome } = await run((index) => (index < 50 ? "apply" : "nothing"), 8);
   assert.equal(outcome.unanswered, 8);
   assert.equal(outcome.acked, 49);
+});
+
+test("a warm-up may end when three rates lie within a tenth of their mean", () => {
+  assert.equal(isStable([10, 100, 101]), false);
+  assert.equal(isStable([100, 101]), false);
+  assert.equal(isStable([10, 100, 105, 95]), true);
+  assert.equal(isStable([100, 105, 80]), false);
+  assert.equal(isStable([0, 0, 0]), false);
+});
+
+test("reads follow each proposal, and their latency is told apart", async () => {
+  const fake = fakeEngine(() => "apply");
+  const target = { ...fake.engine, readBarrier: async () => {} } as unknown as Engine;
+  const journal = new AckedWriter(join(dir, `acked-${files++}`), 5, 1);
+  const outcome = await new ClosedLoop(target, { ...plan(4), readsPerWrite: 3 }, journal).run(() => {});
+  journal.close();
+  assert.ok(outcome.reads.total > 0);
+  // At the window's edges a caller may be anywhere between its proposal and its last read.
+  assert.ok(Math.abs(outcome.reads.total - outcome.done * 3) <= 2 * 4 * 3);
+});
+
+test("a load that is to make a log of a size ends at its number", async () => {
+  const fake = fakeEngine(() => "apply");
+  const journal = new AckedWriter(join(dir, `acked-${files++}`), 5, 1);
+  const until500 = { ...plan(4, 60_000), warmupMs: 0, ackedMax: 500 };
+  const outcome = await new ClosedLoop(fake.engine, until500, journal).run(() => {});
+  journal.close();
+  assert.ok(outcome.acked >= 500 && outcome.acked < 500 + 4);
+  assert.ok(outcome.windowMs > 0 && outcome.windowMs < 60_000);
 });

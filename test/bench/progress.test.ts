@@ -64,6 +64,31 @@ test("on a terminal: which configuration, which phase, how long still", () => {
   assert.ok(text.includes("\u001b[1G"));
 });
 
+test("on a terminal: the last readings of the rate as a picture, and rounds by number", async () => {
+  const progress = new Progress({ stream: new Sink(), live: true, paint: PLAIN });
+  const axes = resolveAxes(canonical, true, {});
+  const plan = {
+    scenario: canonical,
+    axes,
+    load: { warmupMs: 200, durationMs: 800, rounds: 3 },
+  } as BenchPlan;
+  const fileSystem = { type: "ext4", mount: "/data", device: "disk", volatile: false };
+  const runDir = { path: "/data/run", fileSystem } as RunDir;
+  const variants = expand(axes);
+  progress.begun({ plan, variants, estimateMs: 24_000, runDir });
+  progress.variant(7, variants[1], 1, 20_000);
+  progress.phase("measuring");
+  for (let i = 0; i < 4; i++) {
+    progress.progress(i * 100);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.match(
+    progress.line(),
+    /^\[8\/18, round 2\/3\] inline-wasm, 64 in flight: measuring \d\.\d\/0\.8 s, [▁▂▃▄▅▆▇█]{3} [\d,]+ proposals\/s, /,
+  );
+  progress.end();
+});
+
 test("memory under the logs is warned of", () => {
   assert.match(drive(false, true).text, /warning: \/data is tmpfs, memory: .*--dir/);
 });
