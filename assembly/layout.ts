@@ -64,6 +64,8 @@ export const SCAN_HS_COMMIT: usize = 96;
 export const SCAN_FIRST_INDEX: usize = 104;
 /** Where the segment's first byte would lie, modulo 2^32: points carry offsets from it. */
 export const SCAN_BASE: usize = 112;
+/** Offset behind the last seal of this segment: the crc record that ends each write. 0: none. */
+export const SCAN_SEALED: usize = 116;
 
 // What scan returns. Negative: the frame at SCAN_POS is damaged.
 export const SCAN_END: i32 = 0;

@@ -173,10 +173,10 @@ export function scan(end: u32): i32 {
     if (load<u32>(L.SCAN + L.SCAN_POINTS) === load<u32>(L.SCAN + L.SCAN_POINTS_CAP))
       return L.SCAN_POINTS_FULL;
     let after = load<u32>(L.SCAN + L.SCAN_CRC);
-    if (type !== L.RECORD_CRC) {
-      after = update(after, data, u32(dataEnd - data));
-      if (after !== crc) return L.SCAN_BAD_CRC;
-    }
+    // A crc record inside a segment: the end of a write. At a segment's start it hands the chain over.
+    const seal = type === L.RECORD_CRC && u32(p) !== load<u32>(L.SCAN + L.SCAN_BASE) && after !== 0;
+    if (type !== L.RECORD_CRC) after = update(after, data, u32(dataEnd - data));
+    if (after !== crc && (seal || type !== L.RECORD_CRC)) return L.SCAN_BAD_CRC;
     let wrong: i32 = 0;
     if (type === L.RECORD_ENTRY) wrong = acceptEntry(p);
     else if (type === L.RECORD_STATE) wrong = acceptState();
@@ -186,7 +186,9 @@ export function scan(end: u32): i32 {
     store<f64>(L.SCAN + L.SCAN_RECORDS, load<f64>(L.SCAN + L.SCAN_RECORDS) + 1);
     store<f64>(L.SCAN + L.SCAN_SINCE_POINT, load<f64>(L.SCAN + L.SCAN_SINCE_POINT) + f64(u32(following - p)));
     p = following;
-    if (type !== L.RECORD_ENTRY && type !== L.RECORD_STATE) {
+    if (seal) {
+      store<u32>(L.SCAN + L.SCAN_SEALED, u32(p) - load<u32>(L.SCAN + L.SCAN_BASE));
+    } else if (type !== L.RECORD_ENTRY && type !== L.RECORD_STATE) {
       store<u32>(L.SCAN + L.SCAN_TYPE, type);
       store<u32>(L.SCAN + L.SCAN_DATA, u32(data));
       store<u32>(L.SCAN + L.SCAN_DATA_LEN, u32(dataEnd - data));

@@ -1,6 +1,7 @@
 // The package "raftmark": open a node, its options, its errors.
 export { type ErrorCode, RaftmarkError } from "./base/errors.js";
 export type {
+  DiskStatus,
   Durability,
   Logger,
   NodeMetrics,

@@ -24,9 +24,10 @@ const program = new Command("raftmark")
     `
 Start here:
   raftmark bench --quick        a real three-node cluster on this machine, in less than 30 s
-  raftmark bench                the default comparison, in less than three minutes
-  raftmark bench --list         every question it has an answer to
+  raftmark bench                the default comparison, in about two minutes
   raftmark bench --help         every axis, and examples
+  raftmark report               the newest result as one page, to read and to send
+  raftmark compare A B          two results, or two revisions that take turns
   raftmark wal verify DIR       is this write-ahead log sound (raftmark's or etcd's)`,
   );
 

@@ -49,6 +49,11 @@ export interface RaftNodeOptions {
   electionTicks?: number;
   /** Default 1. */
   heartbeatTicks?: number;
+  /**
+   * A leader whose disk has not answered for so long while appends wait gives up leadership; nobody campaigns without
+   * one. Default: one election timeout, electionTicks * tickMs.
+   */
+  diskTimeoutMs?: number;
   writer?: WriterKind;
   durability?: Durability;
   segmentBytes?: number;
@@ -91,6 +96,18 @@ export interface Proposed {
   readonly result: unknown;
 }
 
+/** What the watchdog of the log's disk has seen since the node opened. */
+export interface DiskStatus {
+  /** It has not answered for longer than diskTimeoutMs: this node does not lead and does not campaign. */
+  readonly silent: boolean;
+  /** How often that was so. */
+  readonly stalls: number;
+  /** The longest time from an append to its being durable. */
+  readonly appendLatencyMaxMs: number;
+  /** Failures the log went on without, as preparing space ahead; the logger has them. */
+  readonly warnings: number;
+}
+
 export interface NodeStatus {
   readonly id: number;
   readonly term: number;
@@ -101,6 +118,7 @@ export interface NodeStatus {
   readonly state: "StateFollower" | "StateCandidate" | "StateLeader" | "StatePreCandidate";
   /** 0: none known. */
   readonly leader: number;
+  readonly disk: DiskStatus;
   readonly fault: string | null;
 }
 

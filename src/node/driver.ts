@@ -17,6 +17,7 @@ import {
   type Message,
   MsgStorageAppend,
   MsgStorageApply,
+  MsgTimeoutNow,
   NO_MESSAGES,
   type RawNode,
   type Ready,
@@ -44,6 +45,10 @@ export interface DriverParts {
   readonly proposalBatchBytes: number;
   /** Bytes that may wait for the log before proposals are held back. */
   readonly maxBacklogBytes: number;
+  /** A disk that has not answered for so long makes a leader give up, and keeps anyone from campaigning. */
+  readonly diskTimeoutMs: number;
+  /** The disk was found silent (for so long, on appends that wait), or it answers again (0). */
+  readonly onDisk: (silentMs: number) => void;
   readonly onFault: (error: RaftmarkError) => void;
   /** Notes when things happen; null: nobody asked. */
   readonly trace: Trace | null;
@@ -60,6 +65,10 @@ export class Driver {
   private savedTerm: number;
   private savedVote: number;
   private readonly outbox: Message[] = [];
+  /** The disk has not answered for longer than diskTimeoutMs. */
+  diskSilent = false;
+  /** How often it was found silent. */
+  diskStalls = 0;
   /** Without async storage writes: the Ready whose append is on its way; no other is taken meanwhile. */
   private storing: Ready | null = null;
   private storingLeads = false;
@@ -91,6 +100,8 @@ export class Driver {
       const { rawNode, trace } = this.parts;
       trace?.received(messages);
       for (let i = 0; i < messages.length; i++) {
+        // A leader's request to take over: not without a disk.
+        if (this.diskSilent && messages[i].type === MsgTimeoutNow) continue;
         rawNode.step(messages[i]);
         trace?.committed(rawNode.raft.raftLog.committed, messages[i].from);
       }
@@ -98,12 +109,40 @@ export class Driver {
     this.wake();
   }
 
-  /** Time went on by one tick. */
+  /** Time went on by one tick. While the disk is silent it stands still: there is no campaign without a stored vote. */
   tick(): void {
+    this.watchDisk();
+    if (this.diskSilent) return;
     this.control((rawNode) => {
       rawNode.tick();
       this.parts.reads.tick(rawNode);
     });
+  }
+
+  private watchDisk(): void {
+    const { wal, diskTimeoutMs, onDisk } = this.parts;
+    const isSilent = wal.silentMs() > diskTimeoutMs;
+    if (isSilent && !this.diskSilent) setImmediate(this.confirmSilence);
+    if (isSilent || !this.diskSilent) return;
+    this.diskSilent = false;
+    onDisk(0);
+  }
+
+  // Behind the poll for events: if it was this thread that did not listen, the answer is taken in by now.
+  private readonly confirmSilence = (): void => {
+    const { wal, diskTimeoutMs, onDisk } = this.parts;
+    const silentMs = wal.silentMs();
+    if (this.stopped || this.diskSilent || silentMs <= diskTimeoutMs) return;
+    this.diskSilent = true;
+    this.diskStalls++;
+    // Its heartbeats would keep the others from electing someone who can commit.
+    this.control((rawNode) => rawNode.stepDown());
+    onDisk(silentMs);
+  };
+
+  /** Starts an election now, unless the disk is silent. */
+  campaign(): void {
+    if (!this.diskSilent) this.control((rawNode) => rawNode.campaign());
   }
 
   /** Runs `call` on the RawNode, then a turn. */

@@ -35,6 +35,7 @@ const schema = z.strictObject({
   tickMs: z.number().int().min(1).max(60_000).default(100),
   electionTicks: count.default(10),
   heartbeatTicks: count.default(1),
+  diskTimeoutMs: count.optional(),
   writer: z.enum(["inline-js", "inline-wasm", "pool-wasm"]).default("pool-wasm"),
   durability: z.enum(["o_dsync", "fdatasync", "none"]).default("o_dsync"),
   segmentBytes: bytes.default(64_000_000),
@@ -57,7 +58,10 @@ const schema = z.strictObject({
 });
 
 /** Options with every default filled in, and the voters in ascending order. */
-export type ResolvedOptions = z.output<typeof schema> & { readonly voters: readonly number[] };
+export type ResolvedOptions = z.output<typeof schema> & {
+  readonly voters: readonly number[];
+  readonly diskTimeoutMs: number;
+};
 
 /** Checks `options` and fills in the defaults. Throws RAFT_BAD_OPTION naming the option, its value and the rule. */
 export function resolveOptions(options: RaftNodeOptions): ResolvedOptions {
@@ -84,5 +88,6 @@ export function resolveOptions(options: RaftNodeOptions): ResolvedOptions {
     const text = `option electionTicks: ${resolved.electionTicks} must exceed heartbeatTicks (${resolved.heartbeatTicks})`;
     throw new RaftmarkError("RAFT_BAD_OPTION", text);
   }
-  return { ...resolved, voters: voters.sort((a, b) => a - b) };
+  const diskTimeoutMs = resolved.diskTimeoutMs ?? resolved.electionTicks * resolved.tickMs;
+  return { ...resolved, diskTimeoutMs, voters: voters.sort((a, b) => a - b) };
 }

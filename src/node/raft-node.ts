@@ -75,6 +75,8 @@ export class RaftNode {
       reads: this.reads,
       proposalBatchBytes: options.proposalBatchBytes,
       maxBacklogBytes: options.maxQueuedBytes,
+      diskTimeoutMs: options.diskTimeoutMs,
+      onDisk: (silentMs) => this.diskChanged(silentMs),
       onFault: (error) => this.faulted(error),
       trace,
     });
@@ -118,7 +120,7 @@ export class RaftNode {
 
   /** Starts an election now instead of after the election timeout. */
   campaign(): void {
-    this.driver.control((rawNode) => rawNode.campaign());
+    this.driver.campaign();
   }
 
   /** Asks the leader (this node) to hand leadership to `id` (§3.10 of the Raft thesis). Watch status().leader. */
@@ -128,6 +130,7 @@ export class RaftNode {
 
   status(): NodeStatus {
     const { hardState, softState, lastIndex } = this.rawNode.basicStatus();
+    const { appendLatencyMaxMs, warnings } = this.wal.stats();
     return {
       id: this.options.id,
       term: hardState.term,
@@ -137,6 +140,12 @@ export class RaftNode {
       lastIndex,
       state: STATE_NAMES[softState.raftState],
       leader: softState.lead,
+      disk: {
+        silent: this.driver.diskSilent,
+        stalls: this.driver.diskStalls,
+        appendLatencyMaxMs,
+        warnings,
+      },
       fault: this.fault?.message ?? null,
     };
   }
@@ -188,6 +197,17 @@ export class RaftNode {
     await this.wal.close();
   }
 
+  private diskChanged(silentMs: number): void {
+    const { logger, diskTimeoutMs, dir } = this.options;
+    if (silentMs === 0)
+      logger?.info({ dir }, "the disk of the log answers again: this node takes part again");
+    else {
+      const text =
+        "the disk of the log does not answer: this node leads no more, and does not campaign until it does";
+      logger?.warn({ dir, silentMs: Math.round(silentMs), diskTimeoutMs }, text);
+    }
+  }
+
   private faulted(error: RaftmarkError): void {
     this.fault = error;
     if (this.clock !== null) clearInterval(this.clock);
@@ -235,6 +255,7 @@ async function openLog(options: ResolvedOptions): Promise<Wal> {
       autoLeave: false,
     },
     batchBytesMax: options.batchBytesMax,
+    onWarning: ({ code, message }) => options.logger?.warn({ code }, message),
     ...(options.walFs === undefined ? {} : { walFs: options.walFs }),
   });
 }

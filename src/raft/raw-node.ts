@@ -45,6 +45,7 @@ import {
   type Status,
 } from "./status.js";
 import { step, tick } from "./step.js";
+import { stepDown } from "./step-leader.js";
 import type { Progress } from "./tracker/index.js";
 import { checkMessage } from "./validate.js";
 
@@ -256,6 +257,15 @@ export class RawNode {
   /** Asks the leader to hand over to `transferee`. */
   transferLeader(transferee: number): void {
     this.stepLocal(MsgTransferLeader, transferee);
+  }
+
+  /**
+   * A leader that cannot do its work (its disk does not answer) gives up, and asks the most advanced follower to take
+   * over. Anyone else ignores it. It campaigns again like any follower: a driver that does not want that holds back
+   * its ticks.
+   */
+  stepDown(): void {
+    if (this.raft.state === StateLeader) stepDown(this.raft);
   }
 
   /** A follower gives up its leader, so that it may grant others its vote although it hears it. */

@@ -34,6 +34,7 @@ import {
   MsgUnreachable,
   None,
 } from "./raftpb/index.js";
+import { StateLeader } from "./ready.js";
 import { bcastAppend, bcastHeartbeat, bcastHeartbeatWithCtx, maybeSendAppend } from "./replicate.js";
 import { type Progress, StateProbe, StateReplicate, StateSnapshot } from "./tracker/index.js";
 
@@ -262,6 +263,25 @@ function sendTimeoutNow(r: Raft, to: number): void {
   const m = new Message(MsgTimeoutNow);
   m.to = to;
   r.send(m);
+}
+
+/**
+ * The driver found that this leader cannot do its work. Like one that hears no quorum it becomes a follower of the same
+ * term, and whoever is known to have most of its log is asked to campaign at once (dissertation §3.10).
+ */
+export function stepDown(r: Raft): void {
+  assert(r.state === StateLeader, "only a leader steps down");
+  let heir = None;
+  let match = -1;
+  for (const id of r.trk.voterNodes()) {
+    const progress = r.trk.progress.get(id);
+    if (id === r.id || progress === undefined || progress.match <= match) continue;
+    heir = id;
+    match = progress.match;
+  }
+  r.logger?.warn(`${hex(r.id)} stepped down to follower at term ${r.term}, as it was told to`);
+  if (heir !== None) sendTimeoutNow(r, heir);
+  r.becomeFollower(r.term, None);
 }
 
 /** Dissertation §6.2: a leader that hears no quorum steps down, so that clients do not wait for it. */

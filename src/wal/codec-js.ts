@@ -234,10 +234,10 @@ function scan(memory: CodecMemory, end: number): number {
     if (record === null) return L.SCAN_BAD_PROTO;
     if (u32[L.SCAN_POINTS >>> 2] === u32[L.SCAN_POINTS_CAP >>> 2]) return L.SCAN_POINTS_FULL;
     let after = u32[L.SCAN_CRC >>> 2];
-    if (record.type !== RECORD_CRC) {
-      after = crc32cRange(after, u8, record.dataStart, record.dataEnd);
-      if (after !== record.crc) return L.SCAN_BAD_CRC;
-    }
+    // A crc record inside a segment: the end of a write. At a segment's start it hands the chain over.
+    const seal = record.type === RECORD_CRC && p !== u32[L.SCAN_BASE >>> 2] && after !== 0;
+    if (record.type !== RECORD_CRC) after = crc32cRange(after, u8, record.dataStart, record.dataEnd);
+    if (after !== record.crc && (seal || record.type !== RECORD_CRC)) return L.SCAN_BAD_CRC;
     let wrong = 0;
     if (record.type === RECORD_ENTRY) wrong = acceptEntry(memory, p, record);
     else if (record.type === RECORD_STATE) wrong = acceptState(memory, record);
@@ -247,7 +247,8 @@ function scan(memory: CodecMemory, end: number): number {
     f64[L.SCAN_RECORDS >>> 3]++;
     f64[L.SCAN_SINCE_POINT >>> 3] += size;
     p += size;
-    if (record.type !== RECORD_ENTRY && record.type !== RECORD_STATE) {
+    if (seal) u32[L.SCAN_SEALED >>> 2] = p - u32[L.SCAN_BASE >>> 2];
+    else if (record.type !== RECORD_ENTRY && record.type !== RECORD_STATE) {
       u32[L.SCAN_TYPE >>> 2] = record.type;
       u32[L.SCAN_DATA >>> 2] = record.dataStart;
       u32[L.SCAN_DATA_LEN >>> 2] = record.dataEnd - record.dataStart;

@@ -11,7 +11,7 @@ export function systemCode(error: unknown): string {
   return (error as SystemError | null)?.code ?? "";
 }
 
-function isNoSpace(error: unknown): boolean {
+export function isNoSpace(error: unknown): boolean {
   const code = systemCode(error);
   return code === "ENOSPC" || code === "EDQUOT";
 }
@@ -26,6 +26,25 @@ export function writeError(error: unknown, dir: string): RaftmarkError {
   }
   const text = `writing the log in ${dir} failed (${reason}); check the disk, then restart the node`;
   return new RaftmarkError("WAL_IO", text, { mayCommit: true, cause: error });
+}
+
+/** The log goes on without what failed: a segment prepared ahead, zeros written ahead. */
+export function warningOf(error: unknown, dir: string): RaftmarkError {
+  if (error instanceof RaftmarkError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  const code = isNoSpace(error) ? "WAL_NO_SPACE" : "WAL_IO";
+  const what = isNoSpace(error) ? "free space before appends need it" : "check the disk";
+  const text = `preparing space ahead for the log in ${dir} failed (${reason}); the log goes on, but ${what}`;
+  return new RaftmarkError(code, text, { cause: error });
+}
+
+/** Old segments and snapshots that could not be removed. */
+export function releaseWarning(error: unknown, dir: string): RaftmarkError {
+  const reason = error instanceof Error ? error.message : String(error);
+  const text =
+    `removing what a snapshot made superfluous in ${dir} failed (${reason}); the log goes on and keeps it until ` +
+    "it is opened again: check the disk and the permissions, then restart";
+  return new RaftmarkError("WAL_IO", text, { cause: error });
 }
 
 /** A failure while opening the log. */

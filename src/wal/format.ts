@@ -20,6 +20,9 @@ export const ENTRY_OVERHEAD_MAX = 64;
 /** Most bytes of the frame of a state record. */
 export const STATE_FRAME_MAX = 64;
 
+/** Bytes of a seal, whatever the CRC in it: see putSeal. */
+export const SEAL_BYTES = 16;
+
 export const FILE_MODE = 0o600;
 export const DIR_MODE = 0o700;
 

@@ -2,7 +2,7 @@
 // One batch is under way at a time; what is appended meanwhile becomes the next.
 import type { RaftmarkError } from "../base/errors.js";
 import type { Codec, CodecMemory } from "./codec.js";
-import { writeError } from "./errors.js";
+import { warningOf, writeError } from "./errors.js";
 import * as L from "./layout.js";
 import { isHurried, Preparer, type PrepareTask, prepareSegment, removePrepared } from "./prepare.js";
 import { SegmentWriter } from "./segment-writer.js";
@@ -16,7 +16,7 @@ export class InlineWriter implements Writer {
   readonly ready = Promise.resolve();
   onNotice: () => void = () => {};
   onFault: (error: RaftmarkError) => void = () => {};
-  prepareError: unknown = null;
+  onWarning: (warning: RaftmarkError) => void = () => {};
   private readonly fs: WalFs;
   private readonly options: WriterOptions;
   private readonly segments: SegmentWriter;
@@ -42,6 +42,7 @@ export class InlineWriter implements Writer {
         return this.preparing;
       },
       waitPoints: () => new Promise((resolve) => setImmediate(resolve)),
+      warn: (error) => this.warn(error),
       takeLarge: () => this.large.shift()!,
     });
     const { dir, segmentBytes, durability, tail } = options.setup;
@@ -86,6 +87,11 @@ export class InlineWriter implements Writer {
     else queueMicrotask(() => this.onNotice());
   }
 
+  private warn(error: unknown): void {
+    const warning = warningOf(error, this.options.setup.dir);
+    setImmediate(() => this.onWarning(warning));
+  }
+
   private prepareNext(): void {
     const { i32, f64 } = this.memory;
     const task = this.closing ? null : this.preparer.next(i32, f64);
@@ -112,7 +118,7 @@ export class InlineWriter implements Writer {
           Atomics.store(i32, WORDS + L.WORD_PREPARED, task.count);
         },
         (error: unknown) => {
-          this.prepareError = error;
+          this.warn(error);
         },
       );
   }

@@ -12,6 +12,7 @@ import {
   RECORD_CRC,
   RECORD_METADATA,
   RECORD_SNAPSHOT,
+  SEAL_BYTES,
   SEGMENT_BYTES_DEFAULT,
   SEGMENT_BYTES_MIN,
   type SegmentName,
@@ -81,7 +82,15 @@ export async function openWal(options: WalOptions): Promise<Wal> {
     const writer = await startWriter(options.writer, { setup, walFs: options.walFs ?? null }, walFs);
     const synced = options.durability !== "none";
     const snapshots: SnapshotSetup = { dir, snapDir, keep: snapshotsKept, synced, fs: walFs, kept };
-    const wal = new RingWal(recovered, storage, writer, ringBytes, lock, snapshots);
+    const wal = new RingWal(
+      recovered,
+      storage,
+      writer,
+      ringBytes,
+      lock,
+      snapshots,
+      options.onWarning ?? (() => {}),
+    );
     await writer.ready;
     const fault = wal.faulted();
     if (fault !== null) {
@@ -148,8 +157,9 @@ async function create(
   frames.record(RECORD_CRC, null);
   frames.record(RECORD_METADATA, metadata);
   frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(0, 0, null));
+  frames.seal();
   const head = frames.take();
-  await writeHead(walFs, `${draft}/${name}`, head);
+  await writeAt(walFs, `${draft}/${name}`, head, 0);
   await walFs.syncDir(draft);
   // An empty directory of that name may be there; the rename replaces it.
   fs.renameSync(draft, dir);
@@ -163,6 +173,7 @@ async function create(
     lastIndex: 0,
     lastTerm: 0,
     hardState: EMPTY_HARD_STATE,
+    sealed: true,
   };
   return {
     metadata,
@@ -171,16 +182,16 @@ async function create(
     points: new PointIndex(),
     tail,
     tailBytes: segmentBytes,
-    records: 3,
+    records: 4,
     segments: 1,
     torn: null,
   };
 }
 
-async function writeHead(walFs: WalFs, file: string, head: Uint8Array): Promise<void> {
+async function writeAt(walFs: WalFs, file: string, bytes: Uint8Array, offset: number): Promise<void> {
   const fd = walFs.open(file, fs.constants.O_WRONLY);
   try {
-    await walFs.write(fd, head, 0, head.length, 0);
+    await walFs.write(fd, bytes, 0, bytes.length, offset);
     await walFs.fdatasync(fd);
   } finally {
     walFs.close(fd);
@@ -201,10 +212,11 @@ async function recoverDir(
   const file = `${dir}/${tail.name}`;
   if (tail.headEnd === 0) {
     const head = segmentHead(tail.crc, log.metadata, tail.hardState);
-    await writeHead(walFs, file, head.bytes);
+    await writeAt(walFs, file, head.bytes, 0);
     tail.offset = head.bytes.length;
     tail.headEnd = head.bytes.length;
     tail.crc = head.crc;
+    tail.sealed = true;
   }
   // A file cut short by repair or damage: appends go over written blocks again.
   if (log.tailBytes < segmentBytes) {
@@ -216,6 +228,14 @@ async function recoverDir(
     } finally {
       walFs.close(fd);
     }
+  }
+  // After a torn write was cut, or where another program wrote the log: the next write begins behind a seal.
+  if (!tail.sealed) {
+    const frames = new FrameBuilder(tail.crc);
+    frames.seal();
+    await writeAt(walFs, file, frames.take(), tail.offset);
+    tail.offset += SEAL_BYTES;
+    tail.sealed = true;
   }
   return log;
 }

@@ -14,8 +14,9 @@ import {
   RECORD_STATE,
   sortedSegments,
 } from "./format.js";
+import * as L from "./layout.js";
 import { parseEntry, parseNumbers, parseRecord, type RecordSpan } from "./record.js";
-import { hasRecordAfter, isTorn } from "./torn.js";
+import { judgeEnd } from "./torn.js";
 
 /** One record and where it lies. Data are views of a buffer of their own. */
 export type WalRecord = { readonly segment: string; readonly offset: number } & (
@@ -41,17 +42,19 @@ export function* readWal(dir: string): Generator<WalRecord, void, void> {
     const path = `${dir}/${name}`;
     const bytes: Uint8Array = fs.readFileSync(path);
     let number = 0;
+    let sealed = 0;
     for (let at = 0; at + 8 <= bytes.length; ) {
       const frame = frameAt(bytes, at);
       const end = at + 8 + frame.length + frame.padding;
       if (frame.zero || end > bytes.length) break;
       number++;
-      if (isLast && isTornEnd(bytes, at, frame.length, crc)) break;
+      if (isLast && isTornEnd(bytes, at, frame.length, crc, sealed)) break;
       const record = checked(path, bytes, at, frame.length, number);
       if (record.type === RECORD_CRC) {
         if (crc !== 0 && crc !== record.crc)
           throw corruptError(path, at, number, "the checksum chain breaks");
         crc = record.crc;
+        if (at > 0) sealed = end;
       } else {
         crc = crc32c(crc, bytes.subarray(record.dataStart, record.dataEnd));
         if (crc !== record.crc) throw corruptError(path, at, number, "wrong checksum");
@@ -63,15 +66,17 @@ export function* readWal(dir: string): Generator<WalRecord, void, void> {
 }
 
 // Cheap for good records: their CRC is right.
-function isTornEnd(bytes: Uint8Array, at: number, length: number, crc: number): boolean {
+function isTornEnd(bytes: Uint8Array, offset: number, length: number, crc: number, sealed: number): boolean {
+  let result = L.SCAN_BAD_CRC;
   try {
-    const record = parseRecord(bytes, at + 8, at + 8 + length);
-    if (record.type === RECORD_CRC) return false;
+    const record = parseRecord(bytes, offset + 8, offset + 8 + length);
+    if (offset === 0 && record.type === RECORD_CRC) return false;
     if (crc32c(crc, bytes.subarray(record.dataStart, record.dataEnd)) === record.crc) return false;
   } catch {
     // Not a record: torn, or damaged.
+    result = L.SCAN_BAD_PROTO;
   }
-  return isTorn(bytes, at) && !hasRecordAfter(bytes, at, crc);
+  return judgeEnd({ bytes, result, offset, crc, sealed }) === "torn";
 }
 
 function checked(path: string, bytes: Uint8Array, at: number, length: number, number: number): RecordSpan {

@@ -3,7 +3,7 @@
 import { NO_DATA } from "../base/bytes.js";
 import { type ConfState, Entry, type EntryType, type HardState } from "../raft/raftpb/index.js";
 import { crc32c } from "./crc32c.js";
-import { framePadding, putFrameHeader, putVarint, varintSize } from "./format.js";
+import { framePadding, putFrameHeader, putVarint, RECORD_CRC, SEAL_BYTES, varintSize } from "./format.js";
 
 /** Builds frames in a row under one rolling CRC. */
 export class FrameBuilder {
@@ -20,6 +20,13 @@ export class FrameBuilder {
   record(type: number, data: Uint8Array | null): void {
     if (data !== null) this.crc = crc32c(this.crc, data);
     this.push(frame(type, this.crc, data));
+  }
+
+  /** Ends a write. */
+  seal(): void {
+    const bytes = new Uint8Array(SEAL_BYTES);
+    putSeal(bytes, 0, this.crc);
+    this.push(bytes);
   }
 
   private push(part: Uint8Array): void {
@@ -57,6 +64,20 @@ export function frame(type: number, crc: number, data: Uint8Array | null): Uint8
     bytes.set(data, at);
   }
   return bytes;
+}
+
+/**
+ * The seal of a write: a crc record with the rolling CRC so far, as its last frame. Readers check it and go on; to
+ * recovery it says that all before it was one write, or several, and that the next write begins behind it (torn.ts).
+ */
+export function putSeal(bytes: Uint8Array, at: number, crc: number): void {
+  // hot
+  const n = 3 + varintSize(crc);
+  putFrameHeader(bytes, at, n);
+  bytes[at + 8] = 0x08;
+  bytes[at + 9] = RECORD_CRC;
+  bytes[at + 10] = 0x10;
+  for (let p = putVarint(bytes, at + 11, crc); p < at + SEAL_BYTES; ) bytes[p++] = 0;
 }
 
 /** Encoded size of an entry, as Storage.entries counts it. */

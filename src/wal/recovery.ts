@@ -14,7 +14,7 @@ import type { Codec } from "./codec.js";
 import { createJsCodec } from "./codec-js.js";
 import { bindWasmCodec, createWasmMemory, wasmModule } from "./codec-wasm.js";
 import { corruptError } from "./errors.js";
-import { FILE_MODE, type SegmentName, sortedSegments } from "./format.js";
+import { FILE_MODE, SECTOR_BYTES, type SegmentName, sortedSegments } from "./format.js";
 import { PointIndex } from "./point-index.js";
 import {
   fitsLog,
@@ -215,6 +215,7 @@ class Recovery implements LogBefore {
         lastIndex: this.lastIndex,
         lastTerm: this.lastTerm,
         hardState,
+        sealed: newest.sealed === newest.offset,
       },
       tailBytes: newest.size,
       records: this.records,
@@ -229,7 +230,10 @@ const wasmCodec = (bytes: number): Codec => bindWasmCodec(wasmModule(), createWa
 
 const COPY_BYTES = 256 << 10;
 
-/** Keeps a copy of the segment as it was, then overwrites the torn end, [offset, used), with zeros (its size stays). */
+/**
+ * Keeps a copy of the segment as it was, then overwrites the torn end, [offset, used), with zeros (its size stays). From
+ * behind: while anything is left there, the sector of the damaged frame still tells that it is torn.
+ */
 async function cut(dir: string, path: string, offset: number, used: number): Promise<TornTail> {
   let copy = `${path}.broken`;
   for (let n = 1; fs.existsSync(copy); n++) copy = `${path}.broken.${n}`;
@@ -249,16 +253,24 @@ async function cut(dir: string, path: string, offset: number, used: number): Pro
     } finally {
       await broken.close();
     }
-    const zeros = new Uint8Array(Math.min(COPY_BYTES, used - offset));
-    for (let at = offset; at < used; at += zeros.length) {
-      await writeAll(segment, zeros, Math.min(zeros.length, used - at), at);
-    }
-    await segment.sync();
+    const next = Math.min(used, offset - (offset % SECTOR_BYTES) + SECTOR_BYTES);
+    await clear(segment, next, used);
+    await clear(segment, offset, next);
   } finally {
     await segment.close();
   }
   await syncDir(dir);
   return { file: path, offset, bytesCut: used - offset, copy };
+}
+
+/** Durably. */
+async function clear(file: FileHandle, from: number, to: number): Promise<void> {
+  if (from === to) return;
+  const zeros = new Uint8Array(Math.min(COPY_BYTES, to - from));
+  for (let at = from; at < to; at += zeros.length) {
+    await writeAll(file, zeros, Math.min(zeros.length, to - at), at);
+  }
+  await file.sync();
 }
 
 async function writeAll(

@@ -11,7 +11,7 @@ import { PointIndex } from "./point-index.js";
 import { MalformedError } from "./record.js";
 import type { SegmentSource } from "./segment-source.js";
 import { parseSnapshotRecord } from "./snapshot-record.js";
-import { hasRecordAfter, isTorn, lastNonZero } from "./torn.js";
+import { judgeEnd, lastNonZero, WRONG } from "./torn.js";
 import type { Steps } from "./wal-fs.js";
 
 /** Memory for a codec that scans with a window of this size. */
@@ -43,6 +43,8 @@ export interface SegmentScan {
   crc: number;
   /** End of the last good record. */
   offset: number;
+  /** End of the last seal (torn.ts); 0: there is none. */
+  sealed: number;
   /** End of the segment's head. */
   headEnd: number;
   metadata: { data: Uint8Array | null; end: number; record: number } | null;
@@ -112,6 +114,7 @@ export class SegmentScanner {
       leadingCrc: null,
       crc: 0,
       offset: 0,
+      sealed: 0,
       headEnd: 0,
       metadata: null,
       hardState: null,
@@ -128,6 +131,7 @@ export class SegmentScanner {
     u32[L.SCAN_POINTS_BASE >>> 2] = L.POINTS;
     u32[L.SCAN_POINTS_CAP >>> 2] = L.POINTS_MAX;
     u32[L.SCAN_FORCE_POINT >>> 2] = 1;
+    u32[L.SCAN_SEALED >>> 2] = 0;
     u32[L.SCAN_CRC >>> 2] = before?.crc ?? 0;
     for (const field of [L.SCAN_RECORDS, L.SCAN_ENTRIES, L.SCAN_SINCE_POINT, L.SCAN_FIRST_INDEX]) {
       f64[field >>> 3] = 0;
@@ -180,6 +184,7 @@ export class SegmentScanner {
       const at = u32[L.SCAN_POS >>> 2] - L.RING;
       if ((found === L.SCAN_END || found === L.SCAN_SHORT) && (yield* this.refill(at))) continue;
       this.result.offset = this.start + at;
+      this.result.sealed = u32[L.SCAN_SEALED >>> 2];
       // The window ends with a record, and the file inside the next length field.
       if (found === L.SCAN_END && this.result.offset < this.source.size) found = L.SCAN_SHORT;
       if (found === L.SCAN_END || (found === L.SCAN_ZERO && !this.task.isLast)) return;
@@ -292,25 +297,18 @@ export class SegmentScanner {
   // The scan stopped at something that is no record, `at` in the window.
   private *end(found: number, at: number): Steps {
     if (found === L.SCAN_ZERO && (yield* this.isZeroFrom(at))) return;
-    const { offset } = this.result;
+    const { offset, sealed } = this.result;
     const { u32, f64 } = this.codec.memory;
     const record = f64[L.SCAN_RECORDS >>> 3] + 1;
-    const what = found === L.SCAN_ZERO ? "zeros where a record should be" : WRONG[-found]!;
-    const cannotBeTorn = !this.task.isLast || found === L.SCAN_GAP || found === L.SCAN_UNSAFE;
-    if (cannotBeTorn) return this.damaged(offset, record, what);
+    if (!this.task.isLast) return this.damaged(offset, record, WRONG[-found]!);
     const bytes = new Uint8Array(this.source.size);
     for (let read = 0; read < bytes.length; read += this.source.got) {
       yield this.source.read(bytes, read, bytes.length - read, read);
       if (this.source.got === 0) break;
     }
-    if (hasRecordAfter(bytes, offset, u32[L.SCAN_CRC >>> 2])) {
-      const behind = found === L.SCAN_ZERO ? "and good records behind them" : "and good records follow";
-      return this.damaged(offset, record, `${what}, ${behind}`);
-    }
-    if (found < 0 && found !== L.SCAN_SHORT && !isTorn(bytes, offset)) {
-      return this.damaged(offset, record, what);
-    }
-    this.result.tornUsed = Math.max(offset + 1, lastNonZero(bytes, offset));
+    const verdict = judgeEnd({ bytes, result: found, offset, crc: u32[L.SCAN_CRC >>> 2], sealed });
+    if (verdict === "torn") this.result.tornUsed = Math.max(offset + 1, lastNonZero(bytes, offset));
+    else if (verdict !== "clean") this.damaged(offset, record, verdict.damage);
   }
 
   /** Whether nothing but zeros follows; reads to the end of the file through the window. */
@@ -341,16 +339,6 @@ export function sameBytes(a: Uint8Array | null, b: Uint8Array | null): boolean {
 }
 
 export const METADATA_DIFFERS = "its metadata differs from that of earlier segments";
-
-/** By -result of scan. */
-const WRONG: readonly string[] = [
-  "",
-  "the record reaches past the end of the file",
-  "wrong checksum",
-  "the record cannot be parsed",
-  "an entry's index leaves a gap",
-  "a term or index above 2^53-1, which this program does not handle",
-];
 
 function frameBytes(bytes: Uint8Array, at: number): number {
   const frame = frameAt(bytes, at);

@@ -1,6 +1,6 @@
 // The consumer of the ring: turns what waits in it into records, writes them to the newest segment, cuts segments,
 // publishes what is durable. Runs on a worker (synchronously) or on the main thread (asynchronously), see wal-fs.ts.
-// One batch is one write. A failed write or sync ends it: the caller fences the log and never calls it again.
+// One batch is one write, and ends with a seal. A failed write or sync ends it: the caller fences the log and never calls it again.
 import { constants, fstatSync } from "node:fs";
 import { assert } from "../base/assert.js";
 import type { Durability } from "../node/api.js";
@@ -8,17 +8,19 @@ import { Entry, type EntryType, type HardState } from "../raft/raftpb/index.js";
 import { BatchTimer } from "./batch-times.js";
 import type { Codec } from "./codec.js";
 import { needsPoint, putPoint } from "./codec-js.js";
+import { isNoSpace } from "./errors.js";
 import {
   RECORD_CRC,
   RECORD_ENTRY,
   RECORD_METADATA,
   RECORD_STATE,
+  SEAL_BYTES,
   SEGMENT_BYTES_MIN,
   segmentName,
 } from "./format.js";
 import * as L from "./layout.js";
 import { noHurry, preparedName, prepareSegment } from "./prepare.js";
-import { encodeEntry, encodeHardState, FrameBuilder } from "./record.js";
+import { encodeEntry, encodeHardState, FrameBuilder, putSeal } from "./record.js";
 import type { Step, Steps, WalFs } from "./wal-fs.js";
 
 /** Where the newest segment ends, and what the next record continues. */
@@ -32,6 +34,8 @@ export interface TailState {
   lastIndex: number;
   lastTerm: number;
   hardState: HardState;
+  /** The last frame is a seal. Invariant while the log is open: true. */
+  sealed: boolean;
 }
 
 /** Plain data: it is posted to workers. */
@@ -55,6 +59,8 @@ export interface WriterHooks {
   waitPrepared(taken: number): Step;
   /** Done when the main thread consumed points beyond `head`. */
   waitPoints(head: number): Step;
+  /** Writing ahead failed for lack of space; the log goes on. */
+  warn(error: unknown): void;
   /** The data of the next ITEM_LARGE. */
   takeLarge(): Uint8Array;
 }
@@ -130,7 +136,10 @@ export class SegmentWriter {
       // The records are in the output region: the ring's space is free before the write.
       Atomics.store(i32, L.CONTROL / 4 + L.WORD_HEAD, u32[L.ENC_HEAD >>> 2]);
       this.placePoints(pointsBefore);
-      if (bytes > 0) yield* this.write(u8, this.out, this.out + bytes);
+      if (bytes > 0) {
+        putSeal(u8, this.out + bytes, u32[L.ENC_CRC >>> 2]);
+        yield* this.write(u8, this.out, this.out + bytes + SEAL_BYTES);
+      }
       if (stop === L.STOP_LARGE) yield* this.writeLarge();
       this.publish();
       if (stop === L.STOP_DRAINED) return yield* this.fillAhead();
@@ -142,14 +151,14 @@ export class SegmentWriter {
   private encode(tail: number): number {
     // hot
     const { u32 } = this.codec.memory;
-    const end = this.out + this.setup.outBytes;
-    const left = this.setup.segmentBytes - this.offset;
+    const end = this.out + this.setup.outBytes - SEAL_BYTES;
+    const left = this.setup.segmentBytes - this.offset - SEAL_BYTES;
     const segmentLimit = Math.min(end, Math.max(this.out, this.out + left));
     const capLimit = this.out + this.setup.batchBytesMax;
     const free = L.POINTS_MAX - ((u32[L.ENC_POINTS_TAIL >>> 2] - this.pointsHead()) >>> 0);
     const bytes = this.codec.encodeBatch(this.out, tail, capLimit, segmentLimit, free);
     assert(bytes >= 0, "encoder failed");
-    assert(bytes <= this.setup.outBytes, "encoder wrote past its region");
+    assert(bytes <= this.setup.outBytes - SEAL_BYTES, "encoder wrote past its region");
     if (bytes === 0 && u32[L.ENC_STOP >>> 2] === L.STOP_SEGMENT && this.offset === this.headEnd) {
       // Larger than an empty segment: it gets one for itself.
       return this.codec.encodeBatch(this.out, tail, this.out, end, free);
@@ -191,7 +200,15 @@ export class SegmentWriter {
     const from = Math.max(this.filled, this.offset);
     const to = Math.min(this.setup.segmentBytes, from + ZEROS.length);
     if (to <= from) return;
-    yield this.fs.write(this.fd, ZEROS, 0, to - from, from);
+    try {
+      yield this.fs.write(this.fd, ZEROS, 0, to - from, from);
+    } catch (error) {
+      if (!isNoSpace(error)) throw error;
+      // Nothing was lost: appends go into what space there is, and fail if there is none.
+      this.filled = this.setup.segmentBytes;
+      this.hooks.warn(error);
+      return;
+    }
     if (this.setup.durability === "fdatasync") yield this.fs.fdatasync(this.fd);
     this.filled = to;
   }
@@ -219,7 +236,7 @@ export class SegmentWriter {
     u32[L.ENC_HEAD >>> 2] = (head + L.ENTRY_ITEM_BYTES) >>> 0;
     Atomics.store(i32, L.CONTROL / 4 + L.WORD_HEAD, u32[L.ENC_HEAD >>> 2]);
     const encoded = encodeEntry(entry);
-    const over = this.offset + encoded.length + 64 > this.setup.segmentBytes;
+    const over = this.offset + encoded.length + 64 + SEAL_BYTES > this.setup.segmentBytes;
     if (over && this.offset !== this.headEnd) yield* this.cut();
     while (needsPoint(this.codec.memory, entry.index, entry.term)) {
       const before = u32[L.ENC_POINTS_TAIL >>> 2];
@@ -239,6 +256,7 @@ export class SegmentWriter {
     f64[L.ENC_LAST_TERM >>> 3] = entry.term;
     f64[L.ENC_SINCE_POINT >>> 3] += frames.bytes;
     f64[L.ENC_ENTRIES >>> 3]++;
+    frames.seal();
     const bytes = frames.take();
     yield* this.write(bytes, 0, bytes.length);
   }
@@ -291,7 +309,7 @@ export class SegmentWriter {
   }
 }
 
-/** What a segment begins with: the rolling CRC so far, metadata, and the last hard state unless it is all 0. */
+/** What a segment begins with: the rolling CRC so far, metadata, the last hard state unless it is all 0; sealed. */
 export function segmentHead(
   crc: number,
   metadata: Uint8Array | null,
@@ -303,6 +321,7 @@ export function segmentHead(
   if (state.term !== 0 || state.vote !== 0 || state.commit !== 0) {
     frames.record(RECORD_STATE, encodeHardState(state));
   }
+  frames.seal();
   return { bytes: frames.take(), crc: frames.crc };
 }
 

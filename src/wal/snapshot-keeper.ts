@@ -8,7 +8,7 @@ import path from "node:path";
 import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import type { SnapshotMetadata } from "../raft/raftpb/index.js";
-import { snapshotWriteError } from "./errors.js";
+import { releaseWarning, snapshotWriteError } from "./errors.js";
 import { DIR_MODE, sortedSegments } from "./format.js";
 import { DRAFT_SUFFIX, listSnapshots, snapName } from "./snap-dir.js";
 import { SourceError, streamSnapFile, writeSnapFile } from "./snap-file.js";
@@ -35,16 +35,17 @@ export interface SnapshotLog {
   readonly writer: Writer;
   /** Resolved when the record is durable and storage knows of it. */
   appendSnapshot(metadata: SnapshotMetadata): Promise<void>;
+  warn(warning: RaftmarkError): void;
 }
 
 export class SnapshotKeeper {
   released = 0;
   recycled = 0;
   /**
-   * Why a release ended early. Nothing is released after it until the log is opened again: a name whose removal failed
+   * A release ended early. Nothing is released after it until the log is opened again: a name whose removal failed
    * might come back after a crash, and segments be missing behind it.
    */
-  releaseError: unknown = null;
+  private releaseFailed = false;
   private readonly setup: SnapshotSetup;
   private readonly log: SnapshotLog;
   /** Ascending. */
@@ -95,11 +96,12 @@ export class SnapshotKeeper {
     // One that replaced the log leaves older ones without the entries that follow them.
     const base = this.log.storage.firstIndex() - 1;
     this.kept = [...this.kept.filter(({ index }) => index >= base), metadata].slice(-keep);
-    if (this.releaseError !== null) return;
+    if (this.releaseFailed) return;
     try {
       await this.release();
     } catch (error) {
-      this.releaseError = error;
+      this.releaseFailed = true;
+      this.log.warn(releaseWarning(error, this.setup.dir));
     }
   }
 

@@ -36,6 +36,8 @@ export interface WalOptions {
    * snapshot cannot be replaced by an older one.
    */
   snapshotsKept?: number;
+  /** Something failed that the log can do without, as preparing space ahead: WAL_NO_SPACE or WAL_IO. */
+  onWarning?: (warning: RaftmarkError) => void;
   /**
    * For tests of faults: a module exporting `createWalFs(arg)`, which returns the file operations that the writer
    * uses (wal-fs.ts). Loaded where the writer runs.
@@ -94,6 +96,10 @@ export interface WalStats {
   /** Segments released, and how many of them are used again. */
   released: number;
   recycled: number;
+  /** The longest time from an append to its being durable. */
+  appendLatencyMaxMs: number;
+  /** Calls of WalOptions.onWarning. */
+  warnings: number;
   /** Gauge: bytes of entries that wait on the main thread because the ring is full. */
   backlogBytes: number;
 }
@@ -120,6 +126,11 @@ export interface Wal {
   onDurable: (seq: number) => void;
   /** Called once, from the event loop. Nothing becomes durable after it. */
   onFault: (error: RaftmarkError) => void;
+  /**
+   * How long the disk has not answered although something waits for it; 0 if nothing waits. That it is busy and
+   * answers again and again does not count.
+   */
+  silentMs(): number;
   /**
    * Writes a snapshot of the state at metadata.index (which must be applied, so committed), records it in the log
    * behind what was appended so far, and releases what is older than the kept ones: stageSnapshot, then

@@ -32,6 +32,8 @@ class Append {
   readonly hardState: HardState | null;
   readonly entryCount: number;
   readonly sync: boolean;
+  /** When it was appended; performance.now(). */
+  readonly at = performance.now();
   /** Entries handed to the ring. */
   pushed = 0;
   /** Its hard state is in the ring. */
@@ -55,9 +57,10 @@ export class RingWal implements Wal, SnapshotLog {
   readonly storage: DurableLog;
   onDurable: (seq: number) => void = () => {};
   onFault: (error: RaftmarkError) => void = () => {};
+  readonly batchTimes: BatchTimes;
   readonly writer: Writer;
   private readonly snapshots: SnapshotKeeper;
-  readonly batchTimes: BatchTimes;
+  readonly warn: (warning: RaftmarkError) => void;
   private readonly ring: RingProducer;
   private readonly lock: DirLock;
   /** Appends (reported, lastSeq], oldest first; the first `ringed` of them are in the ring as a whole. */
@@ -73,6 +76,10 @@ export class RingWal implements Wal, SnapshotLog {
   /** Highest sequence reported. Invariant: durable <= reported <= lastSeq, once onNotice ran. */
   private reported = 0;
   private hardState: HardState;
+  /** When something became durable last; performance.now(). */
+  private answeredAt = 0;
+  private appendLatencyMaxMs = 0;
+  private warnings = 0;
   private pointsHead = 0;
   private reportScheduled = false;
   private fault: RaftmarkError | null = null;
@@ -86,6 +93,7 @@ export class RingWal implements Wal, SnapshotLog {
     ringBytes: number,
     lock: DirLock,
     snapshots: SnapshotSetup,
+    onWarning: (warning: RaftmarkError) => void,
   ) {
     this.recovered = recovered;
     this.storage = storage;
@@ -93,10 +101,15 @@ export class RingWal implements Wal, SnapshotLog {
     this.lock = lock;
     this.hardState = recovered.hardState;
     this.ring = new RingProducer(writer.memory, ringBytes);
-    this.batchTimes = new BatchTimes(writer.memory);
     this.snapshots = new SnapshotKeeper(snapshots, this);
+    this.batchTimes = new BatchTimes(writer.memory);
     writer.onNotice = () => this.onNotice();
     writer.onFault = (error) => this.onWriterFault(error);
+    this.warn = (warning) => {
+      this.warnings++;
+      onWarning(warning);
+    };
+    writer.onWarning = this.warn;
   }
 
   append(hardState: HardState | null, entries: readonly Entry[], mustSync: boolean): number {
@@ -242,6 +255,7 @@ export class RingWal implements Wal, SnapshotLog {
   private report(): void {
     // hot
     const before = this.reported;
+    const oldestAt = this.appends.length > 0 ? this.appends.peek(0).at : 0;
     while (this.ringed > 0) {
       const append = this.appends.peek(0);
       if (this.reported >= this.durable && append.sync) break;
@@ -258,8 +272,19 @@ export class RingWal implements Wal, SnapshotLog {
     }
     this.pump();
     if (this.reported === before) return;
+    this.answeredAt = performance.now();
+    const waitedMs = this.answeredAt - oldestAt;
+    if (waitedMs > this.appendLatencyMaxMs) this.appendLatencyMaxMs = waitedMs;
     if (this.appends.length === 0) this.idle();
     this.onDurable(this.reported);
+  }
+
+  silentMs(): number {
+    if (this.appends.length === 0) return 0;
+    const low = Atomics.load(this.writer.memory.i32, WORDS + L.WORD_DURABLE) >>> 0;
+    // The answer is there, and its notice on the way.
+    if (low !== this.durable >>> 0) return 0;
+    return performance.now() - Math.max(this.answeredAt, this.appends.peek(0).at);
   }
 
   private scheduleReport(): void {
@@ -297,6 +322,8 @@ export class RingWal implements Wal, SnapshotLog {
       appends: this.lastSeq,
       released,
       recycled,
+      appendLatencyMaxMs: this.appendLatencyMaxMs,
+      warnings: this.warnings,
       backlogBytes: this.backlogBytes,
     };
   }

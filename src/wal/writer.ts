@@ -19,8 +19,8 @@ export interface Writer {
   onNotice: () => void;
   /** Writing failed; nothing is written any more. Called once, from the event loop. */
   onFault: (error: RaftmarkError) => void;
-  /** A warning: preparing the next segment ahead failed. */
-  readonly prepareError: unknown;
+  /** Preparing space ahead failed; the log goes on without. From the event loop. */
+  onWarning: (warning: RaftmarkError) => void;
   /**
    * Makes a released segment the next prepared one. `rename` gives it that name, durably: what is under the old name
    * after a crash must not be half overwritten. False, and nothing happened, if none is wanted; rejects as `rename` does.

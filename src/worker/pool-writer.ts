@@ -7,7 +7,7 @@ import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import { type CodecMemory, memoryOver } from "../wal/codec.js";
 import { createWasmMemory, type WasmMemory, wasmModule } from "../wal/codec-wasm.js";
-import { type PlainError, writeError } from "../wal/errors.js";
+import { type PlainError, warningOf, writeError } from "../wal/errors.js";
 import * as L from "../wal/layout.js";
 import { type PoolPrepareTask, Preparer, type PrepareTask, removePrepared } from "../wal/prepare.js";
 import { type WriterSetup, writerMemoryBytes } from "../wal/segment-writer.js";
@@ -22,7 +22,7 @@ export interface WalTask {
   module: object;
   memory: WasmMemory;
   setup: WriterSetup;
-  /** Carries the data of entries that are too large for the ring. */
+  /** Carries the data of entries that are too large for the ring; and warnings (PlainError) back. */
   large: MessagePort;
   walFs: { module: string; arg: unknown } | null;
 }
@@ -44,7 +44,7 @@ export class PoolWriter implements Writer {
   readonly ready: Promise<void>;
   onNotice: () => void = () => {};
   onFault: (error: RaftmarkError) => void = () => {};
-  prepareError: unknown = null;
+  onWarning: (warning: RaftmarkError) => void = () => {};
   private readonly options: WriterOptions;
   private readonly pool: Piscina;
   private readonly task: Promise<void>;
@@ -69,6 +69,10 @@ export class PoolWriter implements Writer {
       workerHistogram: false,
     });
     const channel = new MessageChannel();
+    channel.port1.on("message", ({ code, message }: PlainError) => {
+      this.onWarning(new RaftmarkError(code, message));
+    });
+    // After a listener was added, which would keep the process alive.
     channel.port1.unref();
     this.large = channel.port1;
     const task: WalTask = {
@@ -163,17 +167,23 @@ export class PoolWriter implements Writer {
     this.preparing = ready
       .then(() => this.pool.run(task, { name: "runPrepare" }))
       .then(
-        () => {
+        (failure: PlainError | null) => {
+          if (failure !== null) {
+            this.prepareFailed(task, new RaftmarkError(failure.code, failure.message));
+            return;
+          }
           Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, task.count);
           this.wake();
         },
-        (error: unknown) => {
-          // Kept: the writer tries for itself when it needs the segment, and only then it is a fault.
-          this.prepareError = error;
-          Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARE_FAILED, task.count);
-          this.wake();
-        },
+        (error: unknown) => this.prepareFailed(task, error),
       );
+  }
+
+  // The writer tries for itself when it needs the segment, and only then it is a fault.
+  private prepareFailed(task: PrepareTask, error: unknown): void {
+    this.onWarning(warningOf(error, this.options.setup.dir));
+    Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARE_FAILED, task.count);
+    this.wake();
   }
 
   async close(): Promise<void> {

@@ -1,9 +1,10 @@
 // What runs on the pool. `runWal`: the writer of one log, from open to close; it sleeps in Atomics.wait and takes
 // everything that waits as one group commit. `runPrepare`: zero-fills a segment.
+import { dirname } from "node:path";
 import { receiveMessageOnPort } from "node:worker_threads";
 import { assert } from "../base/assert.js";
 import { bindWasmCodec } from "../wal/codec-wasm.js";
-import { writeError } from "../wal/errors.js";
+import { type PlainError, warningOf, writeError } from "../wal/errors.js";
 import * as L from "../wal/layout.js";
 import { isHurried, type PoolPrepareTask, prepareSegment } from "../wal/prepare.js";
 import { SegmentWriter } from "../wal/segment-writer.js";
@@ -44,6 +45,10 @@ export async function runWal(task: WalTask): Promise<WalTaskResult> {
             Atomics.load(i32, WORDS + L.WORD_CLOSING) === 1,
         ),
       waitPoints: (head) => sleepUntil(() => Atomics.load(i32, WORDS + L.WORD_POINTS_HEAD) >>> 0 !== head),
+      warn: (error) => {
+        const { code, message } = warningOf(error, task.setup.dir);
+        task.large.postMessage({ code, message });
+      },
       takeLarge: () => {
         // It was posted before the item was published, so it is there.
         const received = receiveMessageOnPort(task.large);
@@ -69,9 +74,15 @@ export async function runWal(task: WalTask): Promise<WalTaskResult> {
   }
 }
 
-/** A segment's file, full of zeros. */
-export async function runPrepare(task: PoolPrepareTask): Promise<void> {
-  const fs = await loadFs(syncFs, task.walFs);
+/** A segment's file, full of zeros. Null: done. An error object would lose its code on the way. */
+export async function runPrepare(task: PoolPrepareTask): Promise<PlainError | null> {
   const i32 = new Int32Array(task.control);
-  runSync(prepareSegment(fs, task, () => isHurried(i32, task.count)));
+  try {
+    const fs = await loadFs(syncFs, task.walFs);
+    runSync(prepareSegment(fs, task, () => isHurried(i32, task.count)));
+    return null;
+  } catch (error) {
+    const { code, message } = warningOf(error, dirname(task.path));
+    return { code, message };
+  }
 }

@@ -28,6 +28,9 @@ test("help teaches with examples", () => {
   ]) {
     assert.ok(bench.stdout.includes(word), `${word} is not in the help`);
   }
+  const report = raftmark("report", "--help");
+  assert.equal(report.status, 0);
+  assert.match(report.stdout, /Examples:\n {2}raftmark report +the newest result/);
   assert.match(raftmark("--version").stdout, /^\d+\.\d+\.\d+\n$/);
 });
 

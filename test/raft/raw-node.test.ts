@@ -358,6 +358,25 @@ test("transfer: the target leads after one round; one that fails ends after an e
   assert.equal(network.raw(2).propose(bytes("x")), null);
 });
 
+test("stepDown: a leader becomes a follower of its term, and whoever has most of its log takes over", () => {
+  const network = new Network({ voters: [1, 2, 3], config: { checkQuorum: true, preVote: true } });
+  network.elect(1);
+  network.isolate(2);
+  network.raw(1).propose(bytes("x"));
+  network.settle();
+  network.heal();
+  const { term } = network.raw(1).raft;
+  network.raw(1).stepDown();
+  assert.equal(network.raw(1).raft.state, StateFollower);
+  assert.equal(network.raw(1).raft.lead, 0);
+  assert.equal(network.raw(1).raft.term, term);
+  network.settle();
+  assert.ok(network.get(3).leads());
+  assert.equal(network.raw(3).raft.term, term + 1);
+  network.raw(1).stepDown();
+  assert.equal(network.raw(1).raft.lead, 3, "who does not lead has nothing to give up");
+});
+
 test("transfer asked of a follower that another follower passed on: passed on again", () => {
   const network = new Network({ voters: [1, 2, 3] });
   network.elect(1);

@@ -1,34 +1,131 @@
-// File operations that fail on demand. Loaded by the log through its walFs option, on the main thread or a worker.
-import type { WalFs } from "../../src/wal/wal-fs.js";
+// File operations that fail or hang on demand. Loaded by the log through its walFs option, on the main thread or a
+// worker; what test and operations tell each other goes through shared memory.
+import fs from "node:fs";
+import { isMainThread } from "node:worker_threads";
+import type { Step, WalFs } from "../../src/wal/wal-fs.js";
+
+type Operation = "write" | "fdatasync" | "open" | "unlink" | "truncate" | "rename" | "syncDir";
 
 export interface FaultPlan {
-  op: "write" | "fdatasync" | "open";
-  /** Fails from this call on, counting from 1 the calls whose path (open) or size (write) matches. */
+  op: Operation;
+  /** Fails from this call on, counting from 1 the calls that all of the following fit. */
   from: number;
   code: string;
-  /** Only writes larger than this, or opens of paths that contain it. */
+  /** Only writes larger than this. */
   over?: number;
+  /** Only where the path contains it; a file's path is its present one. */
   path?: string;
+  /** Only files that were opened to be made, or (false) only others. */
+  creates?: boolean;
+  /** Only right after this operation on the same file. */
+  after?: Operation;
+  /** Words FAILED, LATER and HANGS of shared memory. */
+  shared?: Int32Array;
+}
+
+/** Raised by each failure. */
+export const FAILED = 0;
+/** Raised by each write, sync, cut or renaming that is tried after a failure. */
+export const LATER = 1;
+/** While it is 1, writes and syncs do not return. */
+export const HANGS = 2;
+
+export function sharedWords(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(12));
+}
+
+interface OpenFile {
+  path: string;
+  created: boolean;
+  last: Operation;
+}
+
+class Faults {
+  private readonly plan: FaultPlan;
+  private readonly files = new Map<number, OpenFile>();
+  private calls = 0;
+
+  constructor(plan: FaultPlan) {
+    this.plan = plan;
+  }
+
+  opened(fd: number, path: string, flags: number): void {
+    this.files.set(fd, { path, created: (flags & fs.constants.O_CREAT) !== 0, last: "open" });
+  }
+
+  renamed(from: string, to: string): void {
+    for (const file of this.files.values()) if (file.path === from) file.path = to;
+  }
+
+  /** Throws if the plan wants this call to fail. */
+  pass(op: Operation, path: string, created: boolean, last: Operation | null, bytes = 0): void {
+    const { plan } = this;
+    const { shared } = plan;
+    if (shared !== undefined && Atomics.load(shared, FAILED) > 0 && op !== "open")
+      Atomics.add(shared, LATER, 1);
+    if (op !== plan.op || !path.includes(plan.path ?? "") || bytes <= (plan.over ?? -1)) return;
+    if (plan.creates !== undefined && plan.creates !== created) return;
+    if (plan.after !== undefined && plan.after !== last) return;
+    if (++this.calls < plan.from) return;
+    if (shared !== undefined) Atomics.add(shared, FAILED, 1);
+    throw Object.assign(new Error(`${plan.code}: injected`), { code: plan.code });
+  }
+
+  onFile(op: Operation, fd: number, bytes = 0): void {
+    const file = this.files.get(fd) ?? { path: "", created: false, last: "open" };
+    const { last } = file;
+    file.last = op;
+    this.pass(op, file.path, file.created, last, bytes);
+  }
+
+  /** Runs `operation` once the disk does not hang. */
+  waiting(operation: () => Step): Step {
+    const { shared } = this.plan;
+    if (shared === undefined || Atomics.load(shared, HANGS) !== 1) return operation();
+    if (isMainThread) return whenReleased(shared).then(operation);
+    while (Atomics.load(shared, HANGS) === 1) Atomics.wait(shared, HANGS, 1);
+    return operation();
+  }
+}
+
+async function whenReleased(shared: Int32Array): Promise<void> {
+  while (Atomics.load(shared, HANGS) === 1) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 export function createWalFs(plan: FaultPlan, base: WalFs): WalFs {
-  let calls = 0;
-  const trip = (): void => {
-    if (++calls >= plan.from) throw Object.assign(new Error(`${plan.code}: injected`), { code: plan.code });
-  };
+  const faults = new Faults(plan);
   return {
     ...base,
     open(path, flags) {
-      if (plan.op === "open" && path.includes(plan.path ?? "")) trip();
-      return base.open(path, flags);
+      faults.pass("open", path, (flags & fs.constants.O_CREAT) !== 0, null);
+      const fd = base.open(path, flags);
+      faults.opened(fd, path, flags);
+      return fd;
     },
     write(fd, bytes, from, to, position) {
-      if (plan.op === "write" && to - from > (plan.over ?? 0)) trip();
-      return base.write(fd, bytes, from, to, position);
+      faults.onFile("write", fd, to - from);
+      return faults.waiting(() => base.write(fd, bytes, from, to, position));
     },
     fdatasync(fd) {
-      if (plan.op === "fdatasync") trip();
-      return base.fdatasync(fd);
+      faults.onFile("fdatasync", fd);
+      return faults.waiting(() => base.fdatasync(fd));
+    },
+    truncate(fd, bytes) {
+      faults.onFile("truncate", fd);
+      return base.truncate(fd, bytes);
+    },
+    rename(from, to) {
+      faults.pass("rename", from, false, null);
+      base.rename(from, to);
+      faults.renamed(from, to);
+    },
+    unlink(path) {
+      faults.pass("unlink", path, false, null);
+      return base.unlink(path);
+    },
+    syncDir(dir) {
+      faults.pass("syncDir", dir, false, null);
+      return base.syncDir(dir);
     },
   };
 }

@@ -13,7 +13,7 @@ export const WRITERS: readonly WriterKind[] = ["inline-js", "inline-wasm", "pool
 const cleanups = new WeakMap<TestContext, (() => unknown)[]>();
 
 // t.after runs hooks oldest first; a log must be closed before its directory goes.
-function atEnd(t: TestContext, cleanup: () => unknown): void {
+export function atEnd(t: TestContext, cleanup: () => unknown): void {
   const known = cleanups.get(t);
   if (known !== undefined) {
     known.push(cleanup);

@@ -5,7 +5,16 @@ import fs from "node:fs";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import type { RaftmarkError } from "../../src/base/errors.js";
+import {
+  RECORD_CRC,
+  RECORD_ENTRY,
+  RECORD_METADATA,
+  RECORD_SNAPSHOT,
+  segmentName,
+} from "../../src/wal/format.js";
 import { openWal, readWal, type WalOptions } from "../../src/wal/index.js";
+import { encodeEntry, encodeSnapshotRecord, FrameBuilder } from "../../src/wal/record.js";
+import { lastNonZero } from "../../src/wal/torn.js";
 import {
   allEntries,
   assertSameEntries,
@@ -89,7 +98,7 @@ test("a file cut at any byte of its last record is a torn end", async (t) => {
   const whole = fs.readFileSync(file);
   const entries = frames(walOptions.dir, path.basename(file)).filter((record) => record.type === "entry");
   const from = entries[2]!.offset;
-  const next = Math.ceil((whole.findLastIndex((byte) => byte !== 0) + 1) / 8) * 8;
+  const next = frames(walOptions.dir, path.basename(file)).find(({ offset }) => offset > from)!.offset;
   for (let cut = from; cut < next; cut += 3) {
     for (const zeros of [false, true]) {
       // Only padding is missing: nothing to notice once it is zeros again.
@@ -107,22 +116,102 @@ test("a file cut at any byte of its last record is a torn end", async (t) => {
 test("a flipped bit in the very last record is damage, not a torn write", async (t) => {
   const walOptions = await written(t, 20);
   const file = newestSegment(walOptions.dir);
-  const last = frames(walOptions.dir, path.basename(file)).at(-1)!;
+  const last = frames(walOptions.dir, path.basename(file))
+    .filter(({ type }) => type === "entry")
+    .at(-1)!;
   flip(file, last.offset + 22);
   await assert.rejects(openWal(walOptions), { code: "WAL_CORRUPT" });
 });
 
 test("zeros over a record with good ones behind it are damage", async (t) => {
-  const walOptions = await written(t, 40);
+  const walOptions = await written(t, 20);
+  const later = await openWal(walOptions);
+  await durable(later, later.append(null, run(21, 40), true));
+  await later.close();
   const file = newestSegment(walOptions.dir);
   const record = frames(walOptions.dir, path.basename(file))[6]!;
-  for (const bytesZeroed of [8, 64, 512]) {
+  for (const bytesZeroed of [8, 64, 512, 1024]) {
     const bytes = fs.readFileSync(file);
     fs.writeFileSync(file, Buffer.from(bytes).fill(0, record.offset, record.offset + bytesZeroed));
     await assert.rejects(openWal(walOptions), { code: "WAL_CORRUPT" });
     fs.writeFileSync(file, bytes);
   }
   await (await openWal(walOptions)).close();
+});
+
+/** Zeros the second sector behind `offset`. */
+function dropSector(file: string, offset: number): void {
+  const sector = (Math.floor(offset / 512) + 2) * 512;
+  fs.writeFileSync(file, fs.readFileSync(file).fill(0, sector, sector + 512));
+}
+
+test("a sector missing from the last write is torn, whatever follows it there; once more after the repair", async (t) => {
+  const walOptions = await written(t, 3);
+  let last = 3;
+  for (let round = 0; round < 2; round++) {
+    const wal = await openWal(walOptions);
+    await durable(wal, wal.append(null, run(last + 1, last + 20), true));
+    await wal.close();
+    const file = newestSegment(walOptions.dir);
+    const entries = frames(walOptions.dir, path.basename(file)).filter(({ type }) => type === "entry");
+    dropSector(file, entries.at(-20)!.offset);
+    const again = await open(t, walOptions);
+    assert.ok(again.recovered.torn !== null);
+    assert.ok(again.recovered.torn.bytesCut > 1024, "good records were cut with it");
+    const lost = again.recovered.lastIndex;
+    assert.ok(lost > last && lost < last + 20, `${lost}: the first records of the write are kept`);
+    await again.close();
+    const third = await openWal(walOptions);
+    assert.equal(third.recovered.torn, null);
+    assertSameEntries(allEntries(third), run(1, lost));
+    last = lost;
+    // The sector that a write begins in keeps what was there: the seal of the repair tells up to where.
+    const from = endOf(file);
+    await durable(third, third.append(null, run(last + 1, last + 20), true));
+    await third.close();
+    const bytes = fs.readFileSync(file);
+    fs.writeFileSync(file, bytes.fill(0, from, Math.ceil((from + 1) / 512) * 512));
+    const fourth = await open(t, walOptions);
+    assert.equal(fourth.recovered.lastIndex, last);
+    assert.ok(fourth.recovered.torn !== null);
+    await fourth.close();
+  }
+});
+
+/** End of what is written. */
+function endOf(file: string): number {
+  return Math.ceil(lastNonZero(fs.readFileSync(file), 0) / 8) * 8;
+}
+
+test("a sector missing from an earlier write is damage: that one was acknowledged", async (t) => {
+  const walOptions = await written(t, 3);
+  const wal = await openWal(walOptions);
+  await durable(wal, wal.append(null, run(4, 23), true));
+  await durable(wal, wal.append(null, run(24, 24), true));
+  await wal.close();
+  const file = newestSegment(walOptions.dir);
+  const entries = frames(walOptions.dir, path.basename(file)).filter(({ type }) => type === "entry");
+  dropSector(file, entries.at(-21)!.offset);
+  await assert.rejects(openWal(walOptions), (error: RaftmarkError) => {
+    assert.equal(error.code, "WAL_CORRUPT");
+    assert.match(error.message, /and good records behind/);
+    return true;
+  });
+});
+
+test("a sector missing from a log without seals, as etcd writes it, is damage", async (t) => {
+  const walOptions = options(tempDir(t));
+  const frames = new FrameBuilder(0);
+  frames.record(RECORD_CRC, null);
+  frames.record(RECORD_METADATA, walOptions.metadata);
+  frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(0, 0, null));
+  for (const each of run(1, 40)) frames.record(RECORD_ENTRY, encodeEntry(each));
+  fs.mkdirSync(walOptions.dir);
+  const file = path.join(walOptions.dir, segmentName(0, 0));
+  fs.writeFileSync(file, frames.take());
+  await (await openWal(walOptions)).close();
+  dropSector(file, 0);
+  await assert.rejects(openWal(walOptions), { code: "WAL_CORRUPT" });
 });
 
 test("a length field damaged to reach past the end, with good records behind it, is damage", async (t) => {

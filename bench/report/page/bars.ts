@@ -57,42 +57,54 @@ function bar(config: Config, top: number): Html {
 interface Segment {
   readonly name: string;
   readonly value: number;
-  /** Place in the ramp; -1: nobody's. */
-  readonly tone: number;
+  /** Its place among the parts that the whole may have. */
+  readonly part: number;
 }
 
-function stack(segments: readonly Segment[], whole: number, text: (segment: Segment) => string): Html {
+/** From here on, as a share of the track, a part carries its name. */
+const NAMED_SHARE = 0.11;
+
+/** Colours follow the order of the parts once around the wheel; neighbours differ in lightness too. */
+function tone(part: number, parts: number): string {
+  const hue = Math.round(285 - (300 * part) / Math.max(1, parts - 1));
+  return `--hue:${(hue + 360) % 360};--lift:${part % 2 === 0 ? "0" : "0.08"}`;
+}
+
+function stack(
+  segments: readonly Segment[],
+  parts: number,
+  whole: number,
+  text: (segment: Segment) => string,
+): Html {
   const shown = segments.filter(({ value }) => value > 0);
-  return html`<span class="track stack" aria-hidden="true">${shown.map(
-    (segment) =>
-      html`<i data-tone="${segment.tone}" style="width:${share(segment.value, whole)}" title="${text(segment)}"></i>`,
-  )}</span>`;
+  return html`<span class="track stack" aria-hidden="true">${shown.map((segment) => {
+    const { name, value, part } = segment;
+    const style = `width:${share(value, whole)};${tone(part, parts)}`;
+    return html`<i class="tone" style="${style}" title="${text(segment)}">${value / whole >= NAMED_SHARE ? name : ""}</i>`;
+  })}</span>`;
 }
 
-function ramp(names: readonly (readonly [name: string, meaning: string])[]): Html {
-  return html`<ul class="ramp">${names.map(
-    ([name, meaning], tone) =>
-      html`<li><span class="swatch" data-tone="${tone}" aria-hidden="true"></span><span><b>${name}</b>${
-        meaning === "" ? "" : ` ${meaning}`
-      }</span></li>`,
-  )}</ul>`;
+function ramp(names: readonly string[]): Html {
+  const entry = (name: string, part: number) =>
+    html`<li><span class="swatch tone" style="${tone(part, names.length)}" aria-hidden="true"></span>${name}</li>`;
+  return html`<ul class="ramp">${names.map(entry)}</ul>`;
 }
 
 /** Stages of the mean sampled commit, in order; every group has its own scale. */
 export function waterfallBars(model: Model): Html {
   const measured = model.configs.flatMap(({ typical }) => typical?.waterfall ?? []);
-  const names = new Map(measured.flatMap(({ stages }) => stages.map(({ name, meaning }) => [name, meaning])));
-  const tones = [...names.keys()];
+  const names = [...new Set(measured.flatMap(({ stages }) => stages.map(({ name }) => name)))];
   const groups = model.groups.map((group) => {
     const totals = group.configs.map(({ typical }) => typical?.waterfall?.totalUs.mean ?? 0);
     const top = Math.max(...totals);
     const scale = model.groups.length > 1 && top > 0 ? html`full width is ${short(top)} µs` : NOTHING;
-    return html`${groupTitle(group, scale)}<ul class="bars">${group.configs.map((config) => fall(config, tones, top))}</ul>`;
+    const bars = group.configs.map((config) => fall(config, names, top));
+    return html`${groupTitle(group, scale)}<ul class="bars">${bars}</ul>`;
   });
-  return html`${ramp([...names])}${groups}`;
+  return html`${ramp(names)}${groups}`;
 }
 
-function fall(config: Config, tones: readonly string[], top: number): Html {
+function fall(config: Config, names: readonly string[], top: number): Html {
   const waterfall = config.typical?.waterfall;
   const name = html`<span class="name">${swatch(config)}${config.name}</span>`;
   if (waterfall == null) {
@@ -102,19 +114,19 @@ function fall(config: Config, tones: readonly string[], top: number): Html {
   const segments = waterfall.stages.map(({ name, us }) => ({
     name,
     value: us.mean,
-    tone: tones.indexOf(name),
+    part: names.indexOf(name),
   }));
   return html`<li>${name}<span class="figure">${short(waterfall.totalUs.mean)} µs
     <small>mean of ${grouped(waterfall.sampled)}</small></span>
-    ${stack(segments, top, ({ name, value }) => `${name}: ${short(value)} µs`)}</li>`;
+    ${stack(segments, names.length, top, ({ name, value }) => `${name}: ${short(value)} µs`)}</li>`;
 }
 
-const CPU_PARTS: readonly (readonly [string, string])[] = [
-  ["leader, main thread", ""],
-  ["leader, other threads", ""],
-  ["followers, main threads", ""],
-  ["followers, other threads", ""],
-  ["other programs", ""],
+const CPU_PARTS = [
+  "leader, main thread",
+  "leader, other threads",
+  "followers, main threads",
+  "followers, other threads",
+  "other programs",
 ];
 
 /** All cores of the machine over the window: who used them. */
@@ -131,10 +143,10 @@ function cpuBar(config: Config): Html {
   if (run === null) return html`<li class="absent">${name}<span class="figure">✕ void</span></li>`;
   const { cores } = config.source.result.environment;
   const values = cpuParts(run, cores);
-  const segments = CPU_PARTS.map(([part], tone) => ({ name: part, value: values[tone], tone }));
+  const segments = CPU_PARTS.map((part, i) => ({ name: part, value: values[i], part: i }));
   const busy = values.reduce((sum, value) => sum + value, 0);
   return html`<li>${name}<span class="figure">${percent(busy)} <small>of ${cores} cores</small></span>
-    ${stack(segments, 1, ({ name, value }) => `${name}: ${percent(value)}`)}</li>`;
+    ${stack(segments, CPU_PARTS.length, 1, ({ name, value }) => `${name}: ${percent(value)}`)}</li>`;
 }
 
 /** Shares of all cores, in the order of CPU_PARTS. What no thread accounts for counts as an other thread's. */

@@ -2,7 +2,6 @@
 // against offered load. Decoding the stored histograms is done here, once, when the page is made. Pure.
 import { percentileMs } from "../../harness/latency.js";
 import { mergeHistograms, validRuns } from "../../stats/rows.js";
-import { grouped } from "../numbers.js";
 import type { Run } from "../result-schema.js";
 import type { Chart, ChartLine, Tick } from "./chart-data.js";
 import { type Config, type Group, HUES, type Model } from "./model.js";
@@ -179,7 +178,6 @@ function gridOf(group: Group) {
       .map(({ series }) => Math.floor((series.applied.length * series.stepMs) / stepMs));
     return Math.max(...lengths);
   });
-  const count = steps.reduce((sum, length) => sum + length, 0) + Math.max(0, rounds.length - 1);
   const place = (config: Config, read: (run: Run) => readonly (number | null)[] | null) => {
     const own = validRuns(config.row.runs);
     return rounds.flatMap((round, i) => {
@@ -190,7 +188,15 @@ function gridOf(group: Group) {
       return i + 1 < rounds.length ? [...here, null] : here;
     });
   };
-  return { x: Array.from({ length: count }, (_, i) => digits(((i + 1) * stepMs) / 1000)), place };
+  const x: number[] = [];
+  let begun = 0;
+  for (const length of steps) {
+    // The empty place between two rounds takes no time.
+    if (begun > 0) x.push(digits(((begun + 0.5) * stepMs) / 1000));
+    for (let i = 1; i <= length; i++) x.push(digits(((begun + i) * stepMs) / 1000));
+    begun += length;
+  }
+  return { x, place };
 }
 
 /** p50 and p99 against the offered rate, a line each, for every configuration that ran at several rates. */
@@ -198,8 +204,7 @@ export function loadCharts(model: Model): Chart[] {
   const families = new Map<string, Config[]>();
   for (const config of model.configs) {
     if (config.typical?.load.kind !== "open" || config.typical.load.ratePerS === null) continue;
-    const family = familyOf(config);
-    families.set(family, [...(families.get(family) ?? []), config]);
+    families.set(config.family, [...(families.get(config.family) ?? []), config]);
   }
   const several = [...families].filter(([, configs]) => new Set(configs.map(rateOf)).size > 1);
   if (several.length === 0) return [];
@@ -221,7 +226,7 @@ export function loadCharts(model: Model): Chart[] {
     xLabel: "proposals offered a second",
     yLabel: "ms, logarithmic",
     x,
-    xTicks: x.length <= 8 ? x.map((at) => ({ at, label: grouped(at) })) : null,
+    xTicks: null,
     xKind: "rate",
     logY: true,
     yRange: rangeOf(lines, true),
@@ -233,12 +238,4 @@ export function loadCharts(model: Model): Chart[] {
 
 function rateOf(config: Config): number {
   return config.typical?.load.ratePerS ?? 0;
-}
-
-/** A configuration's name without its rate. */
-function familyOf(config: Config): string {
-  return config.label
-    .split(", ")
-    .filter((part) => !/\/s\b/.test(part))
-    .join(", ");
 }

@@ -1,6 +1,6 @@
 // Several results side by side: every configuration that is in the first and in another, and the ratio of their
 // throughputs. Says that no difference is found where the interval holds 1. Pure.
-import { differs, ratioInterval } from "../../stats/intervals.js";
+import { differs, PAIRS_MIN, ratioInterval } from "../../stats/intervals.js";
 import { validRuns } from "../../stats/rows.js";
 import { grouped, short, times } from "../numbers.js";
 import { type Html, html } from "./html.js";
@@ -41,20 +41,25 @@ function sameSettings(a: Config, b: Config): boolean {
 
 function compared(first: Config, second: Config): string[] {
   const name = first.label.slice(0, first.label.lastIndexOf(" · "));
-  const rates = [first, second].map(({ row }) => row.proposalsPerS);
-  const [a, b] = rates;
-  const shown = rates.map((rate) => (rate === null ? "void" : grouped(rate.estimate)));
-  if (a === null || b === null) return [name, second.source.name, ...shown, "–", "–", "–"];
-  const [bases, heads] = [first, second].map(({ row }) =>
-    validRuns(row.runs).map((run) => run.proposalsPerS),
+  const [a, b] = [first, second].map(({ row }) => row.proposalsPerS);
+  const shown = [a, b].map((rate) => (rate === null ? "void" : grouped(rate.estimate)));
+  const row = (words: string, ratio: string, interval: string) => [
+    name,
+    words,
+    ratio,
+    interval,
+    ...shown,
+    second.source.name,
+  ];
+  if (a === null || b === null) return row("void", "–", "–");
+  const [bases, heads] = [first, second].map((each) =>
+    validRuns(each.row.runs).map((run) => run.proposalsPerS),
   );
   const pairs = Math.min(bases.length, heads.length);
-  if (pairs < 2) {
-    const words = "one round each: no statement";
-    return [name, second.source.name, ...shown, `${times(b.estimate / a.estimate)}×`, "–", words];
+  if (pairs < PAIRS_MIN) {
+    return row(`nothing can be told from ${pairs} rounds`, `${times(b.estimate / a.estimate)}×`, "–");
   }
   const ratio = ratioInterval(bases.slice(0, pairs), heads.slice(0, pairs), SEED);
   const words = differs(ratio) ? (ratio.estimate > 1 ? "faster" : "slower") : "no difference found";
-  const interval = `${short(ratio.low)} to ${short(ratio.high)}`;
-  return [name, second.source.name, ...shown, `${times(ratio.estimate)}×`, interval, words];
+  return row(words, `${times(ratio.estimate)}×`, `${short(ratio.low)} to ${short(ratio.high)}`);
 }

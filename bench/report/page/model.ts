@@ -4,6 +4,7 @@ import { AXIS_NAMES, type AxisName, type AxisValues, type Settings } from "../..
 import { describe, varyingAxes } from "../../harness/scenario.js";
 import { type Row, rowsOf, validRuns } from "../../stats/rows.js";
 import type { Result, Run } from "../result-schema.js";
+import { constants } from "../table.js";
 
 /** A result and what the page calls it, mostly its file's name. */
 export interface NamedResult {
@@ -19,6 +20,8 @@ export interface Config {
   readonly label: string;
   /** "pool-wasm": within its group. */
   readonly name: string;
+  /** Its label without the offered rate: a line of latency against load. */
+  readonly family: string;
   readonly hue: number;
   /** Not 0: another result with the same hue. */
   readonly dash: number;
@@ -51,10 +54,13 @@ export const HUES = 8;
 
 export function modelOf(results: readonly NamedResult[]): Model {
   const found = results.flatMap((source) => rowsOf(source.result).map((row) => ({ source, row })));
-  const varying = axesThatVary(found.map(({ row }) => row.settings));
+  const axes = axisValues(found.map(({ row }) => row.settings));
+  const varying = varyingAxes(axes);
   const compares = results[0].result.scenario.compares as AxisName;
   const focus = varying.includes(compares) ? compares : varying[varying.length - 1];
   const rest = varying.filter((name) => name !== focus);
+  const rateless = varying.filter((name) => (name as string) !== "rate");
+  const withoutRate = rateless.length > 0 ? rateless : (["writer"] as const);
   const values = [...new Set(found.map(({ row }) => row.settings[focus]))];
   const configs = found.map(({ source, row }): Config & { readonly group: string } => {
     const value = values.indexOf(row.settings[focus]);
@@ -67,6 +73,7 @@ export function modelOf(results: readonly NamedResult[]): Model {
       row,
       label: `${describe(row.settings, varying)}${suffix}`,
       name: `${describe(row.settings, [focus])}${suffix}`,
+      family: `${describe(row.settings, withoutRate)}${suffix}`,
       group: describe(row.settings, rest),
       hue,
       dash,
@@ -76,23 +83,29 @@ export function modelOf(results: readonly NamedResult[]): Model {
     };
   });
   const titles = [...new Set(configs.map(({ group }) => group))];
-  const first = found[0]?.row.settings;
-  const fixed = AXIS_NAMES.filter((name) => !varying.includes(name)).reverse();
   return {
     results,
     configs,
     groups: titles.map((title) => ({ title, configs: configs.filter(({ group }) => group === title) })),
     legend: configs.filter((config, i) => configs.findIndex(({ key }) => key === config.key) === i),
-    constants: first === undefined ? "" : describe(first, fixed),
+    constants: constants(axes),
   };
 }
 
-function axesThatVary(settings: readonly Settings[]): AxisName[] {
+function axisValues(settings: readonly Settings[]): AxisValues {
   const values = AXIS_NAMES.map((name) => [name, [...new Set(settings.map((each) => each[name]))]] as const);
-  return varyingAxes(Object.fromEntries(values) as unknown as AxisValues);
+  return Object.fromEntries(values) as unknown as AxisValues;
 }
 
 function typicalRun(row: Row): Run | null {
   const sorted = validRuns(row.runs).sort((a, b) => a.proposalsPerS - b.proposalsPerS);
   return sorted[Math.floor((sorted.length - 1) / 2)] ?? null;
+}
+
+/** Entries that shared a durable write of the leader's log, over all rounds; null: it made none. */
+export function entriesPerFsync({ runs }: Row): number | null {
+  const valid = validRuns(runs);
+  const fsyncs = valid.reduce((sum, run) => sum + run.fsyncs, 0);
+  const entries = valid.reduce((sum, run) => sum + (run.entriesPerFsync ?? 0) * run.fsyncs, 0);
+  return fsyncs === 0 ? null : entries / fsyncs;
 }

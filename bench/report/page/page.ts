@@ -2,6 +2,7 @@
 // asks for nothing from outside, and its policy forbids it to. Reads only files of the package.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { PAIRS_MIN } from "../../stats/intervals.js";
 import { grouped, short } from "../numbers.js";
 import type { Result } from "../result-schema.js";
 import { cpuBars, groupTitle, lineSample, swatch, throughputBars, waterfallBars } from "./bars.js";
@@ -9,7 +10,7 @@ import type { Chart, PageData } from "./chart-data.js";
 import { dashOf, loadCharts, percentileCharts, timeCharts } from "./charts.js";
 import { comparisonTable } from "./comparison.js";
 import { type Html, html, jsonFor, NOTHING, toText, verbatim } from "./html.js";
-import { type Config, type Model, modelOf, type NamedResult } from "./model.js";
+import { type Config, entriesPerFsync, type Model, modelOf, type NamedResult } from "./model.js";
 import * as tables from "./tables.js";
 
 /** The whole page as text. The same results give the same page. */
@@ -87,15 +88,15 @@ function header({ results }: Model): Html {
 
 function answer(model: Model): Html {
   const several = model.results.length > 1;
-  const verdicts = model.results.map(
-    ({ name, result }) =>
-      html`${several ? html`<h3>${name}</h3>` : NOTHING}<p class="verdict">${result.verdict}</p>`,
+  const each = model.results.map(
+    (source) => html`${several ? html`<h3>${source.name}</h3>` : NOTHING}
+${warnings(source)}
+<p class="verdict">${source.result.verdict}</p>
+${durability(source.result)}`,
   );
   return html`<section aria-labelledby="answer">
 <h2 id="answer">The answer</h2>
-${model.results.map(warnings)}
-${verdicts}
-${model.results.map((source) => durability(source, several))}
+${each}
 ${several ? comparisonTable(model) : NOTHING}
 </section>`;
 }
@@ -130,26 +131,26 @@ function warnings({ name, result }: NamedResult): Html {
 }
 
 /** What the figures can be trusted to mean, in one sentence. */
-function durability({ name, result }: NamedResult, several: boolean): Html {
+function durability(result: Result): Html {
   const valid = result.runs.filter((run) => run.void.length === 0);
   const checked = valid.reduce((sum, run) => sum + (run.truth?.ackedChecked ?? 0), 0);
-  const from = several ? html`<b>${name}</b> ` : NOTHING;
-  if (valid.length === 0) return html`<p class="proof bad">${from}✕ No run passed the check of its logs.</p>`;
+  if (valid.length === 0) return html`<p class="proof bad">✕ No run passed the check of its logs.</p>`;
   const loose = valid.some((run) => run.settings.durability === "none")
     ? " Configurations marked “not durable” did not wait for the disk: a power cut could have lost their last proposals."
     : "";
-  return html`<p class="proof">${from}✓ Checked on disk after every run: ${grouped(checked)} acknowledged proposals, all
+  return html`<p class="proof">✓ Checked on disk after every run: ${grouped(checked)} acknowledged proposals, all
     in the logs of a quorum; all logs and states agree.${loose}</p>`;
 }
 
 function keyFigures(model: Model): Html {
+  const rounds = roundsOf(model);
   const valid = model.configs.filter(({ row }) => row.proposalsPerS !== null && row.latencyMs !== null);
   const tile = (title: string, value: string, unit: string, of: Config) => html`<li><span>${title}</span>
     <strong>${value} <small>${unit}</small></strong><span class="of">${swatch(of)}${of.label}</span></li>`;
   const fastest = best(valid, ({ row }) => -(row.proposalsPerS?.estimate ?? 0));
   const quickest = best(valid, ({ row }) => row.latencyMs?.p50 ?? 0);
   const calmest = best(valid, ({ row }) => row.latencyMs?.p99 ?? 0);
-  const thrifty = best(valid, ({ typical }) => -(typical?.entriesPerFsync ?? 0));
+  const thrifty = best(valid, ({ row }) => -(entriesPerFsync(row) ?? 0));
   const tiles =
     fastest === null || quickest === null || calmest === null || thrifty === null
       ? NOTHING
@@ -157,13 +158,17 @@ function keyFigures(model: Model): Html {
 ${tile("most throughput", grouped(fastest.row.proposalsPerS?.estimate ?? 0), "proposals/s", fastest)}
 ${tile("lowest median", short(quickest.row.latencyMs?.p50 ?? 0), "ms", quickest)}
 ${tile("lowest p99", short(calmest.row.latencyMs?.p99 ?? 0), "ms", calmest)}
-${tile("most shared fsync", short(thrifty.typical?.entriesPerFsync ?? 0), "entries each", thrifty)}
+${tile("most shared fsync", short(entriesPerFsync(thrifty.row) ?? 0), "entries each", thrifty)}
 </ul>`;
   return html`<section aria-labelledby="key">
 <h2 id="key">Key figures</h2>
 ${tiles}
 ${tables.keyTable(model)}
-<p class="note">The same for all: ${model.constants}. ${latencyMeaning(model)}</p>
+<p class="note">The same for all: ${model.constants}. ${latencyMeaning(model)}${
+    rounds > 1
+      ? ` Interval: ${rounds < PAIRS_MIN ? `the range of ${rounds} rounds` : "95 %, of the median"}.`
+      : ""
+  }</p>
 ${tables.measuresTable(model)}
 </section>`;
 }
@@ -179,11 +184,20 @@ function latencyMeaning({ results }: Model): string {
   return `Latency, ${kinds.has("closed") ? closed : ""}${kinds.size > 1 ? "; " : ""}${kinds.has("open") ? open : ""}.`;
 }
 
+function roundsOf({ configs }: Model): number {
+  return Math.max(...configs.map(({ row }) => row.runs.length));
+}
+
+/** A bootstrap of a few rounds is no more than their range. */
+function intervalMeaning(rounds: number): string {
+  return rounds < PAIRS_MIN ? "their range" : "the 95 % interval of that median";
+}
+
 function throughput(model: Model, charts: readonly Chart[]): Html {
-  const rounds = Math.max(...model.configs.map(({ row }) => row.runs.length));
+  const rounds = roundsOf(model);
   const note =
     rounds > 1
-      ? `The bar is the median of ${rounds} rounds, the line across its end the 95 % interval of that median.`
+      ? `The bar is the median of ${rounds} rounds, the line across its end ${intervalMeaning(rounds)}.`
       : "One round each, so there is no interval: differences below about 10 % are noise.";
   return html`<section aria-labelledby="throughput">
 <h2 id="throughput">Throughput</h2>
@@ -258,10 +272,11 @@ function canvas(chart: Chart, what: string, title: Html): Html {
 }
 
 function waterfall(model: Model): Html {
+  const rounds = roundsOf(model);
   const sampled = model.configs.some(({ typical }) => typical?.waterfall != null);
   const body = sampled
     ? html`<p class="note">The mean sampled commit from propose() to its promise resolved: the stages it passed one after
-another.</p>${waterfallBars(model)}${tables.figures("Stages as a table, with percentiles", tables.waterfallTable(model))}`
+another${rounds > 1 ? ", in the round with the median throughput" : ""}.</p>${waterfallBars(model)}${tables.figures("What the stages are, and their percentiles", tables.waterfallTable(model))}`
     : html`<p class="absent-note">Not in ${model.results.length > 1 ? "these results" : "this result"}: no commit was
 followed on its way (sampling was off).</p>`;
   return html`<section aria-labelledby="waterfall">

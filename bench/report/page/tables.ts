@@ -1,13 +1,14 @@
 // The tables of the page: key figures, percentiles, stages, cost per commit, processes and threads, checks, environment.
 // Each scrolls inside its own box. Pure.
 import { grouped, short } from "../numbers.js";
-import type { Result } from "../result-schema.js";
+import type { Result, Run } from "../result-schema.js";
 import { percent, swatch } from "./bars.js";
 import { distributionOf } from "./charts.js";
 import { type Html, html, NOTHING } from "./html.js";
-import type { Config, Model } from "./model.js";
+import { type Config, entriesPerFsync, type Model } from "./model.js";
 
 type Cell = Html | string;
+type Stage = NonNullable<Run["waterfall"]>["stages"][number];
 
 /** The first column names the row. `title` is read to those who cannot see where the table stands. */
 export function table(title: string, head: readonly string[], rows: readonly (readonly Cell[])[]): Html {
@@ -35,7 +36,7 @@ const VOID = html`<b class="void-mark">✕ void</b>`;
 const KEY_HEAD = [
   "configuration",
   "proposals/s",
-  "95 % interval",
+  "interval",
   "MB/s",
   "p50 ms",
   "p99 ms",
@@ -51,6 +52,7 @@ export function keyTable(model: Model): Html {
     const run = config.typical;
     if (rate === null || latencyMs === null || run === null) return voidRow(config, KEY_HEAD.length);
     const { p50, p99, p99_9, max } = latencyMs;
+    const perFsync = entriesPerFsync(config.row);
     const payloadBytes = run.payloadBytesPerS / Math.max(run.proposalsPerS, Number.MIN_VALUE);
     return [
       named(config),
@@ -58,7 +60,7 @@ export function keyTable(model: Model): Html {
       rate.high > rate.low ? `${grouped(rate.low)} to ${grouped(rate.high)}` : "–",
       short((rate.estimate * payloadBytes) / 1e6),
       ...[p50, p99, p99_9, max].map(short),
-      run.entriesPerFsync === null ? "–" : short(run.entriesPerFsync),
+      perFsync === null ? "–" : short(perFsync),
       voids === 0 ? String(runs.length) : `${runs.length - voids} of ${runs.length}`,
     ];
   });
@@ -87,18 +89,22 @@ export function waterfallTable(model: Model): Html {
   const rows = model.configs.flatMap((config): Cell[][] => {
     const waterfall = config.typical?.waterfall;
     if (waterfall == null) return [];
-    const line = (
-      name: Html | string,
-      us: { mean: number; p50: number; p90: number; p99: number },
-      kind: string,
-    ) => [named(config), name, kind, ...[us.mean, us.p50, us.p90, us.p99].map(short)];
+    const line = (name: Html | string, { mean, p50, p90, p99 }: Stage["us"], meaning: string) => [
+      named(config),
+      name,
+      ...[mean, p50, p90, p99].map(short),
+      html`<span class="meaning">${meaning}</span>`,
+    ];
+    const last = `${percent(waterfall.followerLast)} of them became a quorum by a follower’s copy, not the leader’s own`;
     return [
-      ...waterfall.stages.map(({ name, us }) => line(name, us, "on the path")),
-      line(html`<b>all</b>`, waterfall.totalUs, "sum"),
-      ...waterfall.beside.map(({ name, us }) => line(name, us, "beside it")),
+      ...waterfall.stages.map(({ name, us, meaning }) => line(name, us, meaning)),
+      line(html`<b>the whole</b>`, waterfall.totalUs, last),
+      ...waterfall.beside.map(({ name, us, meaning }) =>
+        line(name, us, `${meaning}; beside the path, not in the sum`),
+      ),
     ];
   });
-  const head = ["configuration", "stage", "where", "mean µs", "p50 µs", "p90 µs", "p99 µs"];
+  const head = ["configuration", "stage", "mean µs", "p50 µs", "p90 µs", "p99 µs", "what it is"];
   return table("Stages of a commit in microseconds", head, rows);
 }
 
@@ -186,6 +192,8 @@ export function runsTable(model: Model): Html {
     "state hash",
     "generator lag p50 / p99 / max µs",
     "other programs",
+    "warm-up",
+    "refused",
     "load",
   ];
   const rows = model.configs.flatMap((config) =>
@@ -202,11 +210,18 @@ export function runsTable(model: Model): Html {
         html`<code>${run.stateHash || "–"}</code>`,
         [lagP50Us, lagP99Us, lagMaxUs].map(short).join(" / "),
         percent(run.otherCpuShare),
+        `${short(run.warmup.ms / 1000)} s, ${run.warmup.stable ? "stable" : "not stable"}`,
+        refused(run),
         `${kind} loop${rate}, from the ${from}`,
       ];
     }),
   );
   return table("Every run: its check and its surroundings", head, rows);
+}
+
+function refused({ failed }: Run): string {
+  const kinds = Object.entries(failed).map(([code, count]) => `${grouped(count)} ${code}`);
+  return kinds.length === 0 ? "none" : kinds.join(", ");
 }
 
 const ENVIRONMENT: readonly (readonly [string, (result: Result) => string])[] = [

@@ -44,17 +44,9 @@ function start(): void {
   addEventListener("afterprint", () => forPrint(false));
 }
 
-/** Paper is light, and has no finger that opens details. */
+/** Paper is light. What is folded stays so: the reader opens what is to be printed. */
 function forPrint(printing: boolean): void {
   document.documentElement.classList.toggle("printing", printing);
-  for (const details of document.querySelectorAll("details")) {
-    if (printing && !details.open) details.dataset["closed"] = "";
-    if (printing) details.open = true;
-    else if (details.dataset["closed"] !== undefined) {
-      details.open = false;
-      delete details.dataset["closed"];
-    }
-  }
   redraw();
 }
 

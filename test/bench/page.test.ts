@@ -1,0 +1,229 @@
+// The report as text: what stands in it, that nothing from a file becomes HTML, and what is said of files that cannot
+// be read. How it looks in a browser is report-page.test.ts's.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { resultMarkdown } from "../../bench/report/markdown.js";
+import type { PageData } from "../../bench/report/page/chart-data.js";
+import { html, toText } from "../../bench/report/page/html.js";
+import { renderPage } from "../../bench/report/page/page.js";
+import { openResult, richResult } from "./sample-page.js";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+const dir = mkdtempSync(join(tmpdir(), "raftmark-page-"));
+after(() => rmSync(dir, { recursive: true, force: true }));
+
+function report(...args: string[]) {
+  const run = spawnSync(process.execPath, [MAIN, "report", ...args], { encoding: "utf8", cwd: dir });
+  return { status: run.status, stdout: run.stdout, stderr: run.stderr };
+}
+
+function file(name: string, value: unknown): string {
+  const path = join(dir, name);
+  writeFileSync(path, typeof value === "string" ? value : JSON.stringify(value));
+  return path;
+}
+
+function dataOf(page: string): PageData {
+  const [, text] = /<script type="application\/json" id="data">(.*?)<\/script>/s.exec(page) ?? [];
+  return JSON.parse(text ?? "") as PageData;
+}
+
+test("a template escapes what it is given", () => {
+  assert.equal(
+    toText(html`<b title="${`"'`}">${"<i>&"}</b>${html`<i>${[1, "<", null]}</i>`}`),
+    '<b title="&quot;&#39;">&lt;i&gt;&amp;</b><i>1&lt;</i>',
+  );
+});
+
+test("the page says what was found, and marks what is void or missing", () => {
+  const page = renderPage([{ name: "one", result: richResult() }]);
+  for (const text of [
+    "pool-wasm is faster.",
+    "✕ 1 of 12 runs are void",
+    "row 4, round 2: logs: index 7 differs",
+    "⚠ Interrupted.",
+    "1 of 3 void, left out",
+    "in the logs of a quorum",
+    "not sampled in this run",
+    "waiting for the ring",
+    "follower disk",
+    "the same load on an engine that does nothing",
+    "raftmark bench --seed 1",
+    "a durable 4 KiB write takes 250 µs",
+    "The p99 over time",
+  ]) {
+    assert.ok(page.includes(text), `"${text}" is not in the page`);
+  }
+  assert.ok(!page.includes("Latency against offered load"));
+  assert.deepEqual(
+    dataOf(page).charts.map(({ id, lines }) => [id, lines.length]),
+    [
+      ["latency-0", 2],
+      ["latency-1", 2],
+      ["throughput-0", 2],
+      ["throughput-1", 2],
+      ["p99-0", 2],
+      ["p99-1", 2],
+    ],
+  );
+});
+
+test("rounds stand one after another, and a void one is a gap", () => {
+  const { charts } = dataOf(renderPage([{ name: "one", result: richResult() }]));
+  const chart = charts.find(({ id }) => id === "throughput-1");
+  assert.ok(chart !== undefined);
+  assert.equal(chart.x.length, 32);
+  const [full, cut] = chart.lines.map(({ values }) => values.flatMap((v, i) => (v === null ? [i] : [])));
+  assert.deepEqual(full, [10, 21]);
+  assert.deepEqual(cut, [10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]);
+});
+
+test("the percentile curve is the stored histogram's", () => {
+  const { charts } = dataOf(renderPage([{ name: "one", result: richResult() }]));
+  const [chart] = charts;
+  assert.deepEqual(
+    chart.xTicks?.map(({ label }) => label),
+    ["50", "90", "99"],
+  );
+  const values = chart.lines[0].values.filter((value) => value !== null);
+  assert.ok(
+    values.every((value) => Math.abs(value - 0.64) < 0.001),
+    `${values}`,
+  );
+  assert.ok(chart.yRange[0] < 0.64 && chart.yRange[1] > 0.64);
+});
+
+test("several rates of an open loop are a curve of latency against load", () => {
+  const page = renderPage([{ name: "open", result: openResult() }]);
+  assert.ok(page.includes("Latency against offered load"));
+  const load = dataOf(page).charts.find(({ id }) => id === "load");
+  assert.deepEqual(load?.x, [1000, 5000, 20_000, 50_000]);
+  assert.deepEqual(
+    load?.lines.map(({ label }) => label.slice(0, 3)),
+    ["p50", "p99"],
+  );
+});
+
+test("nothing from a file becomes HTML or ends a script", () => {
+  const hostile = `</script><script>alert(1)</script><img src=x onerror="alert(2)"><!-- "'&`;
+  const page = renderPage([{ name: `a${hostile}`, result: richResult(hostile) }]);
+  assert.ok(!page.includes("<script>alert"));
+  assert.ok(!page.includes("<img"));
+  assert.equal(page.match(/<script/g)?.length, 3);
+  assert.equal(page.match(/<\/script>/g)?.length, 3);
+  assert.ok(page.includes("&lt;img src=x onerror=&quot;alert(2)&quot;&gt;"));
+  const markdown = resultMarkdown(richResult("</b>|x"));
+  assert.ok(!markdown.includes("</b>"));
+});
+
+test("the same results give the same page", () => {
+  const once = () => renderPage([{ name: "one", result: richResult() }]);
+  assert.equal(once(), once());
+});
+
+test("all void: the page says so instead of drawing", () => {
+  const result = richResult();
+  const runs = result.runs.map((run) => ({ ...run, void: ["no quorum"] }));
+  const page = renderPage([{ name: "one", result: { ...result, runs } }]);
+  assert.ok(page.includes("No run passed the check of its logs"));
+  assert.deepEqual(dataOf(page).charts, []);
+});
+
+test("raftmark report writes the page beside the result, or where it is told", () => {
+  const path = file("result.json", richResult());
+  const { status, stdout } = report(path);
+  assert.equal(status, 0);
+  assert.match(stdout, /^Page: .*result\.html \(\d+ KiB\); open it in a browser\.\n$/);
+  assert.ok(readFileSync(join(dir, "result.html"), "utf8").startsWith("<!doctype html>"));
+  assert.equal(report(path, "-o", "deep/er/page.html").status, 0);
+  assert.ok(readFileSync(join(dir, "deep", "er", "page.html"), "utf8").includes("pool-wasm is faster."));
+});
+
+test("several results stand over each other, with their ratios", () => {
+  const faster = richResult();
+  const runs = faster.runs.map((run) => ({ ...run, proposalsPerS: run.proposalsPerS * 2 }));
+  const paths = [file("before.json", richResult()), file("after.json", { ...faster, runs })];
+  assert.equal(report(...paths).status, 0);
+  const page = readFileSync(join(dir, "report.html"), "utf8");
+  assert.ok(page.includes("Against before"));
+  assert.match(page, /<td>2\.0×<\/td>/);
+  assert.equal(dataOf(page).charts[0].lines.length, 4);
+  assert.equal(report(paths[0], paths[0]).status, 0);
+  assert.ok(readFileSync(join(dir, "report.html"), "utf8").includes("before (2)"));
+});
+
+test("without a name: the newest result in results/local", () => {
+  const none = report();
+  assert.equal(none.status, 2);
+  assert.match(none.stderr, /there is no result in results.local: run raftmark bench first/);
+  mkdirSync(join(dir, "results", "local"), { recursive: true });
+  file(join("results", "local", "r.json"), richResult());
+  assert.match(report().stdout, /^Page: results.local.r\.html/);
+});
+
+test("as Markdown: the table, the verdict, the machine", () => {
+  const { status, stdout } = report(file("result.json", richResult()), "--format", "markdown");
+  assert.equal(status, 0);
+  assert.match(stdout, /^\| in flight \| writer \| proposals\/s \|/);
+  assert.match(
+    stdout,
+    /^> pool-wasm is faster\. \*\*1 of 12 runs are void and prove nothing\.\*\* \*\*Interrupted/m,
+  );
+  assert.match(stdout, /sample CPU, 2 cores/);
+});
+
+const REFUSED: [string, () => string, RegExp][] = [
+  ["no file", () => join(dir, "none.json"), /there is no file .*none\.json: name a result/],
+  ["not JSON", () => file("bad.json", "{"), /bad\.json is not JSON/],
+  ["something else", () => file("other.json", { a: 1 }), /other\.json is not a result of raftmark bench/],
+  [
+    "an old schema",
+    () => file("old.json", { ...richResult(), schemaVersion: 1 }),
+    /old\.json was made by schema 1, and this raftmark reads 2: run the bench again\./,
+  ],
+  [
+    "a newer schema",
+    () => file("new.json", { ...richResult(), schemaVersion: 3 }),
+    /made by schema 3, and this raftmark reads 2: use the raftmark that made it/,
+  ],
+  [
+    "a field that is missing",
+    () => file("cut.json", { ...richResult(), runs: [{}] }),
+    /is damaged at runs\[0\]/,
+  ],
+  [
+    "a histogram that is damaged",
+    () => {
+      const result = richResult();
+      const histogram = { ...result.runs[0].histogram, data: "AAAA" };
+      return file("hist.json", { ...result, runs: [{ ...result.runs[0], histogram }] });
+    },
+    /hist\.json is damaged: the latency histogram of row 1 cannot be read/,
+  ],
+];
+
+for (const [what, path, expected] of REFUSED) {
+  test(`refused in one sentence: ${what}`, () => {
+    const { status, stdout, stderr } = report(path());
+    assert.equal(status, 2);
+    assert.equal(stdout, "");
+    assert.match(stderr, expected);
+    assert.equal(stderr.trim().split("\n").length, 1, "one sentence");
+  });
+}
+
+test("a place that cannot be written, and an unknown format", () => {
+  const path = file("result.json", richResult());
+  const blocked = report(path, "-o", join(path, "page.html"));
+  assert.equal(blocked.status, 2);
+  assert.match(blocked.stderr, /cannot write to .*: choose another file with --out/);
+  assert.match(
+    report(path, "--format", "htm").stderr,
+    /"htm" is not one of html, markdown\. Did you mean html\?/,
+  );
+});

@@ -1,0 +1,68 @@
+// Results with everything a page can show: rounds, a void run, a waterfall, an open loop at several rates, text that
+// would be HTML. The figures mean nothing.
+import type { Result, Run, Waterfall } from "../../bench/report/result-schema.js";
+import { sampleResult, sampleRun } from "./sample-result.js";
+
+const STAGES = ["queued", "stepped", "waiting for the ring", "encode+CRC", "disk", "wire", "quorum", "apply"];
+
+function waterfall(scale: number): Waterfall {
+  const us = (mean: number) => ({ mean, p50: mean * 0.9, p90: mean * 2, p99: mean * 4 });
+  const stages = STAGES.map((name, i) => ({
+    name,
+    meaning: `what ${name} is`,
+    us: us(scale * (1 + (i % 4))),
+  }));
+  const total = stages.reduce((sum, stage) => sum + stage.us.mean, 0);
+  const beside = [{ name: "follower disk", meaning: "the fastest follower's write", us: us(scale * 2) }];
+  return { sampled: 500, followerLast: 420, totalUs: us(total), stages, beside };
+}
+
+/** Two writers at two loads, three rounds each; one run is void. */
+export function richResult(hostile = ""): Result {
+  const base = sampleResult([]);
+  const runs: Run[] = [];
+  for (let round = 0; round < 3; round++) {
+    for (let position = 0; position < 4; position++) {
+      const inFlight = position < 2 ? 64 : 1024;
+      const writer = position % 2 === 0 ? ("inline-js" as const) : ("pool-wasm" as const);
+      const rate = inFlight * 100 * (1 + (position % 2) * 0.4 + round * 0.05);
+      const run = sampleRun(position, {
+        settings: { writer, inFlight },
+        proposalsPerS: rate,
+        p50: inFlight / 100,
+      });
+      const applied = Array.from({ length: 10 }, (_, i) => (rate / 10) * (1 + 0.2 * Math.sin(i + position)));
+      const isVoid = position === 3 && round === 1;
+      runs.push({
+        ...run,
+        round,
+        sequence: runs.length,
+        series: { stepMs: 100, applied, p99Ms: applied.map((_, i) => (i === 4 ? null : 2 + i / 5)) },
+        waterfall: position === 2 ? null : waterfall(inFlight / 4),
+        void: isVoid ? [`logs: index 7 differs${hostile}`] : [],
+      });
+    }
+  }
+  const axes = { ...base.options.axes, writer: ["inline-js", "pool-wasm"], inFlight: [64, 1024] };
+  return {
+    ...base,
+    command: `raftmark bench${hostile}`,
+    scenario: { ...base.scenario, question: `Which writer is fastest?${hostile}` },
+    options: { ...base.options, axes, rounds: 3 },
+    interrupted: true,
+    nullRun: { proposalsPerS: 2e6, p50Us: 12, p99Us: 40 },
+    runs,
+    verdict: `pool-wasm is faster.${hostile}`,
+  };
+}
+
+/** One configuration under an open loop at four rates. */
+export function openResult(): Result {
+  const base = sampleResult([]);
+  const runs = [1000, 5000, 20_000, 50_000].map((ratePerS, position): Run => {
+    const settings = { rate: ratePerS, arrivals: "poisson" as const };
+    const run = sampleRun(position, { settings, proposalsPerS: ratePerS, p50: 1 + position ** 2 });
+    return { ...run, load: { kind: "open", ratePerS, arrivals: "poisson", due: ratePerS, from: "client" } };
+  });
+  return { ...base, options: { ...base.options, axes: {} }, runs, verdict: "It bends at 20,000 a second." };
+}

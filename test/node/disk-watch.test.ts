@@ -1,0 +1,88 @@
+// A disk that does not answer: whoever leads gives way, nobody campaigns without a disk, and who gets its disk back
+// takes part again, without anyone's help.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { StateFollower } from "../../src/raft/index.js";
+import { until } from "../process/support.js";
+import { WRITERS } from "../wal/helpers.js";
+import { type Member, startMembers } from "./members.js";
+
+const WAIT_MS = 30_000;
+
+async function leaderOf(members: readonly Member[]): Promise<Member> {
+  await until("a leader", WAIT_MS, () => members.some(({ leads }) => leads));
+  return members.find(({ leads }) => leads)!;
+}
+
+async function allApplied(members: readonly Member[], count: number): Promise<void> {
+  await until(`${count} entries applied`, WAIT_MS, () =>
+    members.every(({ applied }) => applied.length >= count),
+  );
+}
+
+for (const writer of WRITERS) {
+  test(`${writer}: a leader whose disk hangs gives way, another commits, and it follows once released`, async (t) => {
+    const members = await startMembers(t, writer);
+    const leader = await leaderOf(members);
+    for (let i = 0; i < 20; i++) await leader.propose(`before ${i}`);
+    const { term } = leader.rawNode.raft;
+    leader.hang();
+    // Its followers may still make it commit; that it does not write is what counts.
+    leader.propose("stuck").catch(() => {});
+    await until("the leader to give way", WAIT_MS, () => leader.disk.length > 0);
+    assert.equal(leader.driver.diskSilent, true);
+    assert.equal(leader.leads, false);
+    const others = members.filter((member) => member !== leader);
+    const next = await leaderOf(others);
+    assert.ok(next.rawNode.raft.term > term);
+    for (let i = 0; i < 20; i++) await next.propose(`after ${i}`);
+    await allApplied(others, 40);
+    assert.equal(leader.rawNode.raft.state, StateFollower);
+    leader.release();
+    await allApplied(members, 40);
+    await until("the old leader to follow", WAIT_MS, () => leader.rawNode.raft.lead === next.id);
+    assert.equal(leader.driver.diskSilent, false);
+    assert.equal(leader.driver.diskStalls, 1);
+    assert.equal(leader.disk.at(-1), 0);
+    await until("equal logs", WAIT_MS, () => sameLogs(members));
+    const counted = (what: string): string[] => Array.from({ length: 20 }, (_, i) => `${what} ${i}`);
+    for (const { applied } of members) {
+      // The one proposed to the hanging disk may be there or not.
+      assert.deepEqual(
+        applied.filter((text) => text !== "stuck"),
+        [...counted("before"), ...counted("after")],
+      );
+    }
+  });
+}
+
+test("a follower whose disk hangs does not campaign; it helps to elect one when it answers", async (t) => {
+  const members = await startMembers(t, "pool-wasm");
+  const leader = await leaderOf(members);
+  const [follower, third] = members.filter((member) => member !== leader);
+  await leader.propose("before");
+  await allApplied(members, 1);
+  follower!.hang();
+  await leader.propose("not on the follower's disk");
+  await until("the follower's disk to be missed", WAIT_MS, () => follower!.driver.diskSilent);
+  leader.stop();
+  const { term } = follower!.rawNode.raft;
+  const from = follower!.ticks;
+  // Five election timeouts.
+  await until("time to campaign", WAIT_MS, () => {
+    assert.equal(follower!.rawNode.raft.state, StateFollower);
+    assert.equal(third!.leads, false, "elected by a vote that is not stored");
+    follower!.driver.campaign();
+    return follower!.ticks > from + 100;
+  });
+  assert.equal(follower!.rawNode.raft.term, term);
+  follower!.release();
+  const next = await leaderOf([follower!, third!]);
+  await next.propose("after");
+  assert.deepEqual(next.applied, ["before", "not on the follower's disk", "after"]);
+});
+
+function sameLogs(members: readonly Member[]): boolean {
+  const [first, ...rest] = members.map((member) => member.log().join("\n"));
+  return rest.every((log) => log === first);
+}
