@@ -4,8 +4,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { type IntervalHistogram, monitorEventLoopDelay, performance } from "node:perf_hooks";
 import v8 from "node:v8";
-import { monotonicUs } from "../../src/base/monotonic.js";
 import type { NodeMetrics } from "../../src/index.js";
+import { monotonicUs } from "../../src/wal/monotonic.js";
 
 export interface ThreadCpu {
   readonly tid: number;

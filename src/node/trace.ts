@@ -2,9 +2,10 @@
 // tables of doubles that keep the newest rows; decides nothing, allocates nothing while it notes, and a node without
 // one pays a comparison with null. Times are monotonicUs(): rows of different processes on one machine are joined by
 // entry index afterwards (bench/harness/waterfall.ts). Main thread.
-import { monotonicUs } from "../base/monotonic.js";
+
 import { type Entry, type Message, MsgApp } from "../raft/index.js";
 import type { BatchTimes } from "../wal/batch-times.js";
+import { monotonicUs } from "../wal/monotonic.js";
 
 /** Columns of a sample: one followed proposal on the leader. 0: not passed yet. */
 export const SAMPLE = {

@@ -1,9 +1,10 @@
 // When each group commit was encoded and durable: a ring of records in the writer's memory, so that the main thread
 // can say where an append spent its time. The writer notes nothing until the main thread asks for it. Times are
 // monotonicUs(), which all threads share.
-import { monotonicUs } from "../base/monotonic.js";
+
 import type { CodecMemory } from "./codec.js";
 import * as L from "./layout.js";
+import { monotonicUs } from "./monotonic.js";
 
 const WORDS = L.CONTROL / 4;
 /** Records this far behind the newest may be written over while they are read. */

@@ -66,6 +66,7 @@ export class Member {
       proposalBatchBytes: MiB,
       maxBacklogBytes: MiB,
       diskTimeoutMs: ELECTION_TICKS * TICK_MS,
+      trace: null,
       onDisk: (silentMs) => this.disk.push(silentMs),
       onFault: (error) => {
         throw error;

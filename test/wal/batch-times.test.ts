@@ -1,11 +1,11 @@
 // When batches were encoded and durable, as the main thread learns it: from every kind of writer, and through the ring.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { monotonicUs } from "../../src/base/monotonic.js";
 import { BatchTimer, BatchTimes } from "../../src/wal/batch-times.js";
 import { memoryOver } from "../../src/wal/codec.js";
 import type { Wal } from "../../src/wal/index.js";
 import * as L from "../../src/wal/layout.js";
+import { monotonicUs } from "../../src/wal/monotonic.js";
 import { entry, open, options, tempDir, WRITERS } from "./helpers.js";
 
 function durable(wal: Wal, seq: number): Promise<void> {
