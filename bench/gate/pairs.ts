@@ -12,6 +12,7 @@ export interface PairsPlan {
   /** In-flight windows; each is one configuration. */
   readonly inFlight: readonly number[];
   readonly settings: Partial<Settings>;
+  /** At least so many, and at most twice as many, see `enough`. */
   readonly pairs: number;
   /** Windows of each configuration, side and pair. */
   readonly windows: number;
@@ -47,16 +48,24 @@ export function estimatePairsMs(plan: Omit<PairsPlan, "baseEnv" | "headEnv" | "d
   return plan.pairs * (FIXED_MS + 2 * plan.warmupMs * AROUND_WINDOW + loads);
 }
 
-/** Runs every pair. Throws BenchError when a cluster fails; `onPair` is told after each. */
+/** Where noise leaves it open what the samples say, more pairs may tell; so many times the pairs asked for, at most. */
+const PAIRS_FACTOR_MAX = 2;
+
+/**
+ * Runs pairs until there are as many as asked for and the samples are `enough`. Throws BenchError when a cluster fails;
+ * `onPair` is told after each.
+ */
 export async function runPairs(
   plan: PairsPlan,
   signal: AbortSignal,
   onPair: (pair: number, samples: readonly Sample[]) => void,
+  enough: (samples: readonly Sample[]) => boolean = () => true,
 ): Promise<PairsOutcome> {
   const samples: Sample[] = [];
   const voids: string[] = [];
   const prng = new Prng(plan.seed);
-  for (let pair = 0; pair < plan.pairs; pair++) {
+  for (let pair = 0; pair < plan.pairs * PAIRS_FACTOR_MAX; pair++) {
+    if (pair >= plan.pairs && (voids.length > 0 || enough(samples))) break;
     signal.throwIfAborted();
     const outcome = await runPair(plan, pair, prng, signal);
     samples.push(...outcome.samples);

@@ -6,7 +6,7 @@ import { type Environment, readEnvironment } from "../harness/environment.js";
 import { RunDir } from "../harness/run-dir.js";
 import { killTruthChecksNow } from "../harness/truth-process.js";
 import { runCounted } from "./counted.js";
-import { type Judgement, judge } from "./judge.js";
+import { type Finding, type Judgement, judge, MEASURES } from "./judge.js";
 import { estimatePairsMs, runPairs, type Sample } from "./pairs.js";
 
 export interface GatePlan {
@@ -46,6 +46,14 @@ export function estimateGateMs(plan: Omit<GatePlan, "base" | "head" | "headEnv" 
   return pairs + (plan.counted ? COUNTED_MS : 0);
 }
 
+/** The gate is closed already, or no measure that is too noisy to tell leans towards a loss. */
+function isDecided(samples: readonly Sample[], { tolerance, seed }: GatePlan): boolean {
+  const { findings, passed } = judge({ samples, counted: [], voids: [] }, tolerance, seed);
+  const leans = ({ measure, ratio: { estimate } }: Finding) =>
+    (MEASURES[measure].better === "higher" ? estimate : 1 / estimate) < 1 - tolerance / 2;
+  return !passed || !findings.some((finding) => finding.verdict === "undecided" && leans(finding));
+}
+
 export interface GateOutcome extends Judgement {
   readonly samples: readonly Sample[];
   readonly environment: Environment;
@@ -83,9 +91,9 @@ export async function runGate(
     if (plan.counted) observer.counted();
     const { pairs, windows, windowMs, warmupMs } = plan;
     const shape = { inFlight: IN_FLIGHT, pairs, windows, windowMs, warmupMs };
-    const noisy = await runPairs({ ...sides, ...shape }, signal, (pair, samples) =>
-      observer.pair(pair, samples),
-    );
+    const onPair = (pair: number, samples: readonly Sample[]) => observer.pair(pair, samples);
+    const enough = (samples: readonly Sample[]) => isDecided(samples, plan);
+    const noisy = await runPairs({ ...sides, ...shape }, signal, onPair, enough);
     const voids = [...exact.voids, ...noisy.voids];
     const evidence = { samples: noisy.samples, counted: exact.counted, voids };
     return { ...judge(evidence, plan.tolerance, plan.seed), samples: noisy.samples, environment };

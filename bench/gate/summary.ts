@@ -47,7 +47,7 @@ export function headline({ judgement }: Pick<GateFacts, "judgement">): string {
   const doubt =
     undecided === 0
       ? ""
-      : ` (${undecided} of ${findings.length} measures were too noisy to tell: more --pairs would)`;
+      : ` (${undecided} of ${findings.length} measures were too noisy to tell: more --pairs would tell)`;
   return `The gate is open: nothing is more than ${percent(tolerance)} worse for sure${doubt}`;
 }
 

@@ -117,7 +117,7 @@ async function gateRun(
 export const PLANTED_AT = 1024;
 export const PLANTED_RATIO = 0.9;
 /** A first guess, near what the planted loss takes on the machine this was written on. */
-const FIRST_SPINS = 700;
+const FIRST_SPINS = 70;
 const CALIBRATIONS = 4;
 
 export interface Calibration {

@@ -41,7 +41,10 @@ export function gateCommand(): Command {
     .requiredOption("--base <revision>", "what head is compared with: a commit, branch or tag")
     .option("--head <revision>", `a revision, or ${WORKTREE}: the current files as built`, WORKTREE)
     .option("--tolerance <percent>", `a loss up to here is accepted (default: ${tolerance * 100}%)`)
-    .option("--pairs <number>", `pairs of fresh clusters; more tell smaller losses (default: ${pairs})`)
+    .option(
+      "--pairs <number>",
+      `pairs of fresh clusters, twice as many if noise leaves it open (default: ${pairs})`,
+    )
     .option("--seed <number>", "seeds order, elections and intervals (default: drawn, and in the summary)")
     .option("--summary <file>", "the summary goes there too; also to $GITHUB_STEP_SUMMARY where it is set")
     .option("--benchmark-dir <dir>", "throughput.json and cost.json for github-action-benchmark go there")
@@ -78,12 +81,16 @@ async function gate(words: Words, command: string): Promise<number> {
       say(`building ${words.base} and ${words.head}`);
       const base = await trees.build(words.base);
       const head = await trees.build(words.head);
-      say(`about ${roughly(estimateGateMs(plan))}: counting, then ${plan.pairs} pairs of clusters`);
+      const least = roughly(estimateGateMs(plan));
+      say(
+        `about ${least}, twice that if noise leaves it open: counting, then ${plan.pairs} pairs of clusters`,
+      );
       const begun = performance.now();
       const observer = { counted: () => say("counted"), pair: sayPair };
       const outcome = await runGate({ ...plan, base: base.dir, head: head.dir }, observer, signal);
       const elapsedMs = performance.now() - begun;
-      const { seed, pairs, windows } = plan;
+      const { seed, windows } = plan;
+      const pairs = new Set(outcome.samples.map(({ pair }) => pair)).size;
       const { environment } = outcome;
       return { base, head, judgement: outcome, environment, command, seed, pairs, windows, elapsedMs };
     } finally {
