@@ -34,7 +34,10 @@ test("a small gate run counts and measures both sides; a wrong state on one make
   const quiet = { counted: () => {}, pair: () => {} };
   const sound = await runGate({ ...base, headEnv: {} }, quiet, never);
   assert.deepEqual(sound.voids, []);
-  assert.equal(sound.samples.length, 4);
+  assert.ok(
+    sound.samples.length === 4 || sound.samples.length === 8,
+    "one pair, or two where it was left open",
+  );
   const messages = sound.limits.find(({ counter, inFlight }) => counter === "messagesSent" && inFlight === 1);
   assert.ok(
     messages !== undefined && Math.min(...messages.base) >= 7.9,
