@@ -6,8 +6,9 @@ import { frameAt } from "./codec-js.js";
 import { crc32c } from "./crc32c.js";
 import { decodeEntry, decodeRecord, type EtcdEntry, ProtoError } from "./etcd-proto.js";
 import { RECORD_CRC } from "./format.js";
+import * as L from "./layout.js";
 import { MalformedError, parseEntry, parseRecord } from "./record.js";
-import { hasRecordAfter, isTorn, lastNonZero } from "./torn.js";
+import { hasRecordAfter, judgeEnd, lastNonZero } from "./torn.js";
 
 /** One record. `data` is a view of the segment, null where the field is absent. */
 export interface ScannedRecord {
@@ -44,6 +45,8 @@ export class RecordScan {
   /** Null: none so far. */
   damage: RecordDamage | null = null;
   private readonly bytes: Uint8Array;
+  /** End of the last seal. */
+  private sealed = 0;
   /** False: a crc record is believed, as the head of a segment whose predecessor is not known. */
   private seeded: boolean;
   /** The seed is not known yet. */
@@ -61,42 +64,44 @@ export class RecordScan {
   next(): ScannedRecord | null {
     const { bytes, offset } = this;
     if (this.damage !== null || offset === bytes.length) return null;
-    if (offset + 8 > bytes.length) return this.fail("the file ends inside a length field", true);
+    if (offset + 8 > bytes.length) return this.fail("the file ends inside a length field", L.SCAN_SHORT);
     const { zero, length, padding } = frameAt(bytes, offset);
     if (zero) return this.end();
     if (offset + 8 + length + padding > bytes.length) {
-      return this.fail("the record reaches past the end of the file", true);
+      return this.fail("the record reaches past the end of the file", L.SCAN_SHORT);
     }
     let record: { type: number; crc: number; data: Uint8Array | null };
     try {
       record = recordOf(bytes, offset + 8, length);
     } catch (error) {
       if (!(error instanceof ProtoError)) throw error;
-      return this.fail("the record cannot be parsed", isTorn(bytes, offset));
+      return this.fail("the record cannot be parsed", L.SCAN_BAD_PROTO);
     }
     const { type, crc, data } = record;
     if (type === RECORD_CRC) {
-      if (this.seeded && crc !== this.crc)
-        return this.fail("a checksum record does not continue the log", false);
+      if (this.seeded && crc !== this.crc) {
+        return this.fail("a checksum record does not continue the log", offset === 0 ? null : L.SCAN_BAD_CRC);
+      }
     } else if (crc !== crc32c(this.crc, data ?? NOTHING)) {
-      return this.fail("wrong checksum", isTorn(bytes, offset));
+      return this.fail("wrong checksum", L.SCAN_BAD_CRC);
     }
     if (this.headless && type !== RECORD_CRC) {
-      return this.fail("the segment does not begin with a checksum record", false);
+      return this.fail("the segment does not begin with a checksum record", null);
     }
-    if (type < 1 || type > 5) return this.fail(`there is no record type ${type}`, false);
+    if (type < 1 || type > 5) return this.fail(`there is no record type ${type}`, null);
     this.crc = crc;
     this.seeded = crc !== 0;
     this.headless = false;
     this.records++;
     this.offset = offset + 8 + length + padding;
+    if (type === RECORD_CRC && offset > 0) this.sealed = this.offset;
     return { offset, length, padding, number: this.records, type, crc, data };
   }
 
   /** Behind the last record a segment has zeros only; anything else was lost or torn. */
   private end(): null {
     if (lastNonZero(this.bytes, this.offset) === this.offset) return null;
-    return this.fail("zeros where a record should be, and other bytes behind them", true);
+    return this.fail("zeros where a record should be, and other bytes behind them", L.SCAN_ZERO);
   }
 
   /** Reports what the last record given contains as damage. */
@@ -110,10 +115,12 @@ export class RecordScan {
     };
   }
 
-  private fail(what: string, torn: boolean): null {
-    const { offset } = this;
-    const recordsFollow = offset + 8 <= this.bytes.length && hasRecordAfter(this.bytes, offset, this.crc);
-    this.damage = { offset, record: this.records + 1, what, torn: torn && !recordsFollow, recordsFollow };
+  /** `result`: what the codec's scan would say, for the verdict that recovery gives; null: certainly no torn write. */
+  private fail(what: string, result: number | null): null {
+    const { bytes, offset, crc, sealed } = this;
+    const recordsFollow = offset + 8 <= bytes.length && hasRecordAfter(bytes, offset, crc);
+    const torn = result !== null && judgeEnd({ bytes, result, offset, crc, sealed }) === "torn";
+    this.damage = { offset, record: this.records + 1, what, torn, recordsFollow };
     return null;
   }
 }

@@ -114,7 +114,7 @@ export function lastNonZero(bytes: Uint8Array, from: number): number {
  * Whether the damaged frame at `at` can come from a torn write: a piece of it, split at sectors of the file, is all
  * zeros (etcd's rule), or it runs out in zeros that go on to the end of the file.
  */
-export function isTorn(bytes: Uint8Array, at: number): boolean {
+function isTorn(bytes: Uint8Array, at: number): boolean {
   const frame = frameAt(bytes, at);
   const end = Math.min(bytes.length, at + 8 + frame.length + frame.padding);
   for (let piece = at + 8; piece < end; ) {

@@ -45,10 +45,14 @@ async function ownLog(t: TestContext): Promise<string> {
   return dir;
 }
 
-/** End of the last record of the newest segment, and where that record begins. */
+/** End of the last record of the newest segment that is no seal, and where that record begins. */
 async function lastRecord(dir: string): Promise<{ offset: number; end: number }> {
   const { stdout } = await wal("dump", dir, "--records", "--json");
-  const record = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
+  const records = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  const record = records.findLast(({ type }) => type !== "crc");
   return { offset: record.offset, end: record.offset + 8 + record.length + record.padding };
 }
 
@@ -254,10 +258,10 @@ test("a torn end that etcd takes for damage: the node cuts it, repair does not",
   const log = await open(t, options(dir));
   await durable(log, log.append(null, entries(1, 1, 1, 2000), true));
   await log.close();
-  // Zeros from the middle of a sector to the end of the record, which ends inside the same sector.
+  // Zeros from the middle of a sector to the end of the record and its seal, which end inside the same sector.
   const { end } = await lastRecord(dir);
   const file = newestSegment(join(dir, "wal"));
-  overwrite(file, end - 20, new Uint8Array(20));
+  overwrite(file, end - 20, new Uint8Array(20 + 16));
   const { status, stdout } = await wal("verify", dir);
   assert.equal(status, 1);
   assert.match(stdout, /Repair {12}false \(walpb: crc mismatch\)\nnext: a crash leaves this; start the node/);

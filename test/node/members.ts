@@ -17,8 +17,9 @@ import { HANGS, sharedWords } from "../wal/faulty-fs.js";
 
 const FAULTY = new URL("../wal/faulty-fs.js", import.meta.url).href;
 const VOTERS = [1, 2, 3];
-const TICK_MS = 10;
-const ELECTION_TICKS = 10;
+const TICK_MS = 20;
+/** Long enough that a busy machine is not taken for a silent disk. */
+const ELECTION_TICKS = 25;
 const MiB = 1 << 20;
 
 export class Member {
