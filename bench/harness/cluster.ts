@@ -27,6 +27,8 @@ export interface ClusterPlan {
   readonly traceEvery?: number;
   /** The program of a node process; tests put another here. */
   readonly program?: string;
+  /** Beyond this process's: which engine the nodes run, see engine-from.ts. */
+  readonly env?: NodeJS.ProcessEnv;
   /** Ends every wait; its reason is what they reject with. */
   readonly signal?: AbortSignal;
 }
@@ -130,7 +132,8 @@ export class Cluster {
   }
 
   private newProcess(id: number): NodeProcess {
-    const node = new NodeProcess(id, this.plan.program ?? NODE_PROGRAM);
+    const env = { ...process.env, ...this.plan.env };
+    const node = new NodeProcess(id, this.plan.program ?? NODE_PROGRAM, env);
     LIVE.add(node);
     node.onFailure = (error) => this.fail(error);
     return node;

@@ -5,6 +5,9 @@ import { BenchError, EXIT_CODES } from "../../bench/harness/bench-error.js";
 import { packageVersion } from "../../bench/harness/environment.js";
 import { benchCommand } from "./bench-command.js";
 import { CommandError } from "./command-error.js";
+import { compareCommand } from "./compare-command.js";
+import { gateCommand } from "./gate-command.js";
+import { historyCommand } from "./history-command.js";
 import { reportCommand } from "./report-command.js";
 import { walCommand } from "./wal-command.js";
 
@@ -21,15 +24,23 @@ const program = new Command("raftmark")
     `
 Start here:
   raftmark bench --quick        a real three-node cluster on this machine, in less than 30 s
-  raftmark bench                the default comparison, in less than three minutes
-  raftmark bench --list         every question it has an answer to
+  raftmark bench                the default comparison, in about two minutes
   raftmark bench --help         every axis, and examples
   raftmark report               the newest result as one page, to read and to send
+  raftmark compare A B          two results, or two revisions that take turns
   raftmark wal verify DIR       is this write-ahead log sound (raftmark's or etcd's)`,
   );
 
 /** What each subcommand is; more are added here. */
-for (const command of [benchCommand(), reportCommand(), walCommand()]) program.addCommand(inherit(command));
+const COMMANDS = [
+  benchCommand(),
+  reportCommand(),
+  compareCommand(),
+  gateCommand(),
+  historyCommand(),
+  walCommand(),
+];
+for (const command of COMMANDS) program.addCommand(inherit(command));
 
 process.exitCode = await main(process.argv);
 

@@ -1,0 +1,170 @@
+// Two results side by side: configurations matched by their settings, rounds paired, each figure a ratio with its
+// interval and p-value, and what was counted beside it. Says where the two are not comparable. Pure.
+import { median } from "simple-statistics";
+import type { Settings } from "../harness/axes.js";
+import type { PerCommit, Result, Run } from "../report/result-schema.js";
+import { differs, type RatioInterval, ratioInterval } from "../stats/intervals.js";
+import { type Row, rowsOf, validRuns } from "../stats/rows.js";
+import { configurationKey, configurationName } from "./configurations.js";
+
+export interface Figure {
+  readonly name: string;
+  readonly unit: string;
+  readonly better: "higher" | "lower";
+  readonly base: number;
+  readonly head: number;
+  /** Over rounds in which both runs count; null: none, or a figure is zero. */
+  readonly ratio: RatioInterval | null;
+}
+
+export interface Counter {
+  readonly name: keyof PerCommit;
+  readonly base: number;
+  readonly head: number;
+}
+
+export interface Match {
+  readonly settings: Settings;
+  readonly name: string;
+  readonly figures: readonly Figure[];
+  readonly counters: readonly Counter[];
+  /** Void runs on either side. */
+  readonly voids: number;
+}
+
+export interface Comparison {
+  readonly matches: readonly Match[];
+  readonly onlyBase: readonly string[];
+  readonly onlyHead: readonly string[];
+  /** Why the two may differ for other reasons than what is compared. */
+  readonly warnings: readonly string[];
+}
+
+const SEED = 1;
+
+/** `alternating`: the runs of both took turns, so that a round of one is the neighbour of the other's. */
+export function compareResults(base: Result, head: Result, alternating: boolean): Comparison {
+  const heads = new Map(rowsOf(head).map((row) => [configurationKey(row.settings), row]));
+  const matches: Match[] = [];
+  const onlyBase: string[] = [];
+  for (const row of rowsOf(base)) {
+    const key = configurationKey(row.settings);
+    const other = heads.get(key);
+    heads.delete(key);
+    if (other === undefined) onlyBase.push(configurationName(row.settings));
+    else matches.push(matchOf(row, other));
+  }
+  const onlyHead = [...heads.values()].map(({ settings }) => configurationName(settings));
+  return { matches, onlyBase, onlyHead, warnings: warningsOf(base, head, alternating) };
+}
+
+function matchOf(base: Row, head: Row): Match {
+  const pairs = pairsOf(base, head);
+  const figure = (name: string, unit: string, better: Figure["better"], of: (run: Run) => number): Figure => {
+    const bases = pairs.map(([run]) => of(run));
+    const heads = pairs.map(([, run]) => of(run));
+    const usable =
+      bases.length > 0 && [...bases, ...heads].every((value) => value > 0 && Number.isFinite(value));
+    return {
+      name,
+      unit,
+      better,
+      base: bases.length === 0 ? 0 : median(bases),
+      head: heads.length === 0 ? 0 : median(heads),
+      ratio: usable ? ratioInterval(bases, heads, SEED) : null,
+    };
+  };
+  const figures = [
+    figure("throughput", "proposals/s", "higher", (run) => run.proposalsPerS),
+    figure("p50", "ms", "lower", (run) => run.latencyMs.p50),
+    figure("p99", "ms", "lower", (run) => run.latencyMs.p99),
+    figure("CPU, all nodes", "ms per 1000", "lower", cpuPerThousand),
+    ...ownMeasures(pairs).map(({ name, unit, better }) =>
+      figure(name, unit, better, (run) => run.measures[name].value),
+    ),
+  ];
+  const { settings } = base;
+  const counters = countersOf(pairs);
+  const voids = base.voids + head.voids;
+  return { settings, name: configurationName(settings), figures, counters, voids };
+}
+
+/** Runs of the same round, where both count. */
+function pairsOf(base: Row, head: Row): [Run, Run][] {
+  const byRound = new Map(validRuns(head.runs).map((run) => [run.round, run]));
+  return validRuns(base.runs).flatMap((run) => {
+    const other = byRound.get(run.round);
+    return other === undefined ? [] : [[run, other] satisfies [Run, Run]];
+  });
+}
+
+function cpuPerThousand({ nodes, done }: Run): number {
+  const cpuMs = nodes.reduce((sum, node) => sum + node.cpuUserMs + node.cpuSystemMs, 0);
+  return (cpuMs / Math.max(1, done)) * 1000;
+}
+
+/** What only this scenario measures, where every run has it. */
+function ownMeasures(
+  pairs: readonly [Run, Run][],
+): { name: string; unit: string; better: Figure["better"] }[] {
+  if (pairs.length === 0) return [];
+  const inAll = Object.entries(pairs[0][0].measures).filter(([name]) =>
+    pairs.flat().every(({ measures }) => Object.hasOwn(measures, name)),
+  );
+  return inAll.map(([name, { unit, better }]) => ({ name, unit, better }));
+}
+
+function countersOf(pairs: readonly [Run, Run][]): Counter[] {
+  if (pairs.length === 0) return [];
+  const names = Object.keys(pairs[0][0].perCommit) as (keyof PerCommit)[];
+  return names.flatMap((name) => {
+    const values = pairs.map((pair) => pair.map(({ perCommit }) => perCommit[name]));
+    if (values.flat().some((value) => value === null)) return [];
+    const [base, head] = [0, 1].map((side) => median(values.map((pair) => Number(pair[side]))));
+    return [{ name, base, head }];
+  });
+}
+
+/** "1.08× (1.05 to 1.11), p 0.03": or that nothing was found, or that it cannot be. */
+export function ratioSentence({ ratio, better }: Figure, pairsMin: number): string {
+  if (ratio === null) return "not comparable";
+  const { estimate, low, high, pValue, pairs } = ratio;
+  const text = `${estimate.toFixed(3)}× (${low.toFixed(3)} to ${high.toFixed(3)}), p ${pValue.toFixed(3)}`;
+  if (pairs < pairsMin) return `${text}: ${pairs} pair${pairs === 1 ? "" : "s"}, too few to tell`;
+  if (!differs(ratio)) return `${text}: no difference found`;
+  return `${text}: ${estimate > 1 === (better === "higher") ? "better" : "worse"}`;
+}
+
+function warningsOf(base: Result, head: Result, alternating: boolean): string[] {
+  const warnings: string[] = [];
+  if (!alternating) {
+    warnings.push(
+      "the two were measured one after the other: what the machine did meanwhile is part of every ratio; raftmark compare REV1 REV2 lets them take turns",
+    );
+  }
+  const facts: [string, (result: Result) => unknown][] = [
+    ["scenario", ({ scenario }) => scenario.name],
+    ["CPU", ({ environment }) => environment.cpu],
+    ["cores", ({ environment }) => environment.cores],
+    ["memory", ({ environment }) => environment.memoryBytes],
+    ["kernel", ({ environment }) => environment.kernel],
+    ["Node", ({ environment }) => environment.node],
+    ["file system", ({ environment: { fileSystem } }) => `${fileSystem.type} on ${fileSystem.device}`],
+    ["link", ({ environment }) => environment.link],
+    ["warm-up (ms)", ({ options }) => options.warmupMs],
+    ["window (ms)", ({ options }) => options.durationMs],
+  ];
+  for (const [name, of] of facts) {
+    if (of(base) !== of(head)) warnings.push(`${name} differs: ${of(base)} and ${of(head)}`);
+  }
+  for (const [side, result] of [["base", base] as const, ["head", head] as const]) {
+    if (result.interrupted) warnings.push(`${side} was interrupted: some of its runs were not made`);
+    const disturbed = Math.max(0, ...result.runs.map(({ otherCpuShare }) => otherCpuShare));
+    if (disturbed >= DISTURBED_SHARE) {
+      warnings.push(`other programs took up to ${Math.round(disturbed * 100)} % of the CPU during ${side}`);
+    }
+  }
+  return warnings;
+}
+
+const DISTURBED_SHARE = 0.15;

@@ -1,0 +1,87 @@
+// A comparison as text: a block a configuration for the terminal, tables for Markdown. Pure.
+
+import { short } from "../report/numbers.js";
+import type { PerCommit } from "../report/result-schema.js";
+import { PAIRS_MIN } from "../stats/intervals.js";
+import { type Comparison, type Counter, type Match, ratioSentence } from "./compare.js";
+
+/** What the two sides are called. */
+export interface Names {
+  readonly base: string;
+  readonly head: string;
+}
+
+const COUNTER_TITLES: Readonly<Record<keyof PerCommit, string>> = {
+  messages: "messages",
+  frames: "frames",
+  sentBytes: "bytes sent",
+  fsyncs: "durable writes",
+  fsyncsWaited: "durable writes waited for",
+  walBytes: "bytes logged",
+  allocatedBytes: "bytes of heap, leader",
+  turns: "turns, leader",
+};
+
+export function renderComparison(comparison: Comparison, names: Names): string {
+  const { matches } = comparison;
+  const lines = [`base: ${names.base}`, `head: ${names.head}`, "ratios are head / base, with 95 % intervals"];
+  for (const match of matches) {
+    lines.push("", match.name);
+    for (const figure of match.figures) {
+      const { name, unit, base, head } = figure;
+      const values = `${short(base)} to ${short(head)} ${unit}`;
+      lines.push(`  ${name.padEnd(16)} ${values.padEnd(34)} ${ratioSentence(figure, PAIRS_MIN)}`);
+    }
+    for (const text of remarks(match)) lines.push(`  ${text}`);
+    if (match.counters.length > 0) lines.push(`  per commit: ${match.counters.map(counterText).join("; ")}`);
+  }
+  if (matches.length === 0) lines.push("", "The two have no configuration in common.");
+  for (const note of notes(comparison)) lines.push("", note);
+  return `${lines.join("\n")}\n`;
+}
+
+export function comparisonMarkdown(comparison: Comparison, names: Names): string {
+  const parts = [
+    `Base \`${names.base}\`, head \`${names.head}\`; ratios are head / base, with 95 % intervals.`,
+  ];
+  for (const match of comparison.matches) {
+    const rows = match.figures.map((figure) => [
+      `${figure.name}, ${figure.unit}`,
+      short(figure.base),
+      short(figure.head),
+      ratioSentence(figure, PAIRS_MIN),
+    ]);
+    const counted = match.counters.map(({ name, base, head }) => [
+      `${COUNTER_TITLES[name]} per commit`,
+      short(base),
+      short(head),
+      "counted",
+    ]);
+    const table = [["", "base", "head", "head / base"], ["---", "---:", "---:", "---"], ...rows, ...counted];
+    parts.push(
+      `**${match.name}**`,
+      table.map((cells) => `| ${cells.join(" | ")} |`).join("\n"),
+      ...remarks(match),
+    );
+  }
+  if (comparison.matches.length === 0) parts.push("The two have no configuration in common.");
+  return `${[...parts, ...notes(comparison)].join("\n\n")}\n`;
+}
+
+function remarks({ voids }: Match): string[] {
+  if (voids === 0) return [];
+  return [`${voids} void run${voids === 1 ? " was" : "s were"} left out, and what they were paired with`];
+}
+
+function counterText({ name, base, head }: Counter): string {
+  const values = short(base) === short(head) ? short(base) : `${short(base)} to ${short(head)}`;
+  return `${COUNTER_TITLES[name]} ${values}`;
+}
+
+function notes({ onlyBase, onlyHead, warnings }: Comparison): string[] {
+  return [
+    ...onlyBase.map((name) => `only in base: ${name}`),
+    ...onlyHead.map((name) => `only in head: ${name}`),
+    ...warnings.map((text) => `warning: ${text}`),
+  ];
+}

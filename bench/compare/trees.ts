@@ -1,0 +1,180 @@
+// Revisions of this repository as built trees: a git worktree each in a temporary directory, dependencies linked from
+// the current tree where the lock file is the same, else installed from the revision's own. Removed at the end,
+// whatever happens. Owns those directories; knows nothing of benches.
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
+import { readFileSync, realpathSync, rmSync } from "node:fs";
+import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { BenchError, codeOf } from "../harness/bench-error.js";
+import { didYouMean } from "../harness/suggest.js";
+
+/** A tree whose `dist` is built. */
+export interface Tree {
+  /** As the user named it. */
+  readonly revision: string;
+  readonly commit: string | null;
+  /** Differs from its commit; only the working tree can. */
+  readonly dirty: boolean;
+  readonly dir: string;
+  /** Where its dependencies came from, in words. */
+  readonly dependencies: string;
+}
+
+/** The word for the tree that this program was built from, changes and all. */
+export const WORKTREE = "worktree";
+
+const OWN_TREE = fileURLToPath(new URL("../../../", import.meta.url));
+const LOCK_FILE = "package-lock.json";
+/** Of a failed build, so many last lines are shown. */
+const LINES_SHOWN = 15;
+const OUTPUT_MAX = 64 * 1024 * 1024;
+
+export class Trees {
+  private readonly root: string;
+  private readonly parent: string;
+  private readonly dirs: string[] = [];
+  private readonly signal: AbortSignal;
+  private readonly children = new Set<ChildProcess>();
+  private readonly onExit = (): void => this.removeSync();
+
+  private constructor(root: string, parent: string, signal: AbortSignal) {
+    this.root = root;
+    this.parent = parent;
+    this.signal = signal;
+    process.once("exit", this.onExit);
+  }
+
+  /** `root` is a clone of the repository, and `dist` is built from it. Throws BenchError (usage). */
+  static async open(signal: AbortSignal, root = OWN_TREE): Promise<Trees> {
+    const top = await gitIn(root, "rev-parse", "--show-toplevel").catch(() => "");
+    if (top === "" || realpathSync(top) !== realpathSync(root)) {
+      const text = `revisions are compared in a clone of raftmark's repository, and ${root} is none (or git is missing): clone it, and run this there.`;
+      throw new BenchError("usage", text);
+    }
+    return new Trees(root, await mkdtemp(join(tmpdir(), "raftmark-trees-")), signal);
+  }
+
+  /** Checks that every revision exists, before anything is built. Throws BenchError (usage). */
+  async resolve(revision: string): Promise<string> {
+    // After --end-of-options a word that begins with "-" is a revision and no option.
+    const args = ["rev-parse", "--verify", "--quiet", "--end-of-options", `${revision}^{commit}`];
+    const commit = await gitIn(this.root, ...args).catch(() => "");
+    if (commit !== "") return commit;
+    const refs = await gitIn(this.root, "for-each-ref", "--format=%(refname:short)").catch(() => "");
+    const hint = didYouMean(revision, [...refs.split("\n"), WORKTREE]);
+    const text = `there is no revision "${revision}" in ${this.root}: name a commit, branch or tag (git fetch brings those of others), or ${WORKTREE}.${hint}`;
+    throw new BenchError("usage", text);
+  }
+
+  /** The tree this program runs from. */
+  async current(): Promise<Tree> {
+    const commit = await gitIn(this.root, "rev-parse", "HEAD").catch(() => null);
+    const dirty = (await gitIn(this.root, "status", "--porcelain").catch(() => "?")) !== "";
+    return { revision: WORKTREE, commit, dirty, dir: this.root, dependencies: "its own" };
+  }
+
+  /** Checks out and builds `revision`. Throws BenchError (environment) with the build's last lines. */
+  async build(revision: string): Promise<Tree> {
+    if (revision === WORKTREE) return this.current();
+    const commit = await this.resolve(revision);
+    const dir = join(this.parent, `${this.dirs.length + 1}-${commit.slice(0, 10)}`);
+    this.dirs.push(dir);
+    await this.run(revision, this.root, "git", ["worktree", "add", "--detach", "--quiet", dir, commit]);
+    const same = readText(join(dir, LOCK_FILE)) === readText(join(this.root, LOCK_FILE));
+    if (same) {
+      await mkdir(dir, { recursive: true });
+      await symlink(join(this.root, "node_modules"), join(dir, "node_modules"), "dir");
+    } else {
+      await this.run(revision, dir, "npm", ["ci", "--no-audit", "--no-fund", "--prefer-offline"]);
+    }
+    await this.run(revision, dir, "npm", ["run", "-s", "build"]);
+    const dependencies = same
+      ? "linked from the current tree (same lock file)"
+      : "npm ci from its own lock file";
+    return { revision, commit, dirty: false, dir, dependencies };
+  }
+
+  /** A program in its own process group, so that all of it can be ended. */
+  private run(revision: string, cwd: string, program: string, args: string[]): Promise<void> {
+    this.signal.throwIfAborted();
+    const env = { ...process.env };
+    for (const name of Object.keys(env)) if (name.startsWith("npm_")) delete env[name];
+    const child = spawn(program, args, { cwd, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    this.children.add(child);
+    let said = "";
+    const note = (text: Buffer) => {
+      said = (said + text.toString()).slice(-OUTPUT_MAX / 1024);
+    };
+    child.stdout.on("data", note);
+    child.stderr.on("data", note);
+    const stop = () => endGroup(child);
+    this.signal.addEventListener("abort", stop, { once: true });
+    return new Promise<void>((resolve, reject) => {
+      child.once("error", (cause) => {
+        reject(
+          new BenchError("environment", `${program} did not start (${codeOf(cause)}): install it.`, cause),
+        );
+      });
+      child.once("close", (code, name) => {
+        if (this.signal.aborted) reject(this.signal.reason);
+        else if (code === 0) resolve();
+        else reject(buildFailure(revision, [program, ...args], code ?? name, said));
+      });
+    }).finally(() => {
+      this.signal.removeEventListener("abort", stop);
+      this.children.delete(child);
+    });
+  }
+
+  async remove(): Promise<void> {
+    process.removeListener("exit", this.onExit);
+    for (const dir of this.dirs) {
+      await gitIn(this.root, "worktree", "remove", "--force", "--force", dir).catch(() => {});
+    }
+    await rm(this.parent, { recursive: true, force: true, maxRetries: 3 });
+    await gitIn(this.root, "worktree", "prune").catch(() => {});
+  }
+
+  /** For the last moments of the process. */
+  private removeSync(): void {
+    for (const child of this.children) endGroup(child);
+    rmSync(this.parent, { recursive: true, force: true, maxRetries: 3 });
+    spawnSync("git", ["-C", this.root, "worktree", "prune"], { stdio: "ignore" });
+  }
+}
+
+function endGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, "SIGKILL");
+  } catch {
+    // It is gone already.
+  }
+}
+
+function buildFailure(
+  revision: string,
+  words: string[],
+  how: number | string | null,
+  said: string,
+): BenchError {
+  const lines = said.trimEnd().split("\n").slice(-LINES_SHOWN);
+  const shown = lines.map((line) => `  ${line}`).join("\n");
+  const text = `revision ${revision} does not build: "${words.join(" ")}" ended with ${how}. Its last lines:\n${shown}`;
+  return new BenchError("environment", text);
+}
+
+function readText(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return null;
+  }
+}
+
+async function gitIn(dir: string, ...args: string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)("git", ["-C", dir, ...args], { maxBuffer: OUTPUT_MAX });
+  return stdout.trim();
+}

@@ -1,0 +1,104 @@
+// The gate: two trees' engines under this tree's harness, counted and then measured in pairs, and the judgement. Owns
+// the data directory of the run; the trees are the caller's.
+import { killAllNow } from "../harness/cluster.js";
+import { ENGINE_TREE } from "../harness/engine-from.js";
+import { type Environment, readEnvironment } from "../harness/environment.js";
+import { RunDir } from "../harness/run-dir.js";
+import { killTruthChecksNow } from "../harness/truth-process.js";
+import { runCounted } from "./counted.js";
+import { type Finding, type Judgement, judge, MEASURES } from "./judge.js";
+import { estimatePairsMs, runPairs, type Sample } from "./pairs.js";
+
+export interface GatePlan {
+  /** Root of each side's built tree, and what tests plant in head. */
+  readonly base: string;
+  readonly head: string;
+  readonly headEnv: NodeJS.ProcessEnv;
+  /** 0.05: five per cent. */
+  readonly tolerance: number;
+  readonly pairs: number;
+  readonly windows: number;
+  readonly windowMs: number;
+  readonly warmupMs: number;
+  readonly counted: boolean;
+  readonly seed: number;
+  /** Null: picked. */
+  readonly dir: string | null;
+}
+
+export const IN_FLIGHT = [64, 1024] as const;
+export const GATE_SETTINGS = { writer: "pool-wasm" } as const;
+
+/** Six pairs are the fewest that the rank test can tell apart. */
+export const GATE_DEFAULTS = {
+  tolerance: 0.05,
+  pairs: 6,
+  windows: 5,
+  windowMs: 150,
+  warmupMs: 1000,
+  counted: true,
+} as const;
+
+const COUNTED_MS = 9000;
+
+export function estimateGateMs(plan: Omit<GatePlan, "base" | "head" | "headEnv" | "dir">): number {
+  const pairs = estimatePairsMs({ ...plan, inFlight: IN_FLIGHT, settings: GATE_SETTINGS });
+  return pairs + (plan.counted ? COUNTED_MS : 0);
+}
+
+/** The gate is closed already, or no measure that is too noisy to tell leans towards a loss. */
+function isDecided(samples: readonly Sample[], { tolerance, seed }: GatePlan): boolean {
+  const { findings, passed } = judge({ samples, counted: [], voids: [] }, tolerance, seed);
+  const leans = ({ measure, ratio: { estimate } }: Finding) =>
+    (MEASURES[measure].better === "higher" ? estimate : 1 / estimate) < 1 - tolerance / 2;
+  return !passed || !findings.some((finding) => finding.verdict === "undecided" && leans(finding));
+}
+
+export interface GateOutcome extends Judgement {
+  readonly samples: readonly Sample[];
+  readonly environment: Environment;
+}
+
+export interface GateObserver {
+  counted(): void;
+  pair(pair: number, samples: readonly Sample[]): void;
+}
+
+/** Runs both halves. Throws BenchError when a cluster fails or the run is aborted; nothing is left running. */
+export async function runGate(
+  plan: GatePlan,
+  observer: GateObserver,
+  signal: AbortSignal,
+): Promise<GateOutcome> {
+  const runDir = await RunDir.create(plan.dir, false);
+  const lastMoments = () => {
+    killAllNow();
+    killTruthChecksNow();
+    runDir.removeSync();
+  };
+  process.once("exit", lastMoments);
+  try {
+    const environment = await readEnvironment(runDir.fileSystem);
+    const sides = {
+      baseEnv: { [ENGINE_TREE]: plan.base },
+      headEnv: { [ENGINE_TREE]: plan.head, ...plan.headEnv },
+      settings: GATE_SETTINGS,
+      seed: plan.seed,
+      dir: runDir.path,
+    };
+    const nothing = { counted: [], voids: [] };
+    const exact = plan.counted ? await runCounted(sides, signal) : nothing;
+    if (plan.counted) observer.counted();
+    const { pairs, windows, windowMs, warmupMs } = plan;
+    const shape = { inFlight: IN_FLIGHT, pairs, windows, windowMs, warmupMs };
+    const onPair = (pair: number, samples: readonly Sample[]) => observer.pair(pair, samples);
+    const enough = (samples: readonly Sample[]) => isDecided(samples, plan);
+    const noisy = await runPairs({ ...sides, ...shape }, signal, onPair, enough);
+    const voids = [...exact.voids, ...noisy.voids];
+    const evidence = { samples: noisy.samples, counted: exact.counted, voids };
+    return { ...judge(evidence, plan.tolerance, plan.seed), samples: noisy.samples, environment };
+  } finally {
+    process.removeListener("exit", lastMoments);
+    await runDir.remove();
+  }
+}

@@ -1,0 +1,152 @@
+// One side of a comparison while it is under load: a cluster that runs one tree's engine, loaded window by window, and
+// at its end checked like any bench run. Throughput is that of the window; CPU and counters are those of the whole
+// load, taken while the cluster is idle before and after, so that no edge cuts through work under way.
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { DEFAULT_SETTINGS, type Settings } from "../harness/axes.js";
+import { BenchError } from "../harness/bench-error.js";
+import { Cluster } from "../harness/cluster.js";
+import type { ReplyOf } from "../harness/protocol.js";
+import { runTruthCheck } from "../harness/truth-process.js";
+
+export interface SidePlan {
+  readonly name: string;
+  /** What makes this side different; see engine-from.ts. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly dir: string;
+  readonly seed: number;
+  readonly settings: Partial<Settings>;
+  readonly signal: AbortSignal;
+}
+
+export interface WindowPlan {
+  readonly inFlight: number;
+  readonly warmupMs: number;
+  readonly durationMs: number;
+  /** Ends the load when so many are applied; 0: time ends it. */
+  readonly ackedMax: number;
+}
+
+/** What all nodes together did during one load, and for how many proposals. */
+export interface Window {
+  readonly proposalsPerS: number;
+  readonly acked: number;
+  readonly cpuMs: number;
+  readonly counters: Readonly<Record<CounterName, number>>;
+}
+
+/** What a commit costs, counted: by the nodes' own counters, summed over all, and the leader's JavaScript heap. */
+const NODE_COUNTERS = ["messagesSent", "framesSent", "bytesSent", "walSyncs", "walBytes"] as const;
+export const COUNTER_NAMES = [...NODE_COUNTERS, "allocatedBytes"] as const;
+export type CounterName = (typeof COUNTER_NAMES)[number];
+
+type Sample = ReplyOf<"sample">;
+
+const LEADER_TIMEOUT_MS = 15_000;
+const IDLE_TIMEOUT_MS = 10_000;
+const LOAD_SLACK_MS = 15_000;
+
+export class Side {
+  private readonly plan: SidePlan;
+  private readonly cluster: Cluster;
+  private readonly leader: number;
+  private readonly ackedFiles: string[] = [];
+  private readonly faults: string[] = [];
+  private acked = 0;
+
+  private constructor(plan: SidePlan, cluster: Cluster, leader: number) {
+    this.plan = plan;
+    this.cluster = cluster;
+    this.leader = leader;
+  }
+
+  /** Fresh processes on an empty directory, with a leader. */
+  static async start(plan: SidePlan): Promise<Side> {
+    await mkdir(plan.dir, { mode: 0o700 });
+    const settings = { ...DEFAULT_SETTINGS, ...plan.settings };
+    const { dir, env, seed, signal } = plan;
+    const cluster = await Cluster.start({ dir, env, settings, basePort: 0, seed, signal });
+    try {
+      return new Side(plan, cluster, await cluster.waitForLeader(LEADER_TIMEOUT_MS));
+    } catch (error) {
+      await cluster.destroy();
+      throw error;
+    }
+  }
+
+  /** Loads the cluster once and waits until it is idle again. */
+  async load(window: WindowPlan): Promise<Window> {
+    const { cluster, leader, plan } = this;
+    const nth = this.ackedFiles.length;
+    const ackedPath = join(plan.dir, `acked-${nth}.bin`);
+    this.ackedFiles.push(ackedPath);
+    const before = await this.samples();
+    const load = {
+      ...window,
+      runId: (plan.seed ^ Math.imul(nth + 1, 0x9e3779b1)) >>> 0,
+      client: leader,
+      entryBytes: plan.settings.entryBytes ?? DEFAULT_SETTINGS.entryBytes,
+      ratePerS: 0,
+      arrivals: "constant" as const,
+      readsPerWrite: 0,
+      seed: plan.seed,
+    };
+    const timeoutMs = window.warmupMs + window.durationMs + LOAD_SLACK_MS;
+    const result = await cluster.call(leader, "load", { plan: load, ackedPath }, timeoutMs);
+    if (!(await cluster.catchUp(IDLE_TIMEOUT_MS))) this.faults.push("the followers did not catch up");
+    const after = await this.samples();
+    this.acked += result.acked;
+    if (result.firstFailure !== null) this.faults.push(`a proposal was refused: ${result.firstFailure}`);
+    if (result.unanswered > 0) this.faults.push(`${result.unanswered} proposals got no answer`);
+    if (result.acked === 0) throw new BenchError("failed", `${plan.name}: no proposal was applied.`);
+    return {
+      proposalsPerS: result.windowMs > 0 ? (result.done / result.windowMs) * 1000 : 0,
+      acked: result.acked,
+      cpuMs: total(after, cpuOf) - total(before, cpuOf),
+      counters: countersOf(before, after, cluster.ids.indexOf(leader)),
+    };
+  }
+
+  private samples(): Promise<Sample[]> {
+    return Promise.all(this.cluster.ids.map((id) => this.cluster.call(id, "sample", {})));
+  }
+
+  /** Stops the cluster, checks its logs and removes them. Returns why its figures must not be used; empty: they may. */
+  async finish(): Promise<string[]> {
+    const { cluster, plan } = this;
+    const states = await cluster.stop();
+    const nodes = cluster.ids.map((id) => ({ id, dir: cluster.dirOf(id), state: states.get(id) ?? null }));
+    const silent = nodes.filter(({ state }) => state === null);
+    for (const { id } of silent) this.faults.push(`node ${id} did not close`);
+    if (silent.length === 0) {
+      const request = { nodes, ackedFiles: this.ackedFiles, ackedMin: this.acked };
+      const truth = await runTruthCheck(request, plan.signal);
+      this.faults.push(...truth.findings.map((finding) => `logs: ${finding}`));
+    }
+    await this.destroy();
+    return this.faults;
+  }
+
+  /** Ends every process and removes the data, whatever state they are in. */
+  async destroy(): Promise<void> {
+    await this.cluster.destroy();
+    await rm(this.plan.dir, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+function countersOf(before: readonly Sample[], after: readonly Sample[], leader: number): Window["counters"] {
+  const counters = NODE_COUNTERS.map((name) => {
+    const read = ({ metrics }: Sample) => metrics[name];
+    return [name, total(after, read) - total(before, read)];
+  });
+  const allocatedBytes = after[leader].allocatedBytes - before[leader].allocatedBytes;
+  return { ...Object.fromEntries(counters), allocatedBytes } as Window["counters"];
+}
+
+function cpuOf({ cpuUserMs, cpuSystemMs }: Sample): number {
+  return cpuUserMs + cpuSystemMs;
+}
+
+function total(samples: readonly Sample[], read: (sample: Sample) => number): number {
+  return samples.reduce((sum, sample) => sum + read(sample), 0);
+}

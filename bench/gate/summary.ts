@@ -1,0 +1,149 @@
+// What the gate tells: a Markdown summary for a pull request, and the lists that github-action-benchmark reads. Pure.
+import type { Tree } from "../compare/trees.js";
+import type { Environment } from "../harness/environment.js";
+import { roughly, short } from "../report/numbers.js";
+import type { RatioInterval } from "../stats/intervals.js";
+import { type Finding, type Judgement, type Limit, MEASURES } from "./judge.js";
+import type { CounterName } from "./side.js";
+
+export interface GateFacts {
+  readonly base: Tree;
+  readonly head: Tree;
+  readonly judgement: Judgement;
+  readonly environment: Environment;
+  readonly command: string;
+  readonly seed: number;
+  readonly pairs: number;
+  readonly windows: number;
+  readonly elapsedMs: number;
+}
+
+const COUNTER_TITLES: Readonly<Record<CounterName, string>> = {
+  messagesSent: "messages",
+  framesSent: "frames",
+  bytesSent: "bytes sent",
+  walSyncs: "durable writes",
+  walBytes: "bytes logged",
+  allocatedBytes: "bytes of heap, leader",
+};
+
+/** One line: passed or not, and why. */
+export function headline({ judgement }: Pick<GateFacts, "judgement">): string {
+  const { findings, limits, voids, tolerance } = judgement;
+  if (voids.length > 0) return `The gate is closed: the run is void, its figures prove nothing (${voids[0]})`;
+  const worse = findings.filter(({ verdict }) => verdict === "worse");
+  const broken = limits.filter((limit) => limit.broken);
+  const reasons = [
+    ...worse.map(
+      (finding) =>
+        `${MEASURES[finding.measure].name} at ${finding.inFlight} in flight is ${ratioText(finding.ratio)} of base`,
+    ),
+    ...broken.map(
+      ({ counter, inFlight }) => `${COUNTER_TITLES[counter]} per commit at ${inFlight} in flight went up`,
+    ),
+  ];
+  if (reasons.length > 0) return `The gate is closed: ${reasons.join("; ")}`;
+  const undecided = findings.filter(({ verdict }) => verdict === "undecided").length;
+  const doubt =
+    undecided === 0
+      ? ""
+      : ` (${undecided} of ${findings.length} measures were too noisy to tell: more --pairs would tell)`;
+  return `The gate is open: nothing is more than ${percent(tolerance)} worse for sure${doubt}`;
+}
+
+/** "0.90 (0.88 to 0.93)". */
+export function ratioText({ estimate, low, high }: RatioInterval): string {
+  return `${estimate.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`;
+}
+
+export function gateMarkdown(facts: GateFacts): string {
+  const { base, head, judgement, environment, command, seed, pairs, windows, elapsedMs } = facts;
+  const { findings, limits, voids, tolerance } = judgement;
+  const parts = [
+    `### raftmark gate: ${judgement.passed ? "open" : "**closed**"}`,
+    `${headline(facts)}.`,
+    `Base ${treeText(base)}, head ${treeText(head)}.`,
+    table(
+      ["in flight", "measure", "base", "head", "head / base (95 % interval)", "p", "verdict"],
+      findings.map(findingRow),
+    ),
+    limits.length === 0
+      ? "Nothing was counted."
+      : table(["in flight", "per commit", "base", "head", "limit"], limits.map(limitRow)),
+    ...(voids.length === 0 ? [] : [`**Void:**\n${voids.map((why) => `- ${why}`).join("\n")}`]),
+    `${pairs} pairs of fresh clusters, ${windows} alternating windows each, in an order drawn by seed ${seed}; ` +
+      `3 nodes, pool-wasm, 256 B, o_dsync; closed if a whole interval lies more than ${percent(tolerance)} on the bad side, or if every ` +
+      `repeat of a counter is beyond base's and its slack. ${environment.cpu}, ${environment.cores} cores, ` +
+      `Node ${environment.node}, ${environment.fileSystem.type}; ${roughly(elapsedMs)}. \`${command}\``,
+  ];
+  return `${parts.join("\n\n")}\n`;
+}
+
+function treeText({ revision, commit, dirty, dependencies }: Tree): string {
+  const hash = commit === null ? "" : ` (${commit.slice(0, 10)}${dirty ? ", with changes" : ""})`;
+  return `\`${revision}\`${hash}, dependencies ${dependencies}`;
+}
+
+function findingRow({ inFlight, measure, base, head, ratio, verdict }: Finding): string[] {
+  const { name, unit } = MEASURES[measure];
+  const said = verdict === "worse" ? "**worse**" : verdict;
+  const cells = [
+    `${name}, ${unit}`,
+    short(base),
+    short(head),
+    ratioText(ratio),
+    ratio.pValue.toFixed(3),
+    said,
+  ];
+  return [String(inFlight), ...cells];
+}
+
+function limitRow({ inFlight, counter, base, head, hard, slack, broken }: Limit): string[] {
+  const range = (values: readonly number[]) =>
+    `${short(Math.min(...values))} to ${short(Math.max(...values))}`;
+  const said = !hard ? "none, told only" : `${broken ? "**broken**" : "kept"}, slack ${percent(slack)}`;
+  return [String(inFlight), COUNTER_TITLES[counter], range(base), range(head), said];
+}
+
+function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  return [line(heading), line(heading.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+/** An entry of github-action-benchmark's customBiggerIsBetter and customSmallerIsBetter. */
+export interface BenchmarkEntry {
+  readonly name: string;
+  readonly unit: string;
+  readonly value: number;
+  readonly range: string;
+  readonly extra: string;
+}
+
+/** Head's figures. */
+export function benchmarkEntries({ findings, limits }: Judgement): {
+  readonly bigger: BenchmarkEntry[];
+  readonly smaller: BenchmarkEntry[];
+} {
+  const noisy = (better: "higher" | "lower") =>
+    findings
+      .filter(({ measure }) => MEASURES[measure].better === better)
+      .map(({ inFlight, measure, head, ratio }) => ({
+        name: `${MEASURES[measure].name}, ${inFlight} in flight`,
+        unit: MEASURES[measure].unit,
+        value: head,
+        range: `${percent((ratio.high - ratio.low) / 2)} (against base)`,
+        extra: `head/base ${ratioText(ratio)}`,
+      }));
+  const counted = limits.map(({ inFlight, counter, head }) => ({
+    name: `${COUNTER_TITLES[counter]} per commit, ${inFlight} in flight`,
+    unit: "per commit",
+    value: Math.min(...head),
+    range: `${short(Math.max(...head) - Math.min(...head))}`,
+    extra: "counted",
+  }));
+  return { bigger: noisy("higher"), smaller: [...noisy("lower"), ...counted] };
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toFixed(1))} %`;
+}

@@ -1,0 +1,140 @@
+// The history file: one JSON line an accepted run, in the order in which they were added. Reads, checks and appends;
+// what a line comes from is a bench result or a gate.
+import { appendFile, readFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { z } from "zod";
+import { configurationName } from "../compare/configurations.js";
+import { IN_FLIGHT } from "../gate/run-gate.js";
+import type { GateFacts } from "../gate/summary.js";
+import { DEFAULT_SETTINGS } from "../harness/axes.js";
+import { BenchError, codeOf } from "../harness/bench-error.js";
+import { makeDirs } from "../harness/make-dirs.js";
+import type { Result } from "../report/result-schema.js";
+import { rowsOf, validRuns } from "../stats/rows.js";
+
+export const DEFAULT_HISTORY = join("results", "history.ndjson");
+const HISTORY_VERSION = 1;
+
+const Figure = z.object({
+  configuration: z.string().describe("every setting in words: lines of one configuration make one curve"),
+  proposalsPerS: z.number().positive(),
+  p50Ms: z.number().nullable(),
+  p99Ms: z.number().nullable(),
+  cpuMsPerThousand: z.number().nullable().describe("CPU of all nodes for a thousand commits"),
+});
+
+export const HistoryRecord = z.object({
+  historyVersion: z.literal(HISTORY_VERSION),
+  source: z.enum(["bench", "gate"]),
+  at: z.string().describe("when the run began, ISO 8601"),
+  commit: z.string().nullable(),
+  dirty: z.boolean().nullable(),
+  machine: z.string().describe("figures of different machines are different curves"),
+  command: z.string(),
+  figures: z.array(Figure).min(1),
+});
+export type HistoryRecord = z.output<typeof HistoryRecord>;
+
+/** A line for an accepted result. Throws BenchError (usage) if it is not: void, interrupted, empty. */
+export function recordOfResult(result: Result, name: string): HistoryRecord {
+  const refuse = (why: string) =>
+    new BenchError("usage", `${name} is not added: ${why}. The history holds accepted runs alone.`);
+  const bad = result.runs.find((run) => run.void.length > 0);
+  if (bad !== undefined) throw refuse(`row ${bad.position + 1} is void (${bad.void[0]})`);
+  if (result.interrupted) throw refuse("its run was interrupted");
+  if (result.runs.length === 0) throw refuse("it holds no run");
+  const { environment } = result;
+  const figures = rowsOf(result).map(({ settings, runs, proposalsPerS, latencyMs }) => {
+    const valid = validRuns(runs);
+    const done = valid.reduce((sum, run) => sum + run.done, 0);
+    const cpuMs = valid
+      .flatMap(({ nodes }) => nodes)
+      .reduce((sum, n) => sum + n.cpuUserMs + n.cpuSystemMs, 0);
+    return {
+      configuration: configurationName(settings),
+      proposalsPerS: proposalsPerS!.estimate,
+      p50Ms: latencyMs!.p50,
+      p99Ms: latencyMs!.p99,
+      cpuMsPerThousand: (cpuMs / Math.max(1, done)) * 1000,
+    };
+  });
+  const { commit, dirty } = environment;
+  const { command, startedAt: at } = result;
+  const machine = machineOf(environment);
+  return { historyVersion: HISTORY_VERSION, source: "bench", at, commit, dirty, machine, command, figures };
+}
+
+/** Head's figures of a gate that is open. */
+export function recordOfGate({ judgement, head, environment, command }: GateFacts, at: Date): HistoryRecord {
+  const figures = IN_FLIGHT.map((inFlight) => {
+    const found = judgement.findings.filter((finding) => finding.inFlight === inFlight);
+    const of = (measure: string) => found.find((finding) => finding.measure === measure)?.head ?? 0;
+    return {
+      configuration: `gate: ${configurationName({ ...DEFAULT_SETTINGS, inFlight })}`,
+      proposalsPerS: of("throughput"),
+      p50Ms: null,
+      p99Ms: null,
+      cpuMsPerThousand: of("cpu"),
+    };
+  });
+  return {
+    historyVersion: HISTORY_VERSION,
+    source: "gate",
+    at: at.toISOString(),
+    commit: head.commit,
+    dirty: head.dirty,
+    machine: machineOf(environment),
+    command,
+    figures,
+  };
+}
+
+function machineOf({ cpu, cores, node }: { cpu: string; cores: number; node: string }): string {
+  return `${cpu}, ${cores} cores, Node ${node}`;
+}
+
+/** Adds one line, and the file if there is none. */
+export async function appendRecord(path: string, record: HistoryRecord): Promise<void> {
+  try {
+    await makeDirs(dirname(resolve(path)));
+    await appendFile(path, `${JSON.stringify(HistoryRecord.parse(record))}\n`);
+  } catch (cause) {
+    throw new BenchError("environment", `cannot add to ${path} (${codeOf(cause)}).`, cause);
+  }
+}
+
+/** Every line, in order. Throws BenchError (usage) naming each bad line by its number. */
+export async function readHistory(path: string): Promise<HistoryRecord[]> {
+  const text = await readFile(path, "utf8").catch((cause) => {
+    const why = codeOf(cause);
+    const cure = "add an accepted run with raftmark history add RESULT";
+    throw new BenchError("usage", `cannot read ${path} (${why}): ${cure}.`, cause);
+  });
+  const records: HistoryRecord[] = [];
+  const faults: string[] = [];
+  for (const [i, line] of text.split("\n").entries()) {
+    if (line.trim() === "") continue;
+    const parsed = parseLine(line);
+    if (typeof parsed === "string") faults.push(`line ${i + 1}: ${parsed}`);
+    else records.push(parsed);
+  }
+  if (faults.length > 0) {
+    const cure = "mend or remove what is named, every other line is good";
+    throw new BenchError("usage", `${path} is damaged: ${faults.join("; ")}. Please ${cure}.`);
+  }
+  return records;
+}
+
+/** A record, or why it is none. */
+function parseLine(line: string): HistoryRecord | string {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return "not JSON";
+  }
+  const parsed = HistoryRecord.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0];
+  return `${z.core.toDotPath(path) || "the line"}: ${message}`;
+}

@@ -1,0 +1,187 @@
+// `raftmark compare`: two result files, or two revisions that take turns, side by side. A report, not a gate: its exit
+// code says whether it could compare, not what it found.
+import { randomInt } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Command } from "commander";
+import { alternate, killBenchesNow } from "../../bench/compare/alternate.js";
+import { compareResults } from "../../bench/compare/compare.js";
+import { comparisonMarkdown, type Names, renderComparison } from "../../bench/compare/render.js";
+import { type Tree, Trees, WORKTREE } from "../../bench/compare/trees.js";
+import { AXES, AXIS_NAMES, type AxisName, allowedText } from "../../bench/harness/axes.js";
+import { BenchError } from "../../bench/harness/bench-error.js";
+import { readResult } from "../../bench/report/read-result.js";
+import type { Result } from "../../bench/report/result-schema.js";
+import { defaultPath, writeResult } from "../../bench/report/write-result.js";
+import { PAIRS_MIN } from "../../bench/stats/intervals.js";
+import { planOf } from "./bench-command.js";
+import { wholeNumber } from "./gate-command.js";
+import { untilInterrupted } from "./interrupt.js";
+
+type Words = Readonly<Partial<Record<AxisName, string>>> & {
+  readonly scenario: string;
+  readonly format: string;
+  readonly rounds?: string;
+  readonly seed?: string;
+  readonly quick?: true;
+  readonly duration?: string;
+  readonly warmup?: string;
+  readonly dir?: string;
+};
+
+const FORMATS = ["text", "markdown"];
+const ROUNDS_MAX = 100;
+
+export function compareCommand(): Command {
+  const command = new Command("compare")
+    .summary("two results, or two revisions taking turns, side by side")
+    .description(
+      "Compares two result files configuration by configuration: ratios of throughput and latency with 95 % " +
+        "intervals over paired rounds, and what a commit costs. Given two revisions instead, it builds both, lets " +
+        "their engines take turns under this raftmark's bench, and compares that.",
+    )
+    .argument("<base>", "a result file, or a revision of this repository")
+    .argument("<head>", `the same; ${WORKTREE} is the current files as built`)
+    .option("--format <format>", `what is printed: ${FORMATS.join(", ")}`, "text")
+    .option("--scenario <name>", "revisions: what to run", "canonical")
+    .option("--rounds <number>", `revisions: pairs of each configuration (default: ${PAIRS_MIN})`)
+    .option("--quick", "revisions: fewer values, short windows")
+    .option("--duration <time>", "revisions: how long each configuration is measured")
+    .option("--warmup <time>", "revisions: how long it is loaded before that at most")
+    .option("--seed <number>", "revisions: seeds the order (default: drawn)")
+    .option("--dir <path>", "revisions: where the nodes keep their data");
+  for (const name of AXIS_NAMES) {
+    const { flag, help } = AXES[name];
+    command.option(`--${flag} <values>`, `revisions: ${help} (${allowedText(name)})`);
+  }
+  return command
+    .addHelpText("after", EXAMPLES)
+    .action(async (base: string, head: string, words: Words, self: Command) => {
+      const parent = self.parent as (Command & { rawArgs: string[] }) | null;
+      const line = ["raftmark", ...(parent?.rawArgs.slice(2) ?? [])].join(" ");
+      process.exitCode = await compare(base, head, words, line);
+    });
+}
+
+const EXAMPLES = `
+Examples:
+  raftmark compare before.json after.json
+  raftmark compare main worktree --in-flight 1024 --writer pool-wasm
+  raftmark compare v1.0.0 HEAD --scenario durability --quick --format markdown
+
+Exit codes: 0 compared, whatever was found; 1 a bench failed on the way; 2 bad usage, a result that cannot be used, or
+a revision that is not there or does not build; 130 Ctrl-C, which keeps the rounds that are done.`;
+
+/** Compares and returns the exit code. Throws BenchError. */
+async function compare(base: string, head: string, words: Words, command: string): Promise<number> {
+  if (!FORMATS.includes(words.format)) {
+    throw new BenchError("usage", `--format: "${words.format}" is not one of ${FORMATS.join(", ")}.`);
+  }
+  if (isFile(base) || isFile(head)) {
+    show(await usable(base), await usable(head), { base, head }, false, words);
+    return 0;
+  }
+  return compareRevisions(base, head, words, command);
+}
+
+/** Named like a result or lying there: no revision. */
+function isFile(word: string): boolean {
+  return word.endsWith(".json") || existsSync(word);
+}
+
+async function usable(path: string): Promise<Result> {
+  const result = await readResult(path);
+  const bad = result.runs.find((run) => run.void.length > 0);
+  if (bad !== undefined && result.runs.every((run) => run.void.length > 0)) {
+    throw new BenchError(
+      "usage",
+      `${path} holds void runs only (${bad.void[0]}): there is nothing to compare.`,
+    );
+  }
+  if (result.runs.length === 0)
+    throw new BenchError("usage", `${path} holds no run: there is nothing to compare.`);
+  return result;
+}
+
+async function compareRevisions(base: string, head: string, words: Words, command: string): Promise<number> {
+  const { rounds, seed, benchWords } = revisionWords(words, command);
+  let ended: BenchError | null = null;
+  const made = await untilInterrupted(async (signal) => {
+    const trees = await Trees.open(signal);
+    const dir = await mkdtemp(join(tmpdir(), "raftmark-compare-"));
+    process.once("exit", killBenchesNow);
+    try {
+      for (const revision of [base, head]) if (revision !== WORKTREE) await trees.resolve(revision);
+      const built: Tree[] = [];
+      for (const revision of [base, head]) {
+        say(`building ${revision}`);
+        const tree = await trees.build(revision);
+        say(`  dependencies ${tree.dependencies}`);
+        built.push(tree);
+      }
+      const plan = { base: built[0], head: built[1], rounds, seed, benchWords, command, dir };
+      const results = await alternate(plan, signal, (round, name) => {
+        say(`round ${round + 1} of ${rounds}: ${name} (${name === "base" ? base : head})`);
+      });
+      if (signal.aborted) ended = signal.reason as BenchError;
+      return results;
+    } finally {
+      process.removeListener("exit", killBenchesNow);
+      await rm(dir, { recursive: true, force: true });
+      await trees.remove();
+    }
+  });
+  if (made !== null) {
+    await keep(made.base, "base");
+    await keep(made.head, "head");
+    show(made.base, made.head, { base, head }, true, words);
+  }
+  if (ended === null) return 0;
+  if (made === null) throw ended;
+  return (ended as BenchError).exitCode;
+}
+
+/** Checks the words before anything is built, and hands them on as they are. Exported for tests. */
+export function revisionWords(
+  words: Words,
+  command: string,
+): { rounds: number; seed: number; benchWords: string[] } {
+  const { scenario, quick, duration, warmup, dir } = words;
+  planOf(
+    scenario,
+    { ...words, rounds: undefined, seed: undefined, order: "random", format: undefined } as never,
+    command,
+  );
+  const rounds = words.rounds === undefined ? PAIRS_MIN : wholeNumber("rounds", words.rounds, 1, ROUNDS_MAX);
+  const seed =
+    words.seed === undefined ? randomInt(2 ** 32) : wholeNumber("seed", words.seed, 0, 2 ** 32 - 1);
+  const given = (flag: string, value: string | undefined) =>
+    value === undefined ? [] : [`--${flag}`, value];
+  const benchWords = [
+    scenario,
+    ...(quick === true ? ["--quick"] : []),
+    ...given("duration", duration),
+    ...given("warmup", warmup),
+    ...given("dir", dir),
+    ...AXIS_NAMES.flatMap((name) => given(AXES[name].flag, words[name])),
+  ];
+  return { rounds, seed, benchWords };
+}
+
+async function keep(result: Result, name: string): Promise<void> {
+  const path = defaultPath(result).replace(/\.json$/, `-${name}.json`);
+  say(`Result of ${name}: ${await writeResult(result, path)}`);
+}
+
+function show(base: Result, head: Result, names: Names, alternating: boolean, { format }: Words): void {
+  const comparison = compareResults(base, head, alternating);
+  const render = format === "markdown" ? comparisonMarkdown : renderComparison;
+  process.stdout.write(render(comparison, names));
+}
+
+/** Progress goes to stderr. */
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}

@@ -1,0 +1,182 @@
+// `raftmark gate` (`npm run bench:ci`): is head slower than base? Words to a plan, two trees to a judgement, that to a
+// summary, files for other tools and an exit code.
+import { randomInt } from "node:crypto";
+import { appendFile, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { Command } from "commander";
+import { Trees, WORKTREE } from "../../bench/compare/trees.js";
+import { MEASURES } from "../../bench/gate/judge.js";
+import type { Sample } from "../../bench/gate/pairs.js";
+import { estimateGateMs, GATE_DEFAULTS, type GatePlan, runGate } from "../../bench/gate/run-gate.js";
+import { benchmarkEntries, type GateFacts, gateMarkdown, headline } from "../../bench/gate/summary.js";
+import { BenchError, codeOf } from "../../bench/harness/bench-error.js";
+import { makeDirs } from "../../bench/harness/make-dirs.js";
+import { appendRecord, DEFAULT_HISTORY, recordOfGate } from "../../bench/history/records.js";
+import { roughly } from "../../bench/report/numbers.js";
+import { untilInterrupted } from "./interrupt.js";
+
+interface Words {
+  readonly base: string;
+  readonly head: string;
+  readonly tolerance?: string;
+  readonly pairs?: string;
+  readonly seed?: string;
+  readonly summary?: string;
+  readonly benchmarkDir?: string;
+  readonly dir?: string;
+  readonly record?: true;
+}
+
+const PAIRS_MAX = 100;
+
+export function gateCommand(): Command {
+  const { pairs, tolerance } = GATE_DEFAULTS;
+  return new Command("gate")
+    .summary("is head slower than base? for CI: exit code 1 if it is for sure")
+    .description(
+      "Builds both revisions, counts what a commit costs in each (messages, durable writes, bytes: hard limits), and " +
+        "measures throughput and CPU in pairs of fresh clusters that take turns. Fails only if a whole 95 % interval " +
+        "of head/base lies beyond the tolerance, if a counter went up, or if a run is void.",
+    )
+    .requiredOption("--base <revision>", "what head is compared with: a commit, branch or tag")
+    .option("--head <revision>", `a revision, or ${WORKTREE}: the current files as built`, WORKTREE)
+    .option("--tolerance <percent>", `a loss up to here is accepted (default: ${tolerance * 100}%)`)
+    .option(
+      "--pairs <number>",
+      `pairs of fresh clusters, twice as many if noise leaves it open (default: ${pairs})`,
+    )
+    .option("--seed <number>", "seeds order, elections and intervals (default: drawn, and in the summary)")
+    .option("--summary <file>", "the summary goes there too; also to $GITHUB_STEP_SUMMARY where it is set")
+    .option("--benchmark-dir <dir>", "throughput.json and cost.json for github-action-benchmark go there")
+    .option(
+      "--dir <path>",
+      "where the nodes keep their data (default: ./.raftmark, or the temporary directory)",
+    )
+    .option("--record", `add head's figures to ${DEFAULT_HISTORY} if the gate is open`)
+    .addHelpText("after", EXAMPLES)
+    .action(async (words: Words, self: Command) => {
+      const parent = self.parent as (Command & { rawArgs: string[] }) | null;
+      process.exitCode = await gate(words, ["raftmark", ...(parent?.rawArgs.slice(2) ?? [])].join(" "));
+    });
+}
+
+const EXAMPLES = `
+Examples:
+  npm run bench:ci -- --base origin/main           the current files against the branch they will go to
+  raftmark gate --base v1.2.0 --head main          two revisions
+  raftmark gate --base HEAD~1 --tolerance 3% --pairs 12
+
+Exit codes: 0 not slower for sure; 1 slower, a counter went up, or a run is void; 2 bad usage, or a revision
+that is not there or does not build; 130 Ctrl-C.`;
+
+/** Runs the gate and returns the exit code. Throws BenchError. */
+async function gate(words: Words, command: string): Promise<number> {
+  const plan = gatePlanOf(words);
+  const facts = await untilInterrupted(async (signal) => {
+    const trees = await Trees.open(signal);
+    try {
+      for (const revision of [words.base, words.head]) {
+        if (revision !== WORKTREE) await trees.resolve(revision);
+      }
+      say(`building ${words.base} and ${words.head}`);
+      const base = await trees.build(words.base);
+      const head = await trees.build(words.head);
+      const least = roughly(estimateGateMs(plan));
+      say(
+        `about ${least}, twice that if noise leaves it open: counting, then ${plan.pairs} pairs of clusters`,
+      );
+      const begun = performance.now();
+      const observer = { counted: () => say("counted"), pair: sayPair };
+      const outcome = await runGate({ ...plan, base: base.dir, head: head.dir }, observer, signal);
+      const elapsedMs = performance.now() - begun;
+      const { seed, windows } = plan;
+      const pairs = new Set(outcome.samples.map(({ pair }) => pair)).size;
+      const { environment } = outcome;
+      return { base, head, judgement: outcome, environment, command, seed, pairs, windows, elapsedMs };
+    } finally {
+      await trees.remove();
+    }
+  });
+  await publish(facts, words);
+  return facts.judgement.passed ? 0 : 1;
+}
+
+/** Words to a plan; refuses before anything is built. Exported for tests. */
+export function gatePlanOf(words: Words): Omit<GatePlan, "base" | "head"> {
+  return {
+    ...GATE_DEFAULTS,
+    tolerance: words.tolerance === undefined ? GATE_DEFAULTS.tolerance : parsePercent(words.tolerance),
+    pairs: words.pairs === undefined ? GATE_DEFAULTS.pairs : wholeNumber("pairs", words.pairs, 1, PAIRS_MAX),
+    seed: words.seed === undefined ? randomInt(2 ** 32) : wholeNumber("seed", words.seed, 0, 2 ** 32 - 1),
+    headEnv: {},
+    dir: words.dir ?? null,
+  };
+}
+
+function parsePercent(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s?%$/.exec(text);
+  const value = match === null ? Number.NaN : Number(match[1]) / 100;
+  if (value >= 0 && value <= 0.5) return value;
+  const hint = /^\d+(\.\d+)?$/.test(text) ? ` Did you mean ${text}%?` : "";
+  const what = "it takes a percentage from 0% to 50%, like 5%";
+  throw new BenchError("usage", `--tolerance: "${text}" is not allowed: ${what}.${hint}`);
+}
+
+export function wholeNumber(flag: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+  const what = `it takes a whole number from ${min} to ${max}`;
+  throw new BenchError("usage", `--${flag}: "${text}" is not allowed: ${what}.`);
+}
+
+/** Progress goes to stderr, so that stdout is the summary alone. */
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function sayPair(pair: number, samples: readonly Sample[]): void {
+  const loads = [...new Set(samples.map(({ inFlight }) => inFlight))];
+  const texts = loads.map((inFlight) => {
+    const at = samples.filter((sample) => sample.inFlight === inFlight);
+    const ratio = (of: (typeof MEASURES)["cpu"]["of"]) => {
+      const logs = at.reduce((sum, { base, head }) => sum + Math.log(of(head) / of(base)), 0);
+      return Math.exp(logs / at.length).toFixed(2);
+    };
+    return `${inFlight} in flight: throughput ${ratio(MEASURES.throughput.of)}, CPU ${ratio(MEASURES.cpu.of)}`;
+  });
+  say(`pair ${pair + 1}, head/base: ${texts.join("; ")}`);
+}
+
+async function publish(facts: GateFacts, words: Words): Promise<void> {
+  const markdown = gateMarkdown(facts);
+  process.stdout.write(markdown);
+  say(`${headline(facts)}.`);
+  const stepSummary = process.env["GITHUB_STEP_SUMMARY"];
+  await writing(async () => {
+    if (words.summary !== undefined) await write(words.summary, markdown);
+    if (stepSummary !== undefined && stepSummary !== "") await appendFile(stepSummary, markdown);
+    if (words.benchmarkDir !== undefined) {
+      const { bigger, smaller } = benchmarkEntries(facts.judgement);
+      await write(join(words.benchmarkDir, "throughput.json"), `${JSON.stringify(bigger, null, 2)}\n`);
+      await write(join(words.benchmarkDir, "cost.json"), `${JSON.stringify(smaller, null, 2)}\n`);
+    }
+    if (words.record === true && facts.judgement.passed) {
+      await appendRecord(DEFAULT_HISTORY, recordOfGate(facts, new Date()));
+    }
+  });
+}
+
+async function write(path: string, text: string): Promise<void> {
+  await makeDirs(dirname(resolve(path)));
+  await writeFile(path, text);
+}
+
+async function writing(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (cause) {
+    if (cause instanceof BenchError) throw cause;
+    const text = `cannot write what --summary, --benchmark-dir, --record or GITHUB_STEP_SUMMARY asks for (${codeOf(cause)}).`;
+    throw new BenchError("environment", text, cause);
+  }
+}

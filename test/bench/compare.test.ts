@@ -1,0 +1,112 @@
+// Two results side by side: what is matched, what is told apart, and what is said against it.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { compareResults } from "../../bench/compare/compare.js";
+import { configurationKey, configurationName } from "../../bench/compare/configurations.js";
+import { comparisonMarkdown, renderComparison } from "../../bench/compare/render.js";
+import { DEFAULT_SETTINGS } from "../../bench/harness/axes.js";
+import type { Result } from "../../bench/report/result-schema.js";
+import { type Outcome, sampleResult, sampleRun } from "./sample-result.js";
+
+/** One run a round; the machine drifts by `drift` a round, on both sides alike. */
+function result(speed: number, rounds: number, outcome: Partial<Outcome> = {}): Result {
+  const made = sampleResult([{ settings: {}, proposalsPerS: 1 }]);
+  const runs = Array.from({ length: rounds }, (_, round) => {
+    const proposalsPerS = speed * (1 + 0.2 * (round % 3));
+    return { ...sampleRun(0, { settings: {}, p50: 1000 / speed, ...outcome, proposalsPerS }), round };
+  });
+  return { ...made, runs, verdict: "" };
+}
+
+const NAMES = { base: "a.json", head: "b.json" };
+
+test("a difference is found over rounds, though the machine drifts more than it", () => {
+  const [match] = compareResults(result(1000, 8), result(1100, 8), true).matches;
+  const [throughput, p50] = match.figures;
+  assert.ok(Math.abs(throughput.ratio!.estimate - 1.1) < 1e-9);
+  assert.equal(throughput.ratio!.pairs, 8);
+  const text = renderComparison(compareResults(result(1000, 8), result(1100, 8), true), NAMES);
+  assert.match(text, /throughput +.*1\.100× \(1\.100 to 1\.100\), p 0\.008: better/);
+  assert.match(text, /p50 +.*: better/);
+  assert.equal(p50.better, "lower");
+});
+
+test("no difference is said to be none, and too few rounds to be too few", () => {
+  const same = renderComparison(compareResults(result(1000, 8), result(1000, 8), true), NAMES);
+  assert.match(same, /throughput .*1\.000× .*: no difference found/);
+  const few = renderComparison(compareResults(result(1000, 1), result(1500, 1), true), NAMES);
+  assert.match(few, /1\.500× .*: 1 pair, too few to tell/);
+});
+
+test("configurations are matched by settings, wherever they stand; the rest is listed", () => {
+  const two = (inFlights: number[]): Result => ({
+    ...sampleResult(inFlights.map((inFlight) => ({ settings: { inFlight }, proposalsPerS: inFlight * 100 }))),
+    verdict: "",
+  });
+  const { matches, onlyBase, onlyHead } = compareResults(two([1, 64]), two([64, 256]), true);
+  assert.deepEqual(
+    matches.map(({ settings }) => settings.inFlight),
+    [64],
+  );
+  assert.match(onlyBase.join(), /1 in flight/);
+  assert.match(onlyHead.join(), /256 in flight/);
+  const nothing = compareResults(two([1]), two([2]), true);
+  assert.match(renderComparison(nothing, NAMES), /no configuration in common/);
+  assert.match(comparisonMarkdown(nothing, NAMES), /only in head: .*2 in flight/);
+});
+
+test("void runs are left out with their partners, and counted", () => {
+  const base = result(1000, 8);
+  const head = result(1000, 8);
+  head.runs[3] = { ...head.runs[3], proposalsPerS: 5, void: ["logs: wrong"] };
+  const [match] = compareResults(base, head, true).matches;
+  assert.equal(match.voids, 1);
+  assert.equal(match.figures[0].ratio!.pairs, 7);
+  assert.match(renderComparison(compareResults(base, head, true), NAMES), /1 void run was left out/);
+});
+
+test("warnings: other machine, other Node, other window, not alternating, disturbed, interrupted", () => {
+  const base = result(1000, 2);
+  const head = { ...result(1000, 2, { otherCpuShare: 0.4 }), interrupted: true };
+  head.environment = { ...head.environment, node: "v22.1.0", cpu: "another" };
+  head.options = { ...head.options, durationMs: 5000 };
+  const { warnings } = compareResults(base, head, false);
+  const all = warnings.join("\n");
+  const expected = [
+    /one after the other/,
+    /Node differs: v20\.0\.0 and v22\.1\.0/,
+    /CPU differs: sample CPU and another/,
+    /window \(ms\) differs: 1000 and 5000/,
+    /40 % of the CPU during head/,
+    /head was interrupted/,
+  ];
+  for (const text of expected) assert.match(all, text);
+  assert.deepEqual(compareResults(base, base, true).warnings, []);
+});
+
+test("counters stand side by side, what only this scenario measures too", () => {
+  const base = result(1000, 6);
+  const head = result(1000, 6);
+  const measure = (value: number) => ({ gap: { value, unit: "ms", better: "lower" as const, meaning: "" } });
+  base.runs = base.runs.map((run) => ({ ...run, measures: measure(100) }));
+  head.runs = head.runs.map((run) => ({
+    ...run,
+    measures: measure(200),
+    perCommit: { ...run.perCommit, messages: 0.2 },
+  }));
+  const text = renderComparison(compareResults(base, head, true), NAMES);
+  assert.match(text, /gap +100\.?0* to 200 ms +2\.000× .*: worse/);
+  assert.match(text, /per commit: .*messages 0\.100 to 0\.200/);
+  assert.doesNotMatch(text, /bytes of heap/);
+  assert.match(
+    comparisonMarkdown(compareResults(base, head, true), NAMES),
+    /\| messages per commit \| 0\.100 \| 0\.200/,
+  );
+});
+
+test("a configuration's key does not depend on the order of a file; its name leaves defaults out", () => {
+  const reversed = Object.fromEntries(Object.entries(DEFAULT_SETTINGS).reverse()) as typeof DEFAULT_SETTINGS;
+  assert.equal(configurationKey(reversed), configurationKey(DEFAULT_SETTINGS));
+  assert.equal(configurationName(DEFAULT_SETTINGS), "o_dsync, pool-wasm, 1024 in flight, 256 B, 3 nodes");
+  assert.match(configurationName({ ...DEFAULT_SETTINGS, rate: 5000 }), /5,000\/s offered/);
+});

@@ -1,0 +1,188 @@
+// The gate's judgement on made-up windows: what it lets through, what it stops, and how often it is wrong.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Counted } from "../../bench/gate/counted.js";
+import { judge, verdictOf } from "../../bench/gate/judge.js";
+import type { Sample } from "../../bench/gate/pairs.js";
+import { estimateGateMs, GATE_DEFAULTS } from "../../bench/gate/run-gate.js";
+import { COUNTER_NAMES, type CounterName, type Window } from "../../bench/gate/side.js";
+import { benchmarkEntries, type GateFacts, gateMarkdown, headline } from "../../bench/gate/summary.js";
+import { groupedRatioInterval } from "../../bench/stats/clusters.js";
+import { Prng } from "../../src/base/prng.js";
+import { gatePlanOf } from "../../src/cli/gate-command.js";
+import { sampleResult } from "./sample-result.js";
+
+/** About normal, by the sum of twelve uniforms. */
+function noise(prng: Prng): number {
+  let sum = -6;
+  for (let i = 0; i < 12; i++) sum += prng.nextU32() / 4294967296;
+  return sum;
+}
+
+interface Noise {
+  /** Logarithmic deviation of a pair of processes, and of a window within it. */
+  readonly pair: number;
+  readonly window: number;
+}
+
+/** Head does `factor` of base's throughput, and takes as much more CPU. */
+function samples(factor: number, { pair: ofPair, window: ofWindow }: Noise, seed: number): Sample[] {
+  const prng = new Prng(seed);
+  const all: Sample[] = [];
+  for (let pair = 0; pair < GATE_DEFAULTS.pairs; pair++) {
+    for (const inFlight of [64, 1024]) {
+      const shift = Math.exp(ofPair * noise(prng));
+      for (let i = 0; i < GATE_DEFAULTS.windows; i++) {
+        const window = (scale: number): Window => {
+          const speed = scale * Math.exp(ofWindow * noise(prng));
+          const counters = Object.fromEntries(COUNTER_NAMES.map((name) => [name, 1])) as Window["counters"];
+          return { proposalsPerS: 1e5 * speed, acked: 1000, cpuMs: 10 / speed, counters };
+        };
+        all.push({ pair, inFlight, base: window(1), head: window(factor * shift) });
+      }
+    }
+  }
+  return all;
+}
+
+const QUIET: Noise = { pair: 0.01, window: 0.04 };
+
+function judged(factor: number, noiseOf: Noise, seed: number) {
+  return judge({ samples: samples(factor, noiseOf, seed), counted: [], voids: [] }, 0.05, seed);
+}
+
+test("equals pass and a tenth lost does not, with noise of 1 % a pair and 4 % a window", () => {
+  let alarms = 0;
+  let caught = 0;
+  for (let seed = 1; seed <= 40; seed++) {
+    if (!judged(1, QUIET, seed).passed) alarms++;
+    if (!judged(0.9, QUIET, seed).passed) caught++;
+  }
+  assert.equal(alarms, 0);
+  assert.ok(caught >= 38, `caught ${caught} of 40`);
+});
+
+test("noise makes the gate doubt, not cry", () => {
+  const noisy = { pair: 0.1, window: 0.3 };
+  const judgements = Array.from({ length: 40 }, (_, seed) => judged(1, noisy, seed));
+  assert.ok(judgements.filter(({ passed }) => !passed).length <= 2);
+  const doubts = judgements.filter(({ findings }) => findings.some(({ verdict }) => verdict === "undecided"));
+  assert.ok(doubts.length >= 30, `${doubts.length} doubt`);
+});
+
+test("a loss within the tolerance is told and accepted", () => {
+  const { passed, findings } = judged(0.98, { pair: 0.001, window: 0.002 }, 3);
+  assert.equal(passed, true);
+  assert.deepEqual([...new Set(findings.map(({ verdict }) => verdict))], ["within tolerance"]);
+});
+
+test("ratios in words", () => {
+  const ratio = (low: number, high: number, pValue = 0.03) => ({ estimate: 1, low, high, pValue, pairs: 6 });
+  assert.equal(verdictOf(ratio(0.85, 0.94), "higher", 0.05), "worse");
+  assert.equal(verdictOf(ratio(0.85, 0.96), "higher", 0.05), "within tolerance");
+  assert.equal(verdictOf(ratio(0.85, 0.94, 0.06), "higher", 0.05), "undecided");
+  assert.equal(verdictOf(ratio(0.98, 1.03, 0.5), "higher", 0.05), "no difference found");
+  assert.equal(verdictOf(ratio(0.8, 1.2, 0.5), "higher", 0.05), "undecided");
+  assert.equal(verdictOf(ratio(1.06, 1.2), "lower", 0.05), "worse");
+  assert.equal(verdictOf(ratio(0.7, 0.9), "lower", 0.05), "better");
+});
+
+test("samples of one pair are no independent witnesses", () => {
+  const prng = new Prng(4);
+  const groups = Array.from({ length: 6 }, () => {
+    const shift = Math.exp(0.1 * noise(prng));
+    return {
+      base: [1, 1, 1, 1, 1],
+      head: Array.from({ length: 5 }, () => shift * Math.exp(0.001 * noise(prng))),
+    };
+  });
+  const { low, high, pairs } = groupedRatioInterval(groups, 1);
+  assert.equal(pairs, 6);
+  assert.ok(high / low > 1.05, `${low} to ${high}: as wide as the pairs differ, not the windows`);
+});
+
+function counted(counter: CounterName, head: readonly number[], inFlight = 64): Counted {
+  return { inFlight, counter, base: [8, 8.01, 8.02], head };
+}
+
+test("a counter fails the gate when no repeat of head is near base, and only a hard one", () => {
+  const passes = (...all: Counted[]) =>
+    judge({ samples: samples(1, QUIET, 1), counted: all, voids: [] }, 0.05, 1).passed;
+  assert.equal(passes(counted("messagesSent", [8, 8.02, 8.04])), true);
+  assert.equal(passes(counted("messagesSent", [10, 10.01, 8.1])), true);
+  assert.equal(passes(counted("messagesSent", [10, 10.01, 10])), false);
+  assert.equal(passes(counted("walSyncs", [8.5, 8.5, 8.5])), true);
+  assert.equal(passes(counted("walSyncs", [12, 12, 12])), false);
+  assert.equal(passes(counted("framesSent", [20, 20, 20])), true);
+  assert.equal(passes(counted("allocatedBytes", [20, 20, 20], 1)), true);
+  assert.equal(passes(counted("messagesSent", [4, 4, 4])), true);
+});
+
+function facts(evidence: Parameters<typeof judge>[0]): GateFacts {
+  const tree = {
+    revision: "main",
+    commit: "0123456789abcdef",
+    dirty: false,
+    dir: "/t",
+    dependencies: "linked",
+  };
+  const { environment } = sampleResult([]);
+  return {
+    base: tree,
+    head: { ...tree, revision: "worktree", dirty: true },
+    judgement: judge(evidence, 0.05, 1),
+    environment,
+    command: "raftmark gate --base main",
+    seed: 1,
+    pairs: 6,
+    windows: 5,
+    elapsedMs: 60_000,
+  };
+}
+
+test("a void run closes the gate, however fast it was", () => {
+  const closed = facts({
+    samples: samples(1.5, QUIET, 1),
+    counted: [],
+    voids: ["head, pair 1: logs: a hash"],
+  });
+  assert.equal(closed.judgement.passed, false);
+  assert.match(headline(closed), /closed: the run is void.*head, pair 1: logs: a hash/);
+  assert.match(gateMarkdown(closed), /\*\*Void:\*\*\n- head, pair 1/);
+});
+
+test("the summary says what is worse and by how much; other tools get head's figures", () => {
+  const closed = facts({
+    samples: samples(0.9, QUIET, 1),
+    counted: [counted("walSyncs", [12, 12, 12])],
+    voids: [],
+  });
+  assert.match(headline(closed), /closed: throughput at 64 in flight is 0\.\d+ \(0\.\d+ to 0\.\d+\) of base/);
+  assert.match(headline(closed), /durable writes per commit at 64 in flight went up/);
+  const markdown = gateMarkdown(closed);
+  assert.match(markdown, /\| 1024 \| CPU, all nodes, ms per 1000 commits \|.*\*\*worse\*\*/);
+  assert.match(markdown, /`worktree` \(0123456789, with changes\)/);
+  const { bigger, smaller } = benchmarkEntries(closed.judgement);
+  assert.deepEqual(
+    bigger.map(({ name }) => name),
+    ["throughput, 64 in flight", "throughput, 1024 in flight"],
+  );
+  assert.ok(
+    smaller.some(({ name, value }) => name === "durable writes per commit, 64 in flight" && value === 12),
+  );
+  assert.match(
+    headline(facts({ samples: samples(1, QUIET, 2), counted: [], voids: [] })),
+    /^The gate is open/,
+  );
+});
+
+test("words of the command line: percentages, counts, and what is refused", () => {
+  const words = { base: "main", head: "worktree" };
+  assert.equal(gatePlanOf({ ...words, tolerance: "7.5%" }).tolerance, 0.075);
+  assert.equal(gatePlanOf({ ...words, pairs: "12", seed: "9" }).pairs, 12);
+  assert.throws(() => gatePlanOf({ ...words, tolerance: "5" }), /Did you mean 5%\?/);
+  assert.throws(() => gatePlanOf({ ...words, tolerance: "80%" }), /from 0% to 50%/);
+  assert.throws(() => gatePlanOf({ ...words, pairs: "0" }), /whole number from 1/);
+  const more = estimateGateMs({ ...GATE_DEFAULTS, pairs: 12, seed: 1 });
+  assert.ok(more > estimateGateMs({ ...GATE_DEFAULTS, seed: 1 }));
+});

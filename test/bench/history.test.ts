@@ -1,0 +1,117 @@
+// History: lines in and out, curves, and change points against series whose changes are known.
+import assert from "node:assert/strict";
+import { appendFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { changePoints } from "../../bench/history/change-points.js";
+import { curvesOf, renderHistory, sparkline } from "../../bench/history/curves.js";
+import {
+  appendRecord,
+  type HistoryRecord,
+  readHistory,
+  recordOfResult,
+} from "../../bench/history/records.js";
+import type { Result } from "../../bench/report/result-schema.js";
+import { Prng } from "../../src/base/prng.js";
+import { sampleResult } from "./sample-result.js";
+
+const dir = mkdtempSync(join(tmpdir(), "raftmark-history-"));
+after(() => rmSync(dir, { recursive: true, force: true }));
+
+function result(proposalsPerS: number, voids: string[] = []): Result {
+  const outcomes = [{ settings: {}, proposalsPerS, p50: 2, void: voids }];
+  return { ...sampleResult(outcomes), verdict: "" };
+}
+
+/** `levels` of [runs, level], with a noise of 3 %. */
+function series(seed: number, ...levels: [number, number][]): number[] {
+  const prng = new Prng(seed);
+  return levels.flatMap(([runs, level]) =>
+    Array.from({ length: runs }, () => level * (1 + 0.06 * (prng.nextU32() / 2 ** 32 - 0.5))),
+  );
+}
+
+test("a line a run, in the order added", async () => {
+  const path = join(dir, "sub", "a.ndjson");
+  await appendRecord(path, recordOfResult(result(1000), "one.json"));
+  await appendRecord(path, recordOfResult(result(1200), "two.json"));
+  const records = await readHistory(path);
+  assert.deepEqual(
+    records.map(({ figures }) => figures[0].proposalsPerS),
+    [1000, 1200],
+  );
+  assert.equal(records[0].figures[0].configuration, "o_dsync, pool-wasm, 1024 in flight, 256 B, 3 nodes");
+  assert.ok(Math.abs(records[0].figures[0].p50Ms! - 2) < 0.01);
+  assert.equal(records[0].figures[0].cpuMsPerThousand, 750);
+});
+
+test("what is not accepted is not added", () => {
+  assert.throws(
+    () => recordOfResult(result(1000, ["no quorum"]), "x.json"),
+    /x\.json is not added: row 1 is void \(no quorum\)/,
+  );
+  assert.throws(() => recordOfResult({ ...result(1000), interrupted: true }, "x.json"), /interrupted/);
+});
+
+test("bad lines are named by number, all of them; a missing file says what to do", async () => {
+  const path = join(dir, "bad.ndjson");
+  await appendRecord(path, recordOfResult(result(1000), "one.json"));
+  appendFileSync(path, '{"historyVersion":1}\n\nnot json\n');
+  await appendRecord(path, recordOfResult(result(1000), "two.json"));
+  await assert.rejects(readHistory(path), /bad\.ndjson is damaged: line 2: source: .*; line 4: not JSON\./);
+  await assert.rejects(readHistory(join(dir, "none")), /ENOENT.*raftmark history add/);
+});
+
+test("change points: each step at its place, none in noise, and one odd run is none", () => {
+  const found = changePoints(series(1, [12, 1000], [12, 900], [10, 1200]));
+  assert.deepEqual(
+    found.map(({ index }) => index),
+    [12, 24],
+  );
+  assert.ok(Math.abs(found[0].after / found[0].before - 0.9) < 0.02);
+  assert.ok(found.every(({ pValue }) => pValue <= 0.01));
+  let wrong = 0;
+  for (let seed = 1; seed <= 50; seed++) wrong += changePoints(series(seed, [20, 1000])).length > 0 ? 1 : 0;
+  assert.ok(wrong <= 3, `${wrong} of 50 quiet series changed`);
+  const odd = series(3, [20, 1000]);
+  odd[9] = 400;
+  assert.deepEqual(changePoints(odd), []);
+  for (const short of [[], [1], [1, 2, 3], [5, 5, 5, 5, 5, 5, 5, 5]])
+    assert.deepEqual(changePoints(short), []);
+});
+
+function record(i: number, proposalsPerS: number, machine = "m1"): HistoryRecord {
+  const figure = { configuration: "c", proposalsPerS, p50Ms: null, p99Ms: null, cpuMsPerThousand: null };
+  const at = `2026-01-${String(i + 1).padStart(2, "0")}T00:00:00.000Z`;
+  const commit = `c0ffee${i}`;
+  const command = "raftmark bench";
+  return {
+    historyVersion: 1,
+    source: "bench",
+    at,
+    commit,
+    dirty: false,
+    machine,
+    command,
+    figures: [figure],
+  };
+}
+
+test("curves are drawn least to most with a mark at each change, machines apart", () => {
+  const values = series(5, [10, 1000], [10, 700]);
+  const records = [...values.map((value, i) => record(i, value)), record(3, 50, "m2")];
+  const curves = curvesOf(records);
+  assert.equal(curves.length, 2);
+  const line = sparkline(curves[0]);
+  assert.match(line, /^[▅▆▇█]{10}│[▁▂▃▄]{10}$/);
+  const text = renderHistory(curves);
+  assert.match(text, /-(29|30|31)\.\d % from run 11 on, c0ffee10, 2026-01-11: /);
+  assert.match(text, /^m1\n\nc\n {2}/);
+  assert.match(text, /\nm2\n/);
+  const flat = {
+    points: [record(0, 5), record(1, 5)].map(({ at, commit }) => ({ at, commit, proposalsPerS: 5 })),
+    changes: [],
+  };
+  assert.equal(sparkline(flat), "▄▄");
+});

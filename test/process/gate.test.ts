@@ -1,0 +1,213 @@
+// The gate, compare and history with real clusters and real git: small runs, and each way in which one can go wrong.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { Trees } from "../../bench/compare/trees.js";
+import { GATE_DEFAULTS, runGate } from "../../bench/gate/run-gate.js";
+import { BenchError } from "../../bench/harness/bench-error.js";
+import { engineFrom, TEST_WRONG_STATE } from "../../bench/harness/engine-from.js";
+import { Result } from "../../bench/report/result-schema.js";
+import { Command, isRunning, scratchDir, until } from "./support.js";
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const scratch = scratchDir("gate");
+afterEach(() => Command.killAll());
+after(() => scratch.remove());
+let folders = 0;
+
+function folder(): string {
+  const path = join(scratch.path, `cwd-${++folders}`);
+  mkdirSync(path);
+  return path;
+}
+
+const never = new AbortController().signal;
+const SMALL = { ...GATE_DEFAULTS, pairs: 1, windows: 2, windowMs: 50, warmupMs: 100, seed: 1 };
+const OVER_MS = 120_000;
+
+test("a small gate run counts and measures both sides; a wrong state on one makes it void", async () => {
+  const base = { ...SMALL, base: ROOT, head: ROOT, dir: folder() };
+  const quiet = { counted: () => {}, pair: () => {} };
+  const sound = await runGate({ ...base, headEnv: {} }, quiet, never);
+  assert.deepEqual(sound.voids, []);
+  assert.ok(
+    sound.samples.length === 4 || sound.samples.length === 8,
+    "one pair, or two where it was left open",
+  );
+  const messages = sound.limits.find(({ counter, inFlight }) => counter === "messagesSent" && inFlight === 1);
+  assert.ok(
+    messages !== undefined && Math.min(...messages.base) >= 7.9,
+    "two appends, two answers, and the commit",
+  );
+  const wrong = { ...base, counted: false, headEnv: { [TEST_WRONG_STATE]: "3" } };
+  const spoilt = await runGate(wrong, quiet, never);
+  assert.equal(spoilt.passed, false);
+  assert.match(spoilt.voids.join(), /^head, pair 1: logs: node 3: its state machine reported hash/);
+  assert.deepEqual(readdirSync(base.dir), []);
+});
+
+test("an engine of another tree is told by what is missing", async () => {
+  await assert.rejects(
+    engineFrom({ RAFTMARK_BENCH_ENGINE: scratch.path }),
+    /holds no built engine: .*index\.js is missing/,
+  );
+});
+
+/** A repository with three commits: one that builds, one that does not, one with another lock file. */
+function repository(): { path: string; commits: string[] } {
+  const path = folder();
+  const git = (...args: string[]) =>
+    execFileSync("git", ["-c", "user.name=t", "-c", "user.email=t@localhost", ...args], {
+      cwd: path,
+      encoding: "utf8",
+    }).trim();
+  git("init", "--quiet", "--initial-branch=main");
+  mkdirSync(join(path, "node_modules"));
+  writeFileSync(join(path, ".gitignore"), "node_modules\n");
+  writeFileSync(join(path, "package-lock.json"), "{}");
+  const commits = [
+    "fs.writeFileSync('built', '')",
+    "console.error('line one'); throw new Error('broken here')",
+  ].map((build) => {
+    const scripts = { build: `node -e "${build}"` };
+    writeFileSync(join(path, "package.json"), JSON.stringify({ name: "t", version: "1.0.0", scripts }));
+    git("add", "-A");
+    git("commit", "--quiet", "-m", "c");
+    return git("rev-parse", "HEAD");
+  });
+  return { path, commits };
+}
+
+function worktrees(path: string): number {
+  const list = execFileSync("git", ["worktree", "list"], { cwd: path, encoding: "utf8" });
+  return list.trim().split("\n").length;
+}
+
+test("a revision is built in a worktree of its own with linked dependencies, and removed", async () => {
+  const { path, commits } = repository();
+  const trees = await Trees.open(never, path);
+  const tree = await trees.build(commits[0]);
+  assert.ok(existsSync(join(tree.dir, "built")));
+  assert.ok(existsSync(join(tree.dir, "node_modules")));
+  assert.match(tree.dependencies, /linked/);
+  assert.equal(tree.commit, commits[0]);
+  assert.equal(worktrees(path), 2);
+  await trees.remove();
+  assert.equal(worktrees(path), 1);
+  assert.equal(existsSync(tree.dir), false);
+});
+
+test("a revision that does not build is told with the build's last lines; one that is not there by name", async () => {
+  const { path, commits } = repository();
+  const trees = await Trees.open(never, path);
+  try {
+    await assert.rejects(trees.build(commits[1]), (error) => {
+      assert.ok(error instanceof BenchError && error.exitCode === 2);
+      assert.match(error.message, /does not build: "npm run -s build" ended with 1/);
+      assert.match(error.message, /\n {2}line one\n/);
+      assert.match(error.message, /broken here/);
+      return true;
+    });
+    await assert.rejects(trees.build("mian"), /no revision "mian".*Did you mean main\?/);
+    await assert.rejects(trees.build("--help"), /no revision "--help"/);
+  } finally {
+    await trees.remove();
+  }
+  assert.equal(worktrees(path), 1);
+});
+
+test("outside a clone, revisions are refused", async () => {
+  await assert.rejects(
+    Trees.open(never, tmpdir()),
+    (error) => error instanceof BenchError && error.exitCode === 2,
+  );
+});
+
+const TINY = ["--writer", "pool-wasm", "--in-flight", "16", "--duration", "200ms", "--warmup", "100ms"];
+
+/** The current tree is a clone when it is developed, and none in an installed package. */
+const isClone = existsSync(join(ROOT, ".git"));
+const needsClone = { skip: isClone ? false : "this tree is no git clone" };
+
+test("two revisions take turns and leave two results that compare again", needsClone, async () => {
+  const cwd = folder();
+  const words = ["compare", "worktree", "worktree", "--rounds", "2", "--seed", "4", ...TINY];
+  const command = new Command(cwd, ...words);
+  assert.equal(await command.end(OVER_MS), 0, command.stderr);
+  assert.match(command.stdout, /throughput .*2 pairs, too few to tell/);
+  const local = join(cwd, "results", "local");
+  const files = readdirSync(local).sort();
+  assert.equal(files.length, 2);
+  const base = Result.parse(JSON.parse(readFileSync(join(local, files[0]), "utf8")));
+  assert.deepEqual(
+    base.runs.map(({ round }) => round),
+    [0, 1],
+  );
+  const again = new Command(
+    cwd,
+    "compare",
+    ...files.map((file) => join(local, file)),
+    "--format",
+    "markdown",
+  );
+  assert.equal(await again.end(OVER_MS), 0, again.stderr);
+  assert.match(again.stdout, /\| throughput, proposals\/s \|/);
+  const add = new Command(cwd, "history", "add", join(local, files[0]));
+  assert.equal(await add.end(OVER_MS), 0, add.stderr);
+  const history = new Command(cwd, "history", "--json");
+  assert.equal(await history.end(OVER_MS), 0, history.stderr);
+  assert.equal(JSON.parse(history.stdout)[0].points.length, 1);
+});
+
+test(
+  "Ctrl-C in the middle: exit code 130, the whole rounds are kept, nothing is left running",
+  needsClone,
+  async () => {
+    const cwd = folder();
+    const words = ["compare", "worktree", "worktree", "--rounds", "50", "--dir", cwd, ...TINY];
+    const command = new Command(cwd, ...words);
+    await until("the second round", OVER_MS, () => command.stderr.includes("round 2 of 50"));
+    const journal = () =>
+      readdirSync(cwd, { recursive: true, encoding: "utf8" }).some((file) => /^run-/.test(file));
+    await until("a bench under way", OVER_MS, journal);
+    command.child.kill("SIGINT");
+    assert.equal(await command.end(OVER_MS), 130, command.stderr);
+    const kept = readdirSync(join(cwd, "results", "local"));
+    assert.equal(kept.length, 2, kept.join());
+    const base = Result.parse(JSON.parse(readFileSync(join(cwd, "results", "local", kept[0]), "utf8")));
+    assert.equal(base.interrupted, true);
+    await until("its data to be removed", 10_000, () => !journal());
+    assert.equal(isRunning(command.pid), false);
+  },
+);
+
+test("bad words: exit code 2 and a sentence, before anything is built", async () => {
+  const cwd = folder();
+  writeFileSync(join(cwd, "old.json"), '{"schemaVersion":1}');
+  writeFileSync(join(cwd, "text.json"), "hello");
+  const cases: [string[], RegExp][] = [
+    [["compare", "old.json", "old.json"], /old\.json was made by schema 1/],
+    [["compare", "text.json", "old.json"], /text\.json is not JSON/],
+    [["compare", "none.json", "old.json"], /there is no file none\.json/],
+    [["compare", "HEAD", "HEAD", "--scenario", "canoncal"], /Did you mean canonical\?/],
+    [["compare", "HEAD", "HEAD", "--writer", "pool"], /Did you mean pool-wasm\?/],
+    [["compare", "HEAD", "HEAD", "--format", "html"], /--format: "html" is not one of/],
+    [["gate"], /required option '--base/],
+    [["gate", "--base", "HEAD", "--tolerance", "5"], /Did you mean 5%\?/],
+    [["history"], /cannot read results\/history\.ndjson \(ENOENT\)/],
+    [["history", "add", "old.json"], /made by schema 1/],
+  ];
+  if (isClone) {
+    cases.push([["gate", "--base", "no-such-branch"], /there is no revision "no-such-branch"/]);
+    cases.push([["compare", "no-such-branch", "HEAD"], /there is no revision "no-such-branch"/]);
+  }
+  for (const [words, sentence] of cases) {
+    const command = new Command(cwd, ...words);
+    assert.equal(await command.end(OVER_MS), 2, `${words.join(" ")}: ${command.stderr}`);
+    assert.match(command.stderr, sentence);
+  }
+});
