@@ -14,7 +14,7 @@ import { readEnvironment } from "../harness/environment.js";
 import { fileSystemOf } from "../harness/run-dir.js";
 import { grouped } from "../report/numbers.js";
 import { Result } from "../report/result-schema.js";
-import { type Figures, type PeerRow, Peers, renderPeers } from "./peers.js";
+import { type Figures, type PeerRow, Peers, peersMarkdown } from "./peers.js";
 
 const RAFTMARK = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const run = promisify(execFile);
@@ -82,7 +82,7 @@ async function main(options: Options): Promise<void> {
       ...{ entryBytes, seconds, pairs, rows, etcd },
     });
     await writeFile(options.out, `${JSON.stringify(peers, null, 2)}\n`);
-    process.stdout.write(`\n${renderPeers(peers)}\n\nwritten to ${options.out}\n`);
+    process.stdout.write(`\n${peersMarkdown(peers)}\nwritten to ${options.out}\n`);
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

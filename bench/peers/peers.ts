@@ -45,8 +45,18 @@ function median(sorted: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** A Markdown table of `peers`: medians of the runs, and of the ratios. */
-export function renderPeers(peers: Peers): string {
+/** `peers` as Markdown: the table, and what it was made with. */
+export function peersMarkdown(peers: Peers): string {
+  const { machine, commit, dirty, startedAt, finishedAt } = peers;
+  const build = commit === null ? "" : `, commit ${commit.slice(0, 10)}${dirty === true ? "+" : ""}`;
+  const when = `${startedAt.slice(0, 10)}, ${startedAt.slice(11, 16)} to ${finishedAt.slice(11, 16)} UTC`;
+  const how = `${peers.entryBytes} bytes, ${peers.seconds} s a run, ${peers.pairs} pairs a row, alternating; ${when}${build}`;
+  const where = `${machine.cpu}, ${machine.cores} cores, ${machine.kernel}, Node ${machine.node}; ${machine.fileSystem}`;
+  return `${table(peers)}\n\n${how}: ${where}.\n`;
+}
+
+/** Medians of the runs, and of the ratios. */
+function table(peers: Peers): string {
   const lines = [
     "| in flight | raftmark/s | goraft/s | ratio: median (range) | p50 ms: raftmark, goraft | p99 ms: raftmark, goraft | etcd puts/s (different work) |",
     "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",

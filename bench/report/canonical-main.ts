@@ -1,9 +1,10 @@
-// `npm run results:render`: what is made of results/canonical.json: the table in the README, the page beside the
-// result, the picture of the page. With --check (`npm run results:check`) nothing is written, and what is stale is named.
+// `npm run results:render`: what is made of results/canonical.json (the table in the README, the page beside the result,
+// the picture of the page) and of results/peers.json (a table in the README). With --check (`npm run results:check`) nothing is written, and what is stale is named.
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { BenchError } from "../harness/bench-error.js";
+import { Peers, peersMarkdown } from "../peers/peers.js";
 import { findChromium } from "./chromium.js";
 import { resultMarkdown } from "./markdown.js";
 import { renderPage } from "./page/page.js";
@@ -13,8 +14,8 @@ const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const RESULT = join("results", "canonical.json");
 const PAGE = join("results", "canonical.html");
 const PICTURE = join("results", "canonical.png");
+const PEERS = join("results", "peers.json");
 const README = "README.md";
-const BEGIN = "<!-- results:canonical -->";
 const END = "<!-- /results -->";
 const PICTURE_BYTES_MAX = 300 * 1024;
 /** What the README's table does not show: bars and curves. */
@@ -27,9 +28,10 @@ process.exitCode = await main(process.argv.includes("--check"));
 async function main(check: boolean): Promise<number> {
   try {
     const result = await readResult(join(ROOT, RESULT));
+    const peers = Peers.parse(JSON.parse(await readFile(join(ROOT, PEERS), "utf8")));
     const readme = await readFile(join(ROOT, README), "utf8");
     const made = new Map([
-      [README, between(readme, resultMarkdown(result))],
+      [README, between(between(readme, "canonical", resultMarkdown(result)), "peers", peersMarkdown(peers))],
       [PAGE, renderPage([{ name: "canonical", result }])],
     ]);
     return check ? await compare(made) : await write(made);
@@ -40,17 +42,18 @@ async function main(check: boolean): Promise<number> {
   }
 }
 
-/** `readme` with `text` between the markers. */
-function between(readme: string, text: string): string {
-  const begin = readme.indexOf(BEGIN);
+/** `readme` with `text` between the markers of `name`. */
+function between(readme: string, name: string, text: string): string {
+  const marker = `<!-- results:${name} -->`;
+  const begin = readme.indexOf(marker);
   const end = readme.indexOf(END, begin);
   if (begin < 0 || end < 0) {
     throw new BenchError(
       "failed",
-      `${README} has no ${BEGIN} followed by ${END}: put them where the table belongs.`,
+      `${README} has no ${marker} followed by ${END}: put them where the table belongs.`,
     );
   }
-  return `${readme.slice(0, begin + BEGIN.length)}\n${text}${readme.slice(end)}`;
+  return `${readme.slice(0, begin + marker.length)}\n${text}${readme.slice(end)}`;
 }
 
 async function compare(made: ReadonlyMap<string, string>): Promise<number> {
@@ -61,11 +64,11 @@ async function compare(made: ReadonlyMap<string, string>): Promise<number> {
   const picture = await stat(join(ROOT, PICTURE)).catch(() => null);
   if (picture === null || picture.size > PICTURE_BYTES_MAX) stale.push(PICTURE);
   if (stale.length === 0) {
-    process.stdout.write(`results: ${[...made.keys()].join(", ")} say what ${RESULT} says\n`);
+    process.stdout.write(`results: ${[...made.keys()].join(", ")} say what ${RESULT} and ${PEERS} say\n`);
     return 0;
   }
   process.stderr.write(
-    `results: ${stale.join(", ")} differ from what ${RESULT} gives: npm run results:render\n`,
+    `results: ${stale.join(", ")} differ from what ${RESULT} and ${PEERS} give: npm run results:render\n`,
   );
   return 1;
 }

@@ -1,7 +1,7 @@
 // The table of peers says what its data says: ratios are taken pair by pair, not of the medians.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Figures, type PeerRow, type Peers, ratios, renderPeers } from "../../bench/peers/peers.js";
+import { type Figures, type PeerRow, type Peers, peersMarkdown, ratios } from "../../bench/peers/peers.js";
 
 const figures = (...rates: number[]): Figures[] => rates.map((perS) => ({ perS, p50Us: 500, p99Us: 2000 }));
 const row: PeerRow = { inFlight: 64, raftmark: figures(100, 300, 220), goraft: figures(200, 200, 200) };
@@ -13,8 +13,8 @@ test("ratios are those of the pairs", () => {
 
 test("a row a load, with etcd's puts beside the same number of clients", () => {
   const peers: Peers = {
-    startedAt: "",
-    finishedAt: "",
+    startedAt: "2026-01-02T03:04:05.678Z",
+    finishedAt: "2026-01-02T03:14:05.678Z",
     command: "",
     commit: null,
     dirty: null,
@@ -25,7 +25,8 @@ test("a row a load, with etcd's puts beside the same number of clients", () => {
     rows: [row, { ...row, inFlight: 1024 }],
     etcd: [{ clients: 64, perS: 4503, p50Us: 1, p99Us: 2 }],
   };
-  const [, , first, second] = renderPeers(peers).split("\n");
+  const [, , first, second, , how] = peersMarkdown(peers).split("\n");
   assert.equal(first, "| 64 | 220 | 200 | 1.10 (0.50 to 1.50) | 0.500, 0.500 | 2.00, 2.00 | 4,503 |");
+  assert.match(how, /^256 bytes, 4 s a run, 3 pairs a row, alternating; 2026-01-02, 03:04 to 03:14 UTC: /);
   assert.match(second, /^\| 1,024 \|.*\| {2}\|$/);
 });
