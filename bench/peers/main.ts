@@ -119,7 +119,7 @@ async function runRaftmark(
 ): Promise<Figures> {
   const args = ["bench", "--json", "--dir", dir, "--out", join(dir, "result.json"), "--writer", "pool-wasm"];
   args.push("--in-flight", String(inFlight), "--entry-bytes", String(entryBytes));
-  args.push("--duration", `${seconds}s`, "--warmup", "1s");
+  args.push("--duration", `${seconds}s`, "--warmup", "1s", "--rounds", "1");
   const { stdout } = await run(process.execPath, [RAFTMARK, ...args], { maxBuffer: OUTPUT_BYTES_MAX });
   const [measured] = Result.parse(JSON.parse(stdout)).runs;
   const { p50, p99 } = measured.latencyMs;
