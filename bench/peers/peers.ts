@@ -1,4 +1,5 @@
 // The data of the table of peers, and the table. Pure.
+import { median, medianSorted } from "simple-statistics";
 import { z } from "zod";
 import { grouped, short } from "../report/numbers.js";
 
@@ -37,12 +38,7 @@ export type Peers = z.output<typeof Peers>;
 /** Median, lowest and highest of the ratios raftmark / goraft, pair by pair. */
 export function ratios(row: PeerRow): { median: number; low: number; high: number } {
   const each = row.raftmark.map(({ perS }, pair) => perS / row.goraft[pair].perS).sort((a, b) => a - b);
-  return { median: median(each), low: each[0], high: each[each.length - 1] };
-}
-
-function median(sorted: readonly number[]): number {
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  return { median: medianSorted(each), low: each[0], high: each[each.length - 1] };
 }
 
 /** `peers` as Markdown: the table, and what it was made with. */
@@ -80,5 +76,5 @@ function table(peers: Peers): string {
 }
 
 function middle(figures: readonly Figures[], name: keyof Figures): number {
-  return median(figures.map((each) => each[name]).sort((a, b) => a - b));
+  return median(figures.map((each) => each[name]));
 }
