@@ -107,14 +107,7 @@ function finding(
   seed: number,
 ): Finding {
   const { of, better } = MEASURES[measure];
-  const groups = new Map<number, { base: number[]; head: number[] }>();
-  for (const { pair, base, head } of samples) {
-    const group = groups.get(pair) ?? { base: [], head: [] };
-    groups.set(pair, group);
-    group.base.push(of(base));
-    group.head.push(of(head));
-  }
-  const ratio = groupedRatioInterval([...groups.values()], seed);
+  const ratio = pairedRatio(samples, of, seed);
   return {
     inFlight,
     measure,
@@ -123,6 +116,22 @@ function finding(
     ratio,
     verdict: verdictOf(ratio, better, tolerance),
   };
+}
+
+/** Head by base over all windows; those of one pair of clusters are one group. */
+export function pairedRatio(
+  samples: readonly Sample[],
+  of: (window: Window) => number,
+  seed: number,
+): RatioInterval {
+  const groups = new Map<number, { base: number[]; head: number[] }>();
+  for (const { pair, base, head } of samples) {
+    const group = groups.get(pair) ?? { base: [], head: [] };
+    groups.set(pair, group);
+    group.base.push(of(base));
+    group.head.push(of(head));
+  }
+  return groupedRatioInterval([...groups.values()], seed);
 }
 
 /** A ratio in words; `tolerance` 0.05 is 5 %. */

@@ -9,6 +9,8 @@ import { Side, type Window } from "./side.js";
 export interface PairsPlan {
   readonly baseEnv: NodeJS.ProcessEnv;
   readonly headEnv: NodeJS.ProcessEnv;
+  /** Of head, one proposal in so many is followed through its nodes; left out: none. */
+  readonly headTraceEvery?: number;
   /** In-flight windows; each is one configuration. */
   readonly inFlight: readonly number[];
   readonly settings: Partial<Settings>;
@@ -82,8 +84,11 @@ async function runPair(
   signal: AbortSignal,
 ): Promise<PairsOutcome> {
   const { settings, dir } = plan;
-  const start = (name: "base" | "head", env: NodeJS.ProcessEnv) =>
-    Side.start({ name, env, dir: join(dir, `${name}-${pair}`), seed: prng.nextU32(), settings, signal });
+  const start = (name: "base" | "head", env: NodeJS.ProcessEnv) => {
+    const traceEvery = name === "head" ? (plan.headTraceEvery ?? 0) : 0;
+    const sideDir = join(dir, `${name}-${pair}`);
+    return Side.start({ name, env, dir: sideDir, seed: prng.nextU32(), settings, traceEvery, signal });
+  };
   const headFirst = prng.below(2) === 1;
   const opened = await Promise.allSettled(
     headFirst

@@ -16,6 +16,8 @@ export interface SidePlan {
   readonly dir: string;
   readonly seed: number;
   readonly settings: Partial<Settings>;
+  /** One proposal in so many is followed through the nodes; 0: none. */
+  readonly traceEvery: number;
   readonly signal: AbortSignal;
 }
 
@@ -64,8 +66,8 @@ export class Side {
   static async start(plan: SidePlan): Promise<Side> {
     await mkdir(plan.dir, { mode: 0o700 });
     const settings = { ...DEFAULT_SETTINGS, ...plan.settings };
-    const { dir, env, seed, signal } = plan;
-    const cluster = await Cluster.start({ dir, env, settings, basePort: 0, seed, signal });
+    const { dir, env, seed, traceEvery, signal } = plan;
+    const cluster = await Cluster.start({ dir, env, settings, basePort: 0, seed, traceEvery, signal });
     try {
       return new Side(plan, cluster, await cluster.waitForLeader(LEADER_TIMEOUT_MS));
     } catch (error) {
@@ -83,6 +85,7 @@ export class Side {
     const before = await this.samples();
     const load = {
       ...window,
+      primes: false,
       runId: (plan.seed ^ Math.imul(nth + 1, 0x9e3779b1)) >>> 0,
       client: leader,
       entryBytes: plan.settings.entryBytes ?? DEFAULT_SETTINGS.entryBytes,

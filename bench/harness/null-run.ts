@@ -31,7 +31,14 @@ export async function nullRun(
   try {
     await process.call("openNull", {});
     const share = quick ? QUICK_SHARE : 1;
-    const plan = { runId: 0, client: 0, warmupMs: WARMUP_MS * share, durationMs: WINDOW_MS * share, seed: 1 };
+    const plan = {
+      runId: 0,
+      client: 0,
+      warmupMs: WARMUP_MS * share,
+      primes: false,
+      durationMs: WINDOW_MS * share,
+      seed: 1,
+    };
     const loading = process.call("load", {
       plan: { ...plan, ...loadOf(settings), ackedMax: 0 },
       ackedPath: join(dir, "acked-null.bin"),

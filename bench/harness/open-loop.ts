@@ -86,6 +86,9 @@ export class OpenLoop extends LoadRun {
     if (this.underWay === 0) this.finished();
   }
 
+  /** The rate is the rate. */
+  protected async prime(): Promise<void> {}
+
   protected isOver(): boolean {
     return false;
   }

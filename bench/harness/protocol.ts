@@ -47,6 +47,7 @@ const LoadPlan = z.strictObject({
   inFlight: z.number().int().min(1),
   entryBytes: z.number().int().min(16),
   warmupMs: amount,
+  primes: z.boolean(),
   durationMs: amount,
   ratePerS: amount,
   arrivals: z.enum(["constant", "poisson"]),

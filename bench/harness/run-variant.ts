@@ -155,6 +155,7 @@ async function measure(
         runId,
         client: leader,
         warmupMs,
+        primes: true,
         durationMs,
         seed: plan.seed + plan.sequence,
       },

@@ -12,7 +12,7 @@ export const canonical: Scenario = {
     smoke: { writer: ["inline-js", "inline-wasm", "pool-wasm"], inFlight: [64, 1024] },
   },
   load: {
-    full: { warmupMs: 600, durationMs: 900, rounds: 6, withinMs: 165_000 },
+    full: { warmupMs: 2000, durationMs: 1000, rounds: 6, withinMs: 165_000 },
     smoke: { warmupMs: 200, durationMs: 800, rounds: 1 },
   },
 };

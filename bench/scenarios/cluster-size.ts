@@ -12,7 +12,7 @@ export const clusterSize: Scenario = {
     smoke: { nodes: [1, 3], inFlight: [64] },
   },
   load: {
-    full: { warmupMs: 1000, durationMs: 2000, rounds: 3 },
+    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
     smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
   },
 };

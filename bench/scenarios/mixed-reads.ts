@@ -12,7 +12,7 @@ export const mixedReads: Scenario = {
     smoke: { reads: ["safe", "lease"], readsPerWrite: [1], inFlight: [16] },
   },
   load: {
-    full: { warmupMs: 1000, durationMs: 2000, rounds: 3 },
+    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
     smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
   },
 };

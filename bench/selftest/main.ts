@@ -19,8 +19,9 @@ import {
   readNotes,
 } from "./gate-runs.js";
 import { type Finding, histogramPart, openLoopPart, wrongStatePart } from "./parts.js";
+import { estimateSamplingMs, SAMPLED_AT, samplingCost, samplingFinding } from "./sampling.js";
 
-const PARTS = ["open-loop", "histograms", "void", "equal", "slower"] as const;
+const PARTS = ["open-loop", "histograms", "void", "sampling", "equal", "slower"] as const;
 type Part = (typeof PARTS)[number];
 
 interface Words {
@@ -71,7 +72,10 @@ async function selfTest(parts: readonly Part[], words: Words, signal: AbortSigna
   const begun = performance.now();
   const gates = parts.filter((part) => part === "equal" || part === "slower").length;
   const gateMs = estimateGateMs({ ...GATE_DEFAULTS, pairs: words.pairs, seed: 0 });
-  say(`about ${roughly(30_000 + gates * words.runs * gateMs)}: ${parts.join(", ")}; seed ${words.seed}`);
+  const samplingMs = parts.includes("sampling") ? estimateSamplingMs(2 * words.pairs) : 0;
+  say(
+    `about ${roughly(30_000 + samplingMs + gates * words.runs * gateMs)}: ${parts.join(", ")}; seed ${words.seed}`,
+  );
   const findings: Finding[] = [];
   for (const part of parts) {
     say(`\n${part}`);
@@ -101,6 +105,15 @@ async function runPart(part: Part, words: Words, signal: AbortSignal): Promise<F
       return histogramPart(words.seed);
     case "void":
       return wrongStatePart("results/local");
+    case "sampling": {
+      const found: Finding[] = [];
+      for (const inFlight of SAMPLED_AT) {
+        // Twice the pairs of a gate run: what is looked for is smaller than what a gate has to see.
+        const ratio = await samplingCost({ inFlight, pairs: 2 * words.pairs, seed: words.seed }, signal);
+        found.push(samplingFinding(inFlight, ratio));
+      }
+      return found;
+    }
     case "equal":
       return alarmsOf("equal", await runsOf("equal", 0, words, signal));
     case "slower": {

@@ -86,6 +86,7 @@ export async function measureStall(plan: StallPlan, kind: "open" | "closed"): Pr
     inFlight: 1,
     entryBytes: 16,
     warmupMs: 300,
+    primes: false,
     durationMs: plan.windowMs,
     ratePerS: kind === "open" ? plan.ratePerS : 0,
     arrivals: "constant",

@@ -40,7 +40,16 @@ function fakeEngine(answer: (index: number) => "apply" | "refuse" | "nothing") {
 
 function plan(inFlight: number, durationMs = 60) {
   const closed = { ratePerS: 0, arrivals: "constant" as const, readsPerWrite: 0, ackedMax: 0, seed: 1 };
-  return { runId: 5, client: 1, inFlight, entryBytes: 32, warmupMs: 20, durationMs, ...closed };
+  return {
+    runId: 5,
+    client: 1,
+    inFlight,
+    entryBytes: 32,
+    warmupMs: 20,
+    primes: false,
+    durationMs,
+    ...closed,
+  };
 }
 
 async function run(answer: Parameters<typeof fakeEngine>[0], inFlight: number) {
@@ -54,6 +63,30 @@ async function run(answer: Parameters<typeof fakeEngine>[0], inFlight: number) {
   journal.close();
   return { ...fake, outcome, windows, journal: readAcked(path) };
 }
+
+test("priming: many are in flight until the warm-up's middle, and in the window as many as asked for", async () => {
+  let inFlight = 0;
+  let most = 0;
+  const mostBy: number[] = [];
+  const propose = () => {
+    most = Math.max(most, ++inFlight);
+    return new Promise<Proposed>((resolve) =>
+      setImmediate(() => {
+        inFlight--;
+        resolve({ index: 1, term: 1, result: undefined });
+      }),
+    );
+  };
+  const journal = new AckedWriter(join(dir, `acked-${files++}`), 5, 1);
+  const primed = { ...plan(2), warmupMs: 60, primes: true };
+  const outcome = await new ClosedLoop({ propose } as unknown as Engine, primed, journal).run(() => {
+    mostBy.push(most);
+    most = 0;
+  });
+  journal.close();
+  assert.deepEqual(mostBy, [256, 2]);
+  assert.equal(outcome.unanswered, 0);
+});
 
 test("N are in flight, each proposal is its own, and every acknowledgement is in the journal", async () => {
   const { outcome, seen, most, windows, journal } = await run(() => "apply", 16);

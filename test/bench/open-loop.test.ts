@@ -20,6 +20,7 @@ const PLAN: LoadPlan = {
   inFlight: 1,
   entryBytes: 32,
   warmupMs: 100,
+  primes: false,
   durationMs: 1000,
   ratePerS: 1000,
   arrivals: "constant",

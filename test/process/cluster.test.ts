@@ -46,6 +46,7 @@ function startLoad(cluster: Cluster, leader: number, dir: string) {
     inFlight: 32,
     entryBytes: 128,
     warmupMs: 0,
+    primes: false,
     durationMs: 60_000,
     ratePerS: 0,
     arrivals: "constant" as const,

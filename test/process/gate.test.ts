@@ -11,6 +11,7 @@ import { GATE_DEFAULTS, runGate } from "../../bench/gate/run-gate.js";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { engineFrom, TEST_WRONG_STATE } from "../../bench/harness/engine-from.js";
 import { Result } from "../../bench/report/result-schema.js";
+import { samplingCost } from "../../bench/selftest/sampling.js";
 import { Command, isRunning, scratchDir, until } from "./support.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -48,6 +49,13 @@ test("a small gate run counts and measures both sides; a wrong state on one make
   assert.equal(spoilt.passed, false);
   assert.match(spoilt.voids.join(), /^head, pair 1: logs: node 3: its state machine reported hash/);
   assert.deepEqual(readdirSync(base.dir), []);
+});
+
+test("what sampling costs is measured between a cluster that samples and one that does not", async () => {
+  const shape = { windows: 2, windowMs: 50, warmupMs: 100 };
+  const ratio = await samplingCost({ inFlight: 64, pairs: 1, seed: 1, shape }, never);
+  // How fast either was is the long run's affair; a side that stood still would be beyond this.
+  assert.ok(ratio.estimate > 0.1 && ratio.estimate < 10, `${ratio.estimate}`);
 });
 
 test("an engine of another tree is told by what is missing", async () => {
