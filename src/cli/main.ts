@@ -42,7 +42,20 @@ const COMMANDS = [
 ];
 for (const command of COMMANDS) program.addCommand(inherit(command));
 
+endWithReader();
 process.exitCode = await main(process.argv);
+
+/** `raftmark ... | head`: when nobody reads any more, a run ends as on Ctrl-C, cleaned up, and all else at once. */
+function endWithReader(): void {
+  let ending = false;
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+      if (!ending) process.kill(process.pid, "SIGTERM");
+      ending = true;
+    });
+  }
+}
 
 /** Commander's own errors become sentences of ours; help goes where it is asked for. */
 function inherit(command: Command): Command {

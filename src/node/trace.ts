@@ -93,6 +93,9 @@ export class Trace {
   private readonly sendings = new Table(SENDING_COLUMNS);
   /** Sequence number of each append, by row. */
   private readonly seqs = new Float64Array(ROWS);
+  /** When the proposal of each ticket was made. A proposal carries its ticket, a small integer, and no double. */
+  private readonly proposedUs = new Float64Array(ROWS);
+  private ticket = 0;
   private batchTimes: BatchTimes | null = null;
   /** Rows of samples: the oldest not committed, applied, resolved. Invariant: each <= samples.count. */
   private uncommitted = 0;
@@ -121,12 +124,14 @@ export class Trace {
     batchTimes.enable();
   }
 
-  /** propose() was called: when, if this proposal is to be followed, else 0. */
+  /** propose() was called: a ticket (> 0) for taken() if this proposal is to be followed, else 0. */
   // hot
   proposed(): number {
     if (--this.untilSampled > 0) return 0;
     this.untilSampled = this.every;
-    return monotonicUs();
+    this.ticket = this.ticket === ROWS - 1 ? 1 : this.ticket + 1;
+    this.proposedUs[this.ticket] = monotonicUs();
+    return this.ticket;
   }
 
   /** A turn takes proposals. */
@@ -135,14 +140,14 @@ export class Trace {
     this.turnUs = monotonicUs();
   }
 
-  /** The followed proposal of `proposedUs` got its index in this turn. */
+  /** The followed proposal with `ticket` got its index in this turn. */
   // hot
-  taken(index: number, proposedUs: number): void {
+  taken(index: number, ticket: number): void {
     const { samples } = this;
     if (this.uncommitted === samples.count) this.nextCommit = index;
     const at = samples.add();
     samples.cells[at + SAMPLE.index] = index;
-    samples.cells[at + SAMPLE.proposedUs] = proposedUs;
+    samples.cells[at + SAMPLE.proposedUs] = this.proposedUs[ticket];
     samples.cells[at + SAMPLE.takenUs] = this.turnUs;
   }
 

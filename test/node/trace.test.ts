@@ -17,9 +17,9 @@ function append(from: number, first: number, last: number): Message {
 }
 
 function propose(trace: Trace, index: number): void {
-  const proposedUs = trace.proposed();
+  const ticket = trace.proposed();
   trace.taking();
-  trace.taken(index, proposedUs);
+  trace.taken(index, ticket);
 }
 
 test("one proposal in so many is followed", () => {
