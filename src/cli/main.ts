@@ -42,17 +42,14 @@ const COMMANDS = [
 ];
 for (const command of COMMANDS) program.addCommand(inherit(command));
 
-endWithReader();
+outliveReaders();
 process.exitCode = await main(process.argv);
 
-/** `raftmark ... | head`: when nobody reads any more, a run ends as on Ctrl-C, cleaned up, and all else at once. */
-function endWithReader(): void {
-  let ending = false;
+/** `raftmark ... | head`: a reader that goes away is no fault; a run goes on, since its result is a file. */
+function outliveReaders(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code !== "EPIPE") throw error;
-      if (!ending) process.kill(process.pid, "SIGTERM");
-      ending = true;
     });
   }
 }

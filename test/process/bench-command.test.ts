@@ -193,9 +193,8 @@ test("--list explains every scenario, and --format markdown prints a table alone
 test("a reader that goes away ends a command without a word", async () => {
   const command = new Command(folder(), "bench", "--list");
   command.child.stdout?.destroy();
-  await command.end(OVER_MS);
+  assert.equal(await command.end(OVER_MS), 0);
   assert.equal(command.stderr, "");
-  assert.equal(command.child.signalCode, "SIGTERM");
 });
 
 test("kill -9 of the harness takes the nodes with it, and the next run cleans up", async () => {
