@@ -45,7 +45,7 @@ for (const command of COMMANDS) program.addCommand(inherit(command));
 outliveReaders();
 process.exitCode = await main(process.argv);
 
-/** `raftmark ... | head`: a reader that goes away is no fault; a run goes on, since its result is a file. */
+/** `raftmark ... | head`: a reader that goes away is no fault, and the exit code stays; a result is a file anyway. */
 function outliveReaders(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {

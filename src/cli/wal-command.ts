@@ -190,10 +190,6 @@ is damage that a repair would not mend: then nothing was changed.`,
 
 /** Errors of the system and of the log's own code as sentences with exit code 2. */
 async function readable(dir: string, work: () => Promise<number>): Promise<number> {
-  // Nobody reads any more (`| head`): the exit code stays what it is.
-  process.stdout.on("error", (error: Error) => {
-    if (systemCode(error) !== "EPIPE") throw error;
-  });
   try {
     return await work();
   } catch (error) {
