@@ -143,18 +143,25 @@ function carriedShort(a: v128, b: v128, c: v128, d: v128, e: v128, f: v128, g: v
 
 /** As slice, for a length that is a multiple of 16 and more than SHORT_REACH. */
 function foldShort(crc: u32, p: usize, length: u32): u32 {
-  const rest = p + usize(length) - SHORT_REACH;
-  let a = i32x4.splat(0);
-  let b = a;
-  let c = a;
-  let d = a;
-  let e = a;
-  let f = a;
-  let g = a;
-  let first = i32x4.replace_lane(a, 0, crc);
-  for (; p < rest; p += 16) {
-    const next = v128.xor(v128.xor(v128.load(p), first), carriedShort(a, b, c, d, e, f, g));
-    first = i32x4.splat(0);
+  const end = p + usize(length);
+  const rest = end - SHORT_REACH;
+  const zero = i32x4.splat(0);
+  let a = zero;
+  let b = zero;
+  let c = zero;
+  let d = zero;
+  let e = zero;
+  let f = zero;
+  let g = zero;
+  let first = i32x4.replace_lane(zero, 0, crc);
+  for (; p < end; p += 16) {
+    let next = v128.xor(v128.xor(v128.load(p), first), carriedShort(a, b, c, d, e, f, g));
+    first = zero;
+    if (p >= rest) {
+      // Nothing behind is cleared any more.
+      v128.store(REST + (p - rest), next);
+      next = zero;
+    }
     g = f;
     f = e;
     e = d;
@@ -162,16 +169,6 @@ function foldShort(crc: u32, p: usize, length: u32): u32 {
     c = b;
     b = a;
     a = next;
-  }
-  for (let o: usize = 0; o < SHORT_REACH; o += 16) {
-    v128.store(REST + o, v128.xor(v128.load(p + o), carriedShort(a, b, c, d, e, f, g)));
-    g = f;
-    f = e;
-    e = d;
-    d = c;
-    c = b;
-    b = a;
-    a = i32x4.splat(0);
   }
   return slice(0, REST, u32(SHORT_REACH));
 }
