@@ -265,7 +265,7 @@ export function isStable(rates: readonly number[]): boolean {
   return mean > 0 && last.every((rate) => Math.abs(rate - mean) <= mean * STABLE_TOLERANCE);
 }
 
-/** The event loop is asked for its delay so often; every millisecond, the asking itself took a tenth at one in flight. */
+/** The event loop is asked for its delay so often. Oftener, the asking is load: at one in flight the loop mostly sleeps. */
 const DELAY_RESOLUTION_MS = 10;
 
 /** N callers, each with one proposal (or read) under way. Its own lag is the delay of the event loop. */
