@@ -43,15 +43,7 @@ export interface CountedOutcome {
 export async function runCounted(plan: CountedPlan, signal: AbortSignal): Promise<CountedOutcome> {
   const settings = { ...plan.settings, tickMs: TICK_MS };
   const start = (name: "base" | "head", env: NodeJS.ProcessEnv) =>
-    Side.start({
-      name,
-      env,
-      dir: join(plan.dir, `${name}-counted`),
-      seed: plan.seed,
-      settings,
-      traceEvery: 0,
-      signal,
-    });
+    Side.start({ name, env, dir: join(plan.dir, `${name}-counted`), seed: plan.seed, settings, signal });
   const base = await start("base", plan.baseEnv);
   let head: Side | null = null;
   try {

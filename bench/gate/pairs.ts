@@ -9,11 +9,11 @@ import { Side, type Window } from "./side.js";
 export interface PairsPlan {
   readonly baseEnv: NodeJS.ProcessEnv;
   readonly headEnv: NodeJS.ProcessEnv;
-  /** Of head, one proposal in so many is followed through its nodes; left out: none. */
-  readonly headTraceEvery?: number;
   /** In-flight windows; each is one configuration. */
   readonly inFlight: readonly number[];
   readonly settings: Partial<Settings>;
+  /** What of them is different on head's side. */
+  readonly headSettings?: Partial<Settings>;
   /** At least so many, and at most twice as many, see `enough`. */
   readonly pairs: number;
   /** Windows of each configuration, side and pair. */
@@ -83,11 +83,17 @@ async function runPair(
   prng: Prng,
   signal: AbortSignal,
 ): Promise<PairsOutcome> {
-  const { settings, dir } = plan;
+  const { dir } = plan;
   const start = (name: "base" | "head", env: NodeJS.ProcessEnv) => {
-    const traceEvery = name === "head" ? (plan.headTraceEvery ?? 0) : 0;
-    const sideDir = join(dir, `${name}-${pair}`);
-    return Side.start({ name, env, dir: sideDir, seed: prng.nextU32(), settings, traceEvery, signal });
+    const settings = name === "head" ? { ...plan.settings, ...plan.headSettings } : plan.settings;
+    return Side.start({
+      name,
+      env,
+      dir: join(dir, `${name}-${pair}`),
+      seed: prng.nextU32(),
+      settings,
+      signal,
+    });
   };
   const headFirst = prng.below(2) === 1;
   const opened = await Promise.allSettled(

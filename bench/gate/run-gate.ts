@@ -27,7 +27,7 @@ export interface GatePlan {
 }
 
 export const IN_FLIGHT = [64, 1024] as const;
-export const GATE_SETTINGS = { writer: "pool-wasm" } as const;
+export const GATE_SETTINGS = { writer: "pool-wasm", trace: "off" } as const;
 
 /** Six pairs are the fewest that the rank test can tell apart. */
 export const GATE_DEFAULTS = {

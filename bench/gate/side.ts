@@ -7,6 +7,7 @@ import { DEFAULT_SETTINGS, type Settings } from "../harness/axes.js";
 import { BenchError } from "../harness/bench-error.js";
 import { Cluster } from "../harness/cluster.js";
 import type { ReplyOf } from "../harness/protocol.js";
+import { traceEvery } from "../harness/run-trace.js";
 import { runTruthCheck } from "../harness/truth-process.js";
 
 export interface SidePlan {
@@ -16,8 +17,6 @@ export interface SidePlan {
   readonly dir: string;
   readonly seed: number;
   readonly settings: Partial<Settings>;
-  /** One proposal in so many is followed through the nodes; 0: none. */
-  readonly traceEvery: number;
   readonly signal: AbortSignal;
 }
 
@@ -66,8 +65,16 @@ export class Side {
   static async start(plan: SidePlan): Promise<Side> {
     await mkdir(plan.dir, { mode: 0o700 });
     const settings = { ...DEFAULT_SETTINGS, ...plan.settings };
-    const { dir, env, seed, traceEvery, signal } = plan;
-    const cluster = await Cluster.start({ dir, env, settings, basePort: 0, seed, traceEvery, signal });
+    const { dir, env, seed, signal } = plan;
+    const cluster = await Cluster.start({
+      dir,
+      env,
+      settings,
+      basePort: 0,
+      seed,
+      traceEvery: traceEvery(settings),
+      signal,
+    });
     try {
       return new Side(plan, cluster, await cluster.waitForLeader(LEADER_TIMEOUT_MS));
     } catch (error) {

@@ -72,7 +72,7 @@ async function selfTest(parts: readonly Part[], words: Words, signal: AbortSigna
   const begun = performance.now();
   const gates = parts.filter((part) => part === "equal" || part === "slower").length;
   const gateMs = estimateGateMs({ ...GATE_DEFAULTS, pairs: words.pairs, seed: 0 });
-  const samplingMs = parts.includes("sampling") ? estimateSamplingMs(2 * words.pairs) : 0;
+  const samplingMs = parts.includes("sampling") ? estimateSamplingMs(samplingPairs(words)) : 0;
   say(
     `about ${roughly(30_000 + samplingMs + gates * words.runs * gateMs)}: ${parts.join(", ")}; seed ${words.seed}`,
   );
@@ -97,6 +97,11 @@ async function selfTest(parts: readonly Part[], words: Words, signal: AbortSigna
   return wrong === 0 ? 0 : 1;
 }
 
+/** Twice those of a gate run: what is looked for is smaller than what a gate has to see. */
+function samplingPairs({ pairs }: Words): number {
+  return 2 * pairs;
+}
+
 async function runPart(part: Part, words: Words, signal: AbortSignal): Promise<Finding[]> {
   switch (part) {
     case "open-loop":
@@ -108,8 +113,8 @@ async function runPart(part: Part, words: Words, signal: AbortSignal): Promise<F
     case "sampling": {
       const found: Finding[] = [];
       for (const inFlight of SAMPLED_AT) {
-        // Twice the pairs of a gate run: what is looked for is smaller than what a gate has to see.
-        const ratio = await samplingCost({ inFlight, pairs: 2 * words.pairs, seed: words.seed }, signal);
+        const plan = { inFlight, pairs: samplingPairs(words), seed: words.seed };
+        const ratio = await samplingCost(plan, signal);
         found.push(samplingFinding(inFlight, ratio));
       }
       return found;

@@ -3,10 +3,8 @@
 import { MEASURES, pairedRatio } from "../gate/judge.js";
 import { estimatePairsMs, runPairs } from "../gate/pairs.js";
 import { GATE_SETTINGS } from "../gate/run-gate.js";
-import { DEFAULT_SETTINGS } from "../harness/axes.js";
 import { BenchError } from "../harness/bench-error.js";
 import { RunDir } from "../harness/run-dir.js";
-import { traceEvery } from "../harness/run-trace.js";
 import type { RatioInterval } from "../stats/intervals.js";
 import { percent } from "./alarms.js";
 import type { Finding } from "./parts.js";
@@ -36,9 +34,9 @@ export async function samplingCost(plan: SamplingPlan, signal: AbortSignal): Pro
       {
         baseEnv: {},
         headEnv: {},
-        headTraceEvery: traceEvery({ ...DEFAULT_SETTINGS, ...GATE_SETTINGS, inFlight }),
         inFlight: [inFlight],
-        settings: GATE_SETTINGS,
+        settings: { ...GATE_SETTINGS, inFlight },
+        headSettings: { trace: "on" },
         pairs,
         ...SHAPE,
         ...shape,
