@@ -87,12 +87,12 @@ export interface Evidence {
   readonly voids: readonly string[];
 }
 
-export function judge({ samples, counted, voids }: Evidence, tolerance: number, seed: number): Judgement {
+export function judge({ samples, counted, voids }: Evidence, tolerance: number): Judgement {
   const loads = [...new Set(samples.map(({ inFlight }) => inFlight))];
   const names = Object.keys(MEASURES) as MeasureName[];
   const findings = loads.flatMap((inFlight) => {
     const at = samples.filter((sample) => sample.inFlight === inFlight);
-    return names.map((name) => finding(at, inFlight, name, tolerance, seed));
+    return names.map((name) => finding(at, inFlight, name, tolerance));
   });
   const limits = counted.map(limit);
   const bad = findings.some(({ verdict }) => verdict === "worse") || limits.some(({ broken }) => broken);
@@ -104,10 +104,9 @@ function finding(
   inFlight: number,
   measure: MeasureName,
   tolerance: number,
-  seed: number,
 ): Finding {
   const { of, better } = MEASURES[measure];
-  const ratio = pairedRatio(samples, of, seed);
+  const ratio = pairedRatio(samples, of);
   return {
     inFlight,
     measure,
@@ -119,11 +118,7 @@ function finding(
 }
 
 /** Head by base over all windows; those of one pair of clusters are one group. */
-export function pairedRatio(
-  samples: readonly Sample[],
-  of: (window: Window) => number,
-  seed: number,
-): RatioInterval {
+export function pairedRatio(samples: readonly Sample[], of: (window: Window) => number): RatioInterval {
   const groups = new Map<number, { base: number[]; head: number[] }>();
   for (const { pair, base, head } of samples) {
     const group = groups.get(pair) ?? { base: [], head: [] };
@@ -131,7 +126,7 @@ export function pairedRatio(
     group.base.push(of(base));
     group.head.push(of(head));
   }
-  return groupedRatioInterval([...groups.values()], seed);
+  return groupedRatioInterval([...groups.values()]);
 }
 
 /** A ratio in words; `tolerance` 0.05 is 5 %. */

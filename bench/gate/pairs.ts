@@ -14,7 +14,7 @@ export interface PairsPlan {
   readonly settings: Partial<Settings>;
   /** What of them is different on head's side. */
   readonly headSettings?: Partial<Settings>;
-  /** At least so many, and at most twice as many, see `enough`. */
+  /** At least so many, and at most PAIRS_FACTOR_MAX times as many, see `enough`. */
   readonly pairs: number;
   /** Windows of each configuration, side and pair. */
   readonly windows: number;
@@ -51,7 +51,7 @@ export function estimatePairsMs(plan: Omit<PairsPlan, "baseEnv" | "headEnv" | "d
 }
 
 /** Where noise leaves it open what the samples say, more pairs may tell; so many times the pairs asked for, at most. */
-const PAIRS_FACTOR_MAX = 2;
+export const PAIRS_FACTOR_MAX = 5;
 
 /**
  * Runs pairs until there are as many as asked for and the samples are `enough`. Throws BenchError when a cluster fails;

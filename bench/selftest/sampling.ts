@@ -47,7 +47,7 @@ export async function samplingCost(plan: SamplingPlan, signal: AbortSignal): Pro
       () => {},
     );
     if (voids.length > 0) throw new BenchError("failed", `sampling: ${voids.join("; ")}`);
-    return pairedRatio(samples, MEASURES.throughput.of, seed);
+    return pairedRatio(samples, MEASURES.throughput.of);
   } finally {
     await runDir.remove();
   }

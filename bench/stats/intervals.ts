@@ -85,8 +85,21 @@ export function signedRankPValue(differences: readonly number[]): number {
   const positive = ranks.reduce((sum, rank, i) => (given[i] > 0 ? sum + rank : sum), 0);
   const least = Math.min(positive, total - positive);
   const oneSided =
-    given.length <= EXACT_PAIRS_MAX ? exactTail(ranks, total, least) : normalTail(ranks, total, least);
+    given.length <= EXACT_PAIRS_MAX
+      ? sumOf(rankSumChances(ranks, total).subarray(0, least + 1))
+      : normalTail(ranks, total, least);
   return Math.min(1, 2 * oneSided);
+}
+
+/**
+ * The greatest k of which P(sum of the positive ranks of n equals <= k) <= tail: so many of the means of two values lie
+ * outside an interval at each end. 0 if there is none.
+ */
+export function rankSumWithin(n: number, tail: number): number {
+  const ranks = Array.from({ length: n }, (_, i) => i + 1);
+  const chances = rankSumChances(ranks, (n * (n + 1)) / 2);
+  let sum = 0;
+  return Math.max(0, chances.findIndex((chance) => (sum += chance) > tail) - 1);
 }
 
 /** Twice the rank of each value, so that shared ranks are whole numbers. */
@@ -102,8 +115,8 @@ function doubledRanks(values: readonly number[]): number[] {
   return ranks;
 }
 
-/** P(sum of the positive ranks <= least) when each rank's sign is a fair coin: counted, not approximated. */
-function exactTail(ranks: readonly number[], total: number, least: number): number {
+/** P(sum of the positive ranks = i) for each i when each rank's sign is a fair coin: counted, not approximated. */
+function rankSumChances(ranks: readonly number[], total: number): Float64Array {
   const chance = new Float64Array(total + 1);
   chance[0] = 1;
   let reached = 0;
@@ -113,9 +126,11 @@ function exactTail(ranks: readonly number[], total: number, least: number): numb
       chance[sum] = (chance[sum] + (sum >= rank ? chance[sum - rank] : 0)) / 2;
     }
   }
-  let tail = 0;
-  for (let sum = 0; sum <= least; sum++) tail += chance[sum];
-  return tail;
+  return chance;
+}
+
+function sumOf(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0);
 }
 
 function normalTail(ranks: readonly number[], total: number, least: number): number {

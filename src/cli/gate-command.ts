@@ -6,7 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { Command } from "commander";
 import { Trees, WORKTREE } from "../../bench/compare/trees.js";
 import { MEASURES } from "../../bench/gate/judge.js";
-import type { Sample } from "../../bench/gate/pairs.js";
+import { PAIRS_FACTOR_MAX, type Sample } from "../../bench/gate/pairs.js";
 import { estimateGateMs, GATE_DEFAULTS, type GatePlan, runGate } from "../../bench/gate/run-gate.js";
 import { benchmarkEntries, type GateFacts, gateMarkdown, headline } from "../../bench/gate/summary.js";
 import { BenchError, codeOf } from "../../bench/harness/bench-error.js";
@@ -43,9 +43,9 @@ export function gateCommand(): Command {
     .option("--tolerance <percent>", `a loss up to here is accepted (default: ${tolerance * 100}%)`)
     .option(
       "--pairs <number>",
-      `pairs of fresh clusters, twice as many if noise leaves it open (default: ${pairs})`,
+      `pairs of fresh clusters, up to ${PAIRS_FACTOR_MAX} times as many if noise leaves it open (default: ${pairs})`,
     )
-    .option("--seed <number>", "seeds order, elections and intervals (default: drawn, and in the summary)")
+    .option("--seed <number>", "seeds order and elections (default: drawn, and in the summary)")
     .option("--summary <file>", "the summary goes there too; also to $GITHUB_STEP_SUMMARY where it is set")
     .option("--benchmark-dir <dir>", "throughput.json and cost.json for github-action-benchmark go there")
     .option(
@@ -64,7 +64,7 @@ const EXAMPLES = `
 Examples:
   npm run bench:ci -- --base origin/main           the current files against the branch they will go to
   raftmark gate --base v1.2.0 --head main          two revisions
-  raftmark gate --base HEAD~1 --tolerance 3% --pairs 12
+  raftmark gate --base HEAD~1 --tolerance 3% --pairs 16
 
 Exit codes: 0 not slower for sure; 1 slower, a counter went up, or a run is void; 2 bad usage, or a revision
 that is not there or does not build; 130 Ctrl-C.`;
@@ -83,7 +83,7 @@ async function gate(words: Words, command: string): Promise<number> {
       const head = await trees.build(words.head);
       const least = roughly(estimateGateMs(plan));
       say(
-        `about ${least}, twice that if noise leaves it open: counting, then ${plan.pairs} pairs of clusters`,
+        `about ${least}, up to ${PAIRS_FACTOR_MAX} times that if noise leaves it open: counting, then ${plan.pairs} pairs of clusters`,
       );
       const begun = performance.now();
       const observer = { counted: () => say("counted"), pair: sayPair };

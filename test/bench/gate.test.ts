@@ -48,7 +48,7 @@ function samples(factor: number, { pair: ofPair, window: ofWindow }: Noise, seed
 const QUIET: Noise = { pair: 0.01, window: 0.04 };
 
 function judged(factor: number, noiseOf: Noise, seed: number) {
-  return judge({ samples: samples(factor, noiseOf, seed), counted: [], voids: [] }, 0.05, seed);
+  return judge({ samples: samples(factor, noiseOf, seed), counted: [], voids: [] }, 0.05);
 }
 
 test("equals pass and a tenth lost does not, with noise of 1 % a pair and 4 % a window", () => {
@@ -96,9 +96,26 @@ test("samples of one pair are no independent witnesses", () => {
       head: Array.from({ length: 5 }, () => shift * Math.exp(0.001 * noise(prng))),
     };
   });
-  const { low, high, pairs } = groupedRatioInterval(groups, 1);
+  const { low, high, pairs } = groupedRatioInterval(groups);
   assert.equal(pairs, 6);
   assert.ok(high / low > 1.05, `${low} to ${high}: as wide as the pairs differ, not the windows`);
+});
+
+test("the interval of pairs holds the truth as often as it says", () => {
+  const prng = new Prng(5);
+  const trials = 1000;
+  for (const count of [6, 8, 20]) {
+    let held = 0;
+    for (let trial = 0; trial < trials; trial++) {
+      const groups = Array.from({ length: count }, () => ({
+        base: [1],
+        head: [0.9 * Math.exp(0.1 * noise(prng))],
+      }));
+      const { low, high } = groupedRatioInterval(groups);
+      if (low <= 0.9 && high >= 0.9) held++;
+    }
+    assert.ok(held >= 0.93 * trials && held <= 0.985 * trials, `${held} of ${trials} with ${count} pairs`);
+  }
 });
 
 function counted(counter: CounterName, head: readonly number[], inFlight = 64): Counted {
@@ -107,7 +124,7 @@ function counted(counter: CounterName, head: readonly number[], inFlight = 64): 
 
 test("a counter fails the gate when no repeat of head is near base, and only a hard one", () => {
   const passes = (...all: Counted[]) =>
-    judge({ samples: samples(1, QUIET, 1), counted: all, voids: [] }, 0.05, 1).passed;
+    judge({ samples: samples(1, QUIET, 1), counted: all, voids: [] }, 0.05).passed;
   assert.equal(passes(counted("messagesSent", [8, 8.02, 8.04])), true);
   assert.equal(passes(counted("messagesSent", [10, 10.01, 8.1])), true);
   assert.equal(passes(counted("messagesSent", [10, 10.01, 10])), false);
@@ -130,7 +147,7 @@ function facts(evidence: Parameters<typeof judge>[0]): GateFacts {
   return {
     base: tree,
     head: { ...tree, revision: "worktree", dirty: true },
-    judgement: judge(evidence, 0.05, 1),
+    judgement: judge(evidence, 0.05),
     environment,
     command: "raftmark gate --base main",
     seed: 1,
