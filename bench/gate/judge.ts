@@ -32,7 +32,7 @@ export const MEASURES = {
 } satisfies Record<string, Measure>;
 export type MeasureName = keyof typeof MEASURES;
 
-/** `undecided`: the interval reaches from beyond the tolerance to beyond its opposite; more pairs would tell. */
+/** `undecided`: the interval reaches from a loss beyond the tolerance to one within, or to none; more pairs would tell. */
 export type Verdict = "worse" | "better" | "no difference found" | "within tolerance" | "undecided";
 
 export interface Finding {
@@ -136,8 +136,8 @@ export function verdictOf(ratio: RatioInterval, better: "higher" | "lower", tole
   const sure = ratio.pValue <= 1 - CONFIDENCE;
   if (high < 1 - tolerance && sure) return "worse";
   if (low > 1 && sure) return "better";
-  if (high < 1 && sure) return "within tolerance";
   if (low < 1 - tolerance) return "undecided";
+  if (high < 1 && sure) return "within tolerance";
   return "no difference found";
 }
 

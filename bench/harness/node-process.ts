@@ -33,6 +33,11 @@ const LAST_WORDS_MS = 50;
 /** Between asking a process to end and killing it. */
 const GRACE_MS = 1000;
 
+/** This process's flags for Node.js, such as --cpu-prof; none in a test, whose flags (and their values) are the runner's. */
+export function flagsForNodes(own: readonly string[]): string[] {
+  return own.some((flag) => flag.startsWith("--test")) ? [] : [...own];
+}
+
 /** Id 0: a client's process, which is no node. */
 export class NodeProcess {
   readonly id: number;
@@ -56,7 +61,7 @@ export class NodeProcess {
       serialization: "advanced",
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env,
-      execArgv: process.execArgv.filter((argument) => !argument.startsWith("--test")),
+      execArgv: flagsForNodes(process.execArgv),
     });
     this.child.stdout?.on("data", (text: Buffer) => this.noteOutput(text));
     this.child.stderr?.on("data", (text: Buffer) => this.noteOutput(text));

@@ -8,17 +8,14 @@ import type { ReplyOf } from "./protocol.js";
 import { waterfallOf } from "./waterfall.js";
 
 /** Primes, and 1: whatever rhythm the load has, every place in a batch comes up. */
-const EVERY = [1, 5, 13, 29, 61, 127];
+const EVERY = [1, 5, 13, 29, 61, 127, 251, 509];
 
-/**
- * One proposal in so many is followed, so that some hundred to a few thousand are followed a second: at so many in
- * flight, twice as many a millisecond is more than the engine does.
- */
+/** One proposal in so many is followed, so that some hundred to a thousand are followed a second. */
 export function traceEvery({ trace, event, inFlight, rate }: Settings): number {
   // A killed leader takes along what it noted.
   if (trace === "off" || event === "kill-leader") return 0;
   if (rate > 0) return EVERY.findLast((every) => every <= rate / 500) ?? 1;
-  return EVERY.findLast((every) => every <= inFlight / 2) ?? 1;
+  return EVERY.findLast((every) => every <= inFlight) ?? 1;
 }
 
 export type TraceFigures = Pick<Run, "waterfall"> & { readonly fsyncsWaited: number | null };

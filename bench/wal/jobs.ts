@@ -59,8 +59,10 @@ export interface RecoverJob {
 
 export interface RecoverAnswer {
   readonly ms: number;
+  /** How late the main thread's event loop was meanwhile, and with nothing to do just before. */
   readonly loopDelayP99Ms: number;
   readonly loopDelayMaxMs: number;
+  readonly idleP99Ms: number;
 }
 
 export interface Answers {

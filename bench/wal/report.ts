@@ -52,12 +52,13 @@ export function renderWalBench(result: WalBenchResult, paint: Paint): string {
     ),
     table(
       paint,
-      ["threads", "GB/s", "event-loop delay p99 ms", "max ms"],
+      ["threads", "GB/s", "event-loop delay p99 ms", "max ms", "p99 ms when idle"],
       recovery.rows.map((row) => [
         String(row.threads),
         spread(row.gbPerS, short),
         spread(row.loopDelayP99Ms, short),
         spread(row.loopDelayMaxMs, short),
+        spread(row.idleP99Ms, short),
       ]),
     ),
     ...result.skipped.map((text) => `skipped: ${text}`),
@@ -67,7 +68,7 @@ export function renderWalBench(result: WalBenchResult, paint: Paint): string {
 }
 
 const NOTES = `Figures are medians of the pairs, with their range; ratios are of each pair. goraft saves one batch after another.
-The log was in the page cache when it was opened. The event-loop delay includes the sampler's own interval of 1 ms.`;
+The log was in the page cache when it was opened. The event-loop delay is how late a timer of 1 ms was.`;
 
 function table(paint: Paint, head: readonly string[], rows: readonly string[][]): string {
   const made = new Table({

@@ -54,6 +54,7 @@ export interface RecoveryRow {
   readonly gbPerS: number[];
   readonly loopDelayP99Ms: number[];
   readonly loopDelayMaxMs: number[];
+  readonly idleP99Ms: number[];
 }
 
 export interface WalBenchResult {
@@ -199,15 +200,16 @@ class WalBench {
       this.say(`opening a log of ${Math.round(logBytes / 1e6)} MB`);
       const written = await this.run({ kind: "fill", dir: fresh, bytes, logBytes });
       const rows = threads.map((count): RecoveryRow => {
-        return { threads: count, gbPerS: [], loopDelayP99Ms: [], loopDelayMaxMs: [] };
+        return { threads: count, gbPerS: [], loopDelayP99Ms: [], loopDelayMaxMs: [], idleP99Ms: [] };
       });
       for (let pair = 0; pair < pairs; pair++) {
         for (const row of rows) {
           const job = { kind: "recover", dir: fresh, threads: row.threads, written } as const;
-          const { ms, loopDelayP99Ms, loopDelayMaxMs } = await this.run(job);
+          const { ms, loopDelayP99Ms, loopDelayMaxMs, idleP99Ms } = await this.run(job);
           row.gbPerS.push(written.logBytes / ms / 1e6);
           row.loopDelayP99Ms.push(loopDelayP99Ms);
           row.loopDelayMaxMs.push(loopDelayMaxMs);
+          row.idleP99Ms.push(idleP99Ms);
         }
       }
       return { logBytes: written.logBytes, entries: written.entries, rows };

@@ -201,7 +201,7 @@ export class Driver {
   private propose(): void {
     if (this.backlogged()) return;
     const { rawNode, proposals, id, trace } = this.parts;
-    trace?.taking();
+    trace?.taking(proposals.waitingCount);
     const { lead, raftState } = rawNode.basicStatus().softState;
     if (raftState !== StateLeader) {
       const where = lead === 0 ? "no leader is known, try again soon" : `node ${lead} leads, propose there`;
@@ -222,7 +222,7 @@ export class Driver {
   private handleReady(): void {
     const { rawNode, link, group, wal, trace } = this.parts;
     const ready = rawNode.ready();
-    trace?.ready();
+    trace?.ready(ready.entries);
     this.readies++;
     if (ready.readStates.length > 0) this.parts.reads.confirmed(ready.readStates, this.applied);
     if (!rawNode.asyncStorageWrites) {

@@ -96,7 +96,7 @@ export class Proposals {
       this.waiting.push(proposal);
       this.waitingBytes += data.length;
     });
-    const ticket = this.trace === null ? 0 : this.trace.proposed();
+    const ticket = this.trace === null ? 0 : this.trace.proposed(this.waiting.length - 1);
     if (ticket > 0) this.follow(promise, ticket);
     return promise;
   }
@@ -175,6 +175,7 @@ export class Proposals {
       if (proposal.ticket > 0) this.trace?.taken(proposal.index, proposal.ticket);
       this.waitingBytes -= proposal.data.length;
     }
+    this.trace?.took(firstIndex + count);
     if (firstIndex <= last) this.dropOverwritten(appended.length - count, firstIndex);
     if (count === waiting.length) this.waiting = [];
     else waiting.splice(0, count);

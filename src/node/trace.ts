@@ -1,9 +1,10 @@
-// When a sampled proposal and the appends of the log passed each station of a node, for the bench's waterfall. Owns
-// tables of doubles that keep the newest rows; decides nothing, allocates nothing while it notes, and a node without
-// one pays a comparison with null. Times are monotonicUs(): rows of different processes on one machine are joined by
-// entry index afterwards (bench/harness/waterfall.ts). Main thread.
+// When followed proposals and the appends that hold them passed each station of a node, for the bench's waterfall. An
+// entry is followed if its index is a multiple of `every`, so that each node knows by itself what to note, and pays for
+// nothing else. Owns tables of doubles that keep the newest rows; decides nothing, allocates nothing while it notes, and
+// a node without one pays a comparison with null. Times are monotonicUs(): rows of different processes on one machine
+// are joined by entry index afterwards (bench/harness/waterfall.ts). Main thread.
 
-import { type Entry, type Message, MsgApp } from "../raft/index.js";
+import { type Entry, type Message, MsgApp, MsgAppResp } from "../raft/index.js";
 import type { BatchTimes } from "../wal/batch-times.js";
 import { monotonicUs } from "../wal/monotonic.js";
 
@@ -29,7 +30,7 @@ export function sampleColumn(samples: Float64Array, column: number): Float64Arra
   return samples.filter((_, i) => i % SAMPLE_COLUMNS === column);
 }
 
-/** Columns of an append of entries to this node's log. 0: not passed yet, or not known. */
+/** Columns of an append to this node's log that holds a followed entry. 0: not passed yet, or not known. */
 export const APPEND = {
   first: 0,
   last: 1,
@@ -92,9 +93,9 @@ class Table {
 }
 
 export class Trace {
-  /** One proposal in so many is followed. */
   private readonly every: number;
-  private untilSampled: number;
+  /** What the next proposal's index will be, unless the leader changes: one too many or few costs a sample. */
+  private nextIndex = 0;
   private readonly samples = new Table(SAMPLE_COLUMNS);
   private readonly appends = new Table(APPEND_COLUMNS);
   private readonly receipts = new Table(RECEIPT_COLUMNS);
@@ -116,14 +117,15 @@ export class Trace {
   private receiptHead = 0;
   /** Index of the oldest sample that is not committed. */
   private nextCommit = Number.POSITIVE_INFINITY;
+  /** When the turn began that takes followed proposals; 0: it takes none. */
   private turnUs = 0;
   private newsUs = 0;
   private readyUs = 0;
   private syncsAtReady = 0;
 
+  /** Follows one entry in `every` (at least 1), the same ones on all nodes with the same figure. */
   constructor(every: number) {
     this.every = every;
-    this.untilSampled = every;
   }
 
   /** Starts the writer's notes. */
@@ -132,25 +134,31 @@ export class Trace {
     batchTimes.enable();
   }
 
-  /** propose() was called: a ticket (> 0) for taken() if this proposal is to be followed, else 0. */
+  /** Whether one of the entries from `first` to `last` is followed. */
   // hot
-  proposed(): number {
-    if (--this.untilSampled > 0) return 0;
-    this.untilSampled = this.every;
+  private follows(first: number, last: number): boolean {
+    return last - (last % this.every) >= first;
+  }
+
+  /** propose() was called while `ahead` others wait: a ticket (> 0) for taken() if it is to be followed, else 0. */
+  // hot
+  proposed(ahead: number): number {
+    if ((this.nextIndex + ahead) % this.every !== 0) return 0;
     this.ticket = this.ticket === ROWS - 1 ? 1 : this.ticket + 1;
     this.proposedUs[this.ticket] = monotonicUs();
     return this.ticket;
   }
 
-  /** A turn takes proposals. */
+  /** A turn takes proposals, of which `waiting` wait. */
   // hot
-  taking(): void {
-    this.turnUs = monotonicUs();
+  taking(waiting: number): void {
+    this.turnUs = this.follows(this.nextIndex, this.nextIndex + waiting - 1) ? monotonicUs() : 0;
   }
 
-  /** The followed proposal with `ticket` got its index in this turn. */
+  /** The proposal with `ticket` got its index in this turn. */
   // hot
   taken(index: number, ticket: number): void {
+    if (this.turnUs === 0 || index % this.every !== 0) return;
     const { samples } = this;
     if (this.uncommitted === samples.count) this.nextCommit = index;
     const at = samples.add();
@@ -159,19 +167,34 @@ export class Trace {
     samples.cells[at + SAMPLE.takenUs] = this.turnUs;
   }
 
+  /** The turn has taken what it takes; the next proposal gets `nextIndex`. */
+  // hot
+  took(nextIndex: number): void {
+    this.nextIndex = nextIndex;
+  }
+
   /** A frame came in. */
   // hot
   received(messages: readonly Message[]): void {
-    this.newsUs = monotonicUs();
-    const { receipts } = this;
+    let now = 0;
     for (let i = 0; i < messages.length; i++) {
-      const { type, entries } = messages[i];
+      const { type, index, entries } = messages[i];
+      if (type === MsgAppResp) {
+        if (now === 0 && index >= this.nextCommit) now = monotonicUs();
+        continue;
+      }
       if (type !== MsgApp || entries.length === 0) continue;
+      const first = entries[0].index;
+      const last = entries[entries.length - 1].index;
+      if (!this.follows(first, last)) continue;
+      if (now === 0) now = monotonicUs();
+      const { receipts } = this;
       const at = receipts.add();
-      receipts.cells[at] = entries[0].index;
-      receipts.cells[at + 1] = entries[entries.length - 1].index;
-      receipts.cells[at + 2] = this.newsUs;
+      receipts.cells[at] = first;
+      receipts.cells[at + 1] = last;
+      receipts.cells[at + 2] = now;
     }
+    if (now > 0) this.newsUs = now;
   }
 
   /** The commit index is `commit` since what came from node `by` was stepped. */
@@ -193,9 +216,10 @@ export class Trace {
     }
   }
 
-  /** A Ready was taken: what it holds is handed on from now. */
+  /** A Ready with `entries` for the log was taken: it is handed on from now. */
   // hot
-  ready(): void {
+  ready(entries: readonly Entry[]): void {
+    if (entries.length === 0 || !this.follows(entries[0].index, entries[entries.length - 1].index)) return;
     this.readyUs = monotonicUs();
     this.syncsAtReady = this.batchTimes?.syncs ?? 0;
   }
@@ -206,6 +230,7 @@ export class Trace {
     if (entries.length === 0) return;
     const { appends, receipts } = this;
     const last = entries[entries.length - 1].index;
+    if (!this.follows(entries[0].index, last)) return;
     this.seqs[appends.count % ROWS] = seq;
     const at = appends.add();
     appends.cells[at + APPEND.first] = entries[0].index;
@@ -229,11 +254,14 @@ export class Trace {
     for (let i = 0; i < messages.length; i++) {
       const { type, to, entries } = messages[i];
       if (type !== MsgApp || entries.length === 0) continue;
+      const first = entries[0].index;
+      const last = entries[entries.length - 1].index;
+      if (!this.follows(first, last)) continue;
       if (now === 0) now = monotonicUs();
       const at = sendings.add();
       sendings.cells[at] = to;
-      sendings.cells[at + 1] = entries[0].index;
-      sendings.cells[at + 2] = entries[entries.length - 1].index;
+      sendings.cells[at + 1] = first;
+      sendings.cells[at + 2] = last;
       sendings.cells[at + 3] = now;
     }
   }
@@ -241,9 +269,10 @@ export class Trace {
   /** The log told that everything up to append `seq` is durable. */
   // hot
   durable(seq: number): void {
-    this.newsUs = monotonicUs();
     const { appends } = this;
     if (this.undurable < appends.oldest) this.undurable = appends.oldest;
+    if (this.undurable === appends.count || this.seqs[this.undurable % ROWS] > seq) return;
+    this.newsUs = monotonicUs();
     for (; this.undurable < appends.count; this.undurable++) {
       const its = this.seqs[this.undurable % ROWS];
       if (its > seq) break;

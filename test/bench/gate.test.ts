@@ -79,7 +79,8 @@ test("a loss within the tolerance is told and accepted", () => {
 test("ratios in words", () => {
   const ratio = (low: number, high: number, pValue = 0.03) => ({ estimate: 1, low, high, pValue, pairs: 6 });
   assert.equal(verdictOf(ratio(0.85, 0.94), "higher", 0.05), "worse");
-  assert.equal(verdictOf(ratio(0.85, 0.96), "higher", 0.05), "within tolerance");
+  assert.equal(verdictOf(ratio(0.85, 0.96), "higher", 0.05), "undecided");
+  assert.equal(verdictOf(ratio(0.96, 0.98), "higher", 0.05), "within tolerance");
   assert.equal(verdictOf(ratio(0.85, 0.94, 0.06), "higher", 0.05), "undecided");
   assert.equal(verdictOf(ratio(0.98, 1.03, 0.5), "higher", 0.05), "no difference found");
   assert.equal(verdictOf(ratio(0.8, 1.2, 0.5), "higher", 0.05), "undecided");

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { APPEND, SAMPLE, SAMPLE_COLUMNS, sampleColumn, Trace } from "../../src/node/trace.js";
-import { Entry, Message, MsgApp } from "../../src/raft/index.js";
+import { Entry, Message, MsgApp, MsgAppResp } from "../../src/raft/index.js";
 
 const EVER = Number.POSITIVE_INFINITY;
 
@@ -17,21 +17,72 @@ function append(from: number, first: number, last: number): Message {
 }
 
 function propose(trace: Trace, index: number): void {
-  const ticket = trace.proposed();
-  trace.taking();
-  trace.taken(index, ticket);
+  trace.took(index);
+  const ticket = trace.proposed(0);
+  trace.taking(1);
+  if (ticket > 0) trace.taken(index, ticket);
+  trace.took(index + 1);
 }
 
-test("one proposal in so many is followed", () => {
+/** As the quorum's answer would. */
+function answer(index: number): Message {
+  const message = new Message(MsgAppResp);
+  message.index = index;
+  return message;
+}
+
+test("entries whose index is a multiple are followed, wherever their proposals stood in a batch", () => {
   const trace = new Trace(3);
-  const followed = Array.from({ length: 9 }, () => trace.proposed() > 0);
+  trace.took(100);
+  const followed = Array.from({ length: 9 }, (_, ahead) => trace.proposed(ahead) > 0);
   assert.deepEqual(followed, [false, false, true, false, false, true, false, false, true]);
+});
+
+test("a proposal that got another index than foreseen is no sample", () => {
+  const trace = new Trace(3);
+  trace.took(99);
+  const ticket = trace.proposed(0);
+  trace.taking(1);
+  trace.taken(100, ticket);
+  trace.committed(100, 2);
+  trace.applied(100);
+  trace.resolved(100);
+  assert.equal(trace.samplesBetween(0, EVER).length, 0);
+});
+
+test("appends and messages without a followed entry leave no row", () => {
+  const trace = new Trace(10);
+  const message = append(1, 11, 19);
+  trace.received([message]);
+  trace.ready(message.entries);
+  trace.handed(1, message.entries);
+  trace.sending([message]);
+  assert.equal(trace.appendsOf(Float64Array.of(15))[APPEND.first], 0);
+  assert.equal(trace.sendingsOf(Float64Array.of(15), Float64Array.of(3))[0], 0);
+  const next = append(1, 20, 20);
+  trace.received([next]);
+  trace.ready(next.entries);
+  trace.handed(2, next.entries);
+  trace.durable(2);
+  const row = trace.appendsOf(Float64Array.of(20));
+  assert.equal(row[APPEND.first], 20);
+  assert.ok(row[APPEND.receivedUs] > 0 && row[APPEND.noticedUs] >= row[APPEND.handedUs]);
+});
+
+test("tables are not counted as garbage to come", () => {
+  const before = process.memoryUsage().external;
+  const trace = new Trace(1);
+  assert.ok(
+    process.memoryUsage().external - before < 1e6,
+    "V8 would collect the heap more often for them",
+  );
+  assert.equal(trace.samplesBetween(0, EVER).length, 0);
 });
 
 test("a sample passes its stations in order, and names whose copy completed its quorum", () => {
   const trace = new Trace(1);
   for (const index of [10, 11, 12]) propose(trace, index);
-  trace.received([]);
+  trace.received([answer(11)]);
   trace.committed(9, 2);
   trace.committed(11, 2);
   trace.applied(11);
@@ -57,8 +108,9 @@ test("a follower's append knows when the last of its messages came in", () => {
   const trace = new Trace(1);
   trace.received([append(1, 1, 4)]);
   trace.received([append(1, 5, 8)]);
-  trace.ready();
-  trace.handed(1, [...append(1, 1, 4).entries, ...append(1, 5, 8).entries]);
+  const entries = [...append(1, 1, 4).entries, ...append(1, 5, 8).entries];
+  trace.ready(entries);
+  trace.handed(1, entries);
   trace.durable(1);
   trace.responding();
   const found = trace.appendsOf(Float64Array.of(7, 9));
@@ -85,7 +137,7 @@ test("the newest samples are kept", () => {
   const count = 70_000;
   for (let index = 1; index <= count; index++) {
     propose(trace, index);
-    trace.received([]);
+    trace.received([answer(index)]);
     trace.committed(index, 2);
     trace.applied(index);
     trace.resolved(index);
