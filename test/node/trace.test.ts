@@ -72,10 +72,7 @@ test("appends and messages without a followed entry leave no row", () => {
 test("tables are not counted as garbage to come", () => {
   const before = process.memoryUsage().external;
   const trace = new Trace(1);
-  assert.ok(
-    process.memoryUsage().external - before < 1e6,
-    "V8 would collect the heap more often for them",
-  );
+  assert.ok(process.memoryUsage().external - before < 1e6, "V8 would collect the heap more often for them");
   assert.equal(trace.samplesBetween(0, EVER).length, 0);
 });
 
