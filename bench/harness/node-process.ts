@@ -91,8 +91,9 @@ export class NodeProcess {
     return this.child.pid ?? 0;
   }
 
+  /** It runs, and nobody has asked it to end. */
   get isAlive(): boolean {
-    return !this.ended;
+    return !this.ended && !this.expected;
   }
 
   private noteOutput(text: Buffer): void {

@@ -129,7 +129,13 @@ async function measure(
   const others = cluster.ids.filter((id) => !inLeader || id !== leader);
   const sampleOthers = async (into: Map<number, Sample>) => {
     for (const id of others) {
-      if (cluster.alive.includes(id)) into.set(id, await cluster.call(id, "sample", {}));
+      if (!cluster.alive.includes(id)) continue;
+      const sample = await cluster.call(id, "sample", {}).catch((error: unknown) => {
+        // Killed meanwhile, as the scenario wants it.
+        if (cluster.alive.includes(id)) throw error;
+        return null;
+      });
+      if (sample !== null) into.set(id, sample);
     }
   };
   const event = eventFor({ cluster, leader, variant: plan.variant, durationMs, runId });
