@@ -56,7 +56,7 @@ const ROWS = 1 << 16;
 
 /**
  * Shared memory, though nobody shares it: V8 counts an ArrayBuffer's bytes as garbage to come and collects the heap more
- * often for them, which cost the followed node 4 % of its CPU.
+ * often for them.
  */
 function doubles(count: number): Float64Array {
   return new Float64Array(new SharedArrayBuffer(8 * count));
@@ -134,10 +134,15 @@ export class Trace {
     batchTimes.enable();
   }
 
-  /** Whether one of the entries from `first` to `last` is followed. */
+  /** Whether one of the indexes from `first` to `last` is followed. */
   // hot
   private follows(first: number, last: number): boolean {
     return last - (last % this.every) >= first;
+  }
+
+  // hot
+  private followsAny(entries: readonly Entry[]): boolean {
+    return entries.length > 0 && this.follows(entries[0].index, entries[entries.length - 1].index);
   }
 
   /** propose() was called while `ahead` others wait: a ticket (> 0) for taken() if it is to be followed, else 0. */
@@ -183,15 +188,12 @@ export class Trace {
         if (now === 0 && index >= this.nextCommit) now = monotonicUs();
         continue;
       }
-      if (type !== MsgApp || entries.length === 0) continue;
-      const first = entries[0].index;
-      const last = entries[entries.length - 1].index;
-      if (!this.follows(first, last)) continue;
+      if (type !== MsgApp || !this.followsAny(entries)) continue;
       if (now === 0) now = monotonicUs();
       const { receipts } = this;
       const at = receipts.add();
-      receipts.cells[at] = first;
-      receipts.cells[at + 1] = last;
+      receipts.cells[at] = entries[0].index;
+      receipts.cells[at + 1] = entries[entries.length - 1].index;
       receipts.cells[at + 2] = now;
     }
     if (now > 0) this.newsUs = now;
@@ -219,7 +221,7 @@ export class Trace {
   /** A Ready with `entries` for the log was taken: it is handed on from now. */
   // hot
   ready(entries: readonly Entry[]): void {
-    if (entries.length === 0 || !this.follows(entries[0].index, entries[entries.length - 1].index)) return;
+    if (!this.followsAny(entries)) return;
     this.readyUs = monotonicUs();
     this.syncsAtReady = this.batchTimes?.syncs ?? 0;
   }
@@ -227,10 +229,9 @@ export class Trace {
   /** The log has append `seq`. */
   // hot
   handed(seq: number, entries: readonly Entry[]): void {
-    if (entries.length === 0) return;
+    if (!this.followsAny(entries)) return;
     const { appends, receipts } = this;
     const last = entries[entries.length - 1].index;
-    if (!this.follows(entries[0].index, last)) return;
     this.seqs[appends.count % ROWS] = seq;
     const at = appends.add();
     appends.cells[at + APPEND.first] = entries[0].index;
@@ -253,15 +254,12 @@ export class Trace {
     let now = 0;
     for (let i = 0; i < messages.length; i++) {
       const { type, to, entries } = messages[i];
-      if (type !== MsgApp || entries.length === 0) continue;
-      const first = entries[0].index;
-      const last = entries[entries.length - 1].index;
-      if (!this.follows(first, last)) continue;
+      if (type !== MsgApp || !this.followsAny(entries)) continue;
       if (now === 0) now = monotonicUs();
       const at = sendings.add();
       sendings.cells[at] = to;
-      sendings.cells[at + 1] = first;
-      sendings.cells[at + 2] = last;
+      sendings.cells[at + 1] = entries[0].index;
+      sendings.cells[at + 2] = entries[entries.length - 1].index;
       sendings.cells[at + 3] = now;
     }
   }
