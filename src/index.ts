@@ -15,3 +15,4 @@ export type {
 } from "./node/api.js";
 export { RaftNode } from "./node/raft-node.js";
 export type { Entry } from "./raft/index.js";
+export type { SnapshotStream } from "./wal/index.js";

@@ -1,5 +1,6 @@
 // The axes a bench can vary: name, meaning, allowed values, how a word of the command line becomes a value. Pure.
 import type { Durability, ReadOnlyKind, StorageWrites, WriterKind } from "../../src/index.js";
+import { BUSY_POLL_US_MAX } from "../../src/wal/writer.js";
 import { BenchError } from "./bench-error.js";
 import { didYouMean } from "./suggest.js";
 
@@ -10,6 +11,8 @@ export interface Settings {
   readonly inFlight: number;
   readonly writer: WriterKind;
   readonly durability: Durability;
+  /** How long the log's threads look for news before they sleep (pool-wasm); microseconds. */
+  readonly busyPollUs: number;
   /** Cap on the bytes of one group commit; 0: the engine's default. */
   readonly batchBytes: number;
   readonly batching: "on" | "off";
@@ -29,6 +32,8 @@ export interface Settings {
   readonly event: "none" | "pause-follower" | "kill-leader" | "restart";
   /** Size of the log that a node restarts on. */
   readonly logMb: number;
+  /** Index of the snapshot that the logs begin behind; 0: none. */
+  readonly startIndex: number;
   readonly tickMs: number;
   /** Whether proposals are followed for the waterfall. */
   readonly trace: "on" | "off";
@@ -43,6 +48,7 @@ export const DEFAULT_SETTINGS: Settings = {
   inFlight: 1024,
   writer: "pool-wasm",
   durability: "o_dsync",
+  busyPollUs: 0,
   batchBytes: 0,
   batching: "on",
   maxInflightMsgs: 256,
@@ -56,6 +62,7 @@ export const DEFAULT_SETTINGS: Settings = {
   followerDelayMs: 0,
   event: "none",
   logMb: 0,
+  startIndex: 0,
   tickMs: 100,
   trace: "on",
 };
@@ -109,6 +116,13 @@ export const AXES: { readonly [K in AxisName]: Axis } = {
     "durability",
     "how an append becomes durable; fsync means the default kind (o_dsync), none is not durable",
     { ...same("o_dsync", "fdatasync", "none"), fsync: "o_dsync" },
+  ),
+  busyPollUs: numbers(
+    "busy-poll-us",
+    "poll µs",
+    "microseconds for which the threads of writer pool-wasm look for news before they sleep",
+    0,
+    BUSY_POLL_US_MAX,
   ),
   batchBytes: numbers(
     "batch-bytes",
@@ -182,6 +196,13 @@ export const AXES: { readonly [K in AxisName]: Axis } = {
     same("none", "pause-follower", "kill-leader", "restart"),
   ),
   logMb: numbers("log-mb", "log MB", "size of the log that a node restarts on (event restart)", 0, 4096),
+  startIndex: numbers(
+    "start-index",
+    "start index",
+    "index of a snapshot that every log begins behind; 0: none, entries begin at 1",
+    0,
+    2 ** 52,
+  ),
   trace: words(
     "trace",
     "trace",

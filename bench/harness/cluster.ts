@@ -98,7 +98,7 @@ export class Cluster {
 
   private configFor(id: number, peers: Record<string, string>, secret: string): NodeConfig {
     const settings: Settings = { ...DEFAULT_SETTINGS, ...this.plan.settings };
-    const { writer, durability, batchBytes, inFlight, storageWrites, maxInflightMsgs } = settings;
+    const { writer, durability, busyPollUs, batchBytes, inFlight, storageWrites, maxInflightMsgs } = settings;
     return {
       id,
       dir: this.dirOf(id),
@@ -111,10 +111,12 @@ export class Cluster {
       heartbeatTicks: HEARTBEAT_TICKS,
       writer,
       durability,
+      busyPollUs,
       storageWrites,
       readOnly: settings.reads,
       maxInflightMsgs,
       linkKind: settings.link,
+      startIndex: settings.startIndex,
       writeDelayMs: id === this.slowNode ? settings.followerDelayMs : 0,
       ...(batchBytes === 0 ? {} : { batchBytesMax: batchBytes }),
       ...(settings.batching === "off" ? unbatched(settings) : {}),

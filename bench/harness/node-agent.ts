@@ -5,6 +5,7 @@ import { RaftmarkError, type RaftNodeOptions } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
 import { SAMPLE, sampleColumn, Trace } from "../../src/node/trace.js";
 import { AckedWriter } from "./acked.js";
+import { beginLog } from "./begin-log.js";
 import { codeOf, messageOf } from "./bench-error.js";
 import type { Engine, EngineSource } from "./engine.js";
 import type { LatencyCounts } from "./latency.js";
@@ -135,6 +136,7 @@ class NodeAgent {
 
   private async open(config: NodeConfig): Promise<ReplyOf<"open">> {
     const full = this.optionsOf(config);
+    if (config.startIndex > 0) await beginLog(config);
     const begun = performance.now();
     const engine = await this.source.open(full);
     const openMs = performance.now() - begun;
@@ -150,6 +152,7 @@ class NodeAgent {
   private optionsOf(config: NodeConfig): RaftNodeOptions {
     const {
       linkKind,
+      startIndex,
       writeDelayMs,
       batchBytesMax,
       proposalBatchBytes,

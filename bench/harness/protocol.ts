@@ -20,12 +20,15 @@ export const NodeConfig = z.strictObject({
   durability: z.enum(["o_dsync", "fdatasync", "none"]),
   storageWrites: z.enum(["async", "sync"]),
   readOnly: z.enum(["safe", "lease"]),
+  busyPollUs: count,
   batchBytesMax: z.number().int().min(1).optional(),
   proposalBatchBytes: z.number().int().min(1).optional(),
   maxSizePerMsg: z.number().int().min(1).optional(),
   maxInflightMsgs: z.number().int().min(1),
   /** In memory: among the nodes of this process. */
   linkKind: z.enum(["uws", "memory"]),
+  /** Index of the snapshot that a new log begins behind; 0: none. */
+  startIndex: count,
   /** Added to each write of the log. */
   writeDelayMs: amount,
   maxQueuedProposals: z.number().int().min(1),

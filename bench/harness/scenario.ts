@@ -76,6 +76,7 @@ export const NESTING: readonly AxisName[] = [
   "from",
   "tickMs",
   "logMb",
+  "startIndex",
   "entryBytes",
   "arrivals",
   "rate",
@@ -84,6 +85,7 @@ export const NESTING: readonly AxisName[] = [
   "reads",
   "followerDelayMs",
   "durability",
+  "busyPollUs",
   "batching",
   "batchBytes",
   "storageWrites",
@@ -147,6 +149,12 @@ export function roundOrder(
   return runOrder(variants, order, (seed + Math.imul(round, 0x9e3779b1)) >>> 0);
 }
 
+/** The values that `settings` have, as they come up: of a result, which may be older than some axis. */
+export function axesOf(settings: readonly Settings[]): AxisValues {
+  const values = AXIS_NAMES.map((name) => [name, [...new Set(settings.map((each) => each[name]))]] as const);
+  return Object.fromEntries(values) as unknown as AxisValues;
+}
+
 /** The axes with more than one value; with none, the writer, so that a row has a name. */
 export function varyingAxes(axes: AxisValues): AxisName[] {
   const varying = NESTING.filter((name) => axes[name].length > 1);
@@ -166,6 +174,7 @@ const PHRASES: { readonly [K in AxisName]: (settings: Settings) => string } = {
   inFlight: ({ inFlight }) => `${inFlight} in flight`,
   writer: ({ writer }) => writer,
   durability: ({ durability }) => (durability === "none" ? "not durable" : durability),
+  busyPollUs: ({ busyPollUs }) => (busyPollUs === 0 ? "no polling" : `polling ${busyPollUs} µs`),
   batchBytes: ({ batchBytes }) => (batchBytes === 0 ? "default batch cap" : `batches up to ${batchBytes} B`),
   batching: ({ batching }) => `batching ${batching}`,
   maxInflightMsgs: ({ maxInflightMsgs: n }) => `${n} message${n === 1 ? "" : "s"} in the pipeline`,
@@ -179,6 +188,7 @@ const PHRASES: { readonly [K in AxisName]: (settings: Settings) => string } = {
   followerDelayMs: ({ followerDelayMs: ms }) => (ms === 0 ? "no slow disk" : `one disk ${ms} ms slower`),
   event: ({ event }) => EVENT_PHRASES[event],
   logMb: ({ logMb }) => (logMb === 0 ? "any log" : `a log of ${logMb} MB`),
+  startIndex: ({ startIndex }) => (startIndex === 0 ? "from index 1" : `behind index ${grouped(startIndex)}`),
   trace: ({ trace }) => (trace === "on" ? "traced" : "not traced"),
   tickMs: ({ tickMs }) => `ticks of ${tickMs} ms`,
 };

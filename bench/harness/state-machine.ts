@@ -1,7 +1,8 @@
 // The replicated state of the bench: a rolling hash of what was applied, in order, and how much. Two nodes with the
 // same hash at the same index applied the same bytes in the same order. The hash is its own (two 32-bit lanes of
 // multiply and rotate), not the log's CRC, so that one cannot hide a fault of the other.
-import type { Entry, StateMachine } from "../../src/index.js";
+import { assert } from "../../src/base/assert.js";
+import type { Entry, SnapshotStream, StateMachine } from "../../src/index.js";
 
 /** The state after the entry at `applied`. `hash` is 16 hexadecimal digits. */
 export interface StateReport {
@@ -104,6 +105,11 @@ export class BenchStateMachine implements StateMachine {
   apply(entries: readonly Entry[]): undefined {
     for (let i = 0; i < entries.length; i++) this.rolling.add(entries[i].index, entries[i].data);
     if (entries.length > 0) this.lastIndex = entries[entries.length - 1].index;
+  }
+
+  /** The snapshot that begin-log.ts makes: of a state that has applied nothing. */
+  async restore(stream: SnapshotStream): Promise<void> {
+    assert(stream.size === 0, "a snapshot that the bench did not make");
   }
 
   report(): StateReport {

@@ -11,6 +11,10 @@ const Settings = z.object({
   inFlight: z.number(),
   writer: z.enum(["inline-js", "inline-wasm", "pool-wasm"]),
   durability: z.enum(["o_dsync", "fdatasync", "none"]),
+  busyPollUs: z
+    .number()
+    .default(0)
+    .describe("for so long the log's threads look for news before they sleep; 0 where it is missing"),
   batchBytes: z.number().describe("cap on the bytes of one group commit; 0: the engine's default"),
   batching: z
     .enum(["on", "off"])
@@ -26,6 +30,10 @@ const Settings = z.object({
   followerDelayMs: z.number().describe("added to each write of one follower's log"),
   event: z.enum(["none", "pause-follower", "kill-leader", "restart"]),
   logMb: z.number(),
+  startIndex: z
+    .number()
+    .default(0)
+    .describe("index of a snapshot that the logs begin behind; 0, also where it is missing: none"),
   tickMs: z.number(),
   trace: z.enum(["on", "off"]).describe("on: sampled proposals were followed for the waterfall"),
 });

@@ -9,7 +9,7 @@ import {
   DEFAULT_SETTINGS,
   type Settings,
 } from "../harness/axes.js";
-import { describe, varyingAxes } from "../harness/scenario.js";
+import { axesOf, describe, varyingAxes } from "../harness/scenario.js";
 import { ratioOfRows } from "../stats/ratio.js";
 import { type Row, rowsOf, validRuns } from "../stats/rows.js";
 import { grouped, short, times } from "./numbers.js";
@@ -46,10 +46,10 @@ type Shown = Pick<Result, "runs" | "options">;
 
 /** Rows of the table as text, headings first; for rendering and for tests. */
 export function tableRows(result: Shown): string[][] {
-  const axes = varyingAxes(result.options.axes as unknown as AxisValues);
+  const rows = rowsOf(result);
+  const axes = varyingAxes(axesOf(rows.map(({ settings }) => settings)));
   const rounds = result.options.rounds > 1;
   const heading = [...axes.map((name) => AXES[name].title), ...figureTitles(rounds)];
-  const rows = rowsOf(result);
   return [
     heading,
     ...rows.map((row) => [
@@ -132,7 +132,7 @@ export function renderMeasures(result: Shown, paint: Paint = PLAIN): string {
   const rows = rowsOf(result);
   const names = [...new Set(rows.flatMap(({ runs }) => runs.flatMap((run) => Object.keys(run.measures))))];
   if (names.length === 0) return "";
-  const axes = varyingAxes(result.options.axes as unknown as AxisValues);
+  const axes = varyingAxes(axesOf(rows.map(({ settings }) => settings)));
   const table = new Table({
     head: [...axes.map((name) => AXES[name].title), ...names].map((text) => paint.bold(text)),
     colAligns: [...axes, ...names].map(() => "right" as const),

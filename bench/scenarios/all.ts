@@ -6,6 +6,7 @@ import { clusterSize } from "./cluster-size.js";
 import { durability } from "./durability.js";
 import { entrySize } from "./entry-size.js";
 import { inFlight } from "./in-flight.js";
+import { largeIndex } from "./large-index.js";
 import { leaderLoss } from "./leader-loss.js";
 import { link } from "./link.js";
 import { mixedReads } from "./mixed-reads.js";
@@ -33,6 +34,7 @@ export const SCENARIOS: readonly Scenario[] = [
   pausedFollower,
   leaderLoss,
   restart,
+  largeIndex,
   mixedReads,
   offeredLoad,
   remoteClient,

@@ -74,8 +74,15 @@ const WARM_UP_SHARE = 0.2;
 
 async function append(job: AppendJob): Promise<AppendAnswer> {
   const dir = path.join(job.dir, "wal");
-  const { writer, durability, batch, inFlight } = job;
-  const wal = await openWal({ dir, metadata: METADATA, writer, durability, logCacheBytes: 4 << 20 });
+  const { writer, durability, batch, inFlight, busyPollUs } = job;
+  const wal = await openWal({
+    dir,
+    metadata: METADATA,
+    writer,
+    durability,
+    busyPollUs,
+    logCacheBytes: 4 << 20,
+  });
   const appender = new Appender(wal, job.bytes, batch, inFlight);
   const begun = performance.now();
   let from = { at: begun, appends: 0, bytes: 0 };

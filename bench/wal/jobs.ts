@@ -10,6 +10,7 @@ export interface AppendJob {
   readonly bytes: number;
   readonly batch: number;
   readonly inFlight: number;
+  readonly busyPollUs: number;
   readonly ms: number;
 }
 

@@ -3,7 +3,7 @@ import Table from "cli-table3";
 import { max, median, min } from "simple-statistics";
 import { grouped, short } from "../report/numbers.js";
 import type { Paint } from "../report/table.js";
-import type { WalBenchResult } from "./run.js";
+import { POLLING_US, type WalBenchResult } from "./run.js";
 
 /** Text for the terminal. */
 export function renderWalBench(result: WalBenchResult, paint: Paint): string {
@@ -27,7 +27,7 @@ export function renderWalBench(result: WalBenchResult, paint: Paint): string {
         row.place,
         row.durability,
         String(row.batch),
-        row.writer,
+        writerText(row),
         row.inFlight === 1 ? "one at a time" : `pipelined, ${row.inFlight} in flight`,
         spread(row.entriesPerS, grouped),
         short((median(row.entriesPerS) * plan.bytes) / 1e6),
@@ -40,7 +40,7 @@ export function renderWalBench(result: WalBenchResult, paint: Paint): string {
       paint,
       ["writer", "bytes a write", "appends/s", "bare writes/s", "ratio"],
       result.loops.map((row) => [
-        row.writer,
+        writerText(row),
         String(row.bytes),
         spread(row.appendsPerS, grouped),
         spread(row.writesPerS, grouped),
@@ -68,7 +68,12 @@ export function renderWalBench(result: WalBenchResult, paint: Paint): string {
 }
 
 const NOTES = `Figures are medians of the pairs, with their range; ratios are of each pair. goraft saves one batch after another.
+Polling: both threads of the log look for news for up to ${POLLING_US / 1000} ms before they sleep (busyPollUs).
 The log was in the page cache when it was opened. The event-loop delay is how late a timer of 1 ms was.`;
+
+function writerText({ writer, busyPollUs }: { writer: string; busyPollUs: number }): string {
+  return busyPollUs > 0 ? `${writer}, polling` : writer;
+}
 
 function table(paint: Paint, head: readonly string[], rows: readonly string[][]): string {
   const made = new Table({

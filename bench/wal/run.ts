@@ -34,6 +34,8 @@ export interface AppendRow {
   readonly durability: Durability;
   readonly batch: number;
   readonly writer: WriterKind;
+  /** WalOptions.busyPollUs. */
+  readonly busyPollUs: number;
   /** Appends in flight. */
   readonly inFlight: number;
   readonly entriesPerS: number[];
@@ -43,6 +45,7 @@ export interface AppendRow {
 
 export interface LoopRow {
   readonly writer: WriterKind;
+  readonly busyPollUs: number;
   readonly bytes: number;
   readonly appendsPerS: number[];
   /** The bare loop's. */
@@ -79,6 +82,8 @@ export interface WalBenchResult {
 const TMPFS = "/dev/shm";
 /** Queued appends where it says "pipelined". */
 const PIPELINED = 8;
+/** Longer than nearly every write takes: threads that poll do not sleep. */
+export const POLLING_US = 2000;
 const CHILD = fileURLToPath(new URL("./child.js", import.meta.url));
 
 /** Runs `plan`; `say` gets a line before each part. Throws BenchError, with everything cleaned up. */
@@ -131,6 +136,11 @@ export async function runWalBench(
   }
 }
 
+/** The values of busyPollUs that are measured; they mean something to the pool's two threads only. */
+function pollings(writer: WriterKind): readonly number[] {
+  return writer === "pool-wasm" ? [0, POLLING_US] : [0];
+}
+
 class WalBench {
   private child: ChildProcess | null = null;
 
@@ -146,17 +156,21 @@ class WalBench {
     const rows: AppendRow[] = [];
     for (const batch of batches) {
       for (const writer of writers) {
-        for (const inFlight of [1, PIPELINED]) {
-          rows.push({ place, durability, batch, writer, inFlight, entriesPerS: [], peerEntriesPerS: [] });
+        for (const busyPollUs of pollings(writer)) {
+          for (const inFlight of [1, PIPELINED]) {
+            const row = { place, durability, batch, writer, busyPollUs, inFlight };
+            rows.push({ ...row, entriesPerS: [], peerEntriesPerS: [] });
+          }
         }
       }
     }
     for (const row of rows) {
-      const { batch, writer, inFlight } = row;
-      this.say(`${place}, ${batch} a batch, ${writer}, ${inFlight === 1 ? "one at a time" : "pipelined"}`);
+      const { batch, writer, busyPollUs, inFlight } = row;
+      const how = `${inFlight === 1 ? "one at a time" : "pipelined"}${busyPollUs > 0 ? ", polling" : ""}`;
+      this.say(`${place}, ${batch} a batch, ${writer}, ${how}`);
       for (let pair = 0; pair < pairs; pair++) {
         if (peer !== null) row.peerEntriesPerS.push(await this.runPeer(peer, dir, durability, batch));
-        const job = { kind: "append", writer, durability, bytes, batch, inFlight, ms } as const;
+        const job = { kind: "append", writer, durability, bytes, batch, inFlight, busyPollUs, ms } as const;
         row.entriesPerS.push(
           (await this.inFreshDir(dir, (fresh) => this.run({ ...job, dir: fresh }))).entriesPerS,
         );
@@ -167,9 +181,11 @@ class WalBench {
 
   async loops(dir: string): Promise<LoopRow[]> {
     const { writers, bytes, ms, pairs } = this.plan;
+    const kinds = writers.flatMap((writer) => pollings(writer).map((busyPollUs) => ({ writer, busyPollUs })));
     const rows: LoopRow[] = [];
-    for (const writer of writers) {
-      this.say(`one durable append in flight against a bare O_DSYNC loop, ${writer}`);
+    for (const { writer, busyPollUs } of kinds) {
+      const polling = busyPollUs > 0 ? ", polling" : "";
+      this.say(`one durable append in flight against a bare O_DSYNC loop, ${writer}${polling}`);
       const job = {
         kind: "append",
         writer,
@@ -177,9 +193,10 @@ class WalBench {
         bytes,
         batch: 1,
         inFlight: 1,
+        busyPollUs,
         ms,
       } as const;
-      const row = { writer, bytes: 0, appendsPerS: [] as number[], writesPerS: [] as number[] };
+      const row = { writer, busyPollUs, bytes: 0, appendsPerS: [] as number[], writesPerS: [] as number[] };
       for (let pair = 0; pair < pairs; pair++) {
         const answer = await this.inFreshDir(dir, (fresh) => this.run({ ...job, dir: fresh }));
         row.bytes = answer.bytesPerAppend;

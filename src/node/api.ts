@@ -1,6 +1,7 @@
 // The public shapes of a node: options, state machine, status, metrics. DESIGN: "The node, public API".
 import type { Link } from "../link/index.js";
 import type { Entry } from "../raft/raftpb/index.js";
+import type { SnapshotStream } from "../wal/index.js";
 import type { Trace } from "./trace.js";
 
 /** Where encoding, CRC and writes of the log run. */
@@ -19,6 +20,12 @@ export type ReadOnlyKind = "safe" | "lease";
 export interface StateMachine {
   /** Applies committed normal entries with data. May return one result an entry. Entries are borrowed. */
   apply(entries: readonly Entry[]): readonly unknown[] | undefined;
+  /**
+   * Takes the state of the snapshot that the log begins behind, once, before anything is applied: entries follow from
+   * `stream.metadata.index + 1` on. Without it, a node whose log has a snapshot does not open (RAFT_BAD_OPTION); what
+   * it throws makes RaftNode.open reject.
+   */
+  restore?(stream: SnapshotStream): Promise<void>;
 }
 
 /** Logger in pino's shape; only these methods are used. */
@@ -59,6 +66,12 @@ export interface RaftNodeOptions {
   segmentBytes?: number;
   /** Bytes of recent log kept in memory; older entries are read back from the segments. Default 4 MiB. */
   logCacheBytes?: number;
+  /**
+   * With writer "pool-wasm": microseconds for which both of its threads look for news before they sleep. Saves the
+   * waking of two threads a commit, and costs up to a core each while there is load: for a node with cores of its own.
+   * Default 0.
+   */
+  busyPollUs?: number;
   /** Cap on the bytes of one group commit, so that several can be under way. Default 1 MiB. */
   batchBytesMax?: number;
   /** Bytes of entries in one MsgApp. Default 1 MiB. */

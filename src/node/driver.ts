@@ -72,14 +72,15 @@ export class Driver {
   /** Without async storage writes: the Ready whose append is on its way; no other is taken meanwhile. */
   private storing: Ready | null = null;
   private storingLeads = false;
-  applied = 0;
+  applied: number;
   turns = 0;
   readies = 0;
   proposed = 0;
 
   constructor(parts: DriverParts) {
     this.parts = parts;
-    const { hardState } = parts.wal.recovered;
+    const { hardState, snapshot } = parts.wal.recovered;
+    this.applied = snapshot?.index ?? 0;
     this.savedTerm = hardState.term;
     this.savedVote = hardState.vote;
     parts.wal.onDurable = (seq) => this.guard(() => this.durable(seq));

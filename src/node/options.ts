@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { RaftmarkError } from "../base/errors.js";
 import type { Link } from "../link/index.js";
+import { BUSY_POLL_US_MAX } from "../wal/writer.js";
 import type { Logger, RaftNodeOptions, StateMachine } from "./api.js";
 import { Trace } from "./trace.js";
 
@@ -40,6 +41,7 @@ const schema = z.strictObject({
   durability: z.enum(["o_dsync", "fdatasync", "none"]).default("o_dsync"),
   segmentBytes: bytes.default(64_000_000),
   logCacheBytes: bytes.default(4 * MiB),
+  busyPollUs: z.number().int().min(0).max(BUSY_POLL_US_MAX).default(0),
   batchBytesMax: bytes.default(MiB),
   proposalBatchBytes: bytes.default(48 * 1024),
   maxSizePerMsg: bytes.default(MiB),

@@ -3,6 +3,7 @@
 import { randomInt } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
 import { createUwsLink, type Link } from "../link/index.js";
@@ -45,6 +46,7 @@ export class RaftNode {
     let node: RaftNode | null = null;
     try {
       checkOwner(wal, resolved);
+      await restoreState(wal, resolved);
       node = new RaftNode(resolved, wal);
       await node.start();
       return node;
@@ -254,6 +256,7 @@ async function openLog(options: ResolvedOptions): Promise<Wal> {
       learnersNext: [],
       autoLeave: false,
     },
+    busyPollUs: options.busyPollUs,
     batchBytesMax: options.batchBytesMax,
     onWarning: ({ code, message }) => options.logger?.warn({ code }, message),
     ...(options.walFs === undefined ? {} : { walFs: options.walFs }),
@@ -270,6 +273,26 @@ function checkOwner(wal: Wal, options: ResolvedOptions): void {
   throw new RaftmarkError("RAFT_BAD_OPTION", text);
 }
 
+/** The state machine begins where the log does: with its newest snapshot. */
+async function restoreState(wal: Wal, options: ResolvedOptions): Promise<void> {
+  const { snapshot } = wal.recovered;
+  if (snapshot === null) return;
+  const { stateMachine, dir } = options;
+  if (stateMachine.restore === undefined) {
+    const text =
+      `the log in ${dir} begins behind a snapshot at index ${snapshot.index}, and option stateMachine has no ` +
+      "restore(stream) to take its state";
+    throw new RaftmarkError("RAFT_BAD_OPTION", text);
+  }
+  const stream = await wal.openSnapshot(snapshot.index);
+  assert(stream !== null, "the snapshot that was recovered is gone");
+  try {
+    await stateMachine.restore(stream);
+  } finally {
+    await stream.close();
+  }
+}
+
 function newRawNode(options: ResolvedOptions, wal: Wal): RawNode {
   const prng = new Prng(options.seed ?? randomInt(2 ** 32));
   return new RawNode({
@@ -277,6 +300,7 @@ function newRawNode(options: ResolvedOptions, wal: Wal): RawNode {
     electionTick: options.electionTicks,
     heartbeatTick: options.heartbeatTicks,
     storage: wal.storage,
+    applied: wal.recovered.snapshot?.index ?? 0,
     maxSizePerMsg: options.maxSizePerMsg,
     maxInflightMsgs: options.maxInflightMsgs,
     maxInflightBytes: options.maxInflightBytes,

@@ -31,7 +31,7 @@ import type { Recovered, Wal, WalOptions } from "./types.js";
 import { RingWal } from "./wal.js";
 import { asyncFs, loadFs, runAsync, type WalFs } from "./wal-fs.js";
 import { DurableLog } from "./wal-storage.js";
-import type { Writer, WriterOptions } from "./writer.js";
+import { BUSY_POLL_US_MAX, type Writer, type WriterOptions } from "./writer.js";
 
 const LOG_CACHE_BYTES_DEFAULT = 64 << 20;
 const SNAPSHOTS_KEPT_DEFAULT = 2;
@@ -79,7 +79,11 @@ export async function openWal(options: WalOptions): Promise<Wal> {
       batchBytesMax: Math.max(1, Math.min(options.batchBytesMax ?? outBytes, outBytes)),
       tail: log.tail,
     };
-    const writer = await startWriter(options.writer, { setup, walFs: options.walFs ?? null }, walFs);
+    const writer = await startWriter(
+      options.writer,
+      { setup, walFs: options.walFs ?? null, busyPollUs: options.busyPollUs ?? 0 },
+      walFs,
+    );
     const synced = options.durability !== "none";
     const snapshots: SnapshotSetup = { dir, snapDir, keep: snapshotsKept, synced, fs: walFs, kept };
     const wal = new RingWal(
@@ -127,6 +131,11 @@ function checkSizes(options: WalOptions): {
   const snapshotsKept = options.snapshotsKept ?? SNAPSHOTS_KEPT_DEFAULT;
   if (!Number.isInteger(snapshotsKept) || snapshotsKept < 1) {
     throw new RaftmarkError("RAFT_BAD_OPTION", `snapshotsKept must be at least 1, not ${snapshotsKept}`);
+  }
+  const busyPollUs = options.busyPollUs ?? 0;
+  if (!(busyPollUs >= 0 && busyPollUs <= BUSY_POLL_US_MAX)) {
+    const text = `busyPollUs must be from 0 to ${BUSY_POLL_US_MAX}, not ${busyPollUs}`;
+    throw new RaftmarkError("RAFT_BAD_OPTION", text);
   }
   return { ringBytes, segmentBytes, snapshotsKept };
 }

@@ -22,6 +22,12 @@ export interface WalOptions {
   /** Most bytes of one group commit; a single larger entry still goes through. Default: half the ring. */
   batchBytesMax?: number;
   /**
+   * Microseconds for which both threads of writer pool-wasm look for news before they sleep: the main thread from each
+   * append on, the writer from each write on. Waking a thread that sleeps is a good part of a single append on a fast
+   * disk. Costs up to a core a thread while the log is in use; 0 to 1,000,000. Default 0.
+   */
+  busyPollUs?: number;
+  /**
    * Threads that check the segments when an existing log is opened, at most one a segment; 0: the main thread, in
    * small pieces. Default: as many as cores, and 0 for a small log.
    */

@@ -30,7 +30,12 @@ export interface Writer {
   close(): Promise<void>;
 }
 
+/** Beyond a second, sleeping costs nothing that matters. */
+export const BUSY_POLL_US_MAX = 1_000_000;
+
 export interface WriterOptions {
   setup: WriterSetup;
   walFs: { module: string; arg: unknown } | null;
+  /** WalOptions.busyPollUs; nothing to a writer on the main thread. */
+  busyPollUs: number;
 }

@@ -25,6 +25,7 @@ export interface WalTask {
   /** Carries the data of entries that are too large for the ring; and warnings (PlainError) back. */
   large: MessagePort;
   walFs: { module: string; arg: unknown } | null;
+  busyPollUs: number;
 }
 
 /** Null: ended because the log was closed. */
@@ -53,10 +54,19 @@ export class PoolWriter implements Writer {
   private preparing: Promise<void> = Promise.resolve();
   private ended = false;
   private closing = false;
+  /** WORD_NOTICE when it was looked at last. */
+  private seen = 0;
+  /** A waitAsync is pending. */
+  private waiting = false;
+  /** Looks each turn of the event loop until `pollUntil` (performance.now()); meanwhile nothing else need wait. */
+  private polling = false;
+  private pollUntil = 0;
+  private readonly busyPollMs: number;
 
   constructor(options: WriterOptions) {
     this.options = options;
     const { setup } = options;
+    this.busyPollMs = options.busyPollUs / 1000;
     this.preparer = new Preparer(setup.dir, setup.segmentBytes, setup.tail.offset, setup.durability);
     const memory = createWasmMemory(writerMemoryBytes(setup.ringBytes, setup.outBytes));
     this.memory = memoryOver(memory.buffer);
@@ -81,6 +91,7 @@ export class PoolWriter implements Writer {
       setup,
       large: channel.port2,
       walFs: options.walFs,
+      busyPollUs: options.busyPollUs,
     };
     const run = this.pool.run(task, { name: "runWal", transferList: [channel.port2] });
     this.task = run.then(
@@ -104,6 +115,11 @@ export class PoolWriter implements Writer {
     const { i32 } = this.memory;
     Atomics.add(i32, WORDS + L.WORD_WAKE, 1);
     Atomics.notify(i32, WORDS + L.WORD_WAKE);
+    if (this.busyPollMs === 0) return;
+    this.pollUntil = performance.now() + this.busyPollMs;
+    if (this.polling) return;
+    this.polling = true;
+    setImmediate(this.poll);
   }
 
   pointsConsumed(): void {
@@ -122,16 +138,38 @@ export class PoolWriter implements Writer {
 
   // Waits for the next notice, forever: a pending waitAsync keeps no process alive.
   private listen(): void {
-    if (this.ended) return;
-    const seen = Atomics.load(this.memory.i32, WORDS + L.WORD_NOTICE);
-    this.prepareNext();
-    this.onNotice();
-    const wait = this.waitNotice(seen);
-    if (wait.async) void wait.value.then(this.listenAgain);
-    else setImmediate(this.listenAgain);
+    this.takeNotice();
+    if (this.ended || this.polling || this.waiting) return;
+    const wait = this.waitNotice(this.seen);
+    if (wait.async) {
+      this.waiting = true;
+      void wait.value.then(this.woken);
+    } else setImmediate(this.listenAgain);
   }
 
   private readonly listenAgain = (): void => this.listen();
+
+  private readonly woken = (): void => {
+    this.waiting = false;
+    this.listen();
+  };
+
+  private readonly poll = (): void => {
+    if (Atomics.load(this.memory.i32, WORDS + L.WORD_NOTICE) !== this.seen) this.takeNotice();
+    if (performance.now() < this.pollUntil && !this.ended) {
+      setImmediate(this.poll);
+      return;
+    }
+    this.polling = false;
+    this.listen();
+  };
+
+  private takeNotice(): void {
+    if (this.ended) return;
+    this.seen = Atomics.load(this.memory.i32, WORDS + L.WORD_NOTICE);
+    this.prepareNext();
+    this.onNotice();
+  }
 
   private taskEnded(result: WalTaskResult | RaftmarkError): void {
     this.ended = true;

@@ -14,6 +14,8 @@ import type { WalTask, WalTaskResult } from "./pool-writer.js";
 export { runMeeting } from "./end-pool.js";
 
 const WORDS = L.CONTROL / 4;
+/** How often a thread that polls looks before it asks for the time. */
+const LOOKS = 32;
 
 /** Ends when the log is closed (null) or a write failed. */
 export async function runWal(task: WalTask): Promise<WalTaskResult> {
@@ -21,12 +23,22 @@ export async function runWal(task: WalTask): Promise<WalTaskResult> {
   const codec = bindWasmCodec(task.module, task.memory);
   const { i32 } = codec.memory;
 
-  /** Sleeps until the main thread has news and `done` holds. */
+  const busyPollMs = task.busyPollUs / 1000;
+  /** Returns when the main thread has raised WORD_WAKE from `seen`: looks for a while, then sleeps. */
+  const awaitWake = (seen: number): void => {
+    if (busyPollMs > 0) {
+      const until = performance.now() + busyPollMs;
+      do {
+        for (let i = 0; i < LOOKS; i++) if (Atomics.load(i32, WORDS + L.WORD_WAKE) !== seen) return;
+      } while (performance.now() < until);
+    }
+    Atomics.wait(i32, WORDS + L.WORD_WAKE, seen);
+  };
   const sleepUntil = (done: () => boolean): void => {
     for (;;) {
       const seen = Atomics.load(i32, WORDS + L.WORD_WAKE);
       if (done()) return;
-      Atomics.wait(i32, WORDS + L.WORD_WAKE, seen);
+      awaitWake(seen);
     }
   };
   const notify = (): void => {
@@ -63,7 +75,7 @@ export async function runWal(task: WalTask): Promise<WalTaskResult> {
       const tail = Atomics.load(i32, WORDS + L.WORD_TAIL) >>> 0;
       if (tail !== Atomics.load(i32, WORDS + L.WORD_HEAD) >>> 0) runSync(segments.commit(tail));
       else if (closing) return null;
-      else Atomics.wait(i32, WORDS + L.WORD_WAKE, seen);
+      else awaitWake(seen);
     }
   } catch (error) {
     const { code, message } = writeError(error, task.setup.dir);

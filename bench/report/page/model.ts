@@ -1,7 +1,7 @@
 // What a page is made of: the configurations of one or more results, how each is called, grouped, coloured and
 // dashed, and which of its runs stands for it. Pure.
-import { AXIS_NAMES, type AxisName, type AxisValues, type Settings } from "../../harness/axes.js";
-import { describe, varyingAxes } from "../../harness/scenario.js";
+import type { AxisName } from "../../harness/axes.js";
+import { axesOf, describe, varyingAxes } from "../../harness/scenario.js";
 import { type Row, rowsOf, validRuns } from "../../stats/rows.js";
 import type { Result, Run } from "../result-schema.js";
 import { constants } from "../table.js";
@@ -54,7 +54,7 @@ export const HUES = 8;
 
 export function modelOf(results: readonly NamedResult[]): Model {
   const found = results.flatMap((source) => rowsOf(source.result).map((row) => ({ source, row })));
-  const axes = axisValues(found.map(({ row }) => row.settings));
+  const axes = axesOf(found.map(({ row }) => row.settings));
   const varying = varyingAxes(axes);
   const compares = results[0].result.scenario.compares as AxisName;
   const focus = varying.includes(compares) ? compares : varying[varying.length - 1];
@@ -90,11 +90,6 @@ export function modelOf(results: readonly NamedResult[]): Model {
     legend: configs.filter((config, i) => configs.findIndex(({ key }) => key === config.key) === i),
     constants: constants(axes),
   };
-}
-
-function axisValues(settings: readonly Settings[]): AxisValues {
-  const values = AXIS_NAMES.map((name) => [name, [...new Set(settings.map((each) => each[name]))]] as const);
-  return Object.fromEntries(values) as unknown as AxisValues;
 }
 
 function typicalRun(row: Row): Run | null {
