@@ -9,10 +9,10 @@ export type {
   Proposed,
   RaftNodeOptions,
   ReadOnlyKind,
+  SnapshotStream,
   StateMachine,
   StorageWrites,
   WriterKind,
 } from "./node/api.js";
 export { RaftNode } from "./node/raft-node.js";
 export type { Entry } from "./raft/index.js";
-export type { SnapshotStream } from "./wal/index.js";

@@ -234,5 +234,5 @@ export type Result = z.output<typeof Result>;
 
 /** JSON Schema of a result file, as published in results/schema.json. */
 export function resultJsonSchema(): object {
-  return z.toJSONSchema(Result, { io: "output" });
+  return z.toJSONSchema(Result, { io: "input" });
 }

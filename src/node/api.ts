@@ -4,6 +4,8 @@ import type { Entry } from "../raft/raftpb/index.js";
 import type { SnapshotStream } from "../wal/index.js";
 import type { Trace } from "./trace.js";
 
+export type { SnapshotStream };
+
 /** Where encoding, CRC and writes of the log run. */
 export type WriterKind = "inline-js" | "inline-wasm" | "pool-wasm";
 /** How an append becomes durable; "none" writes and does not sync: not safe, for measuring only. */
