@@ -67,7 +67,6 @@ export async function openWal(options: WalOptions): Promise<Wal> {
       options.logCacheBytes ?? LOG_CACHE_BYTES_DEFAULT,
     );
     storage.begin(base, snapshot);
-    await storage.warm();
     const outBytes = Math.max(ringBytes >>> 1, 64 << 10);
     const setup: WriterSetup = {
       dir,

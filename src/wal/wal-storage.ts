@@ -1,6 +1,5 @@
 // The log as raft reads it: a tail in memory bounded in bytes, everything older from the segments. Holds what is
 // durable, and nothing else: the log moves entries here when the writer reported them.
-import { setImmediate } from "node:timers/promises";
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
 import { ErrCompacted, ErrUnavailable, type RaftError } from "../raft/errors.js";
@@ -20,8 +19,6 @@ import type { WalStorage } from "./types.js";
 
 /** What an entry costs in memory beside its data, about. */
 const ENTRY_COST = 64;
-const WARM_BYTES_MAX = 1 << 20;
-const WARM_PIECE_BYTES = 32 << 10;
 
 export class DurableLog implements WalStorage {
   readonly points: PointIndex;
@@ -201,33 +198,6 @@ export class DurableLog implements WalStorage {
     assert(this.count === 0, "beginning a log in use");
     if (snapshot !== null) this.newest = { data: NO_DATA, metadata: snapshot };
     this.compact(base);
-  }
-
-  /**
-   * After opening: brings the end of the log into memory, as much as the cache holds but at most WARM_BYTES_MAX: what
-   * followers that were only a little behind ask for. In small pieces; the event loop runs between them.
-   */
-  async warm(): Promise<void> {
-    assert(this.count === 0, "warming a log in use");
-    const last = this.last;
-    let budget = Math.min(this.cacheBytesMax, WARM_BYTES_MAX);
-    let at = this.points.count;
-    while (at > 0 && budget > 0) {
-      at--;
-      budget -= Math.max(this.points.runBytes(at), 65536);
-    }
-    if (last === this.base.index || at >= this.points.count) return;
-    const from = Math.max(this.points.index(at), this.base.index + 1);
-    this.last = from - 1;
-    this.tailFirst = from;
-    for (let next = from; next <= last; ) {
-      const batch: Entry[] = [];
-      this.reader.read(next, last + 1, WARM_PIECE_BYTES, batch);
-      assert(batch.length > 0, "log shorter than its index");
-      for (const entry of batch) this.append(entry);
-      next += batch.length;
-      await setImmediate();
-    }
   }
 
   close(): void {

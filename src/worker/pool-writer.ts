@@ -1,6 +1,7 @@
 // The main thread's side of a log whose encoding, CRC and writes run on a worker: a Piscina pool of two threads, one
 // held by a task that lives as long as the log, one for short tasks (preparing segments). They meet in a shared WASM
 // memory that holds the ring, the control words and the output region; news come back through Atomics.waitAsync.
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { assert } from "../base/assert.js";
@@ -72,7 +73,8 @@ export class PoolWriter implements Writer {
     this.memory = memoryOver(memory.buffer);
     this.pool = new Piscina({
       filename: new URL("./wal-worker.js", import.meta.url).href,
-      minThreads: THREADS,
+      // The first task starts the other, a turn later: starting a thread holds this one for some milliseconds.
+      minThreads: 1,
       maxThreads: THREADS,
       idleTimeout: Number.POSITIVE_INFINITY,
       recordTiming: false,
@@ -93,7 +95,7 @@ export class PoolWriter implements Writer {
       walFs: options.walFs,
       busyPollUs: options.busyPollUs,
     };
-    const run = this.pool.run(task, { name: "runWal", transferList: [channel.port2] });
+    const run = nextTurn().then(() => this.pool.run(task, { name: "runWal", transferList: [channel.port2] }));
     this.task = run.then(
       (result) => this.taskEnded(result as WalTaskResult),
       (error: unknown) => this.taskEnded(writeError(error, setup.dir)),

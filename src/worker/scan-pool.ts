@@ -1,4 +1,5 @@
 // Scans the segments of a log on a pool of its own, which lives as long as the recovery: one task a segment. Main thread.
+import { setImmediate } from "node:timers/promises";
 import { Piscina } from "piscina";
 import { assert } from "../base/assert.js";
 import { wasmModule } from "../wal/codec-wasm.js";
@@ -22,7 +23,8 @@ export async function* scanOnPool(
   assert(threads > 0, "no threads to scan on");
   const pool = new Piscina({
     filename: new URL("./scan-worker.js", import.meta.url).href,
-    minThreads: threads,
+    // The tasks start the others, one a turn: starting a thread holds this one for some milliseconds.
+    minThreads: 1,
     maxThreads: threads,
     idleTimeout: Number.POSITIVE_INFINITY,
     recordTiming: false,
@@ -40,6 +42,10 @@ export async function* scanOnPool(
     }
   };
   try {
+    for (let count = 1; count < threads; count++) {
+      await setImmediate();
+      runUpTo(count);
+    }
     for (let at = 0; at < tasks.length; at++) {
       runUpTo(at + 2 * threads);
       const scan = await scans[at]!;
