@@ -12,8 +12,6 @@ export interface PairsPlan {
   /** In-flight windows; each is one configuration. */
   readonly inFlight: readonly number[];
   readonly settings: Partial<Settings>;
-  /** What of them is different on head's side. */
-  readonly headSettings?: Partial<Settings>;
   /** At least so many, and at most PAIRS_FACTOR_MAX times as many, see `enough`. */
   readonly pairs: number;
   /** Windows of each configuration, side and pair. */
@@ -39,7 +37,7 @@ export interface PairsOutcome {
 }
 
 /** Within a window, before it counts: fills the pipeline. */
-const RAMP_MS = 30;
+export const RAMP_MS = 30;
 /** Starting, electing, catching up, stopping, checking the logs: a pair, both sides. */
 const FIXED_MS = 3500;
 /** Waiting until a cluster is idle after each window, and checking its log later. */
@@ -83,18 +81,9 @@ async function runPair(
   prng: Prng,
   signal: AbortSignal,
 ): Promise<PairsOutcome> {
-  const { dir } = plan;
-  const start = (name: "base" | "head", env: NodeJS.ProcessEnv) => {
-    const settings = name === "head" ? { ...plan.settings, ...plan.headSettings } : plan.settings;
-    return Side.start({
-      name,
-      env,
-      dir: join(dir, `${name}-${pair}`),
-      seed: prng.nextU32(),
-      settings,
-      signal,
-    });
-  };
+  const { dir, settings } = plan;
+  const start = (name: "base" | "head", env: NodeJS.ProcessEnv) =>
+    Side.start({ name, env, dir: join(dir, `${name}-${pair}`), seed: prng.nextU32(), settings, signal });
   const headFirst = prng.below(2) === 1;
   const opened = await Promise.allSettled(
     headFirst

@@ -83,6 +83,11 @@ export class Side {
     }
   }
 
+  /** Whether all nodes follow proposals from now on; only with trace on. */
+  async follow(on: boolean): Promise<void> {
+    await Promise.all(this.cluster.ids.map((id) => this.cluster.call(id, "follow", { on })));
+  }
+
   /** Loads the cluster once and waits until it is idle again. */
   async load(window: WindowPlan): Promise<Window> {
     const { cluster, leader, plan } = this;

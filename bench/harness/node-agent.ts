@@ -103,6 +103,9 @@ class NodeAgent {
       case "campaign":
         this.running().campaign();
         return null;
+      case "follow":
+        this.traced().follow(command.on);
+        return null;
       case "transfer":
         this.running().transferLeadership(command.to);
         return null;

@@ -10,12 +10,15 @@ import { waterfallOf } from "./waterfall.js";
 /** Primes, and 1: whatever rhythm the load has, every place in a batch comes up. */
 const EVERY = [1, 5, 13, 29, 61, 127, 251, 509];
 
-/** One proposal in so many is followed, so that some hundred to a thousand are followed a second. */
+/** What is in flight moves as one batch or a few, and noting one costs; so one batch in so many is noted, about. */
+const BATCHES = 5;
+
+/** One proposal in so many is followed, so that some hundreds are followed a second. */
 export function traceEvery({ trace, event, inFlight, rate }: Settings): number {
   // A killed leader takes along what it noted.
   if (trace === "off" || event === "kill-leader") return 0;
   if (rate > 0) return EVERY.findLast((every) => every <= rate / 500) ?? 1;
-  return EVERY.findLast((every) => every <= inFlight) ?? 1;
+  return EVERY.findLast((every) => every <= BATCHES * inFlight) ?? 1;
 }
 
 export type TraceFigures = Pick<Run, "waterfall"> & { readonly fsyncsWaited: number | null };

@@ -40,7 +40,12 @@ async function main(argv: string[]): Promise<number> {
     .description(`Tests the bench itself. Parts: ${PARTS.join(", ")}; all without any.`)
     .argument("[parts...]", "what to test")
     .option("--runs <number>", "gate runs of each kind", whole, 20)
-    .option("--pairs <number>", "pairs of clusters in a gate run", whole, GATE_DEFAULTS.pairs)
+    .option(
+      "--pairs <number>",
+      "pairs of clusters in a gate run, and clusters of the sampling part",
+      whole,
+      GATE_DEFAULTS.pairs,
+    )
     .option("--seed <number>", "seeds everything", whole, 1)
     .option("--spins <number>", "the planted slowdown's work an entry, instead of calibrating it", whole)
     .option("--notes <file>", "gate runs are noted there as they end", DEFAULT_NOTES)
@@ -72,7 +77,7 @@ async function selfTest(parts: readonly Part[], words: Words, signal: AbortSigna
   const begun = performance.now();
   const gates = parts.filter((part) => part === "equal" || part === "slower").length;
   const gateMs = estimateGateMs({ ...GATE_DEFAULTS, pairs: words.pairs, seed: 0 });
-  const samplingMs = parts.includes("sampling") ? estimateSamplingMs(samplingPairs(words)) : 0;
+  const samplingMs = parts.includes("sampling") ? estimateSamplingMs(words.pairs) : 0;
   say(
     `about ${roughly(30_000 + samplingMs + gates * words.runs * gateMs)}: ${parts.join(", ")}; seed ${words.seed}`,
   );
@@ -97,11 +102,6 @@ async function selfTest(parts: readonly Part[], words: Words, signal: AbortSigna
   return wrong === 0 ? 0 : 1;
 }
 
-/** What is looked for is much smaller than what a gate has to see: 40 pairs tell it to about 2 %. */
-function samplingPairs({ pairs }: Words): number {
-  return 5 * pairs;
-}
-
 async function runPart(part: Part, words: Words, signal: AbortSignal): Promise<Finding[]> {
   switch (part) {
     case "open-loop":
@@ -113,9 +113,8 @@ async function runPart(part: Part, words: Words, signal: AbortSignal): Promise<F
     case "sampling": {
       const found: Finding[] = [];
       for (const inFlight of SAMPLED_AT) {
-        const plan = { inFlight, pairs: samplingPairs(words), seed: words.seed };
-        const ratio = await samplingCost(plan, signal);
-        found.push(samplingFinding(inFlight, ratio));
+        const plan = { inFlight, clusters: words.pairs, seed: words.seed };
+        found.push(samplingFinding(inFlight, await samplingCost(plan, signal)));
       }
       return found;
     }

@@ -53,6 +53,8 @@ export const APPEND_COLUMNS = 10;
 const RECEIPT_COLUMNS = 3; // first, last, time
 const SENDING_COLUMNS = 4; // to, first, last, time
 const ROWS = 1 << 16;
+/** More than any index of a run: a small integer to V8, like those it stands for. */
+const NEVER = 2 ** 30 - 1;
 
 /**
  * Shared memory, though nobody shares it: V8 counts an ArrayBuffer's bytes as garbage to come and collects the heap more
@@ -93,7 +95,9 @@ class Table {
 }
 
 export class Trace {
-  private readonly every: number;
+  private readonly chosen: number;
+  /** Now: `chosen`, or NEVER. */
+  private every: number;
   /** What the next proposal's index will be, unless the leader changes: one too many or few costs a sample. */
   private nextIndex = 0;
   private readonly samples = new Table(SAMPLE_COLUMNS);
@@ -125,7 +129,14 @@ export class Trace {
 
   /** Follows one entry in `every` (at least 1), the same ones on all nodes with the same figure. */
   constructor(every: number) {
+    this.chosen = every;
     this.every = every;
+  }
+
+  /** Whether entries are followed from now on; they are from the start. For measuring what that costs. */
+  follow(on: boolean): void {
+    this.every = on ? this.chosen : NEVER;
+    this.batchTimes?.enable(on);
   }
 
   /** Starts the writer's notes. */

@@ -71,9 +71,9 @@ export class BatchTimes {
     this.memory = memory;
   }
 
-  /** From now on the writer notes times. */
-  enable(): void {
-    Atomics.store(this.memory.i32, WORDS + L.WORD_TIMING, 1);
+  /** From now on the writer notes times, or no longer. */
+  enable(on = true): void {
+    Atomics.store(this.memory.i32, WORDS + L.WORD_TIMING, on ? 1 : 0);
   }
 
   /** Durable writes of the log so far. */

@@ -69,6 +69,20 @@ test("appends and messages without a followed entry leave no row", () => {
   assert.ok(row[APPEND.receivedUs] > 0 && row[APPEND.noticedUs] >= row[APPEND.handedUs]);
 });
 
+test("a trace that is told not to follow notes nothing until it is told to", () => {
+  const trace = new Trace(10);
+  const message = append(1, 11, 20);
+  trace.follow(false);
+  propose(trace, 10);
+  trace.sending([message]);
+  assert.equal(trace.sendingsOf(Float64Array.of(20), Float64Array.of(3))[0], 0);
+  trace.follow(true);
+  trace.sending([message]);
+  assert.ok(trace.sendingsOf(Float64Array.of(20), Float64Array.of(3))[0] > 0);
+  trace.took(30);
+  assert.ok(trace.proposed(0) > 0);
+});
+
 test("tables are not counted as garbage to come", () => {
   const before = process.memoryUsage().external;
   const trace = new Trace(1);

@@ -52,9 +52,9 @@ test("a small gate run counts and measures both sides; a wrong state on one make
   assert.deepEqual(readdirSync(base.dir), []);
 });
 
-test("what sampling costs is measured between a cluster that samples and one that does not", async () => {
+test("what sampling costs is measured between windows in which a cluster follows and others", async () => {
   const shape = { windows: 2, windowMs: 50, warmupMs: 100 };
-  const ratio = await samplingCost({ inFlight: 64, pairs: 1, seed: 1, shape }, never);
+  const { throughput: ratio } = await samplingCost({ inFlight: 64, clusters: 1, seed: 1, shape }, never);
   // How fast either was is the long run's affair; a side that stood still would be beyond this.
   assert.ok(ratio.estimate > 0.1 && ratio.estimate < 10, `${ratio.estimate}`);
 });
