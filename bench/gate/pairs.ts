@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { Prng } from "../../src/base/prng.js";
 import type { Settings } from "../harness/axes.js";
-import { Side, type Window } from "./side.js";
+import { estimateWindowsMs, Side, type Window } from "./side.js";
 
 export interface PairsPlan {
   readonly baseEnv: NodeJS.ProcessEnv;
@@ -36,16 +36,12 @@ export interface PairsOutcome {
   readonly voids: readonly string[];
 }
 
-/** Within a window, before it counts: fills the pipeline. */
-export const RAMP_MS = 30;
 /** Starting, electing, catching up, stopping, checking the logs: a pair, both sides. */
 const FIXED_MS = 3500;
-/** Waiting until a cluster is idle after each window, and checking its log later. */
-const AROUND_WINDOW = 1.3;
 
 export function estimatePairsMs(plan: Omit<PairsPlan, "baseEnv" | "headEnv" | "dir">): number {
-  const loads = 2 * plan.inFlight.length * plan.windows * (plan.windowMs + RAMP_MS) * AROUND_WINDOW;
-  return plan.pairs * (FIXED_MS + 2 * plan.warmupMs * AROUND_WINDOW + loads);
+  const loads = estimateWindowsMs(2 * plan.inFlight.length * plan.windows, plan.windowMs);
+  return plan.pairs * (FIXED_MS + estimateWindowsMs(2, plan.warmupMs) + loads);
 }
 
 /** Where noise leaves it open what the samples say, more pairs may tell; so many times the pairs asked for, at most. */
@@ -115,16 +111,14 @@ async function alternate(
   const { inFlight: all, windows, windowMs, warmupMs } = plan;
   for (const inFlight of all) {
     const share = Math.ceil(warmupMs / all.length);
-    const warm = { inFlight, warmupMs: share, durationMs: 0, ackedMax: 0 };
-    for (const side of [sides.base, sides.head]) await side.load(warm);
+    for (const side of [sides.base, sides.head]) await side.warmUp(inFlight, share);
   }
   const samples: Sample[] = [];
   for (let window = 0; window < windows; window++) {
     for (const inFlight of all) {
-      const load = { inFlight, warmupMs: RAMP_MS, durationMs: windowMs, ackedMax: 0 };
       const measured: Partial<Record<"base" | "head", Window>> = {};
       const order = prng.below(2) === 0 ? (["base", "head"] as const) : (["head", "base"] as const);
-      for (const name of order) measured[name] = await sides[name].load(load);
+      for (const name of order) measured[name] = await sides[name].window(inFlight, windowMs);
       samples.push({ pair, inFlight, base: measured.base!, head: measured.head! });
     }
   }

@@ -46,6 +46,15 @@ type Sample = ReplyOf<"sample">;
 const LEADER_TIMEOUT_MS = 15_000;
 const IDLE_TIMEOUT_MS = 10_000;
 const LOAD_SLACK_MS = 15_000;
+/** Within a window, before it counts: fills the pipeline. */
+const RAMP_MS = 30;
+/** Waiting until a cluster is idle after each window, and checking its log later. */
+const AROUND_WINDOW = 1.3;
+
+/** About how long `count` windows of `ms` take, one after the other. */
+export function estimateWindowsMs(count: number, ms: number): number {
+  return count * (ms + RAMP_MS) * AROUND_WINDOW;
+}
 
 export class Side {
   private readonly plan: SidePlan;
@@ -86,6 +95,16 @@ export class Side {
   /** Whether all nodes follow proposals from now on; only with trace on. */
   async follow(on: boolean): Promise<void> {
     await Promise.all(this.cluster.ids.map((id) => this.cluster.call(id, "follow", { on })));
+  }
+
+  /** Loads it for `ms`, and counts nothing. */
+  async warmUp(inFlight: number, ms: number): Promise<void> {
+    await this.load({ inFlight, warmupMs: ms, durationMs: 0, ackedMax: 0 });
+  }
+
+  /** One window of `ms`. */
+  window(inFlight: number, ms: number): Promise<Window> {
+    return this.load({ inFlight, warmupMs: RAMP_MS, durationMs: ms, ackedMax: 0 });
   }
 
   /** Loads the cluster once and waits until it is idle again. */

@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { encodeMetadata } from "../../src/node/metadata.js";
+import { EMPTY_CONF_STATE } from "../../src/raft/raftpb/index.js";
 import { openWal } from "../../src/wal/index.js";
 import type { NodeConfig } from "./protocol.js";
 
@@ -15,7 +16,7 @@ export async function beginLog(config: NodeConfig): Promise<void> {
   const dir = join(config.dir, "wal");
   if (existsSync(dir)) return;
   const voters = Object.keys(peers).map(Number);
-  const confState = { voters, learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
+  const confState = { ...EMPTY_CONF_STATE, voters };
   const metadata = encodeMetadata(id, clusterId);
   const wal = await openWal({ dir, metadata, writer: "inline-wasm", durability, confState });
   try {

@@ -5,9 +5,9 @@
 import { join } from "node:path";
 import { Prng } from "../../src/base/prng.js";
 import { MEASURES, pairedRatio } from "../gate/judge.js";
-import { RAMP_MS, type Sample } from "../gate/pairs.js";
+import type { Sample } from "../gate/pairs.js";
 import { GATE_SETTINGS } from "../gate/run-gate.js";
-import { Side } from "../gate/side.js";
+import { estimateWindowsMs, Side } from "../gate/side.js";
 import { BenchError } from "../harness/bench-error.js";
 import { RunDir } from "../harness/run-dir.js";
 import type { RatioInterval } from "../stats/intervals.js";
@@ -19,8 +19,6 @@ const COST_MAX = 0.02;
 const SHAPE = { windows: 60, windowMs: 150, warmupMs: 2000 };
 /** Starting, electing, stopping, checking the logs. */
 const FIXED_MS = 3500;
-/** Waiting until a cluster is idle after each window. */
-const AROUND_WINDOW = 1.3;
 
 export interface SamplingPlan {
   readonly inFlight: number;
@@ -31,7 +29,7 @@ export interface SamplingPlan {
 
 export function estimateSamplingMs(clusters: number): number {
   const { windows, windowMs, warmupMs } = SHAPE;
-  const each = FIXED_MS + warmupMs + 2 * windows * (windowMs + RAMP_MS) * AROUND_WINDOW;
+  const each = FIXED_MS + warmupMs + estimateWindowsMs(2 * windows, windowMs);
   return SAMPLED_AT.length * clusters * each;
 }
 
@@ -79,15 +77,14 @@ async function loadOne(
     signal,
   });
   try {
-    await side.load({ inFlight, warmupMs, durationMs: 0, ackedMax: 0 });
-    const load = { inFlight, warmupMs: RAMP_MS, durationMs: windowMs, ackedMax: 0 };
+    await side.warmUp(inFlight, warmupMs);
     const samples: Sample[] = [];
     for (let window = 0; window < windows; window++) {
       const followsFirst = prng.below(2) === 1;
       await side.follow(followsFirst);
-      const first = await side.load(load);
+      const first = await side.window(inFlight, windowMs);
       await side.follow(!followsFirst);
-      const second = await side.load(load);
+      const second = await side.window(inFlight, windowMs);
       const [base, head] = followsFirst ? [second, first] : [first, second];
       samples.push({ pair: nth, inFlight, base, head });
     }

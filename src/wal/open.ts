@@ -42,7 +42,7 @@ const RING_BYTES_MAX = 1 << 30;
 /** Opens the log in `options.dir`, or creates it. One process at a time: WAL_LOCKED otherwise. */
 export async function openWal(options: WalOptions): Promise<Wal> {
   const dir = path.resolve(options.dir);
-  const { ringBytes, segmentBytes, snapshotsKept } = checkSizes(options);
+  const { ringBytes, segmentBytes, snapshotsKept, busyPollUs } = checkNumbers(options);
   let lock: DirLock | null = null;
   try {
     fs.mkdirSync(path.dirname(dir), { recursive: true, mode: DIR_MODE });
@@ -80,7 +80,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
     };
     const writer = await startWriter(
       options.writer,
-      { setup, walFs: options.walFs ?? null, busyPollUs: options.busyPollUs ?? 0 },
+      { setup, walFs: options.walFs ?? null, busyPollUs },
       walFs,
     );
     const synced = options.durability !== "none";
@@ -107,10 +107,11 @@ export async function openWal(options: WalOptions): Promise<Wal> {
   }
 }
 
-function checkSizes(options: WalOptions): {
+function checkNumbers(options: WalOptions): {
   ringBytes: number;
   segmentBytes: number;
   snapshotsKept: number;
+  busyPollUs: number;
 } {
   const ringBytes = options.ringBytes ?? RING_BYTES_DEFAULT;
   const segmentBytes = options.segmentBytes ?? SEGMENT_BYTES_DEFAULT;
@@ -136,7 +137,7 @@ function checkSizes(options: WalOptions): {
     const text = `busyPollUs must be from 0 to ${BUSY_POLL_US_MAX}, not ${busyPollUs}`;
     throw new RaftmarkError("RAFT_BAD_OPTION", text);
   }
-  return { ringBytes, segmentBytes, snapshotsKept };
+  return { ringBytes, segmentBytes, snapshotsKept, busyPollUs };
 }
 
 // What a process that died left half done: a directory never renamed, segments prepared and never used.

@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
-import { RaftNode, type RaftNodeOptions, type StateMachine } from "../../src/index.js";
+import {
+  type Entry,
+  RaftNode,
+  type RaftNodeOptions,
+  type SnapshotStream,
+  type StateMachine,
+} from "../../src/index.js";
 import { encodeMetadata } from "../../src/node/metadata.js";
 import { openWal } from "../../src/wal/index.js";
 import { until } from "../process/support.js";
@@ -44,13 +50,13 @@ function optionsOf(dir: string, stateMachine: StateMachine): RaftNodeOptions {
 class Recorder implements StateMachine {
   readonly seen: string[] = [];
 
-  async restore(stream: Parameters<NonNullable<StateMachine["restore"]>>[0]): Promise<void> {
+  async restore(stream: SnapshotStream): Promise<void> {
     const chunks: Uint8Array[] = [];
     for await (const chunk of stream) chunks.push(Buffer.from(chunk));
     this.seen.push(`${Buffer.concat(chunks)} at ${stream.metadata.index}`);
   }
 
-  apply(entries: Parameters<StateMachine["apply"]>[0]): undefined {
+  apply(entries: readonly Entry[]): undefined {
     for (const { index, data } of entries) this.seen.push(`${Buffer.from(data)} at ${index}`);
   }
 }
