@@ -4,6 +4,7 @@ import path from "node:path";
 import { NO_DATA } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
 import { EMPTY_CONF_STATE, EMPTY_HARD_STATE, type SnapshotMetadata } from "../raft/raftpb/index.js";
+import { LogPool } from "../worker/log-pool.js";
 import { createJsCodec } from "./codec-js.js";
 import { bindWasmCodec, createWasmMemory, wasmModule } from "./codec-wasm.js";
 import { openError } from "./errors.js";
@@ -44,6 +45,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
   const dir = path.resolve(options.dir);
   const { ringBytes, segmentBytes, snapshotsKept, busyPollUs } = checkNumbers(options);
   let lock: DirLock | null = null;
+  const pool = new LogPool(options.writer === "pool-wasm");
   try {
     fs.mkdirSync(path.dirname(dir), { recursive: true, mode: DIR_MODE });
     lock = await lockDir(dir);
@@ -54,7 +56,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
     if (created) checkNoSnapshots(dir, snapDir);
     const log = created
       ? await create(dir, options, segmentBytes, walFs)
-      : await recoverDir(dir, segments, options, segmentBytes, walFs);
+      : await recoverDir(dir, segments, options, segmentBytes, walFs, pool);
     const { base, kept, broken } = await chooseSnapshots(dir, snapDir, log, snapshotsKept);
     const snapshot = kept[kept.length - 1] ?? null;
     const recovered = describe(log, created, base.index, snapshot, broken);
@@ -82,6 +84,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
       options.writer,
       { setup, walFs: options.walFs ?? null, busyPollUs },
       walFs,
+      pool,
     );
     const synced = options.durability !== "none";
     const snapshots: SnapshotSetup = { dir, snapDir, keep: snapshotsKept, synced, fs: walFs, kept };
@@ -102,6 +105,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
     }
     return wal;
   } catch (error) {
+    await pool.end();
     lock?.release();
     throw openError(error, dir);
   }
@@ -213,10 +217,12 @@ async function recoverDir(
   options: WalOptions,
   segmentBytes: number,
   walFs: WalFs,
+  pool: LogPool,
 ): Promise<RecoveredLog> {
   fs.accessSync(dir, fs.constants.W_OK);
   const js = options.writer === "inline-js";
-  const log = await recover(dir, segments, { js, threads: options.recoveryThreads });
+  const log = await recover(dir, segments, { js, threads: options.recoveryThreads, pool });
+  if (options.writer !== "pool-wasm") await pool.end();
   const { tail } = log;
   const file = `${dir}/${tail.name}`;
   if (tail.headEnd === 0) {
@@ -253,12 +259,9 @@ async function startWriter(
   kind: WalOptions["writer"],
   options: WriterOptions,
   walFs: WalFs,
+  pool: LogPool,
 ): Promise<Writer> {
-  if (kind === "pool-wasm") {
-    // On demand: the pool is above this layer, and who does not use it need not load it.
-    const { PoolWriter } = await import("../worker/pool-writer.js");
-    return new PoolWriter(options);
-  }
+  if (kind === "pool-wasm") return pool.startWriter(options);
   const bytes = Math.ceil(writerMemoryBytes(options.setup.ringBytes, options.setup.outBytes) / 8) * 8;
   const codec =
     kind === "inline-js"

@@ -51,8 +51,15 @@ export interface RecoveredLog {
 export interface RecoverOptions {
   /** Scan with the TypeScript codec. */
   js: boolean;
-  /** Threads that scan segments; 0: the main thread, in pieces. Undefined: as many as cores, unless the log is small. */
+  /** WalOptions.recoveryThreads. */
   threads?: number | undefined;
+  pool: ScanPool;
+}
+
+/** What scans segments on threads (worker/log-pool.ts). */
+export interface ScanPool {
+  /** The scans in the order of `tasks`, by so many threads. */
+  scan(tasks: readonly ScanTask[], threads: number, js: boolean): AsyncIterable<SegmentScan>;
 }
 
 /** Below it, without the newest segment (mostly zeros), starting threads takes longer than scanning. */
@@ -92,7 +99,7 @@ export async function recover(
   }));
   const recovery = new Recovery(dir, options.js, segments[0]!);
   const threads = Math.min(options.threads ?? usualThreads(tasks), segments.length);
-  const scans = threads > 0 ? await onPool(tasks, threads, options.js) : recovery.scanHere(tasks);
+  const scans = threads > 0 ? options.pool.scan(tasks, threads, options.js) : recovery.scanHere(tasks);
   let at = 0;
   for await (const scan of scans) await recovery.join(tasks[at++]!, scan);
   assert(at === tasks.length, "a segment was not scanned");
@@ -101,17 +108,8 @@ export async function recover(
 
 function usualThreads(tasks: readonly ScanTask[]): number {
   const bytes = tasks.slice(0, -1).reduce((sum, { path }) => sum + fs.statSync(path).size, 0);
-  return bytes < THREADS_FROM_BYTES ? 0 : availableParallelism();
-}
-
-// On demand: the pool is above this layer, and who does not use it need not load it.
-async function onPool(
-  tasks: readonly ScanTask[],
-  threads: number,
-  js: boolean,
-): Promise<AsyncIterable<SegmentScan>> {
-  const { scanOnPool } = await import("../worker/scan-pool.js");
-  return scanOnPool(tasks, threads, js);
+  // One core is left to this thread.
+  return bytes < THREADS_FROM_BYTES ? 0 : Math.max(1, availableParallelism() - 1);
 }
 
 class Recovery implements LogBefore {

@@ -29,7 +29,7 @@ export interface WalOptions {
   busyPollUs?: number;
   /**
    * Threads that check the segments when an existing log is opened, at most one a segment; 0: the main thread, in
-   * small pieces. Default: as many as cores, and 0 for a small log.
+   * small pieces. Default: one less than there are cores, at least one, and 0 for a small log.
    */
   recoveryThreads?: number;
   /** Membership that storage reports as long as there is no snapshot: the initial voters. */

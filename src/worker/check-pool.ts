@@ -1,8 +1,7 @@
 // Checks the segments of a log, several at a time on a pool of its own, or one after the other in this thread.
-import { Piscina } from "piscina";
 import { checkSegment, type SegmentReport } from "../wal/check-segment.js";
 import type { CheckResult, CheckTask } from "./check-worker.js";
-import { endPool } from "./end-pool.js";
+import { ThreadPool } from "./thread-pool.js";
 
 const POLL_MS = 100;
 
@@ -28,18 +27,11 @@ export async function checkSegments(
   const done = new SharedArrayBuffer(8);
   const counter = new BigInt64Array(done);
   const poll = setInterval(() => progress(Number(Atomics.load(counter, 0))), POLL_MS);
-  const pool = new Piscina({
-    filename: new URL("./check-worker.js", import.meta.url).href,
-    minThreads: threads,
-    maxThreads: threads,
-    idleTimeout: Number.POSITIVE_INFINITY,
-    recordTiming: false,
-    workerHistogram: false,
-  });
+  const pool = new ThreadPool("./check-worker.js", threads);
   try {
     const tasks = names.map((name): Promise<CheckResult> => {
       const task: CheckTask = { dir, name, done };
-      return pool.run(task, { name: "runCheck" });
+      return pool.run("runCheck", task);
     });
     return (await Promise.all(tasks)).map((result) => {
       if ("code" in result) throw Object.assign(new Error(result.message), { code: result.code });
@@ -47,6 +39,6 @@ export async function checkSegments(
     });
   } finally {
     clearInterval(poll);
-    await endPool(pool, threads);
+    await pool.end();
   }
 }

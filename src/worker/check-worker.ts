@@ -2,7 +2,7 @@
 import { checkSegment, type SegmentReport } from "../wal/check-segment.js";
 import { systemCode } from "../wal/errors.js";
 
-export { runMeeting } from "./end-pool.js";
+export { runMeeting } from "./meeting.js";
 
 export interface CheckTask {
   readonly dir: string;

@@ -3,7 +3,6 @@
 // memory that holds the ring, the control words and the output region; news come back through Atomics.waitAsync.
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
-import { Piscina } from "piscina";
 import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import { type CodecMemory, memoryOver } from "../wal/codec.js";
@@ -13,10 +12,11 @@ import * as L from "../wal/layout.js";
 import { type PoolPrepareTask, Preparer, type PrepareTask, removePrepared } from "../wal/prepare.js";
 import { type WriterSetup, writerMemoryBytes } from "../wal/segment-writer.js";
 import type { Writer, WriterOptions } from "../wal/writer.js";
-import { endPool } from "./end-pool.js";
+import type { ThreadPool } from "./thread-pool.js";
 
 const WORDS = L.CONTROL / 4;
-const THREADS = 2;
+/** One is held by the writer's task, one is for the preparing of segments. */
+export const WRITER_THREADS = 2;
 
 /** What the long-lived task gets. */
 export interface WalTask {
@@ -48,7 +48,7 @@ export class PoolWriter implements Writer {
   onFault: (error: RaftmarkError) => void = () => {};
   onWarning: (warning: RaftmarkError) => void = () => {};
   private readonly options: WriterOptions;
-  private readonly pool: Piscina;
+  private readonly pool: ThreadPool;
   private readonly task: Promise<void>;
   private readonly large: MessagePort;
   private readonly preparer: Preparer;
@@ -64,22 +64,15 @@ export class PoolWriter implements Writer {
   private pollUntil = 0;
   private readonly busyPollMs: number;
 
-  constructor(options: WriterOptions) {
+  /** `pool` has WRITER_THREADS threads and runs wal-worker.ts; it is ended with the writer. */
+  constructor(options: WriterOptions, pool: ThreadPool) {
     this.options = options;
     const { setup } = options;
     this.busyPollMs = options.busyPollUs / 1000;
     this.preparer = new Preparer(setup.dir, setup.segmentBytes, setup.tail.offset, setup.durability);
     const memory = createWasmMemory(writerMemoryBytes(setup.ringBytes, setup.outBytes));
     this.memory = memoryOver(memory.buffer);
-    this.pool = new Piscina({
-      filename: new URL("./wal-worker.js", import.meta.url).href,
-      // The first task starts the other, a turn later: starting a thread holds this one for some milliseconds.
-      minThreads: 1,
-      maxThreads: THREADS,
-      idleTimeout: Number.POSITIVE_INFINITY,
-      recordTiming: false,
-      workerHistogram: false,
-    });
+    this.pool = pool;
     const channel = new MessageChannel();
     channel.port1.on("message", ({ code, message }: PlainError) => {
       this.onWarning(new RaftmarkError(code, message));
@@ -95,9 +88,9 @@ export class PoolWriter implements Writer {
       walFs: options.walFs,
       busyPollUs: options.busyPollUs,
     };
-    const run = nextTurn().then(() => this.pool.run(task, { name: "runWal", transferList: [channel.port2] }));
+    const run = nextTurn().then(() => pool.run<WalTask, WalTaskResult>("runWal", task, [channel.port2]));
     this.task = run.then(
-      (result) => this.taskEnded(result as WalTaskResult),
+      (result) => this.taskEnded(result),
       (error: unknown) => this.taskEnded(writeError(error, setup.dir)),
     );
     // The task's first notice says that it runs.
@@ -205,9 +198,9 @@ export class PoolWriter implements Writer {
     const control = this.memory.buffer as SharedArrayBuffer;
     const task: PoolPrepareTask = { ...next, control, walFs: this.options.walFs };
     this.preparing = ready
-      .then(() => this.pool.run(task, { name: "runPrepare" }))
+      .then(() => this.pool.run<PoolPrepareTask, PlainError | null>("runPrepare", task))
       .then(
-        (failure: PlainError | null) => {
+        (failure) => {
           if (failure !== null) {
             this.prepareFailed(task, new RaftmarkError(failure.code, failure.message));
             return;
@@ -234,7 +227,7 @@ export class PoolWriter implements Writer {
     Atomics.store(this.memory.i32, WORDS + L.WORD_CLOSING, 1);
     this.wake();
     await this.task;
-    await endPool(this.pool, THREADS);
+    await this.pool.end();
     removePrepared(this.options.setup.dir);
   }
 }

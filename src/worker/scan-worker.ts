@@ -1,37 +1,59 @@
-// What scans segments on the pool of a recovery: one call a segment, one codec and one window a thread.
+// Scans segments on the pool: one call a segment, one codec and one window a thread.
 import fs from "node:fs";
 import os from "node:os";
+import path from "node:path";
 import type { Codec } from "../wal/codec.js";
 import { createJsCodec } from "../wal/codec-js.js";
 import { bindWasmCodec, createWasmMemory } from "../wal/codec-wasm.js";
-import { SegmentScanner, scanMemoryBytes } from "../wal/scan-segment.js";
+import { type ScanTask, type SegmentScan, SegmentScanner, scanMemoryBytes } from "../wal/scan-segment.js";
 import { type SegmentSource, syncSource } from "../wal/segment-source.js";
 import { runSync } from "../wal/wal-fs.js";
-import type { PoolScan, PoolScanTask } from "./scan-pool.js";
 
-export { runMeeting } from "./end-pool.js";
+export interface PoolScanTask extends ScanTask {
+  /** Null: scan with the TypeScript codec. */
+  module: object | null;
+}
+
+/** An error object would lose its code on the way. */
+export type PoolScan = SegmentScan | { code: string; message: string };
 
 /** What is read at a time: it stays in the core's cache while it is scanned. */
 const WINDOW_BYTES = 256 << 10;
 
 let codec: Codec | null = null;
 
-/** Of this thread alone: where there are as many threads as cores, the main thread still gets its turn at once. */
-const NICE = 5;
-yieldToOthers();
+/** While it scans, everyone else comes first: there may be as many threads as cores, and the event loop shares them. */
+const NICE_SCANNING = 19;
+const threadId = reniceableThread();
 
-function yieldToOthers(): void {
+// Linux takes a thread's id where others take a process's. 0: there is none, or the system (CAP_SYS_NICE, RLIMIT_NICE)
+// would not let this thread come back, and it has other work afterwards.
+function reniceableThread(): number {
   try {
-    // "PID/task/TID"; Linux takes a thread's id where others take a process's.
-    const [, , thread] = fs.readlinkSync("/proc/thread-self").split("/");
-    os.setPriority(Number(thread), NICE);
+    // "PID/task/TID"
+    const id = Number(path.basename(fs.readlinkSync("/proc/thread-self")));
+    const own = os.getPriority(id);
+    os.setPriority(id, own - 1);
+    os.setPriority(id, own);
+    return id;
   } catch {
-    // No /proc, or not allowed: it is a courtesy.
+    return 0;
   }
 }
 
 /** Scans one segment. */
 export function runScan(task: PoolScanTask): PoolScan {
+  if (threadId === 0) return scan(task);
+  const own = os.getPriority(threadId);
+  os.setPriority(threadId, NICE_SCANNING);
+  try {
+    return scan(task);
+  } finally {
+    os.setPriority(threadId, own);
+  }
+}
+
+function scan(task: PoolScanTask): PoolScan {
   const { module } = task;
   const codecOf = (bytes: number): Codec =>
     module === null ? createJsCodec(new ArrayBuffer(bytes)) : bindWasmCodec(module, createWasmMemory(bytes));

@@ -1,5 +1,6 @@
-// What runs on the pool. `runWal`: the writer of one log, from open to close; it sleeps in Atomics.wait and takes
-// everything that waits as one group commit. `runPrepare`: zero-fills a segment.
+// What runs on the pool of a log. `runScan`: reads a segment when the log is opened. `runWal`: the writer, from open to
+// close; it sleeps in Atomics.wait and takes everything that waits as one group commit. `runPrepare`: zero-fills a
+// segment.
 import { dirname } from "node:path";
 import { receiveMessageOnPort } from "node:worker_threads";
 import { assert } from "../base/assert.js";
@@ -11,7 +12,8 @@ import { SegmentWriter } from "../wal/segment-writer.js";
 import { loadFs, runSync, syncFs } from "../wal/wal-fs.js";
 import type { WalTask, WalTaskResult } from "./pool-writer.js";
 
-export { runMeeting } from "./end-pool.js";
+export { runMeeting } from "./meeting.js";
+export { runScan } from "./scan-worker.js";
 
 const WORDS = L.CONTROL / 4;
 /** How often a thread that polls looks before it asks for the time. */

@@ -9,6 +9,7 @@ import { Entry } from "../../src/raft/raftpb/index.js";
 import { segmentName } from "../../src/wal/format.js";
 import { encodeEntry, encodeHardState, FrameBuilder, frame } from "../../src/wal/record.js";
 import { listSegments, type RecoveredLog, recover } from "../../src/wal/recovery.js";
+import { LogPool } from "../../src/worker/log-pool.js";
 import { tempDir } from "./helpers.js";
 
 const METADATA = Uint8Array.of(8, 1, 16, 2);
@@ -77,10 +78,13 @@ class LogBuilder {
 /** What recovery says, as text to compare. */
 async function outcome(dir: string, threads: number, js = false): Promise<string> {
   let log: RecoveredLog;
+  const pool = new LogPool(false);
   try {
-    log = await recover(dir, listSegments(dir), { threads, js });
+    log = await recover(dir, listSegments(dir), { threads, js, pool });
   } catch (error) {
     return `${(error as NodeJS.ErrnoException).code}: ${(error as Error).message}`;
+  } finally {
+    await pool.end();
   }
   const { points, metadata, ...rest } = log;
   return JSON.stringify({ ...rest, metadata: [...(metadata ?? [])], points: [...points.rows()] });
