@@ -73,6 +73,8 @@ export function writerMemoryBytes(ringBytes: number, outBytes: number): number {
 /** Zeros are written ahead in pieces of this size, when fewer than FILL_LOW_BYTES of them are left. */
 const ZEROS = new Uint8Array(1 << 20);
 const FILL_LOW_BYTES = 256 << 10;
+/** What a write of this size saves by them is less than they take: the disk has to take twice as much. */
+const FILL_WRITE_BYTES_MAX = 256 << 10;
 
 export class SegmentWriter {
   private readonly codec: Codec;
@@ -89,6 +91,7 @@ export class SegmentWriter {
   private headEnd: number;
   /** The newest segment's blocks are on the disk up to here; behind it the file has holes. */
   private filled: number;
+  private lastWriteBytes = 0;
   private taken = 0;
 
   constructor(codec: Codec, fs: WalFs, setup: WriterSetup, hooks: WriterHooks) {
@@ -189,6 +192,7 @@ export class SegmentWriter {
     if (this.setup.durability === "fdatasync") yield this.fs.fdatasync(this.fd);
     if (this.setup.durability !== "none") f64[L.STAT_SYNCS / 8]++;
     this.offset += to - from;
+    this.lastWriteBytes = to - from;
   }
 
   /**
@@ -196,7 +200,8 @@ export class SegmentWriter {
    * before changes no metadata of the file, and need not wait for the file system's journal.
    */
   private *fillAhead(): Steps {
-    if (this.setup.durability === "none" || this.filled - this.offset >= FILL_LOW_BYTES) return;
+    if (this.setup.durability === "none" || this.lastWriteBytes >= FILL_WRITE_BYTES_MAX) return;
+    if (this.filled - this.offset >= FILL_LOW_BYTES) return;
     const from = Math.max(this.filled, this.offset);
     const to = Math.min(this.setup.segmentBytes, from + ZEROS.length);
     if (to <= from) return;

@@ -21,8 +21,10 @@ import {
   tempDir,
   WRITERS,
 } from "./helpers.js";
+import { recordings } from "./recording-fs.js";
 
 const FAULTY = new URL("./faulty-fs.js", import.meta.url).href;
+const RECORDER = new URL("./recording-fs.js", import.meta.url).href;
 
 for (const writer of WRITERS) {
   for (const durability of ["o_dsync", "fdatasync", "none"] as const) {
@@ -230,6 +232,23 @@ test("storage refuses what it does not have, as raft expects", async (t) => {
   const page = storage.entries(5, 21, 0);
   assert.ok(Array.isArray(page));
   assert.equal(page.length, 1, "at least one");
+});
+
+test("zeros are written ahead of small writes, not of large ones: those they cost more than they save", async (t) => {
+  const zerosAfter = async (entries: Entry[]): Promise<number> => {
+    const sparse = options(tempDir(t), { segmentBytes: 4 << 20, ringBytes: 1 << 20, durability: "none" });
+    await (await openWal(sparse)).close();
+    const walFs = { module: RECORDER, arg: t.name };
+    const wal = await open(t, { ...sparse, durability: "fdatasync", walFs });
+    const ops = recordings.get(t.name)!;
+    ops.length = 0;
+    await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, entries, true));
+    await wal.close();
+    const writes = ops.flatMap((op) => (op.kind === "write" && op.bytes.length > 0 ? [op.bytes] : []));
+    return writes.filter((bytes) => bytes.every((byte) => byte === 0)).length;
+  };
+  assert.equal(await zerosAfter(run(1, 40)), 1);
+  assert.equal(await zerosAfter(run(1, 40, 1, 7000)), 0);
 });
 
 test("a non-blocking notice: the process of a closed pool ends by itself", async (t) => {
