@@ -152,17 +152,31 @@ export function encodeBatch(out: u32, tail: u32, capLimit: u32, segmentLimit: u3
     const item: usize = base + (head & mask);
     const tag = load<u32>(item);
     const kind = tag & 0xff;
+    if (kind === L.ITEM_END) {
+      store<f64>(L.ENC + L.ENC_SEQ, load<f64>(item, 8));
+      head += 16;
+      continue;
+    }
+    if (kind === L.ITEM_WRAP) {
+      head += mask + 1 - (head & mask);
+      continue;
+    }
+    if (kind === L.ITEM_LARGE) {
+      stop = L.STOP_LARGE;
+      break;
+    }
+    const length: u32 = kind === L.ITEM_STATE ? 0 : load<u32>(item, 4);
+    const end = p + 64 + length;
+    if (end > usize(capLimit) && p !== usize(out)) {
+      stop = L.STOP_CAP;
+      break;
+    }
+    if (end > usize(segmentLimit)) {
+      stop = L.STOP_SEGMENT;
+      break;
+    }
+    const frame = p;
     if (kind === L.ITEM_ENTRY) {
-      const length = load<u32>(item, 4);
-      const end = p + 64 + length;
-      if (end > usize(capLimit) && p !== usize(out)) {
-        stop = L.STOP_CAP;
-        break;
-      }
-      if (end > usize(segmentLimit)) {
-        stop = L.STOP_SEGMENT;
-        break;
-      }
       const term = load<f64>(item, 8);
       const index = load<f64>(item, 16);
       if (needsPoint(index, term)) {
@@ -173,50 +187,19 @@ export function encodeBatch(out: u32, tail: u32, capLimit: u32, segmentLimit: u3
         pointsFree--;
         putPoint(index, term, u32(p) - out);
       }
-      const next = encodeEntry(p, item, tag, length);
-      store<f64>(L.ENC + L.ENC_SINCE_POINT, load<f64>(L.ENC + L.ENC_SINCE_POINT) + f64(u32(next - p)));
+      p = encodeEntry(p, item, tag, length);
       store<f64>(L.ENC + L.ENC_LAST_INDEX, index);
       store<f64>(L.ENC + L.ENC_LAST_TERM, term);
-      p = next;
       entries++;
       head += 24 + ((length + 7) & ~7);
-    } else if (kind === L.ITEM_END) {
-      store<f64>(L.ENC + L.ENC_SEQ, load<f64>(item, 8));
-      head += 16;
     } else if (kind === L.ITEM_STATE) {
-      if (p + 64 > usize(capLimit) && p !== usize(out)) {
-        stop = L.STOP_CAP;
-        break;
-      }
-      if (p + 64 > usize(segmentLimit)) {
-        stop = L.STOP_SEGMENT;
-        break;
-      }
-      const next = encodeState(p, item);
-      store<f64>(L.ENC + L.ENC_SINCE_POINT, load<f64>(L.ENC + L.ENC_SINCE_POINT) + f64(u32(next - p)));
-      p = next;
+      p = encodeState(p, item);
       head += 32;
-    } else if (kind === L.ITEM_SNAPSHOT) {
-      const length = load<u32>(item, 4);
-      const end = p + 64 + length;
-      if (end > usize(capLimit) && p !== usize(out)) {
-        stop = L.STOP_CAP;
-        break;
-      }
-      if (end > usize(segmentLimit)) {
-        stop = L.STOP_SEGMENT;
-        break;
-      }
-      const next = encodeSnapshot(p, item, length);
-      store<f64>(L.ENC + L.ENC_SINCE_POINT, load<f64>(L.ENC + L.ENC_SINCE_POINT) + f64(u32(next - p)));
-      p = next;
-      head += 24 + ((length + 7) & ~7);
-    } else if (kind === L.ITEM_WRAP) {
-      head += mask + 1 - (head & mask);
     } else {
-      stop = L.STOP_LARGE;
-      break;
+      p = encodeSnapshot(p, item, length);
+      head += 24 + ((length + 7) & ~7);
     }
+    store<f64>(L.ENC + L.ENC_SINCE_POINT, load<f64>(L.ENC + L.ENC_SINCE_POINT) + f64(u32(p - frame)));
   }
   store<u32>(L.ENC + L.ENC_HEAD, head);
   store<u32>(L.ENC + L.ENC_STOP, stop);

@@ -6,7 +6,8 @@ import { type Crc32c, crc32c as crc32cJs } from "../base/crc32c.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
 import type { Message } from "../raft/raftpb/index.js";
-import { FrameAdded, FrameFull, FrameReader, FrameWriter } from "../wire/frame.js";
+import { FrameReader, FrameWriter } from "../wire/frame.js";
+import { FrameSender } from "./frame-sender.js";
 import type { Link, LinkHandler, LinkStats } from "./link.js";
 import { Notices } from "./notices.js";
 
@@ -182,34 +183,26 @@ class MemoryLink implements Link {
   readonly implementation = "memory";
   readonly id: number;
   private readonly network: MemoryNetwork;
-  private readonly writer: FrameWriter;
+  private readonly sender: FrameSender;
   private readonly reader: FrameReader;
   private readonly notices = new Notices();
   private readonly batches = new Map<number, Message[]>();
   private handler: LinkHandler | null = null;
   private closed = false;
-  private readonly counters: LinkStats = {
-    framesSent: 0,
-    framesReceived: 0,
-    bytesSent: 0,
-    bytesReceived: 0,
-    messagesSent: 0,
-    messagesReceived: 0,
-    framesDropped: 0,
-  };
 
   constructor(network: MemoryNetwork, id: number) {
     const { clusterId, crc32c, frameTargetBytes, maxFrameBytes } = network;
     this.network = network;
     this.id = id;
     this.reader = new FrameReader({ clusterId, self: id, crc32c });
-    this.writer = new FrameWriter({
+    const writer = new FrameWriter({
       clusterId,
       from: id,
       crc32c,
       targetBytes: frameTargetBytes,
       maxBytes: maxFrameBytes,
     });
+    this.sender = new FrameSender(writer, this.notices, (to, frame) => network.post(id, to, frame.slice()));
   }
 
   async start(handler: LinkHandler): Promise<void> {
@@ -227,16 +220,16 @@ class MemoryLink implements Link {
       if (batch === undefined) this.batches.set(message.to, [message]);
       else batch.push(message);
     }
-    for (const [to, batch] of this.batches) this.sendBatch(group, to, batch);
+    for (const [to, batch] of this.batches) this.sender.send(group, to, batch);
     this.batches.clear();
-    this.writer.rewind();
+    this.sender.rewind();
   }
 
   /** Everybody in the network is known; there are no addresses. */
   setPeer(): void {}
 
   stats(): LinkStats {
-    return { ...this.counters };
+    return { ...this.sender.counters };
   }
 
   async close(): Promise<void> {
@@ -256,42 +249,10 @@ class MemoryLink implements Link {
     const inbox: Message[] = [];
     const refusal = this.reader.read(bytes, from, inbox);
     assert(refusal === null, "a frame that never left the process was refused");
-    this.counters.framesReceived++;
-    this.counters.bytesReceived += bytes.length;
-    this.counters.messagesReceived += inbox.length;
+    const { counters } = this.sender;
+    counters.framesReceived++;
+    counters.bytesReceived += bytes.length;
+    counters.messagesReceived += inbox.length;
     this.handler!.onMessages(this.reader.group, from, inbox);
-  }
-
-  private sendBatch(group: number, to: number, batch: readonly Message[]): void {
-    const writer = this.writer;
-    writer.begin(group);
-    for (const message of batch) {
-      let added = writer.add(message);
-      if (added === FrameFull) {
-        this.sendFrame(to);
-        writer.begin(group);
-        added = writer.add(message);
-      }
-      if (added !== FrameAdded) this.drop(to);
-    }
-    this.sendFrame(to);
-  }
-
-  private sendFrame(to: number): void {
-    const messages = this.writer.messages;
-    if (messages === 0) return;
-    const bytes = this.writer.finish().slice();
-    if (!this.network.post(this.id, to, bytes)) {
-      this.drop(to);
-      return;
-    }
-    this.counters.framesSent++;
-    this.counters.bytesSent += bytes.length;
-    this.counters.messagesSent += messages;
-  }
-
-  private drop(to: number): void {
-    this.counters.framesDropped++;
-    this.notices.unreachable(to);
   }
 }

@@ -5,7 +5,7 @@ import { assert } from "../base/assert.js";
 import { type Crc32c, crc32c as crc32cJs } from "../base/crc32c.js";
 import { RaftmarkError } from "../base/errors.js";
 import type { Message } from "../raft/raftpb/index.js";
-import { FRAME_OVERHEAD_BYTES, FrameAdded, FrameFull, FrameReader, FrameWriter } from "../wire/frame.js";
+import { FRAME_OVERHEAD_BYTES, FrameReader, FrameWriter } from "../wire/frame.js";
 import {
   type Accepted,
   type Acceptor,
@@ -23,6 +23,7 @@ import {
   CloseUnknownPeer,
 } from "./close-codes.js";
 import { Dialer } from "./dialer.js";
+import { FrameSender } from "./frame-sender.js";
 import { AcceptorHandshake, HANDSHAKE_BYTES_MAX, type Identity } from "./handshake.js";
 import type { Link, LinkHandler, LinkStats } from "./link.js";
 import { Notices } from "./notices.js";
@@ -120,7 +121,7 @@ class SocketLink implements UwsLink {
   private readonly random: () => number;
   private readonly onRefused: ((refusal: LinkRefusal) => void) | null;
   private readonly acceptor: Acceptor;
-  private readonly writer: FrameWriter;
+  private readonly sender: FrameSender;
   private readonly reader: FrameReader;
   private readonly notices = new Notices();
   private readonly peers = new Map<number, Peer>();
@@ -133,15 +134,6 @@ class SocketLink implements UwsLink {
   private handler: LinkHandler | null = null;
   private sweeper: NodeJS.Timeout | null = null;
   private closed = false;
-  private readonly counters: LinkStats = {
-    framesSent: 0,
-    framesReceived: 0,
-    bytesSent: 0,
-    bytesReceived: 0,
-    messagesSent: 0,
-    messagesReceived: 0,
-    framesDropped: 0,
-  };
   port = 0;
 
   constructor(options: UwsLinkOptions) {
@@ -167,7 +159,14 @@ class SocketLink implements UwsLink {
     this.random = options.random ?? Math.random;
     this.onRefused = options.onRefused ?? null;
     const crc32c = options.crc32c ?? crc32cJs;
-    this.writer = new FrameWriter({ clusterId, from: id, crc32c, targetBytes, maxBytes: this.maxFrameBytes });
+    const writer = new FrameWriter({
+      clusterId,
+      from: id,
+      crc32c,
+      targetBytes,
+      maxBytes: this.maxFrameBytes,
+    });
+    this.sender = new FrameSender(writer, this.notices, (to, frame) => this.post(to, frame));
     this.reader = new FrameReader({ clusterId, self: id, crc32c });
     for (const [peer, address] of Object.entries(options.peers)) this.addPeer(Number(peer), address);
     const acceptorOptions: AcceptorOptions = {
@@ -215,7 +214,7 @@ class SocketLink implements UwsLink {
       const message = messages[i]!;
       const peer = this.peers.get(message.to);
       if (peer === undefined) {
-        this.drop(message.to);
+        this.sender.drop(message.to);
         continue;
       }
       if (peer.batch.length === 0) this.touched.push(peer);
@@ -223,7 +222,7 @@ class SocketLink implements UwsLink {
     }
     for (let i = 0; i < this.touched.length; i++) this.sendBatch(group, this.touched[i]!);
     this.touched.length = 0;
-    this.writer.rewind();
+    this.sender.rewind();
   }
 
   setPeer(id: number, address: string | null): void {
@@ -243,7 +242,7 @@ class SocketLink implements UwsLink {
   }
 
   stats(): LinkStats {
-    return { ...this.counters };
+    return { ...this.sender.counters };
   }
 
   async close(): Promise<void> {
@@ -258,48 +257,22 @@ class SocketLink implements UwsLink {
     this.acceptor.close();
   }
 
-  /** Encodes and sends the batch of one peer. hot */
   private sendBatch(group: number, peer: Peer): void {
+    // hot
     const batch = peer.batch;
     if (peer.outbound === null) {
       batch.length = 0;
-      this.drop(peer.id);
+      this.sender.drop(peer.id);
       return;
     }
-    const writer = this.writer;
-    writer.begin(group);
-    for (let i = 0; i < batch.length; i++) {
-      let added = writer.add(batch[i]!);
-      if (added === FrameFull) {
-        this.sendFrame(peer);
-        writer.begin(group);
-        added = writer.add(batch[i]!);
-      }
-      // Too large for any frame: it cannot be sent, now or later.
-      if (added !== FrameAdded) this.drop(peer.id);
-    }
+    this.sender.send(group, peer.id, batch);
     batch.length = 0;
-    this.sendFrame(peer);
   }
 
-  /** hot */
-  private sendFrame(peer: Peer): void {
-    const messages = this.writer.messages;
-    if (messages === 0) return;
-    const frame = this.writer.finish();
+  private post(to: number, frame: Uint8Array): boolean {
+    // hot
     // A close may have come in between two frames of one batch.
-    if (peer.outbound === null || !peer.outbound.send(frame)) {
-      this.drop(peer.id);
-      return;
-    }
-    this.counters.framesSent++;
-    this.counters.bytesSent += frame.length;
-    this.counters.messagesSent += messages;
-  }
-
-  private drop(peer: number): void {
-    this.counters.framesDropped++;
-    this.notices.unreachable(peer);
+    return this.peers.get(to)?.outbound?.send(frame) ?? false;
   }
 
   /** Null for ourselves. */
@@ -329,9 +302,10 @@ class SocketLink implements UwsLink {
     const inbox = this.inbox;
     inbox.length = 0;
     if (this.reader.read(bytes, from, inbox) !== null) return false;
-    this.counters.framesReceived++;
-    this.counters.bytesReceived += bytes.length;
-    this.counters.messagesReceived += inbox.length;
+    const { counters } = this.sender;
+    counters.framesReceived++;
+    counters.bytesReceived += bytes.length;
+    counters.messagesReceived += inbox.length;
     this.handler!.onMessages(this.reader.group, from, inbox);
     return true;
   }

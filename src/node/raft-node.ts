@@ -7,7 +7,7 @@ import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
 import { createUwsLink, type Link } from "../link/index.js";
-import { RawNode, ReadOnlyLeaseBased, ReadOnlySafe, STATE_NAMES } from "../raft/index.js";
+import { EMPTY_CONF_STATE, RawNode, ReadOnlyLeaseBased, ReadOnlySafe, STATE_NAMES } from "../raft/index.js";
 import { openWal, type Wal } from "../wal/index.js";
 import type { NodeMetrics, NodeStatus, Proposed, RaftNodeOptions } from "./api.js";
 import { Driver } from "./driver.js";
@@ -249,13 +249,7 @@ async function openLog(options: ResolvedOptions): Promise<Wal> {
     durability: options.durability,
     segmentBytes: options.segmentBytes,
     logCacheBytes: options.logCacheBytes,
-    confState: {
-      voters: options.voters,
-      learners: [],
-      votersOutgoing: [],
-      learnersNext: [],
-      autoLeave: false,
-    },
+    confState: { ...EMPTY_CONF_STATE, voters: options.voters },
     busyPollUs: options.busyPollUs,
     batchBytesMax: options.batchBytesMax,
     onWarning: ({ code, message }) => options.logger?.warn({ code }, message),

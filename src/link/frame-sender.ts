@@ -1,0 +1,73 @@
+// Packs messages into frames for a link to carry, with what every link counts and tells of them. Main thread.
+import type { Message } from "../raft/raftpb/index.js";
+import { FrameAdded, FrameFull, type FrameWriter } from "../wire/frame.js";
+import type { LinkStats } from "./link.js";
+import type { Notices } from "./notices.js";
+
+/** Hands a frame, borrowed until it returns, to whatever carries it. False: it was dropped. */
+export type PostFrame = (to: number, frame: Uint8Array) => boolean;
+
+export class FrameSender {
+  /** Of the link; it counts for itself what comes in. */
+  readonly counters: LinkStats = {
+    framesSent: 0,
+    framesReceived: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    messagesSent: 0,
+    messagesReceived: 0,
+    framesDropped: 0,
+  };
+  private readonly writer: FrameWriter;
+  private readonly notices: Notices;
+  private readonly post: PostFrame;
+
+  constructor(writer: FrameWriter, notices: Notices, post: PostFrame) {
+    this.writer = writer;
+    this.notices = notices;
+    this.post = post;
+  }
+
+  /** The messages for one peer, in order, in as few frames as they fit. `rewind` follows the last peer's. */
+  send(group: number, to: number, batch: readonly Message[]): void {
+    // hot
+    const writer = this.writer;
+    writer.begin(group);
+    for (let i = 0; i < batch.length; i++) {
+      let added = writer.add(batch[i]!);
+      if (added === FrameFull) {
+        this.sendFrame(to);
+        writer.begin(group);
+        added = writer.add(batch[i]!);
+      }
+      // Too large for any frame: it cannot be sent, now or later.
+      if (added !== FrameAdded) this.drop(to);
+    }
+    this.sendFrame(to);
+  }
+
+  private sendFrame(to: number): void {
+    // hot
+    const messages = this.writer.messages;
+    if (messages === 0) return;
+    const frame = this.writer.finish();
+    if (!this.post(to, frame)) {
+      this.drop(to);
+      return;
+    }
+    this.counters.framesSent++;
+    this.counters.bytesSent += frame.length;
+    this.counters.messagesSent += messages;
+  }
+
+  /** Messages for `peer` went nowhere. */
+  drop(peer: number): void {
+    this.counters.framesDropped++;
+    this.notices.unreachable(peer);
+  }
+
+  /** Forgets what the frames so far shared. */
+  rewind(): void {
+    this.writer.rewind();
+  }
+}
