@@ -1,10 +1,8 @@
 // The gate: two trees' engines under this tree's harness, counted and then measured in pairs, and the judgement. Owns
 // the data directory of the run; the trees are the caller's.
-import { killAllNow } from "../harness/cluster.js";
 import { ENGINE_TREE } from "../harness/engine-from.js";
 import { type Environment, readEnvironment } from "../harness/environment.js";
-import { RunDir } from "../harness/run-dir.js";
-import { killTruthChecksNow } from "../harness/truth-process.js";
+import { withRunDir } from "../harness/with-run-dir.js";
 import { runCounted } from "./counted.js";
 import { type Finding, type Judgement, judge, MEASURES } from "./judge.js";
 import { estimatePairsMs, runPairs, type Sample } from "./pairs.js";
@@ -70,14 +68,7 @@ export async function runGate(
   observer: GateObserver,
   signal: AbortSignal,
 ): Promise<GateOutcome> {
-  const runDir = await RunDir.create(plan.dir, false);
-  const lastMoments = () => {
-    killAllNow();
-    killTruthChecksNow();
-    runDir.removeSync();
-  };
-  process.once("exit", lastMoments);
-  try {
+  return withRunDir(plan.dir, false, async (runDir) => {
     const environment = await readEnvironment(runDir.fileSystem);
     const sides = {
       baseEnv: { [ENGINE_TREE]: plan.base },
@@ -97,8 +88,5 @@ export async function runGate(
     const voids = [...exact.voids, ...noisy.voids];
     const evidence = { samples: noisy.samples, counted: exact.counted, voids };
     return { ...judge(evidence, plan.tolerance), samples: noisy.samples, environment };
-  } finally {
-    process.removeListener("exit", lastMoments);
-    await runDir.remove();
-  }
+  });
 }

@@ -5,13 +5,12 @@ import { type Result, type Run, SCHEMA_VERSION } from "../report/result-schema.j
 import { verdict } from "../report/verdict.js";
 import type { AxisValues, Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
-import { killAllNow } from "./cluster.js";
 import { probeDisk, readEnvironment } from "./environment.js";
 import { nullRun } from "./null-run.js";
-import { KEEP_MARK, RunDir } from "./run-dir.js";
+import { KEEP_MARK, type RunDir } from "./run-dir.js";
 import { type Phase, runVariant } from "./run-variant.js";
 import { expand, type Load, roundOrder, type Scenario, type Variant } from "./scenario.js";
-import { killTruthChecksNow } from "./truth-process.js";
+import { withRunDir } from "./with-run-dir.js";
 
 /** What the command line, the scenario and the defaults come to. */
 export interface BenchPlan {
@@ -56,14 +55,7 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
   const startedAt = new Date();
   const begun = performance.now();
   const variants = expand(plan.axes);
-  const runDir = await RunDir.create(plan.dir, plan.keep);
-  const lastMoments = () => {
-    killAllNow();
-    killTruthChecksNow();
-    runDir.removeSync();
-  };
-  process.once("exit", lastMoments);
-  try {
+  return withRunDir(plan.dir, plan.keep, async (runDir) => {
     if (plan.keep)
       writeFileSync(join(runDir.path, KEEP_MARK), "kept by raftmark bench --keep; remove it when done\n");
     checkSpace(runDir, plan.axes);
@@ -95,10 +87,7 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
       runs: runs.sort((a, b) => a.position - b.position || a.round - b.round),
     } satisfies Omit<Result, "verdict">;
     return { ...body, verdict: verdict(body) };
-  } finally {
-    process.removeListener("exit", lastMoments);
-    await runDir.remove();
-  }
+  });
 }
 
 /** The variant whose load asks most of the generator. */

@@ -10,7 +10,7 @@ import { runPairs } from "../gate/pairs.js";
 import { GATE_DEFAULTS, GATE_SETTINGS, type GatePlan, runGate } from "../gate/run-gate.js";
 import { ENGINE_TREE, TEST_SLOWDOWN } from "../harness/engine-from.js";
 import { makeDirs } from "../harness/make-dirs.js";
-import { RunDir } from "../harness/run-dir.js";
+import { withRunDir } from "../harness/with-run-dir.js";
 
 const OWN_TREE = fileURLToPath(new URL("../../../", import.meta.url));
 
@@ -138,8 +138,7 @@ export async function calibrate(
   const tried: Calibration[] = [];
   let spins = FIRST_SPINS;
   for (let i = 0; i < CALIBRATIONS; i++) {
-    const runDir = await RunDir.create(null, false);
-    try {
+    await withRunDir(null, false, async (runDir) => {
       const { samples } = await runPairs(
         {
           ...GATE_DEFAULTS,
@@ -160,9 +159,7 @@ export async function calibrate(
       tried.push({ spins, ratio });
       onTry({ spins, ratio });
       spins = corrected(tried);
-    } finally {
-      await runDir.remove();
-    }
+    });
   }
   return spins;
 }

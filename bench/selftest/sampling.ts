@@ -9,7 +9,7 @@ import type { Sample } from "../gate/pairs.js";
 import { GATE_SETTINGS } from "../gate/run-gate.js";
 import { estimateWindowsMs, Side } from "../gate/side.js";
 import { BenchError } from "../harness/bench-error.js";
-import { RunDir } from "../harness/run-dir.js";
+import { withRunDir } from "../harness/with-run-dir.js";
 import type { RatioInterval } from "../stats/intervals.js";
 import { percent } from "./alarms.js";
 import type { Finding } from "./parts.js";
@@ -41,9 +41,8 @@ export interface SamplingCost {
 
 /** Throws BenchError when a cluster fails, or its logs do not prove what it acknowledged. */
 export async function samplingCost(plan: SamplingPlan, signal: AbortSignal): Promise<SamplingCost> {
-  const runDir = await RunDir.create(null, false);
   const prng = new Prng(plan.seed);
-  try {
+  return withRunDir(null, false, async (runDir) => {
     const samples: Sample[] = [];
     for (let nth = 0; nth < plan.clusters; nth++) {
       signal.throwIfAborted();
@@ -53,9 +52,7 @@ export async function samplingCost(plan: SamplingPlan, signal: AbortSignal): Pro
       throughput: pairedRatio(samples, MEASURES.throughput.of),
       cpu: pairedRatio(samples, MEASURES.cpu.of),
     };
-  } finally {
-    await runDir.remove();
-  }
+  });
 }
 
 /** One cluster's windows, in pairs: head follows. */
