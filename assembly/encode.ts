@@ -137,17 +137,24 @@ function putPoint(index: f64, term: f64, offset: u32): void {
 }
 
 /**
- * Encodes ring items from ENC_HEAD on, up to `tail`, to `out`. No frame may reach past `segmentLimit`, nor, except
- * for the first, past `capLimit` (addresses). `pointsFree`: free slots for points. Returns the bytes written and
- * leaves why it stopped in ENC_STOP.
+ * Encodes ring items from ENC_HEAD on, up to `tail`, to `at`: the batch's beginning `out`, or behind what it has. No
+ * frame may reach past `segmentLimit`, nor, except for the batch's first, past `capLimit` (addresses). `pointsFree`:
+ * free slots for points. Returns the bytes of the batch and leaves why it stopped in ENC_STOP.
  */
-export function encodeBatch(out: u32, tail: u32, capLimit: u32, segmentLimit: u32, pointsFree: u32): i32 {
+export function encodeBatch(
+  out: u32,
+  at: u32,
+  tail: u32,
+  capLimit: u32,
+  segmentLimit: u32,
+  pointsFree: u32,
+): i32 {
   const base = load<u32>(L.ENC + L.ENC_RING_BASE);
   const mask = load<u32>(L.ENC + L.ENC_RING_MASK);
   let head = load<u32>(L.ENC + L.ENC_HEAD);
   let entries: u32 = 0;
   let stop = L.STOP_DRAINED;
-  let p: usize = out;
+  let p: usize = at;
   while (head !== tail) {
     const item: usize = base + (head & mask);
     const tag = load<u32>(item);

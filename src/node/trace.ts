@@ -289,7 +289,9 @@ export class Trace {
       const time = this.batchTimes?.find(its) ?? null;
       appends.cells[at + APPEND.noticedUs] = this.newsUs;
       if (time === null) continue;
-      appends.cells[at + APPEND.encodeStartUs] = time.encodeStartUs;
+      // It may have joined a batch that was being encoded.
+      const handedUs = appends.cells[at + APPEND.handedUs];
+      appends.cells[at + APPEND.encodeStartUs] = Math.max(time.encodeStartUs, handedUs);
       appends.cells[at + APPEND.encodeEndUs] = time.encodeEndUs;
       appends.cells[at + APPEND.durableUs] = time.durableUs;
       appends.cells[at + APPEND.syncsWaited] = time.syncs - appends.cells[at + APPEND.syncsWaited];

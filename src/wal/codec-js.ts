@@ -22,7 +22,8 @@ export function createJsCodec(buffer: ArrayBufferLike): Codec {
   return {
     memory,
     crc32c: (seed, pointer, length) => crc32cRange(seed, memory.u8, pointer, pointer + length),
-    encodeBatch: (out, tail, cap, segment, points) => encodeBatch(memory, out, tail, cap, segment, points),
+    encodeBatch: (out, at, tail, cap, segment, points) =>
+      encodeBatch(memory, out, at, tail, cap, segment, points),
     frameRecord: (out, type, data, length, hasData) => frameRecord(memory, out, type, data, length, hasData),
     scan: (end) => scan(memory, end),
   };
@@ -31,6 +32,7 @@ export function createJsCodec(buffer: ArrayBufferLike): Codec {
 function encodeBatch(
   memory: CodecMemory,
   out: number,
+  at: number,
   tail: number,
   capLimit: number,
   segmentLimit: number,
@@ -43,7 +45,7 @@ function encodeBatch(
   let head = u32[L.ENC_HEAD >>> 2];
   let entries = 0;
   let stop = L.STOP_DRAINED;
-  let p = out;
+  let p = at;
   while (head !== tail) {
     const item = base + ((head & mask) >>> 0);
     const tag = u32[item >>> 2];

@@ -25,7 +25,7 @@ export type { WasmMemory };
 interface Exports {
   init(): void;
   crc32c(seed: number, pointer: number, length: number): number;
-  encodeBatch(out: number, tail: number, cap: number, segment: number, points: number): number;
+  encodeBatch(out: number, at: number, tail: number, cap: number, segment: number, points: number): number;
   frameRecord(out: number, type: number, data: number, length: number, hasData: number): number;
   scan(end: number): number;
 }

@@ -15,11 +15,18 @@ export interface Codec {
   /** CRC-32C of bytes in the memory, continuing `seed`. */
   crc32c(seed: number, pointer: number, length: number): number;
   /**
-   * Encodes ring items from ENC_HEAD up to `tail` to `out`. No frame may reach past `segmentLimit`, nor, except
-   * for the first, past `capLimit` (addresses). `pointsFree`: free slots for points. Returns bytes written;
-   * ENC_STOP says why it stopped.
+   * Encodes ring items from ENC_HEAD up to `tail` to `at`: the batch's beginning `out`, or behind what it has. No frame
+   * may reach past `segmentLimit`, nor, except for the batch's first, past `capLimit` (addresses). `pointsFree`: free
+   * slots for points. Returns the bytes of the batch; ENC_STOP says why it stopped.
    */
-  encodeBatch(out: number, tail: number, capLimit: number, segmentLimit: number, pointsFree: number): number;
+  encodeBatch(
+    out: number,
+    at: number,
+    tail: number,
+    capLimit: number,
+    segmentLimit: number,
+    pointsFree: number,
+  ): number;
   /**
    * Frames one record to `out`, rolling ENC_CRC: its `length` data bytes lie at `data`; without `hasData` the field is
    * left out. For what no ring item carries. Returns bytes written.

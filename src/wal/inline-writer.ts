@@ -1,5 +1,6 @@
 // The writer on the main thread: encoding and CRC run here (TypeScript or WASM), file operations on libuv's threads.
 // One batch is under way at a time; what is appended meanwhile becomes the next.
+import { assert } from "../base/assert.js";
 import type { RaftmarkError } from "../base/errors.js";
 import type { Codec, CodecMemory } from "./codec.js";
 import { warningOf, writeError } from "./errors.js";
@@ -13,6 +14,7 @@ const WORDS = L.CONTROL / 4;
 
 export class InlineWriter implements Writer {
   readonly memory: CodecMemory;
+  readonly overlaps = false;
   readonly ready = Promise.resolve();
   onNotice: () => void = () => {};
   onFault: (error: RaftmarkError) => void = () => {};
@@ -42,6 +44,7 @@ export class InlineWriter implements Writer {
         return this.preparing;
       },
       waitPoints: () => new Promise((resolve) => setImmediate(resolve)),
+      waitRest: () => assert(false, "an append was shown in parts"),
       warn: (error) => this.warn(error),
       takeLarge: () => this.large.shift()!,
     });
@@ -70,7 +73,7 @@ export class InlineWriter implements Writer {
       for (;;) {
         const tail = Atomics.load(i32, WORDS + L.WORD_TAIL) >>> 0;
         if (tail === Atomics.load(i32, WORDS + L.WORD_HEAD) >>> 0) break;
-        await runAsync(this.segments.commit(tail));
+        await runAsync(this.segments.commit());
         this.prepareNext();
       }
     } catch (error) {

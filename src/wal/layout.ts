@@ -32,6 +32,8 @@ export const WORD_PREPARE_FAILED = 4;
 export const WORD_POINTS_HEAD = 5;
 /** 1: the writer notes when batches are encoded and durable. */
 export const WORD_TIMING = 6;
+/** Odd while the items before WORD_TAIL end in the middle of an append whose rest follows at once. */
+export const WORD_PART = 7;
 // Written by the writer, on another cache line.
 /** Ring position up to which everything is taken and its space free. */
 export const WORD_HEAD = 16;

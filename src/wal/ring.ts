@@ -20,6 +20,8 @@ export class RingProducer {
   /** The writer's position when last looked at. */
   private head = 0;
   private published = 0;
+  /** WORD_PART is odd. */
+  private inPart = false;
 
   constructor(memory: CodecMemory, ringBytes: number) {
     assert((ringBytes & (ringBytes - 1)) === 0, "ring size is no power of two");
@@ -105,9 +107,35 @@ export class RingProducer {
 
   /** Shows the writer everything pushed so far. False if it has seen it all. */
   publish(): boolean {
-    if (this.published === this.tail) return false;
+    if (this.published === this.tail && !this.inPart) return false;
+    this.show();
+    if (this.inPart) this.turnPart();
+    return true;
+  }
+
+  /** Bytes that `publish` would show. */
+  get hiddenBytes(): number {
+    return (this.tail - this.published) >>> 0;
+  }
+
+  /**
+   * Shows the writer the beginning of an append: it may encode it, and writes it with the rest, which `publish` shows
+   * before this turn of the event loop ends. True if the writer may be asleep.
+   */
+  publishPart(): boolean {
+    const first = !this.inPart;
+    if (first) this.turnPart();
+    this.show();
+    return first;
+  }
+
+  private show(): void {
     this.published = this.tail;
     Atomics.store(this.memory.i32, WORDS + L.WORD_TAIL, this.tail);
-    return true;
+  }
+
+  private turnPart(): void {
+    this.inPart = !this.inPart;
+    Atomics.add(this.memory.i32, WORDS + L.WORD_PART, 1);
   }
 }

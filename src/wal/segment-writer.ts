@@ -59,6 +59,8 @@ export interface WriterHooks {
   waitPrepared(taken: number): Step;
   /** Done when the main thread consumed points beyond `head`. */
   waitPoints(head: number): Step;
+  /** Done when the ring's tail is not `tail` any more, or WORD_PART not `part`. */
+  waitRest(tail: number, part: number): Step;
   /** Writing ahead failed for lack of space; the log goes on. */
   warn(error: unknown): void;
   /** The data of the next ITEM_LARGE. */
@@ -92,6 +94,9 @@ export class SegmentWriter {
   /** The newest segment's blocks are on the disk up to here; behind it the file has holes. */
   private filled: number;
   private lastWriteBytes = 0;
+  /** Ring position up to which this commit goes, and WORD_PART with it. */
+  private tail = 0;
+  private part = 0;
   private taken = 0;
 
   constructor(codec: Codec, fs: WalFs, setup: WriterSetup, hooks: WriterHooks) {
@@ -126,18 +131,23 @@ export class SegmentWriter {
     return constants.O_WRONLY | (this.setup.durability === "o_dsync" ? constants.O_DSYNC : 0);
   }
 
-  /** Takes everything up to ring position `tail`, batch by batch, and publishes after each. */
-  *commit(tail: number): Steps {
+  /** Takes everything that is in the ring, batch by batch, and publishes after each. */
+  *commit(): Steps {
     // hot
-    const { i32, u32, u8 } = this.codec.memory;
+    const { u32, u8 } = this.codec.memory;
+    this.look();
     for (;;) {
       const pointsBefore = u32[L.ENC_POINTS_TAIL >>> 2];
       this.timer.begin();
-      const bytes = this.encode(tail);
+      let bytes = this.encode(0);
+      // An append is one write if it can be: its rest is on its way.
+      while (this.part % 2 !== 0 && u32[L.ENC_STOP >>> 2] === L.STOP_DRAINED) {
+        yield this.hooks.waitRest(this.tail, this.part);
+        this.lookForRest();
+        bytes = this.encode(bytes);
+      }
       this.timer.encoded();
       const stop = u32[L.ENC_STOP >>> 2];
-      // The records are in the output region: the ring's space is free before the write.
-      Atomics.store(i32, L.CONTROL / 4 + L.WORD_HEAD, u32[L.ENC_HEAD >>> 2]);
       this.placePoints(pointsBefore);
       if (bytes > 0) {
         putSeal(u8, this.out + bytes, u32[L.ENC_CRC >>> 2]);
@@ -151,21 +161,40 @@ export class SegmentWriter {
     }
   }
 
-  private encode(tail: number): number {
+  private look(): void {
+    const { i32 } = this.codec.memory;
+    do {
+      this.part = Atomics.load(i32, L.CONTROL / 4 + L.WORD_PART);
+      this.tail = Atomics.load(i32, L.CONTROL / 4 + L.WORD_TAIL) >>> 0;
+    } while (Atomics.load(i32, L.CONTROL / 4 + L.WORD_PART) !== this.part);
+  }
+
+  // Once the append is whole, the beginning of the next is not waited for.
+  private lookForRest(): void {
+    const { i32 } = this.codec.memory;
+    if (Atomics.load(i32, L.CONTROL / 4 + L.WORD_PART) !== this.part) this.part = 0;
+    this.tail = Atomics.load(i32, L.CONTROL / 4 + L.WORD_TAIL) >>> 0;
+  }
+
+  /** Adds to a batch that has `had` bytes; returns what it has then. */
+  private encode(had: number): number {
     // hot
-    const { u32 } = this.codec.memory;
+    const { i32, u32 } = this.codec.memory;
+    const { tail } = this;
     const end = this.out + this.setup.outBytes - SEAL_BYTES;
     const left = this.setup.segmentBytes - this.offset - SEAL_BYTES;
     const segmentLimit = Math.min(end, Math.max(this.out, this.out + left));
     const capLimit = this.out + this.setup.batchBytesMax;
     const free = L.POINTS_MAX - ((u32[L.ENC_POINTS_TAIL >>> 2] - this.pointsHead()) >>> 0);
-    const bytes = this.codec.encodeBatch(this.out, tail, capLimit, segmentLimit, free);
+    let bytes = this.codec.encodeBatch(this.out, this.out + had, tail, capLimit, segmentLimit, free);
     assert(bytes >= 0, "encoder failed");
     assert(bytes <= this.setup.outBytes - SEAL_BYTES, "encoder wrote past its region");
     if (bytes === 0 && u32[L.ENC_STOP >>> 2] === L.STOP_SEGMENT && this.offset === this.headEnd) {
       // Larger than an empty segment: it gets one for itself.
-      return this.codec.encodeBatch(this.out, tail, this.out, end, free);
+      bytes = this.codec.encodeBatch(this.out, this.out, tail, this.out, end, free);
     }
+    // The records are in the output region: the ring's space is free before the write.
+    Atomics.store(i32, L.CONTROL / 4 + L.WORD_HEAD, u32[L.ENC_HEAD >>> 2]);
     return bytes;
   }
 

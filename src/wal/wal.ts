@@ -18,6 +18,8 @@ import type { Writer } from "./writer.js";
 const WORDS = L.CONTROL / 4;
 /** What an entry weighs in the backlog beside its data. */
 const ENTRY_COST = 64;
+/** An append is shown to a writer on another thread in parts of this size, so that it encodes while we push. */
+const PART_BYTES = 8 << 10;
 
 /** A snapshot whose record is on its way. */
 interface Recording {
@@ -212,6 +214,8 @@ export class RingWal implements Wal, SnapshotLog {
       append.pushed++;
       this.entriesRinged++;
       this.backlogBytes -= entry.data.length + ENTRY_COST;
+      if (ring.hiddenBytes < PART_BYTES || !this.writer.overlaps) continue;
+      if (append.pushed < append.entryCount && ring.publishPart()) this.writer.wake();
     }
     if (!append.snapshotPushed) {
       const { metadata, record } = append.snapshot!;

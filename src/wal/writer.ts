@@ -7,6 +7,8 @@ import type { WriterSetup } from "./segment-writer.js";
 export interface Writer {
   /** The memory with the ring and the control words. */
   readonly memory: CodecMemory;
+  /** It encodes on another thread, while this one pushes. */
+  readonly overlaps: boolean;
   /** Resolved when appends can be taken at full speed. */
   readonly ready: Promise<void>;
   /** Items were published. */

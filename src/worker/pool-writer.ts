@@ -43,6 +43,7 @@ interface AsyncWait {
 
 export class PoolWriter implements Writer {
   readonly memory: CodecMemory;
+  readonly overlaps = true;
   readonly ready: Promise<void>;
   onNotice: () => void = () => {};
   onFault: (error: RaftmarkError) => void = () => {};

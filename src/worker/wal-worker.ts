@@ -59,6 +59,12 @@ export async function runWal(task: WalTask): Promise<WalTaskResult> {
             Atomics.load(i32, WORDS + L.WORD_CLOSING) === 1,
         ),
       waitPoints: (head) => sleepUntil(() => Atomics.load(i32, WORDS + L.WORD_POINTS_HEAD) >>> 0 !== head),
+      waitRest: (tail, part) =>
+        sleepUntil(
+          () =>
+            Atomics.load(i32, WORDS + L.WORD_PART) !== part ||
+            Atomics.load(i32, WORDS + L.WORD_TAIL) >>> 0 !== tail,
+        ),
       warn: (error) => {
         const { code, message } = warningOf(error, task.setup.dir);
         task.large.postMessage({ code, message });
@@ -75,7 +81,7 @@ export async function runWal(task: WalTask): Promise<WalTaskResult> {
       const seen = Atomics.load(i32, WORDS + L.WORD_WAKE);
       const closing = Atomics.load(i32, WORDS + L.WORD_CLOSING) === 1;
       const tail = Atomics.load(i32, WORDS + L.WORD_TAIL) >>> 0;
-      if (tail !== Atomics.load(i32, WORDS + L.WORD_HEAD) >>> 0) runSync(segments.commit(tail));
+      if (tail !== Atomics.load(i32, WORDS + L.WORD_HEAD) >>> 0) runSync(segments.commit());
       else if (closing) return null;
       else awaitWake(seen);
     }
