@@ -222,7 +222,6 @@ async function recoverDir(
   fs.accessSync(dir, fs.constants.W_OK);
   const js = options.writer === "inline-js";
   const log = await recover(dir, segments, { js, threads: options.recoveryThreads, pool });
-  if (options.writer !== "pool-wasm") await pool.end();
   const { tail } = log;
   const file = `${dir}/${tail.name}`;
   if (tail.headEnd === 0) {

@@ -11,20 +11,23 @@ const MODULE = "./wal-worker.js";
 
 export class LogPool {
   private pool: ThreadPool | null = null;
-  private readonly threadsMin: number;
+  private readonly writes: boolean;
 
   /** `writes`: a writer will take the threads over. */
   constructor(writes: boolean) {
-    this.threadsMin = writes ? WRITER_THREADS : 0;
+    this.writes = writes;
   }
 
-  /** The scans in the order of `tasks`, by so many threads. Leaving the loop early ends the rest. */
+  /**
+   * The scans in the order of `tasks`, by so many threads. Leaving the loop early ends the rest. The threads end with
+   * it, unless there will be a writer.
+   */
   async *scan(
     tasks: readonly ScanTask[],
     threads: number,
     js: boolean,
   ): AsyncGenerator<SegmentScan, void, void> {
-    const pool = new ThreadPool(MODULE, Math.max(threads, this.threadsMin));
+    const pool = new ThreadPool(MODULE, this.writes ? Math.max(threads, WRITER_THREADS) : threads);
     this.pool = pool;
     const module = js ? null : wasmModule();
     const scans: Promise<PoolScan>[] = [];
@@ -60,6 +63,7 @@ export class LogPool {
     } finally {
       wanted = 0;
       await Promise.allSettled(scans);
+      if (!this.writes) await this.end();
     }
   }
 

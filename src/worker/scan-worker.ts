@@ -24,7 +24,7 @@ let codec: Codec | null = null;
 
 /** While it scans, everyone else comes first: there may be as many threads as cores, and the event loop shares them. */
 const NICE_SCANNING = 19;
-const threadId = reniceableThread();
+let threadId: number | null = null;
 
 // Linux takes a thread's id where others take a process's. 0: there is none, or the system (CAP_SYS_NICE, RLIMIT_NICE)
 // would not let this thread come back, and it has other work afterwards.
@@ -43,6 +43,7 @@ function reniceableThread(): number {
 
 /** Scans one segment. */
 export function runScan(task: PoolScanTask): PoolScan {
+  threadId ??= reniceableThread();
   if (threadId === 0) return scan(task);
   const own = os.getPriority(threadId);
   os.setPriority(threadId, NICE_SCANNING);
