@@ -12,6 +12,8 @@ export const CloseTimeout = 4006;
 export const CloseReplaced = 4007;
 /** The address belongs to another node than the one it was dialled for. */
 export const CloseWrongNode = 4008;
+/** The owner refused what the peer showed (LinkHandler.onHello). Believed of a peer only where it is signed. */
+export const CloseLostLog = 4009;
 
 /** What each of our codes means, for the close reason and for reports. */
 export const CLOSE_REASONS: Readonly<Record<number, string>> = {
@@ -24,4 +26,5 @@ export const CLOSE_REASONS: Readonly<Record<number, string>> = {
   [CloseTimeout]: "challenge not answered in time",
   [CloseReplaced]: "replaced by a newer connection",
   [CloseWrongNode]: "another node than the one dialled",
+  [CloseLostLog]: "its log is not the one this node knew",
 };

@@ -2,7 +2,7 @@
 import { type ClientOptions, WebSocket } from "ws";
 import { LINK_PATH } from "./acceptor.js";
 import { type Address, formatAddress } from "./address.js";
-import { CLOSE_REASONS, CloseBadFrame } from "./close-codes.js";
+import { CLOSE_REASONS, CloseBadFrame, CloseLostLog } from "./close-codes.js";
 import { DialerHandshake, type Identity } from "./handshake.js";
 
 const BACKOFF_MS_MIN = 10;
@@ -19,8 +19,12 @@ const SILENT_SWEEPS_MAX = 4;
 export interface DialerEvents {
   /** A frame came in, whose bytes are handed over. Returns false if it is refused: the connection is closed. */
   onFrame(peer: number, bytes: Uint8Array): boolean;
+  /** What to show the peer. */
+  hello(): Uint8Array;
+  /** What the peer shows, authenticated. Returns null to welcome it, or why not: the connection is refused. */
+  onHello(peer: number, hello: Uint8Array): string | null;
   /** A connection was refused: by us, or by the peer with one of our codes. */
-  onRefused(peer: number, code: number, byPeer: boolean): void;
+  onRefused(peer: number, code: number, byPeer: boolean, reason: string): void;
   /** A connection was opened and proved. */
   onConnected(peer: number): void;
 }
@@ -127,7 +131,7 @@ export class Dialer {
     // "close" follows every error, and is where we act. ws names what breaks its protocol or our frame limit.
     socket.on("error", (error: NodeJS.ErrnoException) => {
       if (this.socket !== socket || !error.code?.startsWith("WS_ERR_")) return;
-      this.options.events.onRefused(this.options.peer, CloseBadFrame, false);
+      this.options.events.onRefused(this.options.peer, CloseBadFrame, false, CLOSE_REASONS[CloseBadFrame]!);
     });
     socket.on("close", (code) => {
       if (this.socket === socket) this.handleClose(code);
@@ -142,7 +146,7 @@ export class Dialer {
     if (this.state === StateConnected) {
       if (!this.options.events.onFrame(this.options.peer, bytes)) this.refuse(socket, CloseBadFrame);
     } else if (this.state === StateChallenged) {
-      const step = handshake.answer(bytes);
+      const step = handshake.answer(bytes, this.options.events.hello());
       if (step.code !== 0) {
         this.refuse(socket, step.code);
         return;
@@ -150,26 +154,43 @@ export class Dialer {
       this.state = StateProving;
       socket.send(step.answer, { binary: true });
     } else {
-      const code = handshake.verify(bytes);
-      if (code !== 0) {
-        this.refuse(socket, code);
-        return;
-      }
-      this.state = StateConnected;
-      this.connectedAt = performance.now();
-      this.options.events.onConnected(this.options.peer);
+      this.handleAccept(socket, handshake, bytes);
     }
   }
 
-  /** Closes with our reason, and does not wait for the peer to agree. */
-  private refuse(socket: WebSocket, code: number): void {
+  /** The acceptor's proof or refusal. */
+  private handleAccept(socket: WebSocket, handshake: DialerHandshake, bytes: Uint8Array): void {
+    const { peer, events } = this.options;
+    const { code, byPeer, reason, hello } = handshake.verify(bytes);
+    if (code !== 0) {
+      this.refuse(socket, code, reason, byPeer);
+      return;
+    }
+    const unwelcome = events.onHello(peer, hello);
+    // The callback may have stopped us.
+    if (this.socket !== socket) return;
+    if (unwelcome !== null) {
+      socket.send(handshake.refuse(peer, CloseLostLog, unwelcome), { binary: true });
+      this.refuse(socket, CloseLostLog, unwelcome);
+      return;
+    }
+    socket.send(handshake.welcome(), { binary: true });
+    this.state = StateConnected;
+    this.connectedAt = performance.now();
+    events.onConnected(peer);
+  }
+
+  /** Closes with our reason, or agrees to the peer's, and does not wait for the peer to agree. */
+  private refuse(socket: WebSocket, code: number, reason = CLOSE_REASONS[code]!, byPeer = false): void {
     socket.close(code, CLOSE_REASONS[code]);
-    this.options.events.onRefused(this.options.peer, code, false);
+    this.options.events.onRefused(this.options.peer, code, byPeer, reason);
     if (this.socket === socket) this.redial();
   }
 
   private handleClose(code: number): void {
-    if (code >= 4000) this.options.events.onRefused(this.options.peer, code, true);
+    // Anybody on the path can close with a code. What owners act on is believed only where it was signed.
+    if (code >= 4000 && code !== CloseLostLog)
+      this.options.events.onRefused(this.options.peer, code, true, CLOSE_REASONS[code] ?? `code ${code}`);
     // The callback may have stopped us.
     if (this.state !== StateStopped) this.redial();
   }

@@ -1,11 +1,14 @@
 // The mutual challenge at the start of a connection: both sides prove that they know the cluster's key, for these
-// two nodes, this cluster and this connection. Pure but for the nonces. Little-endian, fixed lengths:
+// two nodes, this cluster and this connection, and show what their owners want the other to know (hello). Pure but
+// for the nonces. Little-endian:
 //
-//   acceptor -> dialler  challenge: head, from, 0,  nonce A                head: u32 magic "RFMH", u8 version,
-//   dialler -> acceptor  proof:     head, from, to, nonce D, MAC dialler         u8 kind, u16 0, u64 cluster id
-//   acceptor -> dialler  accept:    head, from, to, MAC acceptor           from, to: u64 node ids
-//
-// MAC: HMAC-SHA-256, key = secret, over label of the role, version, cluster, dialler, acceptor, nonce A, nonce D.
+//   acceptor -> dialler  challenge: head, nonce A                        head (32): u32 magic "RFMH", u8 version,
+//   dialler -> acceptor  proof:     head, nonce D, u64 incarnation,        u8 kind, u16 0, u64 cluster id,
+//                                   u16 length, hello, MAC                 u64 from, u64 to (0 in the challenge)
+//   acceptor -> dialler  accept:    head, u16 length, hello, MAC         MAC: HMAC-SHA-256 under the secret, over the
+//   dialler -> acceptor  welcome:   head, MAC                              sender's role and every byte of the
+//   either, once the other proved itself, in place of its next:            handshake so far, in both directions
+//                        refusal:   head, u16 code, u16 length, reason (UTF-8), MAC
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { NO_DATA } from "../base/bytes.js";
 import { getU32, getU64, putU32, putU64 } from "../wire/frame.js";
@@ -16,121 +19,226 @@ import {
   CloseBadVersion,
   CloseWrongNode,
 } from "./close-codes.js";
+import { HELLO_BYTES_MAX } from "./link.js";
 
-export const HANDSHAKE_VERSION = 1;
+export const HANDSHAKE_VERSION = 2;
 const MAGIC = 0x484d4652;
 const KIND_CHALLENGE = 1;
 const KIND_PROOF = 2;
 const KIND_ACCEPT = 3;
+const KIND_WELCOME = 4;
+const KIND_REFUSAL = 5;
 const HEAD_BYTES = 32;
 const NONCE_BYTES = 32;
 const MAC_BYTES = 32;
 const CHALLENGE_BYTES = HEAD_BYTES + NONCE_BYTES;
-const PROOF_BYTES = HEAD_BYTES + NONCE_BYTES + MAC_BYTES;
-const ACCEPT_BYTES = HEAD_BYTES + MAC_BYTES;
+const PROOF_HELLO_AT = HEAD_BYTES + NONCE_BYTES + 8;
+const WELCOME_BYTES = HEAD_BYTES + MAC_BYTES;
+const REASON_BYTES_MAX = 1024;
 /** No message of the handshake is longer. */
-export const HANDSHAKE_BYTES_MAX = PROOF_BYTES;
+export const HANDSHAKE_BYTES_MAX = PROOF_HELLO_AT + 2 + HELLO_BYTES_MAX + MAC_BYTES;
 
 /** Who this node is, to the handshake. */
 export interface Identity {
   readonly id: number;
   readonly clusterId: number;
   readonly secret: string;
+  /** Drawn anew for each life of the link, below 2^53: tells two nodes with the same id from one that came back. */
+  readonly incarnation: number;
 }
 
 /** Outcome of a step of the handshake. */
 export interface Step {
-  /** 0, or the close code to refuse with. */
+  /** 0, or the close code to refuse with; or the code the other side refused with, if `byPeer`. */
   readonly code: number;
+  /** The other side refused, and proved that it was the other side. */
+  readonly byPeer: boolean;
+  /** Why, in the other side's words; else "". */
+  readonly reason: string;
   /** The other side, as it called itself; 0 if it did not get that far. */
   readonly peer: number;
+  /** The other side's life. */
+  readonly incarnation: number;
+  /** What the other side shows; ours to keep. */
+  readonly hello: Uint8Array;
   /** What to send next; nothing if refused. */
   readonly answer: Uint8Array;
 }
 
-function refused(code: number, peer: number): Step {
-  return { code, peer, answer: NO_DATA };
+function step(parts: Partial<Step>): Step {
+  const none = {
+    code: 0,
+    byPeer: false,
+    reason: "",
+    peer: 0,
+    incarnation: 0,
+    hello: NO_DATA,
+    answer: NO_DATA,
+  };
+  return { ...none, ...parts };
 }
 
-/** The acceptor's side of one connection. */
-export class AcceptorHandshake {
-  private readonly self: Identity;
-  private readonly nonce = randomBytes(NONCE_BYTES);
+type Role = "dialer" | "acceptor";
 
-  constructor(self: Identity) {
+/** What both sides share: every message so far, which each MAC covers. */
+abstract class Handshake {
+  protected readonly self: Identity;
+  private readonly role: Role;
+  private readonly transcript: Uint8Array[] = [];
+
+  constructor(self: Identity, role: Role) {
     this.self = self;
+    this.role = role;
   }
 
-  challenge(): Uint8Array {
-    const bytes = new Uint8Array(CHALLENGE_BYTES);
-    putHead(bytes, KIND_CHALLENGE, this.self, 0);
-    bytes.set(this.nonce, HEAD_BYTES);
+  /** Refuses the other side, which has proved itself, in words that only it gets. */
+  refuse(to: number, code: number, reason: string): Uint8Array {
+    let text = Buffer.from(reason);
+    if (text.length > REASON_BYTES_MAX) text = text.subarray(0, REASON_BYTES_MAX);
+    const bytes = this.begin(KIND_REFUSAL, to, HEAD_BYTES + 4 + text.length + MAC_BYTES);
+    putU16(bytes, HEAD_BYTES, code);
+    putU16(bytes, HEAD_BYTES + 2, text.length);
+    bytes.set(text, HEAD_BYTES + 4);
+    return this.seal(bytes);
+  }
+
+  /** What it says if it is a refusal that the other side signed; else null. */
+  protected readRefusal(bytes: Uint8Array, peer: number): Step | null {
+    if (bytes.length < HEAD_BYTES + 4 + MAC_BYTES || bytes[5] !== KIND_REFUSAL) return null;
+    const length = getU16(bytes, HEAD_BYTES + 2);
+    if (checkHead(bytes, KIND_REFUSAL, HEAD_BYTES + 4 + length + MAC_BYTES, this.self) !== 0) return null;
+    const code = getU16(bytes, HEAD_BYTES);
+    if (code < 4000 || code > 4999 || !this.isSealed(bytes)) return null;
+    const text = bytes.subarray(HEAD_BYTES + 4, HEAD_BYTES + 4 + length);
+    return step({ code, byPeer: true, reason: Buffer.from(text).toString(), peer });
+  }
+
+  protected begin(kind: number, to: number, length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    putU32(bytes, 0, MAGIC);
+    bytes[4] = HANDSHAKE_VERSION;
+    bytes[5] = kind;
+    putU64(bytes, 8, this.self.clusterId);
+    putU64(bytes, 16, this.self.id);
+    putU64(bytes, 24, to);
     return bytes;
   }
 
-  /** Checks the dialler's proof; answers with our own. `bytes` are borrowed. */
-  verify(bytes: Uint8Array): Step {
-    const code = checkHead(bytes, KIND_PROOF, PROOF_BYTES, this.self);
-    if (code !== 0) return refused(code, 0);
-    const peer = getU64(bytes, 16);
-    if (getU64(bytes, 24) !== this.self.id) return refused(CloseWrongNode, peer);
-    const dialerNonce = bytes.slice(HEAD_BYTES, HEAD_BYTES + NONCE_BYTES);
-    const expected = mac(this.self, "dialer", peer, this.self.id, this.nonce, dialerNonce);
-    if (!timingSafeEqual(expected, bytes.subarray(HEAD_BYTES + NONCE_BYTES)))
-      return refused(CloseBadKey, peer);
-    const answer = new Uint8Array(ACCEPT_BYTES);
-    putHead(answer, KIND_ACCEPT, this.self, peer);
-    answer.set(mac(this.self, "acceptor", peer, this.self.id, this.nonce, dialerNonce), HEAD_BYTES);
-    return { code: 0, peer, answer };
+  /** A message of either side is part of the handshake from here on. `bytes` are borrowed. */
+  protected note(bytes: Uint8Array): void {
+    this.transcript.push(new Uint8Array(bytes));
+  }
+
+  /** Ends a message of ours with its MAC, and notes it. */
+  protected seal(bytes: Uint8Array): Uint8Array {
+    bytes.set(this.mac(this.role, bytes), bytes.length - MAC_BYTES);
+    this.note(bytes);
+    return bytes;
+  }
+
+  /** Whether a message of the other side ends with its MAC. */
+  protected isSealed(bytes: Uint8Array): boolean {
+    const expected = this.mac(this.role === "dialer" ? "acceptor" : "dialer", bytes);
+    return timingSafeEqual(expected, bytes.subarray(bytes.length - MAC_BYTES));
+  }
+
+  private mac(role: Role, bytes: Uint8Array): Uint8Array {
+    const hmac = createHmac("sha256", this.self.secret).update(`raftmark link ${role}\0`);
+    for (const part of this.transcript) hmac.update(part);
+    return hmac.update(bytes.subarray(0, bytes.length - MAC_BYTES)).digest();
   }
 }
 
-/** The dialler's side of one connection to `peer`. */
-export class DialerHandshake {
-  private readonly self: Identity;
+/** The acceptor's side of one connection: `challenge`, `verify`, `accept` (or `refuse`), `finish`. */
+export class AcceptorHandshake extends Handshake {
+  private peer = 0;
+
+  constructor(self: Identity) {
+    super(self, "acceptor");
+  }
+
+  challenge(): Uint8Array {
+    const bytes = this.begin(KIND_CHALLENGE, 0, CHALLENGE_BYTES);
+    bytes.set(randomBytes(NONCE_BYTES), HEAD_BYTES);
+    this.note(bytes);
+    return bytes;
+  }
+
+  /** Checks the dialler's proof. `bytes` are borrowed. */
+  verify(bytes: Uint8Array): Step {
+    const code = checkHello(bytes, KIND_PROOF, PROOF_HELLO_AT, this.self);
+    if (code !== 0) return step({ code });
+    const peer = getU64(bytes, 16);
+    if (getU64(bytes, 24) !== this.self.id) return step({ code: CloseWrongNode, peer });
+    if (!this.isSealed(bytes)) return step({ code: CloseBadKey, peer });
+    this.note(bytes);
+    this.peer = peer;
+    return step({
+      peer,
+      incarnation: getU64(bytes, PROOF_HELLO_AT - 8),
+      hello: readHello(bytes, PROOF_HELLO_AT),
+    });
+  }
+
+  /** Our own proof, in answer to a good one. */
+  accept(hello: Uint8Array): Uint8Array {
+    const bytes = this.begin(KIND_ACCEPT, this.peer, HEAD_BYTES + 2 + hello.length + MAC_BYTES);
+    putHello(bytes, HEAD_BYTES, hello);
+    return this.seal(bytes);
+  }
+
+  /** Checks the dialler's last word: a welcome or a refusal. `bytes` are borrowed. */
+  finish(bytes: Uint8Array): Step {
+    const { peer } = this;
+    const refusal = this.readRefusal(bytes, peer);
+    if (refusal !== null) return refusal;
+    const code = checkHead(bytes, KIND_WELCOME, WELCOME_BYTES, this.self);
+    if (code !== 0) return step({ code, peer });
+    return step({ code: this.isSealed(bytes) ? 0 : CloseBadKey, peer });
+  }
+}
+
+/** The dialler's side of one connection to `peer`: `answer`, `verify`, `welcome` (or `refuse`). */
+export class DialerHandshake extends Handshake {
   private readonly peer: number;
-  private readonly nonce = randomBytes(NONCE_BYTES);
-  private acceptorNonce: Uint8Array = new Uint8Array(NONCE_BYTES);
 
   constructor(self: Identity, peer: number) {
-    this.self = self;
+    super(self, "dialer");
     this.peer = peer;
   }
 
   /** Checks the challenge; answers with our proof. */
-  answer(bytes: Uint8Array): Step {
-    const peer = this.peer;
+  answer(bytes: Uint8Array, hello: Uint8Array): Step {
+    const { peer } = this;
     const code = checkHead(bytes, KIND_CHALLENGE, CHALLENGE_BYTES, this.self);
-    if (code !== 0) return refused(code, peer);
-    if (getU64(bytes, 16) !== peer) return refused(CloseWrongNode, peer);
-    this.acceptorNonce = bytes.slice(HEAD_BYTES, CHALLENGE_BYTES);
-    const proof = new Uint8Array(PROOF_BYTES);
-    putHead(proof, KIND_PROOF, this.self, peer);
-    proof.set(this.nonce, HEAD_BYTES);
-    proof.set(
-      mac(this.self, "dialer", this.self.id, peer, this.acceptorNonce, this.nonce),
-      HEAD_BYTES + NONCE_BYTES,
-    );
-    return { code: 0, peer, answer: proof };
+    if (code !== 0) return step({ code, peer });
+    if (getU64(bytes, 16) !== peer) return step({ code: CloseWrongNode, peer });
+    this.note(bytes);
+    const proof = this.begin(KIND_PROOF, peer, PROOF_HELLO_AT + 2 + hello.length + MAC_BYTES);
+    proof.set(randomBytes(NONCE_BYTES), HEAD_BYTES);
+    putU64(proof, PROOF_HELLO_AT - 8, this.self.incarnation);
+    putHello(proof, PROOF_HELLO_AT, hello);
+    return step({ peer, answer: this.seal(proof) });
   }
 
-  /** Checks the acceptor's own proof. Returns 0 or a close code. */
-  verify(bytes: Uint8Array): number {
-    const code = checkHead(bytes, KIND_ACCEPT, ACCEPT_BYTES, this.self);
-    if (code !== 0) return code;
-    if (getU64(bytes, 16) !== this.peer || getU64(bytes, 24) !== this.self.id) return CloseWrongNode;
-    const expected = mac(this.self, "acceptor", this.self.id, this.peer, this.acceptorNonce, this.nonce);
-    return timingSafeEqual(expected, bytes.subarray(HEAD_BYTES)) ? 0 : CloseBadKey;
+  /** Checks the acceptor's own proof, or its refusal. */
+  verify(bytes: Uint8Array): Step {
+    const { peer } = this;
+    const refusal = this.readRefusal(bytes, peer);
+    if (refusal !== null) return refusal;
+    const code = checkHello(bytes, KIND_ACCEPT, HEAD_BYTES, this.self);
+    if (code !== 0) return step({ code, peer });
+    if (getU64(bytes, 16) !== peer || getU64(bytes, 24) !== this.self.id)
+      return step({ code: CloseWrongNode, peer });
+    if (!this.isSealed(bytes)) return step({ code: CloseBadKey, peer });
+    this.note(bytes);
+    return step({ peer, hello: readHello(bytes, HEAD_BYTES) });
   }
-}
 
-function putHead(bytes: Uint8Array, kind: number, self: Identity, to: number): void {
-  putU32(bytes, 0, MAGIC);
-  bytes[4] = HANDSHAKE_VERSION;
-  bytes[5] = kind;
-  putU64(bytes, 8, self.clusterId);
-  putU64(bytes, 16, self.id);
-  putU64(bytes, 24, to);
+  /** What tells the acceptor that we want to hear it. */
+  welcome(): Uint8Array {
+    return this.seal(this.begin(KIND_WELCOME, this.peer, WELCOME_BYTES));
+  }
 }
 
 /** 0, or the close code of the first thing wrong. Version before length: later versions may be longer. */
@@ -142,24 +250,27 @@ function checkHead(bytes: Uint8Array, kind: number, length: number, self: Identi
   return 0;
 }
 
-function mac(
-  self: Identity,
-  role: "dialer" | "acceptor",
-  dialer: number,
-  acceptor: number,
-  acceptorNonce: Uint8Array,
-  dialerNonce: Uint8Array,
-): Uint8Array {
-  const ids = new Uint8Array(32);
-  ids[0] = HANDSHAKE_VERSION;
-  putU64(ids, 8, self.clusterId);
-  putU64(ids, 16, dialer);
-  putU64(ids, 24, acceptor);
-  const hmac = createHmac("sha256", self.secret);
-  return hmac
-    .update(`raftmark link ${role}\0`)
-    .update(ids)
-    .update(acceptorNonce)
-    .update(dialerNonce)
-    .digest();
+/** The same for a message that ends with a hello at `at`, and a MAC. */
+function checkHello(bytes: Uint8Array, kind: number, at: number, self: Identity): number {
+  const length = bytes.length < at + 2 ? 0 : getU16(bytes, at);
+  if (length > HELLO_BYTES_MAX) return CloseBadFrame;
+  return checkHead(bytes, kind, at + 2 + length + MAC_BYTES, self);
+}
+
+function putHello(bytes: Uint8Array, at: number, hello: Uint8Array): void {
+  putU16(bytes, at, hello.length);
+  bytes.set(hello, at + 2);
+}
+
+function readHello(bytes: Uint8Array, at: number): Uint8Array {
+  return new Uint8Array(bytes.subarray(at + 2, bytes.length - MAC_BYTES));
+}
+
+function putU16(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value & 255;
+  bytes[at + 1] = value >>> 8;
+}
+
+function getU16(bytes: Uint8Array, at: number): number {
+  return bytes[at]! | (bytes[at + 1]! << 8);
 }

@@ -5,11 +5,12 @@ export {
   CloseBadKey,
   CloseBadVersion,
   CloseGoingAway,
+  CloseLostLog,
   CloseReplaced,
   CloseTimeout,
   CloseUnknownPeer,
   CloseWrongNode,
 } from "./close-codes.js";
-export type { Link, LinkHandler, LinkStats } from "./link.js";
+export { HELLO_BYTES_MAX, type Link, type LinkHandler, type LinkRefusal, type LinkStats } from "./link.js";
 export { MemoryNetwork, type MemoryNetworkOptions } from "./memory-link.js";
-export { createUwsLink, type LinkRefusal, type UwsLink, type UwsLinkOptions } from "./uws-link.js";
+export { createUwsLink, type UwsLink, type UwsLinkOptions } from "./uws-link.js";

@@ -1,6 +1,20 @@
 // The boundary between a node's driver and whatever carries its messages. Main thread.
 import type { Message } from "../raft/raftpb/index.js";
 
+/** Longest `hello`. */
+export const HELLO_BYTES_MAX = 1024;
+
+/** A connection was refused. Told once for each peer, code and direction, until that peer connects again. */
+export interface LinkRefusal {
+  /** The peer, as it called itself; 0 if it did not get that far. */
+  readonly peer: number;
+  /** See close-codes.ts. */
+  readonly code: number;
+  readonly reason: string;
+  /** Who refused. */
+  readonly by: "self" | "peer";
+}
+
 /** What a link tells its owner. Callbacks come from the event loop, never from inside `send`. */
 export interface LinkHandler {
   /**
@@ -15,6 +29,17 @@ export interface LinkHandler {
   onUnreachable(peer: number): void;
   /** The path by which `peer` hears us opened or closed. */
   onPeer(peer: number, connected: boolean): void;
+  /**
+   * What each peer is shown while a path to it or from it is being proved; at most HELLO_BYTES_MAX. Opaque to the
+   * link, read for each path, signed but not secret. Absent: nothing.
+   */
+  readonly hello?: Uint8Array;
+  /**
+   * What `peer` shows (empty: nothing), authenticated, before any frame of that path counts. Returns null to welcome
+   * it, or why not: the path is closed with CloseLostLog, and both sides are told that reason (`onRefused`).
+   */
+  onHello?(peer: number, hello: Uint8Array): string | null;
+  onRefused?(refusal: LinkRefusal): void;
 }
 
 /** Counters since start, for metrics. */

@@ -2,14 +2,17 @@
 // borrowed bytes stay borrowed and counters mean the same. Given a seed and the same calls, it does the same. Main
 // thread.
 import { assert } from "../base/assert.js";
+import { NO_DATA } from "../base/bytes.js";
 import { type Crc32c, crc32c as crc32cJs } from "../base/crc32c.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
 import type { Message } from "../raft/raftpb/index.js";
 import { FrameReader, FrameWriter } from "../wire/frame.js";
+import { CloseLostLog } from "./close-codes.js";
 import { FrameSender } from "./frame-sender.js";
 import type { Link, LinkHandler, LinkStats } from "./link.js";
 import { Notices } from "./notices.js";
+import { Refusals } from "./refusals.js";
 
 export interface MemoryNetworkOptions {
   clusterId?: number;
@@ -49,6 +52,10 @@ export class MemoryNetwork {
   /** In order of sending; a pair's frames never overtake each other. */
   private parcels: Parcel[] = [];
   private readonly cuts = new Set<string>();
+  /** Pairs ("1 2", the lower first) to show each other their hello, and the paths ("2 1") that then open. */
+  private readonly unproved = new Map<string, Set<string>>();
+  /** The same, of pairs of which one refused the other. */
+  private readonly refused = new Map<string, Set<string>>();
   private dropShare = 0;
   private delayMax = 0;
   private now = 0;
@@ -99,7 +106,7 @@ export class MemoryNetwork {
     for (const pair of [...this.cuts]) {
       this.cuts.delete(pair);
       const [from, to] = pair.split(" ").map(Number);
-      if (this.reaches(from!, to!)) this.links.get(from!)?.tellPeer(to!, true);
+      if (this.reaches(from!, to!)) this.open(from!, to!);
     }
   }
 
@@ -115,11 +122,15 @@ export class MemoryNetwork {
     const kept: Parcel[] = [];
     // What handlers send from here on is for the next call.
     this.parcels = [];
+    for (const [pair, paths] of [...this.unproved]) this.prove(pair, paths);
     let delivered = 0;
     for (const parcel of parcels) {
       if (parcel.due > this.now) {
         kept.push(parcel);
-      } else if (!this.cuts.has(`${parcel.from} ${parcel.to}`)) {
+      } else if (
+        !this.cuts.has(`${parcel.from} ${parcel.to}`) &&
+        !this.refused.has(pairOf(parcel.from, parcel.to))
+      ) {
         this.links.get(parcel.to)?.receive(parcel.from, parcel.bytes);
         delivered++;
       }
@@ -134,8 +145,9 @@ export class MemoryNetwork {
     assert(!this.links.has(link.id), "two open links of one node");
     this.links.set(link.id, link);
     for (const other of this.links.keys()) {
-      if (this.reaches(link.id, other)) link.tellPeer(other, true);
-      if (this.reaches(other, link.id)) this.links.get(other)!.tellPeer(link.id, true);
+      this.refused.delete(pairOf(link.id, other));
+      if (this.reaches(link.id, other)) this.open(link.id, other);
+      if (this.reaches(other, link.id)) this.open(other, link.id);
     }
   }
 
@@ -152,6 +164,13 @@ export class MemoryNetwork {
   /** For MemoryLink: takes a frame, whose bytes are handed over. False: there is no path. */
   post(from: number, to: number, bytes: Uint8Array): boolean {
     if (!this.reaches(from, to)) return false;
+    const refused = this.refused.get(pairOf(from, to));
+    if (refused !== undefined) {
+      // Like a dialler, it tries anew: the owners may have changed their minds.
+      this.unproved.set(pairOf(from, to), refused);
+      if (this.auto) this.schedule();
+      return false;
+    }
     if (this.dropShare > 0 && this.prng.below(1_000_000) < this.dropShare * 1_000_000) return true;
     let due = this.now + 1 + (this.delayMax > 0 ? this.prng.below(this.delayMax + 1) : 0);
     if (this.delayMax > 0) {
@@ -169,6 +188,35 @@ export class MemoryNetwork {
     return from !== to && this.links.has(from) && this.links.has(to) && !this.cuts.has(`${from} ${to}`);
   }
 
+  /** A path opens: at once if its ends have nothing to show nor to ask. */
+  private open(from: number, to: number): void {
+    if (this.links.get(from)!.asksHello || this.links.get(to)!.asksHello) {
+      const pair = pairOf(from, to);
+      const paths = this.unproved.get(pair) ?? this.refused.get(pair) ?? new Set();
+      this.unproved.set(pair, paths.add(`${from} ${to}`));
+      if (this.auto) this.schedule();
+    } else {
+      this.links.get(from)!.tellPeer(to, true);
+    }
+  }
+
+  /** Shows each of the pair what the other has to show, and opens their paths unless one refuses. */
+  private prove(pair: string, paths: Set<string>): void {
+    this.unproved.delete(pair);
+    this.refused.delete(pair);
+    const [one, other] = pair.split(" ").map((id) => this.links.get(Number(id)));
+    if (one === undefined || other === undefined) return;
+    const refusals = [one.meet(other), other.meet(one)];
+    if (refusals.some((reason) => reason !== null)) {
+      this.refused.set(pair, paths);
+      return;
+    }
+    for (const path of paths) {
+      const [from, to] = path.split(" ").map(Number);
+      if (this.reaches(from!, to!)) this.links.get(from!)!.welcome(to!);
+    }
+  }
+
   private schedule(): void {
     if (this.scheduled) return;
     this.scheduled = true;
@@ -179,6 +227,10 @@ export class MemoryNetwork {
   }
 }
 
+function pairOf(one: number, other: number): string {
+  return one < other ? `${one} ${other}` : `${other} ${one}`;
+}
+
 class MemoryLink implements Link {
   readonly implementation = "memory";
   readonly id: number;
@@ -186,6 +238,7 @@ class MemoryLink implements Link {
   private readonly sender: FrameSender;
   private readonly reader: FrameReader;
   private readonly notices = new Notices();
+  private readonly refusals = new Refusals();
   private readonly batches = new Map<number, Message[]>();
   private handler: LinkHandler | null = null;
   private closed = false;
@@ -210,6 +263,7 @@ class MemoryLink implements Link {
     if (this.closed) throw new RaftmarkError("RAFT_CLOSED", "the link was closed while it was starting");
     this.handler = handler;
     this.notices.handler = handler;
+    this.refusals.listeners.push((refusal) => handler.onRefused?.(refusal));
     this.network.join(this);
   }
 
@@ -235,7 +289,28 @@ class MemoryLink implements Link {
   async close(): Promise<void> {
     this.closed = true;
     this.notices.close();
+    this.refusals.close();
     this.network.leave(this);
+  }
+
+  /** For MemoryNetwork: its owner shows something, or looks at what others show. */
+  get asksHello(): boolean {
+    return this.handler!.hello !== undefined || this.handler!.onHello !== undefined;
+  }
+
+  /** For MemoryNetwork: looks at what `other` shows. Returns null, or why it is refused, and both owners are told. */
+  meet(other: MemoryLink): string | null {
+    const reason = this.handler!.onHello?.(other.id, other.handler!.hello?.slice() ?? NO_DATA) ?? null;
+    if (reason === null) return null;
+    this.refusals.tell({ peer: other.id, code: CloseLostLog, reason, by: "self" });
+    other.refusals.tell({ peer: this.id, code: CloseLostLog, reason, by: "peer" });
+    return reason;
+  }
+
+  /** For MemoryNetwork: the pair met, and neither refused. */
+  welcome(peer: number): void {
+    this.refusals.forget(peer);
+    this.tellPeer(peer, true);
   }
 
   /** For MemoryNetwork. */

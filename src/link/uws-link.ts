@@ -1,7 +1,9 @@
 // The network link. Each node dials the peers it wants to hear; what it sends to a peer leaves over the connection
 // that the peer opened. Here: who is connected, frames out, frames in, and what the owner is told. Main thread.
+import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 import { assert } from "../base/assert.js";
+import { NO_DATA } from "../base/bytes.js";
 import { type Crc32c, crc32c as crc32cJs } from "../base/crc32c.js";
 import { RaftmarkError } from "../base/errors.js";
 import type { Message } from "../raft/raftpb/index.js";
@@ -18,6 +20,7 @@ import {
   CLOSE_REASONS,
   CloseBadFrame,
   CloseGoingAway,
+  CloseLostLog,
   CloseReplaced,
   CloseTimeout,
   CloseUnknownPeer,
@@ -25,20 +28,10 @@ import {
 import { Dialer } from "./dialer.js";
 import { FrameSender } from "./frame-sender.js";
 import { AcceptorHandshake, HANDSHAKE_BYTES_MAX, type Identity } from "./handshake.js";
-import type { Link, LinkHandler, LinkStats } from "./link.js";
+import { HELLO_BYTES_MAX, type Link, type LinkHandler, type LinkRefusal, type LinkStats } from "./link.js";
 import { Notices } from "./notices.js";
+import { Refusals } from "./refusals.js";
 import { WsAcceptor } from "./ws-acceptor.js";
-
-/** A connection was refused. Told once for each peer, code and direction, until that peer connects again. */
-export interface LinkRefusal {
-  /** The peer, as it called itself; 0 if it did not get that far. */
-  readonly peer: number;
-  /** See close-codes.ts. */
-  readonly code: number;
-  readonly reason: string;
-  /** Who refused. */
-  readonly by: "self" | "peer";
-}
 
 export interface UwsLinkOptions {
   /** This node, 1 .. 2^53-1. */
@@ -76,8 +69,6 @@ const DEFAULT_MAX_BACKPRESSURE_BYTES = 32 * 1024 * 1024;
 const DEFAULT_FRAME_TARGET_BYTES = 4 * 1024 * 1024;
 const DEFAULT_MAX_FRAME_BYTES = 64 * 1024 * 1024;
 const DEFAULT_IDLE_TIMEOUT_S = 16;
-/** Refusals remembered so as not to be told again; more than this, and all are forgotten. */
-const REFUSALS_KEPT_MAX = 256;
 /** Sweeps (a quarter of the idle timeout each) an accepted connection may take to prove itself. */
 const UNPROVED_SWEEPS_MAX = 2;
 
@@ -104,8 +95,10 @@ class Peer {
 /** An accepted connection until it is closed. */
 class Guest {
   readonly handshake: AcceptorHandshake;
-  /** 0: not proved yet. */
+  /** Whom it proved to be; 0: nobody yet. */
   peer = 0;
+  /** It is proved, and wants to hear us. */
+  welcome = false;
   sweeps = 0;
 
   constructor(self: Identity) {
@@ -119,7 +112,6 @@ class SocketLink implements UwsLink {
   private readonly maxFrameBytes: number;
   private readonly idleTimeoutS: number;
   private readonly random: () => number;
-  private readonly onRefused: ((refusal: LinkRefusal) => void) | null;
   private readonly acceptor: Acceptor;
   private readonly sender: FrameSender;
   private readonly reader: FrameReader;
@@ -130,7 +122,7 @@ class SocketLink implements UwsLink {
   private readonly touched: Peer[] = [];
   /** Messages of the frame being handed over. */
   private readonly inbox: Message[] = [];
-  private readonly refusalsTold = new Set<string>();
+  private readonly refusals = new Refusals();
   private handler: LinkHandler | null = null;
   private sweeper: NodeJS.Timeout | null = null;
   private closed = false;
@@ -146,7 +138,7 @@ class SocketLink implements UwsLink {
         "secret: the cluster's shared key must be a non-empty string",
       );
     }
-    this.self = { id, clusterId, secret };
+    this.self = { id, clusterId, secret, incarnation: randomInt(2 ** 48 - 1) };
     this.listenAt = parseAddress(options.listen, "listen", true);
     this.maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
     requireInteger("maxFrameBytes", this.maxFrameBytes, 1024, 2 ** 30);
@@ -157,7 +149,7 @@ class SocketLink implements UwsLink {
     const targetBytes = Math.min(options.frameTargetBytes ?? DEFAULT_FRAME_TARGET_BYTES, this.maxFrameBytes);
     requireInteger("frameTargetBytes", targetBytes, FRAME_OVERHEAD_BYTES, this.maxFrameBytes);
     this.random = options.random ?? Math.random;
-    this.onRefused = options.onRefused ?? null;
+    if (options.onRefused !== undefined) this.refusals.listeners.push(options.onRefused);
     const crc32c = options.crc32c ?? crc32cJs;
     const writer = new FrameWriter({
       clusterId,
@@ -192,6 +184,7 @@ class SocketLink implements UwsLink {
     assert(this.handler === null, "a link is started once");
     this.handler = handler;
     this.notices.handler = handler;
+    this.refusals.listeners.push((refusal) => handler.onRefused?.(refusal));
     const port = await this.acceptor.listen(this.listenAt);
     if (port === null) {
       await this.close();
@@ -249,6 +242,7 @@ class SocketLink implements UwsLink {
     if (this.closed) return;
     this.closed = true;
     this.notices.close();
+    this.refusals.close();
     if (this.sweeper !== null) clearInterval(this.sweeper);
     for (const peer of this.peers.values()) peer.dialer.stop();
     for (const guest of [...this.guests]) guest.end(CloseGoingAway, CLOSE_REASONS[CloseGoingAway]!);
@@ -287,8 +281,11 @@ class SocketLink implements UwsLink {
       random: this.random,
       events: {
         onFrame: (peer, bytes) => this.handleFrame(peer, bytes),
-        onRefused: (peer, code, byPeer) => this.tellRefused(peer, code, byPeer ? "peer" : "self"),
-        onConnected: (peer) => this.forgetRefusals(peer),
+        hello: () => this.hello(),
+        onHello: (peer, hello) => this.handler!.onHello?.(peer, hello) ?? null,
+        onRefused: (peer, code, byPeer, reason) =>
+          this.refusals.tell({ peer, code, reason, by: byPeer ? "peer" : "self" }),
+        onConnected: (peer) => this.refusals.forget(peer),
       },
     });
     const peer = new Peer(id, dialer);
@@ -321,19 +318,46 @@ class SocketLink implements UwsLink {
   private handleGuestMessage(connection: Accepted, bytes: Uint8Array): void {
     const guest = connection.owner as Guest;
     if (this.closed) return;
-    // After its proof a dialler has nothing to say.
-    if (guest.peer !== 0) {
-      this.refuseGuest(connection, guest.peer, CloseBadFrame);
+    // After its welcome a dialler has nothing to say.
+    if (guest.welcome) this.refuseGuest(connection, guest.peer, CloseBadFrame);
+    else if (guest.peer !== 0) this.handleWelcome(connection, guest, bytes);
+    else this.handleProof(connection, guest, bytes);
+  }
+
+  private handleProof(connection: Accepted, guest: Guest, bytes: Uint8Array): void {
+    const { handshake } = guest;
+    const { code, peer, hello } = handshake.verify(bytes);
+    if (code !== 0) {
+      this.refuseGuest(connection, peer, code);
       return;
     }
-    const step = guest.handshake.verify(bytes);
-    const peer = this.peers.get(step.peer);
-    if (step.code !== 0 || peer === undefined) {
-      this.refuseGuest(connection, step.peer, step.code === 0 ? CloseUnknownPeer : step.code);
+    // From here on the dialler may know why: it has the key.
+    const unknown = !this.peers.has(peer);
+    const unwelcome = unknown ? null : (this.handler!.onHello?.(peer, hello) ?? null);
+    if (unknown || unwelcome !== null) {
+      const refusal = unknown ? CloseUnknownPeer : CloseLostLog;
+      const reason = unwelcome ?? CLOSE_REASONS[refusal]!;
+      connection.send(handshake.refuse(peer, refusal, reason));
+      this.refuseGuest(connection, peer, refusal, reason);
       return;
     }
-    connection.send(step.answer);
-    guest.peer = peer.id;
+    guest.peer = peer;
+    connection.send(handshake.accept(this.hello()));
+  }
+
+  private handleWelcome(connection: Accepted, guest: Guest, bytes: Uint8Array): void {
+    const { code, byPeer, reason } = guest.handshake.finish(bytes);
+    const peer = this.peers.get(guest.peer);
+    if (byPeer) {
+      this.refusals.tell({ peer: guest.peer, code, reason, by: "peer" });
+      connection.end(code, CLOSE_REASONS[code] ?? "");
+      return;
+    }
+    if (code !== 0 || peer === undefined) {
+      this.refuseGuest(connection, guest.peer, code === 0 ? CloseUnknownPeer : code);
+      return;
+    }
+    guest.welcome = true;
     const replaced = peer.outbound;
     peer.outbound = connection;
     if (replaced !== null) {
@@ -344,9 +368,15 @@ class SocketLink implements UwsLink {
     peer.dialer.nudge();
   }
 
-  private refuseGuest(connection: Accepted, peer: number, code: number): void {
-    this.tellRefused(peer, code, "self");
+  private refuseGuest(connection: Accepted, peer: number, code: number, reason = CLOSE_REASONS[code]!): void {
+    this.refusals.tell({ peer, code, reason, by: "self" });
     connection.end(code, CLOSE_REASONS[code]!);
+  }
+
+  private hello(): Uint8Array {
+    const hello = this.handler!.hello ?? NO_DATA;
+    assert(hello.length <= HELLO_BYTES_MAX, "a hello above its limit");
+    return hello;
   }
 
   private handleGuestClose(connection: Accepted): void {
@@ -371,24 +401,9 @@ class SocketLink implements UwsLink {
     for (const peer of this.peers.values()) peer.dialer.sweep();
     for (const connection of [...this.guests]) {
       const guest = connection.owner as Guest;
-      if (guest.peer === 0 && ++guest.sweeps > UNPROVED_SWEEPS_MAX)
+      if (!guest.welcome && ++guest.sweeps > UNPROVED_SWEEPS_MAX)
         this.refuseGuest(connection, 0, CloseTimeout);
     }
-  }
-
-  private tellRefused(peer: number, code: number, by: "self" | "peer"): void {
-    if (this.onRefused === null || this.closed) return;
-    const key = `${peer} ${code} ${by}`;
-    if (this.refusalsTold.has(key)) return;
-    if (this.refusalsTold.size >= REFUSALS_KEPT_MAX) this.refusalsTold.clear();
-    this.refusalsTold.add(key);
-    const refusal: LinkRefusal = { peer, code, reason: CLOSE_REASONS[code] ?? `code ${code}`, by };
-    // Later, like all notices: a callback of uWS is no place for the owner's exceptions.
-    setImmediate(this.onRefused, refusal);
-  }
-
-  private forgetRefusals(peer: number): void {
-    for (const key of this.refusalsTold) if (key.startsWith(`${peer} `)) this.refusalsTold.delete(key);
   }
 }
 

@@ -28,6 +28,23 @@ import { append, Ear, response } from "./ear.js";
 
 const CLUSTER = 42;
 const SECRET = "the cluster's key";
+const NOTHING = new Uint8Array(0);
+
+const identity = (id: number) => ({ id, clusterId: CLUSTER, secret: SECRET, incarnation: id });
+
+/** Plays the acceptor's part towards whoever dials `socket`, and then calls `trusted`. */
+function acceptGuest(socket: WebSocket, id: number, trusted: () => void = () => {}): void {
+  const handshake = new AcceptorHandshake(identity(id));
+  socket.send(handshake.challenge());
+  socket.once("message", (proof: Buffer) => {
+    assert.equal(handshake.verify(proof).code, 0);
+    socket.send(handshake.accept(NOTHING));
+    socket.once("message", (welcome: Buffer) => {
+      assert.equal(handshake.finish(welcome).code, 0);
+      trusted();
+    });
+  });
+}
 
 interface Node {
   link: UwsLink;
@@ -80,13 +97,14 @@ async function startCluster(t: TestContext, ids: number[], options: Partial<UwsL
 async function dialAs(t: TestContext, link: UwsLink, id: number, to: number): Promise<WebSocket> {
   const socket = new WebSocket(`ws://${addressOf(link)}${LINK_PATH}`, { perMessageDeflate: false });
   t.after(() => socket.terminate());
-  const handshake = new DialerHandshake({ id, clusterId: CLUSTER, secret: SECRET }, to);
+  const handshake = new DialerHandshake(identity(id), to);
   const [challenge] = (await once(socket, "message")) as [Buffer];
-  const step = handshake.answer(challenge);
+  const step = handshake.answer(challenge, NOTHING);
   assert.equal(step.code, 0);
   socket.send(step.answer);
   const [accept] = (await once(socket, "message")) as [Buffer];
-  assert.equal(handshake.verify(accept), 0);
+  assert.equal(handshake.verify(accept).code, 0);
+  socket.send(handshake.welcome());
   return socket;
 }
 
@@ -104,12 +122,7 @@ async function acceptAs(
   });
   const closed = new Promise<number>((resolve) => {
     server.on("connection", (socket) => {
-      const handshake = new AcceptorHandshake({ id, clusterId: CLUSTER, secret: SECRET });
-      socket.send(handshake.challenge());
-      socket.once("message", (proof: Buffer) => {
-        socket.send(handshake.verify(proof).answer);
-        socket.send(bytes);
-      });
+      acceptGuest(socket, id, () => socket.send(bytes));
       socket.once("close", resolve);
     });
   });
@@ -282,7 +295,7 @@ test("a peer that refuses every attempt is dialled on, and told of once", async 
   t.after(() => http.close());
   let attempts = 0;
   server.on("connection", (socket) => {
-    socket.send(new AcceptorHandshake({ id: 2, clusterId: CLUSTER, secret: SECRET }).challenge());
+    socket.send(new AcceptorHandshake(identity(2)).challenge());
     socket.once("message", () => socket.close(CloseBadKey));
     socket.once("close", () => {
       attempts++;
@@ -328,10 +341,8 @@ test("another version of the handshake is refused", async (t) => {
   const { link, ear, refusals } = await startNode(t, 1);
   const socket = new WebSocket(`ws://${addressOf(link)}${LINK_PATH}`);
   const [challenge] = (await once(socket, "message")) as [Buffer];
-  const proof = new DialerHandshake({ id: 2, clusterId: CLUSTER, secret: SECRET }, 1).answer(
-    challenge,
-  ).answer;
-  proof[4] = 2;
+  const proof = new DialerHandshake(identity(2), 1).answer(challenge, NOTHING).answer;
+  proof[4]!++;
   socket.send(proof);
   const [code] = (await once(socket, "close")) as [number];
   assert.equal(code, CloseBadVersion);
@@ -359,10 +370,11 @@ test("an accept of someone without the key is refused", async (t) => {
     http.close();
   });
   server.on("connection", (socket) => {
-    const handshake = new AcceptorHandshake({ id: 2, clusterId: CLUSTER, secret: SECRET });
+    const handshake = new AcceptorHandshake(identity(2));
     socket.send(handshake.challenge());
     socket.once("message", (proof: Buffer) => {
-      const accept = handshake.verify(proof).answer;
+      handshake.verify(proof);
+      const accept = handshake.accept(NOTHING);
       accept[accept.length - 1]! ^= 1;
       socket.send(accept);
     });
@@ -464,20 +476,20 @@ test("a connection that falls silent is pinged, then given up and dialled again"
     ear.changed();
   };
   server.on("connection", (socket) => {
-    const handshake = new AcceptorHandshake({ id: 2, clusterId: CLUSTER, secret: SECRET });
-    socket.send(handshake.challenge());
-    socket.once("message", (proof: Buffer) => socket.send(handshake.verify(proof).answer));
+    acceptGuest(socket, 2);
     socket.on("ping", () => see("ping"));
   });
   http.listen(0, "127.0.0.1");
   await once(http, "listening");
   const dialer = new Dialer({
-    self: { id: 1, clusterId: CLUSTER, secret: SECRET },
+    self: identity(1),
     peer: 2,
     address: { host: "127.0.0.1", port: (http.address() as AddressInfo).port },
     maxFrameBytes: 1 << 20,
     random: () => 0,
     events: {
+      hello: () => NOTHING,
+      onHello: () => null,
       onFrame: () => true,
       onRefused: () => see("refused"),
       onConnected: () => see("connected"),
