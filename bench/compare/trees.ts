@@ -8,8 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { didYouMean } from "../../src/base/suggest.js";
 import { BenchError, codeOf } from "../harness/bench-error.js";
-import { didYouMean } from "../harness/suggest.js";
 
 /** A tree whose `dist` is built. */
 export interface Tree {

@@ -1,8 +1,9 @@
 // The axes a bench can vary: name, meaning, allowed values, how a word of the command line becomes a value. Pure.
+
+import { didYouMean } from "../../src/base/suggest.js";
 import type { Durability, ReadOnlyKind, StorageWrites, WriterKind } from "../../src/index.js";
 import { BUSY_POLL_US_MAX } from "../../src/wal/writer.js";
 import { BenchError } from "./bench-error.js";
-import { didYouMean } from "./suggest.js";
 
 /** One point of the matrix: every axis has a value. */
 export interface Settings {

@@ -13,7 +13,6 @@ import {
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { type BenchPlan, runBench } from "../../bench/harness/run-bench.js";
 import { expand, type Load, resolveAxes, type Scenario } from "../../bench/harness/scenario.js";
-import { didYouMean } from "../../bench/harness/suggest.js";
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import { type Output, Progress } from "../../bench/report/progress.js";
 import type { Result } from "../../bench/report/result-schema.js";
@@ -21,6 +20,7 @@ import { constants, type Paint, PLAIN, renderMeasures, renderTable } from "../..
 import { waterfallText } from "../../bench/report/waterfall-text.js";
 import { defaultPath, writeResult } from "../../bench/report/write-result.js";
 import { SCENARIOS } from "../../bench/scenarios/all.js";
+import { didYouMean } from "../base/suggest.js";
 import { benchWalCommand } from "./bench-wal.js";
 import { parseDuration } from "./durations.js";
 import { untilInterrupted } from "./interrupt.js";

@@ -4,11 +4,11 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { Command } from "commander";
 import { BenchError, codeOf } from "../../bench/harness/bench-error.js";
-import { didYouMean } from "../../bench/harness/suggest.js";
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import type { NamedResult } from "../../bench/report/page/model.js";
 import { renderPage } from "../../bench/report/page/page.js";
 import { readResult } from "../../bench/report/read-result.js";
+import { didYouMean } from "../base/suggest.js";
 
 interface Words {
   readonly out?: string;

@@ -1,10 +1,11 @@
 // Options of a node: defaults, and what is refused and why. One place, so that every entry into the package
 // (the API, the bench, the service) says the same.
 import { z } from "zod";
-import { RaftmarkError } from "../base/errors.js";
 import type { Link } from "../link/index.js";
 import { BUSY_POLL_US_MAX } from "../wal/writer.js";
+import { checkAddresses } from "./addresses.js";
 import type { Logger, RaftNodeOptions, StateMachine } from "./api.js";
+import { badOption, optionError, shown } from "./option-errors.js";
 import { Trace } from "./trace.js";
 
 const MiB = 1024 * 1024;
@@ -20,18 +21,22 @@ const bytes = z
   .int()
   .min(1)
   .max(2 ** 32);
-const address = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, "expected host:port");
+
+/** An object of the caller's with these methods. */
+function objectWith<T>(...methods: (keyof T & string)[]): z.ZodCustom<T, T> {
+  return z.custom<T>(
+    (value) => methods.every((method) => typeof (value as T | undefined)?.[method] === "function"),
+    `an object with the method${methods.length > 1 ? "s" : ""} ${methods.join(", ")}`,
+  );
+}
 
 const schema = z.strictObject({
   id,
   dir: z.string().min(1),
-  listen: address,
-  peers: z.record(z.string(), address),
-  secret: z.string().min(1, "a cluster needs a shared key; any long random string will do"),
-  stateMachine: z.custom<StateMachine>(
-    (value) => typeof (value as StateMachine | undefined)?.apply === "function",
-    "expected an object with an apply(entries) method",
-  ),
+  listen: z.string(),
+  peers: z.record(z.string(), z.string()),
+  secret: z.string().min(1),
+  stateMachine: objectWith<StateMachine>("apply"),
   clusterId: id.default(1),
   tickMs: z.number().int().min(1).max(60_000).default(100),
   electionTicks: count.default(10),
@@ -53,8 +58,8 @@ const schema = z.strictObject({
   maxQueuedProposals: count.default(65_536),
   maxQueuedBytes: bytes.default(256 * MiB),
   seed: z.number().int().min(0).max(0xffffffff).optional(),
-  logger: z.custom<Logger>((value) => typeof (value as Logger | undefined)?.info === "function").optional(),
-  link: z.custom<Link>((value) => typeof (value as Link | undefined)?.send === "function").optional(),
+  logger: objectWith<Logger>("info", "warn", "error").optional(),
+  link: objectWith<Link>("start", "send", "stats", "close").optional(),
   walFs: z.strictObject({ module: z.string(), arg: z.unknown() }).optional(),
   trace: z.instanceof(Trace).optional(),
 });
@@ -68,28 +73,17 @@ export type ResolvedOptions = z.output<typeof schema> & {
 /** Checks `options` and fills in the defaults. Throws RAFT_BAD_OPTION naming the option, its value and the rule. */
 export function resolveOptions(options: RaftNodeOptions): ResolvedOptions {
   const parsed = schema.safeParse(options);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    const path = issue.path.length > 0 ? `option ${issue.path.join(".")}: ` : "options: ";
-    throw new RaftmarkError("RAFT_BAD_OPTION", `${path}${issue.message}`);
-  }
+  if (!parsed.success) throw optionError(parsed.error.issues[0], options, Object.keys(schema.shape));
   const resolved = parsed.data;
-  const voters = Object.keys(resolved.peers).map(Number);
-  for (const voter of voters) {
-    if (!Number.isSafeInteger(voter) || voter < 1) {
-      throw new RaftmarkError("RAFT_BAD_OPTION", `option peers: "${voter}" is no node id (1 to 2^53-1)`);
-    }
+  const { id, listen, peers, link, stateMachine } = resolved;
+  if (stateMachine.restore !== undefined && typeof stateMachine.restore !== "function") {
+    throw badOption("stateMachine.restore", `must be a method, not ${shown(stateMachine.restore)}`);
   }
-  if (!voters.includes(resolved.id)) {
-    throw new RaftmarkError(
-      "RAFT_BAD_OPTION",
-      `option peers: node ${resolved.id} itself is not in it; add its address`,
-    );
-  }
+  const voters = checkAddresses({ id, listen, peers, dials: link === undefined });
   if (resolved.electionTicks <= resolved.heartbeatTicks) {
-    const text = `option electionTicks: ${resolved.electionTicks} must exceed heartbeatTicks (${resolved.heartbeatTicks})`;
-    throw new RaftmarkError("RAFT_BAD_OPTION", text);
+    const text = `must be above heartbeatTicks (${resolved.heartbeatTicks}), not ${resolved.electionTicks}`;
+    throw badOption("electionTicks", text);
   }
   const diskTimeoutMs = resolved.diskTimeoutMs ?? resolved.electionTicks * resolved.tickMs;
-  return { ...resolved, diskTimeoutMs, voters: voters.sort((a, b) => a - b) };
+  return { ...resolved, diskTimeoutMs, voters };
 }

@@ -11,9 +11,9 @@ import {
   runOrder,
   varyingAxes,
 } from "../../bench/harness/scenario.js";
-import { editDistance, nearest } from "../../bench/harness/suggest.js";
 import { SCENARIOS } from "../../bench/scenarios/all.js";
 import { canonical } from "../../bench/scenarios/canonical.js";
+import { editDistance, nearest } from "../../src/base/suggest.js";
 
 test("every combination once, writers alternating fastest", () => {
   const variants = expand(resolveAxes(canonical, false, {}));
