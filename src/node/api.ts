@@ -85,7 +85,12 @@ export interface RaftNodeOptions {
   proposalBatchBytes?: number;
   /** Default "async"; "sync" waits for each append before the next Ready: for measuring what that costs. */
   storageWrites?: StorageWrites;
-  /** Default "safe". "lease" is linearizable only while no clock runs away by an election timeout. */
+  /**
+   * Default "safe": a round of heartbeats to a quorum a read. "lease": the leader answers on the strength of a quorum's
+   * answers to heartbeats, for (electionTicks - 1) * 0.9 - 1 ticks from when those were sent; linearizable as long as
+   * no member's clock is faster than the leader's by more than a tenth. Without a lease, and during a transfer of
+   * leadership, it asks a quorum. All members alike.
+   */
   readOnly?: ReadOnlyKind;
   maxInflightMsgs?: number;
   maxInflightBytes?: number;
@@ -94,6 +99,14 @@ export interface RaftNodeOptions {
   /** Proposals waiting for the driver: count and bytes; more are refused with RAFT_OVERLOADED. */
   maxQueuedProposals?: number;
   maxQueuedBytes?: number;
+  /**
+   * Milliseconds after which a read is given up if no leader was known meanwhile (RAFT_NO_LEADER), and a proposal in this
+   * node's log, of yet unknown fate, if this node has not led meanwhile (RAFT_LEADERSHIP_LOST). Default: five election
+   * timeouts, 5 * electionTicks * tickMs.
+   */
+  leaderlessTimeoutMs?: number;
+  /** Milliseconds after which any proposal or read is given up (RAFT_TIMEOUT). Default 60,000. */
+  requestTimeoutMs?: number;
   /** Seeds the election timeouts. Default: random. */
   seed?: number;
   logger?: Logger;

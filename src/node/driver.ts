@@ -19,6 +19,7 @@ import {
   MsgStorageApply,
   MsgTimeoutNow,
   NO_MESSAGES,
+  None,
   type RawNode,
   type Ready,
   StateLeader,
@@ -50,6 +51,8 @@ export interface DriverParts {
   /** The disk was found silent (for so long, on appends that wait), or it answers again (0). */
   readonly onDisk: (silentMs: number) => void;
   readonly onFault: (error: RaftmarkError) => void;
+  /** Another leader is known, or none any more (0), or another term began under the same. From a turn. */
+  readonly onLeader?: (leader: number, term: number) => void;
   /** Notes when things happen; null: nobody asked. */
   readonly trace: Trace | null;
 }
@@ -72,6 +75,9 @@ export class Driver {
   /** Without async storage writes: the Ready whose append is on its way; no other is taken meanwhile. */
   private storing: Ready | null = null;
   private storingLeads = false;
+  /** Who led in which term, as far as the last turn knew. */
+  private knownLeader = 0;
+  private knownTerm = 0;
   applied: number;
   turns = 0;
   readies = 0;
@@ -113,10 +119,11 @@ export class Driver {
   /** Time went on by one tick. While the disk is silent it stands still: there is no campaign without a stored vote. */
   tick(): void {
     this.watchDisk();
-    if (this.diskSilent) return;
     this.control((rawNode) => {
-      rawNode.tick();
-      this.parts.reads.tick(rawNode);
+      const { raft } = rawNode;
+      this.parts.proposals.tick(raft.state === StateLeader);
+      this.parts.reads.tick(rawNode, raft.lead !== None);
+      if (!this.diskSilent) rawNode.tick();
     });
   }
 
@@ -186,29 +193,40 @@ export class Driver {
   // hot
   private readonly turn = (): void => {
     const { rawNode, proposals, reads } = this.parts;
+    const { raft } = rawNode;
     this.turns++;
+    if (raft.lead !== this.knownLeader || raft.term !== this.knownTerm) this.leaderChanged();
     if (proposals.waitingCount > 0) this.propose();
-    if (reads.waitingCount > 0) reads.ask(rawNode);
+    if (reads.waitingCount > 0) reads.ask(rawNode, raft.lead !== None);
     if (this.storing !== null) return;
     if (rawNode.hasReady()) this.handleReady();
     if ((this.storing === null && rawNode.hasReady()) || (proposals.waitingCount > 0 && !this.backlogged()))
       this.wake();
   };
 
+  private leaderChanged(): void {
+    const { rawNode, reads, onLeader } = this.parts;
+    const { lead, term } = rawNode.raft;
+    this.knownLeader = lead;
+    this.knownTerm = term;
+    if (lead !== None) reads.leaderKnown(rawNode);
+    onLeader?.(lead, term);
+  }
+
   private backlogged(): boolean {
     return this.parts.wal.backlogBytes > this.parts.maxBacklogBytes;
   }
 
   private propose(): void {
-    if (this.backlogged()) return;
     const { rawNode, proposals, id, trace } = this.parts;
-    trace?.taking(proposals.waitingCount);
-    const { lead, raftState } = rawNode.basicStatus().softState;
-    if (raftState !== StateLeader) {
+    const { lead, state } = rawNode.raft;
+    if (state !== StateLeader) {
       const where = lead === 0 ? "no leader is known, try again soon" : `node ${lead} leads, propose there`;
       proposals.refuseWaiting(new RaftmarkError("RAFT_NOT_LEADER", `node ${id} does not lead: ${where}`));
       return;
     }
+    if (this.backlogged()) return;
+    trace?.taking(proposals.waitingCount);
     const datas = proposals.nextBatch(this.parts.proposalBatchBytes);
     const refusal = rawNode.proposeBatch(datas);
     if (refusal !== null) {

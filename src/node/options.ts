@@ -57,6 +57,8 @@ const schema = z.strictObject({
   maxProposalBytes: bytes.max(32 * MiB).default(8 * MiB),
   maxQueuedProposals: count.default(65_536),
   maxQueuedBytes: bytes.default(256 * MiB),
+  leaderlessTimeoutMs: count.optional(),
+  requestTimeoutMs: count.default(60_000),
   seed: z.number().int().min(0).max(0xffffffff).optional(),
   logger: objectWith<Logger>("info", "warn", "error").optional(),
   link: objectWith<Link>("start", "send", "stats", "close").optional(),
@@ -68,6 +70,7 @@ const schema = z.strictObject({
 export type ResolvedOptions = z.output<typeof schema> & {
   readonly voters: readonly number[];
   readonly diskTimeoutMs: number;
+  readonly leaderlessTimeoutMs: number;
 };
 
 /** Checks `options` and fills in the defaults. Throws RAFT_BAD_OPTION naming the option, its value and the rule. */
@@ -84,6 +87,8 @@ export function resolveOptions(options: RaftNodeOptions): ResolvedOptions {
     const text = `must be above heartbeatTicks (${resolved.heartbeatTicks}), not ${resolved.electionTicks}`;
     throw badOption("electionTicks", text);
   }
-  const diskTimeoutMs = resolved.diskTimeoutMs ?? resolved.electionTicks * resolved.tickMs;
-  return { ...resolved, diskTimeoutMs, voters };
+  const electionMs = resolved.electionTicks * resolved.tickMs;
+  const diskTimeoutMs = resolved.diskTimeoutMs ?? electionMs;
+  const leaderlessTimeoutMs = resolved.leaderlessTimeoutMs ?? 5 * electionMs;
+  return { ...resolved, diskTimeoutMs, leaderlessTimeoutMs, voters };
 }

@@ -1,8 +1,13 @@
 // Proposals on their way: first waiting for the driver's turn, then appended and waiting to be applied. Owns the
 // promises handed out by propose(); knows nothing of Raft but (term, index). Main thread.
+//
+// What was appended may be in logs that can still win for as long as nothing is committed that excludes it, whatever
+// this node's own log says meanwhile. So only what is applied tells that a proposal is lost: another term's entry at its
+// index, or any entry of a later term in front of it, since terms never fall along a log (Raft paper, Figure 3).
 import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import type { Entry } from "../raft/raftpb/index.js";
+import { AbortWatch } from "./abort-watch.js";
 import type { Proposed } from "./api.js";
 import type { Trace } from "./trace.js";
 
@@ -14,60 +19,52 @@ class Proposal {
   settled = false;
   /** The trace's ticket, if it is followed; else 0. */
   ticket = 0;
-  private readonly resolvePromise: (value: Proposed) => void;
-  private readonly rejectPromise: (reason: RaftmarkError) => void;
-  private signal: AbortSignal | null = null;
-  private onAbort: (() => void) | null = null;
+  /** The tick at which it came. */
+  readonly since: number;
+  readonly signal: AbortSignal | null;
+  readonly resolve: (value: Proposed) => void;
+  readonly reject: (reason: RaftmarkError) => void;
 
   constructor(
     data: Uint8Array,
-    resolvePromise: (value: Proposed) => void,
-    rejectPromise: (reason: RaftmarkError) => void,
+    since: number,
+    signal: AbortSignal | null,
+    resolve: (value: Proposed) => void,
+    reject: (reason: RaftmarkError) => void,
   ) {
     this.data = data;
-    this.resolvePromise = resolvePromise;
-    this.rejectPromise = rejectPromise;
-  }
-
-  listen(signal: AbortSignal, onAbort: () => void): void {
+    this.since = since;
     this.signal = signal;
-    this.onAbort = onAbort;
-    signal.addEventListener("abort", onAbort, { once: true });
-  }
-
-  resolve(result: unknown): void {
-    if (this.settle()) this.resolvePromise({ index: this.index, term: this.term, result });
-  }
-
-  reject(error: RaftmarkError): void {
-    if (this.settle()) this.rejectPromise(error);
-  }
-
-  private settle(): boolean {
-    if (this.settled) return false;
-    this.settled = true;
-    if (this.signal !== null && this.onAbort !== null) {
-      this.signal.removeEventListener("abort", this.onAbort);
-    }
-    return true;
+    this.resolve = resolve;
+    this.reject = reject;
   }
 }
 
-/** Bounds of the queue in front of the driver. */
+/** Bounds of the queue in front of the driver, and of how long a proposal may go without an outcome. */
 export interface ProposalLimits {
   readonly maxProposalBytes: number;
   readonly maxQueuedProposals: number;
   readonly maxQueuedBytes: number;
+  /** What was appended is given up, its outcome unknown, when this node has not led for so many ticks. */
+  readonly leaderlessTicks: number;
+  /** Any proposal is given up after so many ticks; Infinity: never. */
+  readonly timeoutTicks: number;
 }
 
 /** The proposals of one node in one group. Promises resolve in index order. */
 export class Proposals {
   private readonly limits: ProposalLimits;
+  /** In the order they came; `dead` of them were aborted meanwhile and count for nothing. */
   private waiting: Proposal[] = [];
+  private dead = 0;
   private waitingBytes = 0;
-  /** Appended, ascending by index; those before `head` are done. */
+  /** Appended, ascending by term, and by index within a term; those before `head` are done. */
   private appended: Proposal[] = [];
   private head = 0;
+  private readonly aborts = new AbortWatch<Proposal>((proposal, reason) => this.abort(proposal, reason));
+  private ticks = 0;
+  /** Ticks since this node led last. */
+  private leaderlessTicks = 0;
   private readonly trace: Trace | null;
 
   constructor(limits: ProposalLimits, trace: Trace | null = null) {
@@ -76,7 +73,7 @@ export class Proposals {
   }
 
   get waitingCount(): number {
-    return this.waiting.length;
+    return this.waiting.length - this.dead;
   }
 
   get appendedCount(): number {
@@ -91,12 +88,12 @@ export class Proposals {
     const refusal = this.refusal(data, signal);
     if (refusal !== null) return Promise.reject(refusal);
     const promise = new Promise<Proposed>((resolve, reject) => {
-      const proposal = new Proposal(data, resolve, reject);
-      if (signal !== undefined) proposal.listen(signal, () => this.abort(proposal));
+      const proposal = new Proposal(data, this.ticks, signal ?? null, resolve, reject);
+      if (signal !== undefined) this.aborts.add(signal, proposal);
       this.waiting.push(proposal);
       this.waitingBytes += data.length;
     });
-    const ticket = this.trace === null ? 0 : this.trace.proposed(this.waiting.length - 1);
+    const ticket = this.trace === null ? 0 : this.trace.proposed(this.waitingCount - 1);
     if (ticket > 0) this.follow(promise, ticket);
     return promise;
   }
@@ -124,9 +121,9 @@ export class Proposals {
       const text = `a proposal of ${data.length} bytes exceeds maxProposalBytes (${maxProposalBytes}): split it`;
       return new RaftmarkError("RAFT_PROPOSAL_TOO_LARGE", text);
     }
-    if (this.waiting.length >= maxQueuedProposals || this.waitingBytes + data.length > maxQueuedBytes) {
+    if (this.waitingCount >= maxQueuedProposals || this.waitingBytes + data.length > maxQueuedBytes) {
       const text =
-        `${this.waiting.length} proposals (${this.waitingBytes} bytes) wait already: ` +
+        `${this.waitingCount} proposals (${this.waitingBytes} bytes) wait already: ` +
         "propose again when earlier ones are done, or raise maxQueuedProposals or maxQueuedBytes";
       return new RaftmarkError("RAFT_OVERLOADED", text);
     }
@@ -134,15 +131,40 @@ export class Proposals {
     return null;
   }
 
-  private abort(proposal: Proposal): void {
+  private abort(proposal: Proposal, reason: unknown): void {
+    assert(!proposal.settled, "a settled proposal was aborted");
+    proposal.settled = true;
     const queued = proposal.index === 0;
     if (queued) {
-      const at = this.waiting.indexOf(proposal);
-      assert(at >= 0, "an aborted proposal is neither waiting nor appended");
-      this.waiting.splice(at, 1);
+      // It keeps its place until the next turn sweeps the queue: looking for it would take the square of a storm.
+      this.dead++;
       this.waitingBytes -= proposal.data.length;
+      if (this.dead === this.waiting.length) this.emptyQueue();
     }
-    proposal.reject(aborted(!queued));
+    proposal.reject(aborted(!queued, reason));
+  }
+
+  private emptyQueue(): void {
+    this.waiting = [];
+    this.dead = 0;
+    assert(this.waitingBytes === 0, "an empty queue holds bytes");
+  }
+
+  private sweep(): void {
+    if (this.dead === 0) return;
+    this.waiting = this.waiting.filter((proposal) => !proposal.settled);
+    this.dead = 0;
+  }
+
+  private settle(proposal: Proposal): boolean {
+    if (proposal.settled) return false;
+    proposal.settled = true;
+    if (proposal.signal !== null) this.aborts.remove(proposal.signal, proposal);
+    return true;
+  }
+
+  private rejectOne(proposal: Proposal, error: RaftmarkError): void {
+    if (this.settle(proposal)) proposal.reject(error);
   }
 
   /**
@@ -151,6 +173,7 @@ export class Proposals {
    */
   // hot
   nextBatch(bytesMax: number): Uint8Array[] {
+    this.sweep();
     const { waiting } = this;
     let count = 0;
     let bytes = 0;
@@ -166,7 +189,6 @@ export class Proposals {
   // hot
   appendedAt(term: number, firstIndex: number, count: number): void {
     const { waiting, appended } = this;
-    const last = appended.length > 0 ? appended[appended.length - 1].index : 0;
     for (let i = 0; i < count; i++) {
       const proposal = waiting[i];
       proposal.term = term;
@@ -176,40 +198,71 @@ export class Proposals {
       this.waitingBytes -= proposal.data.length;
     }
     this.trace?.took(firstIndex + count);
-    if (firstIndex <= last) this.dropOverwritten(appended.length - count, firstIndex);
     if (count === waiting.length) this.waiting = [];
     else waiting.splice(0, count);
-  }
-
-  /**
-   * This node led before, lost entries to another leader, and leads again: what it now appends at the same
-   * indexes replaces them for good, so that they can never commit.
-   */
-  private dropOverwritten(end: number, firstIndex: number): void {
-    let from = end;
-    while (from > this.head && this.appended[from - 1].index >= firstIndex) from--;
-    for (const lost of this.appended.splice(from, end - from)) lost.reject(overwritten(lost));
   }
 
   /** Rejects all that waits; none of it was appended anywhere. */
   refuseWaiting(error: RaftmarkError): void {
     const batch = this.waiting;
-    this.waiting = [];
     this.waitingBytes = 0;
-    for (const proposal of batch) proposal.reject(error);
+    this.emptyQueue();
+    for (const proposal of batch) this.rejectOne(proposal, error);
   }
 
-  /** Entry `entry` is applied, with `result`: settles the proposal at its index, if this node has one there. */
+  /**
+   * Entry `entry` is applied, with `result`, as everything before it: settles the proposal that it is, and those that
+   * it excludes, which are all of earlier terms: where they come before it, they would have been applied.
+   */
   // hot
   applied(entry: Entry, result: unknown): void {
     while (this.head < this.appended.length) {
       const proposal = this.appended[this.head];
-      if (proposal.index > entry.index) return;
+      const { term, index } = entry;
+      if (proposal.term > term || (proposal.term === term && proposal.index > index)) break;
       this.head++;
-      if (proposal.index === entry.index && proposal.term === entry.term) proposal.resolve(result);
-      else proposal.reject(overwritten(proposal));
-      if (proposal.index === entry.index) break;
+      if (proposal.term < term) {
+        this.rejectOne(proposal, lost(proposal, entry));
+        continue;
+      }
+      assert(proposal.index === index, "an entry was passed over");
+      if (this.settle(proposal)) proposal.resolve({ index, term, result });
     }
+    this.trim();
+  }
+
+  /**
+   * A tick passed. What was appended and is not settled when this node has not led for long, and whatever takes too
+   * long, is rejected: `mayCommit` is true for what was appended.
+   */
+  tick(leads: boolean): void {
+    this.ticks++;
+    this.leaderlessTicks = leads ? 0 : this.leaderlessTicks + 1;
+    const { leaderlessTicks, timeoutTicks } = this.limits;
+    const deposed = this.leaderlessTicks > leaderlessTicks;
+    while (this.head < this.appended.length) {
+      const proposal = this.appended[this.head];
+      if (!deposed && this.ticks - proposal.since <= timeoutTicks) break;
+      this.head++;
+      this.rejectOne(proposal, deposed ? leadershipLost() : timedOut(true));
+    }
+    this.trim();
+    let late = 0;
+    while (late < this.waiting.length && this.ticks - this.waiting[late].since > timeoutTicks) late++;
+    for (const proposal of this.waiting.splice(0, late)) {
+      if (proposal.settled) {
+        this.dead--;
+        continue;
+      }
+      this.waitingBytes -= proposal.data.length;
+      this.rejectOne(proposal, timedOut(false));
+    }
+  }
+
+  /** Forgets what is done. */
+  // hot
+  private trim(): void {
+    if (this.head === 0) return;
     if (this.head === this.appended.length) {
       this.appended = [];
       this.head = 0;
@@ -229,13 +282,28 @@ export class Proposals {
     const error = new RaftmarkError(code, `${why}; the proposal is in the log and may still commit`, {
       mayCommit: true,
     });
-    for (const proposal of rest) proposal.reject(error);
+    for (const proposal of rest) this.rejectOne(proposal, error);
   }
 }
 
-function overwritten(proposal: Proposal): RaftmarkError {
-  const text = `another leader's entry took index ${proposal.index}: the proposal is lost, propose it again`;
+function lost(proposal: Proposal, entry: Entry): RaftmarkError {
+  const text =
+    `an entry of term ${entry.term} is committed at index ${entry.index}, so that this proposal (index ` +
+    `${proposal.index}, term ${proposal.term}) never will be: propose it again`;
   return new RaftmarkError("RAFT_PROPOSAL_DROPPED", text);
+}
+
+function leadershipLost(): RaftmarkError {
+  const text =
+    "this node leads no more, and does not know whether the proposal, which is in its log, will be committed";
+  return new RaftmarkError("RAFT_LEADERSHIP_LOST", text, { mayCommit: true });
+}
+
+function timedOut(mayCommit: boolean): RaftmarkError {
+  const text = mayCommit
+    ? "not committed within requestTimeoutMs; the proposal is in the log and may still commit"
+    : "not in the log within requestTimeoutMs: the node is too busy, or its disk too slow";
+  return new RaftmarkError("RAFT_TIMEOUT", text, { mayCommit });
 }
 
 function aborted(mayCommit: boolean, cause?: unknown): RaftmarkError {

@@ -11,6 +11,7 @@ import { EMPTY_CONF_STATE, RawNode, ReadOnlyLeaseBased, ReadOnlySafe, STATE_NAME
 import { openWal, type Wal } from "../wal/index.js";
 import type { NodeMetrics, NodeStatus, Proposed, RaftNodeOptions } from "./api.js";
 import { Driver } from "./driver.js";
+import { LeaseClock } from "./lease-clock.js";
 import { decodeMetadata, encodeMetadata } from "./metadata.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { Proposals } from "./proposals.js";
@@ -64,8 +65,13 @@ export class RaftNode {
     this.rawNode = newRawNode(options, wal);
     const trace = options.trace ?? null;
     trace?.attach(wal.batchTimes);
-    this.proposals = new Proposals(options, trace);
-    this.reads = new Reads(options.electionTicks);
+    const { tickMs, electionTicks } = options;
+    const limits = {
+      leaderlessTicks: Math.ceil(options.leaderlessTimeoutMs / tickMs),
+      timeoutTicks: Math.ceil(options.requestTimeoutMs / tickMs),
+    };
+    this.proposals = new Proposals({ ...options, ...limits }, trace);
+    this.reads = new Reads(options.id, { ...limits, retryTicks: electionTicks });
     this.driver = new Driver({
       group: GROUP,
       id: options.id,
@@ -97,8 +103,9 @@ export class RaftNode {
 
   /**
    * Replicates `bytes` and resolves when this node has applied them, with their index and the state machine's
-   * result. Rejects with RAFT_NOT_LEADER, RAFT_PROPOSAL_DROPPED, RAFT_PROPOSAL_TOO_LARGE, RAFT_OVERLOADED,
-   * RAFT_ABORTED, RAFT_FENCED or RAFT_CLOSED; `mayCommit` on the error tells whether it may still take effect.
+   * result. Rejects with RAFT_NOT_LEADER, RAFT_PROPOSAL_DROPPED, RAFT_LEADERSHIP_LOST, RAFT_TIMEOUT,
+   * RAFT_PROPOSAL_TOO_LARGE, RAFT_OVERLOADED, RAFT_ABORTED, RAFT_FENCED or RAFT_CLOSED; `mayCommit` on the error tells
+   * whether it may still take effect: where it is false, no log that can win has it.
    * `bytes` belongs to the node from here on and must not be changed.
    */
   propose(bytes: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<Proposed> {
@@ -111,7 +118,8 @@ export class RaftNode {
   /**
    * Resolves when this node has applied everything that was committed before the call, so that a read of its state
    * machine is linearizable (§6.4 of the Raft thesis). Costs a round of heartbeats; calls of one turn share it.
-   * Rejects with RAFT_ABORTED, RAFT_FENCED or RAFT_CLOSED; without a leader it waits for one.
+   * Without a leader it waits for one. Rejects with RAFT_NO_LEADER, RAFT_TIMEOUT, RAFT_ABORTED, RAFT_FENCED or
+   * RAFT_CLOSED.
    */
   readBarrier(options: { signal?: AbortSignal } = {}): Promise<void> {
     const ended = this.endedError();
@@ -289,6 +297,7 @@ async function restoreState(wal: Wal, options: ResolvedOptions): Promise<void> {
 
 function newRawNode(options: ResolvedOptions, wal: Wal): RawNode {
   const prng = new Prng(options.seed ?? randomInt(2 ** 32));
+  const leaseClock = new LeaseClock();
   return new RawNode({
     id: options.id,
     electionTick: options.electionTicks,
@@ -301,6 +310,8 @@ function newRawNode(options: ResolvedOptions, wal: Wal): RawNode {
     maxCommittedSizePerReady: options.maxSizePerMsg * 4,
     maxUncommittedEntriesSize: options.maxQueuedBytes,
     asyncStorageWrites: options.storageWrites === "async",
+    mayHavePromised: !wal.recovered.created,
+    elapsedTicks: () => leaseClock.elapsedMs() / options.tickMs,
     readOnlyOption: options.readOnly === "lease" ? ReadOnlyLeaseBased : ReadOnlySafe,
     preVote: true,
     checkQuorum: true,

@@ -1,33 +1,62 @@
 // Linearizable read points (§6.4 of the Raft thesis, etcd's ReadIndex): callers wait here until the leader has
 // confirmed its leadership for their read and this node has applied up to the index it was given. Main thread.
+//
+// A request has an identity that no other request shares, of whatever node and time: the node, its incarnation (drawn
+// when it opened) and a count. So neither a repetition nor an answer that comes late can stand for another request.
+import { randomBytes } from "node:crypto";
 import { RaftmarkError } from "../base/errors.js";
 import type { RawNode, ReadState } from "../raft/index.js";
+import { AbortWatch } from "./abort-watch.js";
 
 interface Waiter {
   settled: boolean;
+  readonly signal: AbortSignal | null;
   resolve(): void;
   reject(error: RaftmarkError): void;
 }
 
-/** All callers of one turn share one ReadIndex request, told apart by a counter in its context. */
+/** All callers of one turn share one request. */
 interface Round {
+  /** The count at which it was first to be asked. A confirmation of this count or a later one is one of this round. */
   readonly sequence: number;
   readonly waiters: Waiter[];
-  /** Ticks since it was sent; a request lost on the way is asked again. */
-  ticks: number;
+  /** Asked of a leader that is known; false: it is asked when one is. */
+  asked: boolean;
+  /** Ticks since it was made, since it was asked, and since a leader was known last. */
+  age: number;
+  askedTicks: number;
+  leaderlessTicks: number;
   /** The index to be applied before the waiters go on; 0 while unconfirmed. */
   index: number;
 }
 
+/** In ticks. */
+export interface ReadLimits {
+  /** A request that is not answered for so long is asked anew: it, or its answer, may be lost. */
+  readonly retryTicks: number;
+  /** A read gives up when no leader was known for so long; Infinity: never. */
+  readonly leaderlessTicks: number;
+  /** A read gives up after so long, whatever is known; Infinity: never. */
+  readonly timeoutTicks: number;
+}
+
+const INCARNATION_BYTES = 8;
+const CONTEXT_BYTES = 8 + INCARNATION_BYTES + 8;
+
 export class Reads {
-  private readonly retryTicks: number;
+  private readonly limits: ReadLimits;
+  /** What every context of this node begins with until it is opened again. */
+  private readonly prefix: Uint8Array;
+  private readonly aborts = new AbortWatch<Waiter>((waiter, reason) => settle(waiter, aborted(reason)));
   private waiting: Waiter[] = [];
   private rounds: Round[] = [];
   private sequence = 0;
 
-  /** `retryTicks`: an unanswered request is sent again after so many ticks. */
-  constructor(retryTicks: number) {
-    this.retryTicks = retryTicks;
+  constructor(id: number, limits: ReadLimits) {
+    this.limits = limits;
+    this.prefix = new Uint8Array(8 + INCARNATION_BYTES);
+    new DataView(this.prefix.buffer).setBigUint64(0, BigInt(id));
+    this.prefix.set(randomBytes(INCARNATION_BYTES), 8);
   }
 
   get waitingCount(): number {
@@ -35,31 +64,72 @@ export class Reads {
   }
 
   add(signal: AbortSignal | undefined): Promise<void> {
-    if (signal?.aborted) return Promise.reject(aborted(signal));
+    if (signal?.aborted) return Promise.reject(aborted(signal.reason));
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = { settled: false, resolve, reject };
-      signal?.addEventListener("abort", () => settle(waiter, aborted(signal)), { once: true });
+      const waiter: Waiter = { settled: false, signal: signal ?? null, resolve, reject };
+      if (signal !== undefined) this.aborts.add(signal, waiter);
       this.waiting.push(waiter);
     });
   }
 
-  /** One ReadIndex request for all that wait. */
-  ask(rawNode: RawNode): void {
-    const round: Round = { sequence: ++this.sequence, waiters: this.waiting, ticks: 0, index: 0 };
+  /** One request for all that wait; `leader`: whether there is one to be asked. */
+  ask(rawNode: RawNode, leader: boolean): void {
+    const round: Round = {
+      sequence: this.sequence + 1,
+      waiters: this.waiting,
+      asked: leader,
+      age: 0,
+      askedTicks: 0,
+      leaderlessTicks: 0,
+      index: 0,
+    };
     this.waiting = [];
     this.rounds.push(round);
-    rawNode.readIndex(contextOf(round.sequence));
+    if (leader) this.request(rawNode);
   }
 
-  /** Confirmations out of a Ready. A confirmed round confirms every earlier one: it was asked later. */
+  /** A leader became known: whatever is unanswered, and may have gone to another one, is asked of this one at once. */
+  leaderKnown(rawNode: RawNode): void {
+    this.askAgain(rawNode, 0);
+  }
+
+  /** A new identity for every request. */
+  private request(rawNode: RawNode): void {
+    const context = new Uint8Array(CONTEXT_BYTES);
+    context.set(this.prefix);
+    new DataView(context.buffer).setBigUint64(this.prefix.length, BigInt(++this.sequence));
+    rawNode.readIndex(context);
+  }
+
+  /** One request for all rounds that have been waiting for so many ticks: an answer to it is one to all before it. */
+  private askAgain(rawNode: RawNode, ticks: number): void {
+    let any = false;
+    for (const round of this.rounds) {
+      if (round.index !== 0 || round.askedTicks < ticks) continue;
+      round.asked = true;
+      round.askedTicks = 0;
+      any = true;
+    }
+    if (any) this.request(rawNode);
+  }
+
+  /** Confirmations out of a Ready. A confirmed request confirms every round that was there when it was asked. */
   confirmed(states: readonly ReadState[], applied: number): void {
     for (const state of states) {
-      const sequence = sequenceOf(state.requestCtx);
+      const sequence = this.sequenceOf(state.requestCtx);
       for (const round of this.rounds) {
         if (round.sequence <= sequence && round.index === 0) round.index = Math.max(1, state.index);
       }
     }
     this.applied(applied);
+  }
+
+  /** 0: not a request of this node since it opened. */
+  private sequenceOf(context: Uint8Array): number {
+    if (context.length !== CONTEXT_BYTES) return 0;
+    for (let i = 0; i < this.prefix.length; i++) if (context[i] !== this.prefix[i]) return 0;
+    const view = new DataView(context.buffer, context.byteOffset, context.length);
+    return Number(view.getBigUint64(this.prefix.length));
   }
 
   /** Lets go whoever waited for `index` or less. */
@@ -68,24 +138,47 @@ export class Reads {
     const rest: Round[] = [];
     for (const round of this.rounds) {
       if (round.index === 0 || round.index > index) rest.push(round);
-      else for (const waiter of round.waiters) settle(waiter, null);
+      else this.settleAll(round, null);
     }
     this.rounds = rest;
   }
 
-  tick(rawNode: RawNode): void {
+  /** `leader`: whether one is known. */
+  tick(rawNode: RawNode, leader: boolean): void {
+    if (this.rounds.length === 0) return;
+    const { leaderlessTicks, timeoutTicks, retryTicks } = this.limits;
+    const rest: Round[] = [];
     for (const round of this.rounds) {
-      if (round.index !== 0 || ++round.ticks < this.retryTicks) continue;
-      round.ticks = 0;
-      rawNode.readIndex(contextOf(round.sequence));
+      round.age++;
+      round.askedTicks++;
+      round.leaderlessTicks = leader ? 0 : round.leaderlessTicks + 1;
+      if (round.waiters.every((waiter) => waiter.settled)) continue;
+      if (round.age > timeoutTicks) this.settleAll(round, timedOut());
+      else if (round.index === 0 && round.leaderlessTicks > leaderlessTicks)
+        this.settleAll(round, leaderless());
+      else rest.push(round);
     }
+    this.rounds = rest;
+    if (leader) this.askAgain(rawNode, retryTicks);
   }
 
   end(error: RaftmarkError): void {
-    for (const waiter of this.waiting) settle(waiter, error);
-    for (const round of this.rounds) for (const waiter of round.waiters) settle(waiter, error);
+    const rounds = this.rounds;
+    const waiting = this.waiting;
     this.waiting = [];
     this.rounds = [];
+    for (const round of rounds) this.settleAll(round, error);
+    for (const waiter of waiting) this.finish(waiter, error);
+  }
+
+  private settleAll(round: Round, error: RaftmarkError | null): void {
+    for (const waiter of round.waiters) this.finish(waiter, error);
+  }
+
+  private finish(waiter: Waiter, error: RaftmarkError | null): void {
+    if (waiter.settled) return;
+    if (waiter.signal !== null) this.aborts.remove(waiter.signal, waiter);
+    settle(waiter, error);
   }
 }
 
@@ -96,16 +189,17 @@ function settle(waiter: Waiter, error: RaftmarkError | null): void {
   else waiter.reject(error);
 }
 
-function aborted(signal: AbortSignal): RaftmarkError {
-  return new RaftmarkError("RAFT_ABORTED", "the read was aborted", { cause: signal.reason });
+function aborted(reason: unknown): RaftmarkError {
+  return new RaftmarkError("RAFT_ABORTED", "the read was aborted", { cause: reason });
 }
 
-function contextOf(sequence: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setFloat64(0, sequence);
-  return bytes;
+function leaderless(): RaftmarkError {
+  return new RaftmarkError(
+    "RAFT_NO_LEADER",
+    "no leader was known for leaderlessTimeoutMs: is a majority of the members up and reachable?",
+  );
 }
 
-function sequenceOf(context: Uint8Array): number {
-  return new DataView(context.buffer, context.byteOffset, 8).getFloat64(0);
+function timedOut(): RaftmarkError {
+  return new RaftmarkError("RAFT_TIMEOUT", "the read was not answered within requestTimeoutMs: read again");
 }

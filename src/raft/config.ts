@@ -4,7 +4,13 @@ import type { Logger } from "./logger.js";
 import { None } from "./raftpb/index.js";
 import type { Storage } from "./storage.js";
 
-/** How readIndex is answered: by asking a quorum, or by the leader's clock alone (needs checkQuorum). */
+/**
+ * How readIndex is answered: by asking a quorum, or by the leader's lease (needs checkQuorum), which a quorum's answers
+ * to heartbeats extend. From when the answered heartbeats were *sent*, a lease lasts
+ * (electionTick - 1) * (1 - LEASE_DRIFT) - 1 ticks: less than any voter that answered keeps from voting, if no voter's
+ * clock is faster than the leader's by more than LEASE_DRIFT (a tenth). Without a lease, and from the start of a
+ * transfer of leadership on, a quorum is asked. All members must be set alike.
+ */
 export const ReadOnlySafe = 0;
 export const ReadOnlyLeaseBased = 1;
 export type ReadOnlyOption = 0 | 1;
@@ -19,6 +25,16 @@ export interface Config {
   readonly storage: Storage;
   /** Uniform integer in [0, bound). The only randomness of the core (§5.2: election timeouts). */
   readonly random: (bound: number) => number;
+  /**
+   * The leader's clock for its lease: ticks since any moment, as a real number that never falls and does not stand still
+   * with the process. Left out: the calls of tick() are counted, which is right only where time is what ticks say.
+   */
+  readonly elapsedTicks?: (() => number) | null;
+  /**
+   * With ReadOnlyLeaseBased: this node may have answered a leader's heartbeat before it was started (its log is not
+   * new), so it does not vote for an election timeout. Default false.
+   */
+  readonly mayHavePromised?: boolean;
   /** Last index the application has applied; entries up to it are not handed out again. */
   readonly applied?: number;
   /** See RawNode: storage work becomes messages to the storage threads, and advance() is not called. */
@@ -45,6 +61,7 @@ export interface Config {
 /** A Config with nothing left out. */
 export interface Settings extends Required<Config> {
   readonly logger: Logger | null;
+  readonly elapsedTicks: (() => number) | null;
 }
 
 /** Fills in the defaults, or says what is wrong with the config. */
@@ -55,6 +72,8 @@ export function resolveConfig(config: Config): Settings | RaftError {
     heartbeatTick: config.heartbeatTick,
     storage: config.storage,
     random: config.random,
+    elapsedTicks: config.elapsedTicks ?? null,
+    mayHavePromised: config.mayHavePromised ?? false,
     applied: config.applied ?? 0,
     asyncStorageWrites: config.asyncStorageWrites ?? false,
     maxSizePerMsg: config.maxSizePerMsg,

@@ -43,6 +43,13 @@ export function hup(r: Raft, type: CampaignType): void {
     );
     return;
   }
+  if (type !== campaignTransfer && r.ticks < r.promisedUntil) {
+    // Voting for itself would break the lease as any other vote would. Not by timeout: that comes later.
+    r.logger?.info(
+      `${hex(r.id)} cannot campaign at term ${r.term} while a leader's lease may rest on its vote`,
+    );
+    return;
+  }
   r.logger?.info(`${hex(r.id)} is starting a new election at term ${r.term}`);
   campaign(r, type);
 }
@@ -101,6 +108,17 @@ export function poll(r: Raft, m: Message): VoteResult {
   const { granted, rejected, result } = r.trk.tallyVotes();
   r.logger?.info(`${hex(r.id)} has received ${granted} ${name} votes and ${rejected} vote rejections`);
   return result;
+}
+
+/**
+ * True if a vote would break a leader's lease (Config.readOnlyOption), of whatever term, and whether or not this node
+ * still remembers that leader: it may have been restarted since.
+ */
+export function breaksPromise(r: Raft, m: Message): boolean {
+  if (r.ticks >= r.promisedUntil || isCampaignTransfer(m.context)) return false;
+  if (r.logger !== null)
+    logVote(r, m, "ignored", "from", `: promised for ${r.promisedUntil - r.ticks} more ticks`);
+  return true;
 }
 
 /** True if a vote request of a higher term must not disturb the leader we hear (dissertation §4.2.3). */

@@ -5,7 +5,7 @@
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
 import { Changer, type ChangerResult, restore } from "./confchange/index.js";
-import type { Settings } from "./config.js";
+import { ReadOnlyLeaseBased, type Settings } from "./config.js";
 import { RaftError } from "./errors.js";
 import { RaftLog } from "./log.js";
 import { hex, type Logger } from "./logger.js";
@@ -24,7 +24,7 @@ import {
   None,
   payloadsSize,
 } from "./raftpb/index.js";
-import { ReadOnly } from "./read-only.js";
+import { LEASE_DRIFT, ReadOnly } from "./read-only.js";
 import type { ReadState } from "./ready.js";
 import { StateCandidate, StateFollower, StateLeader, StatePreCandidate, type StateType } from "./ready.js";
 import { type ProgressMap, ProgressTracker, type TrackerConfig } from "./tracker/index.js";
@@ -63,6 +63,15 @@ export class Raft {
   readonly readOnly: ReadOnly;
   /** Leader: read requests that came before the first commit of the term. */
   pendingReadIndexMessages: Message[] = [];
+  /**
+   * Leader: somebody was asked to take over in this term. He may campaign at any later time, and is voted for whatever
+   * was promised: there is no lease any more before the next term.
+   */
+  leaseGivenUp = false;
+  /** Calls of tick() so far. */
+  ticks = 0;
+  /** Voter with ReadOnlyLeaseBased: it does not vote before `ticks` is here, but for who was asked to take over. */
+  promisedUntil = 0;
 
   /** Ticks since the leader was heard (follower), or since the last quorum check (leader). */
   electionElapsed = 0;
@@ -84,6 +93,7 @@ export class Raft {
     this.loadState(hardState);
     if (settings.applied > 0) this.raftLog.appliedTo(settings.applied, 0);
     this.becomeFollower(this.term, None);
+    if (settings.mayHavePromised) this.promiseNotToVote();
     this.logStart();
   }
 
@@ -175,6 +185,8 @@ export class Raft {
     this.pendingConfIndex = 0;
     this.uncommittedSize = 0;
     this.readOnly.reset();
+    this.pendingReadIndexMessages = [];
+    this.leaseGivenUp = false;
   }
 
   private resetRandomizedElectionTimeout(): void {
@@ -229,6 +241,29 @@ export class Raft {
   /** Whether this term's leader has committed anything: only then is its commit index the group's (§8). */
   committedEntryInCurrentTerm(): boolean {
     return this.raftLog.termOrZero(this.raftLog.committed) === this.term;
+  }
+
+  /** The clock that a lease is measured by, in ticks. */
+  leaseClock(): number {
+    const { elapsedTicks } = this.settings;
+    return elapsedTicks === null ? this.ticks : elapsedTicks();
+  }
+
+  /**
+   * Leader with ReadOnlyLeaseBased: whether no quorum can have voted for another yet. A voter that answered a heartbeat
+   * votes for nobody before its clock ticked electionTick times, the first of them perhaps at once; a tick of ours may
+   * be almost over, too, where they are counted.
+   */
+  holdsLease(): boolean {
+    if (this.leaseGivenUp || this.leadTransferee !== None) return false;
+    const sent = this.readOnly.sent(this.trk.confirmedRound(this.id, this.readOnly.lastRound));
+    return this.leaseClock() - sent < (this.settings.electionTick - 1) * (1 - LEASE_DRIFT) - 1;
+  }
+
+  /** A leader's heartbeat was answered: its lease rests on this voter for an election timeout. */
+  promiseNotToVote(): void {
+    if (this.settings.readOnlyOption === ReadOnlyLeaseBased)
+      this.promisedUntil = this.ticks + this.settings.electionTick;
   }
 
   /** A voter whose state is its own: neither a learner nor waiting for a snapshot. */

@@ -2,6 +2,7 @@
 // when to send is decided by step-leader.ts, and whether a follower may be sent to by its Progress.
 import { assert, fail } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
+import { ReadOnlyLeaseBased } from "./config.js";
 import { ErrSnapshotTemporarilyUnavailable, RaftError } from "./errors.js";
 import { hex } from "./logger.js";
 import type { Raft } from "./raft.js";
@@ -80,12 +81,10 @@ function maybeSendSnapshot(r: Raft, to: number, progress: Progress): boolean {
   return true;
 }
 
-/** Heartbeats to everybody else, with the context of the newest read request that waits for confirmation. */
+/** Heartbeats to everybody else: a numbered round, where a read request or the leader's lease waits for its answers. */
 export function bcastHeartbeat(r: Raft): void {
-  bcastHeartbeatWithCtx(r, r.readOnly.lastPendingRequestCtx() ?? NO_DATA);
-}
-
-export function bcastHeartbeatWithCtx(r: Raft, context: Uint8Array): void {
+  const numbered = r.readOnly.waiting > 0 || r.readOnly.option === ReadOnlyLeaseBased;
+  const context = numbered ? r.readOnly.startRound(r.leaseClock()) : NO_DATA;
   const { peerIds, peers } = r.trk;
   for (let i = 0; i < peerIds.length; i++) {
     if (peerIds[i] === r.id) continue;

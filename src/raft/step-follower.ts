@@ -163,6 +163,7 @@ export function handleAppendEntries(r: Raft, m: Message): void {
 
 export function handleHeartbeat(r: Raft, m: Message): void {
   r.raftLog.commitTo(m.commit);
+  r.promiseNotToVote();
   const response = new Message(MsgHeartbeatResp);
   response.to = m.from;
   response.context = m.context;

@@ -2,7 +2,7 @@
 // transfers.
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
-import { ReadOnlySafe } from "./config.js";
+import { ReadOnlyLeaseBased } from "./config.js";
 import {
   ErrBadConfChange,
   ErrEmptyProposal,
@@ -13,7 +13,6 @@ import {
 } from "./errors.js";
 import { hex } from "./logger.js";
 import { computeConfChange, decodeConfChange, refusalOfProposal } from "./membership.js";
-import { VoteWon } from "./quorum/index.js";
 import type { Raft } from "./raft.js";
 import {
   asV2,
@@ -35,7 +34,7 @@ import {
   None,
 } from "./raftpb/index.js";
 import { StateLeader } from "./ready.js";
-import { bcastAppend, bcastHeartbeat, bcastHeartbeatWithCtx, maybeSendAppend } from "./replicate.js";
+import { bcastAppend, bcastHeartbeat, maybeSendAppend } from "./replicate.js";
 import { type Progress, StateProbe, StateReplicate, StateSnapshot } from "./tracker/index.js";
 
 // hot
@@ -202,10 +201,10 @@ function handleHeartbeatResp(r: Raft, m: Message, progress: Progress): void {
   if (progress.match < r.raftLog.lastIndex() || progress.state === StateProbe) {
     maybeSendAppend(r, m.from, progress, true);
   }
-  if (r.readOnly.option !== ReadOnlySafe || m.context.length === 0) return;
-  const acks = r.readOnly.recvAck(m.from, m.context);
-  if (acks === null || r.trk.voters.voteResult(acks) !== VoteWon) return;
-  for (const status of r.readOnly.advance(m.context)) answerReadIndex(r, status.request, status.index);
+  const round = r.readOnly.roundOf(m.context);
+  if (round <= progress.heartbeatRound) return;
+  progress.heartbeatRound = round;
+  answerConfirmed(r);
 }
 
 function handleSnapStatus(r: Raft, m: Message, progress: Progress): void {
@@ -260,6 +259,7 @@ function handleTransferLeader(r: Raft, m: Message, progress: Progress): void {
 }
 
 function sendTimeoutNow(r: Raft, to: number): void {
+  r.leaseGivenUp = true;
   const m = new Message(MsgTimeoutNow);
   m.to = to;
   r.send(m);
@@ -299,12 +299,8 @@ function checkQuorum(r: Raft): void {
 /** §8: a read needs the group's commit index, and the certainty to lead. */
 function handleReadIndex(r: Raft, m: Message): void {
   assert(m.entries.length === 1, "a read request carries one context");
-  // Alone: nobody else can have been elected.
-  if (r.trk.isSingleton()) {
-    answerReadIndex(r, m, r.raftLog.committed);
-    return;
-  }
-  // Before this term's first commit, the commit index may be behind what an earlier leader committed.
+  // Before this term's first commit, the commit index may be behind what an earlier leader committed: also a sole
+  // voter's, which may not know after a restart what it has committed.
   if (!r.committedEntryInCurrentTerm()) {
     r.pendingReadIndexMessages.push(m);
     return;
@@ -313,14 +309,21 @@ function handleReadIndex(r: Raft, m: Message): void {
 }
 
 function startReadIndex(r: Raft, m: Message): void {
-  if (r.readOnly.option !== ReadOnlySafe) {
+  if (r.readOnly.option === ReadOnlyLeaseBased && r.holdsLease()) {
     answerReadIndex(r, m, r.raftLog.committed);
     return;
   }
-  const context = m.entries[0].data;
   r.readOnly.addRequest(r.raftLog.committed, m);
-  r.readOnly.recvAck(r.id, context);
-  bcastHeartbeatWithCtx(r, context);
+  bcastHeartbeat(r);
+  // A sole voter has been asked already.
+  answerConfirmed(r);
+}
+
+/** Answers the requests that a quorum's answers to heartbeats confirm. */
+function answerConfirmed(r: Raft): void {
+  if (r.readOnly.waiting === 0) return;
+  const round = r.trk.confirmedRound(r.id, r.readOnly.lastRound);
+  for (const status of r.readOnly.advance(round)) answerReadIndex(r, status.request, status.index);
 }
 
 function answerReadIndex(r: Raft, request: Message, index: number): void {

@@ -4,6 +4,7 @@
 
 import { NO_DATA } from "../base/bytes.js";
 import {
+  breaksPromise,
   campaignElection,
   campaignPreElection,
   handleVoteRequest,
@@ -65,7 +66,7 @@ export function step(r: Raft, m: Message): RaftError | null {
       return null;
     case MsgVote:
     case MsgPreVote:
-      handleVoteRequest(r, m);
+      if (!breaksPromise(r, m)) handleVoteRequest(r, m);
       return null;
   }
   if (r.state === StateFollower) return stepFollower(r, m);
@@ -75,6 +76,7 @@ export function step(r: Raft, m: Message): RaftError | null {
 
 /** One tick of the clock passed. */
 export function tick(r: Raft): void {
+  r.ticks++;
   if (r.state === StateLeader) tickHeartbeat(r);
   else tickElection(r);
 }
@@ -82,7 +84,7 @@ export function tick(r: Raft): void {
 /** §5.1: a later term makes a follower of everybody. False: the message is dropped. */
 function meetHigherTerm(r: Raft, m: Message): boolean {
   const type = m.type;
-  if ((type === MsgVote || type === MsgPreVote) && inLease(r, m)) return false;
+  if ((type === MsgVote || type === MsgPreVote) && (inLease(r, m) || breaksPromise(r, m))) return false;
   // A question about a later term is not one, and neither is the yes to our own.
   if (type === MsgPreVote || (type === MsgPreVoteResp && !m.reject)) return true;
   r.logger?.info(
@@ -131,10 +133,16 @@ function meetLowerTerm(r: Raft, m: Message): boolean {
 function appliedTo(r: Raft, index: number, size: number): void {
   const applied = Math.max(index, r.raftLog.applied);
   r.raftLog.appliedTo(applied, size);
-  if (!r.trk.autoLeave || applied < r.pendingConfIndex || r.state !== StateLeader) return;
-  // §6: the joint configuration is in force, and nothing newer is pending: leave it. If the proposal is
-  // dropped (a transfer is under way), the next applied entry tries again. No data is the change that leaves;
-  // it is never refused for its size.
+  maybeAutoLeave(r);
+}
+
+/**
+ * §6: where the joint configuration is in force and nothing newer is pending, a leader leaves it. If the proposal is
+ * dropped (a transfer is under way), the next applied entry or heartbeat tries again: an idle group must not stay in
+ * it. No data is the change that leaves; it is never refused for its size.
+ */
+function maybeAutoLeave(r: Raft): void {
+  if (!r.trk.autoLeave || r.raftLog.applied < r.pendingConfIndex || r.state !== StateLeader) return;
   const m = new Message(MsgProp);
   m.entries = [new Entry(EntryConfChangeV2, 0, 0, NO_DATA)];
   const error = step(r, m);
@@ -175,6 +183,7 @@ function tickHeartbeat(r: Raft): void {
   }
   if (r.state !== StateLeader || r.heartbeatElapsed < r.settings.heartbeatTick) return;
   r.heartbeatElapsed = 0;
+  if (r.leadTransferee === None) maybeAutoLeave(r);
   logTickError(r, stepLocal(r, MsgBeat));
 }
 

@@ -21,6 +21,7 @@ const TICK_MS = 20;
 /** Long enough that a busy machine is not taken for a silent disk. */
 const ELECTION_TICKS = 25;
 const MiB = 1 << 20;
+const NO_LIMITS = { leaderlessTicks: Infinity, timeoutTicks: Infinity };
 
 export class Member {
   readonly id: number;
@@ -53,7 +54,12 @@ export class Member {
       disableProposalForwarding: true,
       random: (bound) => prng.below(bound),
     });
-    this.proposals = new Proposals({ maxProposalBytes: MiB, maxQueuedProposals: 1000, maxQueuedBytes: MiB });
+    this.proposals = new Proposals({
+      maxProposalBytes: MiB,
+      maxQueuedProposals: 1000,
+      maxQueuedBytes: MiB,
+      ...NO_LIMITS,
+    });
     const link = network.link(id);
     this.driver = new Driver({
       group: 0,
@@ -63,7 +69,7 @@ export class Member {
       link,
       stateMachine: { apply: (entries) => this.apply(entries) },
       proposals: this.proposals,
-      reads: new Reads(ELECTION_TICKS),
+      reads: new Reads(id, { retryTicks: ELECTION_TICKS, ...NO_LIMITS }),
       proposalBatchBytes: MiB,
       maxBacklogBytes: MiB,
       diskTimeoutMs: ELECTION_TICKS * TICK_MS,

@@ -339,6 +339,8 @@ test("readIndex: on the strength of the lease it is answered at once", () => {
   const config = { checkQuorum: true, readOnlyOption: ReadOnlyLeaseBased as 1 };
   const network = new Network({ voters: [1, 2, 3], config });
   network.elect(1);
+  network.raw(1).tick();
+  network.settle();
   network.raw(1).readIndex(bytes("now"));
   assert.equal(network.raw(1).ready().readStates.length, 1);
 });

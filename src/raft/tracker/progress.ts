@@ -33,6 +33,8 @@ export class Progress {
   pendingSnapshot = 0;
   /** Heard of since the last quorum check. */
   recentActive: boolean;
+  /** The latest round of heartbeats that it answered (ReadOnly); 0: none in this term. */
+  heartbeatRound = 0;
   /** No MsgApp with entries may leave until the follower is heard again. */
   msgAppFlowPaused = false;
   readonly inflights: Inflights;
@@ -50,6 +52,7 @@ export class Progress {
   clone(): Progress {
     const copy = new Progress(this);
     copy.sentCommit = this.sentCommit;
+    copy.heartbeatRound = this.heartbeatRound;
     copy.state = this.state;
     copy.pendingSnapshot = this.pendingSnapshot;
     copy.msgAppFlowPaused = this.msgAppFlowPaused;
@@ -65,6 +68,7 @@ export class Progress {
     this.match = match;
     this.next = next;
     this.sentCommit = 0;
+    this.heartbeatRound = 0;
     this.recentActive = false;
   }
 

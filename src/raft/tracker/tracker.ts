@@ -118,6 +118,14 @@ export class ProgressTracker {
     return this.config.voters.committedIndex(this);
   }
 
+  /** The latest round of heartbeats that a quorum answered; `self` answers each at once. Infinity without voters. */
+  confirmedRound(self: number, lastRound: number): number {
+    const acked = {
+      ackedIndex: (id: number) => (id === self ? lastRound : (this.progress.get(id)?.heartbeatRound ?? -1)),
+    };
+    return this.config.voters.committedIndex(acked);
+  }
+
   /** Calls `fn` for every member, ids ascending. Hot loops run over peerIds and peers instead. */
   visit(fn: (id: number, progress: Progress) => void): void {
     // Local references: `fn` may change the membership.
