@@ -310,5 +310,5 @@ function aborted(mayCommit: boolean, cause?: unknown): RaftmarkError {
   const text = mayCommit
     ? "aborted while in the log: it may still commit"
     : "aborted before it was in the log";
-  return new RaftmarkError("RAFT_ABORTED", text, { mayCommit, cause });
+  return RaftmarkError.withoutStack("RAFT_ABORTED", text, { mayCommit, cause });
 }

@@ -190,7 +190,7 @@ function settle(waiter: Waiter, error: RaftmarkError | null): void {
 }
 
 function aborted(reason: unknown): RaftmarkError {
-  return new RaftmarkError("RAFT_ABORTED", "the read was aborted", { cause: reason });
+  return RaftmarkError.withoutStack("RAFT_ABORTED", "the read was aborted", { cause: reason });
 }
 
 function leaderless(): RaftmarkError {

@@ -1,0 +1,129 @@
+// What a proposal's promise says of its fate, and when.
+import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
+import { test } from "node:test";
+import type { RaftmarkError } from "../../src/base/errors.js";
+import { Proposals } from "../../src/node/proposals.js";
+import { Entry, EntryNormal } from "../../src/raft/index.js";
+
+const LIMITS = {
+  maxProposalBytes: 1 << 20,
+  maxQueuedProposals: 100_000,
+  maxQueuedBytes: 1 << 28,
+  leaderlessTicks: 10,
+  timeoutTicks: 100,
+};
+
+function bytes(text: string): Uint8Array {
+  return new Uint8Array(Buffer.from(text));
+}
+
+/** Outcomes by payload, as they settle. */
+class Caller {
+  readonly proposals = new Proposals(LIMITS);
+  readonly outcomes: Record<string, string> = {};
+
+  propose(name: string, signal?: AbortSignal): void {
+    this.proposals.add(bytes(name), signal).then(
+      ({ index, term, result }) => {
+        this.outcomes[name] = `${term}/${index} ${result}`;
+      },
+      (error: RaftmarkError) => {
+        this.outcomes[name] = `${error.code} ${error.mayCommit}`;
+      },
+    );
+  }
+
+  append(term: number, firstIndex: number, ...names: string[]): void {
+    for (const name of names) this.propose(name);
+    this.proposals.nextBatch(Infinity);
+    this.proposals.appendedAt(term, firstIndex, names.length);
+  }
+
+  apply(term: number, index: number): void {
+    this.proposals.applied(new Entry(EntryNormal, term, index, bytes("x")), "done");
+  }
+
+  async settled(): Promise<Record<string, string>> {
+    await new Promise((resolve) => setImmediate(resolve));
+    return this.outcomes;
+  }
+}
+
+test("appending over what was appended in an earlier term settles nothing: the old entry may still win", async () => {
+  const caller = new Caller();
+  caller.append(1, 5, "a", "b");
+  caller.append(3, 5, "c");
+  assert.deepEqual(await caller.settled(), {});
+  caller.apply(1, 5);
+  assert.deepEqual(await caller.settled(), { a: "1/5 done" });
+  caller.apply(4, 6);
+  assert.deepEqual(await caller.settled(), {
+    a: "1/5 done",
+    b: "RAFT_PROPOSAL_DROPPED false",
+    c: "RAFT_PROPOSAL_DROPPED false",
+  });
+});
+
+test("an applied entry of a later term settles what was appended behind it, however far", async () => {
+  const caller = new Caller();
+  caller.append(1, 5, "a", "b", "c");
+  caller.apply(2, 4);
+  const lost = "RAFT_PROPOSAL_DROPPED false";
+  assert.deepEqual(await caller.settled(), { a: lost, b: lost, c: lost });
+});
+
+test("who leads no more gives up after leaderlessTicks: it may still commit", async () => {
+  const caller = new Caller();
+  caller.append(1, 5, "a");
+  for (let i = 0; i < 50; i++) caller.proposals.tick(true);
+  for (let i = 0; i < 10; i++) caller.proposals.tick(false);
+  assert.deepEqual(await caller.settled(), {});
+  caller.proposals.tick(false);
+  assert.deepEqual(await caller.settled(), { a: "RAFT_LEADERSHIP_LOST true" });
+});
+
+test("nothing waits longer than timeoutTicks, in the log or in front of it", async () => {
+  const caller = new Caller();
+  caller.append(1, 5, "a");
+  caller.propose("b");
+  for (let i = 0; i < 100; i++) caller.proposals.tick(true);
+  assert.deepEqual(await caller.settled(), {});
+  caller.proposals.tick(true);
+  assert.deepEqual(await caller.settled(), { a: "RAFT_TIMEOUT true", b: "RAFT_TIMEOUT false" });
+  assert.equal(caller.proposals.waitingCount, 0);
+});
+
+test("aborted proposals leave the queue, and its bounds, at once; the others keep their order", async () => {
+  const caller = new Caller();
+  const controllers = new Map<string, AbortController>();
+  for (let i = 0; i < 1000; i++) {
+    const controller = new AbortController();
+    controllers.set(`p${i}`, controller);
+    caller.propose(`p${i}`, controller.signal);
+  }
+  for (let i = 999; i >= 0; i--) if (i % 10 !== 0) controllers.get(`p${i}`)!.abort();
+  assert.equal(caller.proposals.waitingCount, 100);
+  const batch = caller.proposals.nextBatch(Infinity).map((data) => Buffer.from(data).toString());
+  assert.deepEqual(
+    batch,
+    Array.from({ length: 100 }, (_, i) => `p${i * 10}`),
+  );
+  caller.proposals.appendedAt(1, 1, 100);
+  for (let i = 1; i <= 100; i++) caller.apply(1, i);
+  const outcomes = await caller.settled();
+  assert.equal(outcomes["p10"], "1/2 done");
+  assert.equal(outcomes["p11"], "RAFT_ABORTED false");
+  for (const { signal } of controllers.values()) assert.equal(getEventListeners(signal, "abort").length, 0);
+});
+
+test("a signal that many proposals share has one listener, and none when they are settled", async () => {
+  const caller = new Caller();
+  const { signal } = new AbortController();
+  for (let i = 0; i < 100; i++) caller.propose(`p${i}`, signal);
+  assert.equal(getEventListeners(signal, "abort").length, 1);
+  caller.proposals.nextBatch(Infinity);
+  caller.proposals.appendedAt(1, 1, 100);
+  for (let i = 1; i <= 100; i++) caller.apply(1, i);
+  assert.equal(getEventListeners(signal, "abort").length, 0);
+});

@@ -1,0 +1,115 @@
+// Read barriers between their callers and the core: identities, asking again, and what is left behind.
+import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
+import { test } from "node:test";
+import type { RaftmarkError } from "../../src/base/errors.js";
+import { Reads } from "../../src/node/reads.js";
+import type { RawNode } from "../../src/raft/index.js";
+
+const LIMITS = { retryTicks: 3, leaderlessTicks: 10, timeoutTicks: 100 };
+
+/** Notes what is asked of the core. */
+class Core {
+  readonly asked: Uint8Array[] = [];
+  readonly rawNode = { readIndex: (context: Uint8Array) => this.asked.push(context) } as unknown as RawNode;
+
+  get names(): string[] {
+    return this.asked.map((context) => Buffer.from(context).toString("hex"));
+  }
+}
+
+async function outcome(promise: Promise<void>): Promise<string> {
+  const pending = new Promise<string>((resolve) => setImmediate(resolve, "pending"));
+  return Promise.race([
+    promise.then(
+      () => "done",
+      (error: RaftmarkError) => error.code,
+    ),
+    pending,
+  ]);
+}
+
+test("no two requests share an identity, of whatever node, incarnation or repetition", () => {
+  const core = new Core();
+  for (const reads of [new Reads(1, LIMITS), new Reads(1, LIMITS), new Reads(2, LIMITS)]) {
+    void reads.add(undefined);
+    reads.ask(core.rawNode, true);
+    for (let i = 0; i < 9; i++) reads.tick(core.rawNode, true);
+  }
+  assert.equal(core.asked.length, 12);
+  assert.equal(new Set(core.names).size, 12);
+});
+
+test("an answer to a repetition, or to the first request, lets the waiters go; a foreign one does not", async () => {
+  for (const which of [0, 1]) {
+    const core = new Core();
+    const reads = new Reads(1, LIMITS);
+    const read = reads.add(undefined);
+    reads.ask(core.rawNode, true);
+    for (let i = 0; i < 3; i++) reads.tick(core.rawNode, true);
+    const later = reads.add(undefined);
+    reads.ask(core.rawNode, true);
+    const foreign = core.asked[2].slice();
+    foreign[10] ^= 1;
+    reads.confirmed(
+      [
+        { index: 7, requestCtx: foreign },
+        { index: 7, requestCtx: new Uint8Array(1) },
+      ],
+      7,
+    );
+    assert.equal(await outcome(read), "pending");
+    reads.confirmed([{ index: 7, requestCtx: core.asked[which] }], 6);
+    assert.equal(await outcome(read), "pending");
+    reads.applied(7);
+    assert.equal(await outcome(read), "done");
+    assert.equal(await outcome(later), "pending", "it was asked later");
+  }
+});
+
+test("without a leader nothing is asked; when one is known, at once and for all", async () => {
+  const core = new Core();
+  const reads = new Reads(1, LIMITS);
+  const first = reads.add(undefined);
+  reads.ask(core.rawNode, false);
+  const second = reads.add(undefined);
+  reads.ask(core.rawNode, false);
+  for (let i = 0; i < 5; i++) reads.tick(core.rawNode, false);
+  assert.equal(core.asked.length, 0);
+  reads.leaderKnown(core.rawNode);
+  assert.equal(core.asked.length, 1);
+  reads.confirmed([{ index: 1, requestCtx: core.asked[0] }], 1);
+  assert.deepEqual([await outcome(first), await outcome(second)], ["done", "done"]);
+});
+
+test("a read gives up without a leader after leaderlessTicks, and always after timeoutTicks", async () => {
+  const core = new Core();
+  const reads = new Reads(1, LIMITS);
+  const leaderless = reads.add(undefined);
+  reads.ask(core.rawNode, false);
+  for (let i = 0; i < 10; i++) reads.tick(core.rawNode, false);
+  assert.equal(await outcome(leaderless), "pending");
+  reads.tick(core.rawNode, false);
+  assert.equal(await outcome(leaderless), "RAFT_NO_LEADER");
+  const unanswered = reads.add(undefined);
+  reads.ask(core.rawNode, true);
+  for (let i = 0; i < 101; i++) reads.tick(core.rawNode, true);
+  assert.equal(await outcome(unanswered), "RAFT_TIMEOUT");
+});
+
+test("a read leaves no listener behind, however it ends", async () => {
+  const core = new Core();
+  const reads = new Reads(1, LIMITS);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const read = reads.add(signal);
+  reads.ask(core.rawNode, true);
+  assert.equal(getEventListeners(signal, "abort").length, 1);
+  reads.confirmed([{ index: 1, requestCtx: core.asked[0] }], 1);
+  assert.equal(await outcome(read), "done");
+  assert.equal(getEventListeners(signal, "abort").length, 0);
+  const aborted = reads.add(signal);
+  controller.abort();
+  assert.equal(await outcome(aborted), "RAFT_ABORTED");
+  assert.equal(await outcome(reads.add(signal)), "RAFT_ABORTED");
+});
