@@ -45,7 +45,7 @@ export class RaftmarkError extends Error {
    */
   static withoutStack(...args: ConstructorParameters<typeof RaftmarkError>): RaftmarkError {
     // V8's; elsewhere it does nothing.
-    const limits = Error as { stackTraceLimit?: number };
+    const limits = Error as { stackTraceLimit?: number | undefined };
     const limit = limits.stackTraceLimit;
     limits.stackTraceLimit = 0;
     try {
