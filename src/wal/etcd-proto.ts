@@ -8,8 +8,9 @@ export class ProtoError extends Error {
   override readonly name = "ProtoError";
 }
 
-type Kind = "uint" | "bytes" | "uints";
-type Schema = Readonly<Record<number, readonly [name: string, kind: Kind]>>;
+type Kind = "uint" | "bytes" | "uints" | Nested;
+type Schema = Readonly<Record<number, readonly [field: string, kind: Kind]>>;
+type Nested = { readonly name: string; readonly schema: Schema };
 
 const RECORD: Schema = { 1: ["Type", "uint"], 2: ["Crc", "uint"], 3: ["Data", "bytes"] };
 const ENTRY: Schema = {
@@ -21,8 +22,6 @@ const ENTRY: Schema = {
 const HARD_STATE: Schema = { 1: ["Term", "uint"], 2: ["Vote", "uint"], 3: ["Commit", "uint"] };
 const WAL_SNAPSHOT: Schema = { 1: ["Index", "uint"], 2: ["Term", "uint"] };
 const SNAP_FILE: Schema = { 1: ["Crc", "uint"], 2: ["Data", "bytes"] };
-const SNAPSHOT: Schema = { 1: ["Data", "bytes"], 2: ["Metadata", "bytes"] };
-const SNAPSHOT_METADATA: Schema = { 1: ["ConfState", "bytes"], 2: ["Index", "uint"], 3: ["Term", "uint"] };
 const CONF_STATE: Schema = {
   1: ["Voters", "uints"],
   2: ["Learners", "uints"],
@@ -30,12 +29,22 @@ const CONF_STATE: Schema = {
   4: ["LearnersNext", "uints"],
   5: ["AutoLeave", "uint"],
 };
+const SNAPSHOT_METADATA: Schema = {
+  1: ["ConfState", { name: "ConfState", schema: CONF_STATE }],
+  2: ["Index", "uint"],
+  3: ["Term", "uint"],
+};
+const SNAPSHOT: Schema = {
+  1: ["Data", "bytes"],
+  2: ["Metadata", { name: "SnapshotMetadata", schema: SNAPSHOT_METADATA }],
+};
 
 /** Values by field number; absent fields are 0n, null and []. */
 class Message {
   private readonly uints = new Map<number, bigint>();
   private readonly blobs = new Map<number, Uint8Array>();
   private readonly lists = new Map<number, bigint[]>();
+  private readonly messages = new Map<number, Message>();
 
   uint(field: number): bigint {
     return this.uints.get(field) ?? 0n;
@@ -47,6 +56,13 @@ class Message {
 
   list(field: number): bigint[] {
     return this.lists.get(field) ?? [];
+  }
+
+  /** One that comes twice is merged, as in Go. */
+  message(field: number): Message {
+    const message = this.messages.get(field) ?? new Message();
+    this.messages.set(field, message);
+    return message;
   }
 
   set(field: number, kind: Kind, value: bigint | Uint8Array): void {
@@ -74,8 +90,9 @@ class Reader {
       if (shift >= 64n) throw new ProtoError("proto: integer overflow");
       if (this.at >= this.bytes.length) throw new ProtoError(UNEXPECTED_EOF);
       const byte = this.bytes[this.at++]!;
-      value |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return BigInt.asUintN(64, value);
+      // Bits above 64 are lost, as in Go. Not by asUintN: Node 20's V8 dies compiling loops over what that returns.
+      value |= BigInt(byte & (shift === 63n ? 1 : 0x7f)) << shift;
+      if (byte < 0x80) return value;
     }
   }
 
@@ -88,33 +105,40 @@ class Reader {
     return this.bytes.subarray(start, this.at);
   }
 
+  // A group may hold groups: counted, not recursed into, since bytes from outside decide how deep they go.
   skip(wire: number): void {
-    if (wire === 0) this.varint();
-    else if (wire === 1) this.at += 8;
-    else if (wire === 2) this.blob();
-    else if (wire === 5) this.at += 4;
-    else throw new ProtoError(`proto: illegal wireType ${wire}`);
-    if (this.at > this.bytes.length) throw new ProtoError(UNEXPECTED_EOF);
+    for (let depth = 0; ; wire = Number(this.varint() & 7n)) {
+      if (wire === 0) this.varint();
+      else if (wire === 1) this.at += 8;
+      else if (wire === 2) this.blob();
+      else if (wire === 3) depth++;
+      else if (wire === 4) depth--;
+      else if (wire === 5) this.at += 4;
+      else throw new ProtoError(`proto: illegal wireType ${wire}`);
+      if (this.at > this.bytes.length) throw new ProtoError(UNEXPECTED_EOF);
+      if (depth === 0) return;
+    }
   }
 }
 
-function decode(name: string, schema: Schema, bytes: Uint8Array): Message {
-  const message = new Message();
+function decode(name: string, schema: Schema, bytes: Uint8Array, message = new Message()): Message {
   const reader = new Reader(bytes);
   while (!reader.done) {
     const tag = reader.varint();
     const field = Number(BigInt.asIntN(32, tag >> 3n));
     const wire = Number(tag & 7n);
     if (wire === 4) throw new ProtoError(`proto: ${name}: wiretype end group for non-group`);
-    if (field <= 0) throw new ProtoError(`proto: ${name}: illegal tag ${field} (wire type ${wire})`);
+    if (field <= 0) throw new ProtoError(`proto: ${name}: illegal tag ${field} (wire type ${tag})`);
     const known = schema[field];
     if (known === undefined) {
       reader.skip(wire);
       continue;
     }
     const [fieldName, kind] = known;
-    if (kind === "bytes" && wire === 2) message.set(field, kind, reader.blob());
-    else if (kind !== "bytes" && wire === 0) message.set(field, kind, reader.varint());
+    if (typeof kind === "object" && wire === 2) {
+      decode(kind.name, kind.schema, reader.blob(), message.message(field));
+    } else if (kind === "bytes" && wire === 2) message.set(field, kind, reader.blob());
+    else if ((kind === "uint" || kind === "uints") && wire === 0) message.set(field, kind, reader.varint());
     else if (kind === "uints" && wire === 2) {
       const packed = new Reader(reader.blob());
       while (!packed.done) message.set(field, kind, packed.varint());
@@ -191,8 +215,8 @@ export function decodeSnapshot(bytes: Uint8Array): {
   confState: EtcdConfState;
 } {
   const snapshot = decode("Snapshot", SNAPSHOT, bytes);
-  const metadata = decode("SnapshotMetadata", SNAPSHOT_METADATA, snapshot.blob(2) ?? NOTHING);
-  const conf = decode("ConfState", CONF_STATE, metadata.blob(1) ?? NOTHING);
+  const metadata = snapshot.message(2);
+  const conf = metadata.message(1);
   return {
     data: snapshot.blob(1) ?? NOTHING,
     index: metadata.uint(2),

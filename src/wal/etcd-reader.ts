@@ -179,8 +179,8 @@ class ReadAll {
   run(decoder: EtcdDecoder): void {
     for (;;) {
       const record = decoder.next();
-      if (record.type === ENTRY) this.entry(decodeEntry(record.data));
-      else if (record.type === STATE) this.hardState = decodeState(record.data);
+      if (record.type === ENTRY) this.entry(must(decodeEntry, record.data));
+      else if (record.type === STATE) this.hardState = must(decodeState, record.data);
       else if (record.type === METADATA) this.metadata = sameMetadata(this.metadata, record.data);
       else if (record.type === CRC) chain(decoder, record);
       else if (record.type === SNAPSHOT) this.matched = matches(record, this.snap) || this.matched;
@@ -214,8 +214,18 @@ function chain(decoder: EtcdDecoder, record: EtcdRecord): void {
   decoder.crc = record.crc;
 }
 
+// A record of good CRC whose data is no message of its type: etcd panics.
+function must<T>(decode: (bytes: Uint8Array | null) => T, bytes: Uint8Array | null): T {
+  try {
+    return decode(bytes);
+  } catch (error) {
+    if (!(error instanceof ProtoError)) throw error;
+    throw new EtcdError(`panic: unmarshal should never fail (${error.message})`);
+  }
+}
+
 function matches(record: EtcdRecord, snap: EtcdSnapshotId): boolean {
-  const { index, term } = decodeSnapshotId(record.data);
+  const { index, term } = must(decodeSnapshotId, record.data);
   if (index !== snap.index) return false;
   if (term !== snap.term) throw new EtcdError("wal: snapshot mismatch");
   return true;
@@ -276,8 +286,8 @@ export function etcdValidSnapshots(dir: string): { snapshots: EtcdSnapshotId[]; 
   try {
     for (;;) {
       const record = decoder.next();
-      if (record.type === SNAPSHOT) snapshots.push(decodeSnapshotId(record.data));
-      else if (record.type === STATE) state = decodeState(record.data);
+      if (record.type === SNAPSHOT) snapshots.push(must(decodeSnapshotId, record.data));
+      else if (record.type === STATE) state = must(decodeState, record.data);
       else if (record.type === CRC) chain(decoder, record);
     }
   } catch (error) {

@@ -3,7 +3,7 @@
 // out of a codec: entries, states and snapshots through the ring and encodeBatch, as in the live writer; the heads of
 // segments, and numbers above 2^53-1, which the ring does not carry, through frameRecord. Only where segments are cut is etcd's.
 import { NO_DATA } from "../../src/base/bytes.js";
-import { Entry, type EntryType } from "../../src/raft/raftpb/index.js";
+import { Entry, EntryConfChangeV2, EntryNormal, type EntryType } from "../../src/raft/raftpb/index.js";
 import type { Codec } from "../../src/wal/codec.js";
 import { createJsCodec, frameAt } from "../../src/wal/codec-js.js";
 import { bindWasmCodec, createWasmMemory, wasmModule } from "../../src/wal/codec-wasm.js";
@@ -86,8 +86,8 @@ class PageWriter {
 }
 
 const RING_BYTES = 1 << 20;
-/** Room for the frames of one full ring, or of one record that does not go through it. */
-const OUT_BYTES = 16 << 20;
+/** Room for the frames of one full ring, or twice for one record that does not go through it: etcd has them below 10 MiB. */
+const OUT_BYTES = 24 << 20;
 const SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 
 export type CodecName = "wasm" | "js";
@@ -119,9 +119,10 @@ class Encoder {
   entry(entry: EtcdEntry): Uint8Array {
     const { term, index, data } = entry;
     const item = new Entry(entry.type as EntryType, Number(term), Number(index), data ?? NO_DATA);
-    // The live writer has such an entry framed apart, too.
-    if (term > SAFE || index > SAFE || this.ring.isLarge(item))
-      return this.record(RECORD_ENTRY, encodeEntry(entry));
+    // The live writer has such an entry framed apart, too. Types that raft does not have never get so far in it.
+    const isPlain =
+      term <= SAFE && index <= SAFE && entry.type >= EntryNormal && entry.type <= EntryConfChangeV2;
+    if (!isPlain || this.ring.isLarge(item)) return this.record(RECORD_ENTRY, encodeEntry(entry));
     if (!this.ring.pushEntry(item, false)) throw new Error("the ring is full");
     return this.take();
   }
@@ -273,7 +274,8 @@ function isZero(state: EtcdHardState): boolean {
 }
 
 function name(seq: bigint, index: bigint): string {
-  return `${seq.toString(16).padStart(16, "0")}-${index.toString(16).padStart(16, "0")}.wal`;
+  const hex = (value: bigint) => BigInt.asUintN(64, value).toString(16).padStart(16, "0");
+  return `${hex(seq)}-${hex(index)}.wal`;
 }
 
 function fields(values: readonly bigint[]): Uint8Array {
@@ -286,8 +288,10 @@ function encodeEntry({ type, term, index, data }: EtcdEntry): Uint8Array {
   return Buffer.concat([head, Uint8Array.of(0x22, ...varint(BigInt(data.length))), data]);
 }
 
-function varint(value: bigint): number[] {
+// A negative one takes ten bytes, like any negative number of protobuf's.
+function varint(signed: bigint): number[] {
   const bytes: number[] = [];
+  let value = BigInt.asUintN(64, signed);
   for (; value >= 128n; value >>= 7n) bytes.push(Number(value & 127n) | 128);
   bytes.push(Number(value));
   return bytes;
