@@ -75,6 +75,9 @@ function parseRecord(p: usize, end: usize): bool {
   return true;
 }
 
+/** The last entry accepted changes the membership (its type is not EntryNormal). */
+let changesConf: bool = false;
+
 let fieldA: u64 = 0;
 let fieldB: u64 = 0;
 let fieldC: u64 = 0;
@@ -130,6 +133,7 @@ function acceptEntry(frame: usize): i32 {
   const count = load<f64>(L.SCAN + L.SCAN_ENTRIES);
   if (index > last + 1 || index < 1) return L.SCAN_GAP;
   if (count === 0) store<f64>(L.SCAN + L.SCAN_FIRST_INDEX, index);
+  changesConf = fieldA !== 0;
   if (
     load<u32>(L.SCAN + L.SCAN_FORCE_POINT) !== 0 ||
     index !== last + 1 ||
@@ -154,8 +158,8 @@ function acceptState(): i32 {
 }
 
 /**
- * Scans from SCAN_POS to `end`. Entries and states are taken in; after any other record it returns SCAN_SPECIAL
- * with the record described in the state and SCAN_POS behind it. A crc record leaves SCAN_CRC to the host.
+ * Scans from SCAN_POS to `end`. Entries and states are taken in; after any other record, and after an entry that
+ * changes the membership, it returns SCAN_SPECIAL with the record described in the state and SCAN_POS behind it. A crc record leaves SCAN_CRC to the host.
  */
 export function scan(end: u32): i32 {
   let p: usize = load<u32>(L.SCAN + L.SCAN_POS);
@@ -188,7 +192,7 @@ export function scan(end: u32): i32 {
     p = following;
     if (seal) {
       store<u32>(L.SCAN + L.SCAN_SEALED, u32(p) - load<u32>(L.SCAN + L.SCAN_BASE));
-    } else if (type !== L.RECORD_ENTRY && type !== L.RECORD_STATE) {
+    } else if (type === L.RECORD_ENTRY ? changesConf : type !== L.RECORD_STATE) {
       store<u32>(L.SCAN + L.SCAN_TYPE, type);
       store<u32>(L.SCAN + L.SCAN_DATA, u32(data));
       store<u32>(L.SCAN + L.SCAN_DATA_LEN, u32(dataEnd - data));

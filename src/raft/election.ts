@@ -1,11 +1,9 @@
 // Elections (§5.2, §5.4.1; pre-votes: dissertation §9.6): campaigning, granting votes, counting them.
-import { assert, fail } from "../base/assert.js";
+import { assert } from "../base/assert.js";
 import { hex } from "./logger.js";
 import type { VoteResult } from "./quorum/index.js";
 import type { Raft } from "./raft.js";
 import {
-  EntryConfChange,
-  EntryConfChangeV2,
   MESSAGE_TYPE_NAMES,
   Message,
   type MessageType,
@@ -36,7 +34,7 @@ export function hup(r: Raft, type: CampaignType): void {
     r.logger?.warn(`${hex(r.id)} is unpromotable and can not campaign`);
     return;
   }
-  if (hasUnappliedConfChanges(r)) {
+  if (r.raftLog.hasUnappliedConfChange()) {
     r.logger?.warn(
       `${hex(r.id)} cannot campaign at term ${r.term} since there are still pending configuration ` +
         `changes to apply`,
@@ -52,19 +50,6 @@ export function hup(r: Raft, type: CampaignType): void {
   }
   r.logger?.info(`${hex(r.id)} is starting a new election at term ${r.term}`);
   campaign(r, type);
-}
-
-function hasUnappliedConfChanges(r: Raft): boolean {
-  const log = r.raftLog;
-  if (log.applied >= log.committed) return false;
-  let found = false;
-  // Page by page: what is unapplied can be more than fits memory.
-  const error = log.scan(log.applied + 1, log.committed + 1, log.maxApplyingEntsSize, (page) => {
-    found = page.some((e) => e.type === EntryConfChange || e.type === EntryConfChangeV2);
-    return found;
-  });
-  if (error !== null) fail("committed entries are compacted before they were applied");
-  return found;
 }
 
 /** Asks all voters for their votes, this node included. */

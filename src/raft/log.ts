@@ -6,8 +6,11 @@ import { ErrCompacted, ErrUnavailable, RaftError } from "./errors.js";
 import { Unstable } from "./log-unstable.js";
 import type { Logger } from "./logger.js";
 import type { Entry, Snapshot } from "./raftpb/index.js";
-import { entriesSize, entrySize, NO_ENTRIES, payloadsSize } from "./raftpb/index.js";
+import { EntryNormal, entriesSize, entrySize, NO_ENTRIES, payloadsSize } from "./raftpb/index.js";
 import type { Storage } from "./storage.js";
+
+/** Bytes of entries that are read at a time where a storage has to be read through. */
+const PAGE_BYTES = 64 * 1024;
 
 export class RaftLog {
   readonly storage: Storage;
@@ -18,6 +21,9 @@ export class RaftLog {
   applying: number;
   /** Highest index the application has applied. */
   applied: number;
+
+  /** Indexes of conf changes that are not applied, ascending: known without reading the log. */
+  private confChanges: number[];
 
   /** Encoded bytes handed out and not applied, and their limit. Counted only if there is a limit. */
   readonly maxApplyingEntsSize: number;
@@ -49,6 +55,24 @@ export class RaftLog {
     this.committed = first - 1;
     this.applying = first - 1;
     this.applied = first - 1;
+    this.confChanges = this.storedConfChanges(first - 1);
+  }
+
+  private storedConfChanges(index: number): number[] {
+    const { storage } = this;
+    if (storage.confChangesAfter !== undefined) return storage.confChangesAfter(index).slice();
+    const found: number[] = [];
+    const error = this.scan(index + 1, storage.lastIndex() + 1, PAGE_BYTES, (page) => {
+      for (const { type, index } of page) if (type !== EntryNormal) found.push(index);
+      return false;
+    });
+    if (error !== null) fail("the storage failed to give its own entries");
+    return found;
+  }
+
+  /** Whether a conf change is committed and not applied. */
+  hasUnappliedConfChange(): boolean {
+    return this.confChanges.length > 0 && this.confChanges[0] <= this.committed;
   }
 
   // hot
@@ -126,6 +150,12 @@ export class RaftLog {
   // hot
   private appendFrom(entries: readonly Entry[], from: number): void {
     assert(entries[from].index > this.committed, "truncating a committed entry");
+    const { confChanges } = this;
+    while (confChanges.length > 0 && confChanges[confChanges.length - 1] >= entries[from].index)
+      confChanges.pop();
+    for (let i = from; i < entries.length; i++) {
+      if (entries[i].type !== EntryNormal) confChanges.push(entries[i].index);
+    }
     const replaced = this.unstable.truncateAndAppend(entries, from);
     if (replaced) this.forgetSlice();
   }
@@ -186,8 +216,13 @@ export class RaftLog {
     assert(index >= this.applied, "applied index went backwards");
     this.applied = index;
     if (this.applying < index) this.applying = index;
+    if (this.confChanges.length > 0 && this.confChanges[0] <= index) this.dropConfChanges(index);
     this.applyingEntsSize = this.applyingEntsSize > size ? this.applyingEntsSize - size : 0;
     this.applyingEntsPaused = this.applyingEntsSize >= this.maxApplyingEntsSize;
+  }
+
+  private dropConfChanges(applied: number): void {
+    this.confChanges = this.confChanges.filter((index) => index > applied);
   }
 
   // hot
@@ -281,6 +316,7 @@ export class RaftLog {
     this.logger?.info(`log [${this.toString()}] starts to restore snapshot [index: ${index}, term: ${term}]`);
     assert(index > this.committed, "a snapshot must not take the log back");
     this.forgetSlice();
+    this.confChanges = [];
     this.committed = index;
     this.unstable.restore(snapshot);
   }
@@ -340,6 +376,24 @@ export class RaftLog {
     if (ents !== this.sliced) return payloadsSize(ents);
     if (this.slicedPayload === -1) this.slicedPayload = payloadsSize(ents);
     return this.slicedPayload;
+  }
+
+  /** About how many payload bytes the entries [lo, hi) have; rather too many than too few (Storage.sizeOf). */
+  sizeOf(lo: number, hi: number): number {
+    assert(lo >= this.firstIndex() && hi <= this.lastIndex() + 1, "size of entries outside the log");
+    const { storage, unstable } = this;
+    let size = 0;
+    const stored = Math.min(hi, unstable.offset);
+    if (lo < stored && storage.sizeOf !== undefined) size = storage.sizeOf(lo, stored);
+    else {
+      const error = this.scan(lo, stored, PAGE_BYTES, (page) => {
+        size += payloadsSize(page);
+        return false;
+      });
+      if (error !== null) fail("entries in range are compacted");
+    }
+    for (let i = Math.max(lo, stored); i < hi; i++) size += unstable.at(i).data.length;
+    return size;
   }
 
   /** Whether the remembered slice, asked for with another limit, would be the same. */

@@ -58,8 +58,14 @@ export class Raft {
    * unapplied conf change in the log; may be too high, never too low.
    */
   pendingConfIndex = 0;
-  /** Leader: payload bytes of proposals not applied yet; counted only if limited. Resets with the term. */
+  /** Leader: payload bytes of its proposals not applied yet; counted only if limited. Resets with the term. */
   uncommittedSize = 0;
+  /**
+   * Leader: about the payload bytes that its log held beyond the commit index when it was elected; 0 once all of them,
+   * up to inheritedLast, are applied. Counts against the same limit.
+   */
+  inheritedSize = 0;
+  private inheritedLast = 0;
   readonly readOnly: ReadOnly;
   /** Leader: read requests that came before the first commit of the term. */
   pendingReadIndexMessages: Message[] = [];
@@ -160,10 +166,20 @@ export class Raft {
     progress.recentActive = true;
     // There may be an unapplied conf change in the tail. Finding out costs more than a short wait.
     this.pendingConfIndex = this.raftLog.lastIndex();
+    this.inherit();
     // §5.4.2: entries of earlier terms commit only below one of this term, so there must be one.
     const accepted = this.appendEntry([new Entry(EntryNormal, 0, 0, NO_DATA)]);
     assert(accepted, "the empty entry of a new leader was refused");
     this.logger?.info(`${hex(this.id)} became leader at term ${this.term}`);
+  }
+
+  // Where etcd counts from 0 at every election: a group that elects again and again without committing would let its
+  // log grow by the limit each time.
+  private inherit(): void {
+    const { raftLog, settings } = this;
+    this.inheritedLast = raftLog.lastIndex();
+    if (settings.maxUncommittedEntriesSize === Infinity || this.inheritedLast === raftLog.committed) return;
+    this.inheritedSize = raftLog.sizeOf(raftLog.committed + 1, this.inheritedLast + 1);
   }
 
   /** What every change of role or term begins with. */
@@ -184,6 +200,7 @@ export class Raft {
     for (let i = 0; i < peers.length; i++) peers[i].reset(peerIds[i] === this.id ? last : 0, last + 1);
     this.pendingConfIndex = 0;
     this.uncommittedSize = 0;
+    this.inheritedSize = 0;
     this.readOnly.reset();
     this.pendingReadIndexMessages = [];
     this.leaseGivenUp = false;
@@ -300,18 +317,25 @@ export class Raft {
     const limit = this.settings.maxUncommittedEntriesSize;
     if (limit === Infinity) return true;
     const size = payloadsSize(entries);
+    const uncommitted = this.inheritedSize + this.uncommittedSize;
     // One proposal of any size may be on its way. Empty entries always pass: a new leader's, and those that
     // leave a joint configuration.
-    if (this.uncommittedSize > 0 && size > 0 && this.uncommittedSize + size > limit) return false;
+    if (uncommitted > 0 && size > 0 && uncommitted + size > limit) return false;
     this.uncommittedSize += size;
     return true;
   }
 
-  /** Never below 0: entries of earlier terms were not counted when they were appended. */
+  /** Entries, in order, were applied. */
   // hot
   reduceUncommittedSize(entries: readonly Entry[]): void {
-    if (this.settings.maxUncommittedEntriesSize === Infinity || this.uncommittedSize === 0) return;
-    this.uncommittedSize = Math.max(0, this.uncommittedSize - payloadsSize(entries));
+    if (this.settings.maxUncommittedEntriesSize === Infinity || entries.length === 0) return;
+    if (entries[entries.length - 1].index >= this.inheritedLast) this.inheritedSize = 0;
+    if (this.uncommittedSize === 0) return;
+    let size = payloadsSize(entries);
+    // Those of earlier terms are not in the count.
+    for (let i = 0; i < entries.length && entries[i].index <= this.inheritedLast; i++)
+      size -= entries[i].data.length;
+    this.uncommittedSize = Math.max(0, this.uncommittedSize - size);
   }
 
   private loadState(state: HardState): void {

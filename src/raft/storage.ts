@@ -16,6 +16,16 @@ export interface Storage {
   term(index: number): number | RaftError;
   lastIndex(): number;
   firstIndex(): number;
+  /**
+   * Indexes above `index` of the entries that change the membership (EntryConfChange, EntryConfChangeV2), ascending,
+   * without reading the log. Asked once, when a RaftLog is made; of a storage without it, the whole log is read then.
+   */
+  confChangesAfter?(index: number): readonly number[];
+  /**
+   * About how many payload bytes the entries [lo, hi) have, which are in the log, without reading it. Hardly ever too
+   * few: at most what lies between two places that the storage can tell. Without it, the entries are read.
+   */
+  sizeOf?(lo: number, hi: number): number;
   /** The most recent snapshot; ErrSnapshotTemporarilyUnavailable to be asked again later. */
   snapshot(): Snapshot | RaftError;
 }

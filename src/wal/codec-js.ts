@@ -250,7 +250,7 @@ function scan(memory: CodecMemory, end: number): number {
     f64[L.SCAN_SINCE_POINT >>> 3] += size;
     p += size;
     if (seal) u32[L.SCAN_SEALED >>> 2] = p - u32[L.SCAN_BASE >>> 2];
-    else if (record.type !== RECORD_ENTRY && record.type !== RECORD_STATE) {
+    else if (record.type === RECORD_ENTRY ? numbers[0] !== 0n : record.type !== RECORD_STATE) {
       u32[L.SCAN_TYPE >>> 2] = record.type;
       u32[L.SCAN_DATA >>> 2] = record.dataStart;
       u32[L.SCAN_DATA_LEN >>> 2] = record.dataEnd - record.dataStart;

@@ -33,8 +33,9 @@ export interface Codec {
    */
   frameRecord(out: number, type: number, data: number, length: number, hasData: boolean): number;
   /**
-   * Scans from SCAN_POS to `end`. Entries, states and seals are taken in; after any other record it returns SCAN_SPECIAL
-   * with the record described in the scan state and SCAN_POS behind it.
+   * Scans from SCAN_POS to `end`. Entries, states and seals are taken in; after any other record, and after an entry
+   * whose type is not EntryNormal, it returns SCAN_SPECIAL with the record described in the scan state and SCAN_POS
+   * behind it.
    */
   scan(end: number): number;
 }

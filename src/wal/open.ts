@@ -67,8 +67,9 @@ export async function openWal(options: WalOptions): Promise<Wal> {
       log.hardState,
       options.confState ?? EMPTY_CONF_STATE,
       options.logCacheBytes ?? LOG_CACHE_BYTES_DEFAULT,
+      segmentBytes,
     );
-    storage.begin(base, snapshot);
+    storage.begin(base, snapshot, recovered.confChanges);
     const outBytes = Math.max(ringBytes >>> 1, 64 << 10);
     const setup: WriterSetup = {
       dir,
@@ -193,6 +194,7 @@ async function create(
     hardState: EMPTY_HARD_STATE,
     snapshots: [{ index: 0, term: 0, confState: EMPTY_CONF_STATE }],
     points: new PointIndex(),
+    confChanges: [],
     tail,
     tailBytes: segmentBytes,
     records: 4,
@@ -316,6 +318,7 @@ function describe(
     records: log.records,
     segments: log.segments,
     torn: log.torn,
+    confChanges: log.confChanges.filter((index) => index > baseIndex),
     snapshot,
     brokenSnapshots,
   };

@@ -2,8 +2,11 @@
 // and one term, one after the other in one segment (perhaps with states between them). Memory: 40 bytes a point,
 // about one point for 64 KiB of log.
 import { assert } from "../base/assert.js";
+import { POINT_SPACING } from "./layout.js";
 
 const POINT_COLUMNS = 5;
+/** What the record of an entry has beside its payload: length field, type, checksum, the entry's own fields. */
+const RECORD_BYTES_MIN = 20;
 
 export class PointIndex {
   /** Invariant: ascending by index. Columns of one table. */
@@ -13,6 +16,15 @@ export class PointIndex {
   private segments = new Float64Array(64);
   private crcs = new Float64Array(64);
   count = 0;
+  /** Where the log ended when it was opened. */
+  private endSegment = -1;
+  private endOffset = 0;
+
+  /** The log as recovered ends at this place: how large its newest run is. */
+  setEnd(segment: number, offset: number): void {
+    this.endSegment = segment;
+    this.endOffset = offset;
+  }
 
   /** Adds the newest point. It overwrites the log from `index` on, so points from there on go. */
   add(index: number, term: number, offset: number, segment: number, crc: number): void {
@@ -114,6 +126,27 @@ export class PointIndex {
   /** First index that is not of this run any more. */
   limit(at: number): number {
     return at + 1 < this.count ? this.indexes[at + 1] : Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * Bytes of log that the runs with entries [lo, hi) take, less what no record can do without: rather too many. A
+   * segment's last run counts to where the segment must end.
+   */
+  bytesOf(lo: number, hi: number, segmentBytes: number): number {
+    let bytes = 0;
+    for (let at = this.find(lo); at < this.count && this.indexes[at] < hi; at++) {
+      const rest = Math.max(0, segmentBytes - this.offsets[at]);
+      bytes += at + 1 < this.count ? this.runBytes(at) || rest : this.newestRunBytes(rest);
+    }
+    return Math.max(0, bytes - (hi - lo) * RECORD_BYTES_MIN);
+  }
+
+  // One that was written since: the entry that made it longer than this is the newest of all, and in memory.
+  private newestRunBytes(rest: number): number {
+    const recovered = this.endOffset - this.offsets[this.count - 1];
+    return this.segments[this.count - 1] === this.endSegment && recovered > 0
+      ? recovered
+      : Math.min(POINT_SPACING, rest);
   }
 
   /** Bytes to the next point if it lies behind this one in the same segment, else 0 (unknown). */

@@ -17,6 +17,7 @@ import { corruptError } from "./errors.js";
 import { FILE_MODE, SECTOR_BYTES, type SegmentName, sortedSegments } from "./format.js";
 import { PointIndex } from "./point-index.js";
 import {
+  dropFrom,
   fitsLog,
   type LogBefore,
   METADATA_DIFFERS,
@@ -39,6 +40,8 @@ export interface RecoveredLog {
   /** All snapshot records, in order; the first of a new log is at index 0. */
   snapshots: SnapshotMark[];
   points: PointIndex;
+  /** Indexes of entries that change the membership, ascending. */
+  confChanges: number[];
   /** headEnd 0: the newest segment has no records at all, and needs a head. */
   tail: TailState;
   /** Size of the newest segment's file. */
@@ -118,6 +121,7 @@ class Recovery implements LogBefore {
   private codec: Codec | null = null;
   readonly points = new PointIndex();
   private readonly snapshots: SnapshotMark[] = [];
+  private readonly confChanges: number[] = [];
   private metadata: Uint8Array | null = null;
   private hasMetadata = false;
   private hardState = EMPTY_HARD_STATE;
@@ -166,7 +170,13 @@ class Recovery implements LogBefore {
       this.hasMetadata = true;
     }
     if (damage !== null) throw corruptError(task.path, damage.offset, damage.record, damage.what);
-    if (found.forgets) this.points.clear();
+    if (found.forgets) {
+      this.points.clear();
+      this.confChanges.length = 0;
+    }
+    // The first row has the lowest index that the segment wrote: from there on it overwrites the log before it.
+    if (found.points.length > 0) dropFrom(this.confChanges, found.points[0]!);
+    for (const index of found.confChanges) this.confChanges.push(index);
     if (found.forgets || found.firstIndex > 0) {
       this.lastIndex = found.lastIndex;
       this.lastTerm = found.lastTerm;
@@ -199,11 +209,13 @@ class Recovery implements LogBefore {
         ? await cut(this.dir, `${this.dir}/${last.name}`, newest.offset, newest.tornUsed)
         : null;
     const { hardState } = this;
+    this.points.setEnd(last.seq, newest.offset);
     return {
       metadata: this.metadata,
       hardState: hardState.term + hardState.vote + hardState.commit === 0 ? EMPTY_HARD_STATE : hardState,
       snapshots: this.snapshots,
       points: this.points,
+      confChanges: this.confChanges,
       tail: {
         name: last.name,
         seq: last.seq,

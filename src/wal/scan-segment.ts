@@ -5,7 +5,7 @@ import { assert } from "../base/assert.js";
 import type { ConfState } from "../raft/raftpb/index.js";
 import type { Codec } from "./codec.js";
 import { frameAt } from "./codec-js.js";
-import { RECORD_CRC, RECORD_METADATA, RECORD_SNAPSHOT } from "./format.js";
+import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_SNAPSHOT } from "./format.js";
 import * as L from "./layout.js";
 import { PointIndex } from "./point-index.js";
 import { MalformedError } from "./record.js";
@@ -58,6 +58,8 @@ export interface SegmentScan {
   points: Float64Array;
   /** A snapshot replaced the log: nothing before `points` counts. */
   forgets: boolean;
+  /** Indexes of its entries that change the membership, ascending; overwritten ones are not among them. */
+  confChanges: number[];
   /** In order. `placed`: what it means for the log is accounted for; otherwise only the log before can tell. */
   snapshots: (SnapshotMark & { placed: boolean })[];
   damage: Damage | null;
@@ -123,6 +125,7 @@ export class SegmentScanner {
       lastTerm: 0,
       points: new Float64Array(0),
       forgets: false,
+      confChanges: [],
       snapshots: [],
       damage: null,
       tornUsed: 0,
@@ -228,6 +231,8 @@ export class SegmentScanner {
     const count = u32[L.SCAN_POINTS >>> 2];
     for (let point = 0; point < count; point++) {
       const at = (L.POINTS + point * L.POINT_BYTES) / 8;
+      // An entry that overwrites the log begins a run.
+      dropFrom(this.result.confChanges, f64[at]);
       this.points.add(f64[at], f64[at + 1], f64[at + 2], this.task.seq, f64[at + 4]);
     }
   }
@@ -236,6 +241,10 @@ export class SegmentScanner {
     const { u8, u32, f64 } = this.codec.memory;
     const { result } = this;
     const type = u32[L.SCAN_TYPE >>> 2];
+    if (type === RECORD_ENTRY) {
+      result.confChanges.push(f64[L.SCAN_LAST_INDEX >>> 3]);
+      return;
+    }
     const at = u32[L.SCAN_DATA >>> 2];
     const data = u8.slice(at, at + u32[L.SCAN_DATA_LEN >>> 2]);
     const end = this.start + u32[L.SCAN_POS >>> 2] - L.RING;
@@ -285,6 +294,7 @@ export class SegmentScanner {
     this.points.clear();
     this.before = null;
     this.result.forgets = true;
+    this.result.confChanges.length = 0;
     f64[L.SCAN_LAST_INDEX >>> 3] = index;
     f64[L.SCAN_LAST_TERM >>> 3] = term;
     u32[L.SCAN_FORCE_POINT >>> 2] = 1;
@@ -324,6 +334,11 @@ export class SegmentScanner {
     }
     return true;
   }
+}
+
+/** Takes the indexes from `index` on off the end of an ascending list. */
+export function dropFrom(indexes: number[], index: number): void {
+  while (indexes.length > 0 && indexes[indexes.length - 1] >= index) indexes.pop();
 }
 
 /** Whether a log that ends at `last` leads up to the snapshot, as far as `points` can tell. */

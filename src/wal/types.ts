@@ -70,6 +70,8 @@ export interface Recovered {
   firstIndex: number;
   records: number;
   segments: number;
+  /** Indexes of the entries from firstIndex on that change the membership (not EntryNormal), ascending. */
+  confChanges: readonly number[];
   torn: TornTail | null;
   /** The newest snapshot that reads well: the state machine starts from it. Null: from nothing, at entry 1. */
   snapshot: SnapshotMetadata | null;

@@ -7,12 +7,14 @@ import {
   type ConfState,
   EMPTY_SNAPSHOT,
   type Entry,
+  EntryNormal,
   type HardState,
   type Snapshot,
   type SnapshotMetadata,
 } from "../raft/raftpb/index.js";
 import type { PointIndex } from "./point-index.js";
 import { entrySize } from "./record.js";
+import { dropFrom } from "./scan-segment.js";
 import { SegmentReader } from "./segment-reader.js";
 import type { LogBase } from "./snap-dir.js";
 import type { WalStorage } from "./types.js";
@@ -36,6 +38,10 @@ export class DurableLog implements WalStorage {
   /** Index of the first entry in memory. Invariant: tailFirst + count === last + 1. */
   private tailFirst: number;
   private last: number;
+  /** Indexes of entries that change the membership, ascending. Invariant: all in (base.index, last]. */
+  private confChanges: number[] = [];
+  /** What a segment holds at most, single large entries aside. */
+  private readonly segmentBytes: number;
   cacheBytes = 0;
 
   constructor(
@@ -45,6 +51,7 @@ export class DurableLog implements WalStorage {
     hardState: HardState,
     confState: ConfState,
     cacheBytesMax: number,
+    segmentBytes: number,
   ) {
     this.points = points;
     this.reader = new SegmentReader(dir, points);
@@ -53,6 +60,7 @@ export class DurableLog implements WalStorage {
     this.hardState = hardState;
     this.confState = confState;
     this.cacheBytesMax = cacheBytesMax;
+    this.segmentBytes = segmentBytes;
   }
 
   initialState(): { hardState: HardState; confState: ConfState } {
@@ -97,6 +105,20 @@ export class DurableLog implements WalStorage {
     return found;
   }
 
+  confChangesAfter(index: number): readonly number[] {
+    return this.confChanges.filter((each) => each > index);
+  }
+
+  /** Runs of the sparse index count as a whole, so that it is rather too much. */
+  sizeOf(lo: number, hi: number): number {
+    assert(lo > this.base.index && hi <= this.last + 1, "size of entries outside the log");
+    let size = 0;
+    const cold = Math.min(hi, this.tailFirst);
+    if (lo < cold) size = this.points.bytesOf(lo, cold, this.segmentBytes);
+    for (let index = Math.max(lo, cold); index < hi; index++) size += this.at(index).data.length;
+    return size;
+  }
+
   snapshot(): Snapshot | RaftError {
     return this.newest;
   }
@@ -120,6 +142,7 @@ export class DurableLog implements WalStorage {
     this.slots[(this.start + this.count) & (this.slots.length - 1)] = entry;
     this.count++;
     this.last = entry.index;
+    if (entry.type !== EntryNormal) this.confChanges.push(entry.index);
     this.cacheBytes += entry.data.length + ENTRY_COST;
     if (this.cacheBytes > this.cacheBytesMax) this.evict();
   }
@@ -128,6 +151,7 @@ export class DurableLog implements WalStorage {
   private truncate(index: number): void {
     assert(index <= this.last, "gap in the log");
     assert(index > this.base.index, "entry before the log");
+    dropFrom(this.confChanges, index);
     while (this.count > 0 && this.last >= index) {
       const slot = (this.start + this.count - 1) & (this.slots.length - 1);
       this.cacheBytes -= this.slots[slot]!.data.length + ENTRY_COST;
@@ -166,6 +190,7 @@ export class DurableLog implements WalStorage {
     this.start = 0;
     this.count = 0;
     this.cacheBytes = 0;
+    this.confChanges = [];
     this.base = { index, term };
     this.last = index;
     this.tailFirst = index + 1;
@@ -178,6 +203,7 @@ export class DurableLog implements WalStorage {
     this.base = { index: base.index, term: base.term };
     while (this.count > 0 && this.tailFirst <= base.index) this.evictFirst();
     if (this.count === 0) this.tailFirst = this.last + 1;
+    this.confChanges = this.confChanges.filter((index) => index > base.index);
     this.points.forgetBefore(base.index + 1);
   }
 
@@ -193,9 +219,10 @@ export class DurableLog implements WalStorage {
     this.start = 0;
   }
 
-  /** After opening: where the log begins, and the newest snapshot. */
-  begin(base: LogBase, snapshot: SnapshotMetadata | null): void {
+  /** After opening: where the log begins, the newest snapshot, and where entries change the membership. */
+  begin(base: LogBase, snapshot: SnapshotMetadata | null, confChanges: readonly number[]): void {
     assert(this.count === 0, "beginning a log in use");
+    this.confChanges = confChanges.slice();
     if (snapshot !== null) this.newest = { data: NO_DATA, metadata: snapshot };
     this.compact(base);
   }

@@ -7,6 +7,8 @@ import { Prng } from "../../src/base/prng.js";
 import {
   EMPTY_CONF_STATE,
   Entry,
+  EntryConfChange,
+  EntryConfChangeV2,
   EntryNormal,
   ErrCompacted,
   ErrSnapOutOfDate,
@@ -315,3 +317,73 @@ for (const base of [2 ** 31 - 2, 2 ** 32 - 2, 2 ** 53 - 12]) {
     assert.equal(log.firstIndex(), base + 3);
   });
 }
+
+test("RaftLog: it knows of unapplied conf changes what a scan of its entries finds", (t) => {
+  const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+  t.diagnostic(`SEED=${seed} node --test dist/test/raft/log.test.js`);
+  const prng = new Prng(seed);
+  let storage = new MemoryStorage();
+  let log = new RaftLog(storage, null, 1000);
+  let term = 1;
+  let answers = 0;
+  for (let step = 0; step < 3000; step++) {
+    const what = prng.below(12);
+    if (what < 5) {
+      // Appended behind, or over what is not committed.
+      const over = prng.below(3) === 0;
+      const from = over
+        ? log.committed + 1 + prng.below(log.lastIndex() - log.committed + 1)
+        : log.lastIndex() + 1;
+      if (from <= log.lastIndex()) term++;
+      const entries = run(from, new Array<number>(1 + prng.below(4)).fill(term));
+      for (const e of entries)
+        if (prng.below(6) === 0) e.type = prng.below(2) + 1 === 1 ? EntryConfChange : EntryConfChangeV2;
+      log.append(entries);
+    } else if (what < 7) log.commitTo(log.committed + prng.below(log.lastIndex() - log.committed + 1));
+    else if (what < 9) log.appliedTo(log.applied + prng.below(log.committed - log.applied + 1), 0);
+    else if (what === 9 && log.hasNextUnstableEnts()) {
+      storage.append(log.nextUnstableEnts());
+      log.stableTo(log.lastTerm(), log.lastIndex());
+    } else if (what === 10 && log.lastIndex() === storage.lastIndex()) {
+      // Started again, after some of it was compacted.
+      const { applied, committed } = log;
+      if (prng.below(2) === 0 && applied > storage.firstIndex()) storage.compact(applied - 1);
+      log = new RaftLog(storage, null, 1000);
+      log.commitTo(committed);
+      log.appliedTo(applied, 0);
+    } else if (what === 11 && prng.below(6) === 0) {
+      const index = log.lastIndex() + 5;
+      log.restore(snapshot(index, ++term));
+      storage = new MemoryStorage();
+      assert.equal(storage.applySnapshot(snapshot(index, term)), null);
+      log = new RaftLog(storage, null, 1000);
+    }
+    let found = false;
+    for (let index = log.applied + 1; index <= log.committed; index++) {
+      const ents = log.slice(index, index + 1, Infinity);
+      assert.ok(!(ents instanceof RaftError));
+      if (ents[0].type !== EntryNormal) found = true;
+    }
+    if (found) answers++;
+    assert.equal(log.hasUnappliedConfChange(), found);
+  }
+  assert.ok(answers > 100, "hardly ever anything to be found");
+});
+
+test("RaftLog: restoring a snapshot forgets the conf changes that it stands for", () => {
+  const log = new RaftLog(new MemoryStorage(), null, 1000);
+  log.append([new Entry(EntryConfChange, 1, 1, NO_DATA)]);
+  log.restore(snapshot(5, 1));
+  assert.equal(log.hasUnappliedConfChange(), false);
+});
+
+test("RaftLog: the payload of a range, stored and not", () => {
+  const storage = new MemoryStorage();
+  storage.append([entry(1, 1, 10), entry(2, 1, 20)]);
+  const log = new RaftLog(storage, null, 1000);
+  log.append([entry(3, 1, 40), entry(4, 1, 80)]);
+  assert.equal(log.sizeOf(1, 5), 150);
+  assert.equal(log.sizeOf(2, 4), 60);
+  assert.equal(log.sizeOf(4, 5), 80);
+  assert.equal(log.sizeOf(2, 2), 0);
+});

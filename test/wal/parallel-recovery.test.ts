@@ -39,7 +39,9 @@ class LogBuilder {
   entries(from: number, to: number, term: number, size = 40): this {
     for (let index = from; index <= to; index++) {
       const data = new Uint8Array(size).fill(index);
-      this.frames.record(2, encodeEntry(new Entry(0, term, index, data)));
+      // Some change the membership.
+      const type = (index + term) % 7 === 0 ? 2 : (index + term) % 11 === 0 ? 1 : 0;
+      this.frames.record(2, encodeEntry(new Entry(type, term, index, data)));
     }
     this.last = to;
     return this;

@@ -1,4 +1,4 @@
-// Random appends, overwritten suffixes, own and received snapshots and restarts, held against the plainest model: a map
+// Random appends (now and then of conf changes), overwritten suffixes, own and received snapshots and restarts, held against the plainest model: a map
 // from index to entry. What storage has must be the model's, in a running log and after opening it again.
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -57,6 +57,7 @@ async function step(random: Prng, wal: Wal, model: Model): Promise<void> {
     const from = overwrite ? model.commit + 1 + random.below(model.last - model.commit + 1) : model.last + 1;
     if (from <= model.last) model.term++;
     const entries = run(from, from + random.below(40), model.term, random.below(150));
+    for (const entry of entries) if (random.below(12) === 0) entry.type = random.below(2) === 0 ? 1 : 2;
     model.append(entries);
     model.commit += random.below(model.last - model.commit + 1);
     const hardState = { term: model.term, vote: 1, commit: model.commit };
@@ -77,7 +78,10 @@ async function step(random: Prng, wal: Wal, model: Model): Promise<void> {
   }
 }
 
-async function check(wal: Wal, model: Model, kept: number): Promise<void> {
+const isConfChange = ({ type }: Entry): boolean => type !== 0;
+const indexOf = ({ index }: Entry): number => index;
+
+async function check(wal: Wal, model: Model, kept: number, random: Prng): Promise<void> {
   const { storage } = wal;
   assert.equal(storage.lastIndex(), model.last);
   const first = storage.firstIndex();
@@ -91,6 +95,17 @@ async function check(wal: Wal, model: Model, kept: number): Promise<void> {
     assert.equal(storage.term(index), model.entries.get(index)!.term);
   }
   assertSameEntries(entriesFrom(wal, 700), expected);
+  const lo = first + random.below(expected.length + 1);
+  assert.deepEqual(
+    storage.confChangesAfter!(lo - 1),
+    expected.filter((entry) => isConfChange(entry) && entry.index >= lo).map(indexOf),
+  );
+  const hi = lo + random.below(model.last + 2 - lo);
+  const payload = expected.slice(lo - first, hi - first).reduce((sum, { data }) => sum + data.length, 0);
+  const size = storage.sizeOf!(lo, hi);
+  assert.ok(size >= payload, `entries [${lo}, ${hi}) have ${payload} bytes, and count as ${size}`);
+  // Each run of the sparse index as a whole, and a segment's last one to the segment's end.
+  assert.ok(size <= payload + (hi - lo) * 40 + 12_000, `${payload} bytes count as ${size}`);
   const newest = model.snapshots.at(-1);
   if (newest === undefined) return;
   const found = storage.snapshot();
@@ -109,12 +124,18 @@ async function play(walOptions: WalOptions, seed: number): Promise<void> {
   try {
     for (let at = 0; at < STEPS; at++) {
       await step(random, wal, model);
-      await check(wal, model, kept);
+      await check(wal, model, kept, random);
       if (random.below(6) !== 0) continue;
       await wal.close();
       wal = await openWal(walOptions);
       assert.equal(wal.recovered.torn, null);
-      await check(wal, model, kept);
+      await check(wal, model, kept, random);
+      const { confChanges, firstIndex } = wal.recovered;
+      const all = [...model.entries.values()].filter(isConfChange).map(indexOf);
+      assert.deepEqual(
+        confChanges,
+        all.filter((index) => index >= firstIndex && index <= model.last).sort((a, b) => a - b),
+      );
     }
   } finally {
     await wal.close();
