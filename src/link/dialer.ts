@@ -1,9 +1,12 @@
-// The dialling side of a link: keeps one connection to one peer, over which that peer's frames come in. Main thread.
+// The dialling side of a link: keeps one connection to one peer, over which that peer's frames of one lane come in.
+// Main thread.
+import type { Socket } from "node:net";
 import { type ClientOptions, WebSocket } from "ws";
 import { LINK_PATH } from "./acceptor.js";
 import { type Address, formatAddress } from "./address.js";
 import { CLOSE_REASONS, CloseBadFrame, CloseLostLog } from "./close-codes.js";
 import { DialerHandshake, type Identity } from "./handshake.js";
+import type { Lane } from "./lanes.js";
 
 const BACKOFF_MS_MIN = 10;
 const BACKOFF_MS_MAX = 500;
@@ -12,8 +15,7 @@ const STABLE_MS = 1000;
 const UPGRADE_TIMEOUT_MS = 5000;
 /** How long a connection we refused may linger. */
 const CLOSE_TIMEOUT_MS = 1000;
-/** Sweeps (a quarter of the idle timeout each) without a byte before a ping, and before giving up. */
-const SILENT_SWEEPS_PING = 2;
+/** Sweeps (a quarter of the idle timeout each) without a byte, not even the answer to a ping, before giving up. */
 const SILENT_SWEEPS_MAX = 4;
 
 export interface DialerEvents {
@@ -32,6 +34,8 @@ export interface DialerEvents {
 export interface DialerOptions {
   self: Identity;
   peer: number;
+  /** What of the peer's is to come in over the connection. */
+  lane: Lane;
   address: Address;
   events: DialerEvents;
   maxFrameBytes: number;
@@ -55,6 +59,10 @@ export class Dialer {
   private timer: NodeJS.Timeout | null = null;
   private backoffMs = BACKOFF_MS_MIN;
   private connectedAt = 0;
+  /** Under the connection, once it is upgraded. */
+  private stream: Socket | null = null;
+  /** Its bytes read by the last sweep, and the sweeps since they grew. */
+  private bytesRead = 0;
   private silentSweeps = 0;
 
   constructor(options: DialerOptions) {
@@ -93,17 +101,25 @@ export class Dialer {
     this.dial();
   }
 
-  /** Called every quarter of the idle timeout: pings a silent peer, and gives up one that stays silent. */
+  /**
+   * Called every quarter of the idle timeout: gives up a connection in which nothing flows. Bytes count, not messages
+   * or pongs: those may be a minute behind a large frame. The ping is a sign of life for the peer, too, which may hear
+   * nothing else on this connection.
+   */
   sweep(): void {
     if (this.state < StateChallenged) return;
-    this.silentSweeps++;
+    const { bytesRead } = this.stream!;
+    this.silentSweeps = bytesRead === this.bytesRead ? this.silentSweeps + 1 : 0;
+    this.bytesRead = bytesRead;
     if (this.silentSweeps > SILENT_SWEEPS_MAX) this.socket!.terminate();
-    else if (this.silentSweeps > SILENT_SWEEPS_PING) this.socket!.ping();
+    else this.socket!.ping();
   }
 
   private dial(): void {
     this.state = StateDialling;
     this.timer = null;
+    this.stream = null;
+    this.bytesRead = 0;
     this.silentSweeps = 0;
     // Its types lack closeTimeout.
     const options: ClientOptions & { closeTimeout: number } = {
@@ -115,16 +131,14 @@ export class Dialer {
       closeTimeout: CLOSE_TIMEOUT_MS,
     };
     const socket = new WebSocket(`ws://${formatAddress(this.address)}${LINK_PATH}`, options);
-    const handshake = new DialerHandshake(this.options.self, this.options.peer);
+    const handshake = new DialerHandshake(this.options.self, this.options.peer, this.options.lane);
     this.socket = socket;
     socket.on("message", (data: Buffer) => {
       if (this.socket === socket) this.handleMessage(socket, handshake, data);
     });
-    const heard = (): void => {
-      this.silentSweeps = 0;
-    };
-    socket.on("ping", heard);
-    socket.on("pong", heard);
+    socket.on("upgrade", (response) => {
+      if (this.socket === socket) this.stream = response.socket;
+    });
     socket.on("open", () => {
       if (this.socket === socket) this.state = StateChallenged;
     });
@@ -139,7 +153,6 @@ export class Dialer {
   }
 
   private handleMessage(socket: WebSocket, handshake: DialerHandshake, data: Buffer): void {
-    this.silentSweeps = 0;
     // ws hands out views of buffers that are not used again, so there is nothing to copy. A plain Uint8Array keeps
     // the codec monomorphic.
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);

@@ -1,8 +1,7 @@
-// Packs messages into frames for a link to carry, with what every link counts and tells of them. Main thread.
+// Packs messages into frames for a link to carry, and counts them. Main thread.
 import type { Message } from "../raft/raftpb/index.js";
 import { FrameAdded, FrameFull, type FrameWriter } from "../wire/frame.js";
 import type { LinkStats } from "./link.js";
-import type { Notices } from "./notices.js";
 
 /** Hands a frame, borrowed until it returns, to whatever carries it. False: it was dropped. */
 export type PostFrame = (to: number, frame: Uint8Array) => boolean;
@@ -19,19 +18,21 @@ export class FrameSender {
     framesDropped: 0,
   };
   private readonly writer: FrameWriter;
-  private readonly notices: Notices;
   private readonly post: PostFrame;
 
-  constructor(writer: FrameWriter, notices: Notices, post: PostFrame) {
+  constructor(writer: FrameWriter, post: PostFrame) {
     this.writer = writer;
-    this.notices = notices;
     this.post = post;
   }
 
-  /** The messages for one peer, in order, in as few frames as they fit. `rewind` follows the last peer's. */
-  send(group: number, to: number, batch: readonly Message[]): void {
+  /**
+   * The messages for one peer, in order, in as few frames as they fit. `rewind` follows the last peer's. False: not all
+   * of them went.
+   */
+  send(group: number, to: number, batch: readonly Message[]): boolean {
     // hot
     const writer = this.writer;
+    const dropped = this.counters.framesDropped;
     writer.begin(group);
     for (let i = 0; i < batch.length; i++) {
       let added = writer.add(batch[i]!);
@@ -41,9 +42,10 @@ export class FrameSender {
         added = writer.add(batch[i]!);
       }
       // Too large for any frame: it cannot be sent, now or later.
-      if (added !== FrameAdded) this.drop(to);
+      if (added !== FrameAdded) this.counters.framesDropped++;
     }
     this.sendFrame(to);
+    return this.counters.framesDropped === dropped;
   }
 
   private sendFrame(to: number): void {
@@ -52,18 +54,12 @@ export class FrameSender {
     if (messages === 0) return;
     const frame = this.writer.finish();
     if (!this.post(to, frame)) {
-      this.drop(to);
+      this.counters.framesDropped++;
       return;
     }
     this.counters.framesSent++;
     this.counters.bytesSent += frame.length;
     this.counters.messagesSent += messages;
-  }
-
-  /** Messages for `peer` went nowhere. */
-  drop(peer: number): void {
-    this.counters.framesDropped++;
-    this.notices.unreachable(peer);
   }
 
   /** Forgets what the frames so far shared. */

@@ -3,12 +3,14 @@
 // for the nonces. Little-endian:
 //
 //   acceptor -> dialler  challenge: head, nonce A                        head (32): u32 magic "RFMH", u8 version,
-//   dialler -> acceptor  proof:     head, nonce D, u64 incarnation,        u8 kind, u16 0, u64 cluster id,
+//   dialler -> acceptor  proof:     head, nonce D, u64 incarnation,        u8 kind, u8 lane, u8 0, u64 cluster id,
 //                                   u16 length, hello, MAC                 u64 from, u64 to (0 in the challenge)
 //   acceptor -> dialler  accept:    head, u16 length, hello, MAC         MAC: HMAC-SHA-256 under the secret, over the
 //   dialler -> acceptor  welcome:   head, MAC                              sender's role and every byte of the
 //   either, once the other proved itself, in place of its next:            handshake so far, in both directions
 //                        refusal:   head, u16 code, u16 length, reason (UTF-8), MAC
+//
+// The lane (lanes.ts) is what the dialler wants to hear over this connection; but for the proof it is 0.
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { NO_DATA } from "../base/bytes.js";
 import { getU32, getU64, putU32, putU64 } from "../wire/frame.js";
@@ -19,6 +21,7 @@ import {
   CloseBadVersion,
   CloseWrongNode,
 } from "./close-codes.js";
+import { type Lane, LaneBulk, LaneExpress } from "./lanes.js";
 import { HELLO_BYTES_MAX } from "./link.js";
 
 export const HANDSHAKE_VERSION = 2;
@@ -57,6 +60,8 @@ export interface Step {
   readonly reason: string;
   /** The other side, as it called itself; 0 if it did not get that far. */
   readonly peer: number;
+  /** What the connection is for, as the proof says. */
+  readonly lane: Lane;
   /** The other side's life. */
   readonly incarnation: number;
   /** What the other side shows; ours to keep. */
@@ -66,11 +71,12 @@ export interface Step {
 }
 
 function step(parts: Partial<Step>): Step {
-  const none = {
+  const none: Step = {
     code: 0,
     byPeer: false,
     reason: "",
     peer: 0,
+    lane: LaneBulk,
     incarnation: 0,
     hello: NO_DATA,
     answer: NO_DATA,
@@ -175,6 +181,7 @@ export class AcceptorHandshake extends Handshake {
     this.peer = peer;
     return step({
       peer,
+      lane: bytes[6] as Lane,
       incarnation: getU64(bytes, PROOF_HELLO_AT - 8),
       hello: readHello(bytes, PROOF_HELLO_AT),
     });
@@ -201,10 +208,12 @@ export class AcceptorHandshake extends Handshake {
 /** The dialler's side of one connection to `peer`: `answer`, `verify`, `welcome` (or `refuse`). */
 export class DialerHandshake extends Handshake {
   private readonly peer: number;
+  private readonly lane: Lane;
 
-  constructor(self: Identity, peer: number) {
+  constructor(self: Identity, peer: number, lane: Lane = LaneBulk) {
     super(self, "dialer");
     this.peer = peer;
+    this.lane = lane;
   }
 
   /** Checks the challenge; answers with our proof. */
@@ -215,6 +224,7 @@ export class DialerHandshake extends Handshake {
     if (getU64(bytes, 16) !== peer) return step({ code: CloseWrongNode, peer });
     this.note(bytes);
     const proof = this.begin(KIND_PROOF, peer, PROOF_HELLO_AT + 2 + hello.length + MAC_BYTES);
+    proof[6] = this.lane;
     proof.set(randomBytes(NONCE_BYTES), HEAD_BYTES);
     putU64(proof, PROOF_HELLO_AT - 8, this.self.incarnation);
     putHello(proof, PROOF_HELLO_AT, hello);
@@ -245,7 +255,8 @@ export class DialerHandshake extends Handshake {
 function checkHead(bytes: Uint8Array, kind: number, length: number, self: Identity): number {
   if (bytes.length < HEAD_BYTES || getU32(bytes, 0) !== MAGIC) return CloseBadFrame;
   if (bytes[4] !== HANDSHAKE_VERSION) return CloseBadVersion;
-  if (bytes[5] !== kind || bytes[6] !== 0 || bytes[7] !== 0 || bytes.length !== length) return CloseBadFrame;
+  if (bytes[5] !== kind || bytes[7] !== 0 || bytes.length !== length) return CloseBadFrame;
+  if (bytes[6]! > (kind === KIND_PROOF ? LaneExpress : LaneBulk)) return CloseBadFrame;
   if (getU64(bytes, 8) !== self.clusterId) return CloseBadCluster;
   return 0;
 }

@@ -255,7 +255,7 @@ class MemoryLink implements Link {
       targetBytes: frameTargetBytes,
       maxBytes: maxFrameBytes,
     });
-    this.sender = new FrameSender(writer, this.notices, (to, frame) => network.post(id, to, frame.slice()));
+    this.sender = new FrameSender(writer, (to, frame) => network.post(id, to, frame.slice()));
   }
 
   async start(handler: LinkHandler): Promise<void> {
@@ -274,7 +274,9 @@ class MemoryLink implements Link {
       if (batch === undefined) this.batches.set(message.to, [message]);
       else batch.push(message);
     }
-    for (const [to, batch] of this.batches) this.sender.send(group, to, batch);
+    for (const [to, batch] of this.batches) {
+      if (!this.sender.send(group, to, batch)) this.notices.unreachable(to);
+    }
     this.batches.clear();
     this.sender.rewind();
   }

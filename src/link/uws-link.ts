@@ -1,5 +1,6 @@
-// The network link. Each node dials the peers it wants to hear; what it sends to a peer leaves over the connection
-// that the peer opened. Here: who is connected, frames out, frames in, and what the owner is told. Main thread.
+// The network link. Each node dials the peers it wants to hear; what it sends to a peer leaves over the connections
+// that the peer opened, one for each lane. Here: who is connected, frames out, frames in, and what the owner is told.
+// Main thread.
 import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 import { assert } from "../base/assert.js";
@@ -28,6 +29,7 @@ import {
 import { Dialer } from "./dialer.js";
 import { FrameSender } from "./frame-sender.js";
 import { AcceptorHandshake, HANDSHAKE_BYTES_MAX, type Identity } from "./handshake.js";
+import { type Lane, LaneBulk, LaneExpress, laneOf } from "./lanes.js";
 import { HELLO_BYTES_MAX, type Link, type LinkHandler, type LinkRefusal, type LinkStats } from "./link.js";
 import { Notices } from "./notices.js";
 import { Refusals } from "./refusals.js";
@@ -80,15 +82,16 @@ export function createUwsLink(options: UwsLinkOptions): UwsLink {
 /** What we know of one peer. */
 class Peer {
   readonly id: number;
-  readonly dialer: Dialer;
-  /** The connection over which it hears us. */
-  outbound: Accepted | null = null;
-  /** Messages of the `send` under way. */
-  readonly batch: Message[] = [];
+  /** By lane. That for express runs from the first connection for bulk on: who refuses, refuses one. */
+  readonly dialers: readonly [Dialer, Dialer];
+  /** The connections over which it hears us, by lane. */
+  readonly outbound: [Accepted | null, Accepted | null] = [null, null];
+  /** Messages of the `send` under way, by lane. */
+  readonly batches: readonly [Message[], Message[]] = [[], []];
 
-  constructor(id: number, dialer: Dialer) {
+  constructor(id: number, dialers: readonly [Dialer, Dialer]) {
     this.id = id;
-    this.dialer = dialer;
+    this.dialers = dialers;
   }
 }
 
@@ -97,6 +100,7 @@ class Guest {
   readonly handshake: AcceptorHandshake;
   /** Whom it proved to be; 0: nobody yet. */
   peer = 0;
+  lane: Lane = LaneBulk;
   /** It is proved, and wants to hear us. */
   welcome = false;
   sweeps = 0;
@@ -120,6 +124,8 @@ class SocketLink implements UwsLink {
   private readonly guests = new Set<Accepted>();
   /** Peers with messages in the `send` under way. */
   private readonly touched: Peer[] = [];
+  /** Takes the frames of the batch under way. */
+  private carrier: Accepted | null = null;
   /** Messages of the frame being handed over. */
   private readonly inbox: Message[] = [];
   private readonly refusals = new Refusals();
@@ -158,7 +164,7 @@ class SocketLink implements UwsLink {
       targetBytes,
       maxBytes: this.maxFrameBytes,
     });
-    this.sender = new FrameSender(writer, this.notices, (to, frame) => this.post(to, frame));
+    this.sender = new FrameSender(writer, (_to, frame) => this.carrier!.send(frame));
     this.reader = new FrameReader({ clusterId, self: id, crc32c });
     for (const [peer, address] of Object.entries(options.peers)) this.addPeer(Number(peer), address);
     const acceptorOptions: AcceptorOptions = {
@@ -197,7 +203,7 @@ class SocketLink implements UwsLink {
     }
     this.port = port;
     this.sweeper = setInterval(() => this.sweep(), this.idleTimeoutS * 250);
-    for (const peer of this.peers.values()) peer.dialer.start();
+    for (const peer of this.peers.values()) peer.dialers[LaneBulk].start();
   }
 
   // hot
@@ -207,13 +213,18 @@ class SocketLink implements UwsLink {
       const message = messages[i]!;
       const peer = this.peers.get(message.to);
       if (peer === undefined) {
-        this.sender.drop(message.to);
+        this.sender.counters.framesDropped++;
+        this.notices.unreachable(message.to);
         continue;
       }
-      if (peer.batch.length === 0) this.touched.push(peer);
-      peer.batch.push(message);
+      const { batches } = peer;
+      if (batches[LaneBulk].length === 0 && batches[LaneExpress].length === 0) this.touched.push(peer);
+      batches[laneOf(message.type)].push(message);
     }
-    for (let i = 0; i < this.touched.length; i++) this.sendBatch(group, this.touched[i]!);
+    for (let i = 0; i < this.touched.length; i++) {
+      this.sendBatch(group, this.touched[i]!, LaneExpress);
+      this.sendBatch(group, this.touched[i]!, LaneBulk);
+    }
     this.touched.length = 0;
     this.sender.rewind();
   }
@@ -224,13 +235,14 @@ class SocketLink implements UwsLink {
     if (address === null) {
       if (peer === undefined) return;
       this.peers.delete(id);
-      peer.dialer.stop();
-      peer.outbound?.end(CloseUnknownPeer, CLOSE_REASONS[CloseUnknownPeer]!);
+      for (const dialer of peer.dialers) dialer.stop();
+      for (const connection of peer.outbound)
+        connection?.end(CloseUnknownPeer, CLOSE_REASONS[CloseUnknownPeer]!);
     } else if (peer === undefined) {
       const added = this.addPeer(id, address);
-      if (this.port !== 0) added?.dialer.start();
+      if (this.port !== 0) added?.dialers[LaneBulk].start();
     } else {
-      peer.dialer.setAddress(parseAddress(address, `peers[${id}]`));
+      for (const dialer of peer.dialers) dialer.setAddress(parseAddress(address, `peers[${id}]`));
     }
   }
 
@@ -244,53 +256,67 @@ class SocketLink implements UwsLink {
     this.notices.close();
     this.refusals.close();
     if (this.sweeper !== null) clearInterval(this.sweeper);
-    for (const peer of this.peers.values()) peer.dialer.stop();
+    for (const peer of this.peers.values()) for (const dialer of peer.dialers) dialer.stop();
     for (const guest of [...this.guests]) guest.end(CloseGoingAway, CLOSE_REASONS[CloseGoingAway]!);
     // A turn of the event loop, so that the close frames leave before the sockets are cut.
     await new Promise((resolve) => setImmediate(resolve));
     this.acceptor.close();
   }
 
-  private sendBatch(group: number, peer: Peer): void {
+  private sendBatch(group: number, peer: Peer, lane: Lane): void {
     // hot
-    const batch = peer.batch;
-    if (peer.outbound === null) {
-      batch.length = 0;
-      this.sender.drop(peer.id);
-      return;
+    const batch = peer.batches[lane];
+    if (batch.length === 0) return;
+    // Express may ride on bulk, never the other way round.
+    const carrier = peer.outbound[lane] ?? peer.outbound[LaneBulk];
+    this.carrier = carrier;
+    if (carrier === null) {
+      this.sender.counters.framesDropped++;
+      this.notices.unreachable(peer.id);
+    } else if (!this.sender.send(group, peer.id, batch) && lane === LaneBulk) {
+      // Of what is express nothing is to be sent again: the next tick brings the next.
+      this.notices.unreachable(peer.id);
     }
-    this.sender.send(group, peer.id, batch);
     batch.length = 0;
-  }
-
-  private post(to: number, frame: Uint8Array): boolean {
-    // hot
-    // A close may have come in between two frames of one batch.
-    return this.peers.get(to)?.outbound?.send(frame) ?? false;
   }
 
   /** Null for ourselves. */
   private addPeer(id: number, address: string): Peer | null {
     requireInteger("peers: an id", id, 1, Number.MAX_SAFE_INTEGER);
     if (id === this.self.id) return null;
-    const dialer = new Dialer({
+    const peer = new Peer(id, [
+      this.newDialer(id, LaneBulk, address),
+      this.newDialer(id, LaneExpress, address),
+    ]);
+    this.peers.set(id, peer);
+    return peer;
+  }
+
+  private newDialer(peer: number, lane: Lane, address: string): Dialer {
+    return new Dialer({
       self: this.self,
-      peer: id,
-      address: parseAddress(address, `peers[${id}]`),
+      peer,
+      lane,
+      address: parseAddress(address, `peers[${peer}]`),
       maxFrameBytes: this.maxFrameBytes,
       random: this.random,
       events: {
-        onFrame: (peer, bytes) => this.handleFrame(peer, bytes),
+        onFrame: (from, bytes) => this.handleFrame(from, bytes),
         hello: () => this.hello(),
-        onHello: (peer, hello) => this.handler!.onHello?.(peer, hello) ?? null,
-        onRefused: (peer, code, byPeer, reason) =>
-          this.refusals.tell({ peer, code, reason, by: byPeer ? "peer" : "self" }),
-        onConnected: (peer) => this.refusals.forget(peer),
+        onHello: (from, hello) => this.handler!.onHello?.(from, hello) ?? null,
+        onRefused: (other, code, byPeer, reason) =>
+          this.refusals.tell({ peer: other, code, reason, by: byPeer ? "peer" : "self" }),
+        onConnected: (to) => this.handleConnected(to, lane),
       },
     });
-    const peer = new Peer(id, dialer);
-    this.peers.set(id, peer);
-    return peer;
+  }
+
+  private handleConnected(to: number, lane: Lane): void {
+    this.refusals.forget(to);
+    const express = this.peers.get(to)?.dialers[LaneExpress];
+    if (lane === LaneExpress || this.closed) return;
+    express?.start();
+    express?.nudge();
   }
 
   /** A frame of a proved peer; its bytes are ours. hot */
@@ -326,7 +352,7 @@ class SocketLink implements UwsLink {
 
   private handleProof(connection: Accepted, guest: Guest, bytes: Uint8Array): void {
     const { handshake } = guest;
-    const { code, peer, hello } = handshake.verify(bytes);
+    const { code, peer, lane, hello } = handshake.verify(bytes);
     if (code !== 0) {
       this.refuseGuest(connection, peer, code);
       return;
@@ -342,6 +368,7 @@ class SocketLink implements UwsLink {
       return;
     }
     guest.peer = peer;
+    guest.lane = lane;
     connection.send(handshake.accept(this.hello()));
   }
 
@@ -358,14 +385,15 @@ class SocketLink implements UwsLink {
       return;
     }
     guest.welcome = true;
-    const replaced = peer.outbound;
-    peer.outbound = connection;
+    const { lane } = guest;
+    const replaced = peer.outbound[lane];
+    peer.outbound[lane] = connection;
     if (replaced !== null) {
-      this.tellLost(peer.id);
+      this.tellLost(peer.id, lane);
       replaced.end(CloseReplaced, CLOSE_REASONS[CloseReplaced]!);
     }
-    this.notices.peer(peer.id, true);
-    peer.dialer.nudge();
+    if (lane === LaneBulk) this.notices.peer(peer.id, true);
+    for (const dialer of peer.dialers) dialer.nudge();
   }
 
   private refuseGuest(connection: Accepted, peer: number, code: number, reason = CLOSE_REASONS[code]!): void {
@@ -381,24 +409,26 @@ class SocketLink implements UwsLink {
 
   private handleGuestClose(connection: Accepted): void {
     this.guests.delete(connection);
-    const peer = this.peers.get((connection.owner as Guest).peer);
-    if (peer?.outbound !== connection) {
+    const { peer: id, lane } = connection.owner as Guest;
+    const peer = this.peers.get(id);
+    if (peer?.outbound[lane] !== connection) {
       // Replaced, never proved, or a peer that was removed.
       return;
     }
-    peer.outbound = null;
-    this.tellLost(peer.id);
+    peer.outbound[lane] = null;
+    this.tellLost(id, lane);
   }
 
-  /** A connection is gone, and with it perhaps frames that had been sent. */
-  private tellLost(peer: number): void {
+  /** A connection is gone, and with it perhaps frames that had been sent. Without that for express, bulk carries all. */
+  private tellLost(peer: number, lane: Lane): void {
+    if (lane === LaneExpress) return;
     this.notices.peer(peer, false);
     this.notices.unreachable(peer);
   }
 
   /** Looks after silent connections, every quarter of the idle timeout. */
   private sweep(): void {
-    for (const peer of this.peers.values()) peer.dialer.sweep();
+    for (const peer of this.peers.values()) for (const dialer of peer.dialers) dialer.sweep();
     for (const connection of [...this.guests]) {
       const guest = connection.owner as Guest;
       if (!guest.welcome && ++guest.sweeps > UNPROVED_SWEEPS_MAX)

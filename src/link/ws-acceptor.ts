@@ -61,9 +61,12 @@ export class WsAcceptor implements Acceptor {
         connection.heard = true;
         events.onMessage(connection, data);
       });
-      socket.on("pong", () => {
+      const heard = (): void => {
         connection.heard = true;
-      });
+      };
+      // A peer's pings come whatever we have queued for it; its pongs answer pings that stand behind all that.
+      socket.on("ping", heard);
+      socket.on("pong", heard);
       socket.on("close", () => {
         this.connections.delete(socket);
         events.onClose(connection);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
 import { crc32c } from "../../src/base/crc32c.js";
@@ -22,8 +22,9 @@ import {
   type UwsLink,
   type UwsLinkOptions,
 } from "../../src/link/index.js";
-import { type Message, MsgHup } from "../../src/raft/raftpb/index.js";
-import { FrameWriter } from "../../src/wire/index.js";
+import { type Lane, LaneBulk, LaneExpress } from "../../src/link/lanes.js";
+import { Message, MsgApp, MsgAppResp, MsgHeartbeat, MsgHup } from "../../src/raft/raftpb/index.js";
+import { FrameReader, FrameWriter } from "../../src/wire/index.js";
 import { append, Ear, response } from "./ear.js";
 
 const CLUSTER = 42;
@@ -94,10 +95,16 @@ async function startCluster(t: TestContext, ids: number[], options: Partial<UwsL
 }
 
 /** Dials `link` as peer `id` by hand and proves the key. What comes in then is the test's. */
-async function dialAs(t: TestContext, link: UwsLink, id: number, to: number): Promise<WebSocket> {
+async function dialAs(
+  t: TestContext,
+  link: UwsLink,
+  id: number,
+  to: number,
+  lane: Lane = LaneBulk,
+): Promise<WebSocket> {
   const socket = new WebSocket(`ws://${addressOf(link)}${LINK_PATH}`, { perMessageDeflate: false });
   t.after(() => socket.terminate());
-  const handshake = new DialerHandshake(identity(id), to);
+  const handshake = new DialerHandshake(identity(id), to, lane);
   const [challenge] = (await once(socket, "message")) as [Buffer];
   const step = handshake.answer(challenge, NOTHING);
   assert.equal(step.code, 0);
@@ -259,6 +266,56 @@ for (const forceWs of [false, true]) {
     assert.deepEqual(ear.unreachable, [2]);
   });
 }
+
+/** The types of the messages in a frame. */
+function typesIn(frame: Buffer, self: number, from: number): number[] {
+  const inbox: Message[] = [];
+  const reader = new FrameReader({ clusterId: CLUSTER, self, crc32c });
+  assert.equal(reader.read(new Uint8Array(frame), from, inbox), null);
+  return inbox.map((message) => message.type);
+}
+
+test("what has a timer waiting goes past bulk, on a connection of its own where there is one", async (t) => {
+  const { link, ear } = await startNode(t, 1, { peers: { 2: "127.0.0.1:1" } });
+  const bulk = await dialAs(t, link, 2, 1, LaneBulk);
+  const heard: string[] = [];
+  const listen = (socket: WebSocket, lane: string): void => {
+    socket.on("message", (frame: Buffer) => {
+      for (const type of typesIn(frame, 2, 1)) heard.push(`${lane} ${type}`);
+      ear.changed();
+    });
+  };
+  listen(bulk, "bulk");
+  const heartbeat = Object.assign(new Message(MsgHeartbeat), { from: 1, to: 2, term: 1 });
+  await ear.until(() => ear.peers.length === 1);
+  link.send(0, [append(1, 2, 1, new Uint8Array(9)), heartbeat]);
+  await ear.until(() => heard.length === 2);
+  assert.deepEqual(heard.sort(), [`bulk ${MsgApp}`, `bulk ${MsgHeartbeat}`]);
+  const express = await dialAs(t, link, 2, 1, LaneExpress);
+  listen(express, "express");
+  while (!heard.includes(`express ${MsgHeartbeat}`)) {
+    link.send(0, [heartbeat]);
+    await new Promise((done) => setTimeout(done, 5));
+  }
+  heard.length = 0;
+  // The peer stops reading bulk, of which a lot waits.
+  bulk.pause();
+  const data = new Uint8Array(1 << 20);
+  for (let i = 0; i < 20; i++) link.send(0, [append(1, 2, i + 2, data)]);
+  link.send(0, [heartbeat, response(1, 2, 3)]);
+  await ear.until(() => heard.includes(`express ${MsgAppResp}`));
+  assert.ok(!heard.includes(`bulk ${MsgApp}`));
+  // Losing it loses no append, and what is express has bulk again.
+  express.terminate();
+  bulk.resume();
+  await ear.until(() => heard.filter((what) => what === `bulk ${MsgApp}`).length === 20);
+  while (!heard.includes(`bulk ${MsgAppResp}`)) {
+    link.send(0, [response(1, 2, 4)]);
+    await new Promise((done) => setTimeout(done, 5));
+  }
+  assert.deepEqual(ear.unreachable, []);
+  assert.deepEqual(ear.peers, ["+2"]);
+});
 
 /** Node 1 and a node 2 with other `options` dial each other; what each side says of it. */
 async function refusalsBetween(
@@ -462,35 +519,42 @@ test("a removed peer is cut off", async (t) => {
   await nodes[2]!.ear.until(() => nodes[2]!.ear.peers.includes("-1"));
 });
 
-test("a connection that falls silent is pinged, then given up and dialled again", async (t) => {
-  const http = createServer();
-  const server = new WebSocketServer({ server: http, autoPong: false });
-  t.after(() => {
-    for (const client of server.clients) client.terminate();
-    http.close();
-  });
+/** A dialer whose peer proves itself, answers no ping, and sends what the test writes; `seen` is what either noticed. */
+async function dialerToHandmade(t: TestContext) {
   const ear = new Ear();
   const seen: string[] = [];
   const see = (what: string): void => {
     seen.push(what);
     ear.changed();
   };
-  server.on("connection", (socket) => {
+  const http = createServer();
+  const server = new WebSocketServer({ server: http, path: LINK_PATH, autoPong: false });
+  t.after(() => {
+    for (const client of server.clients) client.terminate();
+    http.close();
+  });
+  const streams: Socket[] = [];
+  server.on("connection", (socket, request) => {
     acceptGuest(socket, 2);
     socket.on("ping", () => see("ping"));
+    streams.push(request.socket);
   });
   http.listen(0, "127.0.0.1");
   await once(http, "listening");
   const dialer = new Dialer({
     self: identity(1),
     peer: 2,
+    lane: LaneBulk,
     address: { host: "127.0.0.1", port: (http.address() as AddressInfo).port },
     maxFrameBytes: 1 << 20,
     random: () => 0,
     events: {
       hello: () => NOTHING,
       onHello: () => null,
-      onFrame: () => true,
+      onFrame: (_peer, bytes) => {
+        see(`frame of ${bytes.length}`);
+        return true;
+      },
       onRefused: () => see("refused"),
       onConnected: () => see("connected"),
     },
@@ -498,12 +562,39 @@ test("a connection that falls silent is pinged, then given up and dialled again"
   t.after(() => dialer.stop());
   dialer.start();
   await ear.until(() => seen.length === 1);
+  return { dialer, ear, seen, stream: streams[0]! };
+}
+
+test("a dialled peer is pinged at each sweep, and given up when not a byte comes", async (t) => {
+  const { dialer, ear, seen } = await dialerToHandmade(t);
   for (let sweep = 1; sweep <= 3; sweep++) dialer.sweep();
-  await ear.until(() => seen.length === 2);
-  for (let sweep = 4; sweep <= 5; sweep++) dialer.sweep();
+  await ear.until(() => seen.length === 4);
+  assert.deepEqual(seen, ["connected", "ping", "ping", "ping"]);
+  for (let sweep = 4; sweep <= 6; sweep++) dialer.sweep();
   await ear.until(() => seen.filter((what) => what === "connected").length === 2);
-  assert.deepEqual(seen.slice(0, 2), ["connected", "ping"]);
   assert.ok(!seen.includes("refused"));
+});
+
+test("a dialled peer that sends one frame slower than the idle timeout is not given up", async (t) => {
+  const { dialer, ear, seen, stream } = await dialerToHandmade(t);
+  const length = 60_000;
+  // The head of a WebSocket message of `length` bytes; the bytes follow one by one.
+  stream.write(Uint8Array.of(0x82, 126, length >> 8, length & 255));
+  let sent = 0;
+  for (; sent < 12; sent++) {
+    await new Promise((done) => stream.write(Uint8Array.of(sent), done));
+    // Until the dialer has read it: the answer to a ping would come behind, so there is none to wait for.
+    await new Promise((done) => setTimeout(done, 20));
+    dialer.sweep();
+  }
+  stream.write(new Uint8Array(length - sent));
+  await ear.until(
+    () => seen.includes(`frame of ${length}`) || seen.filter((s) => s === "connected").length > 1,
+  );
+  assert.deepEqual(
+    seen.filter((what) => what !== "ping"),
+    ["connected", `frame of ${length}`],
+  );
 });
 
 test("without the native binary the link says so, and nothing else does", async () => {

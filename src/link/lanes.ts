@@ -1,0 +1,19 @@
+// Which of a peer's two connections carries a message. Entries go over one, in order; what Raft waits for with a timer
+// (heartbeats, votes, confirmations, acknowledgements) has one of its own, on which nothing large is ever in front of
+// it. Between the two there is no order, and Raft asks for none: a heartbeat commits only what its receiver has
+// acknowledged. (etcd's streams are cut at the same place.) Pure.
+import { MsgApp, MsgForgetLeader, MsgProp, MsgSnap } from "../raft/raftpb/index.js";
+
+export const LaneBulk = 0;
+export const LaneExpress = 1;
+export type Lane = 0 | 1;
+
+/** By type of message. Appends without entries too are bulk: overtaking those with entries, they would be rejected. */
+const LANES: readonly Lane[] = Array.from({ length: MsgForgetLeader + 1 }, (_, type) =>
+  type === MsgApp || type === MsgProp || type === MsgSnap ? LaneBulk : LaneExpress,
+);
+
+// hot
+export function laneOf(type: number): Lane {
+  return LANES[type]!;
+}
