@@ -29,6 +29,10 @@ for (const lease of [false, true]) {
       sum.worlds++;
       for (const what of ["reads", "writes", "lost", "terms"] as const) sum[what] += outcome[what];
     } while (given === undefined && sum.reads < READS);
-    t.diagnostic(Object.entries(sum).map(([what, count]) => `${count} ${what}`).join(", "));
+    t.diagnostic(
+      Object.entries(sum)
+        .map(([what, count]) => `${count} ${what}`)
+        .join(", "),
+    );
   });
 }

@@ -32,14 +32,16 @@ export class Checker {
       const text = Buffer.from(data).toString();
       const known = this.log[index];
       if (known === undefined) this.log[index] = text;
-      else if (known !== text) this.fail(`node ${id} applied ${text} at ${index}, where ${known} was applied`);
+      else if (known !== text)
+        this.fail(`node ${id} applied ${text} at ${index}, where ${known} was applied`);
       if (this.lost.has(text)) this.fail(`node ${id} applied ${text}, which its caller was told is lost`);
       this.applied.add(text);
     }
   }
 
   acknowledge(text: string, index: number): void {
-    if (this.log[index] !== text) this.fail(`${text} was acknowledged at ${index}, where ${this.log[index]} is`);
+    if (this.log[index] !== text)
+      this.fail(`${text} was acknowledged at ${index}, where ${this.log[index]} is`);
     this.acked = Math.max(this.acked, index);
     this.ackedWrites++;
   }

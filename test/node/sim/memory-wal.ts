@@ -1,7 +1,12 @@
 // A log in memory that answers late, as a disk does: what was appended is durable some time after, in order; a crash
 // keeps a part of what was on its way. Nothing of it survives but the disk.
 import { MemoryStorage } from "../../../src/raft/index.js";
-import { type ConfState, EMPTY_HARD_STATE, type Entry, type HardState } from "../../../src/raft/raftpb/index.js";
+import {
+  type ConfState,
+  EMPTY_HARD_STATE,
+  type Entry,
+  type HardState,
+} from "../../../src/raft/raftpb/index.js";
 import { BatchTimes } from "../../../src/wal/batch-times.js";
 import type { Recovered, Wal, WalStats, WalStorage } from "../../../src/wal/types.js";
 

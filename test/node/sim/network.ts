@@ -18,11 +18,20 @@ export interface Weather {
   /** Shares of all frames. */
   readonly lost: number;
   readonly doubled: number;
+  /** How long the double takes. */
+  readonly doubleDelay: Delay;
   /** Frames of a lane may overtake each other, too; else only those of different lanes do. */
   readonly shuffles: boolean;
 }
 
-export const FAIR: Weather = { delay: { from: 0.02, to: 0.1 }, lost: 0, doubled: 0, shuffles: false };
+const NO_DELAY: Delay = { from: 0, to: 0 };
+export const FAIR: Weather = {
+  delay: { from: 0.02, to: 0.1 },
+  lost: 0,
+  doubled: 0,
+  doubleDelay: NO_DELAY,
+  shuffles: false,
+};
 
 /** Where a frame arrives: on a node's process, which may stand still or be gone. */
 export type Enter = (to: number, lane: string, work: () => void) => void;
@@ -42,6 +51,7 @@ export class SimNetwork {
   private readonly enter: Enter;
   private readonly links = new Map<number, SimLink>();
   private readonly cuts = new Set<string>();
+  private readonly narrowed = new Map<number, number>();
   private readonly slow = new Map<string, Delay>();
   /** By path and lane: when its last frame arrives. */
   private readonly lastDue = new Map<string, number>();
@@ -74,9 +84,16 @@ export class SimNetwork {
     else this.slow.set(`${from} ${to}`, delay);
   }
 
-  /** Undoes all cuts and slow paths. */
+  /** Of what `from` has to send in bulk only what is for `to` gets there; null: all does. */
+  narrow(from: number, to: number | null): void {
+    if (to === null) this.narrowed.delete(from);
+    else this.narrowed.set(from, to);
+  }
+
+  /** Undoes all cuts, and narrow and slow paths. */
   heal(): void {
     this.cuts.clear();
+    this.narrowed.clear();
     this.slow.clear();
   }
 
@@ -85,24 +102,26 @@ export class SimNetwork {
     const path = `${from} ${to}`;
     const { dice, weather } = this;
     if (this.cuts.has(path)) return false;
+    if (lane === "bulk" && (this.narrowed.get(from) ?? to) !== to) return true;
     if (dice.chance(weather.lost)) return true;
-    this.carry(path, from, to, lane, frame);
-    if (dice.chance(weather.doubled)) this.carry(path, from, to, lane, frame);
+    const delay = this.slow.get(path) ?? weather.delay;
+    this.carry(from, to, `${path} ${lane}`, frame, delay);
+    if (dice.chance(weather.doubled)) this.carry(from, to, `${path} again`, frame, weather.doubleDelay);
     return true;
   }
 
-  private carry(path: string, from: number, to: number, lane: string, frame: Uint8Array): void {
+  private carry(from: number, to: number, key: string, frame: Uint8Array, delay: Delay): void {
     const { dice, weather, schedule } = this;
-    const { from: least, to: most } = this.slow.get(path) ?? weather.delay;
-    let due = schedule.now + dice.between(least, most);
-    const key = `${path} ${lane}`;
+    let due = schedule.now + dice.between(delay.from, delay.to);
     if (!weather.shuffles) {
       due = Math.max(due, this.lastDue.get(key) ?? 0);
       this.lastDue.set(key, due);
     }
     // The receiver keeps what it reads.
     const bytes = frame.slice();
-    schedule.after(due - schedule.now, () => this.enter(to, key, () => this.links.get(to)!.receive(from, bytes)));
+    schedule.after(due - schedule.now, () =>
+      this.enter(to, key, () => this.links.get(to)!.receive(from, bytes)),
+    );
   }
 }
 
@@ -117,7 +136,13 @@ class SimLink implements Link {
   constructor(network: SimNetwork, id: number) {
     this.network = network;
     this.id = id;
-    this.writer = new FrameWriter({ clusterId: 1, from: id, crc32c, targetBytes: FRAME_BYTES, maxBytes: FRAME_BYTES });
+    this.writer = new FrameWriter({
+      clusterId: 1,
+      from: id,
+      crc32c,
+      targetBytes: FRAME_BYTES,
+      maxBytes: FRAME_BYTES,
+    });
     this.reader = new FrameReader({ clusterId: 1, self: id, crc32c });
   }
 
@@ -133,14 +158,20 @@ class SimLink implements Link {
         if (batch.length === 0) continue;
         writer.begin(group);
         for (const message of batch) {
-          if (writer.add(message) !== FrameAdded) throw new Error("a frame of the world is full");
+          if (writer.add(message) === FrameAdded) continue;
+          this.post(to, lane);
+          writer.begin(group);
+          if (writer.add(message) !== FrameAdded) throw new Error("a message of the world is too large");
         }
-        if (!this.network.post(this.id, to, lane, writer.finish())) {
-          setImmediate(() => this.handler!.onUnreachable(to));
-        }
+        this.post(to, lane);
       }
     }
     writer.rewind();
+  }
+
+  private post(to: number, lane: string): void {
+    const isSent = this.network.post(this.id, to, lane, this.writer.finish());
+    if (!isSent) setImmediate(() => this.handler!.onUnreachable(to));
   }
 
   receive(from: number, bytes: Uint8Array): void {

@@ -3,7 +3,13 @@
 import { Driver } from "../../../src/node/driver.js";
 import { Proposals } from "../../../src/node/proposals.js";
 import { Reads } from "../../../src/node/reads.js";
-import { type Entry, RawNode, ReadOnlyLeaseBased, ReadOnlySafe, StateLeader } from "../../../src/raft/index.js";
+import {
+  type Entry,
+  RawNode,
+  ReadOnlyLeaseBased,
+  ReadOnlySafe,
+  StateLeader,
+} from "../../../src/raft/index.js";
 import { EMPTY_CONF_STATE } from "../../../src/raft/raftpb/index.js";
 import type { Dice } from "./dice.js";
 import { MemoryDisk, MemoryWal } from "./memory-wal.js";

@@ -1,7 +1,7 @@
 // A simulated world: nodes, network, faults and clients, all drawn from one seed. First a time of faults with reads
 // everywhere, the nastiest ones aimed at whoever may wrongly believe to lead; then all heals, and what waits must settle.
 import type { RaftmarkError } from "../../../src/base/errors.js";
-import { Checker, type Call } from "./checker.js";
+import { type Call, Checker } from "./checker.js";
 import { Dice } from "./dice.js";
 import { FAIR, SimNetwork, type Weather } from "./network.js";
 import { ELECTION_TICKS, SimProcess } from "./process.js";
@@ -35,9 +35,14 @@ const SETTLE_TICKS = 12 * ELECTION_TICKS;
 /** Ticks that a read may take with a leader and a fair network: no timer fits in. */
 const PROMPT_TICKS = ELECTION_TICKS / 2;
 
+/** Kinds of misfortune. */
+const KINDS = 13;
+
 export class World {
   private readonly plan: WorldPlan;
   private readonly dice: Dice;
+  /** The kind that half of all misfortunes are of: a world with its own character finds more than an average one. */
+  private readonly favourite: number;
   private readonly schedule = new Schedule();
   private readonly network: SimNetwork;
   private readonly processes = new Map<number, SimProcess>();
@@ -52,8 +57,11 @@ export class World {
   constructor(plan: WorldPlan) {
     this.plan = plan;
     this.dice = new Dice(plan.seed);
+    this.favourite = this.dice.below(KINDS);
     const { dice, schedule, checker } = this;
-    this.network = new SimNetwork(schedule, dice, (to, lane, work) => this.processes.get(to)!.enter(lane, work));
+    this.network = new SimNetwork(schedule, dice, (to, lane, work) =>
+      this.processes.get(to)!.enter(lane, work),
+    );
     const voters = Array.from({ length: plan.nodes }, (_, i) => i + 1);
     const witness = {
       applied: checker.apply.bind(checker),
@@ -61,7 +69,13 @@ export class World {
     };
     for (const id of voters) {
       const rate = 1 + dice.between(0, DRIFT);
-      const process = new SimProcess({ id, voters, lease: plan.lease, rate }, schedule, dice, this.network, witness);
+      const process = new SimProcess(
+        { id, voters, lease: plan.lease, rate },
+        schedule,
+        dice,
+        this.network,
+        witness,
+      );
       this.processes.set(id, process);
       this.calls.set(id, new Set());
     }
@@ -208,7 +222,8 @@ export class World {
     return {
       delay: isSlow ? { from: 0.1, to: dice.between(0.5, 2) } : { from: 0.01, to: dice.between(0.05, 0.4) },
       lost: dice.chance(0.5) ? dice.between(0, 0.1) : 0,
-      doubled: dice.chance(0.5) ? dice.between(0, 0.2) : 0,
+      doubled: dice.chance(0.5) ? dice.between(0, 0.3) : 0,
+      doubleDelay: { from: 0, to: dice.between(0, 2 * ELECTION_TICKS) },
       shuffles: dice.chance(0.3),
     };
   }
@@ -218,7 +233,7 @@ export class World {
     const { dice } = this;
     const leaders = this.all.filter((process) => process.leads);
     const victim = leaders.length > 0 && dice.chance(0.7) ? dice.pick(leaders) : dice.pick(this.all);
-    const kind = dice.below(12);
+    const kind = dice.chance(0.5) ? this.favourite : dice.below(KINDS);
     const ticks = dice.chance(0.7) ? dice.between(5, 3 * ELECTION_TICKS) : dice.between(0.1, 5);
     if (kind < 3) this.pause(victim, ticks);
     else if (kind < 5) this.isolate(victim, ticks);
@@ -227,14 +242,38 @@ export class World {
     else if (kind < 9) this.crash(victim, ticks);
     else if (kind < 10) this.slowDown(victim, ticks);
     else if (kind < 11) victim.diskDelay = { from: 0.01, to: dice.chance(0.5) ? 0.1 : dice.between(0.2, 8) };
+    else if (kind < 12) this.scatter();
     else {
       this.network.weather = this.drawWeather();
       if (dice.chance(0.3)) victim.campaign();
     }
   }
 
+  /**
+   * For a while what a leader appends gets to one other node only, and leaders come and go: logs grow apart, and what
+   * one lost another may still bring back.
+   */
+  private scatter(): void {
+    const { dice, schedule } = this;
+    const end = schedule.now + dice.between(3, 10) * ELECTION_TICKS;
+    const again = () => {
+      const isOver = schedule.now > end || !this.trouble;
+      for (const process of this.all) {
+        this.network.narrow(process.id, isOver ? null : dice.pick(this.all).id);
+        if (isOver) continue;
+        if (process.leads && dice.chance(0.7)) this.isolate(process, dice.between(0.5, 1.5) * ELECTION_TICKS);
+        else if (dice.chance(0.4)) process.campaign();
+        this.write();
+      }
+      if (!isOver) schedule.after(dice.between(0.5, 2) * ELECTION_TICKS, again);
+    };
+    again();
+  }
+
+  /** It stands still, and what others ask of it before they know lies in its sockets until it goes on. */
   private pause(victim: SimProcess, ticks: number): void {
     victim.pause();
+    for (let i = 0; i < 4; i++) this.readSoon(this.dice.pick(this.all), 1);
     this.schedule.after(ticks, () => this.wake(victim));
   }
 
@@ -372,7 +411,9 @@ export class World {
       });
     }
     if (await this.until(schedule.now + PROMPT_TICKS, () => answers === this.plan.nodes)) return;
-    checker.fail(`${this.plan.nodes - answers} reads wait ${PROMPT_TICKS} ticks with a leader and a fair network`);
+    checker.fail(
+      `${this.plan.nodes - answers} reads wait ${PROMPT_TICKS} ticks with a leader and a fair network`,
+    );
   }
 
   /** The leader ends; who asks meanwhile is answered when there is a new one, and not when a timer says so. */
@@ -383,7 +424,8 @@ export class World {
     old.crash();
     this.calls.get(old.id)!.clear();
     for (const process of this.others(old)) {
-      for (let i = 0; i < 3; i++) this.schedule.after(dice.between(0, ELECTION_TICKS), () => this.readAt(process));
+      for (let i = 0; i < 3; i++)
+        this.schedule.after(dice.between(0, ELECTION_TICKS), () => this.readAt(process));
     }
     const asked = schedule.now + ELECTION_TICKS;
     await this.until(asked, () => false);
@@ -391,6 +433,7 @@ export class World {
     if (!led) return checker.fail(`${SETTLE_TICKS} ticks after the leader ended, nobody leads`);
     if (await this.until(schedule.now + PROMPT_TICKS, () => this.waiting.length === 0)) return;
     const call = this.waiting[0];
-    if (call !== undefined) checker.fail(`${call.what} waits ${PROMPT_TICKS} ticks although there is a leader again`);
+    if (call !== undefined)
+      checker.fail(`${call.what} waits ${PROMPT_TICKS} ticks although there is a leader again`);
   }
 }
