@@ -22,6 +22,8 @@ export class MemoryDisk {
   /** Entry at index i + 1. */
   readonly entries: Entry[] = [];
   hardState: HardState = EMPTY_HARD_STATE;
+  /** Its log was opened before. */
+  isUsed = false;
 
   write({ hardState, entries }: Write): void {
     if (entries.length > 0) this.entries.splice(entries[0].index - 1, Infinity, ...entries);
@@ -69,7 +71,7 @@ export class MemoryWal implements Wal {
     this.storage = new LogStorage(disk, voters);
     this.lastState = disk.hardState;
     this.recovered = {
-      created: disk.entries.length === 0 && disk.hardState === EMPTY_HARD_STATE,
+      created: !disk.isUsed,
       metadata: new Uint8Array(0),
       hardState: disk.hardState,
       lastIndex: disk.entries.length,
@@ -80,6 +82,7 @@ export class MemoryWal implements Wal {
       snapshot: null,
       brokenSnapshots: [],
     };
+    disk.isUsed = true;
   }
 
   append(hardState: HardState | null, entries: readonly Entry[], mustSync: boolean): number {

@@ -25,6 +25,9 @@ export interface ProcessPlan {
   readonly lease: boolean;
   /** Its ticks, and its clock, in one of the world's. */
   readonly rate: number;
+  /** Ticks after which what waits is given up (RaftNodeOptions). */
+  readonly leaderlessTicks: number;
+  readonly timeoutTicks: number;
 }
 
 /** What a world's checker is told. */
@@ -106,7 +109,7 @@ export class SimProcess {
   }
 
   start(): void {
-    const { id, voters, lease } = this.plan;
+    const { id, voters, lease, rate, leaderlessTicks, timeoutTicks } = this.plan;
     const life = ++this.incarnation;
     const { dice, network } = this;
     const confState = { ...EMPTY_CONF_STATE, voters };
@@ -122,14 +125,18 @@ export class SimProcess {
       maxSizePerMsg: MiB,
       maxInflightMsgs: 256,
       asyncStorageWrites: true,
+      mayHavePromised: !wal.recovered.created,
+      elapsedTicks: () => this.schedule.now * rate,
       readOnlyOption: lease ? ReadOnlyLeaseBased : ReadOnlySafe,
       preVote: true,
       checkQuorum: true,
       disableProposalForwarding: true,
       random: (bound) => dice.below(bound),
     });
-    const proposals = new Proposals({ maxProposalBytes: MiB, maxQueuedProposals: 1000, maxQueuedBytes: MiB });
-    const reads = new Reads(ELECTION_TICKS);
+    const limits = { leaderlessTicks, timeoutTicks };
+    const queue = { maxProposalBytes: MiB, maxQueuedProposals: 1000, maxQueuedBytes: MiB };
+    const proposals = new Proposals({ ...queue, ...limits });
+    const reads = new Reads(id, { retryTicks: ELECTION_TICKS, ...limits });
     const link = network.link(id);
     const driver = new Driver({
       group: 0,

@@ -1,6 +1,7 @@
 // A simulated world: nodes, network, faults and clients, all drawn from one seed. First a time of faults with reads
 // everywhere, the nastiest ones aimed at whoever may wrongly believe to lead; then all heals, and what waits must settle.
 import type { RaftmarkError } from "../../../src/base/errors.js";
+import { LEASE_DRIFT } from "../../../src/raft/read-only.js";
 import { type Call, Checker } from "./checker.js";
 import { Dice } from "./dice.js";
 import { FAIR, SimNetwork, type Weather } from "./network.js";
@@ -28,8 +29,6 @@ export interface Outcome {
   readonly slowestRead: number;
 }
 
-/** Clocks run apart by no more than this, the fastest to the slowest (ReadOnlyKind). */
-const DRIFT = 0.1;
 /** Ticks from the end of all faults within which everybody has an answer. */
 const SETTLE_TICKS = 12 * ELECTION_TICKS;
 /** Ticks that a read may take with a leader and a fair network: no timer fits in. */
@@ -67,15 +66,14 @@ export class World {
       applied: checker.apply.bind(checker),
       fault: (id: number, error: Error) => checker.fail(`node ${id} fenced itself: ${error.stack}`),
     };
+    // As RaftNode has it by default; or never, so that everything has to end by what comes to be known.
+    const limits = dice.chance(0.5)
+      ? { leaderlessTicks: 5 * ELECTION_TICKS, timeoutTicks: 60 * ELECTION_TICKS }
+      : { leaderlessTicks: Infinity, timeoutTicks: Infinity };
     for (const id of voters) {
-      const rate = 1 + dice.between(0, DRIFT);
-      const process = new SimProcess(
-        { id, voters, lease: plan.lease, rate },
-        schedule,
-        dice,
-        this.network,
-        witness,
-      );
+      const rate = 1 + dice.between(0, LEASE_DRIFT);
+      const plan = { id, voters, lease: this.plan.lease, rate, ...limits };
+      const process = new SimProcess(plan, schedule, dice, this.network, witness);
       this.processes.set(id, process);
       this.calls.set(id, new Set());
     }
