@@ -90,8 +90,9 @@ export class SimNetwork {
     else this.narrowed.set(from, to);
   }
 
-  /** Undoes all cuts, and narrow and slow paths. */
+  /** Undoes all cuts, and narrow and slow paths. What is late comes late, and holds up nothing behind it. */
   heal(): void {
+    this.lastDue.clear();
     this.cuts.clear();
     this.narrowed.clear();
     this.slow.clear();

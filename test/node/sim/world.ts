@@ -14,6 +14,8 @@ export interface WorldPlan {
   readonly lease: boolean;
   /** Ticks in which faults come. */
   readonly troubleTicks: number;
+  /** Half of all misfortunes; left out: drawn. */
+  readonly favourite?: Misfortune;
 }
 
 /** What a world came to. */
@@ -29,19 +31,37 @@ export interface Outcome {
   readonly slowestRead: number;
 }
 
+/** The longest that a frame is under way. */
+const LATE_TICKS = 2 * ELECTION_TICKS;
 /** Ticks from the end of all faults within which everybody has an answer. */
 const SETTLE_TICKS = 12 * ELECTION_TICKS;
 /** Ticks that a read may take with a leader and a fair network: no timer fits in. */
 const PROMPT_TICKS = ELECTION_TICKS / 2;
 
-/** Kinds of misfortune. */
-const KINDS = 13;
+/** What may befall a world; some more often than others. */
+const MISFORTUNES = [
+  "pause",
+  "pause",
+  "pause",
+  "isolate",
+  "isolate",
+  "split",
+  "transfer",
+  "transfer",
+  "crash",
+  "blackout",
+  "slowDown",
+  "slowDisk",
+  "scatter",
+  "turn",
+] as const;
+export type Misfortune = (typeof MISFORTUNES)[number];
 
 export class World {
   private readonly plan: WorldPlan;
   private readonly dice: Dice;
   /** The kind that half of all misfortunes are of: a world with its own character finds more than an average one. */
-  private readonly favourite: number;
+  private readonly favourite: Misfortune;
   private readonly schedule = new Schedule();
   private readonly network: SimNetwork;
   private readonly processes = new Map<number, SimProcess>();
@@ -56,7 +76,7 @@ export class World {
   constructor(plan: WorldPlan) {
     this.plan = plan;
     this.dice = new Dice(plan.seed);
-    this.favourite = this.dice.below(KINDS);
+    this.favourite = plan.favourite ?? this.dice.pick(MISFORTUNES);
     const { dice, schedule, checker } = this;
     this.network = new SimNetwork(schedule, dice, (to, lane, work) =>
       this.processes.get(to)!.enter(lane, work),
@@ -90,6 +110,7 @@ export class World {
     await this.until(this.plan.troubleTicks, () => false);
     this.recover();
     await this.settle();
+    await this.until(this.plan.troubleTicks + LATE_TICKS, () => false);
     for (let i = 0; i < 3; i++) await this.readPromptly();
     if (this.plan.nodes > 2) await this.readAcrossElection();
     return {
@@ -221,7 +242,7 @@ export class World {
       delay: isSlow ? { from: 0.1, to: dice.between(0.5, 2) } : { from: 0.01, to: dice.between(0.05, 0.4) },
       lost: dice.chance(0.5) ? dice.between(0, 0.1) : 0,
       doubled: dice.chance(0.5) ? dice.between(0, 0.3) : 0,
-      doubleDelay: { from: 0, to: dice.between(0, 2 * ELECTION_TICKS) },
+      doubleDelay: { from: 0, to: dice.between(0, LATE_TICKS) },
       shuffles: dice.chance(0.3),
     };
   }
@@ -231,19 +252,30 @@ export class World {
     const { dice } = this;
     const leaders = this.all.filter((process) => process.leads);
     const victim = leaders.length > 0 && dice.chance(0.7) ? dice.pick(leaders) : dice.pick(this.all);
-    const kind = dice.chance(0.5) ? this.favourite : dice.below(KINDS);
     const ticks = dice.chance(0.7) ? dice.between(5, 3 * ELECTION_TICKS) : dice.between(0.1, 5);
-    if (kind < 3) this.pause(victim, ticks);
-    else if (kind < 5) this.isolate(victim, ticks);
-    else if (kind < 6) this.split(ticks);
-    else if (kind < 8) this.transfer(victim);
-    else if (kind < 9) this.crash(victim, ticks);
-    else if (kind < 10) this.slowDown(victim, ticks);
-    else if (kind < 11) victim.diskDelay = { from: 0.01, to: dice.chance(0.5) ? 0.1 : dice.between(0.2, 8) };
-    else if (kind < 12) this.scatter();
-    else {
-      this.network.weather = this.drawWeather();
-      if (dice.chance(0.3)) victim.campaign();
+    switch (dice.chance(0.5) ? this.favourite : dice.pick(MISFORTUNES)) {
+      case "pause":
+        return this.pause(victim, ticks);
+      case "isolate":
+        return this.isolate(victim, ticks);
+      case "split":
+        return this.split(ticks);
+      case "transfer":
+        return this.transfer(victim);
+      case "crash":
+        return this.crash(victim, ticks);
+      case "blackout":
+        return this.blackout(victim, ticks);
+      case "slowDown":
+        return this.slowDown(victim, ticks);
+      case "slowDisk":
+        victim.diskDelay = { from: 0.01, to: dice.chance(0.5) ? 0.1 : dice.between(0.2, 8) };
+        return;
+      case "scatter":
+        return this.scatter();
+      case "turn":
+        this.network.weather = this.drawWeather();
+        if (dice.chance(0.3)) victim.campaign();
     }
   }
 
@@ -314,7 +346,7 @@ export class World {
 
   private slowDown(victim: SimProcess, ticks: number): void {
     const { dice, network } = this;
-    const delay = { from: 0, to: dice.between(1, 2 * ELECTION_TICKS) };
+    const delay = { from: 0, to: dice.between(1, LATE_TICKS) };
     const kind = dice.below(3);
     for (const { id } of this.others(victim)) {
       if (kind !== 0) network.slowDown(victim.id, id, delay);
@@ -350,6 +382,17 @@ export class World {
     victim.crash();
     this.calls.get(victim.id)!.clear();
     this.schedule.after(this.dice.chance(0.5) ? ticks : 0.01, () => this.restart(victim));
+  }
+
+  /** Most of the others end and are back soon, while it hears nothing of them. */
+  private blackout(survivor: SimProcess, ticks: number): void {
+    const { dice } = this;
+    if (dice.chance(0.5)) this.isolate(survivor, ticks);
+    else this.pause(survivor, dice.between(0.5, ELECTION_TICKS));
+    for (const process of this.others(survivor)) {
+      if (dice.chance(0.8)) this.crash(process, dice.between(0.01, 3));
+    }
+    for (let i = 0; i < 6; i++) this.schedule.after(dice.between(0, ELECTION_TICKS), () => this.write());
   }
 
   private restart(process: SimProcess): void {

@@ -1,0 +1,275 @@
+// Faults that were mended in reads and in what proposals say of their fate, put back into the built classes one at a
+// time: whoever searches for such faults must find each of them.
+import { RaftmarkError } from "../../../src/base/errors.js";
+import { Proposals } from "../../../src/node/proposals.js";
+import { Reads } from "../../../src/node/reads.js";
+import { type Entry, type Message, RawNode } from "../../../src/raft/index.js";
+import { Raft } from "../../../src/raft/raft.js";
+import { ReadOnly } from "../../../src/raft/read-only.js";
+import type { Misfortune } from "./world.js";
+
+export interface Mutation {
+  readonly name: string;
+  /** The mode of reads in which it shows. */
+  readonly lease: boolean;
+  /** Members of the worlds in which it shows. */
+  readonly nodes: number;
+  /** Half of all that befalls those worlds; left out: as drawn. */
+  readonly favourite?: Misfortune;
+  /** What a world with it comes to. */
+  readonly finding: RegExp;
+  /** Puts the fault in; the result takes it out. */
+  apply(): () => void;
+}
+
+/** The classes as they are inside: a mutation reaches what no caller can. */
+// biome-ignore lint/suspicious/noExplicitAny: private members are the point.
+type Inside = any;
+
+/** Replaces methods of `owner` by what `make` returns, given those there are. */
+function patch(owner: { prototype: object }, make: (was: Inside) => Record<string, unknown>): () => void {
+  const prototype = owner.prototype as Record<string, unknown>;
+  const was = { ...Object.getOwnPropertyDescriptors(prototype) };
+  const methods = make(Object.fromEntries(Object.entries(was).map(([name, { value }]) => [name, value])));
+  for (const [name, value] of Object.entries(methods)) {
+    if (was[name] === undefined) throw new Error(`${name} is no method: what did it become?`);
+    Object.defineProperty(prototype, name, { ...was[name], value });
+  }
+  return () => {
+    for (const name of Object.keys(methods)) Object.defineProperty(prototype, name, was[name]);
+  };
+}
+
+const STALE = /^stale: /;
+const COUNT_BYTES = 8;
+
+/** The round of the newest request with this context; heartbeats carry `part` of a request's context. */
+function byContext(part: (context: Uint8Array) => Uint8Array): () => void {
+  const requestOf = (status: Inside) => part(status.request.entries[0].data);
+  return patch(ReadOnly, (was) => ({
+    startRound(this: Inside, now: number) {
+      was.startRound.call(this, now);
+      const newest = this.pending.at(-1);
+      return newest === undefined ? new Uint8Array(0) : requestOf(newest);
+    },
+    roundOf(this: Inside, context: Uint8Array) {
+      const status = this.pending.find((one: Inside) => Buffer.compare(requestOf(one), context) === 0);
+      return status?.round ?? 0;
+    },
+  }));
+}
+
+/** The lease as `holds` has it, given the time of sending that counts now. */
+function lease(holds: (raft: Inside, sent: number) => boolean): () => void {
+  return patch(Raft, () => ({
+    holdsLease(this: Inside) {
+      return holds(this, this.readOnly.sent(this.trk.confirmedRound(this.id, this.readOnly.lastRound)));
+    },
+  }));
+}
+
+function leaseTicks(raft: Inside): number {
+  return (raft.settings.electionTick - 1) * 0.9 - 1;
+}
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: "requests of different nodes are told apart by their counts alone",
+    lease: false,
+    nodes: 3,
+    favourite: "pause",
+    finding: STALE,
+    apply: () => byContext((context) => context.slice(-COUNT_BYTES)),
+  },
+  {
+    name: "an answer to an earlier heartbeat confirms a later request",
+    lease: false,
+    nodes: 5,
+    finding: STALE,
+    apply: () => patch(ReadOnly, () => ({ roundOf: (): number => Number.MAX_SAFE_INTEGER })),
+  },
+  {
+    name: "a request joins the round that is under way",
+    lease: false,
+    nodes: 5,
+    finding: STALE,
+    apply: () =>
+      patch(ReadOnly, () => ({
+        addRequest(this: Inside, index: number, request: Message) {
+          this.pending.push({ request, index, round: this.last });
+        },
+      })),
+  },
+  {
+    name: "a request of an earlier incarnation has the identity of a later one",
+    lease: false,
+    nodes: 5,
+    finding: STALE,
+    apply: () =>
+      patch(Reads, () => ({
+        sequenceOf: (context: Uint8Array) => Number(Buffer.from(context).readBigUInt64BE(context.length - 8)),
+      })),
+  },
+  {
+    name: "a request is asked anew under the identity it had",
+    lease: false,
+    nodes: 3,
+    favourite: "slowDown",
+    finding: STALE,
+    apply() {
+      const undo = [
+        byContext((context) => context),
+        patch(Reads, () => ({
+          askAgain(this: Inside, rawNode: RawNode, ticks: number) {
+            for (const round of this.rounds) {
+              if (round.index !== 0 || round.askedTicks < ticks) continue;
+              round.asked = true;
+              round.askedTicks = 0;
+              const newest = Math.max(this.sequence, round.sequence);
+              this.sequence = round.sequence - 1;
+              this.request(rawNode);
+              this.sequence = newest;
+            }
+          },
+        })),
+      ];
+      return () => {
+        for (const one of undo.reverse()) one();
+      };
+    },
+  },
+  {
+    name: "an election leaves unanswered requests to the timer",
+    lease: false,
+    nodes: 5,
+    finding: /waits? \d+ ticks although there is a leader again/,
+    apply: () => patch(Reads, () => ({ leaderKnown: () => {} })),
+  },
+  {
+    name: "a sole voter answers before it has committed in its term",
+    lease: false,
+    nodes: 1,
+    finding: STALE,
+    apply: () =>
+      patch(Raft, (was) => ({
+        committedEntryInCurrentTerm(this: Inside) {
+          return this.trk.isSingleton() || was.committedEntryInCurrentTerm.call(this);
+        },
+      })),
+  },
+  {
+    name: "a leader answers before it has committed in its term",
+    lease: false,
+    nodes: 5,
+    finding: STALE,
+    apply: () => patch(Raft, () => ({ committedEntryInCurrentTerm: () => true })),
+  },
+  {
+    name: "a lease never runs out",
+    lease: true,
+    nodes: 5,
+    finding: STALE,
+    apply: () => lease((raft) => !raft.leaseGivenUp && raft.leadTransferee === 0),
+  },
+  {
+    name: "a lease counts from the answers",
+    lease: true,
+    nodes: 5,
+    finding: STALE,
+    apply() {
+      const answered = new WeakMap<object, { round: number; at: number }>();
+      const undo = [
+        patch(RawNode, (was) => ({
+          step(this: Inside, m: Message) {
+            const result = was.step.call(this, m);
+            const { raft } = this;
+            const round = raft.trk.confirmedRound(raft.id, raft.readOnly.lastRound);
+            const before = answered.get(raft)?.round ?? 0;
+            if (round !== before)
+              answered.set(raft, { round, at: round > before ? raft.leaseClock() : -Infinity });
+            return result;
+          },
+        })),
+        lease((raft) => {
+          if (raft.leaseGivenUp || raft.leadTransferee !== 0) return false;
+          return raft.leaseClock() - (answered.get(raft)?.at ?? -Infinity) < leaseTicks(raft);
+        }),
+      ];
+      return () => {
+        for (const one of undo.reverse()) one();
+      };
+    },
+  },
+  {
+    name: "a lease is kept during a transfer and after it was tried",
+    lease: true,
+    nodes: 5,
+    favourite: "transfer",
+    finding: STALE,
+    apply: () => lease((raft, sent) => raft.leaseClock() - sent < leaseTicks(raft)),
+  },
+  {
+    name: "a lease is measured in ticks that a process counted, though it may have stood still",
+    lease: true,
+    nodes: 5,
+    finding: STALE,
+    apply: () =>
+      patch(Raft, () => ({
+        leaseClock(this: Inside) {
+          return this.ticks;
+        },
+      })),
+  },
+  {
+    name: "a voter forgets with a restart that a lease rests on it",
+    lease: true,
+    nodes: 3,
+    favourite: "blackout",
+    finding: STALE,
+    apply: () =>
+      patch(Raft, (was) => ({
+        promiseNotToVote(this: Inside) {
+          if (this.lead !== 0) was.promiseNotToVote.call(this);
+        },
+      })),
+  },
+  {
+    name: "a proposal is called lost as soon as another entry of this node's takes its index",
+    lease: false,
+    nodes: 5,
+    favourite: "scatter",
+    finding: /which its caller was told is lost/,
+    apply: () =>
+      patch(Proposals, (was) => ({
+        appendedAt(this: Inside, term: number, firstIndex: number, count: number) {
+          const lost = this.appended
+            .slice(this.head)
+            .filter((proposal: Inside) => proposal.term < term && proposal.index >= firstIndex);
+          was.appendedAt.call(this, term, firstIndex, count);
+          for (const proposal of lost) {
+            this.rejectOne(proposal, new RaftmarkError("RAFT_PROPOSAL_DROPPED", "overwritten"));
+          }
+        },
+      })),
+  },
+  {
+    name: "a proposal waits until the log grows past its index",
+    lease: false,
+    nodes: 5,
+    favourite: "scatter",
+    finding: /^write of .* never ends/,
+    apply: () =>
+      patch(Proposals, () => ({
+        applied(this: Inside, entry: Entry, result: unknown) {
+          const { index, term } = entry;
+          while (this.appendedCount > 0 && this.appended[this.head].index <= index) {
+            const proposal = this.appended[this.head++];
+            const isIt = proposal.index === index && proposal.term === term;
+            if (!isIt) this.rejectOne(proposal, new RaftmarkError("RAFT_PROPOSAL_DROPPED", "overwritten"));
+            else if (this.settle(proposal)) proposal.resolve({ index, term, result });
+          }
+          this.trim();
+        },
+      })),
+  },
+];
