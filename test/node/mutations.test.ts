@@ -1,7 +1,7 @@
 // The search for faults of reads and outcomes (reads-random.test.ts) finds those that were mended, when they are put
 // back, and nothing in the same world without them. Worlds are the same every time: nothing here is a matter of luck.
 //
-// MUTATIONS=all tries every one (npm run test:reads); else two, one of each kind.
+// MUTATIONS=all tries every one (npm run test:reads); else two, one of a read and one of a proposal.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MUTATIONS } from "./sim/mutations.js";

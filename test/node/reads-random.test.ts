@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Outcome, World, type WorldPlan } from "./sim/world.js";
 
-const READS = Number(process.env["READS"] ?? 2000);
+const READS = Number(process.env["READS"] ?? 5000);
 
 /** Five nodes mostly; three and one have faults of their own. */
 function planOf(seed: number, lease: boolean): WorldPlan {

@@ -81,6 +81,7 @@ export class MemoryWal implements Wal {
       torn: null,
       snapshot: null,
       brokenSnapshots: [],
+      confChanges: [],
     };
     disk.isUsed = true;
   }

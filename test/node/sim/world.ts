@@ -253,30 +253,24 @@ export class World {
     const leaders = this.all.filter((process) => process.leads);
     const victim = leaders.length > 0 && dice.chance(0.7) ? dice.pick(leaders) : dice.pick(this.all);
     const ticks = dice.chance(0.7) ? dice.between(5, 3 * ELECTION_TICKS) : dice.between(0.1, 5);
-    switch (dice.chance(0.5) ? this.favourite : dice.pick(MISFORTUNES)) {
-      case "pause":
-        return this.pause(victim, ticks);
-      case "isolate":
-        return this.isolate(victim, ticks);
-      case "split":
-        return this.split(ticks);
-      case "transfer":
-        return this.transfer(victim);
-      case "crash":
-        return this.crash(victim, ticks);
-      case "blackout":
-        return this.blackout(victim, ticks);
-      case "slowDown":
-        return this.slowDown(victim, ticks);
-      case "slowDisk":
+    const befall: Record<Misfortune, () => void> = {
+      pause: () => this.pause(victim, ticks),
+      isolate: () => this.isolate(victim, ticks),
+      split: () => this.split(ticks),
+      transfer: () => this.transfer(victim),
+      crash: () => this.crash(victim, ticks),
+      blackout: () => this.blackout(victim, ticks),
+      slowDown: () => this.slowDown(victim, ticks),
+      slowDisk: () => {
         victim.diskDelay = { from: 0.01, to: dice.chance(0.5) ? 0.1 : dice.between(0.2, 8) };
-        return;
-      case "scatter":
-        return this.scatter();
-      case "turn":
+      },
+      scatter: () => this.scatter(),
+      turn: () => {
         this.network.weather = this.drawWeather();
         if (dice.chance(0.3)) victim.campaign();
-    }
+      },
+    };
+    befall[dice.chance(0.5) ? this.favourite : dice.pick(MISFORTUNES)]();
   }
 
   /**
