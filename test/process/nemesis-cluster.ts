@@ -10,6 +10,7 @@ import { type PathState, Relay } from "./relay.js";
 const PROGRAM = fileURLToPath(new URL("./nemesis-node.js", import.meta.url));
 export const TICK_MS = 30;
 export const ELECTION_TICKS = 10;
+const START_ATTEMPTS_MAX = 10;
 
 /** What to ask; ids are given here. */
 export type Question = Call extends infer C ? (C extends { id: number } ? Omit<C, "id"> : never) : never;
@@ -20,6 +21,8 @@ export class Member {
   private readonly options: NodeOptions;
   private child: ChildProcess | null = null;
   private opened = false;
+  /** On standard error, by its last process. */
+  private said = "";
   private readonly calls = new Map<number, (answer: Answer | null) => void>();
   private nextCall = 0;
   isStopped = false;
@@ -41,27 +44,39 @@ export class Member {
     return this.calls.size;
   }
 
-  start(): Promise<void> {
+  /** Resolves when it takes calls. Its address may be taken for a moment: by a connection of some other process. */
+  async start(): Promise<void> {
+    for (let attempt = 1; !(await this.tryStart()); attempt++) {
+      if (!this.said.includes("RAFT_ADDRESS_IN_USE") || attempt === START_ATTEMPTS_MAX) {
+        this.onFailure(`node ${this.id} does not start:\n${this.said}`);
+        return;
+      }
+    }
+  }
+
+  /** False: its process ended, and what it said is in `said`. */
+  private tryStart(): Promise<boolean> {
     const child = fork(PROGRAM, [JSON.stringify(this.options)], {
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
     this.child = child;
-    let said = "";
+    this.said = "";
     child.stderr!.on("data", (text: Buffer) => {
-      said += text.toString();
-    });
-    child.once("exit", (code, signal) => {
-      if (this.child === child)
-        this.onFailure(`node ${this.id} ended by itself (${code ?? signal}):\n${said}`);
+      this.said += text.toString();
     });
     return new Promise((resolve) => {
+      child.once("exit", (code, signal) => {
+        resolve(false);
+        if (this.child !== child || !this.opened) return;
+        this.onFailure(`node ${this.id} ended by itself (${code ?? signal}):\n${this.said}`);
+      });
       child.on("message", (message: Answer | Notice) => {
         if (this.child !== child) return;
         if ("fault" in message) {
           this.onFailure(`node ${this.id} fenced itself: ${message.fault}`);
         } else if ("opened" in message) {
           this.opened = true;
-          resolve();
+          resolve(true);
         } else {
           this.calls.get(message.id)?.(message);
           this.calls.delete(message.id);

@@ -136,13 +136,17 @@ async function round(dir: string, readOnly: "safe" | "lease", seed: number, ms: 
     clients.halt();
     await cluster.heal();
     await calls;
+    const level = () => {
+      if (failure !== null) throw new Error(failure);
+      return isLevel(cluster);
+    };
     const settled = () => cluster.members.every((member) => member.waiting === 0);
-    await until("a leader, all level", SETTLE_MS, () => isLevel(cluster));
+    await until("a leader, all level", SETTLE_MS, level);
     const unanswered = () => cluster.members.map(({ id, waiting }) => `node ${id}: ${waiting}`).join(", ");
     await until("an answer to every call", SETTLE_MS, settled).catch((error: Error) => {
       throw new Error(`${error.message} (${unanswered()})`);
     });
-    await until("all level", SETTLE_MS, () => isLevel(cluster));
+    await until("all level", SETTLE_MS, level);
     assert.equal(failure, null);
     assert.deepEqual(clients.findings(await logsOf(cluster)), []);
     assert.ok(clients.writes > 0 && clients.reads > 0);
