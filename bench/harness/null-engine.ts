@@ -15,6 +15,7 @@ export const NO_METRICS: NodeMetrics = {
   bytesSent: 0,
   bytesReceived: 0,
   framesDropped: 0,
+  framesRefused: 0,
   walSyncs: 0,
   walWrites: 0,
   walBytes: 0,

@@ -115,6 +115,7 @@ const Metrics = z.object({
   bytesSent: amount,
   bytesReceived: amount,
   framesDropped: amount,
+  framesRefused: amount,
   walSyncs: amount,
   walWrites: amount,
   walBytes: amount,

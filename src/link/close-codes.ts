@@ -14,6 +14,8 @@ export const CloseReplaced = 4007;
 export const CloseWrongNode = 4008;
 /** The owner refused what the peer showed (LinkHandler.onHello). Believed of a peer only where it is signed. */
 export const CloseLostLog = 4009;
+/** A sound frame that says what no peer of this version says (LinkHandler.onMessages). */
+export const CloseBadMessage = 4010;
 
 /** What each of our codes means, for the close reason and for reports. */
 export const CLOSE_REASONS: Readonly<Record<number, string>> = {
@@ -27,4 +29,5 @@ export const CLOSE_REASONS: Readonly<Record<number, string>> = {
   [CloseReplaced]: "replaced by a newer connection",
   [CloseWrongNode]: "another node than the one dialled",
   [CloseLostLog]: "its log is not the one this node knew",
+  [CloseBadMessage]: "a message that no peer sends",
 };

@@ -18,9 +18,15 @@ const CLOSE_TIMEOUT_MS = 1000;
 /** Sweeps (a quarter of the idle timeout each) without a byte, not even the answer to a ping, before giving up. */
 const SILENT_SWEEPS_MAX = 4;
 
+/** A code of ours, and what to say of it. */
+export interface FrameRefused {
+  readonly code: number;
+  readonly reason: string;
+}
+
 export interface DialerEvents {
-  /** A frame came in, whose bytes are handed over. Returns false if it is refused: the connection is closed. */
-  onFrame(peer: number, bytes: Uint8Array): boolean;
+  /** A frame came in, whose bytes are handed over. Returns null, or why it is refused: the connection is closed. */
+  onFrame(peer: number, bytes: Uint8Array): FrameRefused | null;
   /** What to show the peer. */
   hello(): Uint8Array;
   /** What the peer shows, authenticated. Returns null to welcome it, or why not: the connection is refused. */
@@ -157,7 +163,8 @@ export class Dialer {
     // the codec monomorphic.
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
     if (this.state === StateConnected) {
-      if (!this.options.events.onFrame(this.options.peer, bytes)) this.refuse(socket, CloseBadFrame);
+      const refused = this.options.events.onFrame(this.options.peer, bytes);
+      if (refused !== null) this.refuse(socket, refused.code, refused.reason);
     } else if (this.state === StateChallenged) {
       const step = handshake.answer(bytes, this.options.events.hello());
       if (step.code !== 0) {

@@ -3,6 +3,7 @@ export {
   CloseBadCluster,
   CloseBadFrame,
   CloseBadKey,
+  CloseBadMessage,
   CloseBadVersion,
   CloseGoingAway,
   CloseLostLog,

@@ -20,8 +20,10 @@ export interface LinkHandler {
   /**
    * Messages of one frame, in the order sent. The array is reused; the messages and the bytes in them are the
    * receiver's. `from` is the authenticated sender; a frame whose messages name another sender is refused.
+   * Returns a string, for what a peer may not say: why. The link then closes the connection with CloseBadMessage (one
+   * without connections drops the frame). Anything else, and nothing, means that the frame was taken.
    */
-  onMessages(group: number, from: number, messages: readonly Message[]): void;
+  onMessages(group: number, from: number, messages: readonly Message[]): unknown;
   /**
    * A frame to `peer` was dropped (no connection, or too much waits), or may have been lost with a connection that
    * broke: Progress must probe again.
@@ -51,6 +53,8 @@ export interface LinkStats {
   messagesSent: number;
   messagesReceived: number;
   framesDropped: number;
+  /** Frames of proved peers that were damaged. What the owner refused (onMessages) is the owner's to count. */
+  framesRefused?: number;
 }
 
 /** Unreliable, ordered, at-most-once delivery of message batches between the nodes of one cluster. */

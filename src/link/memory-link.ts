@@ -8,7 +8,7 @@ import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
 import type { Message } from "../raft/raftpb/index.js";
 import { FrameReader, FrameWriter } from "../wire/frame.js";
-import { CloseLostLog } from "./close-codes.js";
+import { CloseBadMessage, CloseLostLog } from "./close-codes.js";
 import { FrameSender } from "./frame-sender.js";
 import type { Link, LinkHandler, LinkStats } from "./link.js";
 import { Notices } from "./notices.js";
@@ -330,6 +330,8 @@ class MemoryLink implements Link {
     counters.framesReceived++;
     counters.bytesReceived += bytes.length;
     counters.messagesReceived += inbox.length;
-    this.handler!.onMessages(this.reader.group, from, inbox);
+    const refused = this.handler!.onMessages(this.reader.group, from, inbox);
+    if (typeof refused === "string")
+      this.refusals.tell({ peer: from, code: CloseBadMessage, reason: refused, by: "self" });
   }
 }

@@ -20,13 +20,14 @@ import { type Address, formatAddress, parseAddress } from "./address.js";
 import {
   CLOSE_REASONS,
   CloseBadFrame,
+  CloseBadMessage,
   CloseGoingAway,
   CloseLostLog,
   CloseReplaced,
   CloseTimeout,
   CloseUnknownPeer,
 } from "./close-codes.js";
-import { Dialer } from "./dialer.js";
+import { Dialer, type FrameRefused } from "./dialer.js";
 import { FrameSender } from "./frame-sender.js";
 import { AcceptorHandshake, HANDSHAKE_BYTES_MAX, type Identity } from "./handshake.js";
 import { type Lane, LaneBulk, LaneExpress, laneOf } from "./lanes.js";
@@ -320,17 +321,21 @@ class SocketLink implements UwsLink {
   }
 
   /** A frame of a proved peer; its bytes are ours. hot */
-  private handleFrame(from: number, bytes: Uint8Array): boolean {
-    if (this.closed) return true;
+  private handleFrame(from: number, bytes: Uint8Array): FrameRefused | null {
+    if (this.closed) return null;
     const inbox = this.inbox;
     inbox.length = 0;
-    if (this.reader.read(bytes, from, inbox) !== null) return false;
     const { counters } = this.sender;
+    const refusal = this.reader.read(bytes, from, inbox);
+    if (refusal !== null) {
+      counters.framesRefused = (counters.framesRefused ?? 0) + 1;
+      return { code: CloseBadFrame, reason: `${CLOSE_REASONS[CloseBadFrame]} (${refusal})` };
+    }
     counters.framesReceived++;
     counters.bytesReceived += bytes.length;
     counters.messagesReceived += inbox.length;
-    this.handler!.onMessages(this.reader.group, from, inbox);
-    return true;
+    const refused = this.handler!.onMessages(this.reader.group, from, inbox);
+    return typeof refused === "string" ? { code: CloseBadMessage, reason: refused } : null;
   }
 
   private handleOpen(connection: Accepted): void {

@@ -162,6 +162,8 @@ export interface NodeMetrics {
   readonly bytesSent: number;
   readonly bytesReceived: number;
   readonly framesDropped: number;
+  /** Frames of proved peers that were damaged, or held what no peer of this version sends. */
+  readonly framesRefused: number;
   readonly walSyncs: number;
   readonly walWrites: number;
   readonly walBytes: number;

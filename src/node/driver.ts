@@ -28,6 +28,7 @@ import {
 } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
 import type { StateMachine } from "./api.js";
+import { refusalOfMessages } from "./peer-messages.js";
 import type { Proposals } from "./proposals.js";
 import type { Reads } from "./reads.js";
 import type { Trace } from "./trace.js";
@@ -82,6 +83,8 @@ export class Driver {
   turns = 0;
   readies = 0;
   proposed = 0;
+  /** Frames of peers that held what no peer sends. */
+  framesRefused = 0;
 
   constructor(parts: DriverParts) {
     this.parts = parts;
@@ -100,9 +103,17 @@ export class Driver {
     setImmediate(this.runTurn);
   }
 
-  /** Messages of one frame. Refusals (unknown sender, stale response) are Raft's normal life and not reported. */
-  messages(messages: readonly Message[]): void {
-    if (this.stopped) return;
+  /**
+   * Messages of one frame. Refusals (unknown sender, stale response) are Raft's normal life and not reported. What no
+   * peer sends refuses the whole frame: returns why, for the link to act on.
+   */
+  messages(messages: readonly Message[]): string | undefined {
+    if (this.stopped) return undefined;
+    const refusal = refusalOfMessages(this.parts.rawNode.raft, messages);
+    if (refusal !== null) {
+      this.framesRefused++;
+      return refusal;
+    }
     this.guard(() => {
       const { rawNode, trace } = this.parts;
       trace?.received(messages);
@@ -114,6 +125,7 @@ export class Driver {
       }
     });
     this.wake();
+    return undefined;
   }
 
   /** Time went on by one tick. While the disk is silent it stands still: there is no campaign without a stored vote. */

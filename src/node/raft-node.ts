@@ -179,6 +179,7 @@ export class RaftNode {
       bytesSent: link.bytesSent,
       bytesReceived: link.bytesReceived,
       framesDropped: link.framesDropped,
+      framesRefused: this.driver.framesRefused + (link.framesRefused ?? 0),
       walSyncs: wal.syncs,
       walWrites: wal.writes,
       walBytes: wal.bytes,

@@ -43,6 +43,13 @@ export interface ReadLimits {
 const INCARNATION_BYTES = 8;
 const CONTEXT_BYTES = 8 + INCARNATION_BYTES + 8;
 
+/** The node whose read a context is of; 0: it is none. */
+export function readerOf(context: Uint8Array): number {
+  if (context.length !== CONTEXT_BYTES) return 0;
+  const view = new DataView(context.buffer, context.byteOffset, context.length);
+  return Number(view.getBigUint64(0));
+}
+
 export class Reads {
   private readonly limits: ReadLimits;
   /** What every context of this node begins with until it is opened again. */

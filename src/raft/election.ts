@@ -169,7 +169,8 @@ function logVote(r: Raft, m: Message, verb: string, preposition: string, tail: s
   );
 }
 
-function isCampaignTransfer(context: Uint8Array): boolean {
+/** Whether a vote request has the leader's word for it. */
+export function isCampaignTransfer(context: Uint8Array): boolean {
   if (context.length !== CAMPAIGN_TRANSFER.length) return false;
   for (let i = 0; i < context.length; i++) {
     if (context[i] !== CAMPAIGN_TRANSFER[i]) return false;

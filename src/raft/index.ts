@@ -16,6 +16,7 @@ export {
   isEmptyHardState,
   quote,
 } from "./describe.js";
+export { isCampaignTransfer } from "./election.js";
 export type { DropReason } from "./errors.js";
 export {
   ErrBadConfChange,
@@ -110,6 +111,7 @@ export {
 } from "./raftpb/index.js";
 export type { Peer, Proposed } from "./raw-node.js";
 export { RawNode } from "./raw-node.js";
+export { ROUND_CONTEXT_BYTES } from "./read-only.js";
 export type { ReadState, SoftState, StateType } from "./ready.js";
 export {
   Ready,
@@ -124,3 +126,11 @@ export { ProgressTypeLearner, ProgressTypePeer } from "./status.js";
 export type { Storage } from "./storage.js";
 export type { ProgressState } from "./tracker/index.js";
 export { describeProgressMap, Progress, StateProbe, StateReplicate, StateSnapshot } from "./tracker/index.js";
+export {
+  appendIsPlausible,
+  INDEX_JUMP_MAX,
+  MEMBERS_MAX,
+  snapshotIsPlausible,
+  TERM_JUMP_MAX,
+  termHasOtherLeader,
+} from "./validate.js";

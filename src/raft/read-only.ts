@@ -13,7 +13,8 @@ export const LEASE_DRIFT = 0.1;
 
 /** Rounds whose time of sending is remembered; an answer to an older one extends no lease. A power of two. */
 const ROUNDS_KEPT = 1024;
-const CONTEXT_BYTES = 8;
+/** Length of a round's context in heartbeats and their answers. */
+export const ROUND_CONTEXT_BYTES = 8;
 
 /** One waiting request. */
 export interface ReadIndexStatus {
@@ -64,8 +65,8 @@ export class ReadOnly {
 
   /** The round that a heartbeat's answer with this context answers; 0: none of ours. */
   roundOf(context: Uint8Array): number {
-    if (context.length !== CONTEXT_BYTES) return 0;
-    const view = new DataView(context.buffer, context.byteOffset, CONTEXT_BYTES);
+    if (context.length !== ROUND_CONTEXT_BYTES) return 0;
+    const view = new DataView(context.buffer, context.byteOffset, ROUND_CONTEXT_BYTES);
     const round = view.getUint32(0) * 4294967296 + view.getUint32(4);
     return round <= this.last ? round : 0;
   }
@@ -90,7 +91,7 @@ export class ReadOnly {
 }
 
 function contextOf(round: number): Uint8Array {
-  const bytes = new Uint8Array(CONTEXT_BYTES);
+  const bytes = new Uint8Array(ROUND_CONTEXT_BYTES);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, Math.floor(round / 4294967296));
   view.setUint32(4, round % 4294967296);

@@ -7,7 +7,7 @@ import { ErrSnapshotTemporarilyUnavailable, RaftError } from "./errors.js";
 import { hex } from "./logger.js";
 import type { Raft } from "./raft.js";
 import type { Entry } from "./raftpb/index.js";
-import { Message, MsgApp, MsgHeartbeat, MsgSnap, NO_ENTRIES } from "./raftpb/index.js";
+import { Message, MSG_ENTRIES_MAX, MsgApp, MsgHeartbeat, MsgSnap, NO_ENTRIES } from "./raftpb/index.js";
 import { type Progress, StateReplicate } from "./tracker/index.js";
 
 /** Appends to everybody else, an empty message where there is nothing new: it carries the commit index. */
@@ -36,6 +36,7 @@ export function maybeSendAppend(r: Raft, to: number, progress: Progress, sendIfE
   if (progress.state !== StateReplicate || !progress.inflights.full()) {
     entries = log.entries(progress.next, r.settings.maxSizePerMsg);
     if (entries instanceof RaftError) return maybeSendSnapshot(r, to, progress);
+    if (entries.length > MSG_ENTRIES_MAX) entries = entries.slice(0, MSG_ENTRIES_MAX);
   }
   if (entries.length === 0 && !sendIfEmpty) return false;
   const m = new Message(MsgApp);

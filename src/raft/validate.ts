@@ -3,10 +3,13 @@
 
 import type { RaftError } from "./errors.js";
 import { ErrStepBadMessage, ErrStepLocalMsg, ErrStepPeerNotFound, ErrStepWrongNode } from "./errors.js";
+import { decodeConfChange } from "./membership.js";
 import type { Raft } from "./raft.js";
 import { restoreConfState } from "./raft.js";
 import {
+  asV2,
   type ConfState,
+  type Entry,
   EntryConfChange,
   EntryConfChangeV2,
   EntryNormal,
@@ -18,6 +21,7 @@ import {
   MsgBeat,
   MsgCheckQuorum,
   MsgForgetLeader,
+  MsgHeartbeat,
   MsgHeartbeatResp,
   MsgHup,
   MsgPreVoteResp,
@@ -75,6 +79,16 @@ const IS_TERMLESS = flags(
   MsgStorageApplyResp,
 );
 
+/**
+ * A term rises by one an election: so far above ours (centuries of elections) no peer's is, and one that is stored is
+ * never got rid of.
+ */
+export const TERM_JUMP_MAX = 2 ** 32;
+/** So far beyond our log (at a million entries a second: nine years) no snapshot is: no index would be left behind it. */
+export const INDEX_JUMP_MAX = 2 ** 48;
+/** Members in each list of a ConfState: far more than a group can have, and few enough to be checked in no time. */
+export const MEMBERS_MAX = 1000;
+
 /** Null: the message may be stepped. */
 // hot
 export function checkMessage(r: Raft, m: Message): RaftError | null {
@@ -86,6 +100,7 @@ export function checkMessage(r: Raft, m: Message): RaftError | null {
   if (!numbersInRange(m, fromStorage)) return ErrStepBadMessage;
   if (m.to !== 0 && m.to !== r.id) return ErrStepWrongNode;
   if (fromStorage) return null;
+  if (m.term - r.term > TERM_JUMP_MAX) return ErrStepBadMessage;
   if (IS_RESPONSE[type] && !r.trk.progress.has(m.from)) return ErrStepPeerNotFound;
   if (!IS_TERMLESS[type]) {
     if (m.term === 0 || m.from === None) return ErrStepBadMessage;
@@ -93,13 +108,16 @@ export function checkMessage(r: Raft, m: Message): RaftError | null {
   }
   switch (type) {
     case MsgApp:
-      return appendIsPlausible(m) ? null : ErrStepBadMessage;
+      return termHasOtherLeader(r, m) || !appendIsPlausible(m) ? ErrStepBadMessage : null;
+    case MsgHeartbeat:
+      return termHasOtherLeader(r, m) ? ErrStepBadMessage : null;
     case MsgAppResp:
       // A follower can't have more of this leader's log than there is.
       if (m.term !== r.term || r.state !== StateLeader) return null;
       return m.index <= r.raftLog.lastIndex() ? null : ErrStepBadMessage;
     case MsgSnap:
-      return snapshotIsPlausible(m) ? null : ErrStepBadMessage;
+      // Whoever sends it: etcd's traces have snapshots sent by hand, from members that do not lead.
+      return snapshotIsPlausible(r, m) ? null : ErrStepBadMessage;
     case MsgReadIndex:
       return m.entries.length === 1 ? null : ErrStepBadMessage;
     case MsgProp:
@@ -128,9 +146,18 @@ function isCount(n: number): boolean {
   return n >= 0 && Number.isSafeInteger(n);
 }
 
-/** Entries follow (logTerm, index) without a gap, and their terms don't fall nor exceed the leader's. */
+/** §5.2, Election Safety: a term has one leader. Whoever else says that it leads the term we are in does not. */
 // hot
-function appendIsPlausible(m: Message): boolean {
+export function termHasOtherLeader(r: Raft, m: Message): boolean {
+  return m.term === r.term && r.lead !== None && r.lead !== m.from;
+}
+
+/**
+ * Entries follow (logTerm, index) without a gap, their terms don't fall nor exceed the leader's, and membership changes
+ * are such: no leader appends bytes that are none, and once committed they would stop every member.
+ */
+// hot
+export function appendIsPlausible(m: Message): boolean {
   const entries = m.entries;
   const count = entries.length;
   if (m.logTerm > m.term || m.index + count > Number.MAX_SAFE_INTEGER) return false;
@@ -138,7 +165,7 @@ function appendIsPlausible(m: Message): boolean {
   for (let i = 0; i < count; i++) {
     const e = entries[i];
     if (e.index !== m.index + 1 + i || e.term < term || !Number.isSafeInteger(e.term)) return false;
-    if (!isEntryType(e.type)) return false;
+    if (e.type !== EntryNormal && !(isEntryType(e.type) && isConfChange(e))) return false;
     term = e.term;
   }
   return term <= m.term;
@@ -149,6 +176,11 @@ function isEntryType(type: number): boolean {
   return type === EntryNormal || type === EntryConfChange || type === EntryConfChangeV2;
 }
 
+function isConfChange(e: Entry): boolean {
+  const cc = decodeConfChange(e);
+  return cc !== null && asV2(cc).changes.length <= MEMBERS_MAX;
+}
+
 function proposalIsPlausible(m: Message): boolean {
   for (let i = 0; i < m.entries.length; i++) {
     if (!isEntryType(m.entries[i].type)) return false;
@@ -156,16 +188,18 @@ function proposalIsPlausible(m: Message): boolean {
   return true;
 }
 
-function snapshotIsPlausible(m: Message): boolean {
+export function snapshotIsPlausible(r: Raft, m: Message): boolean {
   const snapshot: Snapshot | null = m.snapshot;
   if (snapshot === null || snapshot.metadata.index === 0) return true;
   const { index, term, confState } = snapshot.metadata;
   if (!isCount(index) || !isCount(term) || term === 0 || term > m.term) return false;
+  if (index - r.raftLog.lastIndex() > INDEX_JUMP_MAX) return false;
   return isConfState(confState);
 }
 
 function isConfState(cs: ConfState): boolean {
   for (const ids of [cs.voters, cs.learners, cs.votersOutgoing, cs.learnersNext]) {
+    if (ids.length > MEMBERS_MAX) return false;
     for (const id of ids) if (!isCount(id) || id === 0) return false;
   }
   // Of nobody at all: a node that was never told its configuration sends it. `restore` answers, and takes nothing.

@@ -1,12 +1,13 @@
 // The lean decoder of raftpb.Message. Takes what any proto2 writer may send: fields missing, in any order, unknown
 // fields. Entries' data and the context are views of the input, which the caller hands over. Main thread.
 import { NO_DATA } from "../base/bytes.js";
-import type { EntryType, MessageType } from "../raft/raftpb/index.js";
+import type { EntryType, MessageType, Snapshot } from "../raft/raftpb/index.js";
 import {
   Entry,
   EntryConfChangeV2,
   EntryNormal,
   Message,
+  MSG_ENTRIES_MAX,
   MsgForgetLeader,
   MsgHup,
 } from "../raft/raftpb/index.js";
@@ -16,7 +17,10 @@ import { WireError } from "./wire-error.js";
 const VARINT_BYTES_MAX = 10;
 /** The highest field numbers of the schema. */
 const ENTRY_FIELD_MAX = 4;
+const SNAPSHOT_FIELD_MAX = 2;
 const MESSAGE_FIELD_MAX = 14;
+/** Of a snapshot without its data: room for far more members than a group may have (raft's MEMBERS_MAX). */
+const SNAPSHOT_METADATA_BYTES_MAX = 64 * 1024;
 
 /** Reads one buffer, front to back. Every method throws WireError for bytes it refuses. */
 class Decoder {
@@ -27,7 +31,7 @@ class Decoder {
   private base = 0;
 
   /** Decodes the message in [start, end) of `bytes`, and keeps no reference to them. hot */
-  message(bytes: Uint8Array, start: number, end: number): Message {
+  message(bytes: Uint8Array, start: number, end: number, maxEntries: number): Message {
     this.bytes = bytes;
     this.pos = start;
     this.buffer = bytes.buffer;
@@ -56,6 +60,7 @@ class Decoder {
           break;
         case 0x3a:
           if (m.entries.length === 0) m.entries = [];
+          if (m.entries.length >= maxEntries) throw new WireError("count");
           m.entries.push(this.entry(end));
           break;
         case 0x40:
@@ -74,7 +79,7 @@ class Decoder {
           m.vote = this.uvarint(end);
           break;
         case 0x4a:
-          m.snapshot = decodeSnapshot(this.view(end));
+          m.snapshot = this.snapshot(end);
           break;
         default:
           // Among them field 14, responses: they are for a node's own storage.
@@ -115,6 +120,29 @@ class Decoder {
       }
     }
     return new Entry(type as EntryType, term, index, data);
+  }
+
+  /** Its membership is bounded, in bytes, before anything is made of it: every id in it costs many times its bytes. */
+  private snapshot(limit: number): Snapshot {
+    const length = this.uvarint(limit);
+    const start = this.pos;
+    const end = start + length;
+    if (end > limit) throw new WireError("message");
+    let metadataBytes = 0;
+    while (this.pos < end) {
+      switch (this.bytes[this.pos++]) {
+        case 0x0a:
+          this.view(end);
+          break;
+        case 0x12:
+          metadataBytes += this.view(end).length;
+          break;
+        default:
+          this.unknownField(end, SNAPSHOT_FIELD_MAX);
+      }
+    }
+    if (metadataBytes > SNAPSHOT_METADATA_BYTES_MAX) throw new WireError("count");
+    return decodeSnapshot(new Uint8Array(this.buffer, this.base + start, length));
   }
 
   /** A varint of at most 2^53-1 that ends before `end`. hot */
@@ -216,8 +244,13 @@ const decoder = new Decoder();
 
 /**
  * Decodes the message in [start, end) of `bytes`, which are handed over: the message keeps views of them. Throws
- * WireError. hot
+ * WireError, also for more than `maxEntries` entries: an entry of two bytes costs a hundred in memory. hot
  */
-export function decodeMessage(bytes: Uint8Array, start: number, end: number): Message {
-  return decoder.message(bytes, start, end);
+export function decodeMessage(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  maxEntries = MSG_ENTRIES_MAX,
+): Message {
+  return decoder.message(bytes, start, end, maxEntries);
 }

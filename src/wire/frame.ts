@@ -11,6 +11,7 @@ import type { Crc32c } from "../base/crc32c.js";
 import { crc32cCombine } from "../base/crc32c.js";
 import type { Message } from "../raft/raftpb/index.js";
 import {
+  MSG_ENTRIES_MAX,
   MsgBeat,
   MsgCheckQuorum,
   MsgForgetLeader,
@@ -39,6 +40,13 @@ const TRAILER_BYTES = 4;
 export const FRAME_OVERHEAD_BYTES = FRAME_HEADER_BYTES + TRAILER_BYTES;
 /** A message of the wire takes more than this, so that a count can be held against the body's length. */
 const MESSAGE_BYTES_MIN = 4;
+
+/**
+ * What a frame holds at most, whatever its bytes: a message or an entry takes many times its bytes in memory, so bytes
+ * alone do not bound what comes of a frame. The writer begins another frame; the reader refuses.
+ */
+export const FRAME_MESSAGES_MAX = 1 << 16;
+export const FRAME_ENTRIES_MAX = 2 * MSG_ENTRIES_MAX;
 
 /** From this length on, a block of entries gets a CRC of its own: joining two CRCs costs that of about 400 bytes. */
 const BLOCK_CRC_BYTES_MIN = 1024;
@@ -107,6 +115,7 @@ export class FrameWriter {
   /** Start of the frame being built. */
   private start = 0;
   private count = 0;
+  private entries = 0;
   /** Blocks in the frame being built whose CRC is kept, and where each ends in it. */
   private readonly blocks: EntriesBlock[] = [];
   private readonly blockEnds: number[] = [];
@@ -131,6 +140,7 @@ export class FrameWriter {
     putU64(bytes, start + 24, this.options.from);
     this.start = start;
     this.count = 0;
+    this.entries = 0;
     w.pos = start + FRAME_HEADER_BYTES;
   }
 
@@ -138,14 +148,17 @@ export class FrameWriter {
   add(message: Message): FrameAdd {
     const w = this.writer;
     const used = w.pos - this.start + TRAILER_BYTES + MESSAGE_BYTES_MIN + messageBytesMax(message);
-    if (this.count > 0 && used > this.options.targetBytes) return FrameFull;
-    if (used > this.options.maxBytes) return FrameTooLarge;
+    const entries = this.entries + message.entries.length;
+    const isFull = used > this.options.targetBytes || this.count === FRAME_MESSAGES_MAX;
+    if (this.count > 0 && (isFull || entries > FRAME_ENTRIES_MAX)) return FrameFull;
+    if (used > this.options.maxBytes || entries > FRAME_ENTRIES_MAX) return FrameTooLarge;
     w.reserve(4);
     const lengthAt = w.pos;
     w.pos += 4;
     const block = encodeMessage(w, message, this.cache);
     putU32(w.bytes, lengthAt, w.pos - lengthAt - 4);
     this.count++;
+    this.entries = entries;
     if (block !== null && block.end - block.start >= BLOCK_CRC_BYTES_MIN) {
       this.blocks.push(block);
       this.blockEnds.push(w.entriesEnd);
@@ -260,14 +273,17 @@ export class FrameReader {
     const end = bytes.length - TRAILER_BYTES;
     const count = getU32(bytes, 32);
     if (count === 0 || count > (end - FRAME_HEADER_BYTES) / MESSAGE_BYTES_MIN) return "count";
+    if (count > FRAME_MESSAGES_MAX) return "count";
     let pos = FRAME_HEADER_BYTES;
+    let entriesLeft = FRAME_ENTRIES_MAX;
     for (let i = 0; i < count; i++) {
       if (end - pos < 4) return "count";
       const start = pos + 4;
       const length = getU32(bytes, pos);
       if (length > end - start) return "length";
       pos = start + length;
-      const message = decodeMessage(bytes, start, pos);
+      const message = decodeMessage(bytes, start, pos, entriesLeft);
+      entriesLeft -= message.entries.length;
       if (LOCAL_TYPES[message.type]) return "type";
       if (message.to !== this.options.self) return "receiver";
       if (message.from !== sender && !FORWARDED_TYPES[message.type]) return "sender";

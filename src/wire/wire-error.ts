@@ -13,7 +13,7 @@ export type WireRefusal =
   | "sender"
   /** A message for another node. */
   | "receiver"
-  /** The number of messages is not the one announced. */
+  /** The number of messages is not the one announced; or there are more messages, entries or members than a frame has. */
   | "count"
   /** A message that is no raftpb.Message, or has what does not belong on the wire. */
   | "message"

@@ -9,14 +9,17 @@ export class Ear implements LinkHandler {
   readonly unreachable: number[] = [];
   /** "+2" and "-2": peer 2 can hear us, and no longer. */
   readonly peers: string[] = [];
+  /** What onMessages answers. */
+  refuses: string | undefined = undefined;
   /** True while the test is inside `send`. */
   insideSend = false;
   private waiting: { holds: () => boolean; done: () => void }[] = [];
 
-  onMessages(group: number, from: number, messages: readonly Message[]): void {
+  onMessages(group: number, from: number, messages: readonly Message[]): string | undefined {
     this.senders.push(`${from}/${group}`);
     for (const message of messages) this.messages.push(message);
     this.changed();
+    return this.refuses;
   }
 
   onUnreachable(peer: number): void {

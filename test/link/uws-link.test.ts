@@ -13,6 +13,7 @@ import {
   CloseBadCluster,
   CloseBadFrame,
   CloseBadKey,
+  CloseBadMessage,
   CloseBadVersion,
   CloseReplaced,
   CloseUnknownPeer,
@@ -477,7 +478,21 @@ test("bad frames of a proved peer close the connection, and reach nobody", async
     await ear.until(() => refusals.length > 0);
     assert.equal(refusals[0]!.code, CloseBadFrame);
     assert.equal(ear.messages.length, 0);
+    assert.ok(link.stats().framesRefused! > 0);
   }
+});
+
+test("what the owner refuses closes the connection with a code and its reason", async (t) => {
+  const writer = new FrameWriter({ clusterId: CLUSTER, from: 2, crc32c, targetBytes: 1024, maxBytes: 1024 });
+  writer.begin(0);
+  writer.add(response(2, 1, 1));
+  const peer = await acceptAs(t, 2, writer.finish().slice());
+  const { link, ear, refusals } = await startNode(t, 1);
+  ear.refuses = "nobody says that";
+  link.setPeer(2, peer.address);
+  assert.equal(await peer.closed, CloseBadMessage);
+  await ear.until(() => refusals.length > 0);
+  assert.deepEqual(refusals[0], { peer: 2, code: CloseBadMessage, reason: "nobody says that", by: "self" });
 });
 
 test("a message above the frame limit is dropped and reported, and the next is sent", async (t) => {
@@ -553,7 +568,7 @@ async function dialerToHandmade(t: TestContext) {
       onHello: () => null,
       onFrame: (_peer, bytes) => {
         see(`frame of ${bytes.length}`);
-        return true;
+        return null;
       },
       onRefused: () => see("refused"),
       onConnected: () => see("connected"),

@@ -9,6 +9,7 @@ import {
   EMPTY_CONF_STATE,
   Entry,
   EntryConfChange,
+  EntryConfChangeV2,
   EntryNormal,
   type EntryType,
   ErrBadConfChange,
@@ -17,6 +18,7 @@ import {
   ErrStepLocalMsg,
   ErrStepPeerNotFound,
   ErrStepWrongNode,
+  MEMBERS_MAX,
   Message,
   type MessageType,
   MsgApp,
@@ -26,6 +28,7 @@ import {
   MsgHeartbeat,
   MsgHeartbeatResp,
   MsgHup,
+  MsgPreVote,
   MsgPreVoteResp,
   MsgProp,
   MsgReadIndex,
@@ -43,6 +46,7 @@ import {
   MsgVoteResp,
   type RaftError,
   type RawNode,
+  TERM_JUMP_MAX,
 } from "../../src/raft/index.js";
 import { bytes, Network } from "./network.js";
 
@@ -239,6 +243,58 @@ test("proposals without entries, of unknown types, or with changes that can't be
       `${entries.length} contexts`,
     );
   }
+});
+
+test("a term out of reach is refused, whatever says it: it would be stored, and end the group", () => {
+  const types = [
+    MsgApp,
+    MsgAppResp,
+    MsgHeartbeat,
+    MsgHeartbeatResp,
+    MsgVote,
+    MsgVoteResp,
+    MsgPreVote,
+  ] as const;
+  for (const type of [...types, MsgPreVoteResp, MsgSnap, MsgTimeoutNow] as const) {
+    for (const term of [2 + TERM_JUMP_MAX + 1, TOO_BIG - 1])
+      refuses(group().raw(2), message(type, { from: 1, term }), ErrStepBadMessage, `type ${type}, ${term}`);
+  }
+  const raw = group().raw(2);
+  assert.equal(raw.step(message(MsgHeartbeat, { from: 1, term: 2 + TERM_JUMP_MAX })), null);
+});
+
+test("a term has one leader: another's appends and heartbeats are refused", () => {
+  for (const id of [1, 2]) {
+    const raw = group().raw(id);
+    refuses(raw, message(MsgApp, { from: 3, term: 2, index: 2, logTerm: 2 }), ErrStepBadMessage, "append");
+    refuses(raw, message(MsgHeartbeat, { from: 3, term: 2, commit: 77 }), ErrStepBadMessage, "heartbeat");
+  }
+});
+
+test("an append with a membership change that is none is refused: committed, it would stop every member", () => {
+  for (const [type, data] of [
+    [EntryConfChange, Uint8Array.of(0x18)],
+    [EntryConfChangeV2, Uint8Array.of(0x08, 9)],
+  ] as const) {
+    const entries = [entry(3, 2), entry(4, 2, type, data)];
+    const m = message(MsgApp, { from: 1, term: 2, index: 2, logTerm: 2, entries });
+    refuses(group().raw(2), m, ErrStepBadMessage, `type ${type}`);
+  }
+});
+
+test("a snapshot of more members than a group can have is refused", () => {
+  const cs = (count: number): ConfState => ({
+    ...EMPTY_CONF_STATE,
+    voters: Array.from({ length: count }, (_, i) => i + 1),
+  });
+  refuses(group().raw(2), message(MsgSnap, snap(9, 2, cs(20_000))), ErrStepBadMessage, "20,000");
+  assert.equal(
+    group()
+      .raw(2)
+      .step(message(MsgSnap, snap(9, 2, cs(MEMBERS_MAX)))),
+    null,
+  );
+  refuses(group().raw(2), message(MsgSnap, snap(2 ** 50, 2, cs(3))), ErrStepBadMessage, "index");
 });
 
 test("transfers to a node that is no member, or a learner, are ignored", () => {

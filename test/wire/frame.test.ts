@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { crc32c } from "../../src/base/crc32c.js";
 import {
+  Entry,
   Message,
   type MessageType,
   MsgApp,
@@ -11,9 +12,11 @@ import {
   MsgHup,
   MsgProp,
   MsgReadIndex,
+  MsgSnap,
   MsgStorageApplyResp,
   MsgTransferLeader,
 } from "../../src/raft/raftpb/index.js";
+import { FRAME_ENTRIES_MAX, FRAME_MESSAGES_MAX } from "../../src/wire/frame.js";
 import {
   FRAME_HEADER_BYTES,
   FrameAdded,
@@ -189,5 +192,112 @@ test("cut, flipped and shuffled frames are refused, sealed again or not", () => 
       if (reseal) readerOf().read(resealed(frame, damage), 1, []);
     }),
     1000,
+  );
+});
+
+/** A sealed frame with this body, which may be anything. */
+function frameWith(count: number, body: Uint8Array): Uint8Array {
+  const head = frameOf([plain(MsgApp)]).subarray(0, FRAME_HEADER_BYTES);
+  return resealed(Buffer.concat([head, body, new Uint8Array(4)]), (bytes) => {
+    const view = new DataView(bytes.buffer);
+    view.setUint32(32, count, true);
+    view.setUint32(36, body.length, true);
+  });
+}
+
+/** One message, with its length before it: type, to 2, from 1, and `rest`. */
+function framed(type: number, rest: Uint8Array): Buffer {
+  const message = Buffer.concat([Uint8Array.of(0x08, type, 0x10, 2, 0x18, 1), rest]);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(message.length);
+  return Buffer.concat([length, message]);
+}
+
+function repeated(piece: readonly number[], times: number): Uint8Array {
+  const bytes = Buffer.alloc(piece.length * times);
+  return bytes.fill(Uint8Array.from(piece));
+}
+
+/** A field of bytes. */
+function field(tag: number, bytes: Uint8Array): Buffer {
+  const length: number[] = [];
+  let rest = bytes.length;
+  for (; rest >= 128; rest = Math.floor(rest / 128)) length.push((rest % 128) + 128);
+  return Buffer.concat([Uint8Array.of(tag, ...length, rest), bytes]);
+}
+
+test("a frame whose bytes stand for many times their size is refused before they do", () => {
+  const MiB = 1 << 20;
+  const voters = field(0x4a, field(0x12, field(0x0a, repeated([0x08, 1], 8 * MiB))));
+  const packed = field(0x4a, field(0x12, field(0x0a, field(0x0a, repeated([1], 8 * MiB)))));
+  const bombs: [string, Uint8Array][] = [
+    ["empty entries", frameWith(1, framed(MsgApp, repeated([0x3a, 0], 8 * MiB)))],
+    ["entries of empty data", frameWith(1, framed(MsgApp, repeated([0x3a, 2, 0x22, 0], 4 * MiB)))],
+    [
+      "entries in many messages",
+      frameWith(
+        64,
+        Buffer.concat(Array.from({ length: 64 }, () => framed(MsgApp, repeated([0x3a, 0], 1e5)))),
+      ),
+    ],
+    ["messages", frameWith(MiB, repeated([...framed(MsgAppResp, new Uint8Array(0))], MiB))],
+    ["members", frameWith(1, framed(MsgSnap, voters))],
+    ["packed members", frameWith(1, framed(MsgSnap, packed))],
+  ];
+  for (const [what, frame] of bombs) {
+    const before = process.memoryUsage();
+    assert.equal(refusal(frame), "count", what);
+    const after = process.memoryUsage();
+    // All of them as objects would be half a gigabyte or more.
+    const grown = after.heapUsed + after.external - before.heapUsed - before.external;
+    assert.ok(grown < 150 * MiB, `${what}: ${grown} bytes`);
+  }
+});
+
+test("the writer begins another frame where the reader would refuse one for what it holds", () => {
+  const writer = writerOf(1, 77, { targetBytes: 1 << 26, maxBytes: 1 << 26 });
+  writer.begin(0);
+  for (let i = 0; i < FRAME_MESSAGES_MAX; i++) assert.equal(writer.add(plain(MsgAppResp)), FrameAdded);
+  assert.equal(writer.add(plain(MsgAppResp)), FrameFull);
+  assert.equal(refusal(writer.finish().slice()), null);
+  const append = plain(MsgApp);
+  append.entries = new Array(FRAME_ENTRIES_MAX / 2).fill(new Entry(0, 1, 1, new Uint8Array(0)));
+  writer.rewind();
+  writer.begin(0);
+  assert.deepEqual([writer.add(append), writer.add(append), writer.add(append)], [0, 0, FrameFull]);
+  assert.equal(refusal(writer.finish().slice()), null);
+  append.entries = new Array(FRAME_ENTRIES_MAX + 1).fill(append.entries[0]);
+  writer.begin(0);
+  assert.equal(writer.add(append), FrameTooLarge);
+});
+
+test("any bytes under a sound envelope are refused or taken, and never thrown at the caller", () => {
+  const tags = [
+    0x08, 0x10, 0x18, 0x20, 0x28, 0x30, 0x3a, 0x40, 0x4a, 0x50, 0x58, 0x62, 0x68, 0x72, 0x0b, 0x7f,
+  ];
+  const piece = fc.oneof(
+    fc.tuple(fc.constantFrom(...tags), fc.constantFrom(0, 1, 2, 3, 5, 127)).map((pair) => [...pair]),
+    fc.constantFrom(
+      [0x3a, 255, 255, 255, 255, 15],
+      [0x4a, 3, 0x12, 0x81, 0],
+      [0x62, 255, 255, 127],
+      [0x10, 2],
+    ),
+    fc.array(fc.integer({ min: 0, max: 255 }), { maxLength: 12 }),
+  );
+  const body = fc.array(piece, { maxLength: 60 }).map((pieces) => Uint8Array.from(pieces.flat()));
+  const counts = fc.constantFrom(0, 1, 2, 3, 65_536, 2 ** 32 - 1);
+  check(
+    FILE,
+    fc.property(
+      body,
+      counts,
+      fc.constantFrom(MsgApp, MsgAppResp, MsgSnap, MsgReadIndex),
+      (rest, count, type) => {
+        refusal(frameWith(1, framed(type, rest)));
+        refusal(frameWith(count, rest));
+      },
+    ),
+    2000,
   );
 });

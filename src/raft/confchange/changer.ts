@@ -83,6 +83,16 @@ export class Changer {
     return draft.finish();
   }
 
+  /**
+   * Changes of a group that nobody votes in yet, so that any number of voters may come at once: for rebuilding one that
+   * is stored.
+   */
+  replay(changes: readonly ConfChangeSingle[]): ChangerResult | RaftError {
+    const draft = new Draft(this.tracker, this.lastIndex);
+    assert(draft.incoming.size === 0, "replaying changes to a group that has voters");
+    return draft.apply(changes) ?? draft.finish();
+  }
+
   /** Changes that alter at most one voter: old and new majorities overlap without a joint config. */
   simple(changes: readonly ConfChangeSingle[]): ChangerResult | RaftError {
     const draft = new Draft(this.tracker, this.lastIndex);

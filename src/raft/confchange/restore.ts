@@ -16,18 +16,13 @@ import type { Changer, ChangerResult } from "./changer.js";
  */
 export function restore(changer: Changer, confState: ConfState): ChangerResult | RaftError {
   const joint = confState.votersOutgoing.length > 0;
-  // For a joint config first build the outgoing half by itself, then enter the joint config from there.
+  // For a joint config first build the outgoing half by itself, then enter the joint config from there. All at once:
+  // a membership that comes from outside would cost its square one by one.
   const steps = joint ? changes(ConfChangeAddNode, confState.votersOutgoing) : incomingChanges(confState);
-  let at = changer;
-  let result: ChangerResult | RaftError | null = null;
-  // One voter at a time: simple() allows no more.
-  for (const step of steps) {
-    result = at.simple([step]);
-    if (result instanceof RaftError) return result;
-    at = at.after(result);
-  }
-  if (joint) return at.enterJoint(confState.autoLeave, incomingChanges(confState));
-  return result ?? at.unchanged();
+  if (steps.length === 0) return changer.unchanged();
+  const result = changer.replay(steps);
+  if (!joint || result instanceof RaftError) return result;
+  return changer.after(result).enterJoint(confState.autoLeave, incomingChanges(confState));
 }
 
 /** From the outgoing half (all removed first, as if none stayed) to the incoming one. */

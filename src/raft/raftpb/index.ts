@@ -35,6 +35,7 @@ export {
   LocalApplyThread,
   MESSAGE_TYPE_NAMES,
   Message,
+  MSG_ENTRIES_MAX,
   MsgApp,
   MsgAppResp,
   MsgBeat,

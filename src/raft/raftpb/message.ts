@@ -54,6 +54,12 @@ export type MessageType =
   | 22
   | 23;
 
+/**
+ * Entries in one MsgApp at most: as many of the smallest as 1 MiB holds. Whoever decodes one can so bound what it makes
+ * of the bytes, whatever maxSizePerMsg its sender has.
+ */
+export const MSG_ENTRIES_MAX = 1 << 17;
+
 /** Names by number, as etcd prints them. */
 export const MESSAGE_TYPE_NAMES: readonly string[] = [
   "MsgHup",

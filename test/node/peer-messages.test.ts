@@ -1,0 +1,220 @@
+// What peers may not say: refused with the whole frame, before anything is stepped, and counted; and nothing that honest
+// nodes say is.
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { NO_DATA } from "../../src/base/bytes.js";
+import type { Link, LinkHandler } from "../../src/link/index.js";
+import { refusalOfMessages } from "../../src/node/peer-messages.js";
+import { RaftNode } from "../../src/node/raft-node.js";
+import {
+  type ConfState,
+  EMPTY_CONF_STATE,
+  Entry,
+  EntryConfChange,
+  EntryConfChangeV2,
+  EntryNormal,
+  type EntryType,
+  MEMBERS_MAX,
+  Message,
+  type MessageType,
+  MsgApp,
+  MsgAppResp,
+  MsgBeat,
+  MsgForgetLeader,
+  MsgHeartbeat,
+  MsgHeartbeatResp,
+  MsgHup,
+  MsgPreVote,
+  MsgPreVoteResp,
+  MsgProp,
+  MsgReadIndex,
+  MsgReadIndexResp,
+  MsgSnap,
+  MsgSnapStatus,
+  MsgStorageAppendResp,
+  MsgTimeoutNow,
+  MsgTransferLeader,
+  MsgUnreachable,
+  MsgVote,
+  MsgVoteResp,
+  marshalConfChange,
+  TERM_JUMP_MAX,
+} from "../../src/raft/index.js";
+import { Network } from "../raft/network.js";
+
+const MAX = Number.MAX_SAFE_INTEGER;
+
+/** A read's context as node `id` makes it. */
+function context(id: number): Uint8Array {
+  const bytes = new Uint8Array(24).fill(7);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(id));
+  return bytes;
+}
+
+function entry(
+  index: number,
+  term: number,
+  type: EntryType = EntryNormal,
+  data: Uint8Array = NO_DATA,
+): Entry {
+  return new Entry(type, term, index, data);
+}
+
+function message(type: MessageType, fields: Partial<Message>): Message {
+  return Object.assign(new Message(type), { from: 2, to: 3, term: 2, ...fields });
+}
+
+function snapshot(confState: Partial<ConfState>, index = 5): Partial<Message> {
+  const metadata = { index, term: 2, confState: { ...EMPTY_CONF_STATE, ...confState } };
+  return { snapshot: { data: NO_DATA, metadata } };
+}
+
+const MEMBERS = Array.from({ length: MEMBERS_MAX + 1 }, (_, i) => i + 1);
+const CC = marshalConfChange({ id: 1, type: 0, nodeId: 4, context: NO_DATA });
+
+/** To node 3, a follower in term 2 whose log ends at index 2; node 2 leads. */
+const REFUSED: readonly Message[] = [
+  message(MsgReadIndex, { term: 0, entries: [entry(0, 0, EntryNormal, Uint8Array.of(1))] }),
+  message(MsgReadIndex, { term: 0, entries: [entry(0, 0, EntryNormal, context(1))] }),
+  message(MsgReadIndex, { term: 0, entries: [] }),
+  message(MsgReadIndex, { term: 2, entries: [entry(0, 0, EntryNormal, context(2))] }),
+  message(MsgReadIndexResp, { index: 2, entries: [entry(0, 0, EntryNormal, Uint8Array.of(1))] }),
+  message(MsgReadIndexResp, { index: 2, entries: [entry(0, 0, EntryNormal, context(2))] }),
+  message(MsgHeartbeat, { term: MAX }),
+  message(MsgHeartbeat, { term: 2 + TERM_JUMP_MAX + 1 }),
+  message(MsgPreVote, { term: MAX }),
+  message(MsgVote, { term: MAX }),
+  message(MsgApp, { term: MAX }),
+  message(MsgAppResp, { term: MAX }),
+  message(MsgHeartbeat, { term: 0 }),
+  message(MsgHeartbeat, { from: 1 }),
+  message(MsgApp, { from: 1 }),
+  message(MsgTimeoutNow, { from: 1 }),
+  message(MsgApp, { index: 2 ** 50, logTerm: 1 }),
+  message(MsgSnap, snapshot({ voters: MEMBERS })),
+  message(MsgSnap, snapshot({ voters: [1, 2, 3] }, 2 ** 50)),
+  message(MsgSnap, {}),
+  message(MsgProp, { entries: [entry(0, 0, EntryNormal, Uint8Array.of(1))] }),
+  message(MsgProp, { term: 0, entries: [entry(0, 0, EntryConfChange, CC)] }),
+  message(MsgApp, { ...snapshot({ voters: [1, 2, 3] }) }),
+  message(MsgHeartbeat, { entries: [entry(3, 2)] }),
+  message(MsgAppResp, { entries: [entry(3, 2)] }),
+  message(MsgHeartbeat, { context: new Uint8Array(1) }),
+  message(MsgHeartbeatResp, { context: new Uint8Array(9000) }),
+  message(MsgVote, { term: 3, context: Buffer.from("CampaignTransfe_") }),
+  message(MsgPreVote, { term: 3, context: Buffer.from("CampaignTransfer") }),
+  message(MsgVoteResp, { vote: 1 }),
+  message(MsgApp, { responses: [new Message(MsgAppResp)] }),
+  message(MsgApp, { index: 2, logTerm: 2, entries: [entry(4, 2)] }),
+  message(MsgApp, { index: 2, logTerm: 2, entries: [entry(3, 3)] }),
+  message(MsgApp, { index: 2, logTerm: 2, entries: [entry(3, 2, 3 as EntryType)] }),
+  message(MsgApp, { index: 2, logTerm: 2, entries: [entry(3, 2, EntryConfChange, Uint8Array.of(255))] }),
+  message(MsgApp, { index: 2, logTerm: 2, entries: [entry(3, 2, EntryConfChangeV2, Uint8Array.of(8, 9))] }),
+  message(MsgHup, {}),
+  message(MsgBeat, {}),
+  message(MsgUnreachable, {}),
+  message(MsgSnapStatus, {}),
+  message(MsgStorageAppendResp, {}),
+  message(MsgForgetLeader, {}),
+  message(24 as MessageType, {}),
+];
+
+function group(): Network {
+  const network = new Network({ voters: [1, 2, 3] });
+  network.elect(2);
+  return network;
+}
+
+test("what no peer sends is refused, and the frame that it is in", () => {
+  const { raft } = group().raw(3);
+  const heartbeat = message(MsgHeartbeat, {});
+  assert.equal(refusalOfMessages(raft, [heartbeat, heartbeat]), null);
+  for (const [i, bad] of REFUSED.entries()) {
+    assert.notEqual(refusalOfMessages(raft, [bad]), null, `message ${i}`);
+    assert.notEqual(refusalOfMessages(raft, [heartbeat, bad]), null, `message ${i}`);
+  }
+});
+
+test("what peers send passes", () => {
+  const { raft } = group().raw(3);
+  const good = [
+    message(MsgApp, {
+      index: 2,
+      logTerm: 2,
+      commit: 2,
+      entries: [entry(3, 2), entry(4, 2, EntryConfChange, CC)],
+    }),
+    message(MsgApp, { term: 3, from: 1 }),
+    message(MsgAppResp, { index: 2, reject: true, rejectHint: 1, logTerm: 1 }),
+    message(MsgVote, { term: 3, index: 2, logTerm: 2, context: Buffer.from("CampaignTransfer") }),
+    message(MsgPreVote, { term: 3, index: 2, logTerm: 2 }),
+    message(MsgPreVoteResp, { term: 3, reject: true }),
+    message(MsgHeartbeatResp, { context: new Uint8Array(8) }),
+    message(MsgSnap, snapshot({ voters: [1, 2, 3] })),
+    message(MsgSnap, snapshot({ voters: MEMBERS.slice(1) })),
+    message(MsgTransferLeader, { from: 1 }),
+    message(MsgTimeoutNow, {}),
+    // Passed on by one who no longer leads.
+    message(MsgReadIndex, { from: 1, term: 0, entries: [entry(0, 0, EntryNormal, context(1))] }),
+    message(MsgReadIndexResp, { index: 2, entries: [entry(0, 0, EntryNormal, context(3))] }),
+  ];
+  for (const m of good) assert.equal(refusalOfMessages(raft, [m]), null);
+});
+
+class StubLink implements Link {
+  readonly implementation = "stub";
+  readonly sent: Message[] = [];
+  handler: LinkHandler | null = null;
+  async start(handler: LinkHandler): Promise<void> {
+    this.handler = handler;
+  }
+  send(_group: number, messages: readonly Message[]): void {
+    this.sent.push(...messages);
+  }
+  setPeer(): void {}
+  stats() {
+    const sent = { framesSent: 0, bytesSent: 0, messagesSent: 0 };
+    return { ...sent, framesReceived: 0, bytesReceived: 0, messagesReceived: 0, framesDropped: 0 };
+  }
+  async close(): Promise<void> {}
+}
+
+async function openNode(t: TestContext): Promise<{ node: RaftNode; link: StubLink }> {
+  const dir = mkdtempSync(join(tmpdir(), "raftmark-peer-messages-"));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const link = new StubLink();
+  const node = await RaftNode.open({
+    id: 3,
+    dir,
+    listen: "127.0.0.1:39503",
+    peers: { 1: "127.0.0.1:39501", 2: "127.0.0.1:39502", 3: "127.0.0.1:39503" },
+    secret: "k",
+    stateMachine: { apply: () => undefined },
+    writer: "inline-js",
+    durability: "none",
+    link,
+  });
+  t.after(() => node.close());
+  return { node, link };
+}
+
+test("a refused frame changes nothing, is counted, and fences nothing", async (t) => {
+  const { node, link } = await openNode(t);
+  const handler = link.handler!;
+  assert.equal(handler.onMessages(0, 2, [message(MsgHeartbeat, {})]), undefined);
+  const before = node.status();
+  assert.equal(before.leader, 2);
+  for (const bad of REFUSED) {
+    const frame = [message(MsgHeartbeat, { term: 3 }), bad];
+    assert.equal(typeof handler.onMessages(0, bad.from, frame), "string");
+  }
+  assert.deepEqual(node.status(), before);
+  assert.equal(node.metrics.framesRefused, REFUSED.length);
+  // Honest traffic goes on.
+  assert.equal(handler.onMessages(0, 2, [message(MsgHeartbeat, { term: 3 })]), undefined);
+  assert.equal(node.status().term, 3);
+  assert.equal(node.status().fault, null);
+});
