@@ -5,9 +5,11 @@
 import type * as uWS from "uWebSockets.js";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { dirname, join } from "node:path";
 import type { Address } from "./address.js";
+import { descriptorLimit, openDescriptors } from "./descriptors.js";
+import { type Stranger, type StrangerLimits, Strangers } from "./strangers.js";
 
 /** One accepted connection. */
 export interface Accepted {
@@ -17,6 +19,8 @@ export interface Accepted {
   send(bytes: Uint8Array): boolean;
   /** Closes with a code; onClose may come before this returns. Harmless when closed. */
   end(code: number, reason: string): void;
+  /** It proved itself: from here on it stays as long as it lives. */
+  trust(): void;
 }
 
 export interface AcceptorEvents {
@@ -24,6 +28,8 @@ export interface AcceptorEvents {
   /** `bytes` die when this returns. */
   onMessage(connection: Accepted, bytes: Uint8Array): void;
   onClose(connection: Accepted): void;
+  /** It did not prove itself in time, and is to be refused. */
+  onExpired(connection: Accepted): void;
 }
 
 export interface AcceptorOptions {
@@ -34,6 +40,7 @@ export interface AcceptorOptions {
   maxBackpressureBytes: number;
   /** 8 .. 960. */
   idleTimeoutS: number;
+  strangers: StrangerLimits;
 }
 
 export interface Acceptor {
@@ -72,12 +79,16 @@ export function packageVersion(name: string): string {
   return (require(`${name}/package.json`) as { version: string }).version;
 }
 
-class UwsConnection implements Accepted {
+class UwsConnection implements Accepted, Stranger {
   owner: unknown = null;
   socket: uWS.WebSocket<unknown> | null;
+  readonly address: string;
+  private readonly hub: UwsHub;
 
-  constructor(socket: uWS.WebSocket<unknown>) {
+  constructor(hub: UwsHub, socket: uWS.WebSocket<unknown>) {
+    this.hub = hub;
     this.socket = socket;
+    this.address = Buffer.from(socket.getRemoteAddress()).toString("hex");
   }
 
   // hot
@@ -89,76 +100,206 @@ class UwsConnection implements Accepted {
   end(code: number, reason: string): void {
     this.socket?.end(code, reason);
   }
+
+  trust(): void {
+    this.hub.strangers.remove(this);
+  }
+
+  expire(): void {
+    this.hub.events!.onExpired(this);
+  }
+
+  cut(): void {
+    this.socket?.close();
+  }
 }
 
 const UWS_DROPPED = 2;
 
-/** The native acceptor. */
+/**
+ * What the handlers of an App know. uWS never frees an App, nor what its handlers hold: whoever closes takes out of
+ * here what is large.
+ */
+interface UwsHub {
+  /** Null: closed. */
+  events: AcceptorEvents | null;
+  /** Where upgraded connections live; null: not known yet, or not to be had. */
+  context: uWS.us_socket_context_t | null;
+  readonly connections: Map<uWS.WebSocket<unknown>, UwsConnection>;
+  readonly strangers: Strangers;
+}
+
+/** How often the descriptors are counted. */
+const DESCRIPTORS_CHECK_MS = 100;
+/** With fewer than these left, or this share of all, those that have not upgraded go. */
+const SPARE_DESCRIPTORS = 256;
+const SPARE_SHARE = 1 / 4;
+/** After a sweep that did not help: others than strangers hold the descriptors. */
+const USELESS_SWEEP_MS = 10_000;
+const KEEPER_TIMEOUT_MS = 2000;
+
+/**
+ * The native acceptor. uWS shows nobody a connection before its upgrade; it ends those that do not upgrade after 8 to
+ * 12 s, but takes any number of them meanwhile. All that can be done is to close the App that accepted them. Hence two
+ * Apps: the front accepts and upgrades, and what is upgraded lives in the keeper's context. When descriptors get short,
+ * the front is closed with all it holds, and listens again, and no upgraded connection notices.
+ */
 export class UwsAcceptor implements Acceptor {
   readonly implementation: string;
   private readonly uws: UwsModule;
-  private readonly app: uWS.TemplatedApp & { close?: () => void };
-  private readonly connections = new Map<uWS.WebSocket<unknown>, UwsConnection>();
-  private listener: uWS.us_listen_socket | null = null;
+  private readonly front: ClosableApp;
+  private readonly keeper: ClosableApp;
+  private readonly hub: UwsHub;
+  private listening: Address | null = null;
+  private checker: NodeJS.Timeout | null = null;
+  private readonly spareDescriptors: number;
+  private readonly descriptorLimit = descriptorLimit();
+  private sweptAt = Number.NEGATIVE_INFINITY;
+  /** The front was closed and could not listen again yet. */
+  private deaf = false;
 
   constructor(uws: UwsModule, options: AcceptorOptions) {
     this.uws = uws;
     this.implementation = `uWebSockets.js ${packageVersion("uWebSockets.js").replace(/-.*/, "")} (native)`;
-    this.app = uws.App();
-    const { events } = options;
-    this.app.ws(LINK_PATH, {
-      maxPayloadLength: options.maxPayloadBytes,
-      maxBackpressure: options.maxBackpressureBytes,
-      idleTimeout: options.idleTimeoutS,
-      sendPingsAutomatically: true,
-      compression: uws.DISABLED,
-      open: (socket) => {
-        const connection = new UwsConnection(socket);
-        this.connections.set(socket, connection);
-        events.onOpen(connection);
-      },
-      message: (socket, message) => {
-        events.onMessage(this.connections.get(socket)!, new Uint8Array(message));
-      },
-      close: (socket) => {
-        const connection = this.connections.get(socket)!;
-        this.connections.delete(socket);
-        connection.socket = null;
-        events.onClose(connection);
-      },
-    });
-    this.app.any("/*", (response) => {
-      response.writeStatus("404 Not Found").end("", true);
-    });
+    this.spareDescriptors = Math.min(SPARE_DESCRIPTORS, Math.floor(this.descriptorLimit * SPARE_SHARE));
+    this.hub = {
+      events: options.events,
+      context: null,
+      connections: new Map(),
+      strangers: new Strangers(options.strangers),
+    };
+    this.front = newApp(uws, this.hub, options, false);
+    this.keeper = newApp(uws, this.hub, options, true);
   }
 
   async listen(address: Address): Promise<number | null> {
     // For port 0 uSockets leaves SO_REUSEADDR off, and nobody could listen there again for a minute.
     const port = address.port === 0 ? await freePort(address.host) : address.port;
     if (port === null) return null;
-    return new Promise((resolve) => {
-      // Exclusive, or uWS sets SO_REUSEPORT and two nodes would share the port without a word. Its types lack the
-      // form with host and options.
-      const listen = this.app.listen.bind(this.app) as unknown as (
-        host: string,
-        port: number,
-        options: number,
-        listening: (listener: uWS.us_listen_socket | false) => void,
-      ) => void;
-      listen(address.host, port, 1, (listener) => {
-        if (listener !== false) this.listener = listener;
-        resolve(listener === false ? null : port);
-      });
-    });
+    // Old versions cannot close an App, and get none to keep.
+    if (this.front.close !== undefined && this.descriptorLimit > 0) await this.meetKeeper();
+    this.listening = { host: address.host, port };
+    if (listenExclusively(this.front, this.listening) === null) return null;
+    if (this.hub.context !== null)
+      this.checker = setInterval(() => this.checkDescriptors(), DESCRIPTORS_CHECK_MS);
+    return port;
   }
 
   close(): void {
-    if (this.listener !== null) this.uws.us_listen_socket_close(this.listener);
-    this.listener = null;
-    for (const socket of [...this.connections.keys()]) socket.close();
+    const { hub } = this;
+    if (this.checker !== null) clearInterval(this.checker);
+    for (const socket of [...hub.connections.keys()]) socket.close();
     // Also connections that never became WebSockets; older versions lack this, and time them out.
-    this.app.close?.();
+    this.front.close?.();
+    this.keeper.close?.();
+    hub.strangers.close();
+    hub.events = null;
   }
+
+  /** Learns the keeper's context, which uWS tells only to who upgrades a connection: one of our own. */
+  private async meetKeeper(): Promise<void> {
+    const host = "127.0.0.1";
+    const port = await freePort(host);
+    const listener = port === null ? null : listenExclusively(this.keeper, { host, port });
+    if (port === null || listener === null) return;
+    await new Promise<void>((resolve) => {
+      const socket = connect({ host, port, timeout: KEEPER_TIMEOUT_MS });
+      socket.on("connect", () => socket.write(UPGRADE_REQUEST));
+      socket.on("timeout", () => socket.destroy());
+      socket.on("error", () => {});
+      socket.on("close", () => resolve());
+    });
+    this.uws.us_listen_socket_close(listener);
+  }
+
+  private checkDescriptors(): void {
+    const isShort = (): boolean => this.descriptorLimit - openDescriptors() < this.spareDescriptors;
+    if (this.deaf) {
+      this.deaf = listenExclusively(this.front, this.listening!) === null;
+      return;
+    }
+    const now = performance.now();
+    if (!isShort() || now - this.sweptAt < USELESS_SWEEP_MS) return;
+    this.front.close!();
+    this.deaf = listenExclusively(this.front, this.listening!) === null;
+    if (isShort()) this.sweptAt = now;
+  }
+}
+
+type ClosableApp = uWS.TemplatedApp & { close?: () => void };
+
+const UPGRADE_REQUEST = [
+  `GET ${LINK_PATH} HTTP/1.1`,
+  "Host: keeper",
+  "Connection: Upgrade",
+  "Upgrade: websocket",
+  "Sec-WebSocket-Version: 13",
+  "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+  "",
+  "",
+].join("\r\n");
+
+/** An App whose connections are told to `hub`. Outside the class, so that its handlers hold nothing else. */
+function newApp(uws: UwsModule, hub: UwsHub, options: AcceptorOptions, keeper: boolean): ClosableApp {
+  const app: ClosableApp = uws.App();
+  app.ws(LINK_PATH, {
+    maxPayloadLength: options.maxPayloadBytes,
+    maxBackpressure: options.maxBackpressureBytes,
+    idleTimeout: options.idleTimeoutS,
+    sendPingsAutomatically: true,
+    compression: uws.DISABLED,
+    upgrade: (response, request, context) => {
+      if (keeper) {
+        hub.context = context;
+        response.close();
+        return;
+      }
+      const key = request.getHeader("sec-websocket-key");
+      const protocol = request.getHeader("sec-websocket-protocol");
+      response.upgrade({}, key, protocol, "", hub.context ?? context);
+    },
+    open: (socket) => {
+      const connection = new UwsConnection(hub, socket);
+      hub.connections.set(socket, connection);
+      if (hub.events === null) {
+        socket.close();
+        return;
+      }
+      hub.strangers.add(connection);
+      hub.events.onOpen(connection);
+    },
+    message: (socket, message) => {
+      hub.events?.onMessage(hub.connections.get(socket)!, new Uint8Array(message));
+    },
+    close: (socket) => {
+      const connection = hub.connections.get(socket)!;
+      hub.connections.delete(socket);
+      hub.strangers.remove(connection);
+      connection.socket = null;
+      hub.events?.onClose(connection);
+    },
+  });
+  app.any("/*", (response) => {
+    response.writeStatus("404 Not Found").end("", true);
+  });
+  return app;
+}
+
+/** Null if it cannot. Exclusive, or uWS sets SO_REUSEPORT and two nodes would share the port without a word. */
+function listenExclusively(app: ClosableApp, address: Address): uWS.us_listen_socket | null {
+  // Its types lack the form with host and options.
+  const listen = app.listen.bind(app) as unknown as (
+    host: string,
+    port: number,
+    options: number,
+    listening: (listener: uWS.us_listen_socket | false) => void,
+  ) => void;
+  let listener: uWS.us_listen_socket | false = false;
+  // Called before `listen` returns.
+  listen(address.host, address.port, 1, (opened) => {
+    listener = opened;
+  });
+  return listener === false ? null : listener;
 }
 
 /** A port that nobody listens at; null if the host cannot be listened at. */

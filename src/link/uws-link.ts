@@ -54,6 +54,10 @@ export interface UwsLinkOptions {
   maxFrameBytes?: number;
   /** A connection is given up after so long without a byte; 8 .. 960. Default 16. */
   idleTimeoutS?: number;
+  /** Connections that have not proved themselves: the oldest is cut for one more than these. Default 256 in all. */
+  maxStrangers?: number;
+  /** Default 64 from one address. */
+  maxStrangersPerAddress?: number;
   crc32c?: Crc32c;
   /** Uniform in [0, 1): spreads reconnects. Default Math.random. */
   random?: () => number;
@@ -72,8 +76,8 @@ const DEFAULT_MAX_BACKPRESSURE_BYTES = 32 * 1024 * 1024;
 const DEFAULT_FRAME_TARGET_BYTES = 4 * 1024 * 1024;
 const DEFAULT_MAX_FRAME_BYTES = 64 * 1024 * 1024;
 const DEFAULT_IDLE_TIMEOUT_S = 16;
-/** Sweeps (a quarter of the idle timeout each) an accepted connection may take to prove itself. */
-const UNPROVED_SWEEPS_MAX = 2;
+const DEFAULT_MAX_STRANGERS = 256;
+const DEFAULT_MAX_STRANGERS_PER_ADDRESS = 64;
 
 /** Creates the link; it neither listens nor dials before `start`. Throws RAFT_BAD_OPTION. */
 export function createUwsLink(options: UwsLinkOptions): UwsLink {
@@ -104,7 +108,6 @@ class Guest {
   lane: Lane = LaneBulk;
   /** It is proved, and wants to hear us. */
   welcome = false;
-  sweeps = 0;
 
   constructor(self: Identity) {
     this.handshake = new AcceptorHandshake(self);
@@ -155,6 +158,12 @@ class SocketLink implements UwsLink {
     requireInteger("maxBackpressureBytes", maxBackpressureBytes, 1024, 2 ** 31 - 1);
     const targetBytes = Math.min(options.frameTargetBytes ?? DEFAULT_FRAME_TARGET_BYTES, this.maxFrameBytes);
     requireInteger("frameTargetBytes", targetBytes, FRAME_OVERHEAD_BYTES, this.maxFrameBytes);
+    const strangers = {
+      max: options.maxStrangers ?? DEFAULT_MAX_STRANGERS,
+      maxPerAddress: options.maxStrangersPerAddress ?? DEFAULT_MAX_STRANGERS_PER_ADDRESS,
+    };
+    requireInteger("maxStrangers", strangers.max, 1, 65_536);
+    requireInteger("maxStrangersPerAddress", strangers.maxPerAddress, 1, strangers.max);
     this.random = options.random ?? Math.random;
     if (options.onRefused !== undefined) this.refusals.listeners.push(options.onRefused);
     const crc32c = options.crc32c ?? crc32cJs;
@@ -173,11 +182,13 @@ class SocketLink implements UwsLink {
         onOpen: (connection) => this.handleOpen(connection),
         onMessage: (connection, bytes) => this.handleGuestMessage(connection, bytes),
         onClose: (connection) => this.handleGuestClose(connection),
+        onExpired: (connection) => this.refuseGuest(connection, 0, CloseTimeout),
       },
       // Nothing but the handshake comes in this way.
       maxPayloadBytes: HANDSHAKE_BYTES_MAX * 2,
       maxBackpressureBytes,
       idleTimeoutS: this.idleTimeoutS,
+      strangers,
     };
     const uws = options.forceWs ? null : loadNativeUws();
     this.acceptor = uws === null ? new WsAcceptor(acceptorOptions) : new UwsAcceptor(uws, acceptorOptions);
@@ -390,6 +401,7 @@ class SocketLink implements UwsLink {
       return;
     }
     guest.welcome = true;
+    connection.trust();
     const { lane } = guest;
     const replaced = peer.outbound[lane];
     peer.outbound[lane] = connection;
@@ -434,11 +446,6 @@ class SocketLink implements UwsLink {
   /** Looks after silent connections, every quarter of the idle timeout. */
   private sweep(): void {
     for (const peer of this.peers.values()) for (const dialer of peer.dialers) dialer.sweep();
-    for (const connection of [...this.guests]) {
-      const guest = connection.owner as Guest;
-      if (!guest.welcome && ++guest.sweeps > UNPROVED_SWEEPS_MAX)
-        this.refuseGuest(connection, 0, CloseTimeout);
-    }
   }
 }
 

@@ -1,9 +1,35 @@
 // The accepting side on `ws`, for where uWebSockets.js has no binary. Main thread.
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { type WebSocket, WebSocketServer } from "ws";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { type ServerOptions, type WebSocket, WebSocketServer } from "ws";
 import { type Accepted, type Acceptor, type AcceptorOptions, LINK_PATH, packageVersion } from "./acceptor.js";
 import type { Address } from "./address.js";
+import { type Stranger, Strangers } from "./strangers.js";
+
+/** How long a connection we closed may linger. */
+const CLOSE_TIMEOUT_MS = 1000;
+
+/** A TCP connection until it proves itself, upgraded or not. */
+class WsStranger implements Stranger {
+  readonly address: string;
+  private readonly stream: Socket;
+  /** Once upgraded. */
+  onExpired: (() => void) | null = null;
+
+  constructor(stream: Socket) {
+    this.stream = stream;
+    this.address = stream.remoteAddress ?? "";
+  }
+
+  expire(): void {
+    if (this.onExpired === null) this.cut();
+    else this.onExpired();
+  }
+
+  cut(): void {
+    this.stream.destroy();
+  }
+}
 
 class WsConnection implements Accepted {
   owner: unknown = null;
@@ -11,8 +37,10 @@ class WsConnection implements Accepted {
   heard = true;
   private readonly socket: WebSocket;
   private readonly maxBackpressureBytes: number;
+  private readonly onTrust: () => void;
 
-  constructor(socket: WebSocket, maxBackpressureBytes: number) {
+  constructor(socket: WebSocket, maxBackpressureBytes: number, onTrust: () => void) {
+    this.onTrust = onTrust;
     this.socket = socket;
     this.maxBackpressureBytes = maxBackpressureBytes;
   }
@@ -28,6 +56,10 @@ class WsConnection implements Accepted {
   end(code: number, reason: string): void {
     this.socket.close(code, reason);
   }
+
+  trust(): void {
+    this.onTrust();
+  }
 }
 
 /** The acceptor without uWebSockets.js. */
@@ -36,6 +68,8 @@ export class WsAcceptor implements Acceptor {
   private readonly http: Server;
   private readonly server: WebSocketServer;
   private readonly connections = new Map<WebSocket, WsConnection>();
+  private readonly strangers: Strangers;
+  private readonly strangersByStream = new WeakMap<Socket, WsStranger>();
   private readonly sweepMs: number;
   private sweeper: NodeJS.Timeout | null = null;
 
@@ -44,17 +78,31 @@ export class WsAcceptor implements Acceptor {
     this.http = createServer((_request, response) => {
       response.writeHead(404, { connection: "close" }).end();
     });
-    this.server = new WebSocketServer({
+    this.strangers = new Strangers(options.strangers);
+    this.http.on("connection", (stream) => {
+      const stranger = new WsStranger(stream);
+      this.strangersByStream.set(stream, stranger);
+      stream.once("close", () => this.strangers.remove(stranger));
+      this.strangers.add(stranger);
+    });
+    // Its types lack closeTimeout.
+    const serverOptions: ServerOptions & { closeTimeout: number } = {
       server: this.http,
       path: LINK_PATH,
       perMessageDeflate: false,
       maxPayload: options.maxPayloadBytes,
       skipUTF8Validation: true,
-    });
+      closeTimeout: CLOSE_TIMEOUT_MS,
+    };
+    this.server = new WebSocketServer(serverOptions);
     // Errors of the server reach `listen`; those of a socket end in its "close".
     this.server.on("error", () => {});
-    this.server.on("connection", (socket) => {
-      const connection = new WsConnection(socket, options.maxBackpressureBytes);
+    this.server.on("connection", (socket: WebSocket, request: IncomingMessage) => {
+      const stranger = this.strangersByStream.get(request.socket)!;
+      const connection = new WsConnection(socket, options.maxBackpressureBytes, () =>
+        this.strangers.remove(stranger),
+      );
+      stranger.onExpired = () => events.onExpired(connection);
       this.connections.set(socket, connection);
       socket.on("error", () => {});
       socket.on("message", (data: Buffer) => {
@@ -92,6 +140,7 @@ export class WsAcceptor implements Acceptor {
     this.server.close();
     this.http.close();
     this.http.closeAllConnections();
+    this.strangers.close();
   }
 
   /** Twice an idle timeout: who did not answer the last ping is gone. */
