@@ -93,6 +93,8 @@ function refusalOf(r: Raft, m: Message): string | null {
   if (allowed === -1) return "no peer sends one";
   const extra = fieldsOf(m) & ~allowed;
   if (extra !== 0) return `it never has ${FIELD_NAMES.find((_, bit) => (extra >> bit) & 1)}`;
+  const isForwarded = m.type === MsgReadIndex || m.type === MsgTransferLeader;
+  if (m.from === r.id && !isForwarded) return "it says that it is ours";
   // A read request is passed on for whoever asks, whatever that one's term.
   if ((m.term === 0) !== (m.type === MsgReadIndex)) return `term ${m.term}`;
   if (m.term - r.term > TERM_JUMP_MAX) return `term ${m.term} is out of reach of ours, ${r.term}`;

@@ -112,6 +112,7 @@ export function checkMessage(r: Raft, m: Message): RaftError | null {
     case MsgHeartbeat:
       return termHasOtherLeader(r, m) ? ErrStepBadMessage : null;
     case MsgAppResp:
+      if (m.reject && m.from === r.id) return ErrStepBadMessage;
       // A follower can't have more of this leader's log than there is.
       if (m.term !== r.term || r.state !== StateLeader) return null;
       return m.index <= r.raftLog.lastIndex() ? null : ErrStepBadMessage;
@@ -119,9 +120,10 @@ export function checkMessage(r: Raft, m: Message): RaftError | null {
       // Whoever sends it: etcd's traces have snapshots sent by hand, from members that do not lead.
       return snapshotIsPlausible(r, m) ? null : ErrStepBadMessage;
     case MsgReadIndex:
-      return m.entries.length === 1 ? null : ErrStepBadMessage;
+      return m.term === 0 && m.entries.length === 1 ? null : ErrStepBadMessage;
     case MsgProp:
-      return proposalIsPlausible(m) ? null : ErrStepBadMessage;
+      // Nobody sends one with a term, which would be met before the proposal is refused.
+      return m.term === 0 && proposalIsPlausible(m) ? null : ErrStepBadMessage;
     default:
       return null;
   }

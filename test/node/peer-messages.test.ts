@@ -83,6 +83,7 @@ const REFUSED: readonly Message[] = [
   message(MsgReadIndex, { term: 2, entries: [entry(0, 0, EntryNormal, context(2))] }),
   message(MsgReadIndexResp, { index: 2, entries: [entry(0, 0, EntryNormal, Uint8Array.of(1))] }),
   message(MsgReadIndexResp, { index: 2, entries: [entry(0, 0, EntryNormal, context(2))] }),
+  message(MsgAppResp, { from: 3, index: 2 }),
   message(MsgHeartbeat, { term: MAX }),
   message(MsgHeartbeat, { term: 2 + TERM_JUMP_MAX + 1 }),
   message(MsgPreVote, { term: MAX }),

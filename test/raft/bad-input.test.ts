@@ -48,6 +48,7 @@ import {
   type RawNode,
   TERM_JUMP_MAX,
 } from "../../src/raft/index.js";
+import { MSG_ENTRIES_MAX } from "../../src/raft/raftpb/index.js";
 import { bytes, Network } from "./network.js";
 
 const TOO_BIG = 2 ** 53;
@@ -261,6 +262,31 @@ test("a term out of reach is refused, whatever says it: it would be stored, and 
   }
   const raw = group().raw(2);
   assert.equal(raw.step(message(MsgHeartbeat, { from: 1, term: 2 + TERM_JUMP_MAX })), null);
+});
+
+test("a rejection of one's own append, and a proposal or read with a term, are refused", () => {
+  const network = group();
+  refuses(network.raw(1), message(MsgAppResp, { from: 1, term: 2, reject: true }), ErrStepBadMessage, "own");
+  for (const type of [MsgProp, MsgReadIndex] as const)
+    refuses(
+      network.raw(1),
+      message(type, { from: 2, term: 3, entries: [entry(0, 0)] }),
+      ErrStepBadMessage,
+      `${type}`,
+    );
+});
+
+test("an append has no more entries than whoever decodes it takes", () => {
+  const network = new Network({ voters: [1, 2], config: { maxSizePerMsg: Number.MAX_SAFE_INTEGER } });
+  network.elect(1);
+  network.drops = (m) => m.type === MsgAppResp;
+  assert.equal(network.raw(1).proposeBatch(Array.from({ length: MSG_ENTRIES_MAX + 9 }, () => NO_DATA)), null);
+  network.work(1);
+  const sizes = network.queue.filter((m) => m.type === MsgApp).map((m) => m.entries.length);
+  assert.deepEqual(sizes, [MSG_ENTRIES_MAX]);
+  network.heal();
+  network.settle();
+  assert.equal(network.raw(2).raft.raftLog.lastIndex(), network.raw(1).raft.raftLog.lastIndex());
 });
 
 test("a term has one leader: another's appends and heartbeats are refused", () => {
