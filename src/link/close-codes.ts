@@ -16,6 +16,8 @@ export const CloseWrongNode = 4008;
 export const CloseLostLog = 4009;
 /** A sound frame that says what no peer of this version says (LinkHandler.onMessages). */
 export const CloseBadMessage = 4010;
+/** A frame is not the one that was sent there: made, changed, repeated, moved or left out on the way. */
+export const CloseBadTag = 4011;
 
 /** What each of our codes means, for the close reason and for reports. */
 export const CLOSE_REASONS: Readonly<Record<number, string>> = {
@@ -30,4 +32,5 @@ export const CLOSE_REASONS: Readonly<Record<number, string>> = {
   [CloseWrongNode]: "another node than the one dialled",
   [CloseLostLog]: "its log is not the one this node knew",
   [CloseBadMessage]: "a message that no peer sends",
+  [CloseBadTag]: "a frame was changed on its way",
 };

@@ -5,6 +5,7 @@ import { type ClientOptions, WebSocket } from "ws";
 import { LINK_PATH } from "./acceptor.js";
 import { type Address, formatAddress } from "./address.js";
 import { CLOSE_REASONS, CloseBadFrame, CloseLostLog } from "./close-codes.js";
+import { FrameTags } from "./frame-tags.js";
 import { DialerHandshake, type Identity } from "./handshake.js";
 import type { Lane } from "./lanes.js";
 
@@ -26,7 +27,7 @@ export interface FrameRefused {
 
 export interface DialerEvents {
   /** A frame came in, whose bytes are handed over. Returns null, or why it is refused: the connection is closed. */
-  onFrame(peer: number, bytes: Uint8Array): FrameRefused | null;
+  onFrame(peer: number, bytes: Uint8Array, tags: FrameTags | null): FrameRefused | null;
   /** What to show the peer. */
   hello(): Uint8Array;
   /** What the peer shows, authenticated. Returns null to welcome it, or why not: the connection is refused. */
@@ -65,6 +66,8 @@ export class Dialer {
   private timer: NodeJS.Timeout | null = null;
   private backoffMs = BACKOFF_MS_MIN;
   private connectedAt = 0;
+  /** Of the connection that stands. */
+  private tags: FrameTags | null = null;
   /** Under the connection, once it is upgraded. */
   private stream: Socket | null = null;
   /** Its bytes read by the last sweep, and the sweeps since they grew. */
@@ -163,7 +166,7 @@ export class Dialer {
     // the codec monomorphic.
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
     if (this.state === StateConnected) {
-      const refused = this.options.events.onFrame(this.options.peer, bytes);
+      const refused = this.options.events.onFrame(this.options.peer, bytes, this.tags);
       if (refused !== null) this.refuse(socket, refused.code, refused.reason);
     } else if (this.state === StateChallenged) {
       const step = handshake.answer(bytes, this.options.events.hello());
@@ -194,6 +197,8 @@ export class Dialer {
       this.refuse(socket, CloseLostLog, unwelcome);
       return;
     }
+    const tagKey = handshake.tagKey();
+    this.tags = tagKey === null ? null : new FrameTags(tagKey);
     socket.send(handshake.welcome(), { binary: true });
     this.state = StateConnected;
     this.connectedAt = performance.now();

@@ -1,6 +1,6 @@
 // Packs messages into frames for a link to carry, and counts them. Main thread.
 import type { Message } from "../raft/raftpb/index.js";
-import { FrameAdded, FrameFull, type FrameWriter } from "../wire/frame.js";
+import { FrameAdded, FrameFull, type FrameTagger, type FrameWriter } from "../wire/frame.js";
 import type { LinkStats } from "./link.js";
 
 /** Hands a frame, borrowed until it returns, to whatever carries it. False: it was dropped. */
@@ -26,10 +26,10 @@ export class FrameSender {
   }
 
   /**
-   * The messages for one peer, in order, in as few frames as they fit. `rewind` follows the last peer's. False: not all
-   * of them went.
+   * The messages for one peer, in order, in as few frames as they fit, with the tags of the connection they go over, or
+   * a CRC. `rewind` follows the last peer's. False: not all of them went.
    */
-  send(group: number, to: number, batch: readonly Message[]): boolean {
+  send(group: number, to: number, batch: readonly Message[], tagger: FrameTagger | null = null): boolean {
     // hot
     const writer = this.writer;
     const dropped = this.counters.framesDropped;
@@ -37,26 +37,27 @@ export class FrameSender {
     for (let i = 0; i < batch.length; i++) {
       let added = writer.add(batch[i]!);
       if (added === FrameFull) {
-        this.sendFrame(to);
+        this.sendFrame(to, tagger);
         writer.begin(group);
         added = writer.add(batch[i]!);
       }
       // Too large for any frame: it cannot be sent, now or later.
       if (added !== FrameAdded) this.counters.framesDropped++;
     }
-    this.sendFrame(to);
+    this.sendFrame(to, tagger);
     return this.counters.framesDropped === dropped;
   }
 
-  private sendFrame(to: number): void {
+  private sendFrame(to: number, tagger: FrameTagger | null): void {
     // hot
     const messages = this.writer.messages;
     if (messages === 0) return;
-    const frame = this.writer.finish();
+    const frame = this.writer.finish(tagger);
     if (!this.post(to, frame)) {
       this.counters.framesDropped++;
       return;
     }
+    tagger?.sent();
     this.counters.framesSent++;
     this.counters.bytesSent += frame.length;
     this.counters.messagesSent += messages;

@@ -3,15 +3,16 @@
 // for the nonces. Little-endian:
 //
 //   acceptor -> dialler  challenge: head, nonce A                        head (32): u32 magic "RFMH", u8 version,
-//   dialler -> acceptor  proof:     head, nonce D, u64 incarnation,        u8 kind, u8 lane, u8 0, u64 cluster id,
+//   dialler -> acceptor  proof:     head, nonce D, u64 incarnation,        u8 kind, u8 lane, u8 flags, u64 cluster,
 //                                   u16 length, hello, MAC                 u64 from, u64 to (0 in the challenge)
 //   acceptor -> dialler  accept:    head, u16 length, hello, MAC         MAC: HMAC-SHA-256 under the secret, over the
 //   dialler -> acceptor  welcome:   head, MAC                              sender's role and every byte of the
 //   either, once the other proved itself, in place of its next:            handshake so far, in both directions
 //                        refusal:   head, u16 code, u16 length, reason (UTF-8), MAC
 //
-// The lane (lanes.ts) is what the dialler wants to hear over this connection; but for the proof it is 0.
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+// The lane (lanes.ts) is what the dialler wants to hear over this connection; but for the proof it is 0. Flag 1, in
+// challenge and proof: this side wants frames tagged (frame-tags.ts). They are if either does; the MACs cover that.
+import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
 import { NO_DATA } from "../base/bytes.js";
 import { getU32, getU64, putU32, putU64 } from "../wire/frame.js";
 import {
@@ -21,6 +22,7 @@ import {
   CloseBadVersion,
   CloseWrongNode,
 } from "./close-codes.js";
+import { TAG_KEY_BYTES } from "./frame-tags.js";
 import { type Lane, LaneBulk, LaneExpress } from "./lanes.js";
 import { HELLO_BYTES_MAX } from "./link.js";
 
@@ -34,6 +36,7 @@ const KIND_REFUSAL = 5;
 const HEAD_BYTES = 32;
 const NONCE_BYTES = 32;
 const MAC_BYTES = 32;
+const FLAG_TAGS = 1;
 const CHALLENGE_BYTES = HEAD_BYTES + NONCE_BYTES;
 const PROOF_HELLO_AT = HEAD_BYTES + NONCE_BYTES + 8;
 const WELCOME_BYTES = HEAD_BYTES + MAC_BYTES;
@@ -46,6 +49,8 @@ export interface Identity {
   readonly id: number;
   readonly clusterId: number;
   readonly secret: string;
+  /** Whether it wants frames tagged. */
+  readonly frameTags: boolean;
   /** Drawn anew for each life of the link, below 2^53: tells two nodes with the same id from one that came back. */
   readonly incarnation: number;
 }
@@ -91,10 +96,24 @@ abstract class Handshake {
   protected readonly self: Identity;
   private readonly role: Role;
   private readonly transcript: Uint8Array[] = [];
+  private tagged: boolean;
 
   constructor(self: Identity, role: Role) {
     this.self = self;
     this.role = role;
+    this.tagged = self.frameTags;
+  }
+
+  /**
+   * The key of this connection's frames, or null: they are not tagged. Asked by the acceptor right after
+   * `accept`, by the dialler right after `verify` and before `welcome`: both then know the same bytes.
+   */
+  tagKey(): Uint8Array | null {
+    if (!this.tagged) return null;
+    const hash = createHash("sha256");
+    for (const part of this.transcript) hash.update(part);
+    const salt = hash.digest();
+    return new Uint8Array(hkdfSync("sha256", this.self.secret, salt, "raftmark link frames", TAG_KEY_BYTES));
   }
 
   /** Refuses the other side, which has proved itself, in words that only it gets. */
@@ -124,6 +143,7 @@ abstract class Handshake {
     putU32(bytes, 0, MAGIC);
     bytes[4] = HANDSHAKE_VERSION;
     bytes[5] = kind;
+    if (hasFlags(kind) && this.self.frameTags) bytes[7] = FLAG_TAGS;
     putU64(bytes, 8, this.self.clusterId);
     putU64(bytes, 16, this.self.id);
     putU64(bytes, 24, to);
@@ -132,6 +152,7 @@ abstract class Handshake {
 
   /** A message of either side is part of the handshake from here on. `bytes` are borrowed. */
   protected note(bytes: Uint8Array): void {
+    if (bytes[7] === FLAG_TAGS) this.tagged = true;
     this.transcript.push(new Uint8Array(bytes));
   }
 
@@ -251,11 +272,16 @@ export class DialerHandshake extends Handshake {
   }
 }
 
+function hasFlags(kind: number): boolean {
+  return kind === KIND_CHALLENGE || kind === KIND_PROOF;
+}
+
 /** 0, or the close code of the first thing wrong. Version before length: later versions may be longer. */
 function checkHead(bytes: Uint8Array, kind: number, length: number, self: Identity): number {
   if (bytes.length < HEAD_BYTES || getU32(bytes, 0) !== MAGIC) return CloseBadFrame;
   if (bytes[4] !== HANDSHAKE_VERSION) return CloseBadVersion;
-  if (bytes[5] !== kind || bytes[7] !== 0 || bytes.length !== length) return CloseBadFrame;
+  if (bytes[5] !== kind || bytes.length !== length) return CloseBadFrame;
+  if (bytes[7]! > (hasFlags(kind) ? FLAG_TAGS : 0)) return CloseBadFrame;
   if (bytes[6]! > (kind === KIND_PROOF ? LaneExpress : LaneBulk)) return CloseBadFrame;
   if (getU64(bytes, 8) !== self.clusterId) return CloseBadCluster;
   return 0;

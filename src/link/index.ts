@@ -4,6 +4,7 @@ export {
   CloseBadFrame,
   CloseBadKey,
   CloseBadMessage,
+  CloseBadTag,
   CloseBadVersion,
   CloseGoingAway,
   CloseLostLog,

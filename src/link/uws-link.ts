@@ -21,6 +21,7 @@ import {
   CLOSE_REASONS,
   CloseBadFrame,
   CloseBadMessage,
+  CloseBadTag,
   CloseGoingAway,
   CloseLostLog,
   CloseReplaced,
@@ -29,6 +30,7 @@ import {
 } from "./close-codes.js";
 import { Dialer, type FrameRefused } from "./dialer.js";
 import { FrameSender } from "./frame-sender.js";
+import { FrameTags } from "./frame-tags.js";
 import { AcceptorHandshake, HANDSHAKE_BYTES_MAX, type Identity } from "./handshake.js";
 import { type Lane, LaneBulk, LaneExpress, laneOf } from "./lanes.js";
 import { HELLO_BYTES_MAX, type Link, type LinkHandler, type LinkRefusal, type LinkStats } from "./link.js";
@@ -58,6 +60,11 @@ export interface UwsLinkOptions {
   maxStrangers?: number;
   /** Default 64 from one address. */
   maxStrangersPerAddress?: number;
+  /**
+   * Frames carry a tag under a key of their connection, not only a CRC: nobody on the way can change what is sent. Off
+   * only where both ends turn it off. Default true.
+   */
+  frameTags?: boolean;
   crc32c?: Crc32c;
   /** Uniform in [0, 1): spreads reconnects. Default Math.random. */
   random?: () => number;
@@ -108,6 +115,8 @@ class Guest {
   lane: Lane = LaneBulk;
   /** It is proved, and wants to hear us. */
   welcome = false;
+  /** Of the frames it hears; null: they have a CRC. */
+  tags: FrameTags | null = null;
 
   constructor(self: Identity) {
     this.handshake = new AcceptorHandshake(self);
@@ -148,7 +157,8 @@ class SocketLink implements UwsLink {
         "secret: the cluster's shared key must be a non-empty string",
       );
     }
-    this.self = { id, clusterId, secret, incarnation: randomInt(2 ** 48 - 1) };
+    const frameTags = options.frameTags ?? true;
+    this.self = { id, clusterId, secret, frameTags, incarnation: randomInt(2 ** 48 - 1) };
     this.listenAt = parseAddress(options.listen, "listen", true);
     this.maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
     requireInteger("maxFrameBytes", this.maxFrameBytes, 1024, 2 ** 30);
@@ -285,7 +295,7 @@ class SocketLink implements UwsLink {
     if (carrier === null) {
       this.sender.counters.framesDropped++;
       this.notices.unreachable(peer.id);
-    } else if (!this.sender.send(group, peer.id, batch) && lane === LaneBulk) {
+    } else if (!this.sender.send(group, peer.id, batch, (carrier.owner as Guest).tags) && lane === LaneBulk) {
       // Of what is express nothing is to be sent again: the next tick brings the next.
       this.notices.unreachable(peer.id);
     }
@@ -313,7 +323,7 @@ class SocketLink implements UwsLink {
       maxFrameBytes: this.maxFrameBytes,
       random: this.random,
       events: {
-        onFrame: (from, bytes) => this.handleFrame(from, bytes),
+        onFrame: (from, bytes, tags) => this.handleFrame(from, bytes, tags),
         hello: () => this.hello(),
         onHello: (from, hello) => this.handler!.onHello?.(from, hello) ?? null,
         onRefused: (other, code, byPeer, reason) =>
@@ -332,14 +342,15 @@ class SocketLink implements UwsLink {
   }
 
   /** A frame of a proved peer; its bytes are ours. hot */
-  private handleFrame(from: number, bytes: Uint8Array): FrameRefused | null {
+  private handleFrame(from: number, bytes: Uint8Array, tags: FrameTags | null): FrameRefused | null {
     if (this.closed) return null;
     const inbox = this.inbox;
     inbox.length = 0;
     const { counters } = this.sender;
-    const refusal = this.reader.read(bytes, from, inbox);
+    const refusal = this.reader.read(bytes, from, inbox, tags);
     if (refusal !== null) {
       counters.framesRefused = (counters.framesRefused ?? 0) + 1;
+      if (refusal === "tag") return { code: CloseBadTag, reason: CLOSE_REASONS[CloseBadTag]! };
       return { code: CloseBadFrame, reason: `${CLOSE_REASONS[CloseBadFrame]} (${refusal})` };
     }
     counters.framesReceived++;
@@ -386,6 +397,8 @@ class SocketLink implements UwsLink {
     guest.peer = peer;
     guest.lane = lane;
     connection.send(handshake.accept(this.hello()));
+    const tagKey = handshake.tagKey();
+    guest.tags = tagKey === null ? null : new FrameTags(tagKey);
   }
 
   private handleWelcome(connection: Accepted, guest: Guest, bytes: Uint8Array): void {

@@ -110,6 +110,11 @@ export interface RaftNodeOptions {
   /** Seeds the election timeouts. Default: random. */
   seed?: number;
   logger?: Logger;
+  /**
+   * Frames between nodes carry a tag under a key of their connection, so that nobody on the way can change, make or
+   * repeat one; off only where both ends turn it off, and then they carry a checksum. Default true.
+   */
+  frameTags?: boolean;
   /** A link of the caller's in place of sockets; `listen` is then not used. For measurements and simulations. */
   link?: Link;
   /** File operations of the log that fail or wait on purpose (WalOptions.walFs). For tests and measurements. */

@@ -61,6 +61,7 @@ const schema = z.strictObject({
   requestTimeoutMs: count.default(60_000),
   seed: z.number().int().min(0).max(0xffffffff).optional(),
   logger: objectWith<Logger>("info", "warn", "error").optional(),
+  frameTags: z.boolean().default(true),
   link: objectWith<Link>("start", "send", "stats", "close").optional(),
   walFs: z.strictObject({ module: z.string(), arg: z.unknown() }).optional(),
   trace: z.instanceof(Trace).optional(),

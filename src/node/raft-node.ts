@@ -241,6 +241,7 @@ function newLink(options: ResolvedOptions): Link {
     listen: options.listen,
     peers: options.peers,
     secret: options.secret,
+    frameTags: options.frameTags,
   });
 }
 

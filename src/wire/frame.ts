@@ -3,7 +3,7 @@
 //   0  u32 magic "RFMK"     8  u64 cluster id     32 u32 count of messages
 //   4  u8  version          16 u64 group id       36 u32 length of the body
 //   5  u8  kind             24 u64 sender         40 body: for each message u32 length, raftpb.Message
-//   6  u16 flags                                     u32 CRC-32C of everything before it
+//   6  u8  flags, u8 0                               u32 CRC-32C of everything before it; flag 1: the tag instead
 //
 // The writer never throws for what a peer did; the reader answers with a refusal, whatever the bytes. Main thread.
 import { assert } from "../base/assert.js";
@@ -35,9 +35,11 @@ export const FRAME_VERSION = 1;
 export const FRAME_MAGIC = 0x4b4d4652;
 const KIND_MESSAGES = 0;
 export const FRAME_HEADER_BYTES = 40;
-const TRAILER_BYTES = 4;
-/** What a frame has besides its messages. */
-export const FRAME_OVERHEAD_BYTES = FRAME_HEADER_BYTES + TRAILER_BYTES;
+const CRC_BYTES = 4;
+export const FRAME_TAG_BYTES = 16;
+const FLAG_TAGGED = 1;
+/** The most that a frame has besides its messages. */
+export const FRAME_OVERHEAD_BYTES = FRAME_HEADER_BYTES + FRAME_TAG_BYTES;
 /** A message of the wire takes more than this, so that a count can be held against the body's length. */
 const MESSAGE_BYTES_MIN = 4;
 
@@ -71,6 +73,16 @@ export interface FrameWriterOptions {
   targetBytes: number;
   /** A frame of one message stays below this. */
   maxBytes: number;
+}
+
+/** One end of a connection whose frames are tagged, each for its place among them. */
+export interface FrameTagger {
+  /** Writes the tag of bytes[start, end) as the next frame behind it. Not counted before `sent`. */
+  tag(bytes: Uint8Array, start: number, end: number): void;
+  /** The frame tagged last went out. */
+  sent(): void;
+  /** Whether `frame`, of FRAME_TAG_BYTES or more, ends with the tag of the next. It is counted then. */
+  check(frame: Uint8Array): boolean;
 }
 
 /** Types that never travel: local to a node, and its storage's. */
@@ -147,7 +159,7 @@ export class FrameWriter {
   /** Appends a message to the frame being built. hot */
   add(message: Message): FrameAdd {
     const w = this.writer;
-    const used = w.pos - this.start + TRAILER_BYTES + MESSAGE_BYTES_MIN + messageBytesMax(message);
+    const used = w.pos - this.start + FRAME_TAG_BYTES + MESSAGE_BYTES_MIN + messageBytesMax(message);
     const entries = this.entries + message.entries.length;
     const isFull = used > this.options.targetBytes || this.count === FRAME_MESSAGES_MAX;
     if (this.count > 0 && (isFull || entries > FRAME_ENTRIES_MAX)) return FrameFull;
@@ -172,16 +184,23 @@ export class FrameWriter {
   }
 
   /** Ends the frame. The view is borrowed until the next `begin` or `rewind`. hot */
-  finish(): Uint8Array {
+  finish(tagger: FrameTagger | null = null): Uint8Array {
     assert(this.count > 0, "a frame without messages");
     const w = this.writer;
     const start = this.start;
     putU32(w.bytes, start + 32, this.count);
     putU32(w.bytes, start + 36, w.pos - start - FRAME_HEADER_BYTES);
-    const crc = this.frameCrc();
-    w.reserve(TRAILER_BYTES);
-    putU32(w.bytes, w.pos, crc);
-    w.pos += TRAILER_BYTES;
+    if (tagger !== null) {
+      w.bytes[start + 6] = FLAG_TAGGED;
+      w.reserve(FRAME_TAG_BYTES);
+      tagger.tag(w.bytes, start, w.pos);
+      w.pos += FRAME_TAG_BYTES;
+    } else {
+      const crc = this.frameCrc();
+      w.reserve(CRC_BYTES);
+      putU32(w.bytes, w.pos, crc);
+      w.pos += CRC_BYTES;
+    }
     this.blocks.length = 0;
     this.blockEnds.length = 0;
     return w.bytes.subarray(start, w.pos);
@@ -237,14 +256,24 @@ export class FrameReader {
 
   /**
    * Reads one frame of `sender`, whose bytes are handed over, and appends its messages to `into`. Returns null, or why
-   * it refused the frame; nothing was appended then. Never throws. hot
+   * it refused the frame; nothing was appended then. Never throws. With a tagger the frame must be the connection's
+   * next, and has no CRC. hot
    */
-  read(bytes: Uint8Array, sender: number, into: Message[]): WireRefusal | null {
-    const refusal = this.checkEnvelope(bytes, sender);
+  read(
+    bytes: Uint8Array,
+    sender: number,
+    into: Message[],
+    tagger: FrameTagger | null = null,
+  ): WireRefusal | null {
+    const end = bytes.length - (tagger === null ? CRC_BYTES : FRAME_TAG_BYTES);
+    if (end < FRAME_HEADER_BYTES) return "length";
+    // Before anything else is believed.
+    if (tagger !== null && !tagger.check(bytes)) return "tag";
+    const refusal = this.checkEnvelope(bytes, end, sender, tagger === null ? 0 : FLAG_TAGGED);
     if (refusal !== null) return refusal;
     const kept = into.length;
     try {
-      const wrong = this.messages(bytes, sender, into);
+      const wrong = this.messages(bytes, end, sender, into);
       if (wrong !== null) into.length = kept;
       return wrong;
     } catch (error) {
@@ -254,23 +283,20 @@ export class FrameReader {
     }
   }
 
-  private checkEnvelope(bytes: Uint8Array, sender: number): WireRefusal | null {
-    const length = bytes.length;
-    if (length < FRAME_OVERHEAD_BYTES) return "length";
+  private checkEnvelope(bytes: Uint8Array, end: number, sender: number, flags: number): WireRefusal | null {
     if (getU32(bytes, 0) !== FRAME_MAGIC) return "magic";
     if (bytes[4] !== FRAME_VERSION) return "version";
-    if (bytes[5] !== KIND_MESSAGES || bytes[6] !== 0 || bytes[7] !== 0) return "flags";
-    if (getU32(bytes, 36) !== length - FRAME_OVERHEAD_BYTES) return "length";
-    const crc = this.options.crc32c(0, bytes.subarray(0, length - TRAILER_BYTES));
-    if (crc !== getU32(bytes, length - TRAILER_BYTES)) return "crc";
+    if (bytes[5] !== KIND_MESSAGES || bytes[6] !== flags || bytes[7] !== 0) return "flags";
+    if (getU32(bytes, 36) !== end - FRAME_HEADER_BYTES) return "length";
+    if (flags !== FLAG_TAGGED && this.options.crc32c(0, bytes.subarray(0, end)) !== getU32(bytes, end))
+      return "crc";
     if (getU64(bytes, 8) !== this.options.clusterId) return "cluster";
     if (getU64(bytes, 24) !== sender) return "sender";
     this.group = getU64(bytes, 16);
     return Number.isSafeInteger(this.group) ? null : "unsafe-integer";
   }
 
-  private messages(bytes: Uint8Array, sender: number, into: Message[]): WireRefusal | null {
-    const end = bytes.length - TRAILER_BYTES;
+  private messages(bytes: Uint8Array, end: number, sender: number, into: Message[]): WireRefusal | null {
     const count = getU32(bytes, 32);
     if (count === 0 || count > (end - FRAME_HEADER_BYTES) / MESSAGE_BYTES_MIN) return "count";
     if (count > FRAME_MESSAGES_MAX) return "count";

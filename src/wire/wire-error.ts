@@ -8,6 +8,8 @@ export type WireRefusal =
   | "version"
   | "flags"
   | "crc"
+  /** Not the next frame of this connection as it was sent. */
+  | "tag"
   | "cluster"
   /** The frame, or a message in it that is not one to forward, names another sender than the one that proved its key. */
   | "sender"

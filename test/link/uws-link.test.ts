@@ -32,7 +32,13 @@ const CLUSTER = 42;
 const SECRET = "the cluster's key";
 const NOTHING = new Uint8Array(0);
 
-const identity = (id: number) => ({ id, clusterId: CLUSTER, secret: SECRET, incarnation: id });
+const identity = (id: number) => ({
+  id,
+  clusterId: CLUSTER,
+  secret: SECRET,
+  incarnation: id,
+  frameTags: false,
+});
 
 /** Plays the acceptor's part towards whoever dials `socket`, and then calls `trusted`. */
 function acceptGuest(socket: WebSocket, id: number, trusted: () => void = () => {}): void {
@@ -277,7 +283,7 @@ function typesIn(frame: Buffer, self: number, from: number): number[] {
 }
 
 test("what has a timer waiting goes past bulk, on a connection of its own where there is one", async (t) => {
-  const { link, ear } = await startNode(t, 1, { peers: { 2: "127.0.0.1:1" } });
+  const { link, ear } = await startNode(t, 1, { peers: { 2: "127.0.0.1:1" }, frameTags: false });
   const bulk = await dialAs(t, link, 2, 1, LaneBulk);
   const heard: string[] = [];
   const listen = (socket: WebSocket, lane: string): void => {
@@ -471,7 +477,7 @@ test("bad frames of a proved peer close the connection, and reach nobody", async
     frame(response(2, 3, 1)),
   ];
   for (const bytes of bad) {
-    const { link, ear, refusals } = await startNode(t, 1);
+    const { link, ear, refusals } = await startNode(t, 1, { frameTags: false });
     const peer = await acceptAs(t, 2, bytes);
     link.setPeer(2, peer.address);
     assert.equal(await peer.closed, CloseBadFrame);
@@ -487,7 +493,7 @@ test("what the owner refuses closes the connection with a code and its reason", 
   writer.begin(0);
   writer.add(response(2, 1, 1));
   const peer = await acceptAs(t, 2, writer.finish().slice());
-  const { link, ear, refusals } = await startNode(t, 1);
+  const { link, ear, refusals } = await startNode(t, 1, { frameTags: false });
   ear.refuses = "nobody says that";
   link.setPeer(2, peer.address);
   assert.equal(await peer.closed, CloseBadMessage);

@@ -1,0 +1,284 @@
+import assert from "node:assert/strict";
+import { createCipheriv, createHash } from "node:crypto";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { type TestContext, test } from "node:test";
+import { Prng } from "../../src/base/prng.js";
+import { FrameTags, TAG_KEY_BYTES } from "../../src/link/frame-tags.js";
+import { AcceptorHandshake, DialerHandshake, type Identity } from "../../src/link/handshake.js";
+import { CloseBadTag, createUwsLink, type LinkRefusal, type UwsLink } from "../../src/link/index.js";
+import { FRAME_TAG_BYTES } from "../../src/wire/index.js";
+import { append, Ear, response } from "./ear.js";
+
+const KEY = new Uint8Array(TAG_KEY_BYTES).map((_, i) => i * 5 + 1);
+/** On both sides of where the algorithm changes. */
+const LENGTHS = [0, 1, 40, 100, 3071, 3072, 3073, 10_000, 300_000];
+
+function tagged(tags: FrameTags, length: number): Uint8Array {
+  const bytes = new Uint8Array(length + FRAME_TAG_BYTES).map((_, i) => i * 7);
+  tags.tag(bytes, 0, length);
+  tags.sent();
+  return bytes;
+}
+
+test("a tag is that of node:crypto over key, count and frame", () => {
+  const tags = new FrameTags(KEY);
+  for (const [count, length] of LENGTHS.entries()) {
+    const frame = tagged(tags, length);
+    const bytes = frame.subarray(0, length);
+    const place = Buffer.alloc(12);
+    place.writeUInt32LE(count);
+    const hash = createHash("sha256").update(KEY.subarray(0, 32)).update(place.subarray(0, 8)).update(bytes);
+    const gcm = createCipheriv("aes-256-gcm", KEY.subarray(32), place).setAAD(bytes);
+    gcm.final();
+    const expected = length <= 3072 ? hash.digest().subarray(0, FRAME_TAG_BYTES) : gcm.getAuthTag();
+    assert.deepEqual(Buffer.from(frame.subarray(length)), expected, `${length} bytes`);
+  }
+});
+
+test("what was changed, repeated, left out or moved has not the next tag", () => {
+  for (const length of LENGTHS) {
+    const sender = new FrameTags(KEY);
+    const first = tagged(sender, length);
+    const second = tagged(sender, length);
+    const third = tagged(sender, length);
+    const receiver = new FrameTags(KEY);
+    assert.ok(!receiver.check(second), "one was left out");
+    assert.ok(receiver.check(first));
+    assert.ok(!receiver.check(first), "repeated");
+    assert.ok(!receiver.check(third), "moved");
+    for (let at = 0; at < second.length; at += Math.max(1, second.length >> 5)) {
+      const changed = second.slice();
+      changed[at]! ^= 1;
+      assert.ok(!receiver.check(changed), `byte ${at} of ${second.length}`);
+    }
+    assert.ok(!receiver.check(second.subarray(0, -1)), "cut");
+    assert.ok(receiver.check(second));
+    assert.ok(receiver.check(third));
+  }
+});
+
+test("the same frame dropped and sent again counts once", () => {
+  const sender = new FrameTags(KEY);
+  const bytes = new Uint8Array(100 + FRAME_TAG_BYTES);
+  sender.tag(bytes, 0, 100);
+  const again = tagged(sender, 50);
+  assert.ok(new FrameTags(KEY).check(again));
+});
+
+const NOTHING = new Uint8Array(0);
+const identity = (id: number, frameTags: boolean): Identity => ({
+  id,
+  clusterId: 1,
+  secret: "s",
+  incarnation: id,
+  frameTags,
+});
+
+/** The keys both sides have after a handshake in which `onPath` changes what it likes; null: it failed. */
+function keysAfter(
+  dialerTags: boolean,
+  acceptorTags: boolean,
+  onPath: (kind: string, bytes: Uint8Array) => void,
+) {
+  const acceptor = new AcceptorHandshake(identity(1, acceptorTags));
+  const dialer = new DialerHandshake(identity(2, dialerTags), 1);
+  const challenge = acceptor.challenge().slice();
+  onPath("challenge", challenge);
+  const proof = dialer.answer(challenge, NOTHING);
+  if (proof.code !== 0) return null;
+  const proofBytes = proof.answer.slice();
+  onPath("proof", proofBytes);
+  if (acceptor.verify(proofBytes).code !== 0) return null;
+  const accept = acceptor.accept(NOTHING).slice();
+  const acceptorKey = acceptor.tagKey();
+  onPath("accept", accept);
+  if (dialer.verify(accept).code !== 0) return null;
+  const dialerKey = dialer.tagKey();
+  if (acceptor.finish(dialer.welcome()).code !== 0) return null;
+  return [acceptorKey, dialerKey] as const;
+}
+
+test("frames are tagged if either side wants it, under a key of the connection, and nobody on the path can change that", () => {
+  const nothing = (): void => {};
+  assert.deepEqual(keysAfter(false, false, nothing), [null, null]);
+  const seen = new Set<string>();
+  for (const [dialerTags, acceptorTags] of [
+    [true, true],
+    [true, false],
+    [false, true],
+  ] as const) {
+    const keys = keysAfter(dialerTags, acceptorTags, nothing);
+    assert.equal(keys?.[0]?.length, TAG_KEY_BYTES);
+    assert.deepEqual(keys[0], keys[1]);
+    seen.add(Buffer.from(keys[0]!).toString("hex"));
+    for (const kind of ["challenge", "proof", "accept"]) {
+      const flip = (of: string, bytes: Uint8Array): void => {
+        if (of === kind) bytes[7]! ^= 1;
+      };
+      assert.equal(keysAfter(dialerTags, acceptorTags, flip), null, kind);
+    }
+  }
+  assert.equal(seen.size, 3);
+});
+
+test("a handshake with any byte changed, cut, repeated or made up comes to nothing, and nothing is thrown", (t) => {
+  const seed = Number(process.env["SEED"] ?? 14);
+  t.diagnostic(`SEED=${seed} node --test dist/test/link/frame-tags.test.js`);
+  const prng = new Prng(seed);
+  for (let run = 0; run < 300; run++) {
+    for (const kind of ["challenge", "proof", "accept"]) {
+      const flip = (of: string, bytes: Uint8Array): void => {
+        if (of === kind) bytes[prng.below(bytes.length)]! ^= 1 + prng.below(255);
+      };
+      assert.equal(keysAfter(true, true, flip), null, `${kind}, run ${run}`);
+    }
+    const length = prng.below(1200);
+    const junk = new Uint8Array(length).map(() => prng.below(256));
+    // A head that is right, before bytes that are not: kinds, lengths and all.
+    if (length > 32 && prng.below(2) === 0)
+      junk.set(new AcceptorHandshake(identity(1, true)).challenge().subarray(0, 32));
+    if (length > 32) junk[5] = prng.below(7);
+    const acceptor = new AcceptorHandshake(identity(1, true));
+    acceptor.challenge();
+    assert.notEqual(acceptor.verify(junk).code, 0);
+    assert.notEqual(acceptor.finish(junk).code, 0);
+    const dialer = new DialerHandshake(identity(2, true), 1);
+    assert.notEqual(dialer.verify(junk).code, 0);
+    if (length !== 64) assert.notEqual(dialer.answer(junk, NOTHING).code, 0);
+  }
+});
+
+/** Who sits on the path from node 1 to node 2: frames of the server pass `change`, once `armed`. */
+interface OnPath {
+  port: number;
+  change: ((frame: Buffer, head: Buffer) => Buffer) | null;
+}
+
+/** A relay that knows WebSocket frames of the server's side: what it lets pass unchanged is byte for byte the same. */
+async function relay(t: TestContext, target: () => number): Promise<OnPath> {
+  const path: OnPath = { port: 0, change: null };
+  const sockets: Socket[] = [];
+  const server = createServer((down) => {
+    const up = connect(target(), "127.0.0.1");
+    sockets.push(down, up);
+    for (const [one, other] of [
+      [down, up],
+      [up, down],
+    ] as const) {
+      one.on("error", () => {});
+      one.on("close", () => other.destroy());
+    }
+    down.on("data", (bytes) => up.write(bytes));
+    let rest = Buffer.alloc(0);
+    let upgraded = false;
+    up.on("data", (bytes: Buffer) => {
+      rest = Buffer.concat([rest, bytes]);
+      if (!upgraded) {
+        const end = rest.indexOf("\r\n\r\n");
+        if (end < 0) return;
+        upgraded = true;
+        down.write(rest.subarray(0, end + 4));
+        rest = rest.subarray(end + 4);
+      }
+      for (;;) {
+        if (rest.length < 2) return;
+        const short = rest[1]! & 127;
+        const headBytes = short === 127 ? 10 : short === 126 ? 4 : 2;
+        if (rest.length < headBytes) return;
+        const length =
+          short === 127 ? Number(rest.readBigUInt64BE(2)) : short === 126 ? rest.readUInt16BE(2) : short;
+        if (rest.length < headBytes + length) return;
+        const head = rest.subarray(0, headBytes);
+        const frame = Buffer.from(rest.subarray(headBytes, headBytes + length));
+        rest = rest.subarray(headBytes + length);
+        const isRaft = frame.toString("latin1", 0, 4) === "RFMK";
+        if (path.change !== null && isRaft) down.write(path.change(frame, head));
+        else down.write(Buffer.concat([head, frame]));
+      }
+    });
+  });
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  path.port = (server.address() as AddressInfo).port;
+  return path;
+}
+
+const attacks: Record<string, () => (frame: Buffer, head: Buffer) => Buffer> = {
+  altered: () => (frame, head) => {
+    frame[frame.length - 25]! ^= 1;
+    return Buffer.concat([head, frame]);
+  },
+  repeated: () => (frame, head) => Buffer.concat([head, frame, head, frame]),
+  "left out": () => {
+    let seen = 0;
+    return (frame, head) => (seen++ === 1 ? Buffer.alloc(0) : Buffer.concat([head, frame]));
+  },
+  reordered: () => {
+    let kept: Buffer | null = null;
+    return (frame, head) => {
+      const whole = Buffer.concat([head, frame]);
+      if (kept === null) {
+        kept = whole;
+        return Buffer.alloc(0);
+      }
+      return Buffer.concat([whole, kept]);
+    };
+  },
+};
+
+for (const [name, attack] of Object.entries(attacks)) {
+  for (const large of [false, true]) {
+    test(`a frame ${name} on its way (${large ? "large" : "small"}) closes the connection, and nothing gets through`, async (t) => {
+      const refusals: LinkRefusal[] = [];
+      const ears = { 1: new Ear(), 2: new Ear() };
+      const make = (id: 1 | 2): UwsLink => {
+        const onRefused = (refusal: LinkRefusal): void => {
+          refusals.push(refusal);
+          ears[id].changed();
+        };
+        const link = createUwsLink({
+          id,
+          clusterId: 1,
+          listen: "127.0.0.1:0",
+          peers: {},
+          secret: "s",
+          ...(id === 2 ? { onRefused } : {}),
+        });
+        t.after(() => link.close());
+        return link;
+      };
+      const one = make(1);
+      const two = make(2);
+      await one.start(ears[1]);
+      await two.start(ears[2]);
+      const path = await relay(t, () => one.port);
+      one.setPeer(2, `127.0.0.1:${two.port}`);
+      two.setPeer(1, `127.0.0.1:${path.port}`);
+      await ears[1].until(() => ears[1].peers.includes("+2"));
+      const data = new Uint8Array(large ? 50_000 : 10);
+      const send = (index: number): void => one.send(0, [append(1, 2, index, data)]);
+      send(0);
+      await ears[2].until(() => ears[2].messages.length === 1);
+
+      path.change = attack();
+      for (let index = 1; index <= 3; index++) send(index);
+      await ears[2].until(() => refusals.length > 0);
+      path.change = null;
+      assert.deepEqual({ code: refusals[0]!.code, by: refusals[0]!.by }, { code: CloseBadTag, by: "self" });
+      assert.ok(two.stats().framesRefused! > 0, "not counted");
+      // What came before stands; what was attacked, and all behind it, did not get through.
+      const through = ears[2].messages.map((message) => message.index);
+      assert.deepEqual(through, [...Array(through.length).keys()]);
+      assert.ok(through.length < 4, `${through}`);
+
+      await ears[1].until(() => ears[1].peers.filter((peer) => peer === "+2").length === 2);
+      one.send(0, [append(1, 2, 100, data), response(1, 2, 101)]);
+      await ears[2].until(() => ears[2].messages.some((message) => message.index === 100));
+    });
+  }
+}
