@@ -57,6 +57,10 @@ export class MemoryWal implements Wal {
   private readonly disk: MemoryDisk;
   /** Runs its argument when the disk has answered; the process may be gone or stand still then. */
   private readonly later: (done: () => void) => void;
+  /** The time, in the unit of `silentMs`. */
+  private readonly now: () => number;
+  /** Since when the disk has not answered what it was given; Infinity: it has. */
+  private askedAt = Infinity;
   private seq = 0;
   /** Not reported yet, oldest first; the first `flushing` of them are on their way to the disk. */
   private readonly pending: Write[] = [];
@@ -65,8 +69,9 @@ export class MemoryWal implements Wal {
   private readonly unsynced: Write[] = [];
   private lastState: HardState;
 
-  constructor(disk: MemoryDisk, voters: ConfState, later: (done: () => void) => void) {
+  constructor(disk: MemoryDisk, voters: ConfState, now: () => number, later: (done: () => void) => void) {
     this.disk = disk;
+    this.now = now;
     this.later = later;
     this.storage = new LogStorage(disk, voters);
     this.lastState = disk.hardState;
@@ -100,13 +105,18 @@ export class MemoryWal implements Wal {
   /** All that waits, as one group commit. */
   private flush(): void {
     this.flushing = this.pending.length;
-    if (!this.pending.some((write) => write.sync)) setImmediate(() => this.report());
-    else this.later(() => this.report());
+    if (!this.pending.some((write) => write.sync)) {
+      setImmediate(() => this.report());
+      return;
+    }
+    this.askedAt = this.now();
+    this.later(() => this.report());
   }
 
   private report(): void {
     const done = this.pending.splice(0, this.flushing);
     this.flushing = 0;
+    this.askedAt = Infinity;
     const synced = done.some((write) => write.sync);
     if (synced) {
       for (const write of this.unsynced.splice(0)) this.disk.write(write);
@@ -131,7 +141,7 @@ export class MemoryWal implements Wal {
   }
 
   silentMs(): number {
-    return 0;
+    return Math.max(0, this.now() - this.askedAt);
   }
 
   saveSnapshot(): Promise<void> {

@@ -25,6 +25,8 @@ export interface ProcessPlan {
   readonly lease: boolean;
   /** Its ticks, and its clock, in one of the world's. */
   readonly rate: number;
+  /** Storage writes on the side, or one Ready after the other (RaftNodeOptions.storageWrites). */
+  readonly isAsync: boolean;
   /** Ticks after which what waits is given up (RaftNodeOptions). */
   readonly leaderlessTicks: number;
   readonly timeoutTicks: number;
@@ -109,11 +111,12 @@ export class SimProcess {
   }
 
   start(): void {
-    const { id, voters, lease, rate, leaderlessTicks, timeoutTicks } = this.plan;
+    const { id, voters, lease, isAsync, rate, leaderlessTicks, timeoutTicks } = this.plan;
     const life = ++this.incarnation;
     const { dice, network } = this;
     const confState = { ...EMPTY_CONF_STATE, voters };
-    const wal = new MemoryWal(this.disk, confState, (done) => {
+    const clock = () => this.schedule.now * rate;
+    const wal = new MemoryWal(this.disk, confState, clock, (done) => {
       const { from, to } = this.diskDelay;
       this.schedule.after(dice.between(from, to), () => this.enterLife(life, "disk", done));
     });
@@ -124,9 +127,9 @@ export class SimProcess {
       storage: wal.storage,
       maxSizePerMsg: MiB,
       maxInflightMsgs: 256,
-      asyncStorageWrites: true,
+      asyncStorageWrites: isAsync,
       mayHavePromised: !wal.recovered.created,
-      elapsedTicks: () => this.schedule.now * rate,
+      elapsedTicks: clock,
       readOnlyOption: lease ? ReadOnlyLeaseBased : ReadOnlySafe,
       preVote: true,
       checkQuorum: true,
@@ -154,7 +157,8 @@ export class SimProcess {
       reads,
       proposalBatchBytes: MiB,
       maxBacklogBytes: MiB,
-      diskTimeoutMs: Infinity,
+      // Its unit here is the tick, as everywhere.
+      diskTimeoutMs: ELECTION_TICKS,
       onDisk: () => {},
       onFault: (error) => this.witness.fault(id, (error.cause as Error | undefined) ?? error),
       trace: null,

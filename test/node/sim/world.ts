@@ -86,13 +86,14 @@ export class World {
       applied: checker.apply.bind(checker),
       fault: (id: number, error: Error) => checker.fail(`node ${id} fenced itself: ${error.stack}`),
     };
+    const isAsync = dice.chance(0.8);
     // As RaftNode has it by default; or never, so that everything has to end by what comes to be known.
     const limits = dice.chance(0.5)
       ? { leaderlessTicks: 5 * ELECTION_TICKS, timeoutTicks: 60 * ELECTION_TICKS }
       : { leaderlessTicks: Infinity, timeoutTicks: Infinity };
     for (const id of voters) {
       const rate = 1 + dice.between(0, LEASE_DRIFT);
-      const plan = { id, voters, lease: this.plan.lease, rate, ...limits };
+      const plan = { id, voters, lease: this.plan.lease, isAsync, rate, ...limits };
       const process = new SimProcess(plan, schedule, dice, this.network, witness);
       this.processes.set(id, process);
       this.calls.set(id, new Set());
@@ -262,7 +263,7 @@ export class World {
       blackout: () => this.blackout(victim, ticks),
       slowDown: () => this.slowDown(victim, ticks),
       slowDisk: () => {
-        victim.diskDelay = { from: 0.01, to: dice.chance(0.5) ? 0.1 : dice.between(0.2, 8) };
+        victim.diskDelay = { from: 0.01, to: dice.chance(0.5) ? 0.1 : dice.between(0.2, 2 * ELECTION_TICKS) };
       },
       scatter: () => this.scatter(),
       turn: () => {
