@@ -10,6 +10,8 @@ const WAITING_MAX = 60;
 /** How long a caller waits before it does something else; its call goes on. */
 const PATIENCE_MS = 200;
 const THINK_MS = 8;
+/** Reads on a leader that may have been deposed, further and further apart. */
+const SUSPICIONS = 20;
 
 export class Clients {
   private readonly cluster: NemesisCluster;
@@ -19,8 +21,9 @@ export class Clients {
   /** Values whose writers were told that they are lost. */
   private readonly lost = new Set<number>();
   private nextValue = 0;
-  /** Who acknowledged last. */
+  /** Who acknowledged last, or may do so next. */
   private leader = 1;
+  private acknowledger = 1;
   private running = true;
   reads = 0;
 
@@ -50,7 +53,8 @@ export class Clients {
       const isRead = random.below(2) === 0;
       const target = isRead || random.below(5) === 0 ? any : members[this.leader - 1];
       const done = isRead ? this.read(target) : this.write(target);
-      await Promise.race([done, pause(PATIENCE_MS)]);
+      const isLate = await Promise.race([done.then(() => false), pause(PATIENCE_MS).then(() => true)]);
+      if (isLate && target.id === this.leader) this.leader = any.id;
       await pause(random.below(2 * THINK_MS));
     }
   }
@@ -84,7 +88,23 @@ export class Clients {
     this.registers[register].push({ kind: "write", value, from, to, at: `node ${member.id}` });
     if (!isDone) return;
     this.acknowledged.push(value);
+    if (member.id !== this.acknowledger)
+      void this.suspect(this.cluster.members[this.acknowledger - 1], register);
+    this.acknowledger = member.id;
     this.leader = member.id;
+  }
+
+  /** Somebody else than `deposed` acknowledged a write of this register: does it know, or say so at least? */
+  private async suspect(deposed: Member, register: number): Promise<void> {
+    for (let i = 0; i < SUSPICIONS; i++) {
+      void this.read(deposed, register);
+      await pause(i);
+    }
+  }
+
+  /** Who leads as far as is known. */
+  get likelyLeader(): Member {
+    return this.cluster.members[this.acknowledger - 1];
   }
 
   /** What does not fit together: the callers' history in itself, and with what every node applied. */

@@ -38,7 +38,8 @@ class Nemesis {
   async run(ms: number): Promise<void> {
     const end = performance.now() + ms;
     while (performance.now() < end) {
-      const member = this.cluster.members[this.random.below(this.cluster.members.length)];
+      const any = this.cluster.members[this.random.below(this.cluster.members.length)];
+      const member = this.random.below(2) === 0 ? this.clients.likelyLeader : any;
       const undone = this.befall(member, this.random.below(10));
       this.under.push(undone);
       // Two at once now and then; three nodes stand no more, and nothing would happen that could be wrong.
@@ -85,13 +86,14 @@ class Nemesis {
   private async cut(member: Member): Promise<void> {
     const { random } = this;
     const state: PathState = random.below(2) === 0 ? "stalled" : "closed";
-    const ways = random.below(3);
+    // 0: it is not heard; 1: it does not hear; else both.
+    const ways = random.below(4);
     const peers = this.cluster.members.filter(({ id }) => id !== member.id);
-    const some = random.below(2) === 0 ? peers : [peers[random.below(peers.length)]];
+    const some = random.below(3) > 0 ? peers : [peers[random.below(peers.length)]];
     const set = (to: PathState) => {
       for (const { id } of some) {
-        if (ways !== 0) this.cluster.setPath(member.id, id, to);
-        if (ways !== 1) this.cluster.setPath(id, member.id, to);
+        if (ways !== 1) this.cluster.setPath(member.id, id, to);
+        if (ways !== 0) this.cluster.setPath(id, member.id, to);
       }
     };
     set(state);

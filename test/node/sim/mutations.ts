@@ -175,6 +175,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a lease counts from the answers",
     lease: true,
     nodes: 5,
+    favourite: "isolate",
     finding: STALE,
     apply() {
       const answered = new WeakMap<object, { round: number; at: number }>();
@@ -257,7 +258,7 @@ export const MUTATIONS: readonly Mutation[] = [
     lease: false,
     nodes: 5,
     favourite: "scatter",
-    finding: /^write of .* never ends/,
+    finding: /^write of .* never ends|was applied, and then called lost/,
     apply: () =>
       patch(Proposals, () => ({
         applied(this: Inside, entry: Entry, result: unknown) {
