@@ -258,18 +258,19 @@ export const MUTATIONS: readonly Mutation[] = [
     lease: false,
     nodes: 5,
     favourite: "scatter",
-    finding: /^write of .* never ends|was applied, and then called lost/,
+    finding: /^write of .* never ends/,
     apply: () =>
       patch(Proposals, () => ({
         applied(this: Inside, entry: Entry, result: unknown) {
           const { index, term } = entry;
-          while (this.appendedCount > 0 && this.appended[this.head].index <= index) {
-            const proposal = this.appended[this.head++];
+          this.appended = this.appended.slice(this.head).filter((proposal: Inside) => {
+            if (proposal.index > index) return true;
             const isIt = proposal.index === index && proposal.term === term;
             if (!isIt) this.rejectOne(proposal, new RaftmarkError("RAFT_PROPOSAL_DROPPED", "overwritten"));
             else if (this.settle(proposal)) proposal.resolve({ index, term, result });
-          }
-          this.trim();
+            return false;
+          });
+          this.head = 0;
         },
       })),
   },
