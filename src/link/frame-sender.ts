@@ -1,5 +1,5 @@
 // Packs messages into frames for a link to carry, and counts them. Main thread.
-import type { Message } from "../raft/raftpb/index.js";
+import { Message, MsgApp } from "../raft/raftpb/index.js";
 import { FrameAdded, FrameFull, type FrameTagger, type FrameWriter } from "../wire/frame.js";
 import type { LinkStats } from "./link.js";
 
@@ -41,11 +41,34 @@ export class FrameSender {
         writer.begin(group);
         added = writer.add(batch[i]!);
       }
-      // Too large for any frame: it cannot be sent, now or later.
-      if (added !== FrameAdded) this.counters.framesDropped++;
+      if (added !== FrameAdded) this.sendParts(group, to, batch[i]!, tagger);
     }
     this.sendFrame(to, tagger);
     return this.counters.framesDropped === dropped;
+  }
+
+  /** A message too large for any frame. Appends go in parts, which say the same; all others cannot be sent at all. */
+  private sendParts(group: number, to: number, message: Message, tagger: FrameTagger | null): void {
+    const { writer } = this;
+    const { entries } = message;
+    let { index, logTerm } = message;
+    for (let first = 0; ; ) {
+      const count = message.type === MsgApp ? writer.entriesThatFit(message, first) : 0;
+      const part = Object.assign(new Message(MsgApp), message);
+      part.entries = entries.slice(first, first + count);
+      part.index = index;
+      part.logTerm = logTerm;
+      if (count === 0 || writer.add(part) !== FrameAdded) {
+        this.counters.framesDropped++;
+        return;
+      }
+      first += count;
+      // The last stays open for what follows.
+      if (first === entries.length) return;
+      this.sendFrame(to, tagger);
+      writer.begin(group);
+      ({ index, term: logTerm } = entries[first - 1]!);
+    }
   }
 
   private sendFrame(to: number, tagger: FrameTagger | null): void {

@@ -76,7 +76,7 @@ export interface RaftNodeOptions {
   busyPollUs?: number;
   /** Cap on the bytes of one group commit, so that several can be under way. Default 1 MiB. */
   batchBytesMax?: number;
-  /** Bytes of entries in one MsgApp. Default 1 MiB. */
+  /** Bytes of entries in one MsgApp; less than maxFrameBytes. Default 1 MiB. */
   maxSizePerMsg?: number;
   /**
    * Bytes of waiting proposals that one turn of the driver appends. Default 48 KiB: small enough that several batches
@@ -93,8 +93,19 @@ export interface RaftNodeOptions {
    */
   readOnly?: ReadOnlyKind;
   maxInflightMsgs?: number;
+  /**
+   * Bytes on the way to one follower, by message the last of which may cross it: at least maxSizePerMsg. What a path
+   * carries in a second is this by its round trip. Default 8 MiB.
+   */
   maxInflightBytes?: number;
-  /** Bytes of one proposal. Default 8 MiB. */
+  /** Bytes of one frame between nodes; the same on every member. Default 64 MiB. */
+  maxFrameBytes?: number;
+  /**
+   * Bytes that the link holds for one peer: at least maxInflightBytes and one message, so that nothing is dropped for
+   * its size. Default: twice that, 32 MiB with all defaults.
+   */
+  linkBufferBytes?: number;
+  /** Bytes of one proposal; less than maxFrameBytes. Default 8 MiB. */
   maxProposalBytes?: number;
   /** Proposals waiting for the driver: count and bytes; more are refused with RAFT_OVERLOADED. */
   maxQueuedProposals?: number;

@@ -6,6 +6,7 @@ import { BUSY_POLL_US_MAX } from "../wal/writer.js";
 import { checkAddresses } from "./addresses.js";
 import type { Logger, RaftNodeOptions, StateMachine } from "./api.js";
 import { badOption, optionError, shown } from "./option-errors.js";
+import { LINK_BUFFER_BYTES_MAX, resolveSizes, type Sizes } from "./sizes.js";
 import { Trace } from "./trace.js";
 
 const MiB = 1024 * 1024;
@@ -49,12 +50,17 @@ const schema = z.strictObject({
   busyPollUs: z.number().int().min(0).max(BUSY_POLL_US_MAX).default(0),
   batchBytesMax: bytes.default(MiB),
   proposalBatchBytes: bytes.default(48 * 1024),
-  maxSizePerMsg: bytes.default(MiB),
+  maxSizePerMsg: bytes.optional(),
   storageWrites: z.enum(["async", "sync"]).default("async"),
   readOnly: z.enum(["safe", "lease"]).default("safe"),
   maxInflightMsgs: count.default(256),
-  maxInflightBytes: bytes.default(256 * MiB),
-  maxProposalBytes: bytes.max(32 * MiB).default(8 * MiB),
+  maxInflightBytes: bytes.optional(),
+  maxProposalBytes: bytes.max(32 * MiB).optional(),
+  maxFrameBytes: bytes
+    .min(4096)
+    .max(2 ** 30)
+    .optional(),
+  linkBufferBytes: bytes.max(LINK_BUFFER_BYTES_MAX).optional(),
   maxQueuedProposals: count.default(65_536),
   maxQueuedBytes: bytes.default(256 * MiB),
   leaderlessTimeoutMs: count.optional(),
@@ -68,11 +74,12 @@ const schema = z.strictObject({
 });
 
 /** Options with every default filled in, and the voters in ascending order. */
-export type ResolvedOptions = z.output<typeof schema> & {
-  readonly voters: readonly number[];
-  readonly diskTimeoutMs: number;
-  readonly leaderlessTimeoutMs: number;
-};
+export type ResolvedOptions = Omit<z.output<typeof schema>, keyof Sizes> &
+  Sizes & {
+    readonly voters: readonly number[];
+    readonly diskTimeoutMs: number;
+    readonly leaderlessTimeoutMs: number;
+  };
 
 /** Checks `options` and fills in the defaults. Throws RAFT_BAD_OPTION naming the option, its value and the rule. */
 export function resolveOptions(options: RaftNodeOptions): ResolvedOptions {
@@ -91,5 +98,5 @@ export function resolveOptions(options: RaftNodeOptions): ResolvedOptions {
   const electionMs = resolved.electionTicks * resolved.tickMs;
   const diskTimeoutMs = resolved.diskTimeoutMs ?? electionMs;
   const leaderlessTimeoutMs = resolved.leaderlessTimeoutMs ?? 5 * electionMs;
-  return { ...resolved, diskTimeoutMs, leaderlessTimeoutMs, voters };
+  return { ...resolved, ...resolveSizes(resolved), diskTimeoutMs, leaderlessTimeoutMs, voters };
 }

@@ -9,6 +9,7 @@ import { Prng } from "../base/prng.js";
 import { createUwsLink, type Link } from "../link/index.js";
 import { EMPTY_CONF_STATE, RawNode, ReadOnlyLeaseBased, ReadOnlySafe, STATE_NAMES } from "../raft/index.js";
 import { openWal, type Wal } from "../wal/index.js";
+import { ENTRY_OVERHEAD_BYTES, MESSAGE_OVERHEAD_BYTES } from "../wire/index.js";
 import type { NodeMetrics, NodeStatus, Proposed, RaftNodeOptions } from "./api.js";
 import { Driver } from "./driver.js";
 import { LeaseClock } from "./lease-clock.js";
@@ -19,6 +20,11 @@ import { Reads } from "./reads.js";
 
 /** The only group a node has so far; frames, driver and ring carry the number (DESIGN, "Kept open"). */
 const GROUP = 0;
+
+/** Probes are repeated with each heartbeat, and a slow path carries them one after another. */
+const PROBE_BYTES_MAX = 4096;
+/** A quarter of what one turn applies, however large messages may be. */
+const APPLY_BYTES_MAX = 1024 * 1024;
 
 /** A running member of a Raft cluster. Create with RaftNode.open; end with close() or `await using`. */
 export class RaftNode {
@@ -242,6 +248,8 @@ function newLink(options: ResolvedOptions): Link {
     peers: options.peers,
     secret: options.secret,
     frameTags: options.frameTags,
+    maxFrameBytes: options.maxFrameBytes,
+    maxBackpressureBytes: options.linkBufferBytes,
   });
 }
 
@@ -309,7 +317,10 @@ function newRawNode(options: ResolvedOptions, wal: Wal): RawNode {
     maxSizePerMsg: options.maxSizePerMsg,
     maxInflightMsgs: options.maxInflightMsgs,
     maxInflightBytes: options.maxInflightBytes,
-    maxCommittedSizePerReady: options.maxSizePerMsg * 4,
+    inflightOverheadPerMsg: MESSAGE_OVERHEAD_BYTES,
+    inflightOverheadPerEntry: ENTRY_OVERHEAD_BYTES,
+    maxSizePerProbe: PROBE_BYTES_MAX,
+    maxCommittedSizePerReady: Math.min(options.maxSizePerMsg, APPLY_BYTES_MAX) * 4,
     maxUncommittedEntriesSize: options.maxQueuedBytes,
     asyncStorageWrites: options.storageWrites === "async",
     mayHavePromised: !wal.recovered.created,

@@ -48,6 +48,15 @@ export interface Config {
   readonly maxInflightMsgs: number;
   /** Payload bytes on the way to one follower. Default: no limit; else at least maxSizePerMsg. */
   readonly maxInflightBytes?: number;
+  /** Bytes that maxInflightBytes counts for each message and entry besides the payload. Default 0, as etcd raft. */
+  readonly inflightOverheadPerMsg?: number;
+  readonly inflightOverheadPerEntry?: number;
+  /**
+   * Encoded bytes of entries in a MsgApp to a follower that is being probed; if the first is larger, none. A probe asks
+   * only where the logs agree, and is sent again with each heartbeat's answer, before the last arrived or not. Default:
+   * maxSizePerMsg, and at least one entry, as etcd raft.
+   */
+  readonly maxSizePerProbe?: number;
   readonly checkQuorum?: boolean;
   readonly preVote?: boolean;
   readonly readOnlyOption?: ReadOnlyOption;
@@ -81,6 +90,9 @@ export function resolveConfig(config: Config): Settings | RaftError {
     maxUncommittedEntriesSize: orDefault(config.maxUncommittedEntriesSize, Infinity),
     maxInflightMsgs: config.maxInflightMsgs,
     maxInflightBytes: orDefault(config.maxInflightBytes, Infinity),
+    inflightOverheadPerMsg: config.inflightOverheadPerMsg ?? 0,
+    inflightOverheadPerEntry: config.inflightOverheadPerEntry ?? 0,
+    maxSizePerProbe: orDefault(config.maxSizePerProbe, Infinity),
     checkQuorum: config.checkQuorum ?? false,
     preVote: config.preVote ?? false,
     readOnlyOption: config.readOnlyOption ?? ReadOnlySafe,
@@ -113,6 +125,9 @@ function findProblem(s: Settings): string | null {
   if (!(s.maxCommittedSizePerReady > 0)) return "max committed size must be greater than 0";
   if (!(s.maxUncommittedEntriesSize >= 0)) return "max uncommitted size must not be negative";
   if (!(s.maxInflightBytes >= s.maxSizePerMsg)) return "max inflight bytes must be >= max message size";
+  if (!(s.inflightOverheadPerMsg >= 0) || !(s.inflightOverheadPerEntry >= 0))
+    return "overheads must not be negative";
+  if (!(s.maxSizePerProbe >= 0)) return "max probe size must not be negative";
   if (s.readOnlyOption === ReadOnlyLeaseBased && !s.checkQuorum) {
     return "CheckQuorum must be enabled when ReadOnlyOption is ReadOnlyLeaseBased";
   }

@@ -7,8 +7,16 @@ import { ErrSnapshotTemporarilyUnavailable, RaftError } from "./errors.js";
 import { hex } from "./logger.js";
 import type { Raft } from "./raft.js";
 import type { Entry } from "./raftpb/index.js";
-import { Message, MSG_ENTRIES_MAX, MsgApp, MsgHeartbeat, MsgSnap, NO_ENTRIES } from "./raftpb/index.js";
-import { type Progress, StateReplicate } from "./tracker/index.js";
+import {
+  entrySize,
+  Message,
+  MSG_ENTRIES_MAX,
+  MsgApp,
+  MsgHeartbeat,
+  MsgSnap,
+  NO_ENTRIES,
+} from "./raftpb/index.js";
+import { type Progress, StateProbe, StateReplicate } from "./tracker/index.js";
 
 /** Appends to everybody else, an empty message where there is nothing new: it carries the commit index. */
 // hot
@@ -31,12 +39,19 @@ export function maybeSendAppend(r: Raft, to: number, progress: Progress, sendIfE
   const prevIndex = progress.next - 1;
   const prevTerm = log.term(prevIndex);
   if (typeof prevTerm !== "number") return maybeSendSnapshot(r, to, progress);
+  const { maxSizePerMsg, maxSizePerProbe, inflightOverheadPerMsg, inflightOverheadPerEntry } = r.settings;
+  const probes = progress.state === StateProbe && maxSizePerProbe < maxSizePerMsg;
+  let withheld = false;
   let entries: Entry[] | RaftError = NO_ENTRIES;
   // A full window: only an empty message, which finds out whether those in the window arrived at all.
   if (progress.state !== StateReplicate || !progress.inflights.full()) {
-    entries = log.entries(progress.next, r.settings.maxSizePerMsg);
+    entries = log.entries(progress.next, probes ? maxSizePerProbe : maxSizePerMsg);
     if (entries instanceof RaftError) return maybeSendSnapshot(r, to, progress);
     if (entries.length > MSG_ENTRIES_MAX) entries = entries.slice(0, MSG_ENTRIES_MAX);
+    if (probes && entries.length === 1 && entrySize(entries[0]) > maxSizePerProbe) {
+      entries = NO_ENTRIES;
+      withheld = true;
+    }
   }
   if (entries.length === 0 && !sendIfEmpty) return false;
   const m = new Message(MsgApp);
@@ -46,7 +61,11 @@ export function maybeSendAppend(r: Raft, to: number, progress: Progress, sendIfE
   m.entries = entries;
   m.commit = log.committed;
   r.send(m);
-  progress.sentEntries(entries.length, entries.length === 0 ? 0 : log.payloadOf(entries));
+  let bytes = inflightOverheadPerMsg + inflightOverheadPerEntry * entries.length;
+  if (entries.length > 0) bytes += log.payloadOf(entries);
+  progress.sentEntries(entries.length, bytes);
+  // A probe like any other: the next one is for the next heartbeat.
+  if (withheld) progress.msgAppFlowPaused = true;
   progress.setSentCommit(log.committed);
   return true;
 }

@@ -2,7 +2,7 @@
 // fields), straight into one growing buffer. Entries that go to several followers are encoded once. Main thread.
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
-import type { Entry, Message, Snapshot } from "../raft/raftpb/index.js";
+import { type Entry, entrySize, type Message, type Snapshot } from "../raft/raftpb/index.js";
 import { encodeSnapshot } from "./proto.js";
 
 /** A growing byte buffer. `bytes` is replaced when it grows; what was written below `pos` moves along. */
@@ -122,6 +122,24 @@ export class EntriesCache {
     }
     this.used = 0;
   }
+}
+
+/** What a MsgApp has on the wire besides its entries, at most: with the frame and the WebSocket around it. */
+export const MESSAGE_OVERHEAD_BYTES = 192;
+/** What an entry has besides its data, at most. */
+export const ENTRY_OVERHEAD_BYTES = ENTRY_FIXED_BYTES_MAX;
+
+/** At least the length of `message` when encoded, above it by less than 128 bytes; without a snapshot. */
+export function messageBytes(m: Message): number {
+  let count = MESSAGE_FIXED_BYTES_MAX + m.context.length;
+  for (let i = 0; i < m.entries.length; i++) count += entryBytes(m.entries[i]!);
+  return count;
+}
+
+/** The length of one entry of a message. hot */
+export function entryBytes(entry: Entry): number {
+  const length = entrySize(entry);
+  return 1 + uvarintLength(length) + length;
 }
 
 /** At least the length of `message` when encoded, above it by less than 64 bytes an entry; snapshots count. */

@@ -28,7 +28,15 @@ import {
 } from "../raft/raftpb/index.js";
 import { decodeMessage } from "./decode.js";
 import type { EntriesBlock } from "./encode.js";
-import { ByteWriter, EntriesCache, encodeMessage, messageBytesMax } from "./encode.js";
+import {
+  ByteWriter,
+  EntriesCache,
+  encodeMessage,
+  entryBytes,
+  MESSAGE_OVERHEAD_BYTES,
+  messageBytes,
+  messageBytesMax,
+} from "./encode.js";
 import { WireError, type WireRefusal } from "./wire-error.js";
 
 export const FRAME_VERSION = 1;
@@ -40,6 +48,8 @@ export const FRAME_TAG_BYTES = 16;
 const FLAG_TAGGED = 1;
 /** The most that a frame has besides its messages. */
 export const FRAME_OVERHEAD_BYTES = FRAME_HEADER_BYTES + FRAME_TAG_BYTES;
+/** A frame of one message, without the message. */
+const ALONE_BYTES = FRAME_OVERHEAD_BYTES + 4;
 /** A message of the wire takes more than this, so that a count can be held against the body's length. */
 const MESSAGE_BYTES_MIN = 4;
 
@@ -163,7 +173,9 @@ export class FrameWriter {
     const entries = this.entries + message.entries.length;
     const isFull = used > this.options.targetBytes || this.count === FRAME_MESSAGES_MAX;
     if (this.count > 0 && (isFull || entries > FRAME_ENTRIES_MAX)) return FrameFull;
-    if (used > this.options.maxBytes || entries > FRAME_ENTRIES_MAX) return FrameTooLarge;
+    if (entries > FRAME_ENTRIES_MAX) return FrameTooLarge;
+    // Above the limit by a bound that is generous to small entries: count in earnest.
+    if (used > this.options.maxBytes && !this.fits(message)) return FrameTooLarge;
     w.reserve(4);
     const lengthAt = w.pos;
     w.pos += 4;
@@ -176,6 +188,20 @@ export class FrameWriter {
       this.blockEnds.push(w.entriesEnd);
     }
     return FrameAdded;
+  }
+
+  private fits(message: Message): boolean {
+    return message.snapshot === null && ALONE_BYTES + messageBytes(message) <= this.options.maxBytes;
+  }
+
+  /** How many entries of a MsgApp, from the one at `first` on, a frame of their own could carry. */
+  entriesThatFit(message: Message, first: number): number {
+    const { entries } = message;
+    let room = this.options.maxBytes - ALONE_BYTES - MESSAGE_OVERHEAD_BYTES;
+    const last = Math.min(entries.length, first + MSG_ENTRIES_MAX);
+    let end = first;
+    while (end < last && (room -= entryBytes(entries[end]!)) >= 0) end++;
+    return end - first;
   }
 
   /** The number of messages in the frame being built. */

@@ -1,5 +1,12 @@
 export { decodeMessage } from "./decode.js";
-export { ByteWriter, EntriesCache, encodeMessage, messageBytesMax } from "./encode.js";
+export {
+  ByteWriter,
+  ENTRY_OVERHEAD_BYTES,
+  EntriesCache,
+  encodeMessage,
+  MESSAGE_OVERHEAD_BYTES,
+  messageBytesMax,
+} from "./encode.js";
 export {
   FRAME_HEADER_BYTES,
   FRAME_OVERHEAD_BYTES,

@@ -22,6 +22,7 @@ import {
   Message,
   MsgApp,
   MsgAppResp,
+  MsgHeartbeatResp,
   MsgProp,
   MsgStorageAppendResp,
   ProposalDropped,
@@ -31,6 +32,7 @@ import {
   resolveConfig,
   StateFollower,
   StateLeader,
+  StateProbe,
   StateReplicate,
 } from "../../src/raft/index.js";
 import { bytes, type ConfigOverrides, Network, newStorage, text } from "./network.js";
@@ -272,6 +274,66 @@ test("flow control: messages in flight stop at their number, their bytes, and th
   assert.deepEqual(sent({ maxInflightMsgs: 3 }), [1, 1, 1]);
   assert.deepEqual(sent({ maxInflightMsgs: 20, maxSizePerMsg: 20, maxInflightBytes: 35 }), [1, 1, 1, 1]);
   assert.equal(sent({ maxInflightMsgs: 20 }).length, 10);
+});
+
+test("flow control: the window counts what entries and messages cost besides their payload", () => {
+  const sent = (config: ConfigOverrides): number => {
+    const network = new Network({
+      voters: [1, 2],
+      config: { maxSizePerMsg: 0, maxInflightMsgs: 100, ...config },
+    });
+    network.elect(1);
+    network.isolate(2);
+    for (let i = 0; i < 50; i++) network.propose(1, "0");
+    const { messages } = network.raw(1).ready();
+    return messages.filter((m) => m.type === MsgApp && m.entries.length > 0).length;
+  };
+  assert.equal(sent({ maxInflightBytes: 10 }), 10);
+  assert.equal(sent({ maxInflightBytes: 10, inflightOverheadPerEntry: 1 }), 5);
+  assert.equal(sent({ maxInflightBytes: 10, inflightOverheadPerEntry: 1, inflightOverheadPerMsg: 3 }), 2);
+});
+
+test("a probe carries few entries, and none that is large, once for each heartbeat's answer", () => {
+  const network = new Network({ voters: [1, 2], config: { maxSizePerProbe: 40 } });
+  network.elect(1);
+  const raw = network.raw(1);
+  /** Entries in the appends to 2 that follow from `call`. */
+  const probed = (call: () => void): number[] => {
+    network.queue.length = 0;
+    call();
+    network.work(1);
+    return network.queue.filter((m) => m.type === MsgApp).map((m) => m.entries.length);
+  };
+  const heartbeat = Object.assign(new Message(MsgHeartbeatResp), { from: 2, to: 1, term: raw.raft.term });
+  const large = "0123456789".repeat(10);
+  network.isolate(2);
+  raw.reportUnreachable(2);
+  assert.equal(raw.status().progress.get(2)?.state, StateProbe);
+  assert.deepEqual(
+    probed(() => network.propose(1, large)),
+    [0],
+  );
+  // What is proposed meanwhile, and what the peer says of itself without having got the probe, brings no entry.
+  assert.deepEqual(
+    probed(() => network.propose(1, large)),
+    [],
+  );
+  for (let i = 0; i < 3; i++) {
+    assert.deepEqual(
+      probed(() => raw.step(heartbeat)),
+      [0],
+    );
+  }
+  network.heal();
+  network.tick(2);
+  assert.deepEqual(network.get(2).appliedTexts(), [large, large]);
+  network.propose(1, "a");
+  network.settle();
+  raw.reportUnreachable(2);
+  assert.deepEqual(
+    probed(() => network.propose(1, "b")),
+    [1],
+  );
 });
 
 test("flow control: a window that frees is filled with messages of the greatest size", () => {
