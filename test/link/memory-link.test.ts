@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { type Link, MemoryNetwork, type MemoryNetworkOptions } from "../../src/link/index.js";
+import {
+  CloseBadMessage,
+  type Link,
+  type LinkHandler,
+  type LinkRefusal,
+  MemoryNetwork,
+  type MemoryNetworkOptions,
+} from "../../src/link/index.js";
 import { append, Ear, response } from "./ear.js";
 
 async function start(t: TestContext, options: MemoryNetworkOptions = {}, ids = [1, 2, 3]) {
@@ -31,6 +38,21 @@ test("frames arrive in a later turn, in order, and own their bytes", async (t) =
   assert.equal(ears[2]!.senders[0], "1/3");
   assert.equal(links[1]!.stats().framesSent, 20);
   assert.equal(links[2]!.stats().messagesReceived, 10);
+});
+
+test("a frame that its receiver refuses is told of, and the next one comes", async (t) => {
+  const { links, ears } = await start(t);
+  const refusals: LinkRefusal[] = [];
+  const ear: Ear & Pick<LinkHandler, "onRefused"> = ears[2]!;
+  ear.onRefused = (refusal) => refusals.push(refusal);
+  ear.refuses = "nobody says that";
+  for (let i = 1; i <= 2; i++) {
+    links[1]!.send(0, [response(1, 2, i)]);
+    await ear.until(() => ear.messages.length === i);
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  const told = { peer: 1, code: CloseBadMessage, reason: "nobody says that", by: "self" };
+  assert.deepEqual(refusals, [told]);
 });
 
 test("peers come and go, and what is sent to who is away is reported", async (t) => {
