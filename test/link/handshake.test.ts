@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { AcceptorHandshake, DialerHandshake } from "../../src/link/handshake.js";
+import { AcceptorHandshake, DialerHandshake, HANDSHAKE_VERSION } from "../../src/link/handshake.js";
 import { LaneBulk } from "../../src/link/lanes.js";
 import { check } from "../wire/random.js";
 
-const identity = (id: number) => ({ id, clusterId: 7, secret: "k", incarnation: id });
+const identity = (id: number) => ({ id, clusterId: 7, secret: "k", incarnation: id, frameTags: true });
 const HELLO = Uint8Array.of(1, 2, 3);
 
 interface Damage {
@@ -78,7 +78,9 @@ test("random bytes at every step are answered with a code", () => {
   const head = Uint8Array.of(0x52, 0x46, 0x4d, 0x48);
   const bytes = fc
     .tuple(fc.boolean(), fc.integer({ min: 0, max: 6 }), fc.uint8Array({ maxLength: 1400 }))
-    .map(([plain, kind, rest]) => (plain ? rest : Buffer.concat([head, Uint8Array.of(2, kind), rest])));
+    .map(([plain, kind, rest]) =>
+      plain ? rest : Buffer.concat([head, Uint8Array.of(HANDSHAKE_VERSION, kind), rest]),
+    );
   check(
     "link/handshake.test",
     fc.property(bytes, (junk) => {
