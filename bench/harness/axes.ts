@@ -20,6 +20,8 @@ export interface Settings {
   readonly maxInflightMsgs: number;
   readonly storageWrites: StorageWrites;
   readonly link: "uws" | "memory";
+  /** Whether frames between processes carry tags, as they do by default, or only a CRC. */
+  readonly frameTags: "on" | "off";
   /** Proposals due a second, whatever the engine does; 0: closed loop. */
   readonly rate: number;
   readonly arrivals: "constant" | "poisson";
@@ -55,6 +57,7 @@ export const DEFAULT_SETTINGS: Settings = {
   maxInflightMsgs: 256,
   storageWrites: "async",
   link: "uws",
+  frameTags: "on",
   rate: 0,
   arrivals: "constant",
   from: "leader",
@@ -156,6 +159,12 @@ export const AXES: { readonly [K in AxisName]: Axis } = {
     "link",
     "uws: a process a node, WebSockets; memory: all nodes in one process, no sockets",
     same("uws", "memory"),
+  ),
+  frameTags: words(
+    "frame-tags",
+    "frame tags",
+    "off: frames between the processes carry a CRC only, and whoever is on the way could change them",
+    same("on", "off"),
   ),
   rate: numbers(
     "rate",

@@ -116,6 +116,7 @@ export class Cluster {
       readOnly: settings.reads,
       maxInflightMsgs,
       linkKind: settings.link,
+      frameTags: settings.frameTags === "on",
       startIndex: settings.startIndex,
       writeDelayMs: id === this.slowNode ? settings.followerDelayMs : 0,
       ...(batchBytes === 0 ? {} : { batchBytesMax: batchBytes }),

@@ -27,6 +27,7 @@ export const NodeConfig = z.strictObject({
   maxInflightMsgs: z.number().int().min(1),
   /** In memory: among the nodes of this process. */
   linkKind: z.enum(["uws", "memory"]),
+  frameTags: z.boolean(),
   /** Index of the snapshot that a new log begins behind; 0: none. */
   startIndex: count,
   /** Added to each write of the log. */

@@ -90,6 +90,7 @@ export const NESTING: readonly AxisName[] = [
   "batchBytes",
   "storageWrites",
   "maxInflightMsgs",
+  "frameTags",
   "trace",
   "writer",
 ];
@@ -180,6 +181,7 @@ const PHRASES: { readonly [K in AxisName]: (settings: Settings) => string } = {
   maxInflightMsgs: ({ maxInflightMsgs: n }) => `${n} message${n === 1 ? "" : "s"} in the pipeline`,
   storageWrites: ({ storageWrites }) => `${storageWrites} storage writes`,
   link: ({ link }) => (link === "memory" ? "no sockets, one process" : "uws"),
+  frameTags: ({ frameTags }) => (frameTags === "on" ? "frames tagged" : "frames with a CRC only"),
   rate: ({ rate }) => (rate === 0 ? "closed loop" : `${grouped(rate)}/s offered`),
   arrivals: ({ arrivals }) => `${arrivals} arrivals`,
   from: ({ from }) => (from === "leader" ? "load in the leader" : "load from a client"),

@@ -22,6 +22,10 @@ const Settings = z.object({
   maxInflightMsgs: z.number(),
   storageWrites: z.enum(["async", "sync"]),
   link: z.enum(["uws", "memory"]).describe("memory: all nodes in one process, each with its own log"),
+  frameTags: z
+    .enum(["on", "off"])
+    .default("off")
+    .describe("off, also where it is missing: frames between the processes carried a CRC only"),
   rate: z.number().describe("proposals due a second; 0: closed loop"),
   arrivals: z.enum(["constant", "poisson"]),
   from: z.enum(["leader", "client"]),

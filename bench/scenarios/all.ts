@@ -5,6 +5,7 @@ import { canonical } from "./canonical.js";
 import { clusterSize } from "./cluster-size.js";
 import { durability } from "./durability.js";
 import { entrySize } from "./entry-size.js";
+import { frameTags } from "./frame-tags.js";
 import { inFlight } from "./in-flight.js";
 import { largeIndex } from "./large-index.js";
 import { leaderLoss } from "./leader-loss.js";
@@ -28,6 +29,7 @@ export const SCENARIOS: readonly Scenario[] = [
   batching,
   pipelining,
   storageWrites,
+  frameTags,
   link,
   clusterSize,
   slowFollower,

@@ -3,7 +3,10 @@
 //   0  u32 magic "RFMK"     8  u64 cluster id     32 u32 count of messages
 //   4  u8  version          16 u64 group id       36 u32 length of the body
 //   5  u8  kind             24 u64 sender         40 body: for each message u32 length, raftpb.Message
-//   6  u8  flags, u8 0                               u32 CRC-32C of everything before it; flag 1: the tag instead
+//   6  u16 flags                                     u32 CRC-32C of everything before it
+//
+// Where the connection tags its frames they begin at the group, since all before it was settled when the connection was
+// proved, and end with the tag of what is left in place of the CRC.
 //
 // The writer never throws for what a peer did; the reader answers with a refusal, whatever the bytes. Main thread.
 import { assert } from "../base/assert.js";
@@ -45,7 +48,8 @@ const KIND_MESSAGES = 0;
 export const FRAME_HEADER_BYTES = 40;
 const CRC_BYTES = 4;
 export const FRAME_TAG_BYTES = 16;
-const FLAG_TAGGED = 1;
+/** What a tagged frame leaves out at its start. */
+const SETTLED_BYTES = 16;
 /** The most that a frame has besides its messages. */
 export const FRAME_OVERHEAD_BYTES = FRAME_HEADER_BYTES + FRAME_TAG_BYTES;
 /** A frame of one message, without the message. */
@@ -217,9 +221,8 @@ export class FrameWriter {
     putU32(w.bytes, start + 32, this.count);
     putU32(w.bytes, start + 36, w.pos - start - FRAME_HEADER_BYTES);
     if (tagger !== null) {
-      w.bytes[start + 6] = FLAG_TAGGED;
       w.reserve(FRAME_TAG_BYTES);
-      tagger.tag(w.bytes, start, w.pos);
+      tagger.tag(w.bytes, start + SETTLED_BYTES, w.pos);
       w.pos += FRAME_TAG_BYTES;
     } else {
       const crc = this.frameCrc();
@@ -229,7 +232,7 @@ export class FrameWriter {
     }
     this.blocks.length = 0;
     this.blockEnds.length = 0;
-    return w.bytes.subarray(start, w.pos);
+    return w.bytes.subarray(tagger === null ? start : start + SETTLED_BYTES, w.pos);
   }
 
   /** Forgets all frames; their views are no longer valid. */
@@ -291,15 +294,19 @@ export class FrameReader {
     into: Message[],
     tagger: FrameTagger | null = null,
   ): WireRefusal | null {
-    const end = bytes.length - (tagger === null ? CRC_BYTES : FRAME_TAG_BYTES);
-    if (end < FRAME_HEADER_BYTES) return "length";
+    const tagged = tagger !== null;
+    const end = bytes.length - (tagged ? FRAME_TAG_BYTES : CRC_BYTES);
+    // Where the frame would begin, if it had everything.
+    const start = tagged ? -SETTLED_BYTES : 0;
+    if (end < start + FRAME_HEADER_BYTES) return "length";
     // Before anything else is believed.
-    if (tagger !== null && !tagger.check(bytes)) return "tag";
-    const refusal = this.checkEnvelope(bytes, end, sender, tagger === null ? 0 : FLAG_TAGGED);
+    if (tagged && !tagger.check(bytes)) return "tag";
+    const refusal =
+      (tagged ? null : this.checkSettled(bytes, end)) ?? this.checkHead(bytes, start, end, sender);
     if (refusal !== null) return refusal;
     const kept = into.length;
     try {
-      const wrong = this.messages(bytes, end, sender, into);
+      const wrong = this.messages(bytes, start, end, sender, into);
       if (wrong !== null) into.length = kept;
       return wrong;
     } catch (error) {
@@ -309,24 +316,34 @@ export class FrameReader {
     }
   }
 
-  private checkEnvelope(bytes: Uint8Array, end: number, sender: number, flags: number): WireRefusal | null {
+  private checkSettled(bytes: Uint8Array, end: number): WireRefusal | null {
     if (getU32(bytes, 0) !== FRAME_MAGIC) return "magic";
     if (bytes[4] !== FRAME_VERSION) return "version";
-    if (bytes[5] !== KIND_MESSAGES || bytes[6] !== flags || bytes[7] !== 0) return "flags";
+    if (bytes[5] !== KIND_MESSAGES || bytes[6] !== 0 || bytes[7] !== 0) return "flags";
     if (getU32(bytes, 36) !== end - FRAME_HEADER_BYTES) return "length";
-    if (flags !== FLAG_TAGGED && this.options.crc32c(0, bytes.subarray(0, end)) !== getU32(bytes, end))
-      return "crc";
-    if (getU64(bytes, 8) !== this.options.clusterId) return "cluster";
-    if (getU64(bytes, 24) !== sender) return "sender";
-    this.group = getU64(bytes, 16);
+    if (this.options.crc32c(0, bytes.subarray(0, end)) !== getU32(bytes, end)) return "crc";
+    return getU64(bytes, 8) === this.options.clusterId ? null : "cluster";
+  }
+
+  private checkHead(bytes: Uint8Array, start: number, end: number, sender: number): WireRefusal | null {
+    if (getU32(bytes, start + 36) !== end - start - FRAME_HEADER_BYTES) return "length";
+    if (getU64(bytes, start + 24) !== sender) return "sender";
+    this.group = getU64(bytes, start + 16);
     return Number.isSafeInteger(this.group) ? null : "unsafe-integer";
   }
 
-  private messages(bytes: Uint8Array, end: number, sender: number, into: Message[]): WireRefusal | null {
-    const count = getU32(bytes, 32);
-    if (count === 0 || count > (end - FRAME_HEADER_BYTES) / MESSAGE_BYTES_MIN) return "count";
+  private messages(
+    bytes: Uint8Array,
+    frameStart: number,
+    end: number,
+    sender: number,
+    into: Message[],
+  ): WireRefusal | null {
+    const body = frameStart + FRAME_HEADER_BYTES;
+    const count = getU32(bytes, frameStart + 32);
+    if (count === 0 || count > (end - body) / MESSAGE_BYTES_MIN) return "count";
     if (count > FRAME_MESSAGES_MAX) return "count";
-    let pos = FRAME_HEADER_BYTES;
+    let pos = body;
     let entriesLeft = FRAME_ENTRIES_MAX;
     for (let i = 0; i < count; i++) {
       if (end - pos < 4) return "count";

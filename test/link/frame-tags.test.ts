@@ -192,7 +192,7 @@ async function relay(t: TestContext, target: () => number): Promise<OnPath> {
         const head = rest.subarray(0, headBytes);
         const frame = Buffer.from(rest.subarray(headBytes, headBytes + length));
         rest = rest.subarray(headBytes + length);
-        const isRaft = frame.toString("latin1", 0, 4) === "RFMK";
+        const isRaft = frame.toString("latin1", 0, 4) !== "RFMH";
         if (path.change !== null && isRaft) down.write(path.change(frame, head));
         else down.write(Buffer.concat([head, frame]));
       }
