@@ -54,7 +54,7 @@ export interface UwsLinkOptions {
   frameTargetBytes?: number;
   /** A frame stays below this, out and in. Default 64 MiB. */
   maxFrameBytes?: number;
-  /** A connection is given up after so long without a byte; 8 .. 960. Default 16. */
+  /** A connection is given up after so long without a byte; 8 .. 960. Default 8. */
   idleTimeoutS?: number;
   /** Connections that have not proved themselves: the oldest is cut for one more than these. Default 256 in all. */
   maxStrangers?: number;
@@ -82,7 +82,7 @@ export interface UwsLink extends Link {
 const DEFAULT_MAX_BACKPRESSURE_BYTES = 32 * 1024 * 1024;
 const DEFAULT_FRAME_TARGET_BYTES = 4 * 1024 * 1024;
 const DEFAULT_MAX_FRAME_BYTES = 64 * 1024 * 1024;
-const DEFAULT_IDLE_TIMEOUT_S = 16;
+const DEFAULT_IDLE_TIMEOUT_S = 8;
 const DEFAULT_MAX_STRANGERS = 256;
 const DEFAULT_MAX_STRANGERS_PER_ADDRESS = 64;
 
@@ -166,7 +166,11 @@ class SocketLink implements UwsLink {
     requireInteger("idleTimeoutS", this.idleTimeoutS, 8, 960);
     const maxBackpressureBytes = options.maxBackpressureBytes ?? DEFAULT_MAX_BACKPRESSURE_BYTES;
     requireInteger("maxBackpressureBytes", maxBackpressureBytes, 1024, 2 ** 31 - 1);
-    const targetBytes = Math.min(options.frameTargetBytes ?? DEFAULT_FRAME_TARGET_BYTES, this.maxFrameBytes);
+    const targetBytes = options.frameTargetBytes ?? Math.min(DEFAULT_FRAME_TARGET_BYTES, this.maxFrameBytes);
+    if (targetBytes > this.maxFrameBytes) {
+      const text = `frameTargetBytes: ${targetBytes} must be at most maxFrameBytes (${this.maxFrameBytes})`;
+      throw new RaftmarkError("RAFT_BAD_OPTION", text);
+    }
     requireInteger("frameTargetBytes", targetBytes, FRAME_OVERHEAD_BYTES, this.maxFrameBytes);
     const strangers = {
       max: options.maxStrangers ?? DEFAULT_MAX_STRANGERS,

@@ -650,6 +650,7 @@ test("options that cannot work are refused at once", () => {
     { secret: "" },
     { idleTimeoutS: 1 },
     { maxFrameBytes: 5 },
+    { maxFrameBytes: 5000, frameTargetBytes: 5001 },
     { maxBackpressureBytes: 0.5 },
   ];
   for (const options of bad) {
