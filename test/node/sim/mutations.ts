@@ -1,5 +1,6 @@
 // Faults that were mended in reads and in what proposals say of their fate, put back into the built classes one at a
 // time: whoever searches for such faults must find each of them.
+import { createHash } from "node:crypto";
 import { RaftmarkError } from "../../../src/base/errors.js";
 import { Proposals } from "../../../src/node/proposals.js";
 import { Reads } from "../../../src/node/reads.js";
@@ -41,7 +42,7 @@ function patch(owner: { prototype: object }, make: (was: Inside) => Record<strin
 }
 
 const STALE = /^stale: /;
-const COUNT_BYTES = 8;
+const CONTEXT_BYTES = 8;
 
 /** The round of the newest request with this context; heartbeats carry `part` of a request's context. */
 function byContext(part: (context: Uint8Array) => Uint8Array): () => void {
@@ -76,10 +77,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "requests of different nodes are told apart by their counts alone",
     lease: false,
-    nodes: 3,
-    favourite: "pause",
+    nodes: 5,
+    favourite: "slowDown",
     finding: STALE,
-    apply: () => byContext((context) => context.slice(-COUNT_BYTES)),
+    apply: () => byContext((context) => context.slice(-CONTEXT_BYTES)),
   },
   {
     name: "an answer to an earlier heartbeat confirms a later request",
@@ -118,7 +119,8 @@ export const MUTATIONS: readonly Mutation[] = [
     finding: STALE,
     apply() {
       const undo = [
-        byContext((context) => context),
+        // As long as a heartbeat's context may be.
+        byContext((context) => createHash("sha256").update(context).digest().subarray(0, CONTEXT_BYTES)),
         patch(Reads, () => ({
           askAgain(this: Inside, rawNode: RawNode, ticks: number) {
             for (const round of this.rounds) {
