@@ -18,6 +18,8 @@ export const CloseLostLog = 4009;
 export const CloseBadMessage = 4010;
 /** A frame is not the one that was sent there: made, changed, repeated, moved or left out on the way. */
 export const CloseBadTag = 4011;
+/** Two live nodes call themselves by one id. */
+export const CloseDuplicateId = 4012;
 
 /** What each of our codes means, for the close reason and for reports. */
 export const CLOSE_REASONS: Readonly<Record<number, string>> = {
@@ -32,5 +34,6 @@ export const CLOSE_REASONS: Readonly<Record<number, string>> = {
   [CloseWrongNode]: "another node than the one dialled",
   [CloseLostLog]: "its log is not the one this node knew",
   [CloseBadMessage]: "a message that no peer sends",
+  [CloseDuplicateId]: "another node with the same id is connected",
   [CloseBadTag]: "a frame was changed on its way",
 };

@@ -6,6 +6,7 @@ export {
   CloseBadMessage,
   CloseBadTag,
   CloseBadVersion,
+  CloseDuplicateId,
   CloseGoingAway,
   CloseLostLog,
   CloseReplaced,

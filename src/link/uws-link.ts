@@ -22,6 +22,7 @@ import {
   CloseBadFrame,
   CloseBadMessage,
   CloseBadTag,
+  CloseDuplicateId,
   CloseGoingAway,
   CloseLostLog,
   CloseReplaced,
@@ -100,6 +101,12 @@ class Peer {
   readonly outbound: [Accepted | null, Accepted | null] = [null, null];
   /** Messages of the `send` under way, by lane. */
   readonly batches: readonly [Message[], Message[]] = [[], []];
+  /** Its life (Identity.incarnation) that connected last; 0: none yet. */
+  life = 0;
+  /** The one whose standing connection that replaced; 0: none. If it comes back, both live. */
+  replacedLife = 0;
+  /** One that is refused while another is connected: it came second. */
+  duplicateLife = 0;
 
   constructor(id: number, dialers: readonly [Dialer, Dialer]) {
     this.id = id;
@@ -113,6 +120,7 @@ class Guest {
   /** Whom it proved to be; 0: nobody yet. */
   peer = 0;
   lane: Lane = LaneBulk;
+  life = 0;
   /** It is proved, and wants to hear us. */
   welcome = false;
   /** Of the frames it hears; null: they have a CRC. */
@@ -383,16 +391,18 @@ class SocketLink implements UwsLink {
 
   private handleProof(connection: Accepted, guest: Guest, bytes: Uint8Array): void {
     const { handshake } = guest;
-    const { code, peer, lane, hello } = handshake.verify(bytes);
+    const { code, peer, lane, incarnation, hello } = handshake.verify(bytes);
     if (code !== 0) {
       this.refuseGuest(connection, peer, code);
       return;
     }
     // From here on the dialler may know why: it has the key.
-    const unknown = !this.peers.has(peer);
-    const unwelcome = unknown ? null : (this.handler!.onHello?.(peer, hello) ?? null);
-    if (unknown || unwelcome !== null) {
-      const refusal = unknown ? CloseUnknownPeer : CloseLostLog;
+    const known = this.peers.get(peer);
+    const duplicate = known?.duplicateLife === incarnation && known.outbound.some((one) => one !== null);
+    const unwelcome =
+      known === undefined || duplicate ? null : (this.handler!.onHello?.(peer, hello) ?? null);
+    if (known === undefined || duplicate || unwelcome !== null) {
+      const refusal = known === undefined ? CloseUnknownPeer : duplicate ? CloseDuplicateId : CloseLostLog;
       const reason = unwelcome ?? CLOSE_REASONS[refusal]!;
       connection.send(handshake.refuse(peer, refusal, reason));
       this.refuseGuest(connection, peer, refusal, reason);
@@ -400,6 +410,7 @@ class SocketLink implements UwsLink {
     }
     guest.peer = peer;
     guest.lane = lane;
+    guest.life = incarnation;
     connection.send(handshake.accept(this.hello()));
     const tagKey = handshake.tagKey();
     guest.tags = tagKey === null ? null : new FrameTags(tagKey);
@@ -419,6 +430,7 @@ class SocketLink implements UwsLink {
     }
     guest.welcome = true;
     connection.trust();
+    if (guest.life !== peer.life) this.handleNewLife(peer, guest.life);
     const { lane } = guest;
     const replaced = peer.outbound[lane];
     peer.outbound[lane] = connection;
@@ -428,6 +440,21 @@ class SocketLink implements UwsLink {
     }
     if (lane === LaneBulk) this.notices.peer(peer.id, true);
     for (const dialer of peer.dialers) dialer.nudge();
+  }
+
+  /**
+   * Another life of the peer than the last connected. It came back, if the last one's connection is gone or only stands
+   * because nobody told us. But if a life that was replaced so comes back itself, both are alive: two nodes with one id,
+   * of which the second has to go.
+   */
+  private handleNewLife(peer: Peer, life: number): void {
+    const others = peer.outbound.filter((one) => one !== null && (one.owner as Guest).life !== life);
+    if (life === peer.replacedLife && others.length > 0) {
+      peer.duplicateLife = peer.life;
+      for (const other of others) this.refuseGuest(other!, peer.id, CloseDuplicateId);
+    }
+    peer.replacedLife = others.length > 0 ? peer.life : 0;
+    peer.life = life;
   }
 
   private refuseGuest(connection: Accepted, peer: number, code: number, reason = CLOSE_REASONS[code]!): void {

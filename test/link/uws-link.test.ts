@@ -15,6 +15,7 @@ import {
   CloseBadKey,
   CloseBadMessage,
   CloseBadVersion,
+  CloseDuplicateId,
   CloseReplaced,
   CloseUnknownPeer,
   CloseWrongNode,
@@ -392,6 +393,30 @@ test("an unknown peer is refused, also with the right key", async (t) => {
   assert.deepEqual(told(three), [`1 ${CloseUnknownPeer} peer`]);
   assert.deepEqual(told(one), [`3 ${CloseUnknownPeer} self`]);
 });
+
+for (const forceWs of [false, true]) {
+  test(`of two nodes with one id the second is refused, and both sides know${forceWs ? " (ws)" : ""}`, async (t) => {
+    const one = await startNode(t, 1, { peers: { 2: "127.0.0.1:1" }, forceWs });
+    const peers = { 1: addressOf(one.link) };
+    const first = await startNode(t, 2, { peers, forceWs });
+    await one.ear.until(() => one.ear.peers.includes("+2"));
+    const second = await startNode(t, 2, { peers, forceWs });
+    await one.ear.until(() => told(one).includes(`2 ${CloseDuplicateId} self`));
+    await second.ear.until(() => told(second).includes(`1 ${CloseDuplicateId} peer`));
+    for (let index = 0; first.ear.messages.length < 5; index++) {
+      one.link.send(0, [response(1, 2, index)]);
+      await new Promise((done) => setTimeout(done, 5));
+    }
+    assert.ok(!told(first).includes(`1 ${CloseDuplicateId} peer`));
+    // The first gone, the second is as good as any.
+    await first.link.close();
+    const heard = second.ear.messages.length;
+    for (let index = 0; second.ear.messages.length === heard; index++) {
+      one.link.send(0, [response(1, 2, index)]);
+      await new Promise((done) => setTimeout(done, 5));
+    }
+  });
+}
 
 test("a node dialled as another is refused", async (t) => {
   const one = await startNode(t, 1);
