@@ -77,8 +77,8 @@ async function until(holds: () => boolean): Promise<void> {
 }
 
 test("a proposal that takes many election timeouts to send deposes nobody, and is sent once", async (t) => {
-  // Elections after 1 to 1.9 s; 6 MB take 4 s.
-  const { leader, nodes, relays } = await slowCluster(t, 1.5 * MB);
+  // Elections after 2 to 3.8 s without a heartbeat; 6 MB take 6 s.
+  const { leader, nodes, relays } = await slowCluster(t, MB, { tickMs: 200 });
   const { id, term, commit } = leader.status();
   await until(() => nodes.every((node) => node.status().applied >= commit));
   await leader.propose(new Uint8Array(6 * MB));
