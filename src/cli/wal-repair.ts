@@ -5,8 +5,9 @@ import path from "node:path";
 import { grouped } from "../../bench/report/numbers.js";
 import { RECORD_NAMES } from "../wal/check-segment.js";
 import { frameAt } from "../wal/codec-js.js";
+import { ADVICE } from "../wal/errors.js";
 import { applyRepair, type EtcdRepairPlan, etcdPlanRepair } from "../wal/etcd-reader.js";
-import { RECORD_ENTRY } from "../wal/format.js";
+import { RECORD_ENTRY, SEGMENT_END_BYTES } from "../wal/format.js";
 import { lockDir } from "../wal/lock.js";
 import { findLog, type LogPlace } from "../wal/log-place.js";
 import { parseRecord } from "../wal/record.js";
@@ -54,8 +55,7 @@ function refusal(plan: EtcdRepairPlan): string {
   }
   return (
     `nothing was changed: ${where}, and not as a torn write leaves it, so that cutting there could lose what was ` +
-    "acknowledged. Restore the directory from a copy, or remove this node's data and let it rejoin the cluster as a " +
-    "new member\n"
+    `acknowledged. ${ADVICE}\n`
   );
 }
 
@@ -68,7 +68,7 @@ function damageOf(bytes: Uint8Array): RecordDamage | null {
 
 function cut(walDir: string, plan: EtcdRepairPlan): string {
   const lost = lossText(plan);
-  const copy = applyRepair(walDir, plan);
+  const copy = applyRepair(walDir, plan, SEGMENT_END_BYTES);
   return (
     `cut ${plan.name} at offset ${grouped(plan.offset)}, where its last good record ends\n` +
     `lost: ${lost}\nkept: the segment as it was, in ${path.join(walDir, copy)}\n`

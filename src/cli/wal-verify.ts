@@ -7,6 +7,7 @@ import { RaftmarkError } from "../base/errors.js";
 import { type Finding, joinSegments, type LogReport } from "../wal/check-log.js";
 import type { SegmentReport } from "../wal/check-segment.js";
 import { RECORD_NAMES } from "../wal/check-segment.js";
+import { ADVICE } from "../wal/errors.js";
 import type { EtcdSnapshotId } from "../wal/etcd-proto.js";
 import { etcdAnswers, etcdPlanRepair, etcdReadSnap } from "../wal/etcd-reader.js";
 import type { LogPlace } from "../wal/log-place.js";
@@ -243,10 +244,7 @@ function advice({ place, log, snaps }: Verdict): string {
     const id = `${newest.index}:${newest.term}`;
     return `if the segments were released after a snapshot whose file lies elsewhere, say which one, like --snap ${id}`;
   }
-  return (
-    "keep a copy of the directory; restore it from a backup, or remove this node's data and let it rejoin the " +
-    `cluster as a new member. What is readable: raftmark wal dump ${place.walDir}`
-  );
+  return `keep a copy of the directory. ${ADVICE}. What is readable: raftmark wal dump ${place.walDir}`;
 }
 
 export function plural(count: number, one: string, many = `${one}s`): string {

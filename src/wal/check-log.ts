@@ -3,6 +3,7 @@
 import { CONFLICT, gapText, type SegmentReport, sameMetadata } from "./check-segment.js";
 import type { EtcdHardState, EtcdSnapshotId } from "./etcd-proto.js";
 import type { EtcdSegment } from "./etcd-reader.js";
+import { closedText, lostText, NO_HEAD } from "./segment-form.js";
 
 /** Something wrong, and where. */
 export interface Finding {
@@ -63,9 +64,13 @@ class Join {
   private jumpTo: bigint | null = null;
   private metadata: { data: Uint8Array | null } | null = null;
   private before: EtcdSegment | null = null;
+  /** The segment before ends with a seal. */
+  private isOurs = false;
   /** Null: damage before here hides it. */
   private chain: number | null = 0;
   private reach: bigint | null = null;
+  /** The same, of what is good before damage in the newest segment. */
+  private end: bigint | null = null;
 
   constructor(start: EtcdSnapshotId) {
     this.start = start;
@@ -74,11 +79,28 @@ class Join {
   add(segment: EtcdSegment, report: SegmentReport, isLast: boolean): void {
     this.sequence(segment);
     this.continuity(report);
-    if (report.damage !== null) this.find(report.name, report.damage, isLast && report.damage.torn);
+    const hasHead = this.head(report);
+    if (report.damage !== null)
+      this.find(report.name, report.damage, hasHead && isLast && report.damage.torn);
     this.carry(report);
     this.sum(report);
     this.before = segment;
-    if (isLast && this.findings.length === 0) this.committed(report);
+    this.isOurs = report.sealed > 0 && report.sealed === report.usedBytes;
+    if (isLast && this.findings.every(({ torn }) => torn)) this.closed(segment, report);
+    if (isLast && this.findings.every(({ torn }) => torn)) this.committed(report);
+  }
+
+  // What opening asks of a segment's head, and of the newest segment's form (recovery.ts).
+  private head({ name, usedBytes, sealed, records }: SegmentReport): boolean {
+    const hasHead = this.before === null ? records >= 2 : !this.isOurs || sealed > 0;
+    if (!hasHead) this.find(name, { offset: usedBytes, what: NO_HEAD, recordsFollow: false });
+    return hasHead;
+  }
+
+  private closed({ seq }: EtcdSegment, { name, bytes, usedBytes, records }: SegmentReport): void {
+    if (!this.isOurs || bytes !== usedBytes) return;
+    const what = closedText(seq, this.end ?? 0n);
+    this.find(name, { offset: usedBytes, record: records + 1, what, recordsFollow: false });
   }
 
   private find(file: string, damage: Partial<Finding> & { what: string }, torn = false): void {
@@ -127,6 +149,7 @@ class Join {
       const isAhead = firstEntry !== null || this.reach === null || reach > this.reach;
       if (isAhead) this.reach = reach;
     }
+    this.end = this.reach;
     if (damage !== null) {
       this.chain = null;
       this.reach = null;
@@ -154,9 +177,9 @@ class Join {
   // Nothing else wrong: then the newest state tells whether the end was cut off between two records.
   private committed(report: SegmentReport): void {
     const commit = this.lastState?.commit ?? 0n;
-    const reach = this.reach ?? 0n;
+    const reach = this.end ?? 0n;
     if (commit <= reach || commit <= this.start.index) return;
-    const what = `entries ${reach + 1n} to ${commit} are missing: the newest hard state says that they were committed`;
+    const what = lostText(reach, commit);
     const { usedBytes, records } = report;
     this.find(report.name, { offset: usedBytes, record: records + 1, what, recordsFollow: false });
   }

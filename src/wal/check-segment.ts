@@ -21,6 +21,8 @@ export interface SegmentReport {
   readonly bytes: number;
   /** End of the last good record. */
   readonly usedBytes: number;
+  /** End of the last seal; 0: there is none. */
+  readonly sealed: number;
   readonly records: number;
   /** Records by type. */
   readonly counts: readonly number[];
@@ -84,6 +86,7 @@ export function checkSegment(dir: string, name: string, progress: (bytes: number
     name,
     bytes: bytes.length,
     usedBytes: scan.offset,
+    sealed: scan.sealed,
     records: scan.records,
     finalCrc: scan.crc,
     damage: scan.damage,
@@ -91,7 +94,10 @@ export function checkSegment(dir: string, name: string, progress: (bytes: number
   };
 }
 
-type ContentReport = Omit<SegmentReport, "name" | "bytes" | "usedBytes" | "records" | "finalCrc" | "damage">;
+type ContentReport = Omit<
+  SegmentReport,
+  "name" | "bytes" | "usedBytes" | "sealed" | "records" | "finalCrc" | "damage"
+>;
 
 class Content {
   private readonly counts = [0, 0, 0, 0, 0, 0];

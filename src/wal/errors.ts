@@ -65,12 +65,19 @@ export function openError(error: unknown, dir: string): RaftmarkError {
   return new RaftmarkError("WAL_IO", `opening the log in ${dir} failed (${reason})`, { cause: error });
 }
 
+/** What works today for a node whose log is damaged or gone. */
+export const ADVICE =
+  "Leave this node stopped: the others go on as long as they are a majority. Restore its whole directory only from a " +
+  "copy that was taken while it was stopped, and only if it has not run since; never start it with an older copy or an " +
+  "empty directory under its id, because it would have forgotten votes and entries that others count on. More: " +
+  "docs/operate.md";
+
 /** Damage that must not be cut off, because what follows it may be committed. */
 export function corruptError(file: string, offset: number, record: number, what: string): RaftmarkError {
   const text =
     `${file} is damaged at offset ${offset} (record ${record} of this segment): ${what}. ` +
-    "Acknowledged entries may lie there or behind it, so nothing was cut. Restore the directory from a copy, or remove " +
-    "this node's data and let it rejoin the cluster as a new member; `raftmark wal verify` shows what is readable";
+    `Acknowledged entries may lie there or behind it, so nothing was cut. ${ADVICE}; ` +
+    "`raftmark wal verify` shows what is readable";
   return new RaftmarkError("WAL_CORRUPT", text);
 }
 
@@ -88,9 +95,7 @@ export function snapshotWriteError(error: unknown, file: string): RaftmarkError 
 
 /** A snapshot's file that does not hold what was written. */
 export function snapshotError(file: string, what: string): RaftmarkError {
-  const text =
-    `the snapshot ${file} is damaged: ${what}. Restore the file from a copy, or remove this node's data and let it ` +
-    "rejoin the cluster as a new member";
+  const text = `the snapshot ${file} is damaged: ${what}. Restore that file from a copy if there is one. ${ADVICE}`;
   return new RaftmarkError("WAL_CORRUPT", text);
 }
 

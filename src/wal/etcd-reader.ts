@@ -341,15 +341,17 @@ export function etcdRepair(dir: string): boolean {
 
 /**
  * Does what a plan to cut says, the copy first and durably. Returns the name of the copy; an older one is kept, so it
- * may carry a number.
+ * may carry a number. `zeros` are left behind the cut: without any, a segment of ours that ends with a seal is closed,
+ * and another has to follow.
  */
-export function applyRepair(dir: string, plan: EtcdRepairPlan): string {
+export function applyRepair(dir: string, plan: EtcdRepairPlan, zeros = 0): string {
   let copy = `${plan.name}.broken`;
   for (let n = 1; fs.existsSync(`${dir}/${copy}`); n++) copy = `${plan.name}.broken.${n}`;
   fs.writeFileSync(`${dir}/${copy}`, plan.bytes, { mode: FILE_MODE, flag: "wx", flush: true });
   const file = fs.openSync(`${dir}/${plan.name}`, "r+");
   try {
-    fs.ftruncateSync(file, plan.offset);
+    fs.ftruncateSync(file, plan.offset + zeros);
+    fs.writeSync(file, new Uint8Array(zeros), 0, zeros, plan.offset);
     fs.fsyncSync(file);
   } finally {
     fs.closeSync(file);

@@ -23,6 +23,12 @@ export const STATE_FRAME_MAX = 64;
 /** Bytes of a seal, whatever the CRC in it: see putSeal. */
 export const SEAL_BYTES = 16;
 
+/**
+ * Zeros that a segment has behind its last record while it is written: room for a length field that says so. One that
+ * ends with a seal is closed: it was cut when the next one was durable.
+ */
+export const SEGMENT_END_BYTES = 8;
+
 export const FILE_MODE = 0o600;
 export const DIR_MODE = 0o700;
 

@@ -7,7 +7,7 @@ import { EMPTY_CONF_STATE, EMPTY_HARD_STATE, type SnapshotMetadata } from "../ra
 import { LogPool } from "../worker/log-pool.js";
 import { createJsCodec } from "./codec-js.js";
 import { bindWasmCodec, createWasmMemory, wasmModule } from "./codec-wasm.js";
-import { openError } from "./errors.js";
+import { ADVICE, openError } from "./errors.js";
 import {
   DIR_MODE,
   RECORD_CRC,
@@ -16,6 +16,7 @@ import {
   SEAL_BYTES,
   SEGMENT_BYTES_DEFAULT,
   SEGMENT_BYTES_MIN,
+  SEGMENT_END_BYTES,
   type SegmentName,
   segmentName,
 } from "./format.js";
@@ -164,8 +165,6 @@ async function create(
   const name = segmentName(0, 0);
   fs.mkdirSync(draft, { mode: DIR_MODE });
   const sparse = options.durability === "none";
-  const task = { path: `${draft}/${name}`, bytes: segmentBytes, sparse, recycled: false, count: 0 };
-  await runAsync(prepareSegment(walFs, task, noHurry));
   const metadata = options.metadata === NO_DATA ? null : options.metadata;
   const frames = new FrameBuilder(0);
   frames.record(RECORD_CRC, null);
@@ -173,6 +172,9 @@ async function create(
   frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(0, 0, null));
   frames.seal();
   const head = frames.take();
+  const bytes = Math.max(segmentBytes, head.length + SEGMENT_END_BYTES);
+  const task = { path: `${draft}/${name}`, bytes, sparse, recycled: false, count: 0 };
+  await runAsync(prepareSegment(walFs, task, noHurry));
   await writeAt(walFs, `${draft}/${name}`, head, 0);
   await walFs.syncDir(draft);
   // An empty directory of that name may be there; the rename replaces it.
@@ -200,6 +202,7 @@ async function create(
     records: 4,
     segments: 1,
     torn: null,
+    unclosed: null,
   };
 }
 
@@ -207,6 +210,16 @@ async function writeAt(walFs: WalFs, file: string, bytes: Uint8Array, offset: nu
   const fd = walFs.open(file, fs.constants.O_WRONLY);
   try {
     await walFs.write(fd, bytes, 0, bytes.length, offset);
+    await walFs.fdatasync(fd);
+  } finally {
+    walFs.close(fd);
+  }
+}
+
+async function truncateAt(walFs: WalFs, file: string, bytes: number): Promise<void> {
+  const fd = walFs.open(file, fs.constants.O_WRONLY);
+  try {
+    await walFs.truncate(fd, bytes);
     await walFs.fdatasync(fd);
   } finally {
     walFs.close(fd);
@@ -234,13 +247,16 @@ async function recoverDir(
     tail.crc = head.crc;
     tail.sealed = true;
   }
+  // A crash came before the end of a cut.
+  if (log.unclosed !== null) await truncateAt(walFs, log.unclosed.path, log.unclosed.bytes);
   // A file cut short by repair or damage: appends go over written blocks again.
-  if (log.tailBytes < segmentBytes) {
+  const bytes = Math.max(segmentBytes, tail.offset + SEAL_BYTES + SEGMENT_END_BYTES);
+  if (log.tailBytes < bytes) {
     const fd = walFs.open(file, fs.constants.O_WRONLY);
     const from = Math.max(log.tailBytes, tail.offset);
     try {
-      if (options.durability === "none") await walFs.truncate(fd, segmentBytes);
-      else await runAsync(fillZeros(walFs, fd, from, segmentBytes, noHurry));
+      if (options.durability === "none") await walFs.truncate(fd, bytes);
+      else await runAsync(fillZeros(walFs, fd, from, bytes, noHurry));
     } finally {
       walFs.close(fd);
     }
@@ -275,9 +291,7 @@ async function startWriter(
 function checkNoSnapshots(dir: string, snapDir: string): void {
   const [first] = listSnapshots(snapDir);
   if (first === undefined) return;
-  const text =
-    `there are snapshots in ${snapDir} (${first.name}) and no log in ${dir}: this node has lost its log. Restore ` +
-    "it from a copy, or remove this node's data and let it rejoin the cluster as a new member";
+  const text = `there are snapshots in ${snapDir} (${first.name}) and no log in ${dir}: this node has lost its log. ${ADVICE}`;
   throw new RaftmarkError("WAL_CORRUPT", text);
 }
 

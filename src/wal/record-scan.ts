@@ -45,8 +45,8 @@ export class RecordScan {
   /** Null: none so far. */
   damage: RecordDamage | null = null;
   private readonly bytes: Uint8Array;
-  /** End of the last seal. */
-  private sealed = 0;
+  /** End of the last seal; 0: there is none. */
+  sealed = 0;
   /** False: a crc record is believed, as the head of a segment whose predecessor is not known. */
   private seeded: boolean;
   /** The seed is not known yet. */

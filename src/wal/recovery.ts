@@ -13,7 +13,7 @@ import { EMPTY_HARD_STATE, type HardState } from "../raft/raftpb/index.js";
 import type { Codec } from "./codec.js";
 import { createJsCodec } from "./codec-js.js";
 import { bindWasmCodec, createWasmMemory, wasmModule } from "./codec-wasm.js";
-import { corruptError } from "./errors.js";
+import { ADVICE, corruptError } from "./errors.js";
 import { FILE_MODE, SECTOR_BYTES, type SegmentName, sortedSegments } from "./format.js";
 import { PointIndex } from "./point-index.js";
 import {
@@ -28,6 +28,7 @@ import {
   sameBytes,
   scanMemoryBytes,
 } from "./scan-segment.js";
+import { closedText, lostText, NO_HEAD } from "./segment-form.js";
 import { asyncSource } from "./segment-source.js";
 import type { TailState } from "./segment-writer.js";
 import type { TornTail } from "./types.js";
@@ -49,6 +50,8 @@ export interface RecoveredLog {
   records: number;
   segments: number;
   torn: TornTail | null;
+  /** The segment before the newest one, if a crash came before it got its final size. */
+  unclosed: { path: string; bytes: number } | null;
 }
 
 export interface RecoverOptions {
@@ -82,9 +85,7 @@ export function listSegments(dir: string): SegmentName[] {
 }
 
 function missingError(dir: string, seq: number, next: string): RaftmarkError {
-  const text =
-    `segment ${seq} of the log in ${dir} is missing (the next one there is ${next}); restore it from a copy, ` +
-    "or remove this node's data and let it rejoin the cluster as a new member";
+  const text = `segment ${seq} of the log in ${dir} is missing (the next one there is ${next}). ${ADVICE}`;
   return new RaftmarkError("WAL_CORRUPT", text);
 }
 
@@ -130,6 +131,8 @@ class Recovery implements LogBefore {
   lastTerm = 0;
   private records = 0;
   private newest: SegmentScan | null = null;
+  private newestPath = "";
+  private unclosed: RecoveredLog["unclosed"] = null;
 
   constructor(dir: string, js: boolean, first: SegmentName) {
     this.dir = dir;
@@ -170,6 +173,7 @@ class Recovery implements LogBefore {
       this.hasMetadata = true;
     }
     if (damage !== null) throw corruptError(task.path, damage.offset, damage.record, damage.what);
+    this.checkHead(task, found);
     if (found.forgets) {
       this.points.clear();
       this.confChanges.length = 0;
@@ -187,6 +191,19 @@ class Recovery implements LogBefore {
     this.crc = found.crc;
     this.records += found.records;
     this.newest = found;
+    this.newestPath = task.path;
+  }
+
+  // A segment gets its name when its head is durable: two records at least, and in a log of ours the seal behind them. A log as etcd
+  // writes it is left to etcd's rules, by which an empty newest segment is used.
+  private checkHead({ path, isLast }: ScanTask, { records, sealed, offset }: SegmentScan): void {
+    const { newest } = this;
+    const isOurs = newest !== null && endsWithSeal(newest);
+    if ((newest === null && records < 2) || (isOurs && sealed === 0)) {
+      throw corruptError(path, offset, 1, NO_HEAD);
+    }
+    const isUnclosed = isLast && isOurs && newest.size > newest.offset;
+    this.unclosed = isUnclosed ? { path: this.newestPath, bytes: newest.offset } : null;
   }
 
   /** Whether scanning the segment by itself gave what scanning it in order would have given. */
@@ -204,6 +221,18 @@ class Recovery implements LogBefore {
     // Older segments go only when a snapshot holds what was in them.
     const isCovered = this.snapshots.some(({ index }) => index > 0 && index + 1 >= first.index);
     if (first.seq > 0 && !isCovered) throw missingError(this.dir, first.seq - 1, first.name);
+    if (newest.size === newest.offset && endsWithSeal(newest)) {
+      throw corruptError(
+        this.newestPath,
+        newest.offset,
+        newest.records + 1,
+        closedText(last.seq, this.lastIndex),
+      );
+    }
+    if (this.hardState.commit > this.lastIndex) {
+      const what = lostText(this.lastIndex, this.hardState.commit);
+      throw corruptError(this.newestPath, newest.offset, newest.records + 1, what);
+    }
     const torn =
       newest.tornUsed > 0
         ? await cut(this.dir, `${this.dir}/${last.name}`, newest.offset, newest.tornUsed)
@@ -231,8 +260,13 @@ class Recovery implements LogBefore {
       records: this.records,
       segments: segments.length,
       torn,
+      unclosed: this.unclosed,
     };
   }
+}
+
+function endsWithSeal({ sealed, offset }: SegmentScan): boolean {
+  return sealed > 0 && sealed === offset;
 }
 
 const jsCodec = (bytes: number): Codec => createJsCodec(new ArrayBuffer(bytes));

@@ -16,6 +16,7 @@ import {
   RECORD_STATE,
   SEAL_BYTES,
   SEGMENT_BYTES_MIN,
+  SEGMENT_END_BYTES,
   segmentName,
 } from "./format.js";
 import * as L from "./layout.js";
@@ -91,6 +92,8 @@ export class SegmentWriter {
   private offset: number;
   /** Invariant: headEnd <= offset; equal while the segment has no records but its head. */
   private headEnd: number;
+  /** Of the newest segment's file. Invariant: offset + SEGMENT_END_BYTES <= size, so that it does not look closed. */
+  private size: number;
   /** The newest segment's blocks are on the disk up to here; behind it the file has holes. */
   private filled: number;
   private lastWriteBytes = 0;
@@ -124,6 +127,7 @@ export class SegmentWriter {
     f64[L.ENC_HS_VOTE >>> 3] = tail.hardState.vote;
     f64[L.ENC_HS_COMMIT >>> 3] = tail.hardState.commit;
     this.fd = fs.open(`${setup.dir}/${tail.name}`, this.openFlags());
+    this.size = fstatSync(this.fd).size;
     this.filled = filledTo(this.fd, this.offset);
   }
 
@@ -182,7 +186,7 @@ export class SegmentWriter {
     const { i32, u32 } = this.codec.memory;
     const { tail } = this;
     const end = this.out + this.setup.outBytes - SEAL_BYTES;
-    const left = this.setup.segmentBytes - this.offset - SEAL_BYTES;
+    const left = this.setup.segmentBytes - this.offset - SEAL_BYTES - SEGMENT_END_BYTES;
     const segmentLimit = Math.min(end, Math.max(this.out, this.out + left));
     const capLimit = this.out + this.setup.batchBytesMax;
     const free = L.POINTS_MAX - ((u32[L.ENC_POINTS_TAIL >>> 2] - this.pointsHead()) >>> 0);
@@ -215,6 +219,8 @@ export class SegmentWriter {
 
   private *write(bytes: Uint8Array, from: number, to: number): Steps {
     const { f64 } = this.codec.memory;
+    const end = this.offset + to - from + SEGMENT_END_BYTES;
+    if (end > this.size) yield* this.enlarge(end);
     yield this.fs.write(this.fd, bytes, from, to, this.offset);
     f64[L.STAT_WRITES / 8]++;
     f64[L.STAT_BYTES / 8] += to - from;
@@ -222,6 +228,13 @@ export class SegmentWriter {
     if (this.setup.durability !== "none") f64[L.STAT_SYNCS / 8]++;
     this.offset += to - from;
     this.lastWriteBytes = to - from;
+  }
+
+  // Durably before the write: a crash must not leave a file that ends with it.
+  private *enlarge(size: number): Steps {
+    yield this.fs.truncate(this.fd, size);
+    if (this.setup.durability !== "none") yield this.fs.fdatasync(this.fd);
+    this.size = size;
   }
 
   /**
@@ -270,7 +283,7 @@ export class SegmentWriter {
     u32[L.ENC_HEAD >>> 2] = (head + L.ENTRY_ITEM_BYTES) >>> 0;
     Atomics.store(i32, L.CONTROL / 4 + L.WORD_HEAD, u32[L.ENC_HEAD >>> 2]);
     const encoded = encodeEntry(entry);
-    const over = this.offset + encoded.length + 64 + SEAL_BYTES > this.setup.segmentBytes;
+    const over = this.offset + encoded.length + 64 + SEAL_BYTES + SEGMENT_END_BYTES > this.setup.segmentBytes;
     if (over && this.offset !== this.headEnd) yield* this.cut();
     while (needsPoint(this.codec.memory, entry.index, entry.term)) {
       const before = u32[L.ENC_POINTS_TAIL >>> 2];
@@ -295,16 +308,13 @@ export class SegmentWriter {
     yield* this.write(bytes, 0, bytes.length);
   }
 
-  // WAL-FORMAT section 5, "Cut". The old segment ends exactly after its last record; the new one gets its name only
-  // when its head is durable.
+  // WAL-FORMAT section 5, "Cut", but in another order: the next segment gets its name when its head is durable, and
+  // only when that name is, too, the old one gets its final size, which ends exactly after its last record. So a segment
+  // of that form proves that another one follows (recovery.ts).
   private *cut(): Steps {
     const { u32, f64 } = this.codec.memory;
     const { dir, durability, segmentBytes } = this.setup;
     const synced = durability !== "none";
-    yield this.fs.truncate(this.fd, this.offset);
-    if (synced) yield this.fs.fdatasync(this.fd);
-    this.fs.close(this.fd);
-    this.fd = -1;
     Atomics.store(this.codec.memory.i32, L.CONTROL / 4 + L.WORD_HURRY, this.taken + 1);
     this.hooks.notify();
     yield this.hooks.waitPrepared(this.taken);
@@ -313,23 +323,33 @@ export class SegmentWriter {
       const task = { path, bytes: segmentBytes, sparse: true, recycled: false, count: this.taken + 1 };
       yield* prepareSegment(this.fs, task, noHurry);
     }
+    const full = { fd: this.fd, offset: this.offset };
     this.fd = this.fs.open(path, this.openFlags());
-    this.taken++;
-    const head = segmentHead(u32[L.ENC_CRC >>> 2], this.setup.metadata, {
-      term: f64[L.ENC_HS_TERM >>> 3],
-      vote: f64[L.ENC_HS_VOTE >>> 3],
-      commit: f64[L.ENC_HS_COMMIT >>> 3],
-    });
-    yield this.fs.write(this.fd, head.bytes, 0, head.bytes.length, 0);
-    if (synced) yield this.fs.fdatasync(this.fd);
-    this.fs.rename(path, `${dir}/${segmentName(this.seq + 1, f64[L.ENC_LAST_INDEX >>> 3] + 1)}`);
-    if (synced) yield this.fs.syncDir(dir);
-    this.seq++;
-    this.offset = head.bytes.length;
-    this.headEnd = head.bytes.length;
-    this.filled = filledTo(this.fd, this.offset);
-    u32[L.ENC_CRC >>> 2] = head.crc;
-    u32[L.ENC_FORCE_POINT >>> 2] = 1;
+    try {
+      this.taken++;
+      const head = segmentHead(u32[L.ENC_CRC >>> 2], this.setup.metadata, {
+        term: f64[L.ENC_HS_TERM >>> 3],
+        vote: f64[L.ENC_HS_VOTE >>> 3],
+        commit: f64[L.ENC_HS_COMMIT >>> 3],
+      });
+      this.size = fstatSync(this.fd).size;
+      const end = head.bytes.length + SEGMENT_END_BYTES;
+      if (end > this.size) yield* this.enlarge(end);
+      yield this.fs.write(this.fd, head.bytes, 0, head.bytes.length, 0);
+      if (synced) yield this.fs.fdatasync(this.fd);
+      this.fs.rename(path, `${dir}/${segmentName(this.seq + 1, f64[L.ENC_LAST_INDEX >>> 3] + 1)}`);
+      if (synced) yield this.fs.syncDir(dir);
+      yield this.fs.truncate(full.fd, full.offset);
+      if (synced) yield this.fs.fdatasync(full.fd);
+      this.seq++;
+      this.offset = head.bytes.length;
+      this.headEnd = head.bytes.length;
+      this.filled = filledTo(this.fd, this.offset);
+      u32[L.ENC_CRC >>> 2] = head.crc;
+      u32[L.ENC_FORCE_POINT >>> 2] = 1;
+    } finally {
+      this.fs.close(full.fd);
+    }
     Atomics.store(this.codec.memory.i32, L.CONTROL / 4 + L.WORD_TAKEN, this.taken);
   }
 

@@ -4,6 +4,7 @@
 import fs from "node:fs";
 import { RaftmarkError } from "../base/errors.js";
 import type { HardState, SnapshotMetadata } from "../raft/raftpb/index.js";
+import { ADVICE } from "./errors.js";
 import type { PointIndex } from "./point-index.js";
 import { verifySnapFile } from "./snap-file.js";
 
@@ -110,8 +111,7 @@ function baseOf(dir: string, log: RecordedSnapshots, records: readonly SnapshotM
   if (base !== undefined) return { index: base.index, term: base.term };
   const text =
     `segment 0 of the log in ${dir} is missing: the log begins with entry ${firstHeld}, and records no snapshot that ` +
-    "stands for those before it; restore the directory from a copy, or remove this node's data and let it rejoin the " +
-    "cluster as a new member";
+    `stands for those before it. ${ADVICE}`;
   throw new RaftmarkError("WAL_CORRUPT", text);
 }
 
@@ -128,8 +128,8 @@ async function verified(path: string, record: SnapshotMetadata): Promise<Snapsho
 function noSnapshotError(dir: string, snapDir: string, index: number, broken: string[]): RaftmarkError {
   const what = broken.length > 0 ? `damaged (now ${broken.join(", ")})` : "missing";
   const text =
-    `the log in ${dir} needs a snapshot at entry ${index} or later, and those in ${snapDir} are ${what}; restore ` +
-    "them from a copy, or remove this node's data and let it rejoin the cluster as a new member";
+    `the log in ${dir} needs a snapshot at entry ${index} or later, and those in ${snapDir} are ${what}. Restore ` +
+    `such a file from a copy if there is one. ${ADVICE}`;
   return new RaftmarkError("WAL_CORRUPT", text);
 }
 

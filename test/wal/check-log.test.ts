@@ -9,7 +9,9 @@ import { RaftmarkError } from "../../src/base/errors.js";
 import { joinSegments, type LogReport } from "../../src/wal/check-log.js";
 import { checkSegment } from "../../src/wal/check-segment.js";
 import { etcdAnswers, etcdSegments } from "../../src/wal/etcd-reader.js";
+import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_SNAPSHOT } from "../../src/wal/format.js";
 import { openWal } from "../../src/wal/index.js";
+import { encodeEntry, encodeSnapshotRecord, FrameBuilder } from "../../src/wal/record.js";
 import { durable, run as entries, open, options, tempDir } from "./helpers.js";
 
 const RUNS = Number(process.env["FC_RUNS"] ?? 150);
@@ -104,14 +106,21 @@ test("what verify says of a damaged log is what the engine does with it", async 
   assert.ok(Math.min(seen.opens, seen.cuts, seen.refuses) > 0, JSON.stringify(seen));
 });
 
-test("a file that ends inside its first length field is torn, for the tool and for the engine", async (t) => {
+test("a file that ends inside its first length field: torn in a log as etcd writes it, damage in ours", async (t) => {
   const dir = tempDir(t);
-  const log = await open(t, options(dir));
-  await durable(log, log.append({ term: 1, vote: 1, commit: 0 }, entries(1, 3), true));
-  await log.close();
-  const wal = path.join(dir, "wal");
+  const { dir: wal, metadata } = options(dir);
+  const frames = new FrameBuilder(0);
+  frames.record(RECORD_CRC, null);
+  frames.record(RECORD_METADATA, metadata);
+  frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(0, 0, null));
+  for (const each of entries(1, 3)) frames.record(RECORD_ENTRY, encodeEntry(each));
+  fs.mkdirSync(wal);
+  fs.writeFileSync(path.join(wal, "0000000000000000-0000000000000000.wal"), frames.take());
   fs.writeFileSync(path.join(wal, "0000000000000001-0000000000000004.wal"), Uint8Array.of(4, 0, 0));
   assert.equal(promised(check(wal)), "cuts");
   assert.equal(await opened(dir), "cuts");
   assert.equal(promised(check(wal)), "opens");
+  fs.writeFileSync(path.join(wal, "0000000000000002-0000000000000004.wal"), Uint8Array.of(4, 0, 0));
+  assert.equal(promised(check(wal)), "refuses");
+  assert.equal(await opened(dir), "refuses");
 });

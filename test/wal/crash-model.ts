@@ -26,6 +26,8 @@ export class ModelDisk {
   /** Changed since `writeTo` last ran. */
   private readonly changed = new Set<string>();
   private readonly open = new Map<number, ModelFile>();
+  /** Names given since the directory was synced last: a power loss may take them back. */
+  private named: { from: string; to: string }[] = [];
   private readonly root: string;
 
   /** Begins with what `root` holds now. */
@@ -41,7 +43,10 @@ export class ModelDisk {
   apply(op: Op): void {
     if (op.kind === "open") this.opened(op.fd, this.nameOf(op.path), op.flags);
     else if (op.kind === "close") this.open.delete(op.fd);
-    else if (op.kind === "rename") this.renamed(this.nameOf(op.from), this.nameOf(op.to));
+    else if (op.kind === "rename") {
+      this.named.push({ from: this.nameOf(op.from), to: this.nameOf(op.to) });
+      this.renamed(this.nameOf(op.from), this.nameOf(op.to));
+    } else if (op.kind === "syncDir") this.named = [];
     else if (op.kind === "unlink") {
       this.files.delete(this.nameOf(op.path));
       this.changed.add(this.nameOf(op.path));
@@ -95,6 +100,16 @@ export class ModelDisk {
     this.changed.add(from).add(to);
   }
 
+  /** Segments by the names that a power loss may leave them; call the result to give them their own again. */
+  withoutNewNames(): (() => void) | null {
+    const taken = this.named.filter(({ to }) => SEGMENT.test(to));
+    if (taken.length === 0) return null;
+    for (const { from, to } of taken) this.renamed(to, from);
+    return () => {
+      for (const { from, to } of taken) this.renamed(from, to);
+    };
+  }
+
   private resize(file: ModelFile, size: number): void {
     if (size < file.size) file.bytes.fill(0, size);
     if (size > file.bytes.length) {
@@ -118,7 +133,7 @@ export class ModelDisk {
     this.changed.clear();
     fs.writeFileSync(path.join(root, newest), content);
     // Whoever opens it changes these.
-    this.changed.add(newest);
+    for (const { name } of this.segments().slice(-2)) this.changed.add(name);
     for (const name of this.files.keys()) if (name.endsWith(".tmp")) this.changed.add(name);
   }
 }

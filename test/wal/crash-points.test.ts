@@ -17,7 +17,7 @@ import { openWal, type Wal, type WalOptions } from "../../src/wal/index.js";
 import * as L from "../../src/wal/layout.js";
 import { putSeal } from "../../src/wal/record.js";
 import { judgeEnd, lastNonZero } from "../../src/wal/torn.js";
-import { type Behind, Golden, ModelDisk } from "./crash-model.js";
+import { type Behind, Golden, ModelDisk, type ModelFile } from "./crash-model.js";
 import {
   assertSameEntries,
   durable,
@@ -321,6 +321,10 @@ class Opened {
   private readonly golden: Golden;
   count = 0;
   torn = 0;
+  /** States in which a segment did not have its name yet. */
+  unnamed = 0;
+  /** States in which the segment before the newest one did not have its final size yet. */
+  unclosed = 0;
 
   constructor(t: TestContext, golden: Golden) {
     const dir = tempDir(t);
@@ -333,6 +337,8 @@ class Opened {
     disk.writeTo(path.dirname(this.walOptions.dir), content);
     const { golden } = this;
     const [oldest] = disk.segments();
+    const before = disk.segments().at(-2);
+    if (before !== undefined && endOf(contentOf(before)) < before.size) this.unclosed++;
     const wal = await openWal(this.walOptions);
     const { torn, firstIndex, lastIndex, hardState, snapshot } = wal.recovered;
     const found = entriesFrom(wal);
@@ -373,11 +379,18 @@ function endOf(bytes: Uint8Array): number {
   return Math.ceil(lastNonZero(bytes, 0) / 8) * 8;
 }
 
-/** The disk as it is, with nothing under way in the newest segment. */
+/** The disk as it is, with nothing under way in the newest segment; and with names that were not synced taken back. */
 async function atRest(disk: ModelDisk, opened: Opened): Promise<void> {
-  const { bytes, size } = disk.newest();
-  const content = bytes.slice(0, size);
-  await opened.check(disk, content, endOf(content));
+  await opened.check(disk, contentOf(disk.newest()), endOf(contentOf(disk.newest())));
+  const undo = disk.withoutNewNames();
+  if (undo === null) return;
+  await opened.check(disk, contentOf(disk.newest()), endOf(contentOf(disk.newest())));
+  opened.unnamed++;
+  undo();
+}
+
+function contentOf({ bytes, size }: ModelFile): Uint8Array {
+  return bytes.slice(0, size);
 }
 
 /** Goes through the operations of one part; at each, every state that they can leave. */
@@ -430,18 +443,26 @@ test("every byte of a MiB of log, every sector: what was durable is there, a pre
   const counts: Counts = { bytes: 0, sectors: 0, writes: 0, cuts: 0, releases: 0 };
   let byOpenWal = 0;
   let torn = 0;
+  let unnamed = 0;
+  let unclosed = 0;
   for (let part = 0; part < PARTS; part++) {
     const recorded = await record(t, seed + part);
     const opened = new Opened(t, recorded.golden);
     await everyState(recorded, opened, new Prng(seed + part), counts);
     byOpenWal += opened.count;
     torn += opened.torn;
+    unnamed += opened.unnamed;
+    unclosed += opened.unclosed;
   }
   t.diagnostic(
     `${counts.bytes} bytes in ${counts.writes} writes, each a state, ${counts.cuts} cuts, ${counts.releases} files released;`,
   );
-  t.diagnostic(`${counts.sectors} states with sectors missing; ${byOpenWal} by openWal, ${torn} torn`);
+  t.diagnostic(`${counts.sectors} states with sectors missing; ${byOpenWal} by openWal, ${torn} torn,`);
+  t.diagnostic(
+    `${unnamed} before a segment's name was durable, ${unclosed} before the one before it was closed`,
+  );
   assert.ok(counts.bytes >= PARTS * PART_BYTES_MIN);
   assert.ok(torn > 0);
+  assert.ok(unnamed > 0 && unclosed > 0);
   assert.ok(counts.releases > 100);
 });

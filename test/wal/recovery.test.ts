@@ -22,7 +22,6 @@ import {
   newestSegment,
   open,
   options,
-  replay,
   run,
   tempDir,
   WRITERS,
@@ -232,18 +231,6 @@ test("missing segments are named", async (t) => {
       return true;
     });
   }
-});
-
-test("an empty last segment gets its head and is used", async (t) => {
-  const walOptions = await written(t, 100);
-  const names = fs.readdirSync(walOptions.dir).filter((name) => name.endsWith(".wal"));
-  const next = `${names.length.toString(16).padStart(16, "0")}-${(101).toString(16).padStart(16, "0")}.wal`;
-  fs.writeFileSync(path.join(walOptions.dir, next), "");
-  const wal = await open(t, walOptions);
-  assert.equal(wal.recovered.lastIndex, 100);
-  await durable(wal, wal.append(null, run(101, 105), true));
-  await wal.close();
-  assertSameEntries(replay(walOptions.dir), run(1, 105));
 });
 
 test("what a process left when it died before the first open was complete does not matter", async (t) => {
