@@ -60,6 +60,8 @@ export class NullEngine implements Engine {
       state: "StateLeader",
       leader: 0,
       disk: { silent: false, stalls: 0, appendLatencyMaxMs: 0, warnings: 0 },
+      waitingForSnapshot: [],
+      lostLogs: [],
       fault: null,
     };
   }

@@ -3,6 +3,8 @@
 /** Every code a RaftmarkError can carry. */
 export type ErrorCode =
   | "RAFT_BAD_OPTION"
+  | "RAFT_MEMBERSHIP_DIFFERS"
+  | "RAFT_LOG_LOST"
   | "RAFT_NOT_LEADER"
   | "RAFT_PROPOSAL_DROPPED"
   | "RAFT_LEADERSHIP_LOST"
@@ -23,6 +25,14 @@ export type ErrorCode =
   | "WAL_NOT_FOUND"
   | "WAL_SNAPSHOT_OUTDATED";
 
+/** What an error carries beside code and text. */
+export interface ErrorDetails {
+  mayCommit?: boolean;
+  leader?: number;
+  /** What was thrown, where this error stands for it. */
+  cause?: unknown;
+}
+
 /**
  * An expected refusal or fault: what was wrong, where, and what to do, in one sentence.
  * `mayCommit` is true when a proposal that failed with this error may still be committed by the cluster, so that
@@ -32,11 +42,14 @@ export class RaftmarkError extends Error {
   override readonly name = "RaftmarkError";
   readonly code: ErrorCode;
   readonly mayCommit: boolean;
+  /** With RAFT_NOT_LEADER: who leads. 0: nobody is known to; also with every other code. */
+  readonly leader: number;
 
-  constructor(code: ErrorCode, message: string, options: { mayCommit?: boolean; cause?: unknown } = {}) {
+  constructor(code: ErrorCode, message: string, options: ErrorDetails = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.mayCommit = options.mayCommit ?? false;
+    this.leader = options.leader ?? 0;
   }
 
   /**

@@ -17,10 +17,16 @@ export type ReadOnlyKind = "safe" | "lease";
 
 /**
  * The replicated state. Calls come from the driver's turn, in index order, each entry once a process; after a
- * restart from the first entry on. Synchronous: what it returns resolves the proposals.
+ * restart from the first entry on. Synchronous: what it returns resolves the proposals. What it throws fences the node
+ * (RAFT_FENCED, with that as `cause`), as every member that goes on must have applied the same.
  */
 export interface StateMachine {
-  /** Applies committed normal entries with data. May return one result an entry. Entries are borrowed. */
+  /**
+   * Applies committed normal entries with data. Returns one result an entry, as an array of that length, or none at all:
+   * an empty array, or anything else than an array. A promise, as result or among the results, fences the node: the
+   * entries would count as applied before they are. Entries and their bytes are borrowed and must not be written to:
+   * they are the log's own, and go from there to members that lag. What is kept beyond the call is to be copied.
+   */
   apply(entries: readonly Entry[]): readonly unknown[] | undefined;
   /**
    * Takes the state of the snapshot that the log begins behind, once, before anything is applied: entries follow from
@@ -30,7 +36,7 @@ export interface StateMachine {
   restore?(stream: SnapshotStream): Promise<void>;
 }
 
-/** Logger in pino's shape; only these methods are used. */
+/** Logger in pino's shape; only these methods are used. One that throws ends nothing. */
 export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -43,9 +49,12 @@ export interface RaftNodeOptions {
   id: number;
   /** Its data directory; created if missing. The log lies in `wal` below it. */
   dir: string;
-  /** host:port to accept peers at. */
+  /** host:port to accept peers at: the node's own address in `peers`, or a wildcard (0.0.0.0, [::]) with its port. */
   listen: string;
-  /** Address of every voter of the initial cluster, this node included. */
+  /**
+   * Address of every member, this node included. Their ids are the voters of an empty log; a log that exists says itself
+   * who the members are, and other ids are refused (RAFT_MEMBERSHIP_DIFFERS). Addresses may change.
+   */
   peers: Readonly<Record<number, string>>;
   /** Key shared by the cluster; connections prove that they know it. */
   secret: string;
@@ -120,6 +129,7 @@ export interface RaftNodeOptions {
   requestTimeoutMs?: number;
   /** Seeds the election timeouts. Default: random. */
   seed?: number;
+  /** Gets a line for each election, leader, connection, refusal and fault. Without it faults go to standard error. */
   logger?: Logger;
   /**
    * Frames between nodes carry a tag under a key of their connection, so that nobody on the way can change, make or
@@ -152,6 +162,13 @@ export interface DiskStatus {
   readonly warnings: number;
 }
 
+/** A log that is known to be lost: this node's own or a peer's. See docs/operate.md. */
+export interface LostLog {
+  /** Whose. */
+  readonly node: number;
+  readonly reason: string;
+}
+
 export interface NodeStatus {
   readonly id: number;
   readonly term: number;
@@ -159,10 +176,24 @@ export interface NodeStatus {
   readonly commit: number;
   readonly applied: number;
   readonly lastIndex: number;
-  readonly state: "StateFollower" | "StateCandidate" | "StateLeader" | "StatePreCandidate";
+  /** etcd raft's names; StateFenced after a fault, StateClosed after close(): it takes part no more. */
+  readonly state:
+    | "StateFollower"
+    | "StateCandidate"
+    | "StateLeader"
+    | "StatePreCandidate"
+    | "StateFenced"
+    | "StateClosed";
   /** 0: none known. */
   readonly leader: number;
   readonly disk: DiskStatus;
+  /**
+   * On the leader: members whose next entries its log has no more, so that they wait for a snapshot, which cannot be
+   * sent yet. Ascending.
+   */
+  readonly waitingForSnapshot: readonly number[];
+  /** Logs that were emptied, replaced or cut short: whose they are takes no part (RAFT_LOG_LOST). */
+  readonly lostLogs: readonly LostLog[];
   readonly fault: string | null;
 }
 

@@ -15,6 +15,8 @@ import {
   EntryNormal,
   type HardState,
   type Message,
+  MsgHeartbeat,
+  MsgSnap,
   MsgStorageAppend,
   MsgStorageApply,
   MsgTimeoutNow,
@@ -28,6 +30,7 @@ import {
 } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
 import type { StateMachine } from "./api.js";
+import { resultsOf } from "./apply-results.js";
 import { refusalOfMessages } from "./peer-messages.js";
 import type { Proposals } from "./proposals.js";
 import type { Reads } from "./reads.js";
@@ -54,6 +57,9 @@ export interface DriverParts {
   readonly onFault: (error: RaftmarkError) => void;
   /** Another leader is known, or none any more (0), or another term began under the same. From a turn. */
   readonly onLeader?: (leader: number, term: number) => void;
+  /** A snapshot for `to`, or one that `from` sent, goes no further: nothing here can send or install one yet. */
+  readonly onSnapshotUnsent?: (to: number) => void;
+  readonly onSnapshotRefused?: (from: number) => void;
   /** Notes when things happen; null: nobody asked. */
   readonly trace: Trace | null;
 }
@@ -73,6 +79,10 @@ export class Driver {
   diskSilent = false;
   /** How often it was found silent. */
   diskStalls = 0;
+  /** This node's log is not the one that its peers count on: it takes part in nothing. */
+  private retired = false;
+  /** Led by this node: members that a snapshot was to be sent to. */
+  private readonly lacking = new Set<number>();
   /** Without async storage writes: the Ready whose append is on its way; no other is taken meanwhile. */
   private storing: Ready | null = null;
   private storingLeads = false;
@@ -108,7 +118,7 @@ export class Driver {
    * peer sends refuses the whole frame: returns why, for the link to act on.
    */
   messages(messages: readonly Message[]): string | undefined {
-    if (this.stopped) return undefined;
+    if (this.stopped || this.retired) return undefined;
     const refusal = refusalOfMessages(this.parts.rawNode.raft, messages);
     if (refusal !== null) {
       this.framesRefused++;
@@ -118,14 +128,46 @@ export class Driver {
       const { rawNode, trace } = this.parts;
       trace?.received(messages);
       for (let i = 0; i < messages.length; i++) {
+        const { type } = messages[i];
         // A leader's request to take over: not without a disk.
-        if (this.diskSilent && messages[i].type === MsgTimeoutNow) continue;
-        rawNode.step(messages[i]);
+        if (this.diskSilent && type === MsgTimeoutNow) continue;
+        if (type === MsgHeartbeat) this.checkCommit(messages[i]);
+        if (type === MsgSnap) this.parts.onSnapshotRefused?.(messages[i].from);
+        else rawNode.step(messages[i]);
         trace?.committed(rawNode.raft.raftLog.committed, messages[i].from);
       }
     });
     this.wake();
     return undefined;
+  }
+
+  /** A leader tells a member that what it acknowledged is committed: an index beyond its log says that this was lost. */
+  private checkCommit({ term, commit, from }: Message): void {
+    const { raft } = this.parts.rawNode;
+    if (term < raft.term || commit <= raft.raftLog.lastIndex()) return;
+    throw new RaftmarkError(
+      "RAFT_LOG_LOST",
+      `node ${this.parts.id} stopped: its log ends at index ${raft.raftLog.lastIndex()}, and node ${from}, which leads, ` +
+        `has its acknowledgement up to ${commit}: entries that it had stored are gone. The others go on without it ` +
+        "while they are a majority (docs/operate.md, A lost log)",
+    );
+  }
+
+  /** Takes part in nothing any more: no vote, no acknowledgement, no campaign. */
+  retire(): void {
+    if (this.retired) return;
+    this.control((rawNode) => rawNode.stepDown());
+    this.retired = true;
+  }
+
+  /** Members that wait for a snapshot, ascending; none unless this node leads. */
+  waitingForSnapshot(): number[] {
+    const { rawNode } = this.parts;
+    if (this.lacking.size === 0) return [];
+    const first = rawNode.raft.raftLog.firstIndex();
+    const { progress } = rawNode.status();
+    const waits = (id: number): boolean => (progress.get(id)?.match ?? first) + 1 < first;
+    return [...this.lacking].filter(waits).sort((a, b) => a - b);
   }
 
   /** Time went on by one tick. While the disk is silent it stands still: there is no campaign without a stored vote. */
@@ -135,7 +177,7 @@ export class Driver {
       const { raft } = rawNode;
       this.parts.proposals.tick(raft.state === StateLeader);
       this.parts.reads.tick(rawNode, raft.lead !== None);
-      if (!this.diskSilent) rawNode.tick();
+      if (!this.diskSilent && !this.retired) rawNode.tick();
     });
   }
 
@@ -162,7 +204,7 @@ export class Driver {
 
   /** Starts an election now, unless the disk is silent. */
   campaign(): void {
-    if (!this.diskSilent) this.control((rawNode) => rawNode.campaign());
+    if (!this.diskSilent && !this.retired) this.control((rawNode) => rawNode.campaign());
   }
 
   /** Runs `call` on the RawNode, then a turn. */
@@ -188,6 +230,10 @@ export class Driver {
     try {
       work();
     } catch (cause) {
+      if (cause instanceof RaftmarkError && cause.code === "RAFT_LOG_LOST") {
+        this.fence(cause);
+        return;
+      }
       const text = `node ${this.parts.id} stopped: ${cause instanceof Error ? cause.message : String(cause)}`;
       this.fence(new RaftmarkError("RAFT_FENCED", text, { cause }));
     }
@@ -196,8 +242,9 @@ export class Driver {
   private fence(error: RaftmarkError): void {
     if (this.stopped) return;
     this.stopped = true;
-    this.parts.proposals.end("RAFT_FENCED", error.message);
-    this.parts.reads.end(error);
+    const fenced = fencedError(error);
+    this.parts.proposals.end("RAFT_FENCED", fenced.message, fenced.cause);
+    this.parts.reads.end(fenced);
     this.parts.onFault(error);
   }
 
@@ -221,6 +268,7 @@ export class Driver {
     const { lead, term } = rawNode.raft;
     this.knownLeader = lead;
     this.knownTerm = term;
+    this.lacking.clear();
     if (lead !== None) reads.leaderKnown(rawNode);
     onLeader?.(lead, term);
   }
@@ -234,7 +282,9 @@ export class Driver {
     const { lead, state } = rawNode.raft;
     if (state !== StateLeader) {
       const where = lead === 0 ? "no leader is known, try again soon" : `node ${lead} leads, propose there`;
-      proposals.refuseWaiting(new RaftmarkError("RAFT_NOT_LEADER", `node ${id} does not lead: ${where}`));
+      proposals.refuseWaiting(
+        new RaftmarkError("RAFT_NOT_LEADER", `node ${id} does not lead: ${where}`, { leader: lead }),
+      );
       return;
     }
     if (this.backlogged()) return;
@@ -267,6 +317,7 @@ export class Driver {
       const message = messages[i];
       if (message.type === MsgStorageAppend) this.append(message, wal);
       else if (message.type === MsgStorageApply) apply = message;
+      else if (message.type === MsgSnap) this.snapshotUnsent(message);
       else outbox.push(message);
     }
     if (outbox.length > 0) {
@@ -275,6 +326,15 @@ export class Driver {
       outbox.length = 0;
     }
     if (apply !== null) this.apply(apply);
+  }
+
+  /** It cannot travel yet: the core is told that it failed, and tries again after the member's next heartbeat. */
+  private snapshotUnsent({ to }: Message): void {
+    const { rawNode, onSnapshotUnsent } = this.parts;
+    rawNode.reportSnapshot(to, true);
+    if (this.lacking.has(to)) return;
+    this.lacking.add(to);
+    onSnapshotUnsent?.(to);
   }
 
   /** Without async storage writes. A leader's messages may leave before its own log is durable (§10.2.1). */
@@ -307,7 +367,9 @@ export class Driver {
     this.wake();
   }
 
-  private send(messages: readonly Message[]): void {
+  private send(all: readonly Message[]): void {
+    for (const message of all) if (message.type === MsgSnap) this.snapshotUnsent(message);
+    const messages = all.filter(({ type }) => type !== MsgSnap);
     if (messages.length === 0) return;
     this.parts.trace?.sending(messages);
     this.parts.link.send(this.parts.group, messages);
@@ -369,7 +431,8 @@ export class Driver {
   // hot
   private applyEntries(entries: readonly Entry[]): void {
     const normal = allNormal(entries) ? entries : entries.filter(isNormal);
-    const results = normal.length > 0 ? this.parts.stateMachine.apply(normal) : undefined;
+    const { stateMachine } = this.parts;
+    const results = normal.length > 0 ? resultsOf(stateMachine.apply(normal), normal.length) : undefined;
     this.parts.trace?.applied(entries[entries.length - 1].index);
     let result = 0;
     for (let i = 0; i < entries.length; i++) {
@@ -391,6 +454,12 @@ export class Driver {
     }
     proposals.applied(entry, undefined);
   }
+}
+
+/** What callers are told when the node is fenced by `fault`; its cause is what was thrown, or the fault of the log. */
+export function fencedError(fault: RaftmarkError): RaftmarkError {
+  const cause = fault.code === "RAFT_FENCED" ? fault.cause : fault;
+  return new RaftmarkError("RAFT_FENCED", fault.message, { cause });
 }
 
 function isNormal(entry: Entry): boolean {

@@ -273,14 +273,15 @@ export class Proposals {
   }
 
   /** The node ends: nothing waits any more, and what was appended may or may not commit. */
-  end(code: "RAFT_CLOSED" | "RAFT_FENCED", why: string): void {
-    this.refuseWaiting(new RaftmarkError(code, why));
+  end(code: "RAFT_CLOSED" | "RAFT_FENCED", why: string, cause?: unknown): void {
+    this.refuseWaiting(new RaftmarkError(code, why, { cause }));
     const rest = this.appended.slice(this.head);
     this.appended = [];
     this.head = 0;
     if (rest.length === 0) return;
     const error = new RaftmarkError(code, `${why}; the proposal is in the log and may still commit`, {
       mayCommit: true,
+      cause,
     });
     for (const proposal of rest) this.rejectOne(proposal, error);
   }

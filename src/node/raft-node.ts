@@ -1,22 +1,29 @@
 // RaftNode: one member of a cluster in this process. Opens and closes the parts (log, core, link, clock) and
 // forwards to the driver, which does the work. Main thread.
-import { randomInt } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
-import { createUwsLink, type Link } from "../link/index.js";
-import { EMPTY_CONF_STATE, RawNode, ReadOnlyLeaseBased, ReadOnlySafe, STATE_NAMES } from "../raft/index.js";
+import { CloseLostLog, createUwsLink, type Link, type LinkRefusal } from "../link/index.js";
+import { RawNode, ReadOnlyLeaseBased, ReadOnlySafe, STATE_NAMES, StateLeader } from "../raft/index.js";
 import { openWal, type Wal } from "../wal/index.js";
 import { ENTRY_OVERHEAD_BYTES, MESSAGE_OVERHEAD_BYTES } from "../wire/index.js";
 import type { NodeMetrics, NodeStatus, Proposed, RaftNodeOptions } from "./api.js";
-import { Driver } from "./driver.js";
+import { refusalOfBytes, refusalOfCall, refusalOfId } from "./arguments.js";
+import { Driver, fencedError } from "./driver.js";
+import { type NodeEvents, SafeEmitter } from "./events.js";
+import { LeaderWatch } from "./leader-watch.js";
 import { LeaseClock } from "./lease-clock.js";
-import { decodeMetadata, encodeMetadata } from "./metadata.js";
+import { bootstrapConfState, checkMembership } from "./membership.js";
+import { decodeMetadata, encodeMetadata, LOG_ID_BYTES } from "./metadata.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
+import { callOutside, OutsideLink } from "./outside.js";
+import { isShorterLog, PeerLogs } from "./peer-logs.js";
 import { Proposals } from "./proposals.js";
 import { Reads } from "./reads.js";
+import { Teller } from "./teller.js";
 
 /** The only group a node has so far; frames, driver and ring carry the number (DESIGN, "Kept open"). */
 const GROUP = 0;
@@ -26,10 +33,16 @@ const PROBE_BYTES_MAX = 4096;
 /** A quarter of what one turn applies, however large messages may be. */
 const APPLY_BYTES_MAX = 1024 * 1024;
 
-/** A running member of a Raft cluster. Create with RaftNode.open; end with close() or `await using`. */
-export class RaftNode {
+/** Beside the log's directory: which logs the peers have. */
+const PEER_LOGS_FILE = "peer-logs.json";
+
+/**
+ * A running member of a Raft cluster. Create with RaftNode.open; end with close() or `await using`. Emits "leader",
+ * "fault" and "peer" (NodeEvents); what a listener throws goes to the logger and ends nothing.
+ */
+export class RaftNode extends SafeEmitter {
   /** Called once when the node fences itself: its disk failed or an invariant broke. It then only refuses. */
-  onFault: (error: RaftmarkError) => void = () => {};
+  onFault: (error: RaftmarkError) => unknown = () => {};
 
   private readonly options: ResolvedOptions;
   private readonly wal: Wal;
@@ -38,36 +51,46 @@ export class RaftNode {
   private readonly proposals: Proposals;
   private readonly reads: Reads;
   private readonly driver: Driver;
+  private readonly teller: Teller;
+  private readonly peerLogs: PeerLogs;
+  private readonly leaders = new LeaderWatch();
   private clock: NodeJS.Timeout | null = null;
   private fault: RaftmarkError | null = null;
   private closing: Promise<void> | null = null;
 
   /**
    * Opens the node's log (recovering what is durable), listens, dials its peers and starts its clock. Rejects
-   * with RAFT_BAD_OPTION, WAL_LOCKED, WAL_CORRUPT, WAL_NOT_WRITABLE, WAL_NO_SPACE, WAL_IO, RAFT_ADDRESS_IN_USE or
-   * RAFT_LINK; nothing is left open then.
+   * with RAFT_BAD_OPTION, RAFT_MEMBERSHIP_DIFFERS, WAL_LOCKED, WAL_CORRUPT, WAL_NOT_WRITABLE, WAL_NO_SPACE, WAL_IO,
+   * RAFT_ADDRESS_IN_USE or RAFT_LINK; nothing is left open then.
    */
   static async open(options: RaftNodeOptions): Promise<RaftNode> {
     const resolved = resolveOptions(options);
-    const wal = await openLog(resolved);
+    const teller = new Teller(resolved.id, resolved.logger ?? null);
+    const wal = await openLog(resolved, teller);
     let node: RaftNode | null = null;
     try {
       checkOwner(wal, resolved);
+      checkMembership(wal, resolved.id, resolved.voters, resolved.dir);
+      const peerLogs = await openPeerLogs(wal, resolved, teller);
       await restoreState(wal, resolved);
-      node = new RaftNode(resolved, wal);
+      node = new RaftNode(resolved, wal, teller, peerLogs);
       await node.start();
       return node;
     } catch (error) {
       await node?.link.close();
+      await node?.peerLogs.settled();
       await wal.close();
       throw error;
     }
   }
 
-  private constructor(options: ResolvedOptions, wal: Wal) {
+  private constructor(options: ResolvedOptions, wal: Wal, teller: Teller, peerLogs: PeerLogs) {
+    super();
     this.options = options;
     this.wal = wal;
-    this.link = options.link ?? newLink(options);
+    this.teller = teller;
+    this.peerLogs = peerLogs;
+    this.link = options.link === undefined ? newLink(options) : this.guardedLink(options.link);
     this.rawNode = newRawNode(options, wal);
     const trace = options.trace ?? null;
     trace?.attach(wal.batchTimes);
@@ -92,19 +115,32 @@ export class RaftNode {
       diskTimeoutMs: options.diskTimeoutMs,
       onDisk: (silentMs) => this.diskChanged(silentMs),
       onFault: (error) => this.faulted(error),
+      onLeader: (leader, term) => this.leaderChanged(leader, term),
+      onSnapshotUnsent: (to) => this.snapshotUnsent(to),
+      onSnapshotRefused: (from) => this.snapshotRefused(from),
       trace,
     });
   }
 
   private async start(): Promise<void> {
-    const { driver, options } = this;
+    const { driver, options, peerLogs } = this;
+    if (peerLogs.ownIsLost) driver.retire();
     await this.link.start({
       onMessages: (_group, _from, messages) => driver.messages(messages),
       onUnreachable: (peer) => driver.control((rawNode) => rawNode.reportUnreachable(peer)),
-      onPeer: (peer, connected) => options.logger?.info({ peer, connected }, "peer"),
+      onPeer: (peer, connected) => this.peerChanged(peer, connected),
+      hello: peerLogs.hello,
+      onHello: (peer, hello) => peerLogs.meet(peer, hello, this.acknowledged(peer)),
+      onRefused: (refusal) => this.refused(refusal),
     });
     this.clock = setInterval(() => driver.tick(), options.tickMs);
     driver.wake();
+  }
+
+  private guardedLink(link: Link): Link {
+    return new OutsideLink(link, (cause, what) => {
+      this.teller.warn({ cause }, `option link: its ${what}() failed: ${textOf(cause)}`, `link ${what}`);
+    });
   }
 
   /**
@@ -112,11 +148,12 @@ export class RaftNode {
    * result. Rejects with RAFT_NOT_LEADER, RAFT_PROPOSAL_DROPPED, RAFT_LEADERSHIP_LOST, RAFT_TIMEOUT,
    * RAFT_PROPOSAL_TOO_LARGE, RAFT_OVERLOADED, RAFT_ABORTED, RAFT_FENCED or RAFT_CLOSED; `mayCommit` on the error tells
    * whether it may still take effect: where it is false, no log that can win has it.
-   * `bytes` belongs to the node from here on and must not be changed.
+   * `bytes` (a Uint8Array, as a Buffer is) belongs to the node from here on and must never be changed: it is the log's
+   * entry, and written, sent and applied at different times.
    */
   propose(bytes: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<Proposed> {
-    const ended = this.endedError();
-    if (ended !== null) return Promise.reject(ended);
+    const refusal = this.endedError() ?? refusalOfBytes(bytes) ?? refusalOfCall(options);
+    if (refusal !== null) return Promise.reject(refusal);
     this.driver.wake();
     return this.proposals.add(bytes, options.signal);
   }
@@ -128,8 +165,8 @@ export class RaftNode {
    * RAFT_CLOSED.
    */
   readBarrier(options: { signal?: AbortSignal } = {}): Promise<void> {
-    const ended = this.endedError();
-    if (ended !== null) return Promise.reject(ended);
+    const refusal = this.endedError() ?? refusalOfCall(options);
+    if (refusal !== null) return Promise.reject(refusal);
     this.driver.wake();
     return this.reads.add(options.signal);
   }
@@ -139,9 +176,24 @@ export class RaftNode {
     this.driver.campaign();
   }
 
-  /** Asks the leader (this node) to hand leadership to `id` (§3.10 of the Raft thesis). Watch status().leader. */
+  /**
+   * Asks the leader to hand leadership to `id` (§3.10 of the Raft thesis). Watch status().leader, or the
+   * event. Throws RAFT_BAD_OPTION for what is no id.
+   */
   transferLeadership(id: number): void {
+    const refusal = refusalOfId(id);
+    if (refusal !== null) throw refusal;
     this.driver.control((rawNode) => rawNode.transferLeader(id));
+  }
+
+  /**
+   * The id of the leader, as soon as this node knows one: at once, or after the next election. Rejects with RAFT_ABORTED,
+   * RAFT_FENCED or RAFT_CLOSED.
+   */
+  whenLeader(options: { signal?: AbortSignal } = {}): Promise<number> {
+    const refusal = this.endedError() ?? refusalOfCall(options);
+    if (refusal !== null) return Promise.reject(refusal);
+    return this.leaders.next(options.signal ?? null);
   }
 
   status(): NodeStatus {
@@ -154,16 +206,23 @@ export class RaftNode {
       commit: hardState.commit,
       applied: this.driver.applied,
       lastIndex,
-      state: STATE_NAMES[softState.raftState],
-      leader: softState.lead,
+      state: this.endState() ?? STATE_NAMES[softState.raftState],
+      leader: this.endState() === null ? softState.lead : 0,
       disk: {
         silent: this.driver.diskSilent,
         stalls: this.driver.diskStalls,
         appendLatencyMaxMs,
         warnings,
       },
+      waitingForSnapshot: this.endState() === null ? this.driver.waitingForSnapshot() : [],
+      lostLogs: this.peerLogs.lostLogs,
       fault: this.fault?.message ?? null,
     };
+  }
+
+  private endState(): "StateFenced" | "StateClosed" | null {
+    if (this.fault !== null) return "StateFenced";
+    return this.closing === null ? null : "StateClosed";
   }
 
   /** What recovery found when the node opened. */
@@ -207,37 +266,118 @@ export class RaftNode {
   private async shutDown(): Promise<void> {
     this.driver.stop();
     if (this.clock !== null) clearInterval(this.clock);
-    const text = `node ${this.options.id} is closed`;
-    this.proposals.end("RAFT_CLOSED", text);
-    this.reads.end(new RaftmarkError("RAFT_CLOSED", text));
+    const closed = new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
+    this.proposals.end("RAFT_CLOSED", closed.message);
+    this.reads.end(closed);
+    this.leaders.end(closed);
     await this.link.close();
+    await this.peerLogs.settled();
     await this.wal.close();
   }
 
   private diskChanged(silentMs: number): void {
-    const { logger, diskTimeoutMs, dir } = this.options;
-    if (silentMs === 0)
-      logger?.info({ dir }, "the disk of the log answers again: this node takes part again");
+    const { teller } = this;
+    const { diskTimeoutMs, dir } = this.options;
+    if (silentMs === 0) teller.info({ dir }, "the disk of the log answers again: this node takes part again");
     else {
       const text =
         "the disk of the log does not answer: this node leads no more, and does not campaign until it does";
-      logger?.warn({ dir, silentMs: Math.round(silentMs), diskTimeoutMs }, text);
+      teller.warn({ dir, silentMs: Math.round(silentMs), diskTimeoutMs }, text);
     }
   }
 
   private faulted(error: RaftmarkError): void {
     this.fault = error;
     if (this.clock !== null) clearInterval(this.clock);
-    this.options.logger?.error({ code: error.code, cause: error.cause }, error.message);
+    this.teller.error({ code: error.code, cause: error.cause }, error.message);
+    this.leaders.end(fencedError(error));
     void this.link.close();
-    this.onFault(error);
+    callOutside(
+      () => this.onFault(error),
+      (cause) => this.handlerFailed("onFault", cause),
+    );
+    this.announce("fault", error);
+  }
+
+  private leaderChanged(leader: number, term: number): void {
+    const { id } = this.options;
+    const before = this.leaders.leader;
+    const { teller } = this;
+    if (leader === id) teller.info({ leader, term }, `node ${id}, this one, leads term ${term}`, "leads");
+    else if (leader !== 0)
+      teller.info({ leader, term }, `node ${leader} leads term ${term}`, `leads ${leader}`);
+    else if (before === id)
+      teller.warn({ term }, "this node leads no more, and knows no other leader", "lost");
+    else if (before !== 0) teller.warn({ term }, `node ${before} is not heard as leader any more`, "lost");
+    else teller.info({ term }, `an election: term ${term} began`, "election");
+    if (leader !== 0 || before !== 0) this.announce("leader", { leader, term });
+    this.leaders.changed(leader);
+  }
+
+  private peerChanged(peer: number, connected: boolean): void {
+    const text = connected ? `node ${peer} is connected` : `node ${peer} is not connected any more`;
+    this.teller.info({ peer, connected }, text, `peer ${peer} ${connected}`);
+    this.announce("peer", { peer, connected, refusal: null });
+  }
+
+  private refused(refusal: LinkRefusal): void {
+    const { peer, code, reason, by } = refusal;
+    this.announce("peer", { peer, connected: false, refusal });
+    if (code === CloseLostLog) {
+      if (by === "peer") this.ownLogIsLost(peer, reason);
+      // Else the line is told where it was found out.
+      return;
+    }
+    const who = this.options.voters.includes(peer) ? `node ${peer}` : `a stranger (node ${peer})`;
+    const text = by === "peer" ? `${who} refuses this node: ${reason}` : `${who} is refused: ${reason}`;
+    // A stranger may call itself anything.
+    this.teller.warn({ peer, code, by }, text, `refused ${by} ${code} ${who.startsWith("node") ? peer : ""}`);
+  }
+
+  /** A peer that knows this node's log from before has proof that this is not it, or not all of it. */
+  private ownLogIsLost(peer: number, reason: string): void {
+    this.peerLogs.refusedBy(peer, reason);
+    // A log in which nothing is committed is new: whoever knew another one has votes and entries of this node that it
+    // forgot. One with commits goes on with those who know it, else a node with a log of old could stop a group.
+    if (isShorterLog(reason) || this.rawNode.raft.raftLog.committed === 0) this.driver.retire();
+  }
+
+  /** Up to where `peer`, by what it told this node as leader, has what is committed; 0: not known. */
+  private acknowledged(peer: number): number {
+    const { raft } = this.rawNode;
+    if (raft.state !== StateLeader) return 0;
+    return Math.min(raft.trk.progress.get(peer)?.match ?? 0, raft.raftLog.committed);
+  }
+
+  private snapshotUnsent(to: number): void {
+    const text =
+      `node ${to} needs entries that this node's log has no more, and waits for a snapshot, which cannot be sent yet: ` +
+      "it stays behind until its directory is restored from a copy";
+    this.teller.warn({ peer: to }, text, `unsent ${to}`);
+  }
+
+  private snapshotRefused(from: number): void {
+    const text = `node ${from} sent a snapshot, which this node cannot install yet: it is not taken`;
+    this.teller.warn({ peer: from }, text, `snapshot ${from}`);
+  }
+
+  protected override listenerFailed(event: keyof NodeEvents, cause: unknown): void {
+    this.handlerFailed(`a listener of "${event}"`, cause);
+  }
+
+  private handlerFailed(what: string, cause: unknown): void {
+    this.teller.error({ cause }, `${what} failed: ${textOf(cause)}; the node goes on`, what);
   }
 
   private endedError(): RaftmarkError | null {
-    if (this.fault !== null) return new RaftmarkError("RAFT_FENCED", this.fault.message);
+    if (this.fault !== null) return fencedError(this.fault);
     if (this.closing !== null) return new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
     return null;
   }
+}
+
+function textOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function newLink(options: ResolvedOptions): Link {
@@ -253,25 +393,46 @@ function newLink(options: ResolvedOptions): Link {
   });
 }
 
-async function openLog(options: ResolvedOptions): Promise<Wal> {
+async function openLog(options: ResolvedOptions, teller: Teller): Promise<Wal> {
   try {
     await mkdir(options.dir, { recursive: true, mode: 0o700 });
   } catch (cause) {
     const text = `cannot create the data directory ${options.dir}: ${(cause as Error).message}; choose another or mend its rights`;
     throw new RaftmarkError("WAL_NOT_WRITABLE", text, { cause });
   }
+  const { id, clusterId, voters } = options;
+  const bootstrap = { voters, logId: randomBytes(LOG_ID_BYTES) };
   return openWal({
     dir: join(options.dir, "wal"),
-    metadata: encodeMetadata(options.id, options.clusterId),
+    metadata: encodeMetadata(id, clusterId, bootstrap),
     writer: options.writer,
     durability: options.durability,
     segmentBytes: options.segmentBytes,
     logCacheBytes: options.logCacheBytes,
-    confState: { ...EMPTY_CONF_STATE, voters: options.voters },
+    confState: (metadata) => bootstrapConfState(metadata, voters),
     busyPollUs: options.busyPollUs,
     batchBytesMax: options.batchBytesMax,
-    onWarning: ({ code, message }) => options.logger?.warn({ code }, message),
+    onWarning: ({ code, message }) => teller.warn({ code }, message),
     ...(options.walFs === undefined ? {} : { walFs: options.walFs }),
+  });
+}
+
+/** Reads which logs this node and its peers had, and says so where the log itself cannot tell. */
+function openPeerLogs(wal: Wal, options: ResolvedOptions, teller: Teller): Promise<PeerLogs> {
+  const { metadata, lastIndex, snapshot } = wal.recovered;
+  const { bootstrap } = decodeMetadata(metadata);
+  if (bootstrap === null && snapshot === null) {
+    const { dir, voters } = options;
+    const text = `the log in ${dir} does not say who its members are (an older version made it): peers counts`;
+    teller.info({ dir, voters }, text);
+  }
+  return PeerLogs.open({
+    id: options.id,
+    logId: bootstrap?.logId ?? null,
+    lastIndex,
+    file: join(options.dir, PEER_LOGS_FILE),
+    synced: options.durability !== "none",
+    teller,
   });
 }
 

@@ -66,7 +66,9 @@ export async function openWal(options: WalOptions): Promise<Wal> {
       log.points,
       log.tail.lastIndex,
       log.hardState,
-      options.confState ?? EMPTY_CONF_STATE,
+      typeof options.confState === "function"
+        ? options.confState(recovered.metadata)
+        : (options.confState ?? EMPTY_CONF_STATE),
       options.logCacheBytes ?? LOG_CACHE_BYTES_DEFAULT,
       segmentBytes,
     );

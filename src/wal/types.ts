@@ -32,8 +32,8 @@ export interface WalOptions {
    * small pieces. Default: one less than there are cores, at least one, and 0 for a small log.
    */
   recoveryThreads?: number;
-  /** Membership that storage reports as long as there is no snapshot: the initial voters. */
-  confState?: ConfState;
+  /** Membership that storage reports as long as there is no snapshot: the initial voters; or how the log's own metadata tells. */
+  confState?: ConfState | ((metadata: Uint8Array) => ConfState);
   /** Where this log's snapshots lie. Default: `snap` beside the wal directory, as in etcd's member directory. */
   snapDir?: string;
   /**

@@ -1,0 +1,47 @@
+// What callers pass, checked at the door: a value of another type would be one thing in this node's memory and another
+// in the log and on the peers. Pure.
+import { types } from "node:util";
+import { RaftmarkError } from "../base/errors.js";
+import { shown } from "./option-errors.js";
+
+/** Null: bytes that can be proposed, as far as their type goes. */
+// hot
+export function refusalOfBytes(bytes: unknown): RaftmarkError | null {
+  if (!types.isUint8Array(bytes)) {
+    return bad(`propose: the bytes must be a Uint8Array, as a Buffer is, not ${shown(bytes)}`);
+  }
+  if (types.isSharedArrayBuffer(bytes.buffer)) {
+    return bad("propose: the bytes lie in shared memory, where another thread may change them: pass a copy");
+  }
+  return null;
+}
+
+/** Of the last argument of a call, `{ signal }`. */
+export function refusalOfCall(options: unknown): RaftmarkError | null {
+  if (typeof options !== "object" || options === null) {
+    return bad(`the call's options must be an object, not ${shown(options)}`);
+  }
+  const { signal } = options as { signal?: unknown };
+  if (signal === undefined || isAbortSignal(signal)) return null;
+  return bad(`option signal: must be an AbortSignal, not ${shown(signal)}`);
+}
+
+/** Also one of another realm, or of a library. */
+function isAbortSignal(value: unknown): value is AbortSignal {
+  if (typeof value !== "object" || value === null) return false;
+  const { aborted, addEventListener, removeEventListener } = value as Partial<AbortSignal>;
+  return (
+    typeof aborted === "boolean" &&
+    typeof addEventListener === "function" &&
+    typeof removeEventListener === "function"
+  );
+}
+
+export function refusalOfId(id: unknown): RaftmarkError | null {
+  if (Number.isSafeInteger(id) && (id as number) >= 1) return null;
+  return bad(`transferLeadership: a node id is an integer from 1 to 2^53-1, not ${shown(id)}`);
+}
+
+function bad(text: string): RaftmarkError {
+  return new RaftmarkError("RAFT_BAD_OPTION", text);
+}

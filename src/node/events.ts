@@ -1,0 +1,46 @@
+// The events of a node: an EventEmitter whose listeners can do no harm. Main thread.
+import { EventEmitter } from "node:events";
+import type { RaftmarkError } from "../base/errors.js";
+import type { LinkRefusal } from "../link/index.js";
+import { callOutside } from "./outside.js";
+
+/** Who leads, as this node knows it. */
+export interface LeaderEvent {
+  /** 0: none is known any more. */
+  readonly leader: number;
+  readonly term: number;
+}
+
+/** What happened to the connection with a peer. */
+export interface PeerEvent {
+  /** Its id; 0 for a stranger who did not get as far as naming one. */
+  readonly peer: number;
+  /** Whether it hears this node now; false also for one that was refused. */
+  readonly connected: boolean;
+  /** Not null: a connection was refused; once for each reason, not at every attempt. */
+  readonly refusal: LinkRefusal | null;
+}
+
+export interface NodeEvents {
+  leader: [event: LeaderEvent];
+  fault: [error: RaftmarkError];
+  peer: [event: PeerEvent];
+}
+
+/** Listeners are called in a microtask of their own, in the order they came; one that fails ends nothing. */
+export class SafeEmitter extends EventEmitter<NodeEvents> {
+  /** Called with what a listener threw, or its promise rejected with. */
+  protected listenerFailed(_event: keyof NodeEvents, _cause: unknown): void {}
+
+  protected announce<E extends keyof NodeEvents>(event: E, value: NodeEvents[E][0]): void {
+    queueMicrotask(() => {
+      for (const listener of this.rawListeners(event)) {
+        const call = listener as (this: unknown, value: unknown) => unknown;
+        callOutside(
+          () => call.call(this, value),
+          (cause) => this.listenerFailed(event, cause),
+        );
+      }
+    });
+  }
+}

@@ -1,0 +1,269 @@
+// Which log each member has, as far as this node was shown: every log has an id of its own (metadata.ts), and what a
+// peer once proved to have is remembered durably. A member that comes with another log, or with one that ends before
+// what it acknowledged to this node as leader, has forgotten entries and votes that the others count on. It is refused
+// by the link (LinkHandler.onHello), and both sides say so: RAFT_LOG_LOST. Main thread; the file is written beside it.
+import { randomBytes } from "node:crypto";
+import { type FileHandle, open, readFile, rename } from "node:fs/promises";
+import { dirname } from "node:path";
+import { z } from "zod";
+import type { LostLog } from "./api.js";
+import { LOG_ID_BYTES } from "./metadata.js";
+import type { Teller } from "./teller.js";
+
+/** What a node shows (little-endian): u8 version, log id, u64 incarnation, u64 last index when the log was opened. */
+interface Hello {
+  readonly logId: string;
+  /** Drawn when the node opened: its log may have become shorter only between two of them. */
+  readonly incarnation: bigint;
+  readonly lastIndex: number;
+}
+
+const HELLO_VERSION = 1;
+const HELLO_BYTES = 1 + LOG_ID_BYTES + 8 + 8;
+/** A log of an older version has no id. */
+const NO_LOG_ID = "";
+const NO_LOG_ID_BYTES = new Uint8Array(LOG_ID_BYTES);
+
+/** How a refusal begins for a log that ends too early; the refused node then knows that it can trust its own no more. */
+const SHORTER = "shorter log: ";
+const OTHER = "other log: ";
+
+const WHAT_THEN =
+  "It is refused until that log is restored; the others go on without it while they are a majority " +
+  "(docs/operate.md, A lost log)";
+
+const fileSchema = z.object({
+  version: z.literal(1),
+  own: z.string(),
+  peers: z.record(z.string(), z.string()),
+});
+
+export interface PeerLogsOptions {
+  readonly id: number;
+  /** Of this node's log; null: it has none. */
+  readonly logId: Uint8Array | null;
+  /** Last index of this node's log when it was opened. */
+  readonly lastIndex: number;
+  /** The file that remembers. */
+  readonly file: string;
+  /** False: written without sync, as the log. */
+  readonly synced: boolean;
+  readonly teller: Teller;
+}
+
+export class PeerLogs {
+  /** What this node shows. */
+  readonly hello: Uint8Array;
+  private readonly options: PeerLogsOptions;
+  private own: string;
+  private readonly logs = new Map<number, string>();
+  /** The incarnation of each peer that was looked at last, and why it was refused for its length; null: it was not. */
+  private readonly lengths = new Map<number, { incarnation: bigint; refusal: string | null }>();
+  private readonly lost = new Map<number, string>();
+  private writing: Promise<void> | null = null;
+  private changed = false;
+
+  /** Reads the file, and writes it for a new log. Rejects with what the file system says. */
+  static async open(options: PeerLogsOptions): Promise<PeerLogs> {
+    const logs = new PeerLogs(options);
+    await logs.read();
+    return logs;
+  }
+
+  private constructor(options: PeerLogsOptions) {
+    this.options = options;
+    this.own = options.logId === null ? NO_LOG_ID : hex(options.logId);
+    const incarnation = randomBytes(8).readBigUInt64LE();
+    this.hello = encodeHello(options.logId ?? NO_LOG_ID_BYTES, incarnation, options.lastIndex);
+  }
+
+  private async read(): Promise<void> {
+    const { file, teller, id } = this.options;
+    let text: string;
+    try {
+      text = await readFile(file, "utf8");
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
+      if (this.own !== NO_LOG_ID) await this.write();
+      return;
+    }
+    const known = parse(text);
+    if (known === null) {
+      await rename(file, `${file}.broken`);
+      teller.warn(
+        { file },
+        `${file} is damaged and now named .broken: which logs the peers had is forgotten`,
+      );
+      await this.write();
+      return;
+    }
+    for (const [peer, logId] of Object.entries(known.peers)) this.logs.set(Number(peer), logId);
+    if (known.own === this.own) return;
+    // It stays, so that the next start finds it, too.
+    const found = this.own;
+    this.own = known.own;
+    this.loses(
+      id,
+      `${OTHER}${file} remembers log ${known.own} of this node, and here is ${found || "one without an id"}`,
+    );
+  }
+
+  /** Logs known to be lost now. */
+  get lostLogs(): LostLog[] {
+    return [...this.lost].map(([node, reason]) => ({ node, reason }));
+  }
+
+  /** This node's own log is known to be lost. */
+  get ownIsLost(): boolean {
+    return this.lost.has(this.options.id);
+  }
+
+  /**
+   * Takes what `peer` shows. `acknowledged`: up to where it is known to have what is committed, by what it told this
+   * node as leader; 0: nothing. Null: it is welcome; else why not.
+   */
+  meet(peer: number, bytes: Uint8Array, acknowledged: number): string | null {
+    const hello = decodeHello(bytes);
+    // Shows nothing, or what a later version shows.
+    if (hello === null) return null;
+    const refusal = this.refusalOf(peer, hello, acknowledged);
+    if (refusal !== null) {
+      this.loses(peer, refusal);
+      return refusal;
+    }
+    if (this.lost.delete(peer)) {
+      this.options.teller.info({ peer }, `node ${peer} has its log again, and is welcome`);
+    }
+    if (hello.logId !== NO_LOG_ID && this.logs.get(peer) !== hello.logId) {
+      this.logs.set(peer, hello.logId);
+      void this.write();
+    }
+    return null;
+  }
+
+  private refusalOf(peer: number, hello: Hello, acknowledged: number): string | null {
+    const known = this.logs.get(peer);
+    if (known !== undefined && known !== hello.logId) {
+      const found = hello.logId === NO_LOG_ID ? "a log without an id" : `log ${hello.logId}`;
+      return `${OTHER}node ${peer} had log ${known} and comes with ${found}: its directory was emptied or replaced. ${WHAT_THEN}`;
+    }
+    const seen = this.lengths.get(peer);
+    // What the same process acknowledges later than it showed its length is no loss.
+    if (seen?.incarnation === hello.incarnation) return seen.refusal;
+    const isShorter = hello.lastIndex < acknowledged;
+    const refusal = isShorter
+      ? `${SHORTER}node ${peer} acknowledged entries up to ${acknowledged}, which are committed, and comes with a log ` +
+        `that ends at ${hello.lastIndex}. ${WHAT_THEN}`
+      : null;
+    this.lengths.set(peer, { incarnation: hello.incarnation, refusal });
+    return refusal;
+  }
+
+  /** `by` refused this node for its log. */
+  refusedBy(by: number, reason: string): void {
+    this.loses(this.options.id, reason, by);
+  }
+
+  private loses(node: number, reason: string, by = 0): void {
+    if (this.lost.get(node) === reason) return;
+    this.lost.set(node, reason);
+    const { id, teller } = this.options;
+    const fields = {
+      code: "RAFT_LOG_LOST",
+      ...(node === id ? {} : { peer: node }),
+      ...(by === 0 ? {} : { by }),
+    };
+    const from = by === 0 ? "" : `node ${by} refuses this node, `;
+    teller.error(fields, `RAFT_LOG_LOST: ${from}${reason}`);
+  }
+
+  /** Resolves when what was remembered is on disk, or could not be written (which the logger has). */
+  async settled(): Promise<void> {
+    while (this.writing !== null) await this.writing;
+  }
+
+  private write(): Promise<void> {
+    this.changed = true;
+    this.writing ??= this.writeAll().finally(() => {
+      this.writing = null;
+    });
+    return this.writing;
+  }
+
+  private async writeAll(): Promise<void> {
+    const { file, synced, teller } = this.options;
+    while (this.changed) {
+      this.changed = false;
+      const content = { version: 1, own: this.own, peers: Object.fromEntries(this.logs) };
+      try {
+        await replaceFile(file, `${JSON.stringify(content)}\n`, synced);
+      } catch (cause) {
+        // Without it a log that is lost from now on may go unnoticed; the node itself is none the worse.
+        const text = `${file} cannot be written: ${(cause as Error).message}; which logs the peers have is not remembered`;
+        teller.warn({ code: "WAL_IO" }, text, "peer-logs");
+      }
+    }
+  }
+}
+
+/** Whether a refusal is proof that this node's own log ends before what it acknowledged. */
+export function isShorterLog(reason: string): boolean {
+  return reason.startsWith(SHORTER);
+}
+
+function encodeHello(logId: Uint8Array, incarnation: bigint, lastIndex: number): Uint8Array {
+  const bytes = new Uint8Array(HELLO_BYTES);
+  const view = new DataView(bytes.buffer);
+  bytes[0] = HELLO_VERSION;
+  bytes.set(logId, 1);
+  view.setBigUint64(1 + LOG_ID_BYTES, incarnation, true);
+  view.setBigUint64(9 + LOG_ID_BYTES, BigInt(lastIndex), true);
+  return bytes;
+}
+
+function decodeHello(bytes: Uint8Array): Hello | null {
+  if (bytes.length < HELLO_BYTES || bytes[0] !== HELLO_VERSION) return null;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const logId = hex(bytes.subarray(1, 1 + LOG_ID_BYTES));
+  return {
+    logId: logId === hex(NO_LOG_ID_BYTES) ? NO_LOG_ID : logId,
+    incarnation: view.getBigUint64(1 + LOG_ID_BYTES, true),
+    lastIndex: Number(view.getBigUint64(9 + LOG_ID_BYTES, true)),
+  };
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}
+
+function parse(text: string): z.output<typeof fileSchema> | null {
+  try {
+    return fileSchema.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}
+
+/** The file has either its old content or the new one, whenever the machine stops. */
+async function replaceFile(file: string, text: string, synced: boolean): Promise<void> {
+  const draft = `${file}.tmp`;
+  await withFile(draft, "w", async (handle) => {
+    await handle.writeFile(text);
+    if (synced) await handle.sync();
+  });
+  await rename(draft, file);
+  if (synced) await withFile(dirname(file), "r", (handle) => handle.sync());
+}
+
+async function withFile(
+  path: string,
+  flags: string,
+  use: (handle: FileHandle) => Promise<void>,
+): Promise<void> {
+  const handle = await open(path, flags, 0o600);
+  try {
+    await use(handle);
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,294 @@
+// What callers pass and return: nothing of it damages the group, and what cannot be meant is refused at the door.
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import vm from "node:vm";
+import type { Entry, Logger, RaftmarkError, RaftNode, RaftNodeOptions } from "../../src/index.js";
+import { type Link, type LinkHandler, MemoryNetwork } from "../../src/link/index.js";
+import { until } from "../process/support.js";
+import { tempDir } from "../wal/helpers.js";
+import { allApplied, type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
+
+const SOLE = { listen: "127.0.0.1:0", peers: { 1: "127.0.0.1:0" } };
+
+/** The only member of its cluster; it leads. */
+async function sole(t: TestContext, more: Given = {}): Promise<Running> {
+  const running = await openNode(t, tempDir(t), 1, 1, { ...SOLE, ...more });
+  running.node.campaign();
+  await running.node.whenLeader();
+  return running;
+}
+
+async function rejection(promise: Promise<unknown>): Promise<RaftmarkError> {
+  return await promise.then(
+    () => assert.fail("not rejected"),
+    (error: RaftmarkError) => error,
+  );
+}
+
+/** As a caller in JavaScript passes it. */
+function propose(node: RaftNode, bytes: unknown, options?: unknown): Promise<unknown> {
+  return node.propose(bytes as Uint8Array, options as { signal?: AbortSignal });
+}
+
+test("only bytes can be proposed, and the refusal says what came", async (t) => {
+  const { node, machine } = await sole(t);
+  const cases: [unknown, RegExp][] = [
+    ["hello", /not "hello"$/],
+    [5, /not 5$/],
+    [undefined, /not undefined$/],
+    [null, /not null$/],
+    [[1, 2, 3], /not an Array$/],
+    [{ length: 5 }, /not an object$/],
+    [new ArrayBuffer(8), /not an ArrayBuffer$/],
+    [new DataView(new ArrayBuffer(8)), /not a DataView$/],
+    [new Uint16Array(4), /not an? Uint16Array$/],
+    [new Int8Array(4), /not an Int8Array$/],
+    [new Uint8ClampedArray(4), /not an? Uint8ClampedArray$/],
+    [new Float64Array(4), /not a Float64Array$/],
+    [new Uint8Array(new SharedArrayBuffer(8)), /shared memory.*pass a copy/],
+    [Object.create(Uint8Array.prototype), /not an? Uint8Array$/],
+  ];
+  for (const [value, text] of cases) {
+    const error = await rejection(propose(node, value));
+    assert.equal(error.code, "RAFT_BAD_OPTION");
+    assert.equal(error.mayCommit, false);
+    assert.match(error.message, text);
+  }
+  // Its memory is gone: what is left of it is empty.
+  const gone = new Uint8Array(8);
+  structuredClone(gone.buffer, { transfer: [gone.buffer] });
+  assert.equal((await rejection(propose(node, gone))).code, "RAFT_BAD_OPTION");
+  await propose(node, Buffer.from("a buffer"));
+  await propose(node, vm.runInNewContext("Uint8Array.of(104, 105)"));
+  await propose(node, new Uint8Array([0, 97, 98, 0]).subarray(1, 3));
+  assert.deepEqual(machine.log, ["a buffer", "hi", "ab"]);
+  assert.equal(node.status().fault, null);
+});
+
+test("a signal is an AbortSignal, or the call is refused", async (t) => {
+  const { node, machine } = await sole(t);
+  const bytes = Buffer.from("x");
+  for (const signal of [null, 5, {}, new EventTarget(), new AbortController()]) {
+    for (const call of [
+      propose(node, bytes, { signal }),
+      node.readBarrier({ signal } as unknown as { signal: AbortSignal }),
+      node.whenLeader({ signal } as unknown as { signal: AbortSignal }),
+    ]) {
+      const error = await rejection(call);
+      assert.equal(error.code, "RAFT_BAD_OPTION");
+      assert.match(error.message, /^option signal: must be an AbortSignal, not/);
+    }
+  }
+  for (const options of [null, 5, "x"]) {
+    assert.equal((await rejection(propose(node, bytes, options))).code, "RAFT_BAD_OPTION");
+  }
+  for (const id of ["2", 0, -1, 1.5, undefined, Number.NaN]) {
+    assert.throws(() => node.transferLeadership(id as number), { code: "RAFT_BAD_OPTION" });
+  }
+  await propose(node, bytes, { signal: undefined });
+  await propose(node, bytes, { signal: new AbortController().signal });
+  assert.deepEqual(machine.log, ["x", "x"]);
+});
+
+/** What becomes of the node, and of a proposal, whose state machine's apply is this. */
+async function applying(
+  t: TestContext,
+  apply: (entries: readonly Entry[]) => unknown,
+): Promise<{ node: RaftNode; error: RaftmarkError; read: RaftmarkError }> {
+  const { node } = await sole(t, { stateMachine: { apply } as RaftNodeOptions["stateMachine"] });
+  const read = rejection(
+    until("fenced", WAIT_MS, () => node.status().fault !== null).then(() => node.readBarrier()),
+  );
+  const error = await rejection(node.propose(Buffer.from("x")));
+  return { node, error, read: await read };
+}
+
+test("a promise out of apply fences the node, and says so; nobody is told that it is applied", async (t) => {
+  for (const apply of [
+    async () => undefined,
+    async () => Promise.reject(new Error("nobody looks at this")),
+    (entries: readonly Entry[]) => entries.map(async () => Promise.reject(new Error("nor at this"))),
+  ]) {
+    const { node, error } = await applying(t, apply);
+    assert.equal(error.code, "RAFT_FENCED");
+    assert.match(error.message, /stateMachine\.apply returned (a promise|promises among its results)/);
+    assert.equal(node.status().state, "StateFenced");
+    await node.close();
+  }
+});
+
+test("results are one an entry; another number is refused, none at all is fine", async (t) => {
+  for (const apply of [() => ["a", "b"], (entries: readonly Entry[]) => [...entries, 1]]) {
+    const { error } = await applying(t, apply);
+    assert.match(error.message, /stateMachine\.apply returned 2 results for 1 entries/);
+  }
+  for (const [returned, result] of [
+    [["a"], "a"],
+    [[], undefined],
+    [undefined, undefined],
+    [null, undefined],
+    [7, undefined],
+    [new Map(), undefined],
+  ]) {
+    const stateMachine = { apply: () => returned } as RaftNodeOptions["stateMachine"];
+    const { node } = await sole(t, { stateMachine });
+    assert.equal((await node.propose(Buffer.from("x"))).result, result);
+    await node.close();
+  }
+});
+
+test("what apply throws is the cause of every rejection", async (t) => {
+  const thrown = new Error("out of cheese");
+  const { node, error, read } = await applying(t, () => {
+    throw thrown;
+  });
+  assert.equal(error.code, "RAFT_FENCED");
+  assert.equal(error.mayCommit, true);
+  assert.match(error.message, /out of cheese/);
+  assert.equal(error.cause, thrown);
+  assert.equal(read.cause, thrown);
+  const later = await rejection(node.propose(Buffer.from("y")));
+  assert.equal(later.code, "RAFT_FENCED");
+  assert.equal(later.cause, thrown);
+});
+
+test("a fenced or closed node says so in its state, and leads no more", async (t) => {
+  const { node } = await applying(t, () => {
+    throw new Error("broken");
+  });
+  const { state, leader, fault } = node.status();
+  assert.deepEqual([state, leader], ["StateFenced", 0]);
+  assert.match(fault!, /broken/);
+  await node.close();
+  assert.equal(node.status().state, "StateFenced");
+  const other = await sole(t);
+  await other.node.close();
+  assert.deepEqual([other.node.status().state, other.node.status().leader], ["StateClosed", 0]);
+  for (const call of [other.node.propose(Buffer.from("x")), other.node.whenLeader()]) {
+    assert.equal((await rejection(call)).code, "RAFT_CLOSED");
+  }
+});
+
+test("loggers, handlers and listeners that throw or reject end nothing", async (t) => {
+  const boom = (): never => {
+    throw new Error("boom");
+  };
+  const logger = { debug: boom, info: boom, warn: boom, error: async () => boom() } as unknown as Logger;
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  let broken = false;
+  const apply = (): undefined => {
+    if (broken) boom();
+  };
+  const running: Running[] = [];
+  for (const id of [1, 2, 3]) {
+    const one = await openNode(t, dir, id, 3, { link: network.link(id), logger, stateMachine: { apply } });
+    for (const event of ["leader", "peer", "fault"] as const) {
+      one.node.on(event, boom);
+      one.node.on(event, async () => boom());
+    }
+    running.push(one);
+  }
+  const faults: RaftmarkError[] = [];
+  for (const { node } of running) {
+    node.on("fault", (error) => faults.push(error));
+    node.onFault = boom;
+  }
+  const { node } = await leaderOf(running);
+  await node.propose(Buffer.from("x"));
+  broken = true;
+  await rejection(node.propose(Buffer.from("y")));
+  // Those behind it may never hear that it is committed.
+  await until("whoever applied it is fenced, and told", WAIT_MS, () => faults.length > 0);
+  for (const each of running) await each.node.close();
+});
+
+/** A link whose calls fail when told. */
+class FailingLink implements Link {
+  readonly implementation = "failing";
+  failing = false;
+  private readonly link: Link;
+
+  constructor(link: Link) {
+    this.link = link;
+  }
+
+  start(handler: LinkHandler): Promise<void> {
+    return this.link.start(handler);
+  }
+
+  send(...args: Parameters<Link["send"]>): void {
+    if (this.failing) throw new Error("no route");
+    this.link.send(...args);
+  }
+
+  setPeer(): void {}
+
+  stats(): ReturnType<Link["stats"]> {
+    return this.link.stats();
+  }
+
+  async close(): Promise<void> {
+    await this.link.close();
+    throw new Error("will not close");
+  }
+}
+
+test("a link that throws loses messages, and no node", async (t) => {
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  const running: Running[] = [];
+  const links: FailingLink[] = [];
+  for (const id of [1, 2, 3]) {
+    links.push(new FailingLink(network.link(id)));
+    running.push(await openNode(t, dir, id, 3, { link: links[id - 1] }));
+  }
+  const leader = await leaderOf(running);
+  await leader.node.propose(Buffer.from("before"));
+  const link = links[leader.node.status().id - 1]!;
+  link.failing = true;
+  leader.node.propose(Buffer.from("meanwhile")).catch(() => {});
+  await until(
+    "a line",
+    WAIT_MS,
+    () => leader.lines.matching(/option link: its send\(\) failed: no route/).length > 0,
+  );
+  link.failing = false;
+  await (await leaderOf(running)).node.propose(Buffer.from("after"));
+  await allApplied(running, "after");
+  for (const { node } of running) {
+    assert.equal(node.status().fault, null);
+    await node.close();
+  }
+  // Each left its log to the next.
+  for (const id of [1, 2, 3]) {
+    await (await openNode(t, dir, id, 3, { link: new MemoryNetwork().link(id) })).node.close();
+  }
+});
+
+test("RAFT_NOT_LEADER carries the leader's id, or 0", async (t) => {
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  const alone = await openNode(t, dir, 1, 3, { link: network.link(1) });
+  const nobody = await rejection(alone.node.propose(Buffer.from("x")));
+  assert.deepEqual([nobody.code, nobody.leader], ["RAFT_NOT_LEADER", 0]);
+  const running = [alone];
+  for (const id of [2, 3]) running.push(await openNode(t, dir, id, 3, { link: network.link(id) }));
+  const leader = (await leaderOf(running)).node.status().id;
+  for (const { node } of running) {
+    if (node.status().id === leader) continue;
+    const error = await rejection(node.propose(Buffer.from("x")));
+    assert.deepEqual([error.code, error.leader], ["RAFT_NOT_LEADER", leader]);
+  }
+});
+
+test("without a logger a fault goes to standard error", async (t) => {
+  const written: string[] = [];
+  t.mock.method(process.stderr, "write", (text: string) => written.push(text) > 0);
+  const apply = (): never => {
+    throw new Error("broken");
+  };
+  const { node } = await sole(t, { logger: undefined, stateMachine: { apply } });
+  await rejection(node.propose(Buffer.from("x")));
+  assert.deepEqual(written, ["raftmark: node 1: node 1 stopped: broken\n"]);
+});

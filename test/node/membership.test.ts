@@ -1,0 +1,159 @@
+// Who the members are: the options say it to an empty log, and afterwards the log does.
+import assert from "node:assert/strict";
+import path from "node:path";
+import { type TestContext, test } from "node:test";
+import { RaftNode } from "../../src/index.js";
+import { MemoryNetwork } from "../../src/link/index.js";
+import { decodeMetadata, encodeMetadata } from "../../src/node/metadata.js";
+import {
+  ConfChangeAddLearnerNode,
+  ConfChangeAddNode,
+  ConfChangeRemoveNode,
+  ConfChangeTransitionAuto,
+  type ConfChangeType,
+  Entry,
+  EntryConfChangeV2,
+  marshalConfChange,
+} from "../../src/raft/index.js";
+import { openWal } from "../../src/wal/index.js";
+import { atEnd, durable, meta, tempDir } from "../wal/helpers.js";
+import { openNode } from "./nodes.js";
+
+const LOG_ID = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+
+/** A log of node 1, begun with `voters` (null: by a version that did not say), with these changes in it. */
+async function begun(
+  t: TestContext,
+  voters: number[] | null,
+  changes: readonly [ConfChangeType, number][],
+  commit: number,
+  snapshotOf: number[] | null = null,
+): Promise<string> {
+  const dir = tempDir(t);
+  const metadata = voters === null ? encodeMetadata(1, 1) : encodeMetadata(1, 1, { voters, logId: LOG_ID });
+  const wal = await openWal({
+    dir: path.join(dir, "1", "wal"),
+    metadata,
+    writer: "inline-wasm",
+    durability: "none",
+  });
+  atEnd(t, () => wal.close());
+  const first = snapshotOf === null ? 1 : 11;
+  if (snapshotOf !== null) await wal.saveSnapshot(meta(10, 1, snapshotOf), Buffer.from("state"));
+  const entries = changes.map(([type, nodeId], i) => {
+    const data = marshalConfChange({
+      transition: ConfChangeTransitionAuto,
+      changes: [{ type, nodeId }],
+      context: new Uint8Array(0),
+    });
+    return new Entry(EntryConfChangeV2, 1, first + i, data);
+  });
+  await durable(wal, wal.append({ term: 1, vote: 0, commit }, entries, true));
+  await wal.close();
+  return dir;
+}
+
+const peersOf = (ids: readonly number[]): Record<number, string> =>
+  Object.fromEntries(ids.map((id) => [id, `127.0.0.1:${7000 + id}`]));
+
+/** The refusal of node 1 with these ids in its options; null: it opens. */
+async function refusal(t: TestContext, dir: string, ids: readonly number[]): Promise<string | null> {
+  const link = new MemoryNetwork().link(1);
+  try {
+    const { node } = await openNode(t, dir, 1, 3, { link, peers: peersOf(ids) });
+    await node.close();
+    return null;
+  } catch (error) {
+    assert.equal((error as { code?: string }).code, "RAFT_MEMBERSHIP_DIFFERS");
+    return (error as Error).message;
+  }
+}
+
+test("the peers of the options count for an empty log only; other addresses are fine", async (t) => {
+  const dir = tempDir(t);
+  assert.equal(await refusal(t, dir, [1, 2, 3]), null);
+  assert.match((await refusal(t, dir, [1]))!, /names node 1 alone, and the log in .* of nodes 1, 2, 3/);
+  assert.match((await refusal(t, dir, [1, 2, 3, 4]))!, /names nodes 1, 2, 3, 4,/);
+  assert.match((await refusal(t, dir, [1, 2, 4]))!, /names nodes 1, 2, 4,/);
+  const link = new MemoryNetwork().link(1);
+  const peers = { 1: "10.0.0.1:1", 2: "10.0.0.2:1", 3: "10.0.0.3:1" };
+  await (await openNode(t, dir, 1, 3, { link, peers })).node.close();
+});
+
+test("a refused node leaves its directory to the next one", async (t) => {
+  const dir = tempDir(t);
+  assert.equal(await refusal(t, dir, [1, 2]), null);
+  for (let i = 0; i < 3; i++) assert.notEqual(await refusal(t, dir, [1]), null);
+  assert.equal(await refusal(t, dir, [1, 2]), null);
+});
+
+test("committed changes count, whatever the options said at first", async (t) => {
+  const changes: [ConfChangeType, number][] = [
+    [ConfChangeAddNode, 4],
+    [ConfChangeRemoveNode, 2],
+    [ConfChangeAddLearnerNode, 5],
+  ];
+  const dir = await begun(t, [1, 2, 3], changes, 3);
+  assert.match((await refusal(t, dir, [1, 2, 3]))!, /of nodes 1, 3, 4, 5:/);
+  assert.equal(await refusal(t, dir, [1, 3, 4, 5]), null);
+});
+
+test("of a change that is not known to be committed both sides are taken", async (t) => {
+  const changes: [ConfChangeType, number][] = [
+    [ConfChangeAddNode, 4],
+    [ConfChangeAddNode, 5],
+  ];
+  const dir = await begun(t, [1, 2, 3], changes, 1);
+  assert.notEqual(await refusal(t, dir, [1, 2, 3]), null);
+  assert.equal(await refusal(t, dir, [1, 2, 3, 4]), null);
+  assert.equal(await refusal(t, dir, [1, 2, 3, 4, 5]), null);
+});
+
+test("a snapshot's membership counts before what the log was begun with", async (t) => {
+  const dir = await begun(t, [1, 2, 3], [[ConfChangeAddNode, 6]], 11, [1, 4, 5]);
+  assert.match((await refusal(t, dir, [1, 2, 3]))!, /of nodes 1, 4, 5, 6:/);
+  assert.equal(await refusal(t, dir, [1, 4, 5, 6]), null);
+});
+
+test("to a log that does not say who its members are the options do, and a line says so", async (t) => {
+  const dir = await begun(t, null, [], 0);
+  const link = new MemoryNetwork().link(1);
+  const { node, lines } = await openNode(t, dir, 1, 3, { link });
+  assert.equal(lines.matching(/^info the log in .* does not say who its members are/).length, 1);
+  assert.deepEqual(node.status().lostLogs, []);
+});
+
+test("a node that is no member any more does not open as one", async (t) => {
+  const dir = await begun(t, [1, 2, 3], [[ConfChangeRemoveNode, 1]], 1);
+  assert.match((await refusal(t, dir, [1, 2, 3]))!, /of nodes 2, 3:/);
+});
+
+test("the metadata of a log: etcd's two ids, and behind them what etcd skips", () => {
+  assert.deepEqual([...encodeMetadata(1, 2)], [8, 1, 16, 2]);
+  const voters = [1, 300, 2 ** 53 - 1];
+  const whole = encodeMetadata(2 ** 53 - 1, 7, { voters, logId: LOG_ID });
+  assert.deepEqual([...whole.subarray(0, 10)], [...encodeMetadata(2 ** 53 - 1, 7).subarray(0, 10)]);
+  assert.deepEqual(decodeMetadata(whole), {
+    nodeId: BigInt(2 ** 53 - 1),
+    clusterId: 7n,
+    bootstrap: { voters, logId: LOG_ID },
+  });
+  // etcd's ids have all 64 bits.
+  const etcd = Uint8Array.of(8, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 16, 5);
+  assert.deepEqual(decodeMetadata(etcd), { nodeId: 2n ** 64n - 1n, clusterId: 5n, bootstrap: null });
+  // Fields of a later version are skipped, wherever they stand; what is cut short says nothing, and nobody fails.
+  const later = Uint8Array.of(0x1d, 1, 2, 3, 4, 0x21, 1, 2, 3, 4, 5, 6, 7, 8, 0x2a, 1, 9, ...whole);
+  assert.deepEqual(decodeMetadata(later), decodeMetadata(whole));
+  for (let length = 0; length < whole.length; length++) {
+    assert.equal(decodeMetadata(whole.subarray(0, length)).bootstrap, null, `cut to ${length}`);
+  }
+});
+
+test("a directory of another node or cluster is refused before its members are looked at", async (t) => {
+  const dir = await begun(t, [1, 2, 3], [], 0);
+  const link = new MemoryNetwork().link(1);
+  const base = { id: 1, dir: path.join(dir, "1"), listen: "127.0.0.1:7001", secret: "k", link };
+  const stateMachine = { apply: () => undefined };
+  const open = RaftNode.open({ ...base, clusterId: 2, peers: peersOf([1]), stateMachine });
+  await assert.rejects(open, { code: "RAFT_BAD_OPTION", message: /belongs to node 1 of cluster 1/ });
+});
