@@ -1,0 +1,56 @@
+// What a node tells: who leads, to code and to people; and which member waits for a snapshot.
+import assert from "node:assert/strict";
+import path from "node:path";
+import { test } from "node:test";
+import { MemoryNetwork } from "../../src/link/index.js";
+import { encodeMetadata } from "../../src/node/metadata.js";
+import { openWal } from "../../src/wal/index.js";
+import { until } from "../process/support.js";
+import { meta, tempDir } from "../wal/helpers.js";
+import { leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
+
+test("a leader found and lost is told to code and to people", async (t) => {
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  const running: Running[] = [];
+  const events: number[] = [];
+  for (const id of [1, 2, 3]) running.push(await openNode(t, dir, id, 3, { link: network.link(id) }));
+  running[0]!.node.on("leader", ({ leader }) => events.push(leader));
+  const leaders = await Promise.all(running.map(({ node }) => node.whenLeader()));
+  assert.ok(leaders.every((leader) => leader >= 1 && leader <= 3));
+  await leaderOf(running);
+  const first = running[0]!;
+  assert.ok(first.lines.matching(/^info node \d.* leads term \d/).length > 0);
+  network.partition([1], [2, 3]);
+  await until("it is lost", WAIT_MS, () => events.at(-1) === 0);
+  assert.ok(first.lines.matching(/^warn /).length > 0);
+  const abort = AbortSignal.abort();
+  await assert.rejects(first.node.whenLeader({ signal: abort }), { code: "RAFT_ABORTED" });
+  network.heal();
+  assert.ok((await first.node.whenLeader()) > 0);
+});
+
+test("a member that needs a snapshot waits, without harm, and the leader says which", async (t) => {
+  const dir = tempDir(t);
+  const network = new MemoryNetwork();
+  for (const id of [1, 2]) {
+    const metadata = encodeMetadata(id, 1);
+    const wal = await openWal({
+      dir: path.join(dir, String(id), "wal"),
+      metadata,
+      writer: "inline-wasm",
+      durability: "none",
+    });
+    await wal.saveSnapshot(meta(1000, 3, [1, 2, 3]), Buffer.from("state"));
+    await wal.close();
+  }
+  const running: Running[] = [];
+  for (const id of [1, 2, 3]) running.push(await openNode(t, dir, id, 3, { link: network.link(id) }));
+  const leader = await leaderOf(running);
+  await leader.node.propose(Buffer.from("new"));
+  await until("it waits", WAIT_MS, () => leader.node.status().waitingForSnapshot.length > 0);
+  assert.deepEqual(leader.node.status().waitingForSnapshot, [3]);
+  assert.ok(leader.lines.matching(/^warn node 3 needs entries/).length > 0);
+  const third = running[2]!.node.status();
+  assert.deepEqual([third.lastIndex, third.commit, third.fault], [0, 0, null]);
+});
