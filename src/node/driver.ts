@@ -36,6 +36,9 @@ import type { Proposals } from "./proposals.js";
 import type { Reads } from "./reads.js";
 import type { Trace } from "./trace.js";
 
+/** Most that one tick adds to a disk's silence, as a share of diskTimeoutMs: time in which this process did not run. */
+const SILENT_GAP = 1 / 4;
+
 /** What a driver drives. One Raft group; links may be shared between groups. */
 export interface DriverParts {
   readonly group: number;
@@ -183,7 +186,7 @@ export class Driver {
 
   private watchDisk(): void {
     const { wal, diskTimeoutMs, onDisk } = this.parts;
-    const isSilent = wal.silentMs() > diskTimeoutMs;
+    const isSilent = wal.silentMs(diskTimeoutMs * SILENT_GAP) > diskTimeoutMs;
     if (isSilent && !this.diskSilent) setImmediate(this.confirmSilence);
     if (isSilent || !this.diskSilent) return;
     this.diskSilent = false;
@@ -193,7 +196,7 @@ export class Driver {
   // Behind the poll for events: if it was this thread that did not listen, the answer is taken in by now.
   private readonly confirmSilence = (): void => {
     const { wal, diskTimeoutMs, onDisk } = this.parts;
-    const silentMs = wal.silentMs();
+    const silentMs = wal.silentMs(diskTimeoutMs * SILENT_GAP);
     if (this.stopped || this.diskSilent || silentMs <= diskTimeoutMs) return;
     this.diskSilent = true;
     this.diskStalls++;
@@ -230,7 +233,8 @@ export class Driver {
     try {
       work();
     } catch (cause) {
-      if (cause instanceof RaftmarkError && cause.code === "RAFT_LOG_LOST") {
+      // They say for themselves what and where: an old entry that was read back for a follower, or a log that is lost.
+      if (cause instanceof RaftmarkError && (cause.code === "WAL_CORRUPT" || cause.code === "RAFT_LOG_LOST")) {
         this.fence(cause);
         return;
       }

@@ -136,9 +136,10 @@ export interface Wal {
   onFault: (error: RaftmarkError) => void;
   /**
    * How long the disk has not answered although something waits for it; 0 if nothing waits. That it is busy and
-   * answers again and again does not count.
+   * answers again and again does not count. Asked often: of the time between two calls at most `gapMsMax` counts, by
+   * default all, because a process that was suspended, or did not get to run, is no silent disk.
    */
-  silentMs(): number;
+  silentMs(gapMsMax?: number): number;
   /**
    * Writes a snapshot of the state at metadata.index (which must be applied, so committed), records it in the log
    * behind what was appended so far, and releases what is older than the kept ones: stageSnapshot, then

@@ -80,6 +80,10 @@ export class RingWal implements Wal, SnapshotLog {
   private hardState: HardState;
   /** When something became durable last; performance.now(). */
   private answeredAt = 0;
+  /** When silentMs was asked last, the silence that it measured, and since when; performance.now(). */
+  private askedAt = 0;
+  private silence = 0;
+  private silentSince = 0;
   private appendLatencyMaxMs = 0;
   private warnings = 0;
   private pointsHead = 0;
@@ -283,12 +287,21 @@ export class RingWal implements Wal, SnapshotLog {
     this.onDurable(this.reported);
   }
 
-  silentMs(): number {
+  silentMs(gapMsMax = Number.POSITIVE_INFINITY): number {
+    const now = performance.now();
+    const askedBefore = this.askedAt;
+    this.askedAt = now;
     if (this.appends.length === 0) return 0;
     const low = Atomics.load(this.writer.memory.i32, WORDS + L.WORD_DURABLE) >>> 0;
     // The answer is there, and its notice on the way.
     if (low !== this.durable >>> 0) return 0;
-    return performance.now() - Math.max(this.answeredAt, this.appends.peek(0).at);
+    const since = Math.max(this.answeredAt, this.appends.peek(0).at);
+    if (since !== this.silentSince) {
+      this.silentSince = since;
+      this.silence = 0;
+    }
+    this.silence += Math.min(now - Math.max(since, askedBefore), gapMsMax);
+    return this.silence;
   }
 
   private scheduleReport(): void {
