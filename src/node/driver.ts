@@ -234,7 +234,10 @@ export class Driver {
       work();
     } catch (cause) {
       // They say for themselves what and where: an old entry that was read back for a follower, or a log that is lost.
-      if (cause instanceof RaftmarkError && (cause.code === "WAL_CORRUPT" || cause.code === "RAFT_LOG_LOST")) {
+      if (
+        cause instanceof RaftmarkError &&
+        (cause.code === "WAL_CORRUPT" || cause.code === "RAFT_LOG_LOST")
+      ) {
         this.fence(cause);
         return;
       }
