@@ -4,10 +4,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StateFollower } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
-import { WRITERS } from "../wal/helpers.js";
+import { HANGS, sharedWords } from "../wal/faulty-fs.js";
+import { atEnd, open, options, run, tempDir, WRITERS } from "../wal/helpers.js";
 import { type Member, startMembers } from "./members.js";
 
 const WAIT_MS = 30_000;
+const FAULTY = new URL("../wal/faulty-fs.js", import.meta.url).href;
 
 async function leaderOf(members: readonly Member[]): Promise<Member> {
   await until("a leader", WAIT_MS, () => members.some(({ leads }) => leads));
@@ -83,6 +85,24 @@ test("a follower whose disk hangs does not campaign; it helps to elect one when 
   const next = await leaderOf([follower!, third!]);
   await next.propose("after");
   assert.deepEqual(next.applied, ["before", "not on the follower's disk", "after"]);
+});
+
+test("time in which the process did not run is no silence of the disk; time in which it runs is", async (t) => {
+  const dir = tempDir(t);
+  const words = sharedWords();
+  const arg = { op: "syncDir", from: Infinity, code: "EIO", shared: words };
+  const wal = await open(t, options(dir, { writer: "pool-wasm", walFs: { module: FAULTY, arg } }));
+  atEnd(t, () => {
+    Atomics.store(words, HANGS, 0);
+    Atomics.notify(words, HANGS);
+  });
+  Atomics.store(words, HANGS, 1);
+  wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 1), true);
+  assert.ok(wal.silentMs(20) <= 20);
+  // As after SIGSTOP: nothing in this thread runs for 300 ms.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+  assert.ok(wal.silentMs(20) <= 40);
+  await until("the silence to be counted", WAIT_MS, () => wal.silentMs(20) > 200);
 });
 
 function sameLogs(members: readonly Member[]): boolean {
