@@ -37,16 +37,23 @@ async function started(cwd: string, nodes = 3): Promise<{ command: Command; node
       const name = commandLineOf(pid).at(-1) ?? "";
       if (/^node-\d+$/.test(name)) found.set(name, pid);
     }
-    return found.size === nodes && existsSync(join(cwd, ".raftmark")) && journalOf(cwd) !== null;
+    return found.size === nodes && existsSync(join(cwd, ".raftmark")) && hasJournal(cwd);
   };
   await until("a load under way", 30_000, listening);
   return { command, nodes: found };
 }
 
-/** The journal of acknowledgements appears when the load begins. */
-function journalOf(cwd: string): string | null {
-  const files = readdirSync(join(cwd, ".raftmark"), { recursive: true, encoding: "utf8" });
-  return files.find((file) => /acked-\d+\.bin$/.test(file)) ?? null;
+/**
+ * The journal of acknowledgements, DIR/run-*\/variant-*\/acked-*.bin, appears when the load begins. Not by a recursive
+ * walk: the nodes rename directories beside it meanwhile.
+ */
+function hasJournal(cwd: string): boolean {
+  const inside = (dir: string, name: RegExp): string[] =>
+    readdirSync(join(cwd, dir))
+      .filter((found) => name.test(found))
+      .map((found) => join(dir, found));
+  const variants = inside(".raftmark", /^run-/).flatMap((run) => inside(run, /^variant-/));
+  return variants.some((variant) => inside(variant, /^acked-\d+\.bin$/).length > 0);
 }
 
 function assertClean(cwd: string): void {
