@@ -11,8 +11,9 @@ import { logCases } from "./log.js";
 import { quorumCases } from "./quorum.js";
 import { stepCases } from "./step.js";
 import type { MicroCase, MicroSuite } from "./suite.js";
+import { wireCases } from "./wire.js";
 
-const SUITES: readonly MicroSuite[] = [quorumCases, inflightsCases, logCases, stepCases, crcCases];
+const SUITES: readonly MicroSuite[] = [quorumCases, inflightsCases, logCases, stepCases, crcCases, wireCases];
 
 const TIME_MS = 500;
 const WARMUP_MS = 250;

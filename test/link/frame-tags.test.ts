@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createCipheriv, createHash } from "node:crypto";
+import { createCipheriv } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
@@ -10,9 +10,9 @@ import { CloseBadTag, createUwsLink, type LinkRefusal, type UwsLink } from "../.
 import { FRAME_TAG_BYTES } from "../../src/wire/index.js";
 import { append, Ear, response } from "./ear.js";
 
-const KEY = new Uint8Array(TAG_KEY_BYTES).map((_, i) => i * 5 + 1);
-/** On both sides of where the algorithm changes. */
-const LENGTHS = [0, 1, 40, 100, 3071, 3072, 3073, 10_000, 300_000];
+const KEY = new Uint8Array(TAG_KEY_BYTES).map((_, i) => i * 5 + (i >> 6) + 1);
+/** Around a block of the polynomial, a unit of NH, and what is copied at a time. */
+const LENGTHS = [0, 1, 15, 16, 17, 100, 1023, 1024, 1025, 2048, 10_000, 65_535, 65_536, 65_537, 300_000];
 
 function tagged(tags: FrameTags, length: number): Uint8Array {
   const bytes = new Uint8Array(length + FRAME_TAG_BYTES).map((_, i) => i * 7);
@@ -21,18 +21,86 @@ function tagged(tags: FrameTags, length: number): Uint8Array {
   return bytes;
 }
 
-test("a tag is that of node:crypto over key, count and frame", () => {
+const MASK64 = 2n ** 64n - 1n;
+const MASK128 = 2n ** 128n - 1n;
+const P = 2n ** 130n - 5n;
+
+function number(bytes: Uint8Array): bigint {
+  return [...bytes].reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+}
+
+function number16(value: bigint): Buffer {
+  return Buffer.from(Array.from({ length: 16 }, (_, i) => Number((value >> BigInt(8 * i)) & 255n)));
+}
+
+/** RFC 8439, section 2.5, by big numbers: blocks of 16 bytes, or less in the last, under r and s. */
+function poly1305(r: Uint8Array, s: Uint8Array, blocks: readonly Uint8Array[]): Buffer {
+  const clamped = number(r) & 0x0ffffffc0ffffffc0ffffffc0fffffffn;
+  const sum = blocks.reduce((h, b) => ((h + number(b) + 2n ** BigInt(8 * b.length)) * clamped) % P, 0n);
+  return number16((sum + number(s)) & MASK128);
+}
+
+/** NH with 4 passes as NHPoly1305 has it, by big numbers: 32 bytes of up to 1024. */
+function nh(key: Uint8Array, unit: Uint8Array): Buffer {
+  const message = Buffer.alloc(Math.ceil(unit.length / 16) * 16);
+  message.set(unit);
+  const k = Buffer.from(key);
+  const word = (at: number, pass: number): bigint =>
+    BigInt((message.readUInt32LE(at) + k.readUInt32LE(at + 16 * pass)) % 2 ** 32);
+  const sums = [0, 1, 2, 3].map((pass) => {
+    let sum = 0n;
+    for (let at = 0; at < message.length; at += 16)
+      sum += word(at, pass) * word(at + 8, pass) + word(at + 4, pass) * word(at + 12, pass);
+    return number16(sum & MASK64).subarray(0, 8);
+  });
+  return Buffer.concat(sums);
+}
+
+test("the reference's polynomial is Poly1305 (RFC 8439, 2.5.2)", () => {
+  const key = Buffer.from("85d6be7857556d337f4452fe42d506a80103808afb0db2fd4abff6af4149f51b", "hex");
+  const text = Buffer.from("Cryptographic Forum Research Group");
+  const blocks = [text.subarray(0, 16), text.subarray(16, 32), text.subarray(32)];
+  const tag = poly1305(key.subarray(0, 16), key.subarray(16), blocks);
+  assert.equal(tag.toString("hex"), "a8061dc1305136c6c22b8baf0c0127a9");
+});
+
+test("a tag is Poly1305 of the units' NH and the length, under AES of the frame's place", () => {
   const tags = new FrameTags(KEY);
-  for (const [count, length] of LENGTHS.entries()) {
+  const place = Buffer.alloc(16);
+  // More frames than the cipher makes pads of at a time.
+  for (let count = 0; count < 520; count++) {
+    const length = LENGTHS[count % 260] ?? count % 61;
     const frame = tagged(tags, length);
     const bytes = frame.subarray(0, length);
-    const place = Buffer.alloc(12);
-    place.writeUInt32LE(count);
-    const hash = createHash("sha256").update(KEY.subarray(0, 32)).update(place.subarray(0, 8)).update(bytes);
-    const gcm = createCipheriv("aes-256-gcm", KEY.subarray(32), place).setAAD(bytes);
-    gcm.final();
-    const expected = length <= 3072 ? hash.digest().subarray(0, FRAME_TAG_BYTES) : gcm.getAuthTag();
+    const units = Array.from({ length: Math.ceil(length / 1024) }, (_, i) =>
+      nh(KEY.subarray(0, 1072), bytes.subarray(i * 1024, (i + 1) * 1024)),
+    );
+    const blocks = units.flatMap((unit) => [unit.subarray(0, 16), unit.subarray(16)]);
+    blocks.push(number16(BigInt(length)));
+    place.writeUInt32BE(count, 12);
+    const pad = createCipheriv("aes-256-ecb", KEY.subarray(1088), null).update(place);
+    const expected = poly1305(KEY.subarray(1072, 1088), pad, blocks);
     assert.deepEqual(Buffer.from(frame.subarray(length)), expected, `${length} bytes`);
+  }
+});
+
+test("hashes at the edges of the field: ones everywhere, in key and frame", () => {
+  for (const fill of [0x00, 0xff, 0x80]) {
+    const key = new Uint8Array(TAG_KEY_BYTES).fill(fill);
+    for (const byte of [0x00, 0xff]) {
+      for (const length of [16, 1024, 4096]) {
+        const bytes = new Uint8Array(length + FRAME_TAG_BYTES).fill(byte);
+        new FrameTags(key).tag(bytes, 0, length);
+        const units = Array.from({ length: Math.ceil(length / 1024) }, (_, i) =>
+          nh(key.subarray(0, 1072), bytes.subarray(i * 1024, Math.min(length, (i + 1) * 1024))),
+        );
+        const blocks = units.flatMap((unit) => [unit.subarray(0, 16), unit.subarray(16)]);
+        blocks.push(number16(BigInt(length)));
+        const pad = createCipheriv("aes-256-ecb", key.subarray(1088), null).update(Buffer.alloc(16));
+        const expected = poly1305(key.subarray(1072, 1088), pad, blocks);
+        assert.deepEqual(Buffer.from(bytes.subarray(length)), expected, `${fill} ${byte} ${length}`);
+      }
+    }
   }
 });
 
