@@ -137,6 +137,9 @@ export function ratioSentence({ ratio, better }: Figure, pairsMin: number): stri
 
 function warningsOf(base: Result, head: Result, alternating: boolean): string[] {
   const warnings: string[] = [];
+  if (!alternating && isSame(base, head)) {
+    return ["the two are the same result: every ratio is 1 by itself and says nothing"];
+  }
   if (!alternating) {
     warnings.push(
       "the two were measured one after the other: what the machine did meanwhile is part of every ratio; raftmark compare REV1 REV2 lets them take turns",
@@ -165,6 +168,11 @@ function warningsOf(base: Result, head: Result, alternating: boolean): string[] 
     }
   }
   return warnings;
+}
+
+/** Two files, or one given twice, that tell of the same runs. */
+export function isSame(one: Result, other: Result): boolean {
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
 }
 
 const DISTURBED_SHARE = 0.15;

@@ -1,4 +1,5 @@
-// History as curves: one a configuration and machine, drawn in a line of text with its change points. Pure.
+// History as curves: one a configuration and machine, in the order of their dates, drawn as text with both axes and the
+// change points. Pure.
 import { grouped } from "../report/numbers.js";
 import { type ChangePoint, changePoints, P_MAX } from "./change-points.js";
 import type { HistoryRecord } from "./records.js";
@@ -16,9 +17,11 @@ export interface Curve {
   readonly changes: readonly ChangePoint[];
 }
 
+/** The order of the records is that in which they were added; points stand in the order in which they were measured. */
 export function curvesOf(records: readonly HistoryRecord[]): Curve[] {
   const curves = new Map<string, { configuration: string; machine: string; points: Point[] }>();
-  for (const { at, commit, machine, figures } of records) {
+  const dated = [...records].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+  for (const { at, commit, machine, figures } of dated) {
     for (const { configuration, proposalsPerS } of figures) {
       const key = JSON.stringify([machine, configuration]);
       const curve = curves.get(key) ?? { configuration, machine, points: [] };
@@ -32,23 +35,49 @@ export function curvesOf(records: readonly HistoryRecord[]): Curve[] {
   }));
 }
 
-const BARS = "▁▂▃▄▅▆▇█";
+const BARS = " ▁▂▃▄▅▆▇█";
 /** Between the last run of a level and the first of the next. */
 const MARK = "│";
 const POINTS_SHOWN = 60;
+const ROWS = 4;
+const STEPS = ROWS * (BARS.length - 1);
+/** The axis spans at least this share of the level, so that noise does not look like a fall. */
+const SPAN_SHARE_MIN = 0.1;
 
-/** Least to most, each run a bar, a mark before each change; of long curves the newest part. */
-export function sparkline({ points, changes }: Pick<Curve, "points" | "changes">): string {
+/** Each run a bar of up to ROWS lines over an axis that says what they stand for; of long curves the newest part. */
+export function plot({ points, changes }: Pick<Curve, "points" | "changes">): string[] {
   const from = Math.max(0, points.length - POINTS_SHOWN);
-  const values = points.slice(from).map(({ proposalsPerS }) => proposalsPerS);
-  const low = Math.min(...values);
-  const span = Math.max(...values) - low;
-  const bars = values.map((value, i) => {
-    const height = span === 0 ? 3 : Math.round(((value - low) / span) * (BARS.length - 1));
-    const changed = changes.some(({ index }) => index === from + i);
-    return `${changed && i > 0 ? MARK : ""}${BARS[height]}`;
+  const shown = points.slice(from);
+  const values = shown.map(({ proposalsPerS }) => proposalsPerS);
+  const { low, high } = axisOf(Math.min(...values), Math.max(...values));
+  const columns = values.flatMap((value, i) => {
+    const filled = Math.round(((value - low) / (high - low)) * (STEPS - 1)) + 1;
+    const changed = i > 0 && changes.some(({ index }) => index === from + i);
+    const bar = Array.from({ length: ROWS }, (_, row) => BARS[eighths(filled, ROWS - 1 - row)]);
+    return changed ? [new Array<string>(ROWS).fill(MARK), bar] : [bar];
   });
-  return `${from > 0 ? "…" : ""}${bars.join("")}`;
+  const labels = [grouped(high), ...new Array<string>(ROWS - 2).fill(""), grouped(low)];
+  const width = Math.max(...labels.map(({ length }) => length));
+  const rows = labels.map((label, row) => {
+    const tick = label === "" ? "│" : "┤";
+    return `${label.padStart(width)} ${tick}${columns.map((column) => column[row]).join("")}`.trimEnd();
+  });
+  const dates = [...new Set([shown[0], shown[shown.length - 1]].map(dayOf))].join(" to ");
+  const older = from > 0 ? `, ${from} older not shown` : "";
+  const below = " ".repeat(width + 1);
+  return [...rows, `${below}└${"─".repeat(columns.length)}`, `${below} ${dates}${older}`];
+}
+
+/** How much of the line at `row`, counted from the axis, a bar of `filled` steps takes. */
+function eighths(filled: number, row: number): number {
+  const each = BARS.length - 1;
+  return Math.min(each, Math.max(0, filled - row * each));
+}
+
+function axisOf(low: number, high: number): { low: number; high: number } {
+  const middle = (low + high) / 2;
+  const half = Math.max((high - low) / 2, (middle * SPAN_SHARE_MIN) / 2);
+  return { low: middle - half, high: middle + half };
 }
 
 export function renderHistory(curves: readonly Curve[]): string {
@@ -65,11 +94,13 @@ function renderCurve(curve: Curve): string {
   const { configuration, points, changes } = curve;
   const values = points.map(({ proposalsPerS }) => proposalsPerS);
   const last = points[points.length - 1];
-  const range = `${grouped(Math.min(...values))} to ${grouped(Math.max(...values))} proposals/s`;
+  const ends = [...new Set([Math.min(...values), Math.max(...values)].map(grouped))].join(" to ");
+  const range = `${ends} proposals/s`;
   const many = `${points.length} run${points.length === 1 ? "" : "s"}`;
   const lines = [
     configuration,
-    `  ${sparkline(curve)}  ${many}, ${range}, last ${grouped(last.proposalsPerS)} (${nameOf(last)})`,
+    ...plot(curve).map((line) => `  ${line}`),
+    `  ${many}: ${range}, the last ${grouped(last.proposalsPerS)} (${nameOf(last)})`,
     ...changes.map(({ index, before, after, pValue }) => {
       const change = ((after / before - 1) * 100).toFixed(1);
       const sign = after > before ? "+" : "";
@@ -80,7 +111,12 @@ function renderCurve(curve: Curve): string {
   return lines.join("\n");
 }
 
-function nameOf({ at, commit }: Point): string {
-  const day = at.slice(0, 10);
+function dayOf({ at }: Point): string {
+  return at.slice(0, 10);
+}
+
+function nameOf(point: Point): string {
+  const { commit } = point;
+  const day = dayOf(point);
   return commit === null ? day : `${commit.slice(0, 10)}, ${day}`;
 }

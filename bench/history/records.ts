@@ -1,5 +1,6 @@
-// The history file: one JSON line an accepted run, in the order in which they were added. Reads, checks and appends;
-// what a line comes from is a bench result or a gate.
+// The history file: one JSON line an accepted run, each run once, in the order in which they were added. Reads, checks
+// and appends; what a line comes from is a bench result or a gate.
+import { existsSync } from "node:fs";
 import { appendFile, readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
@@ -93,17 +94,25 @@ function machineOf({ cpu, cores, node }: { cpu: string; cores: number; node: str
   return `${cpu}, ${cores} cores, Node ${node}`;
 }
 
-/** Adds one line, and the file if there is none. */
-export async function appendRecord(path: string, record: HistoryRecord): Promise<void> {
+/** Adds one line, and the file if there is none. False: the run is in it already. Throws BenchError. */
+export async function appendRecord(path: string, record: HistoryRecord): Promise<boolean> {
+  const key = runKey(record);
+  if (existsSync(path) && (await readHistory(path)).some((other) => runKey(other) === key)) return false;
   try {
     await makeDirs(dirname(resolve(path)));
     await appendFile(path, `${JSON.stringify(HistoryRecord.parse(record))}\n`);
+    return true;
   } catch (cause) {
     throw new BenchError("environment", `cannot add to ${path} (${codeOf(cause)}).`, cause);
   }
 }
 
-/** Every line, in order. Throws BenchError (usage) naming each bad line by its number. */
+/** Equal for two records of one run: no two begin in the same millisecond on one machine and measure the same. */
+function runKey({ source, at, machine, command, figures }: HistoryRecord): string {
+  return JSON.stringify([source, at, machine, command, figures]);
+}
+
+/** Every run once, in the order of the lines. Throws BenchError (usage) naming each bad line by its number. */
 export async function readHistory(path: string): Promise<HistoryRecord[]> {
   const text = await readFile(path, "utf8").catch((cause) => {
     const why = codeOf(cause);
@@ -122,7 +131,9 @@ export async function readHistory(path: string): Promise<HistoryRecord[]> {
     const cure = "mend or remove what is named, every other line is good";
     throw new BenchError("usage", `${path} is damaged: ${faults.join("; ")}. Please ${cure}.`);
   }
-  return records;
+  // A file put together from two, or by an older raftmark, may tell of a run twice.
+  const runs = new Map(records.map((record) => [runKey(record), record]));
+  return [...runs.values()];
 }
 
 /** A record, or why it is none. */

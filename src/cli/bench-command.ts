@@ -12,7 +12,14 @@ import {
 } from "../../bench/harness/axes.js";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { type BenchPlan, runBench } from "../../bench/harness/run-bench.js";
-import { expand, type Load, resolveAxes, type Scenario } from "../../bench/harness/scenario.js";
+import {
+  describe,
+  expand,
+  type Load,
+  resolveAxes,
+  type Scenario,
+  varyingAxes,
+} from "../../bench/harness/scenario.js";
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import { type Output, Progress } from "../../bench/report/progress.js";
 import type { Result } from "../../bench/report/result-schema.js";
@@ -287,7 +294,7 @@ function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: 
     ),
   );
   say(`\n${paint.bold(result.verdict)}`);
-  const waterfall = waterfallText(result.runs);
+  const waterfall = waterfallText(result, ({ settings }) => describe(settings, varyingAxes(plan.axes)));
   if (waterfall !== null) say(waterfall);
   for (const run of result.runs) {
     for (const reason of run.void) say(paint.red(`void, row ${run.position + 1}: ${reason}`));

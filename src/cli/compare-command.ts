@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { alternate, killBenchesNow } from "../../bench/compare/alternate.js";
-import { compareResults } from "../../bench/compare/compare.js";
+import { type Comparison, compareResults } from "../../bench/compare/compare.js";
 import { comparisonMarkdown, type Names, renderComparison } from "../../bench/compare/render.js";
 import { type Tree, Trees, WORKTREE } from "../../bench/compare/trees.js";
 import { AXES, AXIS_NAMES, type AxisName, allowedText } from "../../bench/harness/axes.js";
@@ -71,8 +71,8 @@ Examples:
   raftmark compare main worktree --in-flight 1024 --writer pool-wasm
   raftmark compare v1.0.0 HEAD --scenario durability --quick --format markdown
 
-Exit codes: 0 compared, whatever was found; 1 a bench failed on the way; 2 bad usage, a result that cannot be used, or
-a revision that is not there or does not build; 130 Ctrl-C, which keeps the rounds that are done.`;
+Exit codes: 0 compared, whatever was found; 1 a bench failed on the way; 2 bad usage, a result that cannot be used, two
+results without a configuration in common, or a revision that is not there or does not build; 130 Ctrl-C, which keeps the rounds that are done.`;
 
 /** Compares and returns the exit code. Throws BenchError. */
 async function compare(base: string, head: string, words: Words, command: string): Promise<number> {
@@ -80,7 +80,9 @@ async function compare(base: string, head: string, words: Words, command: string
     throw new BenchError("usage", `--format: "${words.format}" is not one of ${FORMATS.join(", ")}.`);
   }
   if (isFile(base) || isFile(head)) {
-    show(await usable(base), await usable(head), { base, head }, false, words);
+    const comparison = compareResults(await usable(base), await usable(head), false);
+    if (comparison.matches.length === 0) throw nothingInCommon(comparison, { base, head });
+    show(comparison, { base, head }, words);
     return 0;
   }
   return compareRevisions(base, head, words, command);
@@ -136,7 +138,7 @@ async function compareRevisions(base: string, head: string, words: Words, comman
   if (made !== null) {
     await keep(made.base, "base");
     await keep(made.head, "head");
-    show(made.base, made.head, { base, head }, true, words);
+    show(compareResults(made.base, made.head, true), { base, head }, words);
   }
   if (ended === null) return 0;
   if (made === null) throw ended;
@@ -175,8 +177,17 @@ async function keep(result: Result, name: string): Promise<void> {
   say(`Result of ${name}: ${await writeResult(result, path)}`);
 }
 
-function show(base: Result, head: Result, names: Names, alternating: boolean, { format }: Words): void {
-  const comparison = compareResults(base, head, alternating);
+/** Which configurations each has, as far as a sentence can say. */
+function nothingInCommon({ onlyBase, onlyHead }: Comparison, { base, head }: Names): BenchError {
+  const told = (names: readonly string[]) =>
+    names.length === 1 ? names[0] : `${names[0]} and ${names.length - 1} more`;
+  const text =
+    `${base} and ${head} have no configuration in common (${told(onlyBase)}; ${told(onlyHead)}): there is nothing to ` +
+    "compare; run both with the same axes.";
+  return new BenchError("usage", text);
+}
+
+function show(comparison: Comparison, names: Names, { format }: Words): void {
   const render = format === "markdown" ? comparisonMarkdown : renderComparison;
   process.stdout.write(render(comparison, names));
 }

@@ -14,7 +14,7 @@ export function historyCommand(): Command {
   const command = new Command("history")
     .summary("throughput over time, and where it changed")
     .description(
-      "Draws the throughput of every configuration in the history, one bar a run, and marks where its level changed. " +
+      "Draws the throughput of every configuration in the history, one bar a run in the order of their dates, and marks where its level changed. " +
         "Runs on different machines are different curves.",
     )
     .option(...file)
@@ -31,8 +31,10 @@ export function historyCommand(): Command {
     .argument("<result>", "a result file")
     .action(async (path: string) => {
       const target = command.opts<Words>().file;
-      await appendRecord(target, recordOfResult(await readResult(path), path));
-      process.stdout.write(`Added to ${target}\n`);
+      const added = await appendRecord(target, recordOfResult(await readResult(path), path));
+      process.stdout.write(
+        added ? `Added to ${target}\n` : `${path} is in ${target} already: nothing added\n`,
+      );
     });
   return command;
 }

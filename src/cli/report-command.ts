@@ -3,6 +3,7 @@ import { readdirSync, statSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { Command } from "commander";
+import { isSame } from "../../bench/compare/compare.js";
 import { BenchError, codeOf } from "../../bench/harness/bench-error.js";
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import type { NamedResult } from "../../bench/report/page/model.js";
@@ -57,7 +58,12 @@ async function report(paths: readonly string[], words: Words): Promise<number> {
   }
   const sources = paths.length > 0 ? paths : [newestResult()];
   const results: NamedResult[] = [];
-  for (const path of sources) results.push({ name: freeName(path, results), result: await readResult(path) });
+  for (const path of sources) {
+    const result = await readResult(path);
+    const same = results.find((other) => isSame(other.result, result));
+    if (same === undefined) results.push({ name: freeName(path, results), result });
+    else process.stderr.write(`${path} is the same result as ${same.name}: it is shown once\n`);
+  }
   if (format === "markdown") {
     const text = results.map(({ result }) => resultMarkdown(result)).join("\n");
     if (words.out === undefined) process.stdout.write(text);

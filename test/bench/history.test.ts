@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { changePoints } from "../../bench/history/change-points.js";
-import { curvesOf, renderHistory, sparkline } from "../../bench/history/curves.js";
+import { curvesOf, plot, renderHistory } from "../../bench/history/curves.js";
 import {
   appendRecord,
   type HistoryRecord,
@@ -57,9 +57,9 @@ test("what is not accepted is not added", () => {
 test("bad lines are named by number, all of them; a missing file says what to do", async () => {
   const path = join(dir, "bad.ndjson");
   await appendRecord(path, recordOfResult(result(1000), "one.json"));
+  await appendRecord(path, recordOfResult(result(1100), "two.json"));
   appendFileSync(path, '{"historyVersion":1}\n\nnot json\n');
-  await appendRecord(path, recordOfResult(result(1000), "two.json"));
-  await assert.rejects(readHistory(path), /bad\.ndjson is damaged: line 2: source: .*; line 4: not JSON\./);
+  await assert.rejects(readHistory(path), /bad\.ndjson is damaged: line 3: source: .*; line 5: not JSON\./);
   await assert.rejects(readHistory(join(dir, "none")), /ENOENT.*raftmark history add/);
 });
 
@@ -103,15 +103,44 @@ test("curves are drawn least to most with a mark at each change, machines apart"
   const records = [...values.map((value, i) => record(i, value)), record(3, 50, "m2")];
   const curves = curvesOf(records);
   assert.equal(curves.length, 2);
-  const line = sparkline(curves[0]);
-  assert.match(line, /^[▅▆▇█]{10}│[▁▂▃▄]{10}$/);
+  const lines = plot(curves[0]);
+  assert.match(lines[0], /^1,0[012]\d ┤[▁▂▃▄▅▆▇█ ]{10}│$/);
+  assert.match(lines[2], /^ {6}│█{10}│$/);
+  assert.match(lines[3], /^ +6[789]\d ┤█{10}│[▁▂▃▄▅▆▇]{10}$/);
+  assert.deepEqual(lines.slice(4), [`      └${"─".repeat(21)}`, "       2026-01-01 to 2026-01-20"]);
   const text = renderHistory(curves);
   assert.match(text, /-(29|30|31)\.\d % from run 11 on, c0ffee10, 2026-01-11: /);
   assert.match(text, /^m1\n\nc\n {2}/);
   assert.match(text, /\nm2\n/);
-  const flat = {
-    points: [record(0, 5), record(1, 5)].map(({ at, commit }) => ({ at, commit, proposalsPerS: 5 })),
-    changes: [],
-  };
-  assert.equal(sparkline(flat), "▄▄");
+});
+
+test("the axis of a quiet curve is wide enough that noise stays small; of a long one the newest part is shown", () => {
+  const points = [1000, 1004, 1001].map((proposalsPerS, i) => ({ ...pointOf(i), proposalsPerS }));
+  const lines = plot({ points, changes: [] });
+  assert.match(lines[0], /^1,052 ┤$/);
+  assert.match(lines[3], /^ {2}952 ┤███$/);
+  const long = Array.from({ length: 65 }, (_, i) => ({ ...pointOf(i % 28), proposalsPerS: 5 }));
+  assert.match(plot({ points: long, changes: [] })[5], /, 5 older not shown$/);
+});
+
+function pointOf(i: number) {
+  const { at, commit } = record(i, 1);
+  return { at, commit };
+}
+
+test("points stand in the order of their dates, whatever the order in which they were added", () => {
+  const [curve] = curvesOf([record(2, 30), record(0, 10), record(1, 20)]);
+  assert.deepEqual(
+    curve.points.map(({ proposalsPerS }) => proposalsPerS),
+    [10, 20, 30],
+  );
+});
+
+test("the same result twice is one run, added again or standing twice in the file", async () => {
+  const path = join(dir, "twice.ndjson");
+  const one = recordOfResult(result(1000), "one.json");
+  assert.equal(await appendRecord(path, one), true);
+  assert.equal(await appendRecord(path, recordOfResult(result(1000), "copy-of-one.json")), false);
+  appendFileSync(path, `${JSON.stringify(one)}\n`);
+  assert.equal((await readHistory(path)).length, 1);
 });

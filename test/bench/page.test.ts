@@ -153,8 +153,51 @@ test("several results stand over each other, with their ratios", () => {
   assert.ok(page.includes("Against before"));
   assert.match(page, /<td>2\.0×<\/td>/);
   assert.equal(dataOf(page).charts[0].lines.length, 4);
-  assert.equal(report(paths[0], paths[0]).status, 0);
+  mkdirSync(join(dir, "other"));
+  const namesake = file(join("other", "before.json"), { ...faster, runs });
+  assert.equal(report(paths[0], namesake).status, 0);
   assert.ok(readFileSync(join(dir, "report.html"), "utf8").includes("before (2)"));
+});
+
+test("the same result twice is one", () => {
+  const path = file("once.json", richResult());
+  const { status, stderr } = report(path, path, "-o", "once.html");
+  assert.equal(status, 0);
+  assert.match(stderr, /^.*once\.json is the same result as once: it is shown once\n$/);
+  assert.equal(
+    readFileSync(join(dir, "once.html"), "utf8"),
+    renderPage([{ name: "once", result: richResult() }]),
+  );
+});
+
+/** The cells of the first table whose caption begins so, by heading. */
+function cells(page: string, caption: string): Record<string, string>[] {
+  const [, from] = page.split(`<caption class="unseen">${caption}`);
+  const [table] = from.split("</table>");
+  const texts = (part: string) =>
+    [...part.matchAll(/<t[hd][^>]*>(.*?)<\/t[hd]>/gs)].map(([, text]) =>
+      text.replaceAll(/<[^>]+>/g, "").trim(),
+    );
+  const [, head, ...rows] = table.split("<tr>");
+  return rows.map((row) => Object.fromEntries(texts(head).map((title, i) => [title, texts(row)[i]])));
+}
+
+test("the comparison of two results: every heading over its own cells", () => {
+  const slow = richResult();
+  const runs = slow.runs.map((run) => ({ ...run, proposalsPerS: run.proposalsPerS * 2 }));
+  const page = renderPage([
+    { name: "before", result: slow },
+    { name: "after", result: { ...slow, runs } },
+  ]);
+  assert.deepEqual(cells(page, "Throughput against before")[0], {
+    configuration: "inline-js, 64 in flight",
+    result: "after",
+    "before, proposals/s": "6,720",
+    "its proposals/s": "13,440",
+    "ratio to before": "2.0×",
+    "95 % interval": "–",
+    "in words": "nothing can be told from 3 rounds",
+  });
 });
 
 test("without a name: the newest result in results/local", () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Run, Waterfall } from "../../bench/report/result-schema.js";
-import { waterfallText } from "../../bench/report/waterfall-text.js";
+import { mainStages, typicalRun, waterfallText } from "../../bench/report/waterfall-text.js";
 import { sampleRun } from "./sample-result.js";
 
 function traced(proposalsPerS: number, means: Record<string, number>, reasons: string[] = []): Run {
@@ -13,18 +13,42 @@ function traced(proposalsPerS: number, means: Record<string, number>, reasons: s
   return { ...sampleRun(0, { settings: {}, proposalsPerS, void: reasons }), waterfall };
 }
 
-test("stages in order with their shares; small ones together", () => {
-  const run = traced(100, { queued: 480, stepped: 10, "own disk": 3000, quorum: 20, resolve: 490 });
+const name = () => "pool-wasm";
+
+test("stages in order with their shares; the short ones together, so that at most eight need a hue", () => {
+  const means = {
+    queued: 480,
+    a: 10,
+    b: 11,
+    c: 12,
+    "own disk": 3000,
+    d: 90,
+    e: 91,
+    f: 92,
+    g: 93,
+    resolve: 121,
+  };
+  const run = traced(100, means);
+  assert.deepEqual(mainStages([run.waterfall!]), ["queued", "own disk", "d", "e", "f", "g", "resolve"]);
   assert.equal(
-    waterfallText([run]),
-    "where a commit's 4.00 ms go: queued 12 %, own disk 75 %, resolve 12 %, the rest 1 %",
+    waterfallText({ runs: [run] }, name),
+    "Where a commit's 4.00 ms go (pool-wasm): queued 12 %, own disk 75 %, d 2 %, e 2 %, f 2 %, g 2 %, resolve 3 %, " +
+      "3 short stages 1 %",
   );
 });
 
-test("of several runs the fastest that counts; nothing without a traced one", () => {
-  const slow = traced(100, { queued: 1000 });
-  const fast = traced(200, { apply: 2000 });
-  const fastest = traced(300, { resolve: 3000 }, ["lost its quorum"]);
-  assert.equal(waterfallText([slow, fast, fastest]), "where a commit's 2.00 ms go: apply 100 %");
-  assert.equal(waterfallText([sampleRun(0, { settings: {}, proposalsPerS: 1 })]), null);
+test("of the fastest configuration the median run, as on the page; nothing without a traced one", () => {
+  const rounds = [
+    traced(100, { queued: 1000 }),
+    traced(200, { apply: 2000 }),
+    traced(300, { resolve: 3000 }),
+  ];
+  const runs = rounds.map((run, round) => ({ ...run, round }));
+  assert.equal(
+    waterfallText({ runs }, name),
+    "Where a commit's 2.00 ms go (pool-wasm, the run with the median throughput): apply 100 %",
+  );
+  assert.equal(typicalRun({ runs }), runs[1]);
+  assert.equal(waterfallText({ runs: [traced(300, { resolve: 3000 }, ["lost its quorum"])] }, name), null);
+  assert.equal(waterfallText({ runs: [sampleRun(0, { settings: {}, proposalsPerS: 1 })] }, name), null);
 });

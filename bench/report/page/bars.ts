@@ -2,6 +2,7 @@
 // the CPU. Figures stand beside the bars as text, or in a table below them. Pure.
 import { grouped, short } from "../numbers.js";
 import type { Run } from "../result-schema.js";
+import { mainStages, partsOf, restName } from "../waterfall-text.js";
 import type { ChartLine } from "./chart-data.js";
 import { type Html, html, NOTHING } from "./html.js";
 import type { Config, Group, Model } from "./model.js";
@@ -61,15 +62,13 @@ interface Segment {
   readonly part: number;
 }
 
-/** From here on, as a share of the track, a part carries its name. */
-const NAMED_SHARE = 0.11;
-
-/** Colours follow the order of the parts once around the wheel; neighbours differ in lightness too. */
+/** Hues once around the wheel in the order of the parts, never more than eight; neighbours differ in lightness too. */
 function tone(part: number, parts: number): string {
-  const hue = Math.round(285 - (300 * part) / Math.max(1, parts - 1));
-  return `--hue:${(hue + 360) % 360};--lift:${part % 2 === 0 ? "0" : "0.08"}`;
+  const hue = Math.round(285 - (315 * part) / Math.max(1, parts));
+  return `--hue:${(hue + 360) % 360};--lift:${part % 2 === 0 ? "0" : "0.1"}`;
 }
 
+/** A part carries its number of the legend where that has room, and its name where the name has; see page.css. */
 function stack(
   segments: readonly Segment[],
   parts: number,
@@ -80,45 +79,48 @@ function stack(
   return html`<span class="track stack" aria-hidden="true">${shown.map((segment) => {
     const { name, value, part } = segment;
     const style = `width:${share(value, whole)};${tone(part, parts)}`;
-    return html`<i class="tone" style="${style}" title="${text(segment)}">${value / whole >= NAMED_SHARE ? name : ""}</i>`;
+    return html`<i class="tone" style="${style}" title="${text(segment)}"><b>${part + 1}</b><span>${name}</span></i>`;
   })}</span>`;
 }
 
 function ramp(names: readonly string[]): Html {
   const entry = (name: string, part: number) =>
-    html`<li><span class="swatch tone" style="${tone(part, names.length)}" aria-hidden="true"></span>${name}</li>`;
+    html`<li><span class="key tone" style="${tone(part, names.length)}" aria-hidden="true">${part + 1}</span>${name}</li>`;
   return html`<ul class="ramp">${names.map(entry)}</ul>`;
 }
 
-/** Stages of the mean sampled commit, in order; every group has its own scale. */
+/** Stages of the mean sampled commit, in order, the short ones together; every group has its own scale. */
 export function waterfallBars(model: Model): Html {
   const measured = model.configs.flatMap(({ typical }) => typical?.waterfall ?? []);
-  const names = [...new Set(measured.flatMap(({ stages }) => stages.map(({ name }) => name)))];
+  const named = mainStages(measured);
+  const rest = restName(measured, named);
+  const names = rest === null ? named : [...named, rest];
   const groups = model.groups.map((group) => {
     const totals = group.configs.map(({ typical }) => typical?.waterfall?.totalUs.mean ?? 0);
     const top = Math.max(...totals);
     const scale = model.groups.length > 1 && top > 0 ? html`full width is ${short(top)} µs` : NOTHING;
-    const bars = group.configs.map((config) => fall(config, names, top));
+    const bars = group.configs.map((config) => fall(config, named, rest, top));
     return html`${groupTitle(group, scale)}<ul class="bars">${bars}</ul>`;
   });
   return html`${ramp(names)}${groups}`;
 }
 
-function fall(config: Config, names: readonly string[], top: number): Html {
+function fall(config: Config, named: readonly string[], rest: string | null, top: number): Html {
   const waterfall = config.typical?.waterfall;
   const name = html`<span class="name">${swatch(config)}${config.name}</span>`;
   if (waterfall == null) {
     const why = config.typical === null ? "✕ void" : "not sampled in this run";
     return html`<li class="absent">${name}<span class="figure">${why}</span></li>`;
   }
-  const segments = waterfall.stages.map(({ name, us }) => ({
+  const segments = partsOf(waterfall, named, rest).map(({ name, us }) => ({
     name,
-    value: us.mean,
-    part: names.indexOf(name),
+    value: us,
+    part: named.includes(name) ? named.indexOf(name) : named.length,
   }));
+  const parts = named.length + (rest === null ? 0 : 1);
   return html`<li>${name}<span class="figure">${short(waterfall.totalUs.mean)} µs
     <small>mean of ${grouped(waterfall.sampled)}</small></span>
-    ${stack(segments, names.length, top, ({ name, value }) => `${name}: ${short(value)} µs`)}</li>`;
+    ${stack(segments, parts, top, ({ name, value }) => `${name}: ${short(value)} µs`)}</li>`;
 }
 
 const CPU_PARTS = [

@@ -5,6 +5,7 @@ import { axesOf, describe, varyingAxes } from "../../harness/scenario.js";
 import { type Row, rowsOf, validRuns } from "../../stats/rows.js";
 import type { Result, Run } from "../result-schema.js";
 import { constants } from "../table.js";
+import { typicalRun } from "../waterfall-text.js";
 
 /** A result and what the page calls it, mostly its file's name. */
 export interface NamedResult {
@@ -90,11 +91,6 @@ export function modelOf(results: readonly NamedResult[]): Model {
     legend: configs.filter((config, i) => configs.findIndex(({ key }) => key === config.key) === i),
     constants: constants(axes),
   };
-}
-
-function typicalRun(row: Row): Run | null {
-  const sorted = validRuns(row.runs).sort((a, b) => a.proposalsPerS - b.proposalsPerS);
-  return sorted[Math.floor((sorted.length - 1) / 2)] ?? null;
 }
 
 /** Entries that shared a durable write of the leader's log, over all rounds; null: it made none. */
