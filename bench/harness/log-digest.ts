@@ -1,5 +1,5 @@
 // One log, boiled down to columns that can be compared: term, content and payload header of each index, and the state
-// machine's hash at chosen indexes. Some forty bytes an entry, so that the logs of a long run fit side by side.
+// machine's hash at chosen indexes. Some fifty bytes an entry, so that the logs of a long run fit side by side.
 import { type Entry, EntryNormal } from "../../src/raft/raftpb/index.js";
 import { readHeader } from "./payload.js";
 import { RollingHash } from "./state-machine.js";
@@ -18,8 +18,12 @@ export class LogDigest {
   private terms = new Float64Array(CAPACITY);
   /** Bytes of data; -1 - bytes for entries that are not for the state machine. */
   private sizes = new Float64Array(CAPACITY);
+  /** Of every byte of the data. */
   private wordsA = new Int32Array(CAPACITY);
   private wordsB = new Int32Array(CAPACITY);
+  /** Of what the state machine looks at. */
+  private glancesA = new Int32Array(CAPACITY);
+  private glancesB = new Int32Array(CAPACITY);
   private clients = new Float64Array(CAPACITY);
   private seqs = new Float64Array(CAPACITY);
   private readonly reader = new RollingHash();
@@ -57,6 +61,9 @@ export class LogDigest {
     this.sizes[at] = normal && entry.data.length > 0 ? entry.data.length : -1 - entry.data.length;
     this.wordsA[at] = this.reader.wordA;
     this.wordsB[at] = this.reader.wordB;
+    this.reader.glance(entry.data);
+    this.glancesA[at] = this.reader.wordA;
+    this.glancesB[at] = this.reader.wordB;
     this.clients[at] = header === null ? NO_CLIENT : header.client * 4294967296 + header.runId;
     this.seqs[at] = header === null ? 0 : header.seq;
   }
@@ -70,7 +77,7 @@ export class LogDigest {
       while (next < this.wanted.length && this.wanted[next] < index) {
         this.stateAt.set(this.wanted[next++], rolling.digest());
       }
-      if (this.sizes[at] >= 0) rolling.chain(index, this.sizes[at], this.wordsA[at], this.wordsB[at]);
+      if (this.sizes[at] >= 0) rolling.chain(index, this.sizes[at], this.glancesA[at], this.glancesB[at]);
     }
     while (next < this.wanted.length && this.wanted[next] <= this.lastIndex) {
       this.stateAt.set(this.wanted[next++], rolling.digest());
@@ -123,6 +130,8 @@ export class LogDigest {
     this.sizes = moved(this.sizes, new Float64Array(capacity));
     this.wordsA = moved(this.wordsA, new Int32Array(capacity));
     this.wordsB = moved(this.wordsB, new Int32Array(capacity));
+    this.glancesA = moved(this.glancesA, new Int32Array(capacity));
+    this.glancesB = moved(this.glancesB, new Int32Array(capacity));
     this.clients = moved(this.clients, new Float64Array(capacity));
     this.seqs = moved(this.seqs, new Float64Array(capacity));
   }

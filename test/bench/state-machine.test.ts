@@ -30,7 +30,7 @@ function hashOf(entries: readonly { index: number; data: Uint8Array }[]): string
   return hash.digest();
 }
 
-test("the hash knows every bit, every position, every index and every order", () => {
+test("the hash knows the name, end and length of every proposal, every position, every index and every order", () => {
   const prng = new Prng(3);
   const entries = Array.from({ length: 6 }, (_, i) => ({
     index: i + 1,
@@ -43,7 +43,9 @@ test("the hash knows every bit, every position, every index and every order", ()
     variants++;
   };
   entries.forEach((entry, at) => {
-    for (let bit = 0; bit < entry.data.length * 8; bit++) {
+    const { length } = entry.data;
+    for (let bit = 0; bit < length * 8; bit++) {
+      if (length >= 24 && bit >= 16 * 8 && bit < (length - 8) * 8) continue;
       const data = entry.data.slice();
       data[bit >> 3] ^= 1 << (bit & 7);
       note(entries.with(at, { ...entry, data }));
@@ -55,6 +57,22 @@ test("the hash knows every bit, every position, every index and every order", ()
     if (at > 0) note(entries.with(at, entries[at - 1]).with(at - 1, entry));
   });
   assert.equal(seen.size, variants);
+});
+
+test("what the truth check reads of an entry knows every bit", () => {
+  const prng = new Prng(4);
+  const hash = new RollingHash();
+  for (const length of [0, 1, 16, 23, 24, 25, 100]) {
+    const data = Uint8Array.from({ length }, () => prng.below(256));
+    const seen = new Set<string>();
+    for (let bit = -1; bit < length * 8; bit++) {
+      const changed = data.slice();
+      if (bit >= 0) changed[bit >> 3] ^= 1 << (bit & 7);
+      hash.read(changed);
+      seen.add(`${hash.wordA} ${hash.wordB}`);
+    }
+    assert.equal(seen.size, length * 8 + 1, `${length} bytes`);
+  }
 });
 
 test("the hash does not depend on where the bytes lie", () => {
