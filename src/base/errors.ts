@@ -19,6 +19,7 @@ export type ErrorCode =
   | "RAFT_ADDRESS_IN_USE"
   | "WAL_CORRUPT"
   | "WAL_LOCKED"
+  | "WAL_GONE"
   | "WAL_NOT_WRITABLE"
   | "WAL_NO_SPACE"
   | "WAL_IO"

@@ -132,6 +132,7 @@ export class InlineWriter implements Writer {
     this.closing = true;
     await this.preparing;
     this.segments.close();
-    removePrepared(this.options.setup.dir);
+    // Of a log that is not ours any more, nothing is; opening removes them, too.
+    if (!this.faulted) removePrepared(this.options.setup.dir);
   }
 }

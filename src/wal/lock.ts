@@ -4,6 +4,7 @@
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { RaftmarkError } from "../base/errors.js";
+import { type HeldFile, heldLock } from "./holding.js";
 
 interface Owner {
   pid: number;
@@ -13,6 +14,8 @@ interface Owner {
 }
 
 export interface DirLock {
+  /** Its file, as long as it is held. */
+  readonly file: HeldFile;
   release(): void;
 }
 
@@ -31,7 +34,7 @@ export async function lockDir(dir: string): Promise<DirLock> {
   try {
     let attempts = 0;
     for (let waits = 0; attempts < 8; ) {
-      if (tryLink(draft, path)) return { release: () => release(path, nonce) };
+      if (tryLink(draft, path)) return { file: heldLock(draft, path), release: () => release(path, nonce) };
       const owner = readOwner(path);
       const life = owner === null ? "dead" : lifeOf(owner);
       if (life === "dead") {

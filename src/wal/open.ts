@@ -76,6 +76,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
     const outBytes = Math.max(ringBytes >>> 1, 64 << 10);
     const setup: WriterSetup = {
       dir,
+      lock: lock.file,
       metadata: log.metadata,
       durability: options.durability,
       segmentBytes,

@@ -19,6 +19,7 @@ import {
   SEGMENT_END_BYTES,
   segmentName,
 } from "./format.js";
+import { checkHeld, type HeldFile, heldSegment } from "./holding.js";
 import * as L from "./layout.js";
 import { noHurry, preparedName, prepareSegment } from "./prepare.js";
 import { encodeEntry, encodeHardState, FrameBuilder, putSeal } from "./record.js";
@@ -42,6 +43,8 @@ export interface TailState {
 /** Plain data: it is posted to workers. */
 export interface WriterSetup {
   dir: string;
+  /** Of the directory. */
+  lock: HeldFile;
   /** Null: the metadata record carries no data. */
   metadata: Uint8Array | null;
   durability: Durability;
@@ -73,6 +76,8 @@ export function writerMemoryBytes(ringBytes: number, outBytes: number): number {
   return L.RING + ringBytes + outBytes + 64;
 }
 
+/** Since when the last look at lock and directory must be before a write starts with another one. */
+const UNSEEN_MS_MAX = 10;
 /** Zeros are written ahead in pieces of this size, when fewer than FILL_LOW_BYTES of them are left. */
 const ZEROS = new Uint8Array(1 << 20);
 const FILL_LOW_BYTES = 256 << 10;
@@ -87,6 +92,10 @@ export class SegmentWriter {
   private readonly timer: BatchTimer;
   private readonly out: number;
   private fd: number;
+  /** What `fd` was opened as. */
+  private held: HeldFile;
+  /** When lock and segment were seen under their names last; performance.now(). */
+  private seenAt = 0;
   private seq: number;
   /** Bytes of the newest segment that are written. */
   private offset: number;
@@ -126,7 +135,9 @@ export class SegmentWriter {
     f64[L.ENC_HS_TERM >>> 3] = tail.hardState.term;
     f64[L.ENC_HS_VOTE >>> 3] = tail.hardState.vote;
     f64[L.ENC_HS_COMMIT >>> 3] = tail.hardState.commit;
-    this.fd = fs.open(`${setup.dir}/${tail.name}`, this.openFlags());
+    const path = `${setup.dir}/${tail.name}`;
+    this.fd = fs.open(path, this.openFlags());
+    this.held = heldSegment(path);
     this.size = fstatSync(this.fd).size;
     this.filled = filledTo(this.fd, this.offset);
   }
@@ -139,6 +150,8 @@ export class SegmentWriter {
   *commit(): Steps {
     // hot
     const { u32, u8 } = this.codec.memory;
+    // Whoever took an idle log over, where its lock was deleted, must not be written over. A busy one is seen all the time.
+    if (performance.now() - this.seenAt > UNSEEN_MS_MAX) this.checkHeld();
     this.look();
     for (;;) {
       const pointsBefore = u32[L.ENC_POINTS_TAIL >>> 2];
@@ -158,11 +171,18 @@ export class SegmentWriter {
         yield* this.write(u8, this.out, this.out + bytes + SEAL_BYTES);
       }
       if (stop === L.STOP_LARGE) yield* this.writeLarge();
+      this.checkHeld();
       this.publish();
       if (stop === L.STOP_DRAINED) return yield* this.fillAhead();
       if (stop === L.STOP_SEGMENT) yield* this.cut();
       else if (stop === L.STOP_POINTS) yield this.hooks.waitPoints(this.pointsHead());
     }
+  }
+
+  // hot
+  private checkHeld(): void {
+    checkHeld(this.held, this.setup.lock);
+    this.seenAt = performance.now();
   }
 
   private look(): void {
@@ -288,6 +308,7 @@ export class SegmentWriter {
     while (needsPoint(this.codec.memory, entry.index, entry.term)) {
       const before = u32[L.ENC_POINTS_TAIL >>> 2];
       if ((before - this.pointsHead()) >>> 0 === L.POINTS_MAX) {
+        this.checkHeld();
         this.publish();
         yield this.hooks.waitPoints(this.pointsHead());
         continue;
@@ -323,6 +344,8 @@ export class SegmentWriter {
       const task = { path, bytes: segmentBytes, sparse: true, recycled: false, count: this.taken + 1 };
       yield* prepareSegment(this.fs, task, noHurry);
     }
+    // It may have waited long, and renames by name.
+    this.checkHeld();
     const full = { fd: this.fd, offset: this.offset };
     this.fd = this.fs.open(path, this.openFlags());
     try {
@@ -337,10 +360,12 @@ export class SegmentWriter {
       if (end > this.size) yield* this.enlarge(end);
       yield this.fs.write(this.fd, head.bytes, 0, head.bytes.length, 0);
       if (synced) yield this.fs.fdatasync(this.fd);
-      this.fs.rename(path, `${dir}/${segmentName(this.seq + 1, f64[L.ENC_LAST_INDEX >>> 3] + 1)}`);
+      const named = `${dir}/${segmentName(this.seq + 1, f64[L.ENC_LAST_INDEX >>> 3] + 1)}`;
+      this.fs.rename(path, named);
       if (synced) yield this.fs.syncDir(dir);
       yield this.fs.truncate(full.fd, full.offset);
       if (synced) yield this.fs.fdatasync(full.fd);
+      this.held = heldSegment(named);
       this.seq++;
       this.offset = head.bytes.length;
       this.headEnd = head.bytes.length;

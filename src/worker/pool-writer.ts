@@ -55,6 +55,7 @@ export class PoolWriter implements Writer {
   private readonly preparer: Preparer;
   private preparing: Promise<void> = Promise.resolve();
   private ended = false;
+  private faulted = false;
   private closing = false;
   /** WORD_NOTICE when it was looked at last. */
   private seen = 0;
@@ -174,6 +175,7 @@ export class PoolWriter implements Writer {
     Atomics.notify(this.memory.i32, WORDS + L.WORD_NOTICE);
     // Everything durable before the fault is still reported.
     this.onNotice();
+    this.faulted = result !== null;
     if (result === null) assert(this.closing, "the writer ended without being closed");
     else if (result instanceof RaftmarkError) this.onFault(result);
     else this.onFault(new RaftmarkError(result.code, result.message, { mayCommit: true }));
@@ -229,6 +231,7 @@ export class PoolWriter implements Writer {
     this.wake();
     await this.task;
     await this.pool.end();
-    removePrepared(this.options.setup.dir);
+    // Of a log that is not ours any more, nothing is; opening removes them, too.
+    if (!this.faulted) removePrepared(this.options.setup.dir);
   }
 }
