@@ -77,15 +77,17 @@ export interface DiskProbe {
   readonly p99Us: number;
 }
 
-const PROBE_WRITES = 200;
+const FULL_PROBE = { writes: 200, msMax: 2000 } as const;
 const PROBE_BYTES = 4096;
-const PROBE_MS_MAX = 2000;
 
 /** What one durable 4 KiB write costs here: O_DSYNC over blocks written before, one after the other. */
-export async function probeDisk(dir: string): Promise<DiskProbe> {
+export async function probeDisk(
+  dir: string,
+  { writes, msMax }: { readonly writes: number; readonly msMax: number } = FULL_PROBE,
+): Promise<DiskProbe> {
   const path = join(dir, "probe");
   try {
-    return probe(path);
+    return probe(path, writes, msMax);
   } catch (cause) {
     const text = `cannot write to ${dir} (${codeOf(cause)}): free space or mend its rights, or choose another place with --dir.`;
     throw new BenchError("environment", text, cause);
@@ -94,16 +96,16 @@ export async function probeDisk(dir: string): Promise<DiskProbe> {
   }
 }
 
-function probe(path: string): DiskProbe {
+function probe(path: string, writes: number, msMax: number): DiskProbe {
   const block = Buffer.alloc(PROBE_BYTES, 0x5a);
   const prepared = openSync(path, "w", 0o600);
-  for (let i = 0; i < PROBE_WRITES; i++) writeSync(prepared, block);
+  for (let i = 0; i < writes; i++) writeSync(prepared, block);
   closeSync(prepared);
   const fd = openSync(path, constants.O_WRONLY | constants.O_DSYNC);
   const micros: number[] = [];
   const begun = performance.now();
   try {
-    for (let i = 0; i < PROBE_WRITES && performance.now() - begun < PROBE_MS_MAX; i++) {
+    for (let i = 0; i < writes && performance.now() - begun < msMax; i++) {
       const from = performance.now();
       writeSync(fd, block, 0, PROBE_BYTES, i * PROBE_BYTES);
       micros.push((performance.now() - from) * 1000);

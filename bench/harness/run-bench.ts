@@ -5,10 +5,11 @@ import { type Result, type Run, SCHEMA_VERSION } from "../report/result-schema.j
 import { verdict } from "../report/verdict.js";
 import type { AxisValues, Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
+import { cpuTaken, DiskWatch } from "./disturbance.js";
 import { probeDisk, readEnvironment } from "./environment.js";
 import { nullRun } from "./null-run.js";
 import { KEEP_MARK, type RunDir } from "./run-dir.js";
-import { type Phase, runVariant } from "./run-variant.js";
+import { type Phase, runVariant, type VariantPlan } from "./run-variant.js";
 import { expand, type Load, roundOrder, type Scenario, type Variant } from "./scenario.js";
 import { withRunDir } from "./with-run-dir.js";
 
@@ -35,12 +36,18 @@ export interface Observer {
   phase(phase: Phase): void;
   progress(acked: number): void;
   done(run: Run): void;
+  /** The run that is done was disturbed, and is made again. */
+  repeating(why: readonly string[]): void;
+  /** Fewer rounds than announced: no time is left for another. */
+  gaveUp(roundsDone: number, roundsPlanned: number): void;
 }
 
 /** Starting, electing, catching up and stopping; and checking the logs, as a share of the time they were written. */
 const FIXED_MS = 1800;
 const CHECK_SHARE = 0.4;
 /** Segments are filled ahead; the rest is what a fast disk takes in a window. */
+/** At most so many of the runs planned are made again: a machine that is always disturbed must not take twice the time. */
+const REPEATED_SHARE_MAX = 1 / 3;
 const SPACE_PER_NODE_BYTES = 192 * 1024 * 1024;
 
 export function estimateVariantMs(load: Load): number {
@@ -65,7 +72,7 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
     const estimateMs = Math.min(allMs, plan.load.withinMs || allMs);
     observer.begun({ plan, variants, estimateMs, runDir });
     const diskProbe = await probeDisk(runDir.path);
-    const { runs, interrupted } = await runAll(plan, variants, runDir, observer, signal);
+    const { runs, repeated, interrupted } = await runAll(plan, variants, runDir, observer, signal);
     const nothing = await nullRun(heaviest(variants), runDir.path, plan.quick, signal).catch(
       (error: unknown) => {
         if (signal.aborted) return null; // The runs are done; this only stands beside them.
@@ -84,6 +91,7 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
       diskProbe,
       nullRun: nothing,
       interrupted,
+      disturbance: { repeated, leftOut: runs.filter(({ disturbed }) => disturbed.length > 0).length },
       runs: runs.sort((a, b) => a.position - b.position || a.round - b.round),
     } satisfies Omit<Result, "verdict">;
     return { ...body, verdict: verdict(body) };
@@ -96,55 +104,93 @@ function heaviest(variants: readonly Variant[]): Settings {
   return variants.map(({ settings }) => settings).reduce((best, next) => (most(best, next) ? best : next));
 }
 
+interface AllRuns {
+  readonly runs: Run[];
+  /** Disturbed runs that were made again. */
+  readonly repeated: number;
+  readonly interrupted: boolean;
+}
+
 async function runAll(
   plan: BenchPlan,
   variants: readonly Variant[],
   runDir: RunDir,
   observer: Observer,
   signal: AbortSignal,
-): Promise<{ runs: Run[]; interrupted: boolean }> {
+): Promise<AllRuns> {
+  const { load } = plan;
   const runs: Run[] = [];
+  const planned = Array.from({ length: load.rounds }, (_, round) =>
+    roundOrder(variants, plan.order, plan.seed, round).map((variant) => ({ variant, round })),
+  ).flat();
+  const disk = await DiskWatch.start(runDir.path);
+  let repeated = 0;
   let spentMs = 0;
-  const sequence: { variant: Variant; round: number }[] = [];
-  for (let round = 0; round < plan.load.rounds; round++) {
-    for (const variant of roundOrder(variants, plan.order, plan.seed, round))
-      sequence.push({ variant, round });
-  }
-  for (const [i, { variant, round }] of sequence.entries()) {
-    if (i > 0 && i % variants.length === 0 && isTooLate(plan.load, spentMs, round)) break;
-    const eachMs = i === 0 ? estimateVariantMs(plan.load) : spentMs / i;
-    observer.variant(i, variant, round, eachMs * (sequence.length - i));
+  const runOnce = async (i: number, again: boolean): Promise<Run | null> => {
+    const sequence = runs.length + repeated;
+    const eachMs = sequence === 0 ? estimateVariantMs(load) : spentMs / sequence;
+    observer.variant(i, planned[i].variant, planned[i].round, eachMs * (planned.length - i));
     const from = performance.now();
-    const running = runVariant({
-      variant,
-      sequence: i,
-      round,
-      load: plan.load,
-      basePort: plan.basePort,
-      seed: plan.seed,
-      runDir: runDir.path,
-      keep: plan.keep,
-      signal,
-      onPhase: (phase) => observer.phase(phase),
-      onProgress: (acked) => observer.progress(acked),
-    });
-    const run = await running.catch((error: unknown) => {
-      // What is done counts; only the variant under way is lost.
-      if (signal.aborted && runs.length > 0) return null;
-      throw error;
-    });
-    if (run === null) return { runs, interrupted: true };
+    const run = await runNext({ plan, ...planned[i], sequence, again, runDir, observer, signal });
+    if (run === null) return null;
+    const { diskProbeUs, why } = await disk.afterRun();
+    const disturbed = [...cpuTaken(run.otherCpuShare), ...(writesToDisk(run, runDir) ? why : [])];
     spentMs += performance.now() - from;
-    runs.push(run);
-    observer.done(run);
-    if (signal.aborted) return { runs, interrupted: i + 1 < sequence.length };
+    observer.done({ ...run, diskProbeUs, disturbed });
+    return { ...run, diskProbeUs, disturbed };
+  };
+  for (const [i, { round }] of planned.entries()) {
+    if (i > 0 && i % variants.length === 0 && isTooLate(load, spentMs, round)) {
+      observer.gaveUp(round, load.rounds);
+      break;
+    }
+    let run = await runOnce(i, false);
+    const mayRepeat =
+      repeated < planned.length * REPEATED_SHARE_MAX && !isTooLate(load, spentMs, runs.length + repeated + 1);
+    if (run !== null && run.disturbed.length > 0 && mayRepeat && !signal.aborted) {
+      observer.repeating(run.disturbed);
+      repeated++;
+      run = await runOnce(i, true);
+    }
+    // What is done counts; only the variant under way is lost.
+    if (run === null && runs.length === 0) signal.throwIfAborted();
+    if (run !== null) runs.push(run);
+    if (signal.aborted) return { runs, repeated, interrupted: run === null || i + 1 < planned.length };
   }
-  return { runs, interrupted: false };
+  return { runs, repeated, interrupted: false };
 }
 
-/** Whether round `round` would end beyond the time that the scenario gives itself, going by those before it. */
-function isTooLate({ withinMs = 0 }: Load, spentMs: number, round: number): boolean {
-  return withinMs > 0 && spentMs + spentMs / round > withinMs;
+interface NextRun extends Pick<VariantPlan, "variant" | "round" | "sequence" | "again" | "signal"> {
+  readonly plan: BenchPlan;
+  readonly runDir: RunDir;
+  readonly observer: Observer;
+}
+
+/** One run of a variant; null: it was aborted. */
+async function runNext({ plan, runDir, observer, ...next }: NextRun): Promise<Run | null> {
+  const running = runVariant({
+    ...next,
+    load: plan.load,
+    basePort: plan.basePort,
+    seed: plan.seed,
+    runDir: runDir.path,
+    keep: plan.keep,
+    onPhase: (phase) => observer.phase(phase),
+    onProgress: (acked) => observer.progress(acked),
+  });
+  return running.catch((error: unknown) => {
+    if (next.signal.aborted) return null;
+    throw error;
+  });
+}
+
+function writesToDisk({ settings }: Run, { fileSystem }: RunDir): boolean {
+  return settings.durability !== "none" && !fileSystem.volatile;
+}
+
+/** Whether one more after `done` of them (rounds, or runs) would end beyond the time that the scenario gives itself. */
+function isTooLate({ withinMs = 0 }: Load, spentMs: number, done: number): boolean {
+  return withinMs > 0 && spentMs + spentMs / done > withinMs;
 }
 
 function checkSpace(runDir: RunDir, axes: AxisValues): void {

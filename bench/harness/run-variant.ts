@@ -22,8 +22,11 @@ export type Phase = "starting" | "warming up" | "measuring" | "catching up" | "c
 
 export interface VariantPlan {
   readonly variant: Variant;
+  /** Counts every run of the bench: no two have the same. */
   readonly sequence: number;
   readonly round: number;
+  /** Once more for the same place in the same round. */
+  readonly again: boolean;
   readonly load: Load;
   readonly basePort: number;
   readonly seed: number;
@@ -46,7 +49,10 @@ const CATCH_UP_TIMEOUT_MS = 10_000;
 /** Beyond the plan: warm-up and window are as long as asked, draining has its own limit. */
 const LOAD_SLACK_MS = 15_000;
 
-/** Runs one variant. A run that proves nothing is returned with `void` set; a fault of the cluster throws BenchError. */
+/**
+ * Runs one variant. A run that proves nothing is returned with `void` set; a fault of the cluster throws BenchError. The
+ * disk before and after is the caller's to look at.
+ */
 export async function runVariant(plan: VariantPlan): Promise<Run> {
   const dir = join(plan.runDir, directoryName(plan));
   await mkdir(dir, { mode: 0o700 });
@@ -79,6 +85,8 @@ export async function runVariant(plan: VariantPlan): Promise<Run> {
       measures: { ...readMeasures(measured.load), ...measured.measures, ...lostMeasure(settings, truth) },
       truth,
       stateHash: truth.stateHash,
+      diskProbeUs: null,
+      disturbed: [],
       void: faults,
     };
   } finally {
@@ -87,10 +95,9 @@ export async function runVariant(plan: VariantPlan): Promise<Run> {
   }
 }
 
-function directoryName({ variant, round }: VariantPlan): string {
-  return round === 0
-    ? `variant-${variant.position + 1}`
-    : `variant-${variant.position + 1}-round-${round + 1}`;
+function directoryName({ variant, round, again }: VariantPlan): string {
+  const name = `variant-${variant.position + 1}${round === 0 ? "" : `-round-${round + 1}`}`;
+  return again ? `${name}-again` : name;
 }
 
 /** The leader; never the node whose disk is slow on purpose. */
@@ -229,7 +236,7 @@ function figures(
   cluster: Cluster,
   leader: number,
   { load, trace, before, after }: Measurement,
-): Omit<Run, "measures" | "truth" | "stateHash" | "void"> {
+): Omit<Run, "measures" | "truth" | "stateHash" | "void" | "diskProbeUs" | "disturbed"> {
   const { settings, position } = plan.variant;
   const { total, max, sum } = load.latencies;
   const histogram = histogramOf(load.latencies);
@@ -290,7 +297,7 @@ function figures(
       allocatedBytes: allocatedBytes(before.get(leader), after.get(leader), load.done),
     },
     waterfall: trace.waterfall,
-    otherCpuShare: otherCpuShare(nodes, load),
+    otherCpuShare: otherCpuShare(nodes, cluster.ids.length, load, settings),
   };
 }
 
@@ -351,11 +358,22 @@ function allocatedBytes(before: Sample | undefined, after: Sample | undefined, d
   return (after.allocatedBytes - before.allocatedBytes) / done;
 }
 
-function otherCpuShare(nodes: readonly NodeUse[], { before, after }: LoadResult): number {
-  if (before === null || after === null) return 0;
-  const ours = nodes.reduce((sum, node) => sum + node.cpuUserMs + node.cpuSystemMs, 0);
+/** 0 where it is not known: a node that was killed in the window took its count with it. */
+function otherCpuShare(
+  nodes: readonly NodeUse[],
+  count: number,
+  { before, after }: LoadResult,
+  { from }: Settings,
+): number {
+  if (before === null || after === null || nodes.length < count) return 0;
+  const client = from === "client" ? cpuMsOf(after) - cpuMsOf(before) : 0;
+  const ours = nodes.reduce((sum, node) => sum + node.cpuUserMs + node.cpuSystemMs, client);
   const all = after.machineBusyMs - before.machineBusyMs;
   return Math.max(0, all - ours) / ((after.atMs - before.atMs) * availableParallelism());
+}
+
+function cpuMsOf({ cpuUserMs, cpuSystemMs }: Sample): number {
+  return cpuUserMs + cpuSystemMs;
 }
 
 /** The difference between two samples of one node; nothing if one is missing. */

@@ -19,7 +19,7 @@ export interface Sample {
   readonly clockUs: number;
   readonly cpuUserMs: number;
   readonly cpuSystemMs: number;
-  /** CPU time that all programs on the machine have used; with the nodes' own, it shows what others took. */
+  /** CPU time that all programs on the machine, and its host's others, have used; less the nodes' own, it is others'. */
   readonly machineBusyMs: number;
   /** Empty where the kernel does not tell. */
   readonly threads: readonly ThreadCpu[];
@@ -91,8 +91,22 @@ class Allocations {
 }
 
 function machineBusyMs(): number {
-  return cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
+  const busyMs = cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
+  return busyMs + stolenMs();
 }
+
+/** What a virtual machine's neighbours took of its cores: nobody's time within it, and lost to it all the same. */
+function stolenMs(): number {
+  try {
+    const [, , , , , , , , steal] = readFileSync("/proc/stat", "utf8").slice(0, 200).split(/\s+/);
+    return Number.isFinite(Number(steal)) ? Number(steal) * MS_PER_TICK : 0;
+  } catch {
+    return 0; // No /proc: not told.
+  }
+}
+
+/** Linux counts there in hundredths of a second, on every architecture. */
+const MS_PER_TICK = 10;
 
 function nsToMs(ns: number): number {
   return Number.isFinite(ns) && ns < 1e15 ? ns / 1e6 : 0;

@@ -102,6 +102,15 @@ export class Progress implements Observer {
     this.say(`${this.current}: ${figures} ${paint.dim(`(${clock(this.elapsedMs())} elapsed)`)}`);
   }
 
+  repeating(why: readonly string[]): void {
+    this.say(this.out.paint.dim(`  disturbed, so once more: ${why.join("; ")}`));
+  }
+
+  gaveUp(roundsDone: number, roundsPlanned: number): void {
+    this.erase();
+    this.say(`${roundsDone} of ${roundsPlanned} rounds: there is no time left for another`);
+  }
+
   /** No more lines; also after a failure. */
   end(): void {
     if (this.timer !== null) clearInterval(this.timer);

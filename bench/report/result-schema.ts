@@ -184,7 +184,18 @@ export const Run = z.object({
     .describe("what only this scenario measures, like the time to the first commit after a leader was lost"),
   otherCpuShare: z
     .number()
-    .describe("share of all cores that programs besides the nodes took within the window"),
+    .describe(
+      "share of all cores that programs besides the nodes and the load took within the window; 0: or not known",
+    ),
+  diskProbeUs: z
+    .object({ before: z.number(), after: z.number() })
+    .nullable()
+    .default(null)
+    .describe("a durable 4 KiB write just before and after the run, median; null: not probed"),
+  disturbed: z
+    .array(z.string())
+    .default([])
+    .describe("what else went on meanwhile, in words: no comparison counts this run; empty: nothing"),
   truth: TruthReport.nullable().describe("null: the run was void before its logs could be checked"),
   stateHash: z.string(),
   void: z.array(z.string()).describe("why the figures must not be used; empty: they may"),
@@ -231,6 +242,12 @@ export const Result = z.object({
     .nullable()
     .describe("the same load on an engine that does nothing: the harness's own cost"),
   interrupted: z.boolean().describe("ended by Ctrl-C: the runs that were done are here, the rest are not"),
+  disturbance: z
+    .object({
+      repeated: z.number().describe("disturbed runs that were done again, and are not in `runs`"),
+      leftOut: z.number().describe("runs in `runs` that are disturbed all the same"),
+    })
+    .default({ repeated: 0, leftOut: 0 }),
   runs: z.array(Run),
   verdict: z.string(),
 });

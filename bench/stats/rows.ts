@@ -1,4 +1,4 @@
-// One row a configuration: the runs of all rounds together, void ones left out of the figures. Histograms are merged
+// One row a configuration: the runs of all rounds together, void and disturbed ones left out of the figures. Histograms are merged
 // bucket by bucket, which is exact: percentiles are those of all the samples, never a mean of percentiles. Pure.
 import { decodeFromCompressedBase64, type Histogram } from "hdr-histogram-js";
 import { assert } from "../../src/base/assert.js";
@@ -13,6 +13,8 @@ export interface Row {
   /** In the order of their rounds, void ones included. */
   readonly runs: readonly Run[];
   readonly voids: number;
+  /** Runs that something else disturbed, void ones aside. */
+  readonly disturbed: number;
   /** Median over the rounds; null: every run is void. */
   readonly proposalsPerS: Interval | null;
   /** Of all samples of all rounds. */
@@ -40,7 +42,8 @@ function rowOf(position: number, all: readonly Run[]): Row {
     position,
     settings: runs[0].settings,
     runs,
-    voids: runs.length - valid.length,
+    voids: runs.filter((run) => run.void.length > 0).length,
+    disturbed: runs.filter((run) => run.void.length === 0 && run.disturbed.length > 0).length,
     proposalsPerS:
       valid.length === 0
         ? null
@@ -52,8 +55,15 @@ function rowOf(position: number, all: readonly Run[]): Row {
   };
 }
 
+/** Runs whose figures are shown: disturbed ones only where there is no other. Comparisons count soundRuns alone. */
 export function validRuns(runs: readonly Run[]): Run[] {
-  return runs.filter((run) => run.void.length === 0);
+  const sound = soundRuns(runs);
+  return sound.length > 0 ? sound : runs.filter((run) => run.void.length === 0);
+}
+
+/** Neither void nor disturbed. */
+export function soundRuns(runs: readonly Run[]): Run[] {
+  return runs.filter((run) => run.void.length === 0 && run.disturbed.length === 0);
 }
 
 /** Latencies of several runs as if they had been recorded into one. */

@@ -14,6 +14,7 @@ export interface Outcome {
   readonly cpuMs?: number;
   readonly otherCpuShare?: number;
   readonly void?: readonly string[];
+  readonly disturbed?: readonly string[];
 }
 
 const WINDOW_MS = 1000;
@@ -71,6 +72,8 @@ export function sampleRun(position: number, outcome: Outcome): Run {
     waterfall: null,
     measures: {},
     otherCpuShare: outcome.otherCpuShare ?? 0.02,
+    diskProbeUs: null,
+    disturbed: [...(outcome.disturbed ?? [])],
     truth: {
       ok: true,
       findings: [],
@@ -165,6 +168,7 @@ export function sampleResult(outcomes: readonly Outcome[]): Omit<Result, "verdic
     diskProbe: { writes: 200, bytes: 4096, p50Us: 250, p99Us: 900 },
     nullRun: null,
     interrupted: false,
+    disturbance: { repeated: 0, leftOut: runs.filter(({ disturbed }) => disturbed.length > 0).length },
     runs,
   };
 }

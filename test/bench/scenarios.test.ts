@@ -10,7 +10,15 @@ import { scratchDir } from "../process/support.js";
 const scratch = scratchDir("scenarios");
 after(() => scratch.remove());
 
-const SILENT: Observer = { begun() {}, variant() {}, phase() {}, progress() {}, done() {} };
+const SILENT: Observer = {
+  begun() {},
+  variant() {},
+  phase() {},
+  progress() {},
+  done() {},
+  repeating() {},
+  gaveUp() {},
+};
 /** What each scenario with measures of its own must tell, in every run that its event or reads belong to. */
 const MEASURES: Readonly<Record<string, readonly string[]>> = {
   "leader-loss": ["newLeaderMs", "firstCommitMs", "acknowledgedLost"],
