@@ -34,6 +34,7 @@ import { resultsOf } from "./apply-results.js";
 import { refusalOfMessages } from "./peer-messages.js";
 import type { Proposals } from "./proposals.js";
 import type { Reads } from "./reads.js";
+import { RidingCommits } from "./riding.js";
 import type { Trace } from "./trace.js";
 
 /** Most that one tick adds to a disk's silence, as a share of diskTimeoutMs: time in which this process did not run. */
@@ -78,6 +79,7 @@ export class Driver {
   private savedTerm: number;
   private savedVote: number;
   private readonly outbox: Message[] = [];
+  private readonly riding: RidingCommits;
   /** The disk has not answered for longer than diskTimeoutMs. */
   diskSilent = false;
   /** How often it was found silent. */
@@ -101,6 +103,7 @@ export class Driver {
 
   constructor(parts: DriverParts) {
     this.parts = parts;
+    this.riding = new RidingCommits(parts.rawNode);
     const { hardState, snapshot } = parts.wal.recovered;
     this.applied = snapshot?.index ?? 0;
     this.savedTerm = hardState.term;
@@ -260,13 +263,20 @@ export class Driver {
   private readonly turn = (): void => {
     const { rawNode, proposals, reads } = this.parts;
     const { raft } = rawNode;
+    const { riding } = this;
     this.turns++;
+    riding.turn();
     if (raft.lead !== this.knownLeader || raft.term !== this.knownTerm) this.leaderChanged();
     if (proposals.waitingCount > 0) this.propose();
     if (reads.waitingCount > 0) reads.ask(rawNode, raft.lead !== None);
     if (this.storing !== null) return;
     if (rawNode.hasReady()) this.handleReady();
-    if ((this.storing === null && rawNode.hasReady()) || (proposals.waitingCount > 0 && !this.backlogged()))
+    else this.sendOutbox();
+    if (riding.waiting) this.wake();
+    else if (
+      (this.storing === null && rawNode.hasReady()) ||
+      (proposals.waitingCount > 0 && !this.backlogged())
+    )
       this.wake();
   };
 
@@ -276,6 +286,7 @@ export class Driver {
     this.knownLeader = lead;
     this.knownTerm = term;
     this.lacking.clear();
+    this.riding.clear();
     if (lead !== None) reads.leaderKnown(rawNode);
     onLeader?.(lead, term);
   }
@@ -308,7 +319,7 @@ export class Driver {
 
   // hot
   private handleReady(): void {
-    const { rawNode, link, group, wal, trace } = this.parts;
+    const { rawNode, wal, trace } = this.parts;
     const ready = rawNode.ready();
     trace?.ready(ready.entries);
     this.readies++;
@@ -318,21 +329,29 @@ export class Driver {
       return;
     }
     const messages = ready.messages;
-    const outbox = this.outbox;
+    const { outbox, riding } = this;
     let apply: Message | null = null;
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i];
       if (message.type === MsgStorageAppend) this.append(message, wal);
       else if (message.type === MsgStorageApply) apply = message;
       else if (message.type === MsgSnap) this.snapshotUnsent(message);
-      else outbox.push(message);
+      else if (!riding.holds(message)) outbox.push(message);
     }
-    if (outbox.length > 0) {
-      trace?.sending(outbox);
-      link.send(group, outbox);
-      outbox.length = 0;
-    }
+    this.sendOutbox();
     if (apply !== null) this.apply(apply);
+  }
+
+  /** What this turn sends, and what was held for it. */
+  // hot
+  private sendOutbox(): void {
+    const { link, group, trace } = this.parts;
+    const { outbox } = this;
+    this.riding.leave(outbox);
+    if (outbox.length === 0) return;
+    trace?.sending(outbox);
+    link.send(group, outbox);
+    outbox.length = 0;
   }
 
   /** It cannot travel yet: the core is told that it failed, and tries again after the member's next heartbeat. */
