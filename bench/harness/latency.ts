@@ -25,6 +25,16 @@ export class LatencyCounts {
     this.counts = counts;
   }
 
+  /** As they were when their fields were sent from another process. */
+  static of({
+    counts,
+    total,
+    max,
+    sum,
+  }: Pick<LatencyCounts, "counts" | "total" | "max" | "sum">): LatencyCounts {
+    return Object.assign(new LatencyCounts(counts), { total, max, sum });
+  }
+
   /** Percentile (0 .. 100) in milliseconds, then empty again; null where nothing was recorded. */
   drain(percentile: number): number | null {
     if (this.total === 0) return null;
@@ -66,7 +76,7 @@ function highestIn(bucket: number): number {
   return (sub + 1) * 2 ** shift - 1;
 }
 
-/** The same distribution as an HdrHistogram (0.1 us units), for percentiles, merging and storing. */
+/** The same distribution as an HdrHistogram (0.1 us units), for percentiles, merging and storing; its maxValue is exact. */
 export function toHistogram(latencies: LatencyCounts): Histogram {
   const histogram = build({
     lowestDiscernibleValue: 1,
@@ -76,13 +86,20 @@ export function toHistogram(latencies: LatencyCounts): Histogram {
   });
   for (let bucket = 0; bucket < BUCKETS; bucket++) {
     const count = latencies.counts[bucket];
-    if (count > 0) histogram.recordValueWithCount(highestIn(bucket), count);
+    if (count > 0) histogram.recordValueWithCount(Math.min(highestIn(bucket), latencies.max), count);
   }
   assert(histogram.totalCount === latencies.total, "the histogram holds every sample");
   return histogram;
 }
 
-/** Milliseconds at `percentile` (0 .. 100). */
-export function percentileMs(histogram: Histogram, percentile: number): number {
-  return histogram.getValueAtPercentile(percentile) / UNITS_PER_MS;
+/**
+ * Milliseconds at `percentile` (0 .. 100): the largest that its bucket could hold, and never above `maxMs`. A histogram
+ * that was stored knows its maximum within a bucket only; whoever knows it exactly gives it.
+ */
+export function percentileMs(
+  histogram: Histogram,
+  percentile: number,
+  maxMs = histogram.maxValue / UNITS_PER_MS,
+): number {
+  return Math.min(histogram.getValueAtPercentile(percentile) / UNITS_PER_MS, maxMs);
 }

@@ -34,7 +34,7 @@ export interface LoadPlan {
 /** What a load drives; the rest of Engine is the harness's. */
 export type Target = Pick<Engine, "propose" | "readBarrier">;
 
-/** How the warm-up went: how long, and whether the rate had settled. */
+/** How the warm-up went: how long, what it left behind included, and whether the rate had settled. */
 export interface Warmup {
   readonly ms: number;
   readonly stable: boolean;
@@ -54,9 +54,11 @@ export interface Measured {
   readonly windowMs: number;
   /** Proposals that came due in the window; null: a closed loop has no such time. */
   readonly due: number | null;
-  /** Closed loop: of those applied in the window. Open loop: of those due in it, whenever they were applied. */
+  /** Open loop: of those due in the window, whenever they were applied. Closed loop: of those under way in it. */
   readonly latencies: LatencyCounts;
   readonly reads: LatencyCounts;
+  /** Reads confirmed in the window. */
+  readonly readsDone: number;
   /** Proposals applied in each 100 ms of the window. */
   readonly series: readonly number[];
   /** 99th percentile of their latencies; null where there were none. */
@@ -76,8 +78,11 @@ export interface LoadOutcome extends Measured {
 }
 
 export const SERIES_STEP_MS = 100;
-/** After the load's end: a proposal that takes longer has no quorum to wait for. */
-const DRAIN_MS_MAX = 3000;
+/** Without any answer, while nothing new is proposed: what is still under way then has no quorum to wait for. */
+const SILENCE_MS_MAX = 3000;
+/** Waiting for what is under way never takes longer: after the warm-up (open loop) and after the window. */
+export const DRAIN_MS_MAX = 10_000;
+const DRAIN_STEP_MS = 10;
 
 /** The warm-up is over when the rates of so many successive windows lie within this share of their mean. */
 export const STABLE_WINDOWS = 3;
@@ -98,6 +103,7 @@ export abstract class LoadRun {
   protected readonly latencies = new LatencyCounts();
   private readonly journal: AckedWriter;
   private readonly readLatencies = new LatencyCounts();
+  private readsDone = 0;
   private readonly series: Float64Array;
   private readonly slotP99Ms: (number | null)[];
   private readonly slotLatencies = new LatencyCounts();
@@ -127,8 +133,10 @@ export abstract class LoadRun {
   protected abstract begin(): void;
   /** Nothing new is proposed from here on. */
   protected abstract halt(): void;
-  /** The window opened or closed. */
+  /** The window opened at `windowStart` or closed at `windowEnd`, just now. */
   protected abstract edge(open: boolean): void;
+  /** After the warm-up: makes sure that the window begins with what is due in it. False: it could not. */
+  protected abstract settle(drained: Promise<void>): Promise<boolean>;
   protected abstract generatorLag(): GeneratorLag;
   protected abstract dueInWindow(): number | null;
 
@@ -140,16 +148,19 @@ export abstract class LoadRun {
     const drained = new Promise<void>((resolve) => {
       this.finished = resolve;
     });
+    const begun = performance.now();
     this.begin();
-    const warmup = await this.warmUp(drained);
+    const stable = await this.warmUp(drained);
+    const settled = await this.settle(drained);
+    const warmup = { ms: performance.now() - begun, stable: stable && settled };
     if (!this.stopping && !this.isOver()) await this.measure(drained, onWindow);
     this.stop();
-    await within(DRAIN_MS_MAX, drained);
+    await this.drain(drained);
     return this.outcome(warmup);
   }
 
   /** At least half of the time given for it, then until the rate is stable, and never longer than given. */
-  private async warmUp(drained: Promise<void>): Promise<Warmup> {
+  private async warmUp(drained: Promise<void>): Promise<boolean> {
     const { warmupMs } = this.plan;
     const stepMs = Math.max(WARMUP_STEP_MS_MIN, warmupMs * WARMUP_STEP_SHARE);
     const rates: number[] = [];
@@ -166,7 +177,25 @@ export abstract class LoadRun {
       spent = now - begun;
       stable = spent >= warmupMs * WARMUP_MIN_SHARE && isStable(rates);
     }
-    return { ms: spent, stable };
+    return stable;
+  }
+
+  /**
+   * Waits until no more than `rest` are under way, while no others begin; false: it gave up. Time in which the event
+   * loop stood still counts as a step, no more: answers that came meanwhile have not been heard yet.
+   */
+  protected async drain(drained: Promise<void>, rest = 0): Promise<boolean> {
+    let spentMs = 0;
+    let silentMs = 0;
+    while (this.underWay > rest && silentMs < SILENCE_MS_MAX && spentMs < DRAIN_MS_MAX) {
+      const before = this.underWay;
+      const from = performance.now();
+      await within(DRAIN_STEP_MS, drained);
+      const ms = Math.min(performance.now() - from, 2 * DRAIN_STEP_MS);
+      spentMs += ms;
+      silentMs = this.underWay < before ? 0 : silentMs + ms;
+    }
+    return this.underWay <= rest;
   }
 
   /** Runs hot for `ms` what the load will use, so that it is compiled as it is after hours of service. */
@@ -177,17 +206,23 @@ export abstract class LoadRun {
 
   private async measure(drained: Promise<void>, onWindow: (open: boolean) => void): Promise<void> {
     onWindow(true);
-    this.edge(true);
     this.windowStart = performance.now();
+    this.edge(true);
     await within(this.plan.durationMs, drained);
-    this.windowEnd = performance.now();
-    this.edge(false);
+    this.closeWindow();
     onWindow(false);
   }
 
-  /** Ends the load early: nothing new is proposed. */
+  private closeWindow(): void {
+    if (this.windowStart === Number.POSITIVE_INFINITY || this.windowEnd < Number.POSITIVE_INFINITY) return;
+    this.windowEnd = performance.now();
+    this.edge(false);
+  }
+
+  /** Ends the load early, and the window with it: nothing is proposed that was not due by now. */
   stop(): void {
     if (this.stopping) return;
+    this.closeWindow();
     this.stopping = true;
     this.halt();
   }
@@ -196,7 +231,7 @@ export abstract class LoadRun {
   applied(seq: number, proposed: Proposed, dueMs: number, nowMs: number): void {
     this.acked++;
     this.journal.add(seq, proposed.index, proposed.term);
-    if (nowMs >= this.windowStart && nowMs < this.windowEnd) {
+    if (this.isInWindow(nowMs)) {
       this.done++;
       const slot = Math.floor((nowMs - this.windowStart) / SERIES_STEP_MS);
       if (slot !== this.slot) this.endSlot(slot);
@@ -205,6 +240,11 @@ export abstract class LoadRun {
     }
     if (this.counts(dueMs, nowMs)) this.latencies.record(nowMs - dueMs);
     if (this.acked === this.plan.ackedMax) this.stop();
+  }
+
+  // hot
+  private isInWindow(nowMs: number): boolean {
+    return nowMs >= this.windowStart && nowMs < this.windowEnd;
   }
 
   private endSlot(next: number): void {
@@ -219,6 +259,7 @@ export abstract class LoadRun {
 
   // hot
   confirmed(dueMs: number, nowMs: number): void {
+    if (this.isInWindow(nowMs)) this.readsDone++;
     if (this.counts(dueMs, nowMs)) this.readLatencies.record(nowMs - dueMs);
   }
 
@@ -247,6 +288,7 @@ export abstract class LoadRun {
       due: this.dueInWindow(),
       latencies: this.latencies,
       reads: this.readLatencies,
+      readsDone: this.readsDone,
       series: [...this.series],
       seriesP99Ms: this.slotP99Ms,
       acked: this.acked,
@@ -295,6 +337,11 @@ export class ClosedLoop extends LoadRun {
     this.priming = false;
   }
 
+  /** N are under way before and after; the callers that came for the priming may not be gone yet. */
+  protected settle(drained: Promise<void>): Promise<boolean> {
+    return this.drain(drained, this.plan.inFlight);
+  }
+
   protected halt(): void {}
 
   /** Every caller was refused. */
@@ -327,9 +374,10 @@ export class ClosedLoop extends LoadRun {
     return null;
   }
 
+  /** Also what the window's edges cut: a stall over either is in the latencies of all it held up. */
   // hot
-  protected counts(_dueMs: number, nowMs: number): boolean {
-    return nowMs >= this.windowStart && nowMs < this.windowEnd;
+  protected counts(dueMs: number, nowMs: number): boolean {
+    return nowMs >= this.windowStart && dueMs < this.windowEnd;
   }
 }
 

@@ -45,9 +45,7 @@ export async function nullRun(
     });
     loading.catch(() => {}); // Nobody waits for it after an abort.
     const { done, windowMs, latencies } = await Promise.race([loading, aborted]);
-    const counts = new LatencyCounts(latencies.counts as Float64Array<ArrayBuffer>);
-    counts.total = latencies.total;
-    const histogram = toHistogram(counts);
+    const histogram = toHistogram(LatencyCounts.of(latencies));
     const us = (percentile: number) => Math.round(percentileMs(histogram, percentile) * 1000);
     return { proposalsPerS: (done / windowMs) * 1000, p50Us: us(50), p99Us: us(99) };
   } finally {

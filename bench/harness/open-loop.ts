@@ -14,7 +14,7 @@ export const OUTSTANDING_BYTES_MAX = 128 * 1024 * 1024;
 const WAKE_EVERY_MS = 0.05;
 
 export class OpenLoop extends LoadRun {
-  private readonly due: DueTimes = new DueTimes(this.plan.ratePerS, this.plan.arrivals, this.plan.seed);
+  private due = this.dueTimes();
   private readonly outstandingMax = Math.min(
     OUTSTANDING_MAX,
     Math.max(1, Math.floor(OUTSTANDING_BYTES_MAX / this.plan.entryBytes)),
@@ -23,22 +23,34 @@ export class OpenLoop extends LoadRun {
   private readonly idle: Slot[] = [];
   private pacer: Pacer | null = null;
   private begunAt = 0;
+  /** Between the warm-up and the window, and after it: nothing comes due. */
+  private pausing = false;
+
+  private dueTimes(): DueTimes {
+    return new DueTimes(this.plan.ratePerS, this.plan.arrivals, this.plan.seed);
+  }
 
   protected begin(): void {
     this.begunAt = performance.now();
-    this.pacer = new Pacer(() => this.issue());
-    this.issue();
+    this.pacer = new Pacer(() => this.wake());
+    this.wake();
   }
 
-  /** Everything that has come due by now. */
   // hot
-  private issue(): void {
-    if (this.stopping) return;
+  private wake(): void {
+    if (this.stopping || this.pausing) return;
     const now = performance.now();
+    const next = this.issue(now);
+    this.pacer?.wakeAt(Math.max(next, now + WAKE_EVERY_MS));
+  }
+
+  /** Everything that has come due before `nowMs`. Returns when the next is due. */
+  // hot
+  private issue(nowMs: number): number {
     let due = this.begunAt + this.due.next;
-    while (due <= now && !this.stopping) {
+    while (due < nowMs) {
       this.due.advance();
-      if (this.counts(due, now)) this.lags.record(now - due);
+      if (this.counts(due)) this.lags.record(nowMs - due);
       if (this.underWay >= this.outstandingMax) {
         this.fail("OVERLOAD", `${this.underWay} proposals had no answer yet when the next was due`);
       } else {
@@ -46,7 +58,7 @@ export class OpenLoop extends LoadRun {
       }
       due = this.begunAt + this.due.next;
     }
-    this.pacer?.wakeAt(Math.max(due, now + WAKE_EVERY_MS));
+    return due;
   }
 
   // hot
@@ -93,7 +105,26 @@ export class OpenLoop extends LoadRun {
     return false;
   }
 
-  protected edge(_open: boolean): void {}
+  /** What the warm-up left behind would be done in the window and due in none, and keep waiting what is due in it. */
+  protected settle(drained: Promise<void>): Promise<boolean> {
+    this.pausing = true;
+    return this.drain(drained);
+  }
+
+  /**
+   * The window's due times are counted from its opening. When it closes, what came due and was not issued yet, because
+   * the event loop stood still over the end, is issued: it waited like all the others.
+   */
+  protected edge(open: boolean): void {
+    this.pausing = !open;
+    if (!open) {
+      this.issue(this.windowEnd);
+      return;
+    }
+    this.begunAt = this.windowStart;
+    this.due = this.dueTimes();
+    this.wake();
+  }
 
   protected generatorLag(): GeneratorLag {
     if (this.lags.total === 0) return { lagP50Us: 0, lagP99Us: 0, lagMaxUs: 0 };
@@ -111,7 +142,7 @@ export class OpenLoop extends LoadRun {
   }
 
   // hot
-  protected counts(dueMs: number, _nowMs: number): boolean {
+  protected counts(dueMs: number): boolean {
     return dueMs >= this.windowStart && dueMs < this.windowEnd;
   }
 }

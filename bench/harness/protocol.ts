@@ -148,6 +148,7 @@ const LoadResult = z.object({
   windowMs: amount,
   latencies: z.object({ counts: Doubles, total: count, max: amount, sum: amount }),
   reads: z.object({ counts: Doubles, total: count, max: amount, sum: amount }),
+  readsDone: count,
   series: z.array(count),
   seriesP99Ms: z.array(amount.nullable()),
   warmup: z.object({ ms: amount, stable: z.boolean() }),

@@ -9,7 +9,7 @@ import { BenchError } from "./bench-error.js";
 import { Cluster } from "./cluster.js";
 import { eventFor, type Measures, measure as toMeasure } from "./events.js";
 import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "./latency.js";
-import { type LoadPlan, SERIES_STEP_MS } from "./load.js";
+import { DRAIN_MS_MAX, type LoadPlan, SERIES_STEP_MS } from "./load.js";
 import type { LoadResult, ReplyOf } from "./protocol.js";
 import { CONNECTION_LOST } from "./remote.js";
 import { readTrace, type TraceFigures, traceEvery } from "./run-trace.js";
@@ -46,8 +46,8 @@ const RECORD_OVERHEAD_BYTES = 40;
 const NO_PROCESS = { cpuUserMs: 0, cpuSystemMs: 0, mainThreadMs: null, otherThreadsMs: [] };
 const LEADER_TIMEOUT_MS = 15_000;
 const CATCH_UP_TIMEOUT_MS = 10_000;
-/** Beyond the plan: warm-up and window are as long as asked, draining has its own limit. */
-const LOAD_SLACK_MS = 15_000;
+/** Beyond the plan: warm-up and window are as long as asked, what each leaves behind is waited for. */
+const LOAD_SLACK_MS = 15_000 + 2 * DRAIN_MS_MAX;
 
 /**
  * Runs one variant. A run that proves nothing is returned with `void` set; a fault of the cluster throws BenchError. The
@@ -301,16 +301,14 @@ function figures(
   };
 }
 
-function histogramOf({ counts, total }: LoadResult["latencies"]): Histogram {
-  const latencies = new LatencyCounts(counts as Float64Array<ArrayBuffer>);
-  latencies.total = total;
-  return toHistogram(latencies);
+function histogramOf(latencies: LoadResult["latencies"]): Histogram {
+  return toHistogram(LatencyCounts.of(latencies));
 }
 
-function readMeasures({ reads, windowMs }: LoadResult): Measures {
+function readMeasures({ reads, readsDone, windowMs }: LoadResult): Measures {
   if (reads.total === 0) return {};
   const histogram = histogramOf(reads);
-  const perS = reads.total / (windowMs / 1000);
+  const perS = readsDone / (windowMs / 1000);
   return {
     readsPerS: toMeasure(perS, "/s", "higher", "linearizable reads confirmed"),
     readP50Ms: toMeasure(percentileMs(histogram, 50), "ms", "lower", "readBarrier() until confirmed, median"),

@@ -71,7 +71,8 @@ export function mergedLatency(runs: readonly Run[]): Run["latencyMs"] {
   const merged = mergeHistograms(runs.map(({ histogram }) => histogram));
   const samples = runs.map(({ histogram }) => decode(histogram).totalCount);
   const total = samples.reduce((sum, count) => sum + count, 0);
-  const at = (percentile: number) => (total === 0 ? 0 : percentileMs(merged, percentile));
+  const max = Math.max(...runs.map(({ latencyMs }) => latencyMs.max));
+  const at = (percentile: number) => (total === 0 ? 0 : percentileMs(merged, percentile, max));
   // Mean and maximum are exact in each run, a bucket's in the histogram.
   const sum = runs.reduce((so, run, i) => so + run.latencyMs.mean * samples[i], 0);
   return {
@@ -81,7 +82,7 @@ export function mergedLatency(runs: readonly Run[]): Run["latencyMs"] {
     p99: at(99),
     p99_9: at(99.9),
     p99_99: at(99.99),
-    max: Math.max(...runs.map(({ latencyMs }) => latencyMs.max)),
+    max,
   };
 }
 

@@ -51,6 +51,19 @@ test("every bucket is one of HdrHistogram's: counting there gives the same", () 
   }
 });
 
+test("no percentile is above the maximum, although its bucket reaches further", () => {
+  const prng = new Prng(4);
+  for (let i = 0; i < 200; i++) {
+    const counts = new LatencyCounts();
+    counts.record(2 ** (prng.below(30_000_000) / 1_000_000) / 3000);
+    const max = counts.max / UNITS_PER_MS;
+    for (const percentile of [50, 99.9, 100]) {
+      assert.equal(percentileMs(toHistogram(counts), percentile), max);
+      assert.equal(percentileMs(toHistogram(LatencyCounts.of({ ...counts })), percentile), max);
+    }
+  }
+});
+
 test("a histogram survives being stored", () => {
   const counts = new LatencyCounts();
   for (const ms of samples(5, 1000)) counts.record(ms);

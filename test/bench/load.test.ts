@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { AckedWriter, readAcked } from "../../bench/harness/acked.js";
 import type { Engine } from "../../bench/harness/engine.js";
+import { UNITS_PER_MS } from "../../bench/harness/latency.js";
 import { ClosedLoop, isStable } from "../../bench/harness/load.js";
 import { readHeader } from "../../bench/harness/payload.js";
 import { type Proposed, RaftmarkError } from "../../src/index.js";
@@ -52,14 +53,13 @@ function plan(inFlight: number, durationMs = 60) {
   };
 }
 
-async function run(answer: Parameters<typeof fakeEngine>[0], inFlight: number) {
+async function run(answer: Parameters<typeof fakeEngine>[0], inFlight: number, warmupMs = 20) {
   const fake = fakeEngine(answer);
   const path = join(dir, `acked-${files++}`);
   const journal = new AckedWriter(path, 5, 1);
   const windows: boolean[] = [];
-  const outcome = await new ClosedLoop(fake.engine, plan(inFlight), journal).run((open) =>
-    windows.push(open),
-  );
+  const given = { ...plan(inFlight), warmupMs };
+  const outcome = await new ClosedLoop(fake.engine, given, journal).run((open) => windows.push(open));
   journal.close();
   return { ...fake, outcome, windows, journal: readAcked(path) };
 }
@@ -78,7 +78,8 @@ test("priming: many are in flight until the warm-up's middle, and in the window 
     );
   };
   const journal = new AckedWriter(join(dir, `acked-${files++}`), 5, 1);
-  const primed = { ...plan(2), warmupMs: 60, primes: true };
+  // Priming takes half of it: hardly any time is left for its callers to go.
+  const primed = { ...plan(2), warmupMs: 2, primes: true };
   const outcome = await new ClosedLoop({ propose } as unknown as Engine, primed, journal).run(() => {
     mostBy.push(most);
     most = 0;
@@ -105,13 +106,42 @@ test("only the window is measured, and the series adds up to it", async () => {
   const { outcome } = await run(() => "apply", 4);
   assert.ok(outcome.done > 0);
   assert.ok(outcome.done < outcome.acked, "warm-up and end are not counted");
-  assert.equal(outcome.latencies.total, outcome.done);
+  // What was under way when it closed is in the latencies too.
+  const cut = outcome.latencies.total - outcome.done;
+  assert.ok(cut >= 0 && cut <= 4, `${outcome.latencies.total} latencies of ${outcome.done}`);
   assert.ok(outcome.series.reduce((sum, count) => sum + count, 0) <= outcome.done);
   assert.ok(outcome.windowMs >= 59);
 });
 
+test("a stall over the window's end is in the latencies of all whom it held up", async () => {
+  let index = 0;
+  let heldBack: (() => void)[] | null = null;
+  const propose = () =>
+    new Promise<Proposed>((resolve) => {
+      const answer = () => resolve({ index: ++index, term: 1, result: undefined });
+      setImmediate(() => (heldBack === null ? answer() : heldBack.push(answer)));
+    });
+  const journal = new AckedWriter(join(dir, `acked-${files++}`), 5, 1);
+  const engine = { propose } as unknown as Engine;
+  const outcome = await new ClosedLoop(engine, plan(8), journal).run((open) => {
+    if (!open) return;
+    setTimeout(() => {
+      heldBack = [];
+    }, 30);
+    setTimeout(() => {
+      for (const answer of heldBack ?? []) answer();
+      heldBack = null;
+    }, 200);
+  });
+  journal.close();
+  assert.ok(outcome.latencies.max > 100 * UNITS_PER_MS, `${outcome.latencies.max / UNITS_PER_MS} ms at most`);
+  const held = outcome.latencies.total - outcome.done;
+  assert.equal(held, 8);
+});
+
 test("a refusal ends its caller and is told; with all callers gone the load ends", async () => {
-  const { outcome, windows } = await run((index) => (index < 50 ? "apply" : "refuse"), 8);
+  // A warm-up that a busy machine cannot end before the callers.
+  const { outcome, windows } = await run((index) => (index < 50 ? "apply" : "refuse"), 8, 10_000);
   assert.equal(outcome.acked, 49);
   assert.deepEqual(outcome.failed, { RAFT_NOT_LEADER: 8 });
   assert.equal(outcome.firstFailure, "node 2 leads");

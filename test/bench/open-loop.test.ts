@@ -112,6 +112,109 @@ test("a stall of 200 ms is in the latency of every proposal that came due in it"
   assert.ok(p99 > 150, `p99 is ${p99} ms`);
 });
 
+/** Holds the event loop for `ms`. */
+function hold(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}
+
+/** Times at which the plan has a proposal due in a window of `windowMs`. */
+function dueWithin(windowMs: number, plan: LoadPlan): number {
+  const due = new DueTimes(plan.ratePerS, plan.arrivals, plan.seed);
+  let count = 0;
+  for (; due.next < windowMs; due.advance()) count++;
+  return count;
+}
+
+const HELD_MS = 150;
+const WINDOW_MS = 300;
+/** Where the event loop stands still: by a timer before the load begins, or at an edge of the window. */
+const HOLDS: { name: string; inLatencies: boolean; before?: number; at?: (open: boolean) => void }[] = [
+  { name: "over the window's opening", inLatencies: false, before: 80 },
+  { name: "while it opens", inLatencies: false, at: (open) => open && hold(HELD_MS) },
+  {
+    name: "in a timer, over its end",
+    inLatencies: true,
+    at: (open) => open && setTimeout(() => hold(HELD_MS), WINDOW_MS - 30),
+  },
+  {
+    name: "after the timers, over its end",
+    inLatencies: true,
+    at: (open) => open && setTimeout(() => setImmediate(() => hold(HELD_MS)), WINDOW_MS - 30),
+  },
+  { name: "while it closes", inLatencies: false, at: (open) => !open && hold(HELD_MS) },
+];
+
+for (const arrivals of ["constant", "poisson"] as const) {
+  for (const { name, inLatencies, before, at } of HOLDS) {
+    test(`what came due in the window is in the figures: a stall ${name}, ${arrivals}`, async () => {
+      const plan = { ...PLAN, arrivals, durationMs: WINDOW_MS };
+      if (before !== undefined) setTimeout(() => setImmediate(() => hold(HELD_MS)), before);
+      const { outcome } = await run(stallable().target, plan, at);
+      const expected = dueWithin(outcome.windowMs, plan);
+      const { due } = outcome;
+      // One: the window's length is rounded differently here.
+      assert.ok(due !== null && Math.abs(due - expected) <= 1, `${due} counted as due, not ${expected}`);
+      assert.equal(outcome.latencies.total, due);
+      assert.equal(outcome.unanswered, 0);
+      if (inLatencies) assert.ok(percentileMs(toHistogram(outcome.latencies), 99) > HELD_MS / 2);
+    });
+  }
+}
+
+test("what the warm-up left behind is done before the window opens, and in none of its figures", async () => {
+  let proposed = 0;
+  let index = 0;
+  let held: (() => void)[] | null = [];
+  const propose = () =>
+    new Promise<Proposed>((resolve) => {
+      proposed++;
+      const answer = () => resolve({ index: ++index, term: 1, result: undefined });
+      if (held === null) answer();
+      else held.push(answer);
+    });
+  setTimeout(() => {
+    for (const answer of held ?? []) answer();
+    held = null;
+  }, 250);
+  let open = [0, 0];
+  const { outcome } = await run({ propose, readBarrier: async () => {} }, { durationMs: 200 }, (opens) => {
+    if (opens) open = [proposed, index];
+  });
+  assert.ok(open[0] > 0, "the warm-up proposed");
+  assert.equal(open[1], open[0], "nothing is under way when the window opens");
+  assert.ok(
+    outcome.warmup.ms > 1.1 * PLAN.warmupMs,
+    `the wait is part of the warm-up: ${outcome.warmup.ms} ms`,
+  );
+  assert.ok(outcome.done <= (outcome.due ?? 0), `${outcome.done} done of ${outcome.due} due`);
+});
+
+test("answers that come while the event loop stands still after the window are heard", async () => {
+  let index = 0;
+  let late = false;
+  const propose = () =>
+    new Promise<Proposed>((resolve) => {
+      const answer = () => resolve({ index: ++index, term: 1, result: undefined });
+      if (late) setTimeout(() => setImmediate(answer), 50);
+      else answer();
+    });
+  const { outcome } = await run({ propose, readBarrier: async () => {} }, { durationMs: 100 }, (open) => {
+    late = open;
+    // Longer than a load waits for an answer; an answer is heard after the timers, as one from a socket is.
+    if (!open) setTimeout(() => setImmediate(() => hold(3200)));
+  });
+  assert.equal(outcome.unanswered, 0);
+  assert.equal(outcome.latencies.total, outcome.due);
+});
+
+test("the window ends with a load that ends early", async () => {
+  const { target } = stallable();
+  const { outcome } = await run(target, { ackedMax: 300, readsPerWrite: 1, durationMs: 60_000 });
+  assert.ok(Math.abs((outcome.due ?? 0) - dueWithin(outcome.windowMs, PLAN)) <= 1);
+  assert.equal(outcome.latencies.total, outcome.due);
+});
+
 test("what comes due beyond the bound is failed with OVERLOAD, not queued", async () => {
   const held: ((value: Proposed) => void)[] = [];
   const target = {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { encodeIntoCompressedBase64 } from "hdr-histogram-js";
-import { LatencyCounts, percentileMs, toHistogram } from "../../bench/harness/latency.js";
+import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "../../bench/harness/latency.js";
 import type { Run } from "../../bench/report/result-schema.js";
 import { mergeHistograms, rowsOf } from "../../bench/stats/rows.js";
 import { Prng } from "../../src/base/prng.js";
@@ -31,7 +31,11 @@ test("merged histograms are the one that recorded everything, whatever each held
     assert.equal(merged.totalCount, all.total);
     const expected = toHistogram(all);
     for (let percentile = 0; percentile <= 100; percentile += 0.05) {
-      assert.equal(percentileMs(merged, percentile), percentileMs(expected, percentile), `p${percentile}`);
+      assert.equal(
+        percentileMs(merged, percentile, all.max / UNITS_PER_MS),
+        percentileMs(expected, percentile),
+        `p${percentile}`,
+      );
     }
   }
 });
@@ -62,6 +66,17 @@ test("a row is the median of its rounds with all their samples; void runs are co
   assert.equal(rows[0].latencyMs!.mean, 2);
   assert.equal(rows[0].latencyMs!.max, 15);
   assert.equal(rows[1].settings.inFlight, 64);
+});
+
+test("no percentile of a row is above its maximum, although a bucket reaches further", () => {
+  const counts = new LatencyCounts();
+  counts.record(300.0001);
+  const max = counts.max / UNITS_PER_MS;
+  const run = sampleRun(0, { settings: {}, proposalsPerS: 100, p50: 1 });
+  const one = { ...run, histogram: stored(counts), latencyMs: { ...run.latencyMs, max } };
+  const { latencyMs } = rowsOf({ runs: [one, { ...one, round: 1 }] })[0];
+  assert.equal(latencyMs?.p99_9, max);
+  assert.equal(latencyMs?.max, max);
 });
 
 test("a configuration of void runs alone has no figures", () => {

@@ -16,7 +16,8 @@ export function distributionOf(config: Config): Distribution | null {
   const runs = validRuns(config.row.runs).filter(({ done }) => done > 0);
   if (runs.length === 0) return null;
   const merged = mergeHistograms(runs.map(({ histogram }) => histogram));
-  return { samples: merged.totalCount, at: (percentile) => percentileMs(merged, percentile) };
+  const max = Math.max(...runs.map(({ latencyMs }) => latencyMs.max));
+  return { samples: merged.totalCount, at: (percentile) => percentileMs(merged, percentile, max) };
 }
 
 /** Places on the percentile axis: nines. 0 is the fastest, 1 is p90, 2 is p99. */
