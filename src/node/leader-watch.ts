@@ -50,5 +50,5 @@ export class LeaderWatch {
 }
 
 function aborted(cause: unknown): RaftmarkError {
-  return new RaftmarkError("RAFT_ABORTED", "aborted before a leader was known", { cause });
+  return RaftmarkError.withoutStack("RAFT_ABORTED", "aborted before a leader was known", { cause });
 }

@@ -122,10 +122,14 @@ export class Reads {
 
   /** Confirmations out of a Ready. A confirmed request confirms every round that was there when it was asked. */
   confirmed(states: readonly ReadState[], applied: number): void {
+    const { rounds } = this;
+    // Rounds ascend, so that those which are confirmed come first: thousands of both in one Ready take linear time.
+    let next = 0;
     for (const state of states) {
       const sequence = this.sequenceOf(state.requestCtx);
-      for (const round of this.rounds) {
-        if (round.sequence <= sequence && round.index === 0) round.index = Math.max(1, state.index);
+      while (next < rounds.length && (rounds[next].index !== 0 || rounds[next].sequence <= sequence)) {
+        if (rounds[next].index === 0) rounds[next].index = Math.max(1, state.index);
+        next++;
       }
     }
     this.applied(applied);
@@ -201,12 +205,15 @@ function aborted(reason: unknown): RaftmarkError {
 }
 
 function leaderless(): RaftmarkError {
-  return new RaftmarkError(
+  return RaftmarkError.withoutStack(
     "RAFT_NO_LEADER",
     "no leader was known for leaderlessTimeoutMs: is a majority of the members up and reachable?",
   );
 }
 
 function timedOut(): RaftmarkError {
-  return new RaftmarkError("RAFT_TIMEOUT", "the read was not answered within requestTimeoutMs: read again");
+  return RaftmarkError.withoutStack(
+    "RAFT_TIMEOUT",
+    "the read was not answered within requestTimeoutMs: read again",
+  );
 }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import type { RaftmarkError } from "../../src/base/errors.js";
+import { LeaderWatch } from "../../src/node/leader-watch.js";
 import { Proposals } from "../../src/node/proposals.js";
 import { Entry, EntryNormal } from "../../src/raft/index.js";
 
@@ -126,4 +127,32 @@ test("a signal that many proposals share has one listener, and none when they ar
   caller.proposals.appendedAt(1, 1, 100);
   for (let i = 1; i <= 100; i++) caller.apply(1, i);
   assert.equal(getEventListeners(signal, "abort").length, 0);
+});
+
+test("what rejects everything at once takes no stack for each", async () => {
+  const errors: RaftmarkError[] = [];
+  const proposals = new Proposals(LIMITS);
+  const add = (): unknown => proposals.add(bytes("x"), undefined).catch((error) => errors.push(error));
+  const append = (term: number): void => {
+    add();
+    proposals.nextBatch(Infinity);
+    proposals.appendedAt(term, 5, 1);
+  };
+  append(1);
+  proposals.applied(new Entry(EntryNormal, 2, 1, bytes("y")), undefined);
+  append(2);
+  for (let i = 0; i <= LIMITS.leaderlessTicks; i++) proposals.tick(false);
+  append(3);
+  add();
+  for (let i = 0; i <= LIMITS.timeoutTicks; i++) proposals.tick(true);
+  const watch = new LeaderWatch();
+  const controller = new AbortController();
+  watch.next(controller.signal).catch((error) => errors.push(error));
+  controller.abort();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(
+    errors.map(({ code }) => code),
+    ["RAFT_PROPOSAL_DROPPED", "RAFT_LEADERSHIP_LOST", "RAFT_TIMEOUT", "RAFT_TIMEOUT", "RAFT_ABORTED"],
+  );
+  for (const { stack } of errors) assert.doesNotMatch(stack!, /\n\s+at /);
 });
