@@ -11,6 +11,12 @@ export function systemCode(error: unknown): string {
   return (error as SystemError | null)?.code ?? "";
 }
 
+/** Opening failed because there was no file descriptor left in this process, or on the machine. */
+export function isNoDescriptor(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === "EMFILE" || code === "ENFILE";
+}
+
 export function isNoSpace(error: unknown): boolean {
   const code = systemCode(error);
   return code === "ENOSPC" || code === "EDQUOT";
@@ -24,7 +30,8 @@ export function writeError(error: unknown, dir: string): RaftmarkError {
     const text = `no space left for the log in ${dir} (${reason}); free space or enlarge the volume, then restart`;
     return new RaftmarkError("WAL_NO_SPACE", text, { mayCommit: true, cause: error });
   }
-  const text = `writing the log in ${dir} failed (${reason}); check the disk, then restart the node`;
+  const what = isNoDescriptor(error) ? "allow more open files (ulimit -n)" : "check the disk";
+  const text = `writing the log in ${dir} failed (${reason}); ${what}, then restart the node`;
   return new RaftmarkError("WAL_IO", text, { mayCommit: true, cause: error });
 }
 
@@ -33,7 +40,9 @@ export function warningOf(error: unknown, dir: string): RaftmarkError {
   if (error instanceof RaftmarkError) return error;
   const reason = error instanceof Error ? error.message : String(error);
   const code = isNoSpace(error) ? "WAL_NO_SPACE" : "WAL_IO";
-  const what = isNoSpace(error) ? "free space before appends need it" : "check the disk";
+  let what = "check the disk";
+  if (isNoSpace(error)) what = "free space before appends need it";
+  else if (isNoDescriptor(error)) what = "close files or connections, or allow more of them (ulimit -n)";
   const text = `preparing space ahead for the log in ${dir} failed (${reason}); the log goes on, but ${what}`;
   return new RaftmarkError(code, text, { cause: error });
 }

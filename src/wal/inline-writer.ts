@@ -11,6 +11,7 @@ import { runAsync, type WalFs } from "./wal-fs.js";
 import type { Writer, WriterOptions } from "./writer.js";
 
 const WORDS = L.CONTROL / 4;
+const DESCRIPTOR_WAIT_MS = 20;
 
 export class InlineWriter implements Writer {
   readonly memory: CodecMemory;
@@ -44,6 +45,7 @@ export class InlineWriter implements Writer {
         return this.preparing;
       },
       waitPoints: () => new Promise((resolve) => setImmediate(resolve)),
+      waitDescriptor: () => new Promise((resolve) => setTimeout(resolve, DESCRIPTOR_WAIT_MS)),
       waitRest: () => assert(false, "an append was shown in parts"),
       warn: (error) => this.warn(error),
       takeLarge: () => this.large.shift()!,

@@ -46,6 +46,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
   const dir = path.resolve(options.dir);
   const { ringBytes, segmentBytes, snapshotsKept, busyPollUs } = checkNumbers(options);
   let lock: DirLock | null = null;
+  let storage: DurableLog | null = null;
   const pool = new LogPool(options.writer === "pool-wasm");
   try {
     fs.mkdirSync(path.dirname(dir), { recursive: true, mode: DIR_MODE });
@@ -61,7 +62,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
     const { base, kept, broken } = await chooseSnapshots(dir, snapDir, log, snapshotsKept);
     const snapshot = kept[kept.length - 1] ?? null;
     const recovered = describe(log, created, base.index, snapshot, broken);
-    const storage = new DurableLog(
+    storage = new DurableLog(
       dir,
       log.points,
       log.tail.lastIndex,
@@ -111,6 +112,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
     return wal;
   } catch (error) {
     await pool.end();
+    storage?.close();
     lock?.release();
     throw openError(error, dir);
   }

@@ -40,13 +40,16 @@ export function* prepareSegment(fs: WalFs, task: PrepareTask, hurry: () => boole
     const filled = task.sparse ? 0 : yield* fillZeros(fs, fd, 0, task.bytes, hurry);
     // Old content behind the zeros goes.
     if (task.recycled && filled < task.bytes) yield fs.truncate(fd, filled);
-    if (task.recycled || filled < task.bytes) {
-      yield fs.truncate(fd, task.bytes);
-      yield fs.fdatasync(fd);
-    }
+    if (task.recycled || filled < task.bytes) yield* enlarge(fs, fd, task.bytes);
   } finally {
     fs.close(fd);
   }
+}
+
+/** The open file gets its full size, durably; what is behind its end now is a hole. */
+export function* enlarge(fs: WalFs, fd: number, bytes: number): Steps {
+  yield fs.truncate(fd, bytes);
+  yield fs.fdatasync(fd);
 }
 
 export const noHurry = (): boolean => false;

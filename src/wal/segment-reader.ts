@@ -4,11 +4,13 @@ import fs from "node:fs";
 import { assert } from "../base/assert.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import { frameAt } from "./codec-js.js";
+import { wasmModule } from "./codec-wasm.js";
 import { crc32c } from "./crc32c.js";
-import { corruptError } from "./errors.js";
+import { corruptError, isNoDescriptor } from "./errors.js";
 import { RECORD_CRC, RECORD_ENTRY, sortedSegments } from "./format.js";
 import type { PointIndex } from "./point-index.js";
 import { entrySize, parseEntry, parseRecord } from "./record.js";
+import { SpareDescriptors } from "./spare-descriptors.js";
 
 const READ_BYTES = 96 * 1024;
 const OPEN_FILES_MAX = 4;
@@ -24,10 +26,15 @@ export class SegmentReader {
   private readonly points: PointIndex;
   /** Most recently used last. */
   private readonly open: OpenFile[] = [];
+  /** Invariant: between calls it has one, or a file is open, as long as there was one to be had. */
+  private readonly spare: SpareDescriptors;
 
   constructor(dir: string, points: PointIndex) {
     this.dir = dir;
     this.points = points;
+    this.spare = new SpareDescriptors(dir, 1);
+    // Checksums need it, and later there may be no descriptor left to load it.
+    wasmModule();
   }
 
   /**
@@ -108,13 +115,29 @@ export class SegmentReader {
       this.open.push(file!);
       return file!;
     }
+    if (this.open.length === OPEN_FILES_MAX) this.closeOldest();
+    let file: OpenFile;
+    try {
+      file = this.openFile(segment);
+    } catch (error) {
+      if (!isNoDescriptor(error)) throw error;
+      if (this.open.length > 0) this.closeOldest();
+      else this.spare.giveUp();
+      file = this.openFile(segment);
+    }
+    this.open.push(file);
+    return file;
+  }
+
+  private openFile(segment: number): OpenFile {
     const name = sortedSegments(fs.readdirSync(this.dir)).find(({ seq }) => seq === segment);
     if (name === undefined) throw corruptError(this.dir, 0, 0, `segment ${segment} has gone`);
     const path = `${this.dir}/${name.name}`;
-    if (this.open.length === OPEN_FILES_MAX) fs.closeSync(this.open.shift()!.fd);
-    const file: OpenFile = { segment, path, fd: fs.openSync(path, "r") };
-    this.open.push(file);
-    return file;
+    return { segment, path, fd: fs.openSync(path, "r") };
+  }
+
+  private closeOldest(): void {
+    fs.closeSync(this.open.shift()!.fd);
   }
 
   /** Segments before number `seq` go, and their files get another use. */
@@ -122,11 +145,13 @@ export class SegmentReader {
     for (let at = this.open.length - 1; at >= 0; at--) {
       if (this.open[at]!.segment < seq) fs.closeSync(this.open.splice(at, 1)[0]!.fd);
     }
+    this.spare.refill();
   }
 
   close(): void {
     for (const file of this.open) fs.closeSync(file.fd);
     this.open.length = 0;
+    this.spare.close();
   }
 }
 

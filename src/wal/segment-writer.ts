@@ -8,7 +8,7 @@ import { Entry, type EntryType, type HardState } from "../raft/raftpb/index.js";
 import { BatchTimer } from "./batch-times.js";
 import type { Codec } from "./codec.js";
 import { needsPoint, putPoint } from "./codec-js.js";
-import { isNoSpace } from "./errors.js";
+import { isNoDescriptor, isNoSpace } from "./errors.js";
 import {
   RECORD_CRC,
   RECORD_ENTRY,
@@ -21,8 +21,9 @@ import {
 } from "./format.js";
 import { checkHeld, type HeldFile, heldSegment } from "./holding.js";
 import * as L from "./layout.js";
-import { noHurry, preparedName, prepareSegment } from "./prepare.js";
+import { enlarge, preparedName } from "./prepare.js";
 import { encodeEntry, encodeHardState, FrameBuilder, putSeal } from "./record.js";
+import { SpareDescriptors } from "./spare-descriptors.js";
 import type { Step, Steps, WalFs } from "./wal-fs.js";
 
 /** Where the newest segment ends, and what the next record continues. */
@@ -65,7 +66,9 @@ export interface WriterHooks {
   waitPoints(head: number): Step;
   /** Done when the ring's tail is not `tail` any more, or WORD_PART not `part`. */
   waitRest(tail: number, part: number): Step;
-  /** Writing ahead failed for lack of space; the log goes on. */
+  /** Done after a moment: somebody may have closed a file. */
+  waitDescriptor(): Step;
+  /** Something failed that the log can do without: writing ahead for lack of space, opening a file while a spare descriptor is left. */
   warn(error: unknown): void;
   /** The data of the next ITEM_LARGE. */
   takeLarge(): Uint8Array;
@@ -76,6 +79,13 @@ export function writerMemoryBytes(ringBytes: number, outBytes: number): number {
   return L.RING + ringBytes + outBytes + 64;
 }
 
+/**
+ * A cut has two more files open than the log otherwise: the next segment, and the directory while it is synced. Two more,
+ * because what it closes is not always its own again: another thread may be faster.
+ */
+const SPARE_DESCRIPTORS = 4;
+/** How long a cut waits for a descriptor, if somebody else took those that it gave up, before it has failed. */
+const NO_DESCRIPTOR_MS_MAX = 30_000;
 /** Since when the last look at lock and directory must be before a write starts with another one. */
 const UNSEEN_MS_MAX = 10;
 /** Zeros are written ahead in pieces of this size, when fewer than FILL_LOW_BYTES of them are left. */
@@ -90,6 +100,7 @@ export class SegmentWriter {
   private readonly setup: WriterSetup;
   private readonly hooks: WriterHooks;
   private readonly timer: BatchTimer;
+  private readonly spares: SpareDescriptors;
   private readonly out: number;
   private fd: number;
   /** What `fd` was opened as. */
@@ -118,6 +129,7 @@ export class SegmentWriter {
     this.setup = setup;
     this.hooks = hooks;
     this.timer = new BatchTimer(codec.memory);
+    this.spares = new SpareDescriptors(setup.dir, SPARE_DESCRIPTORS);
     this.out = L.RING + setup.ringBytes;
     const { tail } = setup;
     this.seq = tail.seq;
@@ -152,6 +164,7 @@ export class SegmentWriter {
     const { u32, u8 } = this.codec.memory;
     // Whoever took an idle log over, where its lock was deleted, must not be written over. A busy one is seen all the time.
     if (performance.now() - this.seenAt > UNSEEN_MS_MAX) this.checkHeld();
+    this.spares.refill();
     this.look();
     for (;;) {
       const pointsBefore = u32[L.ENC_POINTS_TAIL >>> 2];
@@ -340,15 +353,13 @@ export class SegmentWriter {
     this.hooks.notify();
     yield this.hooks.waitPrepared(this.taken);
     const path = preparedName(dir, this.taken);
-    if (this.prepareFailed()) {
-      const task = { path, bytes: segmentBytes, sparse: true, recycled: false, count: this.taken + 1 };
-      yield* prepareSegment(this.fs, task, noHurry);
-    }
+    const flags = this.prepareFailed() ? constants.O_CREAT | constants.O_TRUNC : 0;
     // It may have waited long, and renames by name.
     this.checkHeld();
     const full = { fd: this.fd, offset: this.offset };
-    this.fd = this.fs.open(path, this.openFlags());
+    this.fd = yield* this.withDescriptor(() => this.fs.open(path, this.openFlags() | flags));
     try {
+      if (flags !== 0) yield* enlarge(this.fs, this.fd, segmentBytes);
       this.taken++;
       const head = segmentHead(u32[L.ENC_CRC >>> 2], this.setup.metadata, {
         term: f64[L.ENC_HS_TERM >>> 3],
@@ -362,7 +373,8 @@ export class SegmentWriter {
       if (synced) yield this.fs.fdatasync(this.fd);
       const named = `${dir}/${segmentName(this.seq + 1, f64[L.ENC_LAST_INDEX >>> 3] + 1)}`;
       this.fs.rename(path, named);
-      if (synced) yield this.fs.syncDir(dir);
+      if (synced) yield yield* this.withDescriptor(() => this.fs.syncDir(dir));
+      this.spares.refill(true);
       yield this.fs.truncate(full.fd, full.offset);
       if (synced) yield this.fs.fdatasync(full.fd);
       this.held = heldSegment(named);
@@ -374,8 +386,27 @@ export class SegmentWriter {
       u32[L.ENC_FORCE_POINT >>> 2] = 1;
     } finally {
       this.fs.close(full.fd);
+      this.spares.refill(true);
     }
     Atomics.store(this.codec.memory.i32, L.CONTROL / 4 + L.WORD_TAKEN, this.taken);
+  }
+
+  /** What `open` gives: where no descriptor is left, with one that was kept for it, or as soon as there is one. */
+  private *withDescriptor<T>(open: () => T): Generator<Step, T, void> {
+    const since = performance.now();
+    for (;;) {
+      try {
+        return open();
+      } catch (error) {
+        if (!isNoDescriptor(error) || performance.now() - since > NO_DESCRIPTOR_MS_MAX) throw error;
+        if (this.spares.giveUp()) {
+          this.hooks.warn(error);
+          continue;
+        }
+      }
+      // Another thread was faster.
+      yield this.hooks.waitDescriptor();
+    }
   }
 
   private prepareFailed(): boolean {
@@ -383,6 +414,7 @@ export class SegmentWriter {
   }
 
   close(): void {
+    this.spares.close();
     if (this.fd >= 0) this.fs.close(this.fd);
     this.fd = -1;
   }

@@ -12,6 +12,7 @@ import * as L from "../wal/layout.js";
 import { type PoolPrepareTask, Preparer, type PrepareTask, removePrepared } from "../wal/prepare.js";
 import { type WriterSetup, writerMemoryBytes } from "../wal/segment-writer.js";
 import type { Writer, WriterOptions } from "../wal/writer.js";
+import type { Meeting } from "./meeting.js";
 import type { ThreadPool } from "./thread-pool.js";
 
 const WORDS = L.CONTROL / 4;
@@ -103,7 +104,15 @@ export class PoolWriter implements Writer {
         this.listen();
       };
       const wait = this.waitNotice(0);
-      void Promise.race([wait.async ? wait.value : Promise.resolve(), this.task]).then(started);
+      const first = Promise.race([wait.async ? wait.value : Promise.resolve(), this.task]);
+      // The second thread starts now, too: later there may be no file descriptor left for it. Without it nothing is
+      // prepared ahead, which each attempt says.
+      const alone: Meeting = { arrivals: new Int32Array(new SharedArrayBuffer(4)), threads: 1 };
+      const second = nextTurn()
+        .then(nextTurn)
+        .then(() => pool.run<Meeting, void>("runMeeting", alone))
+        .catch(() => {});
+      void Promise.all([first, second]).then(started);
     });
   }
 

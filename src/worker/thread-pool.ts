@@ -6,6 +6,8 @@ import type { Meeting } from "./meeting.js";
 export class ThreadPool {
   readonly threads: number;
   private readonly pool: Piscina;
+  /** Rejects when a thread could not start; what was to run on it would wait for ever. */
+  private readonly broken: Promise<never>;
 
   /**
    * `module`: a file of this folder, whose exported functions are the tasks. A thread starts with the task that needs
@@ -21,18 +23,21 @@ export class ThreadPool {
       recordTiming: false,
       workerHistogram: false,
     });
+    // Without a listener the event ends the process.
+    this.broken = new Promise((_, reject) => this.pool.on("error", reject));
+    this.broken.catch(() => {});
   }
 
-  /** Queues a task: a call of the module's function `name`. */
+  /** Queues a task: a call of the module's function `name`. Rejects, too, if a thread cannot start. */
   run<Task, Result>(name: string, task: Task, transferList: Transferable[] = []): Promise<Result> {
-    return this.pool.run(task, { name, transferList }) as Promise<Result>;
+    return Promise.race([this.pool.run(task, { name, transferList }) as Promise<Result>, this.broken]);
   }
 
   /** Ends all threads, which have nothing left to do. */
   async end(): Promise<void> {
     const { threads } = this;
     const meeting: Meeting = { arrivals: new Int32Array(new SharedArrayBuffer(4)), threads };
-    await Promise.all(Array.from({ length: threads }, () => this.run("runMeeting", meeting)));
+    await Promise.allSettled(Array.from({ length: threads }, () => this.run("runMeeting", meeting)));
     await this.pool.destroy();
   }
 }

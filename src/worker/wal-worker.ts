@@ -16,6 +16,7 @@ export { runMeeting } from "./meeting.js";
 export { runScan } from "./scan-worker.js";
 
 const WORDS = L.CONTROL / 4;
+const DESCRIPTOR_WAIT_MS = 20;
 /** How often a thread that polls looks before it asks for the time. */
 const LOOKS = 32;
 
@@ -65,6 +66,10 @@ export async function runWal(task: WalTask): Promise<WalTaskResult> {
             Atomics.load(i32, WORDS + L.WORD_PART) !== part ||
             Atomics.load(i32, WORDS + L.WORD_TAIL) >>> 0 !== tail,
         ),
+      waitDescriptor: () => {
+        // A wake-up ends it early, which does no harm.
+        Atomics.wait(i32, WORDS + L.WORD_WAKE, Atomics.load(i32, WORDS + L.WORD_WAKE), DESCRIPTOR_WAIT_MS);
+      },
       warn: (error) => {
         const { code, message } = warningOf(error, task.setup.dir);
         task.large.postMessage({ code, message });
