@@ -16,6 +16,7 @@ export const NO_METRICS: NodeMetrics = {
   bytesReceived: 0,
   framesDropped: 0,
   framesRefused: 0,
+  snapshotsRefused: 0,
   walSyncs: 0,
   walWrites: 0,
   walBytes: 0,

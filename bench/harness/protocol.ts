@@ -117,6 +117,7 @@ const Metrics = z.object({
   bytesReceived: amount,
   framesDropped: amount,
   framesRefused: amount,
+  snapshotsRefused: amount,
   walSyncs: amount,
   walWrites: amount,
   walBytes: amount,

@@ -211,6 +211,8 @@ export interface NodeMetrics {
   readonly framesDropped: number;
   /** Frames of proved peers that were damaged, or held what no peer of this version sends. */
   readonly framesRefused: number;
+  /** Snapshots that a leader sent, and that were not taken: nothing here can install one yet. */
+  readonly snapshotsRefused: number;
   readonly walSyncs: number;
   readonly walWrites: number;
   readonly walBytes: number;

@@ -100,6 +100,8 @@ export class Driver {
   proposed = 0;
   /** Frames of peers that held what no peer sends. */
   framesRefused = 0;
+  /** Snapshots of leaders that were not taken. */
+  snapshotsRefused = 0;
 
   constructor(parts: DriverParts) {
     this.parts = parts;
@@ -126,10 +128,7 @@ export class Driver {
   messages(messages: readonly Message[]): string | undefined {
     if (this.stopped || this.retired) return undefined;
     const refusal = refusalOfMessages(this.parts.rawNode.raft, messages);
-    if (refusal !== null) {
-      this.framesRefused++;
-      return refusal;
-    }
+    if (refusal !== null) return this.refuse(refusal);
     this.guard(() => {
       const { rawNode, trace } = this.parts;
       trace?.received(messages);
@@ -138,13 +137,24 @@ export class Driver {
         // A leader's request to take over: not without a disk.
         if (this.diskSilent && type === MsgTimeoutNow) continue;
         if (type === MsgHeartbeat) this.checkCommit(messages[i]);
-        if (type === MsgSnap) this.parts.onSnapshotRefused?.(messages[i].from);
+        if (type === MsgSnap) this.refuseSnapshot(messages[i]);
         else rawNode.step(messages[i]);
         trace?.committed(rawNode.raft.raftLog.committed, messages[i].from);
       }
     });
     this.wake();
     return undefined;
+  }
+
+  /** Counts a frame that is refused, and says why, for the link to act on. */
+  refuse(reason: string): string {
+    this.framesRefused++;
+    return reason;
+  }
+
+  private refuseSnapshot({ from }: Message): void {
+    this.snapshotsRefused++;
+    this.parts.onSnapshotRefused?.(from);
   }
 
   /** A leader tells a member that what it acknowledged is committed: an index beyond its log says that this was lost. */

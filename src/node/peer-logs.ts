@@ -1,7 +1,9 @@
 // Which log each member has, as far as this node was shown: every log has an id of its own (metadata.ts), and what a
 // peer once proved to have is remembered durably. A member that comes with another log, or with one that ends before
 // what it acknowledged to this node as leader, has forgotten entries and votes that the others count on. It is refused
-// by the link (LinkHandler.onHello), and both sides say so: RAFT_LOG_LOST. Main thread; the file is written beside it.
+// by the link (LinkHandler.onHello), and both sides say so: RAFT_LOG_LOST. That proof does not end with the process that
+// had it: the member remembers that its own log is lost, and who refused it how far it has to reach. Main thread; the
+// file is written beside it.
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -36,6 +38,10 @@ const fileSchema = z.object({
   version: z.literal(1),
   own: z.string(),
   peers: z.record(z.string(), z.string()),
+  /** Peers that came with a log that was too short: the committed index that they had acknowledged. */
+  acknowledged: z.record(z.string(), z.number()).optional(),
+  /** Why this node's own log is lost. */
+  lost: z.string().optional(),
 });
 
 export interface PeerLogsOptions {
@@ -60,6 +66,9 @@ export class PeerLogs {
   /** The incarnation of each peer that was looked at last, and why it was refused for its length; null: it was not. */
   private readonly lengths = new Map<number, { incarnation: bigint; refusal: string | null }>();
   private readonly lost = new Map<number, string>();
+  /** As in the file. What a sound log once reached it never falls behind: nothing is taken back. */
+  private readonly acknowledged = new Map<number, number>();
+  private ownLost: string | undefined = undefined;
   private writing: Promise<void> | null = null;
   private changed = false;
 
@@ -98,6 +107,12 @@ export class PeerLogs {
       return;
     }
     for (const [peer, logId] of Object.entries(known.peers)) this.logs.set(Number(peer), logId);
+    for (const [peer, index] of Object.entries(known.acknowledged ?? {}))
+      this.acknowledged.set(Number(peer), index);
+    if (known.lost !== undefined) {
+      this.ownLost = known.lost;
+      this.loses(id, `${known.lost} (${file} remembers it)`);
+    }
     if (known.own === this.own) return;
     // It stays, so that the next start finds it, too.
     const found = this.own;
@@ -150,13 +165,26 @@ export class PeerLogs {
     const seen = this.lengths.get(peer);
     // What the same process acknowledges later than it showed its length is no loss.
     if (seen?.incarnation === hello.incarnation) return seen.refusal;
-    const isShorter = hello.lastIndex < acknowledged;
+    const least = Math.max(acknowledged, this.acknowledged.get(peer) ?? 0);
+    const isShorter = hello.lastIndex < least;
     const refusal = isShorter
-      ? `${SHORTER}node ${peer} acknowledged entries up to ${acknowledged}, which are committed, and comes with a log ` +
+      ? `${SHORTER}node ${peer} acknowledged entries up to ${least}, which are committed, and comes with a log ` +
         `that ends at ${hello.lastIndex}. ${WHAT_THEN}`
       : null;
+    if (isShorter && least !== this.acknowledged.get(peer)) {
+      this.acknowledged.set(peer, least);
+      void this.write();
+    }
     this.lengths.set(peer, { incarnation: hello.incarnation, refusal });
     return refusal;
+  }
+
+  /** There is proof that this node's log is lost: it counts as lost from now on, whoever starts it again. */
+  keepOwnLost(reason: string): void {
+    this.lost.set(this.options.id, reason);
+    if (this.ownLost !== undefined) return;
+    this.ownLost = reason;
+    void this.write();
   }
 
   /** `by` refused this node for its log. */
@@ -194,7 +222,13 @@ export class PeerLogs {
     const { file, synced, teller } = this.options;
     while (this.changed) {
       this.changed = false;
-      const content = { version: 1, own: this.own, peers: Object.fromEntries(this.logs) };
+      const content: z.output<typeof fileSchema> = {
+        version: 1,
+        own: this.own,
+        peers: Object.fromEntries(this.logs),
+        acknowledged: Object.fromEntries(this.acknowledged),
+        lost: this.ownLost,
+      };
       try {
         await replaceFile(file, `${JSON.stringify(content)}\n`, synced);
       } catch (cause) {

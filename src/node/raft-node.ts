@@ -7,7 +7,14 @@ import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
 import { CloseLostLog, createUwsLink, type Link, type LinkRefusal } from "../link/index.js";
-import { RawNode, ReadOnlyLeaseBased, ReadOnlySafe, STATE_NAMES, StateLeader } from "../raft/index.js";
+import {
+  type Message,
+  RawNode,
+  ReadOnlyLeaseBased,
+  ReadOnlySafe,
+  STATE_NAMES,
+  StateLeader,
+} from "../raft/index.js";
 import { openWal, type Wal } from "../wal/index.js";
 import { ENTRY_OVERHEAD_BYTES, MESSAGE_OVERHEAD_BYTES } from "../wire/index.js";
 import type { NodeMetrics, NodeStatus, Proposed, RaftNodeOptions } from "./api.js";
@@ -126,7 +133,7 @@ export class RaftNode extends SafeEmitter {
     const { driver, options, peerLogs } = this;
     if (peerLogs.ownIsLost) driver.retire();
     await this.link.start({
-      onMessages: (_group, _from, messages) => driver.messages(messages),
+      onMessages: (group, _from, messages) => this.received(group, messages),
       onUnreachable: (peer) => driver.control((rawNode) => rawNode.reportUnreachable(peer)),
       onPeer: (peer, connected) => this.peerChanged(peer, connected),
       hello: peerLogs.hello,
@@ -135,6 +142,12 @@ export class RaftNode extends SafeEmitter {
     });
     this.clock = setInterval(() => driver.tick(), options.tickMs);
     driver.wake();
+  }
+
+  // hot
+  private received(group: number, messages: readonly Message[]): string | undefined {
+    if (group === GROUP) return this.driver.messages(messages);
+    return this.driver.refuse(`group ${group}: this node has no group but ${GROUP}`);
   }
 
   private guardedLink(link: Link): Link {
@@ -245,6 +258,7 @@ export class RaftNode extends SafeEmitter {
       bytesReceived: link.bytesReceived,
       framesDropped: link.framesDropped,
       framesRefused: this.driver.framesRefused + (link.framesRefused ?? 0),
+      snapshotsRefused: this.driver.snapshotsRefused,
       walSyncs: wal.syncs,
       walWrites: wal.writes,
       walBytes: wal.bytes,
@@ -288,6 +302,7 @@ export class RaftNode extends SafeEmitter {
 
   private faulted(error: RaftmarkError): void {
     this.fault = error;
+    if (error.code === "RAFT_LOG_LOST") this.peerLogs.keepOwnLost(error.message);
     if (this.clock !== null) clearInterval(this.clock);
     this.teller.error({ code: error.code, cause: error.cause }, error.message);
     this.leaders.end(fencedError(error));
@@ -339,7 +354,9 @@ export class RaftNode extends SafeEmitter {
     this.peerLogs.refusedBy(peer, reason);
     // A log in which nothing is committed is new: whoever knew another one has votes and entries of this node that it
     // forgot. One with commits goes on with those who know it, else a node with a log of old could stop a group.
-    if (isShorterLog(reason) || this.rawNode.raft.raftLog.committed === 0) this.driver.retire();
+    if (!isShorterLog(reason) && this.rawNode.raft.raftLog.committed > 0) return;
+    this.peerLogs.keepOwnLost(reason);
+    this.driver.retire();
   }
 
   /** Up to where `peer`, by what it told this node as leader, has what is committed; 0: not known. */

@@ -4,8 +4,9 @@ import fs from "node:fs";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { MemoryNetwork } from "../../src/link/index.js";
+import type { RaftNode } from "../../src/node/raft-node.js";
 import { until } from "../process/support.js";
-import { tempDir } from "../wal/helpers.js";
+import { newestSegment, tempDir } from "../wal/helpers.js";
 import { allApplied, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
 
 /** Three members with an entry each; then those of `wiped` start anew in an empty directory. */
@@ -21,6 +22,17 @@ async function wiping(t: TestContext, wiped: readonly number[]): Promise<Map<num
   for (const id of wiped) fs.rmSync(path.join(dir, String(id)), { recursive: true });
   for (const id of wiped) await open(id);
   return all;
+}
+
+/** Who leads, with node 3 among the followers. */
+async function otherLeader(all: ReadonlyMap<number, Running>): Promise<RaftNode> {
+  const members = [...all.values()];
+  for (;;) {
+    const { node } = await leaderOf(members);
+    if (node.status().id !== 3) return node;
+    node.transferLeadership(1);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 test("an emptied member is refused by both others, says so itself, and takes part in nothing", async (t) => {
@@ -52,4 +64,82 @@ test("two emptied members of three make no group of their own: nothing is lost w
     assert.equal(all.get(id)!.node.status().leader, 0);
   }
   assert.deepEqual(all.get(1)!.machine.log, ["kept"]);
+});
+
+test("a member with a log of old is refused by the leader, takes part in nothing, and so it stays when all start again", async (t) => {
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  const all = new Map<number, Running>();
+  const own = path.join(dir, "3");
+  const open = async (id: number) => all.set(id, await openNode(t, dir, id, 3, { link: network.link(id) }));
+  const close = (id: number) => all.get(id)!.node.close();
+  const lost = async (by: number) => {
+    const { node } = all.get(by)!;
+    await until("it is told", WAIT_MS, () => node.status().lostLogs.some((one) => one.node === 3));
+    return node.status().lostLogs.find((one) => one.node === 3)!.reason;
+  };
+  for (const id of [1, 2, 3]) await open(id);
+  await (await leaderOf([...all.values()])).node.propose(Buffer.from("old"));
+  await allApplied([...all.values()], "old");
+  await close(3);
+  fs.cpSync(own, `${own}.old`, { recursive: true });
+  await open(3);
+  await allApplied([all.get(3)!], "old");
+  const leader = await otherLeader(all);
+  await leader.propose(Buffer.from("new"));
+  await allApplied([...all.values()], "new");
+  const leads = leader.status().id;
+  await close(3);
+  fs.rmSync(own, { recursive: true });
+  fs.cpSync(`${own}.old`, own, { recursive: true });
+  await open(3);
+  assert.match(await lost(leads), /^shorter log: node 3 acknowledged entries up to \d+, .* ends at \d+/);
+  assert.match(await lost(3), /^shorter log/);
+  // Nobody who saw it runs any more.
+  for (const id of [3, 2, 1]) await close(id);
+  await open(3);
+  assert.match(await lost(3), /^shorter log: .*peer-logs\.json remembers it/);
+  const before = all.get(3)!.node.status();
+  // And with a member that knows nothing of it, and as much of the log: nobody is elected by these two.
+  const other = leads === 1 ? 2 : 1;
+  await open(other);
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  assert.equal(all.get(other)!.node.status().leader, 0);
+  assert.equal(all.get(3)!.node.status().term, before.term);
+  // The same old copy once more, without what it remembered: who refused it does.
+  await close(3);
+  fs.rmSync(own, { recursive: true });
+  fs.renameSync(`${own}.old`, own);
+  await open(leads);
+  await open(3);
+  assert.match(await lost(leads), /^shorter log/);
+  await (await leaderOf([all.get(leads)!, all.get(other)!])).node.propose(Buffer.from("after"));
+  await allApplied([all.get(leads)!, all.get(other)!], "after");
+});
+
+test("zeros to the end of the newest segment look like a shorter log: the leader knows better", async (t) => {
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  const all = new Map<number, Running>();
+  const open = async (id: number) => all.set(id, await openNode(t, dir, id, 3, { link: network.link(id) }));
+  for (const id of [1, 2, 3]) await open(id);
+  const leader = await otherLeader(all);
+  const texts = Array.from({ length: 20 }, (_, i) => `entry ${i}`);
+  for (const text of texts) await leader.propose(Buffer.from(text));
+  await allApplied([...all.values()], "entry 19");
+  await all.get(3)!.node.close();
+  const segment = newestSegment(path.join(dir, "3", "wal"));
+  const bytes = fs.readFileSync(segment);
+  const from = bytes.lastIndexOf("entry 15");
+  assert.ok(from > 0);
+  // From within a record on, as from its beginning on, is what a torn write leaves.
+  fs.writeFileSync(segment, bytes.fill(0, from));
+  await open(3);
+  const { node, machine } = all.get(3)!;
+  assert.ok(node.recovered.torn !== null && node.recovered.lastIndex < leader.status().commit);
+  for (const each of [node, leader]) {
+    await until("it is told", WAIT_MS, () => each.status().lostLogs.some((lost) => lost.node === 3));
+    assert.match(each.status().lostLogs[0]!.reason, /^shorter log: node 3 acknowledged entries up to/);
+  }
+  assert.ok(!machine.log.includes("entry 15"));
 });

@@ -1,11 +1,9 @@
 // What peers may not say: refused with the whole frame, before anything is stepped, and counted; and nothing that honest
 // nodes say is.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { NO_DATA } from "../../src/base/bytes.js";
+import type { Logger } from "../../src/index.js";
 import type { Link, LinkHandler } from "../../src/link/index.js";
 import { refusalOfMessages } from "../../src/node/peer-messages.js";
 import { RaftNode } from "../../src/node/raft-node.js";
@@ -44,6 +42,8 @@ import {
   TERM_JUMP_MAX,
 } from "../../src/raft/index.js";
 import { Network } from "../raft/network.js";
+import { atEnd, tempDir } from "../wal/helpers.js";
+import { Lines } from "./nodes.js";
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
@@ -183,10 +183,16 @@ class StubLink implements Link {
   async close(): Promise<void> {}
 }
 
-async function openNode(t: TestContext): Promise<{ node: RaftNode; link: StubLink }> {
-  const dir = mkdtempSync(join(tmpdir(), "raftmark-peer-messages-"));
-  t.after(() => rmSync(dir, { recursive: true }));
+interface Opened {
+  node: RaftNode;
+  link: StubLink;
+  lines: Lines;
+  dir: string;
+}
+
+async function openNode(t: TestContext, dir = tempDir(t)): Promise<Opened> {
   const link = new StubLink();
+  const lines = new Lines();
   const node = await RaftNode.open({
     id: 3,
     dir,
@@ -197,9 +203,10 @@ async function openNode(t: TestContext): Promise<{ node: RaftNode; link: StubLin
     writer: "inline-js",
     durability: "none",
     link,
+    logger: lines as Logger,
   });
-  t.after(() => node.close());
-  return { node, link };
+  atEnd(t, () => node.close());
+  return { node, link, lines, dir };
 }
 
 test("a refused frame changes nothing, is counted, and fences nothing", async (t) => {
@@ -218,4 +225,44 @@ test("a refused frame changes nothing, is counted, and fences nothing", async (t
   assert.equal(handler.onMessages(0, 2, [message(MsgHeartbeat, { term: 3 })]), undefined);
   assert.equal(node.status().term, 3);
   assert.equal(node.status().fault, null);
+});
+
+test("a frame of another group is refused, whatever it says, and counted", async (t) => {
+  const { node, link } = await openNode(t);
+  const before = node.status();
+  assert.match(`${link.handler!.onMessages(1, 2, [message(MsgHeartbeat, { term: 3 })])}`, /^group 1: /);
+  assert.deepEqual(node.status(), before);
+  assert.equal(node.metrics.framesRefused, 1);
+});
+
+test("a snapshot is not taken, counted and told, and changes nothing stored", async (t) => {
+  const { node, link, lines } = await openNode(t);
+  assert.equal(
+    link.handler!.onMessages(0, 2, [message(MsgSnap, snapshot({ voters: [1, 2, 3] }))]),
+    undefined,
+  );
+  const { term, commit, lastIndex, fault } = node.status();
+  assert.deepEqual([term, commit, lastIndex, fault], [0, 0, 0, null]);
+  assert.equal(node.metrics.snapshotsRefused, 1);
+  assert.equal(lines.matching(/^warn node 2 sent a snapshot, which this node cannot install/).length, 1);
+});
+
+test("a heartbeat with a commit index beyond the log fences, and the log counts as lost after a restart, too", async (t) => {
+  const { node, link, dir } = await openNode(t);
+  assert.equal(link.handler!.onMessages(0, 2, [message(MsgHeartbeat, { commit: 9 })]), undefined);
+  assert.equal(node.status().state, "StateFenced");
+  assert.match(
+    node.status().fault!,
+    /its log ends at index 0, and node 2, which leads, has its acknowledgement up to 9/,
+  );
+  assert.equal(node.status().lostLogs[0]!.node, 3);
+  await node.close();
+  const again = await openNode(t, dir);
+  assert.match(again.node.status().lostLogs[0]!.reason, /acknowledgement up to 9/);
+  assert.equal(again.lines.matching(/^error RAFT_LOG_LOST: .*acknowledgement up to 9/).length, 1);
+  again.link.handler!.onMessages(0, 2, [message(MsgVote, { term: 3, index: 9, logTerm: 2 })]);
+  again.node.campaign();
+  // Several turns.
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([again.node.status().term, again.link.sent], [0, []]);
 });
