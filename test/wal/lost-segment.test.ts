@@ -212,3 +212,38 @@ test("in a log as etcd writes it, an empty last segment gets its head and is use
   await wal.close();
   assertSameEntries(replay(walOptions.dir), run(1, 105));
 });
+
+test("zeros from somewhere to the end of an older segment: refused, wherever they begin", async (t) => {
+  const walOptions = await written(t, 300);
+  const names = fs.readdirSync(walOptions.dir).filter((name) => name.endsWith(".wal"));
+  const file = path.join(walOptions.dir, names.sort().at(-2)!);
+  const whole = fs.readFileSync(file);
+  // The seal at the end may go: nothing else is behind it, and the next segment continues the checksum.
+  for (const from of [0, 8, 512, 1000, 4096, whole.length - 512, whole.length - 64]) {
+    fs.writeFileSync(file, Buffer.from(whole).fill(0, from));
+    await assertRefused(walOptions, new RegExp(`${path.basename(file)} is damaged at offset`));
+  }
+});
+
+test("zeros from somewhere to the end of the newest segment: what is kept is a beginning, and none that its own commit index contradicts", async (t) => {
+  const walOptions = await written(t, 300, { writer: "inline-js", durability: "none" });
+  const file = newestSegment(walOptions.dir);
+  const whole = fs.readFileSync(file);
+  const records = [...readWal(walOptions.dir)].filter(({ segment }) => segment === path.basename(file));
+  const end = records.at(-1)!.offset + 16;
+  const head = records.findIndex(({ type }) => type === "entry");
+  for (let from = records[head]!.offset; from < end; from += 40) {
+    fs.writeFileSync(file, Buffer.from(whole).fill(0, from));
+    const kept = records.filter(({ type, offset }) => type === "entry" && offset < from).length;
+    const first = Number.parseInt(path.basename(file).slice(17, 33), 16);
+    const wal = await openWal(walOptions);
+    const { lastIndex, hardState } = wal.recovered;
+    // The record in which they begin may be whole: its padding is zeros, too.
+    assert.ok(lastIndex === first + kept - 1 || lastIndex === first + kept - 2, `${from}: ${lastIndex}`);
+    assert.ok(hardState.commit <= lastIndex);
+    assertSameEntries(allEntries(wal), run(1, lastIndex));
+    await wal.close();
+    for (const name of fs.readdirSync(walOptions.dir))
+      if (name.includes(".broken")) fs.rmSync(path.join(walOptions.dir, name));
+  }
+});
