@@ -133,6 +133,10 @@ function merged(plan: AlternatePlan, name: Name, results: readonly Result[], int
     options: { ...first.options, rounds: results.length, seed: plan.seed },
     environment: { ...first.environment, commit: tree.commit, dirty: tree.dirty },
     interrupted,
+    disturbance: {
+      repeated: results.reduce((sum, { disturbance }) => sum + disturbance.repeated, 0),
+      leftOut: runs.filter(({ disturbed }) => disturbed.length > 0).length,
+    },
     runs: runs.sort((a, b) => a.position - b.position || a.round - b.round),
   };
   return { ...body, verdict: verdict(body) };

@@ -9,6 +9,7 @@ import { findChromium } from "./chromium.js";
 import { resultMarkdown } from "./markdown.js";
 import { renderPage } from "./page/page.js";
 import { readResult } from "./read-result.js";
+import { verdict } from "./verdict.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const RESULT = join("results", "canonical.json");
@@ -27,7 +28,9 @@ process.exitCode = await main(process.argv.includes("--check"));
 
 async function main(check: boolean): Promise<number> {
   try {
-    const result = await readResult(join(ROOT, RESULT));
+    const measured = await readResult(join(ROOT, RESULT));
+    // The figures are the run's; what they prove is said as the present code judges it.
+    const result = { ...measured, verdict: verdict(measured) };
     const peers = Peers.parse(JSON.parse(await readFile(join(ROOT, PEERS), "utf8")));
     const readme = await readFile(join(ROOT, README), "utf8");
     const made = new Map([

@@ -1,124 +1,178 @@
 // The sentences that a table answers its question with: what is fastest, by what factor and how sure, and what seems
-// to hold it back; or what an event took. Computed, and no surer than the rounds allow.
+// to hold it back; or what an event took. Computed, and no surer than the rounds allow: "beats" and "fastest" are said
+// of what is proven for the whole family of statements (standings.ts), and of nothing else.
 import { median } from "simple-statistics";
-import { AXIS_NAMES, type AxisName } from "../harness/axes.js";
-import { describe, NESTING } from "../harness/scenario.js";
-import { PAIRS_MIN, type RatioInterval } from "../stats/intervals.js";
-import { ratioOfRows } from "../stats/ratio.js";
+import { assert } from "../../src/base/assert.js";
+import type { AxisName, Settings } from "../harness/axes.js";
+import { DISTURBED_SHARE } from "../harness/disturbance.js";
+import { describe } from "../harness/scenario.js";
+import { type Comparison, Family, ROUNDS_MIN } from "../stats/family.js";
 import { type Row, rowsOf, validRuns } from "../stats/rows.js";
 import { grouped, short, times } from "./numbers.js";
 import type { Result, Run } from "./result-schema.js";
+import { roundsOf, type Standings, type Statement, standingsOf, varyingOf } from "./standings.js";
 
-/** With one round, below this factor two configurations cannot be told apart on a shared machine. */
-const NOISE_FACTOR = 1.1;
 const BUSY_SHARE = 0.85;
-/** From here on, what other programs took can have changed the order of the rows. */
-const DISTURBED_SHARE = 0.15;
 /** A commit within this many times the probe's write is one that waits for disks. */
 const DISK_BOUND_FACTOR = 5;
 /** An open loop kept up if it did at least this share of what was offered. */
 const KEPT_UP_SHARE = 0.97;
-/** Rows compared in words; the rest is in the table. */
+/** Places, or rows, told in words one by one; the rest is in the table. */
 const GROUPS_MAX = 4;
+/** Of more rivals than this, the nearest and the farthest are told. */
+const RIVALS_MAX = 3;
 
 type Body = Omit<Result, "verdict">;
 type Counted = Row & { readonly proposalsPerS: NonNullable<Row["proposalsPerS"]> };
 
 export function verdict(result: Body): string {
+  return verdictSentences(result).join(" ");
+}
+
+/** The answer first: what is proven or seen, what it did, what limits it; then what else there is to say. */
+export function verdictSentences(result: Body): string[] {
   const rows = rowsOf(result).filter((row): row is Counted => row.proposalsPerS !== null);
-  if (rows.length === 0) return "No configuration gave a valid run, so there is nothing to compare.";
-  const text = told(result, rows);
-  const done = result.interrupted ? "Interrupted: only the runs that were done are told. " : "";
-  return `${done}${text}${cautions(rows)}.`;
-}
-
-function told(result: Body, rows: readonly Counted[]): string {
-  const { event, rate } = rows[0].settings;
-  if (event === "kill-leader" || event === "restart") return eventText(rows, event);
-  if (rows.every((row) => row.settings.rate > 0) && rate > 0) return offeredText(rows);
-  if (rows.length > 1 && rows.some(isDisturbed)) return disturbedText(rows);
-  const best = rows.reduce((a, b) => (b.proposalsPerS.estimate > a.proposalsPerS.estimate ? b : a));
-  const varying = varyingOf(rowsOf(result));
-  const names: AxisName[] = varying.length > 0 ? varying : ["writer", "inFlight"];
-  const p99 = best.latencyMs?.p99 ?? 0;
-  const parts = [
-    `${rows.length > 1 ? "Fastest is" : "Measured:"} ${describe(best.settings, sorted(names))} with ` +
-      `${grouped(best.proposalsPerS.estimate)} proposals/s at a p99 of ${short(p99)} ms`,
+  if (rows.length === 0) return ["No configuration gave a valid run, so there is nothing to compare."];
+  const disturbed = disturbanceText(result);
+  const texts = [
+    ...(result.interrupted ? ["interrupted: only the runs that were done are told"] : []),
+    ...told(result, rows),
+    ...(disturbed === null ? [] : [disturbed]),
   ];
-  const focus = varying.includes(result.scenario.compares as AxisName)
-    ? (result.scenario.compares as AxisName)
-    : varying[varying.length - 1];
-  if (focus !== undefined) parts.push(...comparisons(best, rows, varying, focus));
+  return texts.map((text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`);
+}
+
+/** What was disturbed, and what became of it: for a banner where it matters. Null: nothing is left out. */
+export function disturbanceText({ runs, disturbance }: Pick<Body, "runs" | "disturbance">): string | null {
+  const { repeated, leftOut } = disturbance;
+  if (leftOut === 0) return null;
+  const reasons = runs.flatMap(({ disturbed }) => disturbed);
+  const most = Math.max(...runs.map(({ otherCpuShare }) => otherCpuShare));
+  const why = [
+    ...(most >= DISTURBED_SHARE ? [`other programs took up to ${percent(most)} of the CPU`] : []),
+    ...(reasons.some((reason) => reason.includes("durable write"))
+      ? ["the disk's writes changed their pace"]
+      : []),
+  ];
+  const again = repeated === 0 ? "" : `, after ${repeated} had been made again`;
+  const what =
+    leftOut === runs.length ? "every run was disturbed" : `${leftOut} of ${runs.length} runs were disturbed`;
+  return `${what}${again}, and no comparison counts ${leftOut === 1 ? "it" : "them"}: ${why.join(", ")}`;
+}
+
+function told(result: Body, rows: readonly Counted[]): string[] {
+  const { event, rate } = rows[0].settings;
+  if (event === "kill-leader" || event === "restart") return [eventText(rows, event)];
+  if (rows.every((row) => row.settings.rate > 0) && rate > 0) return [offeredText(rows)];
+  if (rows.length > 1 && rows.some(isHampered)) return [hamperedText(rows)];
+  const best = rows.reduce((a, b) => (b.proposalsPerS.estimate > a.proposalsPerS.estimate ? b : a));
+  const standings = standingsOf(rows, result.scenario.compares);
+  const varying = varyingOf(rowsOf(result));
+  const names: readonly AxisName[] = varying.length > 0 ? varying : ["inFlight", "writer"];
+  const highest =
+    `${describe(best.settings, names)} with ${grouped(best.proposalsPerS.estimate)} proposals/s at a p99 of ` +
+    `${short(best.latencyMs?.p99 ?? 0)} ms`;
   const limits = limitOf(medianRun(best), result);
-  parts.push(...readClauses(rows));
-  return `${parts.join("; ")}; ${rows.length > 1 ? "for the fastest, " : ""}${limits}`;
+  if (standings === null) return [`Measured: ${highest}`, limits, ...readClauses(rows)];
+  const [answer, ...more] = claims(standings);
+  return [answer, `highest seen: ${highest}`, `there ${limits}`, ...more, ...readClauses(rows)];
 }
 
-function varyingOf(rows: readonly Row[]): AxisName[] {
-  return AXIS_NAMES.filter((name) => new Set(rows.map(({ settings }) => settings[name])).size > 1);
+/** What is proven of the table, and what was only seen: over all places, then place by place where there are few. */
+function claims(standings: Standings): string[] {
+  const { focus, rest, places, overall, familySize } = standings;
+  if (overall.length === 0)
+    return ["nothing can be compared: no two configurations have an undisturbed run in one round"];
+  const say = (settings: Settings) => describe(settings, [focus]);
+  const at = (settings: Settings) => describe(settings, rest);
+  // The farthest apart of each place: if that is not proven, nothing there is likely to be.
+  const lasts = places.length === 1 ? [] : places.flatMap(({ statements }) => statements.slice(-1));
+  const proven = [...overall, ...lasts].filter((statement) => statement.proven);
+  const texts = [standing(overall, say, whereText(places.map(({ settings }) => at(settings))))];
+  if (proven.length === 0) return texts;
+  if (lasts.length > 0 && lasts.length <= GROUPS_MAX) {
+    const each = lasts.map((last) => `at ${at(last.best)} ${last.proven ? won(last, say) : seen(last, say)}`);
+    texts.push(each.join("; "));
+  }
+  if (familySize > 1) texts.push(`all ${familySize} comparisons of this table hold together at 95 %`);
+  return texts;
 }
 
-/** Sorted so that the innermost axis comes last, which `describe` says first. */
-function sorted(names: readonly AxisName[]): AxisName[] {
-  return [...names].sort((a, b) => NESTING.indexOf(a) - NESTING.indexOf(b));
+/** " on average over a, b and c"; "" where there is one place. */
+function whereText(places: readonly string[]): string {
+  if (places.length === 1) return "";
+  return ` on average over ${places.length > GROUPS_MAX ? `${places.length} places` : listed(places)}`;
+}
+
+type Say = (settings: Settings) => string;
+
+/** Where the best stands against all others, in one clause. */
+function standing(statements: readonly Statement[], say: Say, where: string): string {
+  const proven = statements.filter((statement) => statement.proven);
+  const open = statements.filter((statement) => !statement.proven);
+  const best = say(statements[0].best);
+  if (open.length === 0) return `Fastest${where} is ${best}: it beats ${beaten(proven, say)}`;
+  if (proven.length > 0) {
+    const rest = endsOf(open).map((statement) => seenFactor(statement, say));
+    return `${best} beats ${beaten(proven, say)}${where}; it was seen at ${listed(rest)}, which is not proven: ${enough(open)}`;
+  }
+  const { rounds } = statements[statements.length - 1];
+  const factors = endsOf(open).map((statement) => seenFactor(statement, say));
+  const count = rounds === 1 ? "One round proves" : `${rounds} rounds prove`;
+  return `${count} nothing yet${where}: ${best} was seen at ${listed(factors)}, and ${enough(open)}`;
+}
+
+function beaten(statements: readonly Statement[], say: Say): string {
+  const ends = endsOf(statements);
+  const each = ends.map(
+    (statement) => `${say(statement.other)} by ${times(statement.estimate)}×${intervalText(statement)}`,
+  );
+  const all =
+    ends.length === statements.length
+      ? ""
+      : `${statements.length} others, the nearest and the farthest being `;
+  return all + listed(each);
+}
+
+function won(statement: Statement, say: Say): string {
+  return `${say(statement.best)} beats ${beaten([statement], say)}`;
+}
+
+function seen({ best, other, estimate }: Statement, say: Say): string {
+  return `nothing is proven (${say(best)} was seen at ${times(estimate)}× ${say(other)})`;
+}
+
+function seenFactor(statement: Statement, say: Say): string {
+  return `${times(statement.estimate)}× ${say(statement.other)}${intervalText(statement)}`;
+}
+
+function intervalText({ interval }: Statement): string {
+  return interval === null ? "" : ` (95 % interval ${times(interval.low)}–${times(interval.high)})`;
+}
+
+/** How many rounds would prove the greatest of what is open. */
+function enough(open: readonly Statement[]): string {
+  const { rounds, roundsNeeded } = open[open.length - 1];
+  if (rounds < 2) return `it takes ${ROUNDS_MIN} rounds at the least to tell`;
+  if (roundsNeeded === null) return "more than 100 rounds would be needed to prove so little";
+  return `about ${roundsNeeded} rounds would prove ${open.length > 1 ? "the greatest of it" : "it"}, if it stays like that`;
+}
+
+function endsOf(statements: readonly Statement[]): readonly Statement[] {
+  if (statements.length <= RIVALS_MAX) return statements;
+  return [statements[0], statements[statements.length - 1]];
+}
+
+/** "a, b and c". */
+function listed(words: readonly string[]): string {
+  assert(words.length > 0, "something to list");
+  return words.length === 1 ? words[0] : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
 }
 
 /** The run that stands for its row: the one in the middle. */
 function medianRun(row: Row): Run {
   const runs = validRuns(row.runs).sort((a, b) => a.proposalsPerS - b.proposalsPerS);
   return runs[Math.floor((runs.length - 1) / 2)];
-}
-
-/** The best against those that differ in `focus` alone, and what the rest of the table says of `focus`. */
-function comparisons(
-  best: Counted,
-  rows: readonly Counted[],
-  varying: readonly AxisName[],
-  focus: AxisName,
-): string[] {
-  const rest = varying.filter((name) => name !== focus);
-  const sameRest = (a: Row, b: Row) => rest.every((name) => a.settings[name] === b.settings[name]);
-  const say = (row: Row) => describe(row.settings, [focus]);
-  const texts: string[] = [];
-  const rivals = rows
-    .filter((row) => row !== best && sameRest(row, best))
-    .sort((a, b) => a.proposalsPerS.estimate - b.proposalsPerS.estimate);
-  const where = rest.length === 0 ? "" : ` at ${describe(best.settings, sorted(rest))}`;
-  const against = rivals
-    .map((row) => comparison(say(best), best, say(row), row))
-    .filter((text) => text !== "");
-  if (against.length > 0) texts.push(`${against.join(" and ")}${where}`);
-  const groups = rows.filter((row, i) => rows.findIndex((other) => sameRest(other, row)) === i);
-  for (const group of groups) {
-    if (sameRest(group, best) || groups.length > GROUPS_MAX) continue;
-    const members = rows.filter((row) => sameRest(row, group));
-    members.sort((a, b) => b.proposalsPerS.estimate - a.proposalsPerS.estimate);
-    if (members.length < 2) continue;
-    const last = members[members.length - 1];
-    const place = describe(group.settings, sorted(rest));
-    texts.push(`at ${place} ${comparison(say(members[0]), members[0], say(last), last)}`);
-  }
-  return texts;
-}
-
-/** "pool-wasm beats inline-js by 2.1× (95 % interval 1.9–2.3)", or that no difference was found. */
-function comparison(name: string, row: Row, other: string, base: Row): string {
-  const ratio = ratioOfRows(base, row);
-  if (ratio === null) return "";
-  if (!isDifference(ratio)) return `no difference found between ${name} and ${other}${intervalText(ratio)}`;
-  return `${name} beats ${other} by ${times(ratio.estimate)}×${intervalText(ratio)}`;
-}
-
-function isDifference({ estimate, low, high, pairs }: RatioInterval): boolean {
-  if (pairs === 1) return estimate >= NOISE_FACTOR || estimate <= 1 / NOISE_FACTOR;
-  return low > 1 || high < 1;
-}
-
-/** Of few pairs the interval is their range, and is called that. */
-function intervalText({ low, high, pairs }: RatioInterval): string {
-  if (pairs === 1) return "";
-  const what = pairs < PAIRS_MIN ? `range of ${pairs} rounds` : "95 % interval";
-  return ` (${what} ${times(low)}–${times(high)})`;
 }
 
 /** How long a linearizable read takes, a clause a row where there are few. */
@@ -128,30 +182,34 @@ function readClauses(rows: readonly Row[]): string[] {
   const varying = varyingOf(rows);
   const each = reading.map((row) => {
     const p50 = median(validRuns(row.runs).map((run) => run.measures["readP50Ms"]?.value ?? 0));
-    return `${short(p50)} ms ${varying.length === 0 ? "" : `with ${describe(row.settings, sorted(varying))}`}`.trim();
+    return `${short(p50)} ms ${varying.length === 0 ? "" : `with ${describe(row.settings, varying)}`}`.trim();
   });
   return [`a read is confirmed in ${each.join(", ")} (median)`];
 }
 
-function isDisturbed({ settings }: Row): boolean {
+function isHampered({ settings }: Row): boolean {
   return settings.followerDelayMs > 0 || settings.event === "pause-follower";
 }
 
 /** What a slow or still follower does to the commits of the others: latency first. */
-function disturbedText(rows: readonly Counted[]): string {
-  const base = rows.find((row) => !isDisturbed(row));
+function hamperedText(rows: readonly Counted[]): string {
+  const base = rows.findIndex((row) => !isHampered(row));
   const varying = varyingOf(rows);
-  const clauses = rows.map((row) => {
+  const family = new Family([rows.map(roundsOf)]);
+  const clauses = rows.map((row, i) => {
     const { p50 = 0, p99 = 0, max = 0 } = row.latencyMs ?? {};
-    const ratio = base === undefined || row === base ? null : ratioOfRows(base, row);
-    const rate = ratio === null ? "" : `, at ${times(ratio.estimate)}× the throughput${intervalText(ratio)}`;
-    return (
-      `${describe(row.settings, sorted(varying))}: a commit takes ${short(p50)} ms (p99 ${short(p99)}, ` +
-      `max ${short(max)})${rate}`
-    );
+    const compared = base < 0 || i === base ? null : family.at(0, i, base);
+    const took = `a commit takes ${short(p50)} ms (p99 ${short(p99)}, max ${short(max)})`;
+    return `${describe(row.settings, varying)}: ${took}${compared === null ? "" : `, ${rateText(compared)}`}`;
   });
   const text = clauses.join("; ");
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function rateText({ estimate, interval, proven }: Comparison): string {
+  const range = interval === null ? "" : ` (95 % interval ${times(interval.low)}–${times(interval.high)})`;
+  const factor = `${times(estimate)}× the throughput${range}`;
+  return proven ? `at ${factor}` : `seen at ${factor}, which proves nothing yet`;
 }
 
 const EVENT_MEASURES = {
@@ -165,7 +223,7 @@ function eventText(rows: readonly Row[], event: keyof typeof EVENT_MEASURES): st
   const clauses = rows.map((row) => {
     const of = (name: string) => median(validRuns(row.runs).map((run) => run.measures[name]?.value ?? 0));
     const [a, b, c] = EVENT_MEASURES[event].map(of);
-    const place = varying.length === 0 ? "" : `with ${describe(row.settings, sorted(varying))} `;
+    const place = varying.length === 0 ? "" : `with ${describe(row.settings, varying)} `;
     if (event === "kill-leader") {
       const lost = c === 0 ? "nothing acknowledged was lost" : `${c} acknowledged proposals were LOST`;
       return `${place}a new leader stands ${short(a)} ms after kill -9 and commits after ${short(b)} ms; ${lost}`;
@@ -184,9 +242,9 @@ function offeredText(rows: readonly Counted[]): string {
     return sum(({ done }) => done) >= sum(({ load }) => load.due ?? 0) * KEPT_UP_SHARE;
   };
   const varying = varyingOf(rows);
-  const names = varying.includes("rate") ? varying : [...varying, "rate" as const];
+  const names: readonly AxisName[] = varying.includes("rate") ? varying : [...varying, "rate"];
   const say = (row: Counted) =>
-    `at ${describe(row.settings, sorted(names))} p50 is ${short(row.latencyMs?.p50 ?? 0)} ms and p99 ${short(row.latencyMs?.p99 ?? 0)} ms`;
+    `at ${describe(row.settings, names)} p50 is ${short(row.latencyMs?.p50 ?? 0)} ms and p99 ${short(row.latencyMs?.p99 ?? 0)} ms`;
   const fine = rows.filter(keptUp).sort((a, b) => a.settings.rate - b.settings.rate);
   const over = rows.filter((row) => !keptUp(row)).sort((a, b) => a.settings.rate - b.settings.rate);
   const clauses = fine.map(say);
@@ -195,23 +253,11 @@ function offeredText(rows: readonly Counted[]): string {
     const refused = runs.reduce((sum, run) => sum + (run.failed["OVERLOAD"] ?? 0), 0);
     const beyond = refused === 0 ? "" : ` and ${grouped(refused)} that came due were not even queued`;
     clauses.push(
-      `at ${describe(settings, sorted(names))} it falls behind: ${grouped(proposalsPerS.estimate)}/s are done${beyond}`,
+      `at ${describe(settings, names)} it falls behind: ${grouped(proposalsPerS.estimate)}/s are done${beyond}`,
     );
   }
   const text = clauses.join("; ");
   return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
-function cautions(rows: readonly Counted[]): string {
-  const texts: string[] = [];
-  if (rows.length > 1 && rows.some((row) => validRuns(row.runs).length === 1)) {
-    texts.push("one run each: differences below about 10 % are noise");
-  }
-  const counted = rows.flatMap((row) => validRuns(row.runs));
-  const others = Math.max(...counted.map((run) => run.otherCpuShare));
-  if (others >= DISTURBED_SHARE)
-    texts.push(`other programs took up to ${percent(others)} of the CPU meanwhile`);
-  return texts.length > 0 ? ` (${texts.join("; ")})` : "";
 }
 
 /** What seems to hold `run` back, in words. */

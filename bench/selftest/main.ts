@@ -20,8 +20,9 @@ import {
 } from "./gate-runs.js";
 import { type Finding, histogramPart, openLoopPart, wrongStatePart } from "./parts.js";
 import { estimateSamplingMs, SAMPLED_AT, samplingCost, samplingFinding } from "./sampling.js";
+import { verdictPart } from "./verdicts.js";
 
-const PARTS = ["open-loop", "histograms", "void", "sampling", "equal", "slower"] as const;
+const PARTS = ["open-loop", "histograms", "verdict", "void", "sampling", "equal", "slower"] as const;
 type Part = (typeof PARTS)[number];
 
 interface Words {
@@ -108,6 +109,8 @@ async function runPart(part: Part, words: Words, signal: AbortSignal): Promise<F
       return openLoopPart();
     case "histograms":
       return histogramPart(words.seed);
+    case "verdict":
+      return verdictPart(words.seed);
     case "void":
       return wrongStatePart("results/local");
     case "sampling": {

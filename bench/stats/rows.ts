@@ -62,7 +62,7 @@ export function validRuns(runs: readonly Run[]): Run[] {
 }
 
 /** Neither void nor disturbed. */
-export function soundRuns(runs: readonly Run[]): Run[] {
+export function soundRuns<T extends Pick<Run, "void" | "disturbed">>(runs: readonly T[]): T[] {
   return runs.filter((run) => run.void.length === 0 && run.disturbed.length === 0);
 }
 

@@ -1,0 +1,135 @@
+// A verdict names a winner only where the rounds prove it, for the whole table at once; a disturbed run proves nothing.
+// The long version of the simulations: npm run bench:selftest -- verdict.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { cpuTaken, diskMoved } from "../../bench/harness/disturbance.js";
+import { standingsOf } from "../../bench/report/standings.js";
+import { verdict } from "../../bench/report/verdict.js";
+import { Family, normals } from "../../bench/stats/family.js";
+import { rowsOf } from "../../bench/stats/rows.js";
+import { Prng } from "../../src/base/prng.js";
+import { type Outcome, sampleResult, sampleRun } from "./sample-result.js";
+
+const SEED = 11;
+
+/** One place: configurations of `factor` each, under 10 % of noise. */
+function familyOf(factors: readonly number[], rounds: number, normal: () => number, places = 1): Family {
+  const place = () =>
+    factors.map(
+      (factor) => new Map(Array.from({ length: rounds }, (_, i) => [i, Math.log(factor) + 0.1 * normal()])),
+    );
+  return new Family(Array.from({ length: places }, place));
+}
+
+/** Whether any statement of a table of three configurations is proven. */
+function names(family: Family, places: number): boolean {
+  const pairs = [
+    [0, 1],
+    [0, 2],
+    [1, 2],
+  ] as const;
+  return pairs.some(([a, b]) => {
+    const all = [
+      family.overall(a, b),
+      ...Array.from({ length: places }, (_, place) => family.at(place, a, b)),
+    ];
+    return all.some((compared) => compared?.proven);
+  });
+}
+
+test("of tables of equals, at most 5 % name a winner; the README's shape, any number of rounds", () => {
+  const normal = normals(new Prng(SEED));
+  const tables = 400;
+  for (const rounds of [1, 2, 3, 6, 10]) {
+    let named = 0;
+    for (let i = 0; i < tables; i++) if (names(familyOf([1, 1, 1], rounds, normal, 3), 3)) named++;
+    // Three deviations above 5 % of 400.
+    assert.ok(named <= 33, `${named} of ${tables} with ${rounds} rounds, seed ${SEED}`);
+    if (rounds < 3) assert.equal(named, 0);
+  }
+});
+
+test("a true 15 % is found by ten rounds", () => {
+  const normal = normals(new Prng(SEED));
+  let found = 0;
+  for (let i = 0; i < 200; i++) {
+    const family = familyOf([1.15, 1, 1], 10, normal);
+    if (family.at(0, 0, 1)?.proven || family.at(0, 0, 2)?.proven) found++;
+  }
+  assert.ok(found >= 150, `${found} of 200, seed ${SEED}`);
+});
+
+test("rounds that happen to agree prove nothing where the rest of the place scatters", () => {
+  const rounds = (...values: number[]) => new Map(values.map((value, i) => [i, value]));
+  // The first two differ by 5 % in all three rounds, almost to the digit; the third says what a run varies by.
+  const still = [rounds(0.05, 0.0501, 0.0499), rounds(0, 0.0001, 0)];
+  assert.equal(new Family([still]).at(0, 0, 1)?.proven, true);
+  const scattered = new Family([[...still, rounds(0.2, -0.2, 0.1)]]);
+  assert.equal(scattered.at(0, 0, 1)?.proven, false);
+});
+
+test("a comparison says the same from both sides, and pairs rounds in which both count", () => {
+  const family = new Family([
+    [
+      new Map([
+        [0, 1],
+        [1, 1.3],
+        [4, 1.2],
+      ]),
+      new Map([
+        [1, 0.3],
+        [2, 9],
+        [4, 0.2],
+      ]),
+    ],
+  ]);
+  const [one, other] = [family.at(0, 0, 1)!, family.at(0, 1, 0)!];
+  assert.equal(one.rounds, 2);
+  assert.ok(Math.abs(one.estimate - Math.E) < 1e-9);
+  assert.ok(Math.abs(one.estimate * other.estimate - 1) < 1e-9);
+  assert.equal(one.proven, false, "two rounds never prove");
+});
+
+/** Rounds of two writers; pool-wasm does three times as much. */
+function result(rounds: number, of: (round: number) => Partial<Outcome>) {
+  const outcomes = (["inline-js", "pool-wasm"] as const).map((writer, i) => ({
+    settings: { writer },
+    proposalsPerS: 1000 * (1 + 2 * i),
+  }));
+  const runs = outcomes.flatMap((outcome, position) =>
+    Array.from({ length: rounds }, (_, round) => {
+      const proposalsPerS = outcome.proposalsPerS * (1 + 0.02 * ((round * 7 + position) % 3));
+      return { ...sampleRun(position, { ...outcome, proposalsPerS, ...of(round) }), round };
+    }),
+  );
+  const leftOut = runs.filter(({ disturbed }) => disturbed.length > 0).length;
+  return { ...sampleResult(outcomes), runs, disturbance: { repeated: 2, leftOut } };
+}
+
+test("disturbed runs are left out of figures and comparisons, and that is said", () => {
+  assert.match(verdict(result(6, () => ({}))), /^Fastest is pool-wasm: it beats inline-js by 3\.0×/);
+  const [why] = cpuTaken(0.6);
+  const some = result(6, (round) =>
+    round < 2 ? { disturbed: [why], otherCpuShare: 0.6, proposalsPerS: 9e9 } : {},
+  );
+  assert.match(
+    verdict(some),
+    /^Fastest is pool-wasm: it beats inline-js by 3\.0×.* 4 of 12 runs were disturbed, after 2 had been made again, and no comparison counts them: other programs took up to 60 % of the CPU\.$/,
+  );
+  assert.ok(
+    rowsOf(some).every(({ proposalsPerS, disturbed }) => proposalsPerS!.high < 4000 && disturbed === 2),
+  );
+  const all = result(6, () => ({ disturbed: [why], otherCpuShare: 0.6 }));
+  assert.match(verdict(all), /^Nothing can be compared: .*Every run was disturbed/);
+  assert.equal(standingsOf(rowsOf(all), "writer")?.overall.length, 0);
+  assert.equal(rowsOf(all)[0].proposalsPerS !== null, true, "they are shown where there is nothing else");
+});
+
+test("what makes a run a disturbed one", () => {
+  assert.deepEqual(cpuTaken(0.05), []);
+  assert.deepEqual(cpuTaken(0.25), ["other programs took 25 % of the CPU"]);
+  assert.deepEqual(diskMoved({ before: 210, after: 380 }, 200), []);
+  assert.deepEqual(diskMoved({ before: 3, after: 30 }, 4), [], "memory");
+  assert.match(diskMoved({ before: 210, after: 700 }, 200)[0], /took 210 µs before it and 700 µs after it/);
+  assert.equal(diskMoved({ before: 80, after: 210 }, 200).length, 1, "faster is no better");
+});
