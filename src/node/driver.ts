@@ -112,6 +112,7 @@ export class Driver {
     this.savedVote = hardState.vote;
     parts.wal.onDurable = (seq) => this.guard(() => this.durable(seq));
     parts.wal.onFault = (error) => this.fence(error);
+    parts.wal.storage.onRead = (reader) => this.control((rawNode) => rawNode.entriesRead(reader));
   }
 
   /** Asks for a turn; any number of calls before it make one turn. */

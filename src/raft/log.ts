@@ -6,7 +6,7 @@ import { ErrCompacted, ErrUnavailable, RaftError } from "./errors.js";
 import { Unstable } from "./log-unstable.js";
 import type { Logger } from "./logger.js";
 import type { Entry, Snapshot } from "./raftpb/index.js";
-import { EntryNormal, entriesSize, entrySize, NO_ENTRIES, payloadsSize } from "./raftpb/index.js";
+import { EntryNormal, entriesSize, entrySize, NO_ENTRIES, None, payloadsSize } from "./raftpb/index.js";
 import type { Storage } from "./storage.js";
 
 /** Bytes of entries that are read at a time where a storage has to be read through. */
@@ -41,6 +41,7 @@ export class RaftLog {
   /** The last entries that applyingSize measured: they are measured when handed out and when applied. */
   private measured: readonly Entry[] = NO_ENTRIES;
   private measuredSize = 0;
+  private readonly storageReadsLater: boolean;
   private readonly logger: Logger | null;
 
   constructor(storage: Storage, logger: Logger | null, maxApplyingEntsSize: number) {
@@ -49,6 +50,7 @@ export class RaftLog {
     assert(Number.isSafeInteger(last), "the storage's last index is no index");
     assert(first >= 1 && first <= last + 1, "the storage's first index is out of range");
     this.storage = storage;
+    this.storageReadsLater = storage.atHand !== undefined;
     this.logger = logger;
     this.maxApplyingEntsSize = maxApplyingEntsSize;
     this.unstable = new Unstable(last + 1, logger);
@@ -182,12 +184,20 @@ export class RaftLog {
    * optimization of skipping a term at a time). Where our log can't tell, the index there.
    */
   findConflictByTerm(index: number, term: number): number {
-    for (let i = index; i > 0; i--) {
+    // A run at a time: a log has tens of millions of entries.
+    for (let i = index; i > 0; i = this.runStart(i) - 1) {
       const ours = this.term(i);
       if (typeof ours !== "number") return i;
       if (ours <= term) return i;
     }
     return 0;
+  }
+
+  /** An index from which on all entries up to `index`, which is in the log, have its term. */
+  private runStart(index: number): number {
+    const { storage, unstable } = this;
+    if (storage.runStart === undefined || unstable.snapshot !== null) return index;
+    return index >= storage.firstIndex() && index < unstable.offset ? storage.runStart(index) : index;
   }
 
   /** Raises the commit index; it never falls. */
@@ -287,10 +297,18 @@ export class RaftLog {
     return ents;
   }
 
+  /** False as well where the next one is being read: RawNode.entriesRead. */
   // hot
   hasNextCommittedEnts(allowUnstable: boolean): boolean {
     if (this.applyingEntsPaused || this.unstable.snapshot !== null) return false;
-    return this.applying < this.maxAppliableIndex(allowUnstable);
+    return this.applying < this.maxAppliableIndex(allowUnstable) && this.atHand(None, this.applying + 1);
+  }
+
+  /** Whether entry `index`, or what is behind the log, can be read without waiting (Storage.atHand). */
+  // hot
+  atHand(reader: number, index: number): boolean {
+    if (!this.storageReadsLater || index >= this.unstable.offset) return true;
+    return this.storage.atHand!(reader, index);
   }
 
   // hot

@@ -37,6 +37,7 @@ import {
   None,
 } from "./raftpb/index.js";
 import { NO_READ_STATES, Ready, type SoftState, StateLeader } from "./ready.js";
+import { resumeAppend } from "./replicate.js";
 import {
   type BasicStatus,
   type ProgressType,
@@ -252,6 +253,11 @@ export class RawNode {
     m.from = id;
     m.reject = failed;
     step(this.raft, m);
+  }
+
+  /** Storage.atHand(reader, ...) is worth asking again: what waited for it goes on, with the next Ready. */
+  entriesRead(reader: number): void {
+    resumeAppend(this.raft, reader);
   }
 
   /** Asks the leader to hand over to `transferee`. */

@@ -16,6 +16,7 @@ import {
   MsgSnap,
   NO_ENTRIES,
 } from "./raftpb/index.js";
+import { StateLeader } from "./ready.js";
 import { type Progress, StateProbe, StateReplicate } from "./tracker/index.js";
 
 /** Appends to everybody else, an empty message where there is nothing new: it carries the commit index. */
@@ -45,7 +46,11 @@ export function maybeSendAppend(r: Raft, to: number, progress: Progress, sendIfE
   let entries: Entry[] | RaftError = NO_ENTRIES;
   // A full window: only an empty message, which finds out whether those in the window arrived at all.
   if (progress.state !== StateReplicate || !progress.inflights.full()) {
-    entries = log.entries(progress.next, probes ? maxSizePerProbe : maxSizePerMsg);
+    if (log.atHand(to, progress.next))
+      entries = log.entries(progress.next, probes ? maxSizePerProbe : maxSizePerMsg);
+    // They are being read, and resumeAppend goes on. A probe can do without entries.
+    else if (progress.state === StateReplicate) return false;
+    else withheld = true;
     if (entries instanceof RaftError) return maybeSendSnapshot(r, to, progress);
     if (entries.length > MSG_ENTRIES_MAX) entries = entries.slice(0, MSG_ENTRIES_MAX);
     if (probes && entries.length === 1 && entrySize(entries[0]) > maxSizePerProbe) {
@@ -68,6 +73,15 @@ export function maybeSendAppend(r: Raft, to: number, progress: Progress, sendIfE
   if (withheld) progress.msgAppFlowPaused = true;
   progress.setSentCommit(log.committed);
   return true;
+}
+
+/** What was to be sent to `to` next has been read (Storage.atHand). */
+export function resumeAppend(r: Raft, to: number): void {
+  const progress = r.trk.progress.get(to);
+  if (r.state !== StateLeader || to === r.id || progress === undefined) return;
+  while (maybeSendAppend(r, to, progress, false)) {
+    // As much as is there, and fits the window.
+  }
 }
 
 /** §7: what the follower needs is compacted, so it gets the state instead. */

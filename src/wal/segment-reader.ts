@@ -1,5 +1,6 @@
-// Reads entries back from segments through the sparse index: for followers that lag further than the cache reaches.
-// Synchronous and bounded by the caller. Every record read is checked against the rolling CRC again.
+// Reads entries back from segments through the sparse index: for followers that lag further than the cache reaches, and
+// for what was committed and not applied when the log was opened. Every record read is checked against the rolling CRC
+// again. SegmentReader waits for the disk; old-entries.ts does not, and takes runs off their bytes with what is here.
 import fs from "node:fs";
 import { assert } from "../base/assert.js";
 import type { Entry } from "../raft/raftpb/index.js";
@@ -9,11 +10,91 @@ import { crc32c } from "./crc32c.js";
 import { corruptError, isNoDescriptor } from "./errors.js";
 import { RECORD_CRC, RECORD_ENTRY, sortedSegments } from "./format.js";
 import type { PointIndex } from "./point-index.js";
-import { entrySize, parseEntry, parseRecord } from "./record.js";
+import { entrySize, MalformedError, parseEntry, parseRecord } from "./record.js";
 import { SpareDescriptors } from "./spare-descriptors.js";
 
-const READ_BYTES = 96 * 1024;
+export const READ_BYTES = 96 * 1024;
 const OPEN_FILES_MAX = 4;
+export const CUT_SHORT = "the file ends inside a record";
+
+/** A run of the sparse index, of which entries [next, hi) are wanted. */
+export class Run {
+  readonly path: string;
+  /** Offset in the file of the next frame, and the rolling CRC before it. */
+  offset: number;
+  private crc: number;
+  /** The next entry to be taken. Those before it are stepped over: frames have no index of their own. */
+  next: number;
+  readonly hi: number;
+  /** Encoded bytes of the entries taken. */
+  size = 0;
+  /** `maxSize` of take() is reached. */
+  full = false;
+
+  /** The run at point `at`; entries from `lo` on, and before `hi`. */
+  constructor(points: PointIndex, path: string, at: number, lo: number, hi: number) {
+    this.path = path;
+    this.offset = points.offset(at);
+    this.crc = points.crc(at);
+    this.next = lo;
+    this.hi = Math.min(hi, points.limit(at));
+  }
+
+  get done(): boolean {
+    return this.full || this.next === this.hi;
+  }
+
+  /**
+   * Takes entries off `window`, which lies at `start` in the file: all wanted, or as many as fit `maxSize` encoded
+   * bytes; the first of `into` in any case. Returns 0 when done, or how many bytes from `offset` on it needs to go on.
+   */
+  take(window: Uint8Array, start: number, maxSize: number, into: Entry[]): number {
+    try {
+      return this.takeFrames(window, start, maxSize, into);
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error;
+      throw this.damaged(`the record cannot be parsed (${error.message})`);
+    }
+  }
+
+  private takeFrames(window: Uint8Array, start: number, maxSize: number, into: Entry[]): number {
+    while (!this.done) {
+      const at = this.offset - start;
+      if (at + 8 > window.length) return 8;
+      const frame = frameAt(window, at);
+      if (frame.zero) throw this.damaged("zeros where a record was written");
+      const frameBytes = 8 + frame.length + frame.padding;
+      if (at + frameBytes > window.length) return frameBytes;
+      const record = parseRecord(window, at + 8, at + 8 + frame.length);
+      let crc = this.crc;
+      if (record.type !== RECORD_CRC) {
+        crc = crc32c(crc, window.subarray(record.dataStart, record.dataEnd));
+        if (crc !== record.crc) throw this.damaged("wrong checksum on reading back");
+      }
+      if (record.type === RECORD_ENTRY) {
+        const entry = parseEntry(window, record.dataStart, record.dataEnd);
+        if (entry.index >= this.next) {
+          assert(entry.index === this.next, "a run with a gap");
+          const bytes = entrySize(entry);
+          if (this.size + bytes > maxSize && into.length > 0) {
+            this.full = true;
+            return 0;
+          }
+          into.push(entry);
+          this.size += bytes;
+          this.next++;
+        }
+      }
+      this.crc = crc;
+      this.offset += frameBytes;
+    }
+    return 0;
+  }
+
+  damaged(what: string): Error {
+    return corruptError(this.path, this.offset, 0, what);
+  }
+}
 
 interface OpenFile {
   segment: number;
@@ -46,66 +127,14 @@ export class SegmentReader {
     let next = lo;
     while (next < hi) {
       const at = this.points.find(next);
-      const before = into.length;
-      size += this.readRun(
-        at,
-        next,
-        Math.min(hi, this.points.limit(at)),
-        maxSize - size,
-        into,
-        into.length > 0,
-      );
-      const added = into.length - before;
-      next += added;
-      if (added === 0 || size >= maxSize) break;
+      const file = this.file(this.points.segment(at));
+      const run = new Run(this.points, file.path, at, next, hi);
+      readRun(file.fd, run, this.points.runBytes(at), maxSize - size, into);
+      size += run.size;
+      next = run.next;
+      if (run.full || size >= maxSize) break;
     }
     return size;
-  }
-
-  // One run, from its point on: entries before `lo` are stepped over, because frames have no index of their own.
-  private readRun(
-    at: number,
-    lo: number,
-    hi: number,
-    maxSize: number,
-    into: Entry[],
-    hasSome: boolean,
-  ): number {
-    const file = this.file(this.points.segment(at));
-    let offset = this.points.offset(at);
-    let crc = this.points.crc(at);
-    let window = readAt(file.fd, offset, Math.max(READ_BYTES, Math.min(this.points.runBytes(at), 1 << 20)));
-    let start = 0;
-    let size = 0;
-    for (;;) {
-      const frame = start + 8 <= window.length ? frameAt(window, start) : null;
-      const frameBytes = frame === null ? 8 : 8 + frame.length + frame.padding;
-      if (frame === null || start + frameBytes > window.length) {
-        offset += start;
-        window = readAt(file.fd, offset, Math.max(READ_BYTES, frameBytes));
-        start = 0;
-        if (window.length < frameBytes)
-          throw corruptError(file.path, offset, 0, "the file ends inside a record");
-        continue;
-      }
-      if (frame.zero) throw corruptError(file.path, offset + start, 0, "zeros where a record was written");
-      const record = parseRecord(window, start + 8, start + 8 + frame.length);
-      if (record.type !== RECORD_CRC) {
-        crc = crc32c(crc, window.subarray(record.dataStart, record.dataEnd));
-        if (crc !== record.crc)
-          throw corruptError(file.path, offset + start, 0, "wrong checksum on reading back");
-      }
-      start += frameBytes;
-      if (record.type !== RECORD_ENTRY) continue;
-      const entry = parseEntry(window, record.dataStart, record.dataEnd);
-      if (entry.index < lo) continue;
-      assert(entry.index < hi, "run ended early");
-      const bytes = entrySize(entry);
-      if (size + bytes > maxSize && (hasSome || size > 0)) return size;
-      into.push(entry);
-      size += bytes;
-      if (entry.index === hi - 1) return size;
-    }
   }
 
   private file(segment: number): OpenFile {
@@ -152,6 +181,20 @@ export class SegmentReader {
     for (const file of this.open) fs.closeSync(file.fd);
     this.open.length = 0;
     this.spare.close();
+  }
+}
+
+function readRun(fd: number, run: Run, runBytes: number, maxSize: number, into: Entry[]): void {
+  let bytes = Math.max(READ_BYTES, Math.min(runBytes, 1 << 20));
+  for (;;) {
+    const start = run.offset;
+    const window = readAt(fd, start, bytes);
+    const need = run.take(window, start, maxSize, into);
+    if (need === 0) return;
+    if (window.length < bytes || (need > READ_BYTES && need > fs.fstatSync(fd).size - run.offset)) {
+      throw run.damaged(CUT_SHORT);
+    }
+    bytes = Math.max(READ_BYTES, need);
   }
 }
 

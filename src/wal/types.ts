@@ -119,6 +119,11 @@ export interface WalStats {
 export interface WalStorage extends Storage {
   /** Bytes of entries held in memory now. */
   readonly cacheBytes: number;
+  /**
+   * Called, from the event loop, when entries that atHand() said are not at hand are. Without it (the default),
+   * all are said to be at hand, and entries() waits for the disk where they lie there.
+   */
+  onRead?: ((reader: number) => void) | null;
 }
 
 export interface Wal {

@@ -12,6 +12,7 @@ import {
   type Snapshot,
   type SnapshotMetadata,
 } from "../raft/raftpb/index.js";
+import { OldEntries } from "./old-entries.js";
 import type { PointIndex } from "./point-index.js";
 import { entrySize } from "./record.js";
 import { dropFrom } from "./scan-segment.js";
@@ -25,6 +26,7 @@ const ENTRY_COST = 64;
 export class DurableLog implements WalStorage {
   readonly points: PointIndex;
   private readonly reader: SegmentReader;
+  private readonly old: OldEntries;
   private readonly cacheBytesMax: number;
   private hardState: HardState;
   private readonly confState: ConfState;
@@ -55,6 +57,7 @@ export class DurableLog implements WalStorage {
   ) {
     this.points = points;
     this.reader = new SegmentReader(dir, points);
+    this.old = new OldEntries(dir, points, this);
     this.last = lastIndex;
     this.tailFirst = lastIndex + 1;
     this.hardState = hardState;
@@ -93,7 +96,7 @@ export class DurableLog implements WalStorage {
     let size = 0;
     if (lo < this.tailFirst) {
       const to = Math.min(hi, this.tailFirst);
-      size = this.reader.read(lo, to, maxSize, found);
+      size = this.old.take(lo, to, maxSize, found) || this.reader.read(lo, to, maxSize, found);
       if (lo + found.length < to) return found;
     }
     for (let index = lo + found.length; index < hi; index++) {
@@ -103,6 +106,33 @@ export class DurableLog implements WalStorage {
       found.push(entry);
     }
     return found;
+  }
+
+  /** Called, from the event loop, when entries that atHand() had to read are there. Null: reads wait for the disk. */
+  get onRead(): ((reader: number) => void) | null {
+    return this.old.onRead;
+  }
+
+  set onRead(call: ((reader: number) => void) | null) {
+    this.old.onRead = call;
+  }
+
+  atHand(reader: number, index: number): boolean {
+    // hot
+    const { old } = this;
+    if (index >= this.tailFirst || index <= this.base.index || old.onRead === null) {
+      if (old.count > 0) old.release(reader);
+      return true;
+    }
+    return old.atHand(reader, index);
+  }
+
+  runStart(index: number): number {
+    assert(index > this.base.index && index <= this.last, "run of an entry outside the log");
+    const { points } = this;
+    let at = points.find(index);
+    while (at > 0 && points.term(at - 1) === points.term(at)) at--;
+    return Math.max(points.index(at), this.base.index + 1);
   }
 
   confChangesAfter(index: number): readonly number[] {
@@ -152,6 +182,7 @@ export class DurableLog implements WalStorage {
     assert(index <= this.last, "gap in the log");
     assert(index > this.base.index, "entry before the log");
     dropFrom(this.confChanges, index);
+    this.old.forget(index, Number.POSITIVE_INFINITY);
     while (this.count > 0 && this.last >= index) {
       const slot = (this.start + this.count - 1) & (this.slots.length - 1);
       this.cacheBytes -= this.slots[slot]!.data.length + ENTRY_COST;
@@ -186,6 +217,7 @@ export class DurableLog implements WalStorage {
     this.newest = { data: NO_DATA, metadata };
     if (this.term(index) === term) return;
     this.points.forgetBefore(index + 1);
+    this.old.forget(0, Number.POSITIVE_INFINITY);
     this.slots = new Array<Entry | null>(1024).fill(null);
     this.start = 0;
     this.count = 0;
@@ -205,6 +237,7 @@ export class DurableLog implements WalStorage {
     if (this.count === 0) this.tailFirst = this.last + 1;
     this.confChanges = this.confChanges.filter((index) => index > base.index);
     this.points.forgetBefore(base.index + 1);
+    this.old.forget(0, base.index + 1);
   }
 
   /** Segments before number `seq` are being released: nothing reads them any more. */
@@ -227,7 +260,9 @@ export class DurableLog implements WalStorage {
     this.compact(base);
   }
 
-  close(): void {
+  /** Resolved when nothing reads any more. */
+  close(): Promise<void> {
     this.reader.close();
+    return this.old.close();
   }
 }

@@ -362,7 +362,7 @@ export class RingWal implements Wal, SnapshotLog {
     try {
       await this.writer.close();
     } finally {
-      this.storage.close();
+      await this.storage.close();
       this.lock.release();
     }
   }

@@ -2,9 +2,12 @@
 // the way.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ConfigOverrides, Network } from "./network.js";
+import { type ConfigOverrides, Network, type NetworkOptions } from "./network.js";
+import { SlowStorage } from "./slow-storage.js";
 
-const MODES: readonly [string, ConfigOverrides][] = [
+type Storage = NetworkOptions["storage"];
+
+const MODES: readonly [string, ConfigOverrides, Storage?][] = [
   ["plain", {}],
   ["async storage writes", { asyncStorageWrites: true }],
   ["pre-vote and check-quorum", { preVote: true, checkQuorum: true }],
@@ -16,19 +19,25 @@ const MODES: readonly [string, ConfigOverrides][] = [
     "async, little applied at a time",
     { asyncStorageWrites: true, checkQuorum: true, maxCommittedSizePerReady: 20 },
   ],
+  ["old entries are read later", {}, () => new SlowStorage(3)],
+  [
+    "async, old entries are read later",
+    { asyncStorageWrites: true, preVote: true, checkQuorum: true, maxInflightMsgs: 3 },
+    () => new SlowStorage(),
+  ],
   ["one entry at a time", { maxSizePerMsg: 0, maxCommittedSizePerReady: 1, maxInflightMsgs: 1 }],
 ];
 
-function run(seed: number, config: ConfigOverrides, steps: number): Network {
-  const network = new Network({ voters: [1, 2, 3], seed, config });
+function run(seed: number, config: ConfigOverrides, storage: Storage, steps: number): Network {
+  const network = new Network({ voters: [1, 2, 3], seed, config, ...(storage && { storage }) });
   for (let i = 0; i < steps; i++) network.chaos();
   return network;
 }
 
-for (const [name, config] of MODES) {
+for (const [name, config, storage] of MODES) {
   test(`a random schedule is safe, and ends in agreement once the network heals: ${name}`, () => {
     for (let seed = 1; seed <= 8; seed++) {
-      const network = run(seed, config, 4000);
+      const network = run(seed, config, storage, 4000);
       network.checkLogMatching();
       network.settle();
       for (let i = 0; i < 200 && network.leader() === null; i++) network.tick();
@@ -47,8 +56,8 @@ for (const [name, config] of MODES) {
   });
 
   test(`the same seed gives the same trace: ${name}`, () => {
-    const first = run(7, config, 3000);
-    assert.equal(first.traceHash, run(7, config, 3000).traceHash);
-    assert.notEqual(first.traceHash, run(8, config, 3000).traceHash);
+    const first = run(7, config, storage, 3000);
+    assert.equal(first.traceHash, run(7, config, storage, 3000).traceHash);
+    assert.notEqual(first.traceHash, run(8, config, storage, 3000).traceHash);
   });
 }

@@ -20,6 +20,7 @@ import {
 } from "../../src/raft/index.js";
 import { RaftLog } from "../../src/raft/log.js";
 import { Unstable } from "../../src/raft/log-unstable.js";
+import { SlowStorage } from "./slow-storage.js";
 
 function entry(index: number, term: number, size = 0): Entry {
   return new Entry(EntryNormal, term, index, size === 0 ? NO_DATA : new Uint8Array(size));
@@ -238,6 +239,34 @@ test("RaftLog: findConflictByTerm skips whole terms", () => {
   ]) {
     assert.equal(log.findConflictByTerm(index, term), want, `${index} ${term}`);
   }
+});
+
+test("RaftLog: findConflictByTerm asks for a term once a run, and finds the same", () => {
+  const terms = [...new Array<number>(5000).fill(2), ...new Array<number>(5000).fill(7), 8];
+  const plain = new RaftLog(storageWith(terms), null, Infinity);
+  const storage = new SlowStorage();
+  storage.append(run(1, terms));
+  storage.compact(3);
+  const log = new RaftLog(storage, null, Infinity);
+  for (const each of [plain, log]) each.append(run(10_002, [9, 9]));
+  for (const index of [10_003, 10_002, 10_001, 10_000, 5001, 5000, 4]) {
+    for (const term of [9, 8, 7, 6, 2]) {
+      assert.equal(log.findConflictByTerm(index, term), plain.findConflictByTerm(index, term));
+    }
+  }
+  storage.terms = 0;
+  // Into what is compacted: the log can't tell.
+  assert.equal(log.findConflictByTerm(10_003, 1), 2);
+  assert.ok(storage.terms < 10, `${storage.terms} terms`);
+});
+
+test("RaftLog: findConflictByTerm asks a storage nothing that a snapshot on its way is to replace", () => {
+  const storage = new SlowStorage();
+  storage.append(run(1, [1, 1, 1]));
+  const log = new RaftLog(storage, null, Infinity);
+  log.restore(snapshot(9, 4));
+  assert.equal(log.findConflictByTerm(9, 4), 9);
+  assert.equal(log.findConflictByTerm(9, 3), 8);
 });
 
 test("RaftLog: entries from the storage and the unstable part join up to the limit", () => {

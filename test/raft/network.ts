@@ -24,6 +24,7 @@ import {
   unmarshalConfChange,
   unmarshalConfChangeV2,
 } from "../../src/raft/index.js";
+import { SlowStorage } from "./slow-storage.js";
 
 export type ConfigOverrides = Partial<Omit<Config, "id" | "storage" | "random">>;
 
@@ -32,6 +33,8 @@ export interface NetworkOptions {
   readonly learners?: readonly number[];
   readonly seed?: number;
   readonly config?: ConfigOverrides;
+  /** An empty one. Default: a MemoryStorage. */
+  readonly storage?: () => MemoryStorage;
 }
 
 export function bytes(text: string): Uint8Array {
@@ -45,8 +48,11 @@ export function text(data: Uint8Array): string {
 /**
  * A storage that starts as a snapshot at index 1, term 1 of this membership, so that no bootstrap is needed.
  */
-export function newStorage(voters: readonly number[], learners: readonly number[] = []): MemoryStorage {
-  const storage = new MemoryStorage();
+export function newStorage(
+  voters: readonly number[],
+  learners: readonly number[] = [],
+  storage = new MemoryStorage(),
+): MemoryStorage {
   const confState: ConfState = { ...EMPTY_CONF_STATE, voters, learners };
   storage.applySnapshot({ data: bytes(""), metadata: { index: 1, term: 1, confState } });
   storage.setHardState({ term: 1, vote: 0, commit: 1 });
@@ -143,6 +149,14 @@ export class Member {
     return true;
   }
 
+  /** One read of a storage that has to; false if it has none to do. */
+  doRead(): boolean {
+    const reader = this.storage instanceof SlowStorage ? this.storage.read() : undefined;
+    if (reader === undefined) return false;
+    this.raw.entriesRead(reader);
+    return true;
+  }
+
   private finish(m: Message): void {
     for (const response of m.responses) {
       // A node's own messages can't be lost.
@@ -194,7 +208,10 @@ export class Network {
   constructor(readonly options: NetworkOptions) {
     this.prng = new Prng(options.seed ?? 1);
     for (const id of [...options.voters, ...(options.learners ?? [])]) {
-      this.members.set(id, new Member(id, this, newStorage(options.voters, options.learners)));
+      this.members.set(
+        id,
+        new Member(id, this, newStorage(options.voters, options.learners, options.storage?.())),
+      );
     }
   }
 
@@ -234,7 +251,7 @@ export class Network {
   work(id: number): boolean {
     const member = this.get(id);
     let any = false;
-    while (member.handleReady() || member.doAppend() || member.doApply()) {
+    while (member.handleReady() || member.doAppend() || member.doApply() || member.doRead()) {
       any = true;
       this.check(id);
     }
@@ -307,7 +324,7 @@ export class Network {
       if (this.queue.length > 0) this.post(this.queue[this.prng.below(this.queue.length)]);
     } else if (draw < 800) {
       const member = this.get(id);
-      if (!member.handleReady() && !member.doAppend()) member.doApply();
+      if (!member.handleReady() && !member.doAppend() && !member.doApply()) member.doRead();
       this.check(id);
     } else if (draw < 900) {
       this.raw(id).tick();
