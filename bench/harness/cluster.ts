@@ -142,13 +142,14 @@ export class Cluster {
     return node;
   }
 
-  /** A process that is no node, connected to node `id` as its client. */
-  async startClient(id: number): Promise<NodeProcess> {
+  /** A process that is no node, connected to the first of `ids` as its client; it goes to the others if that is lost. */
+  async startClient(ids: readonly number[]): Promise<NodeProcess> {
     const token = randomBytes(24).toString("base64url");
-    const { port } = await this.call(id, "serve", { token });
+    const served = await Promise.all(ids.map((id) => this.call(id, "serve", { token })));
     const client = this.newProcess(CLIENT);
     this.client = client;
-    await this.orFailure(client.call("connect", { url: `ws://${HOST}:${port}/${token}` }));
+    const urls = served.map(({ port }) => `ws://${HOST}:${port}/${token}`);
+    await this.orFailure(client.call("connect", { urls }));
     return client;
   }
 

@@ -1,6 +1,7 @@
 // What befalls a cluster in the middle of a run, and what only that run can tell: a follower that stands still, a
 // leader that is killed, a node that starts again. Runs in the harness; times are the harness's clock.
 import type { Run } from "../report/result-schema.js";
+import type { Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
 import type { Cluster } from "./cluster.js";
 import { SERIES_STEP_MS } from "./load.js";
@@ -21,13 +22,38 @@ export interface EventPlan {
 /** Of the window: when a follower is paused or the leader killed, and how long the pause is. */
 const PAUSE_AT = 0.4;
 const PAUSE_SHARE = 0.2;
-const KILL_AT = 0.5;
+const KILL_AT = 0.25;
+/**
+ * The load goes on behind a kill: the window has room for an election, which starts after 10 to 19 ticks, and for what
+ * comes after it.
+ */
+const KILL_WINDOW_TICKS = 40;
 /** How fine the times are that are found by asking. */
 const ASK_EVERY_MS = 2;
 const RECOVERY_MS_MAX = 30_000;
 
-/** One run's event. `opened` is called when the window opens, `finish` after the load. */
+/** How long the window is: as long as asked, or as the event needs. */
+export function windowMs(askedMs: number, { event, tickMs }: Settings): number {
+  return event === "kill-leader" ? Math.max(askedMs, KILL_WINDOW_TICKS * tickMs) : askedMs;
+}
+
+/** When what happened, in milliseconds from the window's begin. */
+class Marks {
+  readonly all: NonNullable<Run["marks"]> = [];
+  private begunAt = 0;
+
+  begin(): void {
+    this.begunAt = performance.now();
+  }
+
+  add(what: string): void {
+    this.all.push({ atMs: Math.round(performance.now() - this.begunAt), what });
+  }
+}
+
+/** One run's event. `opened` is called when the window opens, `finish` after the load; then `marks` are whole. */
 export interface RunEvent {
+  readonly marks: NonNullable<Run["marks"]>;
   opened(): void;
   finish(load: LoadResult): Promise<Measures>;
 }
@@ -35,25 +61,31 @@ export interface RunEvent {
 export function eventFor(plan: EventPlan): RunEvent {
   switch (plan.variant.settings.event) {
     case "none":
-      return { opened() {}, finish: async () => ({}) };
+      return { marks: [], opened() {}, finish: async () => ({}) };
     case "pause-follower":
       return new PauseFollower(plan);
     case "kill-leader":
       return new KillLeader(plan);
     case "restart":
-      return { opened() {}, finish: () => restart(plan) };
+      return { marks: [], opened() {}, finish: () => restart(plan) };
   }
 }
 
 class PauseFollower implements RunEvent {
   private readonly plan: EventPlan;
+  private readonly happened = new Marks();
   private under: Promise<{ pausedMs: number; catchUpMs: number }> | null = null;
 
   constructor(plan: EventPlan) {
     this.plan = plan;
   }
 
+  get marks(): NonNullable<Run["marks"]> {
+    return this.happened.all;
+  }
+
   opened(): void {
+    this.happened.begin();
     this.under = this.pause();
     this.under.catch(() => {}); // finish() tells.
   }
@@ -64,14 +96,17 @@ class PauseFollower implements RunEvent {
     await sleep(durationMs * PAUSE_AT);
     const from = performance.now();
     cluster.node(follower).pause();
+    this.happened.add("a follower stands still");
     await sleep(durationMs * PAUSE_SHARE);
     cluster.node(follower).resume();
+    this.happened.add("it goes on");
     const to = performance.now();
     const { commit } = await cluster.call(leader, "status", {});
     await until(
       "a follower that was paused to catch up",
       async () => (await cluster.call(follower, "status", {})).applied >= commit,
     );
+    this.happened.add("it has caught up");
     return { pausedMs: to - from, catchUpMs: performance.now() - to };
   }
 
@@ -109,13 +144,19 @@ function rateWhilePaused(series: readonly number[], durationMs: number): Measure
 
 class KillLeader implements RunEvent {
   private readonly plan: EventPlan;
+  private readonly happened = new Marks();
   private under: Promise<{ leaderMs: number; commitMs: number; restartMs: number }> | null = null;
 
   constructor(plan: EventPlan) {
     this.plan = plan;
   }
 
+  get marks(): NonNullable<Run["marks"]> {
+    return this.happened.all;
+  }
+
   opened(): void {
+    this.happened.begin();
     this.under = this.kill();
     this.under.catch(() => {}); // finish() tells.
   }
@@ -125,6 +166,7 @@ class KillLeader implements RunEvent {
     const probes = new Payloads(runId, 0, variant.settings.entryBytes);
     await sleep(durationMs * KILL_AT);
     const killed = performance.now();
+    this.happened.add("the leader is killed");
     await cluster.kill(leader);
     let elected = 0;
     let leaderAt = 0;
@@ -134,6 +176,7 @@ class KillLeader implements RunEvent {
       leaderAt = performance.now();
       return elected !== 0;
     });
+    this.happened.add("another leads");
     await until("the first commit of a new leader", async () => {
       const refused = () => null; // It lost its place again, or has not won it everywhere yet.
       const answer = await cluster.call(elected, "propose", { bytes: probes.next() }).catch(refused);
@@ -143,7 +186,13 @@ class KillLeader implements RunEvent {
     });
     const commitAt = performance.now();
     await cluster.restart(leader);
-    await cluster.catchUp(RECOVERY_MS_MAX);
+    const { commit } = await cluster.call(elected, "status", {});
+    // The load goes on meanwhile, so that it may never have all of it at one moment.
+    await until(
+      "a leader that was killed to catch up",
+      async () => (await cluster.call(leader, "status", {})).applied >= commit,
+    );
+    this.happened.add("the killed node is back");
     return {
       leaderMs: leaderAt - killed,
       commitMs: commitAt - killed,
@@ -154,7 +203,7 @@ class KillLeader implements RunEvent {
   async finish(load: LoadResult): Promise<Measures> {
     if (this.under === null) return {};
     const { leaderMs, commitMs, restartMs } = await this.under;
-    const unknown = Object.values(load.failed).reduce((sum, count) => sum + count, 0);
+    const { askedAgain, silentMs } = load.failover ?? { askedAgain: 0, silentMs: 0 };
     return {
       newLeaderMs: measure(leaderMs, "ms", "lower", "from kill -9 of the leader until another leads"),
       firstCommitMs: measure(
@@ -163,17 +212,18 @@ class KillLeader implements RunEvent {
         "lower",
         "from kill -9 of the leader until a proposal commits again",
       ),
+      outageMs: measure(silentMs, "ms", "lower", "from a client's last answer before the kill to its next"),
       rejoinedMs: measure(
         restartMs,
         "ms",
         "lower",
-        "until the killed node, started again, has applied everything",
+        "from that commit until the killed node, started again, has applied what was committed then",
       ),
-      unknownOutcome: measure(
-        unknown,
+      askedAgain: measure(
+        askedAgain,
         "proposals",
         "lower",
-        "under way at the kill; the client cannot know their fate",
+        "under way at the kill: the client cannot know their fate, and asks the next leader again",
       ),
     };
   }

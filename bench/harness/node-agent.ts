@@ -8,6 +8,7 @@ import { AckedWriter } from "./acked.js";
 import { beginLog } from "./begin-log.js";
 import { codeOf, messageOf } from "./bench-error.js";
 import type { Engine, EngineSource } from "./engine.js";
+import { FailoverEngine } from "./failover-client.js";
 import type { LatencyCounts } from "./latency.js";
 import { ClosedLoop, type LoadPlan, type LoadRun } from "./load.js";
 import { NullEngine } from "./null-engine.js";
@@ -88,7 +89,10 @@ class NodeAgent {
       case "open":
         return this.open(command.config);
       case "connect":
-        this.engine = await RemoteEngine.connect(command.url);
+        // Of several nodes the client finds the one that leads, again and again.
+        this.engine = await (command.urls.length === 1
+          ? RemoteEngine.connect(command.urls[0])
+          : FailoverEngine.connect(command.urls));
         return null;
       case "openNull":
         this.engine = new NullEngine();
@@ -211,6 +215,7 @@ class NodeAgent {
         seriesP99Ms: [...outcome.seriesP99Ms],
         latencies: plain(outcome.latencies),
         reads: plain(outcome.reads),
+        failover: engine instanceof FailoverEngine ? engine.failover : null,
         ...edges,
       };
     } finally {

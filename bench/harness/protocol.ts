@@ -63,7 +63,7 @@ const LoadPlan = z.strictObject({
 /** A command: `call` pairs it with its reply; `node` says which of the process's nodes it is for. */
 export const Command = z.discriminatedUnion("op", [
   z.strictObject({ call: count, node: count, op: z.literal("open"), config: NodeConfig }),
-  z.strictObject({ call: count, node: count, op: z.literal("connect"), url: z.string() }),
+  z.strictObject({ call: count, node: count, op: z.literal("connect"), urls: z.array(z.string()).min(1) }),
   z.strictObject({ call: count, node: count, op: z.literal("openNull") }),
   z.strictObject({ call: count, node: count, op: z.literal("serve"), token: z.string().min(1) }),
   z.strictObject({ call: count, node: count, op: z.literal("status") }),
@@ -158,6 +158,7 @@ const LoadResult = z.object({
   failed: z.record(z.string(), count),
   firstFailure: z.string().nullable(),
   unanswered: count,
+  failover: z.object({ askedAgain: count, silentMs: amount }).nullable(),
   before: Sample.nullable(),
   after: Sample.nullable(),
 });

@@ -7,11 +7,10 @@ import type { NodeUse, PerCommit, Run } from "../report/result-schema.js";
 import { ENTRY_BYTES_MIN, type Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
 import { Cluster } from "./cluster.js";
-import { eventFor, type Measures, measure as toMeasure } from "./events.js";
+import { eventFor, type Measures, measure as toMeasure, windowMs } from "./events.js";
 import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "./latency.js";
 import { DRAIN_MS_MAX, type LoadPlan, SERIES_STEP_MS } from "./load.js";
 import type { LoadResult, ReplyOf } from "./protocol.js";
-import { CONNECTION_LOST } from "./remote.js";
 import { readTrace, type TraceFigures, traceEvery } from "./run-trace.js";
 import type { Load, Variant } from "./scenario.js";
 import type { StateReport } from "./state-machine.js";
@@ -115,6 +114,7 @@ interface Measurement {
   readonly trace: TraceFigures;
   /** What the run's event told. */
   readonly measures: Measures;
+  readonly marks: NonNullable<Run["marks"]>;
   /** By node id. */
   readonly before: ReadonlyMap<number, Sample>;
   readonly after: ReadonlyMap<number, Sample>;
@@ -129,14 +129,22 @@ async function measure(
   ackedPath: string,
 ): Promise<Measurement> {
   const { settings } = plan.variant;
-  const { warmupMs, durationMs } = plan.load;
+  const { warmupMs } = plan.load;
+  const durationMs = windowMs(plan.load.durationMs, settings);
   const inLeader = settings.from === "leader";
-  const loader = inLeader ? cluster.node(leader) : await cluster.startClient(leader);
+  const loader = inLeader
+    ? cluster.node(leader)
+    : await cluster.startClient(clientOf(cluster, leader, settings));
   // Who runs the load takes its own sample, at the very edge.
   const others = cluster.ids.filter((id) => !inLeader || id !== leader);
+  const event = eventFor({ cluster, leader, variant: plan.variant, durationMs, runId });
+  const before = new Map<number, Sample>();
+  const after = new Map<number, Sample>();
   const sampleOthers = async (into: Map<number, Sample>) => {
     for (const id of others) {
-      if (!cluster.alive.includes(id)) continue;
+      // A leader that was killed counts from 0 again, if it runs again yet.
+      const lost = settings.event === "kill-leader" && id === leader && into === after;
+      if (lost || !cluster.alive.includes(id)) continue;
       const sample = await cluster.call(id, "sample", {}).catch((error: unknown) => {
         // Killed meanwhile, as the scenario wants it.
         if (cluster.alive.includes(id)) throw error;
@@ -145,9 +153,6 @@ async function measure(
       if (sample !== null) into.set(id, sample);
     }
   };
-  const event = eventFor({ cluster, leader, variant: plan.variant, durationMs, runId });
-  const before = new Map<number, Sample>();
-  const after = new Map<number, Sample>();
   const sampling: Promise<void>[] = [];
   loader.onProgress = plan.onProgress;
   loader.onWindow = (open) => {
@@ -185,7 +190,12 @@ async function measure(
   }
   const trace = await readTrace(cluster, leader, before.get(leader), after.get(leader));
   const measures = await cluster.orFailure(event.finish(load));
-  return { load, trace, measures, before, after };
+  return { load, trace, measures, marks: event.marks, before, after };
+}
+
+/** Whom a client knows: the leader, and who may lead after it. */
+function clientOf(cluster: Cluster, leader: number, { event }: Settings): number[] {
+  return event === "kill-leader" ? [leader, ...cluster.ids.filter((id) => id !== leader)] : [leader];
 }
 
 /** What of the load the settings decide. */
@@ -197,10 +207,9 @@ export function loadOf(
   return { inFlight, entryBytes, ratePerS: rate, arrivals, readsPerWrite, ackedMax };
 }
 
-/** Codes that mean what the run is about: more offered than the engine takes, or a leader that was killed. */
-function isExpected(code: string, { rate, event }: Settings): boolean {
-  if (code === "OVERLOAD" || code === "RAFT_OVERLOADED") return rate > 0;
-  return code === CONNECTION_LOST && event === "kill-leader";
+/** Codes that mean what the run is about: more offered than the engine takes. */
+function isExpected(code: string, { rate }: Settings): boolean {
+  return (code === "OVERLOAD" || code === "RAFT_OVERLOADED") && rate > 0;
 }
 
 function voidReasons(load: LoadResult, settings: Settings): string[] {
@@ -235,7 +244,7 @@ function figures(
   plan: VariantPlan,
   cluster: Cluster,
   leader: number,
-  { load, trace, before, after }: Measurement,
+  { load, trace, marks, before, after }: Measurement,
 ): Omit<Run, "measures" | "truth" | "stateHash" | "void" | "diskProbeUs" | "disturbed"> {
   const { settings, position } = plan.variant;
   const { total, max, sum } = load.latencies;
@@ -287,6 +296,7 @@ function figures(
       data: encodeIntoCompressedBase64(histogram),
     },
     series: { stepMs: SERIES_STEP_MS, applied: load.series, p99Ms: load.seriesP99Ms },
+    ...(marks.length > 0 ? { marks: [...marks] } : {}),
     fsyncs: counters?.walSyncs ?? 0,
     entriesPerFsync:
       counters === undefined || counters.walSyncs === 0 ? null : counters.walEntries / counters.walSyncs,

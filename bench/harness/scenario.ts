@@ -110,9 +110,6 @@ export function whyImpossible(settings: Settings): string | null {
   if (event === "kill-leader" && from !== "client") {
     return "--event kill-leader would kill the load in the leader's process too; give --from client";
   }
-  if (event === "kill-leader" && rate > 0) {
-    return "--event kill-leader ends the load at the kill; it takes a closed loop, --rate 0";
-  }
   if (event === "restart" && settings.logMb === 0) {
     return "--event restart needs the size of the log to restart on; give --log-mb";
   }

@@ -166,6 +166,10 @@ export const Run = z.object({
     applied: z.array(z.number()),
     p99Ms: z.array(z.number().nullable()).optional().describe("of each step; null where nothing was applied"),
   }),
+  marks: z
+    .array(z.object({ atMs: z.number(), what: z.string() }))
+    .optional()
+    .describe("what befell the cluster, from the window's begin on; missing where nothing did"),
   fsyncs: z.number().describe("durable writes of the leader's log within the window"),
   entriesPerFsync: z.number().nullable(),
   nodes: z.array(NodeUse),

@@ -21,7 +21,7 @@ const SILENT: Observer = {
 };
 /** What each scenario with measures of its own must tell, in every run that its event or reads belong to. */
 const MEASURES: Readonly<Record<string, readonly string[]>> = {
-  "leader-loss": ["newLeaderMs", "firstCommitMs", "acknowledgedLost"],
+  "leader-loss": ["newLeaderMs", "firstCommitMs", "outageMs", "rejoinedMs", "askedAgain", "acknowledgedLost"],
   restart: ["logMB", "openMs", "openGBPerS", "caughtUpMs"],
   "mixed-reads": ["readsPerS", "readP50Ms", "readP99Ms"],
 };
