@@ -2,6 +2,7 @@
 // interval and p-value, and what was counted beside it. Says where the two are not comparable. Pure.
 import { median } from "simple-statistics";
 import type { Settings } from "../harness/axes.js";
+import { measureTitle } from "../report/measures.js";
 import type { PerCommit, Result, Run } from "../report/result-schema.js";
 import { differs, type RatioInterval, ratioInterval } from "../stats/intervals.js";
 import { type Row, rowsOf, validRuns } from "../stats/rows.js";
@@ -80,7 +81,7 @@ function matchOf(base: Row, head: Row): Match {
     figure("p99", "ms", "lower", (run) => run.latencyMs.p99),
     figure("CPU, all nodes", "ms per 1000", "lower", cpuPerThousand),
     ...ownMeasures(pairs).map(({ name, unit, better }) =>
-      figure(name, unit, better, (run) => run.measures[name].value),
+      figure(measureTitle(name), unit, better, (run) => run.measures[name].value),
     ),
   ];
   const { settings } = base;

@@ -30,7 +30,7 @@ export function renderComparison(comparison: Comparison, names: Names): string {
     for (const figure of match.figures) {
       const { name, unit, base, head } = figure;
       const values = `${short(base)} to ${short(head)} ${unit}`;
-      lines.push(`  ${name.padEnd(16)} ${values.padEnd(34)} ${ratioSentence(figure, PAIRS_MIN)}`);
+      lines.push(`  ${name.padEnd(30)} ${values.padEnd(34)} ${ratioSentence(figure, PAIRS_MIN)}`);
     }
     for (const text of remarks(match)) lines.push(`  ${text}`);
     if (match.counters.length > 0) lines.push(`  per commit: ${match.counters.map(counterText).join("; ")}`);

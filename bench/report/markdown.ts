@@ -12,7 +12,7 @@ export function resultMarkdown(result: Result): string {
 
 /** Columns of numbers stand at the right. */
 function alignment(rows: readonly (readonly string[])[], column: number): string {
-  return rows.every((row) => /^[\d.,×–-]+$|^void$/.test(row[column])) ? "---:" : "---";
+  return rows.every((row) => /^[\d.,×–-]+( %)?( \([\d.,–]+\))?$|^void$/.test(row[column])) ? "---:" : "---";
 }
 
 function escapeCell(text: string): string {

@@ -4,6 +4,7 @@ import type { AxisName } from "../harness/axes.js";
 import type { Observer } from "../harness/run-bench.js";
 import type { Phase } from "../harness/run-variant.js";
 import { describe, type Load, type Variant, varyingAxes } from "../harness/scenario.js";
+import { measuresSentence } from "./measures.js";
 import { clock, grouped, roughly, short } from "./numbers.js";
 import type { Run } from "./result-schema.js";
 import { constants, type Paint } from "./table.js";
@@ -22,6 +23,15 @@ const SPARKS = "▁▂▃▄▅▆▇█";
 const SPARK_WIDTH = 16;
 /** Readings come ten a second. */
 const HISTORY_MAX = 64;
+
+/** What a run did: of an event what it took, of a load how much and how fast. */
+function figuresText(run: Run): string {
+  const { proposalsPerS, latencyMs, settings } = run;
+  const event = measuresSentence(run);
+  if (event !== "" && (settings.event === "kill-leader" || settings.event === "restart")) return event;
+  const load = `${grouped(proposalsPerS)} proposals/s, p50 ${short(latencyMs.p50)} ms, p99 ${short(latencyMs.p99)} ms`;
+  return event === "" ? load : `${load}, ${event}`;
+}
 
 export class Progress implements Observer {
   private readonly out: Output;
@@ -94,10 +104,7 @@ export class Progress implements Observer {
 
   done(run: Run): void {
     const { paint } = this.out;
-    const figures =
-      run.void.length > 0
-        ? paint.red(`void: ${run.void[0]}`)
-        : `${grouped(run.proposalsPerS)} proposals/s, p50 ${short(run.latencyMs.p50)} ms, p99 ${short(run.latencyMs.p99)} ms`;
+    const figures = run.void.length > 0 ? paint.red(`void: ${run.void[0]}`) : figuresText(run);
     this.erase();
     this.say(`${this.current}: ${figures} ${paint.dim(`(${clock(this.elapsedMs())} elapsed)`)}`);
   }

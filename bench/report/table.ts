@@ -1,6 +1,5 @@
 // The table at the end of a bench: one row a configuration, in the order of the plan. Pure.
 import Table from "cli-table3";
-import { median } from "simple-statistics";
 import {
   AXES,
   AXIS_NAMES,
@@ -10,10 +9,10 @@ import {
   type Settings,
 } from "../harness/axes.js";
 import { axesOf, describe, varyingAxes } from "../harness/scenario.js";
-import { ratioOfRows } from "../stats/ratio.js";
-import { type Row, rowsOf, validRuns } from "../stats/rows.js";
-import { grouped, short, times } from "./numbers.js";
-import type { Result, Run } from "./result-schema.js";
+import { type Row, rowsOf } from "../stats/rows.js";
+import { type Column, columnsOf, subjectOf } from "./columns.js";
+import { measureNames, measureOf, measureTitle } from "./measures.js";
+import type { Result } from "./result-schema.js";
 
 /** Marks up text for a terminal; plain text where the output is none. */
 export interface Paint {
@@ -28,76 +27,29 @@ function same(text: string): string {
   return text;
 }
 
-const FIGURES = [
-  "proposals/s",
-  "MB/s",
-  "p50 ms",
-  "p99 ms",
-  "p99.9 ms",
-  "max ms",
-  "fsyncs/s",
-  "entries/fsync",
-  "× first row",
-] as const;
-/** Beside the throughput where there are several rounds. */
-const INTERVAL = "interval";
-
 type Shown = Pick<Result, "runs" | "options">;
 
 /** Rows of the table as text, headings first; for rendering and for tests. */
 export function tableRows(result: Shown): string[][] {
   const rows = rowsOf(result);
   const axes = varyingAxes(axesOf(rows.map(({ settings }) => settings)));
-  const rounds = result.options.rounds > 1;
-  const heading = [...axes.map((name) => AXES[name].title), ...figureTitles(rounds)];
+  const columns = columnsOf(rows, result.options.rounds > 1);
   return [
-    heading,
+    [...axes.map((name) => AXES[name].title), ...columns.map(({ title }) => title)],
     ...rows.map((row) => [
       ...axes.map((name) => value(row.settings, name)),
-      ...figures(row, rows[0], rounds),
+      ...cellsOf(row, rows[0], columns),
     ]),
   ];
-}
-
-function figureTitles(rounds: boolean): string[] {
-  return rounds ? [FIGURES[0], INTERVAL, ...FIGURES.slice(1)] : [...FIGURES];
 }
 
 function value(settings: Settings, name: AxisName): string {
   return name === "batchBytes" && settings.batchBytes === 0 ? "default" : String(settings[name]);
 }
 
-function figures(row: Row, base: Row, rounds: boolean): string[] {
-  const { proposalsPerS, latencyMs, settings } = row;
-  if (proposalsPerS === null || latencyMs === null) {
-    return [
-      "void",
-      ...figureTitles(rounds)
-        .slice(1)
-        .map(() => "-"),
-    ];
-  }
-  const runs = validRuns(row.runs);
-  const total = (of: (run: Run) => number) => runs.reduce((sum, run) => sum + of(run), 0);
-  const { p50, p99, p99_9, max } = latencyMs;
-  // A leader that was killed told nothing of its disk.
-  const told = runs.every((run) => run.nodes.some(({ leader }) => leader));
-  const fsyncs = total((run) => run.fsyncs);
-  const entries = total((run) => (run.entriesPerFsync ?? 0) * run.fsyncs);
-  return [
-    grouped(proposalsPerS.estimate),
-    ...(rounds ? [`${grouped(proposalsPerS.low)}–${grouped(proposalsPerS.high)}`] : []),
-    short((proposalsPerS.estimate * settings.entryBytes) / 1e6),
-    ...[p50, p99, p99_9, max].map(short),
-    told ? grouped(fsyncs / (total((run) => run.windowMs) / 1000)) : "-",
-    fsyncs === 0 ? "-" : short(entries / fsyncs),
-    ratioText(base, row),
-  ];
-}
-
-function ratioText(base: Row, row: Row): string {
-  const ratio = ratioOfRows(base, row);
-  return ratio === null ? "-" : times(ratio.estimate);
+function cellsOf(row: Row, base: Row, columns: readonly Column[]): string[] {
+  if (row.proposalsPerS === null) return columns.map((_, i) => (i === 0 ? "void" : "-"));
+  return columns.map(({ cell }) => cell(row, base));
 }
 
 export function renderTable(result: Shown, paint: Paint = PLAIN): string {
@@ -110,7 +62,9 @@ export function renderTable(result: Shown, paint: Paint = PLAIN): string {
     colAligns: heading.map((title) => (words.has(title) ? "left" : "right")),
     style: { head: [], border: [], compact: true },
   });
-  const best = bestRow(rowsOf(result));
+  const all = rowsOf(result);
+  // Of what an event took no single figure is the best.
+  const best = subjectOf(all) === "throughput" ? bestRow(all) : -1;
   rows.forEach((row, i) => {
     const mark = row.includes("void") ? paint.red : i === best ? paint.green : same;
     table.push(row.map(mark));
@@ -127,34 +81,14 @@ function bestRow(rows: readonly Row[]): number {
   return rows.length > 1 ? best : -1;
 }
 
-/** What only this scenario measured, a row a configuration: medians over the rounds. "" where there is nothing. */
-export function renderMeasures(result: Shown, paint: Paint = PLAIN): string {
+/** What the columns mean that only this scenario has, a line each. "" where there is none. */
+export function renderMeanings(result: Shown, paint: Paint = PLAIN): string {
   const rows = rowsOf(result);
-  const names = [...new Set(rows.flatMap(({ runs }) => runs.flatMap((run) => Object.keys(run.measures))))];
-  if (names.length === 0) return "";
-  const axes = varyingAxes(axesOf(rows.map(({ settings }) => settings)));
-  const table = new Table({
-    head: [...axes.map((name) => AXES[name].title), ...names].map((text) => paint.bold(text)),
-    colAligns: [...axes, ...names].map(() => "right" as const),
-    style: { head: [], border: [], compact: true },
+  const lines = measureNames(result.runs).flatMap((name) => {
+    const told = rows.flatMap((row) => measureOf(row, name) ?? [])[0];
+    return told === undefined ? [] : [paint.dim(`${measureTitle(name)}: ${told.meaning}`)];
   });
-  for (const row of rows) {
-    table.push([
-      ...axes.map((axis) => value(row.settings, axis)),
-      ...names.map((name) => measureText(row, name)),
-    ]);
-  }
-  const meanings = names.map((name) => {
-    const told = rows.flatMap(({ runs }) => runs).find((run) => run.measures[name] !== undefined);
-    return paint.dim(`${name}: ${told?.measures[name].meaning}`);
-  });
-  return [table.toString(), ...meanings].join("\n");
-}
-
-function measureText(row: Row, name: string): string {
-  const told = validRuns(row.runs).flatMap((run) => run.measures[name] ?? []);
-  if (told.length === 0) return "-";
-  return `${short(median(told.map((measure) => measure.value)))} ${told[0].unit}`;
+  return lines.join("\n");
 }
 
 /** Said even where it is the default: without it a figure says little. */

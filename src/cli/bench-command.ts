@@ -23,7 +23,7 @@ import {
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import { type Output, Progress } from "../../bench/report/progress.js";
 import type { Result } from "../../bench/report/result-schema.js";
-import { constants, type Paint, PLAIN, renderMeasures, renderTable } from "../../bench/report/table.js";
+import { constants, type Paint, PLAIN, renderMeanings, renderTable } from "../../bench/report/table.js";
 import { waterfallText } from "../../bench/report/waterfall-text.js";
 import { defaultPath, writeResult } from "../../bench/report/write-result.js";
 import { SCENARIOS } from "../../bench/scenarios/all.js";
@@ -282,7 +282,7 @@ function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: 
   const say = (text: string) => stream.write(`${text}\n`);
   const { environment, diskProbe } = result;
   say(`\n${renderTable(result, paint)}`);
-  const measures = renderMeasures(result, paint);
+  const measures = renderMeanings(result, paint);
   if (measures !== "") say(measures);
   say(paint.dim(`${constants(plan.axes)}; ${loadText(result)}`));
   say(paint.dim(harnessText(result)));

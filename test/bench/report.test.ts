@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { findMount } from "../../bench/harness/run-dir.js";
+import { resultMarkdown } from "../../bench/report/markdown.js";
+import { measuresSentence } from "../../bench/report/measures.js";
 import { clock, grouped, roughly, short, times } from "../../bench/report/numbers.js";
-import { renderMeasures, renderTable, tableRows } from "../../bench/report/table.js";
+import { renderMeanings, renderTable, tableRows } from "../../bench/report/table.js";
 import { limitOf, verdict } from "../../bench/report/verdict.js";
 import { sampleResult, sampleRun } from "./sample-result.js";
 
@@ -140,16 +142,33 @@ test("an event is told by what it took", () => {
   const result = sampleResult([{ settings: { event: "kill-leader", from: "client" }, proposalsPerS: 7 }]);
   const ms = { unit: "ms", better: "lower" as const, meaning: "" };
   const measures = {
-    newLeaderMs: { ...ms, value: 1200 },
+    newLeaderMs: { ...ms, value: 1200, meaning: "from kill -9" },
     firstCommitMs: { ...ms, value: 1250 },
-    acknowledgedLost: { ...ms, value: 0 },
+    acknowledgedLost: { ...ms, value: 0, unit: "proposals" },
   };
   const runs = result.runs.map((run) => ({ ...run, measures }));
   assert.equal(
     verdict({ ...result, runs }),
     "A new leader stands 1,200 ms after kill -9 and commits after 1,250 ms; nothing acknowledged was lost.",
   );
-  assert.match(renderMeasures({ ...result, runs }), /newLeaderMs[\s\S]*1,200 ms/);
+  const told = { ...result, runs };
+  const [heading, row] = tableRows(told).map((cells) => cells.slice(2, 6));
+  assert.deepEqual(heading, [
+    "new leader after, ms",
+    "first commit after, ms",
+    "acknowledged and lost, proposals",
+    "proposals/s, outage included",
+  ]);
+  assert.deepEqual(row, ["1,200", "1,250", "0", "7"]);
+  assert.match(renderMeanings(told), /^new leader after: from kill -9$/m);
+  assert.match(
+    resultMarkdown({ ...told, verdict: "" }),
+    /\| new leader after, ms \|.*\n\| ---.*\n.*\| 1,200 \| 1,250 \| 0 \|/,
+  );
+  assert.equal(
+    measuresSentence(runs[0]),
+    "new leader after 1,200 ms, first commit after 1,250 ms, acknowledged and lost 0 proposals",
+  );
 });
 
 test("an open loop is told by latency, up to where it falls behind", () => {

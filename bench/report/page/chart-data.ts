@@ -32,6 +32,8 @@ export interface Chart {
   readonly yRange: readonly [number, number];
   readonly unit: string;
   readonly lines: readonly ChartLine[];
+  /** What happened at a place of x; of those that come again only the first has a label. */
+  readonly marks: readonly Tick[];
 }
 
 export interface PageData {

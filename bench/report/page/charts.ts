@@ -62,6 +62,7 @@ export function percentileCharts(model: Model): Chart[] {
     xKind: "percentile" as const,
     logY: true,
     unit: "ms",
+    marks: [],
   };
   return perGroup(model, "latency", lines, common);
 }
@@ -140,10 +141,10 @@ export function timeCharts(model: Model, what: "throughput" | "p99"): Chart[] {
   const read = (run: Run) => (what === "p99" ? (run.series.p99Ms ?? null) : ratesOf(run));
   const charts: Chart[] = [];
   const all = new Map<Config, ChartLine>();
-  const grids = new Map<Group, number[]>();
+  const grids = new Map<Group, ReturnType<typeof gridOf>>();
   for (const group of model.groups) {
     const grid = gridOf(group);
-    grids.set(group, grid.x);
+    grids.set(group, grid);
     for (const config of group.configs) {
       if (config.typical === null || read(config.typical) === null) continue;
       all.set(config, line(config, grid.place(config, read)));
@@ -153,7 +154,8 @@ export function timeCharts(model: Model, what: "throughput" | "p99"): Chart[] {
     ...perGroup(model, what, all, (group) => ({
       xLabel: "seconds measured",
       yLabel: what === "p99" ? "p99, ms, logarithmic" : "proposals/s",
-      x: grids.get(group) ?? [],
+      x: grids.get(group)?.x ?? [],
+      marks: grids.get(group)?.marks ?? [],
       xTicks: null,
       xKind: "seconds",
       logY: what === "p99",
@@ -197,7 +199,31 @@ function gridOf(group: Group) {
     for (let i = 1; i <= length; i++) x.push(digits(((begun + i) * stepMs) / 1000));
     begun += length;
   }
-  return { x, place };
+  return { x, place, marks: marksOf(runs, rounds, steps, stepMs) };
+}
+
+/** What befell every run of a round at the same step; the rest would be lines without a name. */
+function marksOf(
+  runs: readonly Run[],
+  rounds: readonly number[],
+  steps: readonly number[],
+  stepMs: number,
+): Tick[] {
+  const marks: Tick[] = [];
+  let begun = 0;
+  for (const [i, round] of rounds.entries()) {
+    const all = runs.filter((run) => run.round === round && (run.marks ?? []).length > 0);
+    for (const what of new Set(all.flatMap((run) => (run.marks ?? []).map((mark) => mark.what)))) {
+      const times = all.flatMap((run) => (run.marks ?? []).filter((mark) => mark.what === what));
+      const at = times.map(({ atMs }) => atMs);
+      const [first, last] = [Math.min(...at), Math.max(...at)];
+      if (at.length < all.length || last - first > stepMs || last > steps[i] * stepMs) continue;
+      const label = marks.some((mark) => mark.label === what) ? "" : what;
+      marks.push({ at: digits((begun * stepMs + (first + last) / 2) / 1000), label });
+    }
+    begun += steps[i];
+  }
+  return marks;
 }
 
 /** p50 and p99 against the offered rate, a line each, for every configuration that ran at several rates. */
@@ -233,6 +259,7 @@ export function loadCharts(model: Model): Chart[] {
     yRange: rangeOf(lines, true),
     unit: "ms",
     lines,
+    marks: [],
   };
   return [chart];
 }

@@ -2,7 +2,7 @@
 // dashed, and which of its runs stands for it. Pure.
 import type { AxisName } from "../../harness/axes.js";
 import { axesOf, describe, varyingAxes } from "../../harness/scenario.js";
-import { type Row, rowsOf, validRuns } from "../../stats/rows.js";
+import { type Row, rowsOf } from "../../stats/rows.js";
 import type { Result, Run } from "../result-schema.js";
 import { constants } from "../table.js";
 import { typicalRun } from "../waterfall-text.js";
@@ -91,12 +91,4 @@ export function modelOf(results: readonly NamedResult[]): Model {
     legend: configs.filter((config, i) => configs.findIndex(({ key }) => key === config.key) === i),
     constants: constants(axes),
   };
-}
-
-/** Entries that shared a durable write of the leader's log, over all rounds; null: it made none. */
-export function entriesPerFsync({ runs }: Row): number | null {
-  const valid = validRuns(runs);
-  const fsyncs = valid.reduce((sum, run) => sum + run.fsyncs, 0);
-  const entries = valid.reduce((sum, run) => sum + (run.entriesPerFsync ?? 0) * run.fsyncs, 0);
-  return fsyncs === 0 ? null : entries / fsyncs;
 }

@@ -3,15 +3,16 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { PAIRS_MIN } from "../../stats/intervals.js";
-import { grouped, short } from "../numbers.js";
+import { grouped } from "../numbers.js";
 import type { Result } from "../result-schema.js";
-import { cpuBars, groupTitle, lineSample, swatch, throughputBars, waterfallBars } from "./bars.js";
+import { cpuBars, groupTitle, lineSample, throughputBars, waterfallBars } from "./bars.js";
 import type { Chart, PageData } from "./chart-data.js";
 import { dashOf, loadCharts, percentileCharts, timeCharts } from "./charts.js";
 import { comparisonTable } from "./comparison.js";
 import { type Html, html, jsonFor, NOTHING, toText, verbatim } from "./html.js";
-import { type Config, entriesPerFsync, type Model, modelOf, type NamedResult } from "./model.js";
+import { type Model, modelOf, type NamedResult } from "./model.js";
 import * as tables from "./tables.js";
+import { tiles } from "./tiles.js";
 
 /** The whole page as text. The same results give the same page. */
 export function renderPage(results: readonly NamedResult[]): string {
@@ -144,37 +145,17 @@ function durability(result: Result): Html {
 
 function keyFigures(model: Model): Html {
   const rounds = roundsOf(model);
-  const valid = model.configs.filter(({ row }) => row.proposalsPerS !== null && row.latencyMs !== null);
-  const tile = (title: string, value: string, unit: string, of: Config) => html`<li><span>${title}</span>
-    <strong>${value} <small>${unit}</small></strong><span class="of">${swatch(of)}${of.label}</span></li>`;
-  const fastest = best(valid, ({ row }) => -(row.proposalsPerS?.estimate ?? 0));
-  const quickest = best(valid, ({ row }) => row.latencyMs?.p50 ?? 0);
-  const calmest = best(valid, ({ row }) => row.latencyMs?.p99 ?? 0);
-  const thrifty = best(valid, ({ row }) => -(entriesPerFsync(row) ?? 0));
-  const tiles =
-    fastest === null || quickest === null || calmest === null || thrifty === null
-      ? NOTHING
-      : html`<ul class="tiles">
-${tile("most throughput", grouped(fastest.row.proposalsPerS?.estimate ?? 0), "proposals/s", fastest)}
-${tile("lowest median", short(quickest.row.latencyMs?.p50 ?? 0), "ms", quickest)}
-${tile("lowest p99", short(calmest.row.latencyMs?.p99 ?? 0), "ms", calmest)}
-${tile("most shared fsync", short(entriesPerFsync(thrifty.row) ?? 0), "entries each", thrifty)}
-</ul>`;
-  return html`<section aria-labelledby="key">
-<h2 id="key">Key figures</h2>
-${tiles}
-${tables.keyTable(model)}
-<p class="note">The same for all: ${model.constants}. ${latencyMeaning(model)}${
+  const several =
     rounds > 1
       ? ` Interval: ${rounds < PAIRS_MIN ? `the range of ${rounds} rounds` : "95 %, of the median"}.`
-      : ""
-  }</p>
-${tables.measuresTable(model)}
+      : "";
+  return html`<section aria-labelledby="key">
+<h2 id="key">Key figures</h2>
+${tiles(model)}
+${tables.keyTable(model)}
+${tables.meaningsList(model)}
+<p class="note">The same for all: ${model.constants}. ${latencyMeaning(model)}${several}</p>
 </section>`;
-}
-
-function best(configs: readonly Config[], cost: (config: Config) => number): Config | null {
-  return configs.reduce<Config | null>((a, b) => (a === null || cost(b) < cost(a) ? b : a), null);
 }
 
 function latencyMeaning({ results }: Model): string {

@@ -1,11 +1,13 @@
 // The tables of the page: key figures, percentiles, stages, cost per commit, processes and threads, checks, environment.
 // Each scrolls inside its own box. Pure.
+import { columnsOf } from "../columns.js";
+import { measureNames, measureOf, measureTitle } from "../measures.js";
 import { grouped, short } from "../numbers.js";
 import type { Result, Run } from "../result-schema.js";
 import { percent, swatch } from "./bars.js";
 import { distributionOf } from "./charts.js";
 import { type Html, html, NOTHING } from "./html.js";
-import { type Config, entriesPerFsync, type Model } from "./model.js";
+import type { Config, Model } from "./model.js";
 
 type Cell = Html | string;
 type Stage = NonNullable<Run["waterfall"]>["stages"][number];
@@ -33,38 +35,25 @@ function named(config: Config): Html {
 
 const VOID = html`<b class="void-mark">✕ void</b>`;
 
-const KEY_HEAD = [
-  "configuration",
-  "proposals/s",
-  "interval",
-  "MB/s",
-  "p50 ms",
-  "p99 ms",
-  "p99.9 ms",
-  "max ms",
-  "entries/fsync",
-  "rounds",
-];
-
+/** The figures of the terminal's table, of the same columns, and how many of the rounds count. */
 export function keyTable(model: Model): Html {
+  const columns = columnsOf(
+    model.configs.map(({ row }) => row),
+    model.configs.some(({ row }) => row.runs.length > 1),
+  );
+  const head = ["configuration", ...columns.map(({ title }) => title), "rounds"];
   const rows = model.configs.map((config): Cell[] => {
-    const { proposalsPerS: rate, latencyMs, runs, voids } = config.row;
-    const run = config.typical;
-    if (rate === null || latencyMs === null || run === null) return voidRow(config, KEY_HEAD.length);
-    const { p50, p99, p99_9, max } = latencyMs;
-    const perFsync = entriesPerFsync(config.row);
-    const payloadBytes = run.payloadBytesPerS / Math.max(run.proposalsPerS, Number.MIN_VALUE);
+    const { runs, voids, proposalsPerS } = config.row;
+    if (proposalsPerS === null) return voidRow(config, head.length);
+    const base = model.configs.find(({ source }) => source === config.source) ?? config;
+    const counted = runs.length - voids;
     return [
       named(config),
-      grouped(rate.estimate),
-      rate.high > rate.low ? `${grouped(rate.low)} to ${grouped(rate.high)}` : "–",
-      short((rate.estimate * payloadBytes) / 1e6),
-      ...[p50, p99, p99_9, max].map(short),
-      perFsync === null ? "–" : short(perFsync),
-      voids === 0 ? String(runs.length) : `${runs.length - voids} of ${runs.length}`,
+      ...columns.map(({ cell }) => cell(config.row, base.row).replace(/^-$/, "–")),
+      counted === runs.length ? String(runs.length) : `${counted} of ${runs.length}`,
     ];
   });
-  return table("Key figures of every configuration", KEY_HEAD, rows);
+  return table("Key figures of every configuration", head, rows);
 }
 
 function voidRow(config: Config, columns: number): Cell[] {
@@ -130,25 +119,14 @@ export function costTable(model: Model): Html {
   return table("Cost of one applied proposal", head, rows);
 }
 
-/** What only this scenario measures. */
-export function measuresTable(model: Model): Html {
-  const names = [...new Set(model.configs.flatMap(({ typical }) => Object.keys(typical?.measures ?? {})))];
-  if (names.length === 0) return NOTHING;
-  const sample = (name: string) =>
-    model.configs.map(({ typical }) => typical?.measures[name]).find((measure) => measure !== undefined);
-  const rows = model.configs.map((config) => [
-    named(config),
-    ...names.map((name) => {
-      const value = config.typical?.measures[name]?.value;
-      return value === undefined ? "–" : short(value);
-    }),
-  ]);
-  const meanings = names.map(
-    (name) => html`<li><b>${name}</b>: ${sample(name)?.meaning ?? ""}
-    (${sample(name)?.better ?? ""} is better)</li>`,
-  );
-  const head = ["configuration", ...names.map((name) => `${name}, ${sample(name)?.unit ?? ""}`)];
-  return html`${table("What this scenario measures besides", head, rows)}<ul class="notes">${meanings}</ul>`;
+/** What the columns mean that only this scenario has. */
+export function meaningsList(model: Model): Html {
+  const names = measureNames(model.configs.flatMap(({ row }) => row.runs));
+  const items = names.flatMap((name) => {
+    const told = model.configs.flatMap(({ row }) => measureOf(row, name) ?? [])[0];
+    return told === undefined ? [] : [html`<li><b>${measureTitle(name)}</b>: ${told.meaning}</li>`];
+  });
+  return items.length === 0 ? NOTHING : html`<ul class="notes">${items}</ul>`;
 }
 
 export function threadsTable(model: Model): Html {

@@ -88,7 +88,7 @@ function plotOf(chart: Chart, box: HTMLElement): UPlot {
     },
     axes: [xAxis(chart), yAxis(chart)],
     series: [{}, ...chart.lines.map(seriesOf)],
-    hooks: { init: [finger], setCursor: [tip(chart)] },
+    hooks: { init: [finger], setCursor: [tip(chart)], draw: [marks(chart)] },
   };
   return new uPlot(options, [[...chart.x], ...chart.lines.map(({ values }) => [...values])], box);
 }
@@ -148,6 +148,30 @@ function amount(value: number): string {
   if (value >= 1e6) return `${Number((value / 1e6).toPrecision(3))}M`;
   if (value >= 1e4) return `${Number((value / 1e3).toPrecision(3))}k`;
   return Number(value.toPrecision(3)).toLocaleString("en-US", { maximumFractionDigits: 6 });
+}
+
+/** A dashed line across the chart where something happened, named at its top, on the side that has more room. */
+function marks(chart: Chart): (plot: UPlot) => void {
+  return ({ ctx, bbox, valToPos }) => {
+    const scale = devicePixelRatio;
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = colour("ink-soft");
+    ctx.lineWidth = scale;
+    ctx.font = `${11 * scale}px system-ui, sans-serif`;
+    ctx.setLineDash([2 * scale, 3 * scale]);
+    chart.marks.forEach(({ at, label }, i) => {
+      const x = Math.round(valToPos(at, "x", true));
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+      const right = x < bbox.left + bbox.width / 2;
+      ctx.textAlign = right ? "left" : "right";
+      // Each a line lower, so that marks that stand close do not write over each other.
+      ctx.fillText(label, x + (right ? 4 : -4) * scale, bbox.top + (11 + (i % 3) * 13) * scale);
+    });
+    ctx.restore();
+  };
 }
 
 /** A finger on a chart moves the cursor sideways; up and down still scrolls the page. */

@@ -1,0 +1,126 @@
+// The columns of a result's table, for terminal, Markdown and page alike: each scenario's own. An event is told by what
+// it took, an open loop by what of its load was done, the rest by throughput. Heading and cell stand together, so that
+// no table can have one over another's. Pure.
+import { ratioOfRows } from "../stats/ratio.js";
+import { type Row, validRuns } from "../stats/rows.js";
+import { measureNames, measureOf, measureTitle, rangeText } from "./measures.js";
+import { grouped, short, times } from "./numbers.js";
+import type { Run } from "./result-schema.js";
+
+export interface Column {
+  readonly title: string;
+  /** "-" where the row has no such figure. `base` is the first row of the table. */
+  readonly cell: (row: Row, base: Row) => string;
+}
+
+/** What a table is about, which decides its columns, tiles and words. */
+export type Subject = "throughput" | "offered load" | "leader lost" | "follower paused" | "restart";
+
+export function subjectOf(rows: readonly Pick<Row, "settings">[]): Subject {
+  const has = (event: string) => rows.some(({ settings }) => settings.event === event);
+  if (has("kill-leader")) return "leader lost";
+  if (has("restart")) return "restart";
+  if (has("pause-follower")) return "follower paused";
+  return rows.length > 0 && rows.every(({ settings }) => settings.rate > 0) ? "offered load" : "throughput";
+}
+
+/** Without those that name the row. With several rounds, figures have their interval beside them. */
+export function columnsOf(rows: readonly Row[], severalRounds: boolean): Column[] {
+  const measures = measureNames(rows.flatMap(({ runs }) => runs)).map((name) => measureColumn(rows, name));
+  const rate = severalRounds ? [RATE, INTERVAL] : [RATE];
+  switch (subjectOf(rows)) {
+    case "leader lost":
+      return [...measures, { ...RATE, title: "proposals/s, outage included" }, ...latency("p50", "max")];
+    case "restart":
+      return measures;
+    case "follower paused":
+      return [...rate, ...latency("p50", "p99", "p99_9", "max"), ...measures];
+    case "offered load":
+      return [...rate, DONE_OF_DUE, ...latency("p50", "p99", "p99_9", "max"), REFUSED, ...measures];
+    case "throughput":
+      return [...rate, BYTES, ...latency("p50", "p99", "p99_9", "max"), FSYNCS, SHARED, RATIO, ...measures];
+  }
+}
+
+const RATE: Column = {
+  title: "proposals/s",
+  cell: ({ proposalsPerS }) => (proposalsPerS === null ? "-" : grouped(proposalsPerS.estimate)),
+};
+const INTERVAL: Column = {
+  title: "interval",
+  cell: ({ proposalsPerS: rate }) =>
+    rate === null || rate.high <= rate.low ? "-" : `${grouped(rate.low)}–${grouped(rate.high)}`,
+};
+const BYTES: Column = {
+  title: "MB/s",
+  cell: ({ proposalsPerS, settings }) => short(((proposalsPerS?.estimate ?? 0) * settings.entryBytes) / 1e6),
+};
+const FSYNCS: Column = {
+  title: "fsyncs/s",
+  cell: ({ runs }) => {
+    const valid = validRuns(runs);
+    // A leader that was killed told nothing of its disk.
+    if (!valid.every((run) => run.nodes.some(({ leader }) => leader))) return "-";
+    return grouped(total(valid, (run) => run.fsyncs) / (total(valid, (run) => run.windowMs) / 1000));
+  },
+};
+const SHARED: Column = {
+  title: "entries/fsync",
+  cell: (row) => {
+    const shared = entriesPerFsync(row);
+    return shared === null ? "-" : short(shared);
+  },
+};
+const RATIO: Column = {
+  title: "× first row",
+  cell: (row, base) => {
+    const ratio = ratioOfRows(base, row);
+    return ratio === null ? "-" : times(ratio.estimate);
+  },
+};
+const DONE_OF_DUE: Column = {
+  title: "done of what was due",
+  cell: ({ runs }) => {
+    const valid = validRuns(runs);
+    const due = total(valid, ({ load }) => load.due ?? 0);
+    return due === 0 ? "-" : `${short((100 * total(valid, ({ done }) => done)) / due)} %`;
+  },
+};
+const REFUSED: Column = {
+  title: "refused",
+  cell: ({ runs }) =>
+    grouped(total(validRuns(runs), ({ failed }) => Object.values(failed).reduce((a, b) => a + b, 0))),
+};
+
+const LATENCY = { p50: "p50 ms", p99: "p99 ms", p99_9: "p99.9 ms", max: "max ms" } as const;
+
+function latency(...names: readonly (keyof typeof LATENCY)[]): Column[] {
+  return names.map((name) => ({
+    title: LATENCY[name],
+    cell: ({ latencyMs }) => (latencyMs === null ? "-" : short(latencyMs[name])),
+  }));
+}
+
+/** The unit stands in the heading; rows that were not asked for it have none. */
+function measureColumn(rows: readonly Row[], name: string): Column {
+  const unit = rows.flatMap((row) => measureOf(row, name)?.unit ?? [])[0] ?? "";
+  return {
+    title: `${measureTitle(name)}${unit === "" ? "" : `, ${unit}`}`,
+    cell: (row) => {
+      const figure = measureOf(row, name);
+      return figure === null ? "-" : rangeText(figure);
+    },
+  };
+}
+
+/** Entries that shared a durable write of the leader's log, over all rounds; null: it made none. */
+export function entriesPerFsync({ runs }: Pick<Row, "runs">): number | null {
+  const valid = validRuns(runs);
+  const fsyncs = total(valid, (run) => run.fsyncs);
+  const entries = total(valid, (run) => (run.entriesPerFsync ?? 0) * run.fsyncs);
+  return fsyncs === 0 ? null : entries / fsyncs;
+}
+
+function total(runs: readonly Run[], of: (run: Run) => number): number {
+  return runs.reduce((sum, run) => sum + of(run), 0);
+}

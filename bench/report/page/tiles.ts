@@ -1,0 +1,149 @@
+// The four figures that answer a scenario's question, each with the configuration it is of. Pure.
+import { validRuns } from "../../stats/rows.js";
+import { entriesPerFsync, type Subject, subjectOf } from "../columns.js";
+import { measureOf, measureTitle } from "../measures.js";
+import { grouped, short } from "../numbers.js";
+import { swatch } from "./bars.js";
+import { type Html, html, NOTHING } from "./html.js";
+import type { Config, Model } from "./model.js";
+
+interface Tile {
+  readonly title: string;
+  readonly value: string;
+  readonly unit: string;
+  /** Null: of all of them. */
+  readonly of: Config | null;
+}
+
+/** An open loop kept up if it did at least this share of what was offered. */
+const KEPT_UP_SHARE = 0.97;
+
+export function tiles(model: Model): Html {
+  const valid = model.configs.filter(({ row }) => row.proposalsPerS !== null && row.latencyMs !== null);
+  if (valid.length === 0) return NOTHING;
+  const shown = TILES[subjectOf(valid.map(({ row }) => row))](valid);
+  const texts = shown.map(({ title, value, unit, of }) => {
+    const name = of === null ? NOTHING : html`<span class="of">${swatch(of)}${of.label}</span>`;
+    return html`<li><span>${title}</span><strong>${value} <small>${unit}</small></strong>${name}</li>`;
+  });
+  return html`<ul class="tiles">${texts}</ul>`;
+}
+
+const TILES: { readonly [K in Subject]: (configs: readonly Config[]) => Tile[] } = {
+  throughput: (configs) => {
+    const slowed = configs.filter(({ row }) => row.settings.followerDelayMs > 0);
+    if (slowed.length > 0 && slowed.length < configs.length) return commits(configs);
+    const shared = least(configs, (config) => -(entriesPerFsync(config.row) ?? 0));
+    return [
+      mostThroughput(configs),
+      ...latency(configs),
+      {
+        title: "most shared fsync",
+        value: short(entriesPerFsync(shared.row) ?? 0),
+        unit: "entries each",
+        of: shared,
+      },
+      ...measured(configs, "readP50Ms"),
+    ];
+  },
+  "offered load": (configs) => {
+    const share = ({ row }: Config) => {
+      const runs = validRuns(row.runs);
+      const sum = (of: (run: (typeof runs)[number]) => number) => runs.reduce((so, run) => so + of(run), 0);
+      return (
+        sum(({ done }) => done) /
+        Math.max(
+          1,
+          sum(({ load }) => load.due ?? 0),
+        )
+      );
+    };
+    const keptUp = configs.filter((config) => share(config) >= KEPT_UP_SHARE);
+    if (keptUp.length === 0) return [mostThroughput(configs), ...latency(configs)];
+    const highest = least(keptUp, ({ row }) => -row.settings.rate);
+    const at = (name: "p50" | "p99") => short(highest.row.latencyMs?.[name] ?? 0);
+    return [
+      {
+        title: "highest load kept up with",
+        value: grouped(highest.row.settings.rate),
+        unit: "offered/s",
+        of: highest,
+      },
+      { title: "median there", value: at("p50"), unit: "ms", of: highest },
+      { title: "p99 there", value: at("p99"), unit: "ms", of: highest },
+    ];
+  },
+  "leader lost": (configs) => [
+    ...measured(configs, "newLeaderMs"),
+    ...measured(configs, "firstCommitMs"),
+    ...measured(configs, "outageMs"),
+    lost(configs),
+  ],
+  "follower paused": (configs) => [
+    ...measured(configs, "catchUpMs"),
+    ...measured(configs, "rateWhilePaused"),
+    ...configs.slice(0, 2).map(
+      (config): Tile => ({
+        title: "slowest commit",
+        value: short(config.row.latencyMs?.max ?? 0),
+        unit: "ms",
+        of: config,
+      }),
+    ),
+  ],
+  restart: (configs) => [
+    ...measured(configs, "openMs"),
+    ...measured(configs, "openGBPerS"),
+    ...measured(configs, "caughtUpMs"),
+  ],
+};
+
+function mostThroughput(configs: readonly Config[]): Tile {
+  const fastest = least(configs, ({ row }) => -(row.proposalsPerS?.estimate ?? 0));
+  const value = grouped(fastest.row.proposalsPerS?.estimate ?? 0);
+  return { title: "most throughput", value, unit: "proposals/s", of: fastest };
+}
+
+function latency(configs: readonly Config[]): Tile[] {
+  return (["p50", "p99"] as const).map((name) => {
+    const of = least(configs, ({ row }) => row.latencyMs?.[name] ?? 0);
+    const title = name === "p50" ? "lowest median" : "lowest p99";
+    return { title, value: short(of.row.latencyMs?.[name] ?? 0), unit: "ms", of };
+  });
+}
+
+/** What a slow disk does to a commit: the question's own figures, a tile a configuration. */
+function commits(configs: readonly Config[]): Tile[] {
+  return configs.slice(0, 4).map((config) => ({
+    title: "median commit",
+    value: short(config.row.latencyMs?.p50 ?? 0),
+    unit: `ms, p99 ${short(config.row.latencyMs?.p99 ?? 0)}`,
+    of: config,
+  }));
+}
+
+/** The best of a measure; nothing where none has it. */
+function measured(configs: readonly Config[], name: string): Tile[] {
+  const having = configs.filter(({ row }) => measureOf(row, name) !== null);
+  if (having.length === 0) return [];
+  const higher = having[0].row.runs.some(({ measures }) => measures[name]?.better === "higher");
+  const value = ({ row }: Config) => measureOf(row, name)?.median ?? 0;
+  const best = least(having, (config) => (higher ? -value(config) : value(config)));
+  const { median, unit } = measureOf(best.row, name)!;
+  return [{ title: measureTitle(name), value: short(median), unit, of: best }];
+}
+
+function lost(configs: readonly Config[]): Tile {
+  const runs = configs.flatMap(({ row }) => validRuns(row.runs));
+  const sum = (of: (run: (typeof runs)[number]) => number) => runs.reduce((so, run) => so + of(run), 0);
+  return {
+    title: "acknowledged and lost",
+    value: grouped(sum(({ measures }) => measures["acknowledgedLost"]?.value ?? 0)),
+    unit: `of ${grouped(sum(({ acknowledged }) => acknowledged))} proposals`,
+    of: null,
+  };
+}
+
+function least(configs: readonly Config[], cost: (config: Config) => number): Config {
+  return configs.reduce((a, b) => (cost(b) < cost(a) ? b : a));
+}
