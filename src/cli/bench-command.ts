@@ -20,6 +20,7 @@ import {
   type Scenario,
   varyingAxes,
 } from "../../bench/harness/scenario.js";
+import { worstLagText } from "../../bench/report/generator-lag.js";
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import { type Output, Progress } from "../../bench/report/progress.js";
 import type { Result } from "../../bench/report/result-schema.js";
@@ -270,12 +271,11 @@ function loadText({ runs, options }: Result): string {
 
 /** What the harness itself costs: its lag, and its load on an engine that does nothing. */
 function harnessText({ runs, nullRun }: Result): string {
-  const lag = Math.max(...runs.map(({ generator }) => generator.lagP99Us));
   const nothing =
     nullRun === null
       ? ""
       : `; the same load on nothing: ${nullRun.proposalsPerS.toLocaleString("en-US", { maximumFractionDigits: 0 })}/s, p99 ${nullRun.p99Us} µs`;
-  return `the load generator was late by up to ${lag} µs (p99 of the worst run)${nothing}`;
+  return `${worstLagText(runs)}${nothing}`;
 }
 
 function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: Output): void {

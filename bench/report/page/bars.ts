@@ -146,7 +146,10 @@ function cpuBar(config: Config): Html {
   const { cores } = config.source.result.environment;
   const values = cpuParts(run, cores);
   const segments = CPU_PARTS.map((part, i) => ({ name: part, value: values[i], part: i }));
-  const busy = values.reduce((sum, value) => sum + value, 0);
+  const busy = Math.min(
+    1,
+    values.reduce((sum, value) => sum + value, 0),
+  );
   return html`<li>${name}<span class="figure">${percent(busy)} <small>of ${cores} cores</small></span>
     ${stack(segments, CPU_PARTS.length, 1, ({ name, value }) => `${name}: ${percent(value)}`)}</li>`;
 }

@@ -202,7 +202,10 @@ function gridOf(group: Group) {
   return { x, place, marks: marksOf(runs, rounds, steps, stepMs) };
 }
 
-/** What befell every run of a round at the same step; the rest would be lines without a name. */
+/** Of a window: marks of several runs that lie closer are one. */
+const CLOSE_SHARE = 0.1;
+
+/** What befell every run of a round at about the same time; the rest would be lines without a name. */
 function marksOf(
   runs: readonly Run[],
   rounds: readonly number[],
@@ -214,10 +217,11 @@ function marksOf(
   for (const [i, round] of rounds.entries()) {
     const all = runs.filter((run) => run.round === round && (run.marks ?? []).length > 0);
     for (const what of new Set(all.flatMap((run) => (run.marks ?? []).map((mark) => mark.what)))) {
+      const close = Math.max(stepMs, steps[i] * stepMs * CLOSE_SHARE);
       const times = all.flatMap((run) => (run.marks ?? []).filter((mark) => mark.what === what));
       const at = times.map(({ atMs }) => atMs);
       const [first, last] = [Math.min(...at), Math.max(...at)];
-      if (at.length < all.length || last - first > stepMs || last > steps[i] * stepMs) continue;
+      if (at.length < all.length || last - first > close || last > steps[i] * stepMs) continue;
       const label = marks.some((mark) => mark.label === what) ? "" : what;
       marks.push({ at: digits((begun * stepMs + (first + last) / 2) / 1000), label });
     }

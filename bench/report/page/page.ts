@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { PAIRS_MIN } from "../../stats/intervals.js";
+import { subjectOf } from "../columns.js";
 import { grouped } from "../numbers.js";
 import type { Result } from "../result-schema.js";
 import { cpuBars, groupTitle, lineSample, throughputBars, waterfallBars } from "./bars.js";
@@ -258,8 +259,11 @@ function waterfall(model: Model): Html {
   const body = sampled
     ? html`<p class="note">The mean sampled commit from propose() to its promise resolved: the stages it passed one after
 another${rounds > 1 ? ", in the round with the median throughput" : ""}.</p>${waterfallBars(model)}${tables.figures("What the stages are, and their percentiles", tables.waterfallTable(model))}`
-    : html`<p class="absent-note">Not in ${model.results.length > 1 ? "these results" : "this result"}: no commit was
-followed on its way (sampling was off).</p>`;
+    : html`<p class="absent-note">Not in ${model.results.length > 1 ? "these results" : "this result"}: ${
+        subjectOf(model.configs.map(({ row }) => row)) === "leader lost"
+          ? "the leader, who notes where a commit is on its way, was killed"
+          : "no commit was followed on its way (sampling was off)"
+      }.</p>`;
   return html`<section aria-labelledby="waterfall">
 <h2 id="waterfall">Where the time of a commit goes</h2>
 ${body}
@@ -267,6 +271,8 @@ ${body}
 }
 
 function cost(model: Model): Html {
+  // What the killed leader did of it died with it: the rest would pass for the whole.
+  if (subjectOf(model.configs.map(({ row }) => row)) === "leader lost") return NOTHING;
   return html`<section aria-labelledby="cost">
 <h2 id="cost">What one commit costs</h2>
 <p class="note">The whole cluster’s work in the window, divided by the proposals applied in it; below 1 where proposals
@@ -288,8 +294,8 @@ function trust(model: Model): Html {
   return html`<section aria-labelledby="trust">
 <h2 id="trust">How sound each run is</h2>
 <p class="note">After a run, its logs are opened again in a fresh process: every acknowledged proposal must lie in the logs
-of a quorum, and all logs and states must agree; else the run is void. The generator’s lag is how late the load itself
-was.</p>
+of a quorum, and all logs and states must agree; else the run is void. How late the load generator itself was is judged
+by the latencies that it measured.</p>
 ${tables.runsTable(model)}
 </section>`;
 }

@@ -1,6 +1,7 @@
 // The tables of the page: key figures, percentiles, stages, cost per commit, processes and threads, checks, environment.
 // Each scrolls inside its own box. Pure.
 import { columnsOf } from "../columns.js";
+import { lagText } from "../generator-lag.js";
 import { measureNames, measureOf, measureTitle } from "../measures.js";
 import { grouped, short } from "../numbers.js";
 import type { Result, Run } from "../result-schema.js";
@@ -168,7 +169,8 @@ export function runsTable(model: Model): Html {
     "order",
     "checked on disk",
     "state hash",
-    "generator lag p50 / p99 / max µs",
+    "load generator",
+    "its lag p50 / p99 / max µs",
     "other programs",
     "warm-up",
     "refused",
@@ -186,6 +188,7 @@ export function runsTable(model: Model): Html {
         String(run.sequence + 1),
         run.truth?.ok === true && run.void.length === 0 ? `✓ ${grouped(run.truth.ackedChecked)}` : VOID,
         html`<code>${run.stateHash || "–"}</code>`,
+        lagText(run),
         [lagP50Us, lagP99Us, lagMaxUs].map(short).join(" / "),
         percent(run.otherCpuShare),
         `${short(run.warmup.ms / 1000)} s, ${run.warmup.stable ? "stable" : "not stable"}`,

@@ -1,0 +1,47 @@
+// How late the load generator itself was, judged by the latencies that it measured: a figure in microseconds says nothing
+// to who does not know what it is a part of. Pure.
+import { short } from "./numbers.js";
+import type { Run } from "./result-schema.js";
+
+/** Up to this share of a latency its generator's lag cannot be seen in the figures, which have three digits. */
+const HARMLESS_SHARE = 0.02;
+/** From here on the latencies must be read with it. */
+const LARGE_SHARE = 0.1;
+
+export interface LagJudgement {
+  /** Of the latency, at the median or at p99, whichever is worse. */
+  readonly share: number;
+  readonly verdict: "harmless" | "small" | "large";
+}
+
+export function judgeLag({ generator, latencyMs }: Pick<Run, "generator" | "latencyMs">): LagJudgement {
+  const part = (lagUs: number, ms: number) => (ms > 0 ? lagUs / 1000 / ms : 0);
+  const share = Math.max(part(generator.lagP50Us, latencyMs.p50), part(generator.lagP99Us, latencyMs.p99));
+  const verdict = share <= HARMLESS_SHARE ? "harmless" : share < LARGE_SHARE ? "small" : "large";
+  return { share, verdict };
+}
+
+/** "late by 0.4 % of the latencies: harmless". */
+export function lagText(run: Pick<Run, "generator" | "latencyMs">): string {
+  const { share, verdict } = judgeLag(run);
+  return `late by ${percent(share)} of the latencies: ${verdict}`;
+}
+
+/** Of the worst of these runs, and where it is not harmless what it means. "" without runs. */
+export function worstLagText(runs: readonly Run[]): string {
+  if (runs.length === 0) return "";
+  const worst = runs.reduce((a, b) => (judgeLag(b).share > judgeLag(a).share ? b : a));
+  const text = `the load generator was ${lagText(worst)}${runs.length > 1 ? " (the worst run)" : ""}`;
+  if (judgeLag(worst).verdict !== "large") return text;
+  return `${text}; ${worst.load.kind === "open" ? OPEN_LATE : CLOSED_LATE[worst.load.from]}`;
+}
+
+const OPEN_LATE = "what came due was issued late, so that much of a latency is the load’s own";
+const CLOSED_LATE = {
+  leader: "it waits for the thread that it shares with the engine, as a program would that embeds it",
+  client: "the client’s own thread was busy, so that much of a latency is the load’s own",
+} as const;
+
+function percent(share: number): string {
+  return `${share === 0 ? "0" : share < 0.0005 ? "less than 0.1" : short(Number((share * 100).toPrecision(2))).replace(/\.?0+$/, "")} %`;
+}
