@@ -220,6 +220,16 @@ test("damage is said by who reads it, with its place; what is before it is given
   assertSameEntries(await readAll(wal, PEER, 1, 401, 1000), run(1, 400));
 });
 
+test("where reading on the side fails, and waiting for the disk does not, nothing is missing", async (t) => {
+  const wal = await written(t, run(1, 400), { segmentBytes: 8192 });
+  const original = fsPromises.open;
+  t.mock.method(fsPromises, "open", async (...args: Parameters<typeof original>) => {
+    if (args[1] === undefined) throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
+    return original(...args);
+  });
+  assertSameEntries(await readAll(wal, PEER, 1, 401, 1000), run(1, 400));
+});
+
 test("readers take turns, whoever asked for more", async (t) => {
   const wal = await written(t, run(1, 30_000, 1, 400), { segmentBytes: 1 << 20, ringBytes: 1 << 20 });
   const { next, readers } = calls(wal);
