@@ -9,6 +9,7 @@ import { compareCommand } from "./compare-command.js";
 import { gateCommand } from "./gate-command.js";
 import { historyCommand } from "./history-command.js";
 import { reportCommand } from "./report-command.js";
+import { simCommand } from "./sim-command.js";
 import { walCommand } from "./wal-command.js";
 
 const program = new Command("raftmark")
@@ -28,6 +29,7 @@ Start here:
   raftmark bench --help         every axis, and examples
   raftmark report               the newest result as one page, to read and to send
   raftmark compare A B          two results, or two revisions that take turns
+  raftmark sim --seed 7         a simulated cluster under faults, checked after every event
   raftmark wal verify DIR       is this write-ahead log sound (raftmark's or etcd's)`,
   );
 
@@ -39,6 +41,7 @@ const COMMANDS = [
   gateCommand(),
   historyCommand(),
   walCommand(),
+  simCommand(),
 ];
 for (const command of COMMANDS) program.addCommand(inherit(command));
 

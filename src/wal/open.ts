@@ -182,6 +182,7 @@ async function create(
   await runAsync(prepareSegment(walFs, task, noHurry));
   await writeAt(walFs, `${draft}/${name}`, head, 0);
   await walFs.syncDir(draft);
+  await syncAbove(walFs, path.dirname(dir));
   // An empty directory of that name may be there; the rename replaces it.
   fs.renameSync(draft, dir);
   await walFs.syncDir(path.dirname(dir));
@@ -211,6 +212,21 @@ async function create(
   };
 }
 
+/**
+ * Makes the names of `dir` and of everything above it durable: whoever made them may not have, and with one of them the
+ * log would be gone. What this process may not open was there before it.
+ */
+async function syncAbove(walFs: WalFs, dir: string): Promise<void> {
+  for (let name = dir; path.dirname(name) !== name; name = path.dirname(name)) {
+    try {
+      await walFs.syncDir(path.dirname(name));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "EACCES" && code !== "EPERM") throw error;
+    }
+  }
+}
+
 async function writeAt(walFs: WalFs, file: string, bytes: Uint8Array, offset: number): Promise<void> {
   const fd = walFs.open(file, fs.constants.O_WRONLY);
   try {
@@ -219,6 +235,23 @@ async function writeAt(walFs: WalFs, file: string, bytes: Uint8Array, offset: nu
   } finally {
     walFs.close(fd);
   }
+}
+
+/**
+ * What is found counts as durable from here on, and may be acknowledged: but a process that was killed leaves in the
+ * page cache what it had not synced yet, names and records. Of older segments all was durable before the newest had a
+ * name.
+ */
+async function syncFound(walFs: WalFs, dir: string, segments: readonly SegmentName[]): Promise<void> {
+  const newest = segments[segments.length - 1]!;
+  const fd = walFs.open(`${dir}/${newest.name}`, fs.constants.O_WRONLY);
+  try {
+    await walFs.fdatasync(fd);
+  } finally {
+    walFs.close(fd);
+  }
+  await walFs.syncDir(dir);
+  await walFs.syncDir(path.dirname(dir));
 }
 
 async function truncateAt(walFs: WalFs, file: string, bytes: number): Promise<void> {
@@ -240,6 +273,7 @@ async function recoverDir(
   pool: LogPool,
 ): Promise<RecoveredLog> {
   fs.accessSync(dir, fs.constants.W_OK);
+  if (options.durability !== "none") await syncFound(walFs, dir, segments);
   const js = options.writer === "inline-js";
   const log = await recover(dir, segments, { js, threads: options.recoveryThreads, pool });
   const { tail } = log;

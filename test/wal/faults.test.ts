@@ -7,7 +7,7 @@ import path from "node:path";
 import { type TestContext, test } from "node:test";
 import type { RaftmarkError } from "../../src/base/errors.js";
 import { openWal, type Wal, type WalOptions } from "../../src/wal/index.js";
-import { FAILED, type FaultPlan, LATER, sharedWords } from "./faulty-fs.js";
+import { FAILED, type FaultPlan, LATER, OPENED, sharedWords } from "./faulty-fs.js";
 import {
   allEntries,
   assertSameEntries,
@@ -66,7 +66,7 @@ const STEPS: Readonly<Record<string, Omit<FaultPlan, "code">>> = {
   "a cut: the head of the next segment": { op: "write", path: ".tmp", creates: false, from: 1 },
   "a cut: the sync of the head": { op: "fdatasync", path: ".tmp", creates: false, from: 1 },
   "a cut: the next segment's name": { op: "rename", path: ".tmp", from: 1 },
-  "a cut: the sync of the directory": { op: "syncDir", from: 1 },
+  "a cut: the sync of the directory": { op: "syncDir", opened: true, from: 1 },
 };
 
 for (const writer of WRITERS) {
@@ -77,6 +77,7 @@ for (const writer of WRITERS) {
       const shared = sharedWords();
       const plan: FaultPlan = { ...where, code: "EIO", shared };
       const wal = await open(t, { ...walOptions, walFs: { module: FAULTY, arg: plan } });
+      Atomics.store(shared, OPENED, 1);
       const { fault, reported } = await untilFault(wal);
       assert.equal(fault.code, "WAL_IO");
       assert.match(fault.message, /EIO: injected.*check the disk, then restart the node/);

@@ -19,7 +19,9 @@ export interface FaultPlan {
   creates?: boolean;
   /** Only right after this operation on the same file. */
   after?: Operation;
-  /** Words FAILED, LATER and HANGS of shared memory. */
+  /** Only once word OPENED is raised: opening does such operations, too. */
+  opened?: true;
+  /** Words FAILED, LATER, HANGS and OPENED of shared memory. */
   shared?: Int32Array;
 }
 
@@ -29,9 +31,11 @@ export const FAILED = 0;
 export const LATER = 1;
 /** While it is 1, writes and syncs do not return. */
 export const HANGS = 2;
+/** Raised by the test when the log is open. */
+export const OPENED = 3;
 
 export function sharedWords(): Int32Array {
-  return new Int32Array(new SharedArrayBuffer(12));
+  return new Int32Array(new SharedArrayBuffer(16));
 }
 
 interface OpenFile {
@@ -66,6 +70,7 @@ class Faults {
     if (op !== plan.op || !path.includes(plan.path ?? "") || bytes <= (plan.over ?? -1)) return;
     if (plan.creates !== undefined && plan.creates !== created) return;
     if (plan.after !== undefined && plan.after !== last) return;
+    if (plan.opened === true && Atomics.load(shared!, OPENED) === 0) return;
     if (++this.calls < plan.from) return;
     if (shared !== undefined) Atomics.add(shared, FAILED, 1);
     throw Object.assign(new Error(`${plan.code}: injected`), { code: plan.code });

@@ -8,7 +8,7 @@ import type { RaftmarkError } from "../../src/base/errors.js";
 import { ErrCompacted, ErrUnavailable } from "../../src/raft/errors.js";
 import { Entry } from "../../src/raft/raftpb/index.js";
 import { openWal, readWal } from "../../src/wal/index.js";
-import type { FaultPlan } from "./faulty-fs.js";
+import { type FaultPlan, OPENED, sharedWords } from "./faulty-fs.js";
 import {
   allEntries,
   assertSameEntries,
@@ -157,11 +157,13 @@ for (const writer of WRITERS) {
   });
 
   test(`${writer}: a failed write fences the log; nothing more is taken`, async (t) => {
-    const plan: FaultPlan = { op: "fdatasync", from: 1, code: "EIO" };
+    const shared = sharedWords();
+    const plan: FaultPlan = { op: "fdatasync", opened: true, from: 1, code: "EIO", shared };
     const walFs = { module: FAULTY, arg: plan };
     const walOptions = options(tempDir(t), { writer, durability: "none" });
     await (await openWal(walOptions)).close();
     const wal = await open(t, { ...walOptions, durability: "fdatasync", walFs });
+    Atomics.store(shared, OPENED, 1);
     const fault = new Promise<RaftmarkError>((resolve) => {
       wal.onFault = resolve;
     });

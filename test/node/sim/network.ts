@@ -1,11 +1,12 @@
 // The network of a simulated world: frames through the real codec, delayed, lost, doubled, cut off one way or both,
 // and out of order as far as the plan allows. What happens to a frame is drawn when it is sent.
+
+import type { Dice } from "../../../bench/sim/dice.js";
+import type { Schedule } from "../../../bench/sim/schedule.js";
 import { crc32c } from "../../../src/base/crc32c.js";
 import type { Link, LinkHandler, LinkStats } from "../../../src/link/index.js";
 import { type Message, MsgApp, MsgProp, MsgSnap } from "../../../src/raft/index.js";
 import { FrameAdded, FrameReader, FrameWriter } from "../../../src/wire/frame.js";
-import type { Dice } from "./dice.js";
-import type { Schedule } from "./schedule.js";
 
 /** Ticks a frame takes, drawn anew for each. */
 export interface Delay {

@@ -1,5 +1,8 @@
 // One member of a simulated world: a node put together as RaftNode does it, in a process that can stand still, end and
 // start again from its disk, with a clock of its own rate and phase.
+
+import type { Dice } from "../../../bench/sim/dice.js";
+import type { Schedule } from "../../../bench/sim/schedule.js";
 import { Driver } from "../../../src/node/driver.js";
 import { Proposals } from "../../../src/node/proposals.js";
 import { Reads } from "../../../src/node/reads.js";
@@ -11,10 +14,8 @@ import {
   StateLeader,
 } from "../../../src/raft/index.js";
 import { EMPTY_CONF_STATE } from "../../../src/raft/raftpb/index.js";
-import type { Dice } from "./dice.js";
 import { MemoryDisk, MemoryWal } from "./memory-wal.js";
 import type { Delay, SimNetwork } from "./network.js";
-import type { Schedule } from "./schedule.js";
 
 export const ELECTION_TICKS = 10;
 const MiB = 1 << 20;

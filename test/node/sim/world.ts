@@ -1,12 +1,13 @@
 // A simulated world: nodes, network, faults and clients, all drawn from one seed. First a time of faults with reads
 // everywhere, the nastiest ones aimed at whoever may wrongly believe to lead; then all heals, and what waits must settle.
+
+import { Dice } from "../../../bench/sim/dice.js";
+import { Schedule } from "../../../bench/sim/schedule.js";
 import type { RaftmarkError } from "../../../src/base/errors.js";
 import { LEASE_DRIFT } from "../../../src/raft/read-only.js";
 import { type Call, Checker } from "./checker.js";
-import { Dice } from "./dice.js";
 import { FAIR, SimNetwork, type Weather } from "./network.js";
 import { ELECTION_TICKS, SimProcess } from "./process.js";
-import { Schedule } from "./schedule.js";
 
 export interface WorldPlan {
   readonly seed: number;

@@ -1,5 +1,5 @@
 // Draws of a simulated world, all from its one seed.
-import { Prng } from "../../../src/base/prng.js";
+import { Prng } from "../../src/base/prng.js";
 
 export class Dice {
   private readonly prng: Prng;

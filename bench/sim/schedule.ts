@@ -1,4 +1,5 @@
-// Time of a simulated world, in ticks of a clock that runs true: what happens when, in one order given by the seed.
+// Time of a simulated world, by a clock that runs true and in the unit of its owner: what happens when, in one order
+// given by the seed.
 
 interface Event {
   readonly at: number;
@@ -8,13 +9,13 @@ interface Event {
 }
 
 export class Schedule {
-  /** Ticks since the world began. Never goes back. */
+  /** Since the world began. Never goes back. */
   now = 0;
   /** A heap: no event comes after its children. */
   private readonly heap: Event[] = [];
   private scheduled = 0;
 
-  /** Runs `run` in `delay` >= 0 ticks. */
+  /** Runs `run` in `delay` >= 0. */
   after(delay: number, run: () => void): void {
     const event = { at: this.now + delay, order: this.scheduled++, run };
     const { heap } = this;

@@ -1,0 +1,331 @@
+// What must hold in a world at every event, whatever happens in it, told by what its nodes do and not by what their
+// driver says of it: Raft's five properties (Figure 3), what durable state promises, and what clients are told.
+import type { RaftmarkError } from "../../src/base/errors.js";
+import { type Entry, type Message, MsgAppResp, MsgVoteResp, StateLeader } from "../../src/raft/index.js";
+import { DurableView } from "./durable-view.js";
+import type { SimProcess } from "./process.js";
+
+/** What was broken, and which checker saw it. */
+export interface Violation {
+  readonly checker: string;
+  readonly what: string;
+}
+
+/** An entry that somebody knows to be committed. */
+interface Committed {
+  readonly term: number;
+  /** Of the leader that committed it. */
+  readonly byTerm: number;
+}
+
+/** What a node has told others, in one life or an earlier one. */
+interface Promises {
+  term: number;
+  /** By term: whom it voted for. */
+  readonly votes: Map<number, number>;
+  /** Acknowledged up to here, and by index with an entry of which term. */
+  acked: number;
+  readonly ackedTerms: number[];
+}
+
+/** What is known of a node from its last event. */
+interface Seen {
+  life: number;
+  term: number;
+  vote: number;
+  commit: number;
+  leads: boolean;
+  applied: number;
+  view: DurableView;
+  readonly promises: Promises;
+}
+
+/** A call that waits. */
+export interface Call {
+  readonly what: string;
+  readonly at: number;
+  /** A place in the log that it has to be behind: of the last call that ended before it began. */
+  readonly behind: number;
+}
+
+export class Checker {
+  violation: Violation | null = null;
+  writes = 0;
+  reads = 0;
+  lostWrites = 0;
+  /** The highest index of an acknowledged write. */
+  acked = 0;
+  /** The highest place in the log that a call which ended has shown. */
+  private shown = 0;
+  private readonly committed: Committed[] = [{ term: 0, byTerm: 0 }];
+  private readonly leaders = new Map<number, number>();
+  private readonly seen = new Map<number, Seen>();
+  /** By payload: where it was applied. By index: the payload applied there. */
+  private readonly places = new Map<string, number>();
+  private readonly log: string[] = [];
+  private readonly payloads = new Map<string, Uint8Array>();
+  private readonly lost = new Set<string>();
+  private readonly voters: number;
+
+  constructor(processes: readonly SimProcess[]) {
+    this.voters = processes.length;
+    for (const process of processes) {
+      this.seen.set(process.id, {
+        life: 0,
+        term: 0,
+        vote: 0,
+        commit: 0,
+        leads: false,
+        applied: 0,
+        view: new DurableView(process.disk),
+        promises: { term: 0, votes: new Map(), acked: 0, ackedTerms: [] },
+      });
+    }
+  }
+
+  get terms(): number {
+    return this.leaders.size;
+  }
+
+  get commits(): number {
+    return this.committed.length - 1;
+  }
+
+  fail(checker: string, what: string): void {
+    this.violation ??= { checker, what };
+  }
+
+  // ---- nodes
+
+  /** It opened: what it promised in earlier lives is still there. */
+  opened(process: SimProcess): void {
+    const seen = this.seen.get(process.id)!;
+    const { hardState, lastIndex } = process.parts!.wal.recovered;
+    const { promises } = seen;
+    const who = `node ${process.id}`;
+    seen.view = new DurableView(process.disk);
+    seen.view.refresh();
+    Object.assign(seen, { life: process.life, term: hardState.term, vote: hardState.vote, leads: false });
+    seen.commit = hardState.commit;
+    seen.applied = 0;
+    if (hardState.term < promises.term)
+      this.fail(
+        "durable term",
+        `${who} promised term ${promises.term}, and starts again in ${hardState.term}`,
+      );
+    const vote = promises.votes.get(hardState.term);
+    if (vote !== undefined && vote !== hardState.vote)
+      this.fail(
+        "durable vote",
+        `${who} voted for ${vote} in term ${hardState.term}, and starts again with ${hardState.vote}`,
+      );
+    const { storage } = process.parts!.wal;
+    for (let index = Math.min(promises.acked, this.commits); index > 0; index--) {
+      if (promises.ackedTerms[index] !== this.committed[index].term) continue;
+      if (lastIndex >= index && storage.term(index) === this.committed[index].term) break;
+      this.fail(
+        "durable log",
+        `${who} acknowledged entry ${index}, which is committed, and starts again without`,
+      );
+      break;
+    }
+  }
+
+  /** After an event of it. */
+  observe(process: SimProcess): void {
+    const { parts } = process;
+    if (parts === null) return;
+    const seen = this.seen.get(process.id)!;
+    const { raft } = parts.rawNode;
+    const { term, vote } = raft;
+    const { committed } = raft.raftLog;
+    const who = `node ${process.id}`;
+    if (term < seen.term) this.fail("term", `${who} went back from term ${seen.term} to ${term}`);
+    if (term === seen.term && vote !== seen.vote && seen.vote !== 0)
+      this.fail("vote", `${who} voted for ${seen.vote} in term ${term}, and now for ${vote}`);
+    if (committed < seen.commit)
+      this.fail("commit index", `${who} went back from commit index ${seen.commit} to ${committed}`);
+    const leads = raft.state === StateLeader;
+    if (leads && (!seen.leads || term !== seen.term)) this.leads(process, term);
+    seen.term = term;
+    seen.vote = vote;
+    seen.leads = leads;
+    if (committed > seen.commit) {
+      this.advanced(process, seen.commit, committed, leads);
+      seen.commit = committed;
+    }
+  }
+
+  private leads(process: SimProcess, term: number): void {
+    const { id } = process;
+    const other = this.leaders.get(term);
+    if (other !== undefined && other !== id)
+      this.fail("election safety", `nodes ${other} and ${id} both lead term ${term}`);
+    this.leaders.set(term, id);
+    this.promise(id, term, id);
+    const { raftLog } = process.parts!.rawNode.raft;
+    for (let index = this.commits; index > 0; index--) {
+      const entry = this.committed[index];
+      if (entry.byTerm >= term) continue;
+      if (raftLog.term(index) !== entry.term)
+        this.fail(
+          "leader completeness",
+          `node ${id} leads term ${term} without entry ${index}, which is committed`,
+        );
+      break;
+    }
+  }
+
+  private advanced(process: SimProcess, from: number, to: number, leads: boolean): void {
+    const { raft } = process.parts!.rawNode;
+    const { raftLog } = raft;
+    for (let index = from + 1; index <= to; index++) {
+      const term = raftLog.term(index) as number;
+      const known = this.committed[index];
+      if (known !== undefined) {
+        if (known.term !== term)
+          this.fail(
+            "log matching",
+            `node ${process.id} commits entry ${index} of term ${term}, which was committed of term ${known.term}`,
+          );
+        continue;
+      }
+      if (!leads)
+        this.fail("commit", `node ${process.id}, a follower, is the first to know entry ${index} committed`);
+      this.committed.push({ term, byTerm: raft.term });
+    }
+    if (!leads) return;
+    const term = raftLog.term(to) as number;
+    let holders = 0;
+    for (const { view } of this.seen.values()) {
+      view.refresh();
+      if (view.terms[to] === term) holders++;
+    }
+    if (2 * holders <= this.voters)
+      this.fail(
+        "durable quorum",
+        `node ${process.id} commits entry ${to}, which ${holders} of ${this.voters} nodes have on their disks`,
+      );
+  }
+
+  /** Node `id` is about to send `messages`. */
+  sends(process: SimProcess, messages: readonly Message[]): void {
+    const seen = this.seen.get(process.id)!;
+    for (const { type, term, to, index, reject } of messages) {
+      if (reject || (type !== MsgVoteResp && type !== MsgAppResp)) continue;
+      seen.view.refresh();
+      const { hardState, lastIndex, terms } = seen.view;
+      seen.promises.term = Math.max(seen.promises.term, term);
+      if (hardState.term < term)
+        this.fail(
+          "durable term",
+          `node ${process.id} answers in term ${term}, and its disk has ${hardState.term}`,
+        );
+      if (type === MsgVoteResp) {
+        this.promise(process.id, term, to);
+        if (hardState.term === term && hardState.vote !== to)
+          this.fail("durable vote", `node ${process.id} votes for ${to}, and its disk has ${hardState.vote}`);
+      } else if (hardState.term === term) {
+        if (lastIndex < index)
+          this.fail(
+            "durable ack",
+            `node ${process.id} acknowledges ${index} in term ${term}, and its disk ends at ${lastIndex}`,
+          );
+        for (let at = index; at > 0 && seen.promises.ackedTerms[at] !== terms[at]; at--) {
+          seen.promises.ackedTerms[at] = terms[at];
+        }
+        seen.promises.acked = Math.max(seen.promises.acked, index);
+      }
+    }
+  }
+
+  private promise(id: number, term: number, vote: number): void {
+    const { promises } = this.seen.get(id)!;
+    const before = promises.votes.get(term);
+    if (before !== undefined && before !== vote)
+      this.fail("vote", `node ${id} voted for ${before} and for ${vote} in term ${term}`);
+    promises.votes.set(term, vote);
+    promises.term = Math.max(promises.term, term);
+  }
+
+  apply(process: SimProcess, entries: readonly Entry[]): void {
+    // What it applies it may have learned to be committed in this event.
+    this.observe(process);
+    const seen = this.seen.get(process.id)!;
+    const who = `node ${process.id}`;
+    for (const { index, term, data } of entries) {
+      const text = nameOf(data);
+      if (index <= seen.applied) this.fail("apply order", `${who} applied ${index} after ${seen.applied}`);
+      seen.applied = index;
+      const known = this.log[index];
+      if (known === undefined) this.log[index] = text;
+      else if (known !== text)
+        this.fail("state machine safety", `${who} applied ${text} at ${index}, where ${known} was applied`);
+      const place = this.places.get(text);
+      if (place === undefined) this.places.set(text, index);
+      else if (place !== index)
+        this.fail("exactly once", `${who} applied ${text} at ${index}, and it was applied at ${place}`);
+      if (Buffer.compare(this.payloads.get(text) ?? Buffer.alloc(0), data) !== 0)
+        this.fail("payload", `${who} applied other bytes than were proposed as ${text}`);
+      if (this.lost.has(text))
+        this.fail("mayCommit", `${who} applied ${text}, which its caller was told is lost`);
+      if (this.committed[index]?.term !== term)
+        this.fail("commit", `${who} applied ${text} at ${index} of term ${term}, which is not committed`);
+    }
+  }
+
+  // ---- clients
+
+  begin(what: string, at: number): Call {
+    return { what, at, behind: this.shown };
+  }
+
+  /** A write of these bytes begins. */
+  propose(data: Uint8Array): void {
+    this.payloads.set(nameOf(data), data);
+  }
+
+  acknowledge(call: Call, data: Uint8Array, index: number): void {
+    const text = nameOf(data);
+    this.writes++;
+    if (this.log[index] !== text)
+      this.fail("acknowledged", `${text} was acknowledged at ${index}, where ${this.log[index]} is`);
+    if (index <= call.behind)
+      this.fail(
+        "linearizable",
+        `${call.what} took place at ${index}, and began when ${call.behind} had been seen`,
+      );
+    this.acked = Math.max(this.acked, index);
+    this.shown = Math.max(this.shown, index);
+  }
+
+  /** It was rejected. */
+  reject(data: Uint8Array, error: RaftmarkError): void {
+    if (error.mayCommit) return;
+    const text = nameOf(data);
+    if (this.places.has(text))
+      this.fail("mayCommit", `${text} was applied, and then called lost: ${error.message}`);
+    this.lost.add(text);
+    this.lostWrites++;
+  }
+
+  /** A read was let go on a node that has applied up to `applied`. */
+  read(call: Call, applied: number, now: number): void {
+    this.reads++;
+    if (applied < call.behind) {
+      const ms = (us: number): string => (us / 1000).toFixed(3);
+      this.fail(
+        "linearizable",
+        `stale: ${call.what}, asked at ${ms(call.at)} ms and let go at ${ms(now)} ms, saw the log up to ${applied}, ` +
+          `and ${call.behind} had been seen before it was asked`,
+      );
+    }
+    this.shown = Math.max(this.shown, applied);
+  }
+}
+
+/** Payloads begin with a name, which ends with a space. */
+function nameOf(data: Uint8Array): string {
+  const end = data.indexOf(32);
+  return Buffer.from(data.buffer, data.byteOffset, end < 0 ? data.length : end).toString("latin1");
+}

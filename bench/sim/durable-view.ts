@@ -1,0 +1,74 @@
+// What is durable of one node's log, read from the platter of its simulated disk by nothing but the WAL format: names
+// that were synced, sectors that were synced. Apart from the engine's own bookkeeping, so that it can contradict it.
+import { EMPTY_HARD_STATE, type HardState } from "../../src/raft/index.js";
+import { frameAt } from "../../src/wal/codec-js.js";
+import { RECORD_ENTRY, RECORD_STATE } from "../../src/wal/format.js";
+import { parseEntry, parseNumbers, parseRecord } from "../../src/wal/record.js";
+import { SimDir, type SimDisk, SimFile } from "./disk.js";
+
+/** Directories from the disk's root to the segments. */
+const WAL_PATH = ["data", "wal"];
+
+export class DurableView {
+  /** By index: the term of the entry there; 0 at index 0. */
+  readonly terms: number[] = [0];
+  hardState: HardState = EMPTY_HARD_STATE;
+  private readonly disk: SimDisk;
+  private segment = -1;
+  private file: SimFile | null = null;
+  private offset = 0;
+
+  constructor(disk: SimDisk) {
+    this.disk = disk;
+  }
+
+  get lastIndex(): number {
+    return this.terms.length - 1;
+  }
+
+  /** Takes in what became durable since. */
+  refresh(): void {
+    for (;;) {
+      if (this.file !== null) this.scan(this.file);
+      const next = this.next();
+      if (next === null) return;
+      this.segment++;
+      this.file = next;
+      this.offset = 0;
+    }
+  }
+
+  private next(): SimFile | null {
+    let dir: SimDir = this.disk.root;
+    for (const name of WAL_PATH) {
+      // The root's own names count when they are synced, too.
+      const below = dir.durable.get(name);
+      if (!(below instanceof SimDir)) return null;
+      dir = below;
+    }
+    const prefix = `${(this.segment + 1).toString(16).padStart(16, "0")}-`;
+    for (const [name, node] of dir.durable) {
+      if (name.startsWith(prefix) && name.endsWith(".wal") && node instanceof SimFile) return node;
+    }
+    return null;
+  }
+
+  private scan({ durable, durableSize }: SimFile): void {
+    while (this.offset + 8 <= durableSize) {
+      const frame = frameAt(durable, this.offset);
+      const start = this.offset + 8;
+      const end = start + frame.length;
+      if (frame.zero || end + frame.padding > durableSize) return;
+      const { type, dataStart, dataEnd } = parseRecord(durable, start, end);
+      if (type === RECORD_ENTRY) {
+        const { index, term } = parseEntry(durable, dataStart, dataEnd);
+        this.terms.length = index;
+        this.terms.push(term);
+      } else if (type === RECORD_STATE) {
+        const [term, vote, commit] = parseNumbers(durable, dataStart, dataEnd);
+        this.hardState = { term, vote, commit };
+      }
+      this.offset = end + frame.padding;
+    }
+  }
+}

@@ -1,0 +1,345 @@
+// One member of a simulated world: a RaftNode as users open it, in a process with a clock of its own rate and phase that
+// can stand still, end at any operation on its disk, and start again from what the disk has. Times in microseconds.
+import type { RaftmarkError } from "../../src/base/errors.js";
+import type { Logger } from "../../src/node/api.js";
+import type { Driver } from "../../src/node/driver.js";
+import { RaftNode } from "../../src/node/raft-node.js";
+import type { Entry, RawNode } from "../../src/raft/index.js";
+import { StateLeader } from "../../src/raft/index.js";
+import type { Wal } from "../../src/wal/index.js";
+import type { Dice } from "./dice.js";
+import { SimDisk, type SimFile } from "./disk.js";
+import { DiskFs, type DiskOp, SIM_ROOT } from "./disk-fs.js";
+import { enter, type Guest, SimTimer } from "./host.js";
+import { SimLink, type SimNetwork, type Span } from "./network.js";
+import type { Schedule } from "./schedule.js";
+import type { Trace } from "./trace.js";
+
+export const ELECTION_TICKS = 10;
+export const TICK_MS = 10;
+export const ELECTION_US = ELECTION_TICKS * TICK_MS * 1000;
+
+export interface ProcessPlan {
+  readonly id: number;
+  readonly voters: readonly number[];
+  readonly lease: boolean;
+  /** How fast its clock runs, in one that runs true. */
+  readonly rate: number;
+  readonly storageWrites: "async" | "sync";
+  readonly durability: "o_dsync" | "fdatasync";
+  readonly writer: "inline-js" | "inline-wasm";
+  readonly segmentBytes: number;
+  readonly logCacheBytes: number;
+  readonly maxFrameBytes: number;
+  readonly maxInflightMsgs: number;
+  readonly leaderlessTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+}
+
+/** What happens in a process that its world has to know. */
+export interface Witness {
+  opened(process: SimProcess): void;
+  applied(process: SimProcess, entries: readonly Entry[]): void;
+  /** It did not open, or fenced itself. */
+  failed(process: SimProcess, error: RaftmarkError): void;
+  /** It ended at an operation on its disk. */
+  ended(process: SimProcess): void;
+  /** Its event runs, and what comes of it until the next event. */
+  runs(process: SimProcess): void;
+}
+
+/** What is wrong with a disk now. */
+export interface DiskTrouble {
+  readonly delay: Span;
+  /** Share of operations that fail, and how. */
+  readonly failing: number;
+  readonly code: "EIO" | "ENOSPC";
+  /** Nothing is answered before. */
+  hangsUntil: number;
+}
+
+export const HEALTHY: DiskTrouble = {
+  delay: { from: 50, to: 500 },
+  failing: 0,
+  code: "EIO",
+  hangsUntil: 0,
+};
+
+/** Thrown into a process that ended; nothing that it does then has an effect. */
+class Ended extends Error {}
+
+/** A RaftNode's parts, for checkers. */
+export interface Parts {
+  readonly rawNode: RawNode;
+  readonly wal: Wal;
+  readonly driver: Driver;
+}
+
+interface Held {
+  readonly lane: string;
+  readonly work: () => void;
+}
+
+export class SimProcess {
+  readonly plan: ProcessPlan;
+  readonly disk = new SimDisk();
+  trouble: DiskTrouble = HEALTHY;
+  /** How often it was started. */
+  life = 0;
+  /** Null: it is not up, or still opening. */
+  node: RaftNode | null = null;
+  parts: Parts | null = null;
+  link: SimLink | null = null;
+  /** Set forward or back by its operator. */
+  wallOffsetMs = 0;
+  /** Operations on the disk until the process ends; Infinity: it is not to. */
+  opsLeft = Infinity;
+  private guest: Guest | null = null;
+  private stands = false;
+  private held: Held[] = [];
+  private immediateDue = 0;
+  private readonly schedule: Schedule;
+  private readonly dice: Dice;
+  private readonly network: SimNetwork;
+  private readonly witness: Witness;
+  private readonly trace: Trace;
+
+  constructor(
+    plan: ProcessPlan,
+    schedule: Schedule,
+    dice: Dice,
+    network: SimNetwork,
+    witness: Witness,
+    trace: Trace,
+  ) {
+    this.plan = plan;
+    this.schedule = schedule;
+    this.dice = dice;
+    this.network = network;
+    this.witness = witness;
+    this.trace = trace;
+  }
+
+  get id(): number {
+    return this.plan.id;
+  }
+
+  /** There is a process, opened or not. */
+  get isUp(): boolean {
+    return this.guest !== null;
+  }
+
+  get isPaused(): boolean {
+    return this.stands;
+  }
+
+  /** It can be called. */
+  get runs(): boolean {
+    return this.node !== null && !this.stands;
+  }
+
+  /** It takes itself for the leader. */
+  get leads(): boolean {
+    return this.parts?.rawNode.raft.state === StateLeader;
+  }
+
+  /** Who leads as far as it knows; 0: nobody. */
+  get leader(): number {
+    return this.parts?.rawNode.raft.lead ?? 0;
+  }
+
+  get applied(): number {
+    return this.parts?.driver.applied ?? 0;
+  }
+
+  // ---- its life
+
+  start(): void {
+    if (this.isUp) return;
+    const { plan, witness } = this;
+    const life = ++this.life;
+    this.guest = this.newGuest(life);
+    const lives = (): boolean => this.life === life && this.guest !== null;
+    const link = new SimLink(this.network, plan.id, plan.maxFrameBytes, lives);
+    this.link = link;
+    const { id, voters } = plan;
+    const seed = this.dice.below(2 ** 32);
+    this.enter("start", () => {
+      RaftNode.open({
+        id,
+        dir: `${SIM_ROOT}/data`,
+        listen: `node${id}:1`,
+        peers: Object.fromEntries(voters.map((voter) => [voter, `node${voter}:1`])),
+        secret: "simulated",
+        stateMachine: {
+          apply: (entries) => {
+            if (lives()) witness.applied(this, entries);
+            return undefined;
+          },
+        },
+        tickMs: TICK_MS,
+        electionTicks: ELECTION_TICKS,
+        seed,
+        link,
+        readOnly: plan.lease ? "lease" : "safe",
+        storageWrites: plan.storageWrites,
+        durability: plan.durability,
+        writer: plan.writer,
+        segmentBytes: plan.segmentBytes,
+        logCacheBytes: plan.logCacheBytes,
+        maxFrameBytes: plan.maxFrameBytes,
+        maxInflightMsgs: plan.maxInflightMsgs,
+        leaderlessTimeoutMs: plan.leaderlessTimeoutMs,
+        requestTimeoutMs: plan.requestTimeoutMs,
+        logger: this.logger,
+      }).then(
+        (node) => {
+          if (!lives()) return;
+          this.node = node;
+          this.parts = node as unknown as Parts;
+          node.onFault = (error) => {
+            if (lives()) witness.failed(this, error);
+          };
+          witness.opened(this);
+        },
+        (error: RaftmarkError) => {
+          if (lives()) witness.failed(this, error);
+        },
+      );
+    });
+  }
+
+  /** The process ends at once, of itself or with its machine: what its callers wait for never comes. */
+  crash(powerLoss: boolean): void {
+    if (!this.isUp) return;
+    this.trace.note(this.id, powerLoss ? "loses power" : "is killed");
+    this.guest = null;
+    this.node = null;
+    this.parts = null;
+    this.link = null;
+    this.stands = false;
+    this.held = [];
+    this.opsLeft = Infinity;
+    if (powerLoss) this.disk.powerLoss(this.dice);
+    this.network.left(this.id);
+  }
+
+  /** No tick, no frame, no turn, no answer of the disk until `resume`. Its clock goes on. */
+  pause(): void {
+    if (!this.isUp) return;
+    this.trace.note(this.id, "stands still");
+    this.stands = true;
+  }
+
+  /** What came meanwhile comes now: what came one way in its order, one way before or after the other. */
+  resume(): void {
+    if (!this.stands) return;
+    this.trace.note(this.id, "goes on");
+    this.stands = false;
+    const { life } = this;
+    const delays = new Map<string, number>();
+    for (const { lane, work } of this.held.splice(0)) {
+      const before = delays.get(lane) ?? this.dice.below(500);
+      const delay = before + this.dice.below(50);
+      delays.set(lane, delay);
+      this.schedule.after(delay, () => this.inside(life, lane, work));
+    }
+  }
+
+  // ---- its events
+
+  /** Work from outside (a frame, a caller): an event of its own, held while it stands still, dropped if it ended. */
+  enter(lane: string, work: () => void): void {
+    const { life } = this;
+    this.schedule.after(0, () => this.inside(life, lane, work));
+  }
+
+  private inside(life: number, lane: string, work: () => void): void {
+    const { guest } = this;
+    if (guest === null || life !== this.life) return;
+    if (this.stands) {
+      this.held.push({ lane, work });
+      return;
+    }
+    this.trace.event(this.id, lane);
+    this.witness.runs(this);
+    enter(guest);
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof Ended)) throw error;
+    }
+  }
+
+  private get logger(): Logger {
+    const note = (_fields: object, message: string): void => this.trace.note(this.id, message);
+    return { debug: note, info: note, warn: note, error: note };
+  }
+
+  private newGuest(life: number): Guest {
+    const { dice, schedule, plan } = this;
+    // Clocks have begun at different times.
+    const began = dice.below(1_000_000);
+    return {
+      pid: plan.id * 1_000_000 + life,
+      fs: new DiskFs(this.disk, this.diskHost(life)),
+      monotonicMs: () => began + (schedule.now * plan.rate) / 1000,
+      wallMs: () => Math.floor(1e12 + this.wallOffsetMs + (schedule.now * plan.rate) / 1000),
+      immediate: (run) => {
+        if (life !== this.life || this.guest === null) return;
+        this.immediateDue = Math.max(this.immediateDue, schedule.now + 1 + dice.below(20));
+        schedule.after(this.immediateDue - schedule.now, () => this.inside(life, "turn", run));
+      },
+      timer: (delayMs, repeat, run) => {
+        const timer = new SimTimer();
+        const arm = (): void => {
+          const late = dice.chance(0.1) ? dice.below(900) : dice.below(20);
+          const delay = Math.ceil((delayMs * (1000 + late)) / plan.rate);
+          schedule.after(delay, () => {
+            if (timer.cancelled) return;
+            this.inside(life, "clock", () => {
+              if (timer.cancelled) return;
+              if (repeat) arm();
+              run();
+            });
+          });
+        };
+        arm();
+        return timer;
+      },
+      randomBytes: (size) => {
+        const bytes = Buffer.alloc(size);
+        for (let at = 0; at < size; at++) bytes[at] = dice.below(256);
+        return bytes;
+      },
+      lives: (pid) => pid === plan.id * 1_000_000 + this.life && this.isUp,
+    };
+  }
+
+  private diskHost(life: number) {
+    const { dice, schedule } = this;
+    return {
+      touch: (_op: DiskOp): void => {
+        if (life !== this.life || this.guest === null) throw new Ended();
+        if (--this.opsLeft >= 0) return;
+        this.opsLeft = Infinity;
+        this.witness.ended(this);
+        throw new Ended();
+      },
+      fails: (op: DiskOp) => {
+        const { failing, code } = this.trouble;
+        if (failing === 0 || !dice.chance(failing)) return null;
+        return code === "ENOSPC" && op !== "write" ? null : code;
+      },
+      later: (op: DiskOp, done: () => void): void => {
+        const { delay, hangsUntil } = this.trouble;
+        const taken = Math.floor(dice.between(delay.from, delay.to)) * (op === "read" ? 0.2 : 1);
+        this.trace.disk(this.id, op);
+        schedule.after(Math.max(Math.floor(taken), hangsUntil - schedule.now), () =>
+          this.inside(life, "disk", done),
+        );
+      },
+      failSync: (file: SimFile): void => file.failSync(dice),
+    };
+  }
+}

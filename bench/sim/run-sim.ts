@@ -1,0 +1,52 @@
+// Runs worlds: one by its seed, with the same outcome every time, or many. A world in which something broke is run again
+// for its story, which must end the same way.
+import { install, uninstall } from "./host.js";
+import { PROFILES } from "./profiles.js";
+import { type Outcome, World } from "./world.js";
+
+export interface SimPlan {
+  readonly seed: number;
+  /** Events in which faults come. */
+  readonly steps: number;
+  /** A name in PROFILES. */
+  readonly profile: string;
+  readonly nodes?: number;
+  readonly lease?: boolean;
+}
+
+export const STEPS_DEFAULT = 30_000;
+
+/** One world. The host of this process is simulated meanwhile: nothing else may run in it. */
+export async function runWorld(plan: SimPlan): Promise<Outcome> {
+  const profile = PROFILES[plan.profile];
+  if (profile === undefined) throw new Error(`no profile ${plan.profile}`);
+  const { seed, steps, nodes, lease } = plan;
+  const chosen = { ...(nodes === undefined ? {} : { nodes }), ...(lease === undefined ? {} : { lease }) };
+  install();
+  try {
+    const outcome = await new World({ seed, steps, profile, words: false, ...chosen }).run();
+    if (outcome.violation === null) return outcome;
+    const told = await new World({ seed, steps, profile, words: true, ...chosen }).run();
+    if (told.digest === outcome.digest) return told;
+    const what = `two runs of one seed differ: ${outcome.digest} (${outcome.violation.what}) and ${told.digest}`;
+    return { ...told, violation: { checker: "determinism", what } };
+  } finally {
+    uninstall();
+  }
+}
+
+/** The command that runs it again. */
+export function replayOf({ seed, steps, profile, nodes, lease }: SimPlan): string {
+  const words = [`raftmark sim --seed ${seed}`];
+  if (steps !== STEPS_DEFAULT) words.push(`--steps ${steps}`);
+  if (profile !== "all") words.push(`--profile ${profile}`);
+  if (nodes !== undefined) words.push(`--nodes ${nodes}`);
+  if (lease !== undefined) words.push(`--reads ${lease ? "lease" : "safe"}`);
+  return words.join(" ");
+}
+
+/** What broke, for people: where, what, the last events of each node, and how to see it again. */
+export function describeFailure(plan: SimPlan, { violation, story, events, ms }: Outcome): string {
+  const { checker, what } = violation!;
+  return `${story}\n\nseed ${plan.seed}, event ${events}, ${ms} ms: ${checker}: ${what}\n\nReplay: ${replayOf(plan)}\n`;
+}

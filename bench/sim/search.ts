@@ -1,0 +1,98 @@
+// Many worlds, on as many processes as there are cores: seeds in a row, until one fails or the time is over. A world's
+// process does nothing else, since its host is simulated meanwhile.
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { describeFailure, runWorld, type SimPlan } from "./run-sim.js";
+import type { Outcome } from "./world.js";
+
+export interface Search {
+  readonly first: number;
+  /** Worlds, and milliseconds, at most. */
+  readonly seeds: number;
+  readonly ms: number;
+  readonly steps: number;
+  readonly profile: string;
+  readonly processes: number;
+}
+
+export interface Found {
+  worlds: number;
+  events: number;
+  cpuMs: number;
+  writes: number;
+  reads: number;
+  /** How many of each kind of fault came. */
+  readonly faults: Record<string, number>;
+  /** The worlds in which something broke, in words. */
+  readonly failures: string[];
+}
+
+/** What a worker says of one world. */
+interface Report {
+  readonly plan: SimPlan;
+  readonly outcome: Outcome;
+  readonly cpuMs: number;
+}
+
+/** `told` is called after each world. */
+export async function search(plan: Search, told: (found: Found) => void): Promise<Found> {
+  const found: Found = { worlds: 0, events: 0, cpuMs: 0, writes: 0, reads: 0, faults: {}, failures: [] };
+  const end = performance.now() + plan.ms;
+  let next = plan.first;
+  const isOver = (): boolean =>
+    next >= plan.first + plan.seeds || performance.now() > end || found.failures.length > 0;
+  const work = async (worker: ChildProcess): Promise<void> => {
+    while (!isOver()) {
+      const world = { seed: next++, steps: plan.steps, profile: plan.profile };
+      const report = await ask(worker, world);
+      found.worlds++;
+      found.events += report.outcome.events;
+      found.cpuMs += report.cpuMs;
+      found.writes += report.outcome.writes;
+      found.reads += report.outcome.reads;
+      for (const [fault, count] of Object.entries(report.outcome.faults)) {
+        found.faults[fault] = (found.faults[fault] ?? 0) + count;
+      }
+      if (report.outcome.violation !== null) found.failures.push(describeFailure(world, report.outcome));
+      told(found);
+    }
+  };
+  // Every start of a node takes a ring of 24 MiB: given back and taken anew it costs nothing until it is used.
+  const env = { ...process.env, MALLOC_MMAP_THRESHOLD_: "1000000" };
+  const workers = Array.from({ length: Math.min(plan.processes, plan.seeds) }, () =>
+    fork(fileURLToPath(import.meta.url), ["worker"], { env }),
+  );
+  try {
+    await Promise.all(workers.map(work));
+  } finally {
+    for (const worker of workers) worker.kill();
+  }
+  return found;
+}
+
+function ask(worker: ChildProcess, world: SimPlan): Promise<Report> {
+  return new Promise((resolve, reject) => {
+    const gone = (code: number | null): void => {
+      reject(new Error(`the process of seed ${world.seed} ended with ${code}`));
+    };
+    worker.once("exit", gone);
+    worker.once("message", (report) => {
+      worker.off("exit", gone);
+      resolve(report as Report);
+    });
+    worker.send(world);
+  });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url) && process.argv[2] === "worker") {
+  process.on("message", async (plan: SimPlan) => {
+    const { user, system } = process.cpuUsage();
+    const outcome = await runWorld(plan);
+    const used = process.cpuUsage();
+    process.send!({
+      plan,
+      outcome,
+      cpuMs: (used.user + used.system - user - system) / 1000,
+    } satisfies Report);
+  });
+}

@@ -1,0 +1,400 @@
+// A simulated world: nodes, disks, network, faults and clients, all drawn from one seed. First a time of faults, with
+// writes and reads everywhere, many of them aimed at whoever may wrongly believe to lead; then all heals, and what
+// waits must settle. Times in microseconds.
+import type { RaftmarkError } from "../../src/base/errors.js";
+import { LEASE_DRIFT } from "../../src/raft/read-only.js";
+import { type Call, Checker, type Violation } from "./checker.js";
+import { Dice } from "./dice.js";
+import { Faults } from "./faults.js";
+import { leave } from "./host.js";
+import { FAIR, SimNetwork } from "./network.js";
+import { ELECTION_US, HEALTHY, type ProcessPlan, SimProcess, TICK_MS, type Witness } from "./process.js";
+import type { Profile } from "./profiles.js";
+import { Schedule } from "./schedule.js";
+import { Trace } from "./trace.js";
+
+export interface WorldPlan {
+  readonly seed: number;
+  /** Events in which faults come. */
+  readonly steps: number;
+  readonly profile: Profile;
+  /** Keep the last events of each node in words. */
+  readonly words: boolean;
+  /** Left out: drawn. */
+  readonly nodes?: number;
+  readonly lease?: boolean;
+}
+
+/** What a world came to. */
+export interface Outcome {
+  /** What was broken first; null: nothing. */
+  readonly violation: Violation | null;
+  readonly digest: string;
+  readonly events: number;
+  /** Of simulated time. */
+  readonly ms: number;
+  readonly nodes: number;
+  readonly writes: number;
+  readonly reads: number;
+  readonly lost: number;
+  /** Terms in which somebody led. */
+  readonly terms: number;
+  readonly commits: number;
+  readonly starts: number;
+  readonly damaged: number;
+  readonly faults: Readonly<Record<string, number>>;
+  /** The last events of each node, if asked for. */
+  readonly story: string;
+}
+
+/** From the end of all faults until everybody has an answer and all nodes the same state. */
+const SETTLE_US = 30 * ELECTION_US;
+/** Events of the world after which the real event loop has a turn. */
+const BREATH = 20_000;
+
+export class World {
+  readonly plan: WorldPlan;
+  readonly dice: Dice;
+  readonly schedule = new Schedule();
+  readonly network: SimNetwork;
+  readonly processes: readonly SimProcess[];
+  readonly checker: Checker;
+  readonly trace: Trace;
+  trouble = true;
+  /** Members whose disks were damaged at rest: they may refuse to start for good. A minority. */
+  readonly ruined = new Set<number>();
+  private readonly faults: Faults;
+  /** What each process's callers wait for; they end with it. */
+  private readonly calls = new Map<number, Set<Call>>();
+  /** Whose event this is. */
+  private running: SimProcess | null = null;
+  private writesBegun = 0;
+  private starts = 0;
+  /** Sizes of payloads in this world. */
+  private readonly payloadBytesMax: number;
+
+  constructor(plan: WorldPlan) {
+    this.plan = plan;
+    const dice = new Dice(plan.seed);
+    this.dice = dice;
+    this.trace = new Trace(this.schedule, plan.words);
+    const nodes = plan.nodes ?? dice.pick([1, 2, 3, 3, 3, 4, 5, 5, 5, 7]);
+    const voters = Array.from({ length: nodes }, (_, i) => i + 1);
+    this.network = new SimNetwork(voters, this.schedule, dice, {
+      port: (id) => this.port(id),
+      sends: (from, messages) => {
+        this.trace.messages(from, messages);
+        this.checker.sends(this.process(from), messages);
+      },
+      frame: (from, to, bytes) => this.trace.frame(from, to, bytes),
+      fail: (what) => this.checker.fail("wire", what),
+    });
+    const plans = this.drawPlans(voters);
+    this.payloadBytesMax = dice.pick([16, 200, 200, 3000]);
+    this.processes = plans.map(
+      (each) => new SimProcess(each, this.schedule, dice, this.network, this.witness, this.trace),
+    );
+    this.checker = new Checker(this.processes);
+    this.faults = new Faults(this);
+    for (const id of voters) this.calls.set(id, new Set());
+  }
+
+  private drawPlans(voters: readonly number[]): ProcessPlan[] {
+    const { dice, plan } = this;
+    const isPatient = dice.chance(0.5);
+    const shared = {
+      voters,
+      lease: plan.lease ?? dice.chance(0.5),
+      storageWrites: dice.chance(0.8) ? ("async" as const) : ("sync" as const),
+      durability: dice.chance(0.5) ? ("o_dsync" as const) : ("fdatasync" as const),
+      writer: dice.chance(0.8) ? ("inline-js" as const) : ("inline-wasm" as const),
+      segmentBytes: dice.pick([8 << 10, 16 << 10, 64 << 10]),
+      logCacheBytes: dice.pick([1 << 10, 16 << 10, 1 << 20]),
+      maxFrameBytes: dice.pick([4 << 10, 16 << 10, 1 << 20]),
+      maxInflightMsgs: dice.pick([1, 4, 256]),
+      // As RaftNode has it by default; or so long that everything has to end by what comes to be known.
+      leaderlessTimeoutMs: (isPatient ? 1e6 : 5) * (ELECTION_US / 1000),
+      requestTimeoutMs: (isPatient ? 1e6 : 60) * (ELECTION_US / 1000),
+    };
+    return voters.map((id) => ({ ...shared, id, rate: 1 + dice.between(0, LEASE_DRIFT) }));
+  }
+
+  process(id: number): SimProcess {
+    return this.processes[id - 1]!;
+  }
+
+  others(of: SimProcess): SimProcess[] {
+    return this.processes.filter((process) => process !== of);
+  }
+
+  private port(id: number) {
+    const process = this.process(id);
+    return {
+      link: process.link?.listens === true ? process.link : null,
+      enter: (lane: string, work: () => void) => process.enter(lane, work),
+    };
+  }
+
+  private readonly witness: Witness = {
+    runs: (process) => {
+      this.running = process;
+    },
+    opened: (process) => {
+      this.trace.note(process.id, () => `has opened, ${process.parts!.wal.recovered.lastIndex} entries`);
+      this.checker.opened(process);
+    },
+    applied: (process, entries) => {
+      for (const { index, term } of entries) this.trace.mix(index * 64 + term);
+      this.checker.apply(process, entries);
+    },
+    failed: (process, error) => {
+      this.trace.note(process.id, `failed: ${error.message}`);
+      this.faults.failed(process, error);
+    },
+    ended: (process) => {
+      this.checker.observe(process);
+      this.faults.ended(process);
+    },
+  };
+
+  start(process: SimProcess): void {
+    if (process.isUp) return;
+    this.starts++;
+    this.trace.note(process.id, "starts");
+    process.start();
+  }
+
+  /** Its callers hear no more. */
+  crash(process: SimProcess, powerLoss: boolean): void {
+    process.crash(powerLoss);
+    this.calls.get(process.id)!.clear();
+  }
+
+  // ---- time
+
+  /** Lives through it all, or up to the first thing that is wrong. */
+  async run(): Promise<Outcome> {
+    const { dice } = this;
+    for (const process of this.processes) this.start(process);
+    this.faults.begin();
+    this.each(dice.between(0.2, 2) * TICK_MS * 1000, () => this.write());
+    this.each(dice.between(0.3, 3) * TICK_MS * 1000, () => this.read(dice.pick(this.processes)));
+    await this.until(() => this.trace.events >= this.plan.steps);
+    this.recover();
+    await this.settle();
+    const { checker, trace, network, schedule } = this;
+    return {
+      violation: checker.violation,
+      digest: trace.digest,
+      events: trace.events,
+      ms: Math.round(schedule.now / 1000),
+      nodes: this.processes.length,
+      writes: checker.writes,
+      reads: checker.reads,
+      lost: checker.lostWrites,
+      terms: checker.terms,
+      commits: checker.commits,
+      starts: this.starts,
+      damaged: network.damaged,
+      faults: this.faults.counts,
+      story: trace.describe(),
+    };
+  }
+
+  /** Calls `work` once in `mean` while there is trouble. */
+  each(mean: number, work: () => void): void {
+    this.after(this.dice.below(Math.ceil(2 * mean)), () => {
+      if (!this.trouble) return;
+      work();
+      this.each(mean, work);
+    });
+  }
+
+  after(delay: number, work: () => void): void {
+    this.schedule.after(Math.max(0, Math.floor(delay)), work);
+  }
+
+  /**
+   * Moves on until `done` or something broke. False: time `end` came first. Between two events everything runs that
+   * promises have led to: they belong to the process whose event it was.
+   */
+  private until(done: () => boolean, end = Infinity): Promise<boolean> {
+    const { schedule, checker } = this;
+    return new Promise((resolve, reject) => {
+      let events = 0;
+      const step = (): void => {
+        try {
+          leave();
+          if (this.running !== null) checker.observe(this.running);
+          this.running = null;
+          const isDone = checker.violation !== null || done();
+          if (isDone || !schedule.step(end)) {
+            leave();
+            resolve(isDone);
+            return;
+          }
+        } catch (error) {
+          leave();
+          reject(error);
+          return;
+        }
+        const breathes = ++events % BREATH === 0;
+        // The reactions of this event all run before it, as the process whose event it was.
+        queueMicrotask(() => process.nextTick(breathes ? () => REAL_IMMEDIATE(step) : step));
+      };
+      step();
+    });
+  }
+
+  // ---- clients
+
+  /** A write on somebody who takes itself for the leader; now and then on anybody. */
+  write(): void {
+    const leaders = this.processes.filter((process) => process.leads);
+    if (leaders.length > 0) this.writeAt(this.dice.pick(leaders));
+    if (this.dice.chance(0.05)) this.writeAt(this.dice.pick(this.processes));
+  }
+
+  writeAt(process: SimProcess, controller: AbortController | null = null): void {
+    const { checker, schedule, dice } = this;
+    const name = `w${++this.writesBegun}`;
+    const data = Buffer.alloc(name.length + 1 + dice.below(this.payloadBytesMax), `${name} `);
+    process.enter("client", () => {
+      const { node, life } = process;
+      if (node === null) return;
+      const call = checker.begin(`write of ${name} on node ${process.id}`, schedule.now);
+      const calls = this.calls.get(process.id)!;
+      calls.add(call);
+      checker.propose(data);
+      const options = controller === null ? {} : { signal: controller.signal };
+      node.propose(data, options).then(
+        ({ index }) => {
+          if (life !== process.life || !process.isUp) return;
+          calls.delete(call);
+          checker.acknowledge(call, data, index);
+          if (this.trouble) this.suspect(process);
+        },
+        (error: RaftmarkError) => {
+          if (life !== process.life || !process.isUp) return;
+          calls.delete(call);
+          checker.reject(data, error);
+        },
+      );
+    });
+  }
+
+  /** A write was acknowledged on `leader`: whoever else takes itself for the leader is asked what it knows. */
+  private suspect(leader: SimProcess): void {
+    for (const process of this.others(leader)) {
+      if (!process.leads) continue;
+      this.readSoon(process, 1_000);
+      this.readSoon(process, 30_000);
+      for (const follower of this.others(process)) {
+        if (follower.leader === process.id) this.readSoon(follower, 3_000);
+      }
+    }
+  }
+
+  readSoon(process: SimProcess, within: number): void {
+    this.after(this.dice.below(within), () => this.read(process));
+  }
+
+  read(process: SimProcess, controller: AbortController | null = null): void {
+    const { checker, schedule } = this;
+    process.enter("client", () => {
+      const { node, life } = process;
+      if (node === null) return;
+      const call = checker.begin(`read on node ${process.id}`, schedule.now);
+      const calls = this.calls.get(process.id)!;
+      calls.add(call);
+      node.readBarrier(controller === null ? {} : { signal: controller.signal }).then(
+        () => {
+          if (life !== process.life || !process.isUp) return;
+          calls.delete(call);
+          checker.read(call, process.applied, schedule.now);
+        },
+        // Refused, which is an answer.
+        () => calls.delete(call),
+      );
+    });
+  }
+
+  /** Aborts a write and a read of it soon. */
+  abortSoon(process: SimProcess): void {
+    const controllers = [new AbortController(), new AbortController()];
+    this.writeAt(process, controllers[0]);
+    this.read(process, controllers[1]);
+    for (const controller of controllers) {
+      this.after(this.dice.below(20_000), () => process.enter("client", () => controller.abort()));
+    }
+  }
+
+  // ---- the end
+
+  private recover(): void {
+    this.trouble = false;
+    this.network.heal();
+    this.network.weather = FAIR;
+    for (const process of this.processes) {
+      process.trouble = HEALTHY;
+      process.opsLeft = Infinity;
+      process.resume();
+      if (!this.ruined.has(process.id)) this.start(process);
+    }
+  }
+
+  /** Of those that run: the leader that all follow, once it has committed in its term. */
+  private get ready(): SimProcess | null {
+    const up = this.processes.filter((process) => process.runs);
+    if (up.length < this.processes.length - this.ruined.size) return null;
+    const leader = up.find(
+      (process) => process.leads && process.parts!.rawNode.raft.committedEntryInCurrentTerm(),
+    );
+    return leader !== undefined && up.every((process) => process.leader === leader.id) ? leader : null;
+  }
+
+  /** Everybody has an answer, and all nodes the same state. */
+  private async settle(): Promise<void> {
+    const { schedule, checker } = this;
+    const end = schedule.now + SETTLE_US;
+    if (checker.violation !== null) return;
+    if (!(await this.until(() => this.ready !== null, end))) {
+      const states = this.processes.map(
+        ({ id, isUp, node, leader, parts }) =>
+          `${id} ${!isUp ? "is down" : node === null ? "is opening" : `follows ${leader} in term ${parts!.rawNode.raft.term}`}`,
+      );
+      checker.fail(
+        "liveness",
+        `${SETTLE_US / 1000} ms after all faults ended nobody leads: ${states.join(", ")}`,
+      );
+    }
+    if (checker.violation !== null) return;
+    const before = checker.writes;
+    this.writeAt(this.ready!);
+    for (const process of this.processes) this.read(process);
+    const settled = await this.until(
+      () => checker.writes > before && this.waiting.length === 0 && this.isLevel,
+      end,
+    );
+    if (settled || checker.violation !== null) return;
+    const [call] = this.waiting;
+    if (call !== undefined)
+      checker.fail("settles", `${call.what}, asked at ${(call.at / 1000).toFixed(3)} ms, never ends`);
+    else
+      checker.fail(
+        "liveness",
+        `nodes stay apart: ${this.processes.map(({ applied }) => applied).join(", ")} applied`,
+      );
+  }
+
+  private get waiting(): Call[] {
+    return [...this.calls.values()].flatMap((calls) => [...calls]);
+  }
+
+  private get isLevel(): boolean {
+    const up = this.processes.filter((process) => process.runs);
+    return up.every(({ applied }) => applied === up[0]!.applied && applied >= this.checker.acked);
+  }
+}
+
+const REAL_IMMEDIATE = globalThis.setImmediate;

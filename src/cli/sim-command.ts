@@ -1,0 +1,121 @@
+// `raftmark sim`: a simulated cluster on one seed, or a search over many. The simulator is loaded when it is asked for.
+import { randomInt } from "node:crypto";
+import { availableParallelism } from "node:os";
+import { Command } from "commander";
+import { BenchError } from "../../bench/harness/bench-error.js";
+import { PROFILES } from "../../bench/sim/profiles.js";
+import type { Outcome } from "../../bench/sim/world.js";
+import { wholeNumber } from "./gate-command.js";
+
+interface Words {
+  readonly seed?: string;
+  readonly steps?: string;
+  readonly profile: string;
+  readonly nodes?: string;
+  readonly reads?: string;
+  readonly seeds?: string;
+  readonly minutes?: string;
+}
+
+const STEPS = 30_000;
+const SEED_MAX = 2 ** 32 - 1;
+const NODES_MAX = 7;
+
+export function simCommand(): Command {
+  return new Command("sim")
+    .summary("a whole cluster on one seed, under faults")
+    .description(
+      "Runs one to seven real nodes (driver, core, log and its recovery) on simulated disks, clocks and network, with " +
+        "faults drawn from a seed, and checks after every event what Raft promises. The same seed gives the same events " +
+        "and the same hash. With --seeds or --minutes it goes on to the next seeds, on every core.",
+    )
+    .option("--seed <number>", "the first seed (default: drawn)")
+    .option("--steps <number>", `events with faults in a world (default: ${STEPS})`)
+    .option("--profile <name>", `what goes wrong: ${Object.keys(PROFILES).join(", ")}`, "all")
+    .option("--nodes <number>", `members, 1 to ${NODES_MAX} (default: drawn)`)
+    .option("--reads <mode>", "safe or lease (default: drawn)")
+    .option("--seeds <number>", "so many worlds")
+    .option("--minutes <number>", "worlds for so long")
+    .addHelpText("after", EXAMPLES)
+    .action(async (words: Words) => {
+      process.exitCode = await sim(words);
+    });
+}
+
+const EXAMPLES = `
+Examples:
+  raftmark sim --seed 7                    one world
+  raftmark sim --minutes 10                as many as there is time for
+  raftmark sim --profile disk --seeds 100
+
+Profiles: ${Object.entries(PROFILES)
+  .map(([name, { about }]) => `${name} (${about})`)
+  .join("; ")}.
+
+Exit codes: 0 nothing broke; 1 something did: the last events of each node and the command that replays them are
+printed; 2 bad usage.`;
+
+async function sim(words: Words): Promise<number> {
+  const { profile } = words;
+  if (PROFILES[profile] === undefined) {
+    const names = Object.keys(PROFILES).join(", ");
+    throw new BenchError("usage", `--profile: "${profile}" is not allowed: it takes one of ${names}.`);
+  }
+  const first = words.seed === undefined ? randomInt(2 ** 31) : wholeNumber("seed", words.seed, 0, SEED_MAX);
+  const steps = words.steps === undefined ? STEPS : wholeNumber("steps", words.steps, 1, 1e9);
+  if (words.seeds === undefined && words.minutes === undefined) return await one(words, first, steps);
+  if (words.nodes !== undefined || words.reads !== undefined) {
+    throw new BenchError("usage", "--nodes and --reads are for one world: leave out --seeds and --minutes.");
+  }
+  const seeds = words.seeds === undefined ? Infinity : wholeNumber("seeds", words.seeds, 1, 1e9);
+  const minutes = words.minutes === undefined ? Infinity : wholeNumber("minutes", words.minutes, 1, 1e6);
+  const { search } = await import("../../bench/sim/search.js");
+  const processes = availableParallelism();
+  const plan = { first, seeds, ms: minutes * 60_000, steps, profile, processes };
+  process.stderr.write(`seeds from ${first}, profile ${profile}, ${processes} processes\n`);
+  let toldAt = performance.now();
+  const found = await search(plan, ({ worlds, events }) => {
+    if (performance.now() - toldAt < 10_000) return;
+    toldAt = performance.now();
+    process.stderr.write(`${worlds} worlds, ${events} events\n`);
+  });
+  for (const failure of found.failures) process.stdout.write(`${failure}\n`);
+  const { worlds, events, cpuMs, writes, reads, faults } = found;
+  const count = Object.values(faults).reduce((sum, each) => sum + each, 0);
+  process.stdout.write(
+    `${worlds} worlds, ${events} events (${Math.round((events / cpuMs) * 1000)} a core-second), ${count} faults, ` +
+      `${writes} acknowledged writes, ${reads} reads: ${found.failures.length} failed\n`,
+  );
+  return found.failures.length === 0 ? 0 : 1;
+}
+
+async function one(words: Words, seed: number, steps: number): Promise<number> {
+  const { describeFailure, runWorld } = await import("../../bench/sim/run-sim.js");
+  const { profile, reads } = words;
+  if (reads !== undefined && reads !== "safe" && reads !== "lease") {
+    throw new BenchError("usage", `--reads: "${reads}" is not allowed: it takes safe or lease.`);
+  }
+  const plan = {
+    seed,
+    steps,
+    profile,
+    ...(words.nodes === undefined ? {} : { nodes: wholeNumber("nodes", words.nodes, 1, NODES_MAX) }),
+    ...(reads === undefined ? {} : { lease: reads === "lease" }),
+  };
+  const outcome = await runWorld(plan);
+  if (outcome.violation !== null) process.stdout.write(describeFailure(plan, outcome));
+  else process.stdout.write(`${describe(seed, outcome)}\n`);
+  return outcome.violation === null ? 0 : 1;
+}
+
+function describe(seed: number, outcome: Outcome): string {
+  const { digest, events, ms, nodes, writes, reads, lost, terms, starts, faults } = outcome;
+  const kinds = Object.entries(faults).map(([fault, count]) => `${fault} ${count}`);
+  return (
+    `seed ${seed}: hash ${digest}\n` +
+    `${nodes} nodes, ${events} events in ${(ms / 1000).toFixed(1)} simulated seconds, ${starts} starts, ` +
+    `${terms} terms with a leader\n` +
+    `${writes} acknowledged writes, ${lost} refused for sure, ${reads} reads\n` +
+    `faults: ${kinds.length === 0 ? "none" : kinds.join(", ")}`
+  );
+}
