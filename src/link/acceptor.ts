@@ -139,24 +139,41 @@ const USELESS_SWEEP_MS = 10_000;
 const KEEPER_TIMEOUT_MS = 2000;
 
 /**
+ * So long a front accepts. A connection without an upgrade is noticed within two looks at what stays open, and closed two
+ * turns later at most: 8 s.
+ */
+const TURN_MS = 3000;
+const LOOK_MS = 1000;
+
+/**
  * The native acceptor. uWS shows nobody a connection before its upgrade; it ends those that do not upgrade after 8 to
- * 12 s, but takes any number of them meanwhile. All that can be done is to close the App that accepted them. Hence two
- * Apps: the front accepts and upgrades, and what is upgraded lives in the keeper's context. When descriptors get short,
- * the front is closed with all it holds, and listens again, and no upgraded connection notices.
+ * 12 s, but takes any number of them meanwhile. All that can be done is to close the App that accepted them. Hence three
+ * Apps: two fronts accept and upgrade in turns, and what is upgraded lives in the keeper's context. A front whose turn
+ * comes is closed with what it accepted in its last one, and listens again; when descriptors get short, both are, and
+ * no upgraded connection notices. A turn leaves some 300 bytes behind, and is taken only after descriptors were opened,
+ * and kept, that no upgraded connection has.
  */
 export class UwsAcceptor implements Acceptor {
   readonly implementation: string;
   private readonly uws: UwsModule;
-  private readonly front: ClosableApp;
+  private readonly fronts: readonly [ClosableApp, ClosableApp];
+  /** Which front accepts, through which listener; null: it could not listen again yet. */
+  private turn = 0;
+  private listener: uWS.us_listen_socket | null = null;
   private readonly keeper: ClosableApp;
   private readonly hub: UwsHub;
   private listening: Address | null = null;
   private checker: NodeJS.Timeout | null = null;
+  private turner: NodeJS.Timeout | null = null;
   private readonly spareDescriptors: number;
   private readonly descriptorLimit = descriptorLimit();
+  /** Until those that came last are gone. */
+  private turnsDue = 0;
+  /** The fewest descriptors beside those of upgraded connections that were open at once since the last look, and before. */
+  private others = Number.POSITIVE_INFINITY;
+  private othersBefore = 0;
+  private lookedAt = 0;
   private sweptAt = Number.NEGATIVE_INFINITY;
-  /** The front was closed and could not listen again yet. */
-  private deaf = false;
 
   constructor(uws: UwsModule, options: AcceptorOptions) {
     this.uws = uws;
@@ -168,7 +185,7 @@ export class UwsAcceptor implements Acceptor {
       connections: new Map(),
       strangers: new Strangers(options.strangers),
     };
-    this.front = newApp(uws, this.hub, options, false);
+    this.fronts = [newApp(uws, this.hub, options, false), newApp(uws, this.hub, options, false)];
     this.keeper = newApp(uws, this.hub, options, true);
   }
 
@@ -177,20 +194,26 @@ export class UwsAcceptor implements Acceptor {
     const port = address.port === 0 ? await freePort(address.host) : address.port;
     if (port === null) return null;
     // Old versions cannot close an App, and get none to keep.
-    if (this.front.close !== undefined && this.descriptorLimit > 0) await this.meetKeeper();
+    if (this.keeper.close !== undefined && this.descriptorLimit > 0) await this.meetKeeper();
     this.listening = { host: address.host, port };
-    if (listenExclusively(this.front, this.listening) === null) return null;
-    if (this.hub.context !== null)
+    this.listenAgain();
+    if (this.listener === null) return null;
+    if (this.hub.context !== null) {
+      this.othersBefore = openDescriptors() - this.hub.connections.size;
+      this.lookedAt = performance.now();
+      this.turner = setInterval(() => this.takeTurns(), TURN_MS);
       this.checker = setInterval(() => this.checkDescriptors(), DESCRIPTORS_CHECK_MS);
+    }
     return port;
   }
 
   close(): void {
     const { hub } = this;
     if (this.checker !== null) clearInterval(this.checker);
+    if (this.turner !== null) clearInterval(this.turner);
     for (const socket of [...hub.connections.keys()]) socket.close();
     // Also connections that never became WebSockets; older versions lack this, and time them out.
-    this.front.close?.();
+    for (const front of this.fronts) front.close?.();
     this.keeper.close?.();
     hub.strangers.close();
     hub.events = null;
@@ -213,16 +236,42 @@ export class UwsAcceptor implements Acceptor {
   }
 
   private checkDescriptors(): void {
-    const isShort = (): boolean => this.descriptorLimit - openDescriptors() < this.spareDescriptors;
-    if (this.deaf) {
-      this.deaf = listenExclusively(this.front, this.listening!) === null;
+    if (this.listener === null) {
+      this.listenAgain();
       return;
     }
+    const open = openDescriptors();
+    const isShort = (count: number): boolean => this.descriptorLimit - count < this.spareDescriptors;
     const now = performance.now();
-    if (!isShort() || now - this.sweptAt < USELESS_SWEEP_MS) return;
-    this.front.close!();
-    this.deaf = listenExclusively(this.front, this.listening!) === null;
-    if (isShort()) this.sweptAt = now;
+    this.look(open - this.hub.connections.size, now);
+    if (!isShort(open) || now - this.sweptAt < USELESS_SWEEP_MS) return;
+    for (const front of this.fronts) front.close!();
+    this.listenAgain();
+    if (isShort(openDescriptors())) this.sweptAt = now;
+  }
+
+  // What is open for a moment, as a file of the log, does not count.
+  private look(others: number, now: number): void {
+    this.others = Math.min(this.others, others);
+    if (now - this.lookedAt < LOOK_MS) return;
+    if (this.others > this.othersBefore) this.turnsDue = 2;
+    this.othersBefore = this.others;
+    this.others = Number.POSITIVE_INFINITY;
+    this.lookedAt = now;
+  }
+
+  private takeTurns(): void {
+    if (this.listener === null || this.turnsDue === 0) return;
+    this.turnsDue--;
+    const next = 1 - this.turn;
+    this.fronts[next]!.close!();
+    this.uws.us_listen_socket_close(this.listener);
+    this.turn = next;
+    this.listenAgain();
+  }
+
+  private listenAgain(): void {
+    this.listener = listenExclusively(this.fronts[this.turn]!, this.listening!);
   }
 }
 
