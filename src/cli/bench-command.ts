@@ -21,6 +21,7 @@ import {
   varyingAxes,
 } from "../../bench/harness/scenario.js";
 import { worstLagText } from "../../bench/report/generator-lag.js";
+import { glanceOf } from "../../bench/report/glance.js";
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import { type Output, Progress } from "../../bench/report/progress.js";
 import type { Result } from "../../bench/report/result-schema.js";
@@ -281,6 +282,9 @@ function harnessText({ runs, nullRun }: Result): string {
 function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: Output): void {
   const say = (text: string) => stream.write(`${text}\n`);
   const { environment, diskProbe } = result;
+  // The answer first: who reads no further has it.
+  say("");
+  for (const { label, text } of glanceOf(result)) say(`${paint.bold(`${label}:`.padEnd(10))}${text}`);
   say(`\n${renderTable(result, paint)}`);
   const measures = renderMeanings(result, paint);
   if (measures !== "") say(measures);
@@ -293,7 +297,7 @@ function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: 
         `${diskProbe.p50Us} µs (p99 ${diskProbe.p99Us} µs); ${environment.link}`,
     ),
   );
-  say(`\n${paint.bold(result.verdict)}`);
+  say(`\n${result.verdict}`);
   const waterfall = waterfallText(result, ({ settings }) => describe(settings, varyingAxes(plan.axes)));
   if (waterfall !== null) say(waterfall);
   for (const run of result.runs) {

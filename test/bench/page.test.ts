@@ -11,7 +11,9 @@ import { resultMarkdown } from "../../bench/report/markdown.js";
 import type { PageData } from "../../bench/report/page/chart-data.js";
 import { html, toText } from "../../bench/report/page/html.js";
 import { renderPage } from "../../bench/report/page/page.js";
-import { openResult, richResult } from "./sample-page.js";
+import { leaderLoss } from "../../bench/scenarios/leader-loss.js";
+import { pausedFollower } from "../../bench/scenarios/paused-follower.js";
+import { openResult, richResult, scenarioResult } from "./sample-page.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const dir = mkdtempSync(join(tmpdir(), "raftmark-page-"));
@@ -181,6 +183,59 @@ function cells(page: string, caption: string): Record<string, string>[] {
   const [, head, ...rows] = table.split("<tr>");
   return rows.map((row) => Object.fromEntries(texts(head).map((title, i) => [title, texts(row)[i]])));
 }
+
+test("one result: every heading over its own cells, in the columns of its scenario", () => {
+  const page = renderPage([{ name: "one", result: richResult() }]);
+  const [first] = cells(page, "Key figures of every configuration");
+  const picked = (({ "p50 ms": p50, "max ms": max, rounds, interval }) => ({ p50, max, rounds, interval }))(
+    first,
+  );
+  assert.deepEqual(picked, { p50: "0.640", max: "3.20", rounds: "3", interval: "6,400–7,040" });
+  assert.equal(first["proposals/s"], "6,720");
+  assert.deepEqual(
+    cells(renderPage([{ name: "loss", result: scenarioResult(leaderLoss) }]), "Key figures")[0],
+    {
+      configuration: "ticks of 20 ms",
+      "new leader after, ms": "272",
+      "first commit after, ms": "281",
+      "callers without an answer for, ms": "284",
+      "killed node back after another, ms": "640",
+      "asked again, proposals": "1",
+      "acknowledged and lost, proposals": "0",
+      "proposals/s, outage included": "1,050",
+      "p50 ms": "1.00",
+      "max ms": "5.00",
+      rounds: "2",
+    },
+  );
+});
+
+test("tiles, curve and words of a scenario are its own", () => {
+  const page = renderPage([{ name: "loss", result: scenarioResult(leaderLoss) }]);
+  for (const text of ["new leader after", "first commit after", "callers without an answer for"])
+    assert.match(page, new RegExp(`<li><span>${text}</span><strong>2[78]\\d <small>ms`));
+  assert.ok(page.includes("a new leader after 272 ms, the first commit after 281 ms"));
+  assert.ok(!page.includes("What one commit costs"), "the leader's part of the cost died with it");
+  const { charts } = dataOf(page);
+  const curve = charts.find(({ id }) => id === "throughput-0");
+  assert.deepEqual(curve?.lines[0].values.slice(0, 10), [1000, 1000, 1000, 0, 0, 0, 1000, 1000, 1000, 1000]);
+  assert.deepEqual(curve?.marks[0], { at: 0.25, label: "the leader is killed" });
+  assert.match(
+    renderPage([{ name: "pause", result: scenarioResult(pausedFollower) }]),
+    /<li><span>caught up after<\/span><strong>45.0 <small>ms/,
+  );
+});
+
+test("a disturbed result has its banner", () => {
+  const result = richResult();
+  const runs = result.runs.map((run, i) =>
+    i === 0 ? { ...run, disturbed: ["other programs took 40 %"] } : run,
+  );
+  const page = renderPage([
+    { name: "one", result: { ...result, runs, disturbance: { repeated: 1, leftOut: 1 } } },
+  ]);
+  assert.match(page, /<b>⚠ Disturbed\.<\/b> 1 of 12 runs were disturbed, after 1 had been made again/);
+});
 
 test("the comparison of two results: every heading over its own cells", () => {
   const slow = richResult();

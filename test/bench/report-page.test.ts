@@ -1,5 +1,6 @@
 // The report in a real browser: every chart is drawn, nothing is complained of, nothing is asked for from outside, and
-// a phone shows it without scrolling sideways. Needs Chromium (CHROMIUM names one elsewhere).
+// a phone shows it without scrolling sideways and without half a word, whatever the scenario. Needs Chromium (CHROMIUM
+// names one elsewhere).
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +11,8 @@ import { type Browser, chromium, type Page } from "playwright-core";
 import { findChromium } from "../../bench/report/chromium.js";
 import type { NamedResult } from "../../bench/report/page/model.js";
 import { renderPage } from "../../bench/report/page/page.js";
-import { openResult, richResult } from "./sample-page.js";
+import { SCENARIOS } from "../../bench/scenarios/all.js";
+import { openResult, richResult, scenarioResult } from "./sample-page.js";
 
 const executablePath = findChromium();
 const skip =
@@ -27,6 +29,9 @@ after(async () => {
 });
 
 const PAGES: Record<string, NamedResult[]> = {
+  ...Object.fromEntries(
+    SCENARIOS.map((scenario) => [scenario.name, [{ name: "a", result: scenarioResult(scenario) }]]),
+  ),
   one: [{ name: "one", result: richResult() }],
   open: [{ name: "open", result: openResult() }],
   hostile: [{ name: "x", result: richResult(`</script><script>console.error("ran")</script>`) }],
@@ -74,7 +79,71 @@ interface DrawnCanvas {
 
 const CHARTS: Record<string, number> = { one: 6, open: 3, hostile: 6, several: 6 };
 
-for (const name of Object.keys(PAGES)) {
+/** Text that is cut by the screen's edge or by a box that hides what does not fit; tables scroll in their own box. */
+const CLIPPED = `(() => {
+  const found = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement;
+    if (texts.currentNode.textContent.trim() === "" || element.closest("script, style, .unseen, .tip")) continue;
+    const range = document.createRange();
+    range.selectNodeContents(texts.currentNode);
+    const scroll = element.closest(".scroll");
+    for (const { left, right, width } of range.getClientRects()) {
+      if (width === 0) continue;
+      if (scroll === null && (left < -0.5 || right > innerWidth + 0.5)) found.push("screen: " + texts.currentNode.textContent);
+      for (let box = element; box !== null && box !== scroll; box = box.parentElement) {
+        if (!["hidden", "clip"].includes(getComputedStyle(box).overflowX)) continue;
+        const edge = box.getBoundingClientRect();
+        if (left < edge.left - 0.5 || right > edge.right + 0.5) found.push(box.className + ": " + texts.currentNode.textContent);
+      }
+    }
+  }
+  return found;
+})()`;
+
+/** Tables in which a row has another number of cells than there are headings. */
+const UNEVEN = `[...document.querySelectorAll("section table")].flatMap((table) => {
+  const heads = table.tHead.rows[0].cells.length;
+  const wrong = [...table.tBodies[0].rows].filter(({ cells }) => cells.length !== heads);
+  return wrong.map(() => table.caption.textContent);
+})`;
+
+/** Tables whose rows lose their name when scrolled to the end. */
+const NAMELESS = `[...document.querySelectorAll(".scroll")].flatMap((box) => {
+  box.scrollLeft = box.scrollWidth;
+  const lost = [...box.querySelectorAll("tbody th")].some((name) =>
+    Math.abs(name.getBoundingClientRect().left - box.getBoundingClientRect().left) > 1);
+  const covered = box.clientWidth - Math.max(0, ...[...box.querySelectorAll("tbody th")].map((th) => th.offsetWidth));
+  return lost || covered < 100 ? [box.getAttribute("aria-label")] : [];
+})`;
+
+for (const name of [...SCENARIOS.map((scenario) => scenario.name), "several"]) {
+  for (const [width, scheme] of [
+    [1280, "dark"],
+    [390, "light"],
+  ] as const) {
+    test(`${name}, ${width} px, ${scheme}: no text is cut, every cell has its heading, rows keep their names`, {
+      skip,
+    }, async () => {
+      const { page, complaints } = await opened(name, width, scheme);
+      await page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true");
+      assert.deepEqual(await page.evaluate(CLIPPED), []);
+      assert.deepEqual(await page.evaluate(UNEVEN), []);
+      assert.deepEqual(await page.evaluate(NAMELESS), []);
+      const scrollWidth = Number(await page.evaluate("document.documentElement.scrollWidth"));
+      assert.ok(scrollWidth <= width, `the page is ${scrollWidth} px wide on a screen of ${width}`);
+      assert.ok((await page.locator(".glance div").count()) >= 2, "the answer at first glance");
+      assert.ok((await page.locator(".tiles li").count()) >= 2, "tiles");
+      const hues = new Set(await page.locator("#waterfall ~ .ramp .key").allInnerTexts());
+      assert.ok(hues.size <= 8, `${hues.size} hues`);
+      assert.deepEqual(complaints, []);
+      await page.close();
+    });
+  }
+}
+
+for (const name of Object.keys(CHARTS)) {
   for (const [width, scheme] of [
     [1280, "light"],
     [360, "dark"],

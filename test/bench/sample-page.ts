@@ -1,6 +1,8 @@
 // Results with everything a page can show: rounds, a void run, a waterfall, an open loop at several rates, text that
 // would be HTML. The figures mean nothing.
+import { expand, resolveAxes, type Scenario } from "../../bench/harness/scenario.js";
 import type { Result, Run, Waterfall } from "../../bench/report/result-schema.js";
+import { verdict } from "../../bench/report/verdict.js";
 import { sampleResult, sampleRun } from "./sample-result.js";
 
 const STAGES = ["queued", "stepped", "waiting for the ring", "encode+CRC", "disk", "wire", "quorum", "apply"];
@@ -65,4 +67,77 @@ export function openResult(): Result {
     return { ...run, load: { kind: "open", ratePerS, arrivals: "poisson", due: ratePerS, from: "client" } };
   });
   return { ...base, options: { ...base.options, axes: {} }, runs, verdict: "It bends at 20,000 a second." };
+}
+
+/** What an event or reads leave behind; the values say which measure they are. */
+const MEASURES: { readonly [K in "kill-leader" | "pause-follower" | "restart" | "reads"]: Run["measures"] } =
+  {
+    "kill-leader": {
+      newLeaderMs: measure(272, "ms"),
+      firstCommitMs: measure(281, "ms"),
+      outageMs: measure(284, "ms"),
+      rejoinedMs: measure(640, "ms"),
+      askedAgain: measure(1, "proposals"),
+      acknowledgedLost: measure(0, "proposals"),
+    },
+    "pause-follower": {
+      pausedMs: measure(600, "ms"),
+      catchUpMs: measure(45, "ms"),
+      rateWhilePaused: measure(97, "%"),
+    },
+    restart: {
+      logMB: measure(64, "MB"),
+      openMs: measure(50, "ms"),
+      openGBPerS: measure(1.28, "GB/s"),
+      caughtUpMs: measure(400, "ms"),
+    },
+    reads: { readsPerS: measure(9000, "/s"), readP50Ms: measure(0.5, "ms"), readP99Ms: measure(2.5, "ms") },
+  };
+
+function measure(value: number, unit: string): Run["measures"][string] {
+  const better = unit === "ms" || unit === "proposals" ? "lower" : "higher";
+  return { value, unit, better, meaning: `what is measured in ${unit}` };
+}
+
+/** A result of `scenario` at its smoke values, in so many rounds. */
+export function scenarioResult(scenario: Scenario, rounds = 2): Result {
+  const base = sampleResult([]);
+  const axes = resolveAxes(scenario, true, {});
+  const runs = Array.from({ length: rounds }, (_, round) =>
+    expand(axes).map(({ position, settings }): Run => {
+      const proposalsPerS = settings.rate > 0 ? settings.rate : 1000 * (position + 1) * (1 + round / 10);
+      const run = sampleRun(position, { settings, proposalsPerS, p50: 1 + position });
+      const { event, readsPerWrite, rate } = settings;
+      const kill = event === "kill-leader";
+      const applied = Array.from({ length: 10 }, (_, i) => (kill && i > 2 && i < 6 ? 0 : proposalsPerS / 10));
+      const marks = [
+        { atMs: 250, what: kill ? "the leader is killed" : "a follower stands still" },
+        { atMs: 850, what: "it goes on" },
+      ];
+      return {
+        ...run,
+        round,
+        sequence: round * 100 + position,
+        load:
+          rate > 0
+            ? { kind: "open", ratePerS: rate, arrivals: "constant", due: rate, from: settings.from }
+            : { ...run.load, from: settings.from },
+        series: { stepMs: 100, applied, p99Ms: applied.map((count) => (count === 0 ? null : 2)) },
+        ...(kill || event === "pause-follower" ? { marks } : {}),
+        waterfall: kill ? null : waterfall(4 + position),
+        measures: {
+          ...(event === "none" ? {} : MEASURES[event]),
+          ...(readsPerWrite > 0 ? MEASURES.reads : {}),
+        },
+      };
+    }),
+  ).flat();
+  const { name, question, compares } = scenario;
+  const made = {
+    ...base,
+    scenario: { name, question, compares },
+    options: { ...base.options, axes: {}, rounds },
+    runs: runs.sort((a, b) => a.position - b.position || a.round - b.round),
+  };
+  return { ...made, verdict: verdict(made) };
 }

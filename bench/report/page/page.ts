@@ -4,8 +4,10 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { PAIRS_MIN } from "../../stats/intervals.js";
 import { subjectOf } from "../columns.js";
+import { glanceOf } from "../glance.js";
 import { grouped } from "../numbers.js";
 import type { Result } from "../result-schema.js";
+import { disturbanceText } from "../verdict.js";
 import { cpuBars, groupTitle, lineSample, throughputBars, waterfallBars } from "./bars.js";
 import type { Chart, PageData } from "./chart-data.js";
 import { dashOf, loadCharts, percentileCharts, timeCharts } from "./charts.js";
@@ -92,6 +94,7 @@ function answer(model: Model): Html {
   const several = model.results.length > 1;
   const each = model.results.map(
     (source) => html`${several ? html`<h3>${source.name}</h3>` : NOTHING}
+${glance(source.result)}
 ${warnings(source)}
 <p class="verdict">${source.result.verdict}</p>
 ${durability(source.result)}`,
@@ -101,6 +104,15 @@ ${durability(source.result)}`,
 ${each}
 ${several ? comparisonTable(model) : NOTHING}
 </section>`;
+}
+
+/** What to run, how sure that is, what limits it. */
+function glance(result: Result): Html {
+  const lines = glanceOf(result);
+  if (lines.length === 0) return NOTHING;
+  return html`<dl class="glance">${lines.map(
+    ({ label, text }) => html`<div><dt>${label}</dt><dd>${text}</dd></div>`,
+  )}</dl>`;
 }
 
 /** What makes a result less than it seems, loudest first. */
@@ -113,6 +125,10 @@ function warnings({ name, result }: NamedResult): Html {
     );
     notes.push(html`<div class="alert bad" role="alert"><b>✕ ${voids.length} of ${result.runs.length} runs are void:
       their figures prove nothing and are left out.</b><ul>${reasons}</ul></div>`);
+  }
+  const disturbed = disturbanceText(result);
+  if (disturbed !== null) {
+    notes.push(html`<div class="alert" role="alert"><b>⚠ Disturbed.</b> ${disturbed}.</div>`);
   }
   if (result.interrupted) {
     notes.push(html`<div class="alert"><b>⚠ Interrupted.</b> The bench was ended before all its runs were made; what is

@@ -1,0 +1,221 @@
+// The answer at first glance, in two or three short lines: what to run (or what an event took), how sure that is, and
+// what limits it. What is claimed is standings.ts's: nothing is recommended that is not proven there. Pure.
+import { describe } from "../harness/scenario.js";
+import { ROUNDS_MIN } from "../stats/family.js";
+import { type Row, rowsOf, validRuns } from "../stats/rows.js";
+import { subjectOf } from "./columns.js";
+import { type MeasureFigure, measureOf, rangeText } from "./measures.js";
+import { grouped, short, times } from "./numbers.js";
+import type { Result, Run } from "./result-schema.js";
+import { type Statement, standingsOf, varyingOf } from "./standings.js";
+import { disturbanceText, limitOf } from "./verdict.js";
+import { typicalRun } from "./waterfall-text.js";
+
+export interface GlanceLine {
+  readonly label: "Run" | "Seen" | "It took" | "How sure" | "Limit";
+  readonly text: string;
+}
+
+type Counted = Row & {
+  readonly proposalsPerS: NonNullable<Row["proposalsPerS"]>;
+  readonly latencyMs: NonNullable<Row["latencyMs"]>;
+};
+type Body = Omit<Result, "verdict">;
+
+/** An open loop kept up if it did at least this share of what was offered. */
+const KEPT_UP_SHARE = 0.97;
+
+/** Empty where no run counts. */
+export function glanceOf(result: Body): GlanceLine[] {
+  const rows = rowsOf(result).filter(
+    (row): row is Counted => row.proposalsPerS !== null && row.latencyMs !== null,
+  );
+  if (rows.length === 0) return [];
+  const lines = TOLD[subjectOf(rows)](result, rows);
+  const disturbed = disturbanceText(result);
+  if (disturbed === null) return lines;
+  return lines.map((line) =>
+    line.label === "How sure" ? { ...line, text: `${line.text} Disturbed: ${disturbed}.` } : line,
+  );
+}
+
+const TOLD: {
+  readonly [K in ReturnType<typeof subjectOf>]: (result: Body, rows: readonly Counted[]) => GlanceLine[];
+} = {
+  throughput: (result, rows) => {
+    const best = leastOf(rows, ({ proposalsPerS }) => -proposalsPerS.estimate);
+    const limit = `${sentence(limitOf(typicalRun(best)!, result))}`;
+    const standings = standingsOf(rows, result.scenario.compares);
+    const figures = `${grouped(best.proposalsPerS.estimate)} proposals/s at a p99 of ${short(best.latencyMs.p99)} ms`;
+    if (standings === null || standings.overall.length === 0) {
+      const { low, high } = best.proposalsPerS;
+      const range = high > low ? `, from ${grouped(low)} to ${grouped(high)}/s` : "";
+      return [
+        { label: "Seen", text: `${figures}.` },
+        { label: "How sure", text: `${roundsText(rows)}${range}; nothing to compare it with.` },
+        { label: "Limit", text: limit },
+      ];
+    }
+    const say = ({ best: settings }: Statement) => describe(settings, [standings.focus]);
+    return [
+      choice(standings.overall, say, (statement) => describe(statement.other, [standings.focus])),
+      {
+        label: "How sure",
+        text: `${surety(standings.overall, standings.familySize)} Highest seen: ${figures} with ${nameOf(best, rows)}.`,
+      },
+      { label: "Limit", text: `${limit.slice(0, -1)}, there.` },
+    ];
+  },
+  "offered load": (_result, rows) => {
+    const sorted = [...rows].sort((a, b) => a.settings.rate - b.settings.rate);
+    const over = sorted.find((row) => !keptUp(row));
+    const fine = sorted.filter(
+      (row) => keptUp(row) && (over === undefined || row.settings.rate < over.settings.rate),
+    );
+    const last = fine[fine.length - 1];
+    const took = ({ latencyMs }: Counted) => `p50 ${short(latencyMs.p50)} ms, p99 ${short(latencyMs.p99)} ms`;
+    return [
+      {
+        label: "Run",
+        text:
+          last === undefined
+            ? `less than ${grouped(sorted[0].settings.rate)}/s: it falls behind there.`
+            : `up to ${grouped(last.settings.rate)} proposals/s: it keeps up, with ${took(last)}.`,
+      },
+      { label: "How sure", text: `${roundsText(rows)}.` },
+      {
+        label: "Limit",
+        text:
+          over === undefined
+            ? "not reached: offer more with --rate."
+            : `at ${grouped(over.settings.rate)}/s offered it does ${grouped(over.proposalsPerS.estimate)}/s.`,
+      },
+    ];
+  },
+  "leader lost": (_result, rows) => {
+    const best = leastOf(rows, (row) => measureOf(row, "newLeaderMs")?.median ?? Number.POSITIVE_INFINITY);
+    const lost = total(rows, (run) => run.measures["acknowledgedLost"]?.value ?? 0);
+    return [
+      { label: "It took", text: `${tookText(best, rows, LOSS)}.` },
+      {
+        label: "How sure",
+        text:
+          `${roundsText(rows)}; ` +
+          (lost === 0
+            ? "nothing acknowledged was lost."
+            : `${grouped(lost)} acknowledged proposals were LOST.`),
+      },
+      {
+        label: "Limit",
+        text: `Raft’s clock: an election starts after 10 to 19 ticks, of ${best.settings.tickMs} ms here.`,
+      },
+    ];
+  },
+  "follower paused": (_result, rows) => {
+    const paused = rows.find((row) => measureOf(row, "catchUpMs") !== null) ?? rows[0];
+    const others = rows.filter((row) => row !== paused && row.settings.event === "none");
+    const calm = others.length === 0 ? "" : `, and ${short(others[0].latencyMs.max)} ms undisturbed`;
+    return [
+      { label: "It took", text: `${tookText(paused, rows, PAUSE)}.` },
+      { label: "How sure", text: `${roundsText(rows)}.` },
+      {
+        label: "Limit",
+        text: `the slowest commit took ${short(paused.latencyMs.max)} ms with the pause${calm}.`,
+      },
+    ];
+  },
+  restart: (_result, rows) => {
+    const largest = leastOf(rows, ({ settings }) => -settings.logMb);
+    const [open, all] = ["openMs", "caughtUpMs"].map((name) => measureOf(largest, name)?.median ?? 0);
+    const share = all === 0 ? 0 : Math.round((100 * open) / all);
+    return [
+      { label: "It took", text: `${tookText(largest, rows, RESTART)}.` },
+      { label: "How sure", text: `${roundsText(rows)}.` },
+      {
+        label: "Limit",
+        text: `opening the log is ${share} % of it; the rest is a new process, and applying.`,
+      },
+    ];
+  },
+};
+
+const LOSS = { newLeaderMs: "a new leader after", firstCommitMs: "the first commit after" };
+const PAUSE = {
+  catchUpMs: "the follower had caught up after",
+  rateWhilePaused: "commits went on meanwhile at",
+};
+const RESTART = { openMs: "the log was open after", caughtUpMs: "everything applied after" };
+
+/** "a new leader after 272 (250–310) ms, the first commit after 281 ms, with ticks of 20 ms". */
+function tookText(row: Row, rows: readonly Row[], words: Readonly<Record<string, string>>): string {
+  const amount = (figure: MeasureFigure) => `${rangeText(figure)} ${figure.unit}`;
+  const parts = Object.entries(words).flatMap(([name, text]) => {
+    const figure = measureOf(row, name);
+    return figure === null ? [] : [`${text} ${amount(figure)}`];
+  });
+  return `${parts.join(", ")}${rows.length > 1 ? `, with ${nameOf(row, rows)}` : ""}`;
+}
+
+/** Who leads over all places: recommended only against those that it is proven to beat. */
+function choice(
+  statements: readonly Statement[],
+  say: (statement: Statement) => string,
+  sayOther: (statement: Statement) => string,
+): GlanceLine {
+  const best = say(statements[0]);
+  const open = statements.filter(({ proven }) => !proven);
+  if (open.length === 0) return { label: "Run", text: `${best}: it beats ${allOf(statements, sayOther)}.` };
+  if (open.length < statements.length) {
+    const proven = statements.filter(({ proven: holds }) => holds);
+    return {
+      label: "Run",
+      text: `${best}, or ${allOf(open, sayOther)}: not told apart; ${best} beats ${allOf(proven, sayOther)}.`,
+    };
+  }
+  const last = open[open.length - 1];
+  const ahead = `${best} was seen at ${times(last.estimate)}× of ${sayOther(last)}`;
+  return { label: "Run", text: `nothing can be recommended yet: ${ahead}, which proves nothing.` };
+}
+
+function surety(statements: readonly Statement[], familySize: number): string {
+  const { rounds, roundsNeeded } = statements[statements.length - 1];
+  if (statements.some(({ proven }) => proven)) {
+    return `95 %${familySize > 1 ? `, of all ${familySize} comparisons together` : ""} (${rounds} rounds).`;
+  }
+  const seen = rounds === 1 ? "one round" : `${rounds} rounds`;
+  if (rounds < 2) return `not at all after ${seen}: it takes at least ${ROUNDS_MIN}, --rounds ${ROUNDS_MIN}.`;
+  if (roundsNeeded === null) return `not after ${seen}; the difference is too small to be worth proving.`;
+  return `not after ${seen}; about ${roundsNeeded} would tell: --rounds ${roundsNeeded}.`;
+}
+
+function allOf(statements: readonly Statement[], say: (statement: Statement) => string): string {
+  if (statements.length > 3) return `${statements.length} others`;
+  const names = statements.map(say);
+  return names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
+}
+
+function roundsText(rows: readonly Row[]): string {
+  const counted = Math.min(...rows.map(({ runs }) => validRuns(runs).length));
+  return counted === 1 ? "one round each, so that nothing is known of the spread" : `${counted} rounds each`;
+}
+
+function keptUp(row: Row): boolean {
+  return total([row], ({ done }) => done) >= total([row], ({ load }) => load.due ?? 0) * KEPT_UP_SHARE;
+}
+
+function total(rows: readonly Row[], of: (run: Run) => number): number {
+  return rows.flatMap(({ runs }) => validRuns(runs)).reduce((sum, run) => sum + of(run), 0);
+}
+
+function nameOf(row: Row, rows: readonly Row[]): string {
+  const varying = varyingOf(rows);
+  return describe(row.settings, varying.length > 0 ? varying : ["inFlight", "writer"]);
+}
+
+function leastOf<T>(rows: readonly T[], cost: (row: T) => number): T {
+  return rows.reduce((a, b) => (cost(b) < cost(a) ? b : a));
+}
+
+function sentence(text: string): string {
+  return `${text}.`;
+}
