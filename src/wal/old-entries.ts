@@ -32,13 +32,14 @@ class Piece {
     this.first = first;
   }
 
-  covers(index: number): boolean {
-    return index >= this.first && index < this.first + Math.max(1, this.entries.length);
+  /** Behind the last entry that is there. */
+  get end(): number {
+    return this.first + this.entries.length;
   }
 
-  /** Whether it holds, or is going to hold, any of the entries [from, to). */
-  touches(from: number, to: number): boolean {
-    return this.first < to && (this.reading || this.first + this.entries.length > from);
+  /** Whether it is what asking for entry `index` leads to. */
+  answers(index: number): boolean {
+    return index === this.first || (index > this.first && index < this.end);
   }
 }
 
@@ -74,7 +75,7 @@ export class OldEntries {
    */
   atHand(reader: number, index: number): boolean {
     const held = this.pieces.get(reader);
-    if (held?.covers(index)) {
+    if (held?.answers(index)) {
       held.asked = true;
       return !held.reading;
     }
@@ -91,19 +92,17 @@ export class OldEntries {
    * least), as far as they are there. Returns their bytes; 0: none is.
    */
   take(lo: number, hi: number, maxSize: number, into: Entry[]): number {
-    for (const piece of this.pieces.values()) {
-      if (piece.reading || !piece.covers(lo)) continue;
-      const { first, entries, reader } = piece;
+    for (const { first, end, entries } of this.pieces.values()) {
+      if (lo < first || lo >= end) continue;
       let size = 0;
-      for (let i = lo - first; i < entries.length && first + i < hi; i++) {
-        const bytes = entrySize(entries[i]!);
+      for (let index = lo; index < Math.min(hi, end); index++) {
+        const entry = entries[index - first]!;
+        const bytes = entrySize(entry);
         if (size + bytes > maxSize && size > 0) break;
-        into.push(entries[i]!);
+        into.push(entry);
         size += bytes;
       }
-      if (size > 0) return size;
-      // It failed, and the caller finds out why.
-      this.pieces.delete(reader);
+      return size;
     }
     return 0;
   }
@@ -113,9 +112,11 @@ export class OldEntries {
     this.pieces.delete(reader);
   }
 
-  /** Entries [from, to) are overwritten or given up. Who waits for any of them is called all the same. */
-  forget(from: number, to: number): void {
-    for (const piece of this.pieces.values()) if (piece.touches(from, to)) this.pieces.delete(piece.reader);
+  /** Entries from `index` on are overwritten, or not of the log any more. Who waits for them is called all the same. */
+  forgetFrom(index: number): void {
+    for (const piece of this.pieces.values()) {
+      if (piece.reading || piece.end > index) this.pieces.delete(piece.reader);
+    }
   }
 
   /** Resolved when nothing is being read any more. */
@@ -146,11 +147,11 @@ export class OldEntries {
       try {
         if (this.isWanted(piece)) await this.read(piece, entries);
       } catch {
-        // Damage, or a file that was released meanwhile. What was read before it is sound.
+        // Damage, or entries and their files that were given up meanwhile. What was read before is sound.
       }
       piece.entries = entries;
       piece.reading = false;
-      // Also if it is not wanted any more: in place of what was overwritten or given up, something else can be sent.
+      // Also if it is not wanted any more: in place of what was overwritten, something else can be sent.
       this.onRead?.(piece.reader);
     }
     this.pumping = null;

@@ -182,7 +182,7 @@ export class DurableLog implements WalStorage {
     assert(index <= this.last, "gap in the log");
     assert(index > this.base.index, "entry before the log");
     dropFrom(this.confChanges, index);
-    this.old.forget(index, Number.POSITIVE_INFINITY);
+    this.old.forgetFrom(index);
     while (this.count > 0 && this.last >= index) {
       const slot = (this.start + this.count - 1) & (this.slots.length - 1);
       this.cacheBytes -= this.slots[slot]!.data.length + ENTRY_COST;
@@ -217,7 +217,7 @@ export class DurableLog implements WalStorage {
     this.newest = { data: NO_DATA, metadata };
     if (this.term(index) === term) return;
     this.points.forgetBefore(index + 1);
-    this.old.forget(0, Number.POSITIVE_INFINITY);
+    this.old.forgetFrom(index + 1);
     this.slots = new Array<Entry | null>(1024).fill(null);
     this.start = 0;
     this.count = 0;
@@ -237,7 +237,6 @@ export class DurableLog implements WalStorage {
     if (this.count === 0) this.tailFirst = this.last + 1;
     this.confChanges = this.confChanges.filter((index) => index > base.index);
     this.points.forgetBefore(base.index + 1);
-    this.old.forget(0, base.index + 1);
   }
 
   /** Segments before number `seq` are being released: nothing reads them any more. */

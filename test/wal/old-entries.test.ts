@@ -143,6 +143,15 @@ test("what is overwritten, being read or read, is not given; who waits for it is
   assertSameEntries(found(), [...expected.slice(0, 20), ...run(70, 200, 3)]);
 });
 
+test("a snapshot that replaces the log takes what was read of it along", async (t) => {
+  const wal = await written(t, run(1, 200));
+  assertSameEntries(await readAll(wal, PEER, 150, 200, 1000), run(150, 199));
+  await wal.saveSnapshot(meta(170, 5), new Uint8Array(1));
+  assert.equal(wal.storage.lastIndex(), 170);
+  await durable(wal, wal.append({ term: 6, vote: 1, commit: 170 }, run(171, 220, 6), true));
+  assertSameEntries(await readAll(wal, PEER, 171, 221, 1000), run(171, 220, 6));
+});
+
 test("what is compacted meanwhile is given up, its files too; who waits for it is called", async (t) => {
   const { release, asked } = heldOpens(t);
   const wal = await written(t, run(1, 500), { segmentBytes: 4096, snapshotsKept: 1 });
