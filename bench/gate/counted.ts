@@ -4,7 +4,9 @@
 // took two batches at once; therefore several repeats, and a limit is broken only when they do not overlap.
 import { join } from "node:path";
 import type { Settings } from "../harness/axes.js";
-import { COUNTER_NAMES, type CounterName, Side, type Window } from "./side.js";
+import { bothOf } from "./pairs.js";
+import { COUNTER_NAMES, type CounterName, type LoadedSide, type StartSide, type Window } from "./side.js";
+import { persistently, type Troubles } from "./troubles.js";
 
 export interface CountedPlan {
   readonly baseEnv: NodeJS.ProcessEnv;
@@ -39,17 +41,44 @@ export interface CountedOutcome {
   readonly voids: readonly string[];
 }
 
+const BROKEN_MAX = 2;
+
+export interface CountedWork {
+  readonly plan: CountedPlan;
+  readonly signal: AbortSignal;
+  readonly troubles: Troubles;
+  readonly start: StartSide;
+}
+
+/** What fails is tried again; throws BenchError (unmeasured) where too much does. */
+export async function runCounted(work: CountedWork): Promise<CountedOutcome> {
+  const told = { name: "counted run", what: "counted runs that came to nothing", max: BROKEN_MAX };
+  return persistently(work.troubles, told, work.signal, (attempt) => countOnce(work, attempt));
+}
+
 /** Both sides are up at once and take turns: a late follower is as likely on either. */
-export async function runCounted(plan: CountedPlan, signal: AbortSignal): Promise<CountedOutcome> {
+async function countOnce(
+  { plan, signal, start: startSide }: CountedWork,
+  attempt: number,
+): Promise<CountedOutcome> {
   const settings = { ...plan.settings, tickMs: TICK_MS };
-  const start = (name: "base" | "head", env: NodeJS.ProcessEnv) =>
-    Side.start({ name, env, dir: join(plan.dir, `${name}-counted`), seed: plan.seed, settings, signal });
+  const start = (name: "base" | "head", env: NodeJS.ProcessEnv) => {
+    const dir = join(plan.dir, `${name}-counted-${attempt}`);
+    return startSide({
+      name,
+      env,
+      dir,
+      seed: plan.seed,
+      settings,
+      signal,
+    });
+  };
   const base = await start("base", plan.baseEnv);
-  let head: Side | null = null;
+  let head: LoadedSide | null = null;
   try {
     head = await start("head", plan.headEnv);
     const counted = await countInTurn(base, head);
-    const [baseFaults, headFaults] = await Promise.all([base.finish(), head.finish()]);
+    const [baseFaults, headFaults] = await bothOf([base.finish(), head.finish()]);
     const voids = [
       ...baseFaults.map((why) => `base, counted run: ${why}`),
       ...headFaults.map((why) => `head, counted run: ${why}`),
@@ -61,7 +90,7 @@ export async function runCounted(plan: CountedPlan, signal: AbortSignal): Promis
   }
 }
 
-async function countInTurn(base: Side, head: Side): Promise<Counted[]> {
+async function countInTurn(base: LoadedSide, head: LoadedSide): Promise<Counted[]> {
   for (const side of [base, head]) await side.load(FIRST);
   const counted: Counted[] = [];
   for (const { inFlight, proposals } of RUNS) {

@@ -4,7 +4,8 @@
 import { join } from "node:path";
 import { Prng } from "../../src/base/prng.js";
 import type { Settings } from "../harness/axes.js";
-import { estimateWindowsMs, Side, type Window } from "./side.js";
+import { estimateWindowsMs, type LoadedSide, type StartSide, type Window, windowOf } from "./side.js";
+import { EmptyWindow, persistently, type Troubles } from "./troubles.js";
 
 export interface PairsPlan {
   readonly baseEnv: NodeJS.ProcessEnv;
@@ -47,23 +48,43 @@ export function estimatePairsMs(plan: Omit<PairsPlan, "baseEnv" | "headEnv" | "d
 /** Where noise leaves it open what the samples say, more pairs may tell; so many times the pairs asked for, at most. */
 export const PAIRS_FACTOR_MAX = 5;
 
+/** A window is repeated so often before its clusters are taken for broken. */
+const WINDOW_TRIES = 3;
+/** Windows in which nothing was committed: at most this share of those of the pairs asked for, and always a few. */
+const EMPTY_SHARE_MAX = 1 / 20;
+const EMPTY_MAX_MIN = 5;
+/** Pairs of clusters that came to nothing, by pairs asked for. */
+const BROKEN_SHARE_MAX = 1 / 4;
+const BROKEN_MAX_MIN = 3;
+
+export interface PairsWork {
+  readonly plan: PairsPlan;
+  readonly signal: AbortSignal;
+  readonly troubles: Troubles;
+  readonly start: StartSide;
+}
+
 /**
- * Runs pairs until there are as many as asked for and the samples are `enough`. Throws BenchError when a cluster fails;
- * `onPair` is told after each.
+ * Runs pairs until there are as many as asked for and the samples are `enough`; `onPair` is told after each. What fails
+ * on the way is tried again; throws BenchError (unmeasured) where too much does.
  */
 export async function runPairs(
-  plan: PairsPlan,
-  signal: AbortSignal,
+  work: PairsWork,
   onPair: (pair: number, samples: readonly Sample[]) => void,
   enough: (samples: readonly Sample[]) => boolean = () => true,
 ): Promise<PairsOutcome> {
+  const { plan, signal, troubles } = work;
   const samples: Sample[] = [];
   const voids: string[] = [];
   const prng = new Prng(plan.seed);
+  const max = Math.max(BROKEN_MAX_MIN, Math.ceil(plan.pairs * BROKEN_SHARE_MAX));
   for (let pair = 0; pair < plan.pairs * PAIRS_FACTOR_MAX; pair++) {
     if (pair >= plan.pairs && (voids.length > 0 || enough(samples))) break;
     signal.throwIfAborted();
-    const outcome = await runPair(plan, pair, prng, signal);
+    const told = { name: `pair ${pair + 1}`, what: "pairs of clusters that came to nothing", max };
+    const outcome = await persistently(troubles, told, signal, (attempt) =>
+      runPair(work, pair, attempt, prng),
+    );
     samples.push(...outcome.samples);
     voids.push(...outcome.voids);
     onPair(pair, outcome.samples);
@@ -71,15 +92,18 @@ export async function runPairs(
   return { samples, voids };
 }
 
-async function runPair(
-  plan: PairsPlan,
-  pair: number,
-  prng: Prng,
-  signal: AbortSignal,
-): Promise<PairsOutcome> {
+async function runPair(work: PairsWork, pair: number, attempt: number, prng: Prng): Promise<PairsOutcome> {
+  const { plan, signal } = work;
   const { dir, settings } = plan;
   const start = (name: "base" | "head", env: NodeJS.ProcessEnv) =>
-    Side.start({ name, env, dir: join(dir, `${name}-${pair}`), seed: prng.nextU32(), settings, signal });
+    work.start({
+      name,
+      env,
+      dir: join(dir, `${name}-${pair}-${attempt}`),
+      seed: prng.nextU32(),
+      settings,
+      signal,
+    });
   const headFirst = prng.below(2) === 1;
   const opened = await Promise.allSettled(
     headFirst
@@ -90,8 +114,8 @@ async function runPair(
   try {
     for (const outcome of opened) if (outcome.status === "rejected") throw outcome.reason;
     const [base, head] = headFirst ? [sides[1], sides[0]] : sides;
-    const samples = await alternate(plan, pair, { base, head }, prng);
-    const [baseFaults, headFaults] = await Promise.all([base.finish(), head.finish()]);
+    const samples = await alternate(work, pair, { base, head }, prng);
+    const [baseFaults, headFaults] = await bothOf([base.finish(), head.finish()]);
     const voids = [
       ...baseFaults.map((why) => `base, pair ${pair + 1}: ${why}`),
       ...headFaults.map((why) => `head, pair ${pair + 1}: ${why}`),
@@ -102,10 +126,16 @@ async function runPair(
   }
 }
 
+/** Both, or the first failure once neither is under way. */
+export async function bothOf<T>(pair: readonly [Promise<T>, Promise<T>]): Promise<[T, T]> {
+  await Promise.allSettled(pair);
+  return Promise.all(pair);
+}
+
 async function alternate(
-  plan: PairsPlan,
+  { plan, troubles }: PairsWork,
   pair: number,
-  sides: { readonly base: Side; readonly head: Side },
+  sides: { readonly base: LoadedSide; readonly head: LoadedSide },
   prng: Prng,
 ): Promise<Sample[]> {
   const { inFlight: all, windows, windowMs, warmupMs } = plan;
@@ -113,13 +143,26 @@ async function alternate(
     const share = Math.ceil(warmupMs / all.length);
     for (const side of [sides.base, sides.head]) await side.warmUp(inFlight, share);
   }
+  const emptyMax = Math.max(
+    EMPTY_MAX_MIN,
+    Math.ceil(plan.pairs * windows * all.length * 2 * EMPTY_SHARE_MAX),
+  );
   const samples: Sample[] = [];
   for (let window = 0; window < windows; window++) {
     for (const inFlight of all) {
-      const measured: Partial<Record<"base" | "head", Window>> = {};
       const order = prng.below(2) === 0 ? (["base", "head"] as const) : (["head", "base"] as const);
-      for (const name of order) measured[name] = await sides[name].window(inFlight, windowMs);
-      samples.push({ pair, inFlight, base: measured.base!, head: measured.head! });
+      for (let tried = 1; ; tried++) {
+        try {
+          const measured: Partial<Record<"base" | "head", Window>> = {};
+          for (const name of order) measured[name] = await windowOf(sides[name], name, inFlight, windowMs);
+          samples.push({ pair, inFlight, base: measured.base!, head: measured.head! });
+          break;
+        } catch (error) {
+          if (!(error instanceof EmptyWindow) || tried === WINDOW_TRIES) throw error;
+          const text = `pair ${pair + 1}, ${inFlight} in flight: ${error.message}`;
+          troubles.add("windows without a commit", text, emptyMax);
+        }
+      }
     }
   }
   return samples;

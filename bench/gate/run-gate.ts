@@ -6,6 +6,8 @@ import { withRunDir } from "../harness/with-run-dir.js";
 import { runCounted } from "./counted.js";
 import { type Finding, type Judgement, judge, MEASURES } from "./judge.js";
 import { estimatePairsMs, runPairs, type Sample } from "./pairs.js";
+import { type StartSide, startSide } from "./side.js";
+import { notMeasured, Troubles } from "./troubles.js";
 
 export interface GatePlan {
   /** Root of each side's built tree, and what tests plant in head. */
@@ -53,6 +55,8 @@ function isDecided(samples: readonly Sample[], { tolerance }: GatePlan): boolean
 }
 
 export interface GateOutcome extends Judgement {
+  /** What was tried again, in words. */
+  readonly troubles: readonly string[];
   readonly samples: readonly Sample[];
   readonly environment: Environment;
 }
@@ -60,13 +64,20 @@ export interface GateOutcome extends Judgement {
 export interface GateObserver {
   counted(): void;
   pair(pair: number, samples: readonly Sample[]): void;
+  /** Something failed, and is tried again. */
+  trouble(text: string): void;
 }
 
-/** Runs both halves. Throws BenchError when a cluster fails or the run is aborted; nothing is left running. */
+/**
+ * Runs both halves. Throws BenchError: unmeasured, whatever failed on the way and had been tried again often enough,
+ * environment, or why the run was aborted. Nothing is left running.
+ */
 export async function runGate(
   plan: GatePlan,
   observer: GateObserver,
   signal: AbortSignal,
+  /** Tests have their own. */
+  start: StartSide = startSide,
 ): Promise<GateOutcome> {
   return withRunDir(plan.dir, false, async (runDir) => {
     const environment = await readEnvironment(runDir.fileSystem);
@@ -77,16 +88,21 @@ export async function runGate(
       seed: plan.seed,
       dir: runDir.path,
     };
+    const troubles = new Troubles((text) => observer.trouble(text));
+    const common = { signal, troubles, start };
     const nothing = { counted: [], voids: [] };
-    const exact = plan.counted ? await runCounted(sides, signal) : nothing;
+    const exact = plan.counted ? await runCounted({ ...common, plan: sides }) : nothing;
     if (plan.counted) observer.counted();
     const { pairs, windows, windowMs, warmupMs } = plan;
     const shape = { inFlight: IN_FLIGHT, pairs, windows, windowMs, warmupMs };
     const onPair = (pair: number, samples: readonly Sample[]) => observer.pair(pair, samples);
     const enough = (samples: readonly Sample[]) => isDecided(samples, plan);
-    const noisy = await runPairs({ ...sides, ...shape }, signal, onPair, enough);
+    const noisy = await runPairs({ ...common, plan: { ...sides, ...shape } }, onPair, enough);
     const voids = [...exact.voids, ...noisy.voids];
     const evidence = { samples: noisy.samples, counted: exact.counted, voids };
-    return { ...judge(evidence, plan.tolerance), samples: noisy.samples, environment };
+    const judgement = judge(evidence, plan.tolerance);
+    return { ...judgement, troubles: troubles.told, samples: noisy.samples, environment };
+  }).catch((error: unknown) => {
+    throw signal.aborted ? error : notMeasured(error);
   });
 }

@@ -9,6 +9,7 @@ import { Cluster } from "../harness/cluster.js";
 import type { ReplyOf } from "../harness/protocol.js";
 import { traceEvery } from "../harness/run-trace.js";
 import { runTruthCheck } from "../harness/truth-process.js";
+import { EmptyWindow } from "./troubles.js";
 
 export interface SidePlan {
   readonly name: string;
@@ -55,6 +56,12 @@ const AROUND_WINDOW = 1.3;
 export function estimateWindowsMs(count: number, ms: number): number {
   return count * (ms + RAMP_MS) * AROUND_WINDOW;
 }
+
+/** Starts a side. */
+export type StartSide = (plan: SidePlan) => Promise<LoadedSide>;
+export const startSide: StartSide = (plan) => Side.start(plan);
+/** What of a side the gate uses. */
+export type LoadedSide = Pick<Side, "load" | "warmUp" | "window" | "finish" | "destroy">;
 
 export class Side {
   private readonly plan: SidePlan;
@@ -107,7 +114,7 @@ export class Side {
     return this.load({ inFlight, warmupMs: RAMP_MS, durationMs: ms, ackedMax: 0 });
   }
 
-  /** Loads the cluster once and waits until it is idle again. */
+  /** Loads the cluster once and waits until it is idle again. Throws EmptyWindow where nothing at all was applied. */
   async load(window: WindowPlan): Promise<Window> {
     const { cluster, leader, plan } = this;
     const nth = this.ackedFiles.length;
@@ -132,7 +139,7 @@ export class Side {
     this.acked += result.acked;
     if (result.firstFailure !== null) this.faults.push(`a proposal was refused: ${result.firstFailure}`);
     if (result.unanswered > 0) this.faults.push(`${result.unanswered} proposals got no answer`);
-    if (result.acked === 0) throw new BenchError("failed", `${plan.name}: no proposal was applied.`);
+    if (result.acked === 0) throw new EmptyWindow(`${plan.name}: no proposal was applied`);
     return {
       proposalsPerS: result.windowMs > 0 ? (result.done / result.windowMs) * 1000 : 0,
       acked: result.acked,
@@ -145,20 +152,27 @@ export class Side {
     return Promise.all(this.cluster.ids.map((id) => this.cluster.call(id, "sample", {})));
   }
 
-  /** Stops the cluster, checks its logs and removes them. Returns why its figures must not be used; empty: they may. */
+  /**
+   * Stops the cluster, checks its logs and removes them. Returns what is wrong with them; empty: nothing. Throws
+   * BenchError if they are sound and the cluster was not: its figures are none, and say nothing of the engine.
+   */
   async finish(): Promise<string[]> {
     const { cluster, plan } = this;
     const states = await cluster.stop();
     const nodes = cluster.ids.map((id) => ({ id, dir: cluster.dirOf(id), state: states.get(id) ?? null }));
+    const wrong: string[] = [];
     const silent = nodes.filter(({ state }) => state === null);
     for (const { id } of silent) this.faults.push(`node ${id} did not close`);
     if (silent.length === 0) {
       const request = { nodes, ackedFiles: this.ackedFiles, ackedMin: this.acked };
       const truth = await runTruthCheck(request, plan.signal);
-      this.faults.push(...truth.findings.map((finding) => `logs: ${finding}`));
+      wrong.push(...truth.findings.map((finding) => `logs: ${finding}`));
     }
     await this.destroy();
-    return this.faults;
+    if (wrong.length === 0 && this.faults.length > 0) {
+      throw new BenchError("failed", `${plan.name}: ${this.faults.join("; ")}.`);
+    }
+    return [...wrong, ...this.faults];
   }
 
   /** Ends every process and removes the data, whatever state they are in. */
@@ -166,6 +180,18 @@ export class Side {
     await this.cluster.destroy();
     await rm(this.plan.dir, { recursive: true, force: true, maxRetries: 3 });
   }
+}
+
+/** One window of `side` that can be compared. Throws EmptyWindow where nothing was committed in it. */
+export async function windowOf(
+  side: Pick<Side, "window">,
+  name: string,
+  inFlight: number,
+  ms: number,
+): Promise<Window> {
+  const window = await side.window(inFlight, ms);
+  if (window.proposalsPerS > 0 && window.cpuMs > 0) return window;
+  throw new EmptyWindow(`${name}: nothing was committed in a window of ${ms} ms`);
 }
 
 function countersOf(before: readonly Sample[], after: readonly Sample[], leader: number): Window["counters"] {

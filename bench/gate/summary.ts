@@ -10,6 +10,8 @@ export interface GateFacts {
   readonly base: Tree;
   readonly head: Tree;
   readonly judgement: Judgement;
+  /** What was tried again, in words. */
+  readonly troubles: readonly string[];
   readonly environment: Environment;
   readonly command: string;
   readonly seed: number;
@@ -57,7 +59,7 @@ export function ratioText({ estimate, low, high }: RatioInterval): string {
 }
 
 export function gateMarkdown(facts: GateFacts): string {
-  const { base, head, judgement, environment, command, seed, pairs, windows, elapsedMs } = facts;
+  const { base, head, judgement, troubles, environment, command, seed, pairs, windows, elapsedMs } = facts;
   const { findings, limits, voids, tolerance } = judgement;
   const parts = [
     `### raftmark gate: ${judgement.passed ? "open" : "**closed**"}`,
@@ -71,12 +73,27 @@ export function gateMarkdown(facts: GateFacts): string {
       ? "Nothing was counted."
       : table(["in flight", "per commit", "base", "head", "limit"], limits.map(limitRow)),
     ...(voids.length === 0 ? [] : [`**Void:**\n${voids.map((why) => `- ${why}`).join("\n")}`]),
+    ...(troubles.length === 0
+      ? []
+      : [`Tried again (${troubles.length}):\n${troubles.map((what) => `- ${what}`).join("\n")}`]),
     `${pairs} pairs of fresh clusters, ${windows} alternating windows each, in an order drawn by seed ${seed}; ` +
       `3 nodes, pool-wasm, 256 B, o_dsync; closed if a whole interval lies more than ${percent(tolerance)} on the bad side, or if every ` +
       `repeat of a counter is beyond base's and its slack. ${environment.cpu}, ${environment.cores} cores, ` +
       `Node ${environment.node}, ${environment.fileSystem.type}; ${roughly(elapsedMs)}. \`${command}\``,
   ];
   return `${parts.join("\n\n")}\n`;
+}
+
+/** The summary where nothing had to be measured. `count`: files and packages that were compared. */
+export function sameEngineMarkdown(base: Tree, head: Tree, count: number): string {
+  return `### raftmark gate: open\n\n${sameEngineText(count)}.\n\nBase ${treeText(base)}, head ${treeText(head)}.\n`;
+}
+
+export function sameEngineText(count: number): string {
+  return (
+    "The gate is open: base and head differ in nothing that runs in the engine, so nothing was measured " +
+    `(${count} built files of dist/src, without its cli, and of dist/assembly, and packages of the lock file, byte for byte)`
+  );
 }
 
 function treeText({ revision, commit, dirty, dependencies }: Tree): string {

@@ -1,7 +1,17 @@
 // Why a bench ends early, as one sentence for the person who ran it. Anything else that is thrown is a bug of ours.
 
-/** Exit code by kind: what the user asked for, what the machine lacks, what failed on the way, who stopped it. */
-export const EXIT_CODES = { usage: 2, environment: 2, failed: 1, interrupted: 130, terminated: 143 } as const;
+/**
+ * Exit code by kind: what the user asked for, what the machine lacks, what failed on the way, what therefore could not be
+ * measured where 1 is a judgement, who stopped it.
+ */
+export const EXIT_CODES = {
+  usage: 2,
+  environment: 2,
+  unmeasured: 2,
+  failed: 1,
+  interrupted: 130,
+  terminated: 143,
+} as const;
 export type BenchErrorKind = keyof typeof EXIT_CODES;
 
 /** The message says what, where, and what to do. */

@@ -8,6 +8,9 @@ import { z } from "zod";
 import { MEASURES } from "../gate/judge.js";
 import { runPairs } from "../gate/pairs.js";
 import { GATE_DEFAULTS, GATE_SETTINGS, type GatePlan, runGate } from "../gate/run-gate.js";
+import { startSide } from "../gate/side.js";
+import { Troubles } from "../gate/troubles.js";
+import { BenchError } from "../harness/bench-error.js";
 import { ENGINE_TREE, TEST_SLOWDOWN } from "../harness/engine-from.js";
 import { makeDirs } from "../harness/make-dirs.js";
 import { withRunDir } from "../harness/with-run-dir.js";
@@ -28,6 +31,12 @@ const GateNote = z.object({
   alarms: z.array(z.string()),
   ratios: z.record(z.string(), z.array(z.number())).describe("estimate, low, high by measure and load"),
   ms: z.number(),
+  troubles: z.array(z.string()).default([]).describe("what was tried again"),
+  unmeasured: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe("why it ended without a judgement; null: it judged"),
 });
 export type GateNote = z.output<typeof GateNote>;
 
@@ -78,7 +87,9 @@ async function gateRun(
 ): Promise<GateNote> {
   const { kind, pairs, spins } = plan;
   const begun = performance.now();
-  const outcome = await runGate(
+  const sinceMs = () => Math.round(performance.now() - begun);
+  const common = { kind, run, seed, pairs, spins };
+  const running = runGate(
     {
       ...GATE_DEFAULTS,
       // Counters do not see slowness; against an equal they must not cry.
@@ -91,9 +102,17 @@ async function gateRun(
       seed,
       dir: null,
     },
-    { counted: () => {}, pair: () => {} },
+    { counted: () => {}, pair: () => {}, trouble: () => {} },
     signal,
   );
+  const outcome = await running.catch((error: unknown) => {
+    if (error instanceof BenchError && error.kind === "unmeasured") return error;
+    throw error;
+  });
+  if (outcome instanceof BenchError) {
+    const none = { passed: true, voids: [], alarms: [], ratios: {}, troubles: [] };
+    return { ...common, ...none, ms: sinceMs(), unmeasured: outcome.message };
+  }
   const alarms = [
     ...outcome.findings
       .filter(({ verdict }) => verdict === "worse")
@@ -108,9 +127,9 @@ async function gateRun(
       [estimate, low, high],
     ]),
   );
-  const { passed } = outcome;
-  const ms = Math.round(performance.now() - begun);
-  return { kind, run, seed, pairs, spins, passed, voids: [...outcome.voids], alarms, ratios, ms };
+  const { passed, voids, troubles } = outcome;
+  const told = { passed, voids: [...voids], alarms, ratios, troubles: [...troubles] };
+  return { ...common, ...told, ms: sinceMs(), unmeasured: null };
 }
 
 /** The throughput that the slowdown is planted for. */
@@ -141,17 +160,21 @@ export async function calibrate(
     await withRunDir(null, false, async (runDir) => {
       const { samples } = await runPairs(
         {
-          ...GATE_DEFAULTS,
-          baseEnv: { [ENGINE_TREE]: OWN_TREE },
-          headEnv: { [ENGINE_TREE]: OWN_TREE, [TEST_SLOWDOWN]: String(spins) },
-          inFlight: [PLANTED_AT],
-          settings: GATE_SETTINGS,
-          pairs: 2,
-          windows: 10,
-          seed: seed + i,
-          dir: runDir.path,
+          plan: {
+            ...GATE_DEFAULTS,
+            baseEnv: { [ENGINE_TREE]: OWN_TREE },
+            headEnv: { [ENGINE_TREE]: OWN_TREE, [TEST_SLOWDOWN]: String(spins) },
+            inFlight: [PLANTED_AT],
+            settings: GATE_SETTINGS,
+            pairs: 2,
+            windows: 10,
+            seed: seed + i,
+            dir: runDir.path,
+          },
+          signal,
+          troubles: new Troubles(() => {}),
+          start: startSide,
         },
-        signal,
         () => {},
       );
       const { of } = MEASURES.throughput;

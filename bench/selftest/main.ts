@@ -146,7 +146,8 @@ async function runsOf(kind: GateKind, spins: number, words: Words, signal: Abort
       ([name, [estimate, low, high]]) =>
         `${name} ${estimate.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`,
     );
-    const said = note.passed ? "open" : `closed: ${[...note.alarms, ...note.voids].join("; ")}`;
+    const said =
+      note.unmeasured ?? (note.passed ? "open" : `closed: ${[...note.alarms, ...note.voids].join("; ")}`);
     say(
       `  run ${note.run + 1} of ${runs}, ${(note.ms / 1000).toFixed(0)} s, seed ${note.seed}: ${said} | ${ratios.join(", ")}`,
     );

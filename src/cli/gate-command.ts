@@ -8,7 +8,16 @@ import { Trees, WORKTREE } from "../../bench/compare/trees.js";
 import { MEASURES } from "../../bench/gate/judge.js";
 import { PAIRS_FACTOR_MAX, type Sample } from "../../bench/gate/pairs.js";
 import { estimateGateMs, GATE_DEFAULTS, type GatePlan, runGate } from "../../bench/gate/run-gate.js";
-import { benchmarkEntries, type GateFacts, gateMarkdown, headline } from "../../bench/gate/summary.js";
+import { differingParts, enginePartsOf } from "../../bench/gate/same-engine.js";
+import {
+  benchmarkEntries,
+  type GateFacts,
+  gateMarkdown,
+  headline,
+  sameEngineMarkdown,
+  sameEngineText,
+} from "../../bench/gate/summary.js";
+import { notMeasured } from "../../bench/gate/troubles.js";
 import { BenchError, codeOf } from "../../bench/harness/bench-error.js";
 import { makeDirs } from "../../bench/harness/make-dirs.js";
 import { appendRecord, DEFAULT_HISTORY, recordOfGate } from "../../bench/history/records.js";
@@ -32,11 +41,12 @@ const PAIRS_MAX = 100;
 export function gateCommand(): Command {
   const { pairs, tolerance } = GATE_DEFAULTS;
   return new Command("gate")
-    .summary("is head slower than base? for CI: exit code 1 if it is for sure")
+    .summary("is head slower than base? for CI: exit code 1 if it is for sure, and never by itself")
     .description(
       "Builds both revisions, counts what a commit costs in each (messages, durable writes, bytes: hard limits), and " +
         "measures throughput and CPU in pairs of fresh clusters that take turns. Fails only if a whole 95 % interval " +
-        "of head/base lies beyond the tolerance, if a counter went up, or if a run is void.",
+        "of head/base lies beyond the tolerance, if a counter went up, or if a run is void. What cannot be measured " +
+        "is tried again, and is no failure. Where the engine is the same in both, nothing is measured.",
     )
     .requiredOption("--base <revision>", "what head is compared with: a commit, branch or tag")
     .option("--head <revision>", `a revision, or ${WORKTREE}: the current files as built`, WORKTREE)
@@ -66,39 +76,88 @@ Examples:
   raftmark gate --base v1.2.0 --head main          two revisions
   raftmark gate --base HEAD~1 --tolerance 3% --pairs 16
 
-Exit codes: 0 not slower for sure; 1 slower, a counter went up, or a run is void; 2 bad usage, or a revision
-that is not there or does not build; 130 Ctrl-C.`;
+Exit codes: 0 not slower for sure, or nothing differs that runs in the engine; 1 slower, a counter went up, or a
+run's logs do not prove what it acknowledged; 2 could not be measured (windows without a commit, clusters that do not
+come up, an error of the gate's own, each tried again first), bad usage, or a revision that is not there or does not
+build; 130 Ctrl-C.`;
 
-/** Runs the gate and returns the exit code. Throws BenchError. */
+/** Runs the gate and returns the exit code. Throws BenchError, never one with exit code 1: that is a judgement. */
 async function gate(words: Words, command: string): Promise<number> {
   const plan = gatePlanOf(words);
-  const facts = await untilInterrupted(async (signal) => {
-    const trees = await Trees.open(signal);
-    try {
-      for (const revision of [words.base, words.head]) {
-        if (revision !== WORKTREE) await trees.resolve(revision);
-      }
-      say(`building ${words.base} and ${words.head}`);
-      const base = await trees.build(words.base);
-      const head = await trees.build(words.head);
-      const least = roughly(estimateGateMs(plan));
-      say(
-        `about ${least}, up to ${PAIRS_FACTOR_MAX} times that if noise leaves it open: counting, then ${plan.pairs} pairs of clusters`,
-      );
-      const begun = performance.now();
-      const observer = { counted: () => say("counted"), pair: sayPair };
-      const outcome = await runGate({ ...plan, base: base.dir, head: head.dir }, observer, signal);
-      const elapsedMs = performance.now() - begun;
-      const { seed, windows } = plan;
-      const pairs = new Set(outcome.samples.map(({ pair }) => pair)).size;
-      const { environment } = outcome;
-      return { base, head, judgement: outcome, environment, command, seed, pairs, windows, elapsedMs };
-    } finally {
-      await trees.remove();
-    }
+  const outcome = await untilInterrupted((signal) => judged(words, plan, command, signal)).catch((error) => {
+    throw notMeasured(error);
   });
-  await publish(facts, words);
-  return facts.judgement.passed ? 0 : 1;
+  if ("same" in outcome) {
+    say(`${sameEngineText(outcome.same)}.`);
+    await publish(sameEngineMarkdown(outcome.base, outcome.head, outcome.same), words, []);
+    return 0;
+  }
+  say(`${headline(outcome)}.`);
+  await publish(gateMarkdown(outcome), words, filesOf(outcome, words));
+  return outcome.judgement.passed ? 0 : 1;
+}
+
+/** Nothing differs: so many parts were compared. */
+interface SameEngine extends Pick<GateFacts, "base" | "head"> {
+  readonly same: number;
+}
+
+async function judged(
+  words: Words,
+  plan: Omit<GatePlan, "base" | "head">,
+  command: string,
+  signal: AbortSignal,
+): Promise<GateFacts | SameEngine> {
+  const trees = await Trees.open(signal);
+  try {
+    for (const revision of [words.base, words.head]) {
+      if (revision !== WORKTREE) await trees.resolve(revision);
+    }
+    say(`building ${words.base} and ${words.head}`);
+    const base = await trees.build(words.base);
+    const head = await trees.build(words.head);
+    const [baseParts, headParts] = [await enginePartsOf(base.dir), await enginePartsOf(head.dir)];
+    const differing = differingParts(baseParts, headParts);
+    if (differing.length === 0) return { same: headParts.size, base, head };
+    say(differingText(differing));
+    const least = roughly(estimateGateMs(plan));
+    say(
+      `about ${least}, up to ${PAIRS_FACTOR_MAX} times that if noise leaves it open: counting, then ${plan.pairs} pairs of clusters`,
+    );
+    const begun = performance.now();
+    const observer = {
+      counted: () => say("counted"),
+      pair: sayPair,
+      trouble: (text: string) => say(`trying again: ${text}`),
+    };
+    const outcome = await runGate({ ...plan, base: base.dir, head: head.dir }, observer, signal);
+    const elapsedMs = performance.now() - begun;
+    const { seed, windows } = plan;
+    const pairs = new Set(outcome.samples.map(({ pair }) => pair)).size;
+    const { environment, troubles } = outcome;
+    return {
+      base,
+      head,
+      judgement: outcome,
+      troubles,
+      environment,
+      command,
+      seed,
+      pairs,
+      windows,
+      elapsedMs,
+    };
+  } finally {
+    await trees.remove();
+  }
+}
+
+/** So many of what differs are named. */
+const NAMED_MAX = 5;
+
+function differingText(names: readonly string[]): string {
+  const more = names.length > NAMED_MAX ? ` and ${names.length - NAMED_MAX} more` : "";
+  return `of what runs in the engine, ${names.length} differ: ${names.slice(0, NAMED_MAX).join(", ")}${more}`;
 }
 
 /** Words to a plan; refuses before anything is built. Exported for tests. */
@@ -147,22 +206,29 @@ function sayPair(pair: number, samples: readonly Sample[]): void {
   say(`pair ${pair + 1}, head/base: ${texts.join("; ")}`);
 }
 
-async function publish(facts: GateFacts, words: Words): Promise<void> {
-  const markdown = gateMarkdown(facts);
+type Work = () => Promise<unknown>;
+
+/** What is written besides the summary, where it is asked for. */
+function filesOf(facts: GateFacts, { benchmarkDir, record }: Words): Work[] {
+  const files: Work[] = [];
+  if (benchmarkDir !== undefined) {
+    const { bigger, smaller } = benchmarkEntries(facts.judgement);
+    files.push(() => write(join(benchmarkDir, "throughput.json"), `${JSON.stringify(bigger, null, 2)}\n`));
+    files.push(() => write(join(benchmarkDir, "cost.json"), `${JSON.stringify(smaller, null, 2)}\n`));
+  }
+  if (record === true && facts.judgement.passed) {
+    files.push(() => appendRecord(DEFAULT_HISTORY, recordOfGate(facts, new Date())));
+  }
+  return files;
+}
+
+async function publish(markdown: string, { summary }: Words, files: readonly Work[]): Promise<void> {
   process.stdout.write(markdown);
-  say(`${headline(facts)}.`);
   const stepSummary = process.env["GITHUB_STEP_SUMMARY"];
   await writing(async () => {
-    if (words.summary !== undefined) await write(words.summary, markdown);
+    if (summary !== undefined) await write(summary, markdown);
     if (stepSummary !== undefined && stepSummary !== "") await appendFile(stepSummary, markdown);
-    if (words.benchmarkDir !== undefined) {
-      const { bigger, smaller } = benchmarkEntries(facts.judgement);
-      await write(join(words.benchmarkDir, "throughput.json"), `${JSON.stringify(bigger, null, 2)}\n`);
-      await write(join(words.benchmarkDir, "cost.json"), `${JSON.stringify(smaller, null, 2)}\n`);
-    }
-    if (words.record === true && facts.judgement.passed) {
-      await appendRecord(DEFAULT_HISTORY, recordOfGate(facts, new Date()));
-    }
+    for (const file of files) await file();
   });
 }
 

@@ -149,6 +149,7 @@ function facts(evidence: Parameters<typeof judge>[0]): GateFacts {
     base: tree,
     head: { ...tree, revision: "worktree", dirty: true },
     judgement: judge(evidence, 0.05),
+    troubles: ["pair 2, 64 in flight: head: nothing was committed in a window of 150 ms"],
     environment,
     command: "raftmark gate --base main",
     seed: 1,
@@ -167,6 +168,10 @@ test("a void run closes the gate, however fast it was", () => {
   assert.equal(closed.judgement.passed, false);
   assert.match(headline(closed), /closed: the run is void.*head, pair 1: logs: a hash/);
   assert.match(gateMarkdown(closed), /\*\*Void:\*\*\n- head, pair 1/);
+  assert.match(
+    gateMarkdown(closed),
+    /Tried again \(1\):\n- pair 2, 64 in flight: head: nothing was committed/,
+  );
 });
 
 test("the summary says what is worse and by how much; other tools get head's figures", () => {

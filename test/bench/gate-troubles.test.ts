@@ -1,0 +1,196 @@
+// The gate never fails by itself: what keeps it from measuring is counted, told, tried again, and in the end no
+// judgement. Sides are made up; what they do is what real ones did.
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { GATE_DEFAULTS, runGate } from "../../bench/gate/run-gate.js";
+import { differingParts, enginePartsOf } from "../../bench/gate/same-engine.js";
+import { COUNTER_NAMES, type LoadedSide, type SidePlan, type Window } from "../../bench/gate/side.js";
+import { EmptyWindow } from "../../bench/gate/troubles.js";
+import { BenchError } from "../../bench/harness/bench-error.js";
+import { Prng } from "../../src/base/prng.js";
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const dir = mkdtempSync(join(tmpdir(), "raftmark-gate-"));
+after(() => rmSync(dir, { recursive: true, force: true }));
+const never = new AbortController().signal;
+
+/** What one side is asked for, counted over the whole gate. */
+interface Asked {
+  readonly plan: SidePlan;
+  readonly starts: number;
+  readonly windows: number;
+}
+
+/** A gate of made-up sides; `spoil` is asked before each start, window and end. */
+async function gate(spoil: (at: "start" | "window" | "finish", asked: Asked) => void, counted = false) {
+  const prng = new Prng(5);
+  const counters = Object.fromEntries(COUNTER_NAMES.map((name) => [name, 8])) as Window["counters"];
+  let starts = 0;
+  let windows = 0;
+  const ended: string[] = [];
+  const told: string[] = [];
+  const start = async (plan: SidePlan): Promise<LoadedSide> => {
+    starts++;
+    spoil("start", { plan, starts, windows });
+    const window = (): Window => {
+      windows++;
+      const figures = { proposalsPerS: 1e5 + prng.below(1000), acked: 1000, cpuMs: 10, counters };
+      try {
+        spoil("window", { plan, starts, windows });
+        return figures;
+      } catch (error) {
+        // As a cluster that stood still for the window, and committed what was under way behind it.
+        if (error === STOOD_STILL) return { ...figures, proposalsPerS: 0 };
+        throw error;
+      }
+    };
+    return {
+      load: async () => window(),
+      warmUp: async () => {},
+      window: async () => window(),
+      finish: async () => {
+        spoil("finish", { plan, starts, windows });
+        return [];
+      },
+      destroy: async () => void ended.push(plan.dir),
+    };
+  };
+  const plan = { ...GATE_DEFAULTS, base: ROOT, head: ROOT, headEnv: {}, counted, seed: 1, dir };
+  const observer = { counted() {}, pair() {}, trouble: (text: string) => told.push(text) };
+  const running = runGate(plan, observer, never, start);
+  const outcome = await running.catch((error: unknown) => error);
+  return { outcome, told, starts: () => starts, ended };
+}
+
+const STOOD_STILL = new Error("stood still");
+
+function isUnmeasured(outcome: unknown, why: RegExp): void {
+  assert.ok(outcome instanceof BenchError, String(outcome));
+  assert.equal(outcome.exitCode, 2);
+  assert.match(outcome.message, /^the speed could not be measured \(this says nothing of head\): /);
+  assert.match(outcome.message, why);
+}
+
+test("a window without a commit is told and measured again", async () => {
+  const { outcome, told } = await gate((at, { windows }) => {
+    if (at === "window" && windows === 7) throw STOOD_STILL;
+  });
+  assert.ok(!(outcome instanceof Error), String(outcome));
+  const judged = outcome as Awaited<ReturnType<typeof runGate>>;
+  assert.equal(judged.passed, true);
+  assert.equal(judged.samples.length, GATE_DEFAULTS.pairs * GATE_DEFAULTS.windows * 2);
+  assert.equal(told.length, 1);
+  assert.match(told[0], /^pair 1, \d+ in flight: (base|head): nothing was committed in a window of 150 ms$/);
+  assert.deepEqual(judged.troubles, told);
+});
+
+test("a side that stands still too often cannot be measured, rather than by the windows in which it ran", async () => {
+  const { outcome } = await gate((at, { plan, windows }) => {
+    if (at === "window" && plan.name === "head" && windows % 4 === 0) throw STOOD_STILL;
+  });
+  isUnmeasured(outcome, /14 windows without a commit, more than 13; the last: pair \d/);
+});
+
+test("clusters that do not come up, break, or end in disorder are replaced; all of them are ended", async () => {
+  const { outcome, told, starts, ended } = await gate((at, asked) => {
+    if (at === "start" && asked.starts === 3) throw new BenchError("failed", "no leader within 15 s.");
+    if (at === "window" && asked.windows === 40) throw new EmptyWindow("head: no proposal was applied");
+    if (at === "finish" && asked.starts === 10) throw new BenchError("failed", "node 2 did not close.");
+  });
+  assert.ok(!(outcome instanceof Error), String(outcome));
+  assert.ok(
+    told.some((text) => /^pair 2: no leader within 15 s$/.test(text)),
+    told.join("\n"),
+  );
+  assert.ok(
+    told.some((text) => /node 2 did not close$/.test(text)),
+    told.join("\n"),
+  );
+  assert.equal(ended.length, starts() - 1, "every side that came up");
+});
+
+test("clusters that never come up: exit code 2, with the reason", async () => {
+  const { outcome, told } = await gate((at) => {
+    if (at === "start") throw new BenchError("failed", "no leader within 15 s.");
+  });
+  isUnmeasured(
+    outcome,
+    /4 pairs of clusters that came to nothing, more than 3; the last: pair 1: no leader within 15 s\.$/,
+  );
+  assert.equal(told.length, 4);
+  const exact = await gate((at) => {
+    if (at === "start") throw new BenchError("failed", "no leader within 15 s.");
+  }, true);
+  isUnmeasured(exact.outcome, /3 counted runs that came to nothing/);
+});
+
+test("an error of the gate's own is tried again too, and told with its place", async () => {
+  const broken = await gate((at) => {
+    if (at === "window") throw new TypeError("undefined is not a function");
+  });
+  isUnmeasured(broken.outcome, /TypeError: undefined is not a function \(at .*gate-troubles\.test\.js/);
+});
+
+test("what trying again does not mend ends it at once", async () => {
+  const { outcome, told } = await gate((at) => {
+    if (at === "start") throw new BenchError("environment", "the disk is full.");
+  });
+  assert.ok(outcome instanceof BenchError && outcome.kind === "environment");
+  assert.deepEqual(told, []);
+});
+
+/** A tree as built, of `files`. */
+function tree(name: string, files: Readonly<Record<string, string>>): string {
+  for (const [file, text] of Object.entries(files)) {
+    const path = join(dir, name, file);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+  }
+  return join(dir, name);
+}
+
+test("the engine of two trees is the same whatever else differs, and not by one byte, file or package", async () => {
+  const lock = (version: string, tool = "1.0.0") =>
+    JSON.stringify({
+      packages: {
+        "": { version: "9" },
+        "node_modules/uWebSockets.js": { version, integrity: "sha512-x" },
+        "node_modules/tsc": { version: tool, dev: true },
+      },
+    });
+  const engine = {
+    "dist/src/index.js": "run()",
+    "dist/assembly/wal.wasm": "wasm",
+    "dist/src/cli/main.js": "cli",
+    "dist/src/index.d.ts": "types",
+    "dist/bench/x.js": "bench",
+    "package-lock.json": lock("20"),
+  };
+  const base = await enginePartsOf(tree("base", engine));
+  const differing = async (name: string, files: Readonly<Record<string, string>>) =>
+    differingParts(base, await enginePartsOf(tree(name, { ...engine, ...files })));
+  const beside = {
+    "dist/src/cli/main.js": "other",
+    "dist/src/index.d.ts": "other",
+    "dist/bench/x.js": "other",
+    "docs/a.md": "new",
+    "package-lock.json": lock("20", "2.0.0"),
+  };
+  assert.deepEqual(await differing("beside", beside), []);
+  assert.deepEqual(await differing("byte", { "dist/src/index.js": "run();" }), [
+    join("dist", "src", "index.js"),
+  ]);
+  assert.deepEqual(await differing("wasm", { "dist/assembly/wal.wasm": "wasn" }), [
+    join("dist", "assembly", "wal.wasm"),
+  ]);
+  assert.deepEqual(await differing("file", { "dist/src/wal/new.js": "" }), [
+    join("dist", "src", "wal", "new.js"),
+  ]);
+  assert.deepEqual(await differing("package", { "package-lock.json": lock("21") }), [
+    "node_modules/uWebSockets.js",
+  ]);
+});
