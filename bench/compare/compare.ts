@@ -41,8 +41,6 @@ export interface Comparison {
   readonly warnings: readonly string[];
 }
 
-const SEED = 1;
-
 /** `alternating`: the runs of both took turns, so that a round of one is the neighbour of the other's. */
 export function compareResults(base: Result, head: Result, alternating: boolean): Comparison {
   const heads = new Map(rowsOf(head).map((row) => [configurationKey(row.settings), row]));
@@ -72,7 +70,7 @@ function matchOf(base: Row, head: Row): Match {
       better,
       base: bases.length === 0 ? 0 : median(bases),
       head: heads.length === 0 ? 0 : median(heads),
-      ratio: usable ? ratioInterval(bases, heads, SEED) : null,
+      ratio: usable ? ratioInterval(bases, heads) : null,
     };
   };
   const figures = [

@@ -1,14 +1,8 @@
-// How sure a figure is: bootstrap intervals of medians and of paired ratios, and Wilcoxon's signed-rank test. Pure and
-// seeded: the same values and seed give the same interval. What an interval means for a reader is said elsewhere.
-import {
-  cumulativeStdNormalProbability,
-  median,
-  medianSorted,
-  quantileSorted,
-  sampleWithReplacement,
-} from "simple-statistics";
+// How sure a figure is: exact intervals of medians and of paired ratios, and Wilcoxon's signed-rank test. Exact: they
+// cover what they say at any number of values, where a bootstrap of 6 to 20 covers 91 to 95 % instead of 95. Pure. What
+// an interval means for a reader is said elsewhere.
+import { cumulativeStdNormalProbability, medianSorted } from "simple-statistics";
 import { assert } from "../../src/base/assert.js";
-import { Prng } from "../../src/base/prng.js";
 
 export interface Interval {
   readonly estimate: number;
@@ -26,42 +20,63 @@ export const CONFIDENCE = 0.95;
 /** Fewer cannot be told apart at 5 %: with n pairs the least p-value is 2 / 2^n. */
 export const PAIRS_MIN = 6;
 
-const RESAMPLES = 2000;
 /** Exact up to here; beyond, the normal approximation is as good. */
 const EXACT_PAIRS_MAX = 100;
 
-/** 95 % bootstrap (percentile) interval of the median. Of one value it is that value: nothing is known of its spread. */
-export function medianInterval(values: readonly number[], seed: number, confidence = CONFIDENCE): Interval {
+/**
+ * The median between two order statistics, the same number of values outside at each end, by the sign test (Thompson
+ * 1936; Conover, Practical Nonparametric Statistics, section 3.2): it covers at least `confidence` whatever the values'
+ * distribution. Of fewer values than that takes (6 at 95 %) it is their range.
+ */
+export function medianInterval(values: readonly number[], confidence = CONFIDENCE): Interval {
   assert(values.length > 0, "a median of nothing");
   assert(values.every(Number.isFinite), "values are finite");
-  const random = uniform(seed);
-  const medians: number[] = [];
-  for (let i = 0; i < RESAMPLES; i++) {
-    const sample = sampleWithReplacement(values as number[], values.length, random);
-    medians.push(medianSorted(sample.sort(ascending)));
-  }
-  medians.sort(ascending);
-  const tail = (1 - confidence) / 2;
+  const sorted = [...values].sort(ascending);
+  const outside = headsWithin(sorted.length, (1 - confidence) / 2);
   return {
-    estimate: median(values as number[]),
-    low: quantileSorted(medians, tail),
-    high: quantileSorted(medians, 1 - tail),
+    estimate: medianSorted(sorted),
+    low: sorted[outside],
+    high: sorted[sorted.length - 1 - outside],
   };
 }
 
 /**
- * The median of head/base over pairs (by position), with its 95 % bootstrap interval. Works on logarithms, so that
- * head/base and base/head say the same thing.
+ * Where values centre: the median of the means of all pairs (Hodges and Lehmann 1963), and every centre that Wilcoxon's
+ * signed-rank test does not reject (Tukey 1949; Hollander, Wolfe and Chicken, sections 3.2 and 3.3), so that estimate,
+ * interval and p-value speak of one test. It covers at least `confidence` for any symmetric distribution, and is nearly
+ * as sharp as a t-interval. Of fewer values than the test needs it is their range.
+ */
+export function centreInterval(values: readonly number[], confidence = CONFIDENCE): Interval {
+  assert(values.length > 0 && values.every(Number.isFinite), "values are finite");
+  const averages = values.flatMap((value, i) => values.slice(i).map((other) => (value + other) / 2));
+  averages.sort(ascending);
+  const outside = rankSumWithin(values.length, (1 - confidence) / 2);
+  return {
+    estimate: medianSorted(averages),
+    low: averages[outside],
+    high: averages[averages.length - 1 - outside],
+  };
+}
+
+/**
+ * Where head/base centres over pairs (by position), see centreInterval. Works on logarithms, so that head/base and
+ * base/head say the same thing; and the difference of two sides with the same noise is symmetric, whatever the noise.
  */
 export function ratioInterval(
   base: readonly number[],
   head: readonly number[],
-  seed: number,
   confidence = CONFIDENCE,
 ): RatioInterval {
   assert(base.length === head.length, "every pair has two sides");
-  const logs = base.map((value, i) => Math.log(head[i]) - Math.log(value));
-  const { estimate, low, high } = medianInterval(logs, seed, confidence);
+  return ratioOfLogs(
+    base.map((value, i) => Math.log(head[i]) - Math.log(value)),
+    confidence,
+  );
+}
+
+/** As ratioInterval, of the logarithms of ratios. */
+export function ratioOfLogs(logs: readonly number[], confidence = CONFIDENCE): RatioInterval {
+  const { estimate, low, high } = centreInterval(logs, confidence);
   return {
     estimate: Math.exp(estimate),
     low: Math.exp(low),
@@ -102,6 +117,18 @@ export function rankSumWithin(n: number, tail: number): number {
   return Math.max(0, chances.findIndex((chance) => (sum += chance) > tail) - 1);
 }
 
+/** The greatest k of which P(heads in n throws of a fair coin <= k) <= tail; 0 if there is none. */
+function headsWithin(n: number, tail: number): number {
+  let chance = 2 ** -n;
+  let sum = 0;
+  let k = 0;
+  while ((sum += chance) <= tail) {
+    k++;
+    chance *= (n - k + 1) / k;
+  }
+  return Math.max(0, k - 1);
+}
+
 /** Twice the rank of each value, so that shared ranks are whole numbers. */
 function doubledRanks(values: readonly number[]): number[] {
   const order = values.map((_, i) => i).sort((a, b) => values[a] - values[b]);
@@ -136,11 +163,6 @@ function sumOf(values: Float64Array): number {
 function normalTail(ranks: readonly number[], total: number, least: number): number {
   const variance = ranks.reduce((sum, rank) => sum + rank * rank, 0) / 4;
   return cumulativeStdNormalProbability((least - total / 2) / Math.sqrt(variance));
-}
-
-function uniform(seed: number): () => number {
-  const prng = new Prng(seed);
-  return () => prng.nextU32() / 4294967296;
 }
 
 function ascending(a: number, b: number): number {

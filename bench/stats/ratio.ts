@@ -3,8 +3,6 @@
 import { type RatioInterval, ratioInterval } from "./intervals.js";
 import { type Row, validRuns } from "./rows.js";
 
-const SEED = 1;
-
 /** Throughput of `row` by that of `base`, over the rounds in which both counted; null: there is none. */
 export function ratioOfRows(base: Row, row: Row): RatioInterval | null {
   const byRound = new Map(validRuns(base.runs).map((run) => [run.round, run.proposalsPerS]));
@@ -16,5 +14,5 @@ export function ratioOfRows(base: Row, row: Row): RatioInterval | null {
     from.push(other);
     to.push(proposalsPerS);
   }
-  return from.length === 0 ? null : ratioInterval(from, to, SEED);
+  return from.length === 0 ? null : ratioInterval(from, to);
 }

@@ -21,9 +21,6 @@ export interface Row {
   readonly latencyMs: Run["latencyMs"] | null;
 }
 
-/** Intervals of a result are the same whenever they are worked out. */
-const SEED = 1;
-
 /** Rows in the order of the table. */
 export function rowsOf(result: Pick<Result, "runs">): Row[] {
   const byPosition = new Map<number, Run[]>();
@@ -44,13 +41,7 @@ function rowOf(position: number, all: readonly Run[]): Row {
     runs,
     voids: runs.filter((run) => run.void.length > 0).length,
     disturbed: runs.filter((run) => run.void.length === 0 && run.disturbed.length > 0).length,
-    proposalsPerS:
-      valid.length === 0
-        ? null
-        : medianInterval(
-            valid.map((run) => run.proposalsPerS),
-            SEED,
-          ),
+    proposalsPerS: valid.length === 0 ? null : medianInterval(valid.map((run) => run.proposalsPerS)),
     latencyMs: valid.length === 0 ? null : mergedLatency(valid),
   };
 }

@@ -186,7 +186,7 @@ function roundsOf({ configs }: Model): number {
   return Math.max(...configs.map(({ row }) => row.runs.length));
 }
 
-/** A bootstrap of a few rounds is no more than their range. */
+/** Fewer rounds prove no interval at 95 %. */
 function intervalMeaning(rounds: number): string {
   return rounds < PAIRS_MIN ? "their range" : "the 95 % interval of that median";
 }
