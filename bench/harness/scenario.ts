@@ -41,8 +41,8 @@ export function resolveAxes(scenario: Scenario, quick: boolean, given: Partial<A
   const planned = quick ? scenario.axes.smoke : scenario.axes.full;
   const resolved: Partial<Record<AxisName, readonly unknown[]>> = {};
   for (const name of AXIS_NAMES) resolved[name] = given[name] ?? planned[name] ?? [DEFAULT_SETTINGS[name]];
-  // An open loop has no number in flight: it must not be run once for each.
-  const open = given.rate?.every((rate) => rate > 0) === true;
+  // An open loop has no number in flight: it must not be run once for each that the scenario has.
+  const open = given.rate?.some((rate) => rate > 0) === true;
   if (open && given.inFlight === undefined) resolved.inFlight = [DEFAULT_SETTINGS.inFlight];
   return resolved as AxisValues;
 }
@@ -65,7 +65,65 @@ export function expand(axes: AxisValues): Variant[] {
     const why = whyImpossible(settings);
     if (why !== null) throw new BenchError("usage", `this combination is impossible: ${why}.`);
   }
+  const idle = IDLE.find((rule) => isIdle(rule, axes, variants));
+  if (idle !== undefined) throw new BenchError("usage", `these axes do not act together: ${idle.why}.`);
   return variants;
+}
+
+/** An axis that does nothing in some settings. */
+interface Idle {
+  readonly axis: AxisName;
+  readonly in: (settings: Settings) => boolean;
+  /** What it does nothing with, and what to give instead. */
+  readonly why: string;
+}
+
+const IDLE: readonly Idle[] = [
+  {
+    axis: "inFlight",
+    in: ({ rate }) => rate > 0,
+    why: "--rate says when proposals are due, however many are under way, so that --in-flight does nothing; give one of the two",
+  },
+  {
+    axis: "arrivals",
+    in: ({ rate }) => rate === 0,
+    why: "--arrivals is about when proposals are due, and a closed loop has no such time; give --rate",
+  },
+  {
+    axis: "reads",
+    in: ({ readsPerWrite }) => readsPerWrite === 0,
+    why: "--reads says how reads are confirmed, and without --reads-per-write there are none; give --reads-per-write 1 or more",
+  },
+  {
+    axis: "busyPollUs",
+    in: ({ writer }) => writer !== "pool-wasm",
+    why: "--busy-poll-us is about the threads of writer pool-wasm, and the other writers have none; give --writer pool-wasm",
+  },
+  {
+    axis: "link",
+    in: ({ nodes }) => nodes === 1,
+    why: "--link is between nodes, and one node has no other; give --nodes 2 or more",
+  },
+  {
+    axis: "frameTags",
+    in: ({ nodes, link }) => nodes === 1 || link === "memory",
+    why: "--frame-tags is about frames between processes, and with --nodes 1 or --link memory there are none; give --nodes 2 or more and --link uws",
+  },
+  {
+    axis: "maxInflightMsgs",
+    in: ({ nodes }) => nodes === 1,
+    why: "--max-inflight-msgs counts messages to a follower, and one node has none; give --nodes 2 or more",
+  },
+];
+
+/**
+ * Whether rows of the table would differ in nothing but their words: the axis has several values where it does nothing,
+ * or one that is not the default and does nothing anywhere.
+ */
+function isIdle({ axis, in: does }: Idle, axes: AxisValues, variants: readonly Variant[]): boolean {
+  const values: readonly unknown[] = axes[axis];
+  if (values.length > 1) return variants.some(({ settings }) => does(settings));
+  return values[0] !== DEFAULT_SETTINGS[axis] && variants.every(({ settings }) => does(settings));
 }
 
 /** From the outermost loop to the innermost. */
@@ -97,7 +155,7 @@ export const NESTING: readonly AxisName[] = [
 
 /** Why these settings cannot be run together, and what to give instead; null: they can. */
 export function whyImpossible(settings: Settings): string | null {
-  const { event, nodes, link, from, rate, arrivals, batching, batchBytes } = settings;
+  const { event, nodes, link, from, batching, batchBytes } = settings;
   if (settings.followerDelayMs > 0 && nodes < 2) {
     return "--follower-delay-ms slows a follower, and one node has none; give --nodes 2 or more";
   }
@@ -115,9 +173,6 @@ export function whyImpossible(settings: Settings): string | null {
   }
   if (event !== "restart" && settings.logMb > 0) {
     return "--log-mb is the log that a node restarts on; give --event restart too";
-  }
-  if (arrivals === "poisson" && rate === 0) {
-    return "--arrivals poisson is about when proposals are due, and a closed loop has no such time; give --rate";
   }
   if (batching === "off" && batchBytes > 0) {
     return "--batch-bytes caps batches, and --batching off has none; give one of the two";

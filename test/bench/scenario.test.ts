@@ -87,7 +87,18 @@ test("an impossible combination is refused with what to give instead", () => {
     [{ event: ["restart"] }, /give --log-mb/],
     [{ logMb: [5] }, /give --event restart/],
     [{ arrivals: ["poisson"] }, /give --rate/],
+    [{ arrivals: ["constant", "poisson"], rate: [0, 1000] }, /a closed loop has no such time; give --rate/],
     [{ batching: ["off"], batchBytes: [9] }, /give one of the two/],
+    [{ rate: [1000], inFlight: [1, 64] }, /--in-flight does nothing; give one of the two/],
+    [{ rate: [1000], inFlight: [64] }, /--in-flight does nothing; give one of the two/],
+    [{ rate: [0, 1000], inFlight: [1, 64] }, /--in-flight does nothing; give one of the two/],
+    [{ reads: ["lease"] }, /give --reads-per-write 1 or more/],
+    [{ reads: ["safe", "lease"], readsPerWrite: [0, 1] }, /give --reads-per-write 1 or more/],
+    [{ writer: ["inline-js"], busyPollUs: [50] }, /give --writer pool-wasm/],
+    [{ writer: ["inline-js", "pool-wasm"], busyPollUs: [0, 50] }, /give --writer pool-wasm/],
+    [{ link: ["uws", "memory"], nodes: [1, 3] }, /--link is between nodes/],
+    [{ frameTags: ["off"], link: ["memory"] }, /--frame-tags .* --link uws/],
+    [{ maxInflightMsgs: [1], nodes: [1] }, /give --nodes 2 or more/],
   ];
   for (const [given, message] of refusals) {
     assert.throws(
@@ -96,6 +107,26 @@ test("an impossible combination is refused with what to give instead", () => {
       JSON.stringify(given),
     );
   }
+});
+
+test("an axis may do nothing in some rows, as long as they differ in another", () => {
+  const rows = (given: Partial<AxisValues>) =>
+    expand(resolveAxes(canonical, true, given)).map(({ settings }) => [settings.rate, settings.inFlight]);
+  const writer = ["pool-wasm" as const];
+  // The scenario's own numbers in flight are not the caller's words.
+  assert.deepEqual(rows({ writer, rate: [0, 1000] }), [
+    [0, 1024],
+    [1000, 1024],
+  ]);
+  assert.deepEqual(rows({ writer, rate: [0, 1000], inFlight: [64] }), [
+    [0, 64],
+    [1000, 64],
+  ]);
+  assert.deepEqual(rows({ writer, rate: [0, 1000], arrivals: ["poisson"] }), [
+    [0, 1024],
+    [1000, 1024],
+  ]);
+  assert.equal(rows({ busyPollUs: [50] }).length, 6);
 });
 
 test("words of an axis become values", () => {
