@@ -78,10 +78,22 @@ function counterText({ name, base, head }: Counter): string {
   return `${COUNTER_TITLES[name]} ${values}`;
 }
 
-function notes({ onlyBase, onlyHead, warnings }: Comparison): string[] {
+/** What is judged one by one is not as sure taken together. */
+function together({ matches }: Comparison): string[] {
+  const judged = matches
+    .flatMap(({ figures }) => figures)
+    .filter(({ ratio }) => ratio !== null && ratio.pairs >= PAIRS_MIN);
+  if (judged.length < 2) return [];
+  const text = `${judged.length} figures are judged, each by itself at 95 %: of equals, about one in 20 is called better or worse`;
+  return [text];
+}
+
+function notes(comparison: Comparison): string[] {
+  const { onlyBase, onlyHead, warnings } = comparison;
   return [
     ...onlyBase.map((name) => `only in base: ${name}`),
     ...onlyHead.map((name) => `only in head: ${name}`),
     ...warnings.map((text) => `warning: ${text}`),
+    ...together(comparison),
   ];
 }

@@ -61,7 +61,7 @@ export class Progress implements Observer {
     const { rounds } = plan.load;
     const many =
       `${variants.length} configuration${variants.length === 1 ? "" : "s"}` +
-      (rounds > 1 ? ` in ${rounds} rounds` : "");
+      (rounds > 1 ? ` in ${(plan.load.withinMs ?? 0) > 0 ? "up to " : ""}${rounds} rounds` : "");
     this.say(`${many}, about ${roughly(estimateMs)}; ${constants(plan.axes)}`);
     this.say(paint.dim(`data in ${runDir.path} (${fileSystem.type} on ${fileSystem.device})`));
     if (fileSystem.volatile) {

@@ -89,6 +89,13 @@ test("raftmark compare: results with nothing in common are refused in one senten
   }
 });
 
+test("many figures judged one by one are said to be that, and few rounds judge nothing", () => {
+  const text = renderComparison(compareResults(result(1000, 8), result(1001, 8), true), NAMES);
+  assert.match(text, /\d+ figures are judged, each by itself at 95 %: of equals, about one in 20/);
+  const few = renderComparison(compareResults(result(1000, 3), result(1001, 3), true), NAMES);
+  assert.doesNotMatch(few, /figures are judged/);
+});
+
 test("void runs are left out with their partners, and counted", () => {
   const base = result(1000, 8);
   const head = result(1000, 8);
