@@ -50,9 +50,13 @@ const TOLD: {
     if (standings === null || standings.overall.length === 0) {
       const { low, high } = best.proposalsPerS;
       const range = high > low ? `, from ${grouped(low)} to ${grouped(high)}/s` : "";
+      const alone =
+        standings === null
+          ? "nothing to compare it with"
+          : "no two configurations were undisturbed in one round";
       return [
-        { label: "Seen", text: `${figures}.` },
-        { label: "How sure", text: `${roundsText(rows)}${range}; nothing to compare it with.` },
+        { label: "Seen", text: `${figures} with ${nameOf(best, rows)}.` },
+        { label: "How sure", text: `${roundsText(rows)}${range}; ${alone}.` },
         { label: "Limit", text: limit },
       ];
     }

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpuTaken, diskMoved } from "../../bench/harness/disturbance.js";
+import { glanceOf } from "../../bench/report/glance.js";
 import { standingsOf } from "../../bench/report/standings.js";
 import { verdict } from "../../bench/report/verdict.js";
 import { Family, normals } from "../../bench/stats/family.js";
@@ -122,6 +123,10 @@ test("disturbed runs are left out of figures and comparisons, and that is said",
   const all = result(6, () => ({ disturbed: [why], otherCpuShare: 0.6 }));
   assert.match(verdict(all), /^Nothing can be compared: .*Every run was disturbed/);
   assert.equal(standingsOf(rowsOf(all), "writer")?.overall.length, 0);
+  assert.match(
+    glanceOf(all)[1].text,
+    /no two configurations were undisturbed in one round\. Disturbed: every run/,
+  );
   assert.equal(rowsOf(all)[0].proposalsPerS !== null, true, "they are shown where there is nothing else");
 });
 
