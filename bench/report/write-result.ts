@@ -1,5 +1,5 @@
 // Writes a result file: whole or not at all.
-import { rename, writeFile } from "node:fs/promises";
+import { rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { BenchError, codeOf, messageOf } from "../harness/bench-error.js";
 import { makeDirs } from "../harness/make-dirs.js";
@@ -16,14 +16,43 @@ export async function writeResult(result: Result, path: string): Promise<string>
   return writeWhole(`${JSON.stringify(Result.parse(result), null, 2)}\n`, path);
 }
 
+/** Whether a result can go to `path`, asked before the minutes that it takes to have one. Throws BenchError if not. */
+export async function checkWritable(path: string): Promise<void> {
+  await atPath(path, async (target) => {
+    if (await takesBytes(target)) return;
+    const partial = partialOf(target);
+    await writeFile(partial, "");
+    await rm(partial);
+  });
+}
+
 /** Writes `text` to `path`, whole or not at all. Returns the path as given. */
 export async function writeWhole(text: string, path: string): Promise<string> {
-  const target = resolve(path);
-  const partial = `${target}.${process.pid}.partial`;
-  try {
-    await makeDirs(dirname(target));
+  await atPath(path, async (target) => {
+    if (await takesBytes(target)) return writeFile(target, text);
+    const partial = partialOf(target);
     await writeFile(partial, text);
     await rename(partial, target);
+  });
+  return path;
+}
+
+function partialOf(target: string): string {
+  return `${target}.${process.pid}.partial`;
+}
+
+/** A device or a pipe: something to write to, and nothing to put a file in the place of. */
+async function takesBytes(target: string): Promise<boolean> {
+  const found = await stat(target).catch(() => null);
+  if (found?.isDirectory()) throw Object.assign(new Error("it is a directory"), { code: "EISDIR" });
+  return found !== null && !found.isFile();
+}
+
+async function atPath(path: string, work: (target: string) => Promise<void>): Promise<void> {
+  const target = resolve(path);
+  try {
+    await makeDirs(dirname(target));
+    await work(target);
   } catch (cause) {
     const why = codeOf(cause) || messageOf(cause);
     throw new BenchError(
@@ -32,5 +61,4 @@ export async function writeWhole(text: string, path: string): Promise<string> {
       cause,
     );
   }
-  return path;
 }

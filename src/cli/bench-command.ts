@@ -27,7 +27,7 @@ import { type Output, Progress } from "../../bench/report/progress.js";
 import type { Result } from "../../bench/report/result-schema.js";
 import { constants, type Paint, PLAIN, renderMeanings, renderTable } from "../../bench/report/table.js";
 import { waterfallText } from "../../bench/report/waterfall-text.js";
-import { defaultPath, writeResult } from "../../bench/report/write-result.js";
+import { checkWritable, defaultPath, writeResult } from "../../bench/report/write-result.js";
 import { SCENARIOS } from "../../bench/scenarios/all.js";
 import { didYouMean } from "../base/suggest.js";
 import { benchWalCommand } from "./bench-wal.js";
@@ -128,6 +128,8 @@ async function bench(scenarioName: string, words: Words, command: string): Promi
   }
   const plan = planOf(scenarioName, words, command);
   const format = formatOf(words);
+  const startedAt = new Date().toISOString();
+  await checkWritable(words.out ?? defaultPath({ startedAt, scenario: plan.scenario }));
   const out = outputFor(format !== "table");
   const progress = new Progress(out);
   let ended: BenchError | null = null;

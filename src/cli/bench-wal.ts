@@ -3,7 +3,7 @@ import { Command } from "commander";
 import pc from "picocolors";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { PLAIN } from "../../bench/report/table.js";
-import { defaultPath, writeWhole } from "../../bench/report/write-result.js";
+import { checkWritable, defaultPath, writeWhole } from "../../bench/report/write-result.js";
 import { renderWalBench } from "../../bench/wal/report.js";
 import { runWalBench, type WalBenchPlan } from "../../bench/wal/run.js";
 import type { WriterKind } from "../node/api.js";
@@ -77,6 +77,8 @@ async function benchWal(plan: WalBenchPlan, words: Words): Promise<void> {
   const stream = words.json === true ? process.stderr : process.stdout;
   const paint = stream.isTTY === true && pc.isColorSupported ? pc.createColors(true) : PLAIN;
   const say = (text: string): void => void stream.write(`${paint.dim(text)}\n`);
+  const startedAt = new Date().toISOString();
+  await checkWritable(words.out ?? defaultPath({ startedAt, scenario: { name: "wal" } }));
   const result = await untilInterrupted((signal) => runWalBench(plan, say, signal));
   const path = words.out ?? defaultPath({ startedAt: result.startedAt, scenario: { name: "wal" } });
   await writeWhole(`${JSON.stringify(result, null, 2)}\n`, path);

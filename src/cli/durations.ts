@@ -8,7 +8,8 @@ export function parseDuration(flag: string, text: string, minMs: number, maxMs: 
   const match = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text);
   const ms = match === null ? Number.NaN : Number(match[1]) * UNITS[match[2]];
   if (ms >= minMs && ms <= maxMs) return ms;
-  const hint = /^\d+(\.\d+)?$/.test(text) ? ` Did you mean ${text}s?` : "";
+  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : Number.NaN;
+  const hint = seconds >= minMs && seconds <= maxMs ? ` Did you mean ${text}s?` : "";
   const range = `a time from ${show(minMs)} to ${show(maxMs)} with its unit, like 500ms, 5s or 2m`;
   throw new BenchError("usage", `--${flag}: "${text}" is not allowed: it takes ${range}.${hint}`);
 }

@@ -52,7 +52,9 @@ process.exitCode = await main(process.argv);
 function outliveReaders(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
+      if (error.code === "EPIPE") return;
+      process.stderr.write(`raftmark: cannot write the output (${error.code ?? error.message}).\n`, () => {});
+      process.exit(2);
     });
   }
 }

@@ -1,13 +1,23 @@
 // The result file: it comes back as it was written, and its published schema is the one the program has.
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { Result, resultJsonSchema } from "../../bench/report/result-schema.js";
-import { defaultPath, writeResult } from "../../bench/report/write-result.js";
+import { checkWritable, defaultPath, writeResult } from "../../bench/report/write-result.js";
 import { sampleResult } from "./sample-result.js";
 
 const dir = mkdtempSync(join(tmpdir(), "raftmark-result-"));
@@ -41,6 +51,28 @@ test("a place that cannot be written is named", async () => {
       error.message,
     );
   });
+});
+
+test("whether a place can be written is known without a result, and leaves nothing there", async () => {
+  const at = join(dir, "asked");
+  await checkWritable(join(at, "result.json"));
+  assert.deepEqual(readdirSync(at), []);
+  mkdirSync(join(at, "taken"));
+  await assert.rejects(checkWritable(join(at, "taken")), /cannot write the result to .*taken \(EISDIR\)/);
+  await assert.rejects(checkWritable(join(dir, "file", "result.json")), /choose another file with --out/);
+});
+
+test("a pipe or a device is written to, not replaced by a file", async () => {
+  const pipe = join(dir, "pipe");
+  assert.equal(spawnSync("mkfifo", [pipe]).status, 0);
+  const reader = spawn("cat", [pipe], { stdio: ["ignore", "pipe", "inherit"] });
+  const read = reader.stdout.toArray();
+  await checkWritable(pipe);
+  await writeResult(result, pipe);
+  const kept = lstatSync(pipe).isFIFO();
+  reader.kill();
+  assert.ok(kept, "the pipe is still there");
+  assert.deepEqual(Result.parse(JSON.parse(Buffer.concat(await read).toString())), result);
 });
 
 test("a result of another schema is refused", () => {

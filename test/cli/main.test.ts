@@ -1,6 +1,7 @@
 // The command as a user meets it: help, and one sentence for whatever is wrong. Nothing is started here.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -34,6 +35,17 @@ test("help teaches with examples", () => {
   assert.match(raftmark("--version").stdout, /^\d+\.\d+\.\d+\n$/);
 });
 
+test("output that cannot be written is a sentence, not a stack", { skip: !existsSync("/dev/full") }, () => {
+  const full = openSync("/dev/full", "w");
+  const { status, stderr } = spawnSync(process.execPath, [MAIN, "bench", "--list"], {
+    encoding: "utf8",
+    stdio: ["ignore", full, "pipe"],
+  });
+  closeSync(full);
+  assert.equal(status, 2);
+  assert.equal(stderr, "raftmark: cannot write the output (ENOSPC).\n");
+});
+
 test("without arguments: help, and the exit code of a mistake", () => {
   const { status, stdout } = raftmark();
   assert.equal(status, 2);
@@ -41,6 +53,8 @@ test("without arguments: help, and the exit code of a mistake", () => {
 });
 
 const MISTAKES: [string[], RegExp][] = [
+  [["bench", "--duration", "0"], /500ms, 5s or 2m\.\n$/],
+  [["bench", "--out", "/dev/null/x.json"], /cannot write the result to \/dev\/null\/x\.json \(\w+\)/],
   [["bnch"], /unknown command 'bnch'\. Did you mean bench\?/],
   [["bench", "--wirter", "pool-wasm"], /unknown option '--wirter'\. Did you mean --writer\?/],
   [
