@@ -94,6 +94,8 @@ export class SimProcess {
   wallOffsetMs = 0;
   /** Operations on the disk until the process ends; Infinity: it is not to. */
   opsLeft = Infinity;
+  /** A sync or write failed: what the page cache has is not what the platter has, and only a restart of the machine helps. */
+  private isCacheUntrue = false;
   private guest: Guest | null = null;
   private stands = false;
   private held: Held[] = [];
@@ -212,7 +214,9 @@ export class SimProcess {
   /** The process ends at once, of itself or with its machine: what its callers wait for never comes. */
   crash(powerLoss: boolean): void {
     if (!this.isUp) return;
-    this.trace.note(this.id, powerLoss ? "loses power" : "is killed");
+    const isMachine = powerLoss || this.isCacheUntrue;
+    this.isCacheUntrue = false;
+    this.trace.note(this.id, isMachine ? "loses power" : "is killed");
     this.guest = null;
     this.node = null;
     this.parts = null;
@@ -220,7 +224,7 @@ export class SimProcess {
     this.stands = false;
     this.held = [];
     this.opsLeft = Infinity;
-    if (powerLoss) this.disk.powerLoss(this.dice);
+    if (isMachine) this.disk.powerLoss(this.dice);
     this.network.left(this.id);
   }
 
@@ -339,7 +343,10 @@ export class SimProcess {
           this.inside(life, "disk", done),
         );
       },
-      failSync: (file: SimFile): void => file.failSync(dice),
+      failSync: (file: SimFile): void => {
+        this.isCacheUntrue = true;
+        file.failSync(dice);
+      },
     };
   }
 }

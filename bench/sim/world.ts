@@ -370,8 +370,15 @@ export class World {
     }
     if (checker.violation !== null) return;
     const before = checker.writes;
-    this.writeAt(this.ready!);
     for (const process of this.processes) this.read(process);
+    // One may be refused: a transfer of leadership is under way, or a leader that has just been deposed.
+    const again = (): void => {
+      if (checker.writes > before || schedule.now > end) return;
+      if (this.waiting.length === 0) this.write();
+      this.after(ELECTION_US, again);
+    };
+    this.write();
+    this.after(ELECTION_US, again);
     const settled = await this.until(
       () => checker.writes > before && this.waiting.length === 0 && this.isLevel,
       end,

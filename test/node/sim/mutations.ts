@@ -28,7 +28,10 @@ export interface Mutation {
 type Inside = any;
 
 /** Replaces methods of `owner` by what `make` returns, given those there are. */
-function patch(owner: { prototype: object }, make: (was: Inside) => Record<string, unknown>): () => void {
+export function patch(
+  owner: { prototype: object },
+  make: (was: Inside) => Record<string, unknown>,
+): () => void {
   const prototype = owner.prototype as Record<string, unknown>;
   const was = { ...Object.getOwnPropertyDescriptors(prototype) };
   const methods = make(Object.fromEntries(Object.entries(was).map(([name, { value }]) => [name, value])));
