@@ -9,7 +9,7 @@ import { cpuTaken, DiskWatch } from "./disturbance.js";
 import { probeDisk, readEnvironment } from "./environment.js";
 import { nullRun } from "./null-run.js";
 import { KEEP_MARK, type RunDir } from "./run-dir.js";
-import { type Phase, runVariant, type VariantPlan } from "./run-variant.js";
+import { type Phase, removeData, runVariant, type VariantPlan } from "./run-variant.js";
 import { expand, type Load, roundOrder, type Scenario, type Variant } from "./scenario.js";
 import { withRunDir } from "./with-run-dir.js";
 
@@ -127,7 +127,7 @@ async function runAll(
   let repeated = 0;
   let spentMs = 0;
   const runOnce = async (i: number, again: boolean): Promise<Run | null> => {
-    const sequence = runs.length + repeated;
+    const sequence = runs.length + repeated + (again ? 1 : 0);
     const eachMs = sequence === 0 ? estimateVariantMs(load) : spentMs / sequence;
     observer.variant(i, planned[i].variant, planned[i].round, eachMs * (planned.length - i));
     const from = performance.now();
@@ -145,17 +145,23 @@ async function runAll(
       break;
     }
     let run = await runOnce(i, false);
+    let interrupted = run === null;
     const mayRepeat =
       repeated < planned.length * REPEATED_SHARE_MAX && !isTooLate(load, spentMs, runs.length + repeated + 1);
     if (run !== null && run.disturbed.length > 0 && mayRepeat && !signal.aborted) {
       observer.repeating(run.disturbed);
-      repeated++;
-      run = await runOnce(i, true);
+      const again = await runOnce(i, true);
+      interrupted = again === null;
+      if (again !== null) {
+        await removeData({ ...planned[i], runDir: runDir.path, again: false });
+        repeated++;
+        run = again;
+      }
     }
-    // What is done counts; only the variant under way is lost.
+    // What is done counts, disturbed or not; only the run under way is lost.
     if (run === null && runs.length === 0) signal.throwIfAborted();
     if (run !== null) runs.push(run);
-    if (signal.aborted) return { runs, repeated, interrupted: run === null || i + 1 < planned.length };
+    if (signal.aborted) return { runs, repeated, interrupted: interrupted || i + 1 < planned.length };
   }
   return { runs, repeated, interrupted: false };
 }

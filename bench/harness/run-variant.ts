@@ -90,11 +90,18 @@ export async function runVariant(plan: VariantPlan): Promise<Run> {
     };
   } finally {
     await cluster.destroy();
-    if (!plan.keep) await rm(dir, { recursive: true, force: true, maxRetries: 3 });
+    if (!plan.keep) await removeData(plan);
   }
 }
 
-function directoryName({ variant, round, again }: VariantPlan): string {
+type Place = Pick<VariantPlan, "runDir" | "variant" | "round" | "again">;
+
+/** Removes what a run wrote, if anything is left of it. */
+export async function removeData(place: Place): Promise<void> {
+  await rm(join(place.runDir, directoryName(place)), { recursive: true, force: true, maxRetries: 3 });
+}
+
+function directoryName({ variant, round, again }: Place): string {
   const name = `variant-${variant.position + 1}${round === 0 ? "" : `-round-${round + 1}`}`;
   return again ? `${name}-again` : name;
 }
