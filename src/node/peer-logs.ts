@@ -68,6 +68,8 @@ export class PeerLogs {
   private readonly lost = new Map<number, string>();
   /** As in the file. What a sound log once reached it never falls behind: nothing is taken back. */
   private readonly acknowledged = new Map<number, number>();
+  /** The same, of all peers, since this process began: a leader's knowledge outlives its term. */
+  private readonly reached = new Map<number, number>();
   private ownLost: string | undefined = undefined;
   private writing: Promise<void> | null = null;
   private changed = false;
@@ -133,15 +135,17 @@ export class PeerLogs {
     return this.lost.has(this.options.id);
   }
 
-  /**
-   * Takes what `peer` shows. `acknowledged`: up to where it is known to have what is committed, by what it told this
-   * node as leader; 0: nothing. Null: it is welcome; else why not.
-   */
-  meet(peer: number, bytes: Uint8Array, acknowledged: number): string | null {
+  /** `peer` told this node, as leader, that it has everything up to `index`, which is committed. */
+  hasReached(peer: number, index: number): void {
+    if (index > (this.reached.get(peer) ?? 0)) this.reached.set(peer, index);
+  }
+
+  /** Takes what `peer` shows. Null: it is welcome; else why not. */
+  meet(peer: number, bytes: Uint8Array): string | null {
     const hello = decodeHello(bytes);
     // Shows nothing, or what a later version shows.
     if (hello === null) return null;
-    const refusal = this.refusalOf(peer, hello, acknowledged);
+    const refusal = this.refusalOf(peer, hello);
     if (refusal !== null) {
       this.loses(peer, refusal);
       return refusal;
@@ -156,7 +160,7 @@ export class PeerLogs {
     return null;
   }
 
-  private refusalOf(peer: number, hello: Hello, acknowledged: number): string | null {
+  private refusalOf(peer: number, hello: Hello): string | null {
     const known = this.logs.get(peer);
     if (known !== undefined && known !== hello.logId) {
       const found = hello.logId === NO_LOG_ID ? "a log without an id" : `log ${hello.logId}`;
@@ -165,7 +169,7 @@ export class PeerLogs {
     const seen = this.lengths.get(peer);
     // What the same process acknowledges later than it showed its length is no loss.
     if (seen?.incarnation === hello.incarnation) return seen.refusal;
-    const least = Math.max(acknowledged, this.acknowledged.get(peer) ?? 0);
+    const least = Math.max(this.reached.get(peer) ?? 0, this.acknowledged.get(peer) ?? 0);
     const isShorter = hello.lastIndex < least;
     const refusal = isShorter
       ? `${SHORTER}node ${peer} acknowledged entries up to ${least}, which are committed, and comes with a log ` +

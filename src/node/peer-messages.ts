@@ -99,6 +99,8 @@ function refusalOf(r: Raft, m: Message): string | null {
   if ((m.term === 0) !== (m.type === MsgReadIndex)) return `term ${m.term}`;
   if (m.term - r.term > TERM_JUMP_MAX) return `term ${m.term} is out of reach of ours, ${r.term}`;
   if (m.index - r.raftLog.lastIndex() > INDEX_JUMP_MAX) return `index ${m.index} is out of reach of our log`;
+  if (m.commit - r.raftLog.lastIndex() > INDEX_JUMP_MAX)
+    return `commit ${m.commit} is out of reach of our log`;
   switch (m.type) {
     case MsgApp:
       if (!appendIsPlausible(m)) return "its entries are none that follow each other";

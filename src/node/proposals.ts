@@ -9,6 +9,7 @@ import { RaftmarkError } from "../base/errors.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import { AbortWatch } from "./abort-watch.js";
 import type { Proposed } from "./api.js";
+import { PayloadCopies } from "./payload-copies.js";
 import type { Trace } from "./trace.js";
 
 /** One call of propose(). `index` is 0 until it is appended; `settled` once its promise is. */
@@ -61,6 +62,7 @@ export class Proposals {
   /** Appended, ascending by term, and by index within a term; those before `head` are done. */
   private appended: Proposal[] = [];
   private head = 0;
+  private readonly copies = new PayloadCopies();
   private readonly aborts = new AbortWatch<Proposal>((proposal, reason) => this.abort(proposal, reason));
   private ticks = 0;
   /** Ticks since this node led last. */
@@ -81,14 +83,14 @@ export class Proposals {
   }
 
   /**
-   * Queues `data` (borrowed until the promise settles) and returns its promise. Rejects with
+   * Queues a copy of `data` and returns its promise. Rejects with
    * RAFT_PROPOSAL_TOO_LARGE, RAFT_OVERLOADED or RAFT_ABORTED; later also with whatever the node's fate is.
    */
   add(data: Uint8Array, signal: AbortSignal | undefined): Promise<Proposed> {
     const refusal = this.refusal(data, signal);
     if (refusal !== null) return Promise.reject(refusal);
     const promise = new Promise<Proposed>((resolve, reject) => {
-      const proposal = new Proposal(data, this.ticks, signal ?? null, resolve, reject);
+      const proposal = new Proposal(this.copies.copy(data), this.ticks, signal ?? null, resolve, reject);
       if (signal !== undefined) this.aborts.add(signal, proposal);
       this.waiting.push(proposal);
       this.waitingBytes += data.length;

@@ -137,10 +137,16 @@ export class RaftNode extends SafeEmitter {
       onUnreachable: (peer) => driver.control((rawNode) => rawNode.reportUnreachable(peer)),
       onPeer: (peer, connected) => this.peerChanged(peer, connected),
       hello: peerLogs.hello,
-      onHello: (peer, hello) => peerLogs.meet(peer, hello, this.acknowledged(peer)),
+      onHello: (peer, hello) => {
+        this.notePeers();
+        return peerLogs.meet(peer, hello);
+      },
       onRefused: (refusal) => this.refused(refusal),
     });
-    this.clock = setInterval(() => driver.tick(), options.tickMs);
+    this.clock = setInterval(() => {
+      this.notePeers();
+      driver.tick();
+    }, options.tickMs);
     driver.wake();
   }
 
@@ -161,8 +167,7 @@ export class RaftNode extends SafeEmitter {
    * result. Rejects with RAFT_NOT_LEADER, RAFT_PROPOSAL_DROPPED, RAFT_LEADERSHIP_LOST, RAFT_TIMEOUT,
    * RAFT_PROPOSAL_TOO_LARGE, RAFT_OVERLOADED, RAFT_ABORTED, RAFT_FENCED or RAFT_CLOSED; `mayCommit` on the error tells
    * whether it may still take effect: where it is false, no log that can win has it.
-   * `bytes` (a Uint8Array, as a Buffer is) belongs to the node from here on and must never be changed: it is the log's
-   * entry, and written, sent and applied at different times.
+   * `bytes` (a Uint8Array, as a Buffer is) is copied: it is the caller's again when the call returns.
    */
   propose(bytes: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<Proposed> {
     const refusal = this.endedError() ?? refusalOfBytes(bytes) ?? refusalOfCall(options);
@@ -359,11 +364,13 @@ export class RaftNode extends SafeEmitter {
     this.driver.retire();
   }
 
-  /** Up to where `peer`, by what it told this node as leader, has what is committed; 0: not known. */
-  private acknowledged(peer: number): number {
+  /** Keeps how far the peers' logs reach, as far as they told this node and it is committed: for when it leads no more. */
+  private notePeers(): void {
     const { raft } = this.rawNode;
-    if (raft.state !== StateLeader) return 0;
-    return Math.min(raft.trk.progress.get(peer)?.match ?? 0, raft.raftLog.committed);
+    if (raft.state !== StateLeader) return;
+    for (const [peer, { match }] of raft.trk.progress) {
+      if (peer !== raft.id) this.peerLogs.hasReached(peer, Math.min(match, raft.raftLog.committed));
+    }
   }
 
   private snapshotUnsent(to: number): void {

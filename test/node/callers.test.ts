@@ -30,6 +30,20 @@ function propose(node: RaftNode, bytes: unknown, options?: unknown): Promise<unk
   return node.propose(bytes as Uint8Array, options as { signal?: AbortSignal });
 }
 
+test("a buffer is the caller's again when propose() returns: filled anew or transferred, it changes no entry", async (t) => {
+  const { node, machine } = await sole(t);
+  const sizes = [1, 7, 8, 300, 8191, 8192, 200_000];
+  const wanted = sizes.map((size, i) => Buffer.alloc(size, 65 + i).toString());
+  const shared = new Uint8Array(sizes.at(-1)!);
+  const calls = sizes.map((size, i) => node.propose(shared.subarray(0, size).fill(65 + i)));
+  const given = new Uint8Array(100).fill(90);
+  calls.push(node.propose(given));
+  structuredClone(given.buffer, { transfer: [given.buffer] });
+  shared.fill(0);
+  await Promise.all(calls);
+  assert.deepEqual(machine.log, [...wanted, "Z".repeat(100)]);
+});
+
 test("only bytes can be proposed, and the refusal says what came", async (t) => {
   const { node, machine } = await sole(t);
   const cases: [unknown, RegExp][] = [

@@ -117,6 +117,37 @@ test("a member with a log of old is refused by the leader, takes part in nothing
   await allApplied([all.get(leads)!, all.get(other)!], "after");
 });
 
+test("a member's log of old is known to who led when it was acknowledged, though another leads now", async (t) => {
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  const all = new Map<number, Running>();
+  const own = path.join(dir, "3");
+  const open = async (id: number) => all.set(id, await openNode(t, dir, id, 3, { link: network.link(id) }));
+  for (const id of [1, 2]) await open(id);
+  await (await leaderOf([...all.values()])).node.propose(Buffer.from("old"));
+  await open(3);
+  await allApplied([...all.values()], "old");
+  await all.get(3)!.node.close();
+  fs.cpSync(own, `${own}.old`, { recursive: true });
+  await open(3);
+  await allApplied([all.get(3)!], "old");
+  const leads = (await otherLeader(all)).status().id;
+  const other = leads === 1 ? 2 : 1;
+  await all.get(leads)!.node.propose(Buffer.from("new"));
+  await allApplied([...all.values()], "new");
+  // What the leader notes with each tick is what it knows when its term ends.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await all.get(3)!.node.close();
+  all.get(leads)!.node.transferLeadership(other);
+  await until("the other leads", WAIT_MS, () => all.get(other)!.node.status().state === "StateLeader");
+  fs.rmSync(own, { recursive: true });
+  fs.renameSync(`${own}.old`, own);
+  await open(3);
+  const { node } = all.get(3)!;
+  await until("it is told", WAIT_MS, () => node.status().lostLogs.some((one) => one.node === 3));
+  assert.match(node.status().lostLogs[0].reason, /^shorter log: node 3 acknowledged entries up to \d+/);
+});
+
 test("zeros to the end of the newest segment look like a shorter log: the leader knows better", async (t) => {
   const network = new MemoryNetwork();
   const dir = tempDir(t);

@@ -95,6 +95,8 @@ const REFUSED: readonly Message[] = [
   message(MsgApp, { from: 1 }),
   message(MsgTimeoutNow, { from: 1 }),
   message(MsgApp, { index: 2 ** 50, logTerm: 1 }),
+  message(MsgApp, { index: 2, logTerm: 2, commit: 2 ** 50 }),
+  message(MsgHeartbeat, { commit: 2 ** 50 }),
   message(MsgSnap, snapshot({ voters: MEMBERS })),
   message(MsgSnap, snapshot({ voters: [1, 2, 3] }, 2 ** 50)),
   message(MsgSnap, {}),
