@@ -5,7 +5,7 @@ import type { Settings } from "../harness/axes.js";
 import { measureTitle } from "../report/measures.js";
 import type { PerCommit, Result, Run } from "../report/result-schema.js";
 import { differs, type RatioInterval, ratioInterval } from "../stats/intervals.js";
-import { type Row, rowsOf, validRuns } from "../stats/rows.js";
+import { cpuUsPerCommit, type Row, rowsOf, validRuns } from "../stats/rows.js";
 import { configurationKey, configurationName } from "./configurations.js";
 
 export interface Figure {
@@ -77,7 +77,7 @@ function matchOf(base: Row, head: Row): Match {
     figure("throughput", "proposals/s", "higher", (run) => run.proposalsPerS),
     figure("p50", "ms", "lower", (run) => run.latencyMs.p50),
     figure("p99", "ms", "lower", (run) => run.latencyMs.p99),
-    figure("CPU, all nodes", "ms per 1000", "lower", cpuPerThousand),
+    figure("CPU, all nodes", "µs a commit", "lower", (run) => cpuUsPerCommit([run])),
     ...ownMeasures(pairs).map(({ name, unit, better }) =>
       figure(measureTitle(name), unit, better, (run) => run.measures[name].value),
     ),
@@ -95,11 +95,6 @@ function pairsOf(base: Row, head: Row): [Run, Run][] {
     const other = byRound.get(run.round);
     return other === undefined ? [] : [[run, other] satisfies [Run, Run]];
   });
-}
-
-function cpuPerThousand({ nodes, done }: Run): number {
-  const cpuMs = nodes.reduce((sum, node) => sum + node.cpuUserMs + node.cpuSystemMs, 0);
-  return (cpuMs / Math.max(1, done)) * 1000;
 }
 
 /** What only this scenario measures, where every run has it. */

@@ -11,7 +11,7 @@ import { DEFAULT_SETTINGS } from "../harness/axes.js";
 import { BenchError, codeOf } from "../harness/bench-error.js";
 import { makeDirs } from "../harness/make-dirs.js";
 import type { Result } from "../report/result-schema.js";
-import { rowsOf, validRuns } from "../stats/rows.js";
+import { cpuUsPerCommit, rowsOf, validRuns } from "../stats/rows.js";
 
 export const DEFAULT_HISTORY = join("results", "history.ndjson");
 const HISTORY_VERSION = 1;
@@ -47,16 +47,12 @@ export function recordOfResult(result: Result, name: string): HistoryRecord {
   const { environment } = result;
   const figures = rowsOf(result).map(({ settings, runs, proposalsPerS, latencyMs }) => {
     const valid = validRuns(runs);
-    const done = valid.reduce((sum, run) => sum + run.done, 0);
-    const cpuMs = valid
-      .flatMap(({ nodes }) => nodes)
-      .reduce((sum, n) => sum + n.cpuUserMs + n.cpuSystemMs, 0);
     return {
       configuration: configurationName(settings),
       proposalsPerS: proposalsPerS!.estimate,
       p50Ms: latencyMs!.p50,
       p99Ms: latencyMs!.p99,
-      cpuMsPerThousand: (cpuMs / Math.max(1, done)) * 1000,
+      cpuMsPerThousand: cpuUsPerCommit(valid),
     };
   });
   const { commit, dirty } = environment;

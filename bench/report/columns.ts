@@ -2,7 +2,7 @@
 // it took, an open loop by what of its load was done, the rest by throughput. Heading and cell stand together, so that
 // no table can have one over another's. Pure.
 import { ratioOfRows } from "../stats/ratio.js";
-import { type Row, validRuns } from "../stats/rows.js";
+import { cpuUsPerCommit, type Row, validRuns } from "../stats/rows.js";
 import { measureNames, measureOf, measureTitle, rangeText } from "./measures.js";
 import { grouped, short, times } from "./numbers.js";
 import type { Run } from "./result-schema.js";
@@ -38,7 +38,16 @@ export function columnsOf(rows: readonly Row[], severalRounds: boolean): Column[
     case "offered load":
       return [...rate, DONE_OF_DUE, ...latency("p50", "p99", "p99_9", "max"), REFUSED, ...measures];
     case "throughput":
-      return [...rate, BYTES, ...latency("p50", "p99", "p99_9", "max"), FSYNCS, SHARED, RATIO, ...measures];
+      return [
+        ...rate,
+        BYTES,
+        ...latency("p50", "p99", "p99_9", "max"),
+        FSYNCS,
+        SHARED,
+        CPU,
+        RATIO,
+        ...measures,
+      ];
   }
 }
 
@@ -69,6 +78,13 @@ const SHARED: Column = {
   cell: (row) => {
     const shared = entriesPerFsync(row);
     return shared === null ? "-" : short(shared);
+  },
+};
+const CPU: Column = {
+  title: "CPU µs/commit",
+  cell: ({ runs }) => {
+    const us = cpuUsPerCommit(validRuns(runs));
+    return us > 0 ? short(us) : "-";
   },
 };
 const RATIO: Column = {

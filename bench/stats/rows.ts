@@ -57,6 +57,14 @@ export function soundRuns<T extends Pick<Run, "void" | "disturbed">>(runs: reado
   return runs.filter((run) => run.void.length === 0 && run.disturbed.length === 0);
 }
 
+/** CPU time of all nodes, and of the load that one of them makes, for each proposal that was done, in microseconds. */
+export function cpuUsPerCommit(runs: readonly Pick<Run, "nodes" | "done">[]): number {
+  const nodes = runs.flatMap((run) => run.nodes);
+  const cpuMs = nodes.reduce((sum, { cpuUserMs, cpuSystemMs }) => sum + cpuUserMs + cpuSystemMs, 0);
+  const done = runs.reduce((sum, run) => sum + run.done, 0);
+  return (cpuMs / Math.max(1, done)) * 1000;
+}
+
 /** Latencies of several runs as if they had been recorded into one. */
 export function mergedLatency(runs: readonly Run[]): Run["latencyMs"] {
   const merged = mergeHistograms(runs.map(({ histogram }) => histogram));
