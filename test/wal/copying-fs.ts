@@ -14,8 +14,17 @@ export function createWalFs(plan: CopyPlan, base: WalFs): WalFs {
   if (!isMainThread) return base;
   const copy = (): void => {
     if (!fs.existsSync(path.join(plan.from, "copy-now"))) return;
-    const number = fs.readdirSync(plan.to).length;
-    fs.cpSync(plan.from, path.join(plan.to, String(number).padStart(4, "0")), { recursive: true });
+    const to = path.join(plan.to, String(fs.readdirSync(plan.to).length).padStart(4, "0"));
+    for (;;) {
+      try {
+        fs.cpSync(plan.from, to, { recursive: true });
+        return;
+      } catch (cause) {
+        // Another thread renamed what was just to be copied: no state that ever was.
+        if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
+        fs.rmSync(to, { recursive: true, force: true });
+      }
+    }
   };
   const before = <A extends unknown[], R>(operation: (...args: A) => R): ((...args: A) => R) => {
     return (...args) => {
