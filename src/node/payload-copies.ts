@@ -8,7 +8,7 @@ const SLAB_BYTES = 64 * 1024;
 const ALONE_BYTES = SLAB_BYTES / 8;
 
 export class PayloadCopies {
-  private slab = new Uint8Array(0);
+  private slab: Uint8Array = new Uint8Array(0);
   private used = 0;
 
   /** The bytes as they are now, at a multiple of 8, as whoever copies them further likes it. */
@@ -17,7 +17,8 @@ export class PayloadCopies {
     const { length } = bytes;
     if (length >= ALONE_BYTES) return new Uint8Array(bytes);
     if (this.used + length > this.slab.length) {
-      this.slab = new Uint8Array(SLAB_BYTES);
+      // Not from the pool, and not filled with zeros first.
+      this.slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
       this.used = 0;
     }
     const copy = new Uint8Array(this.slab.buffer, this.used, length);
