@@ -7,7 +7,7 @@ import type { AxisName, Settings } from "../harness/axes.js";
 import { DISTURBED_SHARE } from "../harness/disturbance.js";
 import { describe } from "../harness/scenario.js";
 import { type Comparison, Family, ROUNDS_MIN } from "../stats/family.js";
-import { type Row, rowsOf, validRuns } from "../stats/rows.js";
+import { cpuMsOfNodes, type Row, rowsOf, validRuns } from "../stats/rows.js";
 import { grouped, short, times } from "./numbers.js";
 import type { Result, Run } from "./result-schema.js";
 import { roundsOf, type Standings, type Statement, standingsOf, varyingOf } from "./standings.js";
@@ -265,7 +265,7 @@ export function limitOf(run: Run, result: Pick<Body, "environment" | "diskProbe"
   const { cores, volatileStorage } = result.environment;
   const leader = run.nodes.find((node) => node.leader);
   if (leader === undefined || leader.windowMs === 0) return "what limits it was not measured";
-  const cpuMs = run.nodes.reduce((sum, node) => sum + node.cpuUserMs + node.cpuSystemMs, 0);
+  const cpuMs = cpuMsOfNodes(run);
   const machineShare = cpuMs / (leader.windowMs * cores);
   const mainShare = (leader.mainThreadMs ?? 0) / leader.windowMs;
   const busyShare = Math.min(1, machineShare + run.otherCpuShare);

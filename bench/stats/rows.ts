@@ -57,10 +57,14 @@ export function soundRuns<T extends Pick<Run, "void" | "disturbed">>(runs: reado
   return runs.filter((run) => run.void.length === 0 && run.disturbed.length === 0);
 }
 
+/** CPU time of all nodes of a run within its window, in milliseconds. */
+export function cpuMsOfNodes({ nodes }: Pick<Run, "nodes">): number {
+  return nodes.reduce((sum, { cpuUserMs, cpuSystemMs }) => sum + cpuUserMs + cpuSystemMs, 0);
+}
+
 /** CPU time of all nodes, and of the load that one of them makes, for each proposal that was done, in microseconds. */
 export function cpuUsPerCommit(runs: readonly Pick<Run, "nodes" | "done">[]): number {
-  const nodes = runs.flatMap((run) => run.nodes);
-  const cpuMs = nodes.reduce((sum, { cpuUserMs, cpuSystemMs }) => sum + cpuUserMs + cpuSystemMs, 0);
+  const cpuMs = runs.reduce((sum, run) => sum + cpuMsOfNodes(run), 0);
   const done = runs.reduce((sum, run) => sum + run.done, 0);
   return (cpuMs / Math.max(1, done)) * 1000;
 }
