@@ -77,7 +77,7 @@ export function gateMarkdown(facts: GateFacts): string {
       ? []
       : [`Tried again (${troubles.length}):\n${troubles.map((what) => `- ${what}`).join("\n")}`]),
     `${pairs} pairs of fresh clusters, ${windows} alternating windows each, in an order drawn by seed ${seed}; ` +
-      `3 nodes, pool-wasm, 256 B, o_dsync; closed if a whole interval lies more than ${percent(tolerance)} on the bad side, or if every ` +
+      `3 nodes, pool-wasm, 256 B, fsync; closed if a whole interval lies more than ${percent(tolerance)} on the bad side, or if every ` +
       `repeat of a counter is beyond base's and its slack. ${environment.cpu}, ${environment.cores} cores, ` +
       `Node ${environment.node}, ${environment.fileSystem.type}; ${roughly(elapsedMs)}. \`${command}\``,
   ];

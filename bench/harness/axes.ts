@@ -11,7 +11,8 @@ export interface Settings {
   readonly entryBytes: number;
   readonly inFlight: number;
   readonly writer: WriterKind;
-  readonly durability: Durability;
+  /** fsync: the engine's default, which looks at the file system. */
+  readonly durability: Durability | "fsync";
   /** How long the log's threads look for news before they sleep (pool-wasm); microseconds. */
   readonly busyPollUs: number;
   /** Cap on the bytes of one group commit; 0: the engine's default. */
@@ -50,7 +51,7 @@ export const DEFAULT_SETTINGS: Settings = {
   entryBytes: 256,
   inFlight: 1024,
   writer: "pool-wasm",
-  durability: "o_dsync",
+  durability: "fsync",
   busyPollUs: 0,
   batchBytes: 0,
   batching: "on",
@@ -118,8 +119,8 @@ export const AXES: { readonly [K in AxisName]: Axis } = {
   durability: words(
     "durability",
     "durability",
-    "how an append becomes durable; fsync means the default kind (o_dsync), none is not durable",
-    { ...same("o_dsync", "fdatasync", "none"), fsync: "o_dsync" },
+    "how an append becomes durable; fsync is the default: o_direct where the file system takes it, else o_dsync; none is not durable",
+    same("fsync", "o_direct", "o_dsync", "fdatasync", "none"),
   ),
   busyPollUs: numbers(
     "busy-poll-us",

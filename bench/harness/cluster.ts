@@ -110,7 +110,7 @@ export class Cluster {
       electionTicks: ELECTION_TICKS,
       heartbeatTicks: HEARTBEAT_TICKS,
       writer,
-      durability,
+      ...(durability === "fsync" ? {} : { durability }),
       busyPollUs,
       storageWrites,
       readOnly: settings.reads,

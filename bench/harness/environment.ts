@@ -6,6 +6,7 @@ import { arch, availableParallelism, cpus, loadavg, platform, release, totalmem 
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { takesDirect } from "../../src/wal/direct.js";
 import { BenchError, codeOf } from "./bench-error.js";
 import type { FileSystem } from "./run-dir.js";
 
@@ -75,6 +76,8 @@ export interface DiskProbe {
   readonly bytes: number;
   readonly p50Us: number;
   readonly p99Us: number;
+  /** The file system takes direct writes, which is how nodes write there by default. */
+  readonly direct: boolean;
 }
 
 const FULL_PROBE = { writes: 200, msMax: 2000 } as const;
@@ -101,6 +104,7 @@ function probe(path: string, writes: number, msMax: number): DiskProbe {
   const prepared = openSync(path, "w", 0o600);
   for (let i = 0; i < writes; i++) writeSync(prepared, block);
   closeSync(prepared);
+  const direct = takesDirect(path);
   const fd = openSync(path, constants.O_WRONLY | constants.O_DSYNC);
   const micros: number[] = [];
   const begun = performance.now();
@@ -116,5 +120,5 @@ function probe(path: string, writes: number, msMax: number): DiskProbe {
   micros.sort((a, b) => a - b);
   const at = (share: number) =>
     Math.round(micros[Math.min(micros.length - 1, Math.floor(micros.length * share))]);
-  return { writes: micros.length, bytes: PROBE_BYTES, p50Us: at(0.5), p99Us: at(0.99) };
+  return { writes: micros.length, bytes: PROBE_BYTES, p50Us: at(0.5), p99Us: at(0.99), direct };
 }

@@ -60,7 +60,7 @@ export class NullEngine implements Engine {
       lastIndex: index,
       state: "StateLeader",
       leader: 0,
-      disk: { silent: false, stalls: 0, appendLatencyMaxMs: 0, warnings: 0 },
+      disk: { durability: "none", silent: false, stalls: 0, appendLatencyMaxMs: 0, warnings: 0 },
       waitingForSnapshot: [],
       lostLogs: [],
       fault: null,

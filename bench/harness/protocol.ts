@@ -17,7 +17,8 @@ export const NodeConfig = z.strictObject({
   electionTicks: z.number().int().min(1),
   heartbeatTicks: z.number().int().min(1),
   writer: z.enum(["inline-js", "inline-wasm", "pool-wasm"]),
-  durability: z.enum(["o_dsync", "fdatasync", "none"]),
+  /** Undefined: the engine's default. */
+  durability: z.enum(["o_direct", "o_dsync", "fdatasync", "none"]).optional(),
   storageWrites: z.enum(["async", "sync"]),
   readOnly: z.enum(["safe", "lease"]),
   busyPollUs: count,

@@ -10,7 +10,7 @@ const Settings = z.object({
   entryBytes: z.number(),
   inFlight: z.number(),
   writer: z.enum(["inline-js", "inline-wasm", "pool-wasm"]),
-  durability: z.enum(["o_dsync", "fdatasync", "none"]),
+  durability: z.enum(["fsync", "o_direct", "o_dsync", "fdatasync", "none"]),
   busyPollUs: z
     .number()
     .default(0)
@@ -240,7 +240,13 @@ export const Result = z.object({
     volatileStorage: z.boolean().describe("the logs lay in memory: durability was not measured"),
     link: z.string(),
   }),
-  diskProbe: z.object({ writes: z.number(), bytes: z.number(), p50Us: z.number(), p99Us: z.number() }),
+  diskProbe: z.object({
+    writes: z.number(),
+    bytes: z.number(),
+    p50Us: z.number(),
+    p99Us: z.number(),
+    direct: z.boolean().default(false).describe("the file system takes direct writes (o_direct)"),
+  }),
   nullRun: z
     .object({ proposalsPerS: z.number(), p50Us: z.number(), p99Us: z.number() })
     .nullable()

@@ -5,11 +5,11 @@ export const durability: Scenario = {
   name: "durability",
   question: "What does durability cost?",
   explains:
-    "O_DSYNC writes, write and fdatasync, or no sync at all. The last is not safe and shows what the disk takes.",
+    "Direct and O_DSYNC writes, write and fdatasync, or no sync at all. The last is not safe and shows what the disk takes.",
   compares: "durability",
   axes: {
-    full: { durability: ["o_dsync", "fdatasync", "none"], inFlight: [64, 1024] },
-    smoke: { durability: ["o_dsync", "none"], inFlight: [64] },
+    full: { durability: ["o_direct", "o_dsync", "fdatasync", "none"], inFlight: [64, 1024] },
+    smoke: { durability: ["o_direct", "none"], inFlight: [64] },
   },
   load: {
     full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },

@@ -296,7 +296,7 @@ function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: 
     paint.dim(
       `${environment.cpu}, ${environment.cores} cores, ${environment.kernel}, Node ${environment.node}; ` +
         `${environment.fileSystem.type} on ${environment.fileSystem.device}: a durable 4 KiB write takes ` +
-        `${diskProbe.p50Us} µs (p99 ${diskProbe.p99Us} µs); ${environment.link}`,
+        `${diskProbe.p50Us} µs (p99 ${diskProbe.p99Us} µs)${diskProbe.direct ? ", direct ones are taken" : ""}; ${environment.link}`,
     ),
   );
   say(`\n${result.verdict}`);

@@ -8,8 +8,11 @@ export type { SnapshotStream };
 
 /** Where encoding, CRC and writes of the log run. */
 export type WriterKind = "inline-js" | "inline-wasm" | "pool-wasm";
-/** How an append becomes durable; "none" writes and does not sync: not safe, for measuring only. */
-export type Durability = "o_dsync" | "fdatasync" | "none";
+/**
+ * How an append becomes durable: O_DSYNC writes past the page cache (O_DIRECT), or through it; fdatasync after each
+ * write; "none" writes and does not sync: not safe, for measuring only.
+ */
+export type Durability = "o_direct" | "o_dsync" | "fdatasync" | "none";
 /** Whether a node goes on while an append is on its way to the disk (etcd raft's AsyncStorageWrites). */
 export type StorageWrites = "async" | "sync";
 /** How a read is confirmed: by a round to a quorum, or by the leader's lease, which trusts the clocks. */
@@ -73,7 +76,11 @@ export interface RaftNodeOptions {
    */
   diskTimeoutMs?: number;
   writer?: WriterKind;
-  durability?: Durability;
+  /**
+   * How an append becomes durable. Default: `o_direct` where the file system takes it, past the page cache, else
+   * `o_dsync`; status().disk says which.
+   */
+  durability?: Durability | undefined;
   segmentBytes?: number;
   /** Bytes of recent log kept in memory; older entries are read back from the segments. Default 4 MiB. */
   logCacheBytes?: number;
@@ -152,6 +159,8 @@ export interface Proposed {
 
 /** What the watchdog of the log's disk has seen since the node opened. */
 export interface DiskStatus {
+  /** How appends become durable here. */
+  readonly durability: Durability;
   /** It has not answered for longer than diskTimeoutMs: this node does not lead and does not campaign. */
   readonly silent: boolean;
   /** How often that was so. */

@@ -44,7 +44,7 @@ const schema = z.strictObject({
   heartbeatTicks: count.default(1),
   diskTimeoutMs: count.optional(),
   writer: z.enum(["inline-js", "inline-wasm", "pool-wasm"]).default("pool-wasm"),
-  durability: z.enum(["o_dsync", "fdatasync", "none"]).default("o_dsync"),
+  durability: z.enum(["o_direct", "o_dsync", "fdatasync", "none"]).optional(),
   segmentBytes: bytes.default(64_000_000),
   logCacheBytes: bytes.default(4 * MiB),
   busyPollUs: z.number().int().min(0).max(BUSY_POLL_US_MAX).default(0),

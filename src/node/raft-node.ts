@@ -227,6 +227,7 @@ export class RaftNode extends SafeEmitter {
       state: this.endState() ?? STATE_NAMES[softState.raftState],
       leader: this.endState() === null ? softState.lead : 0,
       disk: {
+        durability: this.wal.recovered.durability,
         silent: this.driver.diskSilent,
         stalls: this.driver.diskStalls,
         appendLatencyMaxMs,

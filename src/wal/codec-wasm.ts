@@ -14,7 +14,11 @@ interface WasmMemory {
 }
 declare namespace globalThis {
   const WebAssembly: {
-    Memory: new (descriptor: { initial: number; maximum: number; shared: boolean }) => WasmMemory;
+    Memory: new (descriptor: {
+      initial: number;
+      maximum: number;
+      shared: boolean;
+    }) => { readonly buffer: ArrayBufferLike };
     Module: new (bytes: Uint8Array) => object;
     Instance: new (module: object, imports: object) => { exports: Record<string, unknown> };
   };
@@ -43,9 +47,14 @@ export function wasmModule(): object {
 
 /** A shared memory of at least `bytes` that does not grow. */
 export function createWasmMemory(bytes: number): WasmMemory {
+  return createMemory(bytes, true) as WasmMemory;
+}
+
+/** As createWasmMemory, and also not shared: begins on a page's border, which no other buffer in JavaScript is sure to. */
+export function createMemory(bytes: number, shared: boolean): { readonly buffer: ArrayBufferLike } {
   const pages = Math.ceil(bytes / PAGE);
   assert(pages <= MAXIMUM_PAGES, "memory too large for WASM");
-  return new globalThis.WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  return new globalThis.WebAssembly.Memory({ initial: pages, maximum: pages, shared });
 }
 
 /** Instantiates the module over `memory`: once per memory. */

@@ -3,10 +3,12 @@ import fs from "node:fs";
 import path from "node:path";
 import { NO_DATA } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
+import type { Durability } from "../node/api.js";
 import { EMPTY_CONF_STATE, EMPTY_HARD_STATE, type SnapshotMetadata } from "../raft/raftpb/index.js";
 import { LogPool } from "../worker/log-pool.js";
 import { createJsCodec } from "./codec-js.js";
-import { bindWasmCodec, createWasmMemory, wasmModule } from "./codec-wasm.js";
+import { bindWasmCodec, createMemory, createWasmMemory, wasmModule } from "./codec-wasm.js";
+import { BLOCK_BYTES, takesDirect } from "./direct.js";
 import { ADVICE, openError } from "./errors.js";
 import {
   DIR_MODE,
@@ -23,7 +25,7 @@ import {
 import { InlineWriter } from "./inline-writer.js";
 import { type DirLock, lockDir } from "./lock.js";
 import { PointIndex } from "./point-index.js";
-import { fillZeros, noHurry, prepareSegment, removePrepared } from "./prepare.js";
+import { fillZeros, noHurry, preparedBytes, prepareSegment, removePrepared } from "./prepare.js";
 import { encodeSnapshotRecord, FrameBuilder } from "./record.js";
 import { listSegments, type RecoveredLog, recover } from "./recovery.js";
 import { segmentHead, type TailState, type WriterSetup, writerMemoryBytes } from "./segment-writer.js";
@@ -31,7 +33,7 @@ import { chooseSnapshot, listSnapshots, raisedBy, removeDrafts, type SnapshotCho
 import type { SnapshotSetup } from "./snapshot-keeper.js";
 import type { Recovered, Wal, WalOptions } from "./types.js";
 import { RingWal } from "./wal.js";
-import { asyncFs, loadFs, runAsync, type WalFs } from "./wal-fs.js";
+import { asyncFs, FILE_MODE, loadFs, runAsync, type WalFs } from "./wal-fs.js";
 import { DurableLog } from "./wal-storage.js";
 import { BUSY_POLL_US_MAX, type Writer, type WriterOptions } from "./writer.js";
 
@@ -56,12 +58,15 @@ export async function openWal(options: WalOptions): Promise<Wal> {
     const created = segments.length === 0;
     const snapDir = path.resolve(options.snapDir ?? path.join(path.dirname(dir), "snap"));
     if (created) checkNoSnapshots(dir, snapDir);
+    const newest = created ? beginDraft(dir) : `${dir}/${segments[segments.length - 1]!.name}`;
+    const durability = chooseDurability(options.durability, newest);
+    const plan = { ...options, durability, segmentBytes };
     const log = created
-      ? await create(dir, options, segmentBytes, walFs)
-      : await recoverDir(dir, segments, options, segmentBytes, walFs, pool);
+      ? await create(dir, newest, plan, walFs)
+      : await recoverDir(dir, segments, plan, walFs, pool);
     const { base, kept, broken } = await chooseSnapshots(dir, snapDir, log, snapshotsKept);
     const snapshot = kept[kept.length - 1] ?? null;
-    const recovered = describe(log, created, base.index, snapshot, broken);
+    const recovered = describe(log, { created, durability }, base.index, snapshot, broken);
     storage = new DurableLog(
       dir,
       log.points,
@@ -79,7 +84,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
       dir,
       lock: lock.file,
       metadata: log.metadata,
-      durability: options.durability,
+      durability,
       segmentBytes,
       ringBytes,
       outBytes,
@@ -92,7 +97,7 @@ export async function openWal(options: WalOptions): Promise<Wal> {
       walFs,
       pool,
     );
-    const synced = options.durability !== "none";
+    const synced = durability !== "none";
     const snapshots: SnapshotSetup = { dir, snapDir, keep: snapshotsKept, synced, fs: walFs, kept };
     const wal = new RingWal(
       recovered,
@@ -159,17 +164,33 @@ function removeLeftovers(dir: string): SegmentName[] {
   return listSegments(dir);
 }
 
-// WAL-FORMAT section 5, "Create": the directory gets its name when its first segment is complete.
-async function create(
-  dir: string,
-  options: WalOptions,
-  segmentBytes: number,
-  walFs: WalFs,
-): Promise<RecoveredLog> {
+/** Options as they are meant. */
+type Plan = WalOptions & { durability: Durability; segmentBytes: number };
+
+function chooseDurability(asked: Durability | undefined, file: string): Durability {
+  if (asked !== undefined && asked !== "o_direct") return asked;
+  if (takesDirect(file)) return "o_direct";
+  if (asked === undefined) return "o_dsync";
+  const text = `durability o_direct: the file system of ${path.dirname(file)} takes no direct writes; give o_dsync, or leave durability out`;
+  throw new RaftmarkError("RAFT_BAD_OPTION", text);
+}
+
+const FIRST_SEGMENT = segmentName(0, 0);
+
+/** The directory under the name of a draft, with the first segment's file; returns that one's path. */
+function beginDraft(dir: string): string {
   const draft = `${dir}.tmp`;
-  const name = segmentName(0, 0);
   fs.mkdirSync(draft, { mode: DIR_MODE });
-  const sparse = options.durability === "none";
+  const file = `${draft}/${FIRST_SEGMENT}`;
+  fs.writeFileSync(file, new Uint8Array(BLOCK_BYTES), { mode: FILE_MODE });
+  return file;
+}
+
+// WAL-FORMAT section 5, "Create": the directory gets its name when its first segment is complete.
+async function create(dir: string, file: string, options: Plan, walFs: WalFs): Promise<RecoveredLog> {
+  const { durability, segmentBytes } = options;
+  const draft = path.dirname(file);
+  const sparse = durability === "none";
   const metadata = options.metadata === NO_DATA ? null : options.metadata;
   const frames = new FrameBuilder(0);
   frames.record(RECORD_CRC, null);
@@ -177,17 +198,18 @@ async function create(
   frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(0, 0, null));
   frames.seal();
   const head = frames.take();
-  const bytes = Math.max(segmentBytes, head.length + SEGMENT_END_BYTES);
-  const task = { path: `${draft}/${name}`, bytes, sparse, recycled: false, count: 0 };
+  const bytes = preparedBytes(Math.max(segmentBytes, head.length + SEGMENT_END_BYTES), durability);
+  const direct = durability === "o_direct";
+  const task = { path: file, bytes, sparse, recycled: false, direct, count: 0 };
   await runAsync(prepareSegment(walFs, task, noHurry));
-  await writeAt(walFs, `${draft}/${name}`, head, 0);
+  await writeAt(walFs, file, head, 0);
   await walFs.syncDir(draft);
   await syncAbove(walFs, path.dirname(dir));
   // An empty directory of that name may be there; the rename replaces it.
   fs.renameSync(draft, dir);
   await walFs.syncDir(path.dirname(dir));
   const tail: TailState = {
-    name,
+    name: FIRST_SEGMENT,
     seq: 0,
     offset: head.length,
     headEnd: head.length,
@@ -267,8 +289,7 @@ async function truncateAt(walFs: WalFs, file: string, bytes: number): Promise<vo
 async function recoverDir(
   dir: string,
   segments: readonly SegmentName[],
-  options: WalOptions,
-  segmentBytes: number,
+  options: Plan,
   walFs: WalFs,
   pool: LogPool,
 ): Promise<RecoveredLog> {
@@ -289,7 +310,7 @@ async function recoverDir(
   // A crash came before the end of a cut.
   if (log.unclosed !== null) await truncateAt(walFs, log.unclosed.path, log.unclosed.bytes);
   // A file cut short by repair or damage: appends go over written blocks again.
-  const bytes = Math.max(segmentBytes, tail.offset + SEAL_BYTES + SEGMENT_END_BYTES);
+  const bytes = Math.max(options.segmentBytes, tail.offset + SEAL_BYTES + SEGMENT_END_BYTES);
   if (log.tailBytes < bytes) {
     const fd = walFs.open(file, fs.constants.O_WRONLY);
     const from = Math.max(log.tailBytes, tail.offset);
@@ -321,7 +342,7 @@ async function startWriter(
   const bytes = Math.ceil(writerMemoryBytes(options.setup.ringBytes, options.setup.outBytes) / 8) * 8;
   const codec =
     kind === "inline-js"
-      ? createJsCodec(new ArrayBuffer(bytes))
+      ? createJsCodec(createMemory(bytes, false).buffer as ArrayBuffer)
       : bindWasmCodec(wasmModule(), createWasmMemory(bytes));
   return new InlineWriter(codec, walFs, options);
 }
@@ -357,13 +378,13 @@ async function chooseSnapshots(
 
 function describe(
   log: RecoveredLog,
-  created: boolean,
+  opened: Pick<Recovered, "created" | "durability">,
   baseIndex: number,
   snapshot: SnapshotMetadata | null,
   brokenSnapshots: string[],
 ): Recovered {
   return {
-    created,
+    ...opened,
     metadata: log.metadata ?? NO_DATA,
     hardState: log.hardState,
     lastIndex: log.tail.lastIndex,

@@ -2,11 +2,9 @@
 // about 100 us durable, into a growing file 150 to 200 us, because no metadata changes.
 import { constants, rmSync } from "node:fs";
 import type { Durability } from "../node/api.js";
+import { blocksUp, DIRECT_FLAG, ZEROS } from "./direct.js";
 import * as L from "./layout.js";
 import type { Step, Steps, WalFs } from "./wal-fs.js";
-
-const CHUNK_BYTES = 1 << 20;
-const ZEROS = new Uint8Array(CHUNK_BYTES);
 
 /**
  * From this size of a write on, a whole segment is not filled beside the appends: as fast as the disk can, that took
@@ -22,6 +20,8 @@ export interface PrepareTask {
   sparse: boolean;
   /** The file is there, with the content of a released segment. */
   recycled: boolean;
+  /** Write past the page cache; `bytes` is whole blocks. */
+  direct: boolean;
   /** How many segments are prepared with this one. */
   count: number;
 }
@@ -35,7 +35,7 @@ export interface PoolPrepareTask extends PrepareTask {
 /** Creates the segment's file at its full size, durably. `hurry`: the writer waits for it. */
 export function* prepareSegment(fs: WalFs, task: PrepareTask, hurry: () => boolean): Steps {
   const flags = task.recycled ? 0 : constants.O_CREAT | constants.O_TRUNC;
-  const fd = fs.open(task.path, constants.O_WRONLY | flags);
+  const fd = fs.open(task.path, constants.O_WRONLY | flags | (task.direct ? DIRECT_FLAG : 0));
   try {
     const filled = task.sparse ? 0 : yield* fillZeros(fs, fd, 0, task.bytes, hurry);
     // Old content behind the zeros goes.
@@ -67,7 +67,7 @@ export function* fillZeros(
 ): Generator<Step, number, void> {
   let at = from;
   while (at < to && !hurry()) {
-    const bytes = Math.min(CHUNK_BYTES, to - at);
+    const bytes = Math.min(ZEROS.length, to - at);
     yield fs.write(fd, ZEROS, 0, bytes, at);
     yield fs.fdatasync(fd);
     at += bytes;
@@ -93,7 +93,7 @@ export class Preparer {
   constructor(dir: string, segmentBytes: number, offset: number, durability: Durability) {
     this.dir = dir;
     this.bytesBefore = -offset;
-    this.bytes = segmentBytes;
+    this.bytes = preparedBytes(segmentBytes, durability);
     this.durability = durability;
   }
 
@@ -125,8 +125,14 @@ export class Preparer {
     const sparse = this.durability === "none" || bytes > (writes + 1) * LARGE_WRITE_BYTES;
     if (recycled ? sparse : early) return null;
     const path = preparedName(this.dir, this.count++);
-    return { path, bytes: this.bytes, sparse, recycled, count: this.count };
+    const direct = this.durability === "o_direct";
+    return { path, bytes: this.bytes, sparse, recycled, direct, count: this.count };
   }
+}
+
+/** Of a segment's file as it is made. */
+export function preparedBytes(segmentBytes: number, durability: Durability): number {
+  return durability === "o_direct" ? blocksUp(segmentBytes) : segmentBytes;
 }
 
 /** Whether the writer waits for the `count`-th prepared segment. */

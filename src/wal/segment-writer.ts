@@ -1,13 +1,14 @@
 // The consumer of the ring: turns what waits in it into records, writes them to the newest segment, cuts segments,
 // publishes what is durable. Runs on a worker (synchronously) or on the main thread (asynchronously), see wal-fs.ts.
 // One batch is one write, and ends with a seal. A failed write or sync ends it: the caller fences the log and never calls it again.
-import { constants, fstatSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { assert } from "../base/assert.js";
 import type { Durability } from "../node/api.js";
 import { Entry, type EntryType, type HardState } from "../raft/raftpb/index.js";
 import { BatchTimer } from "./batch-times.js";
 import type { Codec } from "./codec.js";
 import { needsPoint, putPoint } from "./codec-js.js";
+import { BLOCK_BYTES, blocksUp, DIRECT_FLAG, ZEROS } from "./direct.js";
 import { isNoDescriptor, isNoSpace } from "./errors.js";
 import {
   RECORD_CRC,
@@ -19,9 +20,9 @@ import {
   SEGMENT_END_BYTES,
   segmentName,
 } from "./format.js";
-import { checkHeld, type HeldFile, heldSegment } from "./holding.js";
+import { type HeldFile, Holding } from "./holding.js";
 import * as L from "./layout.js";
-import { enlarge, preparedName } from "./prepare.js";
+import { enlarge, preparedBytes, preparedName } from "./prepare.js";
 import { encodeEntry, encodeHardState, FrameBuilder, putSeal } from "./record.js";
 import { SpareDescriptors } from "./spare-descriptors.js";
 import type { Step, Steps, WalFs } from "./wal-fs.js";
@@ -74,9 +75,13 @@ export interface WriterHooks {
   takeLarge(): Uint8Array;
 }
 
-/** Bytes of memory for a codec with this ring and output region. */
+/** Bytes of memory for a codec with this ring and output region, which has a block more at either end. */
 export function writerMemoryBytes(ringBytes: number, outBytes: number): number {
-  return L.RING + ringBytes + outBytes + 64;
+  return outRegion(ringBytes) + outBytes + 2 * BLOCK_BYTES;
+}
+
+function outRegion(ringBytes: number): number {
+  return blocksUp(L.RING + ringBytes);
 }
 
 /**
@@ -88,8 +93,7 @@ const SPARE_DESCRIPTORS = 4;
 const NO_DESCRIPTOR_MS_MAX = 30_000;
 /** Since when the last look at lock and directory must be before a write starts with another one. */
 const UNSEEN_MS_MAX = 10;
-/** Zeros are written ahead in pieces of this size, when fewer than FILL_LOW_BYTES of them are left. */
-const ZEROS = new Uint8Array(1 << 20);
+/** Zeros are written ahead when fewer than so many of them are left. */
 const FILL_LOW_BYTES = 256 << 10;
 /** What a write of this size saves by them is less than they take: the disk has to take twice as much. */
 const FILL_WRITE_BYTES_MAX = 256 << 10;
@@ -101,10 +105,11 @@ export class SegmentWriter {
   private readonly hooks: WriterHooks;
   private readonly timer: BatchTimer;
   private readonly spares: SpareDescriptors;
+  /** The output region; lies on a block's border. */
   private readonly out: number;
+  private readonly direct: boolean;
   private fd: number;
-  /** What `fd` was opened as. */
-  private held: HeldFile;
+  private readonly holding: Holding;
   /** When lock and segment were seen under their names last; performance.now(). */
   private seenAt = 0;
   private seq: number;
@@ -130,7 +135,8 @@ export class SegmentWriter {
     this.hooks = hooks;
     this.timer = new BatchTimer(codec.memory);
     this.spares = new SpareDescriptors(setup.dir, SPARE_DESCRIPTORS);
-    this.out = L.RING + setup.ringBytes;
+    this.out = outRegion(setup.ringBytes);
+    this.direct = setup.durability === "o_direct";
     const { tail } = setup;
     this.seq = tail.seq;
     this.offset = tail.offset;
@@ -149,13 +155,24 @@ export class SegmentWriter {
     f64[L.ENC_HS_COMMIT >>> 3] = tail.hardState.commit;
     const path = `${setup.dir}/${tail.name}`;
     this.fd = fs.open(path, this.openFlags());
-    this.held = heldSegment(path);
+    this.holding = new Holding(setup.lock, path);
     this.size = fstatSync(this.fd).size;
     this.filled = filledTo(this.fd, this.offset);
+    if (this.lead > 0)
+      readAt(path, codec.memory.u8.subarray(this.out, this.out + this.lead), this.offset - this.lead);
   }
 
   private openFlags(): number {
+    if (this.direct) return constants.O_WRONLY | constants.O_DSYNC | DIRECT_FLAG;
     return constants.O_WRONLY | (this.setup.durability === "o_dsync" ? constants.O_DSYNC : 0);
+  }
+
+  /**
+   * Where only whole blocks can be written: bytes of the block in which the log ends. They lie at the beginning of the
+   * output region, and what is encoded begins behind them.
+   */
+  private get lead(): number {
+    return this.direct ? this.offset % BLOCK_BYTES : 0;
   }
 
   /** Takes everything that is in the ring, batch by batch, and publishes after each. */
@@ -180,8 +197,8 @@ export class SegmentWriter {
       const stop = u32[L.ENC_STOP >>> 2];
       this.placePoints(pointsBefore);
       if (bytes > 0) {
-        putSeal(u8, this.out + bytes, u32[L.ENC_CRC >>> 2]);
-        yield* this.write(u8, this.out, this.out + bytes + SEAL_BYTES);
+        putSeal(u8, this.out + this.lead + bytes, u32[L.ENC_CRC >>> 2]);
+        yield* this.write(bytes + SEAL_BYTES);
       }
       if (stop === L.STOP_LARGE) yield* this.writeLarge();
       this.checkHeld();
@@ -194,7 +211,7 @@ export class SegmentWriter {
 
   // hot
   private checkHeld(): void {
-    checkHeld(this.held, this.setup.lock);
+    this.holding.check();
     this.seenAt = performance.now();
   }
 
@@ -218,17 +235,18 @@ export class SegmentWriter {
     // hot
     const { i32, u32 } = this.codec.memory;
     const { tail } = this;
-    const end = this.out + this.setup.outBytes - SEAL_BYTES;
+    const out = this.out + this.lead;
+    const end = out + this.setup.outBytes - SEAL_BYTES;
     const left = this.setup.segmentBytes - this.offset - SEAL_BYTES - SEGMENT_END_BYTES;
-    const segmentLimit = Math.min(end, Math.max(this.out, this.out + left));
-    const capLimit = this.out + this.setup.batchBytesMax;
+    const segmentLimit = Math.min(end, Math.max(out, out + left));
+    const capLimit = out + this.setup.batchBytesMax;
     const free = L.POINTS_MAX - ((u32[L.ENC_POINTS_TAIL >>> 2] - this.pointsHead()) >>> 0);
-    let bytes = this.codec.encodeBatch(this.out, this.out + had, tail, capLimit, segmentLimit, free);
+    let bytes = this.codec.encodeBatch(out, out + had, tail, capLimit, segmentLimit, free);
     assert(bytes >= 0, "encoder failed");
     assert(bytes <= this.setup.outBytes - SEAL_BYTES, "encoder wrote past its region");
     if (bytes === 0 && u32[L.ENC_STOP >>> 2] === L.STOP_SEGMENT && this.offset === this.headEnd) {
       // Larger than an empty segment: it gets one for itself.
-      bytes = this.codec.encodeBatch(this.out, this.out, tail, this.out, end, free);
+      bytes = this.codec.encodeBatch(out, out, tail, out, end, free);
     }
     // The records are in the output region: the ring's space is free before the write.
     Atomics.store(i32, L.CONTROL / 4 + L.WORD_HEAD, u32[L.ENC_HEAD >>> 2]);
@@ -250,17 +268,41 @@ export class SegmentWriter {
     }
   }
 
-  private *write(bytes: Uint8Array, from: number, to: number): Steps {
+  /** What was encoded, durably. */
+  private *write(bytes: number): Steps {
     const { f64 } = this.codec.memory;
-    const end = this.offset + to - from + SEGMENT_END_BYTES;
+    const end = this.offset + bytes + SEGMENT_END_BYTES;
     if (end > this.size) yield* this.enlarge(end);
-    yield this.fs.write(this.fd, bytes, from, to, this.offset);
+    yield* this.put(bytes);
     f64[L.STAT_WRITES / 8]++;
-    f64[L.STAT_BYTES / 8] += to - from;
+    f64[L.STAT_BYTES / 8] += bytes;
     if (this.setup.durability === "fdatasync") yield this.fs.fdatasync(this.fd);
     if (this.setup.durability !== "none") f64[L.STAT_SYNCS / 8]++;
-    this.offset += to - from;
-    this.lastWriteBytes = to - from;
+    this.lastWriteBytes = bytes;
+  }
+
+  /** Writes what was encoded to where the log ends; whole blocks with zeros behind it where it must be. */
+  private *put(bytes: number): Steps {
+    // hot
+    const { u8 } = this.codec.memory;
+    const { lead } = this;
+    const end = this.out + lead + bytes;
+    const to = this.direct ? blocksUp(end) : end;
+    u8.fill(0, end, to);
+    yield this.fs.write(this.fd, u8, this.out, to, this.offset - lead);
+    this.offset += bytes;
+    this.size = Math.max(this.size, this.offset + to - end);
+    u8.copyWithin(this.out, end - this.lead, end);
+  }
+
+  /** Frames that were made elsewhere, by way of the output region. */
+  private *writeFrames(bytes: Uint8Array): Steps {
+    const { outBytes } = this.setup;
+    for (let at = 0; at < bytes.length; at += outBytes) {
+      const piece = bytes.subarray(at, at + outBytes);
+      this.codec.memory.u8.set(piece, this.out + this.lead);
+      yield* this.write(piece.length);
+    }
   }
 
   // Durably before the write: a crash must not leave a file that ends with it.
@@ -277,8 +319,9 @@ export class SegmentWriter {
   private *fillAhead(): Steps {
     if (this.setup.durability === "none" || this.lastWriteBytes >= FILL_WRITE_BYTES_MAX) return;
     if (this.filled - this.offset >= FILL_LOW_BYTES) return;
-    const from = Math.max(this.filled, this.offset);
-    const to = Math.min(this.setup.segmentBytes, from + ZEROS.length);
+    let from = Math.max(this.filled, this.offset);
+    if (this.direct) from = blocksUp(from);
+    const to = Math.min(preparedBytes(this.setup.segmentBytes, this.setup.durability), from + ZEROS.length);
     if (to <= from) return;
     try {
       yield this.fs.write(this.fd, ZEROS, 0, to - from, from);
@@ -338,8 +381,7 @@ export class SegmentWriter {
     f64[L.ENC_SINCE_POINT >>> 3] += frames.bytes;
     f64[L.ENC_ENTRIES >>> 3]++;
     frames.seal();
-    const bytes = frames.take();
-    yield* this.write(bytes, 0, bytes.length);
+    yield* this.writeFrames(frames.take());
   }
 
   // WAL-FORMAT section 5, "Cut", but in another order: the next segment gets its name when its head is durable, and
@@ -369,7 +411,9 @@ export class SegmentWriter {
       this.size = fstatSync(this.fd).size;
       const end = head.bytes.length + SEGMENT_END_BYTES;
       if (end > this.size) yield* this.enlarge(end);
-      yield this.fs.write(this.fd, head.bytes, 0, head.bytes.length, 0);
+      this.offset = 0;
+      this.codec.memory.u8.set(head.bytes, this.out);
+      yield* this.put(head.bytes.length);
       if (synced) yield this.fs.fdatasync(this.fd);
       const named = `${dir}/${segmentName(this.seq + 1, f64[L.ENC_LAST_INDEX >>> 3] + 1)}`;
       this.fs.rename(path, named);
@@ -377,9 +421,8 @@ export class SegmentWriter {
       this.spares.refill(true);
       yield this.fs.truncate(full.fd, full.offset);
       if (synced) yield this.fs.fdatasync(full.fd);
-      this.held = heldSegment(named);
+      this.holding.moveTo(named);
       this.seq++;
-      this.offset = head.bytes.length;
       this.headEnd = head.bytes.length;
       this.filled = filledTo(this.fd, this.offset);
       u32[L.ENC_CRC >>> 2] = head.crc;
@@ -434,6 +477,16 @@ export function segmentHead(
   }
   frames.seal();
   return { bytes: frames.take(), crc: frames.crc };
+}
+
+function readAt(path: string, bytes: Uint8Array, position: number): void {
+  const fd = openSync(path, constants.O_RDONLY);
+  try {
+    const read = readSync(fd, bytes, 0, bytes.length, position);
+    assert(read === bytes.length, "the log ends before its end");
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Where the holes of an open segment begin: at its end if it has none, else we only know of what is written. */

@@ -12,7 +12,11 @@ export interface WalOptions {
   /** Opaque bytes for the metadata record of a new log; of an existing log the stored ones count. */
   metadata: Uint8Array;
   writer: WriterKind;
-  durability: Durability;
+  /**
+   * How an append becomes durable. `o_direct`: O_DSYNC and O_DIRECT, past the page cache; `o_dsync`: O_DSYNC; `fdatasync`:
+   * after each write; `none`: not at all. Default: o_direct where the file system takes it, else o_dsync.
+   */
+  durability?: Durability | undefined;
   /** Bytes of one segment. Default 64,000,000, as etcd's. */
   segmentBytes?: number;
   /** Bytes of entries kept in memory for reads. Default 64 MiB. */
@@ -63,6 +67,8 @@ export interface TornTail {
 export interface Recovered {
   /** No log was there; a new one was made. */
   created: boolean;
+  /** As asked, or what the file system takes. */
+  durability: Durability;
   metadata: Uint8Array;
   hardState: HardState;
   /** 0 if there are no entries. */

@@ -3,6 +3,7 @@
 // inject faults by wrapping one of the two implementations.
 import fs from "node:fs";
 import { assert } from "../base/assert.js";
+import { DIRECT_FLAG } from "./direct.js";
 
 /** Undefined: done. Otherwise it is under way. */
 export type Step = void | Promise<void>;
@@ -21,7 +22,7 @@ export interface WalFs {
   syncDir(dir: string): Step;
 }
 
-const FILE_MODE = 0o600;
+export const FILE_MODE = 0o600;
 
 /** Waits in the calling thread: for workers. */
 export const syncFs: WalFs = {
@@ -50,14 +51,14 @@ export const syncFs: WalFs = {
 
 /** A write into the page cache of so much takes about 20 us, less than the way to libuv's threads and back. */
 const CACHED_WRITE_BYTES_MAX = 128 << 10;
-/** Files whose writes wait for the disk. */
+/** Files whose writes wait for the disk, or may. */
 const durableFds = new Set<number>();
 
 /** Leaves what takes long to libuv's threads: for the main thread. */
 export const asyncFs: WalFs = {
   open(path, flags) {
     const fd = syncFs.open(path, flags);
-    if ((flags & fs.constants.O_DSYNC) !== 0) durableFds.add(fd);
+    if ((flags & (fs.constants.O_DSYNC | DIRECT_FLAG)) !== 0) durableFds.add(fd);
     return fd;
   },
   close(fd) {

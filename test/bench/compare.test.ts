@@ -148,6 +148,6 @@ test("counters stand side by side, what only this scenario measures too", () => 
 test("a configuration's key does not depend on the order of a file; its name leaves defaults out", () => {
   const reversed = Object.fromEntries(Object.entries(DEFAULT_SETTINGS).reverse()) as typeof DEFAULT_SETTINGS;
   assert.equal(configurationKey(reversed), configurationKey(DEFAULT_SETTINGS));
-  assert.equal(configurationName(DEFAULT_SETTINGS), "o_dsync, pool-wasm, 1024 in flight, 256 B, 3 nodes");
+  assert.equal(configurationName(DEFAULT_SETTINGS), "fsync, pool-wasm, 1024 in flight, 256 B, 3 nodes");
   assert.match(configurationName({ ...DEFAULT_SETTINGS, rate: 5000 }), /5,000\/s offered/);
 });

@@ -41,7 +41,7 @@ test("a line a run, in the order added", async () => {
     records.map(({ figures }) => figures[0].proposalsPerS),
     [1000, 1200],
   );
-  assert.equal(records[0].figures[0].configuration, "o_dsync, pool-wasm, 1024 in flight, 256 B, 3 nodes");
+  assert.equal(records[0].figures[0].configuration, "fsync, pool-wasm, 1024 in flight, 256 B, 3 nodes");
   assert.ok(Math.abs(records[0].figures[0].p50Ms! - 2) < 0.01);
   assert.equal(records[0].figures[0].cpuMsPerThousand, 750);
 });

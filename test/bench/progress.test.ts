@@ -46,7 +46,7 @@ function drive(live: boolean, volatile: boolean) {
 test("without a terminal: a line a configuration, no control characters", () => {
   const { text } = drive(false, false);
   assert.deepEqual(text.split("\n").slice(1, 5), [
-    "6 configurations, about 24 s; 3 nodes, 256 B, o_dsync",
+    "6 configurations, about 24 s; 3 nodes, 256 B, fsync",
     "data in /data/run (ext4 on disk)",
     "[1/6] inline-js, 64 in flight: 12,345 proposals/s, p50 1.00 ms, p99 2.00 ms (0:00 elapsed)",
     "[2/6] inline-wasm, 64 in flight: void: logs: index 7 differs (0:00 elapsed)",

@@ -165,7 +165,7 @@ export function sampleResult(outcomes: readonly Outcome[]): Omit<Result, "verdic
       volatileStorage: false,
       link: "sample link",
     },
-    diskProbe: { writes: 200, bytes: 4096, p50Us: 250, p99Us: 900 },
+    diskProbe: { writes: 200, bytes: 4096, p50Us: 250, p99Us: 900, direct: true },
     nullRun: null,
     interrupted: false,
     disturbance: { repeated: 0, leftOut: runs.filter(({ disturbed }) => disturbed.length > 0).length },

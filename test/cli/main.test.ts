@@ -61,7 +61,10 @@ const MISTAKES: [string[], RegExp][] = [
     ["bench", "--writer", "pool-wsm"],
     /"pool-wsm" is not one of inline-js, inline-wasm, pool-wasm\. Did you mean pool-wasm\?/,
   ],
-  [["bench", "--durability", "fsink"], /not one of o_dsync, fdatasync, none, fsync\. Did you mean fsync\?/],
+  [
+    ["bench", "--durability", "fsink"],
+    /not one of fsync, o_direct, o_dsync, fdatasync, none\. Did you mean fsync\?/,
+  ],
   [["bench", "--nodes", "0"], /--nodes: "0" is not allowed: it takes whole numbers from 1 to 9/],
   [["bench", "--nodes", "-3"], /--nodes: "-3" is not allowed/],
   [["bench", "--entry-bytes", "15"], /whole numbers from 16 to 1048576/],

@@ -38,7 +38,6 @@ export function options(dir: string, more: Partial<WalOptions> = {}): WalOptions
     dir: path.join(dir, "wal"),
     metadata: Uint8Array.of(8, 1, 16, 2),
     writer: "inline-wasm",
-    durability: "fdatasync",
     segmentBytes: 64 << 10,
     ringBytes: 16 << 10,
     ...more,

@@ -151,7 +151,7 @@ test("a state record ahead of the entries: those that it says are committed are 
   await assertRefused(walOptions, /is damaged at offset \d+/, /entries 5 to 7 are missing/);
 });
 
-for (const durability of ["fdatasync", "o_dsync"] as const) {
+for (const durability of ["fdatasync", "o_dsync", "o_direct"] as const) {
   test(`${durability}: at a cut the next segment is durable before the old one gets its final size`, async (t) => {
     const walOptions = await written(t, 1);
     const wal = await open(t, { ...walOptions, durability, walFs: { module: RECORDER, arg: t.name } });

@@ -229,7 +229,7 @@ test("a recycled segment holds nothing but zeros, even if it is wanted before it
   ] as const) {
     fs.writeFileSync(path0, new Uint8Array(size).fill(7));
     let asked = 0;
-    const task = { path: path0, bytes: 3 << 20, sparse: false, recycled: true, count: 1 };
+    const task = { path: path0, bytes: 3 << 20, sparse: false, direct: false, recycled: true, count: 1 };
     runSync(prepareSegment(syncFs, task, () => asked++ >= hurryAfter));
     const bytes = fs.readFileSync(path0);
     assert.equal(bytes.length, 3 << 20);

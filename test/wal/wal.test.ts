@@ -5,6 +5,8 @@ import path from "node:path";
 import { test } from "node:test";
 import { NO_DATA } from "../../src/base/bytes.js";
 import type { RaftmarkError } from "../../src/base/errors.js";
+import { Prng } from "../../src/base/prng.js";
+import type { Durability, WriterKind } from "../../src/index.js";
 import { ErrCompacted, ErrUnavailable } from "../../src/raft/errors.js";
 import { Entry } from "../../src/raft/raftpb/index.js";
 import { openWal, readWal } from "../../src/wal/index.js";
@@ -26,8 +28,50 @@ import { recordings } from "./recording-fs.js";
 const FAULTY = new URL("./faulty-fs.js", import.meta.url).href;
 const RECORDER = new URL("./recording-fs.js", import.meta.url).href;
 
+test("a log is the same bytes however its appends become durable, also if each opening has another way", async (t) => {
+  const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+  t.diagnostic(`SEED=${seed} node --test dist/test/wal/wal.test.js`);
+  const kinds = ["o_direct", "o_dsync", "fdatasync", "none"] as const;
+  /** Segments without the zeros ahead. */
+  const logged = async (
+    writer: WriterKind,
+    durabilityOf: (opening: number) => Durability,
+  ): Promise<string[]> => {
+    const prng = new Prng(seed);
+    const walOptions = options(tempDir(t), { writer });
+    let last = 0;
+    for (let opening = 0; opening < 6; opening++) {
+      const wal = await open(t, { ...walOptions, durability: durabilityOf(opening) });
+      assert.equal(wal.recovered.durability, durabilityOf(opening));
+      assert.equal(wal.recovered.lastIndex, last);
+      for (let n = 0; n < 12; n++) {
+        const size = prng.below(6) === 0 ? prng.below(40_000) : prng.below(600);
+        await durable(
+          wal,
+          wal.append({ term: 1, vote: 1, commit: last }, run(last + 1, last + 3, 1, size), true),
+        );
+        last += 3;
+      }
+      await wal.close();
+    }
+    const names = fs.readdirSync(walOptions.dir).sort();
+    return names.map((name) => {
+      const bytes = fs.readFileSync(path.join(walOptions.dir, name));
+      return `${name} ${bytes.subarray(0, bytes.findLastIndex((byte) => byte !== 0) + 1).toString("base64")}`;
+    });
+  };
+  const expected = await logged("inline-js", () => "none");
+  assert.ok(expected.length > 3);
+  for (const writer of WRITERS) {
+    for (const kind of kinds)
+      assert.deepEqual(await logged(writer, () => kind), expected, `${writer}, ${kind}`);
+    const mixed = await logged(writer, (opening) => kinds[opening % kinds.length]!);
+    assert.deepEqual(mixed, expected, `${writer}, mixed`);
+  }
+});
+
 for (const writer of WRITERS) {
-  for (const durability of ["o_dsync", "fdatasync", "none"] as const) {
+  for (const durability of ["o_direct", "o_dsync", "fdatasync", "none"] as const) {
     test(`${writer}, ${durability}: what was appended is there after reopening`, async (t) => {
       const walOptions = options(tempDir(t), { writer, durability });
       const wal = await open(t, walOptions);

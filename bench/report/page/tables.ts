@@ -221,8 +221,8 @@ const ENVIRONMENT: readonly (readonly [string, (result: Result) => string])[] = 
   ["link", ({ environment }) => environment.link],
   [
     "disk probe",
-    ({ diskProbe: { bytes, p50Us, p99Us, writes } }) =>
-      `a durable ${bytes / 1024} KiB write takes ${grouped(p50Us)} µs (p99 ${grouped(p99Us)} µs, ${writes} writes)`,
+    ({ diskProbe: { bytes, p50Us, p99Us, writes, direct } }) =>
+      `a durable ${bytes / 1024} KiB write takes ${grouped(p50Us)} µs (p99 ${grouped(p99Us)} µs, ${writes} writes)${direct ? "; the file system takes direct writes" : ""}`,
   ],
   [
     "null run",

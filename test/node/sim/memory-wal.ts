@@ -77,6 +77,7 @@ export class MemoryWal implements Wal {
     this.lastState = disk.hardState;
     this.recovered = {
       created: !disk.isUsed,
+      durability: "fdatasync",
       metadata: new Uint8Array(0),
       hardState: disk.hardState,
       lastIndex: disk.entries.length,
