@@ -21,6 +21,7 @@ import {
   MsgTransferLeader,
   MsgVote,
   MsgVoteResp,
+  None,
   type RawNode,
   ROUND_CONTEXT_BYTES,
   snapshotIsPlausible,
@@ -93,6 +94,7 @@ function refusalOf(r: Raft, m: Message): string | null {
   if (allowed === -1) return "no peer sends one";
   const extra = fieldsOf(m) & ~allowed;
   if (extra !== 0) return `it never has ${FIELD_NAMES.find((_, bit) => (extra >> bit) & 1)}`;
+  if (m.from === None) return "it is nobody's";
   const isForwarded = m.type === MsgReadIndex || m.type === MsgTransferLeader;
   if (m.from === r.id && !isForwarded) return "it says that it is ours";
   // A read request is passed on for whoever asks, whatever that one's term.
@@ -101,6 +103,8 @@ function refusalOf(r: Raft, m: Message): string | null {
   if (m.index - r.raftLog.lastIndex() > INDEX_JUMP_MAX) return `index ${m.index} is out of reach of our log`;
   if (m.commit - r.raftLog.lastIndex() > INDEX_JUMP_MAX)
     return `commit ${m.commit} is out of reach of our log`;
+  const why = refusalOfLogTerm(m);
+  if (why !== null) return why;
   switch (m.type) {
     case MsgApp:
       if (!appendIsPlausible(m)) return "its entries are none that follow each other";
@@ -112,17 +116,32 @@ function refusalOf(r: Raft, m: Message): string | null {
     case MsgVote:
       return m.context.length === 0 || isCampaignTransfer(m.context) ? null : "an unknown context";
     case MsgSnap:
-      if (m.snapshot === null || !snapshotIsPlausible(r, m)) return "a snapshot that cannot be";
+      if (m.snapshot === null || m.snapshot.metadata.index === 0 || !snapshotIsPlausible(r, m))
+        return "a snapshot that cannot be";
       return refusalOfLeader(r, m);
     case MsgTimeoutNow:
       return refusalOfLeader(r, m);
     case MsgReadIndex:
       return readerOfRequest(m) === m.from ? null : "a read request that is not its sender's";
     case MsgReadIndexResp:
-      return readerOfRequest(m) === r.id ? null : "an answer to a read that is not ours";
+      return readerOfRequest(m) === r.id ? refusalOfLeader(r, m) : "an answer to a read that is not ours";
     default:
       return null;
   }
+}
+
+/** The place in the sender's log that a message is about: its term and index go together, and it is of the sender's time. */
+// hot
+function refusalOfLogTerm(m: Message): string | null {
+  const asksForVote = m.type === MsgVote || m.type === MsgPreVote;
+  // Who campaigns does so in a term later than any in its log.
+  const isLater = asksForVote ? m.logTerm >= m.term : m.logTerm > m.term;
+  if (isLater) return `a log of term ${m.logTerm} in term ${m.term}`;
+  if ((m.type === MsgApp || asksForVote) && (m.index === 0) !== (m.logTerm === 0))
+    return `index ${m.index} of term ${m.logTerm}`;
+  if (m.type === MsgAppResp && !m.reject && (m.rejectHint !== 0 || m.logTerm !== 0))
+    return "a hint without a rejection";
+  return null;
 }
 
 // hot

@@ -163,7 +163,8 @@ export function appendIsPlausible(m: Message): boolean {
   const entries = m.entries;
   const count = entries.length;
   if (m.logTerm > m.term || m.index + count > Number.MAX_SAFE_INTEGER) return false;
-  let term = m.logTerm;
+  // No entry is of term 0.
+  let term = Math.max(1, m.logTerm);
   for (let i = 0; i < count; i++) {
     const e = entries[i];
     if (e.index !== m.index + 1 + i || e.term < term || !Number.isSafeInteger(e.term)) return false;
