@@ -1,5 +1,8 @@
 // Whose signal aborts what: one listener a signal, however many calls share it, so that aborting or settling any number
-// of them in any order takes linear time (an AbortSignal searches its listeners one by one).
+// of them in any order takes linear time (an AbortSignal searches its listeners one by one). A signal may be of a
+// library, and what its methods throw ends nothing: the call whose signal it is is refused.
+import { RaftmarkError } from "../base/errors.js";
+import { callOutside } from "./outside.js";
 
 interface Watch<T> {
   readonly items: Set<T>;
@@ -15,15 +18,21 @@ export class AbortWatch<T> {
     this.onAbort = onAbort;
   }
 
-  /** `signal` must not be aborted yet. */
+  /** `signal` must not be aborted yet. Throws RAFT_BAD_OPTION, and nothing is watched, if it cannot be listened to. */
   add(signal: AbortSignal, item: T): void {
-    let watch = this.watches.get(signal);
-    if (watch === undefined) {
-      watch = { items: new Set(), listener: () => this.aborted(signal) };
-      this.watches.set(signal, watch);
-      signal.addEventListener("abort", watch.listener, { once: true });
-    }
+    const watch = this.watches.get(signal) ?? this.listen(signal);
     watch.items.add(item);
+  }
+
+  private listen(signal: AbortSignal): Watch<T> {
+    const watch = { items: new Set<T>(), listener: () => this.aborted(signal) };
+    try {
+      signal.addEventListener("abort", watch.listener, { once: true });
+    } catch (cause) {
+      throw new RaftmarkError("RAFT_BAD_OPTION", "option signal: its addEventListener failed", { cause });
+    }
+    this.watches.set(signal, watch);
+    return watch;
   }
 
   /** `item` waits no more. With a signal's last item its listener goes. */
@@ -33,12 +42,17 @@ export class AbortWatch<T> {
     watch.items.delete(item);
     if (watch.items.size > 0) return;
     this.watches.delete(signal);
-    signal.removeEventListener("abort", watch.listener);
+    callOutside(
+      () => signal.removeEventListener("abort", watch.listener),
+      () => {},
+    );
   }
 
   private aborted(signal: AbortSignal): void {
-    const { items } = this.watches.get(signal)!;
+    const watch = this.watches.get(signal);
+    // It was not taken off, or is called twice.
+    if (watch === undefined) return;
     this.watches.delete(signal);
-    for (const item of items) this.onAbort(item, signal.reason);
+    for (const item of watch.items) this.onAbort(item, signal.reason);
   }
 }

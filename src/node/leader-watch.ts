@@ -23,8 +23,8 @@ export class LeaderWatch {
     if (this.leader !== 0) return Promise.resolve(this.leader);
     return new Promise((resolve, reject) => {
       const waiter: Waiter = { signal, resolve, reject };
-      this.waiters.add(waiter);
       if (signal !== null) this.aborts.add(signal, waiter);
+      this.waiters.add(waiter);
     });
   }
 

@@ -7,6 +7,17 @@ const SLAB_BYTES = 64 * 1024;
 /** From here on a copy has its own memory. */
 const ALONE_BYTES = SLAB_BYTES / 8;
 
+/**
+ * How many bytes there are, whatever `length` a subclass or a property of the caller's gives itself: a copy by that one
+ * would hold what happens to lie in the slab, or let the next be written over it.
+ */
+export const bytesIn: (bytes: Uint8Array) => number = lengthOf();
+
+function lengthOf(): (bytes: Uint8Array) => number {
+  const getter = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), "length")!.get!;
+  return (bytes) => getter.call(bytes);
+}
+
 export class PayloadCopies {
   private slab: Uint8Array = new Uint8Array(0);
   private used = 0;
@@ -14,7 +25,7 @@ export class PayloadCopies {
   /** The bytes as they are now, at a multiple of 8, as whoever copies them further likes it. */
   // hot
   copy(bytes: Uint8Array): Uint8Array {
-    const { length } = bytes;
+    const length = bytesIn(bytes);
     if (length >= ALONE_BYTES) return new Uint8Array(bytes);
     if (this.used + length > this.slab.length) {
       // Not from the pool, and not filled with zeros first.

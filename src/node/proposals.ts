@@ -9,7 +9,7 @@ import { RaftmarkError } from "../base/errors.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import { AbortWatch } from "./abort-watch.js";
 import type { Proposed } from "./api.js";
-import { PayloadCopies } from "./payload-copies.js";
+import { bytesIn, PayloadCopies } from "./payload-copies.js";
 import type { Trace } from "./trace.js";
 
 /** One call of propose(). `index` is 0 until it is appended; `settled` once its promise is. */
@@ -87,13 +87,14 @@ export class Proposals {
    * RAFT_PROPOSAL_TOO_LARGE, RAFT_OVERLOADED or RAFT_ABORTED; later also with whatever the node's fate is.
    */
   add(data: Uint8Array, signal: AbortSignal | undefined): Promise<Proposed> {
-    const refusal = this.refusal(data, signal);
+    const length = bytesIn(data);
+    const refusal = this.refusal(length, signal);
     if (refusal !== null) return Promise.reject(refusal);
     const promise = new Promise<Proposed>((resolve, reject) => {
       const proposal = new Proposal(this.copies.copy(data), this.ticks, signal ?? null, resolve, reject);
       if (signal !== undefined) this.aborts.add(signal, proposal);
       this.waiting.push(proposal);
-      this.waitingBytes += data.length;
+      this.waitingBytes += length;
     });
     const ticket = this.trace === null ? 0 : this.trace.proposed(this.waitingCount - 1);
     if (ticket > 0) this.follow(promise, ticket);
@@ -111,19 +112,19 @@ export class Proposals {
     );
   }
 
-  private refusal(data: Uint8Array, signal: AbortSignal | undefined): RaftmarkError | null {
+  private refusal(length: number, signal: AbortSignal | undefined): RaftmarkError | null {
     const { maxProposalBytes, maxQueuedProposals, maxQueuedBytes } = this.limits;
-    if (data.length === 0) {
+    if (length === 0) {
       return new RaftmarkError(
         "RAFT_BAD_OPTION",
         "an empty proposal: Raft itself writes empty entries; give it a byte",
       );
     }
-    if (data.length > maxProposalBytes) {
-      const text = `a proposal of ${data.length} bytes exceeds maxProposalBytes (${maxProposalBytes}): split it`;
+    if (length > maxProposalBytes) {
+      const text = `a proposal of ${length} bytes exceeds maxProposalBytes (${maxProposalBytes}): split it`;
       return new RaftmarkError("RAFT_PROPOSAL_TOO_LARGE", text);
     }
-    if (this.waitingCount >= maxQueuedProposals || this.waitingBytes + data.length > maxQueuedBytes) {
+    if (this.waitingCount >= maxQueuedProposals || this.waitingBytes + length > maxQueuedBytes) {
       const text =
         `${this.waitingCount} proposals (${this.waitingBytes} bytes) wait already: ` +
         "propose again when earlier ones are done, or raise maxQueuedProposals or maxQueuedBytes";

@@ -104,6 +104,47 @@ test("a signal is an AbortSignal, or the call is refused", async (t) => {
   assert.deepEqual(machine.log, ["x", "x"]);
 });
 
+test("a length that is not that of the bytes changes no other proposal, and takes in no memory of the process", async (t) => {
+  const { node, machine } = await sole(t);
+  const lying = (text: string, length: number) =>
+    Object.defineProperty(Buffer.from(text), "length", { value: length });
+  const calls = [
+    node.propose(Buffer.from("before")),
+    node.propose(lying("none", Number.NaN)),
+    node.propose(lying("longer", 5000)),
+    node.propose(lying("shorter", 2)),
+    node.propose(Buffer.from("behind")),
+  ];
+  assert.equal((await rejection(node.propose(lying("", 8)))).code, "RAFT_BAD_OPTION");
+  await Promise.all(calls);
+  assert.deepEqual(machine.log, ["before", "none", "longer", "shorter", "behind"]);
+});
+
+test("a signal that throws fences nothing: every promise settles", async (t) => {
+  const { node, machine } = await sole(t);
+  const fail = () => {
+    throw new Error("a bad signal");
+  };
+  const signalOf = (methods: object) =>
+    ({
+      aborted: false,
+      addEventListener() {},
+      removeEventListener() {},
+      ...methods,
+    }) as unknown as AbortSignal;
+  const deaf = signalOf({ addEventListener: fail });
+  // A second call finds nothing of the first.
+  for (const call of [node.propose(Buffer.from("x"), { signal: deaf }), node.readBarrier({ signal: deaf })]) {
+    assert.equal((await rejection(call)).code, "RAFT_BAD_OPTION");
+    assert.equal((await rejection(node.propose(Buffer.from("x"), { signal: deaf }))).code, "RAFT_BAD_OPTION");
+  }
+  const signal = signalOf({ removeEventListener: fail });
+  await node.propose(Buffer.from("y"), { signal });
+  await node.readBarrier({ signal });
+  assert.deepEqual(machine.log, ["y"]);
+  assert.equal(node.status().fault, null);
+});
+
 /** What becomes of the node, and of a proposal, whose state machine's apply is this. */
 async function applying(
   t: TestContext,
