@@ -28,7 +28,8 @@ export interface StateMachine {
    * Applies committed normal entries with data. Returns one result an entry, as an array of that length, or none at all:
    * an empty array, or anything else than an array. A promise, as result or among the results, fences the node: the
    * entries would count as applied before they are. Entries and their bytes are borrowed and must not be written to:
-   * they are the log's own, and go from there to members that lag. What is kept beyond the call is to be copied.
+   * they are the log's own, and go from there to members that lag. What is kept beyond the call is to be copied. The
+   * array is the state machine's.
    */
   apply(entries: readonly Entry[]): readonly unknown[] | undefined;
   /**

@@ -467,7 +467,8 @@ export class Driver {
 
   // hot
   private applyEntries(entries: readonly Entry[]): void {
-    const normal = allNormal(entries) ? entries : entries.filter(isNormal);
+    // An array of the state machine's own, which may empty it: ours tells what was applied.
+    const normal = allNormal(entries) ? entries.slice() : entries.filter(isNormal);
     const { stateMachine } = this.parts;
     const results = normal.length > 0 ? resultsOf(stateMachine.apply(normal), normal.length) : undefined;
     this.parts.trace?.applied(entries[entries.length - 1].index);

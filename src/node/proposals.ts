@@ -223,12 +223,13 @@ export class Proposals {
       const proposal = this.appended[this.head];
       const { term, index } = entry;
       if (proposal.term > term || (proposal.term === term && proposal.index > index)) break;
+      // Before it is taken out: if this fails, end() settles it.
+      assert(proposal.term < term || proposal.index === index, "an entry was passed over");
       this.head++;
       if (proposal.term < term) {
         this.rejectOne(proposal, lost(proposal, entry));
         continue;
       }
-      assert(proposal.index === index, "an entry was passed over");
       if (this.settle(proposal)) proposal.resolve({ index, term, result });
     }
     this.trim();

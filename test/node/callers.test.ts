@@ -172,6 +172,19 @@ test("a promise out of apply fences the node, and says so; nobody is told that i
   }
 });
 
+test("a state machine may empty the array that it is given", async (t) => {
+  const log: string[] = [];
+  const apply = (entries: readonly Entry[]) => {
+    const rest = entries as Entry[];
+    for (let entry = rest.shift(); entry !== undefined; entry = rest.shift()) log.push(`${entry.data}`);
+    return undefined;
+  };
+  const { node } = await sole(t, { stateMachine: { apply } });
+  await Promise.all(["1", "2", "3"].map((text) => node.propose(Buffer.from(text))));
+  await node.propose(Buffer.from("4"));
+  assert.deepEqual([log, node.status().fault], [["49", "50", "51", "52"], null]);
+});
+
 test("results are one an entry; another number is refused, none at all is fine", async (t) => {
   for (const apply of [() => ["a", "b"], (entries: readonly Entry[]) => [...entries, 1]]) {
     const { error } = await applying(t, apply);

@@ -51,6 +51,14 @@ class Caller {
   }
 }
 
+test("an entry that was passed over breaks an invariant, and its proposal settles all the same", async () => {
+  const caller = new Caller();
+  caller.append(1, 5, "a", "b");
+  assert.throws(() => caller.apply(1, 6), /an entry was passed over/);
+  caller.proposals.end("RAFT_FENCED", "fenced");
+  assert.deepEqual(await caller.settled(), { a: "RAFT_FENCED true", b: "RAFT_FENCED true" });
+});
+
 test("appending over what was appended in an earlier term settles nothing: the old entry may still win", async () => {
   const caller = new Caller();
   caller.append(1, 5, "a", "b");
