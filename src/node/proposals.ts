@@ -139,10 +139,11 @@ export class Proposals {
     proposal.settled = true;
     const queued = proposal.index === 0;
     if (queued) {
-      // It keeps its place until the next turn sweeps the queue: looking for it would take the square of a storm.
+      // It keeps its place until half of the queue is like it, or the next turn: looking for it would take the square of
+      // a storm, and no turn sweeps while the log has fallen behind.
       this.dead++;
       this.waitingBytes -= proposal.data.length;
-      if (this.dead === this.waiting.length) this.emptyQueue();
+      if (this.dead * 2 > this.waiting.length) this.sweep();
     }
     proposal.reject(aborted(!queued, reason));
   }

@@ -59,6 +59,19 @@ test("an entry that was passed over breaks an invariant, and its proposal settle
   assert.deepEqual(await caller.settled(), { a: "RAFT_FENCED true", b: "RAFT_FENCED true" });
 });
 
+test("what was aborted takes no room in a queue that nobody takes from", () => {
+  const { proposals } = new Caller();
+  const queue = proposals as unknown as { readonly waiting: readonly unknown[] };
+  for (let i = 0; i < 1000; i++) {
+    if (i % 100 === 0) void proposals.add(bytes("kept"), undefined);
+    const controller = new AbortController();
+    proposals.add(bytes("aborted"), controller.signal).catch(() => {});
+    controller.abort();
+  }
+  assert.equal(proposals.waitingCount, 10);
+  assert.ok(queue.waiting.length <= 20, `${queue.waiting.length} are kept`);
+});
+
 test("appending over what was appended in an earlier term settles nothing: the old entry may still win", async () => {
   const caller = new Caller();
   caller.append(1, 5, "a", "b");
