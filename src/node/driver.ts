@@ -173,7 +173,11 @@ export class Driver {
   /** Takes part in nothing any more: no vote, no acknowledgement, no campaign. */
   retire(): void {
     if (this.retired) return;
-    this.control((rawNode) => rawNode.stepDown());
+    this.control((rawNode) => {
+      rawNode.stepDown();
+      // It hears nobody from now on: who led must not count as known for ever.
+      rawNode.raft.becomeFollower(rawNode.raft.term, None);
+    });
     this.retired = true;
   }
 

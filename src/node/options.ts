@@ -23,10 +23,15 @@ const bytes = z
   .min(1)
   .max(2 ** 32);
 
-/** An object of the caller's with these methods. */
+/** An object of the caller's with these methods. Not those that every function and class has: their `apply` is another. */
 function objectWith<T>(...methods: (keyof T & string)[]): z.ZodCustom<T, T> {
+  const ofFunctions = Function.prototype as unknown as Record<string, unknown>;
+  const isMethod = (value: unknown, name: string): boolean => {
+    const method = (value as Record<string, unknown> | null | undefined)?.[name];
+    return typeof method === "function" && method !== ofFunctions[name];
+  };
   return z.custom<T>(
-    (value) => methods.every((method) => typeof (value as T | undefined)?.[method] === "function"),
+    (value) => methods.every((method) => isMethod(value, method)),
     `an object with the method${methods.length > 1 ? "s" : ""} ${methods.join(", ")}`,
   );
 }

@@ -443,7 +443,7 @@ async function openLog(options: ResolvedOptions, teller: Teller): Promise<Wal> {
 }
 
 /** Reads which logs this node and its peers had, and says so where the log itself cannot tell. */
-function openPeerLogs(wal: Wal, options: ResolvedOptions, teller: Teller): Promise<PeerLogs> {
+async function openPeerLogs(wal: Wal, options: ResolvedOptions, teller: Teller): Promise<PeerLogs> {
   const { metadata, lastIndex, snapshot } = wal.recovered;
   const { bootstrap } = decodeMetadata(metadata);
   if (bootstrap === null && snapshot === null) {
@@ -451,14 +451,14 @@ function openPeerLogs(wal: Wal, options: ResolvedOptions, teller: Teller): Promi
     const text = `the log in ${dir} does not say who its members are (an older version made it): peers counts`;
     teller.info({ dir, voters }, text);
   }
-  return PeerLogs.open({
-    id: options.id,
-    logId: bootstrap?.logId ?? null,
-    lastIndex,
-    file: join(options.dir, PEER_LOGS_FILE),
-    synced: options.durability !== "none",
-    teller,
-  });
+  const file = join(options.dir, PEER_LOGS_FILE);
+  const synced = options.durability !== "none";
+  const logId = bootstrap?.logId ?? null;
+  try {
+    return await PeerLogs.open({ id: options.id, logId, lastIndex, file, synced, teller });
+  } catch (cause) {
+    throw new RaftmarkError("WAL_IO", `${file} cannot be read: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** A directory of another node or cluster would make this one vote twice or serve foreign data. */

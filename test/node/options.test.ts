@@ -42,6 +42,14 @@ test("what is wrong is said in our words: option, rule, value", () => {
     [{ secret: 5 }, "option secret: must be a string, not 5"],
     [{ secret: "" }, 'option secret: must be a string that is not empty, not ""'],
     [{ stateMachine: {} }, "option stateMachine: must be an object with the method apply, not an object"],
+    [
+      { stateMachine: () => {} },
+      "option stateMachine: must be an object with the method apply, not a function",
+    ],
+    [
+      { stateMachine: class {} },
+      "option stateMachine: must be an object with the method apply, not a function",
+    ],
     [{ stateMachine: { apply() {}, restore: 1 } }, "option stateMachine.restore: must be a method, not 1"],
     [
       { logger: { info() {} } },

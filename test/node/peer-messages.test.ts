@@ -1,10 +1,12 @@
 // What peers may not say: refused with the whole frame, before anything is stepped, and counted; and nothing that honest
 // nodes say is.
 import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { NO_DATA } from "../../src/base/bytes.js";
 import type { Logger } from "../../src/index.js";
-import type { Link, LinkHandler } from "../../src/link/index.js";
+import { CloseLostLog, type Link, type LinkHandler } from "../../src/link/index.js";
 import { refusalOfMessages } from "../../src/node/peer-messages.js";
 import { RaftNode } from "../../src/node/raft-node.js";
 import {
@@ -217,6 +219,7 @@ async function openNode(t: TestContext, dir = tempDir(t)): Promise<Opened> {
     stateMachine: { apply: () => undefined },
     writer: "inline-js",
     durability: "none",
+    tickMs: 10,
     link,
     logger: lines as Logger,
   });
@@ -260,6 +263,22 @@ test("a snapshot is not taken, counted and told, and changes nothing stored", as
   assert.deepEqual([term, commit, lastIndex, fault], [0, 0, 0, null]);
   assert.equal(node.metrics.snapshotsRefused, 1);
   assert.equal(lines.matching(/^warn node 2 sent a snapshot, which this node cannot install/).length, 1);
+});
+
+test("who retires knows no leader any more, and reads there end like those of any node without one", async (t) => {
+  const { node, link } = await openNode(t);
+  link.handler!.onMessages(0, 2, [message(MsgHeartbeat, {})]);
+  assert.equal(await node.whenLeader(), 2);
+  const reason = "shorter log: node 3 acknowledged more";
+  link.handler!.onRefused!({ peer: 2, code: CloseLostLog, by: "peer", reason });
+  await assert.rejects(node.readBarrier(), { code: "RAFT_NO_LEADER" });
+  assert.equal(node.status().leader, 0);
+});
+
+test("a file of the peers' logs that cannot be read is said with a code", async (t) => {
+  const dir = tempDir(t);
+  mkdirSync(join(dir, "peer-logs.json"), { recursive: true });
+  await assert.rejects(openNode(t, dir), { code: "WAL_IO", message: /peer-logs.json cannot be read/ });
 });
 
 test("a heartbeat with a commit index beyond the log fences, and the log counts as lost after a restart, too", async (t) => {
