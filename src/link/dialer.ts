@@ -4,10 +4,11 @@ import type { Socket } from "node:net";
 import { type ClientOptions, WebSocket } from "ws";
 import { LINK_PATH } from "./acceptor.js";
 import { type Address, formatAddress } from "./address.js";
-import { CLOSE_REASONS, CloseBadFrame, CloseLostLog } from "./close-codes.js";
+import { CLOSE_REASONS, CloseBadFrame, CloseLostLog, CloseTimeout } from "./close-codes.js";
 import { FrameTags } from "./frame-tags.js";
 import { DialerHandshake, type Identity } from "./handshake.js";
 import type { Lane } from "./lanes.js";
+import { PROOF_TIMEOUT_MS } from "./strangers.js";
 
 const BACKOFF_MS_MIN = 10;
 const BACKOFF_MS_MAX = 500;
@@ -63,6 +64,7 @@ export class Dialer {
   private address: Address;
   private state = StateStopped;
   private socket: WebSocket | null = null;
+  /** Waiting: until the next attempt. Challenged, proving: until whoever answered must have proved to be the peer. */
   private timer: NodeJS.Timeout | null = null;
   private backoffMs = BACKOFF_MS_MIN;
   private connectedAt = 0;
@@ -85,8 +87,7 @@ export class Dialer {
 
   stop(): void {
     this.state = StateStopped;
-    if (this.timer !== null) clearTimeout(this.timer);
-    this.timer = null;
+    this.stopTimer();
     const socket = this.socket;
     this.socket = null;
     socket?.terminate();
@@ -96,7 +97,7 @@ export class Dialer {
   nudge(): void {
     if (this.state !== StateWaiting) return;
     this.backoffMs = BACKOFF_MS_MIN;
-    clearTimeout(this.timer!);
+    this.stopTimer();
     this.dial();
   }
 
@@ -149,7 +150,10 @@ export class Dialer {
       if (this.socket === socket) this.stream = response.socket;
     });
     socket.on("open", () => {
-      if (this.socket === socket) this.state = StateChallenged;
+      if (this.socket !== socket) return;
+      this.state = StateChallenged;
+      // Who answers pings and says nothing would hold this side for ever.
+      this.timer = setTimeout(() => this.refuse(socket, CloseTimeout), PROOF_TIMEOUT_MS);
     });
     // "close" follows every error, and is where we act. ws names what breaks its protocol or our frame limit.
     socket.on("error", (error: NodeJS.ErrnoException) => {
@@ -200,6 +204,7 @@ export class Dialer {
     const tagKey = handshake.tagKey();
     this.tags = tagKey === null ? null : new FrameTags(tagKey);
     socket.send(handshake.welcome(), { binary: true });
+    this.stopTimer();
     this.state = StateConnected;
     this.connectedAt = performance.now();
     events.onConnected(peer);
@@ -220,7 +225,13 @@ export class Dialer {
     if (this.state !== StateStopped) this.redial();
   }
 
+  private stopTimer(): void {
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.timer = null;
+  }
+
   private redial(): void {
+    this.stopTimer();
     if (this.state === StateConnected && performance.now() - this.connectedAt >= STABLE_MS) {
       this.backoffMs = BACKOFF_MS_MIN;
     }

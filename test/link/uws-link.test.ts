@@ -17,6 +17,7 @@ import {
   CloseBadVersion,
   CloseDuplicateId,
   CloseReplaced,
+  CloseTimeout,
   CloseUnknownPeer,
   CloseWrongNode,
   createUwsLink,
@@ -473,6 +474,28 @@ test("an accept of someone without the key is refused", async (t) => {
   link.setPeer(2, `127.0.0.1:${(http.address() as AddressInfo).port}`);
   await ear.until(() => refusals.length > 0);
   assert.equal(refusals[0]!.code, CloseBadKey);
+});
+
+test("who answers a dialled connection and does not prove to be the peer is given up, and told", {
+  timeout: 30_000,
+}, async (t) => {
+  const { link, ear, refusals } = await startNode(t, 1);
+  const http = createServer();
+  // It answers pings.
+  const server = new WebSocketServer({ server: http });
+  t.after(() => {
+    for (const client of server.clients) client.terminate();
+    http.close();
+  });
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  link.setPeer(2, `127.0.0.1:${(http.address() as AddressInfo).port}`);
+  const [socket] = (await once(server, "connection")) as [WebSocket];
+  const [code] = (await once(socket, "close")) as [number];
+  assert.equal(code, CloseTimeout);
+  await ear.until(() => refusals.length > 0);
+  assert.equal(refusals[0]!.code, CloseTimeout);
+  await once(server, "connection");
 });
 
 test("bad frames of a proved peer close the connection, and reach nobody", async (t) => {
