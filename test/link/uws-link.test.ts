@@ -446,8 +446,9 @@ test("garbage instead of a proof is refused, whatever its length", async (t) => 
     await once(socket, "message");
     socket.send(new Uint8Array(length).fill(length));
     const [code] = (await once(socket, "close")) as [number];
-    // uWS cuts what is above its payload limit without a code.
-    assert.equal(code, length === 5000 ? 1006 : CloseBadFrame, `${length} bytes`);
+    // What is above the payload limit does not reach us: uWS cuts without a code, ws says "message too big".
+    if (length === 5000) assert.ok(code === 1006 || code === 1009, `${code}`);
+    else assert.equal(code, CloseBadFrame, `${length} bytes`);
   }
 });
 
