@@ -1,0 +1,70 @@
+// Runs built tests on the newest Node.js (`npm run test:newest`): a core of the suite, or what is named below
+// `dist/test`. Node comes from the npm registry by npx, and stays in npm's cache. Where the registry does not answer or
+// has no Node for this machine, the run is skipped and says what was; whatever else goes wrong is a failure.
+import { spawnSync } from "node:child_process";
+import { readdirSync, statSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const NEWEST = "26.10.0";
+
+/** The Raft core, messages and links, the log with its worker, and a cluster of processes that are killed. */
+const CORE = [
+  "raft",
+  "link",
+  "wire",
+  "wal/codec.test.js",
+  "wal/wal.test.js",
+  "wal/recovery.test.js",
+  "wal/faults.test.js",
+  "wal/snapshot.test.js",
+  "process/cluster.test.js",
+];
+
+/** What npm says if it could not reach the registry, or is not given such a package. */
+const NOT_TO_BE_HAD =
+  /\b(E40[34]|E5\d\d|ENOTCACHED|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ERR_SOCKET_TIMEOUT)\b/;
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..", "dist", "test");
+const asked = process.argv.slice(2);
+const names = asked.length > 0 ? asked : CORE;
+
+/** The `*.test.js` at or below `path`. */
+function testsOf(path) {
+  if (!statSync(path).isDirectory()) return [path];
+  const below = readdirSync(path, { recursive: true }).filter((name) => name.endsWith(".test.js"));
+  return below.sort().map((name) => join(path, name));
+}
+
+/** The package that is the binary itself; the package `node` fetches it in an install script. */
+function nodePackage() {
+  const { platform, arch } = process;
+  const prefix = platform === "darwin" && arch === "arm64" ? "node-bin" : "node";
+  return `${prefix}-${platform}-${arch}@${NEWEST}`;
+}
+
+const files = names.flatMap((name) => testsOf(join(root, name)));
+const npx = [
+  "--yes",
+  "--prefer-offline",
+  "--fetch-retries=1",
+  "--fetch-timeout=60000",
+  `--package=${nodePackage()}`,
+];
+const found = spawnSync("npx", [...npx, "node", "-p", "process.execPath"], { encoding: "utf8" });
+if (found.status !== 0) {
+  if (!NOT_TO_BE_HAD.test(found.stderr)) {
+    console.error(found.stderr, found.error ?? "");
+    process.exit(1);
+  }
+  console.log(
+    `skipped: ${nodePackage()} is not to be had from the registry, so ${names.join(", ")} did not run on it`,
+  );
+  process.exit(0);
+}
+const node = found.stdout.trim();
+console.log(`Node.js ${NEWEST}: ${names.join(", ")}`);
+// Tests that start `node` or `npm` get the same.
+const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` };
+const run = spawnSync(node, ["--test", "--test-reporter=spec", ...files], { env, stdio: "inherit" });
+process.exit(run.status ?? 1);
