@@ -9,10 +9,14 @@ interface Watch<T> {
   readonly listener: () => void;
 }
 
-/** Items that wait and may be aborted. `onAbort` is called once for each of a signal's items, in the order they came. */
+/**
+ * Items that wait and may be aborted. `onAbort` is called once for each of a signal's items that still waits, in the
+ * order they came: in a microtask, for all signals that were aborted meanwhile, so that whoever aborts them is not kept.
+ */
 export class AbortWatch<T> {
   private readonly onAbort: (item: T, reason: unknown) => void;
   private readonly watches = new Map<AbortSignal, Watch<T>>();
+  private aborted: AbortSignal[] = [];
 
   constructor(onAbort: (item: T, reason: unknown) => void) {
     this.onAbort = onAbort;
@@ -25,7 +29,7 @@ export class AbortWatch<T> {
   }
 
   private listen(signal: AbortSignal): Watch<T> {
-    const watch = { items: new Set<T>(), listener: () => this.aborted(signal) };
+    const watch = { items: new Set<T>(), listener: () => this.note(signal) };
     try {
       signal.addEventListener("abort", watch.listener, { once: true });
     } catch (cause) {
@@ -48,11 +52,19 @@ export class AbortWatch<T> {
     );
   }
 
-  private aborted(signal: AbortSignal): void {
-    const watch = this.watches.get(signal);
-    // It was not taken off, or is called twice.
-    if (watch === undefined) return;
-    this.watches.delete(signal);
-    for (const item of watch.items) this.onAbort(item, signal.reason);
+  private note(signal: AbortSignal): void {
+    if (this.aborted.push(signal) === 1) queueMicrotask(() => this.settle());
+  }
+
+  private settle(): void {
+    const { aborted } = this;
+    this.aborted = [];
+    for (const signal of aborted) {
+      const watch = this.watches.get(signal);
+      // Nothing of it waits any more, or it was called twice.
+      if (watch === undefined) continue;
+      this.watches.delete(signal);
+      for (const item of watch.items) this.onAbort(item, signal.reason);
+    }
   }
 }

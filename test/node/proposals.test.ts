@@ -59,7 +59,7 @@ test("an entry that was passed over breaks an invariant, and its proposal settle
   assert.deepEqual(await caller.settled(), { a: "RAFT_FENCED true", b: "RAFT_FENCED true" });
 });
 
-test("what was aborted takes no room in a queue that nobody takes from", () => {
+test("what was aborted takes no room in a queue that nobody takes from", async () => {
   const { proposals } = new Caller();
   const queue = proposals as unknown as { readonly waiting: readonly unknown[] };
   for (let i = 0; i < 1000; i++) {
@@ -67,6 +67,7 @@ test("what was aborted takes no room in a queue that nobody takes from", () => {
     const controller = new AbortController();
     proposals.add(bytes("aborted"), controller.signal).catch(() => {});
     controller.abort();
+    await null;
   }
   assert.equal(proposals.waitingCount, 10);
   assert.ok(queue.waiting.length <= 20, `${queue.waiting.length} are kept`);
@@ -116,7 +117,7 @@ test("nothing waits longer than timeoutTicks, in the log or in front of it", asy
   assert.equal(caller.proposals.waitingCount, 0);
 });
 
-test("aborted proposals leave the queue, and its bounds, at once; the others keep their order", async () => {
+test("aborted proposals leave the queue, and its bounds, in a microtask; the others keep their order", async () => {
   const caller = new Caller();
   const controllers = new Map<string, AbortController>();
   for (let i = 0; i < 1000; i++) {
@@ -125,6 +126,7 @@ test("aborted proposals leave the queue, and its bounds, at once; the others kee
     caller.propose(`p${i}`, controller.signal);
   }
   for (let i = 999; i >= 0; i--) if (i % 10 !== 0) controllers.get(`p${i}`)!.abort();
+  await null;
   assert.equal(caller.proposals.waitingCount, 100);
   const batch = caller.proposals.nextBatch(Infinity).map((data) => Buffer.from(data).toString());
   assert.deepEqual(
