@@ -41,8 +41,10 @@ interface SimStats {
   readonly mtimeMs: number;
 }
 
-function statsOf({ size, blocks, ino }: SimFile): SimStats {
-  // Nobody here asks for times but to see that they are as they were.
+// Nobody here asks for times but to see that they are as they were.
+function statsOf(node: SimNode): SimStats {
+  if (node instanceof SimDir) return { size: 0, blocks: 0, ino: node.ino, dev: 1, mtimeMs: node.changed };
+  const { size, blocks, ino } = node;
   return { size, blocks, ino, dev: 1, mtimeMs: 1 };
 }
 
@@ -118,7 +120,7 @@ export class DiskFs {
   statSync(path: string, options: { throwIfNoEntry?: boolean } = {}): SimStats | undefined {
     this.host.touch("name");
     if (options.throwIfNoEntry === false && this.node(path) === null) return undefined;
-    return statsOf(this.file(path, "stat"));
+    return statsOf(this.existing(path, "stat"));
   }
 
   readdirSync(path: string): string[] {

@@ -140,6 +140,9 @@ export type SimNode = SimFile | SimDir;
 type NameChange = readonly (readonly [name: string, node: SimNode | null])[];
 
 export class SimDir {
+  readonly ino = ++files;
+  /** How often. */
+  changed = 0;
   /** As the running system sees it. */
   entries = new Map<string, SimNode>();
   /** What a power loss now would leave at least. */
@@ -149,6 +152,7 @@ export class SimDir {
 
   change(change: NameChange): void {
     apply(this.entries, change);
+    this.changed++;
     this.changes.push(change);
   }
 

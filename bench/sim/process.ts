@@ -26,7 +26,7 @@ export interface ProcessPlan {
   /** How fast its clock runs, in one that runs true. */
   readonly rate: number;
   readonly storageWrites: "async" | "sync";
-  readonly durability: "o_dsync" | "fdatasync";
+  readonly durability: "o_direct" | "fdatasync";
   readonly writer: "inline-js" | "inline-wasm";
   readonly segmentBytes: number;
   readonly logCacheBytes: number;

@@ -106,7 +106,7 @@ export class World {
       voters,
       lease: plan.lease ?? dice.chance(0.5),
       storageWrites: dice.chance(0.8) ? ("async" as const) : ("sync" as const),
-      durability: dice.chance(0.5) ? ("o_dsync" as const) : ("fdatasync" as const),
+      durability: dice.chance(0.5) ? ("o_direct" as const) : ("fdatasync" as const),
       writer: dice.chance(0.8) ? ("inline-js" as const) : ("inline-wasm" as const),
       segmentBytes: dice.pick([8 << 10, 16 << 10, 64 << 10]),
       logCacheBytes: dice.pick([1 << 10, 16 << 10, 1 << 20]),
