@@ -2,8 +2,15 @@
 // that were synced, sectors that were synced. Apart from the engine's own bookkeeping, so that it can contradict it.
 import { EMPTY_HARD_STATE, type HardState } from "../../src/raft/index.js";
 import { frameAt } from "../../src/wal/codec-js.js";
-import { RECORD_ENTRY, RECORD_STATE } from "../../src/wal/format.js";
-import { parseEntry, parseNumbers, parseRecord } from "../../src/wal/record.js";
+import { crc32c } from "../../src/wal/crc32c.js";
+import { RECORD_CRC, RECORD_ENTRY, RECORD_STATE } from "../../src/wal/format.js";
+import {
+  MalformedError,
+  parseEntry,
+  parseNumbers,
+  parseRecord,
+  type RecordSpan,
+} from "../../src/wal/record.js";
 import { SimDir, type SimDisk, SimFile } from "./disk.js";
 
 /** Directories from the disk's root to the segments. */
@@ -17,6 +24,8 @@ export class DurableView {
   private segment = -1;
   private file: SimFile | null = null;
   private offset = 0;
+  /** Rolls over all data so far: what a power loss left of a record is none. */
+  private crc = 0;
 
   constructor(disk: SimDisk) {
     this.disk = disk;
@@ -59,7 +68,12 @@ export class DurableView {
       const start = this.offset + 8;
       const end = start + frame.length;
       if (frame.zero || end + frame.padding > durableSize) return;
-      const { type, dataStart, dataEnd } = parseRecord(durable, start, end);
+      const record = recordIn(durable, start, end);
+      if (record === null) return;
+      const { type, dataStart, dataEnd } = record;
+      const crc = type === RECORD_CRC ? record.crc : crc32c(this.crc, durable.subarray(dataStart, dataEnd));
+      if (crc !== record.crc) return;
+      this.crc = crc;
       if (type === RECORD_ENTRY) {
         const { index, term } = parseEntry(durable, dataStart, dataEnd);
         this.terms.length = index;
@@ -70,5 +84,14 @@ export class DurableView {
       }
       this.offset = end + frame.padding;
     }
+  }
+}
+
+function recordIn(bytes: Uint8Array, start: number, end: number): RecordSpan | null {
+  try {
+    return parseRecord(bytes, start, end);
+  } catch (error) {
+    if (error instanceof MalformedError) return null;
+    throw error;
   }
 }

@@ -130,7 +130,10 @@ export class World {
   private port(id: number) {
     const process = this.process(id);
     return {
-      link: process.link?.listens === true ? process.link : null,
+      // Asked each time: the process may have another life by then.
+      get link() {
+        return process.link?.listens === true ? process.link : null;
+      },
       enter: (lane: string, work: () => void) => process.enter(lane, work),
     };
   }
