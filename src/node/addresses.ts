@@ -26,6 +26,10 @@ export function checkAddresses(given: Addresses): number[] {
       if (peer === id && ids.length === 1) continue;
       throw badOption(`peers.${peer}`, `${shown(peers[peer])} has port 0, at which nobody can be reached`);
     }
+    if (dials && peer !== id && isWildcard(at.host)) {
+      const text = `${shown(peers[peer])} is where to listen, and would reach this node itself; give the address of node ${peer}`;
+      throw badOption(`peers.${peer}`, text);
+    }
     const key = keyOf(at);
     const holder = holders.get(key);
     if (holder !== undefined) {

@@ -13,6 +13,9 @@ import {
   EntryConfChange,
   EntryConfChangeV2,
   EntryNormal,
+  ErrProposalDroppedRemoved,
+  ErrProposalDroppedTransferring,
+  ErrProposalDroppedUncommittedLimit,
   type HardState,
   type Message,
   MsgHeartbeat,
@@ -22,6 +25,7 @@ import {
   MsgTimeoutNow,
   NO_MESSAGES,
   None,
+  type RaftError,
   type RawNode,
   type Ready,
   StateLeader,
@@ -72,6 +76,8 @@ export class Driver {
   private readonly parts: DriverParts;
   private scheduled = false;
   private stopped = false;
+  /** The state machine was called and has not returned: what it threw, if anything, is its own. */
+  private applying = false;
   /** Appends under way, oldest first from `appendHead`: sequence number and what to deliver when it is durable. */
   private appendSeqs: number[] = [];
   private appendResponses: Message[][] = [];
@@ -259,7 +265,8 @@ export class Driver {
         this.fence(cause);
         return;
       }
-      const text = `node ${this.parts.id} stopped: ${cause instanceof Error ? cause.message : String(cause)}`;
+      const who = this.applying ? "stateMachine.apply threw: " : "";
+      const text = `node ${this.parts.id} stopped: ${who}${cause instanceof Error ? cause.message : String(cause)}`;
       this.fence(new RaftmarkError("RAFT_FENCED", text, { cause }));
     }
   }
@@ -325,7 +332,8 @@ export class Driver {
     const datas = proposals.nextBatch(this.parts.proposalBatchBytes);
     const refusal = rawNode.proposeBatch(datas);
     if (refusal !== null) {
-      proposals.refuseWaiting(new RaftmarkError("RAFT_PROPOSAL_DROPPED", refusal.message));
+      const text = `node ${id} leads and takes no proposals now (${whyDropped(refusal)}): propose again soon`;
+      proposals.refuseWaiting(new RaftmarkError("RAFT_PROPOSAL_DROPPED", text));
       return;
     }
     this.proposed += datas.length;
@@ -474,7 +482,13 @@ export class Driver {
     // An array of the state machine's own, which may empty it: ours tells what was applied.
     const normal = allNormal(entries) ? entries.slice() : entries.filter(isNormal);
     const { stateMachine } = this.parts;
-    const results = normal.length > 0 ? resultsOf(stateMachine.apply(normal), normal.length) : undefined;
+    let returned: unknown;
+    if (normal.length > 0) {
+      this.applying = true;
+      returned = stateMachine.apply(normal);
+      this.applying = false;
+    }
+    const results = resultsOf(returned, normal.length);
     this.parts.trace?.applied(entries[entries.length - 1].index);
     let result = 0;
     for (let i = 0; i < entries.length; i++) {
@@ -502,6 +516,13 @@ export class Driver {
 export function fencedError(fault: RaftmarkError): RaftmarkError {
   const cause = fault.code === "RAFT_FENCED" ? fault.cause : fault;
   return new RaftmarkError("RAFT_FENCED", fault.message, { cause });
+}
+
+function whyDropped(refusal: RaftError): string {
+  if (refusal === ErrProposalDroppedTransferring) return "it hands its leadership over";
+  if (refusal === ErrProposalDroppedUncommittedLimit) return "too much waits to be committed";
+  if (refusal === ErrProposalDroppedRemoved) return "it is no member any more";
+  return refusal.message;
 }
 
 function isNormal(entry: Entry): boolean {

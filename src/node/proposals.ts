@@ -124,6 +124,10 @@ export class Proposals {
       const text = `a proposal of ${length} bytes exceeds maxProposalBytes (${maxProposalBytes}): split it`;
       return new RaftmarkError("RAFT_PROPOSAL_TOO_LARGE", text);
     }
+    if (length > maxQueuedBytes) {
+      const text = `a proposal of ${length} bytes exceeds maxQueuedBytes (${maxQueuedBytes}): split it, or raise that`;
+      return new RaftmarkError("RAFT_PROPOSAL_TOO_LARGE", text);
+    }
     if (this.waitingCount >= maxQueuedProposals || this.waitingBytes + length > maxQueuedBytes) {
       const text =
         `${this.waitingCount} proposals (${this.waitingBytes} bytes) wait already: ` +

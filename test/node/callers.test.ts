@@ -358,5 +358,5 @@ test("without a logger a fault goes to standard error", async (t) => {
   };
   const { node } = await sole(t, { logger: undefined, stateMachine: { apply } });
   await rejection(node.propose(Buffer.from("x")));
-  assert.deepEqual(written, ["raftmark: node 1: node 1 stopped: broken\n"]);
+  assert.deepEqual(written, ["raftmark: node 1: node 1 stopped: stateMachine.apply threw: broken\n"]);
 });

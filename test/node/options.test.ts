@@ -82,6 +82,11 @@ test("ids are written in one way, and each member has an address of its own", ()
   ]) {
     assert.match(refusal(given({ listen: a, peers: { ...PEERS, 1: a, 3: b } })), twice, a);
   }
+  for (const address of ["0.0.0.0:7002", "[::]:7002"])
+    assert.match(
+      refusal(given({ peers: { ...PEERS, 2: address } })),
+      /^option peers\.2: .*give the address of node 2$/,
+    );
   for (const address of ["127.0.0.1", "127.0.0.1:70000", "http://127.0.0.1:1", "::1:7001", ""]) {
     assert.match(refusal(given({ peers: { ...PEERS, 2: address } })), /^option peers\.2: .*write host:port/);
     assert.match(refusal(given({ listen: address })), /^option listen: .*write host:port/);

@@ -59,6 +59,14 @@ test("an entry that was passed over breaks an invariant, and its proposal settle
   assert.deepEqual(await caller.settled(), { a: "RAFT_FENCED true", b: "RAFT_FENCED true" });
 });
 
+test("a proposal that no empty queue could hold is too large, not to be tried again", async () => {
+  const proposals = new Proposals({ ...LIMITS, maxQueuedBytes: 10 });
+  await assert.rejects(proposals.add(new Uint8Array(11), undefined), {
+    code: "RAFT_PROPOSAL_TOO_LARGE",
+    message: "a proposal of 11 bytes exceeds maxQueuedBytes (10): split it, or raise that",
+  });
+});
+
 test("what was aborted takes no room in a queue that nobody takes from", async () => {
   const { proposals } = new Caller();
   const queue = proposals as unknown as { readonly waiting: readonly unknown[] };
