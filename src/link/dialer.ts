@@ -35,6 +35,8 @@ export interface DialerEvents {
   onHello(peer: number, hello: Uint8Array): string | null;
   /** A connection was refused: by us, or by the peer with one of our codes. */
   onRefused(peer: number, code: number, byPeer: boolean, reason: string): void;
+  /** Nobody answered at `address`: what was said. At every attempt. */
+  onUnreached(peer: number, address: string, why: string): void;
   /** A connection was opened and proved. */
   onConnected(peer: number): void;
 }
@@ -157,8 +159,13 @@ export class Dialer {
     });
     // "close" follows every error, and is where we act. ws names what breaks its protocol or our frame limit.
     socket.on("error", (error: NodeJS.ErrnoException) => {
-      if (this.socket !== socket || !error.code?.startsWith("WS_ERR_")) return;
-      this.options.events.onRefused(this.options.peer, CloseBadFrame, false, CLOSE_REASONS[CloseBadFrame]!);
+      if (this.socket !== socket) return;
+      const { peer, events } = this.options;
+      if (error.code?.startsWith("WS_ERR_"))
+        events.onRefused(peer, CloseBadFrame, false, CLOSE_REASONS[CloseBadFrame]!);
+      // The error of a name with several addresses has no message.
+      else if (this.state === StateDialling)
+        events.onUnreached(peer, formatAddress(this.address), error.message || String(error.code));
     });
     socket.on("close", (code) => {
       if (this.socket === socket) this.handleClose(code);

@@ -42,6 +42,8 @@ export interface LinkHandler {
    */
   onHello?(peer: number, hello: Uint8Array): string | null;
   onRefused?(refusal: LinkRefusal): void;
+  /** Nobody answered for `peer` at `address`, so that it is not heard: what was said. At every attempt to connect. */
+  onUnreached?(peer: number, address: string, why: string): void;
 }
 
 /** Counters since start, for metrics. */

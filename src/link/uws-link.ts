@@ -340,9 +340,15 @@ class SocketLink implements UwsLink {
         onHello: (from, hello) => this.handler!.onHello?.(from, hello) ?? null,
         onRefused: (other, code, byPeer, reason) =>
           this.refusals.tell({ peer: other, code, reason, by: byPeer ? "peer" : "self" }),
+        // Later, like all notices.
+        onUnreached: (other, at, why) => setImmediate(() => this.tellUnreached(other, at, why)),
         onConnected: (to) => this.handleConnected(to, lane),
       },
     });
+  }
+
+  private tellUnreached(peer: number, address: string, why: string): void {
+    if (!this.closed) this.handler!.onUnreached?.(peer, address, why);
   }
 
   private handleConnected(to: number, lane: Lane): void {

@@ -142,6 +142,10 @@ export class RaftNode extends SafeEmitter {
         return peerLogs.meet(peer, hello);
       },
       onRefused: (refusal) => this.refused(refusal),
+      onUnreached: (peer, address, why) => {
+        const text = `node ${peer} cannot be reached at ${address}, and is not heard: ${why}`;
+        this.teller.warn({ peer, address }, text, `unreached ${peer}`);
+      },
     });
     this.clock = setInterval(() => {
       this.notePeers();
@@ -165,8 +169,9 @@ export class RaftNode extends SafeEmitter {
   /**
    * Replicates `bytes` and resolves when this node has applied them, with their index and the state machine's
    * result. Rejects with RAFT_NOT_LEADER, RAFT_PROPOSAL_DROPPED, RAFT_LEADERSHIP_LOST, RAFT_TIMEOUT,
-   * RAFT_PROPOSAL_TOO_LARGE, RAFT_OVERLOADED, RAFT_ABORTED, RAFT_FENCED or RAFT_CLOSED; `mayCommit` on the error tells
-   * whether it may still take effect: where it is false, no log that can win has it.
+   * RAFT_PROPOSAL_TOO_LARGE, RAFT_OVERLOADED, RAFT_ABORTED, RAFT_FENCED or RAFT_CLOSED, and with RAFT_BAD_OPTION for
+   * arguments that cannot be meant, no bytes among them; `mayCommit` on the error tells whether it may still take
+   * effect: where it is false, no log that can win has it.
    * `bytes` (a Uint8Array, as a Buffer is) is copied: it is the caller's again when the call returns.
    */
   propose(bytes: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<Proposed> {
@@ -179,8 +184,8 @@ export class RaftNode extends SafeEmitter {
   /**
    * Resolves when this node has applied everything that was committed before the call, so that a read of its state
    * machine is linearizable (§6.4 of the Raft thesis). Costs a round of heartbeats; calls of one turn share it.
-   * Without a leader it waits for one. Rejects with RAFT_NO_LEADER, RAFT_TIMEOUT, RAFT_ABORTED, RAFT_FENCED or
-   * RAFT_CLOSED.
+   * Without a leader it waits for one. Rejects with RAFT_NO_LEADER, RAFT_TIMEOUT, RAFT_ABORTED, RAFT_FENCED,
+   * RAFT_CLOSED or RAFT_BAD_OPTION.
    */
   readBarrier(options: { signal?: AbortSignal } = {}): Promise<void> {
     const refusal = this.endedError() ?? refusalOfCall(options);
@@ -206,7 +211,7 @@ export class RaftNode extends SafeEmitter {
 
   /**
    * The id of the leader, as soon as this node knows one: at once, or after the next election. Rejects with RAFT_ABORTED,
-   * RAFT_FENCED or RAFT_CLOSED.
+   * RAFT_FENCED, RAFT_CLOSED or RAFT_BAD_OPTION.
    */
   whenLeader(options: { signal?: AbortSignal } = {}): Promise<number> {
     const refusal = this.endedError() ?? refusalOfCall(options);
@@ -330,7 +335,9 @@ export class RaftNode extends SafeEmitter {
     else if (before === id)
       teller.warn({ term }, "this node leads no more, and knows no other leader", "lost");
     else if (before !== 0) teller.warn({ term }, `node ${before} is not heard as leader any more`, "lost");
-    else teller.info({ term }, `an election: term ${term} began`, "election");
+    // The term that the log was opened with began long ago.
+    else if (term > this.wal.recovered.hardState.term)
+      teller.info({ term }, `an election: term ${term} began`, "election");
     if (leader !== 0 || before !== 0) this.announce("leader", { leader, term });
     this.leaders.changed(leader);
   }

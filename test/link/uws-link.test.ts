@@ -626,6 +626,7 @@ async function dialerToHandmade(t: TestContext) {
         return null;
       },
       onRefused: () => see("refused"),
+      onUnreached: () => see("unreached"),
       onConnected: () => see("connected"),
     },
   });
@@ -738,4 +739,23 @@ test("after close the process ends, also with strangers connected", { timeout: 2
   const [code] = (await once(child, "exit")) as [number];
   assert.equal(code, 0);
   assert.ok(performance.now() - started < 8000, "it took the process long to end");
+});
+
+test("a peer of which nobody listens at its address is told, with the address and why", async (t) => {
+  const { link, ear } = await startNode(t, 1);
+  const told: string[] = [];
+  Object.assign(ear, {
+    onUnreached: (peer: number, address: string, why: string) => {
+      told.push(`${peer} ${address} ${why}`);
+      ear.changed();
+    },
+  });
+  const gone = createServer().listen(0, "127.0.0.1");
+  await once(gone, "listening");
+  const { port } = gone.address() as AddressInfo;
+  gone.close();
+  await once(gone, "close");
+  link.setPeer(2, `127.0.0.1:${port}`);
+  await ear.until(() => told.length > 0);
+  assert.match(told[0]!, /^2 127\.0\.0\.1:\d+ connect ECONNREFUSED/);
 });

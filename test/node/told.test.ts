@@ -30,6 +30,40 @@ test("a leader found and lost is told to code and to people", async (t) => {
   assert.ok((await first.node.whenLeader()) > 0);
 });
 
+test("a node that starts again tells of no election that did not begin", async (t) => {
+  const dir = tempDir(t);
+  const network = new MemoryNetwork();
+  const open = (id: number) => openNode(t, dir, id, 2, { link: network.link(id) });
+  const running = [await open(1), await open(2)];
+  await leaderOf(running);
+  for (const { node } of running) await node.close();
+  // Alone it can begin no election: pre-votes raise no term.
+  const { node, lines } = await openNode(t, dir, 1, 2, { link: new MemoryNetwork().link(1) });
+  assert.ok(node.status().term > 0);
+  await assert.rejects(node.readBarrier(), { code: "RAFT_NO_LEADER" });
+  assert.deepEqual(lines.matching(/an election/), []);
+});
+
+test("who proposes to a leader that hands over is told so, and what to do", async (t) => {
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  const running: Running[] = [];
+  for (const id of [1, 2, 3]) running.push(await openNode(t, dir, id, 3, { link: network.link(id) }));
+  const { node } = await leaderOf(running);
+  const { id } = node.status();
+  const heir = (id % 3) + 1;
+  network.partition(
+    [heir],
+    [1, 2, 3].filter((other) => other !== heir),
+  );
+  node.transferLeadership(heir);
+  await assert.rejects(node.propose(Buffer.from("x")), {
+    code: "RAFT_PROPOSAL_DROPPED",
+    mayCommit: false,
+    message: `node ${id} leads and takes no proposals now (it hands its leadership over): propose again soon`,
+  });
+});
+
 test("a member that needs a snapshot waits, without harm, and the leader says which", async (t) => {
   const dir = tempDir(t);
   const network = new MemoryNetwork();
