@@ -12,16 +12,22 @@ import type { LostLog } from "./api.js";
 import { LOG_ID_BYTES } from "./metadata.js";
 import type { Teller } from "./teller.js";
 
-/** What a node shows (little-endian): u8 version, log id, u64 incarnation, u64 last index when the log was opened. */
+/**
+ * What a node shows (little-endian): u8 version, log id, u64 incarnation, u64 last index when the log was opened,
+ * f64 promise. Versions before the promise end there.
+ */
 interface Hello {
   readonly logId: string;
   /** Drawn when the node opened: its log may have become shorter only between two of them. */
   readonly incarnation: bigint;
   readonly lastIndex: number;
+  /** Milliseconds for which it elects nobody after a heartbeat, at least; Infinity: it did not say. */
+  readonly promiseMs: number;
 }
 
 const HELLO_VERSION = 1;
 const HELLO_BYTES = 1 + LOG_ID_BYTES + 8 + 8;
+const HELLO_PROMISE_BYTES = 8;
 /** A log of an older version has no id. */
 const NO_LOG_ID = "";
 const NO_LOG_ID_BYTES = new Uint8Array(LOG_ID_BYTES);
@@ -50,6 +56,8 @@ export interface PeerLogsOptions {
   readonly logId: Uint8Array | null;
   /** Last index of this node's log when it was opened. */
   readonly lastIndex: number;
+  /** See promiseMsOf. */
+  readonly promiseMs: number;
   /** The file that remembers. */
   readonly file: string;
   /** False: written without sync, as the log. */
@@ -70,6 +78,8 @@ export class PeerLogs {
   private readonly acknowledged = new Map<number, number>();
   /** The same, of all peers, since this process began: a leader's knowledge outlives its term. */
   private readonly reached = new Map<number, number>();
+  /** The least that a peer showed since this process began: leases rest on it (docs/operate.md, Members and options). */
+  private leastPromise = Infinity;
   private ownLost: string | undefined = undefined;
   private writing: Promise<void> | null = null;
   private changed = false;
@@ -85,7 +95,12 @@ export class PeerLogs {
     this.options = options;
     this.own = options.logId === null ? NO_LOG_ID : hex(options.logId);
     const incarnation = randomBytes(8).readBigUInt64LE();
-    this.hello = encodeHello(options.logId ?? NO_LOG_ID_BYTES, incarnation, options.lastIndex);
+    this.hello = encodeHello(
+      options.logId ?? NO_LOG_ID_BYTES,
+      incarnation,
+      options.lastIndex,
+      options.promiseMs,
+    );
   }
 
   private async read(): Promise<void> {
@@ -135,6 +150,11 @@ export class PeerLogs {
     return this.lost.has(this.options.id);
   }
 
+  /** Milliseconds for which every peer that was met elects nobody after a heartbeat. Never rises. */
+  get leastPromiseMs(): number {
+    return this.leastPromise;
+  }
+
   /** `peer` told this node, as leader, that it has everything up to `index`, which is committed. */
   hasReached(peer: number, index: number): void {
     if (index > (this.reached.get(peer) ?? 0)) this.reached.set(peer, index);
@@ -145,6 +165,7 @@ export class PeerLogs {
     const hello = decodeHello(bytes);
     // Shows nothing, or what a later version shows.
     if (hello === null) return null;
+    this.leastPromise = Math.min(this.leastPromise, hello.promiseMs);
     const refusal = this.refusalOf(peer, hello);
     if (refusal !== null) {
       this.loses(peer, refusal);
@@ -249,13 +270,24 @@ export function isShorterLog(reason: string): boolean {
   return reason.startsWith(SHORTER);
 }
 
-function encodeHello(logId: Uint8Array, incarnation: bigint, lastIndex: number): Uint8Array {
-  const bytes = new Uint8Array(HELLO_BYTES);
+/** How long a member elects nobody after a heartbeat: a tick of its timer may be nearly over when that comes. */
+export function promiseMsOf(options: { readonly electionTicks: number; readonly tickMs: number }): number {
+  return (options.electionTicks - 1) * options.tickMs;
+}
+
+function encodeHello(
+  logId: Uint8Array,
+  incarnation: bigint,
+  lastIndex: number,
+  promiseMs: number,
+): Uint8Array {
+  const bytes = new Uint8Array(HELLO_BYTES + HELLO_PROMISE_BYTES);
   const view = new DataView(bytes.buffer);
   bytes[0] = HELLO_VERSION;
   bytes.set(logId, 1);
   view.setBigUint64(1 + LOG_ID_BYTES, incarnation, true);
   view.setBigUint64(9 + LOG_ID_BYTES, BigInt(lastIndex), true);
+  view.setFloat64(HELLO_BYTES, promiseMs, true);
   return bytes;
 }
 
@@ -267,7 +299,14 @@ function decodeHello(bytes: Uint8Array): Hello | null {
     logId: logId === hex(NO_LOG_ID_BYTES) ? NO_LOG_ID : logId,
     incarnation: view.getBigUint64(1 + LOG_ID_BYTES, true),
     lastIndex: Number(view.getBigUint64(9 + LOG_ID_BYTES, true)),
+    promiseMs: promiseOf(view),
   };
+}
+
+function promiseOf(hello: DataView): number {
+  if (hello.byteLength < HELLO_BYTES + HELLO_PROMISE_BYTES) return Infinity;
+  const promiseMs = hello.getFloat64(HELLO_BYTES, true);
+  return promiseMs > 0 ? promiseMs : Infinity;
 }
 
 function hex(bytes: Uint8Array): string {

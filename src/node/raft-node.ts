@@ -27,7 +27,7 @@ import { bootstrapConfState, checkMembership } from "./membership.js";
 import { decodeMetadata, encodeMetadata, LOG_ID_BYTES } from "./metadata.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { callOutside, OutsideLink } from "./outside.js";
-import { isShorterLog, PeerLogs } from "./peer-logs.js";
+import { isShorterLog, PeerLogs, promiseMsOf } from "./peer-logs.js";
 import { Proposals } from "./proposals.js";
 import { Reads } from "./reads.js";
 import { Teller } from "./teller.js";
@@ -98,7 +98,7 @@ export class RaftNode extends SafeEmitter {
     this.teller = teller;
     this.peerLogs = peerLogs;
     this.link = options.link === undefined ? newLink(options) : this.guardedLink(options.link);
-    this.rawNode = newRawNode(options, wal);
+    this.rawNode = newRawNode(options, wal, peerLogs);
     const trace = options.trace ?? null;
     trace?.attach(wal.batchTimes);
     const { tickMs, electionTicks } = options;
@@ -462,7 +462,15 @@ async function openPeerLogs(wal: Wal, options: ResolvedOptions, teller: Teller):
   const synced = options.durability !== "none";
   const logId = bootstrap?.logId ?? null;
   try {
-    return await PeerLogs.open({ id: options.id, logId, lastIndex, file, synced, teller });
+    return await PeerLogs.open({
+      id: options.id,
+      logId,
+      lastIndex,
+      promiseMs: promiseMsOf(options),
+      file,
+      synced,
+      teller,
+    });
   } catch (cause) {
     throw new RaftmarkError("WAL_IO", `${file} cannot be read: ${(cause as Error).message}`, { cause });
   }
@@ -498,7 +506,7 @@ async function restoreState(wal: Wal, options: ResolvedOptions): Promise<void> {
   }
 }
 
-function newRawNode(options: ResolvedOptions, wal: Wal): RawNode {
+function newRawNode(options: ResolvedOptions, wal: Wal, peerLogs: PeerLogs): RawNode {
   const prng = new Prng(options.seed ?? randomInt(2 ** 32));
   const leaseClock = new LeaseClock();
   return new RawNode({
@@ -517,7 +525,11 @@ function newRawNode(options: ResolvedOptions, wal: Wal): RawNode {
     maxUncommittedEntriesSize: options.maxQueuedBytes,
     asyncStorageWrites: options.storageWrites === "async",
     mayHavePromised: !wal.recovered.created,
-    elapsedTicks: () => leaseClock.elapsedMs() / options.tickMs,
+    // A tick of the lease is shorter where a member promises less than this one would, as its options differ: what
+    // passed then counts for more, and the lease ends in time.
+    elapsedTicks: () =>
+      leaseClock.elapsedMs() /
+      Math.min(options.tickMs, peerLogs.leastPromiseMs / (options.electionTicks - 1)),
     readOnlyOption: options.readOnly === "lease" ? ReadOnlyLeaseBased : ReadOnlySafe,
     preVote: true,
     checkQuorum: true,

@@ -3,8 +3,12 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import type { RaftmarkError } from "../../src/base/errors.js";
+import { MemoryNetwork } from "../../src/link/index.js";
 import { Reads } from "../../src/node/reads.js";
 import type { RawNode } from "../../src/raft/index.js";
+import { until } from "../process/support.js";
+import { tempDir } from "../wal/helpers.js";
+import { openNode, WAIT_MS } from "./nodes.js";
 
 const LIMITS = { retryTicks: 3, leaderlessTicks: 10, timeoutTicks: 100 };
 
@@ -128,4 +132,29 @@ test("confirmations of thousands of requests in one Ready take linear time", asy
   // Of the processor, as others may have the machine. Each with each: 1.6 billion steps, of about a nanosecond.
   assert.ok(process.cpuUsage(before).user < 1_000_000);
   await Promise.all(all);
+});
+
+test("a lease ends before a member with shorter ticks elects another leader", async (t) => {
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  const open = (id: number, tickMs: number) =>
+    openNode(t, dir, id, 3, { link: network.link(id), tickMs, readOnly: "lease" });
+  const old = await open(1, 200);
+  const others = [await open(2, 60), await open(3, 60)];
+  old.node.campaign();
+  await until("node 1 leads", WAIT_MS, () => {
+    const leader = others.find(({ node }) => node.status().state === "StateLeader");
+    leader?.node.transferLeadership(1);
+    return old.node.status().state === "StateLeader";
+  });
+  await old.node.propose(Buffer.from("before"));
+  await old.node.readBarrier();
+  network.partition([1], [2, 3]);
+  await until("another leads", WAIT_MS, () =>
+    others.some(({ node }) => node.status().state === "StateLeader"),
+  );
+  const leader = others.find(({ node }) => node.status().state === "StateLeader")!;
+  await leader.node.propose(Buffer.from("after"));
+  // Its lease of its own ticks would still hold, and what it would answer is stale.
+  await assert.rejects(old.node.readBarrier({ signal: AbortSignal.timeout(200) }), { code: "RAFT_ABORTED" });
 });
