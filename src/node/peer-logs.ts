@@ -13,8 +13,8 @@ import { LOG_ID_BYTES } from "./metadata.js";
 import type { Teller } from "./teller.js";
 
 /**
- * What a node shows (little-endian): u8 version, log id, u64 incarnation, u64 last index when the log was opened,
- * f64 promise. Versions before the promise end there.
+ * What a node shows (little-endian): u8 version, log id, u64 incarnation, u64 last index that is durable now, f64
+ * promise. Versions before the promise end there.
  */
 interface Hello {
   readonly logId: string;
@@ -54,8 +54,8 @@ export interface PeerLogsOptions {
   readonly id: number;
   /** Of this node's log; null: it has none. */
   readonly logId: Uint8Array | null;
-  /** Last index of this node's log when it was opened. */
-  readonly lastIndex: number;
+  /** The last index that is durable in this node's log. */
+  readonly lastIndex: () => number;
   /** See promiseMsOf. */
   readonly promiseMs: number;
   /** The file that remembers. */
@@ -66,8 +66,7 @@ export interface PeerLogsOptions {
 }
 
 export class PeerLogs {
-  /** What this node shows. */
-  readonly hello: Uint8Array;
+  private readonly incarnation = randomBytes(8).readBigUInt64LE();
   private readonly options: PeerLogsOptions;
   private own: string;
   private readonly logs = new Map<number, string>();
@@ -94,13 +93,12 @@ export class PeerLogs {
   private constructor(options: PeerLogsOptions) {
     this.options = options;
     this.own = options.logId === null ? NO_LOG_ID : hex(options.logId);
-    const incarnation = randomBytes(8).readBigUInt64LE();
-    this.hello = encodeHello(
-      options.logId ?? NO_LOG_ID_BYTES,
-      incarnation,
-      options.lastIndex,
-      options.promiseMs,
-    );
+  }
+
+  /** What this node shows now: one that was here before, and is met again behind another process, is no shorter for it. */
+  get hello(): Uint8Array {
+    const { logId, lastIndex, promiseMs } = this.options;
+    return encodeHello(logId ?? NO_LOG_ID_BYTES, this.incarnation, lastIndex(), promiseMs);
   }
 
   private async read(): Promise<void> {

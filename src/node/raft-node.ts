@@ -136,7 +136,9 @@ export class RaftNode extends SafeEmitter {
       onMessages: (group, _from, messages) => this.received(group, messages),
       onUnreachable: (peer) => driver.control((rawNode) => rawNode.reportUnreachable(peer)),
       onPeer: (peer, connected) => this.peerChanged(peer, connected),
-      hello: peerLogs.hello,
+      get hello() {
+        return peerLogs.hello;
+      },
       onHello: (peer, hello) => {
         this.notePeers();
         return peerLogs.meet(peer, hello);
@@ -451,7 +453,7 @@ async function openLog(options: ResolvedOptions, teller: Teller): Promise<Wal> {
 
 /** Reads which logs this node and its peers had, and says so where the log itself cannot tell. */
 async function openPeerLogs(wal: Wal, options: ResolvedOptions, teller: Teller): Promise<PeerLogs> {
-  const { metadata, lastIndex, snapshot } = wal.recovered;
+  const { metadata, snapshot } = wal.recovered;
   const { bootstrap } = decodeMetadata(metadata);
   if (bootstrap === null && snapshot === null) {
     const { dir, voters } = options;
@@ -465,7 +467,7 @@ async function openPeerLogs(wal: Wal, options: ResolvedOptions, teller: Teller):
     return await PeerLogs.open({
       id: options.id,
       logId,
-      lastIndex,
+      lastIndex: () => wal.storage.lastIndex(),
       promiseMs: promiseMsOf(options),
       file,
       synced,

@@ -4,7 +4,10 @@ import fs from "node:fs";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { MemoryNetwork } from "../../src/link/index.js";
+import { LOG_ID_BYTES } from "../../src/node/metadata.js";
+import { PeerLogs } from "../../src/node/peer-logs.js";
 import type { RaftNode } from "../../src/node/raft-node.js";
+import { Teller } from "../../src/node/teller.js";
 import { until } from "../process/support.js";
 import { newestSegment, tempDir } from "../wal/helpers.js";
 import { allApplied, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
@@ -173,4 +176,30 @@ test("zeros to the end of the newest segment look like a shorter log: the leader
     assert.match(each.status().lostLogs[0]!.reason, /^shorter log: node 3 acknowledged entries up to/);
   }
   assert.ok(!machine.log.includes("entry 15"));
+});
+
+test("a process that was here before is met again as long as its log is now, not as it was opened", async (t) => {
+  const dir = tempDir(t);
+  const logId = new Uint8Array(LOG_ID_BYTES).fill(7);
+  const log = { last: 8 };
+  const open = (id: number, name: string) => {
+    const teller = new Teller(id, { debug() {}, info() {}, warn() {}, error() {} });
+    const file = path.join(dir, name);
+    const options = { id, logId, lastIndex: () => log.last, promiseMs: 900, file, synced: false, teller };
+    return PeerLogs.open(options);
+  };
+  const leader = await open(1, "1.json");
+  const original = await open(3, "3.json");
+  assert.equal(leader.meet(3, original.hello), null);
+  log.last = 9;
+  leader.hasReached(3, 9);
+  const copy = await open(3, "copy.json");
+  assert.equal(leader.meet(3, copy.hello), null);
+  assert.equal(leader.meet(3, original.hello), null);
+  log.last = 8;
+  assert.match(
+    leader.meet(3, (await open(3, "short.json")).hello)!,
+    /shorter log: node 3 acknowledged .* up to 9/,
+  );
+  for (const each of [leader, original, copy]) await each.settled();
 });
