@@ -137,7 +137,7 @@ export interface Wal {
   readonly storage: WalStorage;
   /**
    * Queues; returns the sequence number of this append: ascending, from 1. hardState null = unchanged. Entries are
-   * borrowed until durable (the Entry objects are kept, the array is not). Throws RAFT_FENCED after a fault and
+   * borrowed until durable, and their array is the log's own from now on: nobody changes it. Throws RAFT_FENCED after a fault and
    * RAFT_CLOSED after close.
    */
   append(hardState: HardState | null, entries: readonly Entry[], mustSync: boolean): number;

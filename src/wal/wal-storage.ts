@@ -22,6 +22,23 @@ import type { WalStorage } from "./types.js";
 
 /** What an entry costs in memory beside its data, about. */
 const ENTRY_COST = 64;
+/** The cache gives up a chunk at a time: this much, or this share of it where it is smaller. */
+const CHUNK_BYTES = 64 << 10;
+const CHUNK_SHARE = 1 / 16;
+
+/** Given up chunks at the front of the array that are put up with before it is cut. */
+const DEAD_MIN = 64;
+/** Entries that came together, ascending without a gap, in an array that nobody changes. */
+interface Chunk {
+  /** Index of the first. */
+  readonly first: number;
+  readonly entries: readonly Entry[];
+  /** With what they cost beside their data. */
+  readonly bytes: number;
+}
+
+/** What is left in the place of one that was given up. */
+const GONE: Chunk = { first: 0, entries: [], bytes: 0 };
 
 export class DurableLog implements WalStorage {
   readonly points: PointIndex;
@@ -33,11 +50,11 @@ export class DurableLog implements WalStorage {
   /** The entry before the first one; only its term is known. Invariant: base.index < tailFirst. */
   private base: LogBase = { index: 0, term: 0 };
   private newest: Snapshot = EMPTY_SNAPSHOT;
-  /** Power of two slots; entry tailFirst + i lies in slot (start + i) & (slots - 1). */
-  private slots: (Entry | null)[] = new Array<Entry | null>(1024).fill(null);
-  private start = 0;
-  private count = 0;
-  /** Index of the first entry in memory. Invariant: tailFirst + count === last + 1. */
+  /** Those from `head` on hold the entries from tailFirst on; the first may begin before it. */
+  private chunks: Chunk[] = [];
+  private head = 0;
+  private readonly chunkBytesMax: number;
+  /** Index of the first entry in memory; last + 1: there is none. */
   private tailFirst: number;
   private last: number;
   /** Indexes of entries that change the membership, ascending. Invariant: all in (base.index, last]. */
@@ -63,6 +80,7 @@ export class DurableLog implements WalStorage {
     this.hardState = hardState;
     this.confState = confState;
     this.cacheBytesMax = cacheBytesMax;
+    this.chunkBytesMax = Math.min(CHUNK_BYTES, cacheBytesMax * CHUNK_SHARE);
     this.segmentBytes = segmentBytes;
   }
 
@@ -99,11 +117,26 @@ export class DurableLog implements WalStorage {
       size = this.old.take(lo, to, maxSize, found) || this.reader.read(lo, to, maxSize, found);
       if (lo + found.length < to) return found;
     }
-    for (let index = lo + found.length; index < hi; index++) {
-      const entry = this.at(index);
-      size += entrySize(entry);
-      if (size > maxSize && found.length > 0) break;
-      found.push(entry);
+    const index = lo + found.length;
+    return index < hi ? this.cached(index, hi, maxSize, size, found) : found;
+  }
+
+  /** [lo, hi), which are in memory, behind those `found`, whose size is `had`. */
+  private cached(lo: number, hi: number, maxSize: number, had: number, found: Entry[]): Entry[] {
+    // hot
+    let at = this.chunkOf(lo);
+    let size = had;
+    for (let index = lo; index < hi; at++) {
+      const { first, entries } = this.chunks[at];
+      const from = index - first;
+      const to = Math.min(hi - first, entries.length);
+      if (maxSize === Infinity && found.length === 0 && first + to === hi) return entries.slice(from, to);
+      for (let i = from; i < to; i++) {
+        size += entrySize(entries[i]);
+        if (size > maxSize && found.length > 0) return found;
+        found.push(entries[i]);
+      }
+      index = first + to;
     }
     return found;
   }
@@ -155,26 +188,62 @@ export class DurableLog implements WalStorage {
 
   private at(index: number): Entry {
     // hot
-    const entry = this.slots[(this.start + (index - this.tailFirst)) & (this.slots.length - 1)];
-    assert(entry !== null, "hole in the cached log");
-    return entry;
+    const { first, entries } = this.chunks[this.chunkOf(index)];
+    return entries[index - first];
+  }
+
+  /** Which chunk holds entry `index`, which is in memory. */
+  private chunkOf(index: number): number {
+    // hot
+    assert(index >= this.tailFirst && index <= this.last, "hole in the cached log");
+    const { chunks } = this;
+    let high = chunks.length - 1;
+    // Mostly it is one of the newest.
+    if (index >= chunks[high].first) return high;
+    let low = this.head;
+    while (low + 1 < high) {
+      const middle = (low + high) >>> 1;
+      if (chunks[middle].first <= index) low = middle;
+      else high = middle;
+    }
+    return low;
   }
 
   setHardState(hardState: HardState): void {
     this.hardState = hardState;
   }
 
-  /** Takes a durable entry: the next one, or one that overwrites the log from its index on. */
-  append(entry: Entry): void {
+  /**
+   * Takes durable entries, ascending without a gap: the next ones, or some that overwrite the log from the first's index
+   * on. The array is the log's own from now on.
+   */
+  append(entries: readonly Entry[]): void {
     // hot
-    if (entry.index !== this.last + 1) this.truncate(entry.index);
-    if (this.count === this.slots.length) this.grow();
-    this.slots[(this.start + this.count) & (this.slots.length - 1)] = entry;
-    this.count++;
-    this.last = entry.index;
-    if (entry.type !== EntryNormal) this.confChanges.push(entry.index);
-    this.cacheBytes += entry.data.length + ENTRY_COST;
-    if (this.cacheBytes > this.cacheBytesMax) this.evict();
+    const count = entries.length;
+    if (count === 0) return;
+    const { index } = entries[0];
+    if (index !== this.last + 1) this.truncate(index);
+    let from = 0;
+    let bytes = 0;
+    for (let i = 0; i < count; i++) {
+      const { type, data } = entries[i];
+      if (type !== EntryNormal) this.confChanges.push(index + i);
+      const cost = data.length + ENTRY_COST;
+      if (i > from && bytes + cost > this.chunkBytesMax) {
+        this.addChunk(index + from, entries.slice(from, i), bytes);
+        from = i;
+        bytes = 0;
+      }
+      bytes += cost;
+    }
+    this.addChunk(index + from, from === 0 ? entries : entries.slice(from), bytes);
+    this.last = index + count - 1;
+    while (this.cacheBytes > this.cacheBytesMax && this.head + 1 < this.chunks.length) this.evictFirst();
+  }
+
+  private addChunk(first: number, entries: readonly Entry[], bytes: number): void {
+    this.chunks.push({ first, entries, bytes });
+    this.cacheBytes += bytes;
   }
 
   // Entries from `index` on are overwritten.
@@ -183,31 +252,43 @@ export class DurableLog implements WalStorage {
     assert(index > this.base.index, "entry before the log");
     dropFrom(this.confChanges, index);
     this.old.forgetFrom(index);
-    while (this.count > 0 && this.last >= index) {
-      const slot = (this.start + this.count - 1) & (this.slots.length - 1);
-      this.cacheBytes -= this.slots[slot]!.data.length + ENTRY_COST;
-      this.slots[slot] = null;
-      this.count--;
-      this.last--;
+    const { chunks } = this;
+    while (chunks.length > this.head && chunks[chunks.length - 1].first >= index)
+      this.cacheBytes -= chunks.pop()!.bytes;
+    this.last = index - 1;
+    if (chunks.length === this.head || index <= this.tailFirst) {
+      this.forgetCached(index);
+      return;
     }
-    if (this.count === 0) {
-      this.tailFirst = index;
-      this.last = index - 1;
-    }
+    const cut = chunks.pop()!;
+    const entries = cut.entries.slice(0, index - cut.first);
+    let bytes = 0;
+    for (const { data } of entries) bytes += data.length + ENTRY_COST;
+    this.cacheBytes -= cut.bytes;
+    this.addChunk(cut.first, entries, bytes);
   }
 
-  // The newest entry stays, however large.
-  private evict(): void {
-    while (this.cacheBytes > this.cacheBytesMax && this.count > 1) this.evictFirst();
+  /** Nothing is in memory; the next entry there is `index`. */
+  private forgetCached(index: number): void {
+    this.chunks = [];
+    this.head = 0;
+    this.cacheBytes = 0;
+    this.tailFirst = index;
+  }
+
+  private lastOfFirstChunk(): number {
+    const { first, entries } = this.chunks[this.head];
+    return first + entries.length - 1;
   }
 
   private evictFirst(): void {
-    const slot = this.start & (this.slots.length - 1);
-    this.cacheBytes -= this.slots[slot]!.data.length + ENTRY_COST;
-    this.slots[slot] = null;
-    this.start = (this.start + 1) & (this.slots.length - 1);
-    this.count--;
-    this.tailFirst++;
+    const { first, entries, bytes } = this.chunks[this.head];
+    this.cacheBytes -= bytes;
+    this.tailFirst = first + entries.length;
+    this.chunks[this.head++] = GONE;
+    if (this.head * 2 < this.chunks.length || this.head < DEAD_MIN) return;
+    this.chunks = this.chunks.slice(this.head);
+    this.head = 0;
   }
 
   /** Takes a snapshot that is recorded. One that the log does not lead up to replaces the log. */
@@ -218,14 +299,10 @@ export class DurableLog implements WalStorage {
     if (this.term(index) === term) return;
     this.points.forgetBefore(index + 1);
     this.old.forgetFrom(index + 1);
-    this.slots = new Array<Entry | null>(1024).fill(null);
-    this.start = 0;
-    this.count = 0;
-    this.cacheBytes = 0;
+    this.forgetCached(index + 1);
     this.confChanges = [];
     this.base = { index, term };
     this.last = index;
-    this.tailFirst = index + 1;
   }
 
   /** Gives up the entries up to and including the base's. */
@@ -233,8 +310,9 @@ export class DurableLog implements WalStorage {
     if (base.index <= this.base.index) return;
     assert(base.index <= this.last, "compacting beyond the log");
     this.base = { index: base.index, term: base.term };
-    while (this.count > 0 && this.tailFirst <= base.index) this.evictFirst();
-    if (this.count === 0) this.tailFirst = this.last + 1;
+    while (this.tailFirst <= base.index && this.lastOfFirstChunk() <= base.index) this.evictFirst();
+    // The rest of the first chunk stays with it.
+    this.tailFirst = Math.max(this.tailFirst, base.index + 1);
     this.confChanges = this.confChanges.filter((index) => index > base.index);
     this.points.forgetBefore(base.index + 1);
   }
@@ -244,16 +322,9 @@ export class DurableLog implements WalStorage {
     this.reader.forgetBefore(seq);
   }
 
-  private grow(): void {
-    const larger = new Array<Entry | null>(this.slots.length * 2).fill(null);
-    for (let i = 0; i < this.count; i++) larger[i] = this.slots[(this.start + i) & (this.slots.length - 1)]!;
-    this.slots = larger;
-    this.start = 0;
-  }
-
   /** After opening: where the log begins, the newest snapshot, and where entries change the membership. */
   begin(base: LogBase, snapshot: SnapshotMetadata | null, confChanges: readonly number[]): void {
-    assert(this.count === 0, "beginning a log in use");
+    assert(this.chunks.length === 0, "beginning a log in use");
     this.confChanges = confChanges.slice();
     if (snapshot !== null) this.newest = { data: NO_DATA, metadata: snapshot };
     this.compact(base);

@@ -3,7 +3,7 @@
 import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
-import type { Entry, HardState, SnapshotMetadata } from "../raft/raftpb/index.js";
+import { type Entry, type HardState, NO_ENTRIES, type SnapshotMetadata } from "../raft/raftpb/index.js";
 import { BatchTimes } from "./batch-times.js";
 import * as L from "./layout.js";
 import type { DirLock } from "./lock.js";
@@ -29,10 +29,10 @@ interface Recording {
   failed(error: RaftmarkError): void;
 }
 
-/** One append on its way. Its entries are the next `entryCount` of the entry queue. */
+/** One append on its way. */
 class Append {
   readonly hardState: HardState | null;
-  readonly entryCount: number;
+  readonly entries: readonly Entry[];
   readonly sync: boolean;
   /** When it was appended; performance.now(). */
   readonly at = performance.now();
@@ -44,9 +44,14 @@ class Append {
   readonly snapshot: Recording | null;
   snapshotPushed: boolean;
 
-  constructor(hardState: HardState | null, entryCount: number, sync: boolean, snapshot: Recording | null) {
+  constructor(
+    hardState: HardState | null,
+    entries: readonly Entry[],
+    sync: boolean,
+    snapshot: Recording | null,
+  ) {
     this.hardState = hardState;
-    this.entryCount = entryCount;
+    this.entries = entries;
     this.sync = sync;
     this.statePushed = hardState === null;
     this.snapshot = snapshot;
@@ -68,9 +73,6 @@ export class RingWal implements Wal, SnapshotLog {
   /** Appends (reported, lastSeq], oldest first; the first `ringed` of them are in the ring as a whole. */
   private readonly appends = new Fifo<Append>();
   private ringed = 0;
-  /** Entries of `appends`; the first `entriesRinged` are in the ring. */
-  private readonly entries = new Fifo<Entry>();
-  private entriesRinged = 0;
   backlogBytes = 0;
   private lastSeq = 0;
   /** Highest sequence that the writer made durable. Invariant: durable <= lastSeq. */
@@ -128,11 +130,8 @@ export class RingWal implements Wal, SnapshotLog {
       this.hardState = hardState;
     }
     const seq = ++this.lastSeq;
-    for (let i = 0; i < count; i++) {
-      this.entries.push(entries[i]);
-      this.backlogBytes += entries[i].data.length + ENTRY_COST;
-    }
-    this.appends.push(new Append(hardState, count, sync, null));
+    for (let i = 0; i < count; i++) this.backlogBytes += entries[i].data.length + ENTRY_COST;
+    this.appends.push(new Append(hardState, entries, sync, null));
     this.pump();
     if (!sync && this.appends.length === 1) this.scheduleReport();
     return seq;
@@ -185,7 +184,7 @@ export class RingWal implements Wal, SnapshotLog {
     this.hardState = raised;
     this.lastSeq++;
     return new Promise((done, failed) => {
-      this.appends.push(new Append(hardState, 0, true, { metadata, record, done, failed }));
+      this.appends.push(new Append(hardState, NO_ENTRIES, true, { metadata, record, done, failed }));
       this.pump();
     });
   }
@@ -209,17 +208,17 @@ export class RingWal implements Wal, SnapshotLog {
   /** False: the ring is full; the rest of the append follows when there is room. */
   private pushAppend(append: Append): boolean {
     // hot
-    const ring = this.ring;
-    while (append.pushed < append.entryCount) {
-      const entry = this.entries.peek(this.entriesRinged);
+    const { ring } = this;
+    const { entries } = append;
+    while (append.pushed < entries.length) {
+      const entry = entries[append.pushed];
       const large = ring.isLarge(entry);
       if (!ring.pushEntry(entry, large)) return false;
       if (large) this.writer.sendLarge(entry.data);
       append.pushed++;
-      this.entriesRinged++;
       this.backlogBytes -= entry.data.length + ENTRY_COST;
       if (ring.hiddenBytes < PART_BYTES || !this.writer.overlaps) continue;
-      if (append.pushed < append.entryCount && ring.publishPart()) this.writer.wake();
+      if (append.pushed < entries.length && ring.publishPart()) this.writer.wake();
     }
     if (!append.snapshotPushed) {
       const { metadata, record } = append.snapshot!;
@@ -270,8 +269,7 @@ export class RingWal implements Wal, SnapshotLog {
       this.appends.shift();
       this.ringed--;
       this.reported++;
-      for (let i = 0; i < append.entryCount; i++) this.storage.append(this.entries.shift());
-      this.entriesRinged -= append.entryCount;
+      this.storage.append(append.entries);
       if (append.hardState !== null) this.storage.setHardState(append.hardState);
       if (append.snapshot !== null) {
         this.storage.applySnapshot(append.snapshot.metadata);
