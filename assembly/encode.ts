@@ -80,6 +80,71 @@ function encodeEntry(frame: usize, item: usize, tag: u32, length: u32): usize {
   return finishFrame(frame, 2, data, n);
 }
 
+let varintEnd: usize = 0;
+
+/** The varint at `p`; where it ends is left in varintEnd. */
+function getVarint(p: usize): u64 {
+  let byte: u64 = load<u8>(p++);
+  let value = byte & 0x7f;
+  for (let shift: u64 = 7; byte >= 0x80 && shift < 64; shift += 7) {
+    byte = load<u8>(p++);
+    value |= (byte & 0x7f) << shift;
+  }
+  varintEnd = p;
+  return value;
+}
+
+/** What stopped encodeRun, where it is, and how many points are left. */
+let runStop: u32 = 0;
+let runEntries: u32 = 0;
+let runPoints: u32 = 0;
+
+/**
+ * Frames the entries of an ITEM_RUN from ENC_RUN on, to `to`, within the limits of encodeBatch. Returns the end of what
+ * it wrote. ENC_RUN is the item's length once all are framed.
+ */
+function encodeRun(item: usize, to: usize, out: u32, capLimit: u32, segmentLimit: u32): usize {
+  const length = load<u32>(item, 4);
+  const run = item + 8 + ((load<u32>(item) >>> 8) & 0xff);
+  let p = to;
+  let taken = load<u32>(L.ENC + L.ENC_RUN);
+  while (taken < length) {
+    // Behind the tag.
+    const n = u32(getVarint(run + taken + 1));
+    const entry = varintEnd;
+    const end = p + 64 + n;
+    if (end > usize(capLimit) && p !== usize(out)) {
+      runStop = L.STOP_CAP;
+      break;
+    }
+    if (end > usize(segmentLimit)) {
+      runStop = L.STOP_SEGMENT;
+      break;
+    }
+    const term = f64(getVarint(entry + 3));
+    const index = f64(getVarint(varintEnd + 1));
+    if (needsPoint(index, term)) {
+      if (runPoints === 0) {
+        runStop = L.STOP_POINTS;
+        break;
+      }
+      runPoints--;
+      putPoint(index, term, u32(p) - out);
+    }
+    const data = p + 17 + varintSize32(n);
+    memory.copy(data, entry, n);
+    const next = finishFrame(p, 2, data, n);
+    store<f64>(L.ENC + L.ENC_LAST_INDEX, index);
+    store<f64>(L.ENC + L.ENC_LAST_TERM, term);
+    store<f64>(L.ENC + L.ENC_SINCE_POINT, load<f64>(L.ENC + L.ENC_SINCE_POINT) + f64(u32(next - p)));
+    p = next;
+    runEntries++;
+    taken = u32(entry + n - run);
+  }
+  store<u32>(L.ENC + L.ENC_RUN, taken);
+  return p;
+}
+
 function varintSize64(value: u64): u32 {
   return u32((70 - clz<u64>(value | 1)) / 7);
 }
@@ -171,6 +236,21 @@ export function encodeBatch(
     if (kind === L.ITEM_LARGE) {
       stop = L.STOP_LARGE;
       break;
+    }
+    if (kind === L.ITEM_RUN) {
+      runStop = L.STOP_DRAINED;
+      runEntries = 0;
+      runPoints = pointsFree;
+      p = encodeRun(item, p, out, capLimit, segmentLimit);
+      entries += runEntries;
+      pointsFree = runPoints;
+      if (runStop !== L.STOP_DRAINED) {
+        stop = runStop;
+        break;
+      }
+      store<u32>(L.ENC + L.ENC_RUN, 0);
+      head += 8 + ((((tag >>> 8) & 0xff) + load<u32>(item, 4) + 7) & ~7);
+      continue;
     }
     const length: u32 = kind === L.ITEM_STATE ? 0 : load<u32>(item, 4);
     const end = p + 64 + length;

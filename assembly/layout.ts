@@ -15,6 +15,7 @@ export const ITEM_END: u32 = 3; // f64 sequence number of the append that ends h
 export const ITEM_WRAP: u32 = 4; // skip to the start of the ring
 export const ITEM_LARGE: u32 = 5; // as ITEM_ENTRY without the data, which the host has
 export const ITEM_SNAPSHOT: u32 = 6; // f64 term, f64 index of the snapshot, data of its record padded to 8
+export const ITEM_RUN: u32 = 7; // encoded entries, behind as many bytes as the tag says in place of a type
 
 // Encoder state, offsets from ENC.
 export const ENC_CRC: usize = 0;
@@ -34,6 +35,7 @@ export const ENC_HS_TERM: usize = 72;
 export const ENC_HS_VOTE: usize = 80;
 export const ENC_HS_COMMIT: usize = 88;
 export const ENC_ENTRIES: usize = 96;
+export const ENC_RUN: usize = 104;
 
 // Why encodeBatch stopped.
 export const STOP_DRAINED: u32 = 0;

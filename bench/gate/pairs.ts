@@ -18,6 +18,7 @@ export interface PairsPlan {
   /** Windows of each configuration, side and pair. */
   readonly windows: number;
   readonly windowMs: number;
+  /** Of each side, before its windows, in as many windows as that makes. */
   readonly warmupMs: number;
   readonly seed: number;
   readonly dir: string;
@@ -42,7 +43,17 @@ const FIXED_MS = 3500;
 
 export function estimatePairsMs(plan: Omit<PairsPlan, "baseEnv" | "headEnv" | "dir">): number {
   const loads = estimateWindowsMs(2 * plan.inFlight.length * plan.windows, plan.windowMs);
-  return plan.pairs * (FIXED_MS + estimateWindowsMs(2, plan.warmupMs) + loads);
+  const warmups = estimateWindowsMs(2 * plan.inFlight.length * warmupRounds(plan), plan.windowMs);
+  return plan.pairs * (FIXED_MS + warmups + loads);
+}
+
+/** Windows of warm-up, of each configuration and side. */
+function warmupRounds({
+  warmupMs,
+  windowMs,
+  inFlight,
+}: Pick<PairsPlan, "warmupMs" | "windowMs" | "inFlight">): number {
+  return Math.ceil(warmupMs / (windowMs * inFlight.length));
 }
 
 /** Where noise leaves it open what the samples say, more pairs may tell; so many times the pairs asked for, at most. */
@@ -138,10 +149,14 @@ async function alternate(
   sides: { readonly base: LoadedSide; readonly head: LoadedSide },
   prng: Prng,
 ): Promise<Sample[]> {
-  const { inFlight: all, windows, windowMs, warmupMs } = plan;
-  for (const inFlight of all) {
-    const share = Math.ceil(warmupMs / all.length);
-    for (const side of [sides.base, sides.head]) await side.warmUp(inFlight, share);
+  const { inFlight: all, windows, windowMs } = plan;
+  const inOrder = (): readonly ("base" | "head")[] =>
+    prng.below(2) === 0 ? ["base", "head"] : ["head", "base"];
+  // In turn, like the windows: who was warmed up last would be compiling still while the other has come to rest.
+  for (let round = 0; round < warmupRounds(plan); round++) {
+    for (const inFlight of all) {
+      for (const name of inOrder()) await sides[name].warmUp(inFlight, windowMs);
+    }
   }
   const emptyMax = Math.max(
     EMPTY_MAX_MIN,
@@ -150,7 +165,7 @@ async function alternate(
   const samples: Sample[] = [];
   for (let window = 0; window < windows; window++) {
     for (const inFlight of all) {
-      const order = prng.below(2) === 0 ? (["base", "head"] as const) : (["head", "base"] as const);
+      const order = inOrder();
       for (let tried = 1; ; tried++) {
         try {
           const measured: Partial<Record<"base" | "head", Window>> = {};

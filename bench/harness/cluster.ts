@@ -29,6 +29,8 @@ export interface ClusterPlan {
   readonly program?: string;
   /** Beyond this process's: which engine the nodes run, see engine-from.ts. */
   readonly env?: NodeJS.ProcessEnv;
+  /** Flags of Node.js for the nodes, before this process's own. */
+  readonly nodeFlags?: readonly string[];
   /** Ends every wait; its reason is what they reject with. */
   readonly signal?: AbortSignal;
 }
@@ -136,7 +138,7 @@ export class Cluster {
 
   private newProcess(id: number): NodeProcess {
     const env = { ...process.env, ...this.plan.env };
-    const node = new NodeProcess(id, this.plan.program ?? NODE_PROGRAM, env);
+    const node = new NodeProcess(id, this.plan.program ?? NODE_PROGRAM, env, this.plan.nodeFlags);
     LIVE.add(node);
     node.onFailure = (error) => this.fail(error);
     return node;

@@ -55,13 +55,18 @@ export class NodeProcess {
   onProgress: (acked: number) => void = () => {};
 
   /** Starts `program`; the process obeys once `ready` has resolved. */
-  constructor(id: number, program: string, env: NodeJS.ProcessEnv = process.env) {
+  constructor(
+    id: number,
+    program: string,
+    env: NodeJS.ProcessEnv = process.env,
+    nodeFlags: readonly string[] = [],
+  ) {
     this.id = id;
     this.child = fork(program, [this.name], {
       serialization: "advanced",
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env,
-      execArgv: flagsForNodes(process.execArgv),
+      execArgv: [...nodeFlags, ...flagsForNodes(process.execArgv)],
     });
     this.child.stdout?.on("data", (text: Buffer) => this.noteOutput(text));
     this.child.stderr?.on("data", (text: Buffer) => this.noteOutput(text));

@@ -34,17 +34,17 @@ export class RollingHash {
   count = 0;
 
   // hot
-  add(index: number, data: Uint8Array): void {
-    this.glance(data);
-    this.chain(index, data.length, this.wordA, this.wordB);
+  add(index: number, bytes: Uint8Array, start = 0, length = bytes.length): void {
+    this.glance(bytes, start, length);
+    this.chain(index, length, this.wordA, this.wordB);
   }
 
-  /** Hashes the start and the end of `data` by itself into wordA and wordB; the chain stays as it is. */
+  /** Hashes the start and the end of the data by itself into wordA and wordB; the chain stays as it is. */
   // hot
-  glance(data: Uint8Array): void {
-    const { byteOffset, length } = data;
+  glance(bytes: Uint8Array, start = 0, length = bytes.length): void {
+    const byteOffset = bytes.byteOffset + start;
     const end = byteOffset + length;
-    const view = this.viewOf(data.buffer);
+    const view = this.viewOf(bytes.buffer);
     this.wordA = SEED_A;
     this.wordB = SEED_B;
     if (length < HEADER_BYTES + END_BYTES) {
@@ -130,7 +130,13 @@ export class BenchStateMachine implements StateMachine {
 
   // hot
   apply(entries: readonly Entry[]): undefined {
-    for (let i = 0; i < entries.length; i++) this.rolling.add(entries[i].index, entries[i].data);
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i];
+      const { index, bytes } = entry;
+      // An engine of before, which this one is compared with, has the data alone.
+      if (bytes === undefined) this.rolling.add(index, entry.data);
+      else this.rolling.add(index, bytes, entry.start, entry.size);
+    }
     if (entries.length > 0) this.lastIndex = entries[entries.length - 1].index;
   }
 

@@ -319,7 +319,7 @@ export class Driver {
 
   private propose(): void {
     const { rawNode, proposals, id, trace } = this.parts;
-    const { lead, state } = rawNode.raft;
+    const { lead, state, term, raftLog } = rawNode.raft;
     if (state !== StateLeader) {
       const where = lead === 0 ? "no leader is known, try again soon" : `node ${lead} leads, propose there`;
       proposals.refuseWaiting(
@@ -329,15 +329,15 @@ export class Driver {
     }
     if (this.backlogged()) return;
     trace?.taking(proposals.waitingCount);
-    const datas = proposals.nextBatch(this.parts.proposalBatchBytes);
-    const refusal = rawNode.proposeBatch(datas);
+    const entries = proposals.nextBatch(this.parts.proposalBatchBytes, term, raftLog.lastIndex() + 1);
+    const refusal = rawNode.proposeEntries(entries);
     if (refusal !== null) {
       const text = `node ${id} leads and takes no proposals now (${whyDropped(refusal)}): propose again soon`;
       proposals.refuseWaiting(new RaftmarkError("RAFT_PROPOSAL_DROPPED", text));
       return;
     }
-    this.proposed += datas.length;
-    proposals.appendedAt(rawNode.lastProposed.term, rawNode.lastProposed.first, datas.length);
+    this.proposed += entries.length;
+    proposals.appendedAt(rawNode.lastProposed.term, rawNode.lastProposed.first, entries.length);
   }
 
   // hot
@@ -526,7 +526,7 @@ function whyDropped(refusal: RaftError): string {
 }
 
 function isNormal(entry: Entry): boolean {
-  return entry.type === EntryNormal && entry.data.length > 0;
+  return entry.type === EntryNormal && entry.size > 0;
 }
 
 function allNormal(entries: readonly Entry[]): boolean {

@@ -1,6 +1,10 @@
-// The node's own copy of what callers propose. Their buffers are theirs again when propose() returns: one that is filled
-// anew or transferred afterwards would be another entry in each log that it reaches later. Small copies share slabs,
-// since an ArrayBuffer each costs more than the bytes in it. Main thread.
+// The node's own copy of what callers propose, laid down as it goes on: the payloads of one slab lie one behind the other,
+// each with room in front of it for the head of its entry, so that a batch of them is a run once its term and indexes
+// are known. Callers' buffers are theirs again when propose() returns: one that is filled anew or transferred
+// afterwards would be another entry in each log that it reaches later. Small copies share slabs, since an ArrayBuffer
+// each costs more than the bytes in it. Main thread.
+import { Entry, EntryNormal } from "../raft/raftpb/index.js";
+import { entryHeadBytes, putEntryHead } from "../wire/encode.js";
 
 /** A slab stays as long as any entry in it: it bounds what one entry can keep alive. */
 const SLAB_BYTES = 64 * 1024;
@@ -18,23 +22,84 @@ function lengthOf(): (bytes: Uint8Array) => number {
   return (bytes) => getter.call(bytes);
 }
 
+/** Where the copy of a payload lies: slab[start, start + size), with room for its entry's head from `at` on. */
+export interface PayloadCopy {
+  readonly slab: Uint8Array;
+  readonly at: number;
+  readonly start: number;
+  readonly size: number;
+}
+
 export class PayloadCopies {
   private slab: Uint8Array = new Uint8Array(0);
   private used = 0;
+  /** What the next payload's entry is expected to be: its head gets room for these. */
+  private term = 1;
+  private index = 1;
+  /** Of the payload copied last. Reused. */
+  readonly last: { -readonly [key in keyof PayloadCopy]: PayloadCopy[key] } = {
+    slab: this.slab,
+    at: 0,
+    start: 0,
+    size: 0,
+  };
 
-  /** The bytes as they are now, at a multiple of 8, as whoever copies them further likes it. */
+  /** The next payload is thought to become entry (term, index). A guess that is wrong costs time, and nothing else. */
+  expect(term: number, index: number): void {
+    this.term = term;
+    this.index = index;
+  }
+
+  /** Copies the bytes as they are now; `last` says where to. */
   // hot
-  copy(bytes: Uint8Array): Uint8Array {
-    const length = bytesIn(bytes);
-    if (length >= ALONE_BYTES) return new Uint8Array(bytes);
-    if (this.used + length > this.slab.length) {
-      // Not from the pool, and not filled with zeros first.
-      this.slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-      this.used = 0;
+  copy(bytes: Uint8Array): void {
+    const { last } = this;
+    const size = bytesIn(bytes);
+    const head = entryHeadBytes(this.term, this.index++, size);
+    let slab: Uint8Array;
+    let at = 0;
+    if (size >= ALONE_BYTES) slab = Buffer.allocUnsafeSlow(head + size);
+    else {
+      if (this.used + head + size > this.slab.length) {
+        // Not from the pool, and not filled with zeros first.
+        this.slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+        this.used = 0;
+      }
+      ({ slab, used: at } = this);
+      this.used = at + head + size;
     }
-    const copy = new Uint8Array(this.slab.buffer, this.used, length);
-    copy.set(bytes);
-    this.used = (this.used + length + 7) & ~7;
-    return copy;
+    last.slab = slab;
+    last.at = at;
+    last.start = at + head;
+    last.size = size;
+    slab.set(bytes, at + head);
+  }
+
+  /** The entries that the first `count` copies become, from `firstIndex` on in `term`: runs, as far as was expected. */
+  // hot
+  entries(copies: readonly PayloadCopy[], count: number, term: number, firstIndex: number): Entry[] {
+    const entries: Entry[] = new Array(count);
+    // What the run's entries share, of which slab, where in it that begins, and where the next lies.
+    let run = this.slab;
+    let runSlab: Uint8Array | null = null;
+    let runStart = 0;
+    let runEnd = 0;
+    for (let i = 0; i < count; i++) {
+      const { slab, at, start, size } = copies[i];
+      const index = firstIndex + i;
+      if (start - at !== entryHeadBytes(term, index, size)) {
+        entries[i] = new Entry(EntryNormal, term, index, new Uint8Array(slab.buffer, start, size));
+        continue;
+      }
+      putEntryHead(slab, at, EntryNormal, term, index, size);
+      if (slab !== runSlab || at !== runEnd) {
+        run = new Uint8Array(slab.buffer, at, slab.length - at);
+        runSlab = slab;
+        runStart = at;
+      }
+      runEnd = start + size;
+      entries[i] = new Entry(EntryNormal, term, index, run, start - runStart, size, at - runStart);
+    }
+    return entries;
   }
 }

@@ -9,12 +9,15 @@ import { RaftmarkError } from "../base/errors.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import { AbortWatch } from "./abort-watch.js";
 import type { Proposed } from "./api.js";
-import { bytesIn, PayloadCopies } from "./payload-copies.js";
+import { bytesIn, PayloadCopies, type PayloadCopy } from "./payload-copies.js";
 import type { Trace } from "./trace.js";
 
 /** One call of propose(). `index` is 0 until it is appended; `settled` once its promise is. */
-class Proposal {
-  readonly data: Uint8Array;
+class Proposal implements PayloadCopy {
+  readonly slab: Uint8Array;
+  readonly at: number;
+  readonly start: number;
+  readonly size: number;
   term = 0;
   index = 0;
   settled = false;
@@ -27,13 +30,16 @@ class Proposal {
   readonly reject: (reason: RaftmarkError) => void;
 
   constructor(
-    data: Uint8Array,
+    { slab, at, start, size }: PayloadCopy,
     since: number,
     signal: AbortSignal | null,
     resolve: (value: Proposed) => void,
     reject: (reason: RaftmarkError) => void,
   ) {
-    this.data = data;
+    this.slab = slab;
+    this.at = at;
+    this.start = start;
+    this.size = size;
     this.since = since;
     this.signal = signal;
     this.resolve = resolve;
@@ -91,7 +97,8 @@ export class Proposals {
     const refusal = this.refusal(length, signal);
     if (refusal !== null) return Promise.reject(refusal);
     const promise = new Promise<Proposed>((resolve, reject) => {
-      const proposal = new Proposal(this.copies.copy(data), this.ticks, signal ?? null, resolve, reject);
+      this.copies.copy(data);
+      const proposal = new Proposal(this.copies.last, this.ticks, signal ?? null, resolve, reject);
       if (signal !== undefined) this.aborts.add(signal, proposal);
       this.waiting.push(proposal);
       this.waitingBytes += length;
@@ -146,7 +153,7 @@ export class Proposals {
       // It keeps its place until half of the queue is like it, or the next turn: looking for it would take the square of
       // a storm, and no turn sweeps while the log has fallen behind.
       this.dead++;
-      this.waitingBytes -= proposal.data.length;
+      this.waitingBytes -= proposal.size;
       if (this.dead * 2 > this.waiting.length) this.sweep();
     }
     proposal.reject(aborted(!queued, reason));
@@ -176,21 +183,20 @@ export class Proposals {
   }
 
   /**
-   * The data of what has waited longest, in order, for one MsgProp: at least one, then as many as fit `bytesMax`.
-   * They stay waiting until appendedAt or refuseWaiting.
+   * What has waited longest, in order, for one MsgProp: at least one, then as many as fit `bytesMax`, as the entries
+   * from `firstIndex` on in `term`. They stay waiting until appendedAt or refuseWaiting.
    */
   // hot
-  nextBatch(bytesMax: number): Uint8Array[] {
+  nextBatch(bytesMax: number, term: number, firstIndex: number): Entry[] {
     this.sweep();
-    const { waiting } = this;
+    const { waiting, copies } = this;
     let count = 0;
     let bytes = 0;
-    while (count < waiting.length && (count === 0 || bytes + waiting[count].data.length <= bytesMax)) {
-      bytes += waiting[count++].data.length;
+    while (count < waiting.length && (count === 0 || bytes + waiting[count].size <= bytesMax)) {
+      bytes += waiting[count++].size;
     }
-    const datas: Uint8Array[] = new Array(count);
-    for (let i = 0; i < count; i++) datas[i] = waiting[i].data;
-    return datas;
+    copies.expect(term, firstIndex + waiting.length);
+    return copies.entries(waiting, count, term, firstIndex);
   }
 
   /** The first `count` that waited have become the entries from `firstIndex` on, in `term`. */
@@ -203,7 +209,7 @@ export class Proposals {
       proposal.index = firstIndex + i;
       appended.push(proposal);
       if (proposal.ticket > 0) this.trace?.taken(proposal.index, proposal.ticket);
-      this.waitingBytes -= proposal.data.length;
+      this.waitingBytes -= proposal.size;
     }
     this.trace?.took(firstIndex + count);
     if (count === waiting.length) this.waiting = [];
@@ -263,7 +269,7 @@ export class Proposals {
         this.dead--;
         continue;
       }
-      this.waitingBytes -= proposal.data.length;
+      this.waitingBytes -= proposal.size;
       this.rejectOne(proposal, timedOut(false));
     }
   }

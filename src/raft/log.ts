@@ -410,7 +410,7 @@ export class RaftLog {
       });
       if (error !== null) fail("entries in range are compacted");
     }
-    for (let i = Math.max(lo, stored); i < hi; i++) size += unstable.at(i).data.length;
+    for (let i = Math.max(lo, stored); i < hi; i++) size += unstable.at(i).size;
     return size;
   }
 

@@ -232,11 +232,14 @@ export class Raft {
     assert(last + entries.length <= Number.MAX_SAFE_INTEGER, "no index is left");
     for (let i = 0; i < entries.length; i++) {
       const e = entries[i];
-      if (e.index !== 0) {
-        entries[i] = new Entry(e.type, term, last + 1 + i, e.data);
+      const index = last + 1 + i;
+      // Encoded as what it becomes, by whoever foresaw that.
+      if (e.index === index && e.term === term) continue;
+      if (e.index !== 0 || e.at !== -1) {
+        entries[i] = new Entry(e.type, term, index, e.data);
       } else {
         e.term = term;
-        e.index = last + 1 + i;
+        e.index = index;
       }
     }
     this.raftLog.append(entries);
@@ -334,7 +337,7 @@ export class Raft {
     let size = payloadsSize(entries);
     // Those of earlier terms are not in the count.
     for (let i = 0; i < entries.length && entries[i].index <= this.inheritedLast; i++)
-      size -= entries[i].data.length;
+      size -= entries[i].size;
     this.uncommittedSize = Math.max(0, this.uncommittedSize - size);
   }
 

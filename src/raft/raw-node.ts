@@ -299,8 +299,12 @@ export class RawNode {
     return error;
   }
 
+  /**
+   * As proposeBatch, with entries that get their term and index here: those of term and index 0 are changed, others that
+   * have not theirs yet are replaced in the array.
+   */
   // hot
-  private proposeEntries(entries: Entry[]): RaftError | null {
+  proposeEntries(entries: Entry[]): RaftError | null {
     if (entries.length === 0) return ErrEmptyProposal;
     const r = this.raft;
     const m = new Message(MsgProp);

@@ -63,6 +63,21 @@ function encodeBatch(
       stop = L.STOP_LARGE;
       break;
     }
+    if (kind === L.ITEM_RUN) {
+      run.stop = L.STOP_DRAINED;
+      run.entries = 0;
+      run.points = pointsFree;
+      p = encodeRun(memory, item, p, out, capLimit, segmentLimit);
+      entries += run.entries;
+      pointsFree = run.points;
+      if (run.stop !== L.STOP_DRAINED) {
+        stop = run.stop;
+        break;
+      }
+      u32[L.ENC_RUN >>> 2] = 0;
+      head = (head + L.RUN_ITEM_BYTES + ((((tag >>> 8) & 0xff) + u32[(item + 4) >>> 2] + 7) & ~7)) >>> 0;
+      continue;
+    }
     const length = kind === L.ITEM_STATE ? 0 : u32[(item + 4) >>> 2];
     if (p + 64 + length > capLimit && p !== out) {
       stop = L.STOP_CAP;
@@ -102,6 +117,77 @@ function encodeBatch(
   u32[L.ENC_STOP >>> 2] = stop;
   f64[L.ENC_ENTRIES >>> 3] += entries;
   return p - out;
+}
+
+let varintEnd = 0;
+
+/** The varint at `p`, exact for a safe integer; where it ends is left in varintEnd. */
+function getVarint(u8: Uint8Array, at: number): number {
+  let p = at;
+  let byte = u8[p++];
+  let value = byte & 0x7f;
+  for (let scale = 128; byte >= 0x80; scale *= 128) {
+    byte = u8[p++];
+    value += (byte & 0x7f) * scale;
+  }
+  varintEnd = p;
+  return value;
+}
+
+/** What stopped encodeRun, how many entries it framed, and how many points are left. */
+const run = { stop: L.STOP_DRAINED, entries: 0, points: 0 };
+
+/**
+ * Frames the entries of an ITEM_RUN from ENC_RUN on, to `to`, within the limits of encodeBatch. Returns the end of what
+ * it wrote. ENC_RUN is the item's length once all are framed.
+ */
+function encodeRun(
+  memory: CodecMemory,
+  item: number,
+  to: number,
+  out: number,
+  capLimit: number,
+  segmentLimit: number,
+): number {
+  const { u8, u32, f64 } = memory;
+  const length = u32[(item + 4) >>> 2];
+  const start = item + L.RUN_ITEM_BYTES + ((u32[item >>> 2] >>> 8) & 0xff);
+  let p = to;
+  let taken = u32[L.ENC_RUN >>> 2];
+  while (taken < length) {
+    // Behind the tag.
+    const n = getVarint(u8, start + taken + 1);
+    const entry = varintEnd;
+    if (p + 64 + n > capLimit && p !== out) {
+      run.stop = L.STOP_CAP;
+      break;
+    }
+    if (p + 64 + n > segmentLimit) {
+      run.stop = L.STOP_SEGMENT;
+      break;
+    }
+    const term = getVarint(u8, entry + 3);
+    const index = getVarint(u8, varintEnd + 1);
+    if (needsPoint(memory, index, term)) {
+      if (run.points === 0) {
+        run.stop = L.STOP_POINTS;
+        break;
+      }
+      run.points--;
+      putPoint(memory, index, term, p - out);
+    }
+    const data = p + 17 + varintSize(n);
+    u8.copyWithin(data, entry, entry + n);
+    const next = finishFrame(memory, p, RECORD_ENTRY, data, n);
+    f64[L.ENC_LAST_INDEX >>> 3] = index;
+    f64[L.ENC_LAST_TERM >>> 3] = term;
+    f64[L.ENC_SINCE_POINT >>> 3] += next - p;
+    p = next;
+    run.entries++;
+    taken = entry + n - start;
+  }
+  u32[L.ENC_RUN >>> 2] = taken;
+  return p;
 }
 
 /** Whether the entry begins a run of the sparse index. */

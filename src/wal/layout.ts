@@ -69,6 +69,12 @@ export const ITEM_WRAP = 4;
 export const ITEM_LARGE = 5;
 /** f64 term, f64 index of the snapshot, the data of its record padded to 8. */
 export const ITEM_SNAPSHOT = 6;
+/**
+ * Entries that lie encoded one behind the other, as field 7 of raftpb.Message: the tag says, in place of a type, how many
+ * bytes are left out in front of them; they are RUN_ITEM_BYTES behind it, and padded to 8.
+ */
+export const ITEM_RUN = 7;
+export const RUN_ITEM_BYTES = 8;
 export const ENTRY_ITEM_BYTES = 24;
 export const STATE_ITEM_BYTES = 32;
 export const END_ITEM_BYTES = 16;
@@ -92,6 +98,8 @@ export const ENC_HS_TERM = ENC + 72;
 export const ENC_HS_VOTE = ENC + 80;
 export const ENC_HS_COMMIT = ENC + 88;
 export const ENC_ENTRIES = ENC + 96;
+/** Bytes of the run at ENC_HEAD that are encoded. */
+export const ENC_RUN = ENC + 104;
 
 // Why encodeBatch stopped.
 export const STOP_DRAINED = 0;

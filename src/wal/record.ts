@@ -84,9 +84,7 @@ export function putSeal(bytes: Uint8Array, at: number, crc: number): void {
 export function entrySize(entry: Entry): number {
   // hot
   const size = 4 + varintSize(entry.term) + varintSize(entry.index);
-  const data = entry.data;
-  if (data === NO_DATA) return size;
-  return size + 1 + varintSize(data.length) + data.length;
+  return entry.bytes === NO_DATA ? size : size + 1 + varintSize(entry.size) + entry.size;
 }
 
 export function encodeEntry(entry: Entry): Uint8Array {
@@ -97,10 +95,11 @@ export function encodeEntry(entry: Entry): Uint8Array {
   let at = putVarint(bytes, 3, entry.term);
   bytes[at] = 0x18;
   at = putVarint(bytes, at + 1, entry.index);
-  if (entry.data !== NO_DATA) {
+  const { data } = entry;
+  if (data !== NO_DATA) {
     bytes[at] = 0x22;
-    at = putVarint(bytes, at + 1, entry.data.length);
-    bytes.set(entry.data, at);
+    at = putVarint(bytes, at + 1, data.length);
+    bytes.set(data, at);
   }
   return bytes;
 }
@@ -262,18 +261,21 @@ export function parseRecord(bytes: Uint8Array, at: number, end: number): RecordS
 
 /** The entry in bytes[at, end). Its data is a view of `bytes`. */
 export function parseEntry(bytes: Uint8Array, at: number, end: number): Entry {
-  const entry = new Entry(0, 0, 0, NO_DATA);
+  let type = 0;
+  let term = 0;
+  let index = 0;
+  let data = NO_DATA;
   const reader = new FieldReader(bytes, at, end);
   while (reader.next()) {
-    if (reader.field === 1) entry.type = reader.number() as EntryType;
-    else if (reader.field === 2) entry.term = reader.number();
-    else if (reader.field === 3) entry.index = reader.number();
+    if (reader.field === 1) type = reader.number();
+    else if (reader.field === 2) term = reader.number();
+    else if (reader.field === 3) index = reader.number();
     else if (reader.field === 4) {
       const span = reader.span();
-      entry.data = bytes.subarray(span.start, span.end);
+      data = bytes.subarray(span.start, span.end);
     } else reader.skip();
   }
-  return entry;
+  return new Entry(type as EntryType, term, index, data);
 }
 
 /** Fields 1 to 3 as numbers: a HardState, or a walpb.Snapshot's index and term. */

@@ -7,6 +7,8 @@ import type { CodecMemory } from "./codec.js";
 import * as L from "./layout.js";
 
 const WORDS = L.CONTROL / 4;
+/** A run goes in pieces of about this, so that the writer encodes one while the next is copied. */
+const PIECE_BYTES = 64 << 10;
 /** Up to here a loop of byte stores beats the call of TypedArray.set. */
 const SMALL_COPY = 24;
 
@@ -48,14 +50,13 @@ export class RingProducer {
   }
 
   isLarge(entry: Entry): boolean {
-    return entry.data.length + L.ENTRY_ITEM_BYTES + 8 > this.itemBytesMax;
+    return entry.size + L.ENTRY_ITEM_BYTES + 8 > this.itemBytesMax;
   }
 
-  /** False: the ring is full. `large`: only the head of the item, its data goes another way. */
+  /** Of no run, or `large`: only the head of the item then, its data goes another way. False: the ring is full. */
   pushEntry(entry: Entry, large: boolean): boolean {
     // hot
-    const data = entry.data;
-    const length = data.length;
+    const { bytes: data, size: length } = entry;
     const at = this.reserve(large ? L.ENTRY_ITEM_BYTES : L.ENTRY_ITEM_BYTES + ((length + 7) & ~7));
     if (at === 0) return false;
     const { u32, f64, u8 } = this.memory;
@@ -68,6 +69,32 @@ export class RingProducer {
     const to = at + L.ENTRY_ITEM_BYTES;
     if (length > SMALL_COPY) u8.set(data, to);
     else for (let i = 0; i < length; i++) u8[to + i] = data[i];
+    return true;
+  }
+
+  /** Where the part of a run ends that goes into the ring at once, from entries[from] on, which is not large. */
+  pieceEnd(entries: readonly Entry[], from: number): number {
+    // hot
+    const { bytes, at } = entries[from];
+    const end = at + PIECE_BYTES;
+    let to = from + 1;
+    while (to < entries.length && entries[to].bytes === bytes && entries[to].start + entries[to].size <= end)
+      to++;
+    return to;
+  }
+
+  /** Entries of one run. False: the ring is full. */
+  pushRun(first: Entry, last: Entry): boolean {
+    // hot
+    const run = first.bytes.subarray(first.at, last.start + last.size);
+    // Source and target lie alike within a word: everything else is copied into shared memory byte by byte.
+    const skip = run.byteOffset & 7;
+    const at = this.reserve(L.RUN_ITEM_BYTES + ((skip + run.length + 7) & ~7));
+    if (at === 0) return false;
+    const { u32, u8 } = this.memory;
+    u32[at >>> 2] = L.ITEM_RUN | (skip << 8);
+    u32[(at + 4) >>> 2] = run.length;
+    u8.set(run, at + L.RUN_ITEM_BYTES + skip);
     return true;
   }
 

@@ -8,10 +8,13 @@ import {
   EMPTY_SNAPSHOT,
   type Entry,
   EntryNormal,
+  entriesOfRun,
   type HardState,
+  payloadsSize,
   type Snapshot,
   type SnapshotMetadata,
 } from "../raft/raftpb/index.js";
+import { ByteRing } from "./byte-ring.js";
 import { OldEntries } from "./old-entries.js";
 import type { PointIndex } from "./point-index.js";
 import { entrySize } from "./record.js";
@@ -28,17 +31,66 @@ const CHUNK_SHARE = 1 / 16;
 
 /** Given up chunks at the front of the array that are put up with before it is cut. */
 const DEAD_MIN = 64;
-/** Entries that came together, ascending without a gap, in an array that nobody changes. */
-interface Chunk {
+/** The newest chunks keep their entries as objects, and with them what their bytes came in: they are still to be applied. */
+const RECENT_CHUNKS = 16;
+
+/** Entries that came together, ascending without a gap, in an array that nobody changes: all of one run, or of none. */
+class Chunk {
   /** Index of the first. */
   readonly first: number;
-  readonly entries: readonly Entry[];
+  readonly count: number;
   /** With what they cost beside their data. */
   readonly bytes: number;
+  /** Null: they lie encoded in the ring, at position `at` and `length` bytes long, all of `term`. */
+  private objects: readonly Entry[] | null;
+  private at = -1;
+  private length = 0;
+  private term = 0;
+
+  constructor(first: number, entries: readonly Entry[], bytes: number) {
+    this.first = first;
+    this.count = entries.length;
+    this.bytes = bytes;
+    this.objects = entries;
+  }
+
+  entriesOf(ring: ByteRing): readonly Entry[] {
+    return this.objects ?? entriesOfRun(ring.copy(this.at, this.length));
+  }
+
+  termAt(index: number): number {
+    return this.objects === null ? this.term : this.objects[index - this.first].term;
+  }
+
+  /** Moves a run to the ring, if it has room; entries of no run stay objects. */
+  fold(ring: ByteRing): void {
+    const { objects } = this;
+    if (objects === null || objects.length === 0) return;
+    const first = objects[0];
+    const last = objects[objects.length - 1];
+    if (first.at === -1) return;
+    const run = first.bytes.subarray(first.at, last.start + last.size);
+    const at = ring.push(run);
+    if (at === -1) return;
+    this.objects = null;
+    this.at = at;
+    this.length = run.length;
+    this.term = last.term;
+  }
+
+  /** It is the oldest, and given up. */
+  dropFirst(ring: ByteRing): void {
+    if (this.objects === null) ring.dropBefore(this.at + this.length);
+  }
+
+  /** It is the newest, and given up. */
+  dropLast(ring: ByteRing): void {
+    if (this.objects === null) ring.dropFrom(this.at);
+  }
 }
 
 /** What is left in the place of one that was given up. */
-const GONE: Chunk = { first: 0, entries: [], bytes: 0 };
+const GONE = new Chunk(0, [], 0);
 
 export class DurableLog implements WalStorage {
   readonly points: PointIndex;
@@ -54,6 +106,7 @@ export class DurableLog implements WalStorage {
   private chunks: Chunk[] = [];
   private head = 0;
   private readonly chunkBytesMax: number;
+  private readonly ring: ByteRing;
   /** Index of the first entry in memory; last + 1: there is none. */
   private tailFirst: number;
   private last: number;
@@ -80,6 +133,7 @@ export class DurableLog implements WalStorage {
     this.hardState = hardState;
     this.confState = confState;
     this.cacheBytesMax = cacheBytesMax;
+    this.ring = new ByteRing(cacheBytesMax);
     this.chunkBytesMax = Math.min(CHUNK_BYTES, cacheBytesMax * CHUNK_SHARE);
     this.segmentBytes = segmentBytes;
   }
@@ -102,7 +156,7 @@ export class DurableLog implements WalStorage {
     const { base } = this;
     if (index <= base.index) return index === base.index ? base.term : ErrCompacted;
     if (index > this.last) return ErrUnavailable;
-    if (index >= this.tailFirst) return this.at(index).term;
+    if (index >= this.tailFirst) return this.chunks[this.chunkOf(index)].termAt(index);
     return this.points.term(this.points.find(index));
   }
 
@@ -127,7 +181,9 @@ export class DurableLog implements WalStorage {
     let at = this.chunkOf(lo);
     let size = had;
     for (let index = lo; index < hi; at++) {
-      const { first, entries } = this.chunks[at];
+      const chunk = this.chunks[at];
+      const { first } = chunk;
+      const entries = chunk.entriesOf(this.ring);
       const from = index - first;
       const to = Math.min(hi - first, entries.length);
       if (maxSize === Infinity && found.length === 0 && first + to === hi) return entries.slice(from, to);
@@ -178,18 +234,12 @@ export class DurableLog implements WalStorage {
     let size = 0;
     const cold = Math.min(hi, this.tailFirst);
     if (lo < cold) size = this.points.bytesOf(lo, cold, this.segmentBytes);
-    for (let index = Math.max(lo, cold); index < hi; index++) size += this.at(index).data.length;
-    return size;
+    const warm = Math.max(lo, cold);
+    return warm < hi ? size + payloadsSize(this.cached(warm, hi, Infinity, 0, [])) : size;
   }
 
   snapshot(): Snapshot | RaftError {
     return this.newest;
-  }
-
-  private at(index: number): Entry {
-    // hot
-    const { first, entries } = this.chunks[this.chunkOf(index)];
-    return entries[index - first];
   }
 
   /** Which chunk holds entry `index`, which is in memory. */
@@ -226,10 +276,13 @@ export class DurableLog implements WalStorage {
     let from = 0;
     let bytes = 0;
     for (let i = 0; i < count; i++) {
-      const { type, data } = entries[i];
+      const { type, term, size, bytes: run, at } = entries[i];
       if (type !== EntryNormal) this.confChanges.push(index + i);
-      const cost = data.length + ENTRY_COST;
-      if (i > from && bytes + cost > this.chunkBytesMax) {
+      const cost = size + ENTRY_COST;
+      const before = entries[i > from ? i - 1 : i];
+      // A run each, of one term, as far as they are of runs.
+      const begins = (at !== -1 || before.at !== -1) && run !== before.bytes;
+      if (begins || term !== before.term || (i > from && bytes + cost > this.chunkBytesMax)) {
         this.addChunk(index + from, entries.slice(from, i), bytes);
         from = i;
         bytes = 0;
@@ -242,8 +295,11 @@ export class DurableLog implements WalStorage {
   }
 
   private addChunk(first: number, entries: readonly Entry[], bytes: number): void {
-    this.chunks.push({ first, entries, bytes });
+    const { chunks } = this;
+    chunks.push(new Chunk(first, entries, bytes));
     this.cacheBytes += bytes;
+    const old = chunks.length - 1 - RECENT_CHUNKS;
+    if (old >= this.head) chunks[old].fold(this.ring);
   }
 
   // Entries from `index` on are overwritten.
@@ -253,38 +309,42 @@ export class DurableLog implements WalStorage {
     dropFrom(this.confChanges, index);
     this.old.forgetFrom(index);
     const { chunks } = this;
-    while (chunks.length > this.head && chunks[chunks.length - 1].first >= index)
-      this.cacheBytes -= chunks.pop()!.bytes;
+    while (chunks.length > this.head && chunks[chunks.length - 1].first >= index) this.dropLast();
     this.last = index - 1;
     if (chunks.length === this.head || index <= this.tailFirst) {
       this.forgetCached(index);
       return;
     }
-    const cut = chunks.pop()!;
-    const entries = cut.entries.slice(0, index - cut.first);
-    let bytes = 0;
-    for (const { data } of entries) bytes += data.length + ENTRY_COST;
-    this.cacheBytes -= cut.bytes;
-    this.addChunk(cut.first, entries, bytes);
+    const { first } = chunks[chunks.length - 1];
+    const entries = chunks[chunks.length - 1].entriesOf(this.ring).slice(0, index - first);
+    this.dropLast();
+    this.addChunk(first, entries, payloadsSize(entries) + entries.length * ENTRY_COST);
+  }
+
+  private dropLast(): void {
+    const chunk = this.chunks.pop()!;
+    chunk.dropLast(this.ring);
+    this.cacheBytes -= chunk.bytes;
   }
 
   /** Nothing is in memory; the next entry there is `index`. */
   private forgetCached(index: number): void {
+    while (this.head < this.chunks.length) this.dropLast();
     this.chunks = [];
     this.head = 0;
-    this.cacheBytes = 0;
     this.tailFirst = index;
   }
 
   private lastOfFirstChunk(): number {
-    const { first, entries } = this.chunks[this.head];
-    return first + entries.length - 1;
+    const { first, count } = this.chunks[this.head];
+    return first + count - 1;
   }
 
   private evictFirst(): void {
-    const { first, entries, bytes } = this.chunks[this.head];
-    this.cacheBytes -= bytes;
-    this.tailFirst = first + entries.length;
+    const chunk = this.chunks[this.head];
+    chunk.dropFirst(this.ring);
+    this.cacheBytes -= chunk.bytes;
+    this.tailFirst = chunk.first + chunk.count;
     this.chunks[this.head++] = GONE;
     if (this.head * 2 < this.chunks.length || this.head < DEAD_MIN) return;
     this.chunks = this.chunks.slice(this.head);

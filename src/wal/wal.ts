@@ -3,7 +3,13 @@
 import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
-import { type Entry, type HardState, NO_ENTRIES, type SnapshotMetadata } from "../raft/raftpb/index.js";
+import {
+  type Entry,
+  type HardState,
+  NO_ENTRIES,
+  payloadsSize,
+  type SnapshotMetadata,
+} from "../raft/raftpb/index.js";
 import { BatchTimes } from "./batch-times.js";
 import * as L from "./layout.js";
 import type { DirLock } from "./lock.js";
@@ -34,6 +40,8 @@ class Append {
   readonly hardState: HardState | null;
   readonly entries: readonly Entry[];
   readonly sync: boolean;
+  /** What its entries weigh in the backlog. */
+  readonly cost: number;
   /** When it was appended; performance.now(). */
   readonly at = performance.now();
   /** Entries handed to the ring. */
@@ -52,6 +60,7 @@ class Append {
   ) {
     this.hardState = hardState;
     this.entries = entries;
+    this.cost = payloadsSize(entries) + entries.length * ENTRY_COST;
     this.sync = sync;
     this.statePushed = hardState === null;
     this.snapshot = snapshot;
@@ -130,8 +139,9 @@ export class RingWal implements Wal, SnapshotLog {
       this.hardState = hardState;
     }
     const seq = ++this.lastSeq;
-    for (let i = 0; i < count; i++) this.backlogBytes += entries[i].data.length + ENTRY_COST;
-    this.appends.push(new Append(hardState, entries, sync, null));
+    const append = new Append(hardState, entries, sync, null);
+    this.backlogBytes += append.cost;
+    this.appends.push(append);
     this.pump();
     if (!sync && this.appends.length === 1) this.scheduleReport();
     return seq;
@@ -213,10 +223,16 @@ export class RingWal implements Wal, SnapshotLog {
     while (append.pushed < entries.length) {
       const entry = entries[append.pushed];
       const large = ring.isLarge(entry);
-      if (!ring.pushEntry(entry, large)) return false;
-      if (large) this.writer.sendLarge(entry.data);
-      append.pushed++;
-      this.backlogBytes -= entry.data.length + ENTRY_COST;
+      if (entry.at !== -1 && !large) {
+        const end = ring.pieceEnd(entries, append.pushed);
+        if (!ring.pushRun(entry, entries[end - 1])) return false;
+        append.pushed = end;
+      } else {
+        if (!ring.pushEntry(entry, large)) return false;
+        if (large) this.writer.sendLarge(entry.data);
+        append.pushed++;
+      }
+      if (append.pushed === entries.length) this.backlogBytes -= append.cost;
       if (ring.hiddenBytes < PART_BYTES || !this.writer.overlaps) continue;
       if (append.pushed < entries.length && ring.publishPart()) this.writer.wake();
     }

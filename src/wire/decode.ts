@@ -11,10 +11,13 @@ import {
   MsgForgetLeader,
   MsgHup,
 } from "../raft/raftpb/index.js";
+import { entryHeadBytes } from "./encode.js";
 import { decodeSnapshot } from "./proto.js";
 import { WireError } from "./wire-error.js";
 
 const VARINT_BYTES_MAX = 10;
+/** An entry with data, without its tag and length. */
+const ENTRY_BYTES_MIN = 8;
 /** The highest field numbers of the schema. */
 const ENTRY_FIELD_MAX = 4;
 const SNAPSHOT_FIELD_MAX = 2;
@@ -29,6 +32,10 @@ class Decoder {
   /** bytes.buffer and bytes.byteOffset: reading them for every view would double the view's cost. */
   private buffer: ArrayBufferLike = NO_DATA.buffer;
   private base = 0;
+  /** The run being read: what its entries share, where that begins, and where the last of them ends; -1: none. */
+  private run: Uint8Array = NO_DATA;
+  private runStart = 0;
+  private runEnd = -1;
 
   /** Decodes the message in [start, end) of `bytes`, and keeps no reference to them. hot */
   message(bytes: Uint8Array, start: number, end: number, maxEntries: number): Message {
@@ -36,6 +43,7 @@ class Decoder {
     this.pos = start;
     this.buffer = bytes.buffer;
     this.base = bytes.byteOffset;
+    this.runEnd = -1;
     const m = new Message(MsgHup);
     while (this.pos < end) {
       // All tags we know are one byte; what is longer is for unknownField.
@@ -87,15 +95,51 @@ class Decoder {
       }
     }
     this.bytes = NO_DATA;
+    this.run = NO_DATA;
     this.buffer = NO_DATA.buffer;
     return m;
   }
 
-  /** hot */
+  /** The entry whose tag was read last. hot */
   private entry(limit: number): Entry {
+    const at = this.pos - 1;
     const length = this.uvarint(limit);
-    const end = this.pos + length;
+    const start = this.pos;
+    const end = start + length;
     if (end > limit) throw new WireError("message");
+    const entry = this.entryOfRun(at, end, limit);
+    if (entry !== null) return entry;
+    this.pos = start;
+    return this.anyEntry(end);
+  }
+
+  /** If its bytes are those that we would write, it is one of a run. hot */
+  private entryOfRun(at: number, end: number, limit: number): Entry | null {
+    const { bytes } = this;
+    const start = this.pos;
+    if (end - start < ENTRY_BYTES_MIN) return null;
+    if (bytes[start] !== 0x08 || bytes[start + 1]! > EntryConfChangeV2 || bytes[start + 2] !== 0x10)
+      return null;
+    this.pos = start + 3;
+    const term = this.uvarint(end);
+    if (this.pos === end || bytes[this.pos++] !== 0x18) return null;
+    const index = this.uvarint(end);
+    if (this.pos === end || bytes[this.pos++] !== 0x22) return null;
+    const size = this.uvarint(end);
+    const data = this.pos;
+    // No varint is longer than it must be: the log would hold other bytes than those of its entry.
+    if (data + size !== end || data - at !== entryHeadBytes(term, index, size)) return null;
+    if (at !== this.runEnd) {
+      this.run = new Uint8Array(this.buffer, this.base + at, limit - at);
+      this.runStart = at;
+    }
+    this.runEnd = end;
+    this.pos = end;
+    const type = bytes[start + 1] as EntryType;
+    return new Entry(type, term, index, this.run, data - this.runStart, size, at - this.runStart);
+  }
+
+  private anyEntry(end: number): Entry {
     let type = EntryNormal;
     let term = 0;
     let index = 0;

@@ -2,7 +2,7 @@
 // fields), straight into one growing buffer. Entries that go to several followers are encoded once. Main thread.
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
-import { type Entry, entrySize, type Message, type Snapshot } from "../raft/raftpb/index.js";
+import { type Entry, entrySize, type Message, runEnd, type Snapshot } from "../raft/raftpb/index.js";
 import { encodeSnapshot } from "./proto.js";
 
 /** A growing byte buffer. `bytes` is replaced when it grows; what was written below `pos` moves along. */
@@ -145,7 +145,7 @@ export function entryBytes(entry: Entry): number {
 /** At least the length of `message` when encoded, above it by less than 64 bytes an entry; snapshots count. */
 export function messageBytesMax(m: Message): number {
   let count = MESSAGE_FIXED_BYTES_MAX + m.context.length;
-  for (let i = 0; i < m.entries.length; i++) count += ENTRY_FIXED_BYTES_MAX + m.entries[i]!.data.length;
+  for (let i = 0; i < m.entries.length; i++) count += ENTRY_FIXED_BYTES_MAX + m.entries[i]!.size;
   return m.snapshot === null ? count : count + snapshotBytesMax(m.snapshot);
 }
 
@@ -235,34 +235,69 @@ function putEntries(
 
 /** hot */
 function encodeEntries(w: ByteWriter, entries: readonly Entry[]): void {
-  let room = 0;
-  for (let i = 0; i < entries.length; i++) room += ENTRY_FIXED_BYTES_MAX + entries[i]!.data.length;
-  w.reserve(room);
-  const bytes = w.bytes;
-  let pos = w.pos;
-  for (let i = 0; i < entries.length; i++) {
+  for (let i = 0; i < entries.length; ) {
     const entry = entries[i]!;
-    const data = entry.data;
-    const dataLength = data.length;
-    let length = 4 + uvarintLength(entry.term) + uvarintLength(entry.index);
-    if (data !== NO_DATA) length += 1 + uvarintLength(dataLength) + dataLength;
-    bytes[pos++] = 0x3a;
-    pos = putUvarint(bytes, pos, length);
-    bytes[pos++] = 0x08;
-    bytes[pos++] = entry.type;
-    bytes[pos++] = 0x10;
-    pos = putUvarint(bytes, pos, entry.term);
-    bytes[pos++] = 0x18;
-    pos = putUvarint(bytes, pos, entry.index);
-    if (data === NO_DATA) continue;
-    bytes[pos++] = 0x22;
-    pos = putUvarint(bytes, pos, dataLength);
-    if (dataLength <= COPY_LOOP_BYTES_MAX) {
-      for (let j = 0; j < dataLength; j++) bytes[pos + j] = data[j]!;
-    } else {
-      bytes.set(data, pos);
+    if (entry.at === -1) {
+      encodeEntry(w, entry);
+      i++;
+      continue;
     }
-    pos += dataLength;
+    i = runEnd(entries, i);
+    const last = entries[i - 1]!;
+    const run = entry.bytes.subarray(entry.at, last.start + last.size);
+    w.reserve(run.length);
+    w.bytes.set(run, w.pos);
+    w.pos += run.length;
   }
-  w.pos = pos;
+}
+
+/** hot */
+function encodeEntry(w: ByteWriter, { type, term, index, bytes: data, size }: Entry): void {
+  w.reserve(ENTRY_FIXED_BYTES_MAX + size);
+  const { bytes } = w;
+  if (data !== NO_DATA) {
+    const pos = w.pos + entryHeadBytes(term, index, size);
+    putEntryHead(bytes, w.pos, type, term, index, size);
+    if (size <= COPY_LOOP_BYTES_MAX) for (let j = 0; j < size; j++) bytes[pos + j] = data[j]!;
+    else bytes.set(data, pos);
+    w.pos = pos + size;
+    return;
+  }
+  let { pos } = w;
+  bytes[pos++] = 0x3a;
+  pos = putUvarint(bytes, pos, 4 + uvarintLength(term) + uvarintLength(index));
+  w.pos = putNumbers(bytes, pos, type, term, index);
+}
+
+/** What an entry with data has in front of it, as field 7 of a message. hot */
+export function entryHeadBytes(term: number, index: number, size: number): number {
+  const inner = 5 + uvarintLength(term) + uvarintLength(index) + uvarintLength(size);
+  return 1 + uvarintLength(inner + size) + inner;
+}
+
+/** Writes that head of entryHeadBytes at `pos`. hot */
+export function putEntryHead(
+  bytes: Uint8Array,
+  at: number,
+  type: number,
+  term: number,
+  index: number,
+  size: number,
+): void {
+  let pos = at;
+  bytes[pos++] = 0x3a;
+  pos = putUvarint(bytes, pos, 5 + uvarintLength(term) + uvarintLength(index) + uvarintLength(size) + size);
+  pos = putNumbers(bytes, pos, type, term, index);
+  bytes[pos++] = 0x22;
+  putUvarint(bytes, pos, size);
+}
+
+/** hot */
+function putNumbers(bytes: Uint8Array, at: number, type: number, term: number, index: number): number {
+  bytes[at] = 0x08;
+  bytes[at + 1] = type;
+  bytes[at + 2] = 0x10;
+  const pos = putUvarint(bytes, at + 3, term);
+  bytes[pos] = 0x18;
+  return putUvarint(bytes, pos + 1, index);
 }

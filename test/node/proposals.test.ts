@@ -37,7 +37,7 @@ class Caller {
 
   append(term: number, firstIndex: number, ...names: string[]): void {
     for (const name of names) this.propose(name);
-    this.proposals.nextBatch(Infinity);
+    this.proposals.nextBatch(Infinity, term, firstIndex);
     this.proposals.appendedAt(term, firstIndex, names.length);
   }
 
@@ -136,7 +136,7 @@ test("aborted proposals leave the queue, and its bounds, in a microtask; the oth
   for (let i = 999; i >= 0; i--) if (i % 10 !== 0) controllers.get(`p${i}`)!.abort();
   await null;
   assert.equal(caller.proposals.waitingCount, 100);
-  const batch = caller.proposals.nextBatch(Infinity).map((data) => Buffer.from(data).toString());
+  const batch = caller.proposals.nextBatch(Infinity, 1, 1).map(({ data }) => Buffer.from(data).toString());
   assert.deepEqual(
     batch,
     Array.from({ length: 100 }, (_, i) => `p${i * 10}`),
@@ -154,7 +154,7 @@ test("a signal that many proposals share has one listener, and none when they ar
   const { signal } = new AbortController();
   for (let i = 0; i < 100; i++) caller.propose(`p${i}`, signal);
   assert.equal(getEventListeners(signal, "abort").length, 1);
-  caller.proposals.nextBatch(Infinity);
+  caller.proposals.nextBatch(Infinity, 1, 1);
   caller.proposals.appendedAt(1, 1, 100);
   for (let i = 1; i <= 100; i++) caller.apply(1, i);
   assert.equal(getEventListeners(signal, "abort").length, 0);
@@ -166,7 +166,7 @@ test("what rejects everything at once takes no stack for each", async () => {
   const add = (): unknown => proposals.add(bytes("x"), undefined).catch((error) => errors.push(error));
   const append = (term: number): void => {
     add();
-    proposals.nextBatch(Infinity);
+    proposals.nextBatch(Infinity, term, 5);
     proposals.appendedAt(term, 5, 1);
   };
   append(1);

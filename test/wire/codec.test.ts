@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { NO_DATA } from "../../src/base/bytes.js";
-import { Message, NO_ENTRIES } from "../../src/raft/raftpb/index.js";
+import { Entry, Message, NO_ENTRIES } from "../../src/raft/raftpb/index.js";
 import { putUvarint, uvarintLength } from "../../src/wire/encode.js";
 import {
   ByteWriter,
@@ -73,8 +73,10 @@ test("the lean decoder reads what both encoders write, and protobufjs reads the 
 
 test("absent data is NO_DATA, and empty data is not", () => {
   const message = appMessage(2, 2, 0);
-  message.entries[0]!.data = NO_DATA;
-  message.entries[1]!.data = new Uint8Array(0);
+  for (const [i, data] of [NO_DATA, new Uint8Array(0)].entries()) {
+    const { type, term, index } = message.entries[i]!;
+    message.entries[i] = new Entry(type, term, index, data);
+  }
   const decoded = decode(encode(message));
   assert.equal(decoded.entries[0]!.data, NO_DATA);
   assert.notEqual(decoded.entries[1]!.data, NO_DATA);

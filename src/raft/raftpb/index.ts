@@ -28,6 +28,8 @@ export {
   EntryConfChange,
   EntryConfChangeV2,
   EntryNormal,
+  entriesOfRun,
+  runEnd,
 } from "./entry.js";
 export type { MessageType } from "./message.js";
 export {

@@ -19,8 +19,7 @@ export function varintSize(n: number): number {
 // hot
 export function entrySize(e: Entry): number {
   const size = 4 + varintSize(e.term) + varintSize(e.index);
-  if (e.data === NO_DATA) return size;
-  return size + 1 + varintSize(e.data.length) + e.data.length;
+  return e.bytes === NO_DATA ? size : size + 1 + varintSize(e.size) + e.size;
 }
 
 /** Encoded bytes of all entries, without what frames them. */
@@ -35,6 +34,6 @@ export function entriesSize(entries: readonly Entry[]): number {
 // hot
 export function payloadsSize(entries: readonly Entry[]): number {
   let size = 0;
-  for (let i = 0; i < entries.length; i++) size += entries[i].data.length;
+  for (let i = 0; i < entries.length; i++) size += entries[i].size;
   return size;
 }
