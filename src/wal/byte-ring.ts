@@ -22,7 +22,7 @@ export class ByteRing {
     const at = offset + length <= capacity ? this.tail : this.tail + capacity - offset;
     if (length > capacity || at + length - this.head > capacity) return -1;
     // Not filled with zeros first: pages that are never used take no memory.
-    this.memory ??= Buffer.allocUnsafeSlow(capacity);
+    this.memory ??= new Uint8Array(Buffer.allocUnsafeSlow(capacity).buffer);
     this.memory.set(bytes, at % capacity);
     this.tail = at + length;
     return at;
@@ -32,7 +32,7 @@ export class ByteRing {
   copy(at: number, length: number): Uint8Array {
     assert(at >= this.head && at + length <= this.tail, "bytes that are not in the ring");
     const from = at % this.capacity;
-    return Uint8Array.prototype.slice.call(this.memory, from, from + length);
+    return this.memory!.slice(from, from + length);
   }
 
   /** Gives up everything before position `at`. */

@@ -26,7 +26,10 @@ interface Asked {
 }
 
 /** A gate of made-up sides; `spoil` is asked before each start, window and end. */
-async function gate(spoil: (at: "start" | "window" | "finish", asked: Asked) => void, counted = false) {
+async function gate(
+  spoil: (at: "start" | "warm-up" | "window" | "finish", asked: Asked) => void,
+  counted = false,
+) {
   const prng = new Prng(5);
   const counters = Object.fromEntries(COUNTER_NAMES.map((name) => [name, 8])) as Window["counters"];
   let starts = 0;
@@ -50,7 +53,7 @@ async function gate(spoil: (at: "start" | "window" | "finish", asked: Asked) => 
     };
     return {
       load: async () => window(),
-      warmUp: async () => {},
+      warmUp: async () => spoil("warm-up", { plan, starts, windows }),
       window: async () => window(),
       finish: async () => {
         spoil("finish", { plan, starts, windows });
@@ -133,6 +136,23 @@ test("an error of the gate's own is tried again too, and told with its place", a
     if (at === "window") throw new TypeError("undefined is not a function");
   });
   isUnmeasured(broken.outcome, /TypeError: undefined is not a function \(at .*gate-troubles\.test\.js/);
+});
+
+test("both sides are warmed up in turn, and either is last in some pairs", async () => {
+  let order: string[] = [];
+  const orders: string[][] = [];
+  await gate((at, { plan }) => {
+    if (at === "warm-up") order.push(plan.name);
+    if (at !== "finish" || order.length === 0) return;
+    orders.push(order);
+    order = [];
+  });
+  assert.equal(orders.length, GATE_DEFAULTS.pairs);
+  for (const names of orders) {
+    for (let i = 0; i < names.length; i += 2) assert.notEqual(names[i], names[i + 1]);
+  }
+  const last = orders.map((names) => names[names.length - 1]);
+  assert.deepEqual([...new Set(last)].sort(), ["base", "head"]);
 });
 
 test("what trying again does not mend ends it at once", async () => {

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { NO_DATA } from "../../src/base/bytes.js";
 import { crc32cRange } from "../../src/base/crc32c.js";
 import { Prng } from "../../src/base/prng.js";
-import { Entry, type EntryType } from "../../src/raft/raftpb/index.js";
+import { Entry, type EntryType, Message, MsgApp } from "../../src/raft/raftpb/index.js";
 import type { Codec } from "../../src/wal/codec.js";
 import { createJsCodec } from "../../src/wal/codec-js.js";
 import { bindWasmCodec, createWasmMemory, wasmModule } from "../../src/wal/codec-wasm.js";
@@ -14,6 +14,7 @@ import { crc32c } from "../../src/wal/crc32c.js";
 import * as L from "../../src/wal/layout.js";
 import { encodeEntry, encodeHardState, FrameBuilder } from "../../src/wal/record.js";
 import { RingProducer } from "../../src/wal/ring.js";
+import { ByteWriter, decodeMessage, encodeMessage } from "../../src/wire/index.js";
 import { checkProperty } from "../property.js";
 
 const RING_BYTES = 16384;
@@ -69,6 +70,16 @@ const item = fc.oneof(
     }),
   },
   {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("run" as const),
+      term: u53,
+      index: fc.oneof(fc.nat(300), fc.constantFrom(125, 16382, 2 ** 21 - 2, 2 ** 32 - 2, 2 ** 49 - 2)),
+      sizes: fc.array(size, { minLength: 1, maxLength: 6 }),
+      skip: fc.nat(7),
+    }),
+  },
+  {
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant("state" as const), term: u53, vote: u53, commit: u53 }),
   },
@@ -100,6 +111,45 @@ function data(size: number, fill: number): Uint8Array {
   return bytes;
 }
 
+/** Entries that lie encoded behind one another, from byte `skip` of a buffer on. */
+function run(term: number, index: number, sizes: readonly number[], skip = 0): Entry[] {
+  const w = new ByteWriter(64);
+  const m = new Message(MsgApp);
+  m.to = 1;
+  m.entries = sizes.map((size, i) => new Entry(0, term, index + i, data(size, i)));
+  encodeMessage(w, m, null);
+  const bytes = new Uint8Array(skip + w.pos);
+  bytes.set(w.bytes.subarray(0, w.pos), skip);
+  return decodeMessage(bytes, skip, bytes.length).entries;
+}
+
+test("a run, wherever the encoder stops in it, is framed as its entries by themselves", () => {
+  const sizes = [1, 0, 127, 128, 300, 5, 2000];
+  const entries = run(3, 2 ** 21 - 3, sizes);
+  const frames = new FrameBuilder(0);
+  for (const entry of entries) frames.record(2, encodeEntry(entry));
+  const expected = Buffer.from(frames.take());
+  for (const codec of [js, wasm]) {
+    for (let cap = 0; cap <= expected.length + 64; cap += 50) {
+      const { ring } = twin(codec);
+      const { u8, u32, f64 } = codec.memory;
+      assert.ok(ring.pushRun(entries[0], entries[entries.length - 1]));
+      ring.publish();
+      const tail = u32[L.CONTROL / 4 + L.WORD_TAIL];
+      const chunks: Uint8Array[] = [];
+      do {
+        const bytes = codec.encodeBatch(OUT, OUT, tail, OUT + cap, OUT + OUT_BYTES, 1);
+        chunks.push(u8.slice(OUT, OUT + bytes));
+      } while (u32[L.ENC_STOP >>> 2] === L.STOP_CAP);
+      assert.equal(u32[L.ENC_STOP >>> 2], L.STOP_DRAINED);
+      assert.deepEqual(Buffer.concat(chunks), expected, `cap ${cap}`);
+      assert.equal(u32[L.ENC_HEAD >>> 2], tail);
+      assert.equal(f64[L.ENC_LAST_INDEX >>> 3], entries[entries.length - 1].index);
+      assert.equal(f64[L.ENC_ENTRIES >>> 3], entries.length);
+    }
+  }
+});
+
 test("encodeBatch: WASM and TypeScript leave the same memory", () => {
   const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
   const property = fc.property(fc.array(item, { maxLength: 80 }), (items: Item[]) => {
@@ -111,6 +161,10 @@ test("encodeBatch: WASM and TypeScript leave the same memory", () => {
         const bytes = it.nil ? NO_DATA : data(it.size, it.fill);
         const entry = new Entry(it.type as EntryType, it.term, it.index, bytes);
         assert.equal(a.ring.pushEntry(entry, false), b.ring.pushEntry(entry, false));
+      } else if (it.kind === "run") {
+        const entries = run(it.term, it.index, it.sizes, it.skip);
+        const last = entries[entries.length - 1];
+        assert.equal(a.ring.pushRun(entries[0], last), b.ring.pushRun(entries[0], last));
       } else if (it.kind === "state") {
         assert.equal(a.ring.pushState(it), b.ring.pushState(it));
       } else if (it.kind === "snapshot") {

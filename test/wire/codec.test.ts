@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { NO_DATA } from "../../src/base/bytes.js";
-import { Entry, Message, NO_ENTRIES } from "../../src/raft/raftpb/index.js";
+import { Entry, EntryNormal, Message, MsgApp, NO_ENTRIES, runEnd } from "../../src/raft/raftpb/index.js";
 import { putUvarint, uvarintLength } from "../../src/wire/encode.js";
 import {
   ByteWriter,
@@ -15,7 +15,7 @@ import {
   WireError,
   type WireRefusal,
 } from "../../src/wire/index.js";
-import { appMessage, check, messageArbitrary, uint } from "./random.js";
+import { appMessage, check, messageArbitrary, ofNoRun, uint } from "./random.js";
 
 const FILE = "wire/codec.test";
 
@@ -64,11 +64,47 @@ test("the lean decoder reads what both encoders write, and protobufjs reads the 
   check(
     FILE,
     fc.property(messageArbitrary(1, 2), (message) => {
-      assert.deepEqual(decode(encode(message)), message);
+      assert.deepEqual(ofNoRun(decode(encode(message))), message);
       assert.deepEqual(decodeMessageProto(encode(message)), message);
-      assert.deepEqual(decode(Buffer.from(encodeMessageProto(message))), message);
+      assert.deepEqual(ofNoRun(decode(Buffer.from(encodeMessageProto(message)))), message);
     }),
   );
+});
+
+test("entries whose bytes are ours are one run, and go on as the same bytes", () => {
+  const message = appMessage(2, 40, 100);
+  const bytes = encode(message);
+  const { entries } = decode(bytes);
+  assert.equal(runEnd(entries, 0), 40);
+  assert.notEqual(entries[0]!.at, -1);
+  for (const [i, { data }] of entries.entries()) assert.deepEqual(data, message.entries[i]!.data);
+  const some = Object.assign(new Message(MsgApp), message, { entries: entries.slice(3, 17) });
+  const same = Object.assign(new Message(MsgApp), message, { entries: message.entries.slice(3, 17) });
+  assert.deepEqual(encode(some), encode(same));
+});
+
+test("an entry in other bytes than ours means the same, and is of no run", () => {
+  const usual = [0x08, 0, 0x10, 5, 0x18, 7, 0x22, 2, 0xaa, 0xbb];
+  const others = [
+    [0x08, 0, 0x10, 0x85, 0, 0x18, 7, 0x22, 2, 0xaa, 0xbb],
+    [0x10, 5, 0x08, 0, 0x18, 7, 0x22, 2, 0xaa, 0xbb],
+    [0x08, 0, 0x10, 5, 0x18, 7, 0x22, 0x82, 0, 0xaa, 0xbb],
+    [0x08, 0, 0x10, 5, 0x18, 9, 0x18, 7, 0x22, 2, 0xaa, 0xbb],
+    [0x08, 0, 0x10, 5, 0x18, 7, 0x22, 2, 0xaa, 0xbb, 0x28, 1],
+  ];
+  const plain = new Entry(EntryNormal, 5, 7, Uint8Array.from([0xaa, 0xbb]));
+  for (const other of others) {
+    const field = [0x3a, usual.length, ...usual];
+    const { entries } = decode(Uint8Array.from([...field, 0x3a, other.length, ...other, ...field, ...field]));
+    assert.deepEqual(
+      entries.map(({ at }) => at !== -1),
+      [true, false, true, true],
+    );
+    assert.deepEqual(entries[1], plain);
+    // Not together with the first, from which it is parted.
+    assert.equal(runEnd(entries, 2), 4);
+    assert.notEqual(entries[0]!.bytes, entries[2]!.bytes);
+  }
 });
 
 test("absent data is NO_DATA, and empty data is not", () => {
@@ -199,6 +235,6 @@ test("a full cache only encodes again", () => {
     const message = appMessage(2, 3, 10, i * 3);
     const start = writer.pos;
     encodeMessage(writer, message, cache);
-    assert.deepEqual(decodeMessage(writer.bytes, start, writer.pos), message);
+    assert.deepEqual(ofNoRun(decodeMessage(writer.bytes, start, writer.pos)), message);
   }
 });

@@ -27,7 +27,7 @@ import {
   isWireType,
   type WireRefusal,
 } from "../../src/wire/index.js";
-import { appMessage, check, messageArbitrary } from "./random.js";
+import { appMessage, check, messageArbitrary, ofNoRun } from "./random.js";
 
 const FILE = "wire/frame.test";
 const LIMITS = { targetBytes: 1 << 20, maxBytes: 1 << 24 };
@@ -76,7 +76,7 @@ test("frames carry their messages, in order, with their group", () => {
         const reader = readerOf();
         const into: Message[] = [];
         assert.equal(reader.read(frameOf(messages, group), 1, into), null);
-        assert.deepEqual(into, messages);
+        assert.deepEqual(into.map(ofNoRun), messages);
         assert.equal(reader.group, group);
       },
     ),

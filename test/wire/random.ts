@@ -101,3 +101,11 @@ export function appMessage(to: number, count: number, size: number, index = 1): 
   });
   return message;
 }
+
+/** `message` with entries that are of no run, so that it can be held against one that was never encoded. */
+export function ofNoRun(message: Message): Message {
+  const entries = message.entries.map(({ type, term, index, data }) => new Entry(type, term, index, data));
+  return Object.assign(new Message(message.type), message, {
+    entries: entries.length === 0 ? message.entries : entries,
+  });
+}
