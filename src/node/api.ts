@@ -29,7 +29,8 @@ export interface StateMachine {
    * an empty array, or anything else than an array. A promise, as result or among the results, fences the node: the
    * entries would count as applied before they are. Entries and their bytes are borrowed and must not be written to:
    * they are the log's own, and go from there to members that lag. What is kept beyond the call is to be copied. The
-   * array is the state machine's.
+   * array is the state machine's. `data` makes a view each time it is asked for: who reads an entry's bytes in place
+   * finds them without one in bytes[start, start + size).
    */
   apply(entries: readonly Entry[]): readonly unknown[] | undefined;
   /**
