@@ -89,7 +89,8 @@ const WRONG_ENTRY = 50;
 function flipped(entry: Entry): Entry {
   const data = Uint8Array.from(entry.data);
   data[data.length - 1] ^= 1;
-  return { ...entry, data };
+  const { type, term, index } = entry;
+  return { type, term, index, data, bytes: data, start: 0, size: data.length, at: -1 };
 }
 
 let burnt = 1;
