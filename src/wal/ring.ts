@@ -7,7 +7,7 @@ import type { CodecMemory } from "./codec.js";
 import * as L from "./layout.js";
 
 const WORDS = L.CONTROL / 4;
-/** A run goes in pieces of about this, so that the writer encodes one while the next is copied. */
+/** A run goes in pieces of at most this, unless one entry is longer, so that the writer encodes one while the next is copied. */
 const PIECE_BYTES = 64 << 10;
 /** Up to here a loop of byte stores beats the call of TypedArray.set. */
 const SMALL_COPY = 24;
@@ -17,6 +17,7 @@ export class RingProducer {
   private readonly ringBytes: number;
   /** Entries whose item would be larger go as ITEM_LARGE: any other item fits an empty ring, wherever it starts. */
   readonly itemBytesMax: number;
+  private readonly pieceBytesMax: number;
   /** Position behind the last item, modulo 2^32. */
   private tail = 0;
   /** The writer's position when last looked at. */
@@ -30,6 +31,7 @@ export class RingProducer {
     this.memory = memory;
     this.ringBytes = ringBytes;
     this.itemBytesMax = ringBytes >>> 2;
+    this.pieceBytesMax = Math.min(PIECE_BYTES, this.itemBytesMax);
   }
 
   /** Offset in memory for an item of `size` bytes, or 0 if the ring is full. */
@@ -76,7 +78,7 @@ export class RingProducer {
   pieceEnd(entries: readonly Entry[], from: number): number {
     // hot
     const { bytes, at } = entries[from];
-    const end = at + PIECE_BYTES;
+    const end = at + this.pieceBytesMax;
     let to = from + 1;
     while (to < entries.length && entries[to].bytes === bytes && entries[to].start + entries[to].size <= end)
       to++;

@@ -5,8 +5,9 @@ import os from "node:os";
 import path from "node:path";
 import type { TestContext } from "node:test";
 import type { WriterKind } from "../../src/node/api.js";
-import { Entry, type SnapshotMetadata } from "../../src/raft/raftpb/index.js";
+import { Entry, Message, MsgApp, type SnapshotMetadata } from "../../src/raft/raftpb/index.js";
 import { openWal, readWal, type Wal, type WalOptions } from "../../src/wal/index.js";
+import { ByteWriter, decodeMessage, encodeMessage } from "../../src/wire/index.js";
 
 export const WRITERS: readonly WriterKind[] = ["inline-js", "inline-wasm", "pool-wasm"];
 
@@ -62,6 +63,16 @@ export function run(from: number, to: number, term = 1, size = 100): Entry[] {
   const entries: Entry[] = [];
   for (let index = from; index <= to; index++) entries.push(entry(index, term, size));
   return entries;
+}
+
+/** The same entries, as a follower has them of one message: a run, as far as they have data. */
+export function asRun(entries: readonly Entry[]): Entry[] {
+  const message = new Message(MsgApp);
+  message.to = 1;
+  message.entries = entries.slice();
+  const writer = new ByteWriter(16);
+  encodeMessage(writer, message, null);
+  return decodeMessage(writer.bytes, 0, writer.pos).entries;
 }
 
 /** Resolved when `seq` was reported durable; rejected by a fault. */

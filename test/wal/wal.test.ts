@@ -13,6 +13,7 @@ import { openWal, readWal } from "../../src/wal/index.js";
 import { type FaultPlan, OPENED, sharedWords } from "./faulty-fs.js";
 import {
   allEntries,
+  asRun,
   assertSameEntries,
   durable,
   entry,
@@ -179,6 +180,19 @@ for (const writer of WRITERS) {
     assertSameEntries(replay(walOptions.dir), expected);
     const again = await open(t, { ...walOptions, logCacheBytes: 1 });
     assertSameEntries(allEntries(again), expected);
+  });
+
+  test(`${writer}: a run goes through in order whatever the ring, and whatever its entries' sizes`, async (t) => {
+    const sizes = [10, 100_000, 1100, 900, ...Array(60).fill(700), 20_000, 15_000, ...Array(3000).fill(50)];
+    const entries = asRun(sizes.map((size, i) => entry(i + 1, 1, size)));
+    for (const ringBytes of [1024, 16 << 10, 64 << 10, 128 << 10]) {
+      const walOptions = options(tempDir(t), { writer, ringBytes, durability: "none" });
+      const wal = await open(t, walOptions);
+      await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, entries.slice(), true));
+      assertSameEntries(allEntries(wal), entries);
+      await wal.close();
+      assertSameEntries(replay(walOptions.dir), entries);
+    }
   });
 
   test(`${writer}: an append that overwrites a suffix counts, in memory, from disk and after reopening`, async (t) => {
