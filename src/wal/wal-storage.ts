@@ -29,6 +29,9 @@ const ENTRY_COST = 64;
 const CHUNK_BYTES = 64 << 10;
 const CHUNK_SHARE = 1 / 16;
 
+/** Larger caches have no larger ring: chunks that find no room there stay objects, and no buffer is of any size. */
+const RING_BYTES_MAX = 1 << 30;
+
 /** Given up chunks at the front of the array that are put up with before it is cut. */
 const DEAD_MIN = 64;
 /** The newest chunks keep their entries as objects, and with them what their bytes came in: they are still to be applied. */
@@ -43,6 +46,8 @@ class Chunk {
   readonly bytes: number;
   /** Null: they lie encoded in the ring, at position `at` and `length` bytes long, all of `term`. */
   private objects: readonly Entry[] | null;
+  /** It moved to the ring, or found no room there. */
+  private tried = false;
   private at = -1;
   private length = 0;
   private term = 0;
@@ -62,10 +67,14 @@ class Chunk {
     return this.objects === null ? this.term : this.objects[index - this.first].term;
   }
 
-  /** Moves a run to the ring, if it has room; entries of no run stay objects. */
+  /**
+   * Moves a run to the ring, if it has room; entries of no run stay objects. Once: later it would come to lie behind
+   * chunks that are newer, and the ring gives up what is in front of, or behind, a chunk.
+   */
   fold(ring: ByteRing): void {
     const { objects } = this;
-    if (objects === null || objects.length === 0) return;
+    if (this.tried || objects === null || objects.length === 0) return;
+    this.tried = true;
     const first = objects[0];
     const last = objects[objects.length - 1];
     if (first.at === -1) return;
@@ -133,7 +142,7 @@ export class DurableLog implements WalStorage {
     this.hardState = hardState;
     this.confState = confState;
     this.cacheBytesMax = cacheBytesMax;
-    this.ring = new ByteRing(cacheBytesMax);
+    this.ring = new ByteRing(Math.min(cacheBytesMax, RING_BYTES_MAX));
     this.chunkBytesMax = Math.min(CHUNK_BYTES, cacheBytesMax * CHUNK_SHARE);
     this.segmentBytes = segmentBytes;
   }
