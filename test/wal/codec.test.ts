@@ -16,6 +16,7 @@ import { encodeEntry, encodeHardState, FrameBuilder } from "../../src/wal/record
 import { RingProducer } from "../../src/wal/ring.js";
 import { ByteWriter, decodeMessage, encodeMessage } from "../../src/wire/index.js";
 import { checkProperty } from "../property.js";
+import { asRun } from "./helpers.js";
 
 const RING_BYTES = 16384;
 const OUT = L.RING + RING_BYTES;
@@ -185,7 +186,7 @@ test("encodeBatch: WASM and TypeScript leave the same memory", () => {
   fc.assert(property, { seed, numRuns: 150 });
 });
 
-function takeBoth(cap: number, segment: number, points: number): void {
+function takeBoth(cap: number, segment: number, points: number): Uint8Array {
   const tail = js.memory.u32[L.CONTROL / 4 + L.WORD_TAIL];
   const results = [js, wasm].map((codec) => {
     const bytes = codec.encodeBatch(OUT, OUT, tail, cap, segment, points);
@@ -196,6 +197,60 @@ function takeBoth(cap: number, segment: number, points: number): void {
   // The encoder may clear up to 8 bytes behind its last frame.
   for (const codec of [js, wasm]) codec.memory.u8.fill(0, OUT + results[0]);
   assertSameMemory("encodeBatch");
+  return js.memory.u8.slice(OUT, OUT + results[0]!);
+}
+
+/** Entries as they come of a leader: indexes without a gap, terms that do not fall. */
+function successive(prng: Prng, first: number, term: number, count: number): Entry[] {
+  let of = term;
+  return Array.from({ length: count }, (_, i) => {
+    if (prng.below(20) === 0 && of < Number.MAX_SAFE_INTEGER) of++;
+    const length = prng.below(prng.below(10) === 0 ? 3000 : 300);
+    return new Entry(prng.below(3) as EntryType, of, first + i, data(length, prng.below(256)));
+  });
+}
+
+test("runs are framed as the record builder frames their entries, wherever a batch has to stop", (t) => {
+  const starts = fc.constantFrom(1, 120, 16_380, 2 ** 21 - 5, 2 ** 28 - 5, 2 ** 32 - 5, 2 ** 53 - 500);
+  const terms = fc.constantFrom(1, 127, 16_383, 2 ** 31 - 1, 2 ** 32 - 1, 2 ** 35, 2 ** 53 - 1);
+  const property = fc.property(fc.nat(), starts, terms, (draw, start, firstTerm) => {
+    const prng = new Prng(draw);
+    const [a, b] = [twin(js), twin(wasm)];
+    const frames = new FrameBuilder(0);
+    const chunks: Uint8Array[] = [];
+    let index = start;
+    let term = firstTerm;
+    // Several times around the ring.
+    for (let appends = 0; appends < 12; appends++) {
+      const entries = asRun(successive(prng, index, term, 1 + prng.below(30)));
+      for (const each of entries) frames.record(2, encodeEntry(each));
+      ({ index, term } = entries[entries.length - 1]!);
+      index++;
+      for (let at = 0; at < entries.length; ) {
+        const end = a.ring.pieceEnd(entries, at);
+        const pushed = a.ring.pushRun(entries[at]!, entries[end - 1]!);
+        assert.equal(b.ring.pushRun(entries[at]!, entries[end - 1]!), pushed);
+        if (pushed) at = end;
+        a.ring.publish();
+        b.ring.publish();
+        if (!pushed || prng.below(3) === 0) chunks.push(someOfBoth(prng));
+      }
+    }
+    const all = OUT + OUT_BYTES;
+    chunks.push(takeBoth(all, all, L.POINTS_MAX));
+    assert.equal(js.memory.u32[L.ENC_STOP >>> 2], L.STOP_DRAINED);
+    assert.deepEqual(Buffer.concat(chunks), Buffer.from(frames.take()));
+  });
+  checkProperty(t, import.meta.url, property, 100);
+});
+
+/** Takes a batch of a few entries, or of none, for any reason that there is to stop. */
+function someOfBoth(prng: Prng): Uint8Array {
+  const limits = [OUT + OUT_BYTES, OUT + OUT_BYTES, L.POINTS_MAX];
+  const which = prng.below(4);
+  if (which < 2) limits[which] = OUT + prng.below(5000);
+  else if (which === 2) limits[which] = prng.below(3);
+  return takeBoth(limits[0]!, limits[1]!, limits[2]!);
 }
 
 test("a batch that is encoded in parts is the same", () => {

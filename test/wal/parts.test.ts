@@ -6,6 +6,7 @@ import { Prng } from "../../src/base/prng.js";
 import type { Entry } from "../../src/raft/raftpb/index.js";
 import {
   allEntries,
+  asRun,
   assertSameEntries,
   durable,
   entry,
@@ -69,7 +70,8 @@ test("appends of all sizes, whatever fits the ring and the segment", async (t) =
           // Now and then one that is too large for the ring.
           entries.push(entry(entries.length + 1, 1, prng.below(300) === 0 ? ringBytes : prng.below(400)));
         }
-        const seq = wal.append({ term: 1, vote: 1, commit: 0 }, entries.slice(from), true);
+        const batch = prng.below(2) === 0 ? entries.slice(from) : asRun(entries.slice(from));
+        const seq = wal.append({ term: 1, vote: 1, commit: 0 }, batch, true);
         if (prng.below(3) === 0) await durable(wal, seq);
       }
       await durable(wal, wal.append(null, [], true));
