@@ -28,6 +28,11 @@ export class ByteRing {
     return at;
   }
 
+  /** Whether `length` bytes from `at` on, which are here, lie in one piece. */
+  isOnePiece(at: number, length: number): boolean {
+    return (at % this.capacity) + length <= this.capacity;
+  }
+
   /** A copy of the `length` bytes at `at`. */
   copy(at: number, length: number): Uint8Array {
     assert(at >= this.head && at + length <= this.tail, "bytes that are not in the ring");

@@ -41,9 +41,9 @@ const RECENT_CHUNKS = 16;
 class Chunk {
   /** Index of the first. */
   readonly first: number;
-  readonly count: number;
+  count: number;
   /** With what they cost beside their data. */
-  readonly bytes: number;
+  bytes: number;
   /** Null: they lie encoded in the ring, at position `at` and `length` bytes long, all of `term`. */
   private objects: readonly Entry[] | null;
   /** It moved to the ring, or found no room there. */
@@ -85,6 +85,19 @@ class Chunk {
     this.at = at;
     this.length = run.length;
     this.term = last.term;
+  }
+
+  /** Takes in the one behind it, if both then lie in the ring as one of at most `bytesMax`. */
+  maybeJoin(next: Chunk, ring: ByteRing, bytesMax: number): boolean {
+    // hot
+    if (this.objects !== null || next.objects !== null || this.term !== next.term) return false;
+    const length = this.length + next.length;
+    if (this.at + this.length !== next.at || !ring.isOnePiece(this.at, length)) return false;
+    if (this.bytes + next.bytes > bytesMax) return false;
+    this.length = length;
+    this.count += next.count;
+    this.bytes += next.bytes;
+    return true;
   }
 
   /** It is the oldest, and given up. */
@@ -308,7 +321,12 @@ export class DurableLog implements WalStorage {
     chunks.push(new Chunk(first, entries, bytes));
     this.cacheBytes += bytes;
     const old = chunks.length - 1 - RECENT_CHUNKS;
-    if (old >= this.head) chunks[old].fold(this.ring);
+    if (old < this.head) return;
+    chunks[old].fold(this.ring);
+    // A chunk for each append would cost its reader a copy for each.
+    if (old === this.head || !chunks[old - 1].maybeJoin(chunks[old], this.ring, this.chunkBytesMax)) return;
+    for (let i = old + 1; i < chunks.length; i++) chunks[i - 1] = chunks[i];
+    chunks.pop();
   }
 
   // Entries from `index` on are overwritten.

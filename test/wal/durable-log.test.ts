@@ -122,6 +122,11 @@ class Model {
     const conf = this.entries.filter(({ type }) => type !== 0).map(({ index }) => index);
     assert.deepEqual(log.confChangesAfter(base.index), conf);
     this.read(base.index + 1, last + 1, Infinity);
+    const { tailFirst } = log as unknown as { tailFirst: number };
+    const kept = this.entries.filter(({ index }) => index >= tailFirst);
+    const cost = kept.reduce((sum, { size }) => sum + size + ENTRY_COST, 0);
+    // More only for what is compacted of the first chunk.
+    assert.ok(log.cacheBytes >= cost && log.cacheBytes <= cost + this.cacheBytesMax / 16, "cacheBytes");
     for (const { entry, data } of this.handedOut) assert.ok(data.equals(entry.data), "an entry changed");
   }
 }
@@ -202,6 +207,15 @@ test("a chunk for which memory had no room stays what it is, also when the log b
   model.append(alone(18, 1, 2));
   model.append(alone(19, 5000, 2));
   model.checkAll();
+});
+
+test("chunks are joined in memory, but for those that lie at its end and at its beginning", () => {
+  const model = new Model(8000);
+  // 100 bytes each when encoded, and three of them a chunk: the 80th ends where memory does.
+  for (let index = 1; index <= 110; index++) model.append(asRun([entry(index, 1, 90)]));
+  model.checkAll();
+  const found = model.log.entries(90, 94, Infinity) as Entry[];
+  assert.ok(new Set(found.map(({ bytes }) => bytes)).size < 4, "each is a chunk");
 });
 
 test("a cache larger than any buffer holds the log all the same", () => {
