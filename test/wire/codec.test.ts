@@ -135,6 +135,42 @@ test("fields may be missing, in any order, and unknown", () => {
   assert.deepEqual(message, decodeMessageProto(bytes));
 });
 
+test("entries in any encoding mean what protobufjs reads in them, and go on in ours", () => {
+  // A varint, and with as many needless bytes as may be.
+  const long = (value: number, needless: number): number[] => {
+    const bytes = varint(BigInt(value));
+    for (let i = 0; i < needless; i++) bytes[bytes.push(0) - 2]! |= 0x80;
+    return bytes;
+  };
+  const seldom = fc.oneof({ weight: 12, arbitrary: fc.constant(0) }, fc.integer({ min: 1, max: 2 }));
+  const anEntry = fc
+    .record({
+      numbers: fc.tuple(fc.nat(2), uint, uint),
+      data: fc.uint8Array({ maxLength: 200 }),
+      needless: fc.tuple(seldom, seldom, seldom, seldom, seldom),
+      order: fc.oneof(fc.constant<number[]>([0, 1, 2, 3]), fc.array(fc.nat(3), { maxLength: 6 })),
+      before: fc.constantFrom([], [], [], [0x20, 7], [0xfa, 0x01, 1, 9]),
+    })
+    .map(({ numbers, data, needless, order, before }) => {
+      const fields = numbers.map((value, i) => [8 * i + 8, ...long(value, needless[i]!)]);
+      fields.push([0x22, ...long(data.length, needless[3]), ...data]);
+      const bytes = order.flatMap((which) => fields[which]!);
+      return [...before, 0x3a, ...long(bytes.length, needless[4]), ...bytes];
+    });
+  check(
+    FILE,
+    fc.property(fc.array(anEntry, { maxLength: 8 }), fc.nat(8), (entries, from) => {
+      const bytes = Uint8Array.from([0x08, 3, 0x10, 2, 0x18, 1, ...entries.flat()]);
+      const message = decode(bytes);
+      const known = decodeMessageProto(bytes);
+      assert.deepEqual(ofNoRun(message), known);
+      message.entries = message.entries.slice(from);
+      known.entries = known.entries.slice(from);
+      assert.deepEqual(Buffer.from(encode(message)), Buffer.from(encodeMessageProto(known)));
+    }),
+  );
+});
+
 test("varints: edges, and random values against BigInt", () => {
   const same = (value: number): void => {
     const bytes = new Uint8Array(12);
