@@ -30,7 +30,8 @@ export interface StateMachine {
    * entries would count as applied before they are. Entries and their bytes are borrowed and must not be written to:
    * they are the log's own, and go from there to members that lag. What is kept beyond the call is to be copied. The
    * array is the state machine's. `data` makes a view each time it is asked for: who reads an entry's bytes in place
-   * finds them without one in bytes[start, start + size).
+   * finds them without one in bytes[start, start + size). What is sent to a worker or stored is made of these: a copy of
+   * the entry itself ({ ...entry }, structuredClone) has no `data`, and all of `bytes`, which is of its neighbours too.
    */
   apply(entries: readonly Entry[]): readonly unknown[] | undefined;
   /**
