@@ -4,11 +4,10 @@
 // one at a time, in the order of asking, so that a turn of the event loop takes in one, and all readers get on.
 // Main thread; the reads are on libuv's.
 import fs from "node:fs/promises";
-import type { Entry } from "../raft/raftpb/index.js";
+import { type Entry, entrySize } from "../raft/raftpb/index.js";
 import { corruptError } from "./errors.js";
 import { sortedSegments } from "./format.js";
 import type { PointIndex } from "./point-index.js";
-import { entrySize } from "./record.js";
 import { CUT_SHORT, READ_BYTES, Run } from "./segment-reader.js";
 
 /** Bytes of log that are read for a piece, more only for an entry that is larger. */

@@ -1,7 +1,7 @@
 // Records one at a time, for what is rare: segment heads, snapshot records, entries too large for the ring, reading
 // back from disk, tools. The batch path is in the codecs. Numbers are safe integers; etcd-reader.ts keeps 64 bits.
 import { NO_DATA } from "../base/bytes.js";
-import { type ConfState, Entry, type EntryType, type HardState } from "../raft/raftpb/index.js";
+import { type ConfState, Entry, type EntryType, entrySize, type HardState } from "../raft/raftpb/index.js";
 import { crc32c } from "./crc32c.js";
 import { framePadding, putFrameHeader, putVarint, RECORD_CRC, SEAL_BYTES, varintSize } from "./format.js";
 
@@ -78,13 +78,6 @@ export function putSeal(bytes: Uint8Array, at: number, crc: number): void {
   bytes[at + 9] = RECORD_CRC;
   bytes[at + 10] = 0x10;
   for (let p = putVarint(bytes, at + 11, crc); p < at + SEAL_BYTES; ) bytes[p++] = 0;
-}
-
-/** Encoded size of an entry, as Storage.entries counts it. */
-export function entrySize(entry: Entry): number {
-  // hot
-  const size = 4 + varintSize(entry.term) + varintSize(entry.index);
-  return entry.bytes === NO_DATA ? size : size + 1 + varintSize(entry.size) + entry.size;
 }
 
 export function encodeEntry(entry: Entry): Uint8Array {

@@ -3,14 +3,14 @@
 // again. SegmentReader waits for the disk; old-entries.ts does not, and takes runs off their bytes with what is here.
 import fs from "node:fs";
 import { assert } from "../base/assert.js";
-import type { Entry } from "../raft/raftpb/index.js";
+import { type Entry, entrySize } from "../raft/raftpb/index.js";
 import { frameAt } from "./codec-js.js";
 import { wasmModule } from "./codec-wasm.js";
 import { crc32c } from "./crc32c.js";
 import { corruptError, isNoDescriptor } from "./errors.js";
 import { RECORD_CRC, RECORD_ENTRY, sortedSegments } from "./format.js";
 import type { PointIndex } from "./point-index.js";
-import { entrySize, MalformedError, parseEntry, parseRecord } from "./record.js";
+import { MalformedError, parseEntry, parseRecord } from "./record.js";
 import { SpareDescriptors } from "./spare-descriptors.js";
 
 export const READ_BYTES = 96 * 1024;

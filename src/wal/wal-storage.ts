@@ -9,6 +9,7 @@ import {
   type Entry,
   EntryNormal,
   entriesOfRun,
+  entrySize,
   type HardState,
   payloadsSize,
   type Snapshot,
@@ -17,7 +18,6 @@ import {
 import { ByteRing } from "./byte-ring.js";
 import { OldEntries } from "./old-entries.js";
 import type { PointIndex } from "./point-index.js";
-import { entrySize } from "./record.js";
 import { dropFrom } from "./scan-segment.js";
 import { SegmentReader } from "./segment-reader.js";
 import type { LogBase } from "./snap-dir.js";

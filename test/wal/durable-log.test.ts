@@ -5,9 +5,14 @@ import { type TestContext, test } from "node:test";
 import { NO_DATA } from "../../src/base/bytes.js";
 import { Prng } from "../../src/base/prng.js";
 import { ErrCompacted, ErrUnavailable } from "../../src/raft/errors.js";
-import { EMPTY_CONF_STATE, EMPTY_HARD_STATE, Entry, type EntryType } from "../../src/raft/raftpb/index.js";
+import {
+  EMPTY_CONF_STATE,
+  EMPTY_HARD_STATE,
+  Entry,
+  type EntryType,
+  entrySize,
+} from "../../src/raft/raftpb/index.js";
 import { PointIndex } from "../../src/wal/point-index.js";
-import { entrySize } from "../../src/wal/record.js";
 import { DurableLog } from "../../src/wal/wal-storage.js";
 import { asRun, assertSameEntries, entry, meta } from "./helpers.js";
 
