@@ -13,11 +13,10 @@ const CORE = [
   "raft",
   "link",
   "wire",
-  "wal/codec.test.js",
-  "wal/wal.test.js",
-  "wal/recovery.test.js",
-  "wal/faults.test.js",
-  "wal/snapshot.test.js",
+  "wal/format/codec.test.js",
+  "wal/log",
+  "wal/recover/recovery.test.js",
+  "wal/snap/snapshot.test.js",
   "process/cluster.test.js",
 ];
 

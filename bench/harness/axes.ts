@@ -2,7 +2,7 @@
 
 import { didYouMean } from "../../src/base/suggest.js";
 import type { Durability, ReadOnlyKind, StorageWrites, WriterKind } from "../../src/index.js";
-import { BUSY_POLL_US_MAX } from "../../src/wal/writer.js";
+import { BUSY_POLL_US_MAX } from "../../src/wal/write/writer.js";
 import { BenchError } from "./bench-error.js";
 
 /** One point of the matrix: every axis has a value. */

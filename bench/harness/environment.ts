@@ -6,7 +6,7 @@ import { arch, availableParallelism, cpus, loadavg, platform, release, totalmem 
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { takesDirect } from "../../src/wal/direct.js";
+import { takesDirect } from "../../src/wal/disk/direct.js";
 import { BenchError, codeOf } from "./bench-error.js";
 import type { FileSystem } from "./run-dir.js";
 

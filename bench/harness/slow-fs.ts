@@ -1,6 +1,6 @@
 // File operations of a disk that is slower by a known time: the log of one follower runs on them (WalOptions.walFs).
 // Loaded where the writer runs, on the main thread or on a worker.
-import type { WalFs } from "../../src/wal/wal-fs.js";
+import type { WalFs } from "../../src/wal/disk/wal-fs.js";
 
 /** The base's operations with `delayMs` added to each write of records; zeros filled in ahead are left alone. */
 export function createWalFs(delayMs: number, base: WalFs): WalFs {

@@ -5,7 +5,7 @@ import { cpus } from "node:os";
 import { type IntervalHistogram, monitorEventLoopDelay, performance } from "node:perf_hooks";
 import v8 from "node:v8";
 import type { NodeMetrics } from "../../src/index.js";
-import { monotonicUs } from "../../src/wal/monotonic.js";
+import { monotonicUs } from "../../src/wal/write/monotonic.js";
 
 export interface ThreadCpu {
   readonly tid: number;

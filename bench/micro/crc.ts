@@ -2,8 +2,8 @@
 // zlib.crc32 of Node's own, which is native code but another polynomial, so the log cannot use it.
 import zlib from "node:zlib";
 import { crc32cRange } from "../../src/base/crc32c.js";
-import { bindWasmCodec, createWasmMemory, wasmModule } from "../../src/wal/codec-wasm.js";
-import { RING } from "../../src/wal/layout.js";
+import { bindWasmCodec, createWasmMemory, wasmModule } from "../../src/wal/format/codec-wasm.js";
+import { RING } from "../../src/wal/format/layout.js";
 import { consume, type MicroCase, type MicroSuite } from "./suite.js";
 
 const SIZES: readonly [name: string, bytes: number][] = [

@@ -1,16 +1,16 @@
 // What is durable of one node's log, read from the platter of its simulated disk by nothing but the WAL format: names
 // that were synced, sectors that were synced. Apart from the engine's own bookkeeping, so that it can contradict it.
 import { EMPTY_HARD_STATE, type HardState } from "../../src/raft/index.js";
-import { frameAt } from "../../src/wal/codec-js.js";
-import { crc32c } from "../../src/wal/crc32c.js";
-import { RECORD_CRC, RECORD_ENTRY, RECORD_STATE } from "../../src/wal/format.js";
+import { frameAt } from "../../src/wal/format/codec-js.js";
+import { crc32c } from "../../src/wal/format/crc32c.js";
+import { RECORD_CRC, RECORD_ENTRY, RECORD_STATE } from "../../src/wal/format/format.js";
 import {
   MalformedError,
   parseEntry,
   parseNumbers,
   parseRecord,
   type RecordSpan,
-} from "../../src/wal/record.js";
+} from "../../src/wal/format/record.js";
 import { SimDir, type SimDisk, SimFile } from "./disk.js";
 
 /** Directories from the disk's root to the segments. */

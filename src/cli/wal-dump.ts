@@ -1,11 +1,11 @@
 // `raftmark wal dump`: a line an entry, state or snapshot, or a line a record, as text or NDJSON, in the order in which
 // they were written. One segment at a time is in memory; stops at the first thing that is wrong.
 import fs from "node:fs";
-import { RECORD_NAMES } from "../wal/check-segment.js";
-import { decodeSnapshotId, decodeState, ProtoError } from "../wal/etcd-proto.js";
-import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_STATE } from "../wal/format.js";
-import type { LogPlace } from "../wal/log-place.js";
-import { entryOf, RecordScan, type ScannedRecord } from "../wal/record-scan.js";
+import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_STATE } from "../wal/format/format.js";
+import { RECORD_NAMES } from "../wal/inspect/check-segment.js";
+import { decodeSnapshotId, decodeState, ProtoError } from "../wal/inspect/etcd-proto.js";
+import type { LogPlace } from "../wal/inspect/log-place.js";
+import { entryOf, RecordScan, type ScannedRecord } from "../wal/inspect/record-scan.js";
 
 export interface DumpOptions {
   readonly json: boolean;

@@ -4,15 +4,15 @@ import fs from "node:fs";
 import path from "node:path";
 import { grouped } from "../../bench/report/numbers.js";
 import { RaftmarkError } from "../base/errors.js";
-import { type Finding, joinSegments, type LogReport } from "../wal/check-log.js";
-import type { SegmentReport } from "../wal/check-segment.js";
-import { RECORD_NAMES } from "../wal/check-segment.js";
-import { ADVICE } from "../wal/errors.js";
-import type { EtcdSnapshotId } from "../wal/etcd-proto.js";
-import { etcdAnswers, etcdPlanRepair, etcdReadSnap } from "../wal/etcd-reader.js";
-import type { LogPlace } from "../wal/log-place.js";
-import { verifySnapFile } from "../wal/snap-file.js";
-import { checkSegments } from "../worker/check-pool.js";
+import { ADVICE } from "../wal/disk/errors.js";
+import { type Finding, joinSegments, type LogReport } from "../wal/inspect/check-log.js";
+import type { SegmentReport } from "../wal/inspect/check-segment.js";
+import { RECORD_NAMES } from "../wal/inspect/check-segment.js";
+import type { EtcdSnapshotId } from "../wal/inspect/etcd-proto.js";
+import { etcdAnswers, etcdPlanRepair, etcdReadSnap } from "../wal/inspect/etcd-reader.js";
+import type { LogPlace } from "../wal/inspect/log-place.js";
+import { checkSegments } from "../wal/pool/check-pool.js";
+import { verifySnapFile } from "../wal/snap/snap-file.js";
 import { ByteProgress, type ProgressStream } from "./byte-progress.js";
 
 /** etcd 3.4 refuses a record from this size on. */

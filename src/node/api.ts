@@ -1,18 +1,11 @@
 // The public shapes of a node: options, state machine, status, metrics. DESIGN: "The node, public API".
 import type { Link } from "../link/index.js";
 import type { Entry } from "../raft/raftpb/index.js";
-import type { SnapshotStream } from "../wal/index.js";
+import type { Durability, SnapshotStream, WriterKind } from "../wal/index.js";
 import type { Trace } from "./trace.js";
 
-export type { SnapshotStream };
+export type { Durability, SnapshotStream, WriterKind };
 
-/** Where encoding, CRC and writes of the log run. */
-export type WriterKind = "inline-js" | "inline-wasm" | "pool-wasm";
-/**
- * How an append becomes durable: O_DSYNC writes past the page cache (O_DIRECT), or through it; fdatasync after each
- * write; "none" writes and does not sync: not safe, for measuring only.
- */
-export type Durability = "o_direct" | "o_dsync" | "fdatasync" | "none";
 /** Whether a node goes on while an append is on its way to the disk (etcd raft's AsyncStorageWrites). */
 export type StorageWrites = "async" | "sync";
 /** How a read is confirmed: by a round to a quorum, or by the leader's lease, which trusts the clocks. */

@@ -2,7 +2,7 @@
 // (the API, the bench, the service) says the same.
 import { z } from "zod";
 import type { Link } from "../link/index.js";
-import { BUSY_POLL_US_MAX } from "../wal/writer.js";
+import { BUSY_POLL_US_MAX } from "../wal/write/writer.js";
 import { checkAddresses } from "./addresses.js";
 import type { Logger, RaftNodeOptions, StateMachine } from "./api.js";
 import { badOption, optionError, shown } from "./option-errors.js";

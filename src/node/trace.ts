@@ -5,8 +5,8 @@
 // are joined by entry index afterwards (bench/harness/waterfall.ts). Main thread.
 
 import { type Entry, type Message, MsgApp, MsgAppResp } from "../raft/index.js";
-import type { BatchTimes } from "../wal/batch-times.js";
-import { monotonicUs } from "../wal/monotonic.js";
+import type { BatchTimes } from "../wal/write/batch-times.js";
+import { monotonicUs } from "../wal/write/monotonic.js";
 
 /** Columns of a sample: one followed proposal on the leader. 0: not passed yet. */
 export const SAMPLE = {

@@ -1,15 +1,8 @@
 // Expected refusals of the core, as values: a call returns one, it is never thrown. Texts are etcd raft's.
 
-/** A typed refusal. Compared by identity. `code` is stable and reaches users of the package. */
-export class RaftError {
-  readonly code: string;
-  readonly message: string;
+import { RaftError } from "../base/raft-error.js";
 
-  constructor(code: string, message: string) {
-    this.code = code;
-    this.message = message;
-  }
-}
+export { RaftError };
 
 export const ErrCompacted = new RaftError(
   "RAFT_COMPACTED",

@@ -1,15 +1,11 @@
 // "raftmark/wal": the write-ahead log in etcd's format.
-export { crc32c } from "./crc32c.js";
-export { openWal } from "./open.js";
-export type { WalRecord } from "./read-wal.js";
-export { readWal } from "./read-wal.js";
-export type {
-  Recovered,
-  SnapshotData,
-  SnapshotStream,
-  TornTail,
-  Wal,
-  WalOptions,
-  WalStats,
-  WalStorage,
-} from "./types.js";
+export type { Durability } from "./disk/wal-fs.js";
+export { crc32c } from "./format/crc32c.js";
+export type { WalRecord } from "./inspect/read-wal.js";
+export { readWal } from "./inspect/read-wal.js";
+export type { Recovered, Wal, WalOptions, WalStats } from "./log/types.js";
+export { openWal } from "./open-wal.js";
+export type { WalStorage } from "./read/wal-storage.js";
+export type { TornTail } from "./recover/recovery.js";
+export type { SnapshotData, SnapshotStream } from "./snap/snap-file.js";
+export type { WriterKind } from "./write/writer.js";

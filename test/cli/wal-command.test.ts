@@ -8,7 +8,7 @@ import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { ByteProgress } from "../../src/cli/byte-progress.js";
 import { repairLog } from "../../src/cli/wal-repair.js";
-import { frame } from "../../src/wal/record.js";
+import { frame } from "../../src/wal/format/record.js";
 import { restore } from "../conformance/wal-kind.js";
 import { durable, run as entries, meta, newestSegment, open, options, tempDir } from "../wal/helpers.js";
 

@@ -4,27 +4,27 @@
 // segments, and numbers above 2^53-1, which the ring does not carry, through frameRecord. Only where segments are cut is etcd's.
 import { NO_DATA } from "../../src/base/bytes.js";
 import { Entry, EntryConfChangeV2, EntryNormal, type EntryType } from "../../src/raft/raftpb/index.js";
-import type { Codec } from "../../src/wal/codec.js";
-import { createJsCodec, frameAt } from "../../src/wal/codec-js.js";
-import { bindWasmCodec, createWasmMemory, wasmModule } from "../../src/wal/codec-wasm.js";
-import {
-  decodeEntry,
-  type EtcdEntry,
-  type EtcdHardState,
-  type EtcdSnapshotId,
-  ZERO_STATE,
-} from "../../src/wal/etcd-proto.js";
-import { EtcdDecoder } from "../../src/wal/etcd-reader.js";
+import type { Codec } from "../../src/wal/format/codec.js";
+import { createJsCodec, frameAt } from "../../src/wal/format/codec-js.js";
+import { bindWasmCodec, createWasmMemory, wasmModule } from "../../src/wal/format/codec-wasm.js";
 import {
   RECORD_CRC,
   RECORD_ENTRY,
   RECORD_METADATA,
   RECORD_SNAPSHOT,
   RECORD_STATE,
-} from "../../src/wal/format.js";
-import * as L from "../../src/wal/layout.js";
-import { RingProducer } from "../../src/wal/ring.js";
-import { writerMemoryBytes } from "../../src/wal/segment-writer.js";
+} from "../../src/wal/format/format.js";
+import * as L from "../../src/wal/format/layout.js";
+import {
+  decodeEntry,
+  type EtcdEntry,
+  type EtcdHardState,
+  type EtcdSnapshotId,
+  ZERO_STATE,
+} from "../../src/wal/inspect/etcd-proto.js";
+import { EtcdDecoder } from "../../src/wal/inspect/etcd-reader.js";
+import { RingProducer } from "../../src/wal/write/ring.js";
+import { writerMemoryBytes } from "../../src/wal/write/segment-writer.js";
 
 const BUFFER_BYTES = 128 * 1024;
 const PAGE_BYTES = 4096;

@@ -9,8 +9,8 @@ import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { NO_DATA } from "../../src/base/bytes.js";
-import { frameAt } from "../../src/wal/codec-js.js";
-import { crc32c } from "../../src/wal/crc32c.js";
+import { frameAt } from "../../src/wal/format/codec-js.js";
+import { crc32c } from "../../src/wal/format/crc32c.js";
 import {
   decodeEntry,
   decodeRecord,
@@ -21,7 +21,7 @@ import {
   type EtcdRecord,
   type EtcdSnapshotId,
   ProtoError,
-} from "../../src/wal/etcd-proto.js";
+} from "../../src/wal/inspect/etcd-proto.js";
 import {
   etcdReadAll,
   etcdReadSnap,
@@ -29,7 +29,7 @@ import {
   etcdSegments,
   etcdValidSnapshots,
   etcdVerify,
-} from "../../src/wal/etcd-reader.js";
+} from "../../src/wal/inspect/etcd-reader.js";
 import { type CodecName, EtcdWriter } from "./etcd-writer.js";
 import type { Kind } from "./kind.js";
 

@@ -3,7 +3,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { isMainThread } from "node:worker_threads";
-import type { WalFs } from "../../src/wal/wal-fs.js";
+import type { WalFs } from "../../src/wal/disk/wal-fs.js";
 
 export interface CopyPlan {
   from: string;

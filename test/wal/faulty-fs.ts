@@ -2,7 +2,7 @@
 // worker; what test and operations tell each other goes through shared memory.
 import fs from "node:fs";
 import { isMainThread } from "node:worker_threads";
-import type { Step, WalFs } from "../../src/wal/wal-fs.js";
+import type { Step, WalFs } from "../../src/wal/disk/wal-fs.js";
 
 type Operation = "write" | "fdatasync" | "open" | "unlink" | "truncate" | "rename" | "syncDir";
 

@@ -1,6 +1,6 @@
 // File operations that note what they do, for tests of order, in the thread where they run.
 import path from "node:path";
-import type { WalFs } from "../../src/wal/wal-fs.js";
+import type { WalFs } from "../../src/wal/disk/wal-fs.js";
 
 /** "op name", oldest first; of writes and syncs the name is that of the file. */
 export const operations: string[] = [];

@@ -1,7 +1,7 @@
 // File operations that are noted in the order in which they happened, with the bytes written: what a machine that stops
 // may have done of them is made from this (crash-points.test.ts). For the writers on the main thread, which load it in
 // this process.
-import type { WalFs } from "../../src/wal/wal-fs.js";
+import type { WalFs } from "../../src/wal/disk/wal-fs.js";
 
 export type Op =
   | { readonly kind: "open"; readonly fd: number; readonly path: string; readonly flags: number }

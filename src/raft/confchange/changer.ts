@@ -1,7 +1,7 @@
 // Changer: computes the membership that follows from changes to the present one (Raft §6). Pure: it changes
 // neither the tracker nor any Progress it was given; the caller installs the result or drops it.
 import { assert } from "../../base/assert.js";
-import { RaftError } from "../errors.js";
+import { RaftError } from "../../base/raft-error.js";
 import { JointConfig, MajorityConfig } from "../quorum/index.js";
 import {
   ConfChangeAddLearnerNode,

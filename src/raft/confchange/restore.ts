@@ -1,5 +1,5 @@
 // restore: rebuilds a membership from a stored ConfState by replaying changes that lead to it.
-import { RaftError } from "../errors.js";
+import { RaftError } from "../../base/raft-error.js";
 import {
   ConfChangeAddLearnerNode,
   ConfChangeAddNode,

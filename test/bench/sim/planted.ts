@@ -9,8 +9,8 @@ import { VoteWon } from "../../../src/raft/quorum/index.js";
 import { MajorityConfig } from "../../../src/raft/quorum/majority.js";
 import { Inflights } from "../../../src/raft/tracker/inflights.js";
 import { Progress } from "../../../src/raft/tracker/progress.js";
-import { RingWal } from "../../../src/wal/wal.js";
-import { asyncFs } from "../../../src/wal/wal-fs.js";
+import { asyncFs } from "../../../src/wal/disk/wal-fs.js";
+import { RingWal } from "../../../src/wal/log/wal.js";
 import { FrameReader } from "../../../src/wire/frame.js";
 import { MUTATIONS, patch } from "../../node/sim/mutations.js";
 

@@ -7,8 +7,8 @@ import {
   type Entry,
   type HardState,
 } from "../../../src/raft/raftpb/index.js";
-import { BatchTimes } from "../../../src/wal/batch-times.js";
-import type { Recovered, Wal, WalStats, WalStorage } from "../../../src/wal/types.js";
+import type { Recovered, Wal, WalStats, WalStorage } from "../../../src/wal/index.js";
+import { BatchTimes } from "../../../src/wal/write/batch-times.js";
 
 interface Write {
   readonly seq: number;

@@ -1,0 +1,115 @@
+// From what the operating system says to the codes that users see.
+import { type ErrorCode, RaftmarkError } from "../../base/errors.js";
+
+interface SystemError {
+  code?: string;
+  message?: string;
+}
+
+/** "" for what is no system error. */
+export function systemCode(error: unknown): string {
+  return (error as SystemError | null)?.code ?? "";
+}
+
+/** Opening failed because there was no file descriptor left in this process, or on the machine. */
+export function isNoDescriptor(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === "EMFILE" || code === "ENFILE";
+}
+
+export function isNoSpace(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
+/** A failed write or sync of an open log. */
+export function writeError(error: unknown, dir: string): RaftmarkError {
+  if (error instanceof RaftmarkError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  if (isNoSpace(error)) {
+    const text = `no space left for the log in ${dir} (${reason}); free space or enlarge the volume, then restart`;
+    return new RaftmarkError("WAL_NO_SPACE", text, { mayCommit: true, cause: error });
+  }
+  const what = isNoDescriptor(error) ? "allow more open files (ulimit -n)" : "check the disk";
+  const text = `writing the log in ${dir} failed (${reason}); ${what}, then restart the node`;
+  return new RaftmarkError("WAL_IO", text, { mayCommit: true, cause: error });
+}
+
+/** The log goes on without what failed: a segment prepared ahead, zeros written ahead. */
+export function warningOf(error: unknown, dir: string): RaftmarkError {
+  if (error instanceof RaftmarkError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  const code = isNoSpace(error) ? "WAL_NO_SPACE" : "WAL_IO";
+  let what = "check the disk";
+  if (isNoSpace(error)) what = "free space before appends need it";
+  else if (isNoDescriptor(error)) what = "close files or connections, or allow more of them (ulimit -n)";
+  const text = `preparing space ahead for the log in ${dir} failed (${reason}); the log goes on, but ${what}`;
+  return new RaftmarkError(code, text, { cause: error });
+}
+
+/** Old segments and snapshots that could not be removed. */
+export function releaseWarning(error: unknown, dir: string): RaftmarkError {
+  const reason = error instanceof Error ? error.message : String(error);
+  const text =
+    `removing what a snapshot made superfluous in ${dir} failed (${reason}); the log goes on and keeps it until ` +
+    "it is opened again: check the disk and the permissions, then restart";
+  return new RaftmarkError("WAL_IO", text, { cause: error });
+}
+
+/** A failure while opening the log. */
+export function openError(error: unknown, dir: string): RaftmarkError {
+  if (error instanceof RaftmarkError) return error;
+  const code = systemCode(error);
+  const reason = error instanceof Error ? error.message : String(error);
+  if (["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENOTEMPTY", "ENAMETOOLONG"].includes(code)) {
+    const text =
+      `the log directory ${dir} cannot be written (${reason}); ` +
+      "give this user write access to it and to the directory above it, or choose another directory";
+    return new RaftmarkError("WAL_NOT_WRITABLE", text, { cause: error });
+  }
+  if (isNoSpace(error)) {
+    const text = `no space left to open the log in ${dir} (${reason}); free space, or set a smaller segmentBytes`;
+    return new RaftmarkError("WAL_NO_SPACE", text, { cause: error });
+  }
+  return new RaftmarkError("WAL_IO", `opening the log in ${dir} failed (${reason})`, { cause: error });
+}
+
+/** What works today for a node whose log is damaged or gone. */
+export const ADVICE =
+  "Leave this node stopped: the others go on as long as they are a majority. Restore its whole directory only from a " +
+  "copy that was taken while it was stopped, and only if it has not run since; never start it with an older copy or an " +
+  "empty directory under its id, because it would have forgotten votes and entries that others count on. More: " +
+  "docs/operate.md";
+
+/** Damage that must not be cut off, because what follows it may be committed. */
+export function corruptError(file: string, offset: number, record: number, what: string): RaftmarkError {
+  const text =
+    `${file} is damaged at offset ${offset} (record ${record} of this segment): ${what}. ` +
+    `Acknowledged entries may lie there or behind it, so nothing was cut. ${ADVICE}; ` +
+    "`raftmark wal verify` shows what is readable";
+  return new RaftmarkError("WAL_CORRUPT", text);
+}
+
+/** A snapshot that cannot be written. The log goes on without it. */
+export function snapshotWriteError(error: unknown, file: string): RaftmarkError {
+  if (error instanceof RaftmarkError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  if (isNoSpace(error)) {
+    const text = `no space left for the snapshot ${file} (${reason}); free space, then take one again`;
+    return new RaftmarkError("WAL_NO_SPACE", text, { cause: error });
+  }
+  const text = `writing the snapshot ${file} failed (${reason}); check the disk, then take one again`;
+  return new RaftmarkError("WAL_IO", text, { cause: error });
+}
+
+/** A snapshot's file that does not hold what was written. */
+export function snapshotError(file: string, what: string): RaftmarkError {
+  const text = `the snapshot ${file} is damaged: ${what}. Restore that file from a copy if there is one. ${ADVICE}`;
+  return new RaftmarkError("WAL_CORRUPT", text);
+}
+
+/** What crosses from a worker instead of an error object. */
+export interface PlainError {
+  code: ErrorCode;
+  message: string;
+}

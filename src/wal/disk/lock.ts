@@ -1,0 +1,149 @@
+// One process owns a log directory. Node has no flock, so the lock is a file beside the directory that names its
+// owner: pid and the time that the kernel started it, because pids come back. A lock of a dead process (kill -9) is
+// taken over. It does not guard against owners in another pid namespace or on another host.
+import { randomBytes } from "node:crypto";
+import fs from "node:fs";
+import { RaftmarkError } from "../../base/errors.js";
+import { type HeldFile, heldLock } from "./holding.js";
+
+interface Owner {
+  pid: number;
+  /** Field 22 of /proc/PID/stat with the boot id; empty where there is no /proc. */
+  started: string;
+  nonce: string;
+}
+
+export interface DirLock {
+  /** Its file, as long as it is held. */
+  readonly file: HeldFile;
+  release(): void;
+}
+
+/** How long to wait for an owner that was killed and is not gone yet. */
+const DYING_WAITS_MAX = 1000;
+const DYING_WAIT_MS = 10;
+
+/** Takes the lock of `dir`, or throws WAL_LOCKED. */
+export async function lockDir(dir: string): Promise<DirLock> {
+  const path = `${dir}.lock`;
+  const nonce = randomBytes(8).toString("hex");
+  const mine: Owner = { pid: process.pid, started: statOf(process.pid)?.started ?? "", nonce };
+  const draft = `${path}.${nonce}`;
+  // The lock appears with its content in one step: a link to a complete file.
+  fs.writeFileSync(draft, `${JSON.stringify(mine)}\n`, { mode: 0o600, flag: "wx" });
+  try {
+    let attempts = 0;
+    for (let waits = 0; attempts < 8; ) {
+      if (tryLink(draft, path)) return { file: heldLock(draft, path), release: () => release(path, nonce) };
+      const owner = readOwner(path);
+      const life = owner === null ? "dead" : lifeOf(owner);
+      if (life === "dead") {
+        setAside(path, owner, nonce);
+        attempts++;
+        continue;
+      }
+      if (life === "alive" || ++waits > DYING_WAITS_MAX) throw lockedError(dir, path, owner!);
+      await new Promise((resolve) => setTimeout(resolve, DYING_WAIT_MS));
+    }
+  } finally {
+    fs.rmSync(draft, { force: true });
+  }
+  throw new RaftmarkError("WAL_LOCKED", `the lock ${path} is contended by starting processes; try again`);
+}
+
+function lockedError(dir: string, path: string, owner: Owner): RaftmarkError {
+  const text =
+    `the log directory ${dir} is in use by process ${owner.pid} (${path}); ` +
+    "stop that process, or give this node another directory";
+  return new RaftmarkError("WAL_LOCKED", text);
+}
+
+function tryLink(draft: string, path: string): boolean {
+  try {
+    fs.linkSync(draft, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+// Two starters may find the same stale lock, and the slower one could move the fresh lock of the faster one away:
+// so look at what was moved, and put it back if it is not what was judged stale.
+function setAside(path: string, stale: Owner | null, nonce: string): void {
+  const aside = `${path}.stale.${nonce}`;
+  try {
+    fs.renameSync(path, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
+  }
+  const moved = readOwner(aside);
+  if (moved !== null && moved.nonce !== (stale?.nonce ?? "")) tryLink(aside, path);
+  fs.rmSync(aside, { force: true });
+}
+
+function release(path: string, nonce: string): void {
+  if (readOwner(path)?.nonce === nonce) fs.rmSync(path, { force: true });
+}
+
+function readOwner(path: string): Owner | null {
+  try {
+    const owner = JSON.parse(fs.readFileSync(path, "utf8")) as Owner;
+    return typeof owner.pid === "number" && typeof owner.nonce === "string" ? owner : null;
+  } catch {
+    return null;
+  }
+}
+
+/** "dying": killed, but a thread of it may still be inside a write. */
+type Life = "alive" | "dying" | "dead";
+
+function lifeOf(owner: Owner): Life {
+  const stat = statOf(owner.pid);
+  if (stat === null) return signalReaches(owner.pid) ? "alive" : "dead";
+  if (owner.started !== "" && stat.started !== owner.started) return "dead";
+  if (stat.ended && stat.threads <= 1) return "dead";
+  return stat.ended || stat.exiting ? "dying" : "alive";
+}
+
+// Where there is no /proc.
+function signalReaches(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+interface ProcessStat {
+  /** When the kernel started it, with the boot id. */
+  started: string;
+  /** Its main thread is a zombie; others may still run. */
+  ended: boolean;
+  /** Its main thread is on its way out. */
+  exiting: boolean;
+  threads: number;
+}
+
+/** PF_EXITING of the kernel's task flags. */
+const EXITING = 4;
+
+// Null: no such process, or no /proc.
+function statOf(pid: number): ProcessStat | null {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The command name may hold anything; fields are counted from behind its closing parenthesis.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const boot = fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    return {
+      started: `${boot}:${fields[19]}`,
+      ended: fields[0] === "Z" || fields[0] === "X",
+      exiting: (Number(fields[6]) & EXITING) !== 0,
+      threads: Number(fields[17]),
+    };
+  } catch {
+    return null;
+  }
+}

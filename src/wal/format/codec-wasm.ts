@@ -1,0 +1,73 @@
+// The WASM codec: loads dist/assembly/wal.wasm and instantiates it over a memory. A module must never be
+// instantiated twice over one live memory (its data segments and start function would run again), so each memory
+// is made by createWasmMemory and bound by exactly one thread.
+import { readFileSync } from "node:fs";
+import { assert } from "../../base/assert.js";
+import { type Codec, memoryOver } from "./codec.js";
+
+const PAGE = 65536;
+const MAXIMUM_PAGES = 65536;
+
+// TypeScript's es libs have no WebAssembly, and the dom lib would let DOM names into Node code.
+interface WasmMemory {
+  readonly buffer: SharedArrayBuffer;
+}
+declare namespace globalThis {
+  const WebAssembly: {
+    Memory: new (descriptor: {
+      initial: number;
+      maximum: number;
+      shared: boolean;
+    }) => { readonly buffer: ArrayBufferLike };
+    Module: new (bytes: Uint8Array) => object;
+    Instance: new (module: object, imports: object) => { exports: Record<string, unknown> };
+  };
+}
+
+export type { WasmMemory };
+
+interface Exports {
+  init(): void;
+  crc32c(seed: number, pointer: number, length: number): number;
+  encodeBatch(out: number, at: number, tail: number, cap: number, segment: number, points: number): number;
+  frameRecord(out: number, type: number, data: number, length: number, hasData: number): number;
+  scan(end: number): number;
+}
+
+let compiled: object | null = null;
+
+/** The compiled module; can be posted to a worker. */
+export function wasmModule(): object {
+  // dist/src/wal/codec-wasm.js -> dist/assembly/wal.wasm
+  compiled ??= new globalThis.WebAssembly.Module(
+    readFileSync(new URL("../../../assembly/wal.wasm", import.meta.url)),
+  );
+  return compiled;
+}
+
+/** A shared memory of at least `bytes` that does not grow. */
+export function createWasmMemory(bytes: number): WasmMemory {
+  return createMemory(bytes, true) as WasmMemory;
+}
+
+/** As createWasmMemory, and also not shared: begins on a page's border, which no other buffer in JavaScript is sure to. */
+export function createMemory(bytes: number, shared: boolean): { readonly buffer: ArrayBufferLike } {
+  const pages = Math.ceil(bytes / PAGE);
+  assert(pages <= MAXIMUM_PAGES, "memory too large for WASM");
+  return new globalThis.WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+}
+
+/** Instantiates the module over `memory`: once per memory. */
+export function bindWasmCodec(module: object, memory: WasmMemory): Codec {
+  const instance = new globalThis.WebAssembly.Instance(module, { env: { memory } });
+  const exports = instance.exports as unknown as Exports;
+  exports.init();
+  return {
+    memory: memoryOver(memory.buffer),
+    crc32c: (seed, pointer, length) => exports.crc32c(seed, pointer, length) >>> 0,
+    encodeBatch: exports.encodeBatch,
+    frameRecord: (out, type, data, length, hasData) =>
+      exports.frameRecord(out, type, data, length, hasData ? 1 : 0),
+    scan: exports.scan,
+  };
+}

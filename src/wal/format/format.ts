@@ -1,0 +1,108 @@
+// The etcd WAL format in numbers and names (WAL-FORMAT): segment names, frame header, record types. Pure; both
+// codecs, the writer, recovery and the tools take it from here.
+import { assert } from "../../base/assert.js";
+
+export const RECORD_METADATA = 1;
+export const RECORD_ENTRY = 2;
+export const RECORD_STATE = 3;
+export const RECORD_CRC = 4;
+export const RECORD_SNAPSHOT = 5;
+
+/** 64 * 1000 * 1000, as etcd has it; not 64 MiB. */
+export const SEGMENT_BYTES_DEFAULT = 64_000_000;
+/** Smallest segment: room for its head and some records. */
+export const SEGMENT_BYTES_MIN = 1024;
+/** A torn write shows as zeros in whole pieces of this size (etcd's minSectorSize). */
+export const SECTOR_BYTES = 512;
+
+/** Most bytes that a frame adds to the data of an entry: length, record and entry fields, padding. */
+export const ENTRY_OVERHEAD_MAX = 64;
+/** Most bytes of the frame of a state record. */
+export const STATE_FRAME_MAX = 64;
+
+/** Bytes of a seal, whatever the CRC in it: see putSeal. */
+export const SEAL_BYTES = 16;
+
+/**
+ * Zeros that a segment has behind its last record while it is written: room for a length field that says so. One that
+ * ends with a seal is closed: it was cut when the next one was durable.
+ */
+export const SEGMENT_END_BYTES = 8;
+
+export const FILE_MODE = 0o600;
+export const DIR_MODE = 0o700;
+
+const SEGMENT_NAME = /^([0-9a-f]{16})-([0-9a-f]{16})\.wal$/;
+
+/** `seq`: number of the segment, from 0. `index`: first entry that it may hold. */
+export interface SegmentName {
+  readonly name: string;
+  readonly seq: number;
+  readonly index: number;
+}
+
+/** The file name of segment `seq` whose first entry is `index`. */
+export function segmentName(seq: number, index: number): string {
+  assert(Number.isSafeInteger(seq), "segment number out of range");
+  assert(Number.isSafeInteger(index), "segment index out of range");
+  return `${seq.toString(16).padStart(16, "0")}-${index.toString(16).padStart(16, "0")}.wal`;
+}
+
+/** Null for a name that is no segment's. Numbers above 2^53 lose digits; etcd-reader.ts keeps all of them. */
+export function parseSegmentName(name: string): SegmentName | null {
+  const match = SEGMENT_NAME.exec(name);
+  if (match === null) return null;
+  return { name, seq: Number.parseInt(match[1]!, 16), index: Number.parseInt(match[2]!, 16) };
+}
+
+/** Those of `names` that are segments, in order. */
+export function sortedSegments(names: readonly string[]): SegmentName[] {
+  const segments: SegmentName[] = [];
+  for (const name of names) {
+    const parsed = parseSegmentName(name);
+    if (parsed !== null) segments.push(parsed);
+  }
+  return segments.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Bytes of `value` as a varint; `value` is a safe integer >= 0. */
+export function varintSize(value: number): number {
+  let size = 1;
+  while (value >= 128) {
+    value = Math.floor(value / 128);
+    size++;
+  }
+  return size;
+}
+
+/** Writes `value` as a varint at `at`; returns the offset behind it. */
+export function putVarint(bytes: Uint8Array, at: number, value: number): number {
+  while (value >= 0x80000000) {
+    bytes[at++] = (value % 128) | 0x80;
+    value = Math.floor(value / 128);
+  }
+  while (value >= 0x80) {
+    bytes[at++] = (value & 0x7f) | 0x80;
+    value >>>= 7;
+  }
+  bytes[at++] = value;
+  return at;
+}
+
+/** Zero bytes behind a record of `n` bytes. */
+export function framePadding(n: number): number {
+  return (8 - (n % 8)) % 8;
+}
+
+/** Writes the length field of a record of `n` bytes (n < 2^32). */
+export function putFrameHeader(bytes: Uint8Array, at: number, n: number): void {
+  const padding = framePadding(n);
+  bytes[at] = n & 0xff;
+  bytes[at + 1] = (n >>> 8) & 0xff;
+  bytes[at + 2] = (n >>> 16) & 0xff;
+  bytes[at + 3] = n >>> 24;
+  bytes[at + 4] = 0;
+  bytes[at + 5] = 0;
+  bytes[at + 6] = 0;
+  bytes[at + 7] = padding === 0 ? 0 : 0x80 | padding;
+}

@@ -1,0 +1,283 @@
+// Records one at a time, for what is rare: segment heads, snapshot records, entries too large for the ring, reading
+// back from disk, tools. The batch path is in the codecs. Numbers are safe integers; etcd-reader.ts keeps 64 bits.
+import { NO_DATA } from "../../base/bytes.js";
+import { type ConfState, Entry, type EntryType, entrySize, type HardState } from "../../raft/raftpb/index.js";
+import { crc32c } from "./crc32c.js";
+import { framePadding, putFrameHeader, putVarint, RECORD_CRC, SEAL_BYTES, varintSize } from "./format.js";
+
+/** Builds frames in a row under one rolling CRC. */
+export class FrameBuilder {
+  /** Rolling CRC behind the last frame. */
+  crc: number;
+  private readonly parts: Uint8Array[] = [];
+  bytes = 0;
+
+  constructor(crc: number) {
+    this.crc = crc;
+  }
+
+  /** Appends a record whose data is covered by the rolling CRC; null data is left out. */
+  record(type: number, data: Uint8Array | null): void {
+    if (data !== null) this.crc = crc32c(this.crc, data);
+    this.push(frame(type, this.crc, data));
+  }
+
+  /** Ends a write. */
+  seal(): void {
+    const bytes = new Uint8Array(SEAL_BYTES);
+    putSeal(bytes, 0, this.crc);
+    this.push(bytes);
+  }
+
+  private push(part: Uint8Array): void {
+    this.parts.push(part);
+    this.bytes += part.length;
+  }
+
+  /** All frames so far in one array; the builder is empty again afterwards, its CRC stays. */
+  take(): Uint8Array {
+    const all = new Uint8Array(this.bytes);
+    let at = 0;
+    for (const part of this.parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    this.parts.length = 0;
+    this.bytes = 0;
+    return all;
+  }
+}
+
+/** Length field, record and padding. */
+export function frame(type: number, crc: number, data: Uint8Array | null): Uint8Array {
+  let n = 1 + varintSize(type) + 1 + varintSize(crc);
+  if (data !== null) n += 1 + varintSize(data.length) + data.length;
+  const bytes = new Uint8Array(8 + n + framePadding(n));
+  putFrameHeader(bytes, 0, n);
+  bytes[8] = 0x08;
+  let at = putVarint(bytes, 9, type);
+  bytes[at] = 0x10;
+  at = putVarint(bytes, at + 1, crc);
+  if (data !== null) {
+    bytes[at] = 0x1a;
+    at = putVarint(bytes, at + 1, data.length);
+    bytes.set(data, at);
+  }
+  return bytes;
+}
+
+/**
+ * The seal of a write: a crc record with the rolling CRC so far, as its last frame. Readers check it and go on; to
+ * recovery it says that all before it was one write, or several, and that the next write begins behind it (torn.ts).
+ */
+export function putSeal(bytes: Uint8Array, at: number, crc: number): void {
+  // hot
+  const n = 3 + varintSize(crc);
+  putFrameHeader(bytes, at, n);
+  bytes[at + 8] = 0x08;
+  bytes[at + 9] = RECORD_CRC;
+  bytes[at + 10] = 0x10;
+  for (let p = putVarint(bytes, at + 11, crc); p < at + SEAL_BYTES; ) bytes[p++] = 0;
+}
+
+export function encodeEntry(entry: Entry): Uint8Array {
+  const bytes = new Uint8Array(entrySize(entry));
+  bytes[0] = 0x08;
+  bytes[1] = entry.type;
+  bytes[2] = 0x10;
+  let at = putVarint(bytes, 3, entry.term);
+  bytes[at] = 0x18;
+  at = putVarint(bytes, at + 1, entry.index);
+  const { data } = entry;
+  if (data !== NO_DATA) {
+    bytes[at] = 0x22;
+    at = putVarint(bytes, at + 1, data.length);
+    bytes.set(data, at);
+  }
+  return bytes;
+}
+
+export function encodeHardState(state: HardState): Uint8Array {
+  return encodeNumbers([state.term, state.vote, state.commit]);
+}
+
+/** walpb.Snapshot. etcd wants a conf state since 3.5 where the index is not 0; null: left out. */
+export function encodeSnapshotRecord(index: number, term: number, confState: ConfState | null): Uint8Array {
+  const numbers = encodeNumbers([index, term]);
+  if (confState === null) return numbers;
+  const conf = encodeConfState(confState);
+  const bytes = new Uint8Array(numbers.length + 1 + varintSize(conf.length) + conf.length);
+  bytes.set(numbers);
+  bytes[numbers.length] = 0x1a;
+  bytes.set(conf, putVarint(bytes, numbers.length + 1, conf.length));
+  return bytes;
+}
+
+/** raftpb.ConfState. */
+export function encodeConfState(confState: ConfState): Uint8Array {
+  const { voters, learners, votersOutgoing, learnersNext, autoLeave } = confState;
+  const lists = [voters, learners, votersOutgoing, learnersNext];
+  const ids = lists.reduce((sum, list) => sum + list.length, 0);
+  const bytes = new Uint8Array(ids * 11 + 2);
+  let at = 0;
+  lists.forEach((list, i) => {
+    for (const id of list) {
+      bytes[at] = (i + 1) << 3;
+      at = putVarint(bytes, at + 1, id);
+    }
+  });
+  bytes[at] = 0x28;
+  bytes[at + 1] = autoLeave ? 1 : 0;
+  return bytes.slice(0, at + 2);
+}
+
+function encodeNumbers(values: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(values.length * 11);
+  let at = 0;
+  values.forEach((value, i) => {
+    bytes[at] = ((i + 1) << 3) | 0;
+    at = putVarint(bytes, at + 1, value);
+  });
+  return bytes.slice(0, at);
+}
+
+/** Thrown by the decoders below; callers turn it into an error that names the place. */
+export class MalformedError extends Error {
+  override readonly name = "MalformedError";
+}
+
+/** Reads protobuf fields off bytes[at, end). */
+export class FieldReader {
+  private readonly bytes: Uint8Array;
+  private readonly end: number;
+  at: number;
+  field = 0;
+  wire = 0;
+
+  constructor(bytes: Uint8Array, at: number, end: number) {
+    this.bytes = bytes;
+    this.at = at;
+    this.end = end;
+  }
+
+  /** Steps to the next field; false at the end. */
+  next(): boolean {
+    if (this.at === this.end) return false;
+    const tag = this.varint();
+    this.field = Math.floor(tag / 8);
+    this.wire = tag % 8;
+    if (this.field === 0 || tag > 0xffffffff) throw new MalformedError("bad field tag");
+    return true;
+  }
+
+  /** A varint as a number; one above 2^53-1 is refused. */
+  varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 10; i++) {
+      if (this.at >= this.end) throw new MalformedError("varint is cut");
+      const byte = this.bytes[this.at++];
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (!Number.isSafeInteger(value)) throw new MalformedError("number above 2^53-1");
+        return value;
+      }
+      scale *= 128;
+    }
+    throw new MalformedError("varint is too long");
+  }
+
+  /** A varint with all 64 bits. */
+  varint64(): bigint {
+    const start = this.at;
+    for (let i = 0; i < 10; i++) {
+      if (this.at >= this.end) throw new MalformedError("varint is cut");
+      if (this.bytes[this.at++] >= 0x80) continue;
+      let value = 0n;
+      for (let at = this.at - 1; at >= start; at--) value = (value << 7n) | BigInt(this.bytes[at] & 0x7f);
+      return BigInt.asUintN(64, value);
+    }
+    throw new MalformedError("varint is too long");
+  }
+
+  /** The value of a varint field. */
+  number(): number {
+    if (this.wire !== 0) throw new MalformedError("wrong wire type");
+    return this.varint();
+  }
+
+  /** Start of a length-delimited value, `at` moves behind it. */
+  span(): { start: number; end: number } {
+    if (this.wire !== 2) throw new MalformedError("wrong wire type");
+    const length = this.varint();
+    if (length > this.end - this.at) throw new MalformedError("field is cut");
+    const start = this.at;
+    this.at += length;
+    return { start, end: this.at };
+  }
+
+  skip(): void {
+    if (this.wire === 0) this.varint64();
+    else if (this.wire === 2) this.span();
+    else if (this.wire === 1) this.at += 8;
+    else if (this.wire === 5) this.at += 4;
+    else throw new MalformedError("unknown wire type");
+    if (this.at > this.end) throw new MalformedError("field is cut");
+  }
+}
+
+/** A record as parsed; data lies in bytes[dataStart, dataEnd), hasData tells absent from empty. */
+export interface RecordSpan {
+  type: number;
+  crc: number;
+  hasData: boolean;
+  dataStart: number;
+  dataEnd: number;
+}
+
+/** Parses the record in bytes[at, end). */
+export function parseRecord(bytes: Uint8Array, at: number, end: number): RecordSpan {
+  const record: RecordSpan = { type: 0, crc: 0, hasData: false, dataStart: 0, dataEnd: 0 };
+  const reader = new FieldReader(bytes, at, end);
+  while (reader.next()) {
+    if (reader.field === 1) record.type = reader.number();
+    else if (reader.field === 2) record.crc = reader.number() % 4294967296;
+    else if (reader.field === 3) {
+      const span = reader.span();
+      record.hasData = true;
+      record.dataStart = span.start;
+      record.dataEnd = span.end;
+    } else reader.skip();
+  }
+  return record;
+}
+
+/** The entry in bytes[at, end). Its data is a view of `bytes`. */
+export function parseEntry(bytes: Uint8Array, at: number, end: number): Entry {
+  let type = 0;
+  let term = 0;
+  let index = 0;
+  let data = NO_DATA;
+  const reader = new FieldReader(bytes, at, end);
+  while (reader.next()) {
+    if (reader.field === 1) type = reader.number();
+    else if (reader.field === 2) term = reader.number();
+    else if (reader.field === 3) index = reader.number();
+    else if (reader.field === 4) {
+      const span = reader.span();
+      data = bytes.subarray(span.start, span.end);
+    } else reader.skip();
+  }
+  return new Entry(type as EntryType, term, index, data);
+}
+
+/** Fields 1 to 3 as numbers: a HardState, or a walpb.Snapshot's index and term. */
+export function parseNumbers(bytes: Uint8Array, at: number, end: number): [number, number, number] {
+  const values: [number, number, number] = [0, 0, 0];
+  const reader = new FieldReader(bytes, at, end);
+  while (reader.next()) {
+    if (reader.field <= 3 && reader.wire === 0) values[(reader.field - 1) as 0 | 1 | 2] = reader.number();
+    else reader.skip();
+  }
+  return values;
+}

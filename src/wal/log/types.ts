@@ -1,0 +1,163 @@
+// The shapes of the WAL: what openWal takes and gives. The writer behind it is an interface (writer.ts), so that
+// what runs on the main thread and what runs on the pool are told apart in one place only.
+import type { RaftmarkError } from "../../base/errors.js";
+import type { ConfState, Entry, HardState, SnapshotMetadata } from "../../raft/raftpb/index.js";
+import type { Durability } from "../disk/wal-fs.js";
+import type { WalStorage } from "../read/wal-storage.js";
+import type { TornTail } from "../recover/recovery.js";
+import type { SnapshotData, SnapshotStream } from "../snap/snap-file.js";
+import type { BatchTimes } from "../write/batch-times.js";
+import type { WriterKind } from "../write/writer.js";
+
+export interface WalOptions {
+  /** The directory that becomes the wal directory; its lock lies beside it as `DIR.lock`. */
+  dir: string;
+  /** Opaque bytes for the metadata record of a new log; of an existing log the stored ones count. */
+  metadata: Uint8Array;
+  writer: WriterKind;
+  /**
+   * How an append becomes durable. `o_direct`: O_DSYNC and O_DIRECT, past the page cache; `o_dsync`: O_DSYNC; `fdatasync`:
+   * after each write; `none`: not at all. Default: o_direct where the file system takes it, else o_dsync.
+   */
+  durability?: Durability | undefined;
+  /** Bytes of one segment. Default 64,000,000, as etcd's. */
+  segmentBytes?: number;
+  /** Bytes of entries kept in memory for reads. Default 64 MiB. */
+  logCacheBytes?: number;
+  /** Bytes of the ring between the main thread and the writer, a power of two. Default 16 MiB. */
+  ringBytes?: number;
+  /** Most bytes of one group commit; a single larger entry still goes through. Default: half the ring. */
+  batchBytesMax?: number;
+  /**
+   * Microseconds for which both threads of writer pool-wasm look for news before they sleep: the main thread from each
+   * append on, the writer from each write on. Waking a thread that sleeps is a good part of a single append on a fast
+   * disk. Costs up to a core a thread while the log is in use; 0 to 1,000,000. Default 0.
+   */
+  busyPollUs?: number;
+  /**
+   * Threads that check the segments when an existing log is opened, at most one a segment; 0: the main thread, in
+   * small pieces. Default: one less than there are cores, at least one, and 0 for a small log.
+   */
+  recoveryThreads?: number;
+  /** Membership that storage reports as long as there is no snapshot: the initial voters; or how the log's own metadata tells. */
+  confState?: ConfState | ((metadata: Uint8Array) => ConfState);
+  /** Where this log's snapshots lie. Default: `snap` beside the wal directory, as in etcd's member directory. */
+  snapDir?: string;
+  /**
+   * How many snapshots are kept, and with them the entries behind the oldest: for followers that lag, and in case the
+   * newest file is damaged. Segments that hold only older entries are released. Default 2; with as few as 1, a damaged
+   * snapshot cannot be replaced by an older one.
+   */
+  snapshotsKept?: number;
+  /** Something failed that the log can do without, as preparing space ahead: WAL_NO_SPACE or WAL_IO. */
+  onWarning?: (warning: RaftmarkError) => void;
+  /**
+   * For tests of faults: a module exporting `createWalFs(arg)`, which returns the file operations that the writer
+   * uses (wal-fs.ts). Loaded where the writer runs.
+   */
+  walFs?: { module: string; arg: unknown };
+}
+
+/** What opening found. */
+export interface Recovered {
+  /** No log was there; a new one was made. */
+  created: boolean;
+  /** As asked, or what the file system takes. */
+  durability: Durability;
+  metadata: Uint8Array;
+  hardState: HardState;
+  /** 0 if there are no entries. */
+  lastIndex: number;
+  firstIndex: number;
+  records: number;
+  segments: number;
+  /** Indexes of the entries from firstIndex on that change the membership (not EntryNormal), ascending. */
+  confChanges: readonly number[];
+  torn: TornTail | null;
+  /** The newest snapshot that reads well: the state machine starts from it. Null: from nothing, at entry 1. */
+  snapshot: SnapshotMetadata | null;
+  /** Files of newer snapshots that were damaged; each is now named `.snap.broken`. */
+  brokenSnapshots: string[];
+}
+
+/** Counters since the log was opened, and one gauge. */
+export interface WalStats {
+  writes: number;
+  syncs: number;
+  bytes: number;
+  entries: number;
+  appends: number;
+  /** Segments released, and how many of them are used again. */
+  released: number;
+  recycled: number;
+  /** The longest time from an append to its being durable. */
+  appendLatencyMaxMs: number;
+  /** Calls of WalOptions.onWarning. */
+  warnings: number;
+  /** Gauge: bytes of entries that wait on the main thread because the ring is full. */
+  backlogBytes: number;
+}
+
+export interface Wal {
+  readonly recovered: Recovered;
+  readonly storage: WalStorage;
+  /**
+   * Queues; returns the sequence number of this append: ascending, from 1. hardState null = unchanged. Entries are
+   * borrowed until durable, and their array is the log's own from now on: nobody changes it. Throws RAFT_FENCED after a fault and
+   * RAFT_CLOSED after close.
+   */
+  append(hardState: HardState | null, entries: readonly Entry[], mustSync: boolean): number;
+  /** Called with the highest durable sequence, from the event loop, after storage has the entries. */
+  onDurable: (seq: number) => void;
+  /** Called once, from the event loop. Nothing becomes durable after it. */
+  onFault: (error: RaftmarkError) => void;
+  /**
+   * How long the disk has not answered although something waits for it; 0 if nothing waits. That it is busy and
+   * answers again and again does not count. Asked often: of the time between two calls at most `gapMsMax` counts, by
+   * default all, because a process that was suspended, or did not get to run, is no silent disk.
+   */
+  silentMs(gapMsMax?: number): number;
+  /**
+   * Writes a snapshot of the state at metadata.index (which must be applied, so committed), records it in the log
+   * behind what was appended so far, and releases what is older than the kept ones: stageSnapshot, then
+   * recordSnapshot.
+   */
+  saveSnapshot(
+    metadata: SnapshotMetadata,
+    data: SnapshotData,
+    options?: { signal?: AbortSignal },
+  ): Promise<void>;
+  /**
+   * Writes the file of a snapshot, durably, and nothing else: for one that is received before raft has agreed to it. A
+   * file that is never recorded goes when a later snapshot releases it. Rejected with WAL_SNAPSHOT_OUTDATED if one as
+   * new is recorded, RAFT_ABORTED by `signal`, WAL_NO_SPACE or WAL_IO if it cannot be written (the log goes on without
+   * it), or what the source of `data` threw.
+   */
+  stageSnapshot(
+    metadata: SnapshotMetadata,
+    data: SnapshotData,
+    options?: { signal?: AbortSignal },
+  ): Promise<void>;
+  /**
+   * Records a staged snapshot behind what was appended so far. Resolved when the record is durable, storage has the
+   * snapshot, and the release of older ones was tried. A snapshot that the log does not lead up to (its index is ahead
+   * of the log, or of another term there) replaces the log, which goes on at index + 1. Commit index and term are
+   * raised to the snapshot's, if they are behind. The record takes a sequence number like an append.
+   */
+  recordSnapshot(metadata: SnapshotMetadata): Promise<void>;
+  /**
+   * The recorded snapshot at `index`, by default the newest; null if it is not there. It can be read to its end even
+   * if it is released meanwhile.
+   */
+  openSnapshot(index?: number): Promise<SnapshotStream | null>;
+  /** The gauge of stats(), without the rest: read every turn. */
+  readonly backlogBytes: number;
+  stats(): WalStats;
+  /** When batches were encoded and durable, once enabled; for measurements. */
+  readonly batchTimes: BatchTimes;
+  /**
+   * Waits until everything queued is durable (unless faulted), flushes unsynced commit state, closes files, ends
+   * the worker, releases the lock. Idempotent.
+   */
+  close(): Promise<void>;
+}

@@ -1,0 +1,214 @@
+// Old entries, read while the main thread does other things: for peers that lag further than the cache reaches, and for
+// applying what was committed before the log was opened. A reader (a peer's id; None: applying) asks for an entry,
+// hears "not yet", and is called when it is there, with some of those behind it: one piece a reader. Pieces are read
+// one at a time, in the order of asking, so that a turn of the event loop takes in one, and all readers get on.
+// Main thread; the reads are on libuv's.
+import fs from "node:fs/promises";
+import { type Entry, entrySize } from "../../raft/raftpb/index.js";
+import { corruptError } from "../disk/errors.js";
+import { sortedSegments } from "../format/format.js";
+import type { PointIndex } from "../format/point-index.js";
+import { CUT_SHORT, READ_BYTES, Run } from "./segment-reader.js";
+
+/** Bytes of log that are read for a piece, more only for an entry that is larger. */
+const PIECE_BYTES = 1 << 20;
+/** A piece that nobody asked for between two looks at this distance is let go of. */
+const LOOK_MS = 1000;
+
+/** What one reader asked for. */
+class Piece {
+  readonly reader: number;
+  /** The entry that was asked for. */
+  readonly first: number;
+  /** From `first` on, without gaps. Empty while it is read, and if that failed. */
+  entries: readonly Entry[] = [];
+  reading = true;
+  /** Since the last look. */
+  asked = true;
+
+  constructor(reader: number, first: number) {
+    this.reader = reader;
+    this.first = first;
+  }
+
+  /** Behind the last entry that is there. */
+  get end(): number {
+    return this.first + this.entries.length;
+  }
+
+  /** Whether it is what asking for entry `index` leads to. */
+  answers(index: number): boolean {
+    return index === this.first || (index > this.first && index < this.end);
+  }
+}
+
+export class OldEntries {
+  /** A reader may ask again: from the event loop. Must not throw. Null: nobody listens, so nobody may ask. */
+  onRead: ((reader: number) => void) | null = null;
+  private readonly dir: string;
+  private readonly points: PointIndex;
+  private readonly log: { lastIndex(): number };
+  /** By reader. */
+  private readonly pieces = new Map<number, Piece>();
+  /** To be read; also pieces that nobody waits for any more. */
+  private readonly queue: Piece[] = [];
+  private pumping: Promise<void> | null = null;
+  private looking: NodeJS.Timeout | null = null;
+  /** File names of segments by number, as of the last time that one was not among them. */
+  private names = new Map<number, string>();
+
+  constructor(dir: string, points: PointIndex, log: { lastIndex(): number }) {
+    this.dir = dir;
+    this.points = points;
+    this.log = log;
+  }
+
+  /** Pieces that are held or on their way. */
+  get count(): number {
+    return this.pieces.size;
+  }
+
+  /**
+   * Whether take() has entry `index`, which is durable; else it is being read for `reader`, and onRead follows. True as
+   * well where reading failed: whoever reads it now, and waits for it, sees why.
+   */
+  atHand(reader: number, index: number): boolean {
+    const held = this.pieces.get(reader);
+    if (held?.answers(index)) {
+      held.asked = true;
+      return !held.reading;
+    }
+    const piece = new Piece(reader, index);
+    this.pieces.set(reader, piece);
+    this.queue.push(piece);
+    this.pumping ??= this.pump();
+    this.looking ??= setInterval(this.look, LOOK_MS).unref();
+    return false;
+  }
+
+  /**
+   * Puts entries from `lo` on into `into`, which is empty: before `hi`, up to `maxSize` encoded bytes (but one at
+   * least), as far as they are there. Returns their bytes; 0: none is.
+   */
+  take(lo: number, hi: number, maxSize: number, into: Entry[]): number {
+    for (const { first, end, entries } of this.pieces.values()) {
+      if (lo < first || lo >= end) continue;
+      let size = 0;
+      for (let index = lo; index < Math.min(hi, end); index++) {
+        const entry = entries[index - first]!;
+        const bytes = entrySize(entry);
+        if (size + bytes > maxSize && size > 0) break;
+        into.push(entry);
+        size += bytes;
+      }
+      return size;
+    }
+    return 0;
+  }
+
+  /** The reader finds what it needs in memory. */
+  release(reader: number): void {
+    this.pieces.delete(reader);
+  }
+
+  /** Entries from `index` on are overwritten, or not of the log any more. Who waits for them is called all the same. */
+  forgetFrom(index: number): void {
+    for (const piece of this.pieces.values()) {
+      if (piece.reading || piece.end > index) this.pieces.delete(piece.reader);
+    }
+  }
+
+  /** Resolved when nothing is being read any more. */
+  async close(): Promise<void> {
+    this.onRead = null;
+    this.pieces.clear();
+    this.look();
+    await this.pumping;
+  }
+
+  private readonly look = (): void => {
+    for (const piece of this.pieces.values()) {
+      if (!piece.asked && !piece.reading) this.pieces.delete(piece.reader);
+      piece.asked = false;
+    }
+    if (this.pieces.size > 0 || this.looking === null) return;
+    clearInterval(this.looking);
+    this.looking = null;
+  };
+
+  private isWanted(piece: Piece): boolean {
+    return this.pieces.get(piece.reader) === piece;
+  }
+
+  private async pump(): Promise<void> {
+    for (let piece = this.queue.shift(); piece !== undefined; piece = this.queue.shift()) {
+      const entries: Entry[] = [];
+      try {
+        if (this.isWanted(piece)) await this.read(piece, entries);
+      } catch {
+        // Damage, or entries and their files that were given up meanwhile. What was read before is sound.
+      }
+      piece.entries = entries;
+      piece.reading = false;
+      // Also if it is not wanted any more: in place of what was overwritten, something else can be sent.
+      this.onRead?.(piece.reader);
+    }
+    this.pumping = null;
+  }
+
+  private async read(piece: Piece, into: Entry[]): Promise<void> {
+    const { points } = this;
+    if (!this.names.has(points.segment(points.find(piece.first)))) {
+      this.names = new Map(sortedSegments(await fs.readdir(this.dir)).map(({ seq, name }) => [seq, name]));
+      if (!this.isWanted(piece)) return;
+    }
+    // All that the index says is taken now: entries may be overwritten, or given up, while the file is read.
+    const runs = this.runsFrom(piece.first);
+    const file = await fs.open(runs[0]!.path);
+    try {
+      let start = runs[0]!.offset;
+      let window = await readAt(file, start, PIECE_BYTES);
+      for (const run of runs) {
+        let need = run.take(window, start, Number.POSITIVE_INFINITY, into);
+        while (need > 0 && into.length === 0) {
+          if (need > (await file.stat()).size - run.offset) throw run.damaged(CUT_SHORT);
+          start = run.offset;
+          window = await readAt(file, start, Math.max(READ_BYTES, need));
+          need = run.take(window, start, Number.POSITIVE_INFINITY, into);
+        }
+        if (need > 0) break;
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** The runs that begin in a piece that begins with the run of entry `index`. */
+  private runsFrom(index: number): Run[] {
+    const { points } = this;
+    const at = points.find(index);
+    const segment = points.segment(at);
+    const name = this.names.get(segment);
+    if (name === undefined) throw corruptError(this.dir, 0, 0, `segment ${segment} has gone`);
+    const path = `${this.dir}/${name}`;
+    const until = this.log.lastIndex() + 1;
+    const end = points.offset(at) + PIECE_BYTES;
+    const runs = [new Run(points, path, at, index, until)];
+    for (let next = at + 1; next < points.count && points.index(next) < until; next++) {
+      if (points.segment(next) !== segment || points.offset(next) >= end) break;
+      runs.push(new Run(points, path, next, points.index(next), until));
+    }
+    return runs;
+  }
+}
+
+async function readAt(file: fs.FileHandle, position: number, bytes: number): Promise<Uint8Array> {
+  const buffer = Buffer.allocUnsafeSlow(bytes);
+  let filled = 0;
+  while (filled < bytes) {
+    const { bytesRead } = await file.read(buffer, filled, bytes - filled, position + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return buffer.subarray(0, filled);
+}

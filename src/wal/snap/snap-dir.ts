@@ -1,0 +1,140 @@
+// The directory of snapshot files: names, and which snapshot an opened log starts from. WAL-FORMAT section 7, with one
+// difference: etcd asks for a record's index to be committed, because its 3.4 recorded a snapshot before it wrote the
+// file. Ours is recorded when its file is durable, so the record and a sound file are proof enough.
+import fs from "node:fs";
+import { RaftmarkError } from "../../base/errors.js";
+import type { HardState, SnapshotMetadata } from "../../raft/raftpb/index.js";
+import { ADVICE } from "../disk/errors.js";
+import type { PointIndex } from "../format/point-index.js";
+import type { LogBase } from "../read/wal-storage.js";
+import { verifySnapFile } from "./snap-file.js";
+
+const SNAP_NAME = /^([0-9a-f]{16})-([0-9a-f]{16})\.snap$/;
+/** What a file is called until it is complete. */
+export const DRAFT_SUFFIX = ".tmp";
+
+export interface SnapName {
+  readonly name: string;
+  readonly term: number;
+  readonly index: number;
+}
+
+export function snapName({ term, index }: { term: number; index: number }): string {
+  return `${term.toString(16).padStart(16, "0")}-${index.toString(16).padStart(16, "0")}.snap`;
+}
+
+/** The snapshot files in `snapDir`, by name; none if there is no such directory. */
+export function listSnapshots(snapDir: string): SnapName[] {
+  const found: SnapName[] = [];
+  for (const name of namesIn(snapDir)) {
+    const match = SNAP_NAME.exec(name);
+    if (match === null) continue;
+    found.push({ name, term: Number.parseInt(match[1]!, 16), index: Number.parseInt(match[2]!, 16) });
+  }
+  return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Removes files that a process that died did not complete. */
+export function removeDrafts(snapDir: string): void {
+  for (const name of namesIn(snapDir)) {
+    if (name.includes(".snap.") && name.endsWith(DRAFT_SUFFIX))
+      fs.rmSync(`${snapDir}/${name}`, { force: true });
+  }
+}
+
+function namesIn(snapDir: string): string[] {
+  try {
+    return fs.readdirSync(snapDir);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** What recovery found that matters here. `snapshots`: all records, in order. */
+export interface RecordedSnapshots {
+  readonly snapshots: readonly SnapshotMetadata[];
+  readonly points: PointIndex;
+  readonly lastIndex: number;
+}
+
+export interface SnapshotChoice {
+  base: LogBase;
+  /** Recorded, with a file, and of use to this log; ascending. The state machine starts from the last one. */
+  kept: SnapshotMetadata[];
+  /** Damaged files, by their new names. */
+  broken: string[];
+}
+
+/**
+ * The newest recorded snapshot whose file is sound. Damaged ones are renamed, as etcd does. WAL_CORRUPT if the log's
+ * first entries are released, or were replaced by a snapshot, and no snapshot stands for them.
+ */
+export async function chooseSnapshot(
+  dir: string,
+  snapDir: string,
+  log: RecordedSnapshots,
+): Promise<SnapshotChoice> {
+  const byIndex = new Map<number, SnapshotMetadata>();
+  for (const record of log.snapshots) if (record.index > 0) byIndex.set(record.index, record);
+  const records = [...byIndex.values()].sort((a, b) => a.index - b.index);
+  const base = baseOf(dir, log, records);
+  const present = new Set(listSnapshots(snapDir).map(({ name }) => name));
+  const kept = records.filter((record) => record.index >= base.index && present.has(snapName(record)));
+  const broken: string[] = [];
+  while (kept.length > 0) {
+    const newest = kept[kept.length - 1]!;
+    const path = `${snapDir}/${snapName(newest)}`;
+    const metadata = await verified(path, newest);
+    if (metadata !== null) {
+      kept[kept.length - 1] = metadata;
+      break;
+    }
+    fs.renameSync(path, `${path}.broken`);
+    broken.push(`${path}.broken`);
+    kept.pop();
+  }
+  if (kept.length === 0 && base.index > 0) throw noSnapshotError(dir, snapDir, base.index, broken);
+  return { base, kept, broken };
+}
+
+// The oldest recorded snapshot behind which no entry is missing: it gives the term before the first entry.
+function baseOf(dir: string, log: RecordedSnapshots, records: readonly SnapshotMetadata[]): LogBase {
+  const firstHeld = log.points.count > 0 ? log.points.index(0) : log.lastIndex + 1;
+  if (firstHeld <= 1) return { index: 0, term: 0 };
+  const base = records.find(({ index }) => index >= firstHeld - 1);
+  if (base !== undefined) return { index: base.index, term: base.term };
+  const text =
+    `segment 0 of the log in ${dir} is missing: the log begins with entry ${firstHeld}, and records no snapshot that ` +
+    `stands for those before it. ${ADVICE}`;
+  throw new RaftmarkError("WAL_CORRUPT", text);
+}
+
+async function verified(path: string, record: SnapshotMetadata): Promise<SnapshotMetadata | null> {
+  try {
+    const metadata = await verifySnapFile(path);
+    return metadata.index === record.index && metadata.term === record.term ? metadata : null;
+  } catch (error) {
+    if (error instanceof RaftmarkError && error.code === "WAL_CORRUPT") return null;
+    throw error;
+  }
+}
+
+function noSnapshotError(dir: string, snapDir: string, index: number, broken: string[]): RaftmarkError {
+  const what = broken.length > 0 ? `damaged (now ${broken.join(", ")})` : "missing";
+  const text =
+    `the log in ${dir} needs a snapshot at entry ${index} or later, and those in ${snapDir} are ${what}. Restore ` +
+    `such a file from a copy if there is one. ${ADVICE}`;
+  return new RaftmarkError("WAL_CORRUPT", text);
+}
+
+/** What a snapshot proves: its entry is committed, and its term has begun. */
+export function raisedBy(snapshot: LogBase, state: HardState): HardState {
+  const { index, term } = snapshot;
+  if (index <= state.commit && term <= state.term) return state;
+  return {
+    term: Math.max(term, state.term),
+    vote: term > state.term ? 0 : state.vote,
+    commit: Math.max(index, state.commit),
+  };
+}

@@ -1,0 +1,395 @@
+// One `.snap` file in etcd's format (WAL-FORMAT section 7), streamed both ways in bounded memory. Runs on the main
+// thread, where the chunks come from and go to: file operations do not wait, and the CRC is taken in WASM 256 KiB at a
+// time (0.1 ms), which is no more work than handing each chunk to a worker.
+//
+// The file begins with the CRC and the lengths of what follows. Where the state is known as a whole, or ends within the
+// first piece, the file is etcd's byte for byte. A longer stream gets its head last, into the place kept for it: its
+// varints are as long as they can get, which every protobuf reader takes (etcd's too), and no byte is written twice.
+import { constants } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { assert } from "../../base/assert.js";
+import { NO_DATA } from "../../base/bytes.js";
+import { crc32cCombine } from "../../base/crc32c.js";
+import { EMPTY_CONF_STATE, type SnapshotMetadata } from "../../raft/raftpb/index.js";
+import { snapshotError } from "../disk/errors.js";
+import type { WalFs } from "../disk/wal-fs.js";
+import { crc32c } from "../format/crc32c.js";
+import { putVarint, varintSize } from "../format/format.js";
+import { encodeConfState, FieldReader, MalformedError } from "../format/record.js";
+import { parseConfState } from "../format/snapshot-record.js";
+
+const PIECE_BYTES = 256 << 10;
+/** Synced this often: one sync of a whole GiB would hold up the log's own, which wait behind it on the same disk. */
+const SYNC_BYTES = 4 << 20;
+/** Bytes of varints that are patched in later: 5 hold any CRC, 8 any length up to 2^53. */
+const WIDE_CRC = 5;
+const WIDE_LENGTH = 8;
+/** Head of a file whose state's length is not known: three tags and their varints. */
+const WIDE_HEAD_BYTES = 3 + WIDE_CRC + 2 * WIDE_LENGTH;
+/** More than this is no metadata. */
+const METADATA_BYTES_MAX = 16 << 20;
+
+/** A snapshot's state on its way to disk: whole, or as it comes. Chunks are borrowed until the next is asked for. */
+export type SnapshotData = Uint8Array | AsyncIterable<Uint8Array>;
+
+/**
+ * A snapshot's state on its way from disk, a chunk at a time; chunks are the reader's. The CRC is known to be right
+ * only at the end: a damaged file ends in WAL_CORRUPT, and what was read before counts for nothing.
+ */
+export interface SnapshotStream extends AsyncIterable<Uint8Array> {
+  readonly metadata: SnapshotMetadata;
+  /** Bytes of the state. */
+  readonly size: number;
+  /** Lets go of the file; not needed once the stream was read, to its end or not. */
+  close(): Promise<void>;
+}
+
+/** Writes and syncs the file. On an error it is closed and left behind. */
+export async function writeSnapFile(
+  fs: WalFs,
+  path: string,
+  metadata: SnapshotMetadata,
+  data: SnapshotData,
+  signal: AbortSignal,
+): Promise<void> {
+  const fd = fs.open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC);
+  try {
+    const suffix = encodeMetadataField(metadata);
+    if (data instanceof Uint8Array) await writeKnown(fs, fd, data, suffix, signal);
+    else await writeStream(fs, fd, data, suffix, signal);
+    await fs.fdatasync(fd);
+  } finally {
+    fs.close(fd);
+  }
+}
+
+async function writeKnown(
+  fs: WalFs,
+  fd: number,
+  data: Uint8Array,
+  suffix: Uint8Array,
+  signal: AbortSignal,
+): Promise<void> {
+  let crc = 0;
+  for (let at = 0; at < data.length; at += PIECE_BYTES) {
+    checkAborted(signal);
+    crc = crc32c(crc, data.subarray(at, at + PIECE_BYTES));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const head = encodeHead(data === NO_DATA ? null : data.length, crc, suffix, false);
+  await fs.write(fd, head, 0, head.length, 0);
+  for (let at = 0; at < data.length; at += PIECE_BYTES) {
+    checkAborted(signal);
+    await fs.write(fd, data, at, Math.min(data.length, at + PIECE_BYTES), head.length + at);
+    if (at % SYNC_BYTES === 0) await fs.fdatasync(fd);
+  }
+  await fs.write(fd, suffix, 0, suffix.length, head.length + data.length);
+}
+
+async function writeStream(
+  fs: WalFs,
+  fd: number,
+  data: AsyncIterable<Uint8Array>,
+  suffix: Uint8Array,
+  signal: AbortSignal,
+): Promise<void> {
+  const piece = new Uint8Array(PIECE_BYTES);
+  let filled = 0;
+  let size = 0;
+  let crc = 0;
+  const flush = async (): Promise<void> => {
+    crc = crc32c(crc, piece.subarray(0, filled));
+    await fs.write(fd, piece, 0, filled, WIDE_HEAD_BYTES + size);
+    size += filled;
+    filled = 0;
+    if (size % SYNC_BYTES === 0) await fs.fdatasync(fd);
+  };
+  for await (const chunk of abortable(data, signal)) {
+    for (let at = 0; at < chunk.length; ) {
+      if (filled === PIECE_BYTES) await flush();
+      const bytes = Math.min(chunk.length - at, PIECE_BYTES - filled);
+      piece.set(chunk.subarray(at, at + bytes), filled);
+      filled += bytes;
+      at += bytes;
+    }
+  }
+  if (size === 0) return await writeKnown(fs, fd, piece.subarray(0, filled), suffix, signal);
+  await flush();
+  await fs.write(fd, suffix, 0, suffix.length, WIDE_HEAD_BYTES + size);
+  const head = encodeHead(size, crc, suffix, true);
+  assert(head.length === WIDE_HEAD_BYTES, "head does not fill its place");
+  await fs.write(fd, head, 0, head.length, 0);
+}
+
+/** The source of a snapshot's state failed, with `cause`; not the disk. */
+export class SourceError extends Error {
+  override readonly name = "SourceError";
+}
+
+// A source that never answers must not hold up an abort.
+async function* abortable(data: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const iterator = data[Symbol.asyncIterator]();
+  let ended = false;
+  try {
+    for (;;) {
+      checkAborted(signal);
+      const result = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+        const onAbort = (): void => reject(signal.reason);
+        signal.addEventListener("abort", onAbort, { once: true });
+        const settled = (): void => signal.removeEventListener("abort", onAbort);
+        iterator
+          .next()
+          .then(resolve, (error: unknown) => reject(new SourceError("", { cause: error })))
+          .finally(settled);
+      });
+      ended = result.done === true;
+      if (ended) return;
+      yield result.value;
+    }
+  } finally {
+    if (!ended) void iterator.return?.().catch(() => {});
+  }
+}
+
+function checkAborted(signal: AbortSignal): void {
+  if (signal.aborted) throw signal.reason;
+}
+
+/**
+ * What stands before the state: {crc = 1, data = 2: {data = 1}}. `crc` is that of the state alone; `suffix` is what
+ * follows the state. Size null: the state is absent.
+ */
+function encodeHead(size: number | null, crc: number, suffix: Uint8Array, wide: boolean): Uint8Array {
+  const lengthWidth = wide ? WIDE_LENGTH : 0;
+  const inner = size === null ? NO_DATA : concat(Uint8Array.of(0x0a), varint(size, lengthWidth));
+  const state = size ?? 0;
+  const before = combine(crc32c(0, inner), crc, state);
+  const whole = crc32cCombine(before, crc32c(0, suffix), suffix.length);
+  const innerSize = inner.length + state + suffix.length;
+  const outerCrc = varint(whole, wide ? WIDE_CRC : 0);
+  return concat(Uint8Array.of(0x08), outerCrc, Uint8Array.of(0x12), varint(innerSize, lengthWidth), inner);
+}
+
+/** crc32cCombine for any length. */
+function combine(crcA: number, crcB: number, lengthB: number): number {
+  const step = 2 ** 30;
+  let shifted = crcA;
+  let left = lengthB;
+  for (; left > step; left -= step) shifted = crc32cCombine(shifted, 0, step);
+  return crc32cCombine(shifted, crcB, left);
+}
+
+/** At least `width` bytes: padded with zero bits, which are no canonical form but the same number. */
+function varint(value: number, width: number): Uint8Array {
+  const size = varintSize(value);
+  const bytes = new Uint8Array(Math.max(size, width));
+  putVarint(bytes, 0, value);
+  for (let at = size - 1; at < bytes.length - 1; at++) bytes[at] |= 0x80;
+  return bytes;
+}
+
+function concat(...parts: Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+/** Field 2 of raftpb.Snapshot. */
+function encodeMetadataField(metadata: SnapshotMetadata): Uint8Array {
+  const conf = encodeConfState(metadata.confState);
+  const body = concat(
+    Uint8Array.of(0x0a),
+    varint(conf.length, 0),
+    conf,
+    Uint8Array.of(0x10),
+    varint(metadata.index, 0),
+    Uint8Array.of(0x18),
+    varint(metadata.term, 0),
+  );
+  return concat(Uint8Array.of(0x12), varint(body.length, 0), body);
+}
+
+/** Where the parts of a file lie. */
+interface SnapLayout {
+  crc: number;
+  /** What the CRC covers. */
+  start: number;
+  end: number;
+  stateStart: number;
+  stateEnd: number;
+  metadata: SnapshotMetadata;
+}
+
+/** Reads the whole file and gives its metadata; WAL_CORRUPT if it is not sound. */
+export async function verifySnapFile(path: string): Promise<SnapshotMetadata> {
+  const file = await openFile(path);
+  try {
+    const layout = await readLayout(file, path);
+    await checkCrc(file, path, layout);
+    return layout.metadata;
+  } finally {
+    await file.close();
+  }
+}
+
+async function checkCrc(file: FileHandle, path: string, layout: SnapLayout): Promise<void> {
+  const piece = new Uint8Array(PIECE_BYTES);
+  let crc = 0;
+  for (let at = layout.start; at < layout.end; ) {
+    const bytes = await readAt(file, path, piece, at, Math.min(PIECE_BYTES, layout.end - at));
+    crc = crc32c(crc, bytes);
+    at += bytes.length;
+  }
+  if (crc !== layout.crc) throw snapshotError(path, "wrong checksum");
+}
+
+/** Opens a file for reading its state. The file stays open until the stream was read or left. */
+export async function streamSnapFile(path: string): Promise<SnapshotStream> {
+  const file = await openFile(path);
+  try {
+    const layout = await readLayout(file, path);
+    const size = layout.stateEnd - layout.stateStart;
+    const { metadata } = layout;
+    let taken = false;
+    return {
+      metadata,
+      size,
+      [Symbol.asyncIterator]() {
+        assert(!taken, "a snapshot stream is read once");
+        taken = true;
+        return readState(file, path, layout);
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function* readState(file: FileHandle, path: string, layout: SnapLayout): AsyncGenerator<Uint8Array> {
+  try {
+    let crc = await crcOf(file, path, 0, layout.start, layout.stateStart);
+    for (let at = layout.stateStart; at < layout.stateEnd; ) {
+      const piece = new Uint8Array(Math.min(PIECE_BYTES, layout.stateEnd - at));
+      const bytes = await readAt(file, path, piece, at, piece.length);
+      crc = crc32c(crc, bytes);
+      at += bytes.length;
+      yield bytes;
+    }
+    crc = await crcOf(file, path, crc, layout.stateEnd, layout.end);
+    if (crc !== layout.crc) throw snapshotError(path, "wrong checksum");
+  } finally {
+    await file.close();
+  }
+}
+
+async function crcOf(
+  file: FileHandle,
+  path: string,
+  seed: number,
+  from: number,
+  to: number,
+): Promise<number> {
+  if (to - from > METADATA_BYTES_MAX) throw snapshotError(path, "it cannot be parsed");
+  return crc32c(seed, await readAt(file, path, new Uint8Array(to - from), from, to - from));
+}
+
+async function openFile(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "r");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") throw snapshotError(path, "it is missing");
+    throw error;
+  }
+}
+
+/** Fills `bytes` bytes of `into`; the file holding fewer is damage. */
+async function readAt(
+  file: FileHandle,
+  path: string,
+  into: Uint8Array,
+  position: number,
+  bytes: number,
+): Promise<Uint8Array> {
+  for (let filled = 0; filled < bytes; ) {
+    const { bytesRead } = await file.read(into, filled, bytes - filled, position + filled);
+    if (bytesRead === 0) throw snapshotError(path, "it ends early");
+    filled += bytesRead;
+  }
+  return into.subarray(0, bytes);
+}
+
+/** A field of a message in the file: a number, or where its bytes lie. */
+interface Field {
+  id: number;
+  value: number;
+  start: number;
+  end: number;
+}
+
+async function readLayout(file: FileHandle, path: string): Promise<SnapLayout> {
+  try {
+    const { size } = await file.stat();
+    const layout = { crc: 0, start: 0, end: 0, stateStart: 0, stateEnd: 0, metadata: EMPTY_METADATA };
+    for (let at = 0; at < size; ) {
+      const field = await readField(file, at, size);
+      if (field.id === 1) layout.crc = field.value;
+      if (field.id === 2) [layout.start, layout.end] = [field.start, field.end];
+      at = field.end;
+    }
+    if (layout.start === layout.end) throw new MalformedError("no data");
+    // Absent state: the CRC of what is before it is that of nothing.
+    [layout.stateStart, layout.stateEnd] = [layout.start, layout.start];
+    for (let at = layout.start; at < layout.end; ) {
+      const field = await readField(file, at, layout.end);
+      if (field.id === 1) [layout.stateStart, layout.stateEnd] = [field.start, field.end];
+      if (field.id === 2) {
+        const bytes = field.end - field.start;
+        if (bytes > METADATA_BYTES_MAX) throw new MalformedError("metadata too large");
+        layout.metadata = parseMetadata(await readAt(file, path, new Uint8Array(bytes), field.start, bytes));
+      }
+      at = field.end;
+    }
+    return layout;
+  } catch (error) {
+    if (error instanceof MalformedError) throw snapshotError(path, "it cannot be parsed");
+    throw error;
+  }
+}
+
+const EMPTY_METADATA: SnapshotMetadata = { confState: EMPTY_CONF_STATE, index: 0, term: 0 };
+
+/** A tag and a varint take at most 20 bytes. */
+const FIELD_HEAD_BYTES = 32;
+
+async function readField(file: FileHandle, at: number, limit: number): Promise<Field> {
+  const window = new Uint8Array(Math.min(FIELD_HEAD_BYTES, limit - at));
+  const { bytesRead } = await file.read(window, 0, window.length, at);
+  const reader = new FieldReader(window, 0, bytesRead);
+  if (!reader.next()) throw new MalformedError("field is cut");
+  if (reader.wire === 2) {
+    const length = reader.varint();
+    const start = at + reader.at;
+    if (length > limit - start) throw new MalformedError("field is cut");
+    return { id: reader.field, value: 0, start, end: start + length };
+  }
+  if (reader.wire === 0) {
+    const value = reader.varint();
+    return { id: reader.field, value, start: at, end: at + reader.at };
+  }
+  reader.skip();
+  return { id: 0, value: 0, start: at, end: at + reader.at };
+}
+
+function parseMetadata(bytes: Uint8Array): SnapshotMetadata {
+  let { confState, index, term } = EMPTY_METADATA;
+  const reader = new FieldReader(bytes, 0, bytes.length);
+  while (reader.next()) {
+    if (reader.field === 1) {
+      const { start, end } = reader.span();
+      confState = parseConfState(bytes, start, end);
+    } else if (reader.field === 2) index = reader.number();
+    else if (reader.field === 3) term = reader.number();
+    else reader.skip();
+  }
+  return { confState, index, term };
+}

@@ -1,0 +1,205 @@
+// Writes snapshots, has them recorded and releases what they make superfluous. Main thread; file operations do not
+// wait. Order of a save: draft written and synced, renamed, directory synced, recorded in the log, and only then are
+// older segments and files released, oldest first: a crash between any two steps leaves a log that opens, with either
+// the old or the new snapshot. Files are written side by side, records and releases one after the other.
+import { existsSync, mkdirSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import path from "node:path";
+import { assert } from "../../base/assert.js";
+import { RaftmarkError } from "../../base/errors.js";
+import type { SnapshotMetadata } from "../../raft/raftpb/index.js";
+import { releaseWarning, snapshotWriteError } from "../disk/errors.js";
+import type { WalFs } from "../disk/wal-fs.js";
+import { DIR_MODE, sortedSegments } from "../format/format.js";
+import type { DurableLog } from "../read/wal-storage.js";
+import type { Writer } from "../write/writer.js";
+import { DRAFT_SUFFIX, listSnapshots, snapName } from "./snap-dir.js";
+import {
+  type SnapshotData,
+  type SnapshotStream,
+  SourceError,
+  streamSnapFile,
+  writeSnapFile,
+} from "./snap-file.js";
+
+export interface SnapshotSetup {
+  dir: string;
+  snapDir: string;
+  /** How many are kept. */
+  keep: number;
+  /** Names are made durable. */
+  synced: boolean;
+  fs: WalFs;
+  /** Recorded snapshots whose files are there, ascending. */
+  kept: SnapshotMetadata[];
+}
+
+/** What the log does for it. */
+export interface SnapshotLog {
+  readonly storage: DurableLog;
+  readonly writer: Writer;
+  /** Resolved when the record is durable and storage knows of it. */
+  appendSnapshot(metadata: SnapshotMetadata): Promise<void>;
+  warn(warning: RaftmarkError): void;
+}
+
+export class SnapshotKeeper {
+  released = 0;
+  recycled = 0;
+  /**
+   * A release ended early. Nothing is released after it until the log is opened again: a name whose removal failed
+   * might come back after a crash, and segments be missing behind it.
+   */
+  private releaseFailed = false;
+  private readonly setup: SnapshotSetup;
+  private readonly log: SnapshotLog;
+  /** Ascending. */
+  private kept: SnapshotMetadata[];
+  private readonly closing = new AbortController();
+  /** Settled when every record and release so far has ended. */
+  private records: Promise<unknown> = Promise.resolve();
+  private readonly writes = new Set<Promise<unknown>>();
+  private drafts = 0;
+
+  constructor(setup: SnapshotSetup, log: SnapshotLog) {
+    assert(setup.keep >= 1, "no snapshot is kept");
+    this.setup = setup;
+    this.log = log;
+    this.kept = setup.kept;
+  }
+
+  async save(metadata: SnapshotMetadata, data: SnapshotData, signal: AbortSignal | null): Promise<void> {
+    await this.stage(metadata, data, signal);
+    await this.record(metadata);
+  }
+
+  /** Writes the file; without a record it counts for nothing. */
+  stage(metadata: SnapshotMetadata, data: SnapshotData, signal: AbortSignal | null): Promise<void> {
+    const { index, term } = metadata;
+    assert(Number.isSafeInteger(index) && index > 0, "snapshot index out of range");
+    assert(Number.isSafeInteger(term) && term > 0, "snapshot term out of range");
+    const written = this.write(metadata, data, signal).finally(() => this.writes.delete(written));
+    this.writes.add(written);
+    return written;
+  }
+
+  /** Records a snapshot whose file is there, and releases what it makes superfluous. */
+  record(metadata: SnapshotMetadata): Promise<void> {
+    const recorded = this.records.then(() => this.recordNow(metadata));
+    this.records = recorded.catch(() => {});
+    return recorded;
+  }
+
+  private async recordNow(metadata: SnapshotMetadata): Promise<void> {
+    const { snapDir, keep } = this.setup;
+    const file = `${snapDir}/${snapName(metadata)}`;
+    if (!existsSync(file)) {
+      throw new RaftmarkError("WAL_NOT_FOUND", `there is no snapshot ${file} to record: it was never staged`);
+    }
+    this.checkNewer(metadata);
+    await this.log.appendSnapshot(metadata);
+    // One that replaced the log leaves older ones without the entries that follow them.
+    const base = this.log.storage.firstIndex() - 1;
+    this.kept = [...this.kept.filter(({ index }) => index >= base), metadata].slice(-keep);
+    if (this.releaseFailed) return;
+    try {
+      await this.release();
+    } catch (error) {
+      this.releaseFailed = true;
+      this.log.warn(releaseWarning(error, this.setup.dir));
+    }
+  }
+
+  private checkNewer({ index }: SnapshotMetadata): void {
+    const newest = this.kept[this.kept.length - 1];
+    if (newest === undefined || index > newest.index) return;
+    const text = `a snapshot at entry ${index} is not newer than the one at ${newest.index} that is recorded`;
+    throw new RaftmarkError("WAL_SNAPSHOT_OUTDATED", text);
+  }
+
+  // The file appears under its name when it is complete and durable.
+  private async write(
+    metadata: SnapshotMetadata,
+    data: SnapshotData,
+    signal: AbortSignal | null,
+  ): Promise<void> {
+    const { fs, snapDir, synced } = this.setup;
+    const file = `${snapDir}/${snapName(metadata)}`;
+    const draft = `${file}.${this.drafts++}${DRAFT_SUFFIX}`;
+    const closed = this.closing.signal;
+    const either = signal === null ? closed : AbortSignal.any([signal, closed]);
+    this.checkNewer(metadata);
+    try {
+      await this.makeDir();
+      await writeSnapFile(fs, draft, metadata, data, either);
+      this.checkNewer(metadata);
+      fs.rename(draft, file);
+      if (synced) await fs.syncDir(snapDir);
+    } catch (error) {
+      await removeDraft(fs, draft);
+      if (closed.aborted) throw new RaftmarkError("RAFT_CLOSED", "the log is closed");
+      if (either.aborted) {
+        throw new RaftmarkError("RAFT_ABORTED", `saving the snapshot at entry ${metadata.index} was aborted`);
+      }
+      throw error instanceof SourceError ? error.cause : snapshotWriteError(error, file);
+    }
+  }
+
+  private async makeDir(): Promise<void> {
+    const { fs, snapDir, synced } = this.setup;
+    const first = mkdirSync(snapDir, { recursive: true, mode: DIR_MODE });
+    if (first === undefined || !synced) return;
+    for (let made = snapDir; ; made = path.dirname(made)) {
+      await fs.syncDir(path.dirname(made));
+      if (made === first) return;
+    }
+  }
+
+  // Oldest first, each made durable before the next: what a crash leaves is always a row of segments without a gap.
+  private async release(): Promise<void> {
+    const { dir, snapDir, fs, synced } = this.setup;
+    const { storage, writer } = this.log;
+    if (this.kept.length === this.setup.keep) storage.compact(this.kept[0]!);
+    const base = storage.firstIndex() - 1;
+    const segments = sortedSegments(await readdir(dir));
+    const stays = segments.findLastIndex(({ index }) => index <= base);
+    if (stays > 0) storage.forgetSegments(segments[stays]!.seq);
+    for (let at = 0; at < stays && !this.closing.signal.aborted; at++) {
+      const segment = `${dir}/${segments[at]!.name}`;
+      const rename = async (to: string): Promise<void> => {
+        fs.rename(segment, to);
+        if (synced) await fs.syncDir(dir);
+      };
+      if (await writer.recycle(rename)) this.recycled++;
+      else {
+        await fs.unlink(segment);
+        if (synced) await fs.syncDir(dir);
+      }
+      this.released++;
+    }
+    for (const { name, index } of listSnapshots(snapDir)) {
+      if (index < base && !this.closing.signal.aborted) await fs.unlink(`${snapDir}/${name}`);
+    }
+  }
+
+  /** Index null: the newest. */
+  async open(index: number | null): Promise<SnapshotStream | null> {
+    const found = this.kept.findLast((each) => index === null || each.index === index);
+    return found === undefined ? null : await streamSnapFile(`${this.setup.snapDir}/${snapName(found)}`);
+  }
+
+  /** Aborts what is being written; a snapshot that is being recorded still gets its record. */
+  async close(): Promise<void> {
+    this.closing.abort();
+    await Promise.allSettled(this.writes);
+    await this.records;
+  }
+}
+
+async function removeDraft(fs: WalFs, draft: string): Promise<void> {
+  try {
+    await fs.unlink(draft);
+  } catch {
+    // Never made; or it stays until the log is opened again.
+  }
+}

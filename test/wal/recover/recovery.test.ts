@@ -1,0 +1,291 @@
+// Opening after a crash or damage: a torn end is cut with a copy kept, anything else is refused by place.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+import { type TestContext, test } from "node:test";
+import type { RaftmarkError } from "../../../src/base/errors.js";
+import {
+  RECORD_CRC,
+  RECORD_ENTRY,
+  RECORD_METADATA,
+  RECORD_SNAPSHOT,
+  segmentName,
+} from "../../../src/wal/format/format.js";
+import { encodeEntry, encodeSnapshotRecord, FrameBuilder } from "../../../src/wal/format/record.js";
+import { openWal, readWal, type WalOptions } from "../../../src/wal/index.js";
+import { lastNonZero } from "../../../src/wal/recover/torn.js";
+import {
+  allEntries,
+  assertSameEntries,
+  durable,
+  newestSegment,
+  open,
+  options,
+  run,
+  tempDir,
+  WRITERS,
+} from "../helpers.js";
+
+/** A closed log of entries 1 to `last` in segments of 8 KiB. */
+async function written(t: TestContext, last: number, more: Partial<WalOptions> = {}): Promise<WalOptions> {
+  const walOptions = options(tempDir(t), { segmentBytes: 8192, ...more });
+  const wal = await openWal(walOptions);
+  wal.append({ term: 1, vote: 1, commit: 0 }, [], true);
+  const seq = wal.append(null, run(1, last), true);
+  await durable(wal, seq);
+  await wal.close();
+  return walOptions;
+}
+
+function frames(dir: string, segment: string): { offset: number; type: string }[] {
+  return [...readWal(dir)].filter((record) => record.segment === segment);
+}
+
+function flip(file: string, offset: number): void {
+  const bytes = fs.readFileSync(file);
+  bytes[offset]! ^= 1;
+  fs.writeFileSync(file, bytes);
+}
+
+for (const writer of WRITERS) {
+  test(`${writer}: a flipped bit in the middle is refused with file, offset and record`, async (t) => {
+    const walOptions = await written(t, 200, { writer });
+    const first = fs.readdirSync(walOptions.dir).sort()[1]!;
+    const record = frames(walOptions.dir, first)[12]!;
+    flip(path.join(walOptions.dir, first), record.offset + 40);
+    const before = fs.readFileSync(path.join(walOptions.dir, first));
+    await assert.rejects(openWal(walOptions), (error: RaftmarkError) => {
+      assert.equal(error.code, "WAL_CORRUPT");
+      assert.match(error.message, new RegExp(first));
+      assert.match(error.message, new RegExp(`offset ${record.offset} \\(record 13 `));
+      return true;
+    });
+    assert.deepEqual(fs.readFileSync(path.join(walOptions.dir, first)), before, "nothing was changed");
+    assert.equal(fs.existsSync(`${walOptions.dir}.lock`), false, "the lock is free again");
+  });
+
+  test(`${writer}: a torn end is cut, copied and reported; the next start is clean`, async (t) => {
+    const walOptions = await written(t, 20, { writer });
+    const file = newestSegment(walOptions.dir);
+    const last = frames(walOptions.dir, path.basename(file))
+      .filter((record) => record.type === "entry")
+      .at(-1)!;
+    const bytes = fs.readFileSync(file);
+    const size = bytes.length;
+    bytes.fill(0, last.offset + 60);
+    fs.writeFileSync(file, bytes);
+    const wal = await open(t, walOptions);
+    const { torn } = wal.recovered;
+    assert.ok(torn !== null);
+    assert.equal(torn.file, file);
+    assert.equal(torn.offset, last.offset);
+    assert.deepEqual(fs.readFileSync(torn.copy), bytes.subarray(0, torn.offset + torn.bytesCut));
+    assert.equal(wal.recovered.lastIndex, 19);
+    assert.equal(fs.statSync(file).size, size, "the segment keeps its size");
+    await durable(wal, wal.append({ term: 2, vote: 1, commit: 0 }, run(20, 30, 2), true));
+    await wal.close();
+    const again = await open(t, walOptions);
+    assert.equal(again.recovered.torn, null);
+    assertSameEntries(allEntries(again), [...run(1, 19), ...run(20, 30, 2)]);
+  });
+}
+
+test("a file cut at any byte of its last record is a torn end", async (t) => {
+  const walOptions = await written(t, 3);
+  const file = newestSegment(walOptions.dir);
+  const whole = fs.readFileSync(file);
+  const entries = frames(walOptions.dir, path.basename(file)).filter((record) => record.type === "entry");
+  const from = entries[2]!.offset;
+  const next = frames(walOptions.dir, path.basename(file)).find(({ offset }) => offset > from)!.offset;
+  for (let cut = from; cut < next; cut += 3) {
+    for (const zeros of [false, true]) {
+      // Only padding is missing: nothing to notice once it is zeros again.
+      if (zeros && whole.subarray(cut, next).every((byte) => byte === 0)) continue;
+      const bytes = whole.subarray(0, cut);
+      fs.writeFileSync(file, zeros ? Buffer.concat([bytes, Buffer.alloc(whole.length - cut)]) : bytes);
+      const wal = await openWal(walOptions);
+      assert.equal(wal.recovered.lastIndex, 2, `cut at ${cut}, zeros ${zeros}`);
+      assert.equal(wal.recovered.torn === null, cut === from, `cut at ${cut}, zeros ${zeros}`);
+      await wal.close();
+    }
+  }
+});
+
+test("a flipped bit in the very last record is damage, not a torn write", async (t) => {
+  const walOptions = await written(t, 20);
+  const file = newestSegment(walOptions.dir);
+  const last = frames(walOptions.dir, path.basename(file))
+    .filter(({ type }) => type === "entry")
+    .at(-1)!;
+  flip(file, last.offset + 22);
+  await assert.rejects(openWal(walOptions), { code: "WAL_CORRUPT" });
+});
+
+test("zeros over a record with good ones behind it are damage", async (t) => {
+  const walOptions = await written(t, 20);
+  const later = await openWal(walOptions);
+  await durable(later, later.append(null, run(21, 40), true));
+  await later.close();
+  const file = newestSegment(walOptions.dir);
+  const record = frames(walOptions.dir, path.basename(file))[6]!;
+  for (const bytesZeroed of [8, 64, 512, 1024]) {
+    const bytes = fs.readFileSync(file);
+    fs.writeFileSync(file, Buffer.from(bytes).fill(0, record.offset, record.offset + bytesZeroed));
+    await assert.rejects(openWal(walOptions), { code: "WAL_CORRUPT" });
+    fs.writeFileSync(file, bytes);
+  }
+  await (await openWal(walOptions)).close();
+});
+
+/** Zeros the second sector behind `offset`. */
+function dropSector(file: string, offset: number): void {
+  const sector = (Math.floor(offset / 512) + 2) * 512;
+  fs.writeFileSync(file, fs.readFileSync(file).fill(0, sector, sector + 512));
+}
+
+test("a sector missing from the last write is torn, whatever follows it there; once more after the repair", async (t) => {
+  const walOptions = await written(t, 3);
+  let last = 3;
+  for (let round = 0; round < 2; round++) {
+    const wal = await openWal(walOptions);
+    await durable(wal, wal.append(null, run(last + 1, last + 20), true));
+    await wal.close();
+    const file = newestSegment(walOptions.dir);
+    const entries = frames(walOptions.dir, path.basename(file)).filter(({ type }) => type === "entry");
+    dropSector(file, entries.at(-20)!.offset);
+    const again = await open(t, walOptions);
+    assert.ok(again.recovered.torn !== null);
+    assert.ok(again.recovered.torn.bytesCut > 1024, "good records were cut with it");
+    const lost = again.recovered.lastIndex;
+    assert.ok(lost > last && lost < last + 20, `${lost}: the first records of the write are kept`);
+    await again.close();
+    const third = await openWal(walOptions);
+    assert.equal(third.recovered.torn, null);
+    assertSameEntries(allEntries(third), run(1, lost));
+    last = lost;
+    // The sector that a write begins in keeps what was there: the seal of the repair tells up to where.
+    const from = endOf(file);
+    await durable(third, third.append(null, run(last + 1, last + 20), true));
+    await third.close();
+    const bytes = fs.readFileSync(file);
+    fs.writeFileSync(file, bytes.fill(0, from, Math.ceil((from + 1) / 512) * 512));
+    const fourth = await open(t, walOptions);
+    assert.equal(fourth.recovered.lastIndex, last);
+    assert.ok(fourth.recovered.torn !== null);
+    await fourth.close();
+  }
+});
+
+/** End of what is written. */
+function endOf(file: string): number {
+  return Math.ceil(lastNonZero(fs.readFileSync(file), 0) / 8) * 8;
+}
+
+test("a sector missing from an earlier write is damage: that one was acknowledged", async (t) => {
+  const walOptions = await written(t, 3);
+  const wal = await openWal(walOptions);
+  await durable(wal, wal.append(null, run(4, 23), true));
+  await durable(wal, wal.append(null, run(24, 24), true));
+  await wal.close();
+  const file = newestSegment(walOptions.dir);
+  const entries = frames(walOptions.dir, path.basename(file)).filter(({ type }) => type === "entry");
+  dropSector(file, entries.at(-21)!.offset);
+  await assert.rejects(openWal(walOptions), (error: RaftmarkError) => {
+    assert.equal(error.code, "WAL_CORRUPT");
+    assert.match(error.message, /and good records behind/);
+    return true;
+  });
+});
+
+test("a sector missing from a log without seals, as etcd writes it, is damage", async (t) => {
+  const walOptions = options(tempDir(t));
+  const frames = new FrameBuilder(0);
+  frames.record(RECORD_CRC, null);
+  frames.record(RECORD_METADATA, walOptions.metadata);
+  frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(0, 0, null));
+  for (const each of run(1, 40)) frames.record(RECORD_ENTRY, encodeEntry(each));
+  fs.mkdirSync(walOptions.dir);
+  const file = path.join(walOptions.dir, segmentName(0, 0));
+  fs.writeFileSync(file, frames.take());
+  await (await openWal(walOptions)).close();
+  dropSector(file, 0);
+  await assert.rejects(openWal(walOptions), { code: "WAL_CORRUPT" });
+});
+
+test("a length field damaged to reach past the end, with good records behind it, is damage", async (t) => {
+  const walOptions = await written(t, 40);
+  const file = newestSegment(walOptions.dir);
+  flip(file, frames(walOptions.dir, path.basename(file))[6]!.offset + 5);
+  await assert.rejects(openWal(walOptions), { code: "WAL_CORRUPT" });
+});
+
+test("missing segments are named", async (t) => {
+  for (const at of [0, 1, 2]) {
+    const walOptions = await written(t, 300);
+    const names = fs.readdirSync(walOptions.dir).sort();
+    fs.rmSync(path.join(walOptions.dir, names[at]!));
+    await assert.rejects(openWal(walOptions), (error: RaftmarkError) => {
+      assert.equal(error.code, "WAL_CORRUPT");
+      assert.match(error.message, new RegExp(`segment ${at} .* is missing`));
+      return true;
+    });
+  }
+});
+
+test("what a process left when it died before the first open was complete does not matter", async (t) => {
+  const walOptions = options(tempDir(t));
+  fs.mkdirSync(`${walOptions.dir}.tmp`);
+  fs.writeFileSync(path.join(`${walOptions.dir}.tmp`, "0000000000000000-0000000000000000.wal"), "half");
+  fs.mkdirSync(walOptions.dir);
+  fs.writeFileSync(path.join(walOptions.dir, "0.tmp"), "half");
+  const wal = await open(t, walOptions);
+  assert.equal(wal.recovered.created, true);
+  assert.equal(fs.statSync(walOptions.dir).mode & 0o777, 0o700);
+  assert.equal(fs.statSync(newestSegment(walOptions.dir)).mode & 0o777, 0o600);
+});
+
+test("one owner: a second open is refused, also by the same process; released by close", async (t) => {
+  const walOptions = options(tempDir(t));
+  const wal = await openWal(walOptions);
+  await assert.rejects(openWal(walOptions), (error: RaftmarkError) => {
+    assert.equal(error.code, "WAL_LOCKED");
+    assert.match(error.message, new RegExp(`process ${process.pid} `));
+    return true;
+  });
+  await wal.close();
+  await (await openWal(walOptions)).close();
+});
+
+for (const writer of WRITERS) {
+  test(`${writer}: after kill -9 under load the lock is taken over and every report was true`, async (t) => {
+    const walOptions = options(tempDir(t), { writer });
+    const module = new URL("../../../src/wal/index.js", import.meta.url).href;
+    const entries = new URL("../../../src/raft/raftpb/index.js", import.meta.url).href;
+    const script = `
+      import fs from "node:fs";
+      const { openWal } = await import(${JSON.stringify(module)});
+      const { Entry } = await import(${JSON.stringify(entries)});
+      const wal = await openWal({ dir: ${JSON.stringify(walOptions.dir)}, metadata: new Uint8Array(1),
+        writer: ${JSON.stringify(writer)}, durability: "fdatasync", segmentBytes: 65536, ringBytes: 16384 });
+      let index = 0;
+      const more = () => wal.append({ term: 1, vote: 1, commit: 0 },
+        Array.from({ length: 9 }, () => new Entry(0, 1, ++index, new Uint8Array(200).fill(index))), true);
+      wal.onDurable = (seq) => { fs.writeSync(1, seq * 9 + "\\n"); more(); };
+      more(); more(); more();`;
+    const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let reported = 0;
+    child.stdout.setEncoding("utf8");
+    for await (const text of child.stdout as AsyncIterable<string>) {
+      // A line may still be incomplete; a prefix of a number is smaller than it.
+      reported = Math.max(reported, ...text.split("\n").map(Number));
+      if (reported > 3000) child.kill("SIGKILL");
+    }
+    assert.ok(reported > 3000);
+    const wal = await open(t, walOptions);
+    assert.ok(wal.recovered.lastIndex >= reported, `${wal.recovered.lastIndex} < ${reported}`);
+    assert.equal(wal.storage.term(reported), 1);
+  });
+}
