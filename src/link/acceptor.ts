@@ -1,14 +1,13 @@
-// The accepting side of a link: a WebSocket server whose bulk direction is out. Natively uWebSockets.js; where its
-// binary does not load, `ws`. (The package's own fallback is not used: it has no backpressure limit, and throws on
+// The accepting side of a link: a WebSocket server whose bulk direction is out. uWebSockets.js where one
+// loads (native-uws.ts), else `ws`. (The repack's own fallback is not used: it has no backpressure limit, and throws on
 // socket errors.) Main thread.
 
 import type * as uWS from "uWebSockets.js";
-import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { type AddressInfo, connect, createServer } from "node:net";
-import { dirname, join } from "node:path";
 import type { Address } from "./address.js";
 import { descriptorLimit, openDescriptors } from "./descriptors.js";
+import type { NativeUws, UwsModule } from "./native-uws.js";
 import { type Stranger, type StrangerLimits, Strangers } from "./strangers.js";
 
 /** One accepted connection. */
@@ -55,24 +54,6 @@ export interface Acceptor {
 export const LINK_PATH = "/raftmark/link";
 
 const require = createRequire(import.meta.url);
-
-type UwsModule = typeof uWS;
-
-/** The native module, or null. Without a binary for this Node it is not even loaded: it would print warnings. */
-export function loadNativeUws(): UwsModule | null {
-  try {
-    const root = dirname(require.resolve("uWebSockets.js/package.json"));
-    const binary = `uws_${process.platform}_${process.arch}_${process.versions.modules}.node`;
-    // The authors' own package has its binaries at the top, the repack below `binaries`.
-    if (!existsSync(join(root, "binaries", binary)) && !existsSync(join(root, binary))) return null;
-    if (/^(true|1)$/i.test(process.env["UWS_USE_FALLBACK"] ?? "")) return null;
-    const module = require("uWebSockets.js") as UwsModule;
-    // The binary may still not load (an old libc); then we were handed the package's fallback, which lacks this.
-    return typeof module.getParts === "function" ? module : null;
-  } catch {
-    return null;
-  }
-}
 
 /** "8.23.0" of an installed package. */
 export function packageVersion(name: string): string {
@@ -175,9 +156,9 @@ export class UwsAcceptor implements Acceptor {
   private lookedAt = 0;
   private sweptAt = Number.NEGATIVE_INFINITY;
 
-  constructor(uws: UwsModule, options: AcceptorOptions) {
+  constructor({ module: uws, implementation }: NativeUws, options: AcceptorOptions) {
     this.uws = uws;
-    this.implementation = `uWebSockets.js ${packageVersion("uWebSockets.js").replace(/-.*/, "")} (native)`;
+    this.implementation = implementation;
     this.spareDescriptors = Math.min(SPARE_DESCRIPTORS, Math.floor(this.descriptorLimit * SPARE_SHARE));
     this.hub = {
       events: options.events,

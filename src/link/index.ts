@@ -14,6 +14,13 @@ export {
   CloseUnknownPeer,
   CloseWrongNode,
 } from "./close-codes.js";
-export { HELLO_BYTES_MAX, type Link, type LinkHandler, type LinkRefusal, type LinkStats } from "./link.js";
+export {
+  type AcceptorKind,
+  HELLO_BYTES_MAX,
+  type Link,
+  type LinkHandler,
+  type LinkRefusal,
+  type LinkStats,
+} from "./link.js";
 export { MemoryNetwork, type MemoryNetworkOptions } from "./memory-link.js";
 export { createUwsLink, type UwsLink, type UwsLinkOptions } from "./uws-link.js";

@@ -60,6 +60,9 @@ export interface LinkStats {
 }
 
 /** Unreliable, ordered, at-most-once delivery of message batches between the nodes of one cluster. */
+/** What accepts connections; both sides of a link need not have the same. */
+export type AcceptorKind = "uws" | "ws";
+
 export interface Link {
   /** Listens and dials. Rejects with RAFT_ADDRESS_IN_USE or RAFT_LINK. */
   start(handler: LinkHandler): Promise<void>;

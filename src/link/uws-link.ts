@@ -9,13 +9,7 @@ import { type Crc32c, crc32c as crc32cJs } from "../base/crc32c.js";
 import { RaftmarkError } from "../base/errors.js";
 import type { Message } from "../raft/raftpb/index.js";
 import { FRAME_OVERHEAD_BYTES, FrameReader, FrameWriter } from "../wire/frame.js";
-import {
-  type Accepted,
-  type Acceptor,
-  type AcceptorOptions,
-  loadNativeUws,
-  UwsAcceptor,
-} from "./acceptor.js";
+import { type Accepted, type Acceptor, type AcceptorOptions, UwsAcceptor } from "./acceptor.js";
 import { type Address, formatAddress, parseAddress } from "./address.js";
 import {
   CLOSE_REASONS,
@@ -34,7 +28,15 @@ import { FrameSender } from "./frame-sender.js";
 import { FrameTags } from "./frame-tags.js";
 import { AcceptorHandshake, HANDSHAKE_BYTES_MAX, type Identity } from "./handshake.js";
 import { type Lane, LaneBulk, LaneExpress, laneOf } from "./lanes.js";
-import { HELLO_BYTES_MAX, type Link, type LinkHandler, type LinkRefusal, type LinkStats } from "./link.js";
+import {
+  type AcceptorKind,
+  HELLO_BYTES_MAX,
+  type Link,
+  type LinkHandler,
+  type LinkRefusal,
+  type LinkStats,
+} from "./link.js";
+import { loadNativeUws, NO_UWS } from "./native-uws.js";
 import { Notices } from "./notices.js";
 import { Refusals } from "./refusals.js";
 import { WsAcceptor } from "./ws-acceptor.js";
@@ -70,8 +72,8 @@ export interface UwsLinkOptions {
   /** Uniform in [0, 1): spreads reconnects. Default Math.random. */
   random?: () => number;
   onRefused?: (refusal: LinkRefusal) => void;
-  /** Use `ws` to accept also where uWebSockets.js runs; for tests and measurements. */
-  forceWs?: boolean;
+  /** What accepts connections. Default: uWebSockets.js where one is installed and loads, else `ws`. */
+  acceptor?: AcceptorKind | undefined;
 }
 
 /** The network link, with what its owner may want beyond Link. */
@@ -212,8 +214,7 @@ class SocketLink implements UwsLink {
       idleTimeoutS: this.idleTimeoutS,
       strangers,
     };
-    const uws = options.forceWs ? null : loadNativeUws();
-    this.acceptor = uws === null ? new WsAcceptor(acceptorOptions) : new UwsAcceptor(uws, acceptorOptions);
+    this.acceptor = newAcceptor(options.acceptor, acceptorOptions);
   }
 
   get implementation(): string {
@@ -502,6 +503,15 @@ class SocketLink implements UwsLink {
 function requireInteger(option: string, value: number, min: number, max: number): void {
   if (Number.isSafeInteger(value) && value >= min && value <= max) return;
   throw new RaftmarkError("RAFT_BAD_OPTION", `${option}: ${value} is not an integer from ${min} to ${max}`);
+}
+
+/** Throws RAFT_BAD_OPTION if uWebSockets.js is asked for and none loads. */
+function newAcceptor(kind: AcceptorKind | undefined, options: AcceptorOptions): Acceptor {
+  if (kind === "ws") return new WsAcceptor(options, "as asked");
+  const uws = loadNativeUws();
+  if (uws !== null) return new UwsAcceptor(uws, options);
+  if (kind === undefined) return new WsAcceptor(options, "no uWebSockets.js loads here");
+  throw new RaftmarkError("RAFT_BAD_OPTION", `acceptor: "uws" is asked for, and ${NO_UWS}`);
 }
 
 /** uWS says only that it could not listen; Node's own listener, tried once, says why. */

@@ -1,4 +1,4 @@
-// The accepting side on `ws`, for where uWebSockets.js has no binary. Main thread.
+// The accepting side on `ws`, for where no uWebSockets.js loads. Main thread.
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { type ServerOptions, type WebSocket, WebSocketServer } from "ws";
@@ -64,7 +64,7 @@ class WsConnection implements Accepted {
 
 /** The acceptor without uWebSockets.js. */
 export class WsAcceptor implements Acceptor {
-  readonly implementation = `ws ${packageVersion("ws")} (uWebSockets.js has no binary here)`;
+  readonly implementation: string;
   private readonly http: Server;
   private readonly server: WebSocketServer;
   private readonly connections = new Map<WebSocket, WsConnection>();
@@ -73,7 +73,9 @@ export class WsAcceptor implements Acceptor {
   private readonly sweepMs: number;
   private sweeper: NodeJS.Timeout | null = null;
 
-  constructor(options: AcceptorOptions) {
+  /** `why` it is this one, for reports. */
+  constructor(options: AcceptorOptions, why: string) {
+    this.implementation = `ws ${packageVersion("ws")} (${why})`;
     const { events } = options;
     this.http = createServer((_request, response) => {
       response.writeHead(404, { connection: "close" }).end();

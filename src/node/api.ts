@@ -1,5 +1,5 @@
 // The public shapes of a node: options, state machine, status, metrics. DESIGN: "The node, public API".
-import type { Link } from "../link/index.js";
+import type { AcceptorKind, Link } from "../link/index.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import type { Durability, SnapshotStream, WriterKind } from "../wal/index.js";
 import type { Trace } from "./trace.js";
@@ -140,6 +140,11 @@ export interface RaftNodeOptions {
    * repeat one; off only where both ends turn it off, and then they carry a checksum. Default true.
    */
   frameTags?: boolean;
+  /**
+   * What accepts connections: uWebSockets.js, which is not installed with raftmark, or `ws`. Default: uWebSockets.js
+   * where one is installed and loads, else `ws`; metrics.link says which.
+   */
+  acceptor?: AcceptorKind | undefined;
   /** A link of the caller's in place of sockets; `listen` is then not used. For measurements and simulations. */
   link?: Link;
   /** File operations of the log that fail or wait on purpose (WalOptions.walFs). For tests and measurements. */

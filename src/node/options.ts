@@ -73,6 +73,7 @@ const schema = z.strictObject({
   seed: z.number().int().min(0).max(0xffffffff).optional(),
   logger: objectWith<Logger>("info", "warn", "error").optional(),
   frameTags: z.boolean().default(true),
+  acceptor: z.enum(["uws", "ws"]).optional(),
   link: objectWith<Link>("start", "send", "stats", "close").optional(),
   walFs: z.strictObject({ module: z.string(), arg: z.unknown() }).optional(),
   trace: z.instanceof(Trace).optional(),

@@ -422,6 +422,7 @@ function newLink(options: ResolvedOptions): Link {
     peers: options.peers,
     secret: options.secret,
     frameTags: options.frameTags,
+    acceptor: options.acceptor,
     maxFrameBytes: options.maxFrameBytes,
     maxBackpressureBytes: options.linkBufferBytes,
   });

@@ -50,10 +50,10 @@ const overMemory: Meet = async (t, one, two) => {
 };
 
 const overSockets =
-  (forceWs: boolean): Meet =>
+  (acceptor?: "ws"): Meet =>
   async (t, one, two) => {
     const make = (id: number): UwsLink =>
-      createUwsLink({ id, clusterId: 1, listen: "127.0.0.1:0", peers: {}, secret: "s", forceWs });
+      createUwsLink({ id, clusterId: 1, listen: "127.0.0.1:0", peers: {}, secret: "s", acceptor });
     const links: [UwsLink, UwsLink] = [make(1), make(2)];
     t.after(() => links.map((link) => link.close()));
     await links[0].start(one);
@@ -63,7 +63,7 @@ const overSockets =
     return links;
   };
 
-const ways: Record<string, Meet> = { memory: overMemory, native: overSockets(false), ws: overSockets(true) };
+const ways: Record<string, Meet> = { memory: overMemory, native: overSockets(), ws: overSockets("ws") };
 for (const [way, meet] of Object.entries(ways)) {
   test(`each is shown the other's hello before a frame counts (${way})`, async (t) => {
     const largest = "x".repeat(HELLO_BYTES_MAX);

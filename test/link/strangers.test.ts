@@ -57,8 +57,8 @@ test("one stranger more than allowed, of an address or in all, takes the place o
   assert.equal(strangers.count, 0);
 });
 
-for (const forceWs of [false, true]) {
-  const on = forceWs ? " (ws)" : "";
+for (const acceptor of [undefined, "ws"] as const) {
+  const on = acceptor === "ws" ? " (ws)" : "";
 
   test(`silent and half-open connections end${on}`, { timeout: 30_000 }, async (t) => {
     const link = createUwsLink({
@@ -67,7 +67,7 @@ for (const forceWs of [false, true]) {
       listen: "127.0.0.1:0",
       peers: { 2: "127.0.0.1:1" },
       secret: "s",
-      forceWs,
+      acceptor,
     });
     t.after(() => link.close());
     const ear = new Ear();
@@ -112,7 +112,7 @@ for (const forceWs of [false, true]) {
       import { createUwsLink } from ${LINK_MODULE};
       const link = createUwsLink({
         id: 1, clusterId: 1, listen: "127.0.0.1:0", peers: { 2: "127.0.0.1:1", 3: "127.0.0.1:1" }, secret: "s",
-        forceWs: ${forceWs},
+        acceptor: ${JSON.stringify(acceptor)},
       });
       await link.start({ onMessages() {}, onUnreachable() {}, onPeer(peer, up) { console.log((up ? "+" : "-") + peer); } });
       console.log(link.port);

@@ -6,7 +6,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
 import { crc32c } from "../../src/base/crc32c.js";
-import { LINK_PATH, loadNativeUws } from "../../src/link/acceptor.js";
+import { LINK_PATH } from "../../src/link/acceptor.js";
 import { Dialer } from "../../src/link/dialer.js";
 import { AcceptorHandshake, DialerHandshake } from "../../src/link/handshake.js";
 import {
@@ -26,6 +26,7 @@ import {
   type UwsLinkOptions,
 } from "../../src/link/index.js";
 import { type Lane, LaneBulk, LaneExpress } from "../../src/link/lanes.js";
+import { loadNativeUws } from "../../src/link/native-uws.js";
 import { Message, MsgApp, MsgAppResp, MsgHeartbeat, MsgHup } from "../../src/raft/raftpb/index.js";
 import { FrameReader, FrameWriter } from "../../src/wire/index.js";
 import { append, Ear, response } from "./ear.js";
@@ -153,14 +154,14 @@ test("the implementation that runs is told", (t) => {
   t.diagnostic(`links accept with ${implementation}`);
   if (loadNativeUws() === null) assert.match(implementation, /^ws \d+\.\d+\.\d+ \(/);
   else assert.match(implementation, /^uWebSockets\.js \d+\.\d+\.\d+ \(native\)$/);
-  assert.match(createUwsLink({ ...options, forceWs: true }).implementation, /^ws /);
+  assert.match(createUwsLink({ ...options, acceptor: "ws" }).implementation, /^ws /);
 });
 
-for (const forceWs of [false, true]) {
-  const on = forceWs ? " (ws)" : "";
+for (const acceptor of [undefined, "ws"] as const) {
+  const on = acceptor === "ws" ? " (ws)" : "";
 
   test(`three nodes exchange messages, each pair's in order${on}`, async (t) => {
-    const nodes = await startCluster(t, [1, 2, 3], { forceWs });
+    const nodes = await startCluster(t, [1, 2, 3], { acceptor });
     const count = 300;
     for (let i = 0; i < count; i++) {
       for (const from of [1, 2, 3]) {
@@ -190,7 +191,7 @@ for (const forceWs of [false, true]) {
   });
 
   test(`large messages arrive whole, and a batch above the frame's target in several frames${on}`, async (t) => {
-    const nodes = await startCluster(t, [1, 2], { forceWs, frameTargetBytes: 1 << 20 });
+    const nodes = await startCluster(t, [1, 2], { acceptor, frameTargetBytes: 1 << 20 });
     const { link } = nodes[1]!;
     const { ear } = nodes[2]!;
     const large = new Uint8Array(20 << 20).map((_, i) => i * 7 + (i >> 11));
@@ -211,7 +212,7 @@ for (const forceWs of [false, true]) {
   });
 
   test(`a peer that restarts at its address is heard again${on}`, async (t) => {
-    const nodes = await startCluster(t, [1, 2], { forceWs });
+    const nodes = await startCluster(t, [1, 2], { acceptor });
     const first = nodes[1]!;
     const port = nodes[2]!.link.port;
     await nodes[2]!.link.close();
@@ -220,7 +221,7 @@ for (const forceWs of [false, true]) {
     first.link.send(0, [response(1, 2, 1)]);
     await first.ear.until(() => first.ear.unreachable.length === 2);
     const peers = { 1: addressOf(first.link) };
-    const again = await startNode(t, 2, { forceWs, listen: `127.0.0.1:${port}`, peers });
+    const again = await startNode(t, 2, { acceptor, listen: `127.0.0.1:${port}`, peers });
     await first.ear.until(() => first.ear.peers.length === 3);
     await again.ear.until(() => again.ear.peers.length === 1);
     assert.deepEqual(first.ear.peers, ["+2", "-2", "+2"]);
@@ -232,9 +233,9 @@ for (const forceWs of [false, true]) {
   });
 
   test(`the port of another node is refused, with its address${on}`, async (t) => {
-    const { link } = await startNode(t, 1, { forceWs });
+    const { link } = await startNode(t, 1, { acceptor });
     const listen = addressOf(link);
-    const second = createUwsLink({ id: 2, clusterId: CLUSTER, listen, peers: {}, secret: SECRET, forceWs });
+    const second = createUwsLink({ id: 2, clusterId: CLUSTER, listen, peers: {}, secret: SECRET, acceptor });
     await assert.rejects(second.start(new Ear()), (error: Error & { code: string }) => {
       assert.equal(error.code, "RAFT_ADDRESS_IN_USE");
       assert.ok(error.message.includes(listen), error.message);
@@ -244,7 +245,7 @@ for (const forceWs of [false, true]) {
 
   test(`a peer that does not read: frames are dropped, and reported later${on}`, async (t) => {
     const { link, ear } = await startNode(t, 1, {
-      forceWs,
+      acceptor,
       maxBackpressureBytes: 1 << 20,
       peers: { 2: "127.0.0.1:1" },
     });
@@ -263,7 +264,7 @@ for (const forceWs of [false, true]) {
   });
 
   test(`a newer connection of a peer replaces the older${on}`, async (t) => {
-    const { link, ear } = await startNode(t, 1, { forceWs, peers: { 2: "127.0.0.1:1" } });
+    const { link, ear } = await startNode(t, 1, { acceptor, peers: { 2: "127.0.0.1:1" } });
     const older = await dialAs(t, link, 2, 1);
     const closed = once(older, "close") as Promise<[number]>;
     const newer = await dialAs(t, link, 2, 1);
@@ -395,13 +396,13 @@ test("an unknown peer is refused, also with the right key", async (t) => {
   assert.deepEqual(told(one), [`3 ${CloseUnknownPeer} self`]);
 });
 
-for (const forceWs of [false, true]) {
-  test(`of two nodes with one id the second is refused, and both sides know${forceWs ? " (ws)" : ""}`, async (t) => {
-    const one = await startNode(t, 1, { peers: { 2: "127.0.0.1:1" }, forceWs });
+for (const acceptor of [undefined, "ws"] as const) {
+  test(`of two nodes with one id the second is refused, and both sides know${acceptor === "ws" ? " (ws)" : ""}`, async (t) => {
+    const one = await startNode(t, 1, { peers: { 2: "127.0.0.1:1" }, acceptor });
     const peers = { 1: addressOf(one.link) };
-    const first = await startNode(t, 2, { peers, forceWs });
+    const first = await startNode(t, 2, { peers, acceptor });
     await one.ear.until(() => one.ear.peers.includes("+2"));
-    const second = await startNode(t, 2, { peers, forceWs });
+    const second = await startNode(t, 2, { peers, acceptor });
     await one.ear.until(() => told(one).includes(`2 ${CloseDuplicateId} self`));
     await second.ear.until(() => told(second).includes(`1 ${CloseDuplicateId} peer`));
     for (let index = 0; first.ear.messages.length < 5; index++) {
@@ -680,7 +681,21 @@ test("without the native binary the link says so, and nothing else does", async 
     output += chunk.toString();
   });
   await once(child, "close");
-  assert.match(output, /^ws \d+\.\d+\.\d+ \(uWebSockets\.js has no binary here\)\n$/);
+  assert.match(output, /^ws \d+\.\d+\.\d+ \(no uWebSockets\.js loads here\)\n$/);
+});
+
+test("uWebSockets.js is refused where it is asked for and none loads", () => {
+  const options: UwsLinkOptions = { id: 1, clusterId: 1, listen: "127.0.0.1:0", peers: {}, secret: "s" };
+  process.env["UWS_USE_FALLBACK"] = "1";
+  try {
+    assert.throws(() => createUwsLink({ ...options, acceptor: "uws" }), {
+      code: "RAFT_BAD_OPTION",
+      message:
+        /acceptor: "uws" is asked for, and no uWebSockets\.js that loads on Node\.js v\d+.* install one, or use ws/,
+    });
+  } finally {
+    delete process.env["UWS_USE_FALLBACK"];
+  }
 });
 
 test("options that cannot work are refused at once", () => {
