@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { NotToBeHad, nodeByNpx } from "../dist/bench/harness/npx-node.js";
 
 const NEWEST = "26.10.0";
 
@@ -20,10 +21,6 @@ const CORE = [
   "process/cluster.test.js",
 ];
 
-/** What npm says if it could not reach the registry, or is not given such a package. */
-const NOT_TO_BE_HAD =
-  /\b(E40[34]|E5\d\d|ENOTCACHED|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ERR_SOCKET_TIMEOUT)\b/;
-
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "dist", "test");
 const asked = process.argv.slice(2);
 const names = asked.length > 0 ? asked : CORE;
@@ -35,33 +32,18 @@ function testsOf(path) {
   return below.sort().map((name) => join(path, name));
 }
 
-/** The package that is the binary itself; the package `node` fetches it in an install script. */
-function nodePackage() {
-  const { platform, arch } = process;
-  const prefix = platform === "darwin" && arch === "arm64" ? "node-bin" : "node";
-  return `${prefix}-${platform}-${arch}@${NEWEST}`;
-}
-
 const files = names.flatMap((name) => testsOf(join(root, name)));
-const npx = [
-  "--yes",
-  "--prefer-offline",
-  "--fetch-retries=1",
-  "--fetch-timeout=60000",
-  `--package=${nodePackage()}`,
-];
-const found = spawnSync("npx", [...npx, "node", "-p", "process.execPath"], { encoding: "utf8" });
-if (found.status !== 0) {
-  if (!NOT_TO_BE_HAD.test(found.stderr)) {
-    console.error(found.stderr, found.error ?? "");
+let node = "";
+try {
+  node = await nodeByNpx(NEWEST);
+} catch (error) {
+  if (!(error instanceof NotToBeHad)) {
+    console.error(error);
     process.exit(1);
   }
-  console.log(
-    `skipped: ${nodePackage()} is not to be had from the registry, so ${names.join(", ")} did not run on it`,
-  );
+  console.log(`skipped: ${error.message}, so ${names.join(", ")} did not run on it`);
   process.exit(0);
 }
-const node = found.stdout.trim();
 console.log(`Node.js ${NEWEST}: ${names.join(", ")}`);
 // Tests that start `node` or `npm` get the same.
 const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` };

@@ -1,8 +1,10 @@
 // Two results side by side: configurations matched by their settings, rounds paired, each figure a ratio with its
 // interval and p-value, and what was counted beside it. Says where the two are not comparable. Pure.
+
 import { median } from "simple-statistics";
 import type { Settings } from "../harness/axes.js";
 import { measureTitle } from "../report/measures.js";
+import { nodeText } from "../report/node-text.js";
 import type { PerCommit, Result, Run } from "../report/result-schema.js";
 import { differs, type RatioInterval, ratioInterval } from "../stats/intervals.js";
 import { cpuUsPerCommit, type Row, rowsOf, validRuns } from "../stats/rows.js";
@@ -145,7 +147,7 @@ function warningsOf(base: Result, head: Result, alternating: boolean): string[] 
     ["cores", ({ environment }) => environment.cores],
     ["memory", ({ environment }) => environment.memoryBytes],
     ["kernel", ({ environment }) => environment.kernel],
-    ["Node", ({ environment }) => environment.node],
+    ["Node", nodeText],
     ["file system", ({ environment: { fileSystem } }) => `${fileSystem.type} on ${fileSystem.device}`],
     ["link", ({ environment }) => environment.link],
     ["warm-up (ms)", ({ options }) => options.warmupMs],

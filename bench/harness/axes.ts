@@ -20,7 +20,8 @@ export interface Settings {
   readonly batching: "on" | "off";
   readonly maxInflightMsgs: number;
   readonly storageWrites: StorageWrites;
-  readonly link: "uws" | "memory";
+  /** sockets: those that the engine takes by default. */
+  readonly link: "sockets" | "uws" | "ws" | "memory";
   /** Whether frames between processes carry tags, as they do by default, or only a CRC. */
   readonly frameTags: "on" | "off";
   /** Proposals due a second, whatever the engine does; 0: closed loop. */
@@ -39,6 +40,10 @@ export interface Settings {
   /** Index of the snapshot that the logs begin behind; 0: none. */
   readonly startIndex: number;
   readonly tickMs: number;
+  /** Node.js of every process of a run: "own", the bench's; a version, found by npx; or a path. */
+  readonly node: string;
+  /** Its flags, like "--max-semi-space-size=32"; "none". */
+  readonly nodeFlags: string;
   /** Whether proposals are followed for the waterfall. */
   readonly trace: "on" | "off";
 }
@@ -57,7 +62,7 @@ export const DEFAULT_SETTINGS: Settings = {
   batching: "on",
   maxInflightMsgs: 256,
   storageWrites: "async",
-  link: "uws",
+  link: "sockets",
   frameTags: "on",
   rate: 0,
   arrivals: "constant",
@@ -69,14 +74,18 @@ export const DEFAULT_SETTINGS: Settings = {
   logMb: 0,
   startIndex: 0,
   tickMs: 100,
+  node: "own",
+  nodeFlags: "none",
   trace: "on",
 };
 
 interface Axis {
   readonly flag: string;
   readonly help: string;
-  /** Words that stand for values; null for numbers. */
+  /** Words that stand for values; null for numbers and texts. */
   readonly words: Readonly<Record<string, string>> | null;
+  /** Of texts: what is allowed, and the value of a word; null: it is not. */
+  readonly text: { readonly allowed: string; readonly parse: (word: string) => string | null } | null;
   readonly min: number;
   readonly max: number;
   /** Heading of the column. */
@@ -92,6 +101,7 @@ const words = (flag: string, title: string, help: string, allowed: Record<string
   title,
   help,
   words: allowed,
+  text: null,
   min: 0,
   max: 0,
 });
@@ -100,8 +110,19 @@ const numbers = (flag: string, title: string, help: string, min: number, max: nu
   title,
   help,
   words: null,
+  text: null,
   min,
   max,
+});
+
+const texts = (flag: string, title: string, help: string, text: NonNullable<Axis["text"]>): Axis => ({
+  flag,
+  title,
+  help,
+  words: null,
+  text,
+  min: 0,
+  max: 0,
 });
 
 const MiB = 1024 * 1024;
@@ -158,8 +179,8 @@ export const AXES: { readonly [K in AxisName]: Axis } = {
   link: words(
     "link",
     "link",
-    "uws: a process a node, WebSockets; memory: all nodes in one process, no sockets",
-    same("uws", "memory"),
+    "sockets: a process a node, WebSockets as the engine accepts them; uws, ws: by uWebSockets.js or ws; memory: all nodes in one process, no sockets",
+    same("sockets", "uws", "ws", "memory"),
   ),
   frameTags: words(
     "frame-tags",
@@ -214,6 +235,14 @@ export const AXES: { readonly [K in AxisName]: Axis } = {
     0,
     2 ** 52,
   ),
+  node: texts("node", "Node.js", "the Node.js that all processes of a run have", {
+    allowed: "own for the bench's, versions like 26 or 26.10.0 that npx fetches, paths of executables",
+    parse: (word) => (/^(own|v?\d+(\.\d+){0,2}|.*[/\\].*)$/.test(word) ? word.replace(/^v(?=\d)/, "") : null),
+  }),
+  nodeFlags: texts("node-flags", "Node.js flags", "flags of that Node.js", {
+    allowed: "none, flags that begin with --, several in one value with spaces between them",
+    parse: (word) => (/^(none|--\S+( +--\S+)*)$/.test(word) ? word.replace(/ +/g, " ") : null),
+  }),
   trace: words(
     "trace",
     "trace",
@@ -224,9 +253,14 @@ export const AXES: { readonly [K in AxisName]: Axis } = {
 };
 export const AXIS_NAMES = Object.keys(AXES) as AxisName[];
 
+export function isNumeric(name: AxisName): boolean {
+  return AXES[name].words === null && AXES[name].text === null;
+}
+
 /** "16, 256": every allowed value in words, for help and messages. */
 export function allowedText(name: AxisName): string {
-  const { words, min, max } = AXES[name];
+  const { words, text, min, max } = AXES[name];
+  if (text !== null) return text.allowed;
   return words === null ? `whole numbers from ${min} to ${max}` : Object.keys(words).join(", ");
 }
 
@@ -241,7 +275,12 @@ export function parseAxis(name: AxisName, text: string): readonly (string | numb
 }
 
 function parseValue(name: AxisName, word: string): string | number {
-  const { flag, words, min, max } = AXES[name];
+  const { flag, words, text, min, max } = AXES[name];
+  if (text !== null) {
+    const value = text.parse(word);
+    if (value !== null) return value;
+    throw new BenchError("usage", `--${flag}: "${word}" is not allowed: it takes ${text.allowed}.`);
+  }
   if (words !== null) {
     if (Object.hasOwn(words, word)) return words[word];
     const hint = didYouMean(word, Object.keys(words));

@@ -29,7 +29,9 @@ export interface ClusterPlan {
   readonly program?: string;
   /** Beyond this process's: which engine the nodes run, see engine-from.ts. */
   readonly env?: NodeJS.ProcessEnv;
-  /** Flags of Node.js for the nodes, before this process's own. */
+  /** The Node.js that nodes and client run on; left out: this process's. */
+  readonly execPath?: string;
+  /** Its flags, before this process's own. */
   readonly nodeFlags?: readonly string[];
   /** Ends every wait; its reason is what they reject with. */
   readonly signal?: AbortSignal;
@@ -117,7 +119,8 @@ export class Cluster {
       storageWrites,
       readOnly: settings.reads,
       maxInflightMsgs,
-      linkKind: settings.link,
+      linkKind: settings.link === "memory" ? "memory" : "sockets",
+      ...(settings.link === "uws" || settings.link === "ws" ? { acceptor: settings.link } : {}),
       frameTags: settings.frameTags === "on",
       startIndex: settings.startIndex,
       writeDelayMs: id === this.slowNode ? settings.followerDelayMs : 0,
@@ -138,7 +141,8 @@ export class Cluster {
 
   private newProcess(id: number): NodeProcess {
     const env = { ...process.env, ...this.plan.env };
-    const node = new NodeProcess(id, this.plan.program ?? NODE_PROGRAM, env, this.plan.nodeFlags);
+    const { program = NODE_PROGRAM, execPath, nodeFlags } = this.plan;
+    const node = new NodeProcess(id, program, { env, execPath, nodeFlags });
     LIVE.add(node);
     node.onFailure = (error) => this.fail(error);
     return node;

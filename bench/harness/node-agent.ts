@@ -153,7 +153,8 @@ class NodeAgent {
     };
     this.engine = engine;
     const values = Object.entries(this.source.effective(full)).filter(([name]) => !UNTOLD.includes(name));
-    return { link: engine.metrics.link, options: Object.fromEntries(values), openMs };
+    const options = Object.fromEntries(values);
+    return { link: engine.metrics.link, node: process.version, options, openMs };
   }
 
   private optionsOf(config: NodeConfig): RaftNodeOptions {

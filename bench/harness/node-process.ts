@@ -38,6 +38,14 @@ export function flagsForNodes(own: readonly string[]): string[] {
   return own.some((flag) => flag.startsWith("--test")) ? [] : [...own];
 }
 
+export interface ProcessOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  /** The Node.js that runs it; this process's. */
+  readonly execPath?: string | undefined;
+  /** Its flags, before this process's own. */
+  readonly nodeFlags?: readonly string[] | undefined;
+}
+
 /** Id 0: a client's process, which is no node. */
 export class NodeProcess {
   readonly id: number;
@@ -55,17 +63,14 @@ export class NodeProcess {
   onProgress: (acked: number) => void = () => {};
 
   /** Starts `program`; the process obeys once `ready` has resolved. */
-  constructor(
-    id: number,
-    program: string,
-    env: NodeJS.ProcessEnv = process.env,
-    nodeFlags: readonly string[] = [],
-  ) {
+  constructor(id: number, program: string, options: ProcessOptions = {}) {
+    const { env = process.env, execPath = process.execPath, nodeFlags = [] } = options;
     this.id = id;
     this.child = fork(program, [this.name], {
       serialization: "advanced",
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env,
+      execPath,
       execArgv: [...nodeFlags, ...flagsForNodes(process.execArgv)],
     });
     this.child.stdout?.on("data", (text: Buffer) => this.noteOutput(text));

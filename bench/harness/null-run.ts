@@ -7,6 +7,7 @@ import type { Settings } from "./axes.js";
 import { LatencyCounts, percentileMs, toHistogram } from "./latency.js";
 import { NodeProcess } from "./node-process.js";
 import { loadOf } from "./run-variant.js";
+import type { Runtime } from "./runtimes.js";
 
 const PROGRAM = fileURLToPath(new URL("./node-main.js", import.meta.url));
 const WARMUP_MS = 200;
@@ -17,11 +18,12 @@ const QUICK_SHARE = 0.3;
 /** Runs the load of `settings` on nothing. Its journal goes to `dir` and proves nothing. */
 export async function nullRun(
   settings: Settings,
+  runtime: Runtime,
   dir: string,
   quick: boolean,
   signal: AbortSignal,
 ): Promise<NonNullable<Result["nullRun"]>> {
-  const process = new NodeProcess(0, PROGRAM);
+  const process = new NodeProcess(0, PROGRAM, { execPath: runtime.execPath, nodeFlags: runtime.flags });
   const aborted = new Promise<never>((_, reject) => {
     const abort = () => reject(signal.reason);
     if (signal.aborted) abort();

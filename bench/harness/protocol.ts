@@ -27,7 +27,9 @@ export const NodeConfig = z.strictObject({
   maxSizePerMsg: z.number().int().min(1).optional(),
   maxInflightMsgs: z.number().int().min(1),
   /** In memory: among the nodes of this process. */
-  linkKind: z.enum(["uws", "memory"]),
+  linkKind: z.enum(["sockets", "memory"]),
+  /** Undefined: the engine's choice. */
+  acceptor: z.enum(["uws", "ws"]).optional(),
   frameTags: z.boolean(),
   /** Index of the snapshot that a new log begins behind; 0: none. */
   startIndex: count,
@@ -167,7 +169,12 @@ export type LoadResult = z.output<typeof LoadResult>;
 
 /** What each command is answered with. */
 export const ReplyValue = {
-  open: z.object({ link: z.string(), options: z.record(z.string(), z.unknown()), openMs: amount }),
+  open: z.object({
+    link: z.string(),
+    node: z.string(),
+    options: z.record(z.string(), z.unknown()),
+    openMs: amount,
+  }),
   connect: z.null(),
   openNull: z.null(),
   serve: z.object({ port: z.number().int().min(1) }),

@@ -10,6 +10,7 @@ import { probeDisk, readEnvironment } from "./environment.js";
 import { nullRun } from "./null-run.js";
 import { KEEP_MARK, type RunDir } from "./run-dir.js";
 import { type Phase, removeData, runVariant, type VariantPlan } from "./run-variant.js";
+import { findRuntimes, type Runtime } from "./runtimes.js";
 import { expand, type Load, roundOrder, type Scenario, type Variant } from "./scenario.js";
 import { withRunDir } from "./with-run-dir.js";
 
@@ -62,6 +63,7 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
   const startedAt = new Date();
   const begun = performance.now();
   const variants = expand(plan.axes);
+  const runtimeOf = await findRuntimes(variants.map(({ settings }) => settings));
   return withRunDir(plan.dir, plan.keep, async (runDir) => {
     if (plan.keep)
       writeFileSync(join(runDir.path, KEEP_MARK), "kept by raftmark bench --keep; remove it when done\n");
@@ -72,8 +74,9 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
     const estimateMs = Math.min(allMs, plan.load.withinMs || allMs);
     observer.begun({ plan, variants, estimateMs, runDir });
     const diskProbe = await probeDisk(runDir.path);
-    const { runs, repeated, interrupted } = await runAll(plan, variants, runDir, observer, signal);
-    const nothing = await nullRun(heaviest(variants), runDir.path, plan.quick, signal).catch(
+    const { runs, repeated, interrupted } = await runAll(plan, variants, runtimeOf, runDir, observer, signal);
+    const most = heaviest(variants);
+    const nothing = await nullRun(most, runtimeOf(most), runDir.path, plan.quick, signal).catch(
       (error: unknown) => {
         if (signal.aborted) return null; // The runs are done; this only stands beside them.
         throw error;
@@ -87,7 +90,7 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
       elapsedMs: Math.round(performance.now() - begun),
       scenario: pick(plan.scenario),
       options: optionsOf(plan, runDir, runs),
-      environment: { ...environment, link: runs[0]?.link ?? "" },
+      environment: { ...environment, link: [...new Set(runs.map(({ link }) => link))].join("; ") },
       diskProbe,
       nullRun: nothing,
       interrupted,
@@ -114,6 +117,7 @@ interface AllRuns {
 async function runAll(
   plan: BenchPlan,
   variants: readonly Variant[],
+  runtimeOf: (settings: Settings) => Runtime,
   runDir: RunDir,
   observer: Observer,
   signal: AbortSignal,
@@ -131,7 +135,8 @@ async function runAll(
     const eachMs = sequence === 0 ? estimateVariantMs(load) : spentMs / sequence;
     observer.variant(i, planned[i].variant, planned[i].round, eachMs * (planned.length - i));
     const from = performance.now();
-    const run = await runNext({ plan, ...planned[i], sequence, again, runDir, observer, signal });
+    const runtime = runtimeOf(planned[i].variant.settings);
+    const run = await runNext({ plan, ...planned[i], runtime, sequence, again, runDir, observer, signal });
     if (run === null) return null;
     const { diskProbeUs, why } = await disk.afterRun();
     const disturbed = [...cpuTaken(run.otherCpuShare), ...(writesToDisk(run, runDir) ? why : [])];
@@ -166,7 +171,8 @@ async function runAll(
   return { runs, repeated, interrupted: false };
 }
 
-interface NextRun extends Pick<VariantPlan, "variant" | "round" | "sequence" | "again" | "signal"> {
+interface NextRun
+  extends Pick<VariantPlan, "variant" | "runtime" | "round" | "sequence" | "again" | "signal"> {
   readonly plan: BenchPlan;
   readonly runDir: RunDir;
   readonly observer: Observer;

@@ -12,6 +12,7 @@ import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "./latenc
 import { DRAIN_MS_MAX, type LoadPlan, SERIES_STEP_MS } from "./load.js";
 import type { LoadResult, ReplyOf } from "./protocol.js";
 import { readTrace, type TraceFigures, traceEvery } from "./run-trace.js";
+import type { Runtime } from "./runtimes.js";
 import type { Load, Variant } from "./scenario.js";
 import type { StateReport } from "./state-machine.js";
 import type { TruthReport } from "./truth.js";
@@ -21,6 +22,8 @@ export type Phase = "starting" | "warming up" | "measuring" | "catching up" | "c
 
 export interface VariantPlan {
   readonly variant: Variant;
+  /** Of every process of the run. */
+  readonly runtime: Runtime;
   /** Counts every run of the bench: no two have the same. */
   readonly sequence: number;
   readonly round: number;
@@ -60,6 +63,8 @@ export async function runVariant(plan: VariantPlan): Promise<Run> {
   const cluster = await Cluster.start({
     dir,
     settings,
+    execPath: plan.runtime.execPath,
+    nodeFlags: plan.runtime.flags,
     basePort: plan.basePort,
     seed: plan.seed + plan.sequence * 104_729,
     signal: plan.signal,
@@ -263,7 +268,7 @@ function figures(
   const seconds = Math.max(load.windowMs, Number.MIN_VALUE) / 1000;
   const proposalsPerS = load.done / seconds;
   const counters = nodes.find((node) => node.leader)?.counters;
-  const { link, options: nodeOptions } = cluster.openedAs(leader);
+  const { link, node, options: nodeOptions } = cluster.openedAs(leader);
   const at = (percentile: number) => (total === 0 ? 0 : percentileMs(histogram, percentile));
   return {
     position,
@@ -273,6 +278,7 @@ function figures(
     nodeOptions,
     leader,
     link,
+    node,
     load: {
       kind: settings.rate > 0 ? "open" : "closed",
       ratePerS: settings.rate > 0 ? settings.rate : null,

@@ -107,7 +107,7 @@ const IDLE: readonly Idle[] = [
   {
     axis: "frameTags",
     in: ({ nodes, link }) => nodes === 1 || link === "memory",
-    why: "--frame-tags is about frames between processes, and with --nodes 1 or --link memory there are none; give --nodes 2 or more and --link uws",
+    why: "--frame-tags is about frames between processes, and with --nodes 1 or --link memory there are none; give --nodes 2 or more and --link sockets",
   },
   {
     axis: "maxInflightMsgs",
@@ -129,6 +129,8 @@ function isIdle({ axis, in: does }: Idle, axes: AxisValues, variants: readonly V
 /** From the outermost loop to the innermost. */
 export const NESTING: readonly AxisName[] = [
   "event",
+  "node",
+  "nodeFlags",
   "nodes",
   "link",
   "from",
@@ -163,7 +165,7 @@ export function whyImpossible(settings: Settings): string | null {
     return `--event ${event} takes one node away, and ${nodes} node${nodes === 1 ? "" : "s"} cannot spare it; give --nodes 3 or more`;
   }
   if (event !== "none" && link === "memory") {
-    return `--event ${event} stops one process, and with --link memory all nodes are in one; give --link uws`;
+    return `--event ${event} stops one process, and with --link memory all nodes are in one; give --link sockets`;
   }
   if (event === "kill-leader" && from !== "client") {
     return "--event kill-leader would kill the load in the leader's process too; give --from client";
@@ -232,7 +234,7 @@ const PHRASES: { readonly [K in AxisName]: (settings: Settings) => string } = {
   batching: ({ batching }) => `batching ${batching}`,
   maxInflightMsgs: ({ maxInflightMsgs: n }) => `${n} message${n === 1 ? "" : "s"} in the pipeline`,
   storageWrites: ({ storageWrites }) => `${storageWrites} storage writes`,
-  link: ({ link }) => (link === "memory" ? "no sockets, one process" : "uws"),
+  link: ({ link }) => (link === "memory" ? "no sockets, one process" : link),
   frameTags: ({ frameTags }) => (frameTags === "on" ? "frames tagged" : "frames with a CRC only"),
   rate: ({ rate }) => (rate === 0 ? "closed loop" : `${grouped(rate)}/s offered`),
   arrivals: ({ arrivals }) => `${arrivals} arrivals`,
@@ -243,6 +245,8 @@ const PHRASES: { readonly [K in AxisName]: (settings: Settings) => string } = {
   event: ({ event }) => EVENT_PHRASES[event],
   logMb: ({ logMb }) => (logMb === 0 ? "any log" : `a log of ${logMb} MB`),
   startIndex: ({ startIndex }) => (startIndex === 0 ? "from index 1" : `behind index ${grouped(startIndex)}`),
+  node: ({ node }) => (node === "own" ? "the bench's own Node.js" : `Node.js ${node}`),
+  nodeFlags: ({ nodeFlags }) => (nodeFlags === "none" ? "no flags" : nodeFlags),
   trace: ({ trace }) => (trace === "on" ? "traced" : "not traced"),
   tickMs: ({ tickMs }) => `ticks of ${tickMs} ms`,
 };

@@ -1,4 +1,5 @@
 // A result as Markdown, for a README or a pull request: the table, the verdict, the machine. Pure.
+import { nodeText } from "./node-text.js";
 import { grouped } from "./numbers.js";
 import type { Result } from "./result-schema.js";
 import { tableRows } from "./table.js";
@@ -33,8 +34,10 @@ function proof(result: Result): string {
   return `Checked on disk: ${grouped(checked)} acknowledged proposals, all on a quorum; all logs and states agree.${cut}`;
 }
 
-function environment({ command, startedAt, environment, diskProbe, options }: Result): string {
-  const { cpu, cores, kernel, node, fileSystem, commit, dirty, raftmark } = environment;
+function environment(result: Result): string {
+  const { command, startedAt, environment, diskProbe, options } = result;
+  const node = nodeText(result);
+  const { cpu, cores, kernel, fileSystem, commit, dirty, raftmark } = environment;
   const built =
     commit === null ? `raftmark ${raftmark}` : `commit ${commit.slice(0, 10)}${dirty === true ? "+" : ""}`;
   return escapeText(

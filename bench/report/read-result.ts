@@ -8,6 +8,7 @@ import { Result, SCHEMA_VERSION } from "./result-schema.js";
 /** Throws BenchError (usage, exit code 2). */
 export async function readResult(path: string): Promise<Result> {
   const value = parse(path, await textOf(path));
+  renameLink(value);
   const version = (value as { schemaVersion?: unknown } | null)?.schemaVersion;
   if (typeof version !== "number") {
     throw refuse(path, `is not a result of raftmark bench: it has no "schemaVersion"`);
@@ -27,6 +28,23 @@ export async function readResult(path: string): Promise<Result> {
     path,
     `is damaged at ${z.core.toDotPath(where) || "its top"} (${message}): run the bench again`,
   );
+}
+
+/** Before there was --node, uws was the link's name for what the engine takes, which now is "sockets". */
+function renameLink(value: unknown): void {
+  const { runs, options } = (value ?? {}) as { runs?: unknown; options?: { axes?: Record<string, unknown> } };
+  if (!Array.isArray(runs)) return;
+  let old = false;
+  for (const run of runs as ({ settings?: Record<string, unknown> } | null)[]) {
+    const settings = run?.settings;
+    if (settings?.["node"] !== undefined || settings?.["link"] !== "uws") continue;
+    settings["link"] = "sockets";
+    old = true;
+  }
+  const words = options?.axes?.["link"];
+  if (old && Array.isArray(words)) {
+    options!.axes!["link"] = words.map((word: unknown) => (word === "uws" ? "sockets" : word));
+  }
 }
 
 /** They are checked here so that those who merge and draw them need not. */

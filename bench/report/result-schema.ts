@@ -21,7 +21,11 @@ const Settings = z.object({
     .describe("off: one proposal a turn, one entry a message and a group commit"),
   maxInflightMsgs: z.number(),
   storageWrites: z.enum(["async", "sync"]),
-  link: z.enum(["uws", "memory"]).describe("memory: all nodes in one process, each with its own log"),
+  link: z
+    .enum(["sockets", "uws", "ws", "memory"])
+    .describe(
+      "sockets: accepted as the engine chooses (uws in results without `node`); memory: all nodes in one process, each with its own log",
+    ),
   frameTags: z
     .enum(["on", "off"])
     .default("off")
@@ -39,6 +43,13 @@ const Settings = z.object({
     .default(0)
     .describe("index of a snapshot that the logs begin behind; 0, also where it is missing: none"),
   tickMs: z.number(),
+  node: z
+    .string()
+    .default("own")
+    .describe(
+      "Node.js of the run's processes: own, also where it is missing, the bench's; a version, or a path",
+    ),
+  nodeFlags: z.string().default("none").describe("its flags"),
   trace: z.enum(["on", "off"]).describe("on: sampled proposals were followed for the waterfall"),
 });
 
@@ -142,6 +153,10 @@ export const Run = z.object({
   nodeOptions: z.record(z.string(), z.unknown()).describe("what each node was opened with"),
   leader: z.number(),
   link: z.string(),
+  node: z
+    .string()
+    .default("")
+    .describe("version of Node.js that its processes reported; empty where it is missing: the environment's"),
   load: LoadShape,
   warmup: z
     .object({ ms: z.number(), stable: z.boolean() })

@@ -6,6 +6,7 @@ import {
   type AxisName,
   type AxisValues,
   DEFAULT_SETTINGS,
+  isNumeric,
   type Settings,
 } from "../harness/axes.js";
 import { axesOf, describe, varyingAxes } from "../harness/scenario.js";
@@ -55,7 +56,7 @@ function cellsOf(row: Row, base: Row, columns: readonly Column[]): string[] {
 export function renderTable(result: Shown, paint: Paint = PLAIN): string {
   const [heading, ...rows] = tableRows(result);
   const words = new Set<string>(
-    AXIS_NAMES.filter((name) => AXES[name].words !== null).map((name) => AXES[name].title),
+    AXIS_NAMES.filter((name) => !isNumeric(name)).map((name) => AXES[name].title),
   );
   const table = new Table({
     head: heading.map((text) => paint.bold(text)),

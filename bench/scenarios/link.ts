@@ -5,11 +5,11 @@ export const link: Scenario = {
   name: "link",
   question: "What do the sockets cost?",
   explains:
-    "uws: a process a node, frames over WebSockets. memory: all nodes in one process over an in-memory link, each still with its own log, so that they share one main thread as well.",
+    "sockets: a process a node, frames over WebSockets; --link uws,ws compares what accepts them. memory: all nodes in one process over an in-memory link, each still with its own log, so that they share one main thread as well.",
   compares: "link",
   axes: {
-    full: { link: ["uws", "memory"], inFlight: [64, 1024] },
-    smoke: { link: ["uws", "memory"], inFlight: [64] },
+    full: { link: ["sockets", "memory"], inFlight: [64, 1024] },
+    smoke: { link: ["sockets", "memory"], inFlight: [64] },
   },
   load: {
     full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },

@@ -1,4 +1,5 @@
 // `raftmark bench`: words of the command line to a plan, the plan to a run, the run to a table, a sentence and a file.
+
 import { randomInt } from "node:crypto";
 import { Command } from "commander";
 import pc from "picocolors";
@@ -23,6 +24,7 @@ import {
 import { worstLagText } from "../../bench/report/generator-lag.js";
 import { glanceOf } from "../../bench/report/glance.js";
 import { resultMarkdown } from "../../bench/report/markdown.js";
+import { nodeText } from "../../bench/report/node-text.js";
 import { type Output, Progress } from "../../bench/report/progress.js";
 import type { Result } from "../../bench/report/result-schema.js";
 import { constants, type Paint, PLAIN, renderMeanings, renderTable } from "../../bench/report/table.js";
@@ -107,6 +109,7 @@ Examples:
   raftmark bench --writer pool-wasm --in-flight 1024 --entry-bytes 256,4096
                                                    one writer, two entry sizes
   raftmark bench --durability fsync,none           what durability costs
+  raftmark bench --node own,26 --rounds 6          this Node.js against another, which npx fetches
   raftmark bench offered-load --rate 1000,20000    latency against load, open loop
   raftmark bench leader-loss --tick-ms 20          kill -9 of the leader under load
   raftmark bench --quick --json | jq .runs[].proposalsPerS
@@ -294,7 +297,7 @@ function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: 
   say(paint.dim(harnessText(result)));
   say(
     paint.dim(
-      `${environment.cpu}, ${environment.cores} cores, ${environment.kernel}, Node ${environment.node}; ` +
+      `${environment.cpu}, ${environment.cores} cores, ${environment.kernel}, Node ${nodeText(result)}; ` +
         `${environment.fileSystem.type} on ${environment.fileSystem.device}: a durable 4 KiB write takes ` +
         `${diskProbe.p50Us} µs (p99 ${diskProbe.p99Us} µs)${diskProbe.direct ? ", direct ones are taken" : ""}; ${environment.link}`,
     ),

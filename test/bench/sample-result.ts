@@ -32,6 +32,7 @@ export function sampleRun(position: number, outcome: Outcome): Run {
     nodeOptions: { tickMs: 100 },
     leader: 1,
     link: "sample link",
+    node: "",
     load: { kind: "closed", ratePerS: null, arrivals: null, due: null, from: "leader" },
     warmup: { ms: 100, stable: true },
     generator: { lagP50Us: 1, lagP99Us: 5, lagMaxUs: 50 },

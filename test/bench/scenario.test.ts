@@ -83,7 +83,7 @@ test("an impossible combination is refused with what to give instead", () => {
       /1 node cannot spare it; give --nodes 3 or more/,
     ],
     [{ event: ["kill-leader"] }, /give --from client/],
-    [{ event: ["pause-follower"], link: ["memory"] }, /all nodes are in one; give --link uws/],
+    [{ event: ["pause-follower"], link: ["memory"] }, /all nodes are in one; give --link sockets/],
     [{ event: ["restart"] }, /give --log-mb/],
     [{ logMb: [5] }, /give --event restart/],
     [{ arrivals: ["poisson"] }, /give --rate/],
@@ -96,8 +96,8 @@ test("an impossible combination is refused with what to give instead", () => {
     [{ reads: ["safe", "lease"], readsPerWrite: [0, 1] }, /give --reads-per-write 1 or more/],
     [{ writer: ["inline-js"], busyPollUs: [50] }, /give --writer pool-wasm/],
     [{ writer: ["inline-js", "pool-wasm"], busyPollUs: [0, 50] }, /give --writer pool-wasm/],
-    [{ link: ["uws", "memory"], nodes: [1, 3] }, /--link is between nodes/],
-    [{ frameTags: ["off"], link: ["memory"] }, /--frame-tags .* --link uws/],
+    [{ link: ["sockets", "memory"], nodes: [1, 3] }, /--link is between nodes/],
+    [{ frameTags: ["off"], link: ["memory"] }, /--frame-tags .* --link sockets/],
     [{ maxInflightMsgs: [1], nodes: [1] }, /give --nodes 2 or more/],
   ];
   for (const [given, message] of refusals) {

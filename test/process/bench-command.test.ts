@@ -209,10 +209,12 @@ test("what cannot be asked is refused before anything starts, with what to give 
   const refusals: [string[], RegExp][] = [
     [["leader-los"], /there is no scenario "leader-los": .* Did you mean leader-loss\?/],
     [["slow-follower", "--nodes", "1"], /one node has none; give --nodes 2 or more/],
-    [["--event", "restart", "--link", "memory", "--log-mb", "1"], /give --link uws/],
+    [["--event", "restart", "--link", "memory", "--log-mb", "1"], /give --link sockets/],
     [["--format", "markdwn"], /--format: "markdwn" is not one of .* Did you mean markdown\?/],
     [["--rounds", "0"], /--rounds: "0" is not allowed/],
-    [["--link", "tcp"], /--link: "tcp" is not one of uws, memory/],
+    [["--node", "./nowhere"], /--node \.\/nowhere: it cannot be run \(ENOENT\)/],
+    [["--node-flags", "--no-such"], /--node-flags "--no-such": Node\.js \d.* does not take them/],
+    [["--link", "tcp"], /--link: "tcp" is not one of sockets, uws, ws, memory/],
   ];
   for (const [words, message] of refusals) {
     const cwd = folder();
@@ -222,6 +224,21 @@ test("what cannot be asked is refused before anything starts, with what to give 
     assert.match(command.stderr, message);
     assertClean(cwd);
   }
+});
+
+test("each run has the Node.js and the flags that were asked for, and says its version", async () => {
+  const cwd = folder();
+  const flags = "none,--max-semi-space-size=8";
+  const asked = ["--node", process.execPath, "--node-flags", flags, "--link", "ws", "--json"];
+  const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--nodes", "2", "--order", "table", ...asked);
+  assert.equal(await command.end(OVER_MS), 0, command.stderr);
+  const { runs, environment } = Result.parse(JSON.parse(command.stdout));
+  const told = runs.map(({ settings, node }) => [settings.node, settings.nodeFlags, node]);
+  assert.deepEqual(told, [
+    [process.execPath, "none", process.version],
+    [process.execPath, "--max-semi-space-size=8", process.version],
+  ]);
+  assert.match(environment.link, /^ws \d\S* \(as asked\)$/);
 });
 
 test("--list explains every scenario, and --format markdown prints a table alone", async () => {

@@ -1,8 +1,10 @@
 // The tables of the page: key figures, percentiles, stages, cost per commit, processes and threads, checks, environment.
 // Each scrolls inside its own box. Pure.
+
 import { columnsOf } from "../columns.js";
 import { lagText } from "../generator-lag.js";
 import { measureNames, measureOf, measureTitle } from "../measures.js";
+import { nodeText } from "../node-text.js";
 import { grouped, short } from "../numbers.js";
 import type { Result, Run } from "../result-schema.js";
 import { percent, swatch } from "./bars.js";
@@ -211,7 +213,7 @@ const ENVIRONMENT: readonly (readonly [string, (result: Result) => string])[] = 
   ["memory", ({ environment }) => `${short(environment.memoryBytes / 2 ** 30)} GiB`],
   ["load average before", ({ environment }) => short(environment.loadAverage1m)],
   ["kernel", ({ environment }) => environment.kernel],
-  ["Node.js", ({ environment }) => `${environment.node} (V8 ${environment.v8})`],
+  ["Node.js", (result) => `${nodeText(result)} (V8 ${result.environment.v8})`],
   ["raftmark", ({ environment }) => `${environment.raftmark}, ${commitOf(environment)}`],
   [
     "file system",
