@@ -108,7 +108,8 @@ export class Side {
 
   /** Whether all nodes follow proposals from now on; only with trace on. */
   async follow(on: boolean): Promise<void> {
-    await Promise.all(this.cluster.ids.map((id) => this.cluster.call(id, "follow", { on })));
+    const every = on ? this.cluster.traceEvery : 0;
+    await Promise.all(this.cluster.ids.map((id) => this.cluster.call(id, "follow", { every })));
   }
 
   /** Loads it for `ms`, and counts nothing. */

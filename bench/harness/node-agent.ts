@@ -108,7 +108,7 @@ class NodeAgent {
         this.running().campaign();
         return null;
       case "follow":
-        this.traced().follow(command.on);
+        this.traced().follow(command.every);
         return null;
       case "transfer":
         this.running().transferLeadership(command.to);

@@ -72,7 +72,7 @@ export const Command = z.discriminatedUnion("op", [
   z.strictObject({ call: count, node: count, op: z.literal("status") }),
   z.strictObject({ call: count, node: count, op: z.literal("sample") }),
   z.strictObject({ call: count, node: count, op: z.literal("campaign") }),
-  z.strictObject({ call: count, node: count, op: z.literal("follow"), on: z.boolean() }),
+  z.strictObject({ call: count, node: count, op: z.literal("follow"), every: count }),
   z.strictObject({ call: count, node: count, op: z.literal("transfer"), to: z.number().int().min(1) }),
   z.strictObject({ call: count, node: count, op: z.literal("propose"), bytes: Bytes }),
   z.strictObject({

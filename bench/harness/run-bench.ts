@@ -1,4 +1,4 @@
-// A whole bench: every variant of a scenario in turn, and the result made of their runs. Owns the run directory.
+// A whole bench: rounds of sittings, and the result made of the runs in them. Owns the run directory.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Result, type Run, SCHEMA_VERSION } from "../report/result-schema.js";
@@ -9,9 +9,18 @@ import { cpuTaken, DiskWatch } from "./disturbance.js";
 import { probeDisk, readEnvironment } from "./environment.js";
 import { nullRun } from "./null-run.js";
 import { KEEP_MARK, type RunDir } from "./run-dir.js";
-import { type Phase, removeData, runVariant, type VariantPlan } from "./run-variant.js";
+import type { Phase, UncheckedRun } from "./run-variant.js";
 import { findRuntimes, type Runtime } from "./runtimes.js";
-import { expand, type Load, roundOrder, type Scenario, type Variant } from "./scenario.js";
+import { expand, type Load, runOrder, type Scenario, type Variant } from "./scenario.js";
+import {
+  estimateSittingMs,
+  isLone,
+  nodesOf,
+  removeData,
+  type Seating,
+  Sitting,
+  seatingsOf,
+} from "./sitting.js";
 import { withRunDir } from "./with-run-dir.js";
 
 /** What the command line, the scenario and the defaults come to. */
@@ -29,31 +38,29 @@ export interface BenchPlan {
   readonly command: string;
 }
 
+/** A run whose logs are not checked yet. */
+export type WindowedRun = Omit<Run, "truth" | "stateHash">;
+
 /** What a run tells while it goes on. Calls come in order; all are cheap. */
 export interface Observer {
   begun(facts: { plan: BenchPlan; variants: readonly Variant[]; estimateMs: number; runDir: RunDir }): void;
-  /** `sequence` counts runs over all rounds. */
-  variant(sequence: number, variant: Variant, round: number, remainingMs: number): void;
-  phase(phase: Phase): void;
+  /** Variants that are up at once, or loaded in turn; `sequence` counts runs over all rounds, up to the first of them. */
+  loading(sequence: number, variants: readonly Variant[], round: number, remainingMs: number): void;
+  /** `plannedMs`: how long it is to take, where that is known. */
+  phase(phase: Phase, plannedMs?: number): void;
   progress(acked: number): void;
-  done(run: Run): void;
+  /** Its logs are checked when its clusters are stopped. */
+  done(run: WindowedRun): void;
   /** The run that is done was disturbed, and is made again. */
   repeating(why: readonly string[]): void;
   /** Fewer rounds than announced: no time is left for another. */
   gaveUp(roundsDone: number, roundsPlanned: number): void;
 }
 
-/** Starting, electing, catching up and stopping; and checking the logs, as a share of the time they were written. */
-const FIXED_MS = 1800;
-const CHECK_SHARE = 0.4;
-/** Segments are filled ahead; the rest is what a fast disk takes in a window. */
 /** At most so many of the runs planned are made again: a machine that is always disturbed must not take twice the time. */
 const REPEATED_SHARE_MAX = 1 / 3;
+/** Segments are filled ahead; the rest is what a fast disk takes in a window. */
 const SPACE_PER_NODE_BYTES = 192 * 1024 * 1024;
-
-export function estimateVariantMs(load: Load): number {
-  return FIXED_MS + (load.warmupMs + load.durationMs) * (1 + CHECK_SHARE);
-}
 
 /**
  * Runs `plan`. Void runs are in the result and marked. An abort ends it with the runs that are done, marked as
@@ -67,14 +74,21 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
   return withRunDir(plan.dir, plan.keep, async (runDir) => {
     if (plan.keep)
       writeFileSync(join(runDir.path, KEEP_MARK), "kept by raftmark bench --keep; remove it when done\n");
-    checkSpace(runDir, plan.axes);
+    const seatings = seatingsOf(variants);
+    checkSpace(runDir, seatings);
     const environment = await readEnvironment(runDir.fileSystem);
-    const runCount = variants.length * plan.load.rounds;
-    const allMs = estimateVariantMs(plan.load) * runCount;
+    const allMs = plan.load.rounds * estimateRoundMs(seatings, plan.load);
     const estimateMs = Math.min(allMs, plan.load.withinMs || allMs);
     observer.begun({ plan, variants, estimateMs, runDir });
     const diskProbe = await probeDisk(runDir.path);
-    const { runs, repeated, interrupted } = await runAll(plan, variants, runtimeOf, runDir, observer, signal);
+    const { runs, repeated, interrupted } = await new Rounds(
+      plan,
+      seatings,
+      runtimeOf,
+      runDir,
+      observer,
+      signal,
+    ).run();
     const most = heaviest(variants);
     const nothing = await nullRun(most, runtimeOf(most), runDir.path, plan.quick, signal).catch(
       (error: unknown) => {
@@ -107,6 +121,10 @@ function heaviest(variants: readonly Variant[]): Settings {
   return variants.map(({ settings }) => settings).reduce((best, next) => (most(best, next) ? best : next));
 }
 
+function estimateRoundMs(seatings: readonly Seating[], load: Load): number {
+  return seatings.reduce((sum, seating) => sum + estimateSittingMs(seating, load), 0);
+}
+
 interface AllRuns {
   readonly runs: Run[];
   /** Disturbed runs that were made again. */
@@ -114,104 +132,188 @@ interface AllRuns {
   readonly interrupted: boolean;
 }
 
-async function runAll(
-  plan: BenchPlan,
-  variants: readonly Variant[],
-  runtimeOf: (settings: Settings) => Runtime,
-  runDir: RunDir,
-  observer: Observer,
-  signal: AbortSignal,
-): Promise<AllRuns> {
-  const { load } = plan;
-  const runs: Run[] = [];
-  const planned = Array.from({ length: load.rounds }, (_, round) =>
-    roundOrder(variants, plan.order, plan.seed, round).map((variant) => ({ variant, round })),
-  ).flat();
-  const disk = await DiskWatch.start(runDir.path);
-  let repeated = 0;
-  let spentMs = 0;
-  const runOnce = async (i: number, again: boolean): Promise<Run | null> => {
-    const sequence = runs.length + repeated + (again ? 1 : 0);
-    const eachMs = sequence === 0 ? estimateVariantMs(load) : spentMs / sequence;
-    observer.variant(i, planned[i].variant, planned[i].round, eachMs * (planned.length - i));
-    const from = performance.now();
-    const runtime = runtimeOf(planned[i].variant.settings);
-    const run = await runNext({ plan, ...planned[i], runtime, sequence, again, runDir, observer, signal });
-    if (run === null) return null;
-    const { diskProbeUs, why } = await disk.afterRun();
-    const disturbed = [...cpuTaken(run.otherCpuShare), ...(writesToDisk(run, runDir) ? why : [])];
-    spentMs += performance.now() - from;
-    observer.done({ ...run, diskProbeUs, disturbed });
-    return { ...run, diskProbeUs, disturbed };
-  };
-  for (const [i, { round }] of planned.entries()) {
-    if (i > 0 && i % variants.length === 0 && isTooLate(load, spentMs, round)) {
-      observer.gaveUp(round, load.rounds);
-      break;
-    }
-    let run = await runOnce(i, false);
-    let interrupted = run === null;
-    const mayRepeat =
-      repeated < planned.length * REPEATED_SHARE_MAX && !isTooLate(load, spentMs, runs.length + repeated + 1);
-    if (run !== null && run.disturbed.length > 0 && mayRepeat && !signal.aborted) {
-      observer.repeating(run.disturbed);
-      const again = await runOnce(i, true);
-      interrupted = again === null;
-      if (again !== null) {
-        await removeData({ ...planned[i], runDir: runDir.path, again: false });
-        repeated++;
-        run = again;
+/** The rounds of a bench, sitting by sitting and window by window. */
+class Rounds {
+  private readonly plan: BenchPlan;
+  private readonly seatings: readonly Seating[];
+  private readonly runtimeOf: (settings: Settings) => Runtime;
+  private readonly runDir: RunDir;
+  private readonly observer: Observer;
+  private readonly signal: AbortSignal;
+  private readonly begun = performance.now();
+  private readonly windowsPlanned: number;
+  private readonly runs: Run[] = [];
+  /** Windows, counted or not. */
+  private windows = 0;
+  private repeated = 0;
+  private loads = 0;
+  /** What was under way is lost, be it a repetition. */
+  private cutShort = false;
+
+  constructor(
+    plan: BenchPlan,
+    seatings: readonly Seating[],
+    runtimeOf: (settings: Settings) => Runtime,
+    runDir: RunDir,
+    observer: Observer,
+    signal: AbortSignal,
+  ) {
+    this.plan = plan;
+    this.seatings = seatings;
+    this.runtimeOf = runtimeOf;
+    this.runDir = runDir;
+    this.observer = observer;
+    this.signal = signal;
+    this.windowsPlanned = plan.load.rounds * seatings.flat(2).length;
+  }
+
+  async run(): Promise<AllRuns> {
+    const { load, order, seed } = this.plan;
+    const disk = await DiskWatch.start(this.runDir.path);
+    for (let round = 0; round < load.rounds; round++) {
+      if (round > 0 && this.isTooLate(round)) {
+        this.observer.gaveUp(round, load.rounds);
+        break;
+      }
+      for (const seating of runOrder(this.seatings, order, seed + round)) {
+        this.runs.push(...(await this.sitUndisturbed(seating, round, disk)));
+        if (!this.signal.aborted) continue;
+        if (this.runs.length === 0) this.signal.throwIfAborted();
+        const interrupted = this.cutShort || this.runs.length < this.windowsPlanned;
+        return { runs: this.runs, repeated: this.repeated, interrupted };
       }
     }
-    // What is done counts, disturbed or not; only the run under way is lost.
-    if (run === null && runs.length === 0) signal.throwIfAborted();
-    if (run !== null) runs.push(run);
-    if (signal.aborted) return { runs, repeated, interrupted: interrupted || i + 1 < planned.length };
+    return { runs: this.runs, repeated: this.repeated, interrupted: false };
   }
-  return { runs, repeated, interrupted: false };
+
+  /** A lone window that was disturbed is made again in fresh processes: its event may be over in these. */
+  private async sitUndisturbed(seating: Seating, round: number, disk: DiskWatch): Promise<Run[]> {
+    const runs = await this.sit(seating, round, disk, false);
+    if (!isLone(seating) || runs.length === 0 || !this.mayRepeat(runs[0])) return runs;
+    this.observer.repeating(runs[0].disturbed);
+    const again = await this.sit(seating, round, disk, true);
+    if (again.length === 0) return runs;
+    await removeData(this.runDir.path, seating, round, false);
+    this.repeated++;
+    return again;
+  }
+
+  /** One sitting's runs; after an abort those that were done and could still be checked. */
+  private async sit(seating: Seating, round: number, disk: DiskWatch, again: boolean): Promise<Run[]> {
+    const { plan, observer, signal } = this;
+    const { load, order, basePort, seed, keep } = plan;
+    this.tell(seating.flat(), round);
+    let sitting: Sitting | null = null;
+    try {
+      sitting = await Sitting.start({
+        seating,
+        runtimeOf: this.runtimeOf,
+        round,
+        again,
+        load,
+        order,
+        basePort,
+        seed,
+        runDir: this.runDir.path,
+        keep,
+        signal,
+        nextLoad: () => this.loads++,
+        onPhase: (phase, plannedMs) => observer.phase(phase, plannedMs),
+        onProgress: (acked) => observer.progress(acked),
+      });
+      await sitting.warmUp();
+      const done = await this.runsOf(sitting, round, disk);
+      if (done.length === 0) return [];
+      const checked = await sitting.finish();
+      return done.map((run) => ({ ...run, ...checked(run) }));
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      this.cutShort = true;
+      return [];
+    } finally {
+      await sitting?.destroy();
+    }
+  }
+
+  private async runsOf(sitting: Sitting, round: number, disk: DiskWatch): Promise<WindowedRun[]> {
+    const done: WindowedRun[] = [];
+    for (const variants of sitting.groups()) {
+      let runs = await this.group(sitting, variants, round, disk);
+      const disturbed = runs.find((run) => this.mayRepeat(run));
+      if (disturbed !== undefined && !sitting.isLone) {
+        this.observer.repeating(disturbed.disturbed);
+        const again = await this.group(sitting, variants, round, disk);
+        if (again.length > 0) {
+          this.repeated += runs.length;
+          runs = again;
+        }
+      }
+      // What is done counts, disturbed or not; only what is under way is lost.
+      done.push(...runs);
+      if (this.signal.aborted) break;
+    }
+    return done;
+  }
+
+  /** Variants of one load, in turn; none: it was aborted. */
+  private async group(
+    sitting: Sitting,
+    variants: readonly Variant[],
+    round: number,
+    disk: DiskWatch,
+  ): Promise<WindowedRun[]> {
+    this.tell(variants, round);
+    const unchecked = await sitting.group(variants, this.windows).catch((error: unknown) => {
+      if (!this.signal.aborted) throw error;
+      this.cutShort = true;
+      return [];
+    });
+    if (unchecked.length === 0) return [];
+    this.windows += unchecked.length;
+    const { diskProbeUs, why } = await disk.afterRun();
+    const runs = unchecked.map((run) => {
+      const disturbed = [...cpuTaken(run.otherCpuShare), ...(writesToDisk(run, this.runDir) ? why : [])];
+      return { ...run, diskProbeUs, disturbed };
+    });
+    for (const run of runs) this.observer.done(run);
+    return runs;
+  }
+
+  private mayRepeat({ disturbed }: WindowedRun): boolean {
+    if (disturbed.length === 0 || this.signal.aborted) return false;
+    return this.repeated < this.windowsPlanned * REPEATED_SHARE_MAX && !this.isTooLate(this.windows);
+  }
+
+  private tell(variants: readonly Variant[], round: number): void {
+    const counted = this.windows - this.repeated;
+    const allMs = this.plan.load.rounds * estimateRoundMs(this.seatings, this.plan.load);
+    const eachMs = this.windows === 0 ? allMs / this.windowsPlanned : this.spentMs() / this.windows;
+    this.observer.loading(counted, variants, round, eachMs * (this.windowsPlanned - counted));
+  }
+
+  private spentMs(): number {
+    return performance.now() - this.begun;
+  }
+
+  /** Whether one more after `done` of them (rounds, or windows) would end beyond the time that the scenario gives itself. */
+  private isTooLate(done: number): boolean {
+    const { withinMs = 0 } = this.plan.load;
+    return withinMs > 0 && this.spentMs() * (1 + 1 / done) > withinMs;
+  }
 }
 
-interface NextRun
-  extends Pick<VariantPlan, "variant" | "runtime" | "round" | "sequence" | "again" | "signal"> {
-  readonly plan: BenchPlan;
-  readonly runDir: RunDir;
-  readonly observer: Observer;
-}
-
-/** One run of a variant; null: it was aborted. */
-async function runNext({ plan, runDir, observer, ...next }: NextRun): Promise<Run | null> {
-  const running = runVariant({
-    ...next,
-    load: plan.load,
-    basePort: plan.basePort,
-    seed: plan.seed,
-    runDir: runDir.path,
-    keep: plan.keep,
-    onPhase: (phase) => observer.phase(phase),
-    onProgress: (acked) => observer.progress(acked),
-  });
-  return running.catch((error: unknown) => {
-    if (next.signal.aborted) return null;
-    throw error;
-  });
-}
-
-function writesToDisk({ settings }: Run, { fileSystem }: RunDir): boolean {
+function writesToDisk({ settings }: UncheckedRun, { fileSystem }: RunDir): boolean {
   return settings.durability !== "none" && !fileSystem.volatile;
 }
 
-/** Whether one more after `done` of them (rounds, or runs) would end beyond the time that the scenario gives itself. */
-function isTooLate({ withinMs = 0 }: Load, spentMs: number, done: number): boolean {
-  return withinMs > 0 && spentMs + spentMs / done > withinMs;
-}
-
-function checkSpace(runDir: RunDir, axes: AxisValues): void {
+function checkSpace(runDir: RunDir, seatings: readonly Seating[]): void {
   const { freeBytes, mount, type } = runDir.fileSystem;
-  const needed = Math.max(...axes.nodes) * SPACE_PER_NODE_BYTES;
+  const nodes = Math.max(...seatings.map(nodesOf));
+  const needed = nodes * SPACE_PER_NODE_BYTES;
   if (freeBytes >= needed) return;
   const mib = (bytes: number) => `${Math.floor(bytes / 1024 / 1024)} MiB`;
   const text =
-    `the disk is too full: ${mib(freeBytes)} are free on ${mount} (${type}), and ${Math.max(...axes.nodes)} node(s) ` +
+    `the disk is too full: ${mib(freeBytes)} are free on ${mount} (${type}), and ${nodes} node(s) ` +
     `need about ${mib(needed)}: free space, or choose another place with --dir.`;
   throw new BenchError("environment", text);
 }

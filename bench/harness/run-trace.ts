@@ -24,20 +24,35 @@ export function traceEvery({ trace, event, inFlight, rate }: Settings): number {
 export type TraceFigures = Pick<Run, "waterfall"> & { readonly fsyncsWaited: number | null };
 const NOTHING: TraceFigures = { waterfall: null, fsyncsWaited: null };
 
-/** The waterfall of the window between two samples of the leader; nothing if nothing was traced from end to end. */
+/** A window's samples of the leader. */
+interface TracedWindow {
+  readonly before: ReplyOf<"sample"> | undefined;
+  readonly after: ReplyOf<"sample"> | undefined;
+}
+
+/** The waterfall of the windows together; nothing if nothing was traced from end to end. */
 export async function readTrace(
   cluster: Cluster,
   leader: number,
-  before: ReplyOf<"sample"> | undefined,
-  after: ReplyOf<"sample"> | undefined,
+  windows: readonly TracedWindow[],
 ): Promise<TraceFigures> {
-  if (before === undefined || after === undefined || cluster.traceEvery === 0) return NOTHING;
-  const window = { fromUs: before.clockUs, toUs: after.clockUs };
-  const { samples, sentUs } = await cluster.call(leader, "traceSamples", window);
+  if (cluster.traceEvery === 0) return NOTHING;
+  const traced: ReplyOf<"traceSamples">[] = [];
+  for (const { before, after } of windows) {
+    if (before === undefined || after === undefined) return NOTHING;
+    const times = { fromUs: before.clockUs, toUs: after.clockUs };
+    traced.push(await cluster.call(leader, "traceSamples", times));
+  }
+  const samples = concatenated(traced.map((window) => window.samples));
+  const sentUs = concatenated(traced.map((window) => window.sentUs));
   const indices = sampleColumn(samples, SAMPLE.index);
   const appends = new Map<number, Float64Array>();
   for (const id of cluster.alive) appends.set(id, await cluster.call(id, "traceAppends", { indices }));
   const outcome = waterfallOf({ leader, samples, appends, sentUs });
   if (outcome === null) return NOTHING;
   return { waterfall: outcome.waterfall, fsyncsWaited: outcome.syncsWaited };
+}
+
+function concatenated(all: readonly Float64Array[]): Float64Array {
+  return Float64Array.from(all.flatMap((each) => [...each]));
 }

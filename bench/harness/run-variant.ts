@@ -1,44 +1,42 @@
-// One variant, in fresh processes: start, elect, warm up, measure, let the followers catch up, stop, check the truth.
-import { mkdir, rm } from "node:fs/promises";
+// One variant on a cluster that is up: visits that load it, and what they did and took together. Who starts the cluster,
+// warms it up and checks its logs is the sitting (sitting.ts).
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
 import { encodeIntoCompressedBase64, type Histogram } from "hdr-histogram-js";
 import type { NodeUse, PerCommit, Run } from "../report/result-schema.js";
 import { ENTRY_BYTES_MIN, type Settings } from "./axes.js";
-import { BenchError } from "./bench-error.js";
-import { Cluster } from "./cluster.js";
+import type { Cluster } from "./cluster.js";
 import { eventFor, type Measures, measure as toMeasure, windowMs } from "./events.js";
 import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "./latency.js";
 import { DRAIN_MS_MAX, type LoadPlan, SERIES_STEP_MS } from "./load.js";
 import type { LoadResult, ReplyOf } from "./protocol.js";
 import { readTrace, type TraceFigures, traceEvery } from "./run-trace.js";
-import type { Runtime } from "./runtimes.js";
 import type { Load, Variant } from "./scenario.js";
-import type { StateReport } from "./state-machine.js";
-import type { TruthReport } from "./truth.js";
-import { runTruthCheck } from "./truth-process.js";
+import { mergedEdges, mergedLoads } from "./visits.js";
 
 export type Phase = "starting" | "warming up" | "measuring" | "catching up" | "checking the logs";
 
+/** `plannedMs`: how long it is to take, where that is known. */
+export type OnPhase = (phase: Phase, plannedMs?: number) => void;
+
 export interface VariantPlan {
   readonly variant: Variant;
-  /** Of every process of the run. */
-  readonly runtime: Runtime;
   /** Counts every run of the bench: no two have the same. */
   readonly sequence: number;
   readonly round: number;
-  /** Once more for the same place in the same round. */
-  readonly again: boolean;
-  readonly load: Load;
-  readonly basePort: number;
+  /** Of each visit; `warmupMs` comes right before it, on top of what the cluster has been warmed up with. */
+  readonly load: Pick<Load, "warmupMs" | "durationMs">;
+  /** The processes have done nothing yet: see LoadPlan.primes. */
+  readonly primes: boolean;
   readonly seed: number;
-  readonly runDir: string;
-  readonly keep: boolean;
-  readonly signal: AbortSignal;
-  readonly onPhase: (phase: Phase) => void;
+  /** Clusters that are up beside it, and have nothing to do. */
+  readonly idle: readonly Cluster[];
+  readonly onPhase: OnPhase;
   /** Proposals applied on the leader since the load began. */
   readonly onProgress: (acked: number) => void;
 }
+
+/** A run whose logs are not checked yet, and of which nobody has said yet what disturbed it. */
+export type UncheckedRun = Omit<Run, "truth" | "stateHash" | "diskProbeUs" | "disturbed">;
 
 type Sample = ReplyOf<"sample">;
 
@@ -51,64 +49,102 @@ const CATCH_UP_TIMEOUT_MS = 10_000;
 /** Beyond the plan: warm-up and window are as long as asked, what each leaves behind is waited for. */
 const LOAD_SLACK_MS = 15_000 + 2 * DRAIN_MS_MAX;
 
-/**
- * Runs one variant. A run that proves nothing is returned with `void` set; a fault of the cluster throws BenchError. The
- * disk before and after is the caller's to look at.
- */
-export async function runVariant(plan: VariantPlan): Promise<Run> {
-  const dir = join(plan.runDir, directoryName(plan));
-  await mkdir(dir, { mode: 0o700 });
-  plan.onPhase("starting");
-  const { settings } = plan.variant;
-  const cluster = await Cluster.start({
-    dir,
-    settings,
-    execPath: plan.runtime.execPath,
-    nodeFlags: plan.runtime.flags,
-    basePort: plan.basePort,
-    seed: plan.seed + plan.sequence * 104_729,
-    signal: plan.signal,
-    traceEvery: traceEvery(settings),
-  });
-  try {
+/** A variant's run on `cluster`, visit by visit. A fault of the cluster throws BenchError; the disk is the caller's to look at. */
+export class VariantRun {
+  private readonly cluster: Cluster;
+  private readonly plan: VariantPlan;
+  private readonly visits: Visit[] = [];
+  private readonly faults: string[] = [];
+
+  constructor(cluster: Cluster, plan: VariantPlan) {
+    this.cluster = cluster;
+    this.plan = plan;
+  }
+
+  /** Loads the cluster once and waits until all nodes have applied it. No two loads on a cluster have the same run id. */
+  async visit(runId: number, ackedPath: string): Promise<void> {
+    const { cluster, plan } = this;
+    const { settings } = plan.variant;
     const leader = await leaderOf(cluster);
-    const runId = (plan.seed ^ Math.imul(plan.sequence + 1, 0x9e3779b1)) >>> 0;
-    const ackedPath = join(dir, `acked-${leader}.bin`);
-    const measured = await measure(cluster, leader, plan, runId, ackedPath);
+    await followEvery(cluster, settings);
+    this.visits.push(await visit(cluster, leader, plan, runId, ackedPath));
     plan.onPhase("catching up");
-    const faults = voidReasons(measured.load, settings);
     if (!(await cluster.catchUp(CATCH_UP_TIMEOUT_MS))) {
-      faults.push(`the followers had not applied what the leader had within ${CATCH_UP_TIMEOUT_MS / 1000} s`);
+      const s = CATCH_UP_TIMEOUT_MS / 1000;
+      this.faults.push(`the followers had not applied what the leader had within ${s} s`);
     }
-    const states = await cluster.stop();
-    plan.onPhase("checking the logs");
-    const truth = await checkLogs(cluster, states, ackedPath, measured.load.acked, plan.signal);
-    if (!truth.ok) faults.push(...truth.findings.map((finding) => `logs: ${finding}`));
+  }
+
+  /** What all visits did together. A run that proves nothing has `void` set. */
+  async finish(): Promise<UncheckedRun> {
+    const { cluster, plan, visits } = this;
+    const { settings } = plan.variant;
+    const { leader } = visits[0];
+    const load = mergedLoads(visits.map((visited) => visited.load));
+    const faults = [...voidReasons(load, settings), ...this.faults];
+    if (visits.some((visited) => visited.leader !== leader))
+      faults.push("its leader lost the lead meanwhile");
+    const before = new Map<number, Sample>();
+    const after = new Map<number, Sample>();
+    for (const id of cluster.ids) {
+      const edges = visits.flatMap((visited) => {
+        const [from, to] = [visited.before.get(id), visited.after.get(id)];
+        return from === undefined || to === undefined ? [] : [{ before: from, after: to }];
+      });
+      if (edges.length < visits.length) continue;
+      const merged = mergedEdges(edges);
+      before.set(id, merged.before);
+      after.set(id, merged.after);
+    }
+    const windows = visits.map((visited) => ({
+      before: visited.before.get(leader),
+      after: visited.after.get(leader),
+    }));
+    const trace = await readTrace(cluster, leader, windows);
+    const idleCpuMs = visits.reduce((sum, visited) => sum + visited.idleCpuMs, 0);
+    const marks = visits.flatMap((visited) => visited.marks);
     return {
-      ...figures(plan, cluster, leader, measured),
-      measures: { ...readMeasures(measured.load), ...measured.measures, ...lostMeasure(settings, truth) },
-      truth,
-      stateHash: truth.stateHash,
-      diskProbeUs: null,
-      disturbed: [],
+      ...figures(plan, cluster, { leader, load, trace, marks, before, after, idleCpuMs }),
+      measures: { ...readMeasures(load), ...visits[visits.length - 1].measures },
       void: faults,
     };
-  } finally {
-    await cluster.destroy();
-    if (!plan.keep) await removeData(plan);
   }
 }
 
-type Place = Pick<VariantPlan, "runDir" | "variant" | "round" | "again">;
-
-/** Removes what a run wrote, if anything is left of it. */
-export async function removeData(place: Place): Promise<void> {
-  await rm(join(place.runDir, directoryName(place)), { recursive: true, force: true, maxRetries: 3 });
+export interface WarmUpPlan {
+  readonly ms: number;
+  readonly seed: number;
+  readonly runId: number;
+  readonly ackedPath: string;
 }
 
-function directoryName({ variant, round, again }: Place): string {
-  const name = `variant-${variant.position + 1}${round === 0 ? "" : `-round-${round + 1}`}`;
-  return again ? `${name}-again` : name;
+/** Loads `cluster` for `ms` as `settings` say, in processes that have done little yet, and measures nothing. */
+export async function warmUp(
+  cluster: Cluster,
+  settings: Settings,
+  { ms, seed, runId, ackedPath }: WarmUpPlan,
+): Promise<{ readonly acked: number }> {
+  const leader = await leaderOf(cluster);
+  await followEvery(cluster, settings);
+  const load = {
+    ...loadOf(settings),
+    runId,
+    client: leader,
+    warmupMs: ms,
+    primes: true,
+    durationMs: 0,
+    seed,
+  };
+  const { acked } = await cluster.call(leader, "load", { plan: load, ackedPath }, ms + LOAD_SLACK_MS);
+  await cluster.catchUp(CATCH_UP_TIMEOUT_MS);
+  return { acked };
+}
+
+/** One proposal in how many is followed depends on the load, and the cluster has several. */
+async function followEvery(cluster: Cluster, settings: Settings): Promise<void> {
+  if (cluster.traceEvery === 0) return;
+  const every = traceEvery(settings);
+  await Promise.all(cluster.ids.map((id) => cluster.call(id, "follow", { every })));
 }
 
 /** The leader; never the node whose disk is slow on purpose. */
@@ -121,25 +157,31 @@ async function leaderOf(cluster: Cluster): Promise<number> {
   return leader;
 }
 
+/** What one visit, or all together, did. */
 interface Measurement {
+  readonly leader: number;
   readonly load: LoadResult;
-  readonly trace: TraceFigures;
-  /** What the run's event told. */
-  readonly measures: Measures;
   readonly marks: NonNullable<Run["marks"]>;
   /** By node id. */
   readonly before: ReadonlyMap<number, Sample>;
   readonly after: ReadonlyMap<number, Sample>;
+  /** CPU time that the idle clusters took in the window. */
+  readonly idleCpuMs: number;
+}
+
+interface Visit extends Measurement {
+  /** What the run's event told. */
+  readonly measures: Measures;
 }
 
 /** Drives the load in the leader's process or a client's, and reads every node's counters at the window's edges. */
-async function measure(
+async function visit(
   cluster: Cluster,
   leader: number,
   plan: VariantPlan,
   runId: number,
   ackedPath: string,
-): Promise<Measurement> {
+): Promise<Visit> {
   const { settings } = plan.variant;
   const { warmupMs } = plan.load;
   const durationMs = windowMs(plan.load.durationMs, settings);
@@ -169,14 +211,14 @@ async function measure(
   loader.onProgress = plan.onProgress;
   loader.onWindow = (open) => {
     if (open) {
-      plan.onPhase("measuring");
+      plan.onPhase("measuring", durationMs);
       event.opened();
     }
     const reading = sampleOthers(open ? before : after);
     reading.catch(() => {}); // Awaited below; until then a failure must not count as unhandled.
     sampling.push(reading);
   };
-  plan.onPhase("warming up");
+  plan.onPhase("warming up", warmupMs);
   const loading = loader.call(
     "load",
     {
@@ -185,7 +227,7 @@ async function measure(
         runId,
         client: leader,
         warmupMs,
-        primes: true,
+        primes: plan.primes,
         durationMs,
         seed: plan.seed + plan.sequence,
       },
@@ -194,15 +236,25 @@ async function measure(
     warmupMs + durationMs + LOAD_SLACK_MS,
     inLeader ? leader : loader.id,
   );
+  const idleBefore = await idleUse(plan.idle);
   const load = await cluster.orFailure(loading);
   await Promise.all(sampling);
+  const idleAfter = await idleUse(plan.idle);
   if (inLeader && load.before !== null && load.after !== null) {
     before.set(leader, load.before);
     after.set(leader, load.after);
   }
-  const trace = await readTrace(cluster, leader, before.get(leader), after.get(leader));
   const measures = await cluster.orFailure(event.finish(load));
-  return { load, trace, measures, marks: event.marks, before, after };
+  const idleShare = (idleAfter.cpuMs - idleBefore.cpuMs) / (idleAfter.atMs - idleBefore.atMs);
+  const idleCpuMs = idleShare * load.windowMs;
+  return { leader, load, measures, marks: event.marks, before, after, idleCpuMs };
+}
+
+/** What clusters have used so far; they tick, and what one of them does late is nobody else's. */
+async function idleUse(idle: readonly Cluster[]): Promise<{ readonly atMs: number; readonly cpuMs: number }> {
+  const each = idle.map((cluster) => Promise.all(cluster.ids.map((id) => cluster.call(id, "sample", {}))));
+  const samples = (await Promise.all(each)).flat();
+  return { atMs: performance.now(), cpuMs: samples.reduce((sum, sample) => sum + cpuMsOf(sample), 0) };
 }
 
 /** Whom a client knows: the leader, and who may lead after it. */
@@ -236,28 +288,11 @@ function voidReasons(load: LoadResult, settings: Settings): string[] {
   return reasons;
 }
 
-function checkLogs(
-  cluster: Cluster,
-  states: ReadonlyMap<number, StateReport | null>,
-  ackedPath: string,
-  ackedMin: number,
-  signal: AbortSignal,
-): Promise<TruthReport> {
-  const nodes = cluster.ids.map((id) => ({ id, dir: cluster.dirOf(id), state: states.get(id) ?? null }));
-  const silent = nodes.filter(({ state }) => state === null).map(({ id }) => id);
-  if (silent.length > 0) {
-    const text = `node ${silent.join(", ")} did not close within 3 s of being asked: its disk may be stuck.`;
-    throw new BenchError("failed", text);
-  }
-  return runTruthCheck({ nodes, ackedFiles: [ackedPath], ackedMin }, signal);
-}
-
 function figures(
   plan: VariantPlan,
   cluster: Cluster,
-  leader: number,
-  { load, trace, marks, before, after }: Measurement,
-): Omit<Run, "measures" | "truth" | "stateHash" | "void" | "diskProbeUs" | "disturbed"> {
+  { leader, load, trace, marks, before, after, idleCpuMs }: Measurement & { readonly trace: TraceFigures },
+): Omit<UncheckedRun, "measures" | "void"> {
   const { settings, position } = plan.variant;
   const { total, max, sum } = load.latencies;
   const histogram = histogramOf(load.latencies);
@@ -320,7 +355,7 @@ function figures(
       allocatedBytes: allocatedBytes(before.get(leader), after.get(leader), load.done),
     },
     waterfall: trace.waterfall,
-    otherCpuShare: otherCpuShare(nodes, cluster.ids.length, load, settings),
+    otherCpuShare: otherCpuShare(nodes, cluster.ids.length, load, settings, idleCpuMs),
   };
 }
 
@@ -340,19 +375,6 @@ function readMeasures({ reads, readsDone, windowMs }: LoadResult): Measures {
       "ms",
       "lower",
       "readBarrier() until confirmed, 99th percentile",
-    ),
-  };
-}
-
-function lostMeasure({ event }: Settings, truth: TruthReport): Measures {
-  if (event !== "kill-leader") return {};
-  const lost = truth.findings.filter((finding) => finding.startsWith("acknowledged proposal")).length;
-  return {
-    acknowledgedLost: toMeasure(
-      lost,
-      "proposals",
-      "lower",
-      "acknowledged, and not on a quorum of the logs afterwards",
     ),
   };
 }
@@ -385,10 +407,11 @@ function otherCpuShare(
   count: number,
   { before, after }: LoadResult,
   { from }: Settings,
+  idleCpuMs: number,
 ): number {
   if (before === null || after === null || nodes.length < count) return 0;
   const client = from === "client" ? cpuMsOf(after) - cpuMsOf(before) : 0;
-  const ours = nodes.reduce((sum, node) => sum + node.cpuUserMs + node.cpuSystemMs, client);
+  const ours = nodes.reduce((sum, node) => sum + node.cpuUserMs + node.cpuSystemMs, client + idleCpuMs);
   const all = after.machineBusyMs - before.machineBusyMs;
   return Math.max(0, all - ours) / ((after.atMs - before.atMs) * availableParallelism());
 }

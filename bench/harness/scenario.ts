@@ -6,10 +6,10 @@ import { BenchError } from "./bench-error.js";
 
 /** How long one variant is loaded, and how often. */
 export interface Load {
-  /** At most; the warm-up ends earlier, from half of it on, when the rate is stable. */
+  /** Of each cluster, before its windows; at most, for a lone window: it ends from half of it on when the rate is stable. */
   readonly warmupMs: number;
   readonly durationMs: number;
-  /** Each variant runs once a round, in fresh processes. */
+  /** Each variant runs once a round, in fresh processes; see sitting.ts. */
   readonly rounds: number;
   /** No further round is begun that would end later than this; 0: all are run, however long they take. */
   readonly withinMs?: number;
@@ -182,9 +182,9 @@ export function whyImpossible(settings: Settings): string | null {
   return null;
 }
 
-/** The order in which variants run: as in the table, or shuffled by `seed`. */
-export function runOrder(variants: readonly Variant[], order: "table" | "random", seed: number): Variant[] {
-  const sequence = [...variants];
+/** The order in which things run: as given, or shuffled by `seed`. */
+export function runOrder<T>(given: readonly T[], order: "table" | "random", seed: number): T[] {
+  const sequence = [...given];
   if (order === "table") return sequence;
   const prng = new Prng(seed);
   for (let i = sequence.length - 1; i > 0; i--) {
@@ -194,14 +194,27 @@ export function runOrder(variants: readonly Variant[], order: "table" | "random"
   return sequence;
 }
 
-/** The order of round `round`: its own shuffle, so that no variant always follows the same other. */
-export function roundOrder(
+/** What a load is made by, and a cluster is not. */
+export const LOAD_AXES: readonly AxisName[] = ["rate", "arrivals", "inFlight", "readsPerWrite"];
+
+/**
+ * The order of round `round`: its own shuffle, so that no variant always follows the same other; those of one load
+ * together, since they are what is compared.
+ */
+export function loadGroups(
   variants: readonly Variant[],
   order: "table" | "random",
   seed: number,
   round: number,
-): Variant[] {
-  return runOrder(variants, order, (seed + Math.imul(round, 0x9e3779b1)) >>> 0);
+): Variant[][] {
+  const byLoad = new Map<string, Variant[]>();
+  for (const variant of runOrder(variants, order, (seed + Math.imul(round, 0x9e3779b1)) >>> 0)) {
+    const load = JSON.stringify(LOAD_AXES.map((name) => variant.settings[name]));
+    const same = byLoad.get(load);
+    if (same === undefined) byLoad.set(load, [variant]);
+    else same.push(variant);
+  }
+  return [...byLoad.values()];
 }
 
 /** The values that `settings` have, as they come up: of a result, which may be older than some axis. */

@@ -31,7 +31,7 @@ export function measureTitle(name: string): string {
 }
 
 /** Those that any run has, in the order of TITLES, then the rest. */
-export function measureNames(runs: readonly Run[]): string[] {
+export function measureNames(runs: readonly Pick<Run, "measures">[]): string[] {
   const present = new Set(runs.flatMap(({ measures }) => Object.keys(measures)));
   const known = Object.keys(TITLES).filter((name) => present.has(name));
   return [...known, ...[...present].filter((name) => !(name in TITLES))];
@@ -55,7 +55,7 @@ export function measureOf(row: Pick<Row, "runs">, name: string): MeasureFigure |
 }
 
 /** "new leader after 272 ms, first commit after 281 ms": what one run measured besides; "" if nothing. */
-export function measuresSentence(run: Run): string {
+export function measuresSentence(run: Pick<Run, "measures">): string {
   const names = measureNames([run]);
   return names.map((name) => `${measureTitle(name)} ${amount(run.measures[name])}`).join(", ");
 }

@@ -1,12 +1,11 @@
 // What a bench says while it runs: one line that is rewritten on a terminal, plain lines elsewhere and under CI.
 import { clearLine, cursorTo } from "node:readline";
 import type { AxisName } from "../harness/axes.js";
-import type { Observer } from "../harness/run-bench.js";
+import type { Observer, WindowedRun } from "../harness/run-bench.js";
 import type { Phase } from "../harness/run-variant.js";
 import { describe, type Load, type Variant, varyingAxes } from "../harness/scenario.js";
 import { measuresSentence } from "./measures.js";
 import { clock, grouped, roughly, short } from "./numbers.js";
-import type { Run } from "./result-schema.js";
 import { constants, type Paint } from "./table.js";
 
 /** Where the lines go; `live` lines can be rewritten. */
@@ -25,7 +24,7 @@ const SPARK_WIDTH = 16;
 const HISTORY_MAX = 64;
 
 /** What a run did: of an event what it took, of a load how much and how fast. */
-function figuresText(run: Run): string {
+function figuresText(run: WindowedRun): string {
   const { proposalsPerS, latencyMs, settings } = run;
   const event = measuresSentence(run);
   if (event !== "" && (settings.event === "kill-leader" || settings.event === "restart")) return event;
@@ -39,8 +38,12 @@ export class Progress implements Observer {
   private load: Load = { warmupMs: 0, durationMs: 0, rounds: 1 };
   private count = 0;
   private current = "";
+  private sequence = 0;
+  private round = 0;
   private phaseName: Phase = "starting";
   private phaseBegun = 0;
+  /** 0: it is not known how long it takes. */
+  private phasePlannedMs = 0;
   private readonly begunAt = performance.now();
   private remainingMs = 0;
   private remainingAt = 0;
@@ -71,16 +74,29 @@ export class Progress implements Observer {
     if (this.out.live) this.timer = setInterval(() => this.draw(), REDRAW_EVERY_MS).unref();
   }
 
-  variant(sequence: number, variant: Variant, round: number, remainingMs: number): void {
-    const of = this.load.rounds > 1 ? `, round ${round + 1}/${this.load.rounds}` : "";
-    this.current = `[${sequence + 1}/${this.count}${of}] ${describe(variant.settings, this.axes)}`;
+  loading(sequence: number, variants: readonly Variant[], round: number, remainingMs: number): void {
+    this.sequence = sequence;
+    this.round = round;
+    this.current = this.place(sequence, round, variants);
     this.remainingMs = remainingMs;
     this.remainingAt = performance.now();
     this.history = [];
   }
 
-  phase(phase: Phase): void {
+  /** "[5/144, round 1/16] 64 in flight": what variants have in common, where they are several. */
+  private place(sequence: number, round: number, variants: readonly Pick<Variant, "settings">[]): string {
+    const of = this.load.rounds > 1 ? `, round ${round + 1}/${this.load.rounds}` : "";
+    const common = this.axes.filter(
+      (axis) => new Set(variants.map(({ settings }) => settings[axis])).size === 1,
+    );
+    const what =
+      common.length > 0 ? describe(variants[0].settings, common) : `${variants.length} configurations`;
+    return `[${sequence + 1}/${this.count}${of}] ${what}`;
+  }
+
+  phase(phase: Phase, plannedMs = 0): void {
     this.phaseName = phase;
+    this.phasePlannedMs = plannedMs;
     this.phaseBegun = performance.now();
     if (this.out.live) this.draw();
   }
@@ -102,11 +118,13 @@ export class Progress implements Observer {
     return rates.map((rate) => SPARKS[Math.round((rate / most) * (SPARKS.length - 1))]).join("");
   }
 
-  done(run: Run): void {
+  done(run: WindowedRun): void {
     const { paint } = this.out;
     const figures = run.void.length > 0 ? paint.red(`void: ${run.void[0]}`) : figuresText(run);
     this.erase();
-    this.say(`${this.current}: ${figures} ${paint.dim(`(${clock(this.elapsedMs())} elapsed)`)}`);
+    this.say(
+      `${this.place(this.sequence++, this.round, [run])}: ${figures} ${paint.dim(`(${clock(this.elapsedMs())} elapsed)`)}`,
+    );
   }
 
   repeating(why: readonly string[]): void {
@@ -140,10 +158,8 @@ export class Progress implements Observer {
   /** "[3/9] pool-wasm, 64 in flight: measuring 2.1/5.0 s, ▅▆▇█▇▇ 71,402 proposals/s, 0:34 elapsed, 1:12 left". */
   line(): string {
     const inPhase = (performance.now() - this.phaseBegun) / 1000;
-    const planned = { "warming up": this.load.warmupMs, measuring: this.load.durationMs }[
-      this.phaseName as string
-    ];
-    const loading = planned !== undefined;
+    const planned = this.phasePlannedMs;
+    const loading = planned > 0;
     const spent = loading ? ` ${inPhase.toFixed(1)}/${(planned / 1000).toFixed(1)} s` : "";
     const left = this.remainingMs - (performance.now() - this.remainingAt);
     const times = `${clock(this.elapsedMs())} elapsed, ${clock(left)} left`;

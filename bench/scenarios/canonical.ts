@@ -16,7 +16,7 @@ export const canonical: Scenario = {
     // short windows: an interval shrinks with the rounds, not with the window. Chosen by that reasoning and not measured
     // yet: which share of the variance lies between processes (the scatter of 100 ms steps within a run's series against
     // that between runs), and whether the rate of a writer still climbs after a warm-up of 1.2 s.
-    full: { warmupMs: 1200, durationMs: 600, rounds: 8, withinMs: 165_000 },
+    full: { warmupMs: 1000, durationMs: 600, rounds: 16, withinMs: 165_000 },
     smoke: { warmupMs: 200, durationMs: 800, rounds: 1 },
   },
 };

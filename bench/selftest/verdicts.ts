@@ -4,7 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { Prng } from "../../src/base/prng.js";
 import { DEFAULT_SETTINGS, type Settings } from "../harness/axes.js";
-import { roundOrder, type Variant } from "../harness/scenario.js";
+import { loadGroups, type Variant } from "../harness/scenario.js";
 import { Result } from "../report/result-schema.js";
 import { type Standing, type Standings, type Statement, standingsOf } from "../report/standings.js";
 import { verdict } from "../report/verdict.js";
@@ -66,7 +66,10 @@ function driftOf({ drift, spread }: Noise, runs: number, normal: () => number, p
   });
 }
 
-/** A table as a bench makes it; the first writer does `factor` of what the others do. */
+/**
+ * A table as a bench makes it; the first writer does `factor` of what the others do. Half of the noise's variance is the
+ * window's, half the processes', which are the same at all loads of a round.
+ */
 function tableOf(shape: Shape, rounds: number, noise: Noise, factor: number, prng: Prng): Standing[] {
   const normal = normals(prng);
   const variants: Variant[] = Array.from({ length: shape.writers * shape.loads }, (_, position) => {
@@ -78,9 +81,11 @@ function tableOf(shape: Shape, rounds: number, noise: Noise, factor: number, prn
   const drift = driftOf(noise, variants.length * rounds, normal, prng);
   const rows = variants.map(({ settings }) => ({ settings, runs: [] as Standing["runs"][number][] }));
   for (let round = 0; round < rounds; round++) {
-    for (const [i, { position, settings }] of roundOrder(variants, "random", seed, round).entries()) {
+    const births = Array.from({ length: shape.writers }, () => noiseOf(noise, normal, prng));
+    for (const [i, { position, settings }] of loadGroups(variants, "random", seed, round).flat().entries()) {
       const faster = settings.maxInflightMsgs === 0 ? Math.log(factor) : 0;
-      const log = noiseOf(noise, normal, prng) + drift[round * variants.length + i] + faster;
+      const own = noiseOf(noise, normal, prng) + births[settings.maxInflightMsgs];
+      const log = Math.SQRT1_2 * own + drift[round * variants.length + i] + faster;
       rows[position].runs.push({
         round,
         proposalsPerS: 1e4 * settings.inFlight * Math.exp(log),

@@ -4,11 +4,11 @@
 // Method: simultaneous intervals by the greatest |t| of the family (max-T: Hothorn, Bretz and Westfall 2008, section 3;
 // in one place it is Tukey's studentized range) on the logarithms of throughput, runs of one round paired. The family
 // is every pair of every place, and every pair over all places. The critical value is simulated for the table's shape
-// with the very statistic that is used. Two things keep the error where noise is not as in the textbook: a pair's
-// variance is never taken for less than that of its place, so that few rounds that happen to agree prove nothing; and
-// two successive rounds make one block for the variance, since most of what varies is what a process is born with, so
-// that it is known from more values (a machine that drifts between them makes intervals wider, never too narrow). Heavy
-// tails make a t-test careful (Benjamini 1983). Distribution-free tests need 2 / 2^rounds <= 5 % / statements: nine
+// with the very statistic that is used. What runs in turn within seconds has the machine's minute in common, which is the
+// larger part of the scatter (bench/stats/scatter.ts) and not in the difference of a round; where it is small, the two
+// sides by themselves tell the variance from twice the values, and the lesser of the two counts (in the simulation, too).
+// A pair's variance is never taken for less than that of its place, so that few rounds that happen to agree prove
+// nothing. Heavy tails make a t-test careful (Benjamini 1983). Distribution-free tests need 2 / 2^rounds <= 5 % / statements: nine
 // rounds for nine statements, which is why they are not used. `npm run bench:selftest -- verdict` shows what it keeps.
 import { mean, quantileSorted } from "simple-statistics";
 import { assert } from "../../src/base/assert.js";
@@ -35,7 +35,6 @@ export interface Comparison {
 export const ROUNDS_MIN = 3;
 /** Half a percent more than is said, for what the simulation does not know. */
 const LEVEL = 0.955;
-const ROUNDS_PER_BLOCK = 2;
 const SEED = 1;
 /** The critical value hardly changes beyond. */
 const ROUNDS_SIMULATED_MAX = 20;
@@ -45,11 +44,13 @@ const TRIALS_MIN = 200;
 /** Bounds the simulation to about a second. */
 const WORK_MAX = 2e7;
 
-/** What pairs of one place tell: difference of logarithms, and the variance of it that one round leaves. */
+/** What a pair's rounds tell: the difference of the mean logarithms, and squared deviations: */
 interface PairStats {
   readonly difference: number;
-  readonly squares: number;
-  readonly freedom: number;
+  /** of the differences of each round from their mean; */
+  readonly paired: number;
+  /** of both sides, each from its own mean, as if they had no rounds in common. */
+  readonly apart: number;
   readonly rounds: number;
 }
 
@@ -64,6 +65,8 @@ export class Family {
   private readonly places: readonly Place[];
   private readonly members: number;
   private readonly estimates: readonly ReadonlyMap<number, Estimate>[];
+  /** Of the means over all places. */
+  private readonly averages: ReadonlyMap<number, Estimate>;
 
   /** Every place has the same configurations, in the same order. */
   constructor(places: readonly Place[]) {
@@ -75,6 +78,7 @@ export class Family {
     this.places = places;
     this.members = places[0].length;
     this.estimates = places.map((place) => estimatesOf(pairsOf(place)));
+    this.averages = estimatesOf(pairsOf(averaged(places)));
   }
 
   /** Statements that hold together. */
@@ -89,11 +93,10 @@ export class Family {
     return found === undefined ? null : this.compared(found, a < b ? 1 : -1);
   }
 
-  /** The geometric mean over all places; null: at one of them there is nothing to compare. */
+  /** The geometric mean over all places; null: in no round is there something to compare at each. */
   overall(a: number, b: number): Comparison | null {
-    const found = this.estimates.flatMap((estimates) => estimates.get(this.key(a, b)) ?? []);
-    if (found.length < this.places.length) return null;
-    return this.compared(averaged(found), a < b ? 1 : -1);
+    const found = this.averages.get(this.key(a, b));
+    return found === undefined ? null : this.compared(found, a < b ? 1 : -1);
   }
 
   private key(a: number, b: number): number {
@@ -135,60 +138,57 @@ function pairsOf(place: Place): Map<number, PairStats> {
       const rounds = [...place[a].keys()].filter((round) => place[b].has(round)).sort((x, y) => x - y);
       if (rounds.length === 0) continue;
       const of = (member: Rounds) => rounds.map((round) => member.get(round)!);
-      pairs.set(a * place.length + b, pairStats(of(place[a]), of(place[b]), rounds));
+      pairs.set(a * place.length + b, pairStats(of(place[a]), of(place[b])));
     }
   }
   return pairs;
 }
 
-/** Two-way analysis of variance of two configurations by blocks of rounds; see the top. */
-function pairStats(a: readonly number[], b: readonly number[], rounds: readonly number[]): PairStats {
-  const meanA = mean(a as number[]);
-  const meanB = mean(b as number[]);
-  let squares = 0;
-  let blocks = 0;
-  for (let from = 0; from < rounds.length; ) {
-    const block = Math.floor(rounds[from] / ROUNDS_PER_BLOCK);
-    let sum = 0;
-    let end = from;
-    for (; end < rounds.length && Math.floor(rounds[end] / ROUNDS_PER_BLOCK) === block; end++) {
-      const [ofA, ofB] = [a[end] - meanA, b[end] - meanB];
-      squares += ofA * ofA + ofB * ofB;
-      sum += ofA + ofB;
-    }
-    squares -= (sum * sum) / (2 * (end - from));
-    blocks++;
-    from = end;
+/** Of two configurations by round. */
+function pairStats(a: readonly number[], b: readonly number[]): PairStats {
+  const rounds = a.length;
+  const [meanA, meanB] = [mean(a as number[]), mean(b as number[])];
+  let paired = 0;
+  let apart = 0;
+  for (let round = 0; round < rounds; round++) {
+    const [ofA, ofB] = [a[round] - meanA, b[round] - meanB];
+    paired += (ofA - ofB) ** 2;
+    apart += ofA ** 2 + ofB ** 2;
   }
-  const freedom = 2 * rounds.length - 1 - blocks;
-  return { difference: meanA - meanB, squares: Math.max(0, squares), freedom, rounds: rounds.length };
+  return { difference: meanA - meanB, paired, apart, rounds };
 }
 
 /** No pair's variance is less than that of all pairs of its place together. */
 function estimatesOf(pairs: ReadonlyMap<number, PairStats>): Map<number, Estimate> {
-  let squares = 0;
-  let freedom = 0;
-  for (const pair of pairs.values()) {
-    squares += pair.squares;
-    freedom += pair.freedom;
-  }
-  const common = freedom === 0 ? 0 : squares / freedom;
+  const all = [...pairs.values()];
+  const freedom = (some: readonly PairStats[]) =>
+    Math.max(
+      1,
+      some.reduce((sum, { rounds }) => sum + rounds - 1, 0),
+    );
   const estimates = new Map<number, Estimate>();
   for (const [key, pair] of pairs) {
-    const own = pair.freedom === 0 ? 0 : pair.squares / pair.freedom;
-    const variance = (2 * Math.max(own, common)) / pair.rounds;
+    const of = (name: "paired" | "apart") => {
+      const common = all.reduce((sum, each) => sum + each[name], 0) / freedom(all);
+      return Math.max(pair[name] / freedom([pair]), common);
+    };
+    const variance = Math.min(of("paired"), of("apart")) / pair.rounds;
     estimates.set(key, { difference: pair.difference, variance, rounds: pair.rounds });
   }
   return estimates;
 }
 
-function averaged(estimates: readonly Estimate[]): Estimate {
-  const count = estimates.length;
-  return {
-    difference: estimates.reduce((sum, { difference }) => sum + difference, 0) / count,
-    variance: estimates.reduce((sum, { variance }) => sum + variance, 0) / (count * count),
-    rounds: Math.min(...estimates.map(({ rounds }) => rounds)),
-  };
+/**
+ * The mean over all places, round by round: what a round has in common at several places (the same processes, the
+ * machine's minute) is in it once, and so in its variance.
+ */
+function averaged(places: readonly Place[]): Place {
+  return places[0].map((first, member) => {
+    const shared = [...first.keys()].filter((round) => places.every((place) => place[member].has(round)));
+    return new Map(
+      shared.map((round) => [round, mean(places.map((place) => place[member].get(round)!))] as const),
+    );
+  });
 }
 
 const criticalValues = new Map<string, number>();
@@ -214,20 +214,12 @@ function criticalValue(places: number, members: number, given: number): number {
 function greatestT(places: number, members: number, rounds: number, normal: () => number): number {
   const order = Array.from({ length: rounds }, (_, round) => round);
   const t = ({ difference, variance }: Estimate) => Math.abs(difference) / Math.sqrt(variance);
-  const byPlace = Array.from({ length: places }, () => {
-    const values = Array.from({ length: members }, () => order.map(normal));
-    const pairs = new Map<number, PairStats>();
-    for (let a = 0; a < members; a++) {
-      for (let b = a + 1; b < members; b++)
-        pairs.set(a * members + b, pairStats(values[a], values[b], order));
-    }
-    return estimatesOf(pairs);
-  });
+  const grid: Place[] = Array.from({ length: places }, () =>
+    Array.from({ length: members }, () => new Map(order.map((round) => [round, normal()]))),
+  );
   let greatest = 0;
-  for (const key of byPlace[0].keys()) {
-    const estimates = byPlace.map((place) => place.get(key)!);
-    for (const estimate of estimates) greatest = Math.max(greatest, t(estimate));
-    if (places > 1) greatest = Math.max(greatest, t(averaged(estimates)));
+  for (const place of places > 1 ? [...grid, averaged(grid)] : grid) {
+    for (const estimate of estimatesOf(pairsOf(place)).values()) greatest = Math.max(greatest, t(estimate));
   }
   return greatest;
 }

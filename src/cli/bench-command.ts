@@ -27,6 +27,7 @@ import { resultMarkdown } from "../../bench/report/markdown.js";
 import { nodeText } from "../../bench/report/node-text.js";
 import { type Output, Progress } from "../../bench/report/progress.js";
 import type { Result } from "../../bench/report/result-schema.js";
+import { scatterText } from "../../bench/report/scatter-text.js";
 import { constants, type Paint, PLAIN, renderMeanings, renderTable } from "../../bench/report/table.js";
 import { waterfallText } from "../../bench/report/waterfall-text.js";
 import { checkWritable, defaultPath, writeResult } from "../../bench/report/write-result.js";
@@ -295,6 +296,8 @@ function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: 
   if (measures !== "") say(measures);
   say(paint.dim(`${constants(plan.axes)}; ${loadText(result)}`));
   say(paint.dim(harnessText(result)));
+  const scatter = scatterText(result);
+  if (scatter !== null) say(paint.dim(scatter));
   say(
     paint.dim(
       `${environment.cpu}, ${environment.cores} cores, ${environment.kernel}, Node ${nodeText(result)}; ` +

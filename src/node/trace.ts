@@ -95,8 +95,7 @@ class Table {
 }
 
 export class Trace {
-  private readonly chosen: number;
-  /** Now: `chosen`, or NEVER. */
+  /** NEVER: none is followed. */
   private every: number;
   /** What the next proposal's index will be, unless the leader changes: one too many or few costs a sample. */
   private nextIndex = 0;
@@ -129,14 +128,13 @@ export class Trace {
 
   /** Follows one entry in `every` (at least 1), the same ones on all nodes with the same figure. */
   constructor(every: number) {
-    this.chosen = every;
     this.every = every;
   }
 
-  /** Whether entries are followed from now on; they are from the start. For measuring what that costs. */
-  follow(on: boolean): void {
-    this.every = on ? this.chosen : NEVER;
-    this.batchTimes?.enable(on);
+  /** Follows one entry in `every` from now on; 0: none. */
+  follow(every: number): void {
+    this.every = every > 0 ? every : NEVER;
+    this.batchTimes?.enable(every > 0);
   }
 
   /** Starts the writer's notes. */

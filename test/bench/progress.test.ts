@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { Writable } from "node:stream";
 import { test } from "node:test";
-import { DEFAULT_SETTINGS } from "../../bench/harness/axes.js";
 import type { BenchPlan } from "../../bench/harness/run-bench.js";
 import type { RunDir } from "../../bench/harness/run-dir.js";
 import { expand, resolveAxes } from "../../bench/harness/scenario.js";
@@ -28,16 +27,16 @@ function drive(live: boolean, volatile: boolean) {
   const plan = { scenario: canonical, axes, load } as BenchPlan;
   const fileSystem = { type: volatile ? "tmpfs" : "ext4", mount: "/data", device: "disk", volatile };
   progress.begun({ plan, variants, estimateMs: 24_000, runDir: { path: "/data/run", fileSystem } as RunDir });
-  progress.variant(0, variants[0], 0, 24_000);
+  progress.loading(0, variants, 0, 24_000);
   progress.phase("starting");
   const starting = progress.line();
-  progress.phase("measuring");
+  progress.loading(0, variants.slice(0, 3), 0, 24_000);
+  progress.phase("measuring", 800);
   progress.progress(100);
   const measuring = progress.line();
-  progress.done(sampleRun(0, { settings: DEFAULT_SETTINGS, proposalsPerS: 12_345 }));
-  progress.variant(1, variants[1], 0, 20_000);
+  progress.done(sampleRun(0, { settings: variants[0].settings, proposalsPerS: 12_345 }));
   progress.done(
-    sampleRun(1, { settings: DEFAULT_SETTINGS, proposalsPerS: 1, void: ["logs: index 7 differs"] }),
+    sampleRun(1, { settings: variants[1].settings, proposalsPerS: 1, void: ["logs: index 7 differs"] }),
   );
   progress.end();
   return { text: stream.text, starting, measuring };
@@ -56,11 +55,8 @@ test("without a terminal: a line a configuration, no control characters", () => 
 
 test("on a terminal: which configuration, which phase, how long still", () => {
   const { text, starting, measuring } = drive(true, false);
-  assert.equal(starting, "[1/6] inline-js, 64 in flight: starting, 0:00 elapsed, 0:24 left");
-  assert.match(
-    measuring,
-    /^\[1\/6\] inline-js, 64 in flight: measuring 0\.\d\/0\.8 s, 0:00 elapsed, 0:24 left$/,
-  );
+  assert.equal(starting, "[1/6] 6 configurations: starting, 0:00 elapsed, 0:24 left");
+  assert.match(measuring, /^\[1\/6\] 64 in flight: measuring 0\.\d\/0\.8 s, 0:00 elapsed, 0:24 left$/);
   assert.ok(text.includes("\u001b[1G"));
 });
 
@@ -76,8 +72,8 @@ test("on a terminal: the last readings of the rate as a picture, and rounds by n
   const runDir = { path: "/data/run", fileSystem } as RunDir;
   const variants = expand(axes);
   progress.begun({ plan, variants, estimateMs: 24_000, runDir });
-  progress.variant(7, variants[1], 1, 20_000);
-  progress.phase("measuring");
+  progress.loading(7, [variants[1]], 1, 20_000);
+  progress.phase("measuring", 800);
   for (let i = 0; i < 4; i++) {
     progress.progress(i * 100);
     await new Promise((resolve) => setImmediate(resolve));

@@ -6,8 +6,8 @@ import { BenchError } from "../../bench/harness/bench-error.js";
 import {
   describe,
   expand,
+  loadGroups,
   resolveAxes,
-  roundOrder,
   runOrder,
   varyingAxes,
 } from "../../bench/harness/scenario.js";
@@ -66,10 +66,22 @@ test("a random order is a permutation, and the same for the same seed", () => {
 
 test("each round has its own order, the same for the same seed", () => {
   const variants = expand(resolveAxes(canonical, false, {}));
-  const first = roundOrder(variants, "random", 7, 0);
-  assert.deepEqual(first, roundOrder(variants, "random", 7, 0));
-  assert.notDeepEqual(first, roundOrder(variants, "random", 7, 1));
-  assert.deepEqual(roundOrder(variants, "table", 7, 3), variants);
+  const first = loadGroups(variants, "random", 7, 0);
+  assert.deepEqual(first, loadGroups(variants, "random", 7, 0));
+  assert.notDeepEqual(first, loadGroups(variants, "random", 7, 1));
+  assert.deepEqual(loadGroups(variants, "table", 7, 3).flat(), variants);
+});
+
+test("what has one load is together, whatever the shuffle", () => {
+  const variants = expand(resolveAxes(canonical, false, {}));
+  for (let round = 0; round < 20; round++) {
+    const groups = loadGroups(variants, "random", 7, round);
+    assert.equal(groups.length, 3);
+    for (const group of groups) {
+      assert.equal(group.length, 3);
+      assert.equal(new Set(group.map(({ settings }) => settings.inFlight)).size, 1, `round ${round}`);
+    }
+  }
 });
 
 test("an impossible combination is refused with what to give instead", () => {

@@ -12,7 +12,7 @@ after(() => scratch.remove());
 
 const SILENT: Observer = {
   begun() {},
-  variant() {},
+  loading() {},
   phase() {},
   progress() {},
   done() {},

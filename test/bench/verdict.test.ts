@@ -50,6 +50,22 @@ test("of tables of equals, at most 5 % name a winner; the README's shape, any nu
   }
 });
 
+test("processes that serve all loads of a round are one piece of chance, however many loads there are", () => {
+  const normal = normals(new Prng(SEED));
+  const tables = 400;
+  const rounds = 6;
+  let named = 0;
+  for (let i = 0; i < tables; i++) {
+    const births = [0, 1, 2].map(() => Array.from({ length: rounds }, () => 0.1 * normal()));
+    const place = () =>
+      births.map((birth) => new Map(birth.map((value, round) => [round, value + 0.02 * normal()])));
+    const family = new Family(Array.from({ length: 6 }, place));
+    if ([family.overall(0, 1), family.overall(0, 2), family.overall(1, 2)].some((said) => said?.proven))
+      named++;
+  }
+  assert.ok(named <= 33, `${named} of ${tables}, seed ${SEED}`);
+});
+
 test("a true 15 % is found by ten rounds", () => {
   const normal = normals(new Prng(SEED));
   let found = 0;

@@ -72,11 +72,11 @@ test("appends and messages without a followed entry leave no row", () => {
 test("a trace that is told not to follow notes nothing until it is told to", () => {
   const trace = new Trace(10);
   const message = append(1, 11, 20);
-  trace.follow(false);
+  trace.follow(0);
   propose(trace, 10);
   trace.sending([message]);
   assert.equal(trace.sendingsOf(Float64Array.of(20), Float64Array.of(3))[0], 0);
-  trace.follow(true);
+  trace.follow(10);
   trace.sending([message]);
   assert.ok(trace.sendingsOf(Float64Array.of(20), Float64Array.of(3))[0] > 0);
   trace.took(30);

@@ -187,6 +187,45 @@ test("a disturbed run that is made again counts once, and its first logs go", as
   }
 });
 
+test("configurations that are up at once: a window each round, one log a cluster, and SIGINT keeps what is done", async () => {
+  const cwd = folder();
+  const axes = ["--writer", "inline-js,pool-wasm", "--in-flight", "1,16", "--nodes", "1", "--rounds", "50"];
+  const command = new Command(
+    cwd,
+    "bench",
+    ...axes,
+    "--duration",
+    "100ms",
+    "--warmup",
+    "300ms",
+    "--out",
+    "partial.json",
+  );
+  await until("a round and some", OVER_MS, () => /\[6\/200, round 2/.test(command.stdout));
+  command.child.kill("SIGINT");
+  assert.equal(await command.end(FAULT_MS), 130, command.stderr);
+  const result = Result.parse(JSON.parse(readFileSync(join(cwd, "partial.json"), "utf8")));
+  assert.equal(result.interrupted, true);
+  // The sixth window is done, and its cluster's log was checked after the signal.
+  assert.ok(result.runs.length >= 6 && result.runs.length < 200, `${result.runs.length}`);
+  for (const run of result.runs) {
+    assert.deepEqual(run.void, []);
+    assert.equal(run.truth?.ok, true);
+    assert.equal(run.truth?.ackedChecked, run.acknowledged);
+  }
+  const hashes = (round: number) =>
+    new Map(
+      result.runs.filter((run) => run.round === round).map((run) => [run.settings.writer, run.stateHash]),
+    );
+  assert.equal(new Set(result.runs.filter((run) => run.round === 0).map((run) => run.stateHash)).size, 2);
+  assert.notEqual(
+    hashes(0).get("pool-wasm"),
+    hashes(1).get("pool-wasm"),
+    "fresh processes, and a log of their own",
+  );
+  assertClean(cwd);
+});
+
 test("SIGINT while a disturbed run is made again keeps the disturbed one", async () => {
   const cwd = folder();
   const others = burner();

@@ -1,0 +1,349 @@
+// A sitting: some clusters up at once, warmed up in turn and loaded in turn, in brief visits, and checked at the end. What drifts (the disk, neighbours, the clock's speed) meets all that is compared within seconds, and starting
+// is paid once for all loads of a cluster; what processes are born with differs from sitting to sitting, so there are
+// many. Variants that differ in their load alone share a cluster.
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Prng } from "../../src/base/prng.js";
+import type { Run } from "../report/result-schema.js";
+import type { Settings } from "./axes.js";
+import { BenchError } from "./bench-error.js";
+import { Cluster } from "./cluster.js";
+import { measure } from "./events.js";
+import { traceEvery } from "./run-trace.js";
+import { type OnPhase, type UncheckedRun, VariantRun, warmUp } from "./run-variant.js";
+import type { Runtime } from "./runtimes.js";
+import { LOAD_AXES, type Load, loadGroups, type Variant } from "./scenario.js";
+import type { TruthReport } from "./truth.js";
+import { runTruthCheck } from "./truth-process.js";
+
+/** Variants by the cluster that they share; at least one each. */
+export type Seating = readonly (readonly Variant[])[];
+
+/** More processes at once would want more memory than a laptop has to spare, and disk for the logs of all. */
+const NODES_AT_ONCE_MAX = 9;
+/** Of warm-up, before another cluster's turn. */
+const SLICE_MS = 200;
+/** A window is about so many visits of so many milliseconds. */
+const VISIT_MS = 200;
+/** Before each visit: fills the pipeline with this load. */
+const RAMP_MS = 50;
+/** Beside each visit: waiting until the cluster is idle, and sampling it. */
+const AROUND_VISIT_MS = 80;
+/** What is done when an abort comes is checked and told, if that takes no longer. */
+const GRACE_MS = 3000;
+
+const STARTING_MS = 1200;
+const STARTING_EACH_MS = 600;
+/** Checking the logs, as a share of the time they were written. */
+const CHECK_SHARE = 0.4;
+
+/**
+ * Who is up together with whom: as many clusters as there may be, in the order of the table. An event befalls a cluster
+ * that nothing else is asked of, as does the load of a client.
+ */
+export function seatingsOf(variants: readonly Variant[]): Seating[] {
+  const clusters = new Map<string, Variant[]>();
+  const alone: Variant[] = [];
+  for (const variant of variants) {
+    const { settings } = variant;
+    if (isAlone(settings)) alone.push(variant);
+    else {
+      const key = JSON.stringify({
+        ...settings,
+        ...Object.fromEntries(LOAD_AXES.map((name) => [name, null])),
+      });
+      const sharing = clusters.get(key);
+      if (sharing === undefined) clusters.set(key, [variant]);
+      else sharing.push(variant);
+    }
+  }
+  const seatings: Variant[][][] = [];
+  let nodes = Number.POSITIVE_INFINITY;
+  for (const sharing of clusters.values()) {
+    nodes += sharing[0].settings.nodes;
+    if (nodes > NODES_AT_ONCE_MAX) {
+      nodes = sharing[0].settings.nodes;
+      seatings.push([]);
+    }
+    seatings[seatings.length - 1].push(sharing);
+  }
+  return [...seatings, ...alone.map((variant) => [[variant]])];
+}
+
+function isAlone({ event, from }: Settings): boolean {
+  return event !== "none" || from === "client";
+}
+
+/** Whether there is one window in it. */
+export function isLone(seating: Seating): boolean {
+  return seating.flat().length === 1;
+}
+
+/** In how many visits a window is taken where clusters take turns. */
+function visitsOf({ durationMs }: Pick<Load, "durationMs">): number {
+  return Math.max(1, Math.round(durationMs / VISIT_MS));
+}
+
+/** Nodes that are up at once. */
+export function nodesOf(seating: Seating): number {
+  return seating.reduce((sum, [{ settings }]) => sum + settings.nodes, 0);
+}
+
+/** About how long a sitting takes. */
+export function estimateSittingMs(seating: Seating, { warmupMs, durationMs }: Load): number {
+  const windows = seating.flat().length;
+  const visits = windows * visitsOf({ durationMs });
+  const loaded = isLone(seating)
+    ? warmupMs
+    : seating.length * warmupMs + visits * (RAMP_MS + AROUND_VISIT_MS);
+  const loads = loaded + windows * durationMs;
+  return STARTING_MS + seating.length * STARTING_EACH_MS + loads * (1 + CHECK_SHARE);
+}
+
+export interface SittingPlan {
+  readonly seating: Seating;
+  /** Of every process of a cluster. */
+  readonly runtimeOf: (settings: Settings) => Runtime;
+  readonly round: number;
+  /** Once more for the same place in the same round. */
+  readonly again: boolean;
+  readonly load: Load;
+  readonly order: "table" | "random";
+  readonly basePort: number;
+  readonly seed: number;
+  readonly runDir: string;
+  readonly keep: boolean;
+  readonly signal: AbortSignal;
+  /** Counts every load of the bench: a number that no other has. */
+  readonly nextLoad: () => number;
+  readonly onPhase: OnPhase;
+  readonly onProgress: (acked: number) => void;
+}
+
+/** A cluster of the sitting. */
+interface Seat {
+  readonly cluster: Cluster;
+  readonly dir: string;
+  readonly variants: readonly Variant[];
+  /** A journal for each load. */
+  readonly journals: string[];
+  acked: number;
+  /** How long it has been warmed up, its loads together. */
+  warmedMs: number;
+}
+
+export class Sitting {
+  private readonly plan: SittingPlan;
+  private readonly seats: readonly Seat[];
+  /** Aborts what goes on: at once while nothing is done, later where there is something to check. */
+  private readonly patience: AbortController;
+  private readonly done: UncheckedRun[] = [];
+  private active: Seat | null = null;
+
+  private constructor(plan: SittingPlan, seats: readonly Seat[], patience: AbortController) {
+    this.plan = plan;
+    this.seats = seats;
+    this.patience = patience;
+    plan.signal.addEventListener("abort", this.onAbort, { once: true });
+    if (plan.signal.aborted) this.onAbort();
+  }
+
+  /** Starts every cluster. On failure nothing is left running or lying about. */
+  static async start(plan: SittingPlan): Promise<Sitting> {
+    plan.onPhase("starting");
+    const patience = new AbortController();
+    const cut = () => patience.abort(plan.signal.reason);
+    plan.signal.addEventListener("abort", cut, { once: true });
+    let nodes = 0;
+    const starting = plan.seating.map(async (variants): Promise<Seat> => {
+      const dir = join(plan.runDir, directoryName(variants, plan.round, plan.again));
+      const { settings } = variants[0];
+      const basePort = plan.basePort === 0 ? 0 : plan.basePort + nodes;
+      nodes += settings.nodes;
+      await mkdir(dir, { mode: 0o700 });
+      const { execPath, flags } = plan.runtimeOf(settings);
+      const cluster = await Cluster.start({
+        dir,
+        execPath,
+        nodeFlags: flags,
+        settings: {
+          ...settings,
+          inFlight: Math.max(...variants.map((variant) => variant.settings.inFlight)),
+        },
+        basePort,
+        seed: plan.seed + plan.nextLoad() * 104_729,
+        signal: patience.signal,
+        traceEvery: traceEvery(settings),
+      });
+      return { cluster, dir, variants, journals: [], acked: 0, warmedMs: 0 };
+    });
+    const outcomes = await Promise.allSettled(starting);
+    plan.signal.removeEventListener("abort", cut);
+    const seats = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+    const sitting = new Sitting(plan, seats, patience);
+    const failed = outcomes.find((outcome) => outcome.status === "rejected");
+    if (failed === undefined) return sitting;
+    await sitting.destroy();
+    throw failed.reason;
+  }
+
+  private readonly onAbort = (): void => {
+    const { reason } = this.plan.signal;
+    if (this.done.length === 0) {
+      this.patience.abort(reason);
+      return;
+    }
+    setTimeout(() => this.patience.abort(reason), GRACE_MS).unref();
+    const cluster = this.active?.cluster;
+    for (const id of cluster?.alive ?? []) cluster?.call(id, "haltLoad", {}).catch(() => {}); // It ends anyway.
+  };
+
+  get isLone(): boolean {
+    return isLone(this.plan.seating);
+  }
+
+  /** Every variant of the sitting in the order of its round, those of one load together. */
+  groups(): Variant[][] {
+    const { seating, order, seed, round } = this.plan;
+    const variants = seating.flat().sort((a, b) => a.position - b.position);
+    return loadGroups(variants, order, seed, round);
+  }
+
+  /** Warms every cluster up with all its loads, in slices that take turns; a lone window does so by itself. */
+  async warmUp(): Promise<void> {
+    const { load, seed, round, onPhase } = this.plan;
+    if (this.isLone) return;
+    onPhase("warming up", load.warmupMs * this.seats.length);
+    const prng = new Prng((seed + round) >>> 0);
+    for (let slice = 0; slice * SLICE_MS < load.warmupMs; slice++) {
+      const ms = Math.min(SLICE_MS, load.warmupMs - slice * SLICE_MS);
+      const first = prng.below(this.seats.length);
+      for (const i of this.seats.keys()) {
+        const seat = this.seats[(first + i) % this.seats.length];
+        const { settings } = seat.variants[slice % seat.variants.length];
+        const [runId, ackedPath] = this.nextLoad(seat);
+        const { acked } = await warmUp(seat.cluster, settings, { ms, seed: seed + slice, runId, ackedPath });
+        seat.acked += acked;
+        seat.warmedMs += ms;
+      }
+    }
+  }
+
+  /**
+   * The runs of variants of one load, in visits that take turns. `sequence` counts the runs of the bench, the first of
+   * these included.
+   */
+  async group(variants: readonly Variant[], sequence: number): Promise<UncheckedRun[]> {
+    const { load, round, seed, onPhase, onProgress } = this.plan;
+    const { isLone } = this;
+    const visits = isLone ? 1 : visitsOf(load);
+    const of = { warmupMs: isLone ? load.warmupMs : RAMP_MS, durationMs: load.durationMs / visits };
+    const running = variants.map((variant, i) => {
+      const seat = this.seats.find((one) => one.variants.includes(variant))!;
+      const idle = this.seats.filter((other) => other !== seat).map(({ cluster }) => cluster);
+      const plan = { variant, sequence: sequence + i, round, load: of, primes: isLone, seed, idle };
+      const told = isLone ? onPhase : () => {}; // Of turns so brief nobody could read it.
+      return { seat, run: new VariantRun(seat.cluster, { ...plan, onPhase: told, onProgress }) };
+    });
+    if (!isLone) onPhase("measuring", variants.length * visits * (of.durationMs + RAMP_MS + AROUND_VISIT_MS));
+    for (let visit = 0; visit < visits; visit++) {
+      for (const i of running.keys()) {
+        const { seat, run } = running[(visit + i) % running.length];
+        this.active = seat;
+        await run.visit(...this.nextLoad(seat)).finally(() => (this.active = null));
+        this.plan.signal.throwIfAborted(); // The load may have been cut short.
+      }
+    }
+    const runs: UncheckedRun[] = [];
+    for (const { seat, run } of running) {
+      const done = await run.finish();
+      seat.acked += done.acknowledged;
+      runs.push({ ...done, warmup: { ...done.warmup, ms: seat.warmedMs + done.warmup.ms } });
+    }
+    this.done.push(...runs);
+    return runs;
+  }
+
+  private nextLoad(seat: Seat): [runId: number, ackedPath: string] {
+    const runId = (this.plan.seed ^ Math.imul(this.plan.nextLoad() + 1, 0x9e3779b1)) >>> 0;
+    const ackedPath = join(seat.dir, `acked-${seat.journals.length}.bin`);
+    seat.journals.push(ackedPath);
+    return [runId, ackedPath];
+  }
+
+  /** Stops every cluster and checks its logs: what they say stands in each run of theirs. */
+  async finish(): Promise<(run: UncheckedRun) => Pick<Run, "truth" | "stateHash" | "void" | "measures">> {
+    const truths = new Map<number, TruthReport>();
+    this.plan.onPhase("checking the logs");
+    await Promise.all(this.seats.map(({ cluster }) => cluster.catchUp(GRACE_MS).catch(() => false)));
+    const states = await Promise.all(this.seats.map(({ cluster }) => cluster.stop()));
+    const checks = this.seats.map(async ({ cluster, variants, journals, acked }, i) => {
+      const nodes = cluster.ids.map((id) => ({
+        id,
+        dir: cluster.dirOf(id),
+        state: states[i].get(id) ?? null,
+      }));
+      const silent = nodes.filter(({ state }) => state === null).map(({ id }) => id);
+      if (silent.length > 0) {
+        const text = `node ${silent.join(", ")} did not close within 3 s of being asked: its disk may be stuck.`;
+        throw new BenchError("failed", text);
+      }
+      const truth = await runTruthCheck(
+        { nodes, ackedFiles: journals, ackedMin: acked },
+        this.patience.signal,
+      );
+      for (const { position } of variants) truths.set(position, truth);
+    });
+    await Promise.all(checks);
+    return (run) => {
+      const truth = truths.get(run.position)!;
+      return {
+        // The journals of all loads on the cluster were checked; this run's part of them is its own.
+        truth: { ...truth, ackedChecked: truth.ok ? run.acknowledged : truth.ackedChecked },
+        stateHash: truth.stateHash,
+        void: [...run.void, ...truth.findings.map((finding) => `logs: ${finding}`)],
+        measures: { ...run.measures, ...lostMeasure(run.settings, truth) },
+      };
+    };
+  }
+
+  /** Ends every process, and removes the data unless it is to be kept. */
+  async destroy(): Promise<void> {
+    this.plan.signal.removeEventListener("abort", this.onAbort);
+    await Promise.all(this.seats.map(({ cluster }) => cluster.destroy()));
+    if (this.plan.keep) return;
+    const { runDir, seating, round, again } = this.plan;
+    await removeData(runDir, seating, round, again);
+  }
+}
+
+/** Removes what a sitting wrote, if anything is left of it. */
+export async function removeData(
+  runDir: string,
+  seating: Seating,
+  round: number,
+  again: boolean,
+): Promise<void> {
+  for (const variants of seating) {
+    const dir = join(runDir, directoryName(variants, round, again));
+    await rm(dir, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** "variant-1-round-2": by the first row whose logs are in it. */
+function directoryName([{ position }]: readonly Variant[], round: number, again: boolean): string {
+  return `variant-${position + 1}${round === 0 ? "" : `-round-${round + 1}`}${again ? "-again" : ""}`;
+}
+
+function lostMeasure({ event }: Settings, truth: TruthReport): Run["measures"] {
+  if (event !== "kill-leader") return {};
+  const lost = truth.findings.filter((finding) => finding.startsWith("acknowledged proposal")).length;
+  return {
+    acknowledgedLost: measure(
+      lost,
+      "proposals",
+      "lower",
+      "acknowledged, and not on a quorum of the logs afterwards",
+    ),
+  };
+}
