@@ -63,6 +63,8 @@ export class Checker {
   /** By payload: where it was applied. By index: the payload applied there. */
   private readonly places = new Map<string, number>();
   private readonly log: string[] = [];
+  /** By index: what was applied there, and nothing was wrong with it. */
+  private readonly applied: Uint8Array[] = [];
   private readonly payloads = new Map<string, Uint8Array>();
   private readonly lost = new Set<string>();
   private readonly voters: number;
@@ -254,9 +256,12 @@ export class Checker {
     const seen = this.seen.get(process.id)!;
     const who = `node ${process.id}`;
     for (const { index, term, data } of entries) {
-      const text = nameOf(data);
       if (index <= seen.applied) this.fail("apply order", `${who} applied ${index} after ${seen.applied}`);
       seen.applied = index;
+      // The very bytes that were found right here when somebody applied them first.
+      const before = this.applied[index];
+      if (before !== undefined && this.committed[index].term === term && isEqual(before, data)) continue;
+      const text = nameOf(data);
       const known = this.log[index];
       if (known === undefined) this.log[index] = text;
       else if (known !== text)
@@ -265,12 +270,14 @@ export class Checker {
       if (place === undefined) this.places.set(text, index);
       else if (place !== index)
         this.fail("exactly once", `${who} applied ${text} at ${index}, and it was applied at ${place}`);
-      if (Buffer.compare(this.payloads.get(text) ?? Buffer.alloc(0), data) !== 0)
+      const proposed = this.payloads.get(text);
+      if (proposed === undefined || !isEqual(proposed, data))
         this.fail("payload", `${who} applied other bytes than were proposed as ${text}`);
       if (this.lost.has(text))
         this.fail("mayCommit", `${who} applied ${text}, which its caller was told is lost`);
       if (this.committed[index]?.term !== term)
         this.fail("commit", `${who} applied ${text} at ${index} of term ${term}, which is not committed`);
+      if (this.violation === null) this.applied[index] = proposed!;
     }
   }
 
@@ -322,6 +329,10 @@ export class Checker {
     }
     this.shown = Math.max(this.shown, applied);
   }
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && Buffer.compare(a, b) === 0;
 }
 
 /** Payloads begin with a name, which ends with a space. */

@@ -59,8 +59,13 @@ const TEXTS: Record<string, string> = {
   ENOSPC: "no space left on device",
 };
 
+/** Without a stack, which takes longer than all else and which nobody asks for: many look whether a file is there. */
 function fsError(code: string, syscall: string, path: string): Error {
-  return Object.assign(new Error(`${code}: ${TEXTS[code]}, ${syscall} '${path}'`), { code, syscall, path });
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  const error = new Error(`${code}: ${TEXTS[code]}, ${syscall} '${path}'`);
+  Error.stackTraceLimit = stackTraceLimit;
+  return Object.assign(error, { code, syscall, path });
 }
 
 /** Never given twice: the engine remembers some for all of a process, and here it runs many. */

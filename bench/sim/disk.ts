@@ -23,6 +23,8 @@ export class SimFile {
   bytes = new Uint8Array(FILE_BYTES_START);
   durable = new Uint8Array(FILE_BYTES_START);
   durableSize = 0;
+  /** How often what is on the platter changed. */
+  stored = 0;
   /** Sectors written since they were synced, with the stamp of their last write. */
   private readonly dirty = new Map<number, number>();
   private stamp = 0;
@@ -78,6 +80,7 @@ export class SimFile {
   }
 
   endSync({ stamp, size, shrunkTo }: SyncPoint): void {
+    this.stored++;
     this.shrink(shrunkTo);
     if (this.shrunkTo === shrunkTo) this.shrunkTo = Infinity;
     this.durableSize = size;
@@ -90,12 +93,14 @@ export class SimFile {
 
   /** The sync failed: the system takes for clean what may never have been written. */
   failSync(dice: Dice): void {
+    this.stored++;
     for (const sector of this.dirty.keys()) if (dice.chance(0.5)) this.store(sector);
     this.dirty.clear();
   }
 
   /** The power went: each sector of what was not synced is there or not, `kept` being the share that is. */
   powerLoss(dice: Dice, kept: number): void {
+    this.stored++;
     if (dice.chance(kept)) this.shrink(this.shrunkTo);
     if (this.size !== this.durableSize && dice.chance(kept)) {
       this.durableSize = this.size;
@@ -110,6 +115,7 @@ export class SimFile {
 
   /** Changes one bit where it lies. */
   flipBit(bit: number): void {
+    this.stored++;
     this.durable[bit >> 3] ^= 1 << (bit & 7);
     this.bytes[bit >> 3] ^= 1 << (bit & 7);
   }
@@ -147,6 +153,8 @@ export class SimDir {
   entries = new Map<string, SimNode>();
   /** What a power loss now would leave at least. */
   readonly durable = new Map<string, SimNode>();
+  /** How often names on the platter changed. */
+  stored = 0;
   /** Not synced yet, oldest first. */
   private changes: NameChange[] = [];
 
@@ -161,12 +169,15 @@ export class SimDir {
   }
 
   endSync(last: NameChange | null): void {
-    const count = last === null ? 0 : this.changes.indexOf(last) + 1;
+    if (last === null) return;
+    this.stored++;
+    const count = this.changes.indexOf(last) + 1;
     for (const change of this.changes.splice(0, count)) apply(this.durable, change);
   }
 
   /** The power went: of the changes that were not synced the first few are there. */
   powerLoss(dice: Dice, kept: number): void {
+    this.stored++;
     const count =
       kept === 1 ? this.changes.length : Math.floor(dice.share() * kept * (this.changes.length + 1));
     for (const change of this.changes.splice(0, count)) apply(this.durable, change);

@@ -24,6 +24,11 @@ export class DurableView {
   private segment = -1;
   private file: SimFile | null = null;
   private offset = 0;
+  /** The file's `stored` when it was scanned last. */
+  private seen = -1;
+  /** Where the next segment was looked for in vain, and its `stored` then. */
+  private dir: SimDir | null = null;
+  private names = -1;
   /** Rolls over all data so far: what a power loss left of a record is none. */
   private crc = 0;
 
@@ -37,17 +42,37 @@ export class DurableView {
 
   /** Takes in what became durable since. */
   refresh(): void {
-    for (;;) {
-      if (this.file !== null) this.scan(this.file);
-      const next = this.next();
-      if (next === null) return;
-      this.segment++;
-      this.file = next;
-      this.offset = 0;
-    }
+    do this.scanNew();
+    while (this.findNext());
   }
 
-  private next(): SimFile | null {
+  /** Scans the file, unless its platter is as it was. */
+  private scanNew(): void {
+    const { file, seen } = this;
+    if (file === null || file.stored === seen) return;
+    this.seen = file.stored;
+    this.scan(file);
+  }
+
+  /** Goes on to the next segment, if its name is there. False: nothing is new. */
+  private findNext(): boolean {
+    const dir = this.segmentsDir();
+    if (dir === null || (dir === this.dir && dir.stored === this.names)) return false;
+    const next = this.segmentIn(dir);
+    if (next === null) {
+      this.dir = dir;
+      this.names = dir.stored;
+      return false;
+    }
+    this.segment++;
+    this.file = next;
+    this.seen = -1;
+    this.offset = 0;
+    return true;
+  }
+
+  /** The directory of the segments; null: the platter does not have it. */
+  private segmentsDir(): SimDir | null {
     let dir: SimDir = this.disk.root;
     for (const name of WAL_PATH) {
       // The root's own names count when they are synced, too.
@@ -55,6 +80,10 @@ export class DurableView {
       if (!(below instanceof SimDir)) return null;
       dir = below;
     }
+    return dir;
+  }
+
+  private segmentIn(dir: SimDir): SimFile | null {
     const prefix = `${(this.segment + 1).toString(16).padStart(16, "0")}-`;
     for (const [name, node] of dir.durable) {
       if (name.startsWith(prefix) && name.endsWith(".wal") && node instanceof SimFile) return node;

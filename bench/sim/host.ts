@@ -6,6 +6,7 @@ import crypto from "node:crypto";
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { type DiskFs, SIM_FD_MIN, SIM_ROOT } from "./disk-fs.js";
+import type { Memories, MemoryKind, SimMemory } from "./memories.js";
 
 /** A simulated process, as the code in it sees its host. */
 export interface Guest {
@@ -17,6 +18,7 @@ export interface Guest {
   /** Returns what `cancel` takes. */
   timer(delayMs: number, repeat: boolean, run: () => void): SimTimer;
   randomBytes(size: number): Buffer;
+  readonly memories: Memories;
   /** Whether there is a process of that id on its machine. */
   lives(pid: number): boolean;
 }
@@ -70,6 +72,15 @@ export function install(): void {
     if (guest === null) return randomInt!(...args);
     throw new Error("not simulated: crypto.randomInt");
   });
+  const { WebAssembly } = globalThis as unknown as {
+    WebAssembly: { Memory: new (kind: MemoryKind) => SimMemory };
+  };
+  const { Memory } = WebAssembly;
+  const construct = (_: unknown, [kind]: [MemoryKind]): SimMemory => {
+    const make = (): SimMemory => new Memory(kind);
+    return guest === null ? make() : guest.memories.take(kind, make);
+  };
+  replace(WebAssembly, "Memory", new Proxy(Memory, { construct }));
   const pid = Object.getOwnPropertyDescriptor(process, "pid")!;
   const realPid = process.pid;
   Object.defineProperty(process, "pid", {

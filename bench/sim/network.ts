@@ -370,10 +370,14 @@ export class SimLink implements Link {
   send(group: number, messages: readonly Message[]): void {
     if (!this.alive()) return;
     this.network.hooks.sends(this.id, messages);
-    const peers = new Set(messages.map((message) => message.to));
+    const peers: number[] = [];
+    for (const { to } of messages) if (!peers.includes(to)) peers.push(to);
     for (const to of peers) {
       for (const lane of LANES) {
-        const batch = messages.filter((message) => message.to === to && laneOf(message.type) === lane);
+        const batch: Message[] = [];
+        for (const message of messages) {
+          if (message.to === to && laneOf(message.type) === lane) batch.push(message);
+        }
         if (batch.length === 0) continue;
         this.lane = lane;
         if (!this.sender.send(group, to, batch)) this.tellUnreachable(to);

@@ -11,6 +11,7 @@ import type { Dice } from "./dice.js";
 import { SimDisk, type SimFile } from "./disk.js";
 import { DiskFs, type DiskOp, SIM_ROOT } from "./disk-fs.js";
 import { enter, type Guest, SimTimer } from "./host.js";
+import { Memories } from "./memories.js";
 import { SimLink, type SimNetwork, type Span } from "./network.js";
 import type { Schedule } from "./schedule.js";
 import type { Trace } from "./trace.js";
@@ -67,6 +68,7 @@ export const HEALTHY: DiskTrouble = {
 
 /** Thrown into a process that ended; nothing that it does then has an effect. */
 class Ended extends Error {}
+const ENDED = new Ended();
 
 /** A RaftNode's parts, for checkers. */
 export interface Parts {
@@ -217,6 +219,7 @@ export class SimProcess {
     const isMachine = powerLoss || this.isCacheUntrue;
     this.isCacheUntrue = false;
     this.trace.note(this.id, isMachine ? "loses power" : "is killed");
+    this.guest!.memories.leave();
     this.guest = null;
     this.node = null;
     this.parts = null;
@@ -226,6 +229,11 @@ export class SimProcess {
     this.opsLeft = Infinity;
     if (isMachine) this.disk.powerLoss(this.dice);
     this.network.left(this.id);
+  }
+
+  /** The world is over. */
+  end(): void {
+    this.guest?.memories.leave();
   }
 
   /** No tick, no frame, no turn, no answer of the disk until `resume`. Its clock goes on. */
@@ -316,6 +324,7 @@ export class SimProcess {
         for (let at = 0; at < size; at++) bytes[at] = dice.below(256);
         return bytes;
       },
+      memories: new Memories(),
       lives: (pid) => pid === plan.id * 1_000_000 + this.life && this.isUp,
     };
   }
@@ -324,11 +333,11 @@ export class SimProcess {
     const { dice, schedule } = this;
     return {
       touch: (_op: DiskOp): void => {
-        if (life !== this.life || this.guest === null) throw new Ended();
+        if (life !== this.life || this.guest === null) throw ENDED;
         if (--this.opsLeft >= 0) return;
         this.opsLeft = Infinity;
         this.witness.ended(this);
-        throw new Ended();
+        throw ENDED;
       },
       fails: (op: DiskOp) => {
         const { failing, code } = this.trouble;

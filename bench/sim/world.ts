@@ -7,7 +7,7 @@ import { type Call, Checker, type Violation } from "./checker.js";
 import { Dice } from "./dice.js";
 import { Faults } from "./faults.js";
 import { leave } from "./host.js";
-import { FAIR, SimNetwork } from "./network.js";
+import { FAIR, type Port, SimNetwork } from "./network.js";
 import { ELECTION_US, HEALTHY, type ProcessPlan, SimProcess, TICK_MS, type Witness } from "./process.js";
 import type { Profile } from "./profiles.js";
 import { Schedule } from "./schedule.js";
@@ -51,6 +51,7 @@ export interface Outcome {
 const SETTLE_US = 30 * ELECTION_US;
 /** Events of the world after which the real event loop has a turn. */
 const BREATH = 20_000;
+const REACTED = Promise.resolve();
 
 export class World {
   readonly plan: WorldPlan;
@@ -64,6 +65,7 @@ export class World {
   /** Members whose disks were damaged at rest: they may refuse to start for good. A minority. */
   readonly ruined = new Set<number>();
   private readonly faults: Faults;
+  private readonly ports: readonly Port[];
   /** What each process's callers wait for; they end with it. */
   private readonly calls = new Map<number, Set<Call>>();
   /** Whose event this is. */
@@ -81,7 +83,7 @@ export class World {
     const nodes = plan.nodes ?? dice.pick([1, 2, 3, 3, 3, 4, 5, 5, 5, 7]);
     const voters = Array.from({ length: nodes }, (_, i) => i + 1);
     this.network = new SimNetwork(voters, this.schedule, dice, {
-      port: (id) => this.port(id),
+      port: (id) => this.ports[id - 1]!,
       sends: (from, messages) => {
         this.trace.messages(from, messages);
         this.checker.sends(this.process(from), messages);
@@ -94,6 +96,7 @@ export class World {
     this.processes = plans.map(
       (each) => new SimProcess(each, this.schedule, dice, this.network, this.witness, this.trace),
     );
+    this.ports = this.processes.map((process) => portOf(process));
     this.checker = new Checker(this.processes);
     this.faults = new Faults(this);
     for (const id of voters) this.calls.set(id, new Set());
@@ -125,17 +128,6 @@ export class World {
 
   others(of: SimProcess): SimProcess[] {
     return this.processes.filter((process) => process !== of);
-  }
-
-  private port(id: number) {
-    const process = this.process(id);
-    return {
-      // Asked each time: the process may have another life by then.
-      get link() {
-        return process.link?.listens === true ? process.link : null;
-      },
-      enter: (lane: string, work: () => void) => process.enter(lane, work),
-    };
   }
 
   private readonly witness: Witness = {
@@ -185,6 +177,7 @@ export class World {
     await this.until(() => this.trace.events >= this.plan.steps);
     this.recover();
     await this.settle();
+    for (const process of this.processes) process.end();
     const { checker, trace, network, schedule } = this;
     return {
       violation: checker.violation,
@@ -241,9 +234,13 @@ export class World {
           reject(error);
           return;
         }
-        const breathes = ++events % BREATH === 0;
-        // The reactions of this event all run before it, as the process whose event it was.
-        queueMicrotask(() => process.nextTick(breathes ? () => REAL_IMMEDIATE(step) : step));
+        // Its turn comes behind all reactions of this event, which run as the process whose event it was: a tick that
+        // is asked for by a reaction waits for all of them. (queueMicrotask makes a resource each time.)
+        REACTED.then(++events % BREATH === 0 ? breathe : tick);
+      };
+      const tick = (): void => process.nextTick(step);
+      const breathe = (): void => {
+        REAL_IMMEDIATE(step);
       };
       step();
     });
@@ -405,6 +402,16 @@ export class World {
     const up = this.processes.filter((process) => process.runs);
     return up.every(({ applied }) => applied === up[0]!.applied && applied >= this.checker.acked);
   }
+}
+
+/** The network's view of it, whatever life it is in. */
+function portOf(process: SimProcess): Port {
+  return {
+    get link() {
+      return process.link?.listens === true ? process.link : null;
+    },
+    enter: (lane, work) => process.enter(lane, work),
+  };
 }
 
 const REAL_IMMEDIATE = globalThis.setImmediate;

@@ -5,8 +5,10 @@ import { test } from "node:test";
 import { describeFailure, runWorld } from "../../../bench/sim/run-sim.js";
 
 const STEPS = 3_000;
-/** Worlds of fresh seeds are begun until this process has used so much. */
-const CPU_MS = 10_000;
+/** Worlds of fresh seeds are begun until they had so many events, or this process has used so much. */
+const EVENTS = 2_000_000;
+const CPU_MS = 100_000;
+const FRESH_STEPS = 15_000;
 
 test("fresh seeds: nothing that Raft promises breaks", { timeout: 300_000 }, async (t) => {
   const first = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
@@ -21,14 +23,15 @@ test("fresh seeds: nothing that Raft promises breaks", { timeout: 300_000 }, asy
   let writes = 0;
   do {
     const profile = ["all", "crash", "disk", "network"][worlds % 4]!;
-    const plan = { seed: first + worlds, steps: STEPS, profile };
+    const plan = { seed: first + worlds, steps: FRESH_STEPS, profile };
     const outcome = await runWorld(plan);
     assert.equal(outcome.violation, null, outcome.violation === null ? "" : describeFailure(plan, outcome));
     worlds++;
     events += outcome.events;
     writes += outcome.writes;
-  } while (usedMs() < CPU_MS);
-  t.diagnostic(`${worlds} worlds, ${events} events, ${writes} acknowledged writes`);
+  } while (events < EVENTS && usedMs() < CPU_MS);
+  const rate = Math.round((1000 * events) / usedMs());
+  t.diagnostic(`${worlds} worlds, ${events} events, ${rate} a core-second, ${writes} acknowledged writes`);
 });
 
 test("a seed run twice gives one hash, and another seed another", { timeout: 300_000 }, async () => {
