@@ -1,4 +1,4 @@
-// The memories that simulated processes share with their log's writer: 24 MiB each, of which a life of one uses a little.
+// The memories that simulated processes share with their log's writer: 24 MiB each, of which a life uses a little.
 // Each start would take a new one, and V8 collects all garbage for every few of them; so a process that ended gives its
 // own back, and the next start gets it as it would get a new one: all zeros.
 import * as L from "../../src/wal/layout.js";
@@ -7,8 +7,10 @@ import * as L from "../../src/wal/layout.js";
 const SLACK = 256 << 10;
 const BLOCK = 4096;
 
-/** Smaller ones are made anew; some of them outlive the process that asked for them. */
-const PAGES_MIN = 64;
+/** Of a writer; and of a look whether the disk takes direct writes. Others may outlive the process that asks for them. */
+const WRITER_PAGES_MIN = 64;
+const PROBE_PAGES = 1;
+const PAGE = 65536;
 
 /** What WebAssembly.Memory is made by. */
 export interface MemoryKind {
@@ -36,7 +38,7 @@ export class Memories {
 
   /** A memory of zeros; `make` makes one if none is left over. */
   take({ initial, maximum, shared }: MemoryKind, make: () => SimMemory): SimMemory {
-    if (initial < PAGES_MIN) return make();
+    if (initial < WRITER_PAGES_MIN && initial !== PROBE_PAGES) return make();
     const kind = `${initial} ${maximum} ${shared}`;
     const left = kept.get(kind)?.pop();
     if (left !== undefined) clear(left.buffer);
@@ -59,6 +61,10 @@ export class Memories {
 /** Zeros where a writer of a log may have left something. A test holds that nothing is left. */
 export function clear(buffer: ArrayBufferLike): void {
   const u8 = new Uint8Array(buffer);
+  if (u8.length === PROBE_PAGES * PAGE) {
+    u8.fill(0);
+    return;
+  }
   const u32 = new Uint32Array(buffer);
   const ringBytes = u32[L.ENC_RING_MASK / 4] + 1;
   const ringUsed = u32[L.CONTROL / 4 + L.WORD_TAIL] + SLACK;

@@ -57,7 +57,7 @@ printed; 2 bad usage.`;
 
 async function sim(words: Words): Promise<number> {
   const { profile } = words;
-  if (PROFILES[profile] === undefined) {
+  if (!Object.hasOwn(PROFILES, profile)) {
     const names = Object.keys(PROFILES).join(", ");
     throw new BenchError("usage", `--profile: "${profile}" is not allowed: it takes one of ${names}.`);
   }

@@ -77,6 +77,7 @@ const MISTAKES: [string[], RegExp][] = [
   [["bench", "--base-port", "80"], /whole number from 1024 to 65500/],
   [["bench", "canonicl"], /there is no scenario "canonicl".* Did you mean canonical\?/],
   [["bench", "canonical", "more"], /too many arguments/],
+  [["sim", "--profile", "constructor"], /"constructor" is not allowed: it takes one of all, network/],
 ];
 
 for (const [args, expected] of MISTAKES) {

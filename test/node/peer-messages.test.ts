@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { NO_DATA } from "../../src/base/bytes.js";
 import type { Logger } from "../../src/index.js";
-import { CloseLostLog, type Link, type LinkHandler } from "../../src/link/index.js";
+import { CloseLostLog } from "../../src/link/index.js";
 import { refusalOfMessages } from "../../src/node/peer-messages.js";
 import { RaftNode } from "../../src/node/raft-node.js";
 import {
@@ -46,6 +46,7 @@ import {
 import { Network } from "../raft/network.js";
 import { atEnd, tempDir } from "../wal/helpers.js";
 import { Lines } from "./nodes.js";
+import { StubLink } from "./stub-link.js";
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
@@ -181,24 +182,6 @@ test("what peers send passes", () => {
   ];
   for (const m of good) assert.equal(refusalOfMessages(raft, [m]), null);
 });
-
-class StubLink implements Link {
-  readonly implementation = "stub";
-  readonly sent: Message[] = [];
-  handler: LinkHandler | null = null;
-  async start(handler: LinkHandler): Promise<void> {
-    this.handler = handler;
-  }
-  send(_group: number, messages: readonly Message[]): void {
-    this.sent.push(...messages);
-  }
-  setPeer(): void {}
-  stats() {
-    const sent = { framesSent: 0, bytesSent: 0, messagesSent: 0 };
-    return { ...sent, framesReceived: 0, bytesReceived: 0, messagesReceived: 0, framesDropped: 0 };
-  }
-  async close(): Promise<void> {}
-}
 
 interface Opened {
   node: RaftNode;
