@@ -1,9 +1,17 @@
 // What must hold in a world at every event, whatever happens in it, told by what its nodes do and not by what their
 // driver says of it: Raft's five properties (Figure 3), what durable state promises, and what clients are told.
 import type { RaftmarkError } from "../../src/base/errors.js";
-import { type Entry, type Message, MsgAppResp, MsgVoteResp, StateLeader } from "../../src/raft/index.js";
+import {
+  type Entry,
+  type Message,
+  MsgAppResp,
+  MsgVoteResp,
+  StateLeader,
+  StateReplicate,
+} from "../../src/raft/index.js";
 import { DurableView } from "./durable-view.js";
 import type { SimProcess } from "./process.js";
+import { nameOf } from "./registers.js";
 
 /** What was broken, and which checker saw it. */
 export interface Violation {
@@ -48,6 +56,11 @@ export interface Call {
   readonly behind: number;
 }
 
+/** Bounds are looked at once in so many events of leaders: it takes long. */
+const LOOKS_PER_BOUNDS = 32;
+/** What one turn takes, and what the log writes around it. */
+const BACKLOG_ROOM = 256 << 10;
+
 export class Checker {
   violation: Violation | null = null;
   writes = 0;
@@ -68,6 +81,9 @@ export class Checker {
   private readonly payloads = new Map<string, Uint8Array>();
   private readonly lost = new Set<string>();
   private readonly voters: number;
+  private looks = 0;
+  /** By index: bytes of the entry that was sent for it last. */
+  private readonly sent: number[] = [];
 
   constructor(processes: readonly SimProcess[]) {
     this.voters = processes.length;
@@ -93,6 +109,11 @@ export class Checker {
     return this.committed.length - 1;
   }
 
+  /** The index at which it was applied, if it was. */
+  placeOf(name: string): number | undefined {
+    return this.places.get(name);
+  }
+
   fail(checker: string, what: string): void {
     this.violation ??= { checker, what };
   }
@@ -110,6 +131,8 @@ export class Checker {
     Object.assign(seen, { life: process.life, term: hardState.term, vote: hardState.vote, leads: false });
     seen.commit = hardState.commit;
     seen.applied = 0;
+    // It knows nothing, and has to find that out before it says anything.
+    if (process.isWiped) return;
     if (hardState.term < promises.term)
       this.fail(
         "durable term",
@@ -142,12 +165,15 @@ export class Checker {
     const { term, vote } = raft;
     const { committed } = raft.raftLog;
     const who = `node ${process.id}`;
+    if (parts.driver.diskStalls > 0 && process.slowOps === 0)
+      this.fail("disk", `${who} takes its disk for silent, which has answered everything at once`);
     if (term < seen.term) this.fail("term", `${who} went back from term ${seen.term} to ${term}`);
     if (term === seen.term && vote !== seen.vote && seen.vote !== 0)
       this.fail("vote", `${who} voted for ${seen.vote} in term ${term}, and now for ${vote}`);
     if (committed < seen.commit)
       this.fail("commit index", `${who} went back from commit index ${seen.commit} to ${committed}`);
     const leads = raft.state === StateLeader;
+    if (leads && ++this.looks % LOOKS_PER_BOUNDS === 0) this.checkBounds(process);
     if (leads && (!seen.leads || term !== seen.term)) this.leads(process, term);
     seen.term = term;
     seen.vote = vote;
@@ -156,6 +182,37 @@ export class Checker {
       this.advanced(process, seen.commit, committed, leads);
       seen.commit = committed;
     }
+  }
+
+  /** What waits in a leader, for its disk and for its followers, is no more than its options say. */
+  private checkBounds({ id, plan, sizes, parts }: SimProcess): void {
+    const { rawNode, wal } = parts!;
+    const { trk } = rawNode.raft;
+    // What is let in when there is room may cross the limit.
+    const crossing = Math.max(sizes.maxSizePerMsg, sizes.maxProposalBytes);
+    for (const [peer, { state, match, next }] of trk.progress) {
+      if (peer === id || state !== StateReplicate || next - match <= 1) continue;
+      const bytes = this.bytesOf(match + 1, next);
+      if (bytes > sizes.maxInflightBytes + crossing)
+        this.fail("bounds", `node ${id} has sent ${bytes} bytes to node ${peer} that are not acknowledged`);
+    }
+    if (wal.backlogBytes > plan.maxQueuedBytes + crossing + BACKLOG_ROOM)
+      this.fail("bounds", `node ${id}, which leads, has ${wal.backlogBytes} bytes waiting for its disk`);
+  }
+
+  /** Payload of the entries [lo, hi), as they were sent last. */
+  bytesOf(lo: number, hi: number): number {
+    let bytes = 0;
+    for (let index = lo; index < hi; index++) bytes += this.sent[index] ?? 0;
+    return bytes;
+  }
+
+  /** All of them have the same members. */
+  agree(processes: readonly SimProcess[]): void {
+    const states = processes.map(({ parts }) => JSON.stringify(parts!.rawNode.raft.trk.confState()));
+    const other = states.findIndex((state) => state !== states[0]);
+    if (other > 0)
+      this.fail("members", `node ${processes[other].id} has members ${states[other]}, others ${states[0]}`);
   }
 
   private leads(process: SimProcess, term: number): void {
@@ -213,8 +270,14 @@ export class Checker {
   /** Node `id` is about to send `messages`. */
   sends(process: SimProcess, messages: readonly Message[]): void {
     const seen = this.seen.get(process.id)!;
-    for (const { type, term, to, index, reject } of messages) {
+    for (const { type, term, to, index, reject, entries } of messages) {
+      for (const entry of entries) this.sent[entry.index] = entry.size;
       if (reject || (type !== MsgVoteResp && type !== MsgAppResp)) continue;
+      if (process.isWiped)
+        this.fail(
+          "lost log",
+          `node ${process.id}, whose directory was emptied, answers ${to} in term ${term}`,
+        );
       seen.view.refresh();
       const { hardState, lastIndex, terms } = seen.view;
       seen.promises.term = Math.max(seen.promises.term, term);
@@ -333,10 +396,4 @@ export class Checker {
 
 function isEqual(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && Buffer.compare(a, b) === 0;
-}
-
-/** Payloads begin with a name, which ends with a space. */
-function nameOf(data: Uint8Array): string {
-  const end = data.indexOf(32);
-  return Buffer.from(data.buffer, data.byteOffset, end < 0 ? data.length : end).toString("latin1");
 }

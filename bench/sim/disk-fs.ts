@@ -57,6 +57,7 @@ const TEXTS: Record<string, string> = {
   EBADF: "bad file descriptor",
   EIO: "i/o error",
   ENOSPC: "no space left on device",
+  EMFILE: "too many open files",
 };
 
 /** Without a stack, which takes longer than all else and which nobody asks for: many look whether a file is there. */
@@ -77,10 +78,17 @@ export class DiskFs {
   private readonly disk: SimDisk;
   private readonly host: DiskHost;
   private readonly fds = new Map<number, OpenFile>();
+  /** So many descriptors may be open in this process for files. */
+  private fdsMax = Infinity;
 
   constructor(disk: SimDisk, host: DiskHost) {
     this.disk = disk;
     this.host = host;
+  }
+
+  /** Whatever else this process does has all other descriptors; false: it has enough again. */
+  exhaustDescriptors(on: boolean): void {
+    this.fdsMax = on ? this.fds.size : Infinity;
   }
 
   // ---- names
@@ -206,6 +214,7 @@ export class DiskFs {
   openSync(path: string, flags: number | string): number {
     this.host.touch("name");
     const bits = typeof flags === "number" ? flags : flagBits(flags);
+    if (this.fds.size >= this.fdsMax) throw fsError("EMFILE", "open", path);
     let node = this.node(path);
     if (node === null) {
       if ((bits & constants.O_CREAT) === 0) throw fsError("ENOENT", "open", path);
@@ -303,7 +312,7 @@ export class DiskFs {
         const { node, path, durable } = this.opened(fd, "write");
         if (code === "ENOSPC") throw fsError(code, "write", path);
         node.write(bytes.subarray(at, at + length), position);
-        return { node, path, sync: durable ? node.beginSync() : null };
+        return { node, path, sync: durable ? node.beginSync(position, position + length) : null };
       },
       ({ node, path, sync }) => {
         if (code !== null) {

@@ -6,12 +6,16 @@ import type { Dice } from "./dice.js";
 /** What a disk writes as a whole (WAL-FORMAT: a torn write shows as pieces of this size). */
 export const SECTOR = 512;
 const FILE_BYTES_START = 4096;
+/** So many written sectors at the end may be of the last write, or the block that it begins in. */
+const SETTLED_SECTORS = 32;
 
-/** What one sync makes durable: all that was written when it began. */
+/** What one sync makes durable: all that was written between two places when it began. */
 export interface SyncPoint {
   readonly stamp: number;
   readonly size: number;
   readonly shrunkTo: number;
+  readonly from: number;
+  readonly to: number;
 }
 
 let files = 0;
@@ -74,17 +78,18 @@ export class SimFile {
     this.size = size;
   }
 
-  /** A sync, or a write that waits for the disk, begins. */
-  beginSync(): SyncPoint {
-    return { stamp: this.stamp, size: this.size, shrunkTo: this.shrunkTo };
+  /** A sync begins; or a write of bytes [from, to) that waits for the disk, which says nothing of others. */
+  beginSync(from = 0, to = Infinity): SyncPoint {
+    return { stamp: this.stamp, size: this.size, shrunkTo: this.shrunkTo, from, to };
   }
 
-  endSync({ stamp, size, shrunkTo }: SyncPoint): void {
+  endSync({ stamp, size, shrunkTo, from, to }: SyncPoint): void {
     this.stored++;
     this.shrink(shrunkTo);
     if (this.shrunkTo === shrunkTo) this.shrunkTo = Infinity;
     this.durableSize = size;
     for (const [sector, written] of this.dirty) {
+      if ((sector + 1) * SECTOR <= from || sector * SECTOR >= to) continue;
       this.store(sector);
       // Written again meanwhile: the newer content may go, the older is safe.
       if (written <= stamp) this.dirty.delete(sector);
@@ -118,6 +123,24 @@ export class SimFile {
     this.stored++;
     this.durable[bit >> 3] ^= 1 << (bit & 7);
     this.bytes[bit >> 3] ^= 1 << (bit & 7);
+  }
+
+  /** Sectors of it that have something on them, and something behind them: what the platter ends with is not among them. */
+  writtenSectors(): number[] {
+    const written: number[] = [];
+    for (let at = 0; at * SECTOR < this.durableSize; at++) {
+      if (this.durable.subarray(at * SECTOR, (at + 1) * SECTOR).some((byte) => byte !== 0)) written.push(at);
+    }
+    return written.slice(0, -SETTLED_SECTORS);
+  }
+
+  /** What was to go to one sector went to another, long ago. */
+  misdirect(from: number, to: number): void {
+    this.stored++;
+    for (const bytes of [this.durable, this.bytes]) {
+      bytes.copyWithin(to * SECTOR, from * SECTOR, (from + 1) * SECTOR);
+      bytes.fill(0, from * SECTOR, (from + 1) * SECTOR);
+    }
   }
 
   private store(sector: number): void {
@@ -198,6 +221,18 @@ function apply(names: Map<string, SimNode>, change: NameChange): void {
 export class SimDisk {
   /** Its name is durable: somebody mounted it. */
   root = new SimDir();
+
+  /** The file at `path` as a power loss would leave it; null: there is none for sure. */
+  durableText(path: string): string | null {
+    let node: SimNode = this.root;
+    for (const name of path.split("/")) {
+      const below: SimNode | undefined = node instanceof SimDir ? node.durable.get(name) : undefined;
+      if (below === undefined) return null;
+      node = below;
+    }
+    if (node instanceof SimDir) return null;
+    return Buffer.from(node.durable.subarray(0, node.durableSize)).toString();
+  }
 
   /** The node at `path` ("a/b"); null: there is none. */
   find(path: string): SimNode | null {

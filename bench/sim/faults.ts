@@ -1,19 +1,29 @@
 // What befalls a simulated world: one draw after another while there is trouble, most of it aimed at whoever leads, and
 // what its operator then does about nodes that ended. Times in microseconds.
 import type { RaftmarkError } from "../../src/base/errors.js";
+import type { SimFile } from "./disk.js";
 import type { Cut, Weather } from "./network.js";
 import { FAIR } from "./network.js";
+import { Plots } from "./plots.js";
 import { ELECTION_US, HEALTHY, type SimProcess } from "./process.js";
 import { FAULTS, type Fault } from "./profiles.js";
 import type { World } from "./world.js";
 
+/** Where a node remembers the logs of its peers, on its disk. */
+const PEER_LOGS_PATH = "data/peer-logs.json";
 /** The longest that a frame is under way. */
 const LATE_US = 2 * ELECTION_US;
+
+/** What befalls a minority at most, and once. */
+const RARE: readonly Fault[] = ["bitFlip", "misdirected", "wipe", "deadDisk"];
 
 export class Faults {
   /** How many of each kind came. */
   readonly counts: Record<string, number> = {};
+  /** How many were drawn, those that are left out included. */
+  drawn = 0;
   private readonly world: World;
+  private readonly plots: Plots;
   /** Each kind as often as its weight. */
   private readonly lots: { readonly fault: Fault; readonly upTo: number }[] = [];
   private sum = 0;
@@ -21,9 +31,12 @@ export class Faults {
   private favourite: Fault | null = null;
   /** Nodes whose disk has failed, or refused to open, for a reason that this world knows. */
   private readonly excused = new Set<number>();
+  /** Nodes that are started with a list of members that is not theirs. */
+  private readonly mistaken = new Set<number>();
 
   constructor(world: World) {
     this.world = world;
+    this.plots = new Plots(world);
     const { weights } = world.plan.profile;
     for (const fault of FAULTS) {
       if (weights[fault] === 0) continue;
@@ -38,7 +51,7 @@ export class Faults {
     if (world.plan.profile.weather) network.weather = this.drawWeather();
     if (this.lots.length === 0) return;
     this.favourite = dice.pick(this.lots).fault;
-    if (this.favourite === "bitFlip") this.favourite = null;
+    if (RARE.includes(this.favourite)) this.favourite = null;
     world.each(dice.between(2, 10) * 10_000, () => this.befall());
   }
 
@@ -48,6 +61,8 @@ export class Faults {
     const lot = dice.share() * this.sum;
     const drawn = this.lots.find(({ upTo }) => lot < upTo)!.fault;
     const fault = this.favourite !== null && dice.chance(0.5) ? this.favourite : drawn;
+    const at = this.drawn++;
+    if (world.plan.without?.includes(fault) === true || world.plan.skip?.includes(at) === true) return;
     const leaders = world.processes.filter((process) => process.leads);
     const victim = leaders.length > 0 && dice.chance(0.7) ? dice.pick(leaders) : dice.pick(world.processes);
     const long = Math.floor(
@@ -88,9 +103,12 @@ export class Faults {
         if (victim.isUp && victim.node === null) victim.opsLeft = this.world.dice.below(60);
       });
     },
+    relapse: (victim) => this.relapse(victim),
     blackout: (victim, long) => this.blackout(victim, long),
     restartStorm: (_victim, long) => this.restartStorm(long),
     clockJump: (victim) => {
+      // Set back while it sleeps, a wall clock does not tell that it slept.
+      if (victim.isPaused) return;
       victim.wallOffsetMs += this.world.dice.below(20_000) - 10_000;
     },
     slowDisk: (victim, long) => {
@@ -103,8 +121,24 @@ export class Faults {
     },
     failingDisk: (victim, long) => this.failing(victim, long, "EIO"),
     fullDisk: (victim, long) => this.failing(victim, long, "ENOSPC"),
-    bitFlip: (victim, long) => this.bitFlip(victim, long),
+    deadDisk: (victim) => this.deadDisk(victim),
+    crossed: (victim, long) => this.crossed(victim, long),
+    noDescriptors: (victim, long) => {
+      victim.exhaustDescriptors(victim.node !== null);
+      this.world.after(long, () => victim.exhaustDescriptors(false));
+    },
+    bitFlip: (victim, long) => this.ruin(victim, long, () => this.flipBit(victim)),
+    misdirected: (victim, long) => this.ruin(victim, long, () => this.misdirect(victim)),
+    wipe: (victim, long) => {
+      if (this.isKnownToAll(victim)) this.ruin(victim, long, () => this.wipe(victim));
+    },
+    otherMembers: (victim, long) => this.otherMembers(victim, long),
+    otherOptions: (victim) => this.otherOptions(victim),
     abort: (victim) => this.world.abortSoon(victim),
+    leadAgain: () => this.plots.leadAgain(),
+    lateAnswers: (victim) => this.plots.lateAnswers(victim),
+    transferStorm: (_victim, long) => this.plots.transferStorm(long),
+    suspend: (victim, long) => this.suspend(victim, long),
   };
 
   // ---- network
@@ -190,7 +224,9 @@ export class Faults {
       const isOver = schedule.now > end || !world.trouble;
       for (const process of world.processes) {
         const only = dice.pick(world.processes);
-        for (const { id } of world.others(process)) network.narrow(process.id, id, !isOver && id !== only.id);
+        for (const { id } of world.others(process)) {
+          network.allowBulk(process.id, id, isOver || id === only.id ? Infinity : 0);
+        }
         if (isOver) continue;
         if (process.leads && dice.chance(0.7)) {
           this.isolate(process, Math.floor(dice.between(0.5, 1.5) * ELECTION_US), "lose");
@@ -207,12 +243,25 @@ export class Faults {
   /** It stands still, and what others ask of it before they know lies in its sockets until it goes on. */
   private pause(victim: SimProcess, long: number): void {
     const { world } = this;
-    victim.pause();
+    // Perhaps with a write on its way to the disk.
+    world.writeAt(victim);
+    world.after(world.dice.below(1_500), () => victim.pause());
     for (let i = 0; i < 4; i++) world.readSoon(world.dice.pick(world.processes), 10_000);
-    world.after(long, () => {
+    world.after(1_500 + long, () => {
       if (!victim.isPaused) return;
       victim.resume();
       for (let i = 0; i < 2; i++) world.readSoon(victim, 600);
+    });
+  }
+
+  /** Its host sleeps: its monotonic clock stands still with it, and others may elect another meanwhile. */
+  private suspend(victim: SimProcess, long: number): void {
+    const { world } = this;
+    victim.suspend();
+    world.after(long, () => {
+      if (!victim.isPaused) return;
+      victim.resume();
+      for (let i = 0; i < 4; i++) world.readSoon(victim, 600);
     });
   }
 
@@ -244,13 +293,24 @@ export class Faults {
     world.after(world.dice.chance(0.5) ? long : 100, () => this.restart(victim));
   }
 
+  /** It is killed and starts anew, and then its machine loses power: what it found in the page cache may be gone. */
+  private relapse(victim: SimProcess): void {
+    const { world } = this;
+    const { dice } = world;
+    for (let i = 0; i < 4; i++) world.after(dice.below(4_000), () => world.writeAt(victim, null, 3_000));
+    world.after(dice.below(6_000), () => this.crash(victim, false, 100));
+    world.after(dice.between(10_000, 60_000), () => this.crash(victim, true, 100));
+  }
+
   private restart(victim: SimProcess): void {
     const { world } = this;
     if (victim.isUp || this.world.ruined.has(victim.id)) return;
     world.start(victim);
     world.readSoon(victim, 3_000);
     world.readSoon(victim, 20_000);
-    if (world.dice.chance(0.5)) world.after(2_000, () => this.kinds.campaign(victim, 0));
+    if (world.dice.chance(0.5)) {
+      for (const at of [2_000, 12_000, 30_000]) world.after(at, () => this.kinds.campaign(victim, 0));
+    }
   }
 
   /** Most of the others end and are back soon, while it hears nothing of them. */
@@ -282,6 +342,7 @@ export class Faults {
   // ---- disks
 
   private troubled(victim: SimProcess, long: number, trouble: SimProcess["trouble"]): void {
+    if (victim.isLame) return;
     victim.trouble = trouble;
     this.world.after(long, () => {
       if (victim.trouble === trouble) victim.trouble = HEALTHY;
@@ -294,29 +355,152 @@ export class Faults {
     this.troubled(victim, long, { ...HEALTHY, failing, code });
   }
 
-  /** A bit of its log changes where it lies, while its machine is off. At most a minority of members is so hit. */
-  private bitFlip(victim: SimProcess, long: number): void {
+  /** It answers nothing any more, from now on to the end. */
+  private deadDisk(victim: SimProcess): void {
     const { world } = this;
-    if (world.ruined.has(victim.id) || 2 * (world.ruined.size + 1) >= world.processes.length) return;
+    if (!this.mayRuin(victim) || victim.node === null) return;
+    world.ruined.add(victim.id);
+    world.lame(victim);
+    victim.trouble = { ...HEALTHY, hangsUntil: Infinity };
+  }
+
+  /** Its disk is in trouble, and meanwhile others end and come back. */
+  private crossed(victim: SimProcess, long: number): void {
+    const { world } = this;
+    const { dice } = world;
+    this.kinds[dice.pick<Fault>(["slowDisk", "hangingDisk", "failingDisk", "fullDisk"])](victim, long);
+    for (const other of world.others(victim)) {
+      if (dice.chance(0.4)) world.after(dice.below(long), () => this.crash(other, dice.chance(0.5), 5_000));
+    }
+  }
+
+  private mayRuin(victim: SimProcess): boolean {
+    const { ruined, processes } = this.world;
+    return !ruined.has(victim.id) && 2 * (ruined.size + 1) < processes.length;
+  }
+
+  /** Its machine goes off, and is another when it comes back. At most a minority of members is so hit. */
+  private ruin(victim: SimProcess, long: number, how: () => void): void {
+    const { world } = this;
+    if (!this.mayRuin(victim)) return;
     world.ruined.add(victim.id);
     if (victim.isUp) world.crash(victim, true);
+    how();
+    world.after(long, () => world.start(victim));
+  }
+
+  private segmentOf(victim: SimProcess): [path: string, file: SimFile] | null {
     const segments = victim.disk
       .files()
       .filter(([path, file]) => path.endsWith(".wal") && file.durableSize > 0);
-    if (segments.length > 0) {
-      const [path, file] = world.dice.pick(segments);
-      const bit = world.dice.below(file.durableSize * 8);
-      world.trace.note(victim.id, `bit ${bit & 7} of byte ${bit >> 3} of ${path} flips`);
-      file.flipBit(bit);
-    }
-    world.after(long, () => world.start(victim));
+    return segments.length === 0 ? null : this.world.dice.pick(segments);
+  }
+
+  /** A bit of its log changes where it lies. */
+  private flipBit(victim: SimProcess): void {
+    const { dice, trace } = this.world;
+    const [path, file] = this.segmentOf(victim) ?? [];
+    if (file === undefined) return;
+    const bit = dice.below(file.durableSize * 8);
+    trace.note(victim.id, `bit ${bit & 7} of byte ${bit >> 3} of ${path} flips`);
+    file.flipBit(bit);
+  }
+
+  /** A sector of its log, with others behind it, was written to another place, and the disk said that it was there. */
+  private misdirect(victim: SimProcess): void {
+    const { dice, trace } = this.world;
+    const [path, file] = this.segmentOf(victim) ?? [];
+    if (file === undefined) return;
+    const sectors = file.writtenSectors();
+    if (sectors.length < 2) return;
+    const from = dice.pick(sectors);
+    const to = dice.pick(sectors.filter((sector) => sector !== from));
+    trace.note(victim.id, `sector ${from} of ${path} was written to ${to}`);
+    file.misdirect(from, to);
+  }
+
+  /** Whether all others remember its log on their platters: only then do they know another when they see it. */
+  private isKnownToAll(victim: SimProcess): boolean {
+    const textOf = (process: SimProcess): string | null => process.disk.durableText(PEER_LOGS_PATH);
+    const own = textOf(victim);
+    if (own === null) return false;
+    const { own: id } = JSON.parse(own) as { own: string };
+    return this.world.others(victim).every((other) => {
+      const text = textOf(other);
+      return text !== null && (JSON.parse(text) as { peers: Record<string, string> }).peers[victim.id] === id;
+    });
+  }
+
+  /** Its directory is empty when it starts again. */
+  private wipe(victim: SimProcess): void {
+    this.world.trace.note(victim.id, "has lost everything in its directory");
+    victim.disk.wipe();
+    victim.isWiped = true;
+    this.world.lame(victim);
   }
 
   // ---- what an operator does
 
+  /** It is started with another list of members than its log has: it must refuse that, and is then started right. */
+  private otherMembers(victim: SimProcess, long: number): void {
+    const { world } = this;
+    const { plan } = victim;
+    if (!victim.hasOpened || world.ruined.has(victim.id) || world.processes.length < 2) return;
+    if (this.mistaken.has(victim.id)) return;
+    const others = plan.voters.filter((voter) => voter !== victim.id);
+    const left = world.dice.pick(others);
+    const voters = world.dice.chance(0.5) ? [victim.id] : plan.voters.filter((voter) => voter !== left);
+    if (victim.isUp) world.crash(victim, false);
+    this.mistaken.add(victim.id);
+    victim.plan = { ...plan, voters };
+    world.start(victim);
+    world.after(Math.min(long, ELECTION_US), () => {
+      victim.plan = { ...victim.plan, voters: plan.voters };
+      this.mistaken.delete(victim.id);
+      if (victim.isUp) world.crash(victim, false);
+      this.restart(victim);
+    });
+  }
+
+  /** It is started with other options, as long after it ended as docs/operate.md wants for leases. */
+  private otherOptions(victim: SimProcess): void {
+    const { world } = this;
+    const { dice } = world;
+    const { plan } = victim;
+    if (world.ruined.has(victim.id) || !victim.isUp || this.mistaken.has(victim.id)) return;
+    world.crash(victim, dice.chance(0.3));
+    const { life } = victim;
+    const promised = plan.electionTicks * plan.tickMs * 1000;
+    world.after(1.1 * promised + dice.below(20_000), () => {
+      if (victim.isUp || victim.life !== life) return;
+      victim.plan = {
+        ...victim.plan,
+        tickMs: dice.pick([5, 10, 10, 15]),
+        electionTicks: dice.pick([6, 10, 15]),
+        storageWrites: dice.pick(["async", "sync"] as const),
+        durability: dice.pick(["o_direct", "fdatasync"] as const),
+        writer: dice.pick(["inline-js", "inline-wasm"] as const),
+        segmentBytes: dice.pick([8 << 10, 16 << 10, 64 << 10]),
+        logCacheBytes: dice.pick([1 << 10, 16 << 10, 1 << 20]),
+        maxInflightMsgs: dice.pick([1, 4, 256]),
+      };
+      this.restart(victim);
+    });
+  }
+
+  /** A node has opened: with members that are not its log's it must not. */
+  opened(process: SimProcess): void {
+    if (this.mistaken.has(process.id))
+      this.world.checker.fail(
+        "members",
+        `node ${process.id} opened with members ${process.plan.voters}, and its log has others`,
+      );
+  }
+
   /** It did not open, or fenced itself: a surprise, unless its disk is to blame; then it is started again later. */
   failed(process: SimProcess, error: RaftmarkError): void {
     const { world } = this;
+    if (this.mistaken.has(process.id) && error.code === "RAFT_MEMBERSHIP_DIFFERS") return;
     const isDisk =
       error.code === "WAL_IO" || error.code === "WAL_NO_SPACE" || error.code === "WAL_NOT_WRITABLE";
     const isExcused = isDisk && this.excused.has(process.id);

@@ -1,7 +1,7 @@
 // The memories that simulated processes share with their log's writer: 24 MiB each, of which a life uses a little.
 // Each start would take a new one, and V8 collects all garbage for every few of them; so a process that ended gives its
 // own back, and the next start gets it as it would get a new one: all zeros.
-import * as L from "../../src/wal/layout.js";
+import * as L from "../../src/wal/format/layout.js";
 
 /** What a process may have written behind what its writer's counters tell: appends not shown yet, padding, a head. */
 const SLACK = 256 << 10;

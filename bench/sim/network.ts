@@ -6,6 +6,7 @@ import { CloseLostLog } from "../../src/link/close-codes.js";
 import { FrameSender } from "../../src/link/frame-sender.js";
 import type { Link, LinkHandler, LinkStats } from "../../src/link/index.js";
 import { LaneBulk, LaneExpress, laneOf } from "../../src/link/lanes.js";
+import type { Sizes } from "../../src/node/sizes.js";
 import type { Message } from "../../src/raft/index.js";
 import { FrameReader, FrameWriter } from "../../src/wire/frame.js";
 import type { Dice } from "./dice.js";
@@ -65,18 +66,20 @@ interface Path {
   dialling: boolean;
   cut: Cut | null;
   slow: Span | null;
-  /** Bulk goes nowhere. */
-  narrow: boolean;
+  /** So many frames of bulk still get through; Infinity: all. */
+  bulkLeft: number;
   readonly held: (() => void)[];
-  /** By lane: when its last frame arrives, and when the path is free again. */
+  /** By lane: when its last frame arrives, and when it is free again. Each is a connection. */
   readonly lastDue: number[];
-  free: number;
+  readonly free: number[];
+  /** Bytes posted in bulk so far. */
+  bulkBytes: number;
 }
 
 /** A refused or failed connection is tried again after so long. */
 const REDIAL: Span = { from: 20_000, to: 100_000 };
-/** Bytes that wait for a narrow path before more are dropped. */
-const QUEUE_BYTES_MAX = 1 << 20;
+/** Who begins to listen dials at once; a socket takes its time. */
+const FIRST_DIAL: Span = { from: 300, to: 20_000 };
 const LANES = [LaneExpress, LaneBulk] as const;
 
 export class SimNetwork {
@@ -84,6 +87,8 @@ export class SimNetwork {
   /** Frames that were damaged, and then refused by their receivers. */
   damaged = 0;
   refused = 0;
+  /** Frames that a full link dropped. */
+  overflows = 0;
   readonly schedule: Schedule;
   readonly hooks: NetworkHooks;
   readonly dice: Dice;
@@ -101,8 +106,8 @@ export class SimNetwork {
     const key = from * 64 + to;
     let path = this.paths.get(key);
     if (path === undefined) {
-      const state = { open: false, epoch: 0, dialling: false, cut: null, slow: null, narrow: false };
-      path = { ...state, held: [], lastDue: [0, 0, 0], free: 0 };
+      const state = { open: false, epoch: 0, dialling: false, cut: null, slow: null, bulkLeft: Infinity };
+      path = { ...state, held: [], lastDue: [0, 0, 0], free: [0, 0, 0], bulkBytes: 0 };
       this.paths.set(key, path);
     }
     return path;
@@ -114,8 +119,8 @@ export class SimNetwork {
   joined(id: number): void {
     for (const other of this.ids) {
       if (other === id) continue;
-      this.dial(id, other);
-      this.dial(other, id);
+      this.dial(id, other, FIRST_DIAL);
+      this.dial(other, id, FIRST_DIAL);
     }
   }
 
@@ -141,11 +146,11 @@ export class SimNetwork {
     this.dial(from, to);
   }
 
-  private dial(from: number, to: number): void {
+  private dial(from: number, to: number, within = REDIAL): void {
     const path = this.path(from, to);
     if (path.open || path.dialling) return;
     path.dialling = true;
-    this.schedule.after(this.draw(REDIAL), () => this.meet(from, to));
+    this.schedule.after(this.draw(within), () => this.meet(from, to));
   }
 
   /** Both ends look at what the other shows, and the path opens unless one refuses. */
@@ -214,9 +219,9 @@ export class SimNetwork {
     this.path(from, to).slow = delay;
   }
 
-  /** Whether what `from` sends to `to` in bulk goes nowhere. */
-  narrow(from: number, to: number, on: boolean): void {
-    this.path(from, to).narrow = on;
+  /** Of what `from` sends to `to` in bulk so many frames get through, and no more; Infinity: all. */
+  allowBulk(from: number, to: number, frames: number): void {
+    this.path(from, to).bulkLeft = frames;
   }
 
   /** The connection breaks, whatever was on it, and is made anew. */
@@ -224,36 +229,45 @@ export class SimNetwork {
     this.breakPath(from, to);
   }
 
-  /** Undoes all cuts, and narrow and slow paths. What is late comes late, and holds up nothing behind it. */
+  /** Undoes all cuts, and limits and slow paths. What is late comes late, and holds up nothing behind it. */
   heal(): void {
     for (const path of this.paths.values()) {
       path.cut = null;
       path.slow = null;
-      path.narrow = false;
+      path.bulkLeft = Infinity;
       path.lastDue.fill(0);
-      path.free = 0;
+      path.free.fill(0);
       for (const send of path.held.splice(0)) send();
     }
   }
 
+  /** Bytes that were sent to it in bulk so far, by whomever. */
+  bulkTo(to: number): number {
+    return this.ids.reduce((sum, from) => sum + this.path(from, to).bulkBytes, 0);
+  }
+
   // ---- frames
 
-  /** For SimLink. False: there is no connection, or too much waits. */
-  post(from: number, to: number, lane: number, frame: Uint8Array): boolean {
+  /** For SimLink, which holds so many bytes for a peer. False: there is no connection, or too much waits. */
+  post(from: number, to: number, lane: number, frame: Uint8Array, bufferBytes: number): boolean {
     const { dice, weather } = this;
     const path = this.path(from, to);
     if (!path.open) return false;
     this.hooks.frame(from, to, frame);
+    if (lane === LaneBulk) path.bulkBytes += frame.length;
     // The receiver keeps what it reads, and the sender reuses its buffer.
     const bytes = frame.slice();
-    if (path.cut === "lose" || (lane === LaneBulk && path.narrow)) return true;
+    if (path.cut === "lose" || (lane === LaneBulk && --path.bulkLeft < 0)) return true;
     if (weather.lost > 0 && dice.chance(weather.lost)) return true;
     let sending = 0;
     if (weather.bytesPerMs < Infinity) {
-      const begin = Math.max(this.schedule.now, path.free);
-      if (((begin - this.schedule.now) / 1000) * weather.bytesPerMs > QUEUE_BYTES_MAX) return false;
-      path.free = begin + Math.ceil((frame.length / weather.bytesPerMs) * 1000);
-      sending = path.free - this.schedule.now;
+      const begin = Math.max(this.schedule.now, path.free[lane]);
+      if (((begin - this.schedule.now) / 1000) * weather.bytesPerMs + frame.length > bufferBytes) {
+        this.overflows++;
+        return false;
+      }
+      path.free[lane] = begin + Math.ceil((frame.length / weather.bytesPerMs) * 1000);
+      sending = path.free[lane] - this.schedule.now;
     }
     const carry = (): void => this.carry(from, to, lane, bytes, sending);
     if (path.cut === "hold") path.held.push(carry);
@@ -341,7 +355,12 @@ export class SimLink implements Link {
   private lane: number = LaneExpress;
 
   /** `alive`: whether the process is there; a dead one sends nothing. */
-  constructor(network: SimNetwork, id: number, maxFrameBytes: number, alive: () => boolean) {
+  constructor(
+    network: SimNetwork,
+    id: number,
+    { maxFrameBytes, linkBufferBytes }: Sizes,
+    alive: () => boolean,
+  ) {
     this.network = network;
     this.id = id;
     this.alive = alive;
@@ -352,7 +371,9 @@ export class SimLink implements Link {
       targetBytes: maxFrameBytes,
       maxBytes: maxFrameBytes,
     });
-    this.sender = new FrameSender(writer, (to, frame) => network.post(id, to, this.lane, frame));
+    this.sender = new FrameSender(writer, (to, frame) =>
+      network.post(id, to, this.lane, frame, linkBufferBytes),
+    );
     this.reader = new FrameReader({ clusterId: 1, self: id, crc32c });
   }
 

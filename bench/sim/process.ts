@@ -4,6 +4,7 @@ import type { RaftmarkError } from "../../src/base/errors.js";
 import type { Logger } from "../../src/node/api.js";
 import type { Driver } from "../../src/node/driver.js";
 import { RaftNode } from "../../src/node/raft-node.js";
+import { resolveSizes, type Sizes } from "../../src/node/sizes.js";
 import type { Entry, RawNode } from "../../src/raft/index.js";
 import { StateLeader } from "../../src/raft/index.js";
 import type { Wal } from "../../src/wal/index.js";
@@ -13,6 +14,7 @@ import { DiskFs, type DiskOp, SIM_ROOT } from "./disk-fs.js";
 import { enter, type Guest, SimTimer } from "./host.js";
 import { Memories } from "./memories.js";
 import { SimLink, type SimNetwork, type Span } from "./network.js";
+import { Registers } from "./registers.js";
 import type { Schedule } from "./schedule.js";
 import type { Trace } from "./trace.js";
 
@@ -20,10 +22,15 @@ export const ELECTION_TICKS = 10;
 export const TICK_MS = 10;
 export const ELECTION_US = ELECTION_TICKS * TICK_MS * 1000;
 
+/** A disk that answers sooner, whatever waits before it, is not silent. */
+const SLOW_US = ELECTION_US / 50;
+
 export interface ProcessPlan {
   readonly id: number;
   readonly voters: readonly number[];
   readonly lease: boolean;
+  readonly tickMs: number;
+  readonly electionTicks: number;
   /** How fast its clock runs, in one that runs true. */
   readonly rate: number;
   readonly storageWrites: "async" | "sync";
@@ -32,6 +39,8 @@ export interface ProcessPlan {
   readonly segmentBytes: number;
   readonly logCacheBytes: number;
   readonly maxFrameBytes: number;
+  readonly maxInflightBytes: number;
+  readonly maxQueuedBytes: number;
   readonly maxInflightMsgs: number;
   readonly leaderlessTimeoutMs: number;
   readonly requestTimeoutMs: number;
@@ -83,7 +92,8 @@ interface Held {
 }
 
 export class SimProcess {
-  readonly plan: ProcessPlan;
+  /** As it is started next. */
+  plan: ProcessPlan;
   readonly disk = new SimDisk();
   trouble: DiskTrouble = HEALTHY;
   /** How often it was started. */
@@ -92,14 +102,27 @@ export class SimProcess {
   node: RaftNode | null = null;
   parts: Parts | null = null;
   link: SimLink | null = null;
+  /** The state machine of this life. */
+  registers = new Registers();
   /** Set forward or back by its operator. */
   wallOffsetMs = 0;
   /** Operations on the disk until the process ends; Infinity: it is not to. */
   opsLeft = Infinity;
   /** A sync or write failed: what the page cache has is not what the platter has, and only a restart of the machine helps. */
   private isCacheUntrue = false;
+  /** It opened once, so that its log is there. */
+  hasOpened = false;
+  /** Its directory was emptied, or its disk does not answer any more: nobody asks anything of it. */
+  isLame = false;
+  /** Its directory was emptied: what it promised before it knows no more. */
+  isWiped = false;
+  /** Operations on the disk in this life that took so long that they may be taken for a disk's silence. */
+  slowOps = 0;
   private guest: Guest | null = null;
   private stands = false;
+  /** Since when its host sleeps; -1: it does not. How long it slept so far. */
+  private sleepsSince = -1;
+  private slept = 0;
   private held: Held[] = [];
   private immediateDue = 0;
   private readonly schedule: Schedule;
@@ -122,6 +145,12 @@ export class SimProcess {
     this.network = network;
     this.witness = witness;
     this.trace = trace;
+  }
+
+  /** What its options come to. */
+  get sizes(): Sizes {
+    const { maxFrameBytes, maxInflightBytes } = this.plan;
+    return resolveSizes({ maxFrameBytes, maxInflightBytes });
   }
 
   get id(): number {
@@ -162,10 +191,13 @@ export class SimProcess {
     if (this.isUp) return;
     const { plan, witness } = this;
     const life = ++this.life;
+    this.slowOps = 0;
     this.guest = this.newGuest(life);
     const lives = (): boolean => this.life === life && this.guest !== null;
-    const link = new SimLink(this.network, plan.id, plan.maxFrameBytes, lives);
+    const link = new SimLink(this.network, plan.id, this.sizes, lives);
     this.link = link;
+    const registers = new Registers();
+    this.registers = registers;
     const { id, voters } = plan;
     const seed = this.dice.below(2 ** 32);
     this.enter("start", () => {
@@ -177,12 +209,13 @@ export class SimProcess {
         secret: "simulated",
         stateMachine: {
           apply: (entries) => {
-            if (lives()) witness.applied(this, entries);
-            return undefined;
+            if (!lives()) return undefined;
+            witness.applied(this, entries);
+            return registers.apply(entries);
           },
         },
-        tickMs: TICK_MS,
-        electionTicks: ELECTION_TICKS,
+        tickMs: plan.tickMs,
+        electionTicks: plan.electionTicks,
         seed,
         link,
         readOnly: plan.lease ? "lease" : "safe",
@@ -192,6 +225,8 @@ export class SimProcess {
         segmentBytes: plan.segmentBytes,
         logCacheBytes: plan.logCacheBytes,
         maxFrameBytes: plan.maxFrameBytes,
+        maxInflightBytes: plan.maxInflightBytes,
+        maxQueuedBytes: plan.maxQueuedBytes,
         maxInflightMsgs: plan.maxInflightMsgs,
         leaderlessTimeoutMs: plan.leaderlessTimeoutMs,
         requestTimeoutMs: plan.requestTimeoutMs,
@@ -200,6 +235,7 @@ export class SimProcess {
         (node) => {
           if (!lives()) return;
           this.node = node;
+          this.hasOpened = true;
           this.parts = node as unknown as Parts;
           node.onFault = (error) => {
             if (lives()) witness.failed(this, error);
@@ -225,6 +261,7 @@ export class SimProcess {
     this.parts = null;
     this.link = null;
     this.stands = false;
+    this.wake();
     this.held = [];
     this.opsLeft = Infinity;
     if (isMachine) this.disk.powerLoss(this.dice);
@@ -243,11 +280,30 @@ export class SimProcess {
     this.stands = true;
   }
 
+  /** As pause(), for its whole host: the wall clock alone goes on. */
+  suspend(): void {
+    if (!this.isUp || this.stands) return;
+    this.pause();
+    this.trace.note(this.id, "is suspended with its host");
+    this.sleepsSince = this.schedule.now;
+  }
+
+  /** Opening a file fails until `enough` again, unless another is closed for it. */
+  exhaustDescriptors(on: boolean): void {
+    this.guest?.fs.exhaustDescriptors(on);
+  }
+
+  private wake(): void {
+    if (this.sleepsSince >= 0) this.slept += this.schedule.now - this.sleepsSince;
+    this.sleepsSince = -1;
+  }
+
   /** What came meanwhile comes now: what came one way in its order, one way before or after the other. */
   resume(): void {
     if (!this.stands) return;
     this.trace.note(this.id, "goes on");
     this.stands = false;
+    this.wake();
     const { life } = this;
     const delays = new Map<string, number>();
     for (const { lane, work } of this.held.splice(0)) {
@@ -295,7 +351,7 @@ export class SimProcess {
     return {
       pid: plan.id * 1_000_000 + life,
       fs: new DiskFs(this.disk, this.diskHost(life)),
-      monotonicMs: () => began + (schedule.now * plan.rate) / 1000,
+      monotonicMs: () => began + ((schedule.now - this.slept) * plan.rate) / 1000,
       wallMs: () => Math.floor(1e12 + this.wallOffsetMs + (schedule.now * plan.rate) / 1000),
       immediate: (run) => {
         if (life !== this.life || this.guest === null) return;
@@ -348,9 +404,10 @@ export class SimProcess {
         const { delay, hangsUntil } = this.trouble;
         const taken = Math.floor(dice.between(delay.from, delay.to)) * (op === "read" ? 0.2 : 1);
         this.trace.disk(this.id, op);
-        schedule.after(Math.max(Math.floor(taken), hangsUntil - schedule.now), () =>
-          this.inside(life, "disk", done),
-        );
+        const due = Math.max(Math.floor(taken), hangsUntil - schedule.now);
+        if (due > SLOW_US) this.slowOps++;
+        // Whenever "never" is.
+        if (due < Infinity) schedule.after(due, () => this.inside(life, "disk", done));
       },
       failSync: (file: SimFile): void => {
         this.isCacheUntrue = true;

@@ -17,6 +17,7 @@ export const FAULTS = [
   "powerLoss",
   "crashAtDisk",
   "crashInRecovery",
+  "relapse",
   "blackout",
   "restartStorm",
   "clockJump",
@@ -24,8 +25,19 @@ export const FAULTS = [
   "hangingDisk",
   "failingDisk",
   "fullDisk",
+  "deadDisk",
+  "crossed",
+  "noDescriptors",
   "bitFlip",
+  "misdirected",
+  "wipe",
+  "otherMembers",
+  "otherOptions",
   "abort",
+  "leadAgain",
+  "lateAnswers",
+  "transferStorm",
+  "suspend",
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -36,18 +48,39 @@ export interface Profile {
   readonly weights: Weights;
   /** Whether frames may be lost, late, doubled, damaged and out of order. */
   readonly weather: boolean;
+  /** How many times as often as elsewhere it is read. */
+  readonly reads?: number;
 }
 
 const NONE = Object.fromEntries(FAULTS.map((fault) => [fault, 0])) as Record<Fault, number>;
 const NETWORK = { cut: 3, hold: 2, split: 2, slowPath: 2, narrowPath: 1, reconnect: 2, scatter: 2, turn: 1 };
-const CRASHES = { kill: 2, powerLoss: 2, crashAtDisk: 3, crashInRecovery: 2, blackout: 2, restartStorm: 1 };
-const DISKS = { slowDisk: 2, hangingDisk: 1, failingDisk: 1, fullDisk: 1, bitFlip: 0.3 };
-const LEADERS = { pause: 3, transfer: 3, campaign: 1, clockJump: 1, abort: 1 };
+const CRASHES = {
+  kill: 2,
+  powerLoss: 2,
+  crashAtDisk: 3,
+  crashInRecovery: 2,
+  relapse: 2,
+  blackout: 2,
+  restartStorm: 1,
+};
+const DISKS = {
+  slowDisk: 2,
+  hangingDisk: 1,
+  failingDisk: 1,
+  fullDisk: 1,
+  deadDisk: 0.2,
+  crossed: 2,
+  noDescriptors: 1,
+};
+const RUIN = { bitFlip: 0.3, misdirected: 0.3, wipe: 0.3 };
+const OPERATOR = { otherMembers: 1, otherOptions: 2 };
+const LEADERS = { pause: 3, suspend: 1, transfer: 3, transferStorm: 1, campaign: 1, clockJump: 1, abort: 1 };
+const PLOTS = { leadAgain: 1, lateAnswers: 1 };
 
 export const PROFILES: Readonly<Record<string, Profile>> = {
   all: {
     about: "everything",
-    weights: { ...NONE, ...NETWORK, ...CRASHES, ...DISKS, ...LEADERS },
+    weights: { ...NONE, ...NETWORK, ...CRASHES, ...DISKS, ...RUIN, ...OPERATOR, ...LEADERS, ...PLOTS },
     weather: true,
   },
   network: {
@@ -57,13 +90,34 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
   },
   crash: {
     about: "processes and machines that stop and start again; the network is fair",
-    weights: { ...NONE, ...CRASHES, ...LEADERS },
+    weights: { ...NONE, ...CRASHES, ...OPERATOR, ...LEADERS },
     weather: false,
   },
   disk: {
     about: "disks that are slow, silent, full or broken, and machines that stop",
-    weights: { ...NONE, ...DISKS, ...CRASHES },
+    weights: { ...NONE, ...DISKS, ...RUIN, ...CRASHES },
     weather: false,
+  },
+  feud: {
+    about: "leaders that are deposed and lead again, answers that outlive who asked, hosts that sleep",
+    weights: { ...NONE, leadAgain: 6, lateAnswers: 3, transferStorm: 1, suspend: 2, kill: 1, reconnect: 1 },
+    weather: false,
+  },
+  reads: {
+    about: "many reads on all nodes, answers that come late and out of order, counters that start again",
+    weights: {
+      ...NONE,
+      slowPath: 6,
+      hold: 2,
+      cut: 2,
+      pause: 2,
+      kill: 2,
+      lateAnswers: 2,
+      transfer: 1,
+      turn: 1,
+    },
+    weather: true,
+    reads: 5,
   },
   none: { about: "no faults at all", weights: NONE, weather: false },
 };

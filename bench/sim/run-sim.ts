@@ -12,6 +12,10 @@ export interface SimPlan {
   readonly profile: string;
   readonly nodes?: number;
   readonly lease?: boolean;
+  /** Kinds of faults that are left out. */
+  readonly without?: readonly string[];
+  /** Numbers of faults that are left out, in the order in which they are drawn, from 0. */
+  readonly skip?: readonly number[];
 }
 
 export const STEPS_DEFAULT = 30_000;
@@ -20,13 +24,12 @@ export const STEPS_DEFAULT = 30_000;
 export async function runWorld(plan: SimPlan): Promise<Outcome> {
   const profile = PROFILES[plan.profile];
   if (profile === undefined) throw new Error(`no profile ${plan.profile}`);
-  const { seed, steps, nodes, lease } = plan;
-  const chosen = { ...(nodes === undefined ? {} : { nodes }), ...(lease === undefined ? {} : { lease }) };
+  const chosen = { ...plan, profile };
   install();
   try {
-    const outcome = await new World({ seed, steps, profile, words: false, ...chosen }).run();
+    const outcome = await new World({ ...chosen, words: false }).run();
     if (outcome.violation === null) return outcome;
-    const told = await new World({ seed, steps, profile, words: true, ...chosen }).run();
+    const told = await new World({ ...chosen, words: true }).run();
     if (told.digest === outcome.digest) return told;
     const what = `two runs of one seed differ: ${outcome.digest} (${outcome.violation.what}) and ${told.digest}`;
     return { ...told, violation: { checker: "determinism", what } };
@@ -36,12 +39,14 @@ export async function runWorld(plan: SimPlan): Promise<Outcome> {
 }
 
 /** The command that runs it again. */
-export function replayOf({ seed, steps, profile, nodes, lease }: SimPlan): string {
+export function replayOf({ seed, steps, profile, nodes, lease, without = [], skip = [] }: SimPlan): string {
   const words = [`raftmark sim --seed ${seed}`];
   if (steps !== STEPS_DEFAULT) words.push(`--steps ${steps}`);
   if (profile !== "all") words.push(`--profile ${profile}`);
   if (nodes !== undefined) words.push(`--nodes ${nodes}`);
   if (lease !== undefined) words.push(`--reads ${lease ? "lease" : "safe"}`);
+  if (without.length > 0) words.push(`--without ${without.join(",")}`);
+  if (skip.length > 0) words.push(`--skip ${skip.join(",")}`);
   return words.join(" ");
 }
 

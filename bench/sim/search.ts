@@ -21,6 +21,7 @@ export interface Found {
   cpuMs: number;
   writes: number;
   reads: number;
+  histories: number;
   /** How many of each kind of fault came. */
   readonly faults: Record<string, number>;
   /** The worlds in which something broke, in words. */
@@ -36,7 +37,16 @@ interface Report {
 
 /** `told` is called after each world. */
 export async function search(plan: Search, told: (found: Found) => void): Promise<Found> {
-  const found: Found = { worlds: 0, events: 0, cpuMs: 0, writes: 0, reads: 0, faults: {}, failures: [] };
+  const found: Found = {
+    worlds: 0,
+    events: 0,
+    cpuMs: 0,
+    writes: 0,
+    reads: 0,
+    histories: 0,
+    faults: {},
+    failures: [],
+  };
   const end = performance.now() + plan.ms;
   let next = plan.first;
   const isOver = (): boolean =>
@@ -50,6 +60,7 @@ export async function search(plan: Search, told: (found: Found) => void): Promis
       found.cpuMs += report.cpuMs;
       found.writes += report.outcome.writes;
       found.reads += report.outcome.reads;
+      found.histories += report.outcome.histories;
       for (const [fault, count] of Object.entries(report.outcome.faults)) {
         found.faults[fault] = (found.faults[fault] ?? 0) + count;
       }

@@ -3,13 +3,23 @@
 // waits must settle. Times in microseconds.
 import type { RaftmarkError } from "../../src/base/errors.js";
 import { LEASE_DRIFT } from "../../src/raft/read-only.js";
+import { CatchUp } from "./catch-up.js";
 import { type Call, Checker, type Violation } from "./checker.js";
 import { Dice } from "./dice.js";
 import { Faults } from "./faults.js";
 import { leave } from "./host.js";
 import { FAIR, type Port, SimNetwork } from "./network.js";
-import { ELECTION_US, HEALTHY, type ProcessPlan, SimProcess, TICK_MS, type Witness } from "./process.js";
+import {
+  ELECTION_TICKS,
+  ELECTION_US,
+  HEALTHY,
+  type ProcessPlan,
+  SimProcess,
+  TICK_MS,
+  type Witness,
+} from "./process.js";
 import type { Profile } from "./profiles.js";
+import { type Command, Histories, nameOfCommand, REGISTERS } from "./registers.js";
 import { Schedule } from "./schedule.js";
 import { Trace } from "./trace.js";
 
@@ -23,6 +33,9 @@ export interface WorldPlan {
   /** Left out: drawn. */
   readonly nodes?: number;
   readonly lease?: boolean;
+  /** Kinds of faults, and numbers of drawn ones, that are left out. */
+  readonly without?: readonly string[];
+  readonly skip?: readonly number[];
 }
 
 /** What a world came to. */
@@ -37,18 +50,22 @@ export interface Outcome {
   readonly writes: number;
   readonly reads: number;
   readonly lost: number;
+  /** Registers whose calls were searched for an order. */
+  readonly histories: number;
   /** Terms in which somebody led. */
   readonly terms: number;
   readonly commits: number;
   readonly starts: number;
   readonly damaged: number;
   readonly faults: Readonly<Record<string, number>>;
+  /** Faults that were drawn, those that were left out among them. */
+  readonly drawn: number;
   /** The last events of each node, if asked for. */
   readonly story: string;
 }
 
-/** From the end of all faults until everybody has an answer and all nodes the same state. */
-const SETTLE_US = 30 * ELECTION_US;
+/** From the end of all faults until everybody has an answer and all nodes the same state, in election timeouts. */
+const SETTLE_ELECTIONS = 30;
 /** Events of the world after which the real event loop has a turn. */
 const BREATH = 20_000;
 const REACTED = Promise.resolve();
@@ -71,9 +88,12 @@ export class World {
   /** Whose event this is. */
   private running: SimProcess | null = null;
   private writesBegun = 0;
+  private readonly histories = new Histories();
   private starts = 0;
   /** Sizes of payloads in this world. */
   private readonly payloadBytesMax: number;
+  /** At the end a member is to lag behind and to catch up. */
+  private readonly catchesUp: boolean;
 
   constructor(plan: WorldPlan) {
     this.plan = plan;
@@ -93,6 +113,7 @@ export class World {
     });
     const plans = this.drawPlans(voters);
     this.payloadBytesMax = dice.pick([16, 200, 200, 3000]);
+    this.catchesUp = dice.chance(0.2);
     this.processes = plans.map(
       (each) => new SimProcess(each, this.schedule, dice, this.network, this.witness, this.trace),
     );
@@ -108,6 +129,8 @@ export class World {
     const shared = {
       voters,
       lease: plan.lease ?? dice.chance(0.5),
+      tickMs: TICK_MS,
+      electionTicks: ELECTION_TICKS,
       storageWrites: dice.chance(0.8) ? ("async" as const) : ("sync" as const),
       durability: dice.chance(0.5) ? ("o_direct" as const) : ("fdatasync" as const),
       writer: dice.chance(0.8) ? ("inline-js" as const) : ("inline-wasm" as const),
@@ -115,6 +138,8 @@ export class World {
       logCacheBytes: dice.pick([1 << 10, 16 << 10, 1 << 20]),
       maxFrameBytes: dice.pick([4 << 10, 16 << 10, 1 << 20]),
       maxInflightMsgs: dice.pick([1, 4, 256]),
+      maxInflightBytes: dice.pick([64 << 10, 8 << 20]),
+      maxQueuedBytes: dice.pick([32 << 10, 256 << 20]),
       // As RaftNode has it by default; or so long that everything has to end by what comes to be known.
       leaderlessTimeoutMs: (isPatient ? 1e6 : 5) * (ELECTION_US / 1000),
       requestTimeoutMs: (isPatient ? 1e6 : 60) * (ELECTION_US / 1000),
@@ -137,6 +162,7 @@ export class World {
     opened: (process) => {
       this.trace.note(process.id, () => `has opened, ${process.parts!.wal.recovered.lastIndex} entries`);
       this.checker.opened(process);
+      this.faults.opened(process);
     },
     applied: (process, entries) => {
       for (const { index, term } of entries) this.trace.mix(index * 64 + term);
@@ -159,6 +185,12 @@ export class World {
     process.start();
   }
 
+  /** Nobody asks anything of it any more, nor waits for an answer. */
+  lame(process: SimProcess): void {
+    process.isLame = true;
+    this.calls.get(process.id)!.clear();
+  }
+
   /** Its callers hear no more. */
   crash(process: SimProcess, powerLoss: boolean): void {
     process.crash(powerLoss);
@@ -173,10 +205,16 @@ export class World {
     for (const process of this.processes) this.start(process);
     this.faults.begin();
     this.each(dice.between(0.2, 2) * TICK_MS * 1000, () => this.write());
-    this.each(dice.between(0.3, 3) * TICK_MS * 1000, () => this.read(dice.pick(this.processes)));
+    const { reads = 1 } = this.plan.profile;
+    this.each((dice.between(0.3, 3) / reads) * TICK_MS * 1000, () => this.read(dice.pick(this.processes)));
     await this.until(() => this.trace.events >= this.plan.steps);
     this.recover();
     await this.settle();
+    const anomaly =
+      this.checker.violation === null
+        ? this.histories.findAnomaly((name) => this.checker.placeOf(name))
+        : null;
+    if (anomaly !== null) this.checker.fail("history", anomaly);
     for (const process of this.processes) process.end();
     const { checker, trace, network, schedule } = this;
     return {
@@ -188,11 +226,13 @@ export class World {
       writes: checker.writes,
       reads: checker.reads,
       lost: checker.lostWrites,
+      histories: this.histories.count,
       terms: checker.terms,
       commits: checker.commits,
       starts: this.starts,
       damaged: network.damaged,
       faults: this.faults.counts,
+      drawn: this.faults.drawn,
       story: trace.describe(),
     };
   }
@@ -214,7 +254,7 @@ export class World {
    * Moves on until `done` or something broke. False: time `end` came first. Between two events everything runs that
    * promises have led to: they belong to the process whose event it was.
    */
-  private until(done: () => boolean, end = Infinity): Promise<boolean> {
+  until(done: () => boolean, end = Infinity): Promise<boolean> {
     const { schedule, checker } = this;
     return new Promise((resolve, reject) => {
       let events = 0;
@@ -255,28 +295,37 @@ export class World {
     if (this.dice.chance(0.05)) this.writeAt(this.dice.pick(this.processes));
   }
 
-  writeAt(process: SimProcess, controller: AbortController | null = null): void {
+  /** `bytes`: of the payload, about; left out: drawn. */
+  writeAt(process: SimProcess, controller: AbortController | null = null, bytes = 0): void {
     const { checker, schedule, dice } = this;
-    const name = `w${++this.writesBegun}`;
-    const data = Buffer.alloc(name.length + 1 + dice.below(this.payloadBytesMax), `${name} `);
+    const register = dice.below(REGISTERS);
+    const isSwap = dice.chance(0.3);
+    const more = bytes > 0 ? bytes : dice.below(this.payloadBytesMax);
     process.enter("client", () => {
       const { node, life } = process;
-      if (node === null) return;
+      if (node === null || process.isLame) return;
+      const expected = isSwap ? process.registers.values[register] : null;
+      const command: Command = { register, value: ++this.writesBegun, expected };
+      const name = nameOfCommand(command);
+      const data = Buffer.alloc(name.length + 1 + more, `${name} `);
+      const operation = this.histories.begin(command, schedule.now / 1000, `node ${process.id}`);
       const call = checker.begin(`write of ${name} on node ${process.id}`, schedule.now);
       const calls = this.calls.get(process.id)!;
       calls.add(call);
       checker.propose(data);
       const options = controller === null ? {} : { signal: controller.signal };
       node.propose(data, options).then(
-        ({ index }) => {
+        ({ index, result }) => {
           if (life !== process.life || !process.isUp) return;
           calls.delete(call);
+          this.histories.answered(operation, schedule.now / 1000, result as number);
           checker.acknowledge(call, data, index);
           if (this.trouble) this.suspect(process);
         },
         (error: RaftmarkError) => {
           if (life !== process.life || !process.isUp) return;
           calls.delete(call);
+          if (!error.mayCommit) this.histories.lost(command, operation);
           checker.reject(data, error);
         },
       );
@@ -300,18 +349,21 @@ export class World {
   }
 
   read(process: SimProcess, controller: AbortController | null = null): void {
-    const { checker, schedule } = this;
+    const { checker, schedule, dice } = this;
+    const register = dice.below(REGISTERS);
     process.enter("client", () => {
       const { node, life } = process;
-      if (node === null) return;
+      if (node === null || process.isLame) return;
       const call = checker.begin(`read on node ${process.id}`, schedule.now);
       const calls = this.calls.get(process.id)!;
       calls.add(call);
       node.readBarrier(controller === null ? {} : { signal: controller.signal }).then(
         () => {
-          if (life !== process.life || !process.isUp) return;
+          if (life !== process.life || !process.isUp || process.isLame) return;
           calls.delete(call);
           checker.read(call, process.applied, schedule.now);
+          const value = process.registers.values[register];
+          this.histories.read(register, value, call.at / 1000, schedule.now / 1000, `node ${process.id}`);
         },
         // Refused, which is an answer.
         () => calls.delete(call),
@@ -336,7 +388,8 @@ export class World {
     this.network.heal();
     this.network.weather = FAIR;
     for (const process of this.processes) {
-      process.trouble = HEALTHY;
+      if (!process.isLame) process.trouble = HEALTHY;
+      process.exhaustDescriptors(false);
       process.opsLeft = Infinity;
       process.resume();
       if (!this.ruined.has(process.id)) this.start(process);
@@ -345,7 +398,7 @@ export class World {
 
   /** Of those that run: the leader that all follow, once it has committed in its term. */
   private get ready(): SimProcess | null {
-    const up = this.processes.filter((process) => process.runs);
+    const up = this.sound;
     if (up.length < this.processes.length - this.ruined.size) return null;
     const leader = up.find(
       (process) => process.leads && process.parts!.rawNode.raft.committedEntryInCurrentTerm(),
@@ -356,17 +409,16 @@ export class World {
   /** Everybody has an answer, and all nodes the same state. */
   private async settle(): Promise<void> {
     const { schedule, checker } = this;
-    const end = schedule.now + SETTLE_US;
+    const electionMs = Math.max(...this.processes.map(({ plan }) => plan.tickMs * plan.electionTicks));
+    const settleMs = SETTLE_ELECTIONS * electionMs;
+    const end = schedule.now + settleMs * 1000;
     if (checker.violation !== null) return;
     if (!(await this.until(() => this.ready !== null, end))) {
       const states = this.processes.map(
         ({ id, isUp, node, leader, parts }) =>
           `${id} ${!isUp ? "is down" : node === null ? "is opening" : `follows ${leader} in term ${parts!.rawNode.raft.term}`}`,
       );
-      checker.fail(
-        "liveness",
-        `${SETTLE_US / 1000} ms after all faults ended nobody leads: ${states.join(", ")}`,
-      );
+      checker.fail("liveness", `${settleMs} ms after all faults ended nobody leads: ${states.join(", ")}`);
     }
     if (checker.violation !== null) return;
     const before = checker.writes;
@@ -383,7 +435,12 @@ export class World {
       () => checker.writes > before && this.waiting.length === 0 && this.isLevel,
       end,
     );
-    if (settled || checker.violation !== null) return;
+    if (checker.violation !== null) return;
+    if (settled) {
+      checker.agree(this.sound);
+      if (this.catchesUp) await new CatchUp(this).run();
+      return;
+    }
     const [call] = this.waiting;
     if (call !== undefined)
       checker.fail("settles", `${call.what}, asked at ${(call.at / 1000).toFixed(3)} ms, never ends`);
@@ -394,12 +451,17 @@ export class World {
       );
   }
 
+  /** Those that run and can be expected to do their part. */
+  private get sound(): SimProcess[] {
+    return this.processes.filter((process) => process.runs && !process.isLame);
+  }
+
   private get waiting(): Call[] {
     return [...this.calls.values()].flatMap((calls) => [...calls]);
   }
 
   private get isLevel(): boolean {
-    const up = this.processes.filter((process) => process.runs);
+    const up = this.sound;
     return up.every(({ applied }) => applied === up[0]!.applied && applied >= this.checker.acked);
   }
 }

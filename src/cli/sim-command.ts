@@ -3,7 +3,7 @@ import { randomInt } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { Command } from "commander";
 import { BenchError } from "../../bench/harness/bench-error.js";
-import { PROFILES } from "../../bench/sim/profiles.js";
+import { FAULTS, PROFILES } from "../../bench/sim/profiles.js";
 import type { Outcome } from "../../bench/sim/world.js";
 import { wholeNumber } from "./gate-command.js";
 
@@ -15,11 +15,16 @@ interface Words {
   readonly reads?: string;
   readonly seeds?: string;
   readonly minutes?: string;
+  readonly shrink?: boolean;
+  readonly without?: string;
+  readonly skip?: string;
 }
 
 const STEPS = 30_000;
 const SEED_MAX = 2 ** 32 - 1;
 const NODES_MAX = 7;
+/** That --shrink runs at most. */
+const SHRINK_WORLDS = 150;
 
 export function simCommand(): Command {
   return new Command("sim")
@@ -34,6 +39,9 @@ export function simCommand(): Command {
     .option("--profile <name>", `what goes wrong: ${Object.keys(PROFILES).join(", ")}`, "all")
     .option("--nodes <number>", `members, 1 to ${NODES_MAX} (default: drawn)`)
     .option("--reads <mode>", "safe or lease (default: drawn)")
+    .option("--shrink", "if it fails, find a shorter schedule that fails in the same way")
+    .option("--without <kinds>", "leave out faults of these kinds")
+    .option("--skip <numbers>", "leave out these faults, numbered from 0 as they come")
     .option("--seeds <number>", "so many worlds")
     .option("--minutes <number>", "worlds for so long")
     .addHelpText("after", EXAMPLES)
@@ -64,8 +72,10 @@ async function sim(words: Words): Promise<number> {
   const first = words.seed === undefined ? randomInt(2 ** 31) : wholeNumber("seed", words.seed, 0, SEED_MAX);
   const steps = words.steps === undefined ? STEPS : wholeNumber("steps", words.steps, 1, 1e9);
   if (words.seeds === undefined && words.minutes === undefined) return await one(words, first, steps);
-  if (words.nodes !== undefined || words.reads !== undefined) {
-    throw new BenchError("usage", "--nodes and --reads are for one world: leave out --seeds and --minutes.");
+  const ofOne = ["nodes", "reads", "shrink", "without", "skip"] as const;
+  const given = ofOne.find((name) => words[name] !== undefined);
+  if (given !== undefined) {
+    throw new BenchError("usage", `--${given} is for one world: leave out --seeds and --minutes.`);
   }
   const seeds = words.seeds === undefined ? Infinity : wholeNumber("seeds", words.seeds, 1, 1e9);
   const minutes = words.minutes === undefined ? Infinity : wholeNumber("minutes", words.minutes, 1, 1e6);
@@ -80,11 +90,11 @@ async function sim(words: Words): Promise<number> {
     process.stderr.write(`${worlds} worlds, ${events} events\n`);
   });
   for (const failure of found.failures) process.stdout.write(`${failure}\n`);
-  const { worlds, events, cpuMs, writes, reads, faults } = found;
-  const count = Object.values(faults).reduce((sum, each) => sum + each, 0);
+  const { worlds, events, cpuMs, writes, reads, histories, faults } = found;
+  const count = sum(faults);
   process.stdout.write(
     `${worlds} worlds, ${events} events (${Math.round((events / cpuMs) * 1000)} a core-second), ${count} faults, ` +
-      `${writes} acknowledged writes, ${reads} reads: ${found.failures.length} failed\n`,
+      `${writes} acknowledged writes, ${reads} reads, ${histories} registers' histories: ${found.failures.length} failed\n`,
   );
   return found.failures.length === 0 ? 0 : 1;
 }
@@ -101,11 +111,36 @@ async function one(words: Words, seed: number, steps: number): Promise<number> {
     profile,
     ...(words.nodes === undefined ? {} : { nodes: wholeNumber("nodes", words.nodes, 1, NODES_MAX) }),
     ...(reads === undefined ? {} : { lease: reads === "lease" }),
+    ...(words.without === undefined ? {} : { without: kindsOf(words.without) }),
+    ...(words.skip === undefined
+      ? {}
+      : { skip: words.skip.split(",").map((each) => wholeNumber("skip", each, 0, 1e9)) }),
   };
   const outcome = await runWorld(plan);
   if (outcome.violation !== null) process.stdout.write(describeFailure(plan, outcome));
-  else process.stdout.write(`${describe(seed, outcome)}\n`);
+  if (outcome.violation !== null && words.shrink === true) {
+    const { shrink } = await import("../../bench/sim/shrink.js");
+    const shorter = await shrink(plan, outcome, runWorld, SHRINK_WORLDS);
+    const { events, drawn } = outcome;
+    process.stdout.write(
+      `\n${describeFailure(shorter.plan, shorter.outcome)}\n` +
+        `Shorter by ${shorter.worlds} worlds: ${events} events and ${drawn} faults were ${shorter.outcome.events} and ` +
+        `${sum(shorter.outcome.faults)}\n`,
+    );
+  }
+  if (outcome.violation === null) process.stdout.write(`${describe(seed, outcome)}\n`);
   return outcome.violation === null ? 0 : 1;
+}
+
+function kindsOf(words: string): string[] {
+  const kinds = words.split(",");
+  const wrong = kinds.find((kind) => !(FAULTS as readonly string[]).includes(kind));
+  if (wrong === undefined) return kinds;
+  throw new BenchError("usage", `--without: "${wrong}" is no kind of fault: ${FAULTS.join(", ")}.`);
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, each) => sum + each, 0);
 }
 
 function describe(seed: number, outcome: Outcome): string {

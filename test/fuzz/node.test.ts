@@ -41,7 +41,7 @@ import { fuzz } from "./harness.js";
 const SELF = 3;
 const PEERS = { 1: "127.0.0.1:39501", 2: "127.0.0.1:39502", 3: "127.0.0.1:39503" };
 const STEPS = 80;
-const TYPES = [
+const TYPES: readonly MessageType[] = [
   MsgApp,
   MsgApp,
   MsgApp,
@@ -95,7 +95,7 @@ function entriesFor(prng: Prng, index: number, logTerm: number, term: number): E
 function likely(prng: Prng, { raft }: RawNode): Message {
   const { raftLog } = raft;
   const last = raftLog.lastIndex();
-  const m = new Message(pick<MessageType>(prng, TYPES));
+  const m = new Message(pick(prng, TYPES));
   m.from = 1 + prng.below(2);
   m.to = SELF;
   m.term = m.type === MsgReadIndex ? 0 : Math.max(1, raft.term + prng.below(3) - (chance(prng, 0.3) ? 1 : 0));

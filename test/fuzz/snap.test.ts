@@ -8,7 +8,7 @@ import { RaftmarkError } from "../../src/base/errors.js";
 import type { Prng } from "../../src/base/prng.js";
 import type { SnapshotMetadata } from "../../src/raft/raftpb/index.js";
 import { openWal, type Wal } from "../../src/wal/index.js";
-import { streamSnapFile, verifySnapFile } from "../../src/wal/snap-file.js";
+import { streamSnapFile, verifySnapFile } from "../../src/wal/snap/snap-file.js";
 import { durable, run as entries, meta, options, snapFiles } from "../wal/helpers.js";
 import { chance, changed, isSame, pick, randomBytes } from "./bytes.js";
 import { fuzz } from "./harness.js";

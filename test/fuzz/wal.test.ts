@@ -8,7 +8,7 @@ import path from "node:path";
 import { RaftmarkError } from "../../src/base/errors.js";
 import type { Prng } from "../../src/base/prng.js";
 import { Entry, type HardState } from "../../src/raft/raftpb/index.js";
-import { frameAt } from "../../src/wal/codec-js.js";
+import { frameAt } from "../../src/wal/format/codec-js.js";
 import { openWal, readWal, type Wal, type WalRecord } from "../../src/wal/index.js";
 import { durable, entriesFrom, options } from "../wal/helpers.js";
 import { chance, changed, flipped, pick } from "./bytes.js";

@@ -1,7 +1,7 @@
 // Callers under the nemesis: writes of values that are never used twice and reads, on all nodes, and what they were
 // told, for the checks at the end.
+import { findAnomaly, type Operation } from "../../bench/sim/linearizable.js";
 import type { Prng } from "../../src/base/prng.js";
-import { findAnomaly, type Operation } from "./linearizable.js";
 import type { Member, NemesisCluster } from "./nemesis-cluster.js";
 
 const REGISTERS = 5;
@@ -110,11 +110,14 @@ export class Clients {
   /** What does not fit together: the callers' history in itself, and with what every node applied. */
   findings(logs: ReadonlyMap<number, readonly number[]>): string[] {
     const found: string[] = [];
+    const [first] = logs.values();
+    const places = new Map(first.map((value, place) => [value, place]));
     this.registers.forEach((operations, register) => {
-      const anomaly = findAnomaly(operations);
+      const anomaly = findAnomaly(
+        operations.map((each) => ({ ...each, hint: places.get(each.value) ?? Infinity })),
+      );
       if (anomaly !== null) found.push(`register ${register} is not linearizable: ${anomaly}`);
     });
-    const [first] = logs.values();
     for (const [id, log] of logs) {
       const at = log.findIndex((value, i) => value !== first[i]);
       if (at >= 0 || log.length !== first.length) {

@@ -1,5 +1,6 @@
 // Faults put into the built classes one at a time, each of which the simulator must find: of consensus, of durability, of
-// flow, of reads and of the wire. Those of reads and outcomes that test/node/sim knows are among them.
+// flow, of reads and of the wire. Those of reads and outcomes that test/node/sim knows are among them; more of the core
+// and of what is around it are in files of their own.
 
 import { Driver } from "../../../src/node/driver.js";
 import { Reads } from "../../../src/node/reads.js";
@@ -13,38 +14,37 @@ import { asyncFs } from "../../../src/wal/disk/wal-fs.js";
 import { RingWal } from "../../../src/wal/log/wal.js";
 import { FrameReader } from "../../../src/wire/frame.js";
 import { MUTATIONS, patch } from "../../node/sim/mutations.js";
+import type { Inside, Planted } from "./planted-fault.js";
+import { PLANTED_IN_CORE } from "./planted-in-core.js";
+import { PLANTED_IN_NODE } from "./planted-in-node.js";
 
-export interface Planted {
-  readonly name: string;
-  readonly profile: string;
-  readonly nodes?: number;
-  readonly lease?: boolean;
-  /** Checkers that may be the first to see it. */
-  readonly checkers: RegExp;
-  /** Puts the fault in; the result takes it out. */
-  apply(): () => void;
-}
+/** Of the old world's faults those that can be seen here, and where. */
+const OF_OLD_WORLD: Record<string, { profile: string; checkers?: RegExp }> = {
+  "requests of different nodes are told apart by their counts alone": { profile: "reads" },
+  "an answer to an earlier heartbeat confirms a later request": { profile: "all" },
+  "a request joins the round that is under way": { profile: "all" },
+  "a request of an earlier incarnation has the identity of a later one": { profile: "feud" },
+  "a request is asked anew under the identity it had": { profile: "reads" },
+  "a sole voter answers before it has committed in its term": { profile: "crash" },
+  "a leader answers before it has committed in its term": { profile: "all" },
+  "a lease never runs out": { profile: "network" },
+  "a lease counts from the answers": { profile: "reads" },
+  "a lease is kept during a transfer and after it was tried": { profile: "network" },
+  "a lease is measured in ticks that a process counted, though it may have stood still": {
+    profile: "network",
+  },
+  "a voter forgets with a restart that a lease rests on it": { profile: "crash" },
+  "a proposal is called lost as soon as another entry of this node's takes its index": {
+    profile: "feud",
+    checkers: /mayCommit/,
+  },
+  "a proposal waits until the log grows past its index": { profile: "feud", checkers: /settles/ },
+};
 
-// biome-ignore lint/suspicious/noExplicitAny: private members are the point.
-type Inside = any;
-
-/** Of the old world's faults, those of reads: what they come to here. */
-const OF_READS = [
-  "an answer to an earlier heartbeat confirms a later request",
-  "a leader answers before it has committed in its term",
-  "a lease never runs out",
-  "a lease is kept during a transfer and after it was tried",
-  "a lease is measured in ticks that a process counted, though it may have stood still",
-];
-
-const reads: Planted[] = MUTATIONS.filter(({ name }) => OF_READS.includes(name)).map((mutation) => ({
-  name: mutation.name,
-  profile: mutation.lease || mutation.favourite === "transfer" ? "network" : "all",
-  nodes: mutation.nodes,
-  lease: mutation.lease,
-  checkers: /linearizable/,
-  apply: mutation.apply,
-}));
+const ofOldWorld: Planted[] = MUTATIONS.flatMap(({ name, nodes, lease, apply }) => {
+  const here = OF_OLD_WORLD[name];
+  return here === undefined ? [] : [{ checkers: /linearizable/, ...here, name, nodes, lease, apply }];
+});
 
 function withFs(name: "fdatasync" | "syncDir"): () => void {
   const fs = asyncFs as unknown as Record<string, unknown>;
@@ -211,5 +211,7 @@ export const PLANTED: readonly Planted[] = [
         checkSettled: () => null,
       })),
   },
-  ...reads,
+  ...ofOldWorld,
+  ...PLANTED_IN_CORE,
+  ...PLANTED_IN_NODE,
 ];

@@ -21,17 +21,20 @@ test("fresh seeds: nothing that Raft promises breaks", { timeout: 300_000 }, asy
   let worlds = 0;
   let events = 0;
   let writes = 0;
+  let histories = 0;
   do {
-    const profile = ["all", "crash", "disk", "network"][worlds % 4]!;
+    const profile = ["all", "crash", "disk", "network", "feud", "reads"][worlds % 6]!;
     const plan = { seed: first + worlds, steps: FRESH_STEPS, profile };
     const outcome = await runWorld(plan);
     assert.equal(outcome.violation, null, outcome.violation === null ? "" : describeFailure(plan, outcome));
     worlds++;
     events += outcome.events;
     writes += outcome.writes;
+    histories += outcome.histories;
   } while (events < EVENTS && usedMs() < CPU_MS);
   const rate = Math.round((1000 * events) / usedMs());
-  t.diagnostic(`${worlds} worlds, ${events} events, ${rate} a core-second, ${writes} acknowledged writes`);
+  t.diagnostic(`${worlds} worlds, ${events} events, ${rate} a core-second`);
+  t.diagnostic(`${writes} acknowledged writes, ${histories} histories`);
 });
 
 test("a seed run twice gives one hash, and another seed another", { timeout: 300_000 }, async () => {

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { checkProperty } from "../property.js";
-import { findAnomaly, type Operation } from "./linearizable.js";
+import { findAnomaly, type Operation } from "../../../bench/sim/linearizable.js";
+import { checkProperty } from "../../property.js";
 
-function op(kind: "read" | "write", value: number, from: number, to: number): Operation {
+function op(kind: Operation["kind"], value: number, from: number, to: number): Operation {
   return { kind, value, from, to, at: "node 1" };
 }
 
@@ -46,23 +46,39 @@ test("a value that nobody wrote, and one read before it was written, are found",
   assert.match(findAnomaly([op("read", 7, 0, 1), op("write", 7, 2, 3)])!, /before/);
 });
 
+test("a swap tells what it found, and writes only if it expected that", () => {
+  const swap = (value: number, expected: number, found: number, from: number): Operation => ({
+    ...op("swap", value, from, from + 1),
+    expected,
+    found,
+  });
+  const history = [op("write", 1, 0, 1), swap(2, 1, 1, 2), swap(3, 1, 2, 4)];
+  assert.equal(findAnomaly([...history, op("read", 2, 6, 7)]), null);
+  assert.match(findAnomaly([...history, op("read", 3, 6, 7)])!, /the read of 3/);
+  assert.match(findAnomaly([op("write", 1, 0, 1), swap(2, 0, 0, 2)])!, /swap of 2 for 0, which found 0,/);
+});
+
 /** Tries every order that the times allow. */
 function isLinearizable(rest: readonly Operation[], value: number): boolean {
   if (rest.every(({ to }) => to === Infinity)) return true;
   const firstAnswer = Math.min(...rest.map(({ to }) => to));
   return rest.some((next) => {
-    if (next.from > firstAnswer || (next.kind === "read" && next.value !== value)) return false;
+    if (next.from > firstAnswer) return false;
+    const saw = next.to === Infinity ? undefined : next.kind === "read" ? next.value : next.found;
+    if (saw !== undefined && saw !== value) return false;
+    const writes = next.kind === "write" || (next.kind === "swap" && next.expected === value);
     return isLinearizable(
       rest.filter((other) => other !== next),
-      next.kind === "write" ? next.value : value,
+      writes ? next.value : value,
     );
   });
 }
 
 test("it says what trying every order says", (t) => {
   const anOperation = fc.record({
-    kind: fc.constantFrom("read" as const, "write" as const),
+    kind: fc.constantFrom("read" as const, "write" as const, "swap" as const),
     value: fc.integer({ min: 0, max: 4 }),
+    expected: fc.integer({ min: 0, max: 4 }),
     from: fc.integer({ min: 0, max: 12 }),
     length: fc.integer({ min: 1, max: 8 }),
     open: fc.integer({ min: 0, max: 9 }),
@@ -73,11 +89,13 @@ test("it says what trying every order says", (t) => {
     import.meta.url,
     fc.property(fc.array(anOperation, { maxLength: 8 }), (drawn) => {
       let written = 0;
-      const history = drawn.map(({ kind, value, from, length, open }, i): Operation => {
-        const isOpen = kind === "write" && open === 0;
+      const history = drawn.map(({ kind, value, expected, from, length, open }, i): Operation => {
+        const isOpen = kind !== "read" && open < 2;
         // No two times are the same: what happens in between is then no question of taste.
         const to = isOpen ? Infinity : from + length + 0.01 * i + 0.005;
-        return { ...op(kind, kind === "write" ? ++written : value, from + 0.01 * i, to) };
+        const operation = op(kind, kind === "read" ? value : ++written, from + 0.01 * i, to);
+        if (kind !== "swap") return operation;
+        return isOpen ? { ...operation, expected } : { ...operation, expected, found: value };
       });
       const expected = isLinearizable(history, 0);
       counts[expected ? "fine" : "wrong"]++;

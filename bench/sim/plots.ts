@@ -1,0 +1,158 @@
+// Faults that take several steps, in an order that chance alone hardly finds: each leads up to where one rule of Raft
+// decides, and leaves to chance what comes of it. One at a time. Times in microseconds.
+import { ELECTION_US, type SimProcess } from "./process.js";
+import type { World } from "./world.js";
+
+/** So large that no two of them go into one probe, nor into the smallest frames. */
+const LARGE_BYTES = 3_000;
+
+export class Plots {
+  private readonly world: World;
+  /** One is under way. */
+  private isBusy = false;
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  /** Begins `plot` unless one is under way; it calls `end` when it is over. */
+  private begin(plot: (end: () => void) => void): void {
+    if (this.isBusy) return;
+    this.isBusy = true;
+    plot(() => {
+      this.isBusy = false;
+    });
+  }
+
+  /**
+   * Two or three lead in turn, each deposed by another (Figure 8). Of what the one that leads appends little gets to
+   * anybody: to one follower, or the first few frames to each, so that entries of earlier terms may be on a majority
+   * before any of the leader's own.
+   */
+  leadAgain(): void {
+    const { world } = this;
+    const { dice, network } = world;
+    if (world.processes.length < 3) return;
+    const rivals = this.draw(dice.pick([2, 2, 3]));
+    const turns = 4 + dice.below(8);
+    let last: SimProcess | null = null;
+    let taken = 0;
+    this.begin((end) => {
+      const turn = (): void => {
+        for (const process of world.processes) this.readmit(process);
+        if (taken === turns || !world.trouble) {
+          end();
+          return;
+        }
+        const leader = dice.pick(rivals.filter((rival) => rival !== last));
+        const deposed = world.processes.filter((one) => one !== leader && (one === last || one.leads));
+        for (const one of deposed) this.cutOff(one);
+        // Every third time a rival comes back to what it, or another, left behind.
+        const isFrugal = taken % 4 !== 2;
+        const only = dice.pick(world.others(leader));
+        for (const other of world.others(leader)) {
+          const frames = isFrugal ? (other === only ? dice.below(4) : 0) : dice.pick([1, 2, 2, 3]);
+          network.allowBulk(leader.id, other.id, frames);
+        }
+        this.takeOver(leader, deposed);
+        last = leader;
+        taken++;
+        world.after(dice.between(1.4, 2.4) * ELECTION_US, turn);
+      };
+      turn();
+    });
+  }
+
+  private draw(count: number): SimProcess[] {
+    const { dice, processes } = this.world;
+    const drawn: SimProcess[] = [];
+    while (drawn.length < count) {
+      drawn.push(dice.pick(processes.filter((process) => !drawn.includes(process))));
+    }
+    return drawn;
+  }
+
+  /** It campaigns when the others have waited long enough for whom they heard, and writes before and after that. */
+  private takeOver(leader: SimProcess, deposed: readonly SimProcess[]): void {
+    const { world } = this;
+    const { dice } = world;
+    const patience = dice.between(1.1, 1.3) * ELECTION_US;
+    for (const more of [0, 10_000, 20_000]) {
+      world.after(patience + more, () => {
+        if (!leader.leads) leader.enter("client", () => leader.node?.campaign());
+      });
+    }
+    for (let i = 0; i < 4; i++) {
+      world.after(patience + dice.below(40_000), () => world.writeAt(leader, null, LARGE_BYTES));
+    }
+    // What was cut off hears of it, perhaps.
+    for (const one of deposed) {
+      if (dice.chance(0.3)) world.after(patience + dice.between(20_000, 60_000), () => this.connect(one));
+    }
+  }
+
+  private cutOff(process: SimProcess): void {
+    const { network } = this.world;
+    for (const { id } of this.world.others(process)) {
+      network.cut(process.id, id, "lose");
+      network.cut(id, process.id, "lose");
+    }
+  }
+
+  private connect(process: SimProcess): void {
+    const { network } = this.world;
+    for (const { id } of this.world.others(process)) {
+      network.mend(process.id, id);
+      network.mend(id, process.id);
+    }
+  }
+
+  private readmit(rival: SimProcess): void {
+    this.connect(rival);
+    const { network } = this.world;
+    for (const { id } of this.world.others(rival)) network.allowBulk(rival.id, id, Infinity);
+  }
+
+  /**
+   * A follower asks for reads, and what its leader answers is held up until the follower has started anew, asks again
+   * under counts that begin anew, and lags behind what was written meanwhile.
+   */
+  lateAnswers(leader: SimProcess): void {
+    const { world } = this;
+    const { dice, network } = world;
+    if (!leader.leads || world.processes.length < 3) return;
+    const follower = dice.pick(world.others(leader));
+    this.begin((end) => {
+      for (let i = 0; i < 12; i++) world.readSoon(follower, 6_000);
+      world.after(dice.below(4_000), () => network.cut(leader.id, follower.id, "hold"));
+      world.after(8_000, () => {
+        if (follower.isUp) world.crash(follower, false);
+        world.after(100, () => {
+          if (!world.ruined.has(follower.id)) world.start(follower);
+        });
+      });
+      for (let i = 0; i < 6; i++) world.after(dice.between(8_000, 40_000), () => world.writeAt(leader));
+      for (let i = 0; i < 4; i++) world.after(dice.between(20_000, 50_000), () => world.read(follower));
+      world.after(dice.between(40_000, 70_000), () => {
+        network.mend(leader.id, follower.id);
+        end();
+      });
+    });
+  }
+
+  /** Everybody asks whoever leads to hand over, to anybody, again and again, while all write and read. */
+  transferStorm(long: number): void {
+    const { world } = this;
+    const { dice } = world;
+    const rounds = 5 + dice.below(20);
+    for (let i = 0; i < rounds; i++) {
+      const asked = dice.pick(world.processes);
+      const heir = dice.pick(world.processes);
+      world.after(dice.below(long), () =>
+        asked.enter("client", () => asked.node?.transferLeadership(heir.id)),
+      );
+      world.after(dice.below(long), () => world.write());
+      world.after(dice.below(long), () => world.read(dice.pick(world.processes)));
+    }
+  }
+}

@@ -1,0 +1,205 @@
+// Planted faults around the core: of promises, of reads that wait, of clocks, of the log's files, of frames.
+import { RaftmarkError } from "../../../src/base/errors.js";
+import type { RaftNodeOptions } from "../../../src/node/api.js";
+import { Driver } from "../../../src/node/driver.js";
+import { LeaseClock } from "../../../src/node/lease-clock.js";
+import { PeerLogs } from "../../../src/node/peer-logs.js";
+import { Proposals } from "../../../src/node/proposals.js";
+import { RaftNode } from "../../../src/node/raft-node.js";
+import { Reads } from "../../../src/node/reads.js";
+import { RawNode } from "../../../src/raft/index.js";
+import { SpareDescriptors } from "../../../src/wal/disk/spare-descriptors.js";
+import { asyncFs } from "../../../src/wal/disk/wal-fs.js";
+import { RingWal } from "../../../src/wal/log/wal.js";
+import { DurableLog } from "../../../src/wal/read/wal-storage.js";
+import { patch } from "../../node/sim/mutations.js";
+import type { Inside, Planted } from "./planted-fault.js";
+
+const lost = () => new RaftmarkError("RAFT_PROPOSAL_DROPPED", "lost, as far as this node can see");
+
+/** Syncs that function `caller` asks for are not done. */
+function unsynced(caller: string): () => void {
+  const fs = asyncFs as unknown as Record<string, (...args: unknown[]) => unknown>;
+  const { fdatasync, syncDir } = fs;
+  const isAsked = (): boolean => new Error().stack?.includes(` ${caller} `) === true;
+  fs["fdatasync"] = (fd) => (isAsked() ? undefined : fdatasync!(fd));
+  fs["syncDir"] = (dir) => (isAsked() ? undefined : syncDir!(dir));
+  return () => {
+    Object.assign(fs, { fdatasync, syncDir });
+  };
+}
+
+export const PLANTED_IN_NODE: readonly Planted[] = [
+  {
+    name: "a write is acknowledged when it is in the leader's log",
+    profile: "none",
+    nodes: 3,
+    checkers: /acknowledged|linearizable/,
+    apply: () =>
+      patch(Proposals, (was) => ({
+        appendedAt(this: Inside, term: number, first: number, count: number) {
+          const batch = this.waiting.slice(0, count);
+          was.appendedAt.call(this, term, first, count);
+          for (const one of batch)
+            if (this.settle(one)) one.resolve({ index: one.index, term, result: undefined });
+        },
+      })),
+  },
+  {
+    name: "a leader that is deposed calls lost what it appended",
+    profile: "network",
+    checkers: /mayCommit/,
+    apply: () =>
+      patch(Proposals, (was) => ({
+        tick(this: Inside, leads: boolean) {
+          if (!leads) for (const one of this.appended.slice(this.head)) this.rejectOne(one, lost());
+          was.tick.call(this, leads);
+        },
+      })),
+  },
+  {
+    name: "a proposal that was aborted is called lost, though it is in the log",
+    profile: "network",
+    checkers: /mayCommit/,
+    apply: () =>
+      patch(Proposals, (was) => ({
+        abort(this: Inside, proposal: Inside, reason: unknown) {
+          if (proposal.index === 0) was.abort.call(this, proposal, reason);
+          else this.rejectOne(proposal, lost());
+        },
+      })),
+  },
+  {
+    name: "a read that got no answer is not asked again",
+    profile: "network",
+    checkers: /settles/,
+    apply: () => patch(Reads, () => ({ askAgain: () => {} })),
+  },
+  {
+    name: "a follower's state machine is behind what its reads are told",
+    profile: "none",
+    nodes: 3,
+    checkers: /history/,
+    apply: () =>
+      patch(Driver, (was) => ({
+        applyEntries(this: Inside, entries: unknown) {
+          const { parts } = this;
+          const { stateMachine } = parts;
+          if (parts.rawNode.raft.lead !== parts.id) {
+            const later = (all: unknown) => void setTimeout(() => stateMachine.apply(all), 1);
+            parts.stateMachine = { apply: later };
+          }
+          was.applyEntries.call(this, entries);
+          parts.stateMachine = stateMachine;
+        },
+      })),
+  },
+  {
+    name: "a lease does not count the time for which its host slept",
+    profile: "feud",
+    nodes: 3,
+    lease: true,
+    checkers: /linearizable/,
+    apply: () =>
+      patch(LeaseClock, () => ({
+        elapsedMs(this: Inside) {
+          return this.monotonicMs() - this.start;
+        },
+      })),
+  },
+  {
+    name: "what is found when a log opens is not synced",
+    profile: "crash",
+    checkers: /durable|fault/,
+    apply: () => unsynced("syncFound"),
+  },
+  {
+    name: "the name of the data directory is not synced",
+    profile: "crash",
+    checkers: /durable/,
+    apply: () => unsynced("syncAbove"),
+  },
+  {
+    name: "a process that stood still takes its disk for silent",
+    profile: "network",
+    checkers: /disk/,
+    apply: () =>
+      patch(RingWal, () => ({
+        silentMs(this: Inside) {
+          if (this.appends.length === 0) return 0;
+          return performance.now() - Math.max(this.answeredAt, this.appends.peek(0).at);
+        },
+      })),
+  },
+  {
+    name: "a leader whose disk is silent leads on",
+    profile: "disk",
+    checkers: /liveness|settles/,
+    apply() {
+      const undo = [
+        patch(RawNode, () => ({ stepDown: () => {} })),
+        patch(Driver, (was) => ({
+          tick(this: Inside) {
+            was.tick.call(this);
+            if (this.diskSilent) this.control((rawNode: RawNode) => rawNode.tick());
+          },
+        })),
+      ];
+      return () => {
+        for (const one of undo.reverse()) one();
+      };
+    },
+  },
+  {
+    name: "a member whose directory was emptied is welcome",
+    profile: "disk",
+    nodes: 5,
+    checkers: /lost log|fault|durable|vote|leader completeness|log matching/,
+    apply: () => patch(PeerLogs, () => ({ refusalOf: () => null })),
+  },
+  {
+    name: "the options say who the members are, whatever the log says",
+    profile: "crash",
+    nodes: 3,
+    checkers: /members/,
+    apply() {
+      const given = new Map<number, readonly number[]>();
+      const { open } = RaftNode;
+      RaftNode.open = (options: RaftNodeOptions) => {
+        given.set(process.pid, Object.keys(options.peers).map(Number));
+        return open.call(RaftNode, options);
+      };
+      const undo = patch(DurableLog, (was) => ({
+        initialState(this: Inside) {
+          const state = was.initialState.call(this);
+          return {
+            ...state,
+            confState: { ...state.confState, voters: given.get(process.pid) ?? state.confState.voters },
+          };
+        },
+      }));
+      return () => {
+        undo();
+        RaftNode.open = open;
+      };
+    },
+  },
+  {
+    name: "a log has no descriptor to spare",
+    profile: "disk",
+    checkers: /fault/,
+    apply: () => patch(SpareDescriptors, () => ({ giveUp: () => false, refill: () => {} })),
+  },
+  {
+    name: "a lease does not heed that another member promises less",
+    profile: "crash",
+    nodes: 3,
+    lease: true,
+    checkers: /linearizable/,
+    apply() {
+      const was = Object.getOwnPropertyDescriptor(PeerLogs.prototype, "leastPromiseMs")!;
+      Object.defineProperty(PeerLogs.prototype, "leastPromiseMs", { ...was, get: () => Infinity });
+      return () => Object.defineProperty(PeerLogs.prototype, "leastPromiseMs", was);
+    },
+  },
+];
