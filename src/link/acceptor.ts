@@ -3,7 +3,6 @@
 // socket errors.) Main thread.
 
 import type * as uWS from "uWebSockets.js";
-import { createRequire } from "node:module";
 import { type AddressInfo, connect, createServer } from "node:net";
 import type { Address } from "./address.js";
 import { descriptorLimit, openDescriptors } from "./descriptors.js";
@@ -52,13 +51,6 @@ export interface Acceptor {
 
 /** Path of the WebSocket upgrade; anything else gets 404. */
 export const LINK_PATH = "/raftmark/link";
-
-const require = createRequire(import.meta.url);
-
-/** "8.23.0" of an installed package. */
-export function packageVersion(name: string): string {
-  return (require(`${name}/package.json`) as { version: string }).version;
-}
 
 class UwsConnection implements Accepted, Stranger {
   owner: unknown = null;

@@ -1,7 +1,5 @@
 // The dialling side of a link: keeps one connection to one peer, over which that peer's frames of one lane come in.
 // Main thread.
-import type { Socket } from "node:net";
-import { type ClientOptions, WebSocket } from "ws";
 import { LINK_PATH } from "./acceptor.js";
 import { type Address, formatAddress } from "./address.js";
 import { CLOSE_REASONS, CloseBadFrame, CloseLostLog, CloseTimeout } from "./close-codes.js";
@@ -9,14 +7,13 @@ import { FrameTags } from "./frame-tags.js";
 import { DialerHandshake, type Identity } from "./handshake.js";
 import type { Lane } from "./lanes.js";
 import { PROOF_TIMEOUT_MS } from "./strangers.js";
+import { WsDial } from "./ws-dial.js";
 
 const BACKOFF_MS_MIN = 10;
 const BACKOFF_MS_MAX = 500;
 /** A connection that stood this long ends the backoff: one that is refused at once does not. */
 const STABLE_MS = 1000;
 const UPGRADE_TIMEOUT_MS = 5000;
-/** How long a connection we refused may linger. */
-const CLOSE_TIMEOUT_MS = 1000;
 /** Sweeps (a quarter of the idle timeout each) without a byte, not even the answer to a ping, before giving up. */
 const SILENT_SWEEPS_MAX = 4;
 
@@ -65,16 +62,14 @@ export class Dialer {
   private readonly options: DialerOptions;
   private address: Address;
   private state = StateStopped;
-  private socket: WebSocket | null = null;
+  private socket: WsDial | null = null;
   /** Waiting: until the next attempt. Challenged, proving: until whoever answered must have proved to be the peer. */
   private timer: NodeJS.Timeout | null = null;
   private backoffMs = BACKOFF_MS_MIN;
   private connectedAt = 0;
   /** Of the connection that stands. */
   private tags: FrameTags | null = null;
-  /** Under the connection, once it is upgraded. */
-  private stream: Socket | null = null;
-  /** Its bytes read by the last sweep, and the sweeps since they grew. */
+  /** The connection's bytes read by the last sweep, and the sweeps since they grew. */
   private bytesRead = 0;
   private silentSweeps = 0;
 
@@ -120,7 +115,7 @@ export class Dialer {
    */
   sweep(): void {
     if (this.state < StateChallenged) return;
-    const { bytesRead } = this.stream!;
+    const { bytesRead } = this.socket!;
     this.silentSweeps = bytesRead === this.bytesRead ? this.silentSweeps + 1 : 0;
     this.bytesRead = bytesRead;
     if (this.silentSweeps > SILENT_SWEEPS_MAX) this.socket!.terminate();
@@ -130,52 +125,56 @@ export class Dialer {
   private dial(): void {
     this.state = StateDialling;
     this.timer = null;
-    this.stream = null;
     this.bytesRead = 0;
     this.silentSweeps = 0;
-    // Its types lack closeTimeout.
-    const options: ClientOptions & { closeTimeout: number } = {
-      perMessageDeflate: false,
-      maxPayload: this.options.maxFrameBytes,
-      handshakeTimeout: UPGRADE_TIMEOUT_MS,
-      skipUTF8Validation: true,
-      followRedirects: false,
-      closeTimeout: CLOSE_TIMEOUT_MS,
-    };
-    const socket = new WebSocket(`ws://${formatAddress(this.address)}${LINK_PATH}`, options);
     const handshake = new DialerHandshake(this.options.self, this.options.peer, this.options.lane);
+    const socket = new WsDial({
+      address: this.address,
+      path: LINK_PATH,
+      payloadBytesMax: this.options.maxFrameBytes,
+      timeoutMs: UPGRADE_TIMEOUT_MS,
+      events: {
+        onOpen: () => {
+          if (this.socket === socket) this.handleOpen(socket);
+        },
+        onMessage: (bytes) => {
+          if (this.socket === socket) this.handleMessage(socket, handshake, bytes);
+        },
+        onSign: () => {},
+        // "close" follows this and every failure, and is where we act.
+        onBroken: () => {
+          if (this.socket === socket) this.tellBroken();
+        },
+        onFailed: (error) => {
+          if (this.socket === socket) this.tellUnreached(error);
+        },
+        onClose: (code) => {
+          if (this.socket === socket) this.handleClose(code);
+        },
+      },
+    });
     this.socket = socket;
-    socket.on("message", (data: Buffer) => {
-      if (this.socket === socket) this.handleMessage(socket, handshake, data);
-    });
-    socket.on("upgrade", (response) => {
-      if (this.socket === socket) this.stream = response.socket;
-    });
-    socket.on("open", () => {
-      if (this.socket !== socket) return;
-      this.state = StateChallenged;
-      // Who answers pings and says nothing would hold this side for ever.
-      this.timer = setTimeout(() => this.refuse(socket, CloseTimeout), PROOF_TIMEOUT_MS);
-    });
-    // "close" follows every error, and is where we act. ws names what breaks its protocol or our frame limit.
-    socket.on("error", (error: NodeJS.ErrnoException) => {
-      if (this.socket !== socket) return;
-      const { peer, events } = this.options;
-      if (error.code?.startsWith("WS_ERR_"))
-        events.onRefused(peer, CloseBadFrame, false, CLOSE_REASONS[CloseBadFrame]!);
-      // The error of a name with several addresses has no message.
-      else if (this.state === StateDialling)
-        events.onUnreached(peer, formatAddress(this.address), error.message || String(error.code));
-    });
-    socket.on("close", (code) => {
-      if (this.socket === socket) this.handleClose(code);
-    });
   }
 
-  private handleMessage(socket: WebSocket, handshake: DialerHandshake, data: Buffer): void {
-    // ws hands out views of buffers that are not used again, so there is nothing to copy. A plain Uint8Array keeps
-    // the codec monomorphic.
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
+  private handleOpen(socket: WsDial): void {
+    this.state = StateChallenged;
+    // Who answers pings and says nothing would hold this side for ever.
+    this.timer = setTimeout(() => this.refuse(socket, CloseTimeout), PROOF_TIMEOUT_MS);
+  }
+
+  private tellBroken(): void {
+    const { peer, events } = this.options;
+    events.onRefused(peer, CloseBadFrame, false, CLOSE_REASONS[CloseBadFrame]!);
+  }
+
+  private tellUnreached(error: NodeJS.ErrnoException): void {
+    const { peer, events } = this.options;
+    // The error of a name with several addresses has no message.
+    events.onUnreached(peer, formatAddress(this.address), error.message || String(error.code));
+  }
+
+  private handleMessage(socket: WsDial, handshake: DialerHandshake, bytes: Uint8Array): void {
+    // hot
     if (this.state === StateConnected) {
       const refused = this.options.events.onFrame(this.options.peer, bytes, this.tags);
       if (refused !== null) this.refuse(socket, refused.code, refused.reason);
@@ -186,14 +185,14 @@ export class Dialer {
         return;
       }
       this.state = StateProving;
-      socket.send(step.answer, { binary: true });
+      socket.send(step.answer);
     } else {
       this.handleAccept(socket, handshake, bytes);
     }
   }
 
   /** The acceptor's proof or refusal. */
-  private handleAccept(socket: WebSocket, handshake: DialerHandshake, bytes: Uint8Array): void {
+  private handleAccept(socket: WsDial, handshake: DialerHandshake, bytes: Uint8Array): void {
     const { peer, events } = this.options;
     const { code, byPeer, reason, hello } = handshake.verify(bytes);
     if (code !== 0) {
@@ -204,13 +203,13 @@ export class Dialer {
     // The callback may have stopped us.
     if (this.socket !== socket) return;
     if (unwelcome !== null) {
-      socket.send(handshake.refuse(peer, CloseLostLog, unwelcome), { binary: true });
+      socket.send(handshake.refuse(peer, CloseLostLog, unwelcome));
       this.refuse(socket, CloseLostLog, unwelcome);
       return;
     }
     const tagKey = handshake.tagKey();
     this.tags = tagKey === null ? null : new FrameTags(tagKey);
-    socket.send(handshake.welcome(), { binary: true });
+    socket.send(handshake.welcome());
     this.stopTimer();
     this.state = StateConnected;
     this.connectedAt = performance.now();
@@ -218,8 +217,8 @@ export class Dialer {
   }
 
   /** Closes with our reason, or agrees to the peer's, and does not wait for the peer to agree. */
-  private refuse(socket: WebSocket, code: number, reason = CLOSE_REASONS[code]!, byPeer = false): void {
-    socket.close(code, CLOSE_REASONS[code]);
+  private refuse(socket: WsDial, code: number, reason = CLOSE_REASONS[code]!, byPeer = false): void {
+    socket.close(code, CLOSE_REASONS[code]!);
     this.options.events.onRefused(this.options.peer, code, byPeer, reason);
     if (this.socket === socket) this.redial();
   }

@@ -1,13 +1,17 @@
-// The accepting side on `ws`, for where no uWebSockets.js loads. Main thread.
+// The accepting side on Node's own sockets, for where no uWebSockets.js loads. Main thread.
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { type ServerOptions, type WebSocket, WebSocketServer } from "ws";
-import { type Accepted, type Acceptor, type AcceptorOptions, LINK_PATH, packageVersion } from "./acceptor.js";
+import {
+  type Accepted,
+  type Acceptor,
+  type AcceptorEvents,
+  type AcceptorOptions,
+  LINK_PATH,
+} from "./acceptor.js";
 import type { Address } from "./address.js";
 import { type Stranger, Strangers } from "./strangers.js";
-
-/** How long a connection we closed may linger. */
-const CLOSE_TIMEOUT_MS = 1000;
+import { WsStream } from "./ws-stream.js";
+import { answerUpgrade, refusal } from "./ws-upgrade.js";
 
 /** A TCP connection until it proves itself, upgraded or not. */
 class WsStranger implements Stranger {
@@ -35,26 +39,38 @@ class WsConnection implements Accepted {
   owner: unknown = null;
   /** Heard from since the last sweep. */
   heard = true;
-  private readonly socket: WebSocket;
+  readonly stream: WsStream;
   private readonly maxBackpressureBytes: number;
   private readonly onTrust: () => void;
 
-  constructor(socket: WebSocket, maxBackpressureBytes: number, onTrust: () => void) {
+  constructor(socket: Socket, options: AcceptorOptions, onTrust: () => void, onClose: () => void) {
+    const { events } = options;
     this.onTrust = onTrust;
-    this.socket = socket;
-    this.maxBackpressureBytes = maxBackpressureBytes;
+    this.maxBackpressureBytes = options.maxBackpressureBytes;
+    this.stream = new WsStream(socket, false, options.maxPayloadBytes, {
+      onMessage: (bytes) => {
+        this.heard = true;
+        events.onMessage(this, bytes);
+      },
+      // A peer's pings come whatever we have queued for it; its pongs answer pings that stand behind all that.
+      onSign: () => {
+        this.heard = true;
+      },
+      onBroken: () => {},
+      onClose,
+    });
   }
 
   send(bytes: Uint8Array): boolean {
-    if (this.socket.readyState !== this.socket.OPEN) return false;
-    if (this.socket.bufferedAmount > this.maxBackpressureBytes) return false;
-    // A copy: ws keeps what the kernel does not take at once, and the caller's bytes are only borrowed.
-    this.socket.send(bytes.slice(), { binary: true, compress: false });
+    // hot
+    const { stream } = this;
+    if (!stream.isOpen || stream.waitingBytes > this.maxBackpressureBytes) return false;
+    stream.send(bytes);
     return true;
   }
 
   end(code: number, reason: string): void {
-    this.socket.close(code, reason);
+    this.stream.close(code, reason);
   }
 
   trust(): void {
@@ -65,9 +81,10 @@ class WsConnection implements Accepted {
 /** The acceptor without uWebSockets.js. */
 export class WsAcceptor implements Acceptor {
   readonly implementation: string;
+  private readonly options: AcceptorOptions;
+  private readonly events: AcceptorEvents;
   private readonly http: Server;
-  private readonly server: WebSocketServer;
-  private readonly connections = new Map<WebSocket, WsConnection>();
+  private readonly connections = new Set<WsConnection>();
   private readonly strangers: Strangers;
   private readonly strangersByStream = new WeakMap<Socket, WsStranger>();
   private readonly sweepMs: number;
@@ -75,8 +92,9 @@ export class WsAcceptor implements Acceptor {
 
   /** `why` it is this one, for reports. */
   constructor(options: AcceptorOptions, why: string) {
-    this.implementation = `ws ${packageVersion("ws")} (${why})`;
-    const { events } = options;
+    this.implementation = `ws on node:net (${why})`;
+    this.options = options;
+    this.events = options.events;
     this.http = createServer((_request, response) => {
       response.writeHead(404, { connection: "close" }).end();
     });
@@ -87,43 +105,41 @@ export class WsAcceptor implements Acceptor {
       stream.once("close", () => this.strangers.remove(stranger));
       this.strangers.add(stranger);
     });
-    // Its types lack closeTimeout.
-    const serverOptions: ServerOptions & { closeTimeout: number } = {
-      server: this.http,
-      path: LINK_PATH,
-      perMessageDeflate: false,
-      maxPayload: options.maxPayloadBytes,
-      skipUTF8Validation: true,
-      closeTimeout: CLOSE_TIMEOUT_MS,
-    };
-    this.server = new WebSocketServer(serverOptions);
-    // Errors of the server reach `listen`; those of a socket end in its "close".
-    this.server.on("error", () => {});
-    this.server.on("connection", (socket: WebSocket, request: IncomingMessage) => {
-      const stranger = this.strangersByStream.get(request.socket)!;
-      const connection = new WsConnection(socket, options.maxBackpressureBytes, () =>
-        this.strangers.remove(stranger),
-      );
-      stranger.onExpired = () => events.onExpired(connection);
-      this.connections.set(socket, connection);
-      socket.on("error", () => {});
-      socket.on("message", (data: Buffer) => {
-        connection.heard = true;
-        events.onMessage(connection, data);
-      });
-      const heard = (): void => {
-        connection.heard = true;
-      };
-      // A peer's pings come whatever we have queued for it; its pongs answer pings that stand behind all that.
-      socket.on("ping", heard);
-      socket.on("pong", heard);
-      socket.on("close", () => {
-        this.connections.delete(socket);
-        events.onClose(connection);
-      });
-      events.onOpen(connection);
-    });
+    this.http.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) =>
+      this.upgrade(request, socket, head),
+    );
     this.sweepMs = options.idleTimeoutS * 500;
+  }
+
+  private upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const { answer, accepted } =
+      request.url === LINK_PATH
+        ? answerUpgrade(request.method, request.headers)
+        : { answer: refusal("404 Not Found"), accepted: false };
+    if (!accepted) {
+      socket.on("error", () => {});
+      socket.end(answer, "latin1", () => socket.destroy());
+      return;
+    }
+    socket.setTimeout(0);
+    socket.setNoDelay(true);
+    socket.write(answer, "latin1");
+    const { events } = this;
+    const stranger = this.strangersByStream.get(socket)!;
+    const connection: WsConnection = new WsConnection(
+      socket,
+      this.options,
+      () => this.strangers.remove(stranger),
+      () => {
+        this.connections.delete(connection);
+        events.onClose(connection);
+      },
+    );
+    stranger.onExpired = () => events.onExpired(connection);
+    this.connections.add(connection);
+    events.onOpen(connection);
+    connection.stream.feed(head, 0, head.length);
+    socket.on("data", (bytes) => connection.stream.feed(bytes, 0, bytes.length));
   }
 
   listen(address: Address): Promise<number | null> {
@@ -138,8 +154,7 @@ export class WsAcceptor implements Acceptor {
 
   close(): void {
     if (this.sweeper !== null) clearInterval(this.sweeper);
-    for (const socket of [...this.connections.keys()]) socket.terminate();
-    this.server.close();
+    for (const { stream } of [...this.connections]) stream.terminate();
     this.http.close();
     this.http.closeAllConnections();
     this.strangers.close();
@@ -147,13 +162,14 @@ export class WsAcceptor implements Acceptor {
 
   /** Twice an idle timeout: who did not answer the last ping is gone. */
   private sweep(): void {
-    for (const [socket, connection] of this.connections) {
+    for (const connection of this.connections) {
+      const { stream } = connection;
       if (!connection.heard) {
-        socket.terminate();
+        stream.terminate();
         continue;
       }
       connection.heard = false;
-      if (socket.readyState === socket.OPEN) socket.ping();
+      stream.ping();
     }
   }
 }

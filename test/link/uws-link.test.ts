@@ -152,7 +152,7 @@ test("the implementation that runs is told", (t) => {
   const options = { id: 1, clusterId: CLUSTER, listen: "127.0.0.1:0", peers: {}, secret: SECRET };
   const { implementation } = createUwsLink(options);
   t.diagnostic(`links accept with ${implementation}`);
-  if (loadNativeUws() === null) assert.match(implementation, /^ws \d+\.\d+\.\d+ \(/);
+  if (loadNativeUws() === null) assert.match(implementation, /^ws on node:net \(/);
   else assert.match(implementation, /^uWebSockets\.js \d+\.\d+\.\d+ \(native\)$/);
   assert.match(createUwsLink({ ...options, acceptor: "ws" }).implementation, /^ws /);
 });
@@ -681,7 +681,7 @@ test("without the native binary the link says so, and nothing else does", async 
     output += chunk.toString();
   });
   await once(child, "close");
-  assert.match(output, /^ws \d+\.\d+\.\d+ \(no uWebSockets\.js loads here\)\n$/);
+  assert.match(output, /^ws on node:net \(no uWebSockets\.js loads here\)\n$/);
 });
 
 test("uWebSockets.js is refused where it is asked for and none loads", () => {

@@ -1,0 +1,128 @@
+// Dials a WebSocket. Everything that comes in is read into one buffer, which all connections of the thread share: it is
+// taken out of there before the next read. Main thread.
+import { connect, type Socket } from "node:net";
+import { type Address, formatAddress } from "./address.js";
+import { WsStream, type WsStreamEvents } from "./ws-stream.js";
+import { newKey, refusalOfUpgrade, upgradeRequest } from "./ws-upgrade.js";
+
+/** Of the answer to the request to upgrade. */
+const HEAD_BYTES_MAX = 16 * 1024;
+const READ_BYTES = 256 * 1024;
+
+export interface WsDialEvents extends WsStreamEvents {
+  /** It is upgraded. */
+  onOpen(): void;
+  /** It will not be; "close" follows. */
+  onFailed(error: NodeJS.ErrnoException): void;
+}
+
+export interface WsDialOptions {
+  address: Address;
+  path: string;
+  /** Of one message that comes in. */
+  payloadBytesMax: number;
+  /** Until it must be upgraded. */
+  timeoutMs: number;
+  events: WsDialEvents;
+}
+
+const NOTHING = Buffer.alloc(0);
+let readBuffer: Uint8Array | null = null;
+
+export class WsDial {
+  private readonly options: WsDialOptions;
+  private readonly socket: Socket;
+  private readonly key = newKey();
+  /** Of the answer, until it is complete. */
+  private head: Buffer = NOTHING;
+  private timer: NodeJS.Timeout | null;
+  private stream: WsStream | null = null;
+  private failed = false;
+
+  constructor(options: WsDialOptions) {
+    this.options = options;
+    const { address, path, timeoutMs, events } = options;
+    readBuffer ??= new Uint8Array(READ_BYTES);
+    this.socket = connect({
+      host: address.host,
+      port: address.port,
+      noDelay: true,
+      onread: {
+        buffer: readBuffer,
+        callback: (count, bytes) => {
+          if (this.stream === null) this.readAnswer(bytes, count);
+          else this.stream.feed(bytes, 0, count);
+          return true;
+        },
+      },
+    });
+    const { socket } = this;
+    this.timer = setTimeout(() => this.fail(new Error("Opening handshake has timed out")), timeoutMs);
+    socket.on("connect", () => socket.write(upgradeRequest(formatAddress(address), path, this.key)));
+    socket.on("error", (error) => this.fail(error));
+    socket.on("close", () => {
+      if (this.stream !== null) return;
+      this.fail(new Error("closed before it was upgraded"));
+      events.onClose(1006);
+    });
+  }
+
+  get bytesRead(): number {
+    return this.socket.bytesRead;
+  }
+
+  send(bytes: Uint8Array): void {
+    this.stream!.send(bytes);
+  }
+
+  ping(): void {
+    this.stream!.ping();
+  }
+
+  close(code: number, reason = ""): void {
+    this.stream!.close(code, reason);
+  }
+
+  terminate(): void {
+    this.stopTimer();
+    this.failed = true;
+    if (this.stream === null) this.socket.destroy();
+    else this.stream.terminate();
+  }
+
+  private readAnswer(bytes: Uint8Array, count: number): void {
+    if (this.failed) return;
+    const had = this.head.length;
+    this.head = Buffer.concat([this.head, bytes.subarray(0, count)]);
+    const end = this.head.indexOf("\r\n\r\n", Math.max(0, had - 3), "latin1");
+    if (end < 0 && this.head.length < HEAD_BYTES_MAX) return;
+    const refusal =
+      end < 0 || end > HEAD_BYTES_MAX
+        ? "an answer without an end"
+        : refusalOfUpgrade(this.head.toString("latin1", 0, end), this.key);
+    if (refusal !== null) {
+      this.fail(new Error(refusal));
+      return;
+    }
+    this.stopTimer();
+    const rest = this.head.subarray(end + 4);
+    this.head = NOTHING;
+    const { payloadBytesMax, events } = this.options;
+    this.stream = new WsStream(this.socket, true, payloadBytesMax, events);
+    events.onOpen();
+    this.stream.feed(rest, 0, rest.length);
+  }
+
+  private fail(error: Error): void {
+    this.stopTimer();
+    if (this.failed || this.stream !== null) return;
+    this.failed = true;
+    this.options.events.onFailed(error);
+    this.socket.destroy();
+  }
+
+  private stopTimer(): void {
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.timer = null;
+  }
+}

@@ -1,0 +1,77 @@
+// The opening handshake of WebSocket (RFC 6455, 4), either side of it. Pure, apart from a key at random.
+import { createHash, randomBytes } from "node:crypto";
+
+const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+const VERSION = "13";
+const KEY = /^[+/0-9A-Za-z]{22}==$/;
+
+function acceptOf(key: string): string {
+  return createHash("sha1")
+    .update(key + GUID)
+    .digest("base64");
+}
+
+export function newKey(): string {
+  return randomBytes(16).toString("base64");
+}
+
+export function upgradeRequest(host: string, path: string, key: string): string {
+  return (
+    `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+    `Sec-WebSocket-Version: ${VERSION}\r\nSec-WebSocket-Key: ${key}\r\n\r\n`
+  );
+}
+
+/** Null: `head`, which ends before the empty line, accepts the request with `key`. Else why it does not. */
+export function refusalOfUpgrade(head: string, key: string): string | null {
+  const [status, ...lines] = head.split("\r\n");
+  const match = /^HTTP\/1\.1 (\d{3})(?: |$)/.exec(status);
+  if (match === null) return "what answers does not speak HTTP/1.1";
+  if (match[1] !== "101") return `Unexpected server response: ${match[1]}`;
+  const headers = new Map<string, string>();
+  for (const line of lines) {
+    const colon = line.indexOf(":");
+    if (colon <= 0) return "a header that is none";
+    headers.set(line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim());
+  }
+  if (headers.get("upgrade")?.toLowerCase() !== "websocket") return "Invalid Upgrade header";
+  if (headers.get("sec-websocket-accept") !== acceptOf(key)) return "Invalid Sec-WebSocket-Accept header";
+  // We asked for neither.
+  if (headers.has("sec-websocket-extensions") || headers.has("sec-websocket-protocol"))
+    return "an extension or protocol that was not asked for";
+  return null;
+}
+
+export interface UpgradeHeaders {
+  readonly upgrade?: string | undefined;
+  readonly "sec-websocket-key"?: string | undefined;
+  readonly "sec-websocket-version"?: string | undefined;
+}
+
+/** What answers a request to upgrade, and whether that accepts it. */
+export function answerUpgrade(
+  method: string | undefined,
+  headers: UpgradeHeaders,
+): { answer: string; accepted: boolean } {
+  const key = headers["sec-websocket-key"];
+  if (
+    method !== "GET" ||
+    headers.upgrade?.toLowerCase() !== "websocket" ||
+    key === undefined ||
+    !KEY.test(key)
+  )
+    return { answer: refusal("400 Bad Request"), accepted: false };
+  if (headers["sec-websocket-version"] !== VERSION)
+    return {
+      answer: refusal("426 Upgrade Required", `Sec-WebSocket-Version: ${VERSION}\r\n`),
+      accepted: false,
+    };
+  const answer =
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+    `Sec-WebSocket-Accept: ${acceptOf(key)}\r\n\r\n`;
+  return { answer, accepted: true };
+}
+
+export function refusal(status: string, headers = ""): string {
+  return `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n${headers}\r\n`;
+}
