@@ -149,8 +149,19 @@ export class Driver {
         trace?.committed(rawNode.raft.raftLog.committed, messages[i].from);
       }
     });
-    this.wake();
+    this.wakeForWork();
     return undefined;
+  }
+
+  /** Asks for a turn if it would do anything: at few proposals in flight, half of what happens leaves nothing to do. */
+  private wakeForWork(): void {
+    // hot
+    if (this.scheduled || this.stopped) return;
+    const { rawNode, proposals, reads } = this.parts;
+    const { raft } = rawNode;
+    const leaderChanged = raft.lead !== this.knownLeader || raft.term !== this.knownTerm;
+    if (leaderChanged || proposals.waitingCount > 0 || reads.waitingCount > 0 || rawNode.hasReady())
+      this.wake();
   }
 
   /** Counts a frame that is refused, and says why, for the link to act on. */
@@ -466,7 +477,7 @@ export class Driver {
       outbox.length = 0;
     }
     if (this.storing !== null && this.appendSeqs.length === 0) this.stored();
-    this.wake();
+    this.wakeForWork();
   }
 
   /** Applies what is committed, resolves its proposals, and tells the core. */
