@@ -2,11 +2,9 @@
 // jump, terms and commits ahead, changes of members, answers to nothing, reads and transfers. A node refuses the frame or
 // goes on: it never ends, and follows whoever leads the next term. (But for RAFT_LOG_LOST, which is what it should say.)
 import assert from "node:assert/strict";
-import fs from "node:fs";
-import os from "node:os";
-import path from "node:path";
 import { NO_DATA } from "../../src/base/bytes.js";
 import type { Prng } from "../../src/base/prng.js";
+import type { LinkHandler } from "../../src/link/index.js";
 import type { Driver } from "../../src/node/driver.js";
 import { RaftNode } from "../../src/node/raft-node.js";
 import {
@@ -32,11 +30,14 @@ import {
   MsgVoteResp,
   marshalConfChange,
   type RawNode,
+  StateCandidate,
+  StatePreCandidate,
 } from "../../src/raft/index.js";
 import { StubLink } from "../node/stub-link.js";
 import { randomMessage } from "../raft/forged.js";
-import { chance, pick, randomBytes } from "./bytes.js";
+import { chance, changed, pick, randomBytes } from "./bytes.js";
 import { fuzz } from "./harness.js";
+import { withDir } from "./scratch.js";
 
 const SELF = 3;
 const PEERS = { 1: "127.0.0.1:39501", 2: "127.0.0.1:39502", 3: "127.0.0.1:39503" };
@@ -91,6 +92,15 @@ function entriesFor(prng: Prng, index: number, logTerm: number, term: number): E
   });
 }
 
+/** The vote that a campaign waits for; else a likely message. */
+function nextOf(prng: Prng, raw: RawNode): Message {
+  const { state, term } = raw.raft;
+  const isPre = state === StatePreCandidate;
+  if ((!isPre && state !== StateCandidate) || chance(prng, 0.5)) return likely(prng, raw);
+  const vote = new Message(isPre ? MsgPreVoteResp : MsgVoteResp);
+  return Object.assign(vote, { from: 1 + prng.below(2), to: SELF, term: isPre ? term + 1 : term });
+}
+
 /** A message that the door may well let pass. */
 function likely(prng: Prng, { raft }: RawNode): Message {
   const { raftLog } = raft;
@@ -98,7 +108,7 @@ function likely(prng: Prng, { raft }: RawNode): Message {
   const m = new Message(pick(prng, TYPES));
   m.from = 1 + prng.below(2);
   m.to = SELF;
-  m.term = m.type === MsgReadIndex ? 0 : Math.max(1, raft.term + prng.below(3) - (chance(prng, 0.3) ? 1 : 0));
+  m.term = m.type === MsgReadIndex ? 0 : Math.max(1, raft.term + pick(prng, [0, 0, 0, 0, 0, 0, 0, 1, 2, -1]));
   if (chance(prng, 0.02)) m.term += 2 ** (1 + prng.below(31));
   const index = Math.max(0, last - prng.below(4) + (chance(prng, 0.1) ? prng.below(1000) : 0));
   const known = raftLog.term(index);
@@ -151,62 +161,67 @@ async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** What its own users and its clock do meanwhile. */
-function live(prng: Prng, node: RaftNode, driver: Driver): void {
+/** What its users, its clock and new connections do meanwhile. */
+function live(prng: Prng, node: RaftNode, driver: Driver, handler: LinkHandler): void {
   const kind = prng.below(12);
+  if (kind === 8) {
+    const hello = handler.hello!;
+    const shown = chance(prng, 0.1) ? hello : changed(prng, hello, randomBytes(prng, 64));
+    const answer = handler.onHello!(1 + prng.below(2), shown);
+    assert.ok(answer === null || typeof answer === "string");
+  }
   if (kind < 5) for (let i = 1 + prng.below(6); i > 0; i--) driver.tick();
   else if (kind === 5) node.campaign();
   else if (kind === 6) node.propose(randomBytes(prng, 1 + prng.below(50))).catch(() => {});
   else if (kind === 7) node.readBarrier().catch(() => {});
 }
 
+async function play(prng: Prng, note: (outcome: string) => void, dir: string): Promise<void> {
+  const link = new StubLink();
+  const node = await RaftNode.open({
+    id: SELF,
+    dir,
+    listen: PEERS[SELF],
+    peers: PEERS,
+    secret: "k",
+    stateMachine: { apply: () => undefined },
+    writer: "inline-js",
+    durability: "none",
+    segmentBytes: 65_536,
+    storageWrites: pick(prng, ["async", "sync"] as const),
+    readOnly: pick(prng, ["safe", "lease"] as const),
+    tickMs: 60_000,
+    seed: prng.nextU32(),
+    link,
+  });
+  try {
+    const { rawNode, driver } = node as unknown as Parts;
+    const handler = link.handler!;
+    for (let i = 0; i < STEPS; i++) {
+      const m = chance(prng, 0.85) ? nextOf(prng, rawNode) : randomMessage(prng, rawNode);
+      if (tellsOfLoss(m, rawNode)) continue;
+      const refusal = handler.onMessages(0, m.from, [m]);
+      assert.equal(node.status().fault, null, JSON.stringify(m));
+      note(typeof refusal === "string" ? "refused" : "taken");
+      if (node.status().state === "StateLeader") note("led");
+      live(prng, node, driver, handler);
+      if (chance(prng, 0.4)) await turns(1 + prng.below(4));
+    }
+    await turns(20);
+    assert.equal(node.status().fault, null);
+    const term = node.status().term + 1;
+    const next = Object.assign(new Message(MsgHeartbeat), { from: 2, to: SELF, term });
+    assert.equal(handler.onMessages(0, 2, [next]), undefined);
+    assert.equal(node.status().leader, 2, "it follows nobody any more");
+  } finally {
+    await node.close();
+  }
+}
+
 fuzz({
   url: import.meta.url,
   name: "no message ends a node",
-  cases: 25,
-  reaches: ["refused", "taken"],
-  async run(prng, note) {
-    const dir = fs.mkdtempSync(path.join(os.tmpdir(), "raftmark-fuzz-"));
-    const link = new StubLink();
-    const node = await RaftNode.open({
-      id: SELF,
-      dir,
-      listen: PEERS[SELF],
-      peers: PEERS,
-      secret: "k",
-      stateMachine: { apply: () => undefined },
-      writer: "inline-js",
-      durability: "none",
-      segmentBytes: 65_536,
-      storageWrites: pick(prng, ["async", "sync"] as const),
-      readOnly: pick(prng, ["safe", "lease"] as const),
-      tickMs: 60_000,
-      seed: prng.nextU32(),
-      link,
-    });
-    try {
-      const { rawNode, driver } = node as unknown as Parts;
-      for (let i = 0; i < STEPS; i++) {
-        const m = chance(prng, 0.85) ? likely(prng, rawNode) : randomMessage(prng, rawNode);
-        if (tellsOfLoss(m, rawNode)) continue;
-        const refusal = link.handler!.onMessages(0, m.from, [m]);
-        assert.equal(node.status().fault, null, JSON.stringify(m));
-        note(typeof refusal === "string" ? "refused" : "taken");
-        live(prng, node, driver);
-        if (chance(prng, 0.4)) await turns(1 + prng.below(4));
-      }
-      await turns(20);
-      assert.equal(node.status().fault, null);
-      const next = Object.assign(new Message(MsgHeartbeat), {
-        from: 2,
-        to: SELF,
-        term: node.status().term + 1,
-      });
-      assert.equal(link.handler!.onMessages(0, 2, [next]), undefined);
-      assert.equal(node.status().leader, 2, "it follows nobody any more");
-    } finally {
-      await node.close();
-      fs.rmSync(dir, { recursive: true, force: true });
-    }
-  },
+  cases: 60,
+  reaches: ["refused", "taken", "led"],
+  run: (prng, note) => withDir((dir) => play(prng, note, dir)),
 });

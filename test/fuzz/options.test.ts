@@ -1,9 +1,6 @@
 // Configuration: options given to RaftNode.open, and words given to `raftmark bench`. Whatever they are, the answer is a
 // node or a plan, or one sentence that names an option that was given; never an error of another kind from inside.
 import assert from "node:assert/strict";
-import fs from "node:fs";
-import os from "node:os";
-import path from "node:path";
 import { AXES, AXIS_NAMES } from "../../bench/harness/axes.js";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { RaftmarkError } from "../../src/base/errors.js";
@@ -15,6 +12,7 @@ import { resolveOptions } from "../../src/node/options.js";
 import { RaftNode } from "../../src/node/raft-node.js";
 import { chance, pick, randomBytes } from "./bytes.js";
 import { fuzz } from "./harness.js";
+import { withDir } from "./scratch.js";
 
 const NAMES = [
   "id",
@@ -203,7 +201,7 @@ fuzz({
   async run(prng, note) {
     const names = Array.from({ length: 1 + prng.below(3) }, () => pick(prng, NAMES));
     const changes = new Map(names.map((name) => [name, anything(prng)]));
-    const dir = path.join(os.tmpdir(), `raftmark-fuzz-${process.pid}-${prng.nextU32()}`);
+    const dir = "/dev/null/no-such-directory";
     if (chance(prng, 0.9)) changes.delete("dir");
     const options = given(prng, dir, changes);
     try {
@@ -215,17 +213,17 @@ fuzz({
     }
     note("taken");
     if (!chance(prng, 0.2) || !canBeOpened(changes) || options.dir !== dir) return;
-    try {
-      const link = new MemoryNetwork({ clusterId: options.clusterId ?? 1 }).link(options.id);
-      const node = await RaftNode.open({ ...options, link });
-      await node.close();
-      note("opened");
-    } catch (error) {
-      checkError(error, [...changes.keys(), ...Object.keys(options)]);
-      note("refused when opened");
-    } finally {
-      fs.rmSync(dir, { recursive: true, force: true });
-    }
+    await withDir(async (place) => {
+      try {
+        const link = new MemoryNetwork({ clusterId: options.clusterId ?? 1 }).link(options.id);
+        const node = await RaftNode.open({ ...options, dir: place, link });
+        await node.close();
+        note("opened");
+      } catch (error) {
+        checkError(error, [...changes.keys(), ...Object.keys(options)]);
+        note("refused when opened");
+      }
+    });
   },
 });
 

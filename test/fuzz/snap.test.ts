@@ -2,7 +2,6 @@
 // WAL_CORRUPT; and a log whose snapshot is damaged opens with an older one, or without, or is refused.
 import assert from "node:assert/strict";
 import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { RaftmarkError } from "../../src/base/errors.js";
 import type { Prng } from "../../src/base/prng.js";
@@ -12,6 +11,7 @@ import { streamSnapFile, verifySnapFile } from "../../src/wal/snap/snap-file.js"
 import { durable, run as entries, meta, options, snapFiles } from "../wal/helpers.js";
 import { chance, changed, isSame, pick, randomBytes } from "./bytes.js";
 import { fuzz } from "./harness.js";
+import { withDir } from "./scratch.js";
 
 interface Written {
   readonly metadata: SnapshotMetadata;
@@ -76,9 +76,8 @@ fuzz({
   name: "a damaged snapshot is told, and the log that has it starts from another or not at all",
   cases: 60,
   reaches: ["sound", "an older one", "without"],
-  async run(prng, note) {
-    const dir = fs.mkdtempSync(path.join(os.tmpdir(), "raftmark-fuzz-"));
-    try {
+  run: (prng, note) =>
+    withDir(async (dir) => {
       const written = await write(prng, dir);
       const files = snapFiles(dir).map((name) => path.join(dir, "snap", name));
       const [older, newer] = files.map((file) => new Uint8Array(fs.readFileSync(file))) as [
@@ -97,8 +96,5 @@ fuzz({
       assert.deepEqual(snapshot, newest < 0 ? null : written[newest]!.metadata);
       note(newest === 1 ? "sound" : newest === 0 ? "an older one" : "without");
       await wal.close();
-    } finally {
-      fs.rmSync(dir, { recursive: true, force: true });
-    }
-  },
+    }),
 });

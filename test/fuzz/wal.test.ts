@@ -3,35 +3,63 @@
 // both codecs say the same, and what was opened goes on.
 import assert from "node:assert/strict";
 import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { RaftmarkError } from "../../src/base/errors.js";
 import type { Prng } from "../../src/base/prng.js";
 import { Entry, type HardState } from "../../src/raft/raftpb/index.js";
 import { frameAt } from "../../src/wal/format/codec-js.js";
-import { openWal, readWal, type Wal, type WalRecord } from "../../src/wal/index.js";
-import { durable, entriesFrom, options } from "../wal/helpers.js";
+import { openWal, readWal, type Wal, type WalOptions, type WalRecord } from "../../src/wal/index.js";
+import { raisedBy } from "../../src/wal/snap/snap-dir.js";
+import { durable, entriesFrom, meta, options } from "../wal/helpers.js";
 import { chance, changed, flipped, pick } from "./bytes.js";
 import { fuzz } from "./harness.js";
+import { withDir } from "./scratch.js";
 
 const SECTOR = 512;
 const NO_STATE: HardState = { term: 0, vote: 0, commit: 0 };
+const NOTHING: State = { hardState: NO_STATE, first: 1, last: 0, entries: [] };
 
-/** A log as its records so far make it, and a text that tells it from others. */
+/** What a log is: entries from `first` on, as text, up to `last`. */
+interface State {
+  readonly hardState: HardState;
+  readonly first: number;
+  readonly last: number;
+  readonly entries: readonly string[];
+}
+
+/** A log as its records so far make it. */
 class Model {
-  private readonly entries: string[] = [];
+  private first = 1;
+  private entries: string[] = [];
   private hardState = NO_STATE;
 
   add(record: WalRecord): void {
     if (record.type === "state") this.hardState = record.hardState;
+    if (record.type === "snapshot") this.snapshot(record.index, record.term);
     if (record.type !== "entry") return;
     const { index } = record.entry;
-    this.entries.length = index - 1;
+    // Older segments are released, and with them what this entry may have overwritten.
+    if (this.entries.length === 0 || index < this.first) this.first = index;
+    this.entries.length = index - this.first;
     this.entries.push(textOf(record.entry));
   }
 
-  get text(): string {
-    return stateText(this.hardState, this.entries);
+  /** What it proves; and if the log does not lead up to it, it replaces the log. */
+  private snapshot(index: number, term: number): void {
+    if (index === 0) return;
+    this.hardState = raisedBy({ index, term }, this.hardState);
+    const { first, entries } = this;
+    const isHeld = index >= first && index < first + entries.length;
+    if (isHeld && entries[index - first]!.startsWith(`${index} ${term} `)) return;
+    if (entries.length > 0 && index < first) return;
+    this.first = index + 1;
+    this.entries = [];
+  }
+
+  get state(): State {
+    const { hardState, first } = this;
+    const entries = this.entries.slice();
+    return { hardState, first, last: first + entries.length - 1, entries };
   }
 }
 
@@ -39,31 +67,38 @@ function textOf({ index, term, type, data }: Entry): string {
   return `${index} ${term} ${type} ${Buffer.from(data).toString("base64")}`;
 }
 
-function stateText({ term, vote, commit }: HardState, entries: readonly string[]): string {
-  return `${term} ${vote} ${commit}\n${entries.join("\n")}`;
+/** Whether a log that was `was` may be opened as `found`: of the same end, and with no other entry. */
+function isLike(was: State, found: State): boolean {
+  const { term, vote, commit } = was.hardState;
+  const { hardState } = found;
+  if (term !== hardState.term || vote !== hardState.vote || commit !== hardState.commit) return false;
+  if (was.last !== found.last || found.first < was.first) return false;
+  return found.entries.every((text, i) => text === was.entries[found.first + i - was.first]);
 }
 
-/** What was opened, as text, or the code of the refusal. */
-async function opened(
-  dir: string,
-  writer: "inline-js" | "inline-wasm",
-): Promise<{ text: string; wal: Wal | null }> {
+type Opened = { readonly code: string; readonly state: State | null; readonly wal: Wal | null };
+
+const REFUSED: Opened = { code: "", state: null, wal: null };
+
+async function opened(dir: string, more: Partial<WalOptions>): Promise<Opened> {
   let wal: Wal;
   try {
-    wal = await openWal({ ...options(dir), writer, durability: "none", segmentBytes: 4096 });
+    wal = await openWal({ ...options(dir), durability: "none", segmentBytes: 4096, ...more });
   } catch (error) {
     if (!(error instanceof RaftmarkError)) throw error;
-    return { text: error.code, wal: null };
+    return { ...REFUSED, code: error.code };
   }
   const { hardState, lastIndex } = wal.recovered;
-  const entries = lastIndex === 0 ? [] : entriesFrom(wal);
-  return { text: stateText(hardState, entries.map(textOf)), wal };
+  const first = wal.storage.firstIndex();
+  const state = { hardState, first, last: lastIndex, entries: entriesFrom(wal).map(textOf) };
+  return { code: "", state, wal };
 }
 
-/** Appends that a leader or a follower makes: batches, terms that overwrite, commits that move on. */
+/** Appends that a leader or a follower makes: batches, terms that overwrite, commits that move on, snapshots. */
 async function write(prng: Prng, dir: string): Promise<void> {
   const durability = pick(prng, ["none", "fdatasync", "o_direct"] as const);
   const wal = await openWal({ ...options(dir), writer: "inline-js", durability, segmentBytes: 4096 });
+  const hasSnapshots = chance(prng, 0.4);
   let state = { term: 1, vote: 1, commit: 0 };
   let last = 0;
   for (let i = 2 + prng.below(20); i > 0; i--) {
@@ -82,21 +117,41 @@ async function write(prng: Prng, dir: string): Promise<void> {
     else if (from <= last) state = { ...state, term: state.term + 1 };
     if (chance(prng, 0.5)) state = { ...state, commit: state.commit + prng.below(last - state.commit + 1) };
     const seq = wal.append(state, entries, true);
-    if (chance(prng, 0.6)) await durable(wal, seq);
+    const isTime = hasSnapshots && chance(prng, 0.3);
+    if (isTime || chance(prng, 0.6)) await durable(wal, seq);
+    if (!isTime) continue;
+    const ahead = chance(prng, 0.1) ? 1 + prng.below(5) : 0;
+    if (ahead > 0) {
+      last += ahead;
+      state = { ...state, commit: last };
+    }
+    const known = wal.recovered.snapshot?.index ?? 0;
+    if (state.commit > Math.max(known, wal.storage.firstIndex())) await snapshot(wal, state, ahead > 0);
   }
   await durable(wal, wal.append({ ...state, vote: 2 }, [], true));
   await wal.close();
 }
 
-/** The texts of all that the log was, one record after the other. */
-function historyOf(wal: string): string[] {
+async function snapshot(wal: Wal, { term, commit }: HardState, isAhead: boolean): Promise<void> {
+  const metadata = meta(commit, isAhead ? term : (wal.storage.term(commit) as number));
+  try {
+    await wal.stageSnapshot(metadata, Uint8Array.of(1, 2, 3));
+    await wal.recordSnapshot(metadata);
+  } catch (error) {
+    // One as new is there.
+    if (!(error instanceof RaftmarkError) || error.code !== "WAL_SNAPSHOT_OUTDATED") throw error;
+  }
+}
+
+/** All that the log was, one record after the other. */
+function historyOf(wal: string): State[] {
   const model = new Model();
-  const texts: string[] = [];
+  const states: State[] = [];
   for (const record of readWal(wal)) {
     model.add(record);
-    texts.push(model.text);
+    states.push(model.state);
   }
-  return texts;
+  return states;
 }
 
 type Harm = "flip" | "bytes" | "sectors" | "cut" | "behind" | "file";
@@ -142,16 +197,20 @@ function contentOf(dir: string): string {
   return files.map((name) => `${name} ${fs.readFileSync(path.join(dir, name), "base64")}`).join("\n");
 }
 
-async function goesOn(wal: Wal, dir: string, text: string): Promise<void> {
-  const { hardState, lastIndex } = wal.recovered;
-  const term = Math.max(hardState.term, lastIndex === 0 ? 0 : (wal.storage.term(lastIndex) as number)) + 1;
-  const next = new Entry(0, term, lastIndex + 1, Uint8Array.of(1, 2, 3));
+async function goesOn(wal: Wal, dir: string, { hardState, first, last, entries }: State): Promise<void> {
+  const lastTerm = last === 0 ? 0 : (wal.storage.term(last) as number);
+  const term = Math.max(hardState.term, lastTerm) + 1;
+  const next = new Entry(0, term, last + 1, Uint8Array.of(1, 2, 3));
   await durable(wal, wal.append({ ...hardState, term }, [next], true));
   await wal.close();
-  const again = await opened(dir, "inline-js");
-  const before = text.slice(text.indexOf("\n") + 1);
-  const entries = [...(before === "" ? [] : before.split("\n")), textOf(next)];
-  assert.equal(again.text, stateText({ ...hardState, term }, entries), "what was appended then");
+  const again = await opened(dir, { writer: "inline-js" });
+  const expected = {
+    hardState: { ...hardState, term },
+    first,
+    last: last + 1,
+    entries: [...entries, textOf(next)],
+  };
+  assert.deepEqual(again.state, expected, "what was appended then");
   await again.wal!.close();
 }
 
@@ -161,16 +220,19 @@ async function goesOn(wal: Wal, dir: string, text: string): Promise<void> {
  */
 function check(
   kind: Harm,
-  text: string,
-  history: readonly string[],
-  others: readonly string[],
+  found: State,
+  history: readonly State[],
+  others: readonly State[],
   wal: Wal,
   rest: boolean,
 ): void {
-  if (text === history.at(-1)) return;
+  if (isLike(history.at(-1)!, found)) return;
   // All of another log in its place is a log like any other.
-  const isKnown = history.includes(text) || (kind !== "flip" && others.includes(text));
-  assert.ok(isKnown, `no state that the log ever had:\n${text}`);
+  const known = [NOTHING, ...history, ...(kind === "flip" ? [] : others)];
+  assert.ok(
+    known.some((was) => isLike(was, found)),
+    `no state that the log ever had:\n${JSON.stringify(found)}`,
+  );
   // Zeros from between two records on look like a shorter log. Anything else that makes it shorter is told, and a flip
   // does not: what it hits is refused, but for the one that makes a whole sector zeros, like a power loss.
   assert.ok(wal.recovered.torn !== null || !rest, "the log is shorter, and nobody is told");
@@ -196,11 +258,10 @@ function hasRest(wal: string): boolean {
 fuzz({
   url: import.meta.url,
   name: "a damaged log opens as it once was, or is refused",
-  cases: 40,
+  cases: 100,
   reaches: ["WAL_CORRUPT", "whole", "shorter"],
-  async run(prng, note) {
-    const root = fs.mkdtempSync(path.join(os.tmpdir(), "raftmark-fuzz-"));
-    try {
+  run: (prng, note) =>
+    withDir(async (root) => {
       const [dir, other] = [path.join(root, "a"), path.join(root, "b")];
       for (const each of [dir, other]) {
         fs.mkdirSync(each);
@@ -211,24 +272,22 @@ fuzz({
       const others = historyOf(path.join(other, "wal"));
       const kind = pick<Harm>(prng, ["flip", "bytes", "sectors", "cut", "behind", "file"]);
       harm(prng, kind, wal, path.join(other, "wal"));
-      const twin = path.join(root, "twin");
-      fs.cpSync(dir, twin, { recursive: true });
+      const copy = path.join(root, "copy");
+      fs.cpSync(dir, copy, { recursive: true });
       const before = contentOf(dir);
       const rest = hasRest(wal);
-      const js = await opened(dir, "inline-js");
-      const wasm = await opened(twin, "inline-wasm");
-      assert.equal(js.text, wasm.text, "the codecs differ");
-      await wasm.wal?.close();
+      const js = await opened(dir, { writer: "inline-js" });
+      const threads = chance(prng, 0.1) ? ({ writer: "pool-wasm", recoveryThreads: 2 } as const) : null;
+      const twin = await opened(copy, threads ?? { writer: "inline-wasm" });
+      assert.deepEqual([twin.code, twin.state], [js.code, js.state], "the codecs differ");
+      await twin.wal?.close();
       if (js.wal === null) {
         assert.equal(contentOf(dir), before, "refused, and changed");
-        note(js.text);
+        note(js.code);
         return;
       }
-      check(kind, js.text, history, others, js.wal, rest);
-      note(js.text === history.at(-1) ? "whole" : "shorter");
-      await goesOn(js.wal, dir, js.text);
-    } finally {
-      fs.rmSync(root, { recursive: true, force: true });
-    }
-  },
+      check(kind, js.state!, history, others, js.wal, rest);
+      note(isLike(history.at(-1)!, js.state!) ? "whole" : "shorter");
+      await goesOn(js.wal, dir, js.state!);
+    }),
 });
