@@ -76,14 +76,14 @@ const CHANGES: readonly ((prng: Prng, bytes: Uint8Array, other: Uint8Array) => U
 ];
 
 export function flipped(prng: Prng, bytes: Uint8Array): Uint8Array {
-  const copy = bytes.slice();
+  const copy = new Uint8Array(bytes);
   if (copy.length > 0) copy[place(prng, copy.length)]! ^= 1 << prng.below(8);
   return copy;
 }
 
 /** A copy of `bytes` with one to three changes, some of them taken from `other`. */
 export function changed(prng: Prng, bytes: Uint8Array, other: Uint8Array): Uint8Array {
-  let copy = bytes;
+  let copy: Uint8Array = new Uint8Array(bytes);
   for (let i = 1 + prng.below(3); i > 0; i--) copy = pick(prng, CHANGES)(prng, copy, other);
   return copy;
 }

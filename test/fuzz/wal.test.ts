@@ -8,9 +8,11 @@ import { RaftmarkError } from "../../src/base/errors.js";
 import type { Prng } from "../../src/base/prng.js";
 import { Entry, type HardState } from "../../src/raft/raftpb/index.js";
 import { frameAt } from "../../src/wal/format/codec-js.js";
+import { etcdAnswers } from "../../src/wal/inspect/etcd-reader.js";
 import { openWal, readWal, type Wal, type WalOptions, type WalRecord } from "../../src/wal/index.js";
 import { raisedBy } from "../../src/wal/snap/snap-dir.js";
-import { durable, entriesFrom, meta, options } from "../wal/helpers.js";
+import { durable, entriesFrom, meta, options, snapFiles } from "../wal/helpers.js";
+import { type Promised, promised, START, check as verifyLog } from "../wal/promised.js";
 import { chance, changed, flipped, pick } from "./bytes.js";
 import { fuzz } from "./harness.js";
 import { withDir } from "./scratch.js";
@@ -239,6 +241,26 @@ function check(
   assert.ok(wal.recovered.torn !== null || kind !== "flip", "a flipped bit made the log shorter");
 }
 
+/** What `raftmark wal verify` says; "": nothing to hold the engine to. */
+function verdictOf(dir: string): { said: Promised | ""; findings: readonly unknown[] } {
+  const wal = path.join(dir, "wal");
+  if (segmentsOf(wal).length === 0) return { said: "", findings: [] };
+  const { read, write, verify } = etcdAnswers(wal, START);
+  for (const answer of [read, write, verify]) assert.equal(typeof answer, "string");
+  const report = verifyLog(wal);
+  // Bytes behind the end are damage to the tool; no reader looks at them.
+  const isBehind = report.findings.some(({ what }) => what.includes("other bytes behind"));
+  return {
+    said: isBehind || snapFiles(dir).length > 0 ? "" : promised(report),
+    findings: report.findings,
+  };
+}
+
+function outcomeOf({ wal, code }: Opened): Promised | string {
+  if (wal === null) return code === "WAL_CORRUPT" ? "refuses" : code;
+  return wal.recovered.torn === null ? "opens" : "cuts";
+}
+
 function hasRest(wal: string): boolean {
   const newest = segmentsOf(wal).at(-1);
   if (newest === undefined) return false;
@@ -276,11 +298,13 @@ fuzz({
       fs.cpSync(dir, copy, { recursive: true });
       const before = contentOf(dir);
       const rest = hasRest(wal);
+      const verdict = verdictOf(dir);
       const js = await opened(dir, { writer: "inline-js" });
       const threads = chance(prng, 0.1) ? ({ writer: "pool-wasm", recoveryThreads: 2 } as const) : null;
       const twin = await opened(copy, threads ?? { writer: "inline-wasm" });
       assert.deepEqual([twin.code, twin.state], [js.code, js.state], "the codecs differ");
       await twin.wal?.close();
+      assert.equal(verdict.said, verdict.said === "" ? "" : outcomeOf(js), JSON.stringify(verdict.findings));
       if (js.wal === null) {
         assert.equal(contentOf(dir), before, "refused, and changed");
         note(js.code);

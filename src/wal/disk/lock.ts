@@ -90,7 +90,9 @@ function release(path: string, nonce: string): void {
 function readOwner(path: string): Owner | null {
   try {
     const owner = JSON.parse(fs.readFileSync(path, "utf8")) as Owner;
-    return typeof owner.pid === "number" && typeof owner.nonce === "string" ? owner : null;
+    // 0 and less are groups of processes to kill(2), and one of those always lives.
+    const isProcess = Number.isSafeInteger(owner.pid) && owner.pid > 0;
+    return isProcess && typeof owner.nonce === "string" ? owner : null;
   } catch {
     return null;
   }

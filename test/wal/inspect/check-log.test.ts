@@ -6,6 +6,7 @@ import path from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { RaftmarkError } from "../../../src/base/errors.js";
+import { etcdAnswers } from "../../../src/wal/inspect/etcd-reader.js";
 import {
   RECORD_CRC,
   RECORD_ENTRY,
@@ -13,29 +14,13 @@ import {
   RECORD_SNAPSHOT,
   SEAL_BYTES,
 } from "../../../src/wal/format/format.js";
-import { encodeEntry, encodeSnapshotRecord, FrameBuilder } from "../../../src/wal/format/record.js";
 import { openWal } from "../../../src/wal/index.js";
-import { joinSegments, type LogReport } from "../../../src/wal/inspect/check-log.js";
-import { checkSegment } from "../../../src/wal/inspect/check-segment.js";
-import { etcdAnswers, etcdSegments } from "../../../src/wal/inspect/etcd-reader.js";
+import { encodeEntry, encodeSnapshotRecord, FrameBuilder } from "../../../src/wal/format/record.js";
 import { durable, run as entries, open, options, tempDir } from "../helpers.js";
+import { check, type Promised, promised, START } from "../promised.js";
 
 const RUNS = Number(process.env["FC_RUNS"] ?? 150);
-const START = { index: 0n, term: 0n };
-
-function check(dir: string): LogReport {
-  const segments = etcdSegments(dir);
-  const reports = segments.map(({ name }) => checkSegment(dir, name, () => {}));
-  return joinSegments(segments, reports, START);
-}
-
-/** What the tool says that the engine does. */
-function promised({ findings }: LogReport): "opens" | "cuts" | "refuses" {
-  if (findings.length === 0) return "opens";
-  return findings.every(({ torn }) => torn) ? "cuts" : "refuses";
-}
-
-async function opened(dir: string): Promise<"opens" | "cuts" | "refuses"> {
+async function opened(dir: string): Promise<Promised> {
   try {
     const log = await openWal({ ...options(dir), dir: path.join(dir, "wal"), writer: "inline-js" });
     const { torn } = log.recovered;

@@ -245,6 +245,14 @@ test("what a process left when it died before the first open was complete does n
   assert.equal(fs.statSync(newestSegment(walOptions.dir)).mode & 0o777, 0o600);
 });
 
+test("a lock that names no process is nobody's", async (t) => {
+  const walOptions = await written(t, 3);
+  for (const pid of [0, -1, 1.5]) {
+    fs.writeFileSync(`${walOptions.dir}.lock`, JSON.stringify({ pid, started: "", nonce: "x" }));
+    await (await openWal(walOptions)).close();
+  }
+});
+
 test("one owner: a second open is refused, also by the same process; released by close", async (t) => {
   const walOptions = options(tempDir(t));
   const wal = await openWal(walOptions);
