@@ -1,19 +1,25 @@
-// `npm run bench:peers`: raftmark and the Go stack (etcd's raft and WAL in a lean loop, ../shared/peers/goraft) under
-// the same load, alternating pair by pair, in fresh processes; and a real etcd, whose puts are different work. Writes
+// `npm run bench:peers`: raftmark on one Node.js or several and the Go stack (etcd's raft and WAL in a lean loop,
+// ../shared/peers/goraft) under the same load, alternating pair by pair, in fresh processes; and a real etcd, whose puts
+// are different work. Writes
 // results/peers.json, which the README's table is made from. The peers' programs are built by hand: their sources are
 // not part of this repository.
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { access, constants, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Command } from "commander";
-import { BenchError, EXIT_CODES, messageOf } from "../harness/bench-error.js";
+import { DEFAULT_SETTINGS, parseAxis } from "../harness/axes.js";
+import { BenchError, messageOf } from "../harness/bench-error.js";
 import { readEnvironment } from "../harness/environment.js";
 import { fileSystemOf } from "../harness/run-dir.js";
+import { findRuntimes } from "../harness/runtimes.js";
 import { grouped } from "../report/numbers.js";
 import { Result } from "../report/result-schema.js";
+import { cpuUsPerCommit } from "../stats/rows.js";
+import { CpuWatch } from "./cpu-watch.js";
 import { type Figures, type PeerRow, Peers, peersMarkdown } from "./peers.js";
 
 const RAFTMARK = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
@@ -21,13 +27,25 @@ const run = promisify(execFile);
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 /** Each client of etcdload is one put at a time; more of them only wait for each other. */
 const ETCD_CLIENTS_MAX = 1024;
+/**
+ * Of goraft's life the last part but this: it sorts its latencies at the end, which is no commit's. A second of warm-up
+ * is before its window, so that as much as the window is seen all the same.
+ */
+const GORAFT_LAST_MS = 500;
+const GORAFT_WARMUP_MS = 1000;
+
+/** A load: bytes of a proposal, and how many are under way. */
+interface Point {
+  readonly entryBytes: number;
+  readonly inFlight: number;
+}
 
 interface Options {
   readonly goraft: string;
   readonly etcdRun?: string;
   readonly etcdload?: string;
-  readonly inFlight: string;
-  readonly entryBytes: string;
+  readonly points: string;
+  readonly node: string;
   readonly pairs: string;
   readonly duration: string;
   readonly out: string;
@@ -38,8 +56,12 @@ const program = new Command("bench:peers")
   .requiredOption("--goraft <file>", "the built goraft program")
   .option("--etcd-run <file>", "etcdload's run.sh; needs etcd on the PATH")
   .option("--etcdload <file>", "the built etcdload program, for --etcd-run")
-  .option("--in-flight <numbers>", "proposals under way, a row each", "1,64,256,1024,4096")
-  .option("--entry-bytes <number>", "bytes of one proposal", "256")
+  .option(
+    "--points <list>",
+    "BYTESxINFLIGHT: bytes of a proposal, and how many are under way; a row each",
+    "256x1,256x64,256x1024,16x4096,4096x64,65536x16",
+  )
+  .option("--node <list>", "the Node.js of raftmark, as in raftmark bench", "own,26")
   .option("--pairs <number>", "runs of each program a row", "5")
   .option("--duration <seconds>", "measured time of each run", "4")
   .option("--out <file>", "where the data goes", "results/peers.json")
@@ -58,28 +80,28 @@ try {
 }
 
 async function main(options: Options): Promise<void> {
-  const inFlights = options.inFlight.split(",").map((word) => positive("in-flight", word));
-  const entryBytes = positive("entry-bytes", options.entryBytes);
+  const points = options.points.split(",").map(pointOf);
+  const nodes = parseAxis("node", options.node).map(String);
   const pairs = positive("pairs", options.pairs);
   const seconds = positive("duration", options.duration);
   for (const file of [options.goraft, options.etcdRun, options.etcdload]) {
     if (file !== undefined) await mustRun(file);
   }
+  await findRuntimes(nodes.map((node) => ({ ...DEFAULT_SETTINGS, node })));
   const startedAt = new Date().toISOString();
   const dir = await mkdtemp(join(tmpdir(), "raftmark-peers-"));
   try {
     const rows: PeerRow[] = [];
-    for (const inFlight of inFlights)
-      rows.push(await row(inFlight, entryBytes, pairs, seconds, options, dir));
-    const clients = inFlights.filter((count) => count <= ETCD_CLIENTS_MAX);
-    const etcd = await runEtcd(options, clients, entryBytes, seconds, dir);
+    for (const point of points)
+      rows.push(await row(point, nodes, { pairs, seconds, goraft: options.goraft, dir }));
+    const etcd = await runEtcd(options, points, seconds, dir);
     const environment = await readEnvironment(await fileSystemOf(dir));
-    const { cpu, cores, kernel, node, commit, dirty } = environment;
+    const { cpu, cores, kernel, commit, dirty } = environment;
     const command = ["npm run bench:peers --", ...process.argv.slice(2)].join(" ");
-    const machine = { cpu, cores, kernel, node, fileSystem: environment.fileSystem.type };
+    const machine = { cpu, cores, kernel, fileSystem: environment.fileSystem.type };
     const peers = Peers.parse({
       ...{ startedAt, finishedAt: new Date().toISOString(), command, commit, dirty, machine },
-      ...{ entryBytes, seconds, pairs, rows, etcd },
+      ...{ seconds, pairs, rows, etcd },
     });
     await writeFile(options.out, `${JSON.stringify(peers, null, 2)}\n`);
     process.stdout.write(`\n${peersMarkdown(peers)}\nwritten to ${options.out}\n`);
@@ -88,78 +110,120 @@ async function main(options: Options): Promise<void> {
   }
 }
 
-/** One row: pairs of runs, the order within a pair turned round every time. */
-async function row(
-  inFlight: number,
-  entryBytes: number,
-  pairs: number,
-  seconds: number,
-  options: Options,
-  dir: string,
-): Promise<PeerRow> {
-  const raftmark: Figures[] = [];
+interface Runs {
+  readonly pairs: number;
+  readonly seconds: number;
+  readonly goraft: string;
+  readonly dir: string;
+}
+
+/**
+ * One row: pairs of runs, the order turned round every time. With two versions of Node.js goraft runs between them,
+ * beside each.
+ */
+async function row(point: Point, nodes: readonly string[], runs: Runs): Promise<PeerRow> {
+  const versions = nodes.map(() => "");
+  const raftmark: Figures[][] = nodes.map(() => []);
   const goraft: Figures[] = [];
-  for (let pair = 0; pair < pairs; pair++) {
-    const ours = async () => raftmark.push(await runRaftmark(inFlight, entryBytes, seconds, dir));
-    const theirs = async () =>
-      goraft.push(await runGoraft(inFlight, entryBytes, seconds, options.goraft, dir));
-    for (const each of pair % 2 === 0 ? [ours, theirs] : [theirs, ours]) await each();
-    const [a, b] = [raftmark[pair].perS, goraft[pair].perS];
-    const text = `${inFlight} in flight, pair ${pair + 1}/${pairs}: raftmark ${grouped(a)}/s, goraft ${grouped(b)}/s`;
-    process.stdout.write(`${text}, ratio ${(a / b).toFixed(2)}\n`);
+  const steps = nodes.map((node, i) => async () => {
+    const { version, figures } = await runRaftmark(point, node, runs);
+    versions[i] = version;
+    raftmark[i]!.push(figures);
+  });
+  steps.splice(1, 0, async () => void goraft.push(await runGoraft(point, runs)));
+  for (let pair = 0; pair < runs.pairs; pair++) {
+    for (const step of pair % 2 === 0 ? steps : [...steps].reverse()) await step();
+    const { perS } = goraft[pair]!;
+    const ours = raftmark.map(
+      (figures, i) =>
+        `raftmark on ${versions[i]} ${grouped(figures[pair]!.perS)}/s (${(figures[pair]!.perS / perS).toFixed(2)})`,
+    );
+    const what = `${point.entryBytes} B, ${point.inFlight} in flight, pair ${pair + 1}/${runs.pairs}`;
+    process.stdout.write(`${what}: goraft ${grouped(perS)}/s, ${ours.join(", ")}\n`);
   }
-  return { inFlight, raftmark, goraft };
+  return { ...point, raftmark: versions.map((node, i) => ({ node, runs: raftmark[i]! })), goraft };
 }
 
 async function runRaftmark(
-  inFlight: number,
-  entryBytes: number,
-  seconds: number,
-  dir: string,
-): Promise<Figures> {
+  { entryBytes, inFlight }: Point,
+  node: string,
+  { seconds, dir }: Runs,
+): Promise<{ version: string; figures: Figures }> {
   const args = ["bench", "--json", "--dir", dir, "--out", join(dir, "result.json"), "--writer", "pool-wasm"];
-  args.push("--in-flight", String(inFlight), "--entry-bytes", String(entryBytes));
+  args.push("--in-flight", String(inFlight), "--entry-bytes", String(entryBytes), "--node", node);
   args.push("--duration", `${seconds}s`, "--warmup", "1s", "--rounds", "1");
   const { stdout } = await run(process.execPath, [RAFTMARK, ...args], { maxBuffer: OUTPUT_BYTES_MAX });
   const [measured] = Result.parse(JSON.parse(stdout)).runs;
-  const { p50, p99 } = measured.latencyMs;
-  return { perS: Math.round(measured.proposalsPerS), p50Us: p50 * 1000, p99Us: p99 * 1000 };
+  const { p50, p99 } = measured!.latencyMs;
+  const figures = {
+    perS: Math.round(measured!.proposalsPerS),
+    p50Us: rounded(p50 * 1000),
+    p99Us: rounded(p99 * 1000),
+    cpuUsPerCommit: rounded(cpuUsPerCommit([measured!])),
+  };
+  return { version: measured!.node, figures };
 }
 
-async function runGoraft(
-  inFlight: number,
-  entryBytes: number,
-  seconds: number,
-  file: string,
-  dir: string,
-): Promise<Figures> {
+async function runGoraft({ entryBytes, inFlight }: Point, { seconds, goraft, dir }: Runs): Promise<Figures> {
   const load = ["-bytes", String(entryBytes), "-inflight", String(inFlight), "-duration", `${seconds}s`];
-  const { stdout } = await run(resolve(file), [
-    "-mode",
-    "tcp",
-    "-batch",
-    "0",
-    ...load,
-    "-dir",
-    join(dir, "goraft"),
-  ]);
-  return peerFigures(stdout);
+  const mode = ["-mode", "tcp", "-batch", "0", "-warmup", `${GORAFT_WARMUP_MS}ms`];
+  const child = spawn(resolve(goraft), [...mode, ...load, "-dir", join(dir, "goraft")], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const watch = new CpuWatch(child.pid ?? 0);
+  try {
+    const output = child.stdout.toArray();
+    const [code] = (await once(child, "exit")) as [number | null];
+    if (code !== 0) throw new BenchError("failed", `${goraft} ended with code ${code}.`);
+    const figures = peerFigures(Buffer.concat(await output).toString());
+    const cpuMsPerS = watch.perSecond(seconds * 1000, GORAFT_LAST_MS);
+    return {
+      ...figures,
+      cpuUsPerCommit: cpuMsPerS === null ? null : rounded((cpuMsPerS * 1000) / figures.perS),
+    };
+  } finally {
+    watch.end();
+  }
+}
+
+/** To a tenth: no more is known. */
+function rounded(us: number): number {
+  return Math.round(us * 10) / 10;
 }
 
 /** A line of a peer's output: { perSecond, p50us, p99us }. */
-function peerFigures(line: string): Figures {
+function peerFigures(line: string): Omit<Figures, "cpuUsPerCommit"> {
   const { perSecond, p50us, p99us } = JSON.parse(line) as Record<string, number>;
-  return { perS: perSecond, p50Us: p50us, p99Us: p99us };
+  return { perS: perSecond!, p50Us: p50us!, p99Us: p99us! };
 }
 
 async function runEtcd(
   { etcdRun, etcdload }: Options,
-  clients: readonly number[],
-  entryBytes: number,
+  points: readonly Point[],
   seconds: number,
   dir: string,
 ): Promise<Peers["etcd"]> {
   if (etcdRun === undefined || etcdload === undefined) return [];
+  const all: Peers["etcd"] = [];
+  for (const entryBytes of new Set(points.map((point) => point.entryBytes))) {
+    const loads = points.filter(
+      (point) => point.entryBytes === entryBytes && point.inFlight <= ETCD_CLIENTS_MAX,
+    );
+    const clients = loads.map(({ inFlight }) => inFlight);
+    if (clients.length > 0)
+      all.push(...(await runEtcdPuts(etcdRun, etcdload, entryBytes, clients, seconds, dir)));
+  }
+  return all;
+}
+
+async function runEtcdPuts(
+  etcdRun: string,
+  etcdload: string,
+  entryBytes: number,
+  clients: readonly number[],
+  seconds: number,
+  dir: string,
+): Promise<Peers["etcd"]> {
   const env = {
     ...process.env,
     ...{ SIZES: String(entryBytes), CLIENTS: clients.join(" "), DIR: dir, DURATION: `${seconds}s` },
@@ -168,6 +232,7 @@ async function runEtcd(
   const { stdout } = await run(resolve(etcdRun), [], { env, maxBuffer: OUTPUT_BYTES_MAX });
   const lines = stdout.split("\n").filter((line) => line.startsWith("{"));
   const etcd = lines.map((line) => ({
+    entryBytes,
     clients: (JSON.parse(line) as { clients: number }).clients,
     ...peerFigures(line),
   }));
@@ -185,9 +250,14 @@ async function mustRun(file: string): Promise<void> {
   }
 }
 
+function pointOf(word: string): Point {
+  const [entryBytes, inFlight] = word.split("x").map((part) => positive("points", part));
+  if (inFlight !== undefined && word.split("x").length === 2) return { entryBytes: entryBytes!, inFlight };
+  throw new BenchError("usage", `--points: "${word}" is not BYTESxINFLIGHT, like 256x1024.`);
+}
+
 function positive(flag: string, word: string): number {
   const value = Number(word);
   if (Number.isInteger(value) && value > 0) return value;
-  process.stderr.write(`bench:peers: --${flag}: "${word}" is not a whole number above 0\n`);
-  process.exit(EXIT_CODES.usage);
+  throw new BenchError("usage", `--${flag}: "${word}" is not a whole number above 0.`);
 }
