@@ -17,6 +17,7 @@ import { Command, type FromNode, type LoadResult, type NodeConfig, type ReplyOf 
 import { RemoteEngine, RemoteServer } from "./remote.js";
 import { BenchStateMachine } from "./state-machine.js";
 import { Sampler } from "./usage.js";
+import { weighHash } from "./weigh-hash.js";
 
 const PROGRESS_EVERY_MS = 100;
 /** Options that are no part of a configuration, or secret. */
@@ -97,6 +98,8 @@ class NodeAgent {
       case "openNull":
         this.engine = new NullEngine();
         return null;
+      case "weighHash":
+        return { us: weighHash(command.entryBytes, command.ms) };
       case "serve":
         this.server = await RemoteServer.listen(this.running(), command.token);
         return { port: this.server.port };

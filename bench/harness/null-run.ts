@@ -1,5 +1,7 @@
 // The null run: the bench's own load on an engine that does nothing, in a fresh process. What it cannot exceed, no
-// configuration can; what it takes is in every latency.
+// configuration can; what it takes is in every latency. And what the bench itself weighs: the CPU that its load takes
+// there (payloads, clock, latencies, journal; the stand-in's promise and turn with it, so rather too much than too
+// little), and its state machine's, apart.
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Result } from "../report/result-schema.js";
@@ -12,6 +14,7 @@ import type { Runtime } from "./runtimes.js";
 const PROGRAM = fileURLToPath(new URL("./node-main.js", import.meta.url));
 const WARMUP_MS = 200;
 const WINDOW_MS = 300;
+const WEIGH_MS = 100;
 /** For a rough answer. */
 const QUICK_SHARE = 0.3;
 
@@ -46,11 +49,25 @@ export async function nullRun(
       ackedPath: join(dir, "acked-null.bin"),
     });
     loading.catch(() => {}); // Nobody waits for it after an abort.
-    const { done, windowMs, latencies } = await Promise.race([loading, aborted]);
+    const { done, windowMs, latencies, before, after } = await Promise.race([loading, aborted]);
+    const weighing = process.call("weighHash", { entryBytes: settings.entryBytes, ms: WEIGH_MS * share });
+    weighing.catch(() => {}); // Nobody waits for it after an abort.
+    const { us: hashUs } = await Promise.race([weighing, aborted]);
+    const cpuMs = before === null || after === null ? null : cpuMsOf(after) - cpuMsOf(before);
     const histogram = toHistogram(LatencyCounts.of(latencies));
     const us = (percentile: number) => Math.round(percentileMs(histogram, percentile) * 1000);
-    return { proposalsPerS: (done / windowMs) * 1000, p50Us: us(50), p99Us: us(99) };
+    return {
+      proposalsPerS: (done / windowMs) * 1000,
+      p50Us: us(50),
+      p99Us: us(99),
+      generatorUs: cpuMs === null || done === 0 ? null : (cpuMs / done) * 1000,
+      hashUs,
+    };
   } finally {
     await process.end();
   }
+}
+
+function cpuMsOf({ cpuUserMs, cpuSystemMs }: { cpuUserMs: number; cpuSystemMs: number }): number {
+  return cpuUserMs + cpuSystemMs;
 }

@@ -263,7 +263,23 @@ export const Result = z.object({
     direct: z.boolean().default(false).describe("the file system takes direct writes (o_direct)"),
   }),
   nullRun: z
-    .object({ proposalsPerS: z.number(), p50Us: z.number(), p99Us: z.number() })
+    .object({
+      proposalsPerS: z.number(),
+      p50Us: z.number(),
+      p99Us: z.number(),
+      generatorUs: z
+        .number()
+        .nullable()
+        .default(null)
+        .describe(
+          "CPU a proposal that load generator and journal take; null, also where it is missing: not weighed",
+        ),
+      hashUs: z
+        .number()
+        .nullable()
+        .default(null)
+        .describe("CPU an entry that the state hash takes, on each node"),
+    })
     .nullable()
     .describe("the same load on an engine that does nothing: the harness's own cost"),
   interrupted: z.boolean().describe("ended by Ctrl-C: the runs that were done are here, the rest are not"),

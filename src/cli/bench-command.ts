@@ -25,6 +25,7 @@ import { worstLagText } from "../../bench/report/generator-lag.js";
 import { glanceOf } from "../../bench/report/glance.js";
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import { nodeText } from "../../bench/report/node-text.js";
+import { ownWeightText } from "../../bench/report/own-weight.js";
 import { type Output, Progress } from "../../bench/report/progress.js";
 import type { Result } from "../../bench/report/result-schema.js";
 import { scatterText } from "../../bench/report/scatter-text.js";
@@ -277,12 +278,14 @@ function loadText({ runs, options }: Result): string {
 }
 
 /** What the harness itself costs: its lag, and its load on an engine that does nothing. */
-function harnessText({ runs, nullRun }: Result): string {
+function harnessText(result: Result): string {
+  const { runs, nullRun } = result;
+  const weight = ownWeightText(result);
   const nothing =
     nullRun === null
       ? ""
       : `; the same load on nothing: ${nullRun.proposalsPerS.toLocaleString("en-US", { maximumFractionDigits: 0 })}/s, p99 ${nullRun.p99Us} µs`;
-  return `${worstLagText(runs)}${nothing}`;
+  return `${worstLagText(runs)}${nothing}${weight === "" ? "" : `; ${weight}`}`;
 }
 
 function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: Output): void {

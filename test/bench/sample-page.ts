@@ -52,7 +52,7 @@ export function richResult(hostile = ""): Result {
     scenario: { ...base.scenario, question: `Which writer is fastest?${hostile}` },
     options: { ...base.options, axes, rounds: 3 },
     interrupted: true,
-    nullRun: { proposalsPerS: 2e6, p50Us: 12, p99Us: 40 },
+    nullRun: { proposalsPerS: 2e6, p50Us: 12, p99Us: 40, generatorUs: 0.4, hashUs: 0.02 },
     runs,
     verdict: `pool-wasm is faster.${hostile}`,
   };

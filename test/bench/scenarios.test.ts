@@ -35,6 +35,7 @@ for (const { name } of SCENARIOS) {
     const result = Result.parse(await runBench(plan, SILENT, new AbortController().signal));
     assert.equal(result.interrupted, false);
     assert.ok(result.nullRun !== null && result.nullRun.proposalsPerS > 0);
+    assert.ok(result.nullRun.generatorUs! > 0 && result.nullRun.hashUs! > 0);
     for (const run of result.runs) {
       const where = `${name}, row ${run.position + 1}`;
       assert.deepEqual(run.void, [], where);

@@ -6,6 +6,7 @@ import { lagText } from "../generator-lag.js";
 import { measureNames, measureOf, measureTitle } from "../measures.js";
 import { nodeText } from "../node-text.js";
 import { grouped, short } from "../numbers.js";
+import { ownWeightText } from "../own-weight.js";
 import type { Result, Run } from "../result-schema.js";
 import { percent, swatch } from "./bars.js";
 import { distributionOf } from "./charts.js";
@@ -233,6 +234,7 @@ const ENVIRONMENT: readonly (readonly [string, (result: Result) => string])[] = 
         ? "not made"
         : `${grouped(nullRun.proposalsPerS)}/s, p50 ${short(nullRun.p50Us)} µs, p99 ${short(nullRun.p99Us)} µs: the same load on an engine that does nothing`,
   ],
+  ["the bench itself", (result) => ownWeightText(result).replace("the bench itself: ", "") || "not weighed"],
   [
     "measured",
     ({ options: { rounds, durationMs, warmupMs } }) =>
