@@ -30,6 +30,7 @@ export function fuzz(border: Border): void {
   const seconds = Number(process.env["FUZZ_S"] ?? 0);
   test(name, { timeout: (seconds + 300) * 1000 }, async (t) => {
     const seen = new Map<string, number>();
+    t.signal.addEventListener("abort", sayReplay);
     if (given !== undefined) {
       await runCase(border, Number(given) >>> 0, seen);
       return;
@@ -62,7 +63,18 @@ function fileOf(url: string): string {
   return relative(process.cwd(), fileURLToPath(url));
 }
 
+/** What runs the case that is under way again; "": none is. */
+let replay = "";
+// What is thrown out of a case's callbacks ends the test without coming here, and a case that hangs never does.
+process.on("uncaughtExceptionMonitor", sayReplay);
+
+function sayReplay(): void {
+  if (replay !== "") console.error(`\nReplay: ${replay}\n`);
+}
+
 async function runCase({ url, name, run }: Border, seed: number, seen: Map<string, number>): Promise<void> {
+  const pattern = name.replaceAll(/[^\w ,:;-]/g, ".");
+  replay = `FUZZ_SEED=${seed} node --test --test-name-pattern='^${pattern}$' ${fileOf(url)}`;
   const begun = performance.now();
   const peak = process.resourceUsage().maxRSS;
   try {
@@ -72,8 +84,7 @@ async function runCase({ url, name, run }: Border, seed: number, seen: Map<strin
     const bytes = (process.resourceUsage().maxRSS - peak) * 1024;
     assert.ok(bytes < CASE_BYTES_MAX, `it took ${Math.round(bytes / 2 ** 20)} MiB of memory`);
   } catch (error) {
-    const pattern = name.replaceAll(/[^\w ,:;-]/g, ".");
-    const replay = `FUZZ_SEED=${seed} node --test --test-name-pattern='^${pattern}$' ${fileOf(url)}`;
     throw new Error(`${(error as Error).stack}\n\nReplay: ${replay}\n`, { cause: error });
   }
+  replay = "";
 }

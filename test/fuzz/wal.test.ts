@@ -127,8 +127,7 @@ async function write(prng: Prng, dir: string): Promise<void> {
       last += ahead;
       state = { ...state, commit: last };
     }
-    const known = wal.recovered.snapshot?.index ?? 0;
-    if (state.commit > Math.max(known, wal.storage.firstIndex())) await snapshot(wal, state, ahead > 0);
+    if (ahead > 0 || state.commit > wal.storage.firstIndex()) await snapshot(wal, state, ahead > 0);
   }
   await durable(wal, wal.append({ ...state, vote: 2 }, [], true));
   await wal.close();
