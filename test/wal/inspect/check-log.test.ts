@@ -6,7 +6,6 @@ import path from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { RaftmarkError } from "../../../src/base/errors.js";
-import { etcdAnswers } from "../../../src/wal/inspect/etcd-reader.js";
 import {
   RECORD_CRC,
   RECORD_ENTRY,
@@ -14,8 +13,9 @@ import {
   RECORD_SNAPSHOT,
   SEAL_BYTES,
 } from "../../../src/wal/format/format.js";
-import { openWal } from "../../../src/wal/index.js";
 import { encodeEntry, encodeSnapshotRecord, FrameBuilder } from "../../../src/wal/format/record.js";
+import { openWal } from "../../../src/wal/index.js";
+import { etcdAnswers } from "../../../src/wal/inspect/etcd-reader.js";
 import { durable, run as entries, open, options, tempDir } from "../helpers.js";
 import { check, type Promised, promised, START } from "../promised.js";
 
