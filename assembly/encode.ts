@@ -1,5 +1,5 @@
 // Ring items in, framed WAL records out, with the rolling CRC and the points of the sparse index. One call a batch.
-// Twin: encodeBatch in src/wal/codec-js.ts.
+// Twin: encodeBatch in src/wal/format/codec-js.ts.
 import { update } from "./crc";
 import * as L from "./layout";
 
@@ -43,7 +43,7 @@ function finishPadding(frame: usize, p: usize): usize {
 
 /**
  * Frames one record to `out`: its `n` data bytes lie at `data`, outside of what is written; without `hasData` the field
- * is left out. Rolls ENC_CRC. Returns the bytes written. Twin: frameRecord in src/wal/codec-js.ts.
+ * is left out. Rolls ENC_CRC. Returns the bytes written. Twin: frameRecord in src/wal/format/codec-js.ts.
  */
 export function frameRecord(out: u32, type: u32, data: u32, n: u32, hasData: u32): u32 {
   const frame: usize = out;

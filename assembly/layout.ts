@@ -1,4 +1,4 @@
-// Where things lie in the memory that this module shares with its host. The same numbers are in src/wal/layout.ts;
+// Where things lie in the memory that this module shares with its host. The same numbers are in src/wal/format/layout.ts;
 // the tests compare what both sides make of them.
 
 export const CONTROL: usize = 65536;

@@ -59,7 +59,7 @@ function harm(wal: string, { place, ...damage }: Damage): void {
 
 test("what verify says of a damaged log is what the engine does with it", async (t) => {
   const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`SEED=${seed} node --test dist/test/wal/check-log.test.js`);
+  t.diagnostic(`SEED=${seed} node --test dist/test/wal/inspect/check-log.test.js`);
   const dir = tempDir(t);
   const source = path.join(dir, "source");
   fs.mkdirSync(source);

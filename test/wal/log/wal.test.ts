@@ -31,7 +31,7 @@ const RECORDER = new URL("../recording-fs.js", import.meta.url).href;
 
 test("a log is the same bytes however its appends become durable, also if each opening has another way", async (t) => {
   const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`SEED=${seed} node --test dist/test/wal/wal.test.js`);
+  t.diagnostic(`SEED=${seed} node --test dist/test/wal/log/wal.test.js`);
   const kinds = ["o_direct", "o_dsync", "fdatasync", "none"] as const;
   /** Segments without the zeros ahead. */
   const logged = async (

@@ -195,7 +195,7 @@ function attempts(t: TestContext, count: number): void {
     try {
       attempt(seed);
     } catch (cause) {
-      throw new Error(`Replay: SEED=${seed} node --test dist/test/wal/durable-log.test.js`, { cause });
+      throw new Error(`Replay: SEED=${seed} node --test dist/test/wal/read/durable-log.test.js`, { cause });
     }
   }
 }

@@ -84,7 +84,7 @@ async function readAll(wal: Wal, reader: number, lo: number, hi: number, maxSize
 
 test("all of an old log comes in order, and the main thread reads no file", async (t) => {
   const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
-  t.diagnostic(`SEED=${seed} node --test dist/test/wal/old-entries.test.js`);
+  t.diagnostic(`SEED=${seed} node --test dist/test/wal/read/old-entries.test.js`);
   const prng = new Prng(seed);
   // Many small ones, some that span runs, and two larger than a piece.
   const entries = Array.from({ length: 3000 }, (_, i) => {

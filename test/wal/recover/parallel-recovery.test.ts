@@ -207,7 +207,7 @@ test("random logs, whole and damaged", async (t) => {
       outcomes.push(await outcome(dir, threads, js));
       fs.rmSync(dir, { recursive: true });
     }
-    const replay = `FC_SEED=${seed} node --test dist/test/wal/parallel-recovery.test.js`;
+    const replay = `FC_SEED=${seed} node --test dist/test/wal/recover/parallel-recovery.test.js`;
     for (const each of outcomes) assert.equal(each, outcomes[0], `replay: ${replay}`);
   }
 });

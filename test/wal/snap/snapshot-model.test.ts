@@ -158,7 +158,7 @@ for (const writer of WRITERS) {
       try {
         await play(options(dir, more), seed + game);
       } catch (error) {
-        t.diagnostic(`SEED=${seed + game} node --test dist/test/wal/snapshot-model.test.js`);
+        t.diagnostic(`SEED=${seed + game} node --test dist/test/wal/snap/snapshot-model.test.js`);
         throw error;
       }
     }

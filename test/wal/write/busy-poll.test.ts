@@ -11,7 +11,7 @@ const POLL_US = 300;
 
 test("appends that come just as the threads go to sleep are written", async (t) => {
   const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`SEED=${seed} node --test dist/test/wal/busy-poll.test.js`);
+  t.diagnostic(`SEED=${seed} node --test dist/test/wal/write/busy-poll.test.js`);
   const prng = new Prng(seed);
   const walOptions = options(tempDir(t), { writer: "pool-wasm", durability: "none", busyPollUs: POLL_US });
   const wal = await open(t, walOptions);

@@ -56,7 +56,7 @@ test("a large append is cut where batchBytesMax says", async (t) => {
 
 test("appends of all sizes, whatever fits the ring and the segment", async (t) => {
   const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`SEED=${seed} node --test dist/test/wal/parts.test.js`);
+  t.diagnostic(`SEED=${seed} node --test dist/test/wal/write/parts.test.js`);
   const prng = new Prng(seed);
   for (const busyPollUs of [0, 300]) {
     for (const ringBytes of [16 << 10, 128 << 10]) {
