@@ -280,6 +280,8 @@ fuzz({
   url: import.meta.url,
   name: "a damaged log opens as it once was, or is refused",
   cases: 100,
+  // A torn end was cut, and then the log refused for a snapshot that was missing.
+  kept: [2151564493],
   reaches: ["WAL_CORRUPT", "whole", "shorter"],
   run: (prng, note) =>
     withDir(async (root) => {

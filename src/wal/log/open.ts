@@ -25,7 +25,7 @@ import {
 import { PointIndex } from "../format/point-index.js";
 import { encodeSnapshotRecord, FrameBuilder } from "../format/record.js";
 import { DurableLog } from "../read/wal-storage.js";
-import { listSegments, type RecoveredLog, recover, type ScanPool } from "../recover/recovery.js";
+import { cutTorn, listSegments, type RecoveredLog, recover, type ScanPool } from "../recover/recovery.js";
 import {
   chooseSnapshot,
   listSnapshots,
@@ -38,7 +38,7 @@ import { InlineWriter } from "../write/inline-writer.js";
 import { fillZeros, noHurry, preparedBytes, prepareSegment, removePrepared } from "../write/prepare.js";
 import { segmentHead, type TailState, type WriterSetup, writerMemoryBytes } from "../write/segment-writer.js";
 import { BUSY_POLL_US_MAX, type Writer, type WriterOptions } from "../write/writer.js";
-import type { Recovered, Wal, WalOptions } from "./types.js";
+import type { Recovered, TornTail, Wal, WalOptions } from "./types.js";
 import { RingWal } from "./wal.js";
 
 const LOG_CACHE_BYTES_DEFAULT = 64 << 20;
@@ -83,8 +83,10 @@ export async function openLog(
       ? await create(dir, newest, plan, walFs)
       : await recoverDir(dir, segments, plan, walFs, pool);
     const { base, kept, broken } = await chooseSnapshots(dir, snapDir, log, snapshotsKept);
+    // All is read and judged: only now something is changed, and what is refused stays as it was.
+    const torn = created ? null : await mendDir(dir, log, plan, walFs);
     const snapshot = kept[kept.length - 1] ?? null;
-    const recovered = describe(log, { created, durability }, base.index, snapshot, broken);
+    const recovered = describe(log, { created, durability, torn }, base.index, snapshot, broken);
     storage = new DurableLog(
       dir,
       log.points,
@@ -314,7 +316,17 @@ async function recoverDir(
   fs.accessSync(dir, fs.constants.W_OK);
   if (options.durability !== "none") await syncFound(walFs, dir, segments);
   const js = options.writer === "inline-js";
-  const log = await recover(dir, segments, { js, threads: options.recoveryThreads, pool });
+  return await recover(dir, segments, { js, threads: options.recoveryThreads, pool });
+}
+
+/** Makes of a recovered log one that can be written: cuts a torn end, and completes what a crash or another program left. */
+async function mendDir(
+  dir: string,
+  log: RecoveredLog,
+  options: Plan,
+  walFs: WalFs,
+): Promise<TornTail | null> {
+  const torn = log.torn === null ? null : await cutTorn(dir, log.torn);
   const { tail } = log;
   const file = `${dir}/${tail.name}`;
   if (tail.headEnd === 0) {
@@ -347,7 +359,7 @@ async function recoverDir(
     tail.offset += SEAL_BYTES;
     tail.sealed = true;
   }
-  return log;
+  return torn;
 }
 
 async function startWriter(
@@ -396,7 +408,7 @@ async function chooseSnapshots(
 
 function describe(
   log: RecoveredLog,
-  opened: Pick<Recovered, "created" | "durability">,
+  opened: Pick<Recovered, "created" | "durability" | "torn">,
   baseIndex: number,
   snapshot: SnapshotMetadata | null,
   brokenSnapshots: string[],
@@ -409,7 +421,6 @@ function describe(
     firstIndex: baseIndex + 1,
     records: log.records,
     segments: log.segments,
-    torn: log.torn,
     confChanges: log.confChanges.filter((index) => index > baseIndex),
     snapshot,
     brokenSnapshots,

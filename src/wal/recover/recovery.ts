@@ -55,9 +55,17 @@ export interface RecoveredLog {
   tailBytes: number;
   records: number;
   segments: number;
-  torn: TornTail | null;
+  /** A write that a crash tore, to be cut off before anything else is written. */
+  torn: TornEnd | null;
   /** The segment before the newest one, if a crash came before it got its final size. */
   unclosed: { path: string; bytes: number } | null;
+}
+
+/** Bytes [offset, used) of `file`. */
+export interface TornEnd {
+  readonly file: string;
+  readonly offset: number;
+  readonly used: number;
 }
 
 export interface RecoverOptions {
@@ -95,7 +103,7 @@ function missingError(dir: string, seq: number, next: string): RaftmarkError {
   return new RaftmarkError("WAL_CORRUPT", text);
 }
 
-/** Reads and checks all of `segments`, cuts a torn tail. */
+/** Reads and checks all of `segments`. Changes nothing. */
 export async function recover(
   dir: string,
   segments: readonly SegmentName[],
@@ -113,7 +121,7 @@ export async function recover(
   let at = 0;
   for await (const scan of scans) await recovery.join(tasks[at++]!, scan);
   assert(at === tasks.length, "a segment was not scanned");
-  return await recovery.finish(segments);
+  return recovery.finish(segments);
 }
 
 function usualThreads(tasks: readonly ScanTask[]): number {
@@ -219,8 +227,8 @@ class Recovery implements LogBefore {
     return scan.snapshots.every((mark) => mark.placed || fitsLog(mark, this.points, this.lastIndex));
   }
 
-  /** All segments are joined: what they come to, with a torn tail cut. */
-  async finish(segments: readonly SegmentName[]): Promise<RecoveredLog> {
+  /** All segments are joined: what they come to, without a torn tail. */
+  finish(segments: readonly SegmentName[]): RecoveredLog {
     const first = segments[0]!;
     const last = segments[segments.length - 1]!;
     const newest = this.newest!;
@@ -239,10 +247,6 @@ class Recovery implements LogBefore {
       const what = lostText(this.lastIndex, this.hardState.commit);
       throw corruptError(this.newestPath, newest.offset, newest.records + 1, what);
     }
-    const torn =
-      newest.tornUsed > 0
-        ? await cut(this.dir, `${this.dir}/${last.name}`, newest.offset, newest.tornUsed)
-        : null;
     const { hardState } = this;
     this.points.setEnd(last.seq, newest.offset);
     return {
@@ -265,7 +269,8 @@ class Recovery implements LogBefore {
       tailBytes: newest.size,
       records: this.records,
       segments: segments.length,
-      torn,
+      torn:
+        newest.tornUsed > 0 ? { file: this.newestPath, offset: newest.offset, used: newest.tornUsed } : null,
       unclosed: this.unclosed,
     };
   }
@@ -284,11 +289,11 @@ const COPY_BYTES = 256 << 10;
  * Keeps a copy of the segment as it was, then overwrites the torn end, [offset, used), with zeros (its size stays). From
  * behind: while anything is left there, the sector of the damaged frame still tells that it is torn.
  */
-async function cut(dir: string, path: string, offset: number, used: number): Promise<TornTail> {
-  let copy = `${path}.broken`;
-  for (let n = 1; fs.existsSync(copy); n++) copy = `${path}.broken.${n}`;
+export async function cutTorn(dir: string, { file, offset, used }: TornEnd): Promise<TornTail> {
+  let copy = `${file}.broken`;
+  for (let n = 1; fs.existsSync(copy); n++) copy = `${file}.broken.${n}`;
   const { O_RDWR, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
-  const segment = await open(path, O_RDWR);
+  const segment = await open(file, O_RDWR);
   try {
     const broken = await open(copy, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE);
     try {
@@ -310,7 +315,7 @@ async function cut(dir: string, path: string, offset: number, used: number): Pro
     await segment.close();
   }
   await syncDir(dir);
-  return { file: path, offset, bytesCut: used - offset, copy };
+  return { file, offset, bytesCut: used - offset, copy };
 }
 
 /** Durably. */

@@ -193,7 +193,7 @@ test("random logs, whole and damaged", async (t) => {
   t.diagnostic(`seed ${first}`);
   for (let seed = first; seed < first + CASES; seed++) {
     const dir = randomLog(t, new Prng(seed));
-    // A torn tail is cut by the first that sees it: each looks at a copy of its own, in the same place.
+    // Each looks at a copy of its own, in the same place.
     const kept = `${dir}.kept`;
     fs.renameSync(dir, kept);
     const outcomes: string[] = [];

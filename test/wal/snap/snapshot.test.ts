@@ -368,6 +368,25 @@ test("a log without the snapshot it needs is refused, and so are snapshots witho
   await assert.rejects(openWal(walOptions), corrupt);
 });
 
+test("what is refused for its snapshot keeps its torn end, too", async (t) => {
+  const dir = tempDir(t);
+  const walOptions = options(dir);
+  const wal = await open(t, walOptions);
+  await append(wal, 1, 10);
+  await wal.saveSnapshot(meta(50, 2), Buffer.from("50"));
+  await append(wal, 51, 51, 2);
+  await append(wal, 52, 60, 2);
+  await wal.close();
+  fs.rmSync(path.join(dir, "snap", snapFiles(dir)[0]!));
+  const file = newestSegment(walOptions.dir);
+  const last = [...readWal(walOptions.dir)].filter(({ type }) => type === "entry").at(-1)!;
+  const bytes = fs.readFileSync(file).fill(0, last.offset + 60);
+  fs.writeFileSync(file, bytes);
+  await assert.rejects(openWal(walOptions), { code: "WAL_CORRUPT", message: /needs a snapshot/ });
+  assert.deepEqual(fs.readdirSync(walOptions.dir), [path.basename(file)]);
+  assert.ok(fs.readFileSync(file).equals(bytes), "the torn end was cut");
+});
+
 test("a snapshot that goes bad while it is open ends in an error that names the file", async (t) => {
   const dir = tempDir(t);
   const wal = await open(t, options(dir));
