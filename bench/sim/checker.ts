@@ -43,6 +43,8 @@ interface Seen {
   vote: number;
   commit: number;
   leads: boolean;
+  /** How often it found its disk silent. */
+  stalls: number;
   applied: number;
   view: DurableView;
   readonly promises: Promises;
@@ -94,6 +96,7 @@ export class Checker {
         vote: 0,
         commit: 0,
         leads: false,
+        stalls: 0,
         applied: 0,
         view: new DurableView(process.disk),
         promises: { term: 0, votes: new Map(), acked: 0, ackedTerms: [] },
@@ -131,6 +134,7 @@ export class Checker {
     Object.assign(seen, { life: process.life, term: hardState.term, vote: hardState.vote, leads: false });
     seen.commit = hardState.commit;
     seen.applied = 0;
+    seen.stalls = 0;
     // It knows nothing, and has to find that out before it says anything.
     if (process.isWiped) return;
     if (hardState.term < promises.term)
@@ -165,8 +169,9 @@ export class Checker {
     const { term, vote } = raft;
     const { committed } = raft.raftLog;
     const who = `node ${process.id}`;
-    if (parts.driver.diskStalls > 0 && process.slowOps === 0)
+    if (parts.driver.diskStalls > seen.stalls && process.isDiskQuick)
       this.fail("disk", `${who} takes its disk for silent, which has answered everything at once`);
+    seen.stalls = parts.driver.diskStalls;
     if (term < seen.term) this.fail("term", `${who} went back from term ${seen.term} to ${term}`);
     if (term === seen.term && vote !== seen.vote && seen.vote !== 0)
       this.fail("vote", `${who} voted for ${seen.vote} in term ${term}, and now for ${vote}`);

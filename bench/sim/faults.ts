@@ -136,9 +136,11 @@ export class Faults {
     otherOptions: (victim) => this.otherOptions(victim),
     abort: (victim) => this.world.abortSoon(victim),
     leadAgain: () => this.plots.leadAgain(),
+    comeBack: () => this.plots.comeBack(),
     lateAnswers: (victim) => this.plots.lateAnswers(victim),
     transferStorm: (_victim, long) => this.plots.transferStorm(long),
     suspend: (victim, long) => this.suspend(victim, long),
+    nap: (victim) => this.suspend(victim, this.world.dice.between(14_000, 20_000)),
   };
 
   // ---- network
@@ -257,12 +259,22 @@ export class Faults {
   /** Its host sleeps: its monotonic clock stands still with it, and others may elect another meanwhile. */
   private suspend(victim: SimProcess, long: number): void {
     const { world } = this;
+    const { dice } = world;
     victim.suspend();
     world.after(long, () => {
       if (!victim.isPaused) return;
       victim.resume();
       for (let i = 0; i < 4; i++) world.readSoon(victim, 600);
     });
+    if (dice.chance(0.5) || world.processes.length < 3) return;
+    // What it still believes when it wakes nobody tells it, and others campaign as soon as they may.
+    const promiseUs = victim.plan.tickMs * victim.plan.electionTicks * 1000;
+    this.isolate(victim, long + promiseUs, "lose");
+    const heir = dice.pick(world.others(victim));
+    for (const share of [0.8, 0.85, 0.9, 0.95, 1, 1.1]) {
+      world.after(share * promiseUs, () => this.kinds.campaign(heir, 0));
+      world.after(share * promiseUs + 6_000, () => world.writeAt(heir));
+    }
   }
 
   /** Leadership goes on, and everybody is asked meanwhile; what the old leader would hear of it may come late. */
@@ -360,8 +372,18 @@ export class Faults {
     const { world } = this;
     if (!this.mayRuin(victim) || victim.node === null) return;
     world.ruined.add(victim.id);
-    world.lame(victim);
     victim.trouble = { ...HEALTHY, hangsUntil: Infinity };
+    world.lame(victim);
+    // A disk that is asked nothing is not silent.
+    for (let i = 0; i < 10; i++) world.after((i * ELECTION_US) / 2, () => world.poke(victim));
+  }
+
+  /** When all else is to heal: the disk of whoever leads may die, and the others have to go on. */
+  lastAct(): void {
+    const { world } = this;
+    if (world.plan.profile.weights.deadDisk === 0 || !world.dice.chance(0.1)) return;
+    const leader = world.processes.find(({ leads }) => leads);
+    if (leader !== undefined) this.kinds.deadDisk(leader, 0);
   }
 
   /** Its disk is in trouble, and meanwhile others end and come back. */

@@ -63,6 +63,44 @@ export class Plots {
     });
   }
 
+  /**
+   * What a leader appended and then lost to another's entries lies on a third node still, which leads in the end: it
+   * comes back, whatever the first one, which led again meanwhile, has put in its place.
+   */
+  comeBack(): void {
+    const { world } = this;
+    const { dice, network } = world;
+    if (world.processes.length < 5) return;
+    const [first, keeper, second] = this.draw(3);
+    const turns = [
+      { leader: first, heard: [keeper], away: [second] },
+      { leader: second, heard: [first], away: [first] },
+      { leader: first, heard: [], away: [second] },
+      { leader: keeper, heard: world.processes, away: [first, second] },
+    ];
+    this.begin((end) => {
+      const turn = (): void => {
+        for (const process of world.processes) this.readmit(process);
+        const next = world.trouble ? turns.shift() : undefined;
+        if (next === undefined) {
+          end();
+          return;
+        }
+        const { leader, heard, away } = next;
+        for (const one of world.processes) {
+          if (one !== leader && (away.includes(one) || one.leads)) this.cutOff(one);
+          if (one !== leader) network.allowBulk(leader.id, one.id, heard.includes(one) ? Infinity : 0);
+        }
+        this.takeOver(leader, []);
+        for (const one of heard) {
+          if (away.includes(one)) world.after(1.5 * ELECTION_US, () => this.connect(one));
+        }
+        world.after(dice.between(1.8, 2.4) * ELECTION_US, turn);
+      };
+      turn();
+    });
+  }
+
   private draw(count: number): SimProcess[] {
     const { dice, processes } = this.world;
     const drawn: SimProcess[] = [];

@@ -24,6 +24,8 @@ export const ELECTION_US = ELECTION_TICKS * TICK_MS * 1000;
 
 /** A disk that answers sooner, whatever waits before it, is not silent. */
 const SLOW_US = ELECTION_US / 50;
+/** One that did so many operations within an election timeout is busy: a batch may go over many segments. */
+const BUSY_OPS = 50;
 
 export interface ProcessPlan {
   readonly id: number;
@@ -118,6 +120,8 @@ export class SimProcess {
   isWiped = false;
   /** Operations on the disk in this life that took so long that they may be taken for a disk's silence. */
   slowOps = 0;
+  /** When the last of them began. */
+  private readonly opTimes: number[] = [];
   private guest: Guest | null = null;
   private stands = false;
   /** Since when its host sleeps; -1: it does not. How long it slept so far. */
@@ -151,6 +155,12 @@ export class SimProcess {
   get sizes(): Sizes {
     const { maxFrameBytes, maxInflightBytes } = this.plan;
     return resolveSizes({ maxFrameBytes, maxInflightBytes });
+  }
+
+  /** Whether its disk, as far as it was asked anything, has answered everything at once. */
+  get isDiskQuick(): boolean {
+    const isBusy = this.opTimes.length === BUSY_OPS && this.schedule.now - this.opTimes[0]! < 2 * ELECTION_US;
+    return this.slowOps === 0 && !isBusy;
   }
 
   get id(): number {
@@ -406,6 +416,8 @@ export class SimProcess {
         this.trace.disk(this.id, op);
         const due = Math.max(Math.floor(taken), hangsUntil - schedule.now);
         if (due > SLOW_US) this.slowOps++;
+        this.opTimes.push(schedule.now);
+        if (this.opTimes.length > BUSY_OPS) this.opTimes.shift();
         // Whenever "never" is.
         if (due < Infinity) schedule.after(due, () => this.inside(life, "disk", done));
       },

@@ -35,9 +35,11 @@ export const FAULTS = [
   "otherOptions",
   "abort",
   "leadAgain",
+  "comeBack",
   "lateAnswers",
   "transferStorm",
   "suspend",
+  "nap",
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -48,6 +50,8 @@ export interface Profile {
   readonly weights: Weights;
   /** Whether frames may be lost, late, doubled, damaged and out of order. */
   readonly weather: boolean;
+  /** One clock runs true, and all others as fast as they may: left out: all differ. */
+  readonly oneSlow?: boolean;
   /** How many times as often as elsewhere it is read. */
   readonly reads?: number;
 }
@@ -74,8 +78,17 @@ const DISKS = {
 };
 const RUIN = { bitFlip: 0.3, misdirected: 0.3, wipe: 0.3 };
 const OPERATOR = { otherMembers: 1, otherOptions: 2 };
-const LEADERS = { pause: 3, suspend: 1, transfer: 3, transferStorm: 1, campaign: 1, clockJump: 1, abort: 1 };
-const PLOTS = { leadAgain: 1, lateAnswers: 1 };
+const LEADERS = {
+  pause: 3,
+  suspend: 1,
+  nap: 0.5,
+  transfer: 3,
+  transferStorm: 1,
+  campaign: 1,
+  clockJump: 1,
+  abort: 1,
+};
+const PLOTS = { leadAgain: 1, comeBack: 1, lateAnswers: 1 };
 
 export const PROFILES: Readonly<Record<string, Profile>> = {
   all: {
@@ -100,8 +113,28 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
   },
   feud: {
     about: "leaders that are deposed and lead again, answers that outlive who asked, hosts that sleep",
-    weights: { ...NONE, leadAgain: 6, lateAnswers: 3, transferStorm: 1, suspend: 2, kill: 1, reconnect: 1 },
+    weights: {
+      ...NONE,
+      leadAgain: 6,
+      comeBack: 2,
+      lateAnswers: 3,
+      transferStorm: 1,
+      suspend: 2,
+      kill: 1,
+      reconnect: 1,
+    },
     weather: false,
+  },
+  leases: {
+    about: "whatever may leave a leader with a lease that others do not keep",
+    weights: { ...NONE, blackout: 5, pause: 1, suspend: 1, nap: 1, cut: 1, transfer: 1, otherOptions: 3 },
+    weather: false,
+  },
+  naps: {
+    about: "hosts that sleep for a moment, again and again",
+    weights: { ...NONE, nap: 1 },
+    weather: false,
+    oneSlow: true,
   },
   reads: {
     about: "many reads on all nodes, answers that come late and out of order, counters that start again",

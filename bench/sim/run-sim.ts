@@ -12,6 +12,9 @@ export interface SimPlan {
   readonly profile: string;
   readonly nodes?: number;
   readonly lease?: boolean;
+  /** Of all members, at first. */
+  readonly tickMs?: number;
+  readonly electionTicks?: number;
   /** Kinds of faults that are left out. */
   readonly without?: readonly string[];
   /** Numbers of faults that are left out, in the order in which they are drawn, from 0. */
@@ -39,12 +42,15 @@ export async function runWorld(plan: SimPlan): Promise<Outcome> {
 }
 
 /** The command that runs it again. */
-export function replayOf({ seed, steps, profile, nodes, lease, without = [], skip = [] }: SimPlan): string {
+export function replayOf(plan: SimPlan): string {
+  const { seed, steps, profile, nodes, lease, tickMs, electionTicks, without = [], skip = [] } = plan;
   const words = [`raftmark sim --seed ${seed}`];
   if (steps !== STEPS_DEFAULT) words.push(`--steps ${steps}`);
   if (profile !== "all") words.push(`--profile ${profile}`);
   if (nodes !== undefined) words.push(`--nodes ${nodes}`);
   if (lease !== undefined) words.push(`--reads ${lease ? "lease" : "safe"}`);
+  if (tickMs !== undefined) words.push(`--tick-ms ${tickMs}`);
+  if (electionTicks !== undefined) words.push(`--election-ticks ${electionTicks}`);
   if (without.length > 0) words.push(`--without ${without.join(",")}`);
   if (skip.length > 0) words.push(`--skip ${skip.join(",")}`);
   return words.join(" ");

@@ -33,6 +33,8 @@ export interface WorldPlan {
   /** Left out: drawn. */
   readonly nodes?: number;
   readonly lease?: boolean;
+  readonly tickMs?: number;
+  readonly electionTicks?: number;
   /** Kinds of faults, and numbers of drawn ones, that are left out. */
   readonly without?: readonly string[];
   readonly skip?: readonly number[];
@@ -66,6 +68,8 @@ export interface Outcome {
 
 /** From the end of all faults until everybody has an answer and all nodes the same state, in election timeouts. */
 const SETTLE_ELECTIONS = 30;
+/** And at least: a connection that nobody answered is given up after so long, and made anew. */
+const SETTLE_MS_MIN = 3_000;
 /** Events of the world after which the real event loop has a turn. */
 const BREATH = 20_000;
 const REACTED = Promise.resolve();
@@ -129,8 +133,8 @@ export class World {
     const shared = {
       voters,
       lease: plan.lease ?? dice.chance(0.5),
-      tickMs: TICK_MS,
-      electionTicks: ELECTION_TICKS,
+      tickMs: plan.tickMs ?? dice.pick([TICK_MS, TICK_MS, TICK_MS, TICK_MS / 2]),
+      electionTicks: plan.electionTicks ?? dice.pick([ELECTION_TICKS, ELECTION_TICKS, ELECTION_TICKS, 6]),
       storageWrites: dice.chance(0.8) ? ("async" as const) : ("sync" as const),
       durability: dice.chance(0.5) ? ("o_direct" as const) : ("fdatasync" as const),
       writer: dice.chance(0.8) ? ("inline-js" as const) : ("inline-wasm" as const),
@@ -144,7 +148,12 @@ export class World {
       leaderlessTimeoutMs: (isPatient ? 1e6 : 5) * (ELECTION_US / 1000),
       requestTimeoutMs: (isPatient ? 1e6 : 60) * (ELECTION_US / 1000),
     };
-    return voters.map((id) => ({ ...shared, id, rate: 1 + dice.between(0, LEASE_DRIFT) }));
+    const slow = plan.profile.oneSlow === true ? dice.pick(voters) : 0;
+    const drift = (id: number): number => {
+      if (slow === 0) return dice.between(0, LEASE_DRIFT);
+      return id === slow ? 0 : 0.99 * LEASE_DRIFT;
+    };
+    return voters.map((id) => ({ ...shared, id, rate: 1 + drift(id) }));
   }
 
   process(id: number): SimProcess {
@@ -332,6 +341,15 @@ export class World {
     });
   }
 
+  /** A write whose answer nobody waits for. */
+  poke(process: SimProcess): void {
+    const command: Command = { register: 0, value: ++this.writesBegun, expected: null };
+    const data = Buffer.from(`${nameOfCommand(command)} `);
+    this.checker.propose(data);
+    this.histories.begin(command, this.schedule.now / 1000, `node ${process.id}`);
+    process.enter("client", () => void process.node?.propose(data).catch(() => {}));
+  }
+
   /** A write was acknowledged on `leader`: whoever else takes itself for the leader is asked what it knows. */
   private suspect(leader: SimProcess): void {
     for (const process of this.others(leader)) {
@@ -385,6 +403,7 @@ export class World {
 
   private recover(): void {
     this.trouble = false;
+    this.faults.lastAct();
     this.network.heal();
     this.network.weather = FAIR;
     for (const process of this.processes) {
@@ -410,7 +429,7 @@ export class World {
   private async settle(): Promise<void> {
     const { schedule, checker } = this;
     const electionMs = Math.max(...this.processes.map(({ plan }) => plan.tickMs * plan.electionTicks));
-    const settleMs = SETTLE_ELECTIONS * electionMs;
+    const settleMs = Math.max(SETTLE_MS_MIN, SETTLE_ELECTIONS * electionMs);
     const end = schedule.now + settleMs * 1000;
     if (checker.violation !== null) return;
     if (!(await this.until(() => this.ready !== null, end))) {

@@ -13,6 +13,8 @@ interface Words {
   readonly profile: string;
   readonly nodes?: string;
   readonly reads?: string;
+  readonly tickMs?: string;
+  readonly electionTicks?: string;
   readonly seeds?: string;
   readonly minutes?: string;
   readonly shrink?: boolean;
@@ -39,6 +41,8 @@ export function simCommand(): Command {
     .option("--profile <name>", `what goes wrong: ${Object.keys(PROFILES).join(", ")}`, "all")
     .option("--nodes <number>", `members, 1 to ${NODES_MAX} (default: drawn)`)
     .option("--reads <mode>", "safe or lease (default: drawn)")
+    .option("--tick-ms <number>", "of all members, at first (default: drawn)")
+    .option("--election-ticks <number>", "of all members, at first (default: drawn)")
     .option("--shrink", "if it fails, find a shorter schedule that fails in the same way")
     .option("--without <kinds>", "leave out faults of these kinds")
     .option("--skip <numbers>", "leave out these faults, numbered from 0 as they come")
@@ -72,10 +76,13 @@ async function sim(words: Words): Promise<number> {
   const first = words.seed === undefined ? randomInt(2 ** 31) : wholeNumber("seed", words.seed, 0, SEED_MAX);
   const steps = words.steps === undefined ? STEPS : wholeNumber("steps", words.steps, 1, 1e9);
   if (words.seeds === undefined && words.minutes === undefined) return await one(words, first, steps);
-  const ofOne = ["nodes", "reads", "shrink", "without", "skip"] as const;
+  const ofOne = ["nodes", "reads", "tickMs", "electionTicks", "shrink", "without", "skip"] as const;
   const given = ofOne.find((name) => words[name] !== undefined);
   if (given !== undefined) {
-    throw new BenchError("usage", `--${given} is for one world: leave out --seeds and --minutes.`);
+    throw new BenchError(
+      "usage",
+      `--${given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} is for one world: leave out --seeds and --minutes.`,
+    );
   }
   const seeds = words.seeds === undefined ? Infinity : wholeNumber("seeds", words.seeds, 1, 1e9);
   const minutes = words.minutes === undefined ? Infinity : wholeNumber("minutes", words.minutes, 1, 1e6);
@@ -111,6 +118,10 @@ async function one(words: Words, seed: number, steps: number): Promise<number> {
     profile,
     ...(words.nodes === undefined ? {} : { nodes: wholeNumber("nodes", words.nodes, 1, NODES_MAX) }),
     ...(reads === undefined ? {} : { lease: reads === "lease" }),
+    ...(words.tickMs === undefined ? {} : { tickMs: wholeNumber("tick-ms", words.tickMs, 1, 1000) }),
+    ...(words.electionTicks === undefined
+      ? {}
+      : { electionTicks: wholeNumber("election-ticks", words.electionTicks, 2, 1000) }),
     ...(words.without === undefined ? {} : { without: kindsOf(words.without) }),
     ...(words.skip === undefined
       ? {}

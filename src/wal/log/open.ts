@@ -25,7 +25,14 @@ import {
 import { PointIndex } from "../format/point-index.js";
 import { encodeSnapshotRecord, FrameBuilder } from "../format/record.js";
 import { DurableLog } from "../read/wal-storage.js";
-import { cutTorn, listSegments, type RecoveredLog, recover, type ScanPool } from "../recover/recovery.js";
+import {
+  cutTorn,
+  listSegments,
+  type RecoveredLog,
+  recover,
+  type ScanPool,
+  type TornTail,
+} from "../recover/recovery.js";
 import {
   chooseSnapshot,
   listSnapshots,
@@ -38,7 +45,7 @@ import { InlineWriter } from "../write/inline-writer.js";
 import { fillZeros, noHurry, preparedBytes, prepareSegment, removePrepared } from "../write/prepare.js";
 import { segmentHead, type TailState, type WriterSetup, writerMemoryBytes } from "../write/segment-writer.js";
 import { BUSY_POLL_US_MAX, type Writer, type WriterOptions } from "../write/writer.js";
-import type { Recovered, TornTail, Wal, WalOptions } from "./types.js";
+import type { Recovered, Wal, WalOptions } from "./types.js";
 import { RingWal } from "./wal.js";
 
 const LOG_CACHE_BYTES_DEFAULT = 64 << 20;

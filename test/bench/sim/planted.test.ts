@@ -8,7 +8,7 @@ import { PLANTED } from "./planted.js";
 
 const STEPS = 6_000;
 /** Worlds in which a fault has to show. */
-const WORLDS = 60;
+const WORLDS = 150;
 /** The canary among them: should it live, all else is in doubt. */
 const SHORT = [
   "an append is acknowledged before it is durable",

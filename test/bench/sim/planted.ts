@@ -33,7 +33,7 @@ const OF_OLD_WORLD: Record<string, { profile: string; checkers?: RegExp }> = {
   "a lease is measured in ticks that a process counted, though it may have stood still": {
     profile: "network",
   },
-  "a voter forgets with a restart that a lease rests on it": { profile: "crash" },
+  "a voter forgets with a restart that a lease rests on it": { profile: "leases" },
   "a proposal is called lost as soon as another entry of this node's takes its index": {
     profile: "feud",
     checkers: /mayCommit/,

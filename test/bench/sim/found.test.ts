@@ -1,0 +1,24 @@
+// Worlds in which the simulator found something, on the commit before its fix (docs/reliability.md): they hold now.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describeFailure, runWorld, type SimPlan } from "../../../bench/sim/run-sim.js";
+
+const FOUND: readonly (SimPlan & { what: string })[] = [
+  {
+    what: "a lease that does not count its host's short sleeps",
+    seed: 4,
+    steps: 8_000,
+    profile: "naps",
+    nodes: 3,
+    lease: true,
+    tickMs: 5,
+    electionTicks: 6,
+  },
+];
+
+for (const { what, ...plan } of FOUND) {
+  test(`found once: ${what}`, { timeout: 60_000 }, async () => {
+    const outcome = await runWorld(plan);
+    assert.equal(outcome.violation, null, outcome.violation === null ? "" : describeFailure(plan, outcome));
+  });
+}
