@@ -5,6 +5,7 @@
 import { randomFillSync } from "node:crypto";
 import type { Socket } from "node:net";
 import { assert } from "../base/assert.js";
+import { POOLED_BYTES_MIN, takeBytes } from "../base/byte-pool.js";
 import { NO_DATA } from "../base/bytes.js";
 
 const FIN = 0x80;
@@ -28,7 +29,7 @@ const CloseTooBig = 1009;
 
 /** How long a connection that we closed may linger. */
 const CLOSE_TIMEOUT_MS = 1000;
-/** Messages up to a quarter of a slab share one. */
+/** Small messages share one; a quarter of it, POOLED_BYTES_MIN, is not small. */
 const SLAB_BYTES = 64 * 1024;
 /** A longer message gets its memory as it comes: nobody has us hold what was only announced. */
 const GROW_BYTES = 1 << 20;
@@ -48,25 +49,21 @@ export interface WsStreamEvents {
   onClose(code: number): void;
 }
 
-/** Memory for messages that came in: those of a slab keep it alive. One for all connections of a thread. */
+/** Memory for small messages that came in: those of a slab keep it alive. One for all connections of a thread. */
 let slab: Uint8Array = new Uint8Array(0);
 let slabUsed = 0;
 
-function takeBytes(size: number): Uint8Array {
+/** A plain Uint8Array: a Buffer would make the codec polymorphic. */
+function bytesFor(size: number): Uint8Array {
   // hot
-  if (size > SLAB_BYTES / 4) return plainBytes(size);
+  if (size >= POOLED_BYTES_MIN) return takeBytes(size);
   if (slabUsed + size > slab.length) {
-    slab = plainBytes(SLAB_BYTES);
+    slab = new Uint8Array(Buffer.allocUnsafeSlow(SLAB_BYTES).buffer);
     slabUsed = 0;
   }
   const bytes = new Uint8Array(slab.buffer, slabUsed, size);
   slabUsed += size;
   return bytes;
-}
-
-/** Not filled with zeros first, not from a pool, and no Buffer, which would make the codec polymorphic. */
-function plainBytes(size: number): Uint8Array {
-  return new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
 }
 
 const NOTHING = Buffer.alloc(0);
@@ -228,7 +225,7 @@ export class WsStream {
       return;
     }
     this.messageRead = 0;
-    this.message = takeBytes(Math.min(size, GROW_BYTES));
+    this.message = bytesFor(Math.min(size, GROW_BYTES));
   }
 
   /** To `size` at least, and so that one that comes bit by bit is not copied for each. */
@@ -237,7 +234,7 @@ export class WsStream {
     if (size <= message.length) return;
     // Of a message in one frame the length is known.
     const most = this.fragmented || !this.fin ? this.payloadBytesMax : this.frameBytes;
-    this.message = plainBytes(Math.max(size, Math.min(message.length * 2, most)));
+    this.message = takeBytes(Math.max(size, Math.min(message.length * 2, most)));
     this.message.set(message.subarray(0, this.messageRead));
   }
 

@@ -454,7 +454,7 @@ export class Driver {
   /** Everything up to `seq` is durable: its responses are delivered, in order. */
   // hot
   private durable(seq: number): void {
-    const { rawNode, link, group, id, trace } = this.parts;
+    const { rawNode, wal, link, group, id, trace } = this.parts;
     const outbox = this.outbox;
     trace?.durable(seq);
     while (this.appendHead < this.appendSeqs.length && this.appendSeqs[this.appendHead] <= seq) {
@@ -477,6 +477,7 @@ export class Driver {
       outbox.length = 0;
     }
     if (this.storing !== null && this.appendSeqs.length === 0) this.stored();
+    wal.storage.settled = rawNode.raft.raftLog.unstable.offset - 1;
     this.wakeForWork();
   }
 

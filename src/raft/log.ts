@@ -322,6 +322,8 @@ export class RaftLog {
   }
 
   stableTo(term: number, index: number): void {
+    // The storage took entries in, and may use again what older ones lay in.
+    this.forgetSlice();
     this.unstable.stableTo(term, index);
   }
 

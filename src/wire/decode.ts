@@ -1,5 +1,5 @@
 // The lean decoder of raftpb.Message. Takes what any proto2 writer may send: fields missing, in any order, unknown
-// fields. Entries' data and the context are views of the input, which the caller hands over. Main thread.
+// fields. Entries' data are views of the input, which the caller hands over. Main thread.
 import { NO_DATA } from "../base/bytes.js";
 import type { EntryType, MessageType, Snapshot } from "../raft/raftpb/index.js";
 import {
@@ -81,7 +81,8 @@ class Decoder {
           m.rejectHint = this.uvarint(end);
           break;
         case 0x62:
-          m.context = this.view(end);
+          // A copy: it may be kept for longer than the frame.
+          m.context = this.view(end).slice();
           break;
         case 0x68:
           m.vote = this.uvarint(end);

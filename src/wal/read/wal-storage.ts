@@ -1,6 +1,7 @@
 // The log as raft reads it: a tail in memory bounded in bytes, everything older from the segments. Holds what is
 // durable, and nothing else: the log moves entries here when the writer reported them.
 import { assert } from "../../base/assert.js";
+import { keepBytes, letGoOfBytes } from "../../base/byte-pool.js";
 import { NO_DATA } from "../../base/bytes.js";
 import { ErrCompacted, ErrUnavailable, type RaftError } from "../../raft/errors.js";
 import {
@@ -39,6 +40,11 @@ export interface WalStorage extends Storage {
    * all are said to be at hand, and entries() waits for the disk where they lie there.
    */
   onRead?: ((reader: number) => void) | null;
+  /**
+   * Set by who drives raft: entries up to this index are nowhere in raft any more but here. What older entries lie in may
+   * be used again once it is not read from here any more, either. Absent, or too low: it is the collector's.
+   */
+  settled?: number;
 }
 
 /** What an entry costs in memory beside its data, about. */
@@ -75,6 +81,9 @@ class Chunk {
     this.count = entries.length;
     this.bytes = bytes;
     this.objects = entries;
+    // Of a run, until it is folded; what never is, for ever.
+    const runs = entries.length > 0 && entries[0].at !== -1 ? 1 : entries.length;
+    for (let i = 0; i < runs; i++) keepBytes(entries[i].bytes.buffer);
   }
 
   entriesOf(ring: ByteRing): readonly Entry[] {
@@ -87,9 +96,10 @@ class Chunk {
 
   /**
    * Moves a run to the ring, if it has room; entries of no run stay objects. Once: later it would come to lie behind
-   * chunks that are newer, and the ring gives up what is in front of, or behind, a chunk.
+   * chunks that are newer, and the ring gives up what is in front of, or behind, a chunk. What it lay in may be used
+   * again if it is `settled`.
    */
-  fold(ring: ByteRing): void {
+  fold(ring: ByteRing, settled: number): void {
     const { objects } = this;
     if (this.tried || objects === null || objects.length === 0) return;
     this.tried = true;
@@ -103,6 +113,7 @@ class Chunk {
     this.at = at;
     this.length = run.length;
     this.term = last.term;
+    if (last.index <= settled) letGoOfBytes(run.buffer);
   }
 
   /** Takes in the one behind it, if both then lie in the ring as one of at most `bytesMax`. */
@@ -155,6 +166,7 @@ export class DurableLog implements WalStorage {
   /** What a segment holds at most, single large entries aside. */
   private readonly segmentBytes: number;
   cacheBytes = 0;
+  settled = 0;
 
   constructor(
     dir: string,
@@ -312,12 +324,18 @@ export class DurableLog implements WalStorage {
     const count = entries.length;
     if (count === 0) return;
     const { index } = entries[0];
+    // These are still raft's.
+    this.settled = Math.min(this.settled, index - 1);
     if (index !== this.last + 1) this.truncate(index);
     let from = 0;
     let bytes = 0;
     for (let i = 0; i < count; i++) {
       const { type, term, size, bytes: run, at } = entries[i];
-      if (type !== EntryNormal) this.confChanges.push(index + i);
+      if (type !== EntryNormal) {
+        this.confChanges.push(index + i);
+        // What is made of it may have views of it.
+        keepBytes(run.buffer);
+      }
       const cost = size + ENTRY_COST;
       const before = entries[i > from ? i - 1 : i];
       // A run each, of one term, as far as they are of runs.
@@ -340,7 +358,7 @@ export class DurableLog implements WalStorage {
     this.cacheBytes += bytes;
     const old = chunks.length - 1 - RECENT_CHUNKS;
     if (old < this.head) return;
-    chunks[old].fold(this.ring);
+    chunks[old].fold(this.ring, this.settled);
     // A chunk for each append would cost its reader a copy for each.
     if (old === this.head || !chunks[old - 1].maybeJoin(chunks[old], this.ring, this.chunkBytesMax)) return;
     for (let i = old + 1; i < chunks.length; i++) chunks[i - 1] = chunks[i];

@@ -2,6 +2,7 @@
 // snapshots and reads, in any order. What is not in memory any more comes from the array, in place of segments.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { bytePoolTesting, POOLED_BYTES_MIN, takeBytes } from "../../../src/base/byte-pool.js";
 import { NO_DATA } from "../../../src/base/bytes.js";
 import { Prng } from "../../../src/base/prng.js";
 import { ErrCompacted, ErrUnavailable } from "../../../src/raft/errors.js";
@@ -10,6 +11,7 @@ import {
   EMPTY_HARD_STATE,
   Entry,
   type EntryType,
+  entriesOfRun,
   entrySize,
 } from "../../../src/raft/raftpb/index.js";
 import { PointIndex } from "../../../src/wal/format/point-index.js";
@@ -229,4 +231,56 @@ test("a cache larger than any buffer holds the log all the same", () => {
     for (let index = 1; index <= 40; index++) model.append(asRun([entry(index)]));
     model.checkAll();
   }
+});
+
+test("bytes from the pool are used again once they are folded, and nothing that is read has changed", async (t) => {
+  bytePoolTesting.poison = true;
+  t.after(() => {
+    bytePoolTesting.poison = false;
+  });
+  const prng = new Prng(11);
+  const log = new DurableLog(
+    "nowhere",
+    new PointIndex(),
+    0,
+    EMPTY_HARD_STATE,
+    EMPTY_CONF_STATE,
+    1 << 22,
+    SEGMENT_BYTES,
+  );
+  /** Index of the first is 1. */
+  const twin: Buffer[] = [];
+  const buffers = new Set<ArrayBufferLike>();
+  const frames = 600;
+  for (let frame = 0; frame < frames; frame++) {
+    // Some of the newest are overwritten now and then.
+    const term = 1 + Math.floor(frame / 10);
+    const first = frame % 10 === 0 ? Math.max(1, twin.length - prng.below(40)) : twin.length + 1;
+    twin.length = first - 1;
+    const part: Entry[] = [];
+    for (let i = 0; i < 80; i++) {
+      const type = (prng.below(4000) === 0 ? 2 : 0) as EntryType;
+      const data = new Uint8Array(prng.below(400)).fill(prng.below(256));
+      twin.push(Buffer.from(data));
+      part.push(new Entry(type, term, first + i, data));
+    }
+    const run = asRun(part);
+    const last = run[run.length - 1]!;
+    const bytes = run[0]!.bytes.subarray(run[0]!.at, last.start + last.size);
+    const memory = takeBytes(POOLED_BYTES_MIN + bytes.length);
+    buffers.add(memory.buffer);
+    memory.set(bytes, 5);
+    // As two appends, of which the second comes later.
+    const entries = entriesOfRun(memory.subarray(5, 5 + bytes.length));
+    log.append(entries.slice(0, 30));
+    log.append(entries.slice(30));
+    // Raft has nothing of it, mostly; a turn of the event loop passes, mostly.
+    if (prng.below(10) > 0) log.settled = twin.length;
+    if (prng.below(10) > 0) await new Promise((resolve) => setImmediate(resolve));
+    const lo = Math.max(1, first - 1500 + prng.below(1500));
+    const found = log.entries(lo, twin.length + 1, Infinity) as Entry[];
+    assert.equal(found.length, twin.length + 1 - lo);
+    for (const { index, data } of found) assert.ok(twin[index - 1]!.equals(data), `entry ${index}`);
+  }
+  assert.ok(buffers.size < frames / 2, `${buffers.size} buffers for ${frames} frames`);
 });
