@@ -213,6 +213,7 @@ test("what the kernel does not take at once arrives as it was when it was sent",
   const socket = { on() {}, writable: true, writableLength: 0 } as unknown as Socket;
   const theirStream = new WsStream(socket, true, MAX, heard.events);
   theirs.on("data", (bytes: Buffer) => theirStream.feed(bytes, 0, bytes.length));
+  theirs.resume();
   await heard.ear.until(() => heard.messages.length === sent.length);
   for (let i = 0; i < sent.length; i++) assert.deepEqual(heard.messages[i], sent[i], `message ${i}`);
 });
