@@ -283,15 +283,19 @@ export class SegmentWriter {
   /** Writes what was encoded to where the log ends; whole blocks with zeros behind it where it must be. */
   private *put(bytes: number): Steps {
     // hot
-    const { u8 } = this.codec.memory;
+    const { u8, f64 } = this.codec.memory;
     const { lead } = this;
     const end = this.out + lead + bytes;
     const to = this.direct ? blocksUp(end) : end;
-    u8.fill(0, end, to);
+    // Shared memory is filled element by element.
+    const words = Math.min(to, end + (-end & 7));
+    u8.fill(0, end, words);
+    f64.fill(0, words >>> 3, to >>> 3);
     yield this.fs.write(this.fd, u8, this.out, to, this.offset - lead);
     this.offset += bytes;
     this.size = Math.max(this.size, this.offset + to - end);
-    u8.copyWithin(this.out, end - this.lead, end);
+    const tail = end - this.lead;
+    if (tail !== this.out) u8.copyWithin(this.out, tail, end);
   }
 
   /** Frames that were made elsewhere, by way of the output region. */
