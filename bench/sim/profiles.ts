@@ -52,6 +52,8 @@ export interface Profile {
   readonly weather: boolean;
   /** One clock runs true, and all others as fast as they may: left out: all differ. */
   readonly oneSlow?: boolean;
+  /** Members have ticks and election timeouts of their own. */
+  readonly differ?: boolean;
   /** How many times as often as elsewhere it is read. */
   readonly reads?: number;
 }
@@ -129,6 +131,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     about: "whatever may leave a leader with a lease that others do not keep",
     weights: { ...NONE, blackout: 5, pause: 1, suspend: 1, nap: 1, cut: 1, transfer: 1, otherOptions: 3 },
     weather: false,
+    differ: true,
   },
   naps: {
     about: "hosts that sleep for a moment, again and again",

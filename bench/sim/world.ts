@@ -153,7 +153,11 @@ export class World {
       if (slow === 0) return dice.between(0, LEASE_DRIFT);
       return id === slow ? 0 : 0.99 * LEASE_DRIFT;
     };
-    return voters.map((id) => ({ ...shared, id, rate: 1 + drift(id) }));
+    const own = (): { tickMs?: number; electionTicks?: number } =>
+      plan.profile.differ === true
+        ? { tickMs: dice.pick([TICK_MS / 2, TICK_MS, 15]), electionTicks: dice.pick([6, ELECTION_TICKS]) }
+        : {};
+    return voters.map((id) => ({ ...shared, ...own(), id, rate: 1 + drift(id) }));
   }
 
   process(id: number): SimProcess {

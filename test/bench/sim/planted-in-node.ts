@@ -193,7 +193,7 @@ export const PLANTED_IN_NODE: readonly Planted[] = [
   {
     name: "a log has no descriptor to spare",
     profile: "disk",
-    checkers: /fault/,
+    checkers: /fault|disk/,
     apply: () => patch(SpareDescriptors, () => ({ giveUp: () => false, refill: () => {} })),
   },
   {
