@@ -315,6 +315,7 @@ export class SimNetwork {
       const { link } = port;
       if (link === null) return;
       port.enter(lane, () => {
+        if (!link.isOpen) return; // Nobody looks at it any more.
         // It keeps the bytes of what it takes.
         const refusal = link.receive(from, lane === "again" ? bytes.slice() : bytes);
         if (refusal === null && isDamaged) this.hooks.fail(`node ${to} took a damaged frame of node ${from}`);
@@ -417,6 +418,10 @@ export class SimLink implements Link {
   }
 
   /** Null: it was taken. */
+  get isOpen(): boolean {
+    return this.handler !== null;
+  }
+
   receive(from: number, bytes: Uint8Array): string | null {
     if (this.handler === null) return null;
     const inbox: Message[] = [];
