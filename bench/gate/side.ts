@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { DEFAULT_SETTINGS, type Settings } from "../harness/axes.js";
 import { BenchError } from "../harness/bench-error.js";
 import { Cluster } from "../harness/cluster.js";
+import { cpuMsOf } from "../harness/cpu.js";
 import type { ReplyOf } from "../harness/protocol.js";
 import { traceEvery } from "../harness/run-trace.js";
 import { runTruthCheck } from "../harness/truth-process.js";
@@ -108,8 +109,7 @@ export class Side {
 
   /** Whether all nodes follow proposals from now on; only with trace on. */
   async follow(on: boolean): Promise<void> {
-    const every = on ? this.cluster.traceEvery : 0;
-    await Promise.all(this.cluster.ids.map((id) => this.cluster.call(id, "follow", { every })));
+    await this.cluster.follow(on ? this.cluster.traceEvery : 0);
   }
 
   /** Loads it for `ms`, and counts nothing. */
@@ -128,7 +128,7 @@ export class Side {
     const nth = this.ackedFiles.length;
     const ackedPath = join(plan.dir, `acked-${nth}.bin`);
     this.ackedFiles.push(ackedPath);
-    const before = await this.samples();
+    const before = await cluster.samples();
     const load = {
       ...window,
       primes: false,
@@ -143,7 +143,7 @@ export class Side {
     const timeoutMs = window.warmupMs + window.durationMs + LOAD_SLACK_MS;
     const result = await cluster.call(leader, "load", { plan: load, ackedPath }, timeoutMs);
     if (!(await cluster.catchUp(IDLE_TIMEOUT_MS))) this.faults.push("the followers did not catch up");
-    const after = await this.samples();
+    const after = await cluster.samples();
     this.acked += result.acked;
     if (result.firstFailure !== null) this.faults.push(`a proposal was refused: ${result.firstFailure}`);
     if (result.unanswered > 0) this.faults.push(`${result.unanswered} proposals got no answer`);
@@ -151,13 +151,9 @@ export class Side {
     return {
       proposalsPerS: result.windowMs > 0 ? (result.done / result.windowMs) * 1000 : 0,
       acked: result.acked,
-      cpuMs: total(after, cpuOf) - total(before, cpuOf),
+      cpuMs: total(after, cpuMsOf) - total(before, cpuMsOf),
       counters: countersOf(before, after, cluster.ids.indexOf(leader)),
     };
-  }
-
-  private samples(): Promise<Sample[]> {
-    return Promise.all(this.cluster.ids.map((id) => this.cluster.call(id, "sample", {})));
   }
 
   /**
@@ -167,7 +163,7 @@ export class Side {
   async finish(): Promise<string[]> {
     const { cluster, plan } = this;
     const states = await cluster.stop();
-    const nodes = cluster.ids.map((id) => ({ id, dir: cluster.dirOf(id), state: states.get(id) ?? null }));
+    const nodes = cluster.logsOf(states);
     const wrong: string[] = [];
     const silent = nodes.filter(({ state }) => state === null);
     for (const { id } of silent) this.faults.push(`node ${id} did not close`);
@@ -209,10 +205,6 @@ function countersOf(before: readonly Sample[], after: readonly Sample[], leader:
   });
   const allocatedBytes = after[leader].allocatedBytes - before[leader].allocatedBytes;
   return { ...Object.fromEntries(counters), allocatedBytes } as Window["counters"];
-}
-
-function cpuOf({ cpuUserMs, cpuSystemMs }: Sample): number {
-  return cpuUserMs + cpuSystemMs;
 }
 
 function total(samples: readonly Sample[], read: (sample: Sample) => number): number {

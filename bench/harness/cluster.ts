@@ -10,6 +10,7 @@ import { OUTSTANDING_MAX } from "./open-loop.js";
 import { freePorts, HOST } from "./ports.js";
 import type { NodeConfig, Op, ReplyOf } from "./protocol.js";
 import type { StateReport } from "./state-machine.js";
+import type { TruthRequest } from "./truth.js";
 
 /** The axes that a cluster is made by; the rest is the load's. Process tests leave most of them out. */
 export type ClusterSettings = Pick<Settings, "nodes" | "writer" | "durability" | "batchBytes" | "inFlight"> &
@@ -201,6 +202,21 @@ export class Cluster {
   /** One command to one node; ends early if any node fails. */
   call<K extends Op>(id: number, op: K, params: Params<K>, timeoutMs?: number): Promise<ReplyOf<K>> {
     return this.orFailure(this.node(id).call(op, params, timeoutMs, id));
+  }
+
+  /** What each node has used so far, in the order of their ids. */
+  samples(): Promise<ReplyOf<"sample">[]> {
+    return Promise.all(this.ids.map((id) => this.call(id, "sample", {})));
+  }
+
+  /** All nodes follow one entry in `every` from now on; 0: none. */
+  async follow(every: number): Promise<void> {
+    await Promise.all(this.ids.map((id) => this.call(id, "follow", { every })));
+  }
+
+  /** What the truth check reads of each node; `states`: as stop() gave them. */
+  logsOf(states: ReadonlyMap<number, StateReport | null>): TruthRequest["nodes"] {
+    return this.ids.map((id) => ({ id, dir: this.dirOf(id), state: states.get(id) ?? null }));
   }
 
   /** `wait`, or the failure of a node if that comes first. */

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Result } from "../report/result-schema.js";
 import type { Settings } from "./axes.js";
+import { cpuMsOf } from "./cpu.js";
 import { LatencyCounts, percentileMs, toHistogram } from "./latency.js";
 import { NodeProcess } from "./node-process.js";
 import { loadOf } from "./run-variant.js";
@@ -66,8 +67,4 @@ export async function nullRun(
   } finally {
     await process.end();
   }
-}
-
-function cpuMsOf({ cpuUserMs, cpuSystemMs }: { cpuUserMs: number; cpuSystemMs: number }): number {
-  return cpuUserMs + cpuSystemMs;
 }

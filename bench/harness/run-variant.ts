@@ -5,6 +5,7 @@ import { encodeIntoCompressedBase64, type Histogram } from "hdr-histogram-js";
 import type { NodeUse, PerCommit, Run } from "../report/result-schema.js";
 import { ENTRY_BYTES_MIN, type Settings } from "./axes.js";
 import type { Cluster } from "./cluster.js";
+import { cpuMsOf } from "./cpu.js";
 import { eventFor, type Measures, measure as toMeasure, windowMs } from "./events.js";
 import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "./latency.js";
 import { DRAIN_MS_MAX, type LoadPlan, SERIES_STEP_MS } from "./load.js";
@@ -143,8 +144,7 @@ export async function warmUp(
 /** One proposal in how many is followed depends on the load, and the cluster has several. */
 async function followEvery(cluster: Cluster, settings: Settings): Promise<void> {
   if (cluster.traceEvery === 0) return;
-  const every = traceEvery(settings);
-  await Promise.all(cluster.ids.map((id) => cluster.call(id, "follow", { every })));
+  await cluster.follow(traceEvery(settings));
 }
 
 /** The leader; never the node whose disk is slow on purpose. */
@@ -252,8 +252,7 @@ async function visit(
 
 /** What clusters have used so far; they tick, and what one of them does late is nobody else's. */
 async function idleUse(idle: readonly Cluster[]): Promise<{ readonly atMs: number; readonly cpuMs: number }> {
-  const each = idle.map((cluster) => Promise.all(cluster.ids.map((id) => cluster.call(id, "sample", {}))));
-  const samples = (await Promise.all(each)).flat();
+  const samples = (await Promise.all(idle.map((cluster) => cluster.samples()))).flat();
   return { atMs: performance.now(), cpuMs: samples.reduce((sum, sample) => sum + cpuMsOf(sample), 0) };
 }
 
@@ -411,13 +410,9 @@ function otherCpuShare(
 ): number {
   if (before === null || after === null || nodes.length < count) return 0;
   const client = from === "client" ? cpuMsOf(after) - cpuMsOf(before) : 0;
-  const ours = nodes.reduce((sum, node) => sum + node.cpuUserMs + node.cpuSystemMs, client + idleCpuMs);
+  const ours = nodes.reduce((sum, node) => sum + cpuMsOf(node), client + idleCpuMs);
   const all = after.machineBusyMs - before.machineBusyMs;
   return Math.max(0, all - ours) / ((after.atMs - before.atMs) * availableParallelism());
-}
-
-function cpuMsOf({ cpuUserMs, cpuSystemMs }: Sample): number {
-  return cpuUserMs + cpuSystemMs;
 }
 
 /** The difference between two samples of one node; nothing if one is missing. */

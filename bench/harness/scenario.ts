@@ -3,6 +3,7 @@
 import { Prng } from "../../src/base/prng.js";
 import { AXIS_NAMES, type AxisName, type AxisValues, DEFAULT_SETTINGS, type Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
+import { groupsOf } from "./groups.js";
 
 /** How long one variant is loaded, and how often. */
 export interface Load {
@@ -207,14 +208,12 @@ export function loadGroups(
   seed: number,
   round: number,
 ): Variant[][] {
-  const byLoad = new Map<string, Variant[]>();
-  for (const variant of runOrder(variants, order, (seed + Math.imul(round, 0x9e3779b1)) >>> 0)) {
-    const load = JSON.stringify(LOAD_AXES.map((name) => variant.settings[name]));
-    const same = byLoad.get(load);
-    if (same === undefined) byLoad.set(load, [variant]);
-    else same.push(variant);
-  }
-  return [...byLoad.values()];
+  return groupsOf(runOrder(variants, order, (seed + Math.imul(round, 0x9e3779b1)) >>> 0), loadKey);
+}
+
+/** What has the same is under the same load. */
+export function loadKey({ settings }: Pick<Variant, "settings">): string {
+  return JSON.stringify(LOAD_AXES.map((name) => settings[name]));
 }
 
 /** The values that `settings` have, as they come up: of a result, which may be older than some axis. */

@@ -9,6 +9,7 @@ import type { Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
 import { Cluster } from "./cluster.js";
 import { measure } from "./events.js";
+import { groupsOf } from "./groups.js";
 import { traceEvery } from "./run-trace.js";
 import { type OnPhase, type UncheckedRun, VariantRun, warmUp } from "./run-variant.js";
 import type { Runtime } from "./runtimes.js";
@@ -42,24 +43,12 @@ const CHECK_SHARE = 0.4;
  * that nothing else is asked of, as does the load of a client.
  */
 export function seatingsOf(variants: readonly Variant[]): Seating[] {
-  const clusters = new Map<string, Variant[]>();
-  const alone: Variant[] = [];
-  for (const variant of variants) {
-    const { settings } = variant;
-    if (isAlone(settings)) alone.push(variant);
-    else {
-      const key = JSON.stringify({
-        ...settings,
-        ...Object.fromEntries(LOAD_AXES.map((name) => [name, null])),
-      });
-      const sharing = clusters.get(key);
-      if (sharing === undefined) clusters.set(key, [variant]);
-      else sharing.push(variant);
-    }
-  }
+  const alone = variants.filter(({ settings }) => isAlone(settings));
+  const together = variants.filter(({ settings }) => !isAlone(settings));
+  const noLoad = Object.fromEntries(LOAD_AXES.map((name) => [name, null]));
   const seatings: Variant[][][] = [];
   let nodes = Number.POSITIVE_INFINITY;
-  for (const sharing of clusters.values()) {
+  for (const sharing of groupsOf(together, ({ settings }) => JSON.stringify({ ...settings, ...noLoad }))) {
     nodes += sharing[0].settings.nodes;
     if (nodes > NODES_AT_ONCE_MAX) {
       nodes = sharing[0].settings.nodes;
@@ -278,11 +267,7 @@ export class Sitting {
     await Promise.all(this.seats.map(({ cluster }) => cluster.catchUp(GRACE_MS).catch(() => false)));
     const states = await Promise.all(this.seats.map(({ cluster }) => cluster.stop()));
     const checks = this.seats.map(async ({ cluster, variants, journals, acked }, i) => {
-      const nodes = cluster.ids.map((id) => ({
-        id,
-        dir: cluster.dirOf(id),
-        state: states[i].get(id) ?? null,
-      }));
+      const nodes = cluster.logsOf(states[i]);
       const silent = nodes.filter(({ state }) => state === null).map(({ id }) => id);
       if (silent.length > 0) {
         const text = `node ${silent.join(", ")} did not close within 3 s of being asked: its disk may be stuck.`;

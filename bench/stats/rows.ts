@@ -3,6 +3,8 @@
 import { decodeFromCompressedBase64, type Histogram } from "hdr-histogram-js";
 import { assert } from "../../src/base/assert.js";
 import type { Settings } from "../harness/axes.js";
+import { cpuMsOf } from "../harness/cpu.js";
+import { groupsOf } from "../harness/groups.js";
 import { percentileMs, UNITS_PER_MS } from "../harness/latency.js";
 import type { Result, Run } from "../report/result-schema.js";
 import { type Interval, medianInterval } from "./intervals.js";
@@ -23,20 +25,16 @@ export interface Row {
 
 /** Rows in the order of the table. */
 export function rowsOf(result: Pick<Result, "runs">): Row[] {
-  const byPosition = new Map<number, Run[]>();
-  for (const run of result.runs) {
-    const runs = byPosition.get(run.position);
-    if (runs === undefined) byPosition.set(run.position, [run]);
-    else runs.push(run);
-  }
-  return [...byPosition.entries()].sort(([a], [b]) => a - b).map(([position, runs]) => rowOf(position, runs));
+  return groupsOf(result.runs, ({ position }) => position)
+    .sort(([a], [b]) => a.position - b.position)
+    .map(rowOf);
 }
 
-function rowOf(position: number, all: readonly Run[]): Row {
+function rowOf(all: readonly Run[]): Row {
   const runs = [...all].sort((a, b) => a.round - b.round);
   const valid = validRuns(runs);
   return {
-    position,
+    position: runs[0].position,
     settings: runs[0].settings,
     runs,
     voids: runs.filter((run) => run.void.length > 0).length,
@@ -59,7 +57,7 @@ export function soundRuns<T extends Pick<Run, "void" | "disturbed">>(runs: reado
 
 /** CPU time of all nodes of a run within its window, in milliseconds. */
 export function cpuMsOfNodes({ nodes }: Pick<Run, "nodes">): number {
-  return nodes.reduce((sum, { cpuUserMs, cpuSystemMs }) => sum + cpuUserMs + cpuSystemMs, 0);
+  return nodes.reduce((sum, node) => sum + cpuMsOf(node), 0);
 }
 
 /** CPU time of all nodes, and of the load that one of them makes, for each proposal that was done, in microseconds. */

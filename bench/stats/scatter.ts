@@ -2,7 +2,8 @@
 // out of every comparison), by chance within a window, and by what its processes were born with (layout, what was compiled, how far a
 // heap has grown). Tells where more time would go best: into longer windows, or into more rounds. Pure.
 import { mean, variance } from "simple-statistics";
-import { LOAD_AXES } from "../harness/scenario.js";
+import { groupsOf } from "../harness/groups.js";
+import { loadKey } from "../harness/scenario.js";
 import type { Run } from "../report/result-schema.js";
 import { type Row, soundRuns } from "./rows.js";
 
@@ -26,7 +27,7 @@ const STEPS_MIN = 4;
 export function scatterOf(rows: readonly Row[]): Scatter | null {
   const sums = { total: 0, totalFreedom: 0, rest: 0, restFreedom: 0 };
   const windows: number[] = [];
-  for (const place of byLoad(rows)) {
+  for (const place of groupsOf(rows, loadKey)) {
     const runs = place.map((row) => new Map(soundRuns(row.runs).map((run) => [run.round, run])));
     const rounds = [...runs[0].keys()].filter((round) => runs.every((each) => each.has(round)));
     const grid = runs.map((each) => rounds.map((round) => each.get(round)!));
@@ -47,17 +48,6 @@ export function scatterOf(rows: readonly Row[]): Scatter | null {
   const round = Math.max(0, 1 - sums.rest / sums.restFreedom / total);
   const window = Math.min(1 - round, mean(windows) / total);
   return { deviation: Math.sqrt(total), round, window, birth: 1 - round - window };
-}
-
-function byLoad(rows: readonly Row[]): Row[][] {
-  const places = new Map<string, Row[]>();
-  for (const row of rows) {
-    const load = JSON.stringify(LOAD_AXES.map((name) => row.settings[name]));
-    const place = places.get(load);
-    if (place === undefined) places.set(load, [row]);
-    else place.push(row);
-  }
-  return [...places.values()];
 }
 
 function centred(values: readonly number[]): number[] {

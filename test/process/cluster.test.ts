@@ -93,7 +93,7 @@ function truthOf(
   ackedFiles: string[],
   ackedMin: number,
 ) {
-  const nodes = cluster.ids.map((id) => ({ id, dir: cluster.dirOf(id), state: states.get(id) ?? null }));
+  const nodes = cluster.logsOf(states);
   return runTruthCheck({ nodes, ackedFiles, ackedMin });
 }
 

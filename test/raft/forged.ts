@@ -1,5 +1,6 @@
 // Messages that no node means: drawn at random around what a node is doing, or under way and with fields changed; and the
 // groups amid something that they come to.
+
 import { NO_DATA } from "../../src/base/bytes.js";
 import type { Prng } from "../../src/base/prng.js";
 import {
@@ -11,6 +12,7 @@ import {
   MsgSnap,
   type RawNode,
 } from "../../src/raft/index.js";
+import { pick } from "../fuzz/bytes.js";
 import { type ConfigOverrides, Network } from "./network.js";
 
 const MAX = Number.MAX_SAFE_INTEGER;
@@ -67,10 +69,6 @@ export function group(seed: number, prng: Prng): Network {
   }
   for (let i = prng.below(400); i > 0; i--) network.chaos();
   return network;
-}
-
-function pick<T>(prng: Prng, from: readonly T[]): T {
-  return from[prng.below(from.length)];
 }
 
 function randomData(prng: Prng): Uint8Array {

@@ -1,5 +1,6 @@
 // The charts that need no script: bars of HTML whose lengths are style. Throughput, the waterfall of a commit, who used
 // the CPU. Figures stand beside the bars as text, or in a table below them. Pure.
+import { cpuMsOf } from "../../harness/cpu.js";
 import { grouped, short } from "../numbers.js";
 import type { Run } from "../result-schema.js";
 import { mainStages, partsOf, restName } from "../waterfall-text.js";
@@ -158,7 +159,7 @@ function cpuBar(config: Config): Html {
 function cpuParts(run: Run, cores: number): number[] {
   const parts = [0, 0, 0, 0, run.otherCpuShare];
   for (const node of run.nodes) {
-    const all = node.cpuUserMs + node.cpuSystemMs;
+    const all = cpuMsOf(node);
     const main = Math.min(all, node.mainThreadMs ?? all);
     const first = node.leader ? 0 : 2;
     parts[first] += main / (node.windowMs * cores);

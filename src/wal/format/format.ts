@@ -15,11 +15,6 @@ export const SEGMENT_BYTES_MIN = 1024;
 /** A torn write shows as zeros in whole pieces of this size (etcd's minSectorSize). */
 export const SECTOR_BYTES = 512;
 
-/** Most bytes that a frame adds to the data of an entry: length, record and entry fields, padding. */
-export const ENTRY_OVERHEAD_MAX = 64;
-/** Most bytes of the frame of a state record. */
-export const STATE_FRAME_MAX = 64;
-
 /** Bytes of a seal, whatever the CRC in it: see putSeal. */
 export const SEAL_BYTES = 16;
 
