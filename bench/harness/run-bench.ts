@@ -21,6 +21,7 @@ import {
   Sitting,
   seatingsOf,
 } from "./sitting.js";
+import { STAGES } from "./waterfall.js";
 import { withRunDir } from "./with-run-dir.js";
 
 /** What the command line, the scenario and the defaults come to. */
@@ -109,6 +110,7 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
       nullRun: nothing,
       interrupted,
       disturbance: { repeated, leftOut: runs.filter(({ disturbed }) => disturbed.length > 0).length },
+      stages: { ...STAGES },
       runs: runs.sort((a, b) => a.position - b.position || a.round - b.round),
     } satisfies Omit<Result, "verdict">;
     return { ...body, verdict: verdict(body) };

@@ -17,7 +17,7 @@ export interface Traced {
 }
 
 /** The stages in order. Who stores a copy last decides which of the two middle groups is on a sample's path. */
-const STAGES = {
+export const STAGES = {
   queued: "from propose() to the turn that takes it",
   stepped: "from that turn to a Ready with its entry",
   "own ring": "from the Ready until the leader's log writer begins to encode its batch",
@@ -163,7 +163,7 @@ class Durations {
 
   stages(summary: (durations: number[]) => Waterfall["totalUs"]): Waterfall["stages"] {
     const known = NAMES.filter((name) => this.byStage.has(name));
-    return known.map((name) => ({ name, meaning: STAGES[name], us: summary(this.byStage.get(name)!) }));
+    return known.map((name) => ({ name, us: summary(this.byStage.get(name)!) }));
   }
 }
 

@@ -9,6 +9,7 @@ import { Result, SCHEMA_VERSION } from "./result-schema.js";
 export async function readResult(path: string): Promise<Result> {
   const value = parse(path, await textOf(path));
   renameLink(value);
+  gatherMeanings(value);
   const version = (value as { schemaVersion?: unknown } | null)?.schemaVersion;
   if (typeof version !== "number") {
     throw refuse(path, `is not a result of raftmark bench: it has no "schemaVersion"`);
@@ -45,6 +46,19 @@ function renameLink(value: unknown): void {
   if (old && Array.isArray(words)) {
     options!.axes!["link"] = words.map((word: unknown) => (word === "uws" ? "sockets" : word));
   }
+}
+
+/** Schema 2 told in every run what each stage of its waterfall is; since 3 that stands once in the result. */
+function gatherMeanings(value: unknown): void {
+  const result = value as { schemaVersion?: unknown; runs?: unknown; stages?: unknown } | null;
+  if (result?.schemaVersion !== 2) return;
+  type Stages = readonly ({ name?: unknown; meaning?: unknown } | null)[];
+  const runs = (Array.isArray(result.runs) ? result.runs : []) as ({
+    waterfall?: { stages?: Stages; beside?: Stages } | null;
+  } | null)[];
+  const all = runs.flatMap((run) => [run?.waterfall?.stages, run?.waterfall?.beside]).filter(Array.isArray);
+  result.stages = Object.fromEntries((all as Stages[]).flat().map((stage) => [stage?.name, stage?.meaning]));
+  result.schemaVersion = 3;
 }
 
 /** They are checked here so that those who merge and draw them need not. */

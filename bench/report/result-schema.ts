@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { TruthReport } from "../harness/truth.js";
 
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 const Settings = z.object({
   nodes: z.number(),
@@ -106,16 +106,10 @@ const Waterfall = z.object({
     .describe("share of them whose quorum a follower's copy completed, not the leader's own"),
   totalUs: Percentiles,
   stages: z
-    .array(
-      z.object({
-        name: z.string(),
-        meaning: z.string(),
-        us: Percentiles,
-      }),
-    )
-    .describe("on the critical path, in order"),
+    .array(z.object({ name: z.string(), us: Percentiles }))
+    .describe("on the critical path, in order; what each is stands in the result's `stages`"),
   beside: z
-    .array(z.object({ name: z.string(), meaning: z.string(), us: Percentiles }))
+    .array(z.object({ name: z.string(), us: Percentiles }))
     .describe("measured beside the path and not part of the sum, like a follower's disk"),
 });
 export type Waterfall = z.output<typeof Waterfall>;
@@ -289,6 +283,7 @@ export const Result = z.object({
       leftOut: z.number().describe("runs in `runs` that are disturbed all the same"),
     })
     .default({ repeated: 0, leftOut: 0 }),
+  stages: z.record(z.string(), z.string()).describe("what the stages of the runs' waterfalls are, by name"),
   runs: z.array(Run),
   verdict: z.string(),
 });

@@ -13,7 +13,13 @@ export function defaultPath(result: { startedAt: string; scenario: { name: strin
 
 /** Checks `result` against its schema and writes it. Returns the path as given. */
 export async function writeResult(result: Result, path: string): Promise<string> {
-  return writeWhole(`${JSON.stringify(Result.parse(result), null, 2)}\n`, path);
+  return writeWhole(textOf(Result.parse(result)), path);
+}
+
+/** What holds for all runs to read, and then a line a run: with a line a figure most of the file would be spaces. */
+function textOf({ runs, ...rest }: Result): string {
+  const head = JSON.stringify(rest, null, 2).slice(0, -"\n}".length);
+  return `${head},\n  "runs": [\n${runs.map((run) => JSON.stringify(run)).join(",\n")}\n]}\n`;
 }
 
 /** Whether a result can go to `path`, asked before the minutes that it takes to have one. Throws BenchError if not. */

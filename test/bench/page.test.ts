@@ -54,6 +54,7 @@ test("the page says what was found, and marks what is void or missing", () => {
     "not sampled in this run",
     "waiting for the ring",
     "follower disk",
+    "what encode+CRC is",
     "the same load on an engine that does nothing",
     "raftmark bench --seed 1",
     "a durable 4 KiB write takes 250 µs",
@@ -282,12 +283,12 @@ const REFUSED: [string, () => string, RegExp][] = [
   [
     "an old schema",
     () => file("old.json", { ...richResult(), schemaVersion: 1 }),
-    /old\.json was made by schema 1, and this raftmark reads 2: run the bench again\./,
+    /old\.json was made by schema 1, and this raftmark reads 3: run the bench again\./,
   ],
   [
     "a newer schema",
-    () => file("new.json", { ...richResult(), schemaVersion: 3 }),
-    /made by schema 3, and this raftmark reads 2: use the raftmark that made it/,
+    () => file("new.json", { ...richResult(), schemaVersion: 4 }),
+    /made by schema 4, and this raftmark reads 3: use the raftmark that made it/,
   ],
   [
     "a field that is missing",

@@ -17,7 +17,7 @@ import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { readResult } from "../../bench/report/read-result.js";
-import { Result, resultJsonSchema } from "../../bench/report/result-schema.js";
+import { Result, resultJsonSchema, SCHEMA_VERSION } from "../../bench/report/result-schema.js";
 import { checkWritable, defaultPath, writeResult } from "../../bench/report/write-result.js";
 import { sampleResult } from "./sample-result.js";
 
@@ -54,6 +54,49 @@ test("in results from before --node, uws was what is called sockets now", async 
   const read = await readResult(path);
   assert.deepEqual(read.runs, result.runs);
   assert.deepEqual(read.options.axes["link"], ["sockets", "memory"]);
+});
+
+test("schema 2, which told of the stages in every run, is read as the present one", async () => {
+  const path = join(dir, "schema-2.json");
+  const us = { mean: 1, p50: 1, p90: 1, p99: 1 };
+  const waterfall = (stages: object[], beside: object[]) => ({
+    sampled: 1,
+    followerLast: 0,
+    totalUs: us,
+    stages,
+    beside,
+  });
+  const { stages: _, ...old } = structuredClone(result);
+  const runs = [
+    { ...old.runs[0], waterfall: waterfall([{ name: "queued", meaning: "waits", us }], []) },
+    {
+      ...old.runs[1],
+      waterfall: waterfall(
+        [{ name: "queued", meaning: "waits", us }],
+        [{ name: "disk", meaning: "writes", us }],
+      ),
+    },
+  ];
+  writeFileSync(path, JSON.stringify({ ...old, schemaVersion: 2, runs }));
+  const read = await readResult(path);
+  assert.equal(read.schemaVersion, SCHEMA_VERSION);
+  assert.deepEqual(read.stages, { queued: "waits", disk: "writes" });
+  assert.deepEqual(read.runs[1].waterfall, waterfall([{ name: "queued", us }], [{ name: "disk", us }]));
+  for (const damaged of [{ runs: [null] }, { runs: [{ waterfall: { stages: [null] } }] }, { runs: 1 }]) {
+    writeFileSync(path, JSON.stringify({ ...old, schemaVersion: 2, ...damaged }));
+    await assert.rejects(readResult(path), /is damaged at (runs|stages)/);
+  }
+});
+
+test("a run is a line of the file, and no line says what another has said", async () => {
+  const path = await writeResult(result, join(dir, "lines.json"));
+  const lines = readFileSync(path, "utf8").split("\n");
+  assert.equal(lines.filter((line) => line.includes('"histogram"')).length, result.runs.length);
+  assert.deepEqual(await readResult(path), result);
+  assert.deepEqual(await readResult(await writeResult({ ...result, runs: [] }, path)), {
+    ...result,
+    runs: [],
+  });
 });
 
 test("its name says when and what", () => {

@@ -9,13 +9,9 @@ const STAGES = ["queued", "stepped", "waiting for the ring", "encode+CRC", "disk
 
 function waterfall(scale: number): Waterfall {
   const us = (mean: number) => ({ mean, p50: mean * 0.9, p90: mean * 2, p99: mean * 4 });
-  const stages = STAGES.map((name, i) => ({
-    name,
-    meaning: `what ${name} is`,
-    us: us(scale * (1 + (i % 4))),
-  }));
+  const stages = STAGES.map((name, i) => ({ name, us: us(scale * (1 + (i % 4))) }));
   const total = stages.reduce((sum, stage) => sum + stage.us.mean, 0);
-  const beside = [{ name: "follower disk", meaning: "the fastest follower's write", us: us(scale * 2) }];
+  const beside = [{ name: "follower disk", us: us(scale * 2) }];
   return { sampled: 500, followerLast: 420, totalUs: us(total), stages, beside };
 }
 
@@ -53,6 +49,7 @@ export function richResult(hostile = ""): Result {
     options: { ...base.options, axes, rounds: 3 },
     interrupted: true,
     nullRun: { proposalsPerS: 2e6, p50Us: 12, p99Us: 40, generatorUs: 0.4, hashUs: 0.02 },
+    stages: Object.fromEntries(STAGES.map((name) => [name, `what ${name} is${hostile}`])),
     runs,
     verdict: `pool-wasm is faster.${hostile}`,
   };

@@ -170,6 +170,7 @@ export function sampleResult(outcomes: readonly Outcome[]): Omit<Result, "verdic
     nullRun: null,
     interrupted: false,
     disturbance: { repeated: 0, leftOut: runs.filter(({ disturbed }) => disturbed.length > 0).length },
+    stages: {},
     runs,
   };
 }

@@ -8,7 +8,7 @@ import { sampleRun } from "./sample-result.js";
 function traced(proposalsPerS: number, means: Record<string, number>, reasons: string[] = []): Run {
   const of = (mean: number) => ({ mean, p50: mean, p90: mean, p99: mean });
   const total = Object.values(means).reduce((sum, mean) => sum + mean, 0);
-  const stages = Object.entries(means).map(([name, mean]) => ({ name, meaning: name, us: of(mean) }));
+  const stages = Object.entries(means).map(([name, mean]) => ({ name, us: of(mean) }));
   const waterfall: Waterfall = { sampled: 10, followerLast: 0.5, totalUs: of(total), stages, beside: [] };
   return { ...sampleRun(0, { settings: {}, proposalsPerS, void: reasons }), waterfall };
 }

@@ -82,6 +82,7 @@ export function waterfallTable(model: Model): Html {
   const rows = model.configs.flatMap((config): Cell[][] => {
     const waterfall = config.typical?.waterfall;
     if (waterfall == null) return [];
+    const meaningOf = (name: string) => config.source.result.stages[name] ?? "";
     const line = (name: Html | string, { mean, p50, p90, p99 }: Stage["us"], meaning: string) => [
       named(config),
       name,
@@ -90,10 +91,10 @@ export function waterfallTable(model: Model): Html {
     ];
     const last = `${percent(waterfall.followerLast)} of them became a quorum by a follower’s copy, not the leader’s own`;
     return [
-      ...waterfall.stages.map(({ name, us, meaning }) => line(name, us, meaning)),
+      ...waterfall.stages.map(({ name, us }) => line(name, us, meaningOf(name))),
       line(html`<b>the whole</b>`, waterfall.totalUs, last),
-      ...waterfall.beside.map(({ name, us, meaning }) =>
-        line(name, us, `${meaning}; beside the path, not in the sum`),
+      ...waterfall.beside.map(({ name, us }) =>
+        line(name, us, `${meaningOf(name)}; beside the path, not in the sum`),
       ),
     ];
   });
