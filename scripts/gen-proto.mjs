@@ -1,13 +1,13 @@
-// Generates src/wire/generated/raftpb.ts from src/wire/raft.proto (`npm run gen`). The output is committed, so that a
+// Generates bench/micro/generated/raftpb.ts from src/wire/raft.proto (`npm run gen`). The output is committed, so that a
 // build needs no generator. It is a .ts file with checking switched off: with .js beside a .d.ts, tsc would emit
-// neither to dist. src/wire/proto.ts gives it types.
+// neither to dist. bench/micro/proto.ts gives it types.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pbjs from "protobufjs-cli/pbjs.js";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const target = join(root, "src/wire/generated/raftpb.ts");
+const target = join(root, "bench/micro/generated/raftpb.ts");
 const args = [
   ...["--target", "static-module", "--wrap", "esm", "--root", "raftmark", "--force-number"],
   ...[

@@ -7,14 +7,13 @@ import { Entry, EntryNormal, Message, MsgApp } from "../../src/raft/raftpb/index
 import {
   ByteWriter,
   decodeMessage,
-  decodeMessageProto,
   encodeMessage,
-  encodeMessageProto,
   FRAME_TAG_BYTES,
   FrameReader,
   type FrameTagger,
   FrameWriter,
 } from "../../src/wire/index.js";
+import { decodeMessageProto, encodeMessageProto } from "./proto.js";
 import { consume, type MicroCase, type MicroSuite } from "./suite.js";
 
 const ENTRIES = 64;

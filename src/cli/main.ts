@@ -3,13 +3,8 @@
 import { Command, CommanderError } from "commander";
 import { BenchError, EXIT_CODES } from "../../bench/harness/bench-error.js";
 import { packageVersion } from "../../bench/harness/environment.js";
-import { benchCommand } from "./bench-command.js";
+import { commandWithout, missingBenchPackages } from "./bench-packages.js";
 import { CommandError } from "./command-error.js";
-import { compareCommand } from "./compare-command.js";
-import { gateCommand } from "./gate-command.js";
-import { historyCommand } from "./history-command.js";
-import { reportCommand } from "./report-command.js";
-import { simCommand } from "./sim-command.js";
 import { walCommand } from "./wal-command.js";
 
 const program = new Command("raftmark")
@@ -33,16 +28,20 @@ Start here:
   raftmark wal verify DIR       is this write-ahead log sound (raftmark's or etcd's)`,
   );
 
-/** What each subcommand is; more are added here. */
-const COMMANDS = [
-  benchCommand(),
-  reportCommand(),
-  compareCommand(),
-  gateCommand(),
-  historyCommand(),
-  walCommand(),
-  simCommand(),
-];
+/** The commands that the engine's own packages are enough for; more are added here. */
+const COMMANDS = [walCommand()];
+/** Those of the bench. */
+const BENCH_COMMANDS: Record<string, () => Promise<Command>> = {
+  bench: async () => (await import("./bench-command.js")).benchCommand(),
+  report: async () => (await import("./report-command.js")).reportCommand(),
+  compare: async () => (await import("./compare-command.js")).compareCommand(),
+  gate: async () => (await import("./gate-command.js")).gateCommand(),
+  history: async () => (await import("./history-command.js")).historyCommand(),
+  sim: async () => (await import("./sim-command.js")).simCommand(),
+};
+const missing = missingBenchPackages();
+for (const [name, load] of Object.entries(BENCH_COMMANDS))
+  program.addCommand(inherit(missing.length > 0 ? commandWithout(name, missing) : await load()));
 for (const command of COMMANDS) program.addCommand(inherit(command));
 
 outliveReaders();

@@ -1,10 +1,16 @@
 // Why a link closed a connection: WebSocket close codes of the range for applications.
 
+/** This node closes. */
 export const CloseGoingAway = 1001;
+/** It is of another cluster, as `clusterId` tells. */
 export const CloseBadCluster = 4001;
+/** It did not prove that it knows the shared secret. */
 export const CloseBadKey = 4002;
+/** It proved the secret, and its id is none of the members'. */
 export const CloseUnknownPeer = 4003;
+/** Bytes that are no frame, or a greeting that is none. */
 export const CloseBadFrame = 4004;
+/** It speaks another version of the protocol between nodes. */
 export const CloseBadVersion = 4005;
 /** The challenge was not answered in time. */
 export const CloseTimeout = 4006;

@@ -59,10 +59,10 @@ export interface LinkStats {
   framesRefused?: number;
 }
 
-/** Unreliable, ordered, at-most-once delivery of message batches between the nodes of one cluster. */
 /** What accepts connections; both sides of a link need not have the same. */
 export type AcceptorKind = "uws" | "ws";
 
+/** Unreliable, ordered, at-most-once delivery of message batches between the nodes of one cluster. */
 export interface Link {
   /** Listens and dials. Rejects with RAFT_ADDRESS_IN_USE or RAFT_LINK. */
   start(handler: LinkHandler): Promise<void>;

@@ -14,6 +14,7 @@ import type { Link, LinkHandler, LinkStats } from "./link.js";
 import { Notices } from "./notices.js";
 import { Refusals } from "./refusals.js";
 
+/** How frames between the links of one process come through. */
 export interface MemoryNetworkOptions {
   clusterId?: number;
   /** Seeds drops and delays. Default 1. */

@@ -41,6 +41,7 @@ import { Notices } from "./notices.js";
 import { Refusals } from "./refusals.js";
 import { WsAcceptor } from "./ws-acceptor.js";
 
+/** What a link over sockets is made of. Sizes in bytes, times in milliseconds where the name says so. */
 export interface UwsLinkOptions {
   /** This node, 1 .. 2^53-1. */
   id: number;

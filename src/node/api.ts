@@ -43,6 +43,7 @@ export interface Logger {
   error(fields: object, message: string): void;
 }
 
+/** What RaftNode.open takes. Sizes are bytes; an unknown option is refused by name. */
 export interface RaftNodeOptions {
   /** This node's id, 1 .. 2^53-1. */
   id: number;
@@ -153,6 +154,7 @@ export interface RaftNodeOptions {
   trace?: Trace;
 }
 
+/** Where a proposal was committed, and what `apply` returned for it here. */
 export interface Proposed {
   readonly index: number;
   readonly term: number;
@@ -180,6 +182,7 @@ export interface LostLog {
   readonly reason: string;
 }
 
+/** What a node knows of itself and its group at one moment. */
 export interface NodeStatus {
   readonly id: number;
   readonly term: number;

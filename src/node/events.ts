@@ -1,4 +1,5 @@
-// The events of a node: an EventEmitter whose listeners can do no harm. Main thread.
+// The events of a node: an EventEmitter whose listeners can do no harm. Its type is spelled out, so that who compiles
+// against the package needs no @types/node. Main thread.
 import { EventEmitter } from "node:events";
 import type { RaftmarkError } from "../base/errors.js";
 import type { LinkRefusal } from "../link/index.js";
@@ -27,8 +28,34 @@ export interface NodeEvents {
   peer: [event: PeerEvent];
 }
 
+/** A listener of event `E`. */
+export type NodeListener<E extends keyof NodeEvents> = (...values: NodeEvents[E]) => unknown;
+
+/** Node's EventEmitter, of these events: nodejs.org/api/events.html. */
+export interface NodeEmitter {
+  on<E extends keyof NodeEvents>(event: E, listener: NodeListener<E>): this;
+  once<E extends keyof NodeEvents>(event: E, listener: NodeListener<E>): this;
+  off<E extends keyof NodeEvents>(event: E, listener: NodeListener<E>): this;
+  addListener<E extends keyof NodeEvents>(event: E, listener: NodeListener<E>): this;
+  removeListener<E extends keyof NodeEvents>(event: E, listener: NodeListener<E>): this;
+  prependListener<E extends keyof NodeEvents>(event: E, listener: NodeListener<E>): this;
+  prependOnceListener<E extends keyof NodeEvents>(event: E, listener: NodeListener<E>): this;
+  removeAllListeners(event?: keyof NodeEvents): this;
+  emit<E extends keyof NodeEvents>(event: E, ...values: NodeEvents[E]): boolean;
+  // biome-ignore lint/complexity/noBannedTypes: as Node's own types have it, which take this for an EventEmitter.
+  listeners<E extends keyof NodeEvents>(event: E): Function[];
+  // biome-ignore lint/complexity/noBannedTypes: the same.
+  rawListeners<E extends keyof NodeEvents>(event: E): Function[];
+  listenerCount(event: keyof NodeEvents): number;
+  eventNames(): (string | symbol)[];
+  setMaxListeners(count: number): this;
+  getMaxListeners(): number;
+}
+
+const Emitter: new () => NodeEmitter = EventEmitter;
+
 /** Listeners are called in a microtask of their own, in the order they came; one that fails ends nothing. */
-export class SafeEmitter extends EventEmitter<NodeEvents> {
+export class SafeEmitter extends Emitter {
   /** Called with what a listener threw, or its promise rejected with. */
   protected listenerFailed(_event: keyof NodeEvents, _cause: unknown): void {}
 

@@ -1,6 +1,6 @@
 // What is wrong with an option, in our words: its name, its value, the rule, and for an unknown one the nearest that
 // there is. Pure.
-import type { z } from "zod";
+import * as v from "valibot";
 import { RaftmarkError } from "../base/errors.js";
 import { didYouMean } from "../base/suggest.js";
 
@@ -10,55 +10,63 @@ export function badOption(option: string, text: string): RaftmarkError {
   return new RaftmarkError("RAFT_BAD_OPTION", `option ${option}: ${text}`);
 }
 
-/** The first fault that zod found in `given`. `names`: the options that there are. */
-export function optionError(
-  issue: z.core.$ZodIssue,
+/** What `schema` makes of `given`. Throws RAFT_BAD_OPTION, with the first fault that it found. */
+export function parseOptions<const S extends v.StrictObjectSchema<v.ObjectEntries, undefined>>(
+  schema: S,
   given: unknown,
-  names: readonly string[],
-): RaftmarkError {
-  const path = issue.path.map(String);
-  if (issue.code === "unrecognized_keys") {
-    const [key] = issue.keys;
-    const known = path.length === 0 ? names : [];
-    return badOption([...path, key].join("."), `there is no such option.${didYouMean(key, known)}`);
+): v.InferOutput<S> {
+  if (!isPlainObject(given))
+    throw new RaftmarkError("RAFT_BAD_OPTION", `options: must be an object, not ${shown(given)}`);
+  const parsed = v.safeParse(schema, given);
+  if (parsed.success) return parsed.output;
+  throw optionError(parsed.issues[0], schema.entries);
+}
+
+/** An object that is a collection of properties, and of no class. */
+export function isPlainObject(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+function optionError(issue: v.BaseIssue<unknown>, entries: v.ObjectEntries): RaftmarkError {
+  const path = (issue.path ?? []).map(({ key }) => String(key));
+  const option = path.join(".");
+  if (issue.type === "strict_object" && issue.expected === "never") {
+    const known = path.length === 1 ? Object.keys(entries) : [];
+    return badOption(option, `there is no such option.${didYouMean(path.at(-1)!, known)}`);
   }
-  if (path.length === 0) {
-    return new RaftmarkError("RAFT_BAD_OPTION", `options: must be an object, not ${shown(given)}`);
+  if (issue.input === undefined) {
+    const missing = path.length === 1 ? v.safeParse(entries[path[0]!]!, undefined).issues?.[0] : undefined;
+    return badOption(option, `is missing; it must be ${ruleOf(missing ?? issue)}`);
   }
-  let value: unknown = given;
-  for (const key of path) value = (value as Record<string, unknown> | undefined)?.[key];
-  const rule = ruleOf(issue);
   // A secret does not belong into a log.
-  const what =
-    path[0] === "secret" && typeof value === "string" && value !== "" ? "this string" : shown(value);
-  return badOption(
-    path.join("."),
-    value === undefined ? `is missing; it must be ${rule}` : `must be ${rule}, not ${what}`,
-  );
+  const isSecret = path[0] === "secret" && typeof issue.input === "string" && issue.input !== "";
+  return badOption(option, `must be ${ruleOf(issue)}, not ${isSecret ? "this string" : shown(issue.input)}`);
 }
 
 /** What must be, as it stands behind "must be". */
-function ruleOf(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case "invalid_type":
-      return TYPES[issue.expected] ?? issue.expected;
-    case "too_small":
-      return issue.origin === "string" ? "a string that is not empty" : `at least ${issue.minimum}`;
-    case "too_big":
-      return `at most ${issue.maximum}`;
-    case "invalid_value":
-      return `one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
+function ruleOf(issue: v.BaseIssue<unknown>): string {
+  switch (issue.type) {
+    case "min_value":
+      return `at least ${issue.requirement}`;
+    case "max_value":
+      return `at most ${issue.requirement}`;
+    case "picklist":
+      return `one of ${issue.expected!.replace(/^\(|\)$/g, "").replaceAll(" | ", ", ")}`;
     default:
-      return issue.message;
+      return RULES[issue.type] ?? issue.message;
   }
 }
 
-const TYPES: Readonly<Record<string, string>> = {
-  int: "an integer",
+const RULES: Readonly<Record<string, string>> = {
+  boolean: "a boolean",
+  integer: "an integer",
+  non_empty: "a string that is not empty",
   number: "a number",
-  string: "a string",
-  object: "an object",
   record: "an object",
+  strict_object: "an object",
+  string: "a string",
 };
 
 /** A value as a message shows it. */

@@ -1,86 +1,79 @@
 // Options of a node: defaults, and what is refused and why. One place, so that every entry into the package
 // (the API, the bench, the service) says the same.
-import { z } from "zod";
+import * as v from "valibot";
 import type { Link } from "../link/index.js";
 import { BUSY_POLL_US_MAX } from "../wal/write/writer.js";
 import { checkAddresses } from "./addresses.js";
 import type { Logger, RaftNodeOptions, StateMachine } from "./api.js";
-import { badOption, optionError, shown } from "./option-errors.js";
+import { badOption, isPlainObject, parseOptions, shown } from "./option-errors.js";
 import { LINK_BUFFER_BYTES_MAX, resolveSizes, type Sizes } from "./sizes.js";
 import { Trace } from "./trace.js";
 
 const MiB = 1024 * 1024;
 
-const id = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
-const count = z
-  .number()
-  .int()
-  .min(1)
-  .max(2 ** 31 - 1);
-const bytes = z
-  .number()
-  .int()
-  .min(1)
-  .max(2 ** 32);
+const integer = (min: number, max: number) =>
+  v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max));
+const id = integer(1, Number.MAX_SAFE_INTEGER);
+const count = integer(1, 2 ** 31 - 1);
+const bytes = (max = 2 ** 32, min = 1) => integer(min, max);
 
 /** An object of the caller's with these methods. Not those that every function and class has: their `apply` is another. */
-function objectWith<T>(...methods: (keyof T & string)[]): z.ZodCustom<T, T> {
+function objectWith<T>(...methods: (keyof T & string)[]) {
   const ofFunctions = Function.prototype as unknown as Record<string, unknown>;
   const isMethod = (value: unknown, name: string): boolean => {
     const method = (value as Record<string, unknown> | null | undefined)?.[name];
     return typeof method === "function" && method !== ofFunctions[name];
   };
-  return z.custom<T>(
+  return v.custom<T>(
     (value) => methods.every((method) => isMethod(value, method)),
     `an object with the method${methods.length > 1 ? "s" : ""} ${methods.join(", ")}`,
   );
 }
 
-const schema = z.strictObject({
+const plainObject = v.custom<object>(isPlainObject, "an object");
+
+const schema = v.strictObject({
   id,
-  dir: z.string().min(1),
-  listen: z.string(),
-  peers: z.record(z.string(), z.string()),
-  secret: z.string().min(1),
+  dir: v.pipe(v.string(), v.nonEmpty()),
+  listen: v.string(),
+  peers: v.pipe(plainObject, v.record(v.string(), v.string())),
+  secret: v.pipe(v.string(), v.nonEmpty()),
   stateMachine: objectWith<StateMachine>("apply"),
-  clusterId: id.default(1),
-  tickMs: z.number().int().min(1).max(60_000).default(100),
-  electionTicks: count.default(10),
-  heartbeatTicks: count.default(1),
-  diskTimeoutMs: count.optional(),
-  writer: z.enum(["inline-js", "inline-wasm", "pool-wasm"]).default("pool-wasm"),
-  durability: z.enum(["o_direct", "o_dsync", "fdatasync", "none"]).optional(),
-  segmentBytes: bytes.default(64_000_000),
-  logCacheBytes: bytes.default(4 * MiB),
-  busyPollUs: z.number().int().min(0).max(BUSY_POLL_US_MAX).default(0),
-  batchBytesMax: bytes.default(MiB),
-  proposalBatchBytes: bytes.default(48 * 1024),
-  maxSizePerMsg: bytes.optional(),
-  storageWrites: z.enum(["async", "sync"]).default("async"),
-  readOnly: z.enum(["safe", "lease"]).default("safe"),
-  maxInflightMsgs: count.default(256),
-  maxInflightBytes: bytes.optional(),
-  maxProposalBytes: bytes.max(32 * MiB).optional(),
-  maxFrameBytes: bytes
-    .min(4096)
-    .max(2 ** 30)
-    .optional(),
-  linkBufferBytes: bytes.max(LINK_BUFFER_BYTES_MAX).optional(),
-  maxQueuedProposals: count.default(65_536),
-  maxQueuedBytes: bytes.default(256 * MiB),
-  leaderlessTimeoutMs: count.optional(),
-  requestTimeoutMs: count.default(60_000),
-  seed: z.number().int().min(0).max(0xffffffff).optional(),
-  logger: objectWith<Logger>("info", "warn", "error").optional(),
-  frameTags: z.boolean().default(true),
-  acceptor: z.enum(["uws", "ws"]).optional(),
-  link: objectWith<Link>("start", "send", "stats", "close").optional(),
-  walFs: z.strictObject({ module: z.string(), arg: z.unknown() }).optional(),
-  trace: z.instanceof(Trace).optional(),
+  clusterId: v.optional(id, 1),
+  tickMs: v.optional(integer(1, 60_000), 100),
+  electionTicks: v.optional(count, 10),
+  heartbeatTicks: v.optional(count, 1),
+  diskTimeoutMs: v.optional(count),
+  writer: v.optional(v.picklist(["inline-js", "inline-wasm", "pool-wasm"]), "pool-wasm"),
+  durability: v.optional(v.picklist(["o_direct", "o_dsync", "fdatasync", "none"])),
+  segmentBytes: v.optional(bytes(), 64_000_000),
+  logCacheBytes: v.optional(bytes(), 4 * MiB),
+  busyPollUs: v.optional(integer(0, BUSY_POLL_US_MAX), 0),
+  batchBytesMax: v.optional(bytes(), MiB),
+  proposalBatchBytes: v.optional(bytes(), 48 * 1024),
+  maxSizePerMsg: v.optional(bytes()),
+  storageWrites: v.optional(v.picklist(["async", "sync"]), "async"),
+  readOnly: v.optional(v.picklist(["safe", "lease"]), "safe"),
+  maxInflightMsgs: v.optional(count, 256),
+  maxInflightBytes: v.optional(bytes()),
+  maxProposalBytes: v.optional(bytes(32 * MiB)),
+  maxFrameBytes: v.optional(bytes(2 ** 30, 4096)),
+  linkBufferBytes: v.optional(bytes(LINK_BUFFER_BYTES_MAX)),
+  maxQueuedProposals: v.optional(count, 65_536),
+  maxQueuedBytes: v.optional(bytes(), 256 * MiB),
+  leaderlessTimeoutMs: v.optional(count),
+  requestTimeoutMs: v.optional(count, 60_000),
+  seed: v.optional(integer(0, 0xffffffff)),
+  logger: v.optional(objectWith<Logger>("info", "warn", "error")),
+  frameTags: v.optional(v.boolean(), true),
+  acceptor: v.optional(v.picklist(["uws", "ws"])),
+  link: v.optional(objectWith<Link>("start", "send", "stats", "close")),
+  walFs: v.optional(v.pipe(plainObject, v.strictObject({ module: v.string(), arg: v.unknown() }))),
+  trace: v.optional(v.instance(Trace)),
 });
 
 /** Options with every default filled in, and the voters in ascending order. */
-export type ResolvedOptions = Omit<z.output<typeof schema>, keyof Sizes> &
+export type ResolvedOptions = Omit<v.InferOutput<typeof schema>, keyof Sizes> &
   Sizes & {
     readonly voters: readonly number[];
     readonly diskTimeoutMs: number;
@@ -89,9 +82,7 @@ export type ResolvedOptions = Omit<z.output<typeof schema>, keyof Sizes> &
 
 /** Checks `options` and fills in the defaults. Throws RAFT_BAD_OPTION naming the option, its value and the rule. */
 export function resolveOptions(options: RaftNodeOptions): ResolvedOptions {
-  const parsed = schema.safeParse(options);
-  if (!parsed.success) throw optionError(parsed.error.issues[0], options, Object.keys(schema.shape));
-  const resolved = parsed.data;
+  const resolved = parseOptions(schema, options);
   const { id, listen, peers, link, stateMachine } = resolved;
   if (stateMachine.restore !== undefined && typeof stateMachine.restore !== "function") {
     throw badOption("stateMachine.restore", `must be a method, not ${shown(stateMachine.restore)}`);

@@ -7,7 +7,7 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
-import { z } from "zod";
+import * as v from "valibot";
 import type { LostLog } from "./api.js";
 import { LOG_ID_BYTES } from "./metadata.js";
 import type { Teller } from "./teller.js";
@@ -40,14 +40,14 @@ const WHAT_THEN =
   "It is refused until that log is restored; the others go on without it while they are a majority " +
   "(docs/operate.md, A lost log)";
 
-const fileSchema = z.object({
-  version: z.literal(1),
-  own: z.string(),
-  peers: z.record(z.string(), z.string()),
+const fileSchema = v.object({
+  version: v.literal(1),
+  own: v.string(),
+  peers: v.record(v.string(), v.string()),
   /** Peers that came with a log that was too short: the committed index that they had acknowledged. */
-  acknowledged: z.record(z.string(), z.number()).optional(),
+  acknowledged: v.optional(v.record(v.string(), v.number())),
   /** Why this node's own log is lost. */
-  lost: z.string().optional(),
+  lost: v.optional(v.string()),
 });
 
 export interface PeerLogsOptions {
@@ -245,7 +245,7 @@ export class PeerLogs {
     const { file, synced, teller } = this.options;
     while (this.changed) {
       this.changed = false;
-      const content: z.output<typeof fileSchema> = {
+      const content: v.InferOutput<typeof fileSchema> = {
         version: 1,
         own: this.own,
         peers: Object.fromEntries(this.logs),
@@ -311,9 +311,9 @@ function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("hex");
 }
 
-function parse(text: string): z.output<typeof fileSchema> | null {
+function parse(text: string): v.InferOutput<typeof fileSchema> | null {
   try {
-    return fileSchema.parse(JSON.parse(text));
+    return v.parse(fileSchema, JSON.parse(text));
   } catch {
     return null;
   }

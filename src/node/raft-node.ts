@@ -1,5 +1,6 @@
 // RaftNode: one member of a cluster in this process. Opens and closes the parts (log, core, link, clock) and
 // forwards to the driver, which does the work. Main thread.
+/// <reference lib="esnext.disposable" preserve="true" />
 import { randomBytes, randomInt } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -221,6 +222,7 @@ export class RaftNode extends SafeEmitter {
     return this.leaders.next(options.signal ?? null);
   }
 
+  /** What this node knows of itself and its group now. Cheap; also of a node that fenced itself or is closed. */
   status(): NodeStatus {
     const { hardState, softState, lastIndex } = this.rawNode.basicStatus();
     const { appendLatencyMaxMs, warnings } = this.wal.stats();
@@ -256,6 +258,7 @@ export class RaftNode extends SafeEmitter {
     return this.wal.recovered;
   }
 
+  /** Counters since the node opened. Cheap; made anew at each call. */
   get metrics(): NodeMetrics {
     const link = this.link.stats();
     const wal = this.wal.stats();
@@ -286,6 +289,7 @@ export class RaftNode extends SafeEmitter {
     return this.closing;
   }
 
+  /** The same as close(): `await using node = await RaftNode.open(...)`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

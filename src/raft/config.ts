@@ -12,7 +12,9 @@ import type { Storage } from "./storage.js";
  * transfer of leadership on, a quorum is asked. All members must be set alike.
  */
 export const ReadOnlySafe = 0;
+/** Reads on the strength of the leader's lease: see ReadOnlySafe. */
 export const ReadOnlyLeaseBased = 1;
+/** One of the ReadOnly constants. */
 export type ReadOnlyOption = 0 | 1;
 
 /** Sizes are bytes, Infinity is no limit; an optional number that is 0 or left out takes its default. */

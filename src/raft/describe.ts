@@ -54,15 +54,18 @@ export function describeReady(rd: Ready): string {
   return out === "" ? "<empty Ready>" : `Ready MustSync=${rd.mustSync}:\n${out}`;
 }
 
+/** `Lead:1 State:StateFollower`. */
 export function describeSoftState(state: SoftState): string {
   return `Lead:${state.lead} State:${STATE_NAMES[state.raftState]}`;
 }
 
+/** `Term:1 Vote:2 Commit:3`, a vote of 0 left out. */
 export function describeHardState(state: HardState): string {
   const vote = state.vote === 0 ? "" : ` Vote:${state.vote}`;
   return `Term:${state.term}${vote} Commit:${state.commit}`;
 }
 
+/** Whether nothing was ever stored. */
 export function isEmptyHardState(state: HardState): boolean {
   return state.term === 0 && state.vote === 0 && state.commit === 0;
 }
@@ -111,6 +114,7 @@ export function describeEntries(entries: readonly Entry[]): string {
   return out;
 }
 
+/** An entry in etcd's words: `term/index type "data"`. */
 export function describeEntry(e: Entry): string {
   const payload = describePayload(e);
   return `${e.term}/${e.index} ${ENTRY_TYPE_NAMES[e.type]}${payload === "" ? "" : ` ${payload}`}`;
@@ -137,11 +141,13 @@ export function describeConfChange(cc: ConfChange | ConfChangeV2): string {
   return v2.context.length === 0 ? out : `${out} context:${quote(v2.context)}`;
 }
 
+/** `Index:1 Term:1 ConfState:...`, without the data. */
 export function describeSnapshot(snapshot: Snapshot): string {
   const { index, term, confState } = snapshot.metadata;
   return `Index:${index} Term:${term} ConfState:${describeConfState(confState)}`;
 }
 
+/** A membership in etcd's words: `Voters:[1 2] VotersOutgoing:[] ...`. */
 export function describeConfState(cs: ConfState): string {
   const list = (ids: readonly number[]): string => `[${ids.join(" ")}]`;
   return (

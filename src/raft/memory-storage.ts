@@ -20,6 +20,7 @@ import type { Storage } from "./storage.js";
  */
 const CHUNK = 1024;
 
+/** A Storage in memory (etcd raft's MemoryStorage): for tests, and for logs that are kept elsewhere. */
 export class MemoryStorage implements Storage {
   private hardState: HardState = EMPTY_HARD_STATE;
   private snap: Snapshot = EMPTY_SNAPSHOT;

@@ -64,6 +64,10 @@ export class Proposed {
   last = 0;
 }
 
+/**
+ * One member of a group as a state machine without clock and I/O (etcd raft's RawNode): it is stepped and ticked, and
+ * gives a Ready for its owner to carry out.
+ */
 export class RawNode {
   readonly raft: Raft;
   readonly asyncStorageWrites: boolean;

@@ -4,9 +4,13 @@ import { EMPTY_HARD_STATE, NO_ENTRIES, NO_MESSAGES } from "./raftpb/index.js";
 
 /** The role of a node, by etcd raft's numbers. */
 export const StateFollower = 0;
+/** It asks for votes. */
 export const StateCandidate = 1;
+/** It leads. */
 export const StateLeader = 2;
+/** It asks whether it would get votes. */
 export const StatePreCandidate = 3;
+/** One of the State constants. */
 export type StateType = 0 | 1 | 2 | 3;
 
 /** Names by number, as etcd prints them. */

@@ -16,9 +16,12 @@ export interface BasicStatus {
 
 /** What a peer is to the leader. */
 export const ProgressTypePeer = 0;
+/** It is sent entries, and does not vote. */
 export const ProgressTypeLearner = 1;
+/** One of the ProgressType constants. */
 export type ProgressType = 0 | 1;
 
+/** With the progress of every member, on the leader. */
 export interface Status extends BasicStatus {
   /** The configuration as log lines show it: `voters=(1 2 3)&&(1 2) learners=(4) autoleave`. */
   readonly config: string;

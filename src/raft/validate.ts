@@ -191,6 +191,7 @@ function proposalIsPlausible(m: Message): boolean {
   return true;
 }
 
+/** Whether a MsgSnap carries a snapshot that a member can install: of a term and a membership that can be. */
 export function snapshotIsPlausible(r: Raft, m: Message): boolean {
   const snapshot: Snapshot | null = m.snapshot;
   if (snapshot === null || snapshot.metadata.index === 0) return true;

@@ -1,8 +1,9 @@
 // The lean decoder of raftpb.Message. Takes what any proto2 writer may send: fields missing, in any order, unknown
 // fields. Entries' data are views of the input, which the caller hands over. Main thread.
 import { NO_DATA } from "../base/bytes.js";
-import type { EntryType, MessageType, Snapshot } from "../raft/raftpb/index.js";
+import type { ConfState, EntryType, MessageType, Snapshot, SnapshotMetadata } from "../raft/raftpb/index.js";
 import {
+  EMPTY_SNAPSHOT,
   Entry,
   EntryConfChangeV2,
   EntryNormal,
@@ -12,7 +13,6 @@ import {
   MsgHup,
 } from "../raft/raftpb/index.js";
 import { entryHeadBytes } from "./encode.js";
-import { decodeSnapshot } from "./proto.js";
 import { WireError } from "./wire-error.js";
 
 const VARINT_BYTES_MAX = 10;
@@ -21,6 +21,8 @@ const ENTRY_BYTES_MIN = 8;
 /** The highest field numbers of the schema. */
 const ENTRY_FIELD_MAX = 4;
 const SNAPSHOT_FIELD_MAX = 2;
+const METADATA_FIELD_MAX = 3;
+const CONF_STATE_FIELD_MAX = 5;
 const MESSAGE_FIELD_MAX = 14;
 /** Of a snapshot without its data: room for far more members than a group may have (raft's MEMBERS_MAX). */
 const SNAPSHOT_METADATA_BYTES_MAX = 64 * 1024;
@@ -169,25 +171,75 @@ class Decoder {
 
   /** Its membership is bounded, in bytes, before anything is made of it: every id in it costs many times its bytes. */
   private snapshot(limit: number): Snapshot {
-    const length = this.uvarint(limit);
-    const start = this.pos;
-    const end = start + length;
-    if (end > limit) throw new WireError("message");
+    const end = this.endOfField(limit);
+    const snapshot = { data: NO_DATA, metadata: EMPTY_SNAPSHOT.metadata };
     let metadataBytes = 0;
     while (this.pos < end) {
       switch (this.bytes[this.pos++]) {
         case 0x0a:
-          this.view(end);
+          snapshot.data = this.view(end);
           break;
-        case 0x12:
-          metadataBytes += this.view(end).length;
+        case 0x12: {
+          const metadataEnd = this.endOfField(end);
+          metadataBytes += metadataEnd - this.pos;
+          if (metadataBytes > SNAPSHOT_METADATA_BYTES_MAX) throw new WireError("count");
+          snapshot.metadata = this.metadata(metadataEnd, snapshot.metadata);
           break;
+        }
         default:
           this.unknownField(end, SNAPSHOT_FIELD_MAX);
       }
     }
-    if (metadataBytes > SNAPSHOT_METADATA_BYTES_MAX) throw new WireError("count");
-    return decodeSnapshot(new Uint8Array(this.buffer, this.base + start, length));
+    return snapshot;
+  }
+
+  /** A field that comes again goes on with what it had: `before`. */
+  private metadata(end: number, before: SnapshotMetadata): SnapshotMetadata {
+    let { confState, index, term } = before;
+    while (this.pos < end) {
+      switch (this.bytes[this.pos++]) {
+        case 0x0a:
+          confState = this.confState(this.endOfField(end), confState);
+          break;
+        case 0x10:
+          index = this.uvarint(end);
+          break;
+        case 0x18:
+          term = this.uvarint(end);
+          break;
+        default:
+          this.unknownField(end, METADATA_FIELD_MAX);
+      }
+    }
+    return { confState, index, term };
+  }
+
+  private confState(end: number, before: ConfState): ConfState {
+    const voters = [...before.voters];
+    const learners = [...before.learners];
+    const votersOutgoing = [...before.votersOutgoing];
+    const learnersNext = [...before.learnersNext];
+    const lists = [voters, learners, votersOutgoing, learnersNext];
+    let { autoLeave } = before;
+    while (this.pos < end) {
+      const tag = this.bytes[this.pos++]!;
+      const list = tag < 0x28 ? lists[(tag >> 3) - 1] : undefined;
+      if (tag === 0x28) autoLeave = this.bool(end);
+      else if (list !== undefined && (tag & 7) === 0) list.push(this.uvarint(end));
+      else if (list !== undefined && (tag & 7) === 2) {
+        // Packed, as proto3 writes them.
+        const last = this.endOfField(end);
+        while (this.pos < last) list.push(this.uvarint(last));
+      } else this.unknownField(end, CONF_STATE_FIELD_MAX);
+    }
+    return { voters, learners, votersOutgoing, learnersNext, autoLeave };
+  }
+
+  /** A length, and where as many bytes from here end. */
+  private endOfField(limit: number): number {
+    const length = this.uvarint(limit);
+    if (length > limit - this.pos) throw new WireError("message");
+    return this.pos + length;
   }
 
   /** A varint of at most 2^53-1 that ends before `end`. hot */

@@ -2,8 +2,14 @@
 // fields), straight into one growing buffer. Entries that go to several followers are encoded once. Main thread.
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
-import { type Entry, entrySize, type Message, runEnd, type Snapshot } from "../raft/raftpb/index.js";
-import { encodeSnapshot } from "./proto.js";
+import {
+  type ConfState,
+  type Entry,
+  entrySize,
+  type Message,
+  runEnd,
+  type Snapshot,
+} from "../raft/raftpb/index.js";
 
 /** A growing byte buffer. `bytes` is replaced when it grows; what was written below `pos` moves along. */
 export class ByteWriter {
@@ -149,11 +155,15 @@ export function messageBytesMax(m: Message): number {
   return m.snapshot === null ? count : count + snapshotBytesMax(m.snapshot);
 }
 
-/** Metadata: a tag and varint for each id, and some for the rest. */
 function snapshotBytesMax(snapshot: Snapshot): number {
-  const c = snapshot.metadata.confState;
+  // Tags and lengths of data, metadata and membership, index, term.
+  return snapshot.data.length + confStateBytesMax(snapshot.metadata.confState) + 5 * (1 + VARINT_BYTES_MAX);
+}
+
+/** A tag and varint for each id, and autoLeave. */
+function confStateBytesMax(c: ConfState): number {
   const ids = c.voters.length + c.learners.length + c.votersOutgoing.length + c.learnersNext.length;
-  return snapshot.data.length + (8 + ids) * (1 + VARINT_BYTES_MAX);
+  return ids * (1 + VARINT_BYTES_MAX) + 2;
 }
 
 /**
@@ -202,6 +212,38 @@ export function encodeMessage(w: ByteWriter, m: Message, cache: EntriesCache | n
   }
   w.pos = pos;
   return block;
+}
+
+/** A snapshot, as the value of its field. */
+function encodeSnapshot(snapshot: Snapshot): Uint8Array {
+  const bytes = new Uint8Array(snapshotBytesMax(snapshot));
+  const { confState, index, term } = snapshot.metadata;
+  let pos = 0;
+  if (snapshot.data !== NO_DATA) pos = putBytes(bytes, pos, 0x0a, snapshot.data);
+  const metadata = new Uint8Array(snapshotBytesMax({ ...snapshot, data: NO_DATA }));
+  let end = putBytes(metadata, 0, 0x0a, encodeConfState(confState));
+  metadata[end++] = 0x10;
+  end = putUvarint(metadata, end, index);
+  metadata[end++] = 0x18;
+  end = putUvarint(metadata, end, term);
+  pos = putBytes(bytes, pos, 0x12, metadata.subarray(0, end));
+  return bytes.subarray(0, pos);
+}
+
+function encodeConfState(c: ConfState): Uint8Array {
+  const bytes = new Uint8Array(confStateBytesMax(c));
+  let pos = 0;
+  let tag = 0x08;
+  for (const ids of [c.voters, c.learners, c.votersOutgoing, c.learnersNext]) {
+    for (const id of ids) {
+      bytes[pos++] = tag;
+      pos = putUvarint(bytes, pos, id);
+    }
+    tag += 0x08;
+  }
+  bytes[pos++] = tag;
+  bytes[pos++] = c.autoLeave ? 1 : 0;
+  return bytes.subarray(0, pos);
 }
 
 function putBytes(bytes: Uint8Array, pos: number, tag: number, value: Uint8Array): number {

@@ -23,5 +23,4 @@ export {
   type FrameWriterOptions,
   isWireType,
 } from "./frame.js";
-export { decodeMessageProto, decodeSnapshot, encodeMessageProto, encodeSnapshot } from "./proto.js";
 export { WireError, type WireRefusal } from "./wire-error.js";

@@ -1,16 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { decodeMessageProto, encodeMessageProto } from "../../bench/micro/proto.js";
 import { NO_DATA } from "../../src/base/bytes.js";
 import { Entry, EntryNormal, Message, MsgApp, NO_ENTRIES, runEnd } from "../../src/raft/raftpb/index.js";
 import { putUvarint, uvarintLength } from "../../src/wire/encode.js";
 import {
   ByteWriter,
   decodeMessage,
-  decodeMessageProto,
   EntriesCache,
   encodeMessage,
-  encodeMessageProto,
   messageBytesMax,
   WireError,
   type WireRefusal,
@@ -169,6 +168,38 @@ test("entries in any encoding mean what protobufjs reads in them, and go on in o
       assert.deepEqual(Buffer.from(encode(message)), Buffer.from(encodeMessageProto(known)));
     }),
   );
+});
+
+test("a snapshot in any encoding means what protobufjs reads in it", () => {
+  const field = (tag: number, ...bytes: number[]): number[] => [tag, bytes.length, ...bytes];
+  const confStates = [
+    [0x08, 1, 0x08, 2, 0x10, 3, 0x18, 4, 0x20, 5, 0x28, 1],
+    [...field(0x0a, 1, 0x82, 0x01), 0x08, 3, 0x28, 1, ...field(0x12, 9), ...field(0x22)],
+    [0x32, 1, 7, 0x28, 0, 0x18, 6],
+  ].map((bytes) => field(0x0a, ...bytes));
+  const metadatas = [
+    [...confStates[0]!, 0x10, 7, 0x18, 2],
+    [0x18, 2, ...confStates[1]!, ...confStates[2]!, 0x10, 9, 0x22, 0],
+    [...confStates[2]!, 0x18, 5],
+  ].map((bytes) => field(0x12, ...bytes));
+  for (const snapshot of [
+    [],
+    [0x0a, 2, 8, 9],
+    [...metadatas[0]!, 0x0a, 0],
+    [0x0a, 1, 1, ...metadatas[1]!, 0x1a, 1, 0],
+    // One that comes in parts.
+    [...metadatas[0]!, ...metadatas[2]!, ...metadatas[1]!],
+  ]) {
+    const bytes = Uint8Array.from([0x08, 7, ...field(0x4a, ...snapshot)]);
+    assert.deepEqual(decode(bytes), decodeMessageProto(bytes), `${snapshot}`);
+  }
+  const refused = (...metadata: number[]) =>
+    refusal(Uint8Array.from(field(0x4a, ...field(0x12, ...metadata))));
+  assert.equal(refused(0x0a, 2, 0x0a, 1), "message");
+  assert.equal(refused(...field(0x0a, 0x0a, 1, 0x80)), "message");
+  assert.equal(refused(...field(0x0a, 0x29, 1)), "message");
+  assert.equal(refused(0x12, 0), "message");
+  assert.equal(refused(0x10, ...varint(2n ** 53n)), "unsafe-integer");
 });
 
 test("varints: edges, and random values against BigInt", () => {

@@ -2,17 +2,25 @@
 
 /** raftpb.ConfChangeType, by number. */
 export const ConfChangeAddNode = 0;
+/** Takes a member away. */
 export const ConfChangeRemoveNode = 1;
+/** Changes nothing but the context. */
 export const ConfChangeUpdateNode = 2;
+/** Adds a learner, or makes a voter one. */
 export const ConfChangeAddLearnerNode = 3;
+/** One of the ConfChange constants. */
 export type ConfChangeType = 0 | 1 | 2 | 3;
 
 /** raftpb.ConfChangeTransition, by number. */
 export const ConfChangeTransitionAuto = 0;
+/** Through a joint configuration that is left by itself. */
 export const ConfChangeTransitionJointImplicit = 1;
+/** Through a joint configuration that stays until it is told to be left. */
 export const ConfChangeTransitionJointExplicit = 2;
+/** One of the ConfChangeTransition constants. */
 export type ConfChangeTransition = 0 | 1 | 2;
 
+/** What happens to one member. */
 export interface ConfChangeSingle {
   readonly type: ConfChangeType;
   readonly nodeId: number;

@@ -4,8 +4,11 @@ import { NO_DATA } from "../../base/bytes.js";
 
 /** raftpb.EntryType, by its number on the wire. */
 export const EntryNormal = 0;
+/** Its data is a ConfChange. */
 export const EntryConfChange = 1;
+/** Its data is a ConfChangeV2. */
 export const EntryConfChangeV2 = 2;
+/** One of the Entry constants. */
 export type EntryType = 0 | 1 | 2;
 
 /**
@@ -100,6 +103,7 @@ export interface HardState {
   readonly commit: number;
 }
 
+/** Nothing stored yet. */
 export const EMPTY_HARD_STATE: HardState = { term: 0, vote: 0, commit: 0 };
 
 /** Membership as stored; id lists in the order stored (ascending where raft made them). */
@@ -111,6 +115,7 @@ export interface ConfState {
   readonly autoLeave: boolean;
 }
 
+/** No members. */
 export const EMPTY_CONF_STATE: ConfState = {
   voters: [],
   learners: [],
@@ -119,6 +124,7 @@ export const EMPTY_CONF_STATE: ConfState = {
   autoLeave: false,
 };
 
+/** What a snapshot is of: the last entry in it, and the membership there. */
 export interface SnapshotMetadata {
   readonly confState: ConfState;
   readonly index: number;
@@ -131,6 +137,7 @@ export interface Snapshot {
   readonly metadata: SnapshotMetadata;
 }
 
+/** No snapshot. */
 export const EMPTY_SNAPSHOT: Snapshot = {
   data: NO_DATA,
   metadata: { confState: EMPTY_CONF_STATE, index: 0, term: 0 },

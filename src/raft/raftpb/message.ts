@@ -5,29 +5,53 @@ import type { Entry, Snapshot } from "./entry.js";
 
 /** raftpb.MessageType, by its number on the wire. */
 export const MsgHup = 0;
+/** Local: a leader's heartbeats are due. */
 export const MsgBeat = 1;
+/** Entries to be replicated; without term and index. */
 export const MsgProp = 2;
+/** Entries for a follower's log (AppendEntries, §5.3). */
 export const MsgApp = 3;
+/** The answer: how far the follower's log agrees. */
 export const MsgAppResp = 4;
+/** Asks for a vote (RequestVote, §5.2). */
 export const MsgVote = 5;
+/** A vote, or its refusal. */
 export const MsgVoteResp = 6;
+/** A snapshot in place of entries that the leader has no more (§7). */
 export const MsgSnap = 7;
+/** The leader lives; carries the commit index and a read's round. */
 export const MsgHeartbeat = 8;
+/** The answer, with the round. */
 export const MsgHeartbeatResp = 9;
+/** Local: a message was not delivered. */
 export const MsgUnreachable = 10;
+/** Local: what became of a snapshot. */
 export const MsgSnapStatus = 11;
+/** Local: does a quorum still answer? */
 export const MsgCheckQuorum = 12;
+/** Hands leadership to its sender (dissertation, 3.10). */
 export const MsgTransferLeader = 13;
+/** Campaign at once. */
 export const MsgTimeoutNow = 14;
+/** Asks for an index that is safe to read at (dissertation, 6.4). */
 export const MsgReadIndex = 15;
+/** That index. */
 export const MsgReadIndexResp = 16;
+/** Would I get your vote? (dissertation, 9.6) */
 export const MsgPreVote = 17;
+/** The answer. */
 export const MsgPreVoteResp = 18;
+/** Local: for the log, in order. */
 export const MsgStorageAppend = 19;
+/** Local: what is durable. */
 export const MsgStorageAppendResp = 20;
+/** Local: committed entries, for the state machine. */
 export const MsgStorageApply = 21;
+/** Local: what was applied. */
 export const MsgStorageApplyResp = 22;
+/** Local: a follower forgets its leader, and keeps its term. */
 export const MsgForgetLeader = 23;
+/** One of the Msg constants. */
 export type MessageType =
   | 0
   | 1
@@ -95,10 +119,12 @@ export const None = 0;
  * same bits in two's complement. They never reach the wire.
  */
 export const LocalAppendThread = -1;
+/** The thread that applies: see LocalAppendThread. */
 export const LocalApplyThread = -2;
 
 /** Shared empties; never written to. */
 export const NO_ENTRIES: Entry[] = [];
+/** Shared, empty, never written to. */
 export const NO_MESSAGES: Message[] = [];
 
 /**

@@ -9,6 +9,7 @@ export const StateProbe = 0;
 export const StateReplicate = 1;
 /** A snapshot is under way; nothing else is sent. */
 export const StateSnapshot = 2;
+/** One of StateProbe, StateReplicate and StateSnapshot. */
 export type ProgressState = 0 | 1 | 2;
 
 const STATE_NAMES: readonly string[] = ["StateProbe", "StateReplicate", "StateSnapshot"];
@@ -21,6 +22,7 @@ export interface ProgressInit {
   readonly recentActive: boolean;
 }
 
+/** What the leader knows of one member's log (etcd raft's Progress). */
 export class Progress {
   /** Proven equal on the follower up to here. Invariant: 0 <= match < next. */
   match: number;

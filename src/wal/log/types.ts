@@ -9,6 +9,7 @@ import type { SnapshotData, SnapshotStream } from "../snap/snap-file.js";
 import type { BatchTimes } from "../write/batch-times.js";
 import type { WriterKind } from "../write/writer.js";
 
+/** What openWal takes. Sizes are bytes. */
 export interface WalOptions {
   /** The directory that becomes the wal directory; its lock lies beside it as `DIR.lock`. */
   dir: string;
@@ -98,6 +99,7 @@ export interface WalStats {
   backlogBytes: number;
 }
 
+/** An open log. Appends are durable in the order they were given. */
 export interface Wal {
   readonly recovered: Recovered;
   readonly storage: WalStorage;

@@ -1,11 +1,11 @@
-// The generated protobufjs codec of raft.proto with types, and its translation from and to the classes of raftpb.
-// Off the hot path: it serves snapshots and tests. protobufjs hands back a Long for a uint64 if anybody in the
+// protobufjs's codec of src/wire/raft.proto with types, and its translation from and to the classes of raftpb: what the
+// lean codec is tested and measured against. protobufjs hands back a Long for a uint64 if anybody in the
 // process has installed one, so integers pass through `safeInteger` instead of switching Long off for all.
-import { NO_DATA } from "../base/bytes.js";
-import type { ConfState, EntryType, MessageType, Snapshot } from "../raft/raftpb/index.js";
-import { EMPTY_CONF_STATE, EMPTY_SNAPSHOT, Entry, Message } from "../raft/raftpb/index.js";
+import { NO_DATA } from "../../src/base/bytes.js";
+import type { ConfState, EntryType, MessageType, Snapshot } from "../../src/raft/raftpb/index.js";
+import { EMPTY_CONF_STATE, EMPTY_SNAPSHOT, Entry, Message } from "../../src/raft/raftpb/index.js";
+import { WireError } from "../../src/wire/wire-error.js";
 import { raftpb as generated } from "./generated/raftpb.js";
-import { WireError } from "./wire-error.js";
 
 type Uint64 = number | { toNumber(): number };
 
@@ -47,7 +47,7 @@ interface Codec<T> {
   decode(bytes: Uint8Array): T;
 }
 
-const raftpb = generated as unknown as { Message: Codec<PbMessage>; Snapshot: Codec<PbSnapshot> };
+const raftpb = generated as unknown as { Message: Codec<PbMessage> };
 
 /** A decoded uint64 as a number; above 2^53-1 it is refused. */
 function safeInteger(value: Uint64): number {
@@ -68,15 +68,6 @@ function decoded<T>(codec: Codec<T>, bytes: Uint8Array): T {
   } catch (error) {
     throw new WireError("message", { cause: error });
   }
-}
-
-export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
-  return raftpb.Snapshot.encode(toPbSnapshot(snapshot)).finish();
-}
-
-/** Decodes a snapshot; its data is a view of `bytes`. Throws WireError. */
-export function decodeSnapshot(bytes: Uint8Array): Snapshot {
-  return fromPbSnapshot(decoded(raftpb.Snapshot, bytes));
 }
 
 /** protobufjs's encoding of a message: the reference that the lean codec is tested against. */
