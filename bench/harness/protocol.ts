@@ -122,6 +122,10 @@ const Metrics = z.object({
   framesDropped: amount,
   framesRefused: amount,
   snapshotsRefused: amount,
+  // Engines of revisions before they took snapshots have none.
+  snapshotsTaken: amount.default(0),
+  snapshotsFailed: amount.default(0),
+  snapshotBytes: amount.default(0),
   walSyncs: amount,
   walWrites: amount,
   walBytes: amount,

@@ -15,6 +15,7 @@ export type ErrorCode =
   | "RAFT_CLOSED"
   | "RAFT_ABORTED"
   | "RAFT_FENCED"
+  | "RAFT_SNAPSHOT_FAILED"
   | "RAFT_LINK"
   | "RAFT_ADDRESS_IN_USE"
   | "WAL_CORRUPT"

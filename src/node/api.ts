@@ -28,11 +28,35 @@ export interface StateMachine {
    */
   apply(entries: readonly Entry[]): readonly unknown[] | undefined;
   /**
+   * Gives the whole state as it is now, as bytes that restore() takes: a Uint8Array, or something to iterate over (an
+   * array, a generator, a Readable without an encoding) that gives Uint8Arrays. Called between two calls of apply, on
+   * the main thread, never while an earlier snapshot is being read. Before the call returns, the iterator is asked for
+   * its first chunk: what an async generator does up to its first `await` or `yield` is done by then, and apply is not
+   * called before. It is called while the rest is read, so that the rest must be of the state as it was: read from a
+   * copy, from persistent data, or from what apply copies on writing. Chunks are borrowed until the next is asked for,
+   * one every 256 KiB at most as fast as the disk takes them; the iterator's return() is called if the rest is not wanted.
+   * What it throws is told (event "snapshot", logger, metrics.snapshotsFailed), the node goes on, and tries again later.
+   * Without it the node takes no snapshots, and its log grows for ever.
+   */
+  snapshot?(): SnapshotSource;
+  /**
    * Takes the state of the snapshot that the log begins behind, once, before anything is applied: entries follow from
    * `stream.metadata.index + 1` on. Without it, a node whose log has a snapshot does not open (RAFT_BAD_OPTION); what
    * it throws makes RaftNode.open reject.
    */
   restore?(stream: SnapshotStream): Promise<void>;
+}
+
+/** What StateMachine.snapshot gives. */
+export type SnapshotSource = Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+/** A snapshot that is recorded in this node's log. */
+export interface SnapshotTaken {
+  /** The last entry that is in it, and that one's term. */
+  readonly index: number;
+  readonly term: number;
+  /** Of the state. */
+  readonly bytes: number;
 }
 
 /** Logger in pino's shape; only these methods are used. One that throws ends nothing. */
@@ -59,6 +83,20 @@ export interface RaftNodeOptions {
   /** Key shared by the cluster; connections prove that they know it. */
   secret: string;
   stateMachine: StateMachine;
+  /**
+   * A snapshot is taken when so many bytes of log were applied since the last one; where that was larger, when as many as
+   * it had: then snapshots cost at most as much writing as the log. 0: never for the bytes. Needs
+   * stateMachine.snapshot. Default 64 MiB.
+   */
+  snapshotEveryBytes?: number | undefined;
+  /** And when so many entries were. 0: never for their count. Default 0. */
+  snapshotEveryEntries?: number | undefined;
+  /**
+   * Bytes of log that are kept in front of the newest snapshot, for members that lag (etcd raft's
+   * SnapshotCatchUpEntries, in bytes). What is behind the last snapshot but one is kept in any case. Default:
+   * snapshotEveryBytes.
+   */
+  snapshotCatchUpBytes?: number | undefined;
   /** Distinguishes clusters that could reach each other. Default 1. */
   clusterId?: number;
   /** Milliseconds a tick. Default 100. */
@@ -201,6 +239,10 @@ export interface NodeStatus {
   /** 0: none known. */
   readonly leader: number;
   readonly disk: DiskStatus;
+  /** What the log holds: from which entry on, and about how many bytes; its files have up to three segments more. */
+  readonly log: { readonly firstIndex: number; readonly bytes: number };
+  /** The newest snapshot of this node, taken by this process or before; null: there is none. */
+  readonly snapshot: SnapshotTaken | null;
   /**
    * On the leader: members whose next entries its log has no more, so that they wait for a snapshot, which cannot be
    * sent yet. Ascending.
@@ -227,6 +269,10 @@ export interface NodeMetrics {
   readonly framesRefused: number;
   /** Snapshots that a leader sent, and that were not taken: nothing here can install one yet. */
   readonly snapshotsRefused: number;
+  readonly snapshotsTaken: number;
+  readonly snapshotsFailed: number;
+  /** Of the states of all that were taken. */
+  readonly snapshotBytes: number;
   readonly walSyncs: number;
   readonly walWrites: number;
   readonly walBytes: number;

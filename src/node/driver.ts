@@ -25,6 +25,7 @@ import {
   MsgTimeoutNow,
   NO_MESSAGES,
   None,
+  payloadsSize,
   type RaftError,
   type RawNode,
   type Ready,
@@ -39,10 +40,14 @@ import { refusalOfMessages } from "./peer-messages.js";
 import type { Proposals } from "./proposals.js";
 import type { Reads } from "./reads.js";
 import { RidingCommits } from "./riding.js";
+import type { Snapshots } from "./snapshots.js";
 import type { Trace } from "./trace.js";
 
 /** Most that one tick adds to a disk's silence, as a share of diskTimeoutMs: time in which this process did not run. */
 const SILENT_GAP = 1 / 4;
+
+/** What an entry takes in the log beside its data, about. */
+const RECORD_BYTES = 32;
 
 /** What a driver drives. One Raft group; links may be shared between groups. */
 export interface DriverParts {
@@ -68,6 +73,8 @@ export interface DriverParts {
   /** A snapshot for `to`, or one that `from` sent, goes no further: nothing here can send or install one yet. */
   readonly onSnapshotUnsent?: (to: number) => void;
   readonly onSnapshotRefused?: (from: number) => void;
+  /** Takes snapshots of the state; absent: nobody does. */
+  readonly snapshots?: Snapshots;
   /** Notes when things happen; null: nobody asked. */
   readonly trace: Trace | null;
 }
@@ -216,6 +223,7 @@ export class Driver {
       this.parts.proposals.tick(raft.state === StateLeader);
       this.parts.reads.tick(rawNode, raft.lead !== None);
       if (!this.diskSilent && !this.retired) rawNode.tick();
+      this.parts.snapshots?.tick();
     });
   }
 
@@ -286,6 +294,7 @@ export class Driver {
     if (this.stopped) return;
     this.stopped = true;
     const fenced = fencedError(error);
+    this.parts.snapshots?.end(fenced);
     this.parts.proposals.end("RAFT_FENCED", fenced.message, fenced.cause);
     this.parts.reads.end(fenced);
     this.parts.onFault(error);
@@ -300,6 +309,7 @@ export class Driver {
     this.turns++;
     riding.turn();
     if (raft.lead !== this.knownLeader || raft.term !== this.knownTerm) this.leaderChanged();
+    if (this.parts.snapshots?.wanted === true) this.takeSnapshot();
     if (proposals.waitingCount > 0) this.propose();
     if (reads.waitingCount > 0) reads.ask(rawNode, raft.lead !== None);
     if (this.storing !== null) return;
@@ -322,6 +332,16 @@ export class Driver {
     this.riding.clear();
     if (lead !== None) reads.leaderKnown(rawNode);
     onLeader?.(lead, term);
+  }
+
+  /** Of the state as it is: between two turns nothing is being applied. */
+  private takeSnapshot(): void {
+    const { rawNode, snapshots } = this.parts;
+    const { raftLog, trk } = rawNode.raft;
+    // One of a leader's is about to take the state's place.
+    if (raftLog.hasNextOrInProgressSnapshot()) return;
+    const index = this.applied;
+    snapshots!.take({ index, term: raftLog.termOrZero(index), confState: trk.confState() });
   }
 
   private backlogged(): boolean {
@@ -510,6 +530,9 @@ export class Driver {
     }
     this.applied = entries[entries.length - 1].index;
     this.parts.reads.applied(this.applied);
+    const { snapshots } = this.parts;
+    if (snapshots?.applied(entries.length, payloadsSize(entries) + RECORD_BYTES * entries.length))
+      this.wake();
   }
 
   /** A conf change, or the empty entry of a new leader's term. */

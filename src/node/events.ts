@@ -22,7 +22,18 @@ export interface PeerEvent {
   readonly refusal: LinkRefusal | null;
 }
 
+/** A snapshot of this node's state was taken, or could not be. */
+export interface SnapshotEvent {
+  readonly index: number;
+  readonly term: number;
+  /** Of the state; 0 with an error. */
+  readonly bytes: number;
+  /** Not null: it failed. The node goes on, and tries again later. */
+  readonly error: RaftmarkError | null;
+}
+
 export interface NodeEvents {
+  snapshot: [event: SnapshotEvent];
   leader: [event: LeaderEvent];
   fault: [error: RaftmarkError];
   peer: [event: PeerEvent];

@@ -7,6 +7,7 @@ import { checkAddresses } from "./addresses.js";
 import type { Logger, RaftNodeOptions, StateMachine } from "./api.js";
 import { badOption, isPlainObject, parseOptions, shown } from "./option-errors.js";
 import { LINK_BUFFER_BYTES_MAX, resolveSizes, type Sizes } from "./sizes.js";
+import { resolvePolicy, type SnapshotPolicy } from "./snapshot-policy.js";
 import { Trace } from "./trace.js";
 
 const MiB = 1024 * 1024;
@@ -16,6 +17,9 @@ const integer = (min: number, max: number) =>
 const id = integer(1, Number.MAX_SAFE_INTEGER);
 const count = integer(1, 2 ** 31 - 1);
 const bytes = (max = 2 ** 32, min = 1) => integer(min, max);
+
+/** 0: none. */
+const bytesOrNone = integer(0, Number.MAX_SAFE_INTEGER);
 
 /** An object of the caller's with these methods. Not those that every function and class has: their `apply` is another. */
 function objectWith<T>(...methods: (keyof T & string)[]) {
@@ -39,6 +43,9 @@ const schema = v.strictObject({
   peers: v.pipe(plainObject, v.record(v.string(), v.string())),
   secret: v.pipe(v.string(), v.nonEmpty()),
   stateMachine: objectWith<StateMachine>("apply"),
+  snapshotEveryBytes: v.optional(bytesOrNone),
+  snapshotEveryEntries: v.optional(bytesOrNone),
+  snapshotCatchUpBytes: v.optional(bytesOrNone),
   clusterId: v.optional(id, 1),
   tickMs: v.optional(integer(1, 60_000), 100),
   electionTicks: v.optional(count, 10),
@@ -73,8 +80,9 @@ const schema = v.strictObject({
 });
 
 /** Options with every default filled in, and the voters in ascending order. */
-export type ResolvedOptions = Omit<v.InferOutput<typeof schema>, keyof Sizes> &
-  Sizes & {
+export type ResolvedOptions = Omit<v.InferOutput<typeof schema>, keyof Sizes | keyof SnapshotPolicy> &
+  Sizes &
+  SnapshotPolicy & {
     readonly voters: readonly number[];
     readonly diskTimeoutMs: number;
     readonly leaderlessTimeoutMs: number;
@@ -84,8 +92,10 @@ export type ResolvedOptions = Omit<v.InferOutput<typeof schema>, keyof Sizes> &
 export function resolveOptions(options: RaftNodeOptions): ResolvedOptions {
   const resolved = parseOptions(schema, options);
   const { id, listen, peers, link, stateMachine } = resolved;
-  if (stateMachine.restore !== undefined && typeof stateMachine.restore !== "function") {
-    throw badOption("stateMachine.restore", `must be a method, not ${shown(stateMachine.restore)}`);
+  for (const name of ["snapshot", "restore"] as const) {
+    const method: unknown = stateMachine[name];
+    if (method !== undefined && typeof method !== "function")
+      throw badOption(`stateMachine.${name}`, `must be a method, not ${shown(method)}`);
   }
   const voters = checkAddresses({ id, listen, peers, dials: link === undefined });
   if (resolved.electionTicks <= resolved.heartbeatTicks) {
@@ -95,5 +105,6 @@ export function resolveOptions(options: RaftNodeOptions): ResolvedOptions {
   const electionMs = resolved.electionTicks * resolved.tickMs;
   const diskTimeoutMs = resolved.diskTimeoutMs ?? electionMs;
   const leaderlessTimeoutMs = resolved.leaderlessTimeoutMs ?? 5 * electionMs;
-  return { ...resolved, ...resolveSizes(resolved), diskTimeoutMs, leaderlessTimeoutMs, voters };
+  const policy = resolvePolicy(resolved);
+  return { ...resolved, ...resolveSizes(resolved), ...policy, diskTimeoutMs, leaderlessTimeoutMs, voters };
 }

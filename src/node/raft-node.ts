@@ -18,7 +18,7 @@ import {
 } from "../raft/index.js";
 import { openWal, type Wal } from "../wal/index.js";
 import { ENTRY_OVERHEAD_BYTES, MESSAGE_OVERHEAD_BYTES } from "../wire/index.js";
-import type { NodeMetrics, NodeStatus, Proposed, RaftNodeOptions } from "./api.js";
+import type { NodeMetrics, NodeStatus, Proposed, RaftNodeOptions, SnapshotTaken } from "./api.js";
 import { refusalOfBytes, refusalOfCall, refusalOfId } from "./arguments.js";
 import { Driver, fencedError } from "./driver.js";
 import { type NodeEvents, SafeEmitter } from "./events.js";
@@ -31,6 +31,7 @@ import { callOutside, OutsideLink } from "./outside.js";
 import { isShorterLog, PeerLogs, promiseMsOf } from "./peer-logs.js";
 import { Proposals } from "./proposals.js";
 import { Reads } from "./reads.js";
+import { Snapshots } from "./snapshots.js";
 import { Teller } from "./teller.js";
 
 /** The only group a node has so far; frames, driver and ring carry the number (DESIGN, "Kept open"). */
@@ -58,6 +59,7 @@ export class RaftNode extends SafeEmitter {
   private readonly rawNode: RawNode;
   private readonly proposals: Proposals;
   private readonly reads: Reads;
+  private readonly snapshots: Snapshots;
   private readonly driver: Driver;
   private readonly teller: Teller;
   private readonly peerLogs: PeerLogs;
@@ -80,8 +82,8 @@ export class RaftNode extends SafeEmitter {
       checkOwner(wal, resolved);
       checkMembership(wal, resolved.id, resolved.voters, resolved.dir);
       const peerLogs = await openPeerLogs(wal, resolved, teller);
-      await restoreState(wal, resolved);
-      node = new RaftNode(resolved, wal, teller, peerLogs);
+      const restored = await restoreState(wal, resolved);
+      node = new RaftNode(resolved, wal, teller, peerLogs, restored);
       await node.start();
       return node;
     } catch (error) {
@@ -92,7 +94,13 @@ export class RaftNode extends SafeEmitter {
     }
   }
 
-  private constructor(options: ResolvedOptions, wal: Wal, teller: Teller, peerLogs: PeerLogs) {
+  private constructor(
+    options: ResolvedOptions,
+    wal: Wal,
+    teller: Teller,
+    peerLogs: PeerLogs,
+    restored: SnapshotTaken | null,
+  ) {
     super();
     this.options = options;
     this.wal = wal;
@@ -109,6 +117,15 @@ export class RaftNode extends SafeEmitter {
     };
     this.proposals = new Proposals({ ...options, ...limits }, trace);
     this.reads = new Reads(options.id, { ...limits, retryTicks: electionTicks });
+    this.snapshots = new Snapshots({
+      wal,
+      stateMachine: options.stateMachine,
+      policy: options,
+      tickMs,
+      last: restored,
+      onTaken: (taken, ms) => this.snapshotTaken(taken, ms),
+      onFailed: (metadata, error, retryMs) => this.snapshotFailed(metadata, error, retryMs),
+    });
     this.driver = new Driver({
       group: GROUP,
       id: options.id,
@@ -118,6 +135,7 @@ export class RaftNode extends SafeEmitter {
       stateMachine: options.stateMachine,
       proposals: this.proposals,
       reads: this.reads,
+      snapshots: this.snapshots,
       proposalBatchBytes: options.proposalBatchBytes,
       maxBacklogBytes: options.maxQueuedBytes,
       diskTimeoutMs: options.diskTimeoutMs,
@@ -222,6 +240,21 @@ export class RaftNode extends SafeEmitter {
     return this.leaders.next(options.signal ?? null);
   }
 
+  /**
+   * Takes a snapshot of the state as it is now, whenever one is due, and resolves when it is recorded, and what it makes
+   * superfluous released: with the last entry that is in it, and the bytes of the state; with the newest one if nothing
+   * was applied since. Waits for one that is under way. Rejects with RAFT_SNAPSHOT_FAILED (stateMachine.snapshot failed;
+   * `cause`), WAL_NO_SPACE, WAL_IO, WAL_SNAPSHOT_OUTDATED (a leader sent a newer one meanwhile), RAFT_FENCED, RAFT_CLOSED,
+   * or RAFT_BAD_OPTION without stateMachine.snapshot.
+   */
+  takeSnapshot(): Promise<SnapshotTaken> {
+    const refusal = this.endedError();
+    if (refusal !== null) return Promise.reject(refusal);
+    const taken = this.snapshots.ask();
+    this.driver.wake();
+    return taken;
+  }
+
   /** What this node knows of itself and its group now. Cheap; also of a node that fenced itself or is closed. */
   status(): NodeStatus {
     const { hardState, softState, lastIndex } = this.rawNode.basicStatus();
@@ -242,6 +275,8 @@ export class RaftNode extends SafeEmitter {
         appendLatencyMaxMs,
         warnings,
       },
+      log: { firstIndex: this.wal.storage.firstIndex(), bytes: this.wal.storage.logBytes },
+      snapshot: this.snapshots.last,
       waitingForSnapshot: this.endState() === null ? this.driver.waitingForSnapshot() : [],
       lostLogs: this.peerLogs.lostLogs,
       fault: this.fault?.message ?? null,
@@ -275,6 +310,9 @@ export class RaftNode extends SafeEmitter {
       framesDropped: link.framesDropped,
       framesRefused: this.driver.framesRefused + (link.framesRefused ?? 0),
       snapshotsRefused: this.driver.snapshotsRefused,
+      snapshotsTaken: this.snapshots.taken,
+      snapshotsFailed: this.snapshots.failed,
+      snapshotBytes: this.snapshots.bytes,
       walSyncs: wal.syncs,
       walWrites: wal.writes,
       walBytes: wal.bytes,
@@ -300,6 +338,7 @@ export class RaftNode extends SafeEmitter {
     const closed = new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
     this.proposals.end("RAFT_CLOSED", closed.message);
     this.reads.end(closed);
+    this.snapshots.end(closed);
     this.leaders.end(closed);
     await this.link.close();
     await this.peerLogs.settled();
@@ -387,6 +426,24 @@ export class RaftNode extends SafeEmitter {
     }
   }
 
+  private snapshotTaken(taken: SnapshotTaken, ms: number): void {
+    const { index, term, bytes } = taken;
+    const text = `a snapshot at index ${index} is taken (${bytes} bytes)`;
+    this.teller.info({ index, term, bytes, ms: Math.round(ms) }, text, "snapshot taken");
+    this.announce("snapshot", { index, term, bytes, error: null });
+  }
+
+  private snapshotFailed(
+    { index, term }: { index: number; term: number },
+    error: RaftmarkError,
+    retryMs: number,
+  ): void {
+    const again = retryMs > 0 ? `; the next try is in ${retryMs / 1000} s` : "";
+    const text = `the snapshot at index ${index} failed: ${error.message}. The node goes on${again}`;
+    this.teller.warn({ code: error.code, index, cause: error.cause }, text, "snapshot failed");
+    this.announce("snapshot", { index, term, bytes: 0, error });
+  }
+
   private snapshotUnsent(to: number): void {
     const text =
       `node ${to} needs entries that this node's log has no more, and waits for a snapshot, which cannot be sent yet: ` +
@@ -447,6 +504,7 @@ async function openLog(options: ResolvedOptions, teller: Teller): Promise<Wal> {
     writer: options.writer,
     durability: options.durability,
     segmentBytes: options.segmentBytes,
+    snapshotCatchUpBytes: options.snapshotCatchUpBytes,
     logCacheBytes: options.logCacheBytes,
     confState: (metadata) => bootstrapConfState(metadata, voters),
     busyPollUs: options.busyPollUs,
@@ -494,9 +552,9 @@ function checkOwner(wal: Wal, options: ResolvedOptions): void {
 }
 
 /** The state machine begins where the log does: with its newest snapshot. */
-async function restoreState(wal: Wal, options: ResolvedOptions): Promise<void> {
+async function restoreState(wal: Wal, options: ResolvedOptions): Promise<SnapshotTaken | null> {
   const { snapshot } = wal.recovered;
-  if (snapshot === null) return;
+  if (snapshot === null) return null;
   const { stateMachine, dir } = options;
   if (stateMachine.restore === undefined) {
     const text =
@@ -511,6 +569,7 @@ async function restoreState(wal: Wal, options: ResolvedOptions): Promise<void> {
   } finally {
     await stream.close();
   }
+  return { index: snapshot.index, term: snapshot.term, bytes: stream.size };
 }
 
 function newRawNode(options: ResolvedOptions, wal: Wal, peerLogs: PeerLogs): RawNode {

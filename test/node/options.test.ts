@@ -63,6 +63,36 @@ test("what is wrong is said in our words: option, rule, value", () => {
   assert.equal(refusal(undefined), "options: must be an object, not undefined");
 });
 
+test("snapshots: what says when needs what takes them, and that what opens them", () => {
+  const apply = () => undefined;
+  const snapshot = () => new Uint8Array(1);
+  const restore = async (): Promise<void> => {};
+  const cases: [Record<string, unknown>, string][] = [
+    [
+      { snapshotEveryBytes: 1 },
+      "option snapshotEveryBytes: stateMachine has no method snapshot() to take one with: add it, or leave this out",
+    ],
+    [{ stateMachine: { apply, snapshot: 1 } }, "option stateMachine.snapshot: must be a method, not 1"],
+    [
+      { stateMachine: { apply, snapshot } },
+      "option stateMachine.restore: is missing: without it the node could not open again once stateMachine.snapshot() was called",
+    ],
+    [{ snapshotEveryEntries: -1 }, "option snapshotEveryEntries: must be at least 0, not -1"],
+    [{ snapshotCatchUpBytes: 0.5 }, "option snapshotCatchUpBytes: must be an integer, not 0.5"],
+    [
+      { snapshotEveryByte: 1 },
+      "option snapshotEveryByte: there is no such option. Did you mean snapshotEveryBytes?",
+    ],
+  ];
+  for (const [more, text] of cases) assert.equal(refusal(given(more)), text);
+  const stateMachine = { apply, snapshot, restore };
+  const resolved = resolveOptions(given({ stateMachine }));
+  assert.equal(resolved.snapshotEveryBytes, 64 << 20);
+  assert.equal(resolved.snapshotEveryEntries, 0);
+  assert.equal(resolved.snapshotCatchUpBytes, 64 << 20);
+  assert.equal(resolveOptions(given({ stateMachine, snapshotEveryBytes: 5 })).snapshotCatchUpBytes, 5);
+});
+
 test("an unknown option is named with the nearest that there is", () => {
   assert.equal(refusal(given({ tickMS: 5 })), "option tickMS: there is no such option. Did you mean tickMs?");
   assert.match(refusal(given({ electionTick: 5 })), /Did you mean electionTicks\?$/);

@@ -149,6 +149,26 @@ export class PointIndex {
       : Math.min(POINT_SPACING, rest);
   }
 
+  /**
+   * Where the runs begin that hold the `bytes` of log in front of entry `index`: the first index that is in them. As low
+   * as the oldest point at most, and rather too many bytes than too few.
+   */
+  backBy(index: number, bytes: number, segmentBytes: number): number {
+    if (this.count === 0 || this.indexes[0] > index) return index;
+    let at = this.find(index);
+    for (let size = 0; at > 0 && size < bytes; )
+      size += this.runBytes(--at) || Math.max(0, segmentBytes - this.offsets[at]);
+    return this.indexes[at];
+  }
+
+  /** Bytes of log from the first point on to the newest, about. */
+  spanBytes(segmentBytes: number): number {
+    if (this.count === 0) return 0;
+    const last = this.count - 1;
+    const segments = this.segments[last] - this.segments[0];
+    return Math.max(0, segments * segmentBytes + this.offsets[last] - this.offsets[0]);
+  }
+
   /** Bytes to the next point if it lies behind this one in the same segment, else 0 (unknown). */
   runBytes(at: number): number {
     if (at + 1 >= this.count || this.segments[at + 1] !== this.segments[at]) return 0;

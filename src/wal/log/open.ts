@@ -71,7 +71,7 @@ export async function openLog(
   makeThreads: (writes: boolean) => LogThreads,
 ): Promise<Wal> {
   const dir = path.resolve(options.dir);
-  const { ringBytes, segmentBytes, snapshotsKept, busyPollUs } = checkNumbers(options);
+  const { ringBytes, segmentBytes, snapshotsKept, catchUpBytes, busyPollUs } = checkNumbers(options);
   let lock: DirLock | null = null;
   let storage: DurableLog | null = null;
   const pool = makeThreads(options.writer === "pool-wasm");
@@ -89,7 +89,7 @@ export async function openLog(
     const log = created
       ? await create(dir, newest, plan, walFs)
       : await recoverDir(dir, segments, plan, walFs, pool);
-    const { base, kept, broken } = await chooseSnapshots(dir, snapDir, log, snapshotsKept);
+    const { base, kept, broken } = await chooseSnapshots(dir, snapDir, log, { snapshotsKept, catchUpBytes });
     // All is read and judged: only now something is changed, and what is refused stays as it was.
     const torn = created ? null : await mendDir(dir, log, plan, walFs);
     const snapshot = kept[kept.length - 1] ?? null;
@@ -125,7 +125,8 @@ export async function openLog(
       pool,
     );
     const synced = durability !== "none";
-    const snapshots: SnapshotSetup = { dir, snapDir, keep: snapshotsKept, synced, fs: walFs, kept };
+    const keep = snapshotsKept;
+    const snapshots: SnapshotSetup = { dir, snapDir, keep, catchUpBytes, synced, fs: walFs, kept };
     const wal = new RingWal(
       recovered,
       storage,
@@ -154,6 +155,7 @@ function checkNumbers(options: WalOptions): {
   ringBytes: number;
   segmentBytes: number;
   snapshotsKept: number;
+  catchUpBytes: number;
   busyPollUs: number;
 } {
   const ringBytes = options.ringBytes ?? RING_BYTES_DEFAULT;
@@ -175,12 +177,19 @@ function checkNumbers(options: WalOptions): {
   if (!Number.isInteger(snapshotsKept) || snapshotsKept < 1) {
     throw new RaftmarkError("RAFT_BAD_OPTION", `snapshotsKept must be at least 1, not ${snapshotsKept}`);
   }
+  const catchUpBytes = options.snapshotCatchUpBytes ?? 0;
+  if (!(Number.isInteger(catchUpBytes) && catchUpBytes >= 0)) {
+    throw new RaftmarkError(
+      "RAFT_BAD_OPTION",
+      `snapshotCatchUpBytes must be at least 0, not ${catchUpBytes}`,
+    );
+  }
   const busyPollUs = options.busyPollUs ?? 0;
   if (!(busyPollUs >= 0 && busyPollUs <= BUSY_POLL_US_MAX)) {
     const text = `busyPollUs must be from 0 to ${BUSY_POLL_US_MAX}, not ${busyPollUs}`;
     throw new RaftmarkError("RAFT_BAD_OPTION", text);
   }
-  return { ringBytes, segmentBytes, snapshotsKept, busyPollUs };
+  return { ringBytes, segmentBytes, snapshotsKept, catchUpBytes, busyPollUs };
 }
 
 // What a process that died left half done: a directory never renamed, segments prepared and never used.
@@ -397,7 +406,7 @@ async function chooseSnapshots(
   dir: string,
   snapDir: string,
   log: RecoveredLog,
-  keep: number,
+  keep: { snapshotsKept: number; catchUpBytes: number },
 ): Promise<SnapshotChoice> {
   removeDrafts(snapDir);
   const { snapshots, points, tail } = log;
@@ -408,8 +417,9 @@ async function chooseSnapshots(
     tail.hardState = log.hardState;
   }
   // As many as count while the log is open; older ones go with the next release.
-  const kept = choice.kept.slice(-keep);
-  const base = kept.length === keep ? kept[0]! : choice.base;
+  const kept = choice.kept.slice(-keep.snapshotsKept);
+  const isFull = kept.length === keep.snapshotsKept && keep.catchUpBytes === 0;
+  const base = isFull ? kept[0]! : choice.base;
   return { ...choice, kept, base };
 }
 

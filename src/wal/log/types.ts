@@ -50,6 +50,11 @@ export interface WalOptions {
    * snapshot cannot be replaced by an older one.
    */
   snapshotsKept?: number;
+  /**
+   * Bytes of log that are kept in front of the newest snapshot, whatever snapshotsKept says: for followers that lag less.
+   * Default 0.
+   */
+  snapshotCatchUpBytes?: number;
   /** Something failed that the log can do without, as preparing space ahead: WAL_NO_SPACE or WAL_IO. */
   onWarning?: (warning: RaftmarkError) => void;
   /**

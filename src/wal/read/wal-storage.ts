@@ -35,6 +35,8 @@ export interface LogBase {
 export interface WalStorage extends Storage {
   /** Bytes of entries held in memory now. */
   readonly cacheBytes: number;
+  /** Bytes of log from the first entry to the last, to about 64 KiB. */
+  readonly logBytes: number;
   /**
    * Called, from the event loop, when entries that atHand() said are not at hand are. Without it (the default),
    * all are said to be at hand, and entries() waits for the disk where they lie there.
@@ -426,6 +428,16 @@ export class DurableLog implements WalStorage {
     this.confChanges = [];
     this.base = { index, term };
     this.last = index;
+  }
+
+  get logBytes(): number {
+    return this.points.spanBytes(this.segmentBytes);
+  }
+
+  /** An index with about `bytes` of log, or more, from behind it up to entry `index`; at least the base's. */
+  backBy(index: number, bytes: number): number {
+    if (bytes === 0) return index;
+    return Math.max(this.base.index, this.points.backBy(index, bytes, this.segmentBytes) - 1);
   }
 
   /** Gives up the entries up to and including the base's. */

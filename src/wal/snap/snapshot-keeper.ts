@@ -27,6 +27,8 @@ export interface SnapshotSetup {
   snapDir: string;
   /** How many are kept. */
   keep: number;
+  /** Bytes of log kept in front of the newest. */
+  catchUpBytes: number;
   /** Names are made durable. */
   synced: boolean;
   fs: WalFs;
@@ -159,7 +161,7 @@ export class SnapshotKeeper {
   private async release(): Promise<void> {
     const { dir, snapDir, fs, synced } = this.setup;
     const { storage, writer } = this.log;
-    if (this.kept.length === this.setup.keep) storage.compact(this.kept[0]!);
+    this.compact();
     const base = storage.firstIndex() - 1;
     const segments = sortedSegments(await readdir(dir));
     const stays = segments.findLastIndex(({ index }) => index <= base);
@@ -177,9 +179,20 @@ export class SnapshotKeeper {
       }
       this.released++;
     }
+    const oldest = this.kept[0]!.index;
     for (const { name, index } of listSnapshots(snapDir)) {
-      if (index < base && !this.closing.signal.aborted) await fs.unlink(`${snapDir}/${name}`);
+      if (index < oldest && !this.closing.signal.aborted) await fs.unlink(`${snapDir}/${name}`);
     }
+  }
+
+  private compact(): void {
+    const { kept, setup, log } = this;
+    if (kept.length < setup.keep) return;
+    const { storage } = log;
+    const index = Math.min(kept[0]!.index, storage.backBy(kept[kept.length - 1]!.index, setup.catchUpBytes));
+    const term = storage.term(index);
+    assert(typeof term === "number", "compacting to where there is no log");
+    storage.compact({ index, term });
   }
 
   /** Index null: the newest. */

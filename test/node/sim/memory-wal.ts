@@ -33,6 +33,7 @@ export class MemoryDisk {
 
 class LogStorage extends MemoryStorage implements WalStorage {
   readonly cacheBytes = 0;
+  readonly logBytes = 0;
   private readonly voters: ConfState;
 
   constructor(disk: MemoryDisk, voters: ConfState) {

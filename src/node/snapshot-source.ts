@@ -1,0 +1,82 @@
+// What stateMachine.snapshot() gave, made into chunks for the log: asked for its first chunk at once, checked, and
+// counted. What is wrong with it is the state machine's, and said so. Pure.
+import { types } from "node:util";
+import { RaftmarkError } from "../base/errors.js";
+import type { SnapshotSource } from "./api.js";
+import { shown } from "./option-errors.js";
+
+type Chunks = Iterator<unknown> | AsyncIterator<unknown>;
+type Next = Promise<IteratorResult<unknown>>;
+
+/** An error of the state machine's, for who asked for the snapshot. */
+export function sourceError(cause: unknown): RaftmarkError {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new RaftmarkError("RAFT_SNAPSHOT_FAILED", `stateMachine.snapshot failed: ${text}`, { cause });
+}
+
+/** The chunks of one snapshot. Iterated once. */
+export class SnapshotChunks implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array, undefined> {
+  private readonly chunks: Chunks;
+  /** The first one, until it was taken. */
+  private first: Next | null;
+  /** Of the state, so far. */
+  bytes = 0;
+
+  /** Asks for the first chunk. Throws RAFT_SNAPSHOT_FAILED. */
+  constructor(source: SnapshotSource) {
+    this.chunks = types.isUint8Array(source) ? [source].values() : iteratorOf(source);
+    this.first = this.ask();
+    // Whoever writes it comes later, perhaps never.
+    this.first.catch(() => {});
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    const asked = this.first ?? this.ask();
+    this.first = null;
+    let result: IteratorResult<unknown>;
+    try {
+      result = await asked;
+    } catch (cause) {
+      throw sourceError(cause);
+    }
+    if (result.done === true) return { done: true, value: undefined };
+    const { value } = result;
+    if (!types.isUint8Array(value)) {
+      throw sourceError(`a chunk must be a Uint8Array, not ${shown(value)}`);
+    }
+    this.bytes += value.length;
+    return { done: false, value };
+  }
+
+  /** The rest is not wanted. What the state machine says to that is nobody's concern. */
+  async return(): Promise<IteratorResult<Uint8Array, undefined>> {
+    try {
+      await this.chunks.return?.();
+    } catch {}
+    return { done: true, value: undefined };
+  }
+
+  private ask(): Next {
+    try {
+      return Promise.resolve(this.chunks.next());
+    } catch (cause) {
+      return Promise.reject(cause);
+    }
+  }
+}
+
+function iteratorOf(source: unknown): Chunks {
+  const asyncOne = (source as Partial<AsyncIterable<unknown>> | null | undefined)?.[Symbol.asyncIterator];
+  if (typeof asyncOne === "function") return asyncOne.call(source);
+  const one = (source as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator];
+  if (typeof source === "object" && typeof one === "function") return one.call(source);
+  const hint =
+    typeof (source as { then?: unknown } | null)?.then === "function" ? ", which comes too late" : "";
+  throw sourceError(
+    `it must return a Uint8Array, or something to iterate over that gives them, not ${shown(source)}${hint}`,
+  );
+}

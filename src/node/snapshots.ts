@@ -1,0 +1,182 @@
+// The snapshots that a node takes of its own state: when, one at a time, and what becomes of one that fails. The driver
+// says what was applied and when nothing is being applied; the log writes the file, records it and releases what it
+// makes superfluous. Main thread.
+import { assert } from "../base/assert.js";
+import { RaftmarkError } from "../base/errors.js";
+import type { SnapshotMetadata } from "../raft/index.js";
+import type { Wal } from "../wal/index.js";
+import type { SnapshotTaken, StateMachine } from "./api.js";
+import { SnapshotDue, type SnapshotPolicy } from "./snapshot-policy.js";
+import { SnapshotChunks, sourceError } from "./snapshot-source.js";
+
+/** After a failure: until the next try, doubling from the first to the second of these. */
+const RETRY_MS_MIN = 5_000;
+const RETRY_MS_MAX = 600_000;
+
+export interface SnapshotsParts {
+  readonly wal: Wal;
+  readonly stateMachine: StateMachine;
+  readonly policy: SnapshotPolicy;
+  readonly tickMs: number;
+  /** The newest one of the log, when it was opened. */
+  readonly last: SnapshotTaken | null;
+  readonly onTaken: (taken: SnapshotTaken, ms: number) => void;
+  /** The node goes on, and tries again after so many milliseconds; 0: nobody but a caller asked for it. */
+  readonly onFailed: (metadata: SnapshotMetadata, error: RaftmarkError, retryMs: number) => void;
+}
+
+/** A call of take() by hand. */
+interface Asked {
+  resolve(taken: SnapshotTaken): void;
+  reject(error: RaftmarkError): void;
+}
+
+export class Snapshots {
+  private readonly parts: SnapshotsParts;
+  private readonly due: SnapshotDue;
+  /** Wait for one to begin. */
+  private asked: Asked[] = [];
+  /** Null: none is under way. */
+  private underWay: AbortController | null = null;
+  private ended: RaftmarkError | null = null;
+  private ticks = 0;
+  /** None by itself before this tick. */
+  private retryAt = 0;
+  private retryMs = RETRY_MS_MIN;
+  last: SnapshotTaken | null;
+  /** The driver is to call take() as soon as nothing is being applied. */
+  wanted = false;
+  taken = 0;
+  failed = 0;
+  /** Of the states of all that were taken. */
+  bytes = 0;
+
+  constructor(parts: SnapshotsParts) {
+    this.parts = parts;
+    this.due = new SnapshotDue(parts.policy);
+    this.last = parts.last;
+    this.due.known(parts.last?.bytes ?? 0);
+  }
+
+  /** Entries were applied, which take so many bytes of log. True: take() is wanted. */
+  // hot
+  applied(entries: number, bytes: number): boolean {
+    if (this.due.add(entries, bytes)) this.look();
+    return this.wanted;
+  }
+
+  /** True: take() is wanted. */
+  tick(): boolean {
+    this.ticks++;
+    if (this.ticks === this.retryAt) this.look();
+    return this.wanted;
+  }
+
+  /** By hand. The driver is to be woken. */
+  ask(): Promise<SnapshotTaken> {
+    if (this.ended !== null) return Promise.reject(this.ended);
+    if (this.parts.stateMachine.snapshot === undefined) {
+      const text = "option stateMachine has no method snapshot() to take a snapshot with";
+      return Promise.reject(new RaftmarkError("RAFT_BAD_OPTION", text));
+    }
+    return new Promise((resolve, reject) => {
+      this.asked.push({ resolve, reject });
+      this.look();
+    });
+  }
+
+  private look(): void {
+    const { stateMachine } = this.parts;
+    if (this.underWay !== null || this.ended !== null || stateMachine.snapshot === undefined) return;
+    this.wanted ||= this.asked.length > 0 || (this.due.isDue && this.ticks >= this.retryAt);
+  }
+
+  /** Takes one of the state as it is now, which is what `metadata` says; nothing is being applied. */
+  take(metadata: SnapshotMetadata): void {
+    assert(this.underWay === null, "two snapshots at once");
+    this.wanted = false;
+    const asked = this.asked;
+    this.asked = [];
+    const { last } = this;
+    if (metadata.index === 0) {
+      const text = "nothing is applied yet: there is no state to take a snapshot of";
+      for (const one of asked) one.reject(new RaftmarkError("RAFT_SNAPSHOT_FAILED", text));
+      return;
+    }
+    if (last?.index === metadata.index) {
+      for (const one of asked) one.resolve(last);
+      return;
+    }
+    this.due.begin();
+    this.underWay = new AbortController();
+    const begun = performance.now();
+    this.save(metadata, this.underWay.signal).then(
+      (bytes) => this.succeeded({ index: metadata.index, term: metadata.term, bytes }, begun, asked),
+      (error: RaftmarkError) => this.failedWith(metadata, error, asked),
+    );
+  }
+
+  /** Calls the state machine before it returns. */
+  private async save(metadata: SnapshotMetadata, signal: AbortSignal): Promise<number> {
+    const { wal, stateMachine } = this.parts;
+    let chunks: SnapshotChunks;
+    try {
+      chunks = new SnapshotChunks(stateMachine.snapshot!());
+    } catch (cause) {
+      throw cause instanceof RaftmarkError ? cause : sourceError(cause);
+    }
+    try {
+      await wal.saveSnapshot(metadata, chunks, { signal });
+    } catch (cause) {
+      // The log may have refused before it read anything.
+      void chunks.return();
+      throw cause;
+    }
+    return chunks.bytes;
+  }
+
+  private succeeded(taken: SnapshotTaken, begun: number, asked: readonly Asked[]): void {
+    this.underWay = null;
+    this.taken++;
+    this.bytes += taken.bytes;
+    this.retryMs = RETRY_MS_MIN;
+    this.retryAt = 0;
+    this.installed(taken);
+    this.parts.onTaken(taken, performance.now() - begun);
+    for (const one of asked) one.resolve(taken);
+    this.look();
+  }
+
+  private failedWith(metadata: SnapshotMetadata, cause: RaftmarkError, asked: readonly Asked[]): void {
+    this.underWay = null;
+    const error = this.ended ?? cause;
+    for (const one of asked) one.reject(error);
+    // The end of the node, or a newer one that a leader sent: nothing failed.
+    if (this.ended !== null || cause.code === "WAL_SNAPSHOT_OUTDATED" || cause.code === "RAFT_CLOSED") {
+      this.look();
+      return;
+    }
+    this.failed++;
+    this.due.failed();
+    this.retryAt = this.ticks + Math.ceil(this.retryMs / this.parts.tickMs);
+    this.parts.onFailed(metadata, error, this.due.isDue ? this.retryMs : 0);
+    this.retryMs = Math.min(2 * this.retryMs, RETRY_MS_MAX);
+    this.look();
+  }
+
+  /** This one is the log's newest now. */
+  installed(taken: SnapshotTaken): void {
+    if (this.last !== null && taken.index <= this.last.index) return;
+    this.last = taken;
+    this.due.known(taken.bytes);
+  }
+
+  /** The node ends. */
+  end(error: RaftmarkError): void {
+    if (this.ended !== null) return;
+    this.ended = error;
+    this.wanted = false;
+    for (const one of this.asked.splice(0)) one.reject(error);
+    this.underWay?.abort();
+  }
+}
