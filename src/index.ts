@@ -1,6 +1,8 @@
 // The package "raftmark": open a node, its options, its errors.
 export { type ErrorCode, RaftmarkError } from "./base/errors.js";
 export type {
+  CallOptions,
+  CloseOptions,
   DiskStatus,
   Durability,
   Logger,

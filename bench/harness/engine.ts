@@ -1,5 +1,12 @@
 // What the bench needs of the thing it measures. RaftNode fits it; tests put a stand-in of known behaviour here.
-import type { NodeMetrics, NodeStatus, Proposed, RaftmarkError, RaftNodeOptions } from "../../src/index.js";
+import type {
+  CloseOptions,
+  NodeMetrics,
+  NodeStatus,
+  Proposed,
+  RaftmarkError,
+  RaftNodeOptions,
+} from "../../src/index.js";
 
 export interface Engine {
   onFault: (error: RaftmarkError) => void;
@@ -9,7 +16,7 @@ export interface Engine {
   transferLeadership(id: number): void;
   status(): NodeStatus;
   readonly metrics: NodeMetrics;
-  close(): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
 }
 
 /** Where engines come from: RaftNode, or the stand-in for it. */

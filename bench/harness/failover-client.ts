@@ -59,8 +59,7 @@ export class FailoverEngine implements Engine {
     return { askedAgain, silentMs };
   }
 
-  async propose(borrowed: Uint8Array): Promise<Proposed> {
-    const bytes = borrowed.slice();
+  async propose(bytes: Uint8Array): Promise<Proposed> {
     for (;;) {
       if (this.seeking !== null) await this.seeking;
       const asked = this.current;

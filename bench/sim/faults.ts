@@ -106,6 +106,7 @@ export class Faults {
     relapse: (victim) => this.relapse(victim),
     blackout: (victim, long) => this.blackout(victim, long),
     restartStorm: (_victim, long) => this.restartStorm(long),
+    close: (victim, long) => this.close(victim, long),
     clockJump: (victim) => {
       // Set back while it sleeps, a wall clock does not tell that it slept.
       if (victim.isPaused) return;
@@ -349,6 +350,20 @@ export class Faults {
         });
       }
     }
+  }
+
+  /** Its operator ends it in order, with calls under way, and now and then loses patience; then it starts anew. */
+  private close(victim: SimProcess, long: number): void {
+    const { world } = this;
+    const { dice } = world;
+    for (let i = dice.below(4); i > 0; i--) world.writeAt(victim);
+    if (dice.chance(0.5)) world.read(victim);
+    const again = (): void => world.after(dice.chance(0.5) ? long : 100, () => this.restart(victim));
+    const within = (): number | undefined => dice.pick([undefined, 0, dice.between(1, ELECTION_US / 500)]);
+    world.after(dice.below(3_000), () => {
+      world.close(victim, within(), again);
+      if (dice.chance(0.2)) world.after(dice.below(ELECTION_US), () => world.close(victim, within(), again));
+    });
   }
 
   // ---- disks

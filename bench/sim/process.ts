@@ -118,6 +118,8 @@ export class SimProcess {
   isLame = false;
   /** Its directory was emptied: what it promised before it knows no more. */
   isWiped = false;
+  /** How often it stood still. */
+  pauses = 0;
   /** Operations on the disk in this life that took so long that they may be taken for a disk's silence. */
   slowOps = 0;
   /** When the last of them began. */
@@ -288,6 +290,7 @@ export class SimProcess {
     if (!this.isUp) return;
     this.trace.note(this.id, "stands still");
     this.stands = true;
+    this.pauses++;
   }
 
   /** As pause(), for its whole host: the wall clock alone goes on. */

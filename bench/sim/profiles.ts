@@ -20,6 +20,7 @@ export const FAULTS = [
   "relapse",
   "blackout",
   "restartStorm",
+  "close",
   "clockJump",
   "slowDisk",
   "hangingDisk",
@@ -56,6 +57,8 @@ export interface Profile {
   readonly differ?: boolean;
   /** How many times as often as elsewhere it is read. */
   readonly reads?: number;
+  /** Some callers wait no longer than a time of their own. */
+  readonly timeouts?: boolean;
 }
 
 const NONE = Object.fromEntries(FAULTS.map((fault) => [fault, 0])) as Record<Fault, number>;
@@ -68,6 +71,7 @@ const CRASHES = {
   relapse: 2,
   blackout: 2,
   restartStorm: 1,
+  close: 2,
 };
 const DISKS = {
   slowDisk: 2,
@@ -97,21 +101,25 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     about: "everything",
     weights: { ...NONE, ...NETWORK, ...CRASHES, ...DISKS, ...RUIN, ...OPERATOR, ...LEADERS, ...PLOTS },
     weather: true,
+    timeouts: true,
   },
   network: {
     about: "connections and frames; processes and disks are sound",
-    weights: { ...NONE, ...NETWORK, ...LEADERS },
+    weights: { ...NONE, ...NETWORK, ...LEADERS, close: 1 },
     weather: true,
+    timeouts: true,
   },
   crash: {
     about: "processes and machines that stop and start again; the network is fair",
     weights: { ...NONE, ...CRASHES, ...OPERATOR, ...LEADERS },
     weather: false,
+    timeouts: true,
   },
   disk: {
     about: "disks that are slow, silent, full or broken, and machines that stop",
     weights: { ...NONE, ...DISKS, ...RUIN, ...CRASHES },
     weather: false,
+    timeouts: true,
   },
   feud: {
     about: "leaders that are deposed and lead again, answers that outlive who asked, hosts that sleep",

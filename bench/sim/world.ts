@@ -2,6 +2,7 @@
 // writes and reads everywhere, many of them aimed at whoever may wrongly believe to lead; then all heals, and what
 // waits must settle. Times in microseconds.
 import type { RaftmarkError } from "../../src/base/errors.js";
+import type { CallOptions } from "../../src/node/api.js";
 import { LEASE_DRIFT } from "../../src/raft/read-only.js";
 import { CatchUp } from "./catch-up.js";
 import { type Call, Checker, type Violation } from "./checker.js";
@@ -77,6 +78,8 @@ const REACTED = Promise.resolve();
 export class World {
   readonly plan: WorldPlan;
   readonly dice: Dice;
+  /** What callers have in mind: apart, so that worlds without impatient ones stay as they are. */
+  private readonly callers: Dice;
   readonly schedule = new Schedule();
   readonly network: SimNetwork;
   readonly processes: readonly SimProcess[];
@@ -103,6 +106,7 @@ export class World {
     this.plan = plan;
     const dice = new Dice(plan.seed);
     this.dice = dice;
+    this.callers = new Dice((plan.seed ^ 0x63616c6c) >>> 0);
     this.trace = new Trace(this.schedule, plan.words);
     const nodes = plan.nodes ?? dice.pick([1, 2, 3, 3, 3, 4, 5, 5, 5, 7]);
     const voters = Array.from({ length: nodes }, (_, i) => i + 1);
@@ -202,6 +206,24 @@ export class World {
   lame(process: SimProcess): void {
     process.isLame = true;
     this.calls.get(process.id)!.clear();
+  }
+
+  /** Its operator ends it in order; `gone` when its process has ended, which ends of itself then. */
+  close(process: SimProcess, timeoutMs: number | undefined, gone: () => void): void {
+    process.enter("client", () => {
+      const { node, life } = process;
+      if (node === null || process.isLame) return;
+      this.trace.note(process.id, `is to close, within ${timeoutMs ?? "its default of"} ms`);
+      const closed = (): void => {
+        if (life !== process.life || !process.isUp || process.isLame) return;
+        const [call] = this.calls.get(process.id)!;
+        if (call !== undefined)
+          this.checker.fail("settles", `${call.what} has no outcome, and its node has closed`);
+        this.crash(process, false);
+        gone();
+      };
+      node.close({ timeoutMs }).then(closed, closed);
+    });
   }
 
   /** Its callers hear no more. */
@@ -326,8 +348,7 @@ export class World {
       const calls = this.calls.get(process.id)!;
       calls.add(call);
       checker.propose(data);
-      const options = controller === null ? {} : { signal: controller.signal };
-      node.propose(data, options).then(
+      node.propose(data, this.impatience(process, call, controller)).then(
         ({ index, result }) => {
           if (life !== process.life || !process.isUp) return;
           calls.delete(call);
@@ -343,6 +364,22 @@ export class World {
         },
       );
     });
+  }
+
+  /** How long a caller waits; by then it has an answer, unless its process stood still. */
+  private impatience(process: SimProcess, call: Call, controller: AbortController | null): CallOptions {
+    const { callers, plan } = this;
+    const signal = controller?.signal;
+    if (plan.profile.timeouts !== true || !callers.chance(0.3)) return { signal };
+    const timeoutMs = callers.between(0.1, callers.pick([5, 100, 400]));
+    const { life, pauses } = process;
+    // Timers are late by nine tenths at most.
+    this.after(2_000 * timeoutMs + 1_000, () => {
+      const isSame = life === process.life && pauses === process.pauses && process.isUp;
+      if (isSame && this.calls.get(process.id)!.has(call))
+        this.checker.fail("settles", `${call.what} waits for longer than its ${timeoutMs.toFixed(1)} ms`);
+    });
+    return { signal, timeoutMs };
   }
 
   /** A write whose answer nobody waits for. */
@@ -379,7 +416,7 @@ export class World {
       const call = checker.begin(`read on node ${process.id}`, schedule.now);
       const calls = this.calls.get(process.id)!;
       calls.add(call);
-      node.readBarrier(controller === null ? {} : { signal: controller.signal }).then(
+      node.readBarrier(this.impatience(process, call, controller)).then(
         () => {
           if (life !== process.life || !process.isUp || process.isLame) return;
           calls.delete(call);

@@ -2,9 +2,10 @@
 import type { AcceptorKind, Link } from "../link/index.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import type { Durability, SnapshotStream, WriterKind } from "../wal/index.js";
+import type { CallOptions } from "./call-watch.js";
 import type { Trace } from "./trace.js";
 
-export type { Durability, SnapshotStream, WriterKind };
+export type { CallOptions, Durability, SnapshotStream, WriterKind };
 
 /** Whether a node goes on while an append is on its way to the disk (etcd raft's AsyncStorageWrites). */
 export type StorageWrites = "async" | "sync";
@@ -168,7 +169,10 @@ export interface RaftNodeOptions {
    * timeouts, 5 * electionTicks * tickMs.
    */
   leaderlessTimeoutMs?: number;
-  /** Milliseconds after which any proposal or read is given up (RAFT_TIMEOUT). Default 60,000. */
+  /**
+   * Milliseconds after which any proposal or read is given up (RAFT_TIMEOUT), whatever timeoutMs its call was given.
+   * Default 60,000.
+   */
   requestTimeoutMs?: number;
   /** Seeds the election timeouts. Default: random. */
   seed?: number;
@@ -190,6 +194,15 @@ export interface RaftNodeOptions {
   walFs?: { module: string; arg: unknown };
   /** Notes when things happen inside the node, for the bench's waterfall; no stable interface. */
   trace?: Trace;
+}
+
+/** What close() takes. */
+export interface CloseOptions {
+  /**
+   * Milliseconds, from 0 to below 2^31, that handing leadership over and draining may take; 0: neither. Default: two
+   * election timeouts, 2 * electionTicks * tickMs. Called again, the sooner end counts.
+   */
+  timeoutMs?: number | undefined;
 }
 
 /** Where a proposal was committed, and what `apply` returned for it here. */
@@ -228,7 +241,7 @@ export interface NodeStatus {
   readonly commit: number;
   readonly applied: number;
   readonly lastIndex: number;
-  /** etcd raft's names; StateFenced after a fault, StateClosed after close(): it takes part no more. */
+  /** etcd raft's names; StateFenced after a fault, StateClosed when close() has drained it: it takes part no more. */
   readonly state:
     | "StateFollower"
     | "StateCandidate"

@@ -2,6 +2,7 @@
 // in the log and on the peers. Pure.
 import { types } from "node:util";
 import { RaftmarkError } from "../base/errors.js";
+import { didYouMean } from "../base/suggest.js";
 import { shown } from "./option-errors.js";
 
 /** Null: bytes that can be proposed, as far as their type goes. */
@@ -16,14 +17,47 @@ export function refusalOfBytes(bytes: unknown): RaftmarkError | null {
   return null;
 }
 
-/** Of the last argument of a call, `{ signal }`. */
+/** Of the last argument of a call: CallOptions. */
 export function refusalOfCall(options: unknown): RaftmarkError | null {
-  if (typeof options !== "object" || options === null) {
+  if (options === undefined) return null;
+  const refusal = refusalOfKeys(options, CALL_OPTIONS);
+  if (refusal !== null) return refusal;
+  const { signal, timeoutMs } = options as { signal?: unknown; timeoutMs?: unknown };
+  if (signal !== undefined && !isAbortSignal(signal))
+    return bad(`option signal: must be an AbortSignal, not ${shown(signal)}`);
+  if (timeoutMs === undefined || (isMilliseconds(timeoutMs) && timeoutMs > 0)) return null;
+  return bad(
+    `option timeoutMs: must be a number of milliseconds above 0 and below 2^31, not ${shown(timeoutMs)}`,
+  );
+}
+
+/** Of close(): CloseOptions. */
+export function refusalOfClose(options: unknown): RaftmarkError | null {
+  if (options === undefined) return null;
+  const refusal = refusalOfKeys(options, CLOSE_OPTIONS);
+  if (refusal !== null) return refusal;
+  const { timeoutMs } = options as { timeoutMs?: unknown };
+  if (timeoutMs === undefined || isMilliseconds(timeoutMs)) return null;
+  return bad(
+    `option timeoutMs: must be a number of milliseconds from 0 to below 2^31, not ${shown(timeoutMs)}`,
+  );
+}
+
+const CALL_OPTIONS = ["signal", "timeoutMs"];
+const CLOSE_OPTIONS = ["timeoutMs"];
+
+function refusalOfKeys(options: unknown, known: readonly string[]): RaftmarkError | null {
+  if (typeof options !== "object" || options === null)
     return bad(`the call's options must be an object, not ${shown(options)}`);
+  for (const key in options) {
+    if (!known.includes(key)) return bad(`option ${key}: there is no such option.${didYouMean(key, known)}`);
   }
-  const { signal } = options as { signal?: unknown };
-  if (signal === undefined || isAbortSignal(signal)) return null;
-  return bad(`option signal: must be an AbortSignal, not ${shown(signal)}`);
+  return null;
+}
+
+/** As setTimeout takes them. */
+function isMilliseconds(value: unknown): value is number {
+  return typeof value === "number" && value >= 0 && value < 2 ** 31 - 1;
 }
 
 /** Also one of another realm, or of a library. */

@@ -115,6 +115,8 @@ export class Driver {
   framesRefused = 0;
   /** Snapshots of leaders that were not taken. */
   snapshotsRefused = 0;
+  /** Called behind each turn; null: nobody asked. */
+  onTurn: (() => void) | null = null;
 
   constructor(parts: DriverParts) {
     this.parts = parts;
@@ -268,6 +270,7 @@ export class Driver {
   private readonly runTurn = (): void => {
     this.scheduled = false;
     if (!this.stopped) this.guard(this.turn);
+    if (this.onTurn !== null && !this.stopped) this.onTurn();
   };
 
   /** A broken invariant stops the node: what it would do next may lose what was acknowledged. */

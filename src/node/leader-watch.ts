@@ -1,9 +1,8 @@
 // Who leads, as this node knows it, and who waits to hear of it. Main thread.
-import { RaftmarkError } from "../base/errors.js";
-import { AbortWatch } from "./abort-watch.js";
+import type { RaftmarkError } from "../base/errors.js";
+import { type CallOptions, CallWatch, endedCall, type Watched } from "./call-watch.js";
 
-interface Waiter {
-  readonly signal: AbortSignal | null;
+interface Waiter extends Watched {
   readonly resolve: (leader: number) => void;
   readonly reject: (error: RaftmarkError) => void;
 }
@@ -12,18 +11,19 @@ export class LeaderWatch {
   /** 0: none is known. */
   leader = 0;
   private readonly waiters = new Set<Waiter>();
-  private readonly aborts = new AbortWatch<Waiter>((waiter, reason) => {
+  private readonly calls = new CallWatch<Waiter>((waiter, end) => {
     this.waiters.delete(waiter);
-    waiter.reject(aborted(reason));
+    waiter.reject(endedCall(end, TEXTS));
   });
 
-  /** The leader's id, once there is one. Rejects with RAFT_ABORTED, or what end() is given. */
-  next(signal: AbortSignal | null): Promise<number> {
-    if (signal?.aborted) return Promise.reject(aborted(signal.reason));
+  /** The leader's id, once there is one. Rejects with RAFT_ABORTED, RAFT_TIMEOUT, or what end() is given. */
+  next({ signal, timeoutMs }: CallOptions): Promise<number> {
+    if (signal?.aborted)
+      return Promise.reject(endedCall({ code: "RAFT_ABORTED", cause: signal.reason }, TEXTS));
     if (this.leader !== 0) return Promise.resolve(this.leader);
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = { signal, resolve, reject };
-      if (signal !== null) this.aborts.add(signal, waiter);
+      const waiter: Waiter = { signal: signal ?? null, timer: null, resolve, reject };
+      this.calls.add(waiter, timeoutMs);
       this.waiters.add(waiter);
     });
   }
@@ -43,12 +43,13 @@ export class LeaderWatch {
     const waiters = [...this.waiters];
     this.waiters.clear();
     for (const waiter of waiters) {
-      if (waiter.signal !== null) this.aborts.remove(waiter.signal, waiter);
+      this.calls.remove(waiter);
       how(waiter);
     }
   }
 }
 
-function aborted(cause: unknown): RaftmarkError {
-  return RaftmarkError.withoutStack("RAFT_ABORTED", "aborted before a leader was known", { cause });
-}
+const TEXTS = {
+  aborted: "aborted before a leader was known",
+  late: "no leader was known in time: is a majority of the members up and reachable?",
+};

@@ -6,10 +6,13 @@
 // file is written beside it.
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, readFile, rename } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import * as v from "valibot";
+import { RaftmarkError } from "../base/errors.js";
+import type { Wal } from "../wal/index.js";
 import type { LostLog } from "./api.js";
-import { LOG_ID_BYTES } from "./metadata.js";
+import { decodeMetadata, LOG_ID_BYTES } from "./metadata.js";
+import type { ResolvedOptions } from "./options.js";
 import type { Teller } from "./teller.js";
 
 /**
@@ -24,6 +27,9 @@ interface Hello {
   /** Milliseconds for which it elects nobody after a heartbeat, at least; Infinity: it did not say. */
   readonly promiseMs: number;
 }
+
+/** Beside the log's directory: which logs the peers have. */
+const PEER_LOGS_FILE = "peer-logs.json";
 
 const HELLO_VERSION = 1;
 const HELLO_BYTES = 1 + LOG_ID_BYTES + 8 + 8;
@@ -260,6 +266,33 @@ export class PeerLogs {
         teller.warn({ code: "WAL_IO" }, text, "peer-logs");
       }
     }
+  }
+}
+
+/** Reads which logs this node and its peers had, and says so where the log itself cannot tell. */
+export async function openPeerLogs(wal: Wal, options: ResolvedOptions, teller: Teller): Promise<PeerLogs> {
+  const { metadata, snapshot } = wal.recovered;
+  const { bootstrap } = decodeMetadata(metadata);
+  if (bootstrap === null && snapshot === null) {
+    const { dir, voters } = options;
+    const text = `the log in ${dir} does not say who its members are (an older version made it): peers counts`;
+    teller.info({ dir, voters }, text);
+  }
+  const file = join(options.dir, PEER_LOGS_FILE);
+  const synced = options.durability !== "none";
+  const logId = bootstrap?.logId ?? null;
+  try {
+    return await PeerLogs.open({
+      id: options.id,
+      logId,
+      lastIndex: () => wal.storage.lastIndex(),
+      promiseMs: promiseMsOf(options),
+      file,
+      synced,
+      teller,
+    });
+  } catch (cause) {
+    throw new RaftmarkError("WAL_IO", `${file} cannot be read: ${(cause as Error).message}`, { cause });
   }
 }
 

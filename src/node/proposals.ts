@@ -7,13 +7,13 @@
 import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import type { Entry } from "../raft/raftpb/index.js";
-import { AbortWatch } from "./abort-watch.js";
 import type { Proposed } from "./api.js";
+import { type CallEnd, type CallOptions, CallWatch, endedCall, type Watched } from "./call-watch.js";
 import { bytesIn, PayloadCopies, type PayloadCopy } from "./payload-copies.js";
 import type { Trace } from "./trace.js";
 
 /** One call of propose(). `index` is 0 until it is appended; `settled` once its promise is. */
-class Proposal implements PayloadCopy {
+class Proposal implements PayloadCopy, Watched {
   readonly slab: Uint8Array;
   readonly at: number;
   readonly start: number;
@@ -26,6 +26,7 @@ class Proposal implements PayloadCopy {
   /** The tick at which it came. */
   readonly since: number;
   readonly signal: AbortSignal | null;
+  timer: NodeJS.Timeout | null = null;
   readonly resolve: (value: Proposed) => void;
   readonly reject: (reason: RaftmarkError) => void;
 
@@ -69,7 +70,9 @@ export class Proposals {
   private appended: Proposal[] = [];
   private head = 0;
   private readonly copies = new PayloadCopies();
-  private readonly aborts = new AbortWatch<Proposal>((proposal, reason) => this.abort(proposal, reason));
+  /** Of those in `appended`, how many are not settled. */
+  private open = 0;
+  private readonly calls = new CallWatch<Proposal>((proposal, end) => this.giveUp(proposal, end));
   private ticks = 0;
   /** Ticks since this node led last. */
   private leaderlessTicks = 0;
@@ -88,18 +91,24 @@ export class Proposals {
     return this.appended.length - this.head;
   }
 
+  /** Proposals whose promise is not settled. */
+  get openCount(): number {
+    return this.waitingCount + this.open;
+  }
+
   /**
-   * Queues a copy of `data` and returns its promise. Rejects with
-   * RAFT_PROPOSAL_TOO_LARGE, RAFT_OVERLOADED or RAFT_ABORTED; later also with whatever the node's fate is.
+   * Queues a copy of `data` and returns its promise. Rejects with RAFT_PROPOSAL_TOO_LARGE, RAFT_OVERLOADED,
+   * RAFT_ABORTED or RAFT_TIMEOUT; later also with whatever the node's fate is.
    */
-  add(data: Uint8Array, signal: AbortSignal | undefined): Promise<Proposed> {
+  add(data: Uint8Array, options: CallOptions = NO_OPTIONS): Promise<Proposed> {
+    const { signal, timeoutMs } = options;
     const length = bytesIn(data);
     const refusal = this.refusal(length, signal);
     if (refusal !== null) return Promise.reject(refusal);
     const promise = new Promise<Proposed>((resolve, reject) => {
       this.copies.copy(data);
       const proposal = new Proposal(this.copies.last, this.ticks, signal ?? null, resolve, reject);
-      if (signal !== undefined) this.aborts.add(signal, proposal);
+      if (options !== NO_OPTIONS) this.calls.add(proposal, timeoutMs);
       this.waiting.push(proposal);
       this.waitingBytes += length;
     });
@@ -141,12 +150,13 @@ export class Proposals {
         "propose again when earlier ones are done, or raise maxQueuedProposals or maxQueuedBytes";
       return new RaftmarkError("RAFT_OVERLOADED", text);
     }
-    if (signal?.aborted) return aborted(false, signal.reason);
+    if (signal?.aborted) return endedCall({ code: "RAFT_ABORTED", cause: signal.reason }, WAITING);
     return null;
   }
 
-  private abort(proposal: Proposal, reason: unknown): void {
-    assert(!proposal.settled, "a settled proposal was aborted");
+  /** Its caller waits no more. */
+  private giveUp(proposal: Proposal, end: CallEnd): void {
+    assert(!proposal.settled, "a settled proposal was given up");
     proposal.settled = true;
     const queued = proposal.index === 0;
     if (queued) {
@@ -155,8 +165,8 @@ export class Proposals {
       this.dead++;
       this.waitingBytes -= proposal.size;
       if (this.dead * 2 > this.waiting.length) this.sweep();
-    }
-    proposal.reject(aborted(!queued, reason));
+    } else this.open--;
+    proposal.reject(endedCall(end, queued ? WAITING : APPENDED, !queued));
   }
 
   private emptyQueue(): void {
@@ -174,7 +184,8 @@ export class Proposals {
   private settle(proposal: Proposal): boolean {
     if (proposal.settled) return false;
     proposal.settled = true;
-    if (proposal.signal !== null) this.aborts.remove(proposal.signal, proposal);
+    if (proposal.index !== 0) this.open--;
+    if (proposal.signal !== null || proposal.timer !== null) this.calls.remove(proposal);
     return true;
   }
 
@@ -211,6 +222,7 @@ export class Proposals {
       if (proposal.ticket > 0) this.trace?.taken(proposal.index, proposal.ticket);
       this.waitingBytes -= proposal.size;
     }
+    this.open += count;
     this.trace?.took(firstIndex + count);
     if (count === waiting.length) this.waiting = [];
     else waiting.splice(0, count);
@@ -324,9 +336,13 @@ function timedOut(mayCommit: boolean): RaftmarkError {
   return RaftmarkError.withoutStack("RAFT_TIMEOUT", text, { mayCommit });
 }
 
-function aborted(mayCommit: boolean, cause?: unknown): RaftmarkError {
-  const text = mayCommit
-    ? "aborted while in the log: it may still commit"
-    : "aborted before it was in the log";
-  return RaftmarkError.withoutStack("RAFT_ABORTED", text, { mayCommit, cause });
-}
+const NO_OPTIONS: CallOptions = {};
+
+const WAITING = {
+  aborted: "aborted before it was in the log",
+  late: "not in the log in time: the node is too busy, or its disk too slow",
+};
+const APPENDED = {
+  aborted: "aborted while in the log: it may still commit",
+  late: "not committed in time; the proposal is in the log and may still commit",
+};

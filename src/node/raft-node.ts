@@ -18,8 +18,16 @@ import {
 } from "../raft/index.js";
 import { openWal, type Wal } from "../wal/index.js";
 import { ENTRY_OVERHEAD_BYTES, MESSAGE_OVERHEAD_BYTES } from "../wire/index.js";
-import type { NodeMetrics, NodeStatus, Proposed, RaftNodeOptions, SnapshotTaken } from "./api.js";
-import { refusalOfBytes, refusalOfCall, refusalOfId } from "./arguments.js";
+import type {
+  CallOptions,
+  CloseOptions,
+  NodeMetrics,
+  NodeStatus,
+  Proposed,
+  RaftNodeOptions,
+  SnapshotTaken,
+} from "./api.js";
+import { refusalOfBytes, refusalOfCall, refusalOfClose, refusalOfId } from "./arguments.js";
 import { Driver, fencedError } from "./driver.js";
 import { type NodeEvents, SafeEmitter } from "./events.js";
 import { LeaderWatch } from "./leader-watch.js";
@@ -28,9 +36,10 @@ import { bootstrapConfState, checkMembership } from "./membership.js";
 import { decodeMetadata, encodeMetadata, LOG_ID_BYTES } from "./metadata.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { callOutside, OutsideLink } from "./outside.js";
-import { isShorterLog, PeerLogs, promiseMsOf } from "./peer-logs.js";
+import { isShorterLog, openPeerLogs, type PeerLogs } from "./peer-logs.js";
 import { Proposals } from "./proposals.js";
 import { Reads } from "./reads.js";
+import { Shutdown } from "./shutdown.js";
 import { Snapshots } from "./snapshots.js";
 import { Teller } from "./teller.js";
 
@@ -42,8 +51,8 @@ const PROBE_BYTES_MAX = 4096;
 /** A quarter of what one turn applies, however large messages may be. */
 const APPLY_BYTES_MAX = 1024 * 1024;
 
-/** Beside the log's directory: which logs the peers have. */
-const PEER_LOGS_FILE = "peer-logs.json";
+/** How long close() may take to hand over and to drain, in election timeouts: two may be asked to take over. */
+const CLOSE_ELECTIONS = 2;
 
 /**
  * A running member of a Raft cluster. Create with RaftNode.open; end with close() or `await using`. Emits "leader",
@@ -66,7 +75,12 @@ export class RaftNode extends SafeEmitter {
   private readonly leaders = new LeaderWatch();
   private clock: NodeJS.Timeout | null = null;
   private fault: RaftmarkError | null = null;
+  /** Not null: close() was called. */
+  private shutdown: Shutdown | null = null;
   private closing: Promise<void> | null = null;
+  private isClosed = false;
+  /** Peers that hear this node. */
+  private readonly connected = new Set<number>();
 
   /**
    * Opens the node's log (recovering what is durable), listens, dials its peers and starts its clock. Rejects
@@ -194,25 +208,26 @@ export class RaftNode extends SafeEmitter {
    * arguments that cannot be meant, no bytes among them; `mayCommit` on the error tells whether it may still take
    * effect: where it is false, no log that can win has it.
    * `bytes` (a Uint8Array, as a Buffer is) is copied: it is the caller's again when the call returns.
+   * Settles within `timeoutMs`, and in any case within requestTimeoutMs.
    */
-  propose(bytes: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<Proposed> {
+  propose(bytes: Uint8Array, options?: CallOptions): Promise<Proposed> {
     const refusal = this.endedError() ?? refusalOfBytes(bytes) ?? refusalOfCall(options);
     if (refusal !== null) return Promise.reject(refusal);
     this.driver.wake();
-    return this.proposals.add(bytes, options.signal);
+    return this.proposals.add(bytes, options);
   }
 
   /**
    * Resolves when this node has applied everything that was committed before the call, so that a read of its state
    * machine is linearizable (§6.4 of the Raft thesis). Costs a round of heartbeats; calls of one turn share it.
    * Without a leader it waits for one. Rejects with RAFT_NO_LEADER, RAFT_TIMEOUT, RAFT_ABORTED, RAFT_FENCED,
-   * RAFT_CLOSED or RAFT_BAD_OPTION.
+   * RAFT_CLOSED or RAFT_BAD_OPTION. Settles within `timeoutMs`, and in any case within requestTimeoutMs.
    */
-  readBarrier(options: { signal?: AbortSignal } = {}): Promise<void> {
+  readBarrier(options?: CallOptions): Promise<void> {
     const refusal = this.endedError() ?? refusalOfCall(options);
     if (refusal !== null) return Promise.reject(refusal);
     this.driver.wake();
-    return this.reads.add(options.signal);
+    return this.reads.add(options);
   }
 
   /** Starts an election now instead of after the election timeout. */
@@ -231,13 +246,14 @@ export class RaftNode extends SafeEmitter {
   }
 
   /**
-   * The id of the leader, as soon as this node knows one: at once, or after the next election. Rejects with RAFT_ABORTED,
-   * RAFT_FENCED, RAFT_CLOSED or RAFT_BAD_OPTION.
+   * The id of the leader, as soon as this node knows one: at once, or after the next election. Waits for it without end
+   * unless it is given a `signal` or `timeoutMs`. Rejects with RAFT_ABORTED, RAFT_TIMEOUT, RAFT_FENCED, RAFT_CLOSED or
+   * RAFT_BAD_OPTION.
    */
-  whenLeader(options: { signal?: AbortSignal } = {}): Promise<number> {
+  whenLeader(options: CallOptions = {}): Promise<number> {
     const refusal = this.endedError() ?? refusalOfCall(options);
     if (refusal !== null) return Promise.reject(refusal);
-    return this.leaders.next(options.signal ?? null);
+    return this.leaders.next(options);
   }
 
   /**
@@ -285,7 +301,7 @@ export class RaftNode extends SafeEmitter {
 
   private endState(): "StateFenced" | "StateClosed" | null {
     if (this.fault !== null) return "StateFenced";
-    return this.closing === null ? null : "StateClosed";
+    return this.isClosed ? "StateClosed" : null;
   }
 
   /** What recovery found when the node opened. */
@@ -321,9 +337,20 @@ export class RaftNode extends SafeEmitter {
     };
   }
 
-  /** Stops the node: pending proposals reject with RAFT_CLOSED, what was appended becomes durable, files close. */
-  close(): Promise<void> {
-    this.closing ??= this.shutDown();
+  /**
+   * Ends the node in order. From the call on it takes no proposals and reads (RAFT_CLOSED). If it leads, it hands its
+   * leadership to the most advanced voter that is connected; then it waits for the proposals and reads that are under
+   * way. What has no outcome within `timeoutMs` rejects with RAFT_CLOSED and a true `mayCommit`. At last what was
+   * appended becomes durable, which waits for the disk, and files and sockets close. Rejects with RAFT_BAD_OPTION, and
+   * then the node runs on.
+   */
+  close(options?: CloseOptions): Promise<void> {
+    const refusal = refusalOfClose(options);
+    if (refusal !== null) return Promise.reject(refusal);
+    this.shutdown ??= this.newShutdown();
+    const { electionTicks, tickMs } = this.options;
+    this.shutdown.within(options?.timeoutMs ?? CLOSE_ELECTIONS * electionTicks * tickMs);
+    this.closing ??= this.shutDown(this.shutdown);
     return this.closing;
   }
 
@@ -332,7 +359,25 @@ export class RaftNode extends SafeEmitter {
     return this.close();
   }
 
-  private async shutDown(): Promise<void> {
+  private newShutdown(): Shutdown {
+    const { driver, rawNode, connected, proposals, reads, teller } = this;
+    const shutdown = new Shutdown({
+      rawNode,
+      connected,
+      queued: () => proposals.waitingCount,
+      underWay: () => proposals.openCount + reads.openCount,
+      control: (call) => driver.control(call),
+      onHandOver: (heir) =>
+        teller.info({ heir }, `this node closes, and asks node ${heir} to lead`, "handover"),
+    });
+    driver.onTurn = () => shutdown.look();
+    if (this.fault !== null) shutdown.end();
+    return shutdown;
+  }
+
+  private async shutDown(shutdown: Shutdown): Promise<void> {
+    if (!shutdown.isOver) await shutdown.over;
+    this.isClosed = true;
     this.driver.stop();
     if (this.clock !== null) clearInterval(this.clock);
     const closed = new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
@@ -362,6 +407,7 @@ export class RaftNode extends SafeEmitter {
     if (this.clock !== null) clearInterval(this.clock);
     this.teller.error({ code: error.code, cause: error.cause }, error.message);
     this.leaders.end(fencedError(error));
+    this.shutdown?.end();
     void this.link.close();
     callOutside(
       () => this.onFault(error),
@@ -388,6 +434,10 @@ export class RaftNode extends SafeEmitter {
   }
 
   private peerChanged(peer: number, connected: boolean): void {
+    if (connected) this.connected.add(peer);
+    else this.connected.delete(peer);
+    // Whoever was to take over may be gone.
+    if (this.shutdown !== null) this.driver.wake();
     const text = connected ? `node ${peer} is connected` : `node ${peer} is not connected any more`;
     this.teller.info({ peer, connected }, text, `peer ${peer} ${connected}`);
     this.announce("peer", { peer, connected, refusal: null });
@@ -466,7 +516,7 @@ export class RaftNode extends SafeEmitter {
 
   private endedError(): RaftmarkError | null {
     if (this.fault !== null) return fencedError(this.fault);
-    if (this.closing !== null) return new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
+    if (this.shutdown !== null) return new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
     return null;
   }
 }
@@ -512,33 +562,6 @@ async function openLog(options: ResolvedOptions, teller: Teller): Promise<Wal> {
     onWarning: ({ code, message }) => teller.warn({ code }, message),
     ...(options.walFs === undefined ? {} : { walFs: options.walFs }),
   });
-}
-
-/** Reads which logs this node and its peers had, and says so where the log itself cannot tell. */
-async function openPeerLogs(wal: Wal, options: ResolvedOptions, teller: Teller): Promise<PeerLogs> {
-  const { metadata, snapshot } = wal.recovered;
-  const { bootstrap } = decodeMetadata(metadata);
-  if (bootstrap === null && snapshot === null) {
-    const { dir, voters } = options;
-    const text = `the log in ${dir} does not say who its members are (an older version made it): peers counts`;
-    teller.info({ dir, voters }, text);
-  }
-  const file = join(options.dir, PEER_LOGS_FILE);
-  const synced = options.durability !== "none";
-  const logId = bootstrap?.logId ?? null;
-  try {
-    return await PeerLogs.open({
-      id: options.id,
-      logId,
-      lastIndex: () => wal.storage.lastIndex(),
-      promiseMs: promiseMsOf(options),
-      file,
-      synced,
-      teller,
-    });
-  } catch (cause) {
-    throw new RaftmarkError("WAL_IO", `${file} cannot be read: ${(cause as Error).message}`, { cause });
-  }
 }
 
 /** A directory of another node or cluster would make this one vote twice or serve foreign data. */

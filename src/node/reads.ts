@@ -6,11 +6,10 @@
 import { randomBytes } from "node:crypto";
 import { RaftmarkError } from "../base/errors.js";
 import type { RawNode, ReadState } from "../raft/index.js";
-import { AbortWatch } from "./abort-watch.js";
+import { type CallOptions, CallWatch, endedCall, type Watched } from "./call-watch.js";
 
-interface Waiter {
+interface Waiter extends Watched {
   settled: boolean;
-  readonly signal: AbortSignal | null;
   resolve(): void;
   reject(error: RaftmarkError): void;
 }
@@ -54,10 +53,15 @@ export class Reads {
   private readonly limits: ReadLimits;
   /** What every context of this node begins with until it is opened again. */
   private readonly prefix: Uint8Array;
-  private readonly aborts = new AbortWatch<Waiter>((waiter, reason) => settle(waiter, aborted(reason)));
+  private readonly calls = new CallWatch<Waiter>((waiter, end) => {
+    this.open--;
+    settle(waiter, endedCall(end, TEXTS));
+  });
   private waiting: Waiter[] = [];
   private rounds: Round[] = [];
   private sequence = 0;
+  /** Callers that have no answer yet. */
+  private open = 0;
 
   constructor(id: number, limits: ReadLimits) {
     this.limits = limits;
@@ -70,12 +74,19 @@ export class Reads {
     return this.waiting.length;
   }
 
-  add(signal: AbortSignal | undefined): Promise<void> {
-    if (signal?.aborted) return Promise.reject(aborted(signal.reason));
+  /** Callers that have no answer yet. */
+  get openCount(): number {
+    return this.open;
+  }
+
+  add({ signal, timeoutMs }: CallOptions = {}): Promise<void> {
+    if (signal?.aborted)
+      return Promise.reject(endedCall({ code: "RAFT_ABORTED", cause: signal.reason }, TEXTS));
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = { settled: false, signal: signal ?? null, resolve, reject };
-      if (signal !== undefined) this.aborts.add(signal, waiter);
+      const waiter: Waiter = { settled: false, signal: signal ?? null, timer: null, resolve, reject };
+      this.calls.add(waiter, timeoutMs);
       this.waiting.push(waiter);
+      this.open++;
     });
   }
 
@@ -188,7 +199,8 @@ export class Reads {
 
   private finish(waiter: Waiter, error: RaftmarkError | null): void {
     if (waiter.settled) return;
-    if (waiter.signal !== null) this.aborts.remove(waiter.signal, waiter);
+    this.open--;
+    this.calls.remove(waiter);
     settle(waiter, error);
   }
 }
@@ -200,9 +212,10 @@ function settle(waiter: Waiter, error: RaftmarkError | null): void {
   else waiter.reject(error);
 }
 
-function aborted(reason: unknown): RaftmarkError {
-  return RaftmarkError.withoutStack("RAFT_ABORTED", "the read was aborted", { cause: reason });
-}
+const TEXTS = {
+  aborted: "the read was aborted",
+  late: "the read was not answered in time: read again",
+};
 
 function leaderless(): RaftmarkError {
   return RaftmarkError.withoutStack(

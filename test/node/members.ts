@@ -99,7 +99,7 @@ export class Member {
 
   propose(text: string): Promise<unknown> {
     this.driver.wake();
-    return this.proposals.add(Buffer.from(text), undefined);
+    return this.proposals.add(Buffer.from(text));
   }
 
   get leads(): boolean {

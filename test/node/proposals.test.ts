@@ -25,7 +25,7 @@ class Caller {
   readonly outcomes: Record<string, string> = {};
 
   propose(name: string, signal?: AbortSignal): void {
-    this.proposals.add(bytes(name), signal).then(
+    this.proposals.add(bytes(name), { signal }).then(
       ({ index, term, result }) => {
         this.outcomes[name] = `${term}/${index} ${result}`;
       },
@@ -71,9 +71,9 @@ test("what was aborted takes no room in a queue that nobody takes from", async (
   const { proposals } = new Caller();
   const queue = proposals as unknown as { readonly waiting: readonly unknown[] };
   for (let i = 0; i < 1000; i++) {
-    if (i % 100 === 0) void proposals.add(bytes("kept"), undefined);
+    if (i % 100 === 0) void proposals.add(bytes("kept"));
     const controller = new AbortController();
-    proposals.add(bytes("aborted"), controller.signal).catch(() => {});
+    proposals.add(bytes("aborted"), { signal: controller.signal }).catch(() => {});
     controller.abort();
     await null;
   }
@@ -163,7 +163,7 @@ test("a signal that many proposals share has one listener, and none when they ar
 test("what rejects everything at once takes no stack for each", async () => {
   const errors: RaftmarkError[] = [];
   const proposals = new Proposals(LIMITS);
-  const add = (): unknown => proposals.add(bytes("x"), undefined).catch((error) => errors.push(error));
+  const add = (): unknown => proposals.add(bytes("x")).catch((error) => errors.push(error));
   const append = (term: number): void => {
     add();
     proposals.nextBatch(Infinity, term, 5);
@@ -178,7 +178,7 @@ test("what rejects everything at once takes no stack for each", async () => {
   for (let i = 0; i <= LIMITS.timeoutTicks; i++) proposals.tick(true);
   const watch = new LeaderWatch();
   const controller = new AbortController();
-  watch.next(controller.signal).catch((error) => errors.push(error));
+  watch.next({ signal: controller.signal }).catch((error) => errors.push(error));
   controller.abort();
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(

@@ -36,7 +36,7 @@ async function outcome(promise: Promise<void>): Promise<string> {
 test("no two requests share an identity, of whatever node, incarnation or repetition", () => {
   const core = new Core();
   for (const reads of [new Reads(1, LIMITS), new Reads(1, LIMITS), new Reads(2, LIMITS)]) {
-    void reads.add(undefined);
+    void reads.add();
     reads.ask(core.rawNode, true);
     for (let i = 0; i < 9; i++) reads.tick(core.rawNode, true);
   }
@@ -48,10 +48,10 @@ test("an answer to a repetition, or to the first request, lets the waiters go; a
   for (const which of [0, 1]) {
     const core = new Core();
     const reads = new Reads(1, LIMITS);
-    const read = reads.add(undefined);
+    const read = reads.add();
     reads.ask(core.rawNode, true);
     for (let i = 0; i < 3; i++) reads.tick(core.rawNode, true);
-    const later = reads.add(undefined);
+    const later = reads.add();
     reads.ask(core.rawNode, true);
     const foreign = core.asked[2].slice();
     foreign[10] ^= 1;
@@ -74,9 +74,9 @@ test("an answer to a repetition, or to the first request, lets the waiters go; a
 test("without a leader nothing is asked; when one is known, at once and for all", async () => {
   const core = new Core();
   const reads = new Reads(1, LIMITS);
-  const first = reads.add(undefined);
+  const first = reads.add();
   reads.ask(core.rawNode, false);
-  const second = reads.add(undefined);
+  const second = reads.add();
   reads.ask(core.rawNode, false);
   for (let i = 0; i < 5; i++) reads.tick(core.rawNode, false);
   assert.equal(core.asked.length, 0);
@@ -89,13 +89,13 @@ test("without a leader nothing is asked; when one is known, at once and for all"
 test("a read gives up without a leader after leaderlessTicks, and always after timeoutTicks", async () => {
   const core = new Core();
   const reads = new Reads(1, LIMITS);
-  const leaderless = reads.add(undefined);
+  const leaderless = reads.add();
   reads.ask(core.rawNode, false);
   for (let i = 0; i < 10; i++) reads.tick(core.rawNode, false);
   assert.equal(await outcome(leaderless), "pending");
   reads.tick(core.rawNode, false);
   assert.equal(await outcome(leaderless), "RAFT_NO_LEADER");
-  const unanswered = reads.add(undefined);
+  const unanswered = reads.add();
   reads.ask(core.rawNode, true);
   for (let i = 0; i < 101; i++) reads.tick(core.rawNode, true);
   assert.equal(await outcome(unanswered), "RAFT_TIMEOUT");
@@ -106,16 +106,16 @@ test("a read leaves no listener behind, however it ends", async () => {
   const reads = new Reads(1, LIMITS);
   const controller = new AbortController();
   const { signal } = controller;
-  const read = reads.add(signal);
+  const read = reads.add({ signal });
   reads.ask(core.rawNode, true);
   assert.equal(getEventListeners(signal, "abort").length, 1);
   reads.confirmed([{ index: 1, requestCtx: core.asked[0] }], 1);
   assert.equal(await outcome(read), "done");
   assert.equal(getEventListeners(signal, "abort").length, 0);
-  const aborted = reads.add(signal);
+  const aborted = reads.add({ signal });
   controller.abort();
   assert.equal(await outcome(aborted), "RAFT_ABORTED");
-  assert.equal(await outcome(reads.add(signal)), "RAFT_ABORTED");
+  assert.equal(await outcome(reads.add({ signal })), "RAFT_ABORTED");
 });
 
 test("confirmations of thousands of requests in one Ready take linear time", async () => {
@@ -123,7 +123,7 @@ test("confirmations of thousands of requests in one Ready take linear time", asy
   const reads = new Reads(1, LIMITS);
   const all: Promise<void>[] = [];
   for (let i = 0; i < 40_000; i++) {
-    all.push(reads.add(undefined));
+    all.push(reads.add());
     reads.ask(core.rawNode, true);
   }
   const states = core.asked.map((requestCtx, i) => ({ index: i + 1, requestCtx }));

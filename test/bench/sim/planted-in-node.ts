@@ -1,6 +1,7 @@
 // Planted faults around the core: of promises, of reads that wait, of clocks, of the log's files, of frames.
 import { RaftmarkError } from "../../../src/base/errors.js";
 import type { RaftNodeOptions } from "../../../src/node/api.js";
+import { CallWatch } from "../../../src/node/call-watch.js";
 import { Driver } from "../../../src/node/driver.js";
 import { LeaseClock } from "../../../src/node/lease-clock.js";
 import { PeerLogs } from "../../../src/node/peer-logs.js";
@@ -63,9 +64,33 @@ export const PLANTED_IN_NODE: readonly Planted[] = [
     checkers: /mayCommit/,
     apply: () =>
       patch(Proposals, (was) => ({
-        abort(this: Inside, proposal: Inside, reason: unknown) {
-          if (proposal.index === 0) was.abort.call(this, proposal, reason);
+        giveUp(this: Inside, proposal: Inside, end: unknown) {
+          if (proposal.index === 0) was.giveUp.call(this, proposal, end);
           else this.rejectOne(proposal, lost());
+        },
+      })),
+  },
+  {
+    name: "a node that closes calls lost what is in its log",
+    profile: "crash",
+    checkers: /mayCommit/,
+    apply: () =>
+      patch(Proposals, (was) => ({
+        end(this: Inside, code: string, why: string, cause: unknown) {
+          if (code === "RAFT_CLOSED")
+            for (const one of this.appended.slice(this.head)) this.rejectOne(one, lost());
+          was.end.call(this, code, why, cause);
+        },
+      })),
+  },
+  {
+    name: "a caller's own time does not end its call",
+    profile: "network",
+    checkers: /settles/,
+    apply: () =>
+      patch(CallWatch, (was) => ({
+        add(this: Inside, call: unknown) {
+          was.add.call(this, call, undefined);
         },
       })),
   },

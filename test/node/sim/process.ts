@@ -249,13 +249,13 @@ export class SimProcess {
   /** A call of readBarrier(); only inside `enter`. */
   readBarrier(): Promise<void> {
     this.node!.driver.wake();
-    return this.node!.reads.add(undefined);
+    return this.node!.reads.add();
   }
 
   /** A call of propose(); only inside `enter`. */
   propose(data: Uint8Array): Promise<{ index: number; term: number }> {
     this.node!.driver.wake();
-    return this.node!.proposals.add(data, undefined);
+    return this.node!.proposals.add(data);
   }
 
   campaign(): void {

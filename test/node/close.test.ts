@@ -1,0 +1,214 @@
+// The end of a node in order: leadership goes on, what is under way gets its outcome, and nothing takes longer than it may.
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import type { RaftmarkError, RaftNode } from "../../src/index.js";
+import { MemoryNetwork } from "../../src/link/index.js";
+import { MsgTimeoutNow } from "../../src/raft/index.js";
+import { until } from "../process/support.js";
+import { tempDir } from "../wal/helpers.js";
+import { Hands } from "./hands.js";
+import { allApplied, type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
+
+/** So long that a test which waited for it would not end. */
+const LONG_MS = 10 * WAIT_MS;
+const SOLE = { listen: "127.0.0.1:0", peers: { 1: "127.0.0.1:0" } };
+
+async function open(t: TestContext, n: number, more: (id: number) => Given): Promise<Running[]> {
+  const dir = tempDir(t);
+  const running: Running[] = [];
+  for (let id = 1; id <= n; id++) running.push(await openNode(t, dir, id, n, more(id)));
+  return running;
+}
+
+async function rejection(promise: Promise<unknown>): Promise<RaftmarkError> {
+  return await promise.then(
+    () => assert.fail("not rejected"),
+    (error: RaftmarkError) => error,
+  );
+}
+
+function others(all: readonly Running[], of: Running): Running[] {
+  return all.filter((one) => one !== of);
+}
+
+test("a leader that closes hands over before an election is due, and what it had appended is acknowledged", async (t) => {
+  const network = new MemoryNetwork();
+  // Nobody campaigns by itself while the test runs.
+  const running = await open(t, 3, (id) => ({ link: network.link(id), electionTicks: 10_000 }));
+  running[0]!.node.campaign();
+  const leader = await leaderOf(running);
+  const proposals = Array.from({ length: 100 }, (_, i) => leader.node.propose(Buffer.from(`p${i}`)));
+  const closing = leader.node.close({ timeoutMs: LONG_MS });
+  for (const call of [leader.node.propose(Buffer.from("late")), leader.node.readBarrier()]) {
+    const late = await rejection(call);
+    assert.deepEqual([late.code, late.mayCommit], ["RAFT_CLOSED", false]);
+  }
+  await Promise.all(proposals);
+  await closing;
+  assert.equal(leader.node.status().state, "StateClosed");
+  const rest = others(running, leader);
+  const next = await leaderOf(rest);
+  await next.node.propose(Buffer.from("after"));
+  await allApplied(rest, "after");
+  assert.equal(next.machine.log.length, 101);
+});
+
+test("a leader hands over to the voter that has most of its log, of those that are connected", async (t) => {
+  const network = new MemoryNetwork();
+  const running = await open(t, 5, (id) => ({ link: network.link(id), electionTicks: 10_000 }));
+  running[0]!.node.campaign();
+  const leader = await leaderOf(running);
+  // Two that are gone, whatever they had.
+  await running[1]!.node.close();
+  await running[3]!.node.close();
+  await leader.node.propose(Buffer.from("x"));
+  await leader.node.close({ timeoutMs: LONG_MS });
+  const heirs = [running[2]!, running[4]!];
+  assert.ok(heirs.includes(await leaderOf(heirs)));
+  assert.match(leader.lines.matching(/asks node \d to lead/).join(), /asks node [35] to lead/);
+});
+
+test("a sole voter, and a leader whom nobody hears, close at once; a follower hands nothing over", async (t) => {
+  const [sole] = await open(t, 1, () => SOLE);
+  sole!.node.campaign();
+  await sole!.node.whenLeader();
+  const written = sole!.node.propose(Buffer.from("x"));
+  await sole!.node.close({ timeoutMs: LONG_MS });
+  assert.equal((await written).index > 0, true);
+
+  const network = new MemoryNetwork();
+  const running = await open(t, 3, (id) => ({ link: network.link(id), electionTicks: 10_000 }));
+  running[0]!.node.campaign();
+  const leader = await leaderOf(running);
+  for (const { node, lines } of others(running, leader)) {
+    await node.close({ timeoutMs: LONG_MS });
+    assert.deepEqual(lines.matching(/to lead/), []);
+  }
+  await until("nobody is connected", WAIT_MS, () => leader.lines.matching(/is not connected/).length === 2);
+  await leader.node.close({ timeoutMs: LONG_MS });
+});
+
+test("what has no outcome within the bound rejects with a true mayCommit", async (t) => {
+  const hands = new Hands();
+  const running = await open(t, 3, (id) => ({ link: hands.link(id), electionTicks: 10_000 }));
+  running[0]!.node.campaign();
+  const leader = await leaderOf(running);
+  await leader.node.propose(Buffer.from("before"));
+  hands.rule = () => "drop";
+  const appended = rejection(leader.node.propose(Buffer.from("appended")));
+  const read = rejection(leader.node.readBarrier());
+  const { lastIndex } = leader.node.status();
+  await until("appended", WAIT_MS, () => leader.node.status().lastIndex > lastIndex);
+  await leader.node.close({ timeoutMs: 50 });
+  assert.deepEqual([(await appended).code, (await appended).mayCommit], ["RAFT_CLOSED", true]);
+  assert.deepEqual([(await read).code, (await read).mayCommit], ["RAFT_CLOSED", false]);
+  assert.match((await appended).message, /may still commit/);
+});
+
+test("a second close with less patience ends the first; a bad bound leaves the node running", async (t) => {
+  const hands = new Hands();
+  const running = await open(t, 3, (id) => ({ link: hands.link(id), electionTicks: 10_000 }));
+  running[0]!.node.campaign();
+  const { node } = await leaderOf(running);
+  for (const options of [
+    null,
+    5,
+    { timeoutMs: -1 },
+    { timeoutMs: "1" },
+    { timeoutMs: Number.NaN },
+    { timeOut: 1 },
+  ]) {
+    const error = await rejection(node.close(options as { timeoutMs: number }));
+    assert.equal(error.code, "RAFT_BAD_OPTION");
+  }
+  assert.equal(node.status().state, "StateLeader");
+  hands.rule = () => "drop";
+  const proposal = rejection(node.propose(Buffer.from("x")));
+  const patient = node.close({ timeoutMs: LONG_MS });
+  await node.close({ timeoutMs: 0 });
+  await patient;
+  assert.equal((await proposal).code, "RAFT_CLOSED");
+});
+
+test("an heir that does not take over in time is not waited for, and another one asked", async (t) => {
+  const network = new MemoryNetwork();
+  const asked: number[] = [];
+  const running = await open(t, 3, (id) => {
+    const link = network.link(id);
+    const send = link.send.bind(link);
+    // Who is asked first does not hear of it.
+    link.send = (group, messages) => {
+      for (const { type, to } of messages) if (type === MsgTimeoutNow && !asked.includes(to)) asked.push(to);
+      send(
+        group,
+        messages.filter(({ type, to }) => type !== MsgTimeoutNow || to !== asked[0]),
+      );
+    };
+    return { link, electionTicks: 10 };
+  });
+  const leader = await leaderOf(running);
+  await leader.node.close({ timeoutMs: LONG_MS });
+  assert.equal(asked.length, 2);
+  assert.equal((await leaderOf(others(running, leader))).node.status().id, asked[1]);
+});
+
+test("a node that fences itself while it closes ends, and says why", async (t) => {
+  const hands = new Hands();
+  let broken = false;
+  const apply = (): undefined => {
+    if (broken) throw new Error("broken");
+  };
+  const running = await open(t, 3, (id) => ({
+    link: hands.link(id),
+    electionTicks: 10_000,
+    stateMachine: { apply },
+  }));
+  running[0]!.node.campaign();
+  const { node } = await leaderOf(running);
+  broken = true;
+  const proposal = rejection(node.propose(Buffer.from("x")));
+  await node.close({ timeoutMs: LONG_MS });
+  assert.equal((await proposal).code, "RAFT_FENCED");
+  assert.equal(node.status().state, "StateFenced");
+});
+
+/** Calls of `node` that nobody will answer. */
+function calls(node: RaftNode, timeoutMs: number): Promise<unknown>[] {
+  return [node.propose(Buffer.from("x"), { timeoutMs }), node.readBarrier({ timeoutMs })];
+}
+
+test("timeoutMs ends a call, and its error says whether it may commit", async (t) => {
+  const hands = new Hands();
+  const running = await open(t, 3, (id) => ({ link: hands.link(id), electionTicks: 10_000 }));
+  const nobody = await rejection(running[0]!.node.whenLeader({ timeoutMs: 5 }));
+  assert.deepEqual([nobody.code, nobody.mayCommit], ["RAFT_TIMEOUT", false]);
+  running[0]!.node.campaign();
+  const { node } = await leaderOf(running);
+  await Promise.all(calls(node, LONG_MS));
+  hands.rule = () => "drop";
+  const { lastIndex } = node.status();
+  const [write, read] = calls(node, 200).map(rejection);
+  await until("appended", WAIT_MS, () => node.status().lastIndex > lastIndex);
+  assert.deepEqual([(await write!).code, (await write!).mayCommit], ["RAFT_TIMEOUT", true]);
+  assert.deepEqual([(await read!).code, (await read!).mayCommit], ["RAFT_TIMEOUT", false]);
+  assert.match((await write!).message, /timeoutMs: 200/);
+});
+
+test("timeoutMs is a number of milliseconds, and an option that there is not is refused by name", async (t) => {
+  const [sole] = await open(t, 1, () => SOLE);
+  const { node } = sole!;
+  for (const timeoutMs of [0, -1, "5", null, Number.NaN, Infinity, 2 ** 31]) {
+    const options = { timeoutMs } as { timeoutMs: number };
+    for (const call of [
+      node.propose(Buffer.from("x"), options),
+      node.readBarrier(options),
+      node.whenLeader(options),
+    ]) {
+      const error = await rejection(call);
+      assert.equal(error.code, "RAFT_BAD_OPTION");
+      assert.match(error.message, /^option timeoutMs: must be a number of milliseconds above 0/);
+    }
+  }
+  const error = await rejection(node.propose(Buffer.from("x"), { timeout: 5 } as object));
+  assert.match(error.message, /option timeout: there is no such option\. Did you mean.*timeoutMs/);
+});
