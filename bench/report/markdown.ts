@@ -43,7 +43,7 @@ function environment(result: Result): string {
   return escapeText(
     `\`${command.replaceAll("`", "'")}\` on ${startedAt.slice(0, 10)}, ${built}: ${cpu}, ${cores} cores, ${kernel}, Node ${node}; ` +
       `${fileSystem.type} on ${fileSystem.device}, where a durable 4 KiB write takes ${diskProbe.p50Us} µs ` +
-      `(p99 ${diskProbe.p99Us} µs)${diskProbe.direct ? ", and direct ones are taken" : ""}; ${options.durationMs / 1000} s each after ${options.warmupMs / 1000} s of warm-up, ` +
+      `(p99 ${diskProbe.p99Us} µs)${diskProbe.direct ? ", and the file system takes direct writes" : ""}; ${options.durationMs / 1000} s each after ${options.warmupMs / 1000} s of warm-up, ` +
       `${options.rounds} round${options.rounds === 1 ? "" : "s"}.`,
   );
 }

@@ -7,11 +7,12 @@ export function grouped(value: number): string {
     .replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
-/** Three significant digits: 0.412, 4.12, 41.2, 412. */
+/** Three significant digits: 0.412, 4.12, 41.2, 412; 0.9996 is 1.00 and no 1.000. */
 export function short(value: number): string {
   if (value === 0) return "0";
-  if (value >= 100) return grouped(value);
-  return value >= 10 ? value.toFixed(1) : value >= 1 ? value.toFixed(2) : value.toFixed(3);
+  const size = Number(value.toPrecision(3));
+  if (size >= 100) return grouped(value);
+  return value.toFixed(size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }
 
 /** "2.1": how many times. */

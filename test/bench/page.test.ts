@@ -51,6 +51,7 @@ test("the page says what was found, and marks what is void or missing", () => {
     "⚠ Interrupted.",
     "1 of 3 void, left out",
     "in the logs of a quorum",
+    "11 of 12 runs passed the check",
     "not sampled in this run",
     "waiting for the ring",
     "follower disk",

@@ -19,6 +19,7 @@ test("figures carry three digits", () => {
     "413",
     "213,402",
   ]);
+  assert.deepEqual([0.9996, 9.997, 99.96].map(short), ["1.00", "10.0", "100"], "rounded up to another size");
   assert.deepEqual([999, 1000, 1_234_567].map(grouped), ["999", "1,000", "1,234,567"]);
   assert.deepEqual([1, 0.954, 1.573, 2.06, 14.2].map(times), ["1.00", "0.95", "1.57", "2.1", "14"]);
   assert.deepEqual([0, 34_400, 725_000].map(clock), ["0:00", "0:34", "12:05"]);

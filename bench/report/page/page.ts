@@ -312,7 +312,8 @@ function trust(model: Model): Html {
 <p class="note">After a run, its logs are opened again in a fresh process: every acknowledged proposal must lie in the logs
 of a quorum, and all logs and states must agree; else the run is void. How late the load generator itself was is judged
 by the latencies that it measured.</p>
-${tables.runsTable(model)}
+<p>${tables.runsText(model)}</p>
+${tables.figures("Every run", tables.runsTable(model))}
 </section>`;
 }
 

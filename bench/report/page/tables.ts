@@ -2,7 +2,7 @@
 // Each scrolls inside its own box. Pure.
 
 import { columnsOf } from "../columns.js";
-import { lagText } from "../generator-lag.js";
+import { lagText, worstLagText } from "../generator-lag.js";
 import { measureNames, measureOf, measureTitle } from "../measures.js";
 import { nodeText } from "../node-text.js";
 import { grouped, short } from "../numbers.js";
@@ -165,6 +165,22 @@ export function threadsTable(model: Model): Html {
   return table("CPU of every process and thread, as a share of one core", head, rows);
 }
 
+/** The runs together: how many count, and the worst of what surrounded them. */
+export function runsText(model: Model): string {
+  const runs = model.configs.flatMap((config) => config.row.runs);
+  const sound = runs.filter(isSound).length;
+  const stable = runs.filter(({ warmup }) => warmup.stable).length;
+  const others = Math.max(...runs.map(({ otherCpuShare }) => otherCpuShare), 0);
+  return (
+    `${sound} of ${runs.length} runs passed the check; ${worstLagText(runs)}; other programs took at most ` +
+    `${percent(others)} of the CPU; the rate was stable after the warm-up in ${stable} of ${runs.length}.`
+  );
+}
+
+function isSound(run: Run): boolean {
+  return run.truth?.ok === true && run.void.length === 0;
+}
+
 /** How sound every run is: what was checked, how late the load generator was, who else used the machine. */
 export function runsTable(model: Model): Html {
   const head = [
@@ -174,7 +190,7 @@ export function runsTable(model: Model): Html {
     "checked on disk",
     "state hash",
     "load generator",
-    "its lag p50 / p99 / max µs",
+    "late by µs: p50 / p99 / max",
     "other programs",
     "warm-up",
     "refused",
@@ -190,7 +206,7 @@ export function runsTable(model: Model): Html {
         named(config),
         String(run.round + 1),
         String(run.sequence + 1),
-        run.truth?.ok === true && run.void.length === 0 ? `✓ ${grouped(run.truth.ackedChecked)}` : VOID,
+        isSound(run) ? `✓ ${grouped(run.truth!.ackedChecked)}` : VOID,
         html`<code>${run.stateHash || "–"}</code>`,
         lagText(run),
         [lagP50Us, lagP99Us, lagMaxUs].map(short).join(" / "),
