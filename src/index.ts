@@ -11,6 +11,7 @@ export type {
   Proposed,
   RaftNodeOptions,
   ReadOnlyKind,
+  SnapshotProgress,
   SnapshotSource,
   SnapshotStream,
   SnapshotTaken,

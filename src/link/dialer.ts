@@ -2,7 +2,7 @@
 // Main thread.
 import { LINK_PATH } from "./acceptor.js";
 import { type Address, formatAddress } from "./address.js";
-import { CLOSE_REASONS, CloseBadFrame, CloseLostLog, CloseTimeout } from "./close-codes.js";
+import { CLOSE_REASONS, CloseBadFrame, CloseGoingAway, CloseLostLog, CloseTimeout } from "./close-codes.js";
 import { FrameTags } from "./frame-tags.js";
 import { DialerHandshake, type Identity } from "./handshake.js";
 import type { Lane } from "./lanes.js";
@@ -60,7 +60,7 @@ const StateConnected = 5;
 /** One peer to hear. Dials until stopped. */
 export class Dialer {
   private readonly options: DialerOptions;
-  private address: Address;
+  address: Address;
   private state = StateStopped;
   private socket: WsDial | null = null;
   /** Waiting: until the next attempt. Challenged, proving: until whoever answered must have proved to be the peer. */
@@ -90,12 +90,32 @@ export class Dialer {
     socket?.terminate();
   }
 
+  /** Stops when what was sent has left. */
+  end(): void {
+    if (this.state < StateChallenged) {
+      this.stop();
+      return;
+    }
+    const socket = this.socket!;
+    this.socket = null;
+    this.state = StateStopped;
+    this.stopTimer();
+    socket.close(CloseGoingAway, CLOSE_REASONS[CloseGoingAway]!);
+  }
+
   /** The peer is known to be up: do not wait longer. */
   nudge(): void {
     if (this.state !== StateWaiting) return;
     this.backoffMs = BACKOFF_MS_MIN;
     this.stopTimer();
     this.dial();
+  }
+
+  /** False: dropped, as there is no connection. Only the peer's snapshot lane takes anything. */
+  send(bytes: Uint8Array): boolean {
+    if (this.state !== StateConnected) return false;
+    this.socket!.send(bytes);
+    return true;
   }
 
   setAddress(address: Address): void {

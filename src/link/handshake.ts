@@ -23,7 +23,7 @@ import {
   CloseWrongNode,
 } from "./close-codes.js";
 import { TAG_KEY_BYTES } from "./frame-tags.js";
-import { type Lane, LaneBulk, LaneExpress } from "./lanes.js";
+import { type Lane, LaneBulk, LaneSnapshot } from "./lanes.js";
 import { HELLO_BYTES_MAX } from "./link.js";
 
 export const HANDSHAKE_VERSION = 2;
@@ -282,7 +282,7 @@ function checkHead(bytes: Uint8Array, kind: number, length: number, self: Identi
   if (bytes[4] !== HANDSHAKE_VERSION) return CloseBadVersion;
   if (bytes[5] !== kind || bytes.length !== length) return CloseBadFrame;
   if (bytes[7]! > (hasFlags(kind) ? FLAG_TAGS : 0)) return CloseBadFrame;
-  if (bytes[6]! > (kind === KIND_PROOF ? LaneExpress : LaneBulk)) return CloseBadFrame;
+  if (bytes[6]! > (kind === KIND_PROOF ? LaneSnapshot : LaneBulk)) return CloseBadFrame;
   if (getU64(bytes, 8) !== self.clusterId) return CloseBadCluster;
   return 0;
 }

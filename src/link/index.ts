@@ -23,4 +23,5 @@ export {
   type LinkStats,
 } from "./link.js";
 export { MemoryNetwork, type MemoryNetworkOptions } from "./memory-link.js";
+export type { SnapshotLane, SnapshotLaneEvents } from "./snapshot-lane.js";
 export { createUwsLink, type UwsLink, type UwsLinkOptions } from "./uws-link.js";

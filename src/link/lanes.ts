@@ -6,14 +6,16 @@ import { MsgApp, MsgForgetLeader, MsgProp, MsgSnap } from "../raft/raftpb/index.
 
 export const LaneBulk = 0;
 export const LaneExpress = 1;
-export type Lane = 0 | 1;
+/** No lane of Raft's messages: a connection that a snapshot is fetched through (snapshot-lane.ts). */
+export const LaneSnapshot = 2;
+export type Lane = 0 | 1 | 2;
 
 /** By type of message. Appends without entries too are bulk: overtaking those with entries, they would be rejected. */
-const LANES: readonly Lane[] = Array.from({ length: MsgForgetLeader + 1 }, (_, type) =>
+const LANES: readonly (0 | 1)[] = Array.from({ length: MsgForgetLeader + 1 }, (_, type) =>
   type === MsgApp || type === MsgProp || type === MsgSnap ? LaneBulk : LaneExpress,
 );
 
 // hot
-export function laneOf(type: number): Lane {
+export function laneOf(type: number): 0 | 1 {
   return LANES[type]!;
 }

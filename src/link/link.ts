@@ -1,5 +1,6 @@
 // The boundary between a node's driver and whatever carries its messages. Main thread.
 import type { Message } from "../raft/raftpb/index.js";
+import type { SnapshotLane, SnapshotLaneEvents } from "./snapshot-lane.js";
 
 /** Longest `hello`. */
 export const HELLO_BYTES_MAX = 1024;
@@ -42,6 +43,13 @@ export interface LinkHandler {
    */
   onHello?(peer: number, hello: Uint8Array): string | null;
   onRefused?(refusal: LinkRefusal): void;
+  /**
+   * A message of `peer`, which fetches a snapshot over a connection of its own, whose bytes are borrowed; `lane` is the
+   * way back, as long as that connection lasts. False: no peer sends it, and the connection is closed.
+   */
+  onSnapshotMessage?(peer: number, bytes: Uint8Array, lane: SnapshotLane): boolean;
+  /** That connection is gone. */
+  onSnapshotLaneClosed?(peer: number, lane: SnapshotLane): void;
   /** Nobody answered for `peer` at `address`, so that it is not heard: what was said. At every attempt to connect. */
   onUnreached?(peer: number, address: string, why: string): void;
 }
@@ -73,6 +81,11 @@ export interface Link {
   send(group: number, messages: readonly Message[]): void;
   /** Where `peer` listens, from now on; null: it is gone. */
   setPeer(peer: number, address: string | null): void;
+  /**
+   * Opens a connection of its own to fetch a snapshot from `peer`, and another whenever it is lost, until it is closed. A
+   * link without it sends no snapshots.
+   */
+  openSnapshotLane?(peer: number, events: SnapshotLaneEvents): SnapshotLane;
   stats(): LinkStats;
   /** The name of the implementation that runs, for reports ("uWebSockets.js 20.30.0 (native)"). */
   readonly implementation: string;

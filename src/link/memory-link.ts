@@ -13,6 +13,7 @@ import { FrameSender } from "./frame-sender.js";
 import type { Link, LinkHandler, LinkStats } from "./link.js";
 import { Notices } from "./notices.js";
 import { Refusals } from "./refusals.js";
+import type { SnapshotLane, SnapshotLaneEvents } from "./snapshot-lane.js";
 
 /** How frames between the links of one process come through. */
 export interface MemoryNetworkOptions {
@@ -36,6 +37,25 @@ interface Parcel {
   readonly bytes: Uint8Array;
   /** Delivered when the network's clock is there. */
   readonly due: number;
+  /** Of a connection of its own; null: a frame. */
+  readonly lane: MemoryLane | null;
+}
+
+/** A connection over which one node fetches a snapshot from another. */
+class MemoryLane {
+  readonly events: SnapshotLaneEvents;
+  readonly fetcher: number;
+  readonly holder: number;
+  isOpen = false;
+  isClosed = false;
+  /** The holder's end, while it is open and was used. */
+  back: SnapshotLane | null = null;
+
+  constructor(fetcher: number, holder: number, events: SnapshotLaneEvents) {
+    this.fetcher = fetcher;
+    this.holder = holder;
+    this.events = events;
+  }
 }
 
 const DEFAULT_FRAME_TARGET_BYTES = 4 * 1024 * 1024;
@@ -53,6 +73,7 @@ export class MemoryNetwork {
   /** In order of sending; a pair's frames never overtake each other. */
   private parcels: Parcel[] = [];
   private readonly cuts = new Set<string>();
+  private readonly lanes = new Set<MemoryLane>();
   /** Pairs ("1 2", the lower first) to show each other their hello, and the paths ("2 1") that then open. */
   private readonly unproved = new Map<string, Set<string>>();
   /** The same, of pairs of which one refused the other. */
@@ -89,6 +110,7 @@ export class MemoryNetwork {
   /** Cuts the path from one node to the other; that way only. */
   cut(from: number, to: number): void {
     this.cuts.add(`${from} ${to}`);
+    for (const lane of this.lanes) if (!this.carries(lane)) this.breakLane(lane);
     this.links.get(from)?.tellPeer(to, false);
   }
 
@@ -109,6 +131,7 @@ export class MemoryNetwork {
       const [from, to] = pair.split(" ").map(Number);
       if (this.reaches(from!, to!)) this.open(from!, to!);
     }
+    if (this.auto) this.schedule();
   }
 
   /** Frames under way. */
@@ -124,10 +147,18 @@ export class MemoryNetwork {
     // What handlers send from here on is for the next call.
     this.parcels = [];
     for (const [pair, paths] of [...this.unproved]) this.prove(pair, paths);
+    for (const lane of this.lanes) {
+      if (lane.isOpen || !this.carries(lane)) continue;
+      lane.isOpen = true;
+      lane.events.onOpen();
+    }
     let delivered = 0;
     for (const parcel of parcels) {
       if (parcel.due > this.now) {
         kept.push(parcel);
+      } else if (parcel.lane !== null) {
+        this.deliverOver(parcel.lane, parcel);
+        delivered++;
       } else if (
         !this.cuts.has(`${parcel.from} ${parcel.to}`) &&
         !this.refused.has(pairOf(parcel.from, parcel.to))
@@ -142,9 +173,72 @@ export class MemoryNetwork {
   }
 
   /** For MemoryLink. */
+  openLane(fetcher: number, holder: number, events: SnapshotLaneEvents): SnapshotLane {
+    const lane = new MemoryLane(fetcher, holder, events);
+    this.lanes.add(lane);
+    if (this.auto) this.schedule();
+    return {
+      send: (bytes) => this.postOver(lane, fetcher, holder, bytes),
+      close: () => {
+        lane.isClosed = true;
+        this.lanes.delete(lane);
+        // What was sent before arrives; then the holder sees the end.
+        this.parcels.push({ from: fetcher, to: holder, bytes: NO_DATA, due: this.now + 1, lane });
+        if (this.auto) this.schedule();
+      },
+    };
+  }
+
+  private postOver(lane: MemoryLane, from: number, to: number, bytes: Uint8Array): boolean {
+    if (!lane.isOpen || lane.isClosed) return false;
+    this.parcels.push({ from, to, bytes: bytes.slice(), due: this.now + 1, lane });
+    if (this.auto) this.schedule();
+    return true;
+  }
+
+  private deliverOver(lane: MemoryLane, { from, bytes }: Parcel): void {
+    if (!lane.isOpen) return;
+    if (from === lane.holder) {
+      if (!lane.isClosed && !lane.events.onMessage(bytes)) this.breakLane(lane);
+      return;
+    }
+    if (bytes.length === 0) {
+      this.breakLane(lane);
+      return;
+    }
+    lane.back ??= {
+      send: (answer) => this.postOver(lane, lane.holder, lane.fetcher, answer),
+      close: () => this.breakLane(lane),
+    };
+    const { holder, fetcher, back } = lane;
+    if (this.links.get(holder)?.handler?.onSnapshotMessage?.(fetcher, bytes, back) !== true)
+      this.breakLane(lane);
+  }
+
+  /** What is under way over it is lost; it opens again when it can, unless it was closed. */
+  private breakLane(lane: MemoryLane): void {
+    if (!lane.isOpen) return;
+    const { back, holder, fetcher } = lane;
+    lane.isOpen = false;
+    lane.back = null;
+    this.parcels = this.parcels.filter((parcel) => parcel.lane !== lane);
+    if (back !== null) this.links.get(holder)?.handler?.onSnapshotLaneClosed?.(fetcher, back);
+    if (this.auto) this.schedule();
+  }
+
+  private carries({ fetcher, holder }: MemoryLane): boolean {
+    return (
+      this.reaches(fetcher, holder) &&
+      this.reaches(holder, fetcher) &&
+      !this.refused.has(pairOf(fetcher, holder))
+    );
+  }
+
+  /** For MemoryLink. */
   join(link: MemoryLink): void {
     assert(!this.links.has(link.id), "two open links of one node");
     this.links.set(link.id, link);
+    if (this.auto && this.lanes.size > 0) this.schedule();
     for (const other of this.links.keys()) {
       this.refused.delete(pairOf(link.id, other));
       if (this.reaches(link.id, other)) this.open(link.id, other);
@@ -156,6 +250,10 @@ export class MemoryNetwork {
   leave(link: MemoryLink): void {
     if (this.links.get(link.id) !== link) return;
     this.links.delete(link.id);
+    for (const lane of this.lanes) {
+      if (lane.fetcher === link.id) this.lanes.delete(lane);
+      if (lane.fetcher === link.id || lane.holder === link.id) this.breakLane(lane);
+    }
     this.parcels = this.parcels.filter((parcel) => parcel.from !== link.id && parcel.to !== link.id);
     for (const other of this.links.values()) {
       if (!this.cuts.has(`${other.id} ${link.id}`)) other.tellPeer(link.id, false);
@@ -179,7 +277,7 @@ export class MemoryNetwork {
         if (parcel.from === from && parcel.to === to && parcel.due > due) due = parcel.due;
       }
     }
-    this.parcels.push({ from, to, bytes, due });
+    this.parcels.push({ from, to, bytes, due, lane: null });
     if (this.auto) this.schedule();
     return true;
   }
@@ -241,7 +339,8 @@ class MemoryLink implements Link {
   private readonly notices = new Notices();
   private readonly refusals = new Refusals();
   private readonly batches = new Map<number, Message[]>();
-  private handler: LinkHandler | null = null;
+  /** Read by MemoryNetwork. */
+  handler: LinkHandler | null = null;
   private closed = false;
 
   constructor(network: MemoryNetwork, id: number) {
@@ -280,6 +379,10 @@ class MemoryLink implements Link {
     }
     this.batches.clear();
     this.sender.rewind();
+  }
+
+  openSnapshotLane(peer: number, events: SnapshotLaneEvents): SnapshotLane {
+    return this.network.openLane(this.id, peer, events);
   }
 
   /** Everybody in the network is known; there are no addresses. */

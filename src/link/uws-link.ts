@@ -23,11 +23,11 @@ import {
   CloseTimeout,
   CloseUnknownPeer,
 } from "./close-codes.js";
-import { Dialer, type FrameRefused } from "./dialer.js";
+import { Dialer, type DialerEvents, type FrameRefused } from "./dialer.js";
 import { FrameSender } from "./frame-sender.js";
 import { FrameTags } from "./frame-tags.js";
 import { AcceptorHandshake, HANDSHAKE_BYTES_MAX, type Identity } from "./handshake.js";
-import { type Lane, LaneBulk, LaneExpress, laneOf } from "./lanes.js";
+import { type Lane, LaneBulk, LaneExpress, LaneSnapshot, laneOf } from "./lanes.js";
 import {
   type AcceptorKind,
   HELLO_BYTES_MAX,
@@ -39,6 +39,7 @@ import {
 import { loadNativeUws, NO_UWS } from "./native-uws.js";
 import { Notices } from "./notices.js";
 import { Refusals } from "./refusals.js";
+import { type SnapshotLane, type SnapshotLaneEvents, withoutTag, withTag } from "./snapshot-lane.js";
 import { WsAcceptor } from "./ws-acceptor.js";
 
 /** What a link over sockets is made of. Sizes in bytes, times in milliseconds where the name says so. */
@@ -101,7 +102,9 @@ class Peer {
   /** By lane. That for express runs from the first connection for bulk on: who refuses, refuses one. */
   readonly dialers: readonly [Dialer, Dialer];
   /** The connections over which it hears us, by lane. */
-  readonly outbound: [Accepted | null, Accepted | null] = [null, null];
+  readonly outbound: [Accepted | null, Accepted | null, Accepted | null] = [null, null, null];
+  /** Those over which we fetch snapshots from it. */
+  readonly fetching = new Set<Dialer>();
   /** Messages of the `send` under way, by lane. */
   readonly batches: readonly [Message[], Message[]] = [[], []];
   /** Its life (Identity.incarnation) that connected last; 0: none yet. */
@@ -128,6 +131,8 @@ class Guest {
   welcome = false;
   /** Of the frames it hears; null: they have a CRC. */
   tags: FrameTags | null = null;
+  /** For the owner, if it fetches a snapshot. */
+  snapshotLane: SnapshotLane | null = null;
 
   constructor(self: Identity) {
     this.handshake = new AcceptorHandshake(self);
@@ -271,15 +276,63 @@ class SocketLink implements UwsLink {
     if (address === null) {
       if (peer === undefined) return;
       this.peers.delete(id);
-      for (const dialer of peer.dialers) dialer.stop();
+      for (const dialer of dialersOf(peer)) dialer.stop();
       for (const connection of peer.outbound)
         connection?.end(CloseUnknownPeer, CLOSE_REASONS[CloseUnknownPeer]!);
     } else if (peer === undefined) {
       const added = this.addPeer(id, address);
       if (this.port !== 0) added?.dialers[LaneBulk].start();
     } else {
-      for (const dialer of peer.dialers) dialer.setAddress(parseAddress(address, `peers[${id}]`));
+      for (const dialer of dialersOf(peer)) dialer.setAddress(parseAddress(address, `peers[${id}]`));
     }
+  }
+
+  openSnapshotLane(id: number, events: SnapshotLaneEvents): SnapshotLane {
+    const peer = this.peers.get(id);
+    assert(peer !== undefined && !this.closed, "a snapshot of a peer that is not known");
+    const dialer = this.newDialer(id, LaneSnapshot, peer.dialers[LaneBulk].address, {
+      onFrame: (_, bytes, tags) => this.handlePiece(events, bytes, tags),
+      onConnected: () => events.onOpen(),
+    });
+    peer.fetching.add(dialer);
+    // Not from inside this call.
+    setImmediate(() => {
+      if (peer.fetching.has(dialer) && !this.closed) dialer.start();
+    });
+    return {
+      send: (bytes) => dialer.send(bytes),
+      close: () => {
+        peer.fetching.delete(dialer);
+        dialer.end();
+      },
+    };
+  }
+
+  private handlePiece(
+    events: SnapshotLaneEvents,
+    tagged: Uint8Array,
+    tags: FrameTags | null,
+  ): FrameRefused | null {
+    const bytes = withoutTag(tagged, tags);
+    if (bytes === null) return { code: CloseBadTag, reason: CLOSE_REASONS[CloseBadTag]! };
+    if (events.onMessage(bytes)) return null;
+    return { code: CloseBadMessage, reason: CLOSE_REASONS[CloseBadMessage]! };
+  }
+
+  /** What a peer that fetches a snapshot says. That is not tagged: it decides nothing but what is sent, and that is. */
+  private handleFetcher(connection: Accepted, guest: Guest, bytes: Uint8Array): void {
+    guest.snapshotLane ??= {
+      send: (answer) => {
+        if (!this.guests.has(connection)) return false;
+        const sent = connection.send(withTag(answer, guest.tags));
+        if (sent) guest.tags?.sent();
+        return sent;
+      },
+      close: () => connection.end(CloseGoingAway, CLOSE_REASONS[CloseGoingAway]!),
+    };
+    const { handler } = this;
+    if (handler!.onSnapshotMessage?.(guest.peer, bytes, guest.snapshotLane) === true) return;
+    this.refuseGuest(connection, guest.peer, CloseBadMessage);
   }
 
   stats(): LinkStats {
@@ -292,14 +345,14 @@ class SocketLink implements UwsLink {
     this.notices.close();
     this.refusals.close();
     if (this.sweeper !== null) clearInterval(this.sweeper);
-    for (const peer of this.peers.values()) for (const dialer of peer.dialers) dialer.stop();
+    for (const peer of this.peers.values()) for (const dialer of dialersOf(peer)) dialer.stop();
     for (const guest of [...this.guests]) guest.end(CloseGoingAway, CLOSE_REASONS[CloseGoingAway]!);
     // A turn of the event loop, so that the close frames leave before the sockets are cut.
     await new Promise((resolve) => setImmediate(resolve));
     this.acceptor.close();
   }
 
-  private sendBatch(group: number, peer: Peer, lane: Lane): void {
+  private sendBatch(group: number, peer: Peer, lane: 0 | 1): void {
     // hot
     const batch = peer.batches[lane];
     if (batch.length === 0) return;
@@ -321,19 +374,19 @@ class SocketLink implements UwsLink {
     requireInteger("peers: an id", id, 1, Number.MAX_SAFE_INTEGER);
     if (id === this.self.id) return null;
     const peer = new Peer(id, [
-      this.newDialer(id, LaneBulk, address),
-      this.newDialer(id, LaneExpress, address),
+      this.newDialer(id, LaneBulk, parseAddress(address, `peers[${id}]`)),
+      this.newDialer(id, LaneExpress, parseAddress(address, `peers[${id}]`)),
     ]);
     this.peers.set(id, peer);
     return peer;
   }
 
-  private newDialer(peer: number, lane: Lane, address: string): Dialer {
+  private newDialer(peer: number, lane: Lane, address: Address, events: Partial<DialerEvents> = {}): Dialer {
     return new Dialer({
       self: this.self,
       peer,
       lane,
-      address: parseAddress(address, `peers[${peer}]`),
+      address,
       maxFrameBytes: this.maxFrameBytes,
       random: this.random,
       events: {
@@ -345,6 +398,7 @@ class SocketLink implements UwsLink {
         // Later, like all notices.
         onUnreached: (other, at, why) => setImmediate(() => this.tellUnreached(other, at, why)),
         onConnected: (to) => this.handleConnected(to, lane),
+        ...events,
       },
     });
   }
@@ -392,7 +446,8 @@ class SocketLink implements UwsLink {
     const guest = connection.owner as Guest;
     if (this.closed) return;
     // After its welcome a dialler has nothing to say.
-    if (guest.welcome) this.refuseGuest(connection, guest.peer, CloseBadFrame);
+    if (guest.welcome && guest.lane === LaneSnapshot) this.handleFetcher(connection, guest, bytes);
+    else if (guest.welcome) this.refuseGuest(connection, guest.peer, CloseBadFrame);
     else if (guest.peer !== 0) this.handleWelcome(connection, guest, bytes);
     else this.handleProof(connection, guest, bytes);
   }
@@ -478,7 +533,8 @@ class SocketLink implements UwsLink {
 
   private handleGuestClose(connection: Accepted): void {
     this.guests.delete(connection);
-    const { peer: id, lane } = connection.owner as Guest;
+    const { peer: id, lane, snapshotLane } = connection.owner as Guest;
+    if (snapshotLane !== null && !this.closed) this.handler!.onSnapshotLaneClosed?.(id, snapshotLane);
     const peer = this.peers.get(id);
     if (peer?.outbound[lane] !== connection) {
       // Replaced, never proved, or a peer that was removed.
@@ -490,15 +546,19 @@ class SocketLink implements UwsLink {
 
   /** A connection is gone, and with it perhaps frames that had been sent. Without that for express, bulk carries all. */
   private tellLost(peer: number, lane: Lane): void {
-    if (lane === LaneExpress) return;
+    if (lane !== LaneBulk) return;
     this.notices.peer(peer, false);
     this.notices.unreachable(peer);
   }
 
   /** Looks after silent connections, every quarter of the idle timeout. */
   private sweep(): void {
-    for (const peer of this.peers.values()) for (const dialer of peer.dialers) dialer.sweep();
+    for (const peer of this.peers.values()) for (const dialer of dialersOf(peer)) dialer.sweep();
   }
+}
+
+function dialersOf(peer: Peer): Dialer[] {
+  return [...peer.dialers, ...peer.fetching];
 }
 
 function requireInteger(option: string, value: number, min: number, max: number): void {

@@ -41,9 +41,11 @@ export interface StateMachine {
    */
   snapshot?(): SnapshotSource;
   /**
-   * Takes the state of the snapshot that the log begins behind, once, before anything is applied: entries follow from
-   * `stream.metadata.index + 1` on. Without it, a node whose log has a snapshot does not open (RAFT_BAD_OPTION); what
-   * it throws makes RaftNode.open reject.
+   * Takes the state of a snapshot in place of its own, whatever that is: when the node opens, of the one that its log
+   * begins behind; and of one that a leader sent, because the entries in it are released there. Nothing is applied until
+   * its promise is settled, and entries follow from `stream.metadata.index + 1` on. Without it, a node whose log has a
+   * snapshot does not open (RAFT_BAD_OPTION), and one that lags behind its leader's log stays behind; what it throws makes
+   * RaftNode.open reject, or fences the node.
    */
   restore?(stream: SnapshotStream): Promise<void>;
 }
@@ -58,6 +60,15 @@ export interface SnapshotTaken {
   readonly term: number;
   /** Of the state. */
   readonly bytes: number;
+}
+
+/** A snapshot on its way from a leader to this node. */
+export interface SnapshotProgress {
+  readonly from: number;
+  readonly index: number;
+  /** Of its file: here, and in all; -1: not known yet. */
+  readonly bytes: number;
+  readonly fileBytes: number;
 }
 
 /** Logger in pino's shape; only these methods are used. One that throws ends nothing. */
@@ -98,6 +109,8 @@ export interface RaftNodeOptions {
    * snapshotEveryBytes.
    */
   snapshotCatchUpBytes?: number | undefined;
+  /** Bytes a second of snapshots that this node sends to members, all of them together. Default 32 MiB. */
+  snapshotSendBytesPerS?: number | undefined;
   /** Distinguishes clusters that could reach each other. Default 1. */
   clusterId?: number;
   /** Milliseconds a tick. Default 100. */
@@ -257,10 +270,11 @@ export interface NodeStatus {
   /** The newest snapshot of this node, taken by this process or before; null: there is none. */
   readonly snapshot: SnapshotTaken | null;
   /**
-   * On the leader: members whose next entries its log has no more, so that they wait for a snapshot, which cannot be
-   * sent yet. Ascending.
+   * On the leader: members whose next entries its log has no more, until they have a snapshot. Ascending.
    */
   readonly waitingForSnapshot: readonly number[];
+  /** The snapshot that a leader sends this node now; null: none. */
+  readonly receivingSnapshot: SnapshotProgress | null;
   /** Logs that were emptied, replaced or cut short: whose they are takes no part (RAFT_LOG_LOST). */
   readonly lostLogs: readonly LostLog[];
   readonly fault: string | null;
@@ -280,8 +294,14 @@ export interface NodeMetrics {
   readonly framesDropped: number;
   /** Frames of proved peers that were damaged, or held what no peer of this version sends. */
   readonly framesRefused: number;
-  /** Snapshots that a leader sent, and that were not taken: nothing here can install one yet. */
+  /** Snapshots that a leader sent, and that could not be taken: the logger has why. */
   readonly snapshotsRefused: number;
+  /** Snapshots that members took of this node; and bytes of their files that were sent, again ones included. */
+  readonly snapshotsSent: number;
+  readonly snapshotBytesSent: number;
+  /** Snapshots that came from leaders, whole and sound, and the bytes of their files. */
+  readonly snapshotsReceived: number;
+  readonly snapshotBytesReceived: number;
   readonly snapshotsTaken: number;
   readonly snapshotsFailed: number;
   /** Of the states of all that were taken. */

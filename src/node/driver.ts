@@ -29,6 +29,7 @@ import {
   type RaftError,
   type RawNode,
   type Ready,
+  type SnapshotMetadata,
   StateLeader,
   unmarshalConfChange,
   unmarshalConfChangeV2,
@@ -40,7 +41,8 @@ import { refusalOfMessages } from "./peer-messages.js";
 import type { Proposals } from "./proposals.js";
 import type { Reads } from "./reads.js";
 import { RidingCommits } from "./riding.js";
-import type { Snapshots } from "./snapshots.js";
+import { SnapshotInstall } from "./snapshot-install.js";
+import type { SnapshotService } from "./snapshot-service.js";
 import type { Trace } from "./trace.js";
 
 /** Most that one tick adds to a disk's silence, as a share of diskTimeoutMs: time in which this process did not run. */
@@ -70,11 +72,8 @@ export interface DriverParts {
   readonly onFault: (error: RaftmarkError) => void;
   /** Another leader is known, or none any more (0), or another term began under the same. From a turn. */
   readonly onLeader?: (leader: number, term: number) => void;
-  /** A snapshot for `to`, or one that `from` sent, goes no further: nothing here can send or install one yet. */
-  readonly onSnapshotUnsent?: (to: number) => void;
-  readonly onSnapshotRefused?: (from: number) => void;
-  /** Takes snapshots of the state; absent: nobody does. */
-  readonly snapshots?: Snapshots;
+  /** Takes snapshots of the state, sends and receives them; absent: nobody does. */
+  readonly snapshots?: SnapshotService;
   /** Notes when things happen; null: nobody asked. */
   readonly trace: Trace | null;
 }
@@ -99,8 +98,7 @@ export class Driver {
   diskStalls = 0;
   /** This node's log is not the one that its peers count on: it takes part in nothing. */
   private retired = false;
-  /** Led by this node: members that a snapshot was to be sent to. */
-  private readonly lacking = new Set<number>();
+  private readonly install: SnapshotInstall;
   /** Without async storage writes: the Ready whose append is on its way; no other is taken meanwhile. */
   private storing: Ready | null = null;
   private storingLeads = false;
@@ -113,14 +111,24 @@ export class Driver {
   proposed = 0;
   /** Frames of peers that held what no peer sends. */
   framesRefused = 0;
-  /** Snapshots of leaders that were not taken. */
-  snapshotsRefused = 0;
   /** Called behind each turn; null: nobody asked. */
   onTurn: (() => void) | null = null;
 
   constructor(parts: DriverParts) {
     this.parts = parts;
     this.riding = new RidingCommits(parts.rawNode);
+    const { id, wal, rawNode, stateMachine } = parts;
+    this.install = new SnapshotInstall({
+      wal,
+      restore: async (stream) => stateMachine.restore?.(stream),
+      append: (message) => this.guard(() => this.append(message, wal)),
+      step: (message) => this.control(() => rawNode.step(message)),
+      restored: (metadata, bytes) => this.guard(() => this.restored(metadata, bytes)),
+      failed: (cause, what) => {
+        const text = `node ${id} stopped: ${what}: ${cause instanceof Error ? cause.message : String(cause)}`;
+        this.fence(new RaftmarkError("RAFT_FENCED", text, { cause }));
+      },
+    });
     const { hardState, snapshot } = parts.wal.recovered;
     this.applied = snapshot?.index ?? 0;
     this.savedTerm = hardState.term;
@@ -153,7 +161,7 @@ export class Driver {
         // A leader's request to take over: not without a disk.
         if (this.diskSilent && type === MsgTimeoutNow) continue;
         if (type === MsgHeartbeat) this.checkCommit(messages[i]);
-        if (type === MsgSnap) this.refuseSnapshot(messages[i]);
+        if (type === MsgSnap) this.parts.snapshots?.receive(messages[i]);
         else rawNode.step(messages[i]);
         trace?.committed(rawNode.raft.raftLog.committed, messages[i].from);
       }
@@ -179,11 +187,6 @@ export class Driver {
     return reason;
   }
 
-  private refuseSnapshot({ from }: Message): void {
-    this.snapshotsRefused++;
-    this.parts.onSnapshotRefused?.(from);
-  }
-
   /** A leader tells a member that what it acknowledged is committed: an index beyond its log says that this was lost. */
   private checkCommit({ term, commit, from }: Message): void {
     const { raft } = this.parts.rawNode;
@@ -205,16 +208,6 @@ export class Driver {
       rawNode.raft.becomeFollower(rawNode.raft.term, None);
     });
     this.retired = true;
-  }
-
-  /** Members that wait for a snapshot, ascending; none unless this node leads. */
-  waitingForSnapshot(): number[] {
-    const { rawNode } = this.parts;
-    if (this.lacking.size === 0) return [];
-    const first = rawNode.raft.raftLog.firstIndex();
-    const { progress } = rawNode.status();
-    const waits = (id: number): boolean => (progress.get(id)?.match ?? first) + 1 < first;
-    return [...this.lacking].filter(waits).sort((a, b) => a - b);
   }
 
   /** Time went on by one tick. While the disk is silent it stands still: there is no campaign without a stored vote. */
@@ -331,7 +324,7 @@ export class Driver {
     const { lead, term } = rawNode.raft;
     this.knownLeader = lead;
     this.knownTerm = term;
-    this.lacking.clear();
+    this.parts.snapshots?.leaderChanged();
     this.riding.clear();
     if (lead !== None) reads.leaderKnown(rawNode);
     onLeader?.(lead, term);
@@ -390,9 +383,10 @@ export class Driver {
     let apply: Message | null = null;
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i];
-      if (message.type === MsgStorageAppend) this.append(message, wal);
-      else if (message.type === MsgStorageApply) apply = message;
-      else if (message.type === MsgSnap) this.snapshotUnsent(message);
+      if (message.type === MsgStorageAppend) {
+        if (!this.install.takesAppend(message)) this.append(message, wal);
+      } else if (message.type === MsgStorageApply) apply = message;
+      else if (message.type === MsgSnap) this.sendSnapshot(message);
       else if (!riding.holds(message)) outbox.push(message);
     }
     this.sendOutbox();
@@ -411,22 +405,33 @@ export class Driver {
     outbox.length = 0;
   }
 
-  /** It cannot travel yet: the core is told that it failed, and tries again after the member's next heartbeat. */
-  private snapshotUnsent({ to }: Message): void {
-    const { rawNode, onSnapshotUnsent } = this.parts;
-    rawNode.reportSnapshot(to, true);
-    if (this.lacking.has(to)) return;
-    this.lacking.add(to);
-    onSnapshotUnsent?.(to);
+  /** Its name goes; the member then fetches it. Where nothing can be sent, the core tries again after a heartbeat. */
+  private sendSnapshot(message: Message): void {
+    if (this.parts.snapshots?.send(message) === true) this.outbox.push(message);
+    else this.parts.rawNode.reportSnapshot(message.to, true);
+  }
+
+  /** Log and state machine are where a leader's snapshot is. */
+  private restored(metadata: SnapshotMetadata, bytes: number): void {
+    const { proposals, reads, snapshots } = this.parts;
+    this.applied = metadata.index;
+    proposals.skippedTo(metadata.index);
+    reads.applied(metadata.index);
+    snapshots?.installed(metadata, bytes);
   }
 
   /** Without async storage writes. A leader's messages may leave before its own log is durable (§10.2.1). */
   private store(ready: Ready): void {
-    const { wal } = this.parts;
     const leads = this.parts.rawNode.basicStatus().softState.raftState === StateLeader;
     if (leads) this.send(ready.messages);
     this.storing = ready;
     this.storingLeads = leads;
+    if (ready.snapshot === null) this.storeRest(ready);
+    else this.install.whole(ready.snapshot, () => this.guard(() => this.storeRest(ready)));
+  }
+
+  private storeRest(ready: Ready): void {
+    const { wal } = this.parts;
     const changed = ready.hardState !== EMPTY_HARD_STATE;
     if (!changed && ready.entries.length === 0) {
       this.stored();
@@ -451,11 +456,15 @@ export class Driver {
   }
 
   private send(all: readonly Message[]): void {
-    for (const message of all) if (message.type === MsgSnap) this.snapshotUnsent(message);
-    const messages = all.filter(({ type }) => type !== MsgSnap);
-    if (messages.length === 0) return;
-    this.parts.trace?.sending(messages);
-    this.parts.link.send(this.parts.group, messages);
+    for (const message of all) {
+      if (message.type === MsgSnap) this.sendSnapshot(message);
+      else this.outbox.push(message);
+    }
+    const { outbox } = this;
+    if (outbox.length === 0) return;
+    this.parts.trace?.sending(outbox);
+    this.parts.link.send(this.parts.group, outbox);
+    outbox.length = 0;
   }
 
   /** Hands one MsgStorageAppend to the log; its responses wait for it to be durable. */
@@ -484,8 +493,8 @@ export class Driver {
       const responses = this.appendResponses[this.appendHead];
       this.appendHead++;
       for (let i = 0; i < responses.length; i++) {
-        if (responses[i].to === id) rawNode.step(responses[i]);
-        else outbox.push(responses[i]);
+        if (responses[i].to !== id) outbox.push(responses[i]);
+        else if (!this.install.takesStep(responses[i])) rawNode.step(responses[i]);
       }
     }
     if (this.appendHead === this.appendSeqs.length || this.appendHead >= 1024) {
@@ -499,7 +508,7 @@ export class Driver {
       link.send(group, outbox);
       outbox.length = 0;
     }
-    if (this.storing !== null && this.appendSeqs.length === 0) this.stored();
+    if (this.storing !== null && this.appendSeqs.length === 0 && !this.install.busy) this.stored();
     wal.storage.settled = rawNode.raft.raftLog.unstable.offset - 1;
     this.wakeForWork();
   }

@@ -22,13 +22,15 @@ export interface PeerEvent {
   readonly refusal: LinkRefusal | null;
 }
 
-/** A snapshot of this node's state was taken, or could not be. */
+/** A snapshot of this node's state was taken, or one that a leader sent is its state now; or either failed. */
 export interface SnapshotEvent {
   readonly index: number;
   readonly term: number;
   /** Of the state; 0 with an error. */
   readonly bytes: number;
-  /** Not null: it failed. The node goes on, and tries again later. */
+  /** Who sent it; 0: it was taken here. */
+  readonly from: number;
+  /** Not null: it failed. The node goes on, and it is tried again later. */
   readonly error: RaftmarkError | null;
 }
 

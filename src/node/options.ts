@@ -46,6 +46,7 @@ const schema = v.strictObject({
   snapshotEveryBytes: v.optional(bytesOrNone),
   snapshotEveryEntries: v.optional(bytesOrNone),
   snapshotCatchUpBytes: v.optional(bytesOrNone),
+  snapshotSendBytesPerS: v.optional(bytes(2 ** 32, 4096), 32 * MiB),
   clusterId: v.optional(id, 1),
   tickMs: v.optional(integer(1, 60_000), 100),
   electionTicks: v.optional(count, 10),

@@ -22,10 +22,21 @@ export class OutsideLink implements Link {
   private readonly link: Link;
   private readonly failed: (cause: unknown, what: string) => void;
   private handler: LinkHandler | null = null;
+  /** Absent where the link has none. */
+  readonly openSnapshotLane?: NonNullable<Link["openSnapshotLane"]>;
 
   constructor(link: Link, failed: (cause: unknown, what: string) => void) {
     this.link = link;
     this.failed = failed;
+    if (link.openSnapshotLane === undefined) return;
+    this.openSnapshotLane = (peer, events) => {
+      try {
+        return link.openSnapshotLane!(peer, events);
+      } catch (cause) {
+        failed(cause, "openSnapshotLane");
+        return { send: () => false, close: () => {} };
+      }
+    };
   }
 
   get implementation(): string {

@@ -258,6 +258,14 @@ export class Proposals {
     this.trim();
   }
 
+  /** A snapshot stands for the entries up to `index`: which of them were this node's nobody can tell here. */
+  skippedTo(index: number): void {
+    const rest = this.appended.slice(this.head);
+    this.appended = rest.filter((proposal) => proposal.index > index);
+    this.head = 0;
+    for (const proposal of rest) if (proposal.index <= index) this.rejectOne(proposal, leadershipLost());
+  }
+
   /**
    * A tick passed. What was appended and is not settled when this node has not led for long, and whatever takes too
    * long, is rejected: `mayCommit` is true for what was appended.

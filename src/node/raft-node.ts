@@ -40,7 +40,7 @@ import { isShorterLog, openPeerLogs, type PeerLogs } from "./peer-logs.js";
 import { Proposals } from "./proposals.js";
 import { Reads } from "./reads.js";
 import { Shutdown } from "./shutdown.js";
-import { Snapshots } from "./snapshots.js";
+import { SnapshotService } from "./snapshot-service.js";
 import { Teller } from "./teller.js";
 
 /** The only group a node has so far; frames, driver and ring carry the number (DESIGN, "Kept open"). */
@@ -68,7 +68,7 @@ export class RaftNode extends SafeEmitter {
   private readonly rawNode: RawNode;
   private readonly proposals: Proposals;
   private readonly reads: Reads;
-  private readonly snapshots: Snapshots;
+  private readonly snapshots: SnapshotService;
   private readonly driver: Driver;
   private readonly teller: Teller;
   private readonly peerLogs: PeerLogs;
@@ -131,14 +131,16 @@ export class RaftNode extends SafeEmitter {
     };
     this.proposals = new Proposals({ ...options, ...limits }, trace);
     this.reads = new Reads(options.id, { ...limits, retryTicks: electionTicks });
-    this.snapshots = new Snapshots({
+    this.snapshots = new SnapshotService({
+      group: GROUP,
+      options,
       wal,
-      stateMachine: options.stateMachine,
-      policy: options,
-      tickMs,
-      last: restored,
-      onTaken: (taken, ms) => this.snapshotTaken(taken, ms),
-      onFailed: (metadata, error, retryMs) => this.snapshotFailed(metadata, error, retryMs),
+      link: this.link,
+      rawNode: this.rawNode,
+      teller,
+      restored,
+      announce: (event) => this.announce("snapshot", event),
+      control: (call) => this.driver.control(call),
     });
     this.driver = new Driver({
       group: GROUP,
@@ -156,8 +158,6 @@ export class RaftNode extends SafeEmitter {
       onDisk: (silentMs) => this.diskChanged(silentMs),
       onFault: (error) => this.faulted(error),
       onLeader: (leader, term) => this.leaderChanged(leader, term),
-      onSnapshotUnsent: (to) => this.snapshotUnsent(to),
-      onSnapshotRefused: (from) => this.snapshotRefused(from),
       trace,
     });
   }
@@ -177,6 +177,8 @@ export class RaftNode extends SafeEmitter {
         return peerLogs.meet(peer, hello);
       },
       onRefused: (refusal) => this.refused(refusal),
+      onSnapshotMessage: (peer, bytes, lane) => this.snapshots.onMessage(peer, bytes, lane),
+      onSnapshotLaneClosed: (peer, lane) => this.snapshots.onLaneClosed(peer, lane),
       onUnreached: (peer, address, why) => {
         const text = `node ${peer} cannot be reached at ${address}, and is not heard: ${why}`;
         this.teller.warn({ peer, address }, text, `unreached ${peer}`);
@@ -266,7 +268,7 @@ export class RaftNode extends SafeEmitter {
   takeSnapshot(): Promise<SnapshotTaken> {
     const refusal = this.endedError();
     if (refusal !== null) return Promise.reject(refusal);
-    const taken = this.snapshots.ask();
+    const taken = this.snapshots.own.ask();
     this.driver.wake();
     return taken;
   }
@@ -292,8 +294,9 @@ export class RaftNode extends SafeEmitter {
         warnings,
       },
       log: { firstIndex: this.wal.storage.firstIndex(), bytes: this.wal.storage.logBytes },
-      snapshot: this.snapshots.last,
-      waitingForSnapshot: this.endState() === null ? this.driver.waitingForSnapshot() : [],
+      snapshot: this.snapshots.own.last,
+      waitingForSnapshot: this.endState() === null ? this.snapshots.waiting() : [],
+      receivingSnapshot: this.snapshots.fetching,
       lostLogs: this.peerLogs.lostLogs,
       fault: this.fault?.message ?? null,
     };
@@ -325,10 +328,7 @@ export class RaftNode extends SafeEmitter {
       bytesReceived: link.bytesReceived,
       framesDropped: link.framesDropped,
       framesRefused: this.driver.framesRefused + (link.framesRefused ?? 0),
-      snapshotsRefused: this.driver.snapshotsRefused,
-      snapshotsTaken: this.snapshots.taken,
-      snapshotsFailed: this.snapshots.failed,
-      snapshotBytes: this.snapshots.bytes,
+      ...this.snapshots.counters,
       walSyncs: wal.syncs,
       walWrites: wal.writes,
       walBytes: wal.bytes,
@@ -474,36 +474,6 @@ export class RaftNode extends SafeEmitter {
     for (const [peer, { match }] of raft.trk.progress) {
       if (peer !== raft.id) this.peerLogs.hasReached(peer, Math.min(match, raft.raftLog.committed));
     }
-  }
-
-  private snapshotTaken(taken: SnapshotTaken, ms: number): void {
-    const { index, term, bytes } = taken;
-    const text = `a snapshot at index ${index} is taken (${bytes} bytes)`;
-    this.teller.info({ index, term, bytes, ms: Math.round(ms) }, text, "snapshot taken");
-    this.announce("snapshot", { index, term, bytes, error: null });
-  }
-
-  private snapshotFailed(
-    { index, term }: { index: number; term: number },
-    error: RaftmarkError,
-    retryMs: number,
-  ): void {
-    const again = retryMs > 0 ? `; the next try is in ${retryMs / 1000} s` : "";
-    const text = `the snapshot at index ${index} failed: ${error.message}. The node goes on${again}`;
-    this.teller.warn({ code: error.code, index, cause: error.cause }, text, "snapshot failed");
-    this.announce("snapshot", { index, term, bytes: 0, error });
-  }
-
-  private snapshotUnsent(to: number): void {
-    const text =
-      `node ${to} needs entries that this node's log has no more, and waits for a snapshot, which cannot be sent yet: ` +
-      "it stays behind until its directory is restored from a copy";
-    this.teller.warn({ peer: to }, text, `unsent ${to}`);
-  }
-
-  private snapshotRefused(from: number): void {
-    const text = `node ${from} sent a snapshot, which this node cannot install yet: it is not taken`;
-    this.teller.warn({ peer: from }, text, `snapshot ${from}`);
   }
 
   protected override listenerFailed(event: keyof NodeEvents, cause: unknown): void {

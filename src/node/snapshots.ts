@@ -43,6 +43,7 @@ export class Snapshots {
   /** None by itself before this tick. */
   private retryAt = 0;
   private retryMs = RETRY_MS_MIN;
+  private unreadable = false;
   last: SnapshotTaken | null;
   /** The driver is to call take() as soon as nothing is being applied. */
   wanted = false;
@@ -61,7 +62,7 @@ export class Snapshots {
   /** Entries were applied, which take so many bytes of log. True: take() is wanted. */
   // hot
   applied(entries: number, bytes: number): boolean {
-    if (this.due.add(entries, bytes)) this.look();
+    if (this.due.add(entries, bytes) || this.unreadable) this.look();
     return this.wanted;
   }
 
@@ -88,7 +89,8 @@ export class Snapshots {
   private look(): void {
     const { stateMachine } = this.parts;
     if (this.underWay !== null || this.ended !== null || stateMachine.snapshot === undefined) return;
-    this.wanted ||= this.asked.length > 0 || (this.due.isDue && this.ticks >= this.retryAt);
+    this.wanted ||=
+      this.unreadable || this.asked.length > 0 || (this.due.isDue && this.ticks >= this.retryAt);
   }
 
   /** Takes one of the state as it is now, which is what `metadata` says; nothing is being applied. */
@@ -107,6 +109,7 @@ export class Snapshots {
       for (const one of asked) one.resolve(last);
       return;
     }
+    this.unreadable = false;
     this.due.begin();
     this.underWay = new AbortController();
     const begun = performance.now();
@@ -161,6 +164,13 @@ export class Snapshots {
     this.retryAt = this.ticks + Math.ceil(this.retryMs / this.parts.tickMs);
     this.parts.onFailed(metadata, error, this.due.isDue ? this.retryMs : 0);
     this.retryMs = Math.min(2 * this.retryMs, RETRY_MS_MAX);
+    this.look();
+  }
+
+  /** The newest one cannot be read any more: another is to be taken. */
+  replace(): void {
+    if (this.parts.stateMachine.snapshot === undefined || this.ended !== null) return;
+    this.unreadable = true;
     this.look();
   }
 

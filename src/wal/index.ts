@@ -8,4 +8,5 @@ export { openWal } from "./open-wal.js";
 export type { WalStorage } from "./read/wal-storage.js";
 export type { TornTail } from "./recover/recovery.js";
 export type { SnapshotData, SnapshotStream } from "./snap/snap-file.js";
+export type { SnapshotFile } from "./snap/snap-transfer.js";
 export type { WriterKind } from "./write/writer.js";

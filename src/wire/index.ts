@@ -21,6 +21,10 @@ export {
   FrameTooLarge,
   FrameWriter,
   type FrameWriterOptions,
+  getU32,
+  getU64,
   isWireType,
+  putU32,
+  putU64,
 } from "./frame.js";
 export { WireError, type WireRefusal } from "./wire-error.js";

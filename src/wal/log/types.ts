@@ -6,6 +6,7 @@ import type { Durability } from "../disk/wal-fs.js";
 import type { WalStorage } from "../read/wal-storage.js";
 import type { TornTail } from "../recover/recovery.js";
 import type { SnapshotData, SnapshotStream } from "../snap/snap-file.js";
+import type { SnapshotFile } from "../snap/snap-transfer.js";
 import type { BatchTimes } from "../write/batch-times.js";
 import type { WriterKind } from "../write/writer.js";
 
@@ -157,6 +158,19 @@ export interface Wal {
    * if it is released meanwhile.
    */
   openSnapshot(index?: number): Promise<SnapshotStream | null>;
+  /** The file of the recorded snapshot at `index`, for another log to stage; null if it is not kept any more. */
+  openSnapshotFile(index: number): Promise<SnapshotFile | null>;
+  /**
+   * As stageSnapshot, of such a file: what comes is written as it comes, and read back. Also rejected with WAL_CORRUPT if
+   * that is not sound, or not of `metadata`.
+   */
+  stageSnapshotFile(
+    metadata: SnapshotMetadata,
+    pieces: AsyncIterable<Uint8Array>,
+    options?: { signal?: AbortSignal },
+  ): Promise<void>;
+  /** Entries behind `index` are not released until another is set; Infinity: none is held. Gives back nothing that is gone. */
+  holdFrom(index: number): void;
   /** The gauge of stats(), without the rest: read every turn. */
   readonly backlogBytes: number;
   stats(): WalStats;

@@ -16,6 +16,7 @@ import { encodeSnapshotRecord } from "../format/record.js";
 import type { DurableLog } from "../read/wal-storage.js";
 import { raisedBy } from "../snap/snap-dir.js";
 import type { SnapshotData, SnapshotStream } from "../snap/snap-file.js";
+import type { SnapshotFile } from "../snap/snap-transfer.js";
 import { SnapshotKeeper, type SnapshotLog, type SnapshotSetup } from "../snap/snapshot-keeper.js";
 import { BatchTimes } from "../write/batch-times.js";
 import { RingProducer } from "../write/ring.js";
@@ -173,6 +174,23 @@ export class RingWal implements Wal, SnapshotLog {
   ): Promise<void> {
     if (this.fault !== null || this.closing !== null) return Promise.reject(this.refusal());
     return this.snapshots.stage(metadata, data, options.signal ?? null);
+  }
+
+  openSnapshotFile(index: number): Promise<SnapshotFile | null> {
+    return this.snapshots.openFile(index);
+  }
+
+  stageSnapshotFile(
+    metadata: SnapshotMetadata,
+    pieces: AsyncIterable<Uint8Array>,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<void> {
+    if (this.fault !== null || this.closing !== null) return Promise.reject(this.refusal());
+    return this.snapshots.stageFile(metadata, pieces, options.signal ?? null);
+  }
+
+  holdFrom(index: number): void {
+    this.snapshots.holdFrom(index);
   }
 
   recordSnapshot(metadata: SnapshotMetadata): Promise<void> {

@@ -20,7 +20,7 @@ import { parseConfState } from "../format/snapshot-record.js";
 
 const PIECE_BYTES = 256 << 10;
 /** Synced this often: one sync of a whole GiB would hold up the log's own, which wait behind it on the same disk. */
-const SYNC_BYTES = 4 << 20;
+export const SYNC_BYTES = 4 << 20;
 /** Bytes of varints that are patched in later: 5 hold any CRC, 8 any length up to 2^53. */
 const WIDE_CRC = 5;
 const WIDE_LENGTH = 8;
@@ -127,7 +127,10 @@ export class SourceError extends Error {
 }
 
 // A source that never answers must not hold up an abort.
-async function* abortable(data: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+export async function* abortable(
+  data: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   const iterator = data[Symbol.asyncIterator]();
   let ended = false;
   try {
@@ -151,7 +154,7 @@ async function* abortable(data: AsyncIterable<Uint8Array>, signal: AbortSignal):
   }
 }
 
-function checkAborted(signal: AbortSignal): void {
+export function checkAborted(signal: AbortSignal): void {
   if (signal.aborted) throw signal.reason;
 }
 
@@ -293,7 +296,7 @@ async function crcOf(
   return crc32c(seed, await readAt(file, path, new Uint8Array(to - from), from, to - from));
 }
 
-async function openFile(path: string): Promise<FileHandle> {
+export async function openFile(path: string): Promise<FileHandle> {
   try {
     return await open(path, "r");
   } catch (error) {
@@ -303,7 +306,7 @@ async function openFile(path: string): Promise<FileHandle> {
 }
 
 /** Fills `bytes` bytes of `into`; the file holding fewer is damage. */
-async function readAt(
+export async function readAt(
   file: FileHandle,
   path: string,
   into: Uint8Array,

@@ -21,6 +21,7 @@ import {
   streamSnapFile,
   writeSnapFile,
 } from "./snap-file.js";
+import { openSnapshotFile, receiveSnapFile, type SnapshotFile } from "./snap-transfer.js";
 
 export interface SnapshotSetup {
   dir: string;
@@ -35,6 +36,9 @@ export interface SnapshotSetup {
   /** Recorded snapshots whose files are there, ascending. */
   kept: SnapshotMetadata[];
 }
+
+/** Writes and syncs a file, of which nobody knows yet. */
+type FillDraft = (draft: string, signal: AbortSignal) => Promise<void>;
 
 /** What the log does for it. */
 export interface SnapshotLog {
@@ -57,6 +61,7 @@ export class SnapshotKeeper {
   private readonly log: SnapshotLog;
   /** Ascending. */
   private kept: SnapshotMetadata[];
+  private held = Infinity;
   private readonly closing = new AbortController();
   /** Settled when every record and release so far has ended. */
   private records: Promise<unknown> = Promise.resolve();
@@ -77,12 +82,34 @@ export class SnapshotKeeper {
 
   /** Writes the file; without a record it counts for nothing. */
   stage(metadata: SnapshotMetadata, data: SnapshotData, signal: AbortSignal | null): Promise<void> {
+    return this.draft(metadata, signal, (draft, either) =>
+      writeSnapFile(this.setup.fs, draft, metadata, data, either),
+    );
+  }
+
+  /** The same, of a file that another log wrote. */
+  stageFile(
+    metadata: SnapshotMetadata,
+    pieces: AsyncIterable<Uint8Array>,
+    signal: AbortSignal | null,
+  ): Promise<void> {
+    return this.draft(metadata, signal, (draft, either) =>
+      receiveSnapFile(this.setup.fs, draft, metadata, pieces, either),
+    );
+  }
+
+  private draft(metadata: SnapshotMetadata, signal: AbortSignal | null, fill: FillDraft): Promise<void> {
     const { index, term } = metadata;
     assert(Number.isSafeInteger(index) && index > 0, "snapshot index out of range");
     assert(Number.isSafeInteger(term) && term > 0, "snapshot term out of range");
-    const written = this.write(metadata, data, signal).finally(() => this.writes.delete(written));
+    const written = this.write(metadata, signal, fill).finally(() => this.writes.delete(written));
     this.writes.add(written);
     return written;
+  }
+
+  /** Entries behind this index stay, whatever is recorded: see Wal.holdFrom. */
+  holdFrom(index: number): void {
+    this.held = index;
   }
 
   /** Records a snapshot whose file is there, and releases what it makes superfluous. */
@@ -122,8 +149,8 @@ export class SnapshotKeeper {
   // The file appears under its name when it is complete and durable.
   private async write(
     metadata: SnapshotMetadata,
-    data: SnapshotData,
     signal: AbortSignal | null,
+    fill: FillDraft,
   ): Promise<void> {
     const { fs, snapDir, synced } = this.setup;
     const file = `${snapDir}/${snapName(metadata)}`;
@@ -133,7 +160,7 @@ export class SnapshotKeeper {
     this.checkNewer(metadata);
     try {
       await this.makeDir();
-      await writeSnapFile(fs, draft, metadata, data, either);
+      await fill(draft, either);
       this.checkNewer(metadata);
       fs.rename(draft, file);
       if (synced) await fs.syncDir(snapDir);
@@ -189,7 +216,8 @@ export class SnapshotKeeper {
     const { kept, setup, log } = this;
     if (kept.length < setup.keep) return;
     const { storage } = log;
-    const index = Math.min(kept[0]!.index, storage.backBy(kept[kept.length - 1]!.index, setup.catchUpBytes));
+    const caughtUp = storage.backBy(kept[kept.length - 1]!.index, setup.catchUpBytes);
+    const index = Math.min(kept[0]!.index, caughtUp, Math.max(this.held, storage.firstIndex() - 1));
     const term = storage.term(index);
     assert(typeof term === "number", "compacting to where there is no log");
     storage.compact({ index, term });
@@ -199,6 +227,14 @@ export class SnapshotKeeper {
   async open(index: number | null): Promise<SnapshotStream | null> {
     const found = this.kept.findLast((each) => index === null || each.index === index);
     return found === undefined ? null : await streamSnapFile(`${this.setup.snapDir}/${snapName(found)}`);
+  }
+
+  /** Null: it is not kept. */
+  async openFile(index: number): Promise<SnapshotFile | null> {
+    const found = this.kept.find((each) => each.index === index);
+    return found === undefined
+      ? null
+      : await openSnapshotFile(`${this.setup.snapDir}/${snapName(found)}`, found);
   }
 
   /** Aborts what is being written; a snapshot that is being recorded still gets its record. */

@@ -162,6 +162,16 @@ export class MemoryWal implements Wal {
     return Promise.resolve(null);
   }
 
+  openSnapshotFile(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
+  stageSnapshotFile(): Promise<void> {
+    throw new Error("the world takes no snapshots");
+  }
+
+  holdFrom(): void {}
+
   stats(): WalStats {
     throw new Error("nobody asks for figures");
   }

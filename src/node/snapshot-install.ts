@@ -1,0 +1,116 @@
+// A snapshot that the core has agreed to, on its way into the log and the state machine. What the core wants stored behind
+// it waits until its record is durable, and the notices of what is stored until the state machine has its state: what
+// goes to others (votes, acknowledgements) waits for the record alone. Main thread.
+import { assert } from "../base/assert.js";
+import type { Message, Snapshot, SnapshotMetadata } from "../raft/index.js";
+import type { SnapshotStream, Wal } from "../wal/index.js";
+
+export interface InstallParts {
+  readonly wal: Wal;
+  readonly restore: (stream: SnapshotStream) => Promise<void>;
+  /** Hands a MsgStorageAppend without a snapshot to the log. */
+  readonly append: (message: Message) => void;
+  /** Steps a notice of what is stored. */
+  readonly step: (message: Message) => void;
+  /** The state machine has the state at metadata.index, of so many bytes. */
+  readonly restored: (metadata: SnapshotMetadata, bytes: number) => void;
+  /** It cannot go on. */
+  readonly failed: (cause: unknown, what: string) => void;
+}
+
+export class SnapshotInstall {
+  private readonly parts: InstallParts;
+  /** Its record is not durable yet. */
+  private recording = false;
+  /** From the record to the state machine's end. */
+  busy = false;
+  private appends: Message[] = [];
+  private steps: Message[] = [];
+
+  constructor(parts: InstallParts) {
+    this.parts = parts;
+  }
+
+  /** True: this MsgStorageAppend is, or waits for, a snapshot; it is handed to append() later. */
+  // hot
+  takesAppend(message: Message): boolean {
+    if (message.snapshot === null && !this.recording && this.appends.length === 0) return false;
+    if (this.busy) this.appends.push(message);
+    else void this.begin(message, message.snapshot!);
+    return true;
+  }
+
+  /** True: this notice waits for the state machine; it is stepped later. */
+  // hot
+  takesStep(message: Message): boolean {
+    if (!this.busy) return false;
+    this.steps.push(message);
+    return true;
+  }
+
+  private async begin(message: Message, { metadata }: Snapshot): Promise<void> {
+    this.busy = true;
+    this.recording = true;
+    try {
+      await this.parts.wal.recordSnapshot(metadata);
+      this.recording = false;
+      message.snapshot = null;
+      this.parts.append(message);
+      this.appendHeld();
+      await this.restore(metadata);
+    } catch (cause) {
+      this.failed(cause);
+      return;
+    }
+    this.busy = false;
+    const { steps } = this;
+    this.steps = [];
+    for (const step of steps) this.parts.step(step);
+    this.appendHeld();
+  }
+
+  /** Up to the next one with a snapshot, which begins when this one has ended. */
+  private appendHeld(): void {
+    while (this.appends.length > 0) {
+      const [message] = this.appends;
+      if (message.snapshot !== null && this.busy) return;
+      this.appends.shift();
+      if (message.snapshot === null) this.parts.append(message);
+      else {
+        void this.begin(message, message.snapshot);
+        return;
+      }
+    }
+  }
+
+  /** Records it and gives it to the state machine: for a driver that does nothing else until `done`. */
+  whole({ metadata }: Snapshot, done: () => void): void {
+    this.busy = true;
+    this.recording = true;
+    const recorded = this.parts.wal.recordSnapshot(metadata).then(() => {
+      this.recording = false;
+      return this.restore(metadata);
+    });
+    const ended = (): void => {
+      this.busy = false;
+      done();
+    };
+    recorded.then(ended, (cause: unknown) => this.failed(cause));
+  }
+
+  private failed(cause: unknown): void {
+    const what = this.recording ? "a leader's snapshot could not be recorded" : "stateMachine.restore threw";
+    this.parts.failed(cause, what);
+  }
+
+  private async restore(metadata: SnapshotMetadata): Promise<void> {
+    const stream = await this.parts.wal.openSnapshot(metadata.index);
+    assert(stream !== null, "the snapshot that was recorded is gone");
+    try {
+      await this.parts.restore(stream);
+    } finally {
+      await stream.close();
+    }
+    this.parts.restored(metadata, stream.size);
+  }
+}

@@ -1,0 +1,236 @@
+// The end that has a snapshot: which members the core wants to have it, and the pieces that they ask for, at the pace of the
+// option. As long as one is on its way, and until its member has caught up behind it, the log behind it is held. Main
+// thread.
+import type { SnapshotLane } from "../link/index.js";
+import type { SnapshotMetadata } from "../raft/index.js";
+import type { SnapshotFile, Wal } from "../wal/index.js";
+import { Pace } from "./pace.js";
+import {
+  beginPiece,
+  decodeSnapshotMessage,
+  END,
+  encodeGone,
+  PIECE_HEAD_BYTES,
+  type SnapshotMessage,
+  sealPiece,
+  TAKEN,
+  UNSOUND,
+  WANT,
+} from "./snapshot-wire.js";
+
+/** How long a member may be without a connection for its snapshot before that counts as failed. */
+const SILENT_MS = 5_000;
+/** A member that has its snapshot, and is not heard for so long, holds no log any more. */
+const AWAY_MS = 10_000;
+
+export interface SenderParts {
+  readonly group: number;
+  readonly wal: Wal;
+  readonly tickMs: number;
+  /** Most bytes of one piece. */
+  readonly pieceBytes: number;
+  readonly bytesPerS: number;
+  /** More log than this is not held for anybody. */
+  readonly holdBytes: number;
+  /** The transfer to `to` is over: for the core, and for people. */
+  readonly onEnd: (to: number, metadata: SnapshotMetadata, why: string | null) => void;
+  /** The file on this node's disk is damaged: another snapshot is to be taken. */
+  readonly onUnsound: () => void;
+  /** How far `to` is, as this node, which leads, knows; -1: not heard, or not known. */
+  readonly matchOf: (to: number) => number;
+}
+
+/** One snapshot for one member. */
+class Transfer {
+  readonly to: number;
+  readonly metadata: SnapshotMetadata;
+  file: SnapshotFile | null = null;
+  lane: SnapshotLane | null = null;
+  /** What is sent next, and up to where the member has room. */
+  at = 0;
+  limit = 0;
+  pumping = false;
+  /** It has it; the log is held until it has caught up. */
+  done = false;
+  silentTicks = 0;
+  ended = false;
+
+  constructor(to: number, metadata: SnapshotMetadata) {
+    this.to = to;
+    this.metadata = metadata;
+  }
+}
+
+export class SnapshotSender {
+  private readonly parts: SenderParts;
+  private readonly pace: Pace;
+  private readonly transfers = new Map<number, Transfer>();
+  /** Snapshots that members took. */
+  sent = 0;
+  /** Of the files' pieces, those that were sent again included. */
+  bytesSent = 0;
+
+  constructor(parts: SenderParts) {
+    this.parts = parts;
+    this.pace = new Pace(parts.bytesPerS);
+  }
+
+  /** The core sends `to` this one, and the message is on its way. */
+  begin(to: number, metadata: SnapshotMetadata): void {
+    const before = this.transfers.get(to);
+    if (before?.metadata.index === metadata.index && !before.done && !before.ended) return;
+    if (before !== undefined) this.drop(before);
+    const transfer = new Transfer(to, metadata);
+    this.transfers.set(to, transfer);
+    this.hold();
+    // It stays open, also if newer ones take its place.
+    void this.pump(transfer);
+  }
+
+  /** Of a member that fetches. */
+  onMessage(from: number, bytes: Uint8Array, lane: SnapshotLane): boolean {
+    const message = decodeSnapshotMessage(bytes);
+    if (message === null || message.group !== this.parts.group) return false;
+    const transfer = this.transfers.get(from);
+    const { index, term } = transfer?.metadata ?? { index: 0, term: 0 };
+    const isIt = transfer !== undefined && index === message.index && term === message.term && !transfer.done;
+    if (message.kind === WANT) {
+      if (isIt) this.wanted(transfer, message, lane);
+      else lane.send(encodeGone(message));
+      return true;
+    }
+    if (message.kind !== END) return false;
+    if (isIt) this.memberEnded(transfer, message.flag);
+    return true;
+  }
+
+  /** The connection is gone; the member opens another, or none. */
+  onClosed(from: number, lane: SnapshotLane): void {
+    const transfer = this.transfers.get(from);
+    if (transfer?.lane === lane) transfer.lane = null;
+  }
+
+  private wanted(transfer: Transfer, message: SnapshotMessage, lane: SnapshotLane): void {
+    transfer.silentTicks = 0;
+    if (transfer.lane !== lane || message.flag === 1) transfer.at = message.a;
+    transfer.lane = lane;
+    transfer.limit = message.b;
+    void this.pump(transfer);
+  }
+
+  /** Sends pieces as long as the member has room for them. */
+  private async pump(transfer: Transfer): Promise<void> {
+    if (transfer.pumping) return;
+    transfer.pumping = true;
+    try {
+      await this.open(transfer);
+      while (await this.sendPiece(transfer)) {
+        // All is done in the condition.
+      }
+    } catch (cause) {
+      this.end(transfer, cause instanceof Error ? cause.message : String(cause));
+    } finally {
+      transfer.pumping = false;
+    }
+  }
+
+  private async open(transfer: Transfer): Promise<void> {
+    if (transfer.file !== null || transfer.ended) return;
+    const file = await this.parts.wal.openSnapshotFile(transfer.metadata.index);
+    if (file === null) throw new Error("it is not there any more");
+    transfer.file = file;
+    if (transfer.ended) await file.close();
+  }
+
+  /** False: nothing can be sent now. */
+  private async sendPiece(transfer: Transfer): Promise<boolean> {
+    const { file, lane, at } = transfer;
+    if (file === null || lane === null || transfer.ended || transfer.done) return false;
+    const size = Math.min(this.parts.pieceBytes, file.bytes - at, transfer.limit - at);
+    if (size <= 0) return false;
+    await this.pace.wait(size);
+    if (transfer.ended) return false;
+    const { index, term } = transfer.metadata;
+    const bytes = beginPiece({ group: this.parts.group, index, term }, file.bytes, at, size);
+    await file.read(bytes.subarray(PIECE_HEAD_BYTES), at);
+    // Meanwhile it may have asked for another place, or be gone.
+    if (transfer.ended || transfer.lane !== lane || transfer.at !== at) return true;
+    sealPiece(bytes);
+    if (!lane.send(bytes)) {
+      transfer.lane = null;
+      lane.close();
+      return false;
+    }
+    this.bytesSent += size;
+    transfer.at = at + size;
+    return true;
+  }
+
+  private memberEnded(transfer: Transfer, how: number): void {
+    if (how !== TAKEN) {
+      if (how === UNSOUND) this.parts.onUnsound();
+      this.end(transfer, how === UNSOUND ? "what arrived there is not sound" : "it did not take it");
+      return;
+    }
+    transfer.done = true;
+    this.sent++;
+    void transfer.file?.close();
+    transfer.file = null;
+    this.parts.onEnd(transfer.to, transfer.metadata, null);
+  }
+
+  private end(transfer: Transfer, why: string): void {
+    if (transfer.ended) return;
+    this.drop(transfer);
+    this.parts.onEnd(transfer.to, transfer.metadata, why);
+  }
+
+  private drop(transfer: Transfer): void {
+    if (transfer.ended) return;
+    transfer.ended = true;
+    if (this.transfers.get(transfer.to) === transfer) this.transfers.delete(transfer.to);
+    // A read that is under way ends first.
+    const { file } = transfer;
+    transfer.file = null;
+    if (file !== null) void file.close();
+    this.hold();
+  }
+
+  tick(): void {
+    if (this.transfers.size === 0) return;
+    const { tickMs, wal, holdBytes, matchOf } = this.parts;
+    const held = wal.storage.logBytes;
+    for (const transfer of [...this.transfers.values()]) {
+      if (transfer.done) this.tickDone(transfer, held > holdBytes, matchOf(transfer.to));
+      else if (transfer.lane === null && ++transfer.silentTicks * tickMs > SILENT_MS)
+        this.end(transfer, `it did not ask for it within ${SILENT_MS / 1000} s`);
+    }
+    this.hold();
+  }
+
+  private tickDone(transfer: Transfer, isTooMuch: boolean, match: number): void {
+    const snapshot = this.parts.wal.storage.snapshot();
+    const newest = "metadata" in snapshot ? snapshot.metadata.index : 0;
+    transfer.silentTicks = match === -1 ? transfer.silentTicks + 1 : 0;
+    const isAway = transfer.silentTicks * this.parts.tickMs > AWAY_MS;
+    if (isTooMuch || isAway || match >= newest) this.drop(transfer);
+  }
+
+  /** The log behind the oldest of them stays. */
+  private hold(): void {
+    const { wal, holdBytes } = this.parts;
+    let index = Infinity;
+    if (wal.storage.logBytes <= holdBytes) {
+      for (const { metadata } of this.transfers.values()) index = Math.min(index, metadata.index);
+    }
+    wal.holdFrom(index);
+  }
+
+  /** This node leads no more, or ends. */
+  endAll(): void {
+    for (const transfer of [...this.transfers.values()]) {
+      transfer.lane?.send(encodeGone({ group: this.parts.group, ...transfer.metadata }));
+      this.drop(transfer);
+    }
+  }
+}

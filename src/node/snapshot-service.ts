@@ -1,0 +1,252 @@
+// All that a node has to do with snapshots, put together: its own, those that it sends to members, and the one that it
+// is sent; and what people are told of them. Main thread.
+import type { RaftmarkError } from "../base/errors.js";
+import type { Link, SnapshotLane } from "../link/index.js";
+import { type Message, type RawNode, type SnapshotMetadata, StateLeader } from "../raft/index.js";
+import type { Wal } from "../wal/index.js";
+import type { SnapshotProgress, SnapshotTaken } from "./api.js";
+import type { SnapshotEvent } from "./events.js";
+import type { ResolvedOptions } from "./options.js";
+import { SnapshotReceiver } from "./snapshot-receiver.js";
+import { SnapshotSender } from "./snapshot-sender.js";
+import { Snapshots } from "./snapshots.js";
+import type { Teller } from "./teller.js";
+
+/** Of one piece; less where frames are small. */
+const PIECE_BYTES_MAX = 256 << 10;
+/** What may be under way to a member that fetches, or wait for its disk; less where the link's buffer is small. */
+const WINDOW_BYTES_MAX = 4 << 20;
+/** Room for what a piece has beside its bytes. */
+const PIECE_ROOM_BYTES = 256;
+/** Log that is held for members that get a snapshot, in snapshotCatchUpBytes. */
+const HOLD_FACTOR = 16;
+
+export interface ServiceParts {
+  readonly group: number;
+  readonly options: ResolvedOptions;
+  readonly wal: Wal;
+  readonly link: Link;
+  readonly rawNode: RawNode;
+  readonly teller: Teller;
+  readonly restored: SnapshotTaken | null;
+  readonly announce: (event: SnapshotEvent) => void;
+  /** Runs it on the RawNode, then a turn. */
+  readonly control: (call: (rawNode: RawNode) => void) => void;
+}
+
+export class SnapshotService {
+  readonly own: Snapshots;
+  private readonly parts: ServiceParts;
+  private readonly sender: SnapshotSender;
+  private readonly receiver: SnapshotReceiver;
+  /** Led by this node: members that a snapshot was to be sent to. */
+  private readonly lacking = new Set<number>();
+  /** Of leaders, that this node could not take. */
+  private unfit = 0;
+  /** Who sent the one that is being installed. */
+  private sentBy = 0;
+
+  constructor(parts: ServiceParts) {
+    this.parts = parts;
+    const { group, options, wal, rawNode, teller } = parts;
+    const { tickMs, maxFrameBytes, linkBufferBytes, snapshotCatchUpBytes } = options;
+    this.own = new Snapshots({
+      wal,
+      stateMachine: options.stateMachine,
+      policy: options,
+      tickMs,
+      last: parts.restored,
+      onTaken: (taken, ms) => this.taken(taken, ms),
+      onFailed: (metadata, error, retryMs) => this.failed(metadata, error, retryMs),
+    });
+    const windowBytes = Math.max(1, Math.min(WINDOW_BYTES_MAX, Math.floor(linkBufferBytes / 2)));
+    this.sender = new SnapshotSender({
+      group,
+      wal,
+      tickMs,
+      pieceBytes: Math.min(PIECE_BYTES_MAX, maxFrameBytes - PIECE_ROOM_BYTES, Math.ceil(windowBytes / 2)),
+      bytesPerS: options.snapshotSendBytesPerS,
+      holdBytes: HOLD_FACTOR * snapshotCatchUpBytes,
+      onEnd: (to, metadata, why) => this.transferEnded(to, metadata, why),
+      onUnsound: () => this.own.replace(),
+      matchOf: (to) => {
+        const progress = this.progressOf(to);
+        return progress?.recentActive === true ? progress.match : -1;
+      },
+    });
+    this.receiver = new SnapshotReceiver({
+      group,
+      rawNode,
+      wal,
+      tickMs,
+      windowBytes,
+      openLane: (peer, events) => parts.link.openSnapshotLane!(peer, events),
+      step: (message) => parts.control((raw) => raw.step(message)),
+      onBegin: (from, metadata) => this.receiving(from, metadata),
+      onFailed: (from, metadata, error) => this.notReceived(from, metadata, error),
+      onLost: (from, { index }, why) => {
+        const text = `the snapshot at index ${index} of node ${from} does not come: ${why}`;
+        teller.info({ peer: from, index }, text, `lost ${from}`);
+      },
+    });
+  }
+
+  private progressOf(id: number) {
+    const { raft } = this.parts.rawNode;
+    return raft.state === StateLeader ? raft.trk.progress.get(id) : undefined;
+  }
+
+  // ---- for the driver
+
+  /** The driver is to call take() between two turns. */
+  get wanted(): boolean {
+    return this.own.wanted;
+  }
+
+  take(metadata: SnapshotMetadata): void {
+    this.own.take(metadata);
+  }
+
+  // hot
+  applied(entries: number, bytes: number): boolean {
+    return this.own.applied(entries, bytes);
+  }
+
+  tick(): void {
+    this.own.tick();
+    this.sender.tick();
+    this.receiver.tick();
+  }
+
+  /** A MsgSnap of the core's for another member. False: it cannot be sent. */
+  send({ to, snapshot }: Message): boolean {
+    const { metadata } = snapshot!;
+    const canSend = this.parts.link.openSnapshotLane !== undefined;
+    if (!this.lacking.has(to)) this.tellLacking(to, metadata, canSend);
+    this.lacking.add(to);
+    if (canSend) this.sender.begin(to, metadata);
+    return canSend;
+  }
+
+  /** A MsgSnap of a leader's, that passed the door. */
+  receive(message: Message): void {
+    const { options, link, teller } = this.parts;
+    if (options.stateMachine.restore !== undefined && link.openSnapshotLane !== undefined) {
+      this.receiver.receive(message);
+      return;
+    }
+    this.unfit++;
+    const why =
+      options.stateMachine.restore === undefined
+        ? "option stateMachine has no restore(stream) to take it"
+        : "option link has no openSnapshotLane to fetch it with";
+    const text = `node ${message.from} sends a snapshot, and this node stays behind: ${why}`;
+    teller.warn({ peer: message.from }, text, `unfit ${message.from}`);
+  }
+
+  /** The core took it, and log and state machine have it. */
+  installed({ index, term }: SnapshotMetadata, bytes: number): void {
+    const { teller, announce } = this.parts;
+    this.own.installed({ index, term, bytes });
+    const from = this.sentBy;
+    const text = `the snapshot at index ${index} (${bytes} bytes) of node ${from} is this node's state now`;
+    teller.info({ peer: from, index, term, bytes }, text);
+    announce({ index, term, bytes, from, error: null });
+  }
+
+  leaderChanged(): void {
+    this.lacking.clear();
+    this.sender.endAll();
+  }
+
+  /** The node ends. */
+  end(error: RaftmarkError): void {
+    this.own.end(error);
+    this.sender.endAll();
+    this.receiver.end();
+  }
+
+  // ---- for the link
+
+  onMessage(peer: number, bytes: Uint8Array, lane: SnapshotLane): boolean {
+    return this.sender.onMessage(peer, bytes, lane);
+  }
+
+  onLaneClosed(peer: number, lane: SnapshotLane): void {
+    this.sender.onClosed(peer, lane);
+  }
+
+  // ---- for status and metrics
+
+  /** Members whose next entries the log has no more, ascending; none unless this node leads. */
+  waiting(): number[] {
+    if (this.lacking.size === 0) return [];
+    const first = this.parts.rawNode.raft.raftLog.firstIndex();
+    const waits = (id: number): boolean => (this.progressOf(id)?.match ?? first) + 1 < first;
+    return [...this.lacking].filter(waits).sort((a, b) => a - b);
+  }
+
+  /** The one that is being fetched; null: none. */
+  get fetching(): SnapshotProgress | null {
+    return this.receiver.progress;
+  }
+
+  get counters() {
+    const { own, sender, receiver } = this;
+    return {
+      snapshotsTaken: own.taken,
+      snapshotsFailed: own.failed,
+      snapshotBytes: own.bytes,
+      snapshotsSent: sender.sent,
+      snapshotBytesSent: sender.bytesSent,
+      snapshotsReceived: receiver.received,
+      snapshotBytesReceived: receiver.bytesReceived,
+      snapshotsRefused: receiver.failed + this.unfit,
+    };
+  }
+
+  // ---- what people are told
+
+  private taken({ index, term, bytes }: SnapshotTaken, ms: number): void {
+    const text = `a snapshot at index ${index} is taken (${bytes} bytes)`;
+    this.parts.teller.info({ index, term, bytes, ms: Math.round(ms) }, text, "snapshot taken");
+    this.parts.announce({ index, term, bytes, from: 0, error: null });
+  }
+
+  private failed({ index, term }: SnapshotMetadata, error: RaftmarkError, retryMs: number): void {
+    const again = retryMs > 0 ? `; the next try is in ${retryMs / 1000} s` : "";
+    const text = `the snapshot at index ${index} failed: ${error.message}. The node goes on${again}`;
+    this.parts.teller.warn({ code: error.code, index, cause: error.cause }, text, "snapshot failed");
+    this.parts.announce({ index, term, bytes: 0, from: 0, error });
+  }
+
+  private tellLacking(to: number, { index }: SnapshotMetadata, canSend: boolean): void {
+    const what = canSend
+      ? `it gets the snapshot at index ${index}`
+      : "option link cannot send snapshots, so that it stays behind";
+    const text = `node ${to} needs entries that this node's log has no more: ${what}`;
+    this.parts.teller[canSend ? "info" : "warn"]({ peer: to, index }, text, `lacking ${to}`);
+  }
+
+  private transferEnded(to: number, { index }: SnapshotMetadata, why: string | null): void {
+    const { teller, control } = this.parts;
+    if (why === null) teller.info({ peer: to, index }, `node ${to} has the snapshot at index ${index}`);
+    else {
+      const text = `node ${to} did not get the snapshot at index ${index}: ${why}; it is sent again when that node is heard`;
+      teller.warn({ peer: to, index }, text, `unsent ${to}`);
+    }
+    control((rawNode) => rawNode.reportSnapshot(to, why !== null));
+  }
+
+  private receiving(from: number, { index, term }: SnapshotMetadata): void {
+    this.sentBy = from;
+    const text = `this node is behind the log of node ${from}, and fetches its snapshot at index ${index}`;
+    this.parts.teller.info({ peer: from, index, term }, text, `fetching ${from}`);
+  }
+
+  private notReceived(from: number, { index, term }: SnapshotMetadata, error: RaftmarkError): void {
+    const text = `the snapshot at index ${index} of node ${from} was not received: ${error.message}. The node goes on`;
+    this.parts.teller.warn({ peer: from, code: error.code, index }, text, `not received ${from}`);
+    this.parts.announce({ index, term, bytes: 0, from, error });
+  }
+}

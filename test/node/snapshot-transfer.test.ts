@@ -1,0 +1,368 @@
+// Snapshots that a leader sends: a member behind the leader's log gets one, over sockets and in memory, whatever happens to
+// the connection, and nothing that is not whole and sound replaces anything.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import { type TestContext, test } from "node:test";
+import { type Entry, RaftNode, type RaftNodeOptions } from "../../src/index.js";
+import { type Link, MemoryNetwork, type SnapshotLane } from "../../src/link/index.js";
+import { PIECE, PIECE_HEAD_BYTES } from "../../src/node/snapshot-wire.js";
+import { until } from "../process/support.js";
+import { atEnd, snapFiles, tempDir } from "../wal/helpers.js";
+import { Lines, leaderOf, type Running, WAIT_MS } from "./nodes.js";
+import { SlotMachine } from "./snapshot-machine.js";
+
+const KiB = 1 << 10;
+const MiB = 1 << 20;
+
+type More = Partial<RaftNodeOptions>;
+
+interface Member {
+  readonly id: number;
+  readonly node: RaftNode;
+  readonly machine: SlotMachine;
+  readonly lines: Lines;
+}
+
+/** A cluster of three, whose members can be stopped and started. */
+class Cluster {
+  readonly members = new Map<number, Member>();
+  readonly dir: string;
+  private readonly t: TestContext;
+  private readonly peers: Record<number, string>;
+  private readonly more: (id: number) => More;
+  /** Bytes that each state has beside what was proposed. */
+  ballast = 0;
+  private next = 0;
+
+  constructor(t: TestContext, peers: Record<number, string>, more: (id: number) => More) {
+    this.t = t;
+    this.dir = tempDir(t);
+    this.peers = peers;
+    this.more = more;
+  }
+
+  async start(id: number, more: More = {}): Promise<Member> {
+    const machine = new SlotMachine(64, this.ballast);
+    const lines = new Lines();
+    const node = await RaftNode.open({
+      id,
+      dir: path.join(this.dir, String(id)),
+      listen: this.peers[id]!,
+      peers: this.peers,
+      secret: "of the test",
+      writer: "inline-wasm",
+      durability: "none",
+      segmentBytes: 64 * KiB,
+      tickMs: 40,
+      snapshotEveryBytes: 64 * KiB,
+      snapshotCatchUpBytes: 16 * KiB,
+      stateMachine: machine,
+      logger: lines,
+      ...this.more(id),
+      ...more,
+    });
+    atEnd(this.t, () => node.close());
+    const member = { id, node, machine, lines };
+    this.members.set(id, member);
+    return member;
+  }
+
+  async stop(id: number): Promise<void> {
+    await this.members.get(id)!.node.close();
+    this.members.delete(id);
+  }
+
+  get all(): Member[] {
+    return [...this.members.values()];
+  }
+
+  async leader(): Promise<Member> {
+    const { node } = await leaderOf(this.all as unknown as Running[]);
+    return this.all.find((member) => member.node === node)!;
+  }
+
+  /** Applied by the leader when it resolves. */
+  async load(leader: Member, count: number, bytes = 1000): Promise<void> {
+    const end = this.next + count;
+    const client = async (): Promise<void> => {
+      while (this.next < end) {
+        const payload = Buffer.alloc(bytes);
+        payload.writeUInt32LE(this.next++);
+        await leader.node.propose(payload);
+      }
+    };
+    await Promise.all(Array.from({ length: 16 }, client));
+  }
+
+  /** All have the same state. */
+  async level(): Promise<void> {
+    const total = Math.max(...this.all.map(({ machine }) => machine.applied));
+    await until("all are level", WAIT_MS, () => this.all.every(({ machine }) => machine.applied >= total));
+    const [{ machine }] = this.all as [Member];
+    for (const other of this.all) assert.equal(other.machine.hash, machine.hash, `node ${other.id}`);
+  }
+}
+
+/** Starts three, and stops one of the followers until the leader's log has not what it needs any more. */
+async function behind(cluster: Cluster): Promise<{ leader: Member; lost: number }> {
+  for (const id of [1, 2, 3]) await cluster.start(id);
+  const leader = await cluster.leader();
+  await cluster.load(leader, 20);
+  await cluster.level();
+  const lost = (leader.id % 3) + 1;
+  const { lastIndex } = cluster.members.get(lost)!.node.status();
+  await cluster.stop(lost);
+  while (leader.node.status().log.firstIndex <= lastIndex + 1) await cluster.load(leader, 100);
+  return { leader, lost };
+}
+
+const ADDRESSES = { 1: "127.0.0.1:7001", 2: "127.0.0.1:7002", 3: "127.0.0.1:7003" };
+
+function inMemory(
+  t: TestContext,
+  more: (id: number) => More = () => ({}),
+): { cluster: Cluster; network: MemoryNetwork } {
+  const network = new MemoryNetwork();
+  const cluster = new Cluster(t, ADDRESSES, (id) => ({ link: network.link(id), ...more(id) }));
+  return { cluster, network };
+}
+
+async function freeAddress(): Promise<string> {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await new Promise((done) => server.once("listening", done));
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise((done) => server.close(done));
+  return `127.0.0.1:${port}`;
+}
+
+async function overSockets(t: TestContext, more: More = {}): Promise<Cluster> {
+  const peers: Record<number, string> = {};
+  for (const id of [1, 2, 3]) peers[id] = await freeAddress();
+  return new Cluster(t, peers, () => more);
+}
+
+async function comesBack(cluster: Cluster, more: () => Promise<void> = async () => {}): Promise<Member> {
+  const { leader, lost } = await behind(cluster);
+  const events: { from: number; error: unknown }[] = [];
+  const member = await cluster.start(lost);
+  member.node.on("snapshot", (event) => events.push(event));
+  await more();
+  await until("it has one", WAIT_MS, () => member.machine.restored.length > 0);
+  await cluster.load(leader, 50);
+  await cluster.level();
+  const { snapshotsReceived, snapshotBytesReceived } = member.node.metrics;
+  assert.ok(snapshotsReceived >= 1);
+  assert.ok(snapshotBytesReceived > 2000);
+  await until("the leader knows", WAIT_MS, () => leader.node.metrics.snapshotsSent >= 1);
+  await until("nobody waits", WAIT_MS, () => leader.node.status().waitingForSnapshot.length === 0);
+  assert.ok(events.some(({ from, error }) => from === leader.id && error === null));
+  assert.equal(member.lines.matching(/fetches its snapshot at index/).length >= 1, true);
+  assert.equal(
+    leader.lines.matching(/needs entries that this node's log has no more: it gets/).length >= 1,
+    true,
+  );
+  // It starts from what it was sent.
+  await cluster.stop(lost);
+  await cluster.start(lost);
+  await cluster.load(await cluster.leader(), 5);
+  await cluster.level();
+  return cluster.members.get(leader.id)!;
+}
+
+test("in memory: a member behind the leader's log gets a snapshot, and then what follows", async (t) => {
+  await comesBack(inMemory(t).cluster);
+});
+
+test("the same with one Ready after the other", async (t) => {
+  await comesBack(inMemory(t, () => ({ storageWrites: "sync" })).cluster);
+});
+
+for (const more of [{}, { acceptor: "ws", frameTags: false }] as const) {
+  test(`over sockets ${JSON.stringify(more)}`, async (t) => {
+    await comesBack(await overSockets(t, more));
+  });
+}
+
+test("under load, of a state of several MiB, at a capped pace: the group goes on, and so does the member", async (t) => {
+  const cluster = await overSockets(t, { snapshotEveryBytes: 256 * KiB, snapshotSendBytesPerS: 8 * MiB });
+  cluster.ballast = 5 * MiB;
+  const { leader, lost } = await behind(cluster);
+  const member = await cluster.start(lost);
+  let proposed = 0;
+  const begun = performance.now();
+  while (member.machine.restored.length === 0) {
+    await cluster.load(leader, 20);
+    proposed += 20;
+    assert.ok(performance.now() - begun < WAIT_MS, "it never gets one");
+  }
+  const seconds = (performance.now() - begun) / 1000;
+  const { snapshotBytesSent } = leader.node.metrics;
+  assert.ok(snapshotBytesSent >= 5 * MiB);
+  // A second's worth ahead at most.
+  assert.ok(snapshotBytesSent <= (seconds + 1) * 8 * MiB, `${snapshotBytesSent} bytes in ${seconds} s`);
+  assert.ok(proposed > 20, "the group went on meanwhile");
+  await cluster.level();
+});
+
+test("a connection that is cut again and again: it goes on where it was", async (t) => {
+  const { cluster, network } = inMemory(t, () => ({ snapshotSendBytesPerS: 16 * MiB }));
+  cluster.ballast = 4 * MiB;
+  const { leader, lost } = await behind(cluster);
+  const member = await cluster.start(lost);
+  let cuts = 0;
+  let seen = 0;
+  await until("it has one", WAIT_MS, async () => {
+    const progress = member.node.status().receivingSnapshot;
+    if (progress !== null && progress.bytes > seen + 700 * KiB && cuts < 4) {
+      seen = progress.bytes;
+      cuts++;
+      network.partition([leader.id], [lost]);
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      network.heal();
+    }
+    return member.machine.restored.length > 0;
+  });
+  assert.ok(cuts >= 3, `${cuts} cuts`);
+  const { snapshotBytesSent } = leader.node.metrics;
+  // What was under way when it was cut was sent again: less than the window for each.
+  assert.equal(member.node.metrics.snapshotsReceived, 1);
+  assert.ok(snapshotBytesSent < 4 * MiB + cuts * MiB + 200 * KiB, `${snapshotBytesSent} bytes sent`);
+  await cluster.load(leader, 20);
+  await cluster.level();
+});
+
+/** A link that changes what of a snapshot comes to this node. */
+function meddling(link: Link, change: (piece: Uint8Array) => void): Link {
+  return {
+    start: (handler) => link.start(handler),
+    send: (group, messages) => link.send(group, messages),
+    setPeer: (peer, address) => link.setPeer(peer, address),
+    stats: () => link.stats(),
+    close: () => link.close(),
+    implementation: link.implementation,
+    openSnapshotLane: (peer, events): SnapshotLane =>
+      link.openSnapshotLane!(peer, {
+        onOpen: () => events.onOpen(),
+        onMessage: (bytes) => {
+          if (bytes[0] === PIECE) change(bytes);
+          return events.onMessage(bytes);
+        },
+      }),
+  };
+}
+
+test("a piece that is damaged is refused, and asked for again", async (t) => {
+  const network = new MemoryNetwork();
+  let damaged = 0;
+  const cluster = new Cluster(t, ADDRESSES, (id) => ({
+    link: meddling(network.link(id), (piece) => {
+      if (damaged++ % 3 === 0) piece[PIECE_HEAD_BYTES + (damaged % 100)]! ^= 1;
+    }),
+  }));
+  cluster.ballast = 2 * MiB;
+  const { leader, lost } = await behind(cluster);
+  const member = await cluster.start(lost);
+  await until("it has one", WAIT_MS, () => member.machine.restored.length > 0);
+  assert.ok(damaged >= 3);
+  await cluster.load(leader, 20);
+  await cluster.level();
+});
+
+test("a file that is not sound changes nothing: the leader takes another, and that is taken", async (t) => {
+  const { cluster } = inMemory(t);
+  const { leader, lost } = await behind(cluster);
+  await until(
+    "none is under way",
+    WAIT_MS,
+    () => leader.machine.asked === leader.node.metrics.snapshotsTaken,
+  );
+  // The leader's disk: one bit of the state of each of its snapshots.
+  const snap = path.join(cluster.dir, String(leader.id));
+  const damaged = snapFiles(snap);
+  for (const name of damaged) {
+    const file = path.join(snap, "snap", name);
+    const bytes = fs.readFileSync(file);
+    bytes[1000]! ^= 16;
+    fs.writeFileSync(file, bytes);
+  }
+  const indexes = damaged.map((name) => Number.parseInt(name.slice(17, 33), 16));
+  // Something for the next one to have.
+  await leader.node.propose(Buffer.from("more"));
+  const member = await cluster.start(lost);
+  let appliedBefore = -1;
+  const restore = member.machine.restore.bind(member.machine);
+  member.machine.restore = async (stream) => {
+    appliedBefore = member.machine.applied;
+    await restore(stream);
+  };
+  await until("it has one", WAIT_MS, () => member.machine.restored.length > 0);
+  assert.ok(!indexes.includes(member.machine.restored[0]!), "it took a damaged one");
+  assert.ok(member.node.metrics.snapshotsRefused >= 1);
+  assert.ok(member.lines.matching(/WAL_CORRUPT|is not the one that was sent/).length >= 1);
+  // Until then it had what its own log has.
+  assert.ok(appliedBefore >= 0 && appliedBefore <= 20, `${appliedBefore}`);
+  await cluster.load(leader, 20);
+  await cluster.level();
+});
+
+test("a member without restore() stays behind and says so; the group goes on", async (t) => {
+  const { cluster } = inMemory(t);
+  const { leader, lost } = await behind(cluster);
+  const applied: number[] = [];
+  const apply = (entries: readonly Entry[]): undefined => {
+    for (const { index } of entries) applied.push(index);
+  };
+  const none = { snapshotEveryBytes: undefined, snapshotCatchUpBytes: undefined };
+  const member = await cluster.start(lost, { stateMachine: { apply }, ...none });
+  await until("it was sent one", WAIT_MS, () => member.node.metrics.snapshotsRefused >= 1);
+  assert.ok(member.lines.matching(/stays behind: option stateMachine has no restore\(stream\)/).length >= 1);
+  assert.deepEqual(leader.node.status().waitingForSnapshot, [lost]);
+  await cluster.load(leader, 20);
+  assert.equal(leader.node.status().fault, null);
+  assert.equal(member.node.status().fault, null);
+});
+
+test("a leader of old whose log a snapshot replaces: what it had proposed may have been committed, or not", async (t) => {
+  const { cluster, network } = inMemory(t, () => ({ leaderlessTimeoutMs: 100_000 }));
+  for (const id of [1, 2, 3]) await cluster.start(id);
+  const old = await cluster.leader();
+  await cluster.load(old, 20);
+  await cluster.level();
+  const others = cluster.all.filter((member) => member !== old);
+  network.partition(
+    [old.id],
+    others.map(({ id }) => id),
+  );
+  const pending = old.node.propose(Buffer.from("of the old leader"));
+  const outcome = assert.rejects(pending, { code: "RAFT_LEADERSHIP_LOST", mayCommit: true });
+  const isLeader = ({ node }: Member): boolean => node.status().state === "StateLeader";
+  await until("another leads", WAIT_MS, () => others.some(isLeader));
+  const leader = others.find(isLeader)!;
+  const { lastIndex } = old.node.status();
+  while (leader.node.status().log.firstIndex <= lastIndex + 1) await cluster.load(leader, 100);
+  network.heal();
+  await until("it has one", WAIT_MS, () => old.machine.restored.length > 0);
+  await outcome;
+  await cluster.load(leader, 20);
+  await cluster.level();
+});
+
+test("the leader changes while one is on its way: whoever leads then sends its own", async (t) => {
+  const { cluster } = inMemory(t, () => ({ snapshotSendBytesPerS: 4 * MiB }));
+  cluster.ballast = 3 * MiB;
+  const { leader, lost } = await behind(cluster);
+  const member = await cluster.start(lost);
+  await until(
+    "it is on its way",
+    WAIT_MS,
+    () => (member.node.status().receivingSnapshot?.bytes ?? 0) > 256 * KiB,
+  );
+  const heir = cluster.all.find(({ id }) => id !== leader.id && id !== lost)!;
+  leader.node.transferLeadership(heir.id);
+  await until("another leads", WAIT_MS, () => heir.node.status().state === "StateLeader");
+  await until("it has one", WAIT_MS, () => member.machine.restored.length > 0);
+  await cluster.load(heir, 20);
+  await cluster.level();
+});
