@@ -68,6 +68,8 @@ export const SCAN_FIRST_INDEX: usize = 104;
 export const SCAN_BASE: usize = 112;
 /** Offset behind the last seal of this segment: the crc record that ends each write. 0: none. */
 export const SCAN_SEALED: usize = 116;
+/** Of an entry that SCAN_SPECIAL tells of: it takes the place of another. */
+export const SCAN_OVERWRITES: usize = 120;
 
 // What scan returns. Negative: the frame at SCAN_POS is damaged.
 export const SCAN_END: i32 = 0;
@@ -79,7 +81,14 @@ export const SCAN_BAD_CRC: i32 = -2;
 export const SCAN_BAD_PROTO: i32 = -3;
 export const SCAN_GAP: i32 = -4;
 export const SCAN_UNSAFE: i32 = -5;
+export const SCAN_KIND: i32 = -6;
+export const SCAN_STATE_BACK: i32 = -7;
+export const SCAN_COMMITTED: i32 = -8;
+export const SCAN_TERM_BACK: i32 = -9;
+export const SCAN_HEAD: i32 = -10;
 
+export const RECORD_METADATA: u32 = 1;
 export const RECORD_ENTRY: u32 = 2;
 export const RECORD_STATE: u32 = 3;
 export const RECORD_CRC: u32 = 4;
+export const RECORD_SNAPSHOT: u32 = 5;

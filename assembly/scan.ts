@@ -59,8 +59,9 @@ function parseRecord(p: usize, end: usize): bool {
       dataEnd = next + usize(n);
       p = dataEnd;
     } else if (tag === 0x08) {
-      type = u32(readVarint(p, end));
+      const value = readVarint(p, end);
       if (next === 0) return false;
+      type = value > 0xff ? 0xff : u32(value);
       p = next;
     } else if (tag === 0x10) {
       crc = u32(readVarint(p, end));
@@ -75,15 +76,19 @@ function parseRecord(p: usize, end: usize): bool {
   return true;
 }
 
-/** The last entry accepted changes the membership (its type is not EntryNormal). */
-let changesConf: bool = false;
+/** The host has to look at the last entry or state accepted. */
+let isSpecial: bool = false;
 
 let fieldA: u64 = 0;
 let fieldB: u64 = 0;
 let fieldC: u64 = 0;
 
-/** Varint fields 1 to 3 of the message; data (field 4) is only checked to fit. */
-function parseNumbers(p: usize, end: usize, bytesField: u64): bool {
+/** Wire type of the message's field 4, -1: it has none. With bytes, it is an entry's. */
+let wireOfFour: i32 = -1;
+
+/** Varint fields 1 to 3 of the message; of the others only whether they fit. */
+function parseNumbers(p: usize, end: usize): bool {
+  wireOfFour = -1;
   fieldA = 0;
   fieldB = 0;
   fieldC = 0;
@@ -101,7 +106,7 @@ function parseNumbers(p: usize, end: usize, bytesField: u64): bool {
       else if (field === 2) fieldB = value;
       else fieldC = value;
     } else {
-      if (field === bytesField && (tag & 7) !== 2) return false;
+      if (field === 4) wireOfFour = i32(tag & 7);
       p = skipField(p, end, u32(tag & 7));
       if (p === 0) return false;
     }
@@ -123,17 +128,24 @@ function putPoint(index: f64, term: f64, p: usize, crcBefore: u32): void {
   store<f64>(L.SCAN + L.SCAN_SINCE_POINT, 0);
 }
 
-/** 0, or what is wrong with the entry. */
+/** 0, or what is wrong with the entry: its checksum is right, so that it is none if it does not read as one. */
 function acceptEntry(frame: usize): i32 {
-  if (!parseNumbers(data, dataEnd, 4)) return L.SCAN_BAD_PROTO;
+  if (!parseNumbers(data, dataEnd) || (wireOfFour !== -1 && wireOfFour !== 2)) return L.SCAN_KIND;
+  // EntryNormal, EntryConfChange, EntryConfChangeV2; term 0 has no leader.
+  if (fieldA > 2 || fieldB === 0) return L.SCAN_KIND;
   if (fieldB > SAFE || fieldC > SAFE) return L.SCAN_UNSAFE;
   const term = f64(fieldB);
   const index = f64(fieldC);
   const last = load<f64>(L.SCAN + L.SCAN_LAST_INDEX);
   const count = load<f64>(L.SCAN + L.SCAN_ENTRIES);
   if (index > last + 1 || index < 1) return L.SCAN_GAP;
+  // Infinity: what is before the segment is not known.
+  const overwrites = index <= last && last !== Infinity;
+  if (overwrites && index <= load<f64>(L.SCAN + L.SCAN_HS_COMMIT)) return L.SCAN_COMMITTED;
+  if (index === last + 1 && term < load<f64>(L.SCAN + L.SCAN_LAST_TERM)) return L.SCAN_TERM_BACK;
   if (count === 0) store<f64>(L.SCAN + L.SCAN_FIRST_INDEX, index);
-  changesConf = fieldA !== 0;
+  store<u32>(L.SCAN + L.SCAN_OVERWRITES, u32(index <= last));
+  isSpecial = fieldA !== 0 || index <= last;
   if (
     load<u32>(L.SCAN + L.SCAN_FORCE_POINT) !== 0 ||
     index !== last + 1 ||
@@ -149,17 +161,33 @@ function acceptEntry(frame: usize): i32 {
 }
 
 function acceptState(): i32 {
-  if (!parseNumbers(data, dataEnd, 0)) return L.SCAN_BAD_PROTO;
+  if (!parseNumbers(data, dataEnd) || wireOfFour === 2) return L.SCAN_KIND;
+  if (fieldA === 0 && (fieldB !== 0 || fieldC !== 0)) return L.SCAN_KIND;
   if (fieldA > SAFE || fieldB > SAFE || fieldC > SAFE) return L.SCAN_UNSAFE;
+  const term = load<f64>(L.SCAN + L.SCAN_HS_TERM);
+  if (f64(fieldA) < term) return L.SCAN_STATE_BACK;
+  if (f64(fieldA) === term && f64(fieldC) < load<f64>(L.SCAN + L.SCAN_HS_COMMIT)) return L.SCAN_STATE_BACK;
+  // Nothing was known before it: only the host can tell whether it goes back.
+  isSpecial = term < 0;
   store<f64>(L.SCAN + L.SCAN_HS_TERM, f64(fieldA));
   store<f64>(L.SCAN + L.SCAN_HS_VOTE, f64(fieldB));
   store<f64>(L.SCAN + L.SCAN_HS_COMMIT, f64(fieldC));
   return 0;
 }
 
+/** 0, or why the record cannot be of its type: a flipped bit in the type, which no checksum covers. */
+function checkKind(records: f64): i32 {
+  if (records < 2 && type !== (records === 0 ? L.RECORD_CRC : L.RECORD_METADATA)) return L.SCAN_HEAD;
+  if (type < L.RECORD_METADATA || type > L.RECORD_SNAPSHOT) return L.SCAN_KIND;
+  if (type === L.RECORD_CRC && data !== 0) return L.SCAN_KIND;
+  if (type === L.RECORD_SNAPSHOT && data === 0) return L.SCAN_KIND;
+  return 0;
+}
+
 /**
- * Scans from SCAN_POS to `end`. Entries and states are taken in; after any other record, and after an entry that
- * changes the membership, it returns SCAN_SPECIAL with the record described in the state and SCAN_POS behind it. A crc record leaves SCAN_CRC to the host.
+ * Scans from SCAN_POS to `end`. Entries and states are taken in; after any other record, an entry that changes the
+ * membership or takes the place of another, and the first state if none was known, it returns SCAN_SPECIAL with the
+ * record described in the state and SCAN_POS behind it. A crc record leaves SCAN_CRC to the host.
  */
 export function scan(end: u32): i32 {
   let p: usize = load<u32>(L.SCAN + L.SCAN_POS);
@@ -181,18 +209,20 @@ export function scan(end: u32): i32 {
     const seal = type === L.RECORD_CRC && u32(p) !== load<u32>(L.SCAN + L.SCAN_BASE) && after !== 0;
     if (type !== L.RECORD_CRC) after = update(after, data, u32(dataEnd - data));
     if (after !== crc && (seal || type !== L.RECORD_CRC)) return L.SCAN_BAD_CRC;
-    let wrong: i32 = 0;
+    const records = load<f64>(L.SCAN + L.SCAN_RECORDS);
+    isSpecial = !seal && type !== L.RECORD_ENTRY && type !== L.RECORD_STATE;
+    let wrong = checkKind(records);
+    if (wrong !== 0) return wrong;
     if (type === L.RECORD_ENTRY) wrong = acceptEntry(p);
     else if (type === L.RECORD_STATE) wrong = acceptState();
     if (wrong !== 0) return wrong;
     store<u32>(L.SCAN + L.SCAN_CRC, after);
     const following = p + 8 + usize(n) + usize(padding);
-    store<f64>(L.SCAN + L.SCAN_RECORDS, load<f64>(L.SCAN + L.SCAN_RECORDS) + 1);
+    store<f64>(L.SCAN + L.SCAN_RECORDS, records + 1);
     store<f64>(L.SCAN + L.SCAN_SINCE_POINT, load<f64>(L.SCAN + L.SCAN_SINCE_POINT) + f64(u32(following - p)));
     p = following;
-    if (seal) {
-      store<u32>(L.SCAN + L.SCAN_SEALED, u32(p) - load<u32>(L.SCAN + L.SCAN_BASE));
-    } else if (type === L.RECORD_ENTRY ? changesConf : type !== L.RECORD_STATE) {
+    if (seal) store<u32>(L.SCAN + L.SCAN_SEALED, u32(p) - load<u32>(L.SCAN + L.SCAN_BASE));
+    if (isSpecial) {
       store<u32>(L.SCAN + L.SCAN_TYPE, type);
       store<u32>(L.SCAN + L.SCAN_DATA, u32(data));
       store<u32>(L.SCAN + L.SCAN_DATA_LEN, u32(dataEnd - data));

@@ -121,14 +121,31 @@ function countersOf(pairs: readonly [Run, Run][]): Counter[] {
   });
 }
 
-/** "1.08× (1.05 to 1.11), p 0.03": or that nothing was found, or that it cannot be. */
-export function ratioSentence({ ratio, better }: Figure, pairsMin: number): string {
+export const JUDGEMENTS = [
+  "better",
+  "worse",
+  "no difference found",
+  "too few pairs to tell",
+  "not comparable",
+] as const;
+export type Judgement = (typeof JUDGEMENTS)[number];
+
+/** What a figure says over all pairs; fewer than `pairsMin` say nothing. */
+export function judgementOf({ ratio, better }: Figure, pairsMin: number): Judgement {
   if (ratio === null) return "not comparable";
-  const { estimate, low, high, pValue, pairs } = ratio;
-  const text = `${estimate.toFixed(3)}× (${low.toFixed(3)} to ${high.toFixed(3)}), p ${pValue.toFixed(3)}`;
-  if (pairs < pairsMin) return `${text}: ${pairs} pair${pairs === 1 ? "" : "s"}, too few to tell`;
-  if (!differs(ratio)) return `${text}: no difference found`;
-  return `${text}: ${estimate > 1 === (better === "higher") ? "better" : "worse"}`;
+  if (ratio.pairs < pairsMin) return "too few pairs to tell";
+  if (!differs(ratio)) return "no difference found";
+  return ratio.estimate > 1 === (better === "higher") ? "better" : "worse";
+}
+
+/** "1.080× (1.050 to 1.110), p 0.030: better"; of few pairs no interval, which would be none. */
+export function ratioSentence(figure: Figure, pairsMin: number): string {
+  const judgement = judgementOf(figure, pairsMin);
+  if (figure.ratio === null) return judgement;
+  const { estimate, low, high, pValue, pairs } = figure.ratio;
+  const ratio = `${estimate.toFixed(3)}×`;
+  if (pairs < pairsMin) return `${ratio}: ${pairs} pair${pairs === 1 ? "" : "s"}, too few to tell`;
+  return `${ratio} (${low.toFixed(3)} to ${high.toFixed(3)}), p ${pValue.toFixed(3)}: ${judgement}`;
 }
 
 function warningsOf(base: Result, head: Result, alternating: boolean): string[] {

@@ -3,7 +3,14 @@
 import { short } from "../report/numbers.js";
 import type { PerCommit } from "../report/result-schema.js";
 import { PAIRS_MIN } from "../stats/intervals.js";
-import { type Comparison, type Counter, type Match, ratioSentence } from "./compare.js";
+import {
+  type Comparison,
+  type Counter,
+  JUDGEMENTS,
+  judgementOf,
+  type Match,
+  ratioSentence,
+} from "./compare.js";
 
 /** What the two sides are called. */
 export interface Names {
@@ -22,27 +29,55 @@ const COUNTER_TITLES: Readonly<Record<keyof PerCommit, string>> = {
   turns: "turns, leader",
 };
 
+const NAME_WIDTH = 32;
+const RATIOS = "ratios are head / base, with 95 % intervals, over the rounds that both have";
+
+/** First of all, for each figure: in how many configurations head is better, worse, or neither. */
+function answer({ matches }: Comparison): [string, string][] {
+  const figures = matches.flatMap((match) => match.figures);
+  return [...new Set(figures.map(({ name }) => name))].map((name) => {
+    const judgements = figures
+      .filter((figure) => figure.name === name)
+      .map((figure) => judgementOf(figure, PAIRS_MIN));
+    const counts = JUDGEMENTS.flatMap((judgement) => {
+      const count = judgements.filter((each) => each === judgement).length;
+      return count === 0 ? [] : [`${judgement} in ${count}`];
+    });
+    const of = judgements.length;
+    return [name, `${counts.join(", ")} of ${of} configuration${of === 1 ? "" : "s"}`];
+  });
+}
+
 export function renderComparison(comparison: Comparison, names: Names): string {
   const { matches } = comparison;
-  const lines = [`base: ${names.base}`, `head: ${names.head}`, "ratios are head / base, with 95 % intervals"];
+  const lines = [
+    ...answer(comparison).map(([name, text]) => `${name.padEnd(NAME_WIDTH)} ${text}`),
+    "",
+    `base: ${names.base}`,
+    `head: ${names.head}`,
+    RATIOS,
+  ];
   for (const match of matches) {
     lines.push("", match.name);
     for (const figure of match.figures) {
       const { name, unit, base, head } = figure;
       const values = `${short(base)} to ${short(head)} ${unit}`;
-      lines.push(`  ${name.padEnd(30)} ${values.padEnd(34)} ${ratioSentence(figure, PAIRS_MIN)}`);
+      lines.push(`  ${name.padEnd(NAME_WIDTH - 2)} ${values.padEnd(34)} ${ratioSentence(figure, PAIRS_MIN)}`);
     }
     for (const text of remarks(match)) lines.push(`  ${text}`);
     if (match.counters.length > 0) lines.push(`  per commit: ${match.counters.map(counterText).join("; ")}`);
   }
   if (matches.length === 0) lines.push("", "The two have no configuration in common.");
-  for (const note of notes(comparison)) lines.push("", note);
+  lines.push("", ...notes(comparison));
   return `${lines.join("\n")}\n`;
 }
 
 export function comparisonMarkdown(comparison: Comparison, names: Names): string {
   const parts = [
-    `Base \`${names.base}\`, head \`${names.head}\`; ratios are head / base, with 95 % intervals.`,
+    answer(comparison)
+      .map(([name, text]) => `- ${name}: ${text}`)
+      .join("\n"),
+    `Base \`${names.base}\`, head \`${names.head}\`; ${RATIOS}.`,
   ];
   for (const match of comparison.matches) {
     const rows = match.figures.map((figure) => [

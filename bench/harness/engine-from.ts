@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Entry, NodeMetrics, RaftNodeOptions, StateMachine } from "../../src/index.js";
+import { PayloadCopies } from "../../src/node/payload-copies.js";
 import type { Engine, EngineSource } from "./engine.js";
 import { NO_METRICS } from "./null-engine.js";
 
@@ -21,7 +22,8 @@ const OWN_TREE = fileURLToPath(new URL("../../../", import.meta.url));
 export async function engineFrom(env: NodeJS.ProcessEnv): Promise<EngineSource> {
   const tree = env[ENGINE_TREE];
   const own = await load(OWN_TREE);
-  const source = tree === undefined || tree === "" ? own : adapted(await load(resolve(tree)), own);
+  const source =
+    tree === undefined || tree === "" ? own : adapted(await load(resolve(tree)), own, resolve(tree));
   const spins = Number(env[TEST_SLOWDOWN] ?? 0);
   const wrongId = Number(env[TEST_WRONG_STATE] ?? 0);
   if (spins === 0 && wrongId === 0) return source;
@@ -40,9 +42,10 @@ async function load(tree: string): Promise<EngineSource> {
 /**
  * Another revision's engine as this harness expects one. An option that the revision does not have is left out where
  * it has the value that stands for not giving it; otherwise the revision refuses it, in its own words. Counters that it
- * does not keep read 0.
+ * does not keep read 0. One that keeps what it is given to propose gets bytes of its own.
  */
-function adapted(foreign: EngineSource, own: EngineSource): EngineSource {
+function adapted(foreign: EngineSource, own: EngineSource, tree: string): EngineSource {
+  const copies = existsSync(join(tree, "dist", "src", "node", "payload-copies.js"));
   const known = (options: RaftNodeOptions): RaftNodeOptions => {
     const theirs = Object.keys(foreign.effective(essential(options)));
     const defaults = own.effective(essential(options)) as Record<string, unknown>;
@@ -52,7 +55,10 @@ function adapted(foreign: EngineSource, own: EngineSource): EngineSource {
     return Object.fromEntries(kept) as unknown as RaftNodeOptions;
   };
   return {
-    open: async (options) => withAllCounters(await foreign.open(known(options))),
+    open: async (options) => {
+      const engine = withAllCounters(await foreign.open(known(options)));
+      return copies ? engine : withOwnBytes(engine);
+    },
     effective: (options) => foreign.effective(known(options)),
   };
 }
@@ -67,6 +73,18 @@ function withAllCounters(engine: Engine): Engine {
   const prototype = Object.getPrototypeOf(engine) as object;
   const read = () => ({ ...NO_METRICS, ...(Reflect.get(prototype, "metrics", engine) as NodeMetrics) });
   return Object.defineProperty(engine, "metrics", { get: read });
+}
+
+/** Its callers' memory is theirs again when propose() returns, as it is with ours. */
+function withOwnBytes(engine: Engine): Engine {
+  const copies = new PayloadCopies();
+  const propose = engine.propose.bind(engine);
+  engine.propose = (bytes) => {
+    copies.copy(bytes);
+    const { slab, start, size } = copies.last;
+    return propose(new Uint8Array(slab.buffer, start, size));
+  };
+  return engine;
 }
 
 /** `options` with what a test plants in the state machine. */

@@ -59,7 +59,8 @@ export class FailoverEngine implements Engine {
     return { askedAgain, silentMs };
   }
 
-  async propose(bytes: Uint8Array): Promise<Proposed> {
+  async propose(borrowed: Uint8Array): Promise<Proposed> {
+    const bytes = borrowed.slice();
     for (;;) {
       if (this.seeking !== null) await this.seeking;
       const asked = this.current;

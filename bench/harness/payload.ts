@@ -11,52 +11,30 @@ export interface Header {
   readonly seq: number;
 }
 
-/** Payloads cut from slabs: the node keeps the bytes for a while, so each proposal needs its own. */
+/** Payloads, one after the other in the same memory: whoever is given one has copied it when the next is asked for. */
 export class Payloads {
-  private readonly runId: number;
-  private readonly client: number;
-  private readonly entryBytes: number;
-  private readonly stride: number;
-  private readonly template: Uint8Array;
-  private slab: Uint8Array;
-  private view: DataView;
-  private used: number;
+  private readonly payload: Uint8Array;
+  private readonly view: DataView;
   /** Sequence number of the next payload. */
   seq = 0;
 
   constructor(runId: number, client: number, entryBytes: number) {
     assert(entryBytes >= HEADER_BYTES, "a payload holds at least its header");
-    this.runId = runId;
-    this.client = client;
-    this.entryBytes = entryBytes;
-    this.stride = (entryBytes + 7) & ~7;
-    this.template = filler(Math.max(1, Math.floor(SLAB_BYTES / this.stride)) * this.stride);
-    this.slab = this.template;
-    this.view = new DataView(this.slab.buffer);
-    this.used = this.template.length;
+    this.payload = filler(entryBytes);
+    this.view = new DataView(this.payload.buffer);
+    this.view.setUint32(0, runId, true);
+    this.view.setUint32(4, client, true);
   }
 
+  /** Borrowed until the next call. */
   // hot
   next(): Uint8Array {
-    if (this.used === this.template.length) this.refill();
-    const at = this.used;
-    this.used += this.stride;
     const seq = this.seq++;
-    this.view.setUint32(at, this.runId, true);
-    this.view.setUint32(at + 4, this.client, true);
-    this.view.setUint32(at + 8, seq >>> 0, true);
-    this.view.setUint32(at + 12, Math.floor(seq / 4294967296), true);
-    return new Uint8Array(this.slab.buffer, at, this.entryBytes);
-  }
-
-  private refill(): void {
-    this.slab = new Uint8Array(this.template);
-    this.view = new DataView(this.slab.buffer);
-    this.used = 0;
+    this.view.setUint32(8, seq >>> 0, true);
+    this.view.setUint32(12, Math.floor(seq / 4294967296), true);
+    return this.payload;
   }
 }
-
-const SLAB_BYTES = 512 * 1024;
 
 /** The header of a payload, or null if the bytes are no payload. */
 export function readHeader(data: Uint8Array): Header | null {

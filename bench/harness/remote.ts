@@ -172,11 +172,12 @@ export class RemoteEngine implements Engine {
       return Promise.reject(new ConnectionLost("the connection was lost"));
     }
     const call = (this.calls = (this.calls + 1) >>> 0);
-    const head = Buffer.allocUnsafe(REQUEST_HEAD);
-    head.writeUInt32LE(call, 0);
-    head.writeUInt32LE(bytes.length, 4);
-    this.outgoing.add(head);
-    if (bytes.length > 0) this.outgoing.add(bytes);
+    // Sent at the end of the turn, when `bytes` may be the next call's.
+    const request = Buffer.allocUnsafe(REQUEST_HEAD + bytes.length);
+    request.writeUInt32LE(call, 0);
+    request.writeUInt32LE(bytes.length, 4);
+    request.set(bytes, REQUEST_HEAD);
+    this.outgoing.add(request);
     return new Promise((resolve, reject) => this.waiting.set(call, { resolve, reject }));
   }
 

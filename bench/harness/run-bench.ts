@@ -147,6 +147,7 @@ class Rounds {
   private readonly runs: Run[] = [];
   /** Windows, counted or not. */
   private windows = 0;
+  /** Of them, those that are made again, while that is under way too: a run keeps its number. */
   private repeated = 0;
   private loads = 0;
   /** What was under way is lost, be it a repetition. */
@@ -193,10 +194,13 @@ class Rounds {
     const runs = await this.sit(seating, round, disk, false);
     if (!isLone(seating) || runs.length === 0 || !this.mayRepeat(runs[0])) return runs;
     this.observer.repeating(runs[0].disturbed);
-    const again = await this.sit(seating, round, disk, true);
-    if (again.length === 0) return runs;
-    await removeData(this.runDir.path, seating, round, false);
     this.repeated++;
+    const again = await this.sit(seating, round, disk, true);
+    if (again.length === 0) {
+      this.repeated--;
+      return runs;
+    }
+    await removeData(this.runDir.path, seating, round, false);
     return again;
   }
 
@@ -244,11 +248,10 @@ class Rounds {
       const disturbed = runs.find((run) => this.mayRepeat(run));
       if (disturbed !== undefined && !sitting.isLone) {
         this.observer.repeating(disturbed.disturbed);
+        this.repeated += runs.length;
         const again = await this.group(sitting, variants, round, disk);
-        if (again.length > 0) {
-          this.repeated += runs.length;
-          runs = again;
-        }
+        if (again.length > 0) runs = again;
+        else this.repeated -= runs.length;
       }
       // What is done counts, disturbed or not; only what is under way is lost.
       done.push(...runs);

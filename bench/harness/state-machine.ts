@@ -86,7 +86,8 @@ export class RollingHash {
   /** Continues the chain with an entry of which only the words are at hand. */
   // hot
   chain(index: number, length: number, wordA: number, wordB: number): void {
-    const place = Math.imul(Math.floor(index / 4294967296), 0x2c1b3c6d) ^ (index % 4294967296);
+    // The low word by the conversion of ^: a modulo of doubles is a call.
+    const place = Math.imul(Math.floor(index / 4294967296), 0x2c1b3c6d) ^ index;
     let a = Math.imul(this.a ^ place, 0x85ebca6b) ^ wordA;
     let b = Math.imul(this.b ^ length, 0xc2b2ae35) ^ wordB;
     a = Math.imul((a << 13) | (a >>> 19), 0x9e3779b1);

@@ -1,5 +1,5 @@
 // Writes a result file: whole or not at all.
-import { rename, rm, stat, writeFile } from "node:fs/promises";
+import { open, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { BenchError, codeOf, messageOf } from "../harness/bench-error.js";
 import { makeDirs } from "../harness/make-dirs.js";
@@ -11,9 +11,33 @@ export function defaultPath(result: { startedAt: string; scenario: { name: strin
   return join("results", "local", `${stamp}-${result.scenario.name}.json`);
 }
 
-/** Checks `result` against its schema and writes it. Returns the path as given. */
-export async function writeResult(result: Result, path: string): Promise<string> {
-  return writeWhole(textOf(Result.parse(result)), path);
+/**
+ * Checks `result` against its schema and writes it to `path`, whatever is there; without one below results/local, where
+ * `name` is told apart from the result's own and another run's file stays. Returns the path.
+ */
+export async function writeResult(result: Result, path?: string, name = ""): Promise<string> {
+  const text = textOf(Result.parse(result));
+  return path === undefined
+    ? writeNew(text, defaultPath(result).replace(/\.json$/, `${name}.json`))
+    : writeWhole(text, path);
+}
+
+/** Like `writeWhole`, but next to what is there: of two runs begun in one second both results stay. Returns the path. */
+export async function writeNew(text: string, path: string): Promise<string> {
+  for (let n = 1; ; n++) {
+    const free = n === 1 ? path : path.replace(/\.json$/, `-${n}.json`);
+    if (await atPath(free, reserve)) return writeWhole(text, free);
+  }
+}
+
+async function reserve(target: string): Promise<boolean> {
+  try {
+    await (await open(target, "wx")).close();
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+    throw error;
+  }
 }
 
 /** What holds for all runs to read, and then a line a run: with a line a figure most of the file would be spaces. */
@@ -54,11 +78,11 @@ async function takesBytes(target: string): Promise<boolean> {
   return found !== null && !found.isFile();
 }
 
-async function atPath(path: string, work: (target: string) => Promise<void>): Promise<void> {
+async function atPath<T>(path: string, work: (target: string) => Promise<T>): Promise<T> {
   const target = resolve(path);
   try {
     await makeDirs(dirname(target));
-    await work(target);
+    return await work(target);
   } catch (cause) {
     const why = codeOf(cause) || messageOf(cause);
     throw new BenchError(

@@ -67,12 +67,15 @@ export function benchCommand(): Command {
     .summary("run a real cluster on this machine and compare configurations")
     .description(
       "Starts a Raft cluster (one process per node, loopback, real files), loads it with proposals and compares " +
-        "configurations side by side. Axes take several values and are crossed. A run counts only if reopening the " +
-        "logs proves that every acknowledged proposal is durable on a quorum; otherwise it is void.",
+        "configurations side by side: first which one to run, how sure that is and what limits it, then the figures. " +
+        "A run counts only if reopening the logs proves that every acknowledged proposal is durable on a quorum; " +
+        "otherwise it is void. How long it will take is told at the start: under three minutes without any option, " +
+        "some ten seconds with --quick.",
     )
     .argument("[scenario]", "what to ask; --list explains each", "canonical")
     .option("--list", "every scenario: its question, what it does, what it takes")
-    .option("--quick", "a rough answer: fewer values, short windows, one round");
+    .option("--quick", "a rough answer: fewer values, short windows, one round")
+    .optionsGroup("Axes, each with one value or several, like 64,1024; all are crossed:");
   for (const name of AXIS_NAMES) {
     const { flag, help } = AXES[name];
     command.option(`--${flag} <values>`, `${help} (${allowedText(name)})`);
@@ -80,6 +83,7 @@ export function benchCommand(): Command {
   return command
     .enablePositionalOptions()
     .addCommand(benchWalCommand())
+    .optionsGroup("How it is measured:")
     .option("--duration <time>", "how long each configuration is measured, like 5s or 500ms")
     .option("--warmup <time>", "how long it is loaded before that at most; it ends when the rate is stable")
     .option("--rounds <number>", "how often each configuration runs, in fresh processes")
@@ -88,6 +92,7 @@ export function benchCommand(): Command {
       "--seed <number>",
       "seeds election timeouts and the random order (default: drawn, and in the result)",
     )
+    .optionsGroup("Where, and what is kept:")
     .option("--base-port <port>", "nodes listen on this port and the next ones (default: free ports)")
     .option(
       "--dir <path>",
@@ -114,7 +119,7 @@ Examples:
   raftmark bench --node own,26 --rounds 6          this Node.js against another, which npx fetches
   raftmark bench offered-load --rate 1000,20000    latency against load, open loop
   raftmark bench leader-loss --tick-ms 20          kill -9 of the leader under load
-  raftmark bench --quick --json | jq .runs[].proposalsPerS
+  raftmark bench --quick --json | jq '.runs[].proposalsPerS'
 
 Exit codes: 0 all runs count; 1 a run is void or failed; 2 bad usage or environment; 130 Ctrl-C. Ctrl-C
 keeps the runs that are done and writes them, marked as interrupted.`;
@@ -147,7 +152,7 @@ async function bench(scenarioName: string, words: Words, command: string): Promi
       progress.end();
     }
   });
-  const path = await writeResult(result, words.out ?? defaultPath(result));
+  const path = await writeResult(result, words.out);
   show(result, plan, path, out);
   if (format === "json") process.stdout.write(`${JSON.stringify(result)}\n`);
   if (format === "markdown") process.stdout.write(resultMarkdown(result));
@@ -264,6 +269,7 @@ const INTERRUPTED = "Interrupted: the runs that were done are in the result, whi
 function loadText({ runs, options }: Result): string {
   const seconds = (ms: number) => `${Math.round(ms / 100) / 10}`;
   const warmups = runs.map(({ warmup }) => warmup.ms);
+  const [least, most] = [Math.min(...warmups), Math.max(...warmups)].map(seconds);
   const unstable = runs.filter(({ warmup }) => !warmup.stable).length;
   const restarts = runs.some(({ settings }) => settings.event === "restart");
   const rounds = options.rounds > 1 ? ` in ${options.rounds} rounds` : "";
@@ -272,8 +278,8 @@ function loadText({ runs, options }: Result): string {
     ? "applied on the leader and answered"
     : "applied on the leader";
   return (
-    `${restarts ? "until the log had its size" : `${seconds(options.durationMs)} s each`}${rounds} after a warm-up of ${seconds(Math.min(...warmups))} to ` +
-    `${seconds(Math.max(...warmups))} s (${runs.length - unstable} of ${runs.length} stable); latency from ${from} to ${where}`
+    `${restarts ? "until the log had its size" : `${seconds(options.durationMs)} s each`}${rounds} after a warm-up of ` +
+    `${least === most ? "" : `${least} to `}${most} s (the rate was stable then in ${runs.length - unstable} of ${runs.length}); latency from ${from} to ${where}`
   );
 }
 
@@ -284,7 +290,7 @@ function harnessText(result: Result): string {
   const nothing =
     nullRun === null
       ? ""
-      : `; the same load on nothing: ${nullRun.proposalsPerS.toLocaleString("en-US", { maximumFractionDigits: 0 })}/s, p99 ${nullRun.p99Us} µs`;
+      : `; the same load on an engine that does nothing: ${nullRun.proposalsPerS.toLocaleString("en-US", { maximumFractionDigits: 0 })}/s, p99 ${nullRun.p99Us} µs`;
   return `${worstLagText(runs)}${nothing}${weight === "" ? "" : `; ${weight}`}`;
 }
 
@@ -305,7 +311,7 @@ function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: 
     paint.dim(
       `${environment.cpu}, ${environment.cores} cores, ${environment.kernel}, Node ${nodeText(result)}; ` +
         `${environment.fileSystem.type} on ${environment.fileSystem.device}: a durable 4 KiB write takes ` +
-        `${diskProbe.p50Us} µs (p99 ${diskProbe.p99Us} µs)${diskProbe.direct ? ", direct ones are taken" : ""}; ${environment.link}`,
+        `${diskProbe.p50Us} µs (p99 ${diskProbe.p99Us} µs)${diskProbe.direct ? ", the file system takes direct writes" : ""}; ${environment.link}`,
     ),
   );
   say(`\n${result.verdict}`);

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import pc from "picocolors";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { PLAIN } from "../../bench/report/table.js";
-import { checkWritable, defaultPath, writeWhole } from "../../bench/report/write-result.js";
+import { checkWritable, defaultPath, writeNew, writeWhole } from "../../bench/report/write-result.js";
 import { renderWalBench } from "../../bench/wal/report.js";
 import { runWalBench, type WalBenchPlan } from "../../bench/wal/run.js";
 import type { WriterKind } from "../node/api.js";
@@ -80,8 +80,11 @@ async function benchWal(plan: WalBenchPlan, words: Words): Promise<void> {
   const startedAt = new Date().toISOString();
   await checkWritable(words.out ?? defaultPath({ startedAt, scenario: { name: "wal" } }));
   const result = await untilInterrupted((signal) => runWalBench(plan, say, signal));
-  const path = words.out ?? defaultPath({ startedAt: result.startedAt, scenario: { name: "wal" } });
-  await writeWhole(`${JSON.stringify(result, null, 2)}\n`, path);
+  const text = `${JSON.stringify(result, null, 2)}\n`;
+  const path =
+    words.out === undefined
+      ? await writeNew(text, defaultPath({ startedAt: result.startedAt, scenario: { name: "wal" } }))
+      : await writeWhole(text, words.out);
   const { environment, diskProbe } = result;
   stream.write(
     `\n${renderWalBench(result, paint)}${environment.cpu}, ${environment.cores} cores, Node ${environment.node}; ` +

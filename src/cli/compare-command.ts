@@ -14,7 +14,7 @@ import { AXES, AXIS_NAMES, type AxisName, allowedText } from "../../bench/harnes
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { readResult } from "../../bench/report/read-result.js";
 import type { Result } from "../../bench/report/result-schema.js";
-import { defaultPath, writeResult } from "../../bench/report/write-result.js";
+import { writeResult } from "../../bench/report/write-result.js";
 import { PAIRS_MIN } from "../../bench/stats/intervals.js";
 import { planOf } from "./bench-command.js";
 import { wholeNumber } from "./gate-command.js";
@@ -45,16 +45,18 @@ export function compareCommand(): Command {
     .argument("<base>", "a result file, or a revision of this repository")
     .argument("<head>", `the same; ${WORKTREE} is the current files as built`)
     .option("--format <format>", `what is printed: ${FORMATS.join(", ")}`, "text")
-    .option("--scenario <name>", "revisions: what to run", "canonical")
-    .option("--rounds <number>", `revisions: pairs of each configuration (default: ${PAIRS_MIN})`)
-    .option("--quick", "revisions: fewer values, short windows")
-    .option("--duration <time>", "revisions: how long each configuration is measured")
-    .option("--warmup <time>", "revisions: how long it is loaded before that at most")
-    .option("--seed <number>", "revisions: seeds the order (default: drawn)")
-    .option("--dir <path>", "revisions: where the nodes keep their data");
+    .optionsGroup("For two revisions, what is run:")
+    .option("--scenario <name>", "what to run", "canonical")
+    .option("--rounds <number>", `pairs of each configuration (default: ${PAIRS_MIN})`)
+    .option("--quick", "fewer values, short windows")
+    .option("--duration <time>", "how long each configuration is measured")
+    .option("--warmup <time>", "how long it is loaded before that at most")
+    .option("--seed <number>", "seeds the order (default: drawn)")
+    .option("--dir <path>", "where the nodes keep their data")
+    .optionsGroup("For two revisions, the axes of raftmark bench:");
   for (const name of AXIS_NAMES) {
     const { flag, help } = AXES[name];
-    command.option(`--${flag} <values>`, `revisions: ${help} (${allowedText(name)})`);
+    command.option(`--${flag} <values>`, `${help} (${allowedText(name)})`);
   }
   return command
     .addHelpText("after", EXAMPLES)
@@ -173,8 +175,7 @@ export function revisionWords(
 }
 
 async function keep(result: Result, name: string): Promise<void> {
-  const path = defaultPath(result).replace(/\.json$/, `-${name}.json`);
-  say(`Result of ${name}: ${await writeResult(result, path)}`);
+  say(`Result of ${name}: ${await writeResult(result, undefined, `-${name}`)}`);
 }
 
 /** Which configurations each has, as far as a sentence can say. */

@@ -41,12 +41,13 @@ const PAIRS_MAX = 100;
 export function gateCommand(): Command {
   const { pairs, tolerance } = GATE_DEFAULTS;
   return new Command("gate")
-    .summary("is head slower than base? for CI: exit code 1 if it is for sure, and never by itself")
+    .summary("for CI: is head slower than base? exit code 1 only if that is sure")
     .description(
       "Builds both revisions, counts what a commit costs in each (messages, durable writes, bytes: hard limits), and " +
         "measures throughput and CPU in pairs of fresh clusters that take turns. Fails only if a whole 95 % interval " +
         "of head/base lies beyond the tolerance, if a counter went up, or if a run is void. What cannot be measured " +
-        "is tried again, and is no failure. Where the engine is the same in both, nothing is measured.",
+        "is tried again, and is no failure. Where the engine is the same in both, nothing is measured. It takes two " +
+        "minutes after building, and up to ten where noise leaves the answer open.",
     )
     .requiredOption("--base <revision>", "what head is compared with: a commit, branch or tag")
     .option("--head <revision>", `a revision, or ${WORKTREE}: the current files as built`, WORKTREE)

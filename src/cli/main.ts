@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // The `raftmark` command: subcommands, and how an error becomes a sentence and an exit code.
 import { Command, CommanderError } from "commander";
 import { BenchError, EXIT_CODES } from "../../bench/harness/bench-error.js";
@@ -20,11 +19,12 @@ const program = new Command("raftmark")
     `
 Start here:
   raftmark bench --quick        a real three-node cluster on this machine, in less than 30 s
-  raftmark bench                the default comparison, in about two minutes
+  raftmark bench                the default comparison, in three minutes
   raftmark bench --help         every axis, and examples
   raftmark report               the newest result as one page, to read and to send
   raftmark compare A B          two results, or two revisions that take turns
-  raftmark sim --seed 7         a simulated cluster under faults, checked after every event
+  raftmark gate --base main     are the current files slower? some three minutes, for CI
+  raftmark sim --seed 7         a simulated cluster under faults, in seconds
   raftmark wal verify DIR       is this write-ahead log sound (raftmark's or etcd's)`,
   );
 
@@ -41,8 +41,8 @@ const BENCH_COMMANDS: Record<string, () => Promise<Command>> = {
 };
 const missing = missingBenchPackages();
 for (const [name, load] of Object.entries(BENCH_COMMANDS))
-  program.addCommand(inherit(missing.length > 0 ? commandWithout(name, missing) : await load()));
-for (const command of COMMANDS) program.addCommand(inherit(command));
+  program.addCommand(inherit(missing.length > 0 ? commandWithout(name, missing) : await load(), "raftmark"));
+for (const command of COMMANDS) program.addCommand(inherit(command, "raftmark"));
 
 outliveReaders();
 process.exitCode = await main(process.argv);
@@ -58,19 +58,20 @@ function outliveReaders(): void {
   }
 }
 
-/** Commander's own errors become sentences of ours; help goes where it is asked for. */
-function inherit(command: Command): Command {
-  for (const sub of command.commands) inherit(sub);
+/** Commander's own errors become sentences of ours, which name the help of the command that was meant. */
+function inherit(command: Command, parent: string): Command {
+  const path = `${parent} ${command.name()}`;
+  for (const sub of command.commands) inherit(sub, path);
   return command
     .helpOption("--help", "explain this command, with examples")
-    .exitOverride()
+    .exitOverride((error) => refuse(error, path))
     .allowExcessArguments(false)
     .showSuggestionAfterError(true)
     .configureOutput({ outputError: () => {} });
 }
 
 async function main(argv: string[]): Promise<number> {
-  program.exitOverride().configureOutput({ outputError: () => {} });
+  program.exitOverride((error) => refuse(error, "raftmark")).configureOutput({ outputError: () => {} });
   if (argv.length <= 2) {
     program.outputHelp();
     return EXIT_CODES.usage;
@@ -79,21 +80,22 @@ async function main(argv: string[]): Promise<number> {
     await program.parseAsync(argv);
     return Number(process.exitCode ?? 0);
   } catch (error) {
-    if (error instanceof CommanderError) return usageError(error);
+    // A command without its subcommand was helped, and is a mistake all the same.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_CODES.usage;
     if (error instanceof BenchError || error instanceof CommandError)
       return complain(error.message, error.exitCode);
     throw error; // A bug of ours: Node prints it with its stack and exits with 1.
   }
 }
 
-function usageError(error: CommanderError): number {
-  if (error.exitCode === 0) return 0;
-  if (error.code === "commander.help") return EXIT_CODES.usage; // A command without its subcommand: helped already.
+function refuse(error: CommanderError, command: string): never {
+  if (error.exitCode === 0 || error.code === "commander.help") throw error; // Helped already.
   const text = error.message
     .replace(/^error: /, "")
     .replace(/\n?\((Did you mean [^)]*)\)$/, ". $1")
-    .replaceAll("\n", " ");
-  return complain(`${text.replace(/[.?]?$/, (end) => end || ".")} See raftmark --help.`, EXIT_CODES.usage);
+    .replaceAll("\n", " ")
+    .replace(/[.?]?$/, (end) => end || ".");
+  throw new CommandError(EXIT_CODES.usage, `${text} See ${command} --help.`);
 }
 
 function complain(sentence: string, exitCode: number): number {

@@ -3,6 +3,7 @@ import { randomInt } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { Command } from "commander";
 import { BenchError } from "../../bench/harness/bench-error.js";
+import { clock, grouped } from "../../bench/report/numbers.js";
 import { FAULTS, PROFILES } from "../../bench/sim/profiles.js";
 import type { Outcome } from "../../bench/sim/world.js";
 import { wholeNumber } from "./gate-command.js";
@@ -30,15 +31,16 @@ const SHRINK_WORLDS = 150;
 
 export function simCommand(): Command {
   return new Command("sim")
-    .summary("a whole cluster on one seed, under faults")
+    .summary("look for faults of the engine: a simulated cluster under failures drawn from a seed")
     .description(
       "Runs one to seven real nodes (driver, core, log and its recovery) on simulated disks, clocks and network, with " +
         "faults drawn from a seed, and checks after every event what Raft promises. The same seed gives the same events " +
-        "and the same hash. With --seeds or --minutes it goes on to the next seeds, on every core.",
+        "and the same hash. One such world takes some seconds. With --seeds or --minutes it goes on to the next seeds, " +
+        "on every core, until something breaks.",
     )
     .option("--seed <number>", "the first seed (default: drawn)")
     .option("--steps <number>", `events with faults in a world (default: ${STEPS})`)
-    .option("--profile <name>", `what goes wrong: ${Object.keys(PROFILES).join(", ")}`, "all")
+    .option("--profile <name>", "what goes wrong, listed below", "all")
     .option("--nodes <number>", `members, 1 to ${NODES_MAX} (default: drawn)`)
     .option("--reads <mode>", "safe or lease (default: drawn)")
     .option("--tick-ms <number>", "of all members, at first (default: drawn)")
@@ -46,8 +48,8 @@ export function simCommand(): Command {
     .option("--shrink", "if it fails, find a shorter schedule that fails in the same way")
     .option("--without <kinds>", "leave out faults of these kinds")
     .option("--skip <numbers>", "leave out these faults, numbered from 0 as they come")
-    .option("--seeds <number>", "so many worlds")
-    .option("--minutes <number>", "worlds for so long")
+    .option("--seeds <number>", "run so many worlds")
+    .option("--minutes <number>", "run worlds for so long")
     .addHelpText("after", EXAMPLES)
     .action(async (words: Words) => {
       process.exitCode = await sim(words);
@@ -60,9 +62,10 @@ Examples:
   raftmark sim --minutes 10                as many as there is time for
   raftmark sim --profile disk --seeds 100
 
-Profiles: ${Object.entries(PROFILES)
-  .map(([name, { about }]) => `${name} (${about})`)
-  .join("; ")}.
+Profiles:
+${Object.entries(PROFILES)
+  .map(([name, { about }]) => `  ${name.padEnd(9)}${about}`)
+  .join("\n")}
 
 Exit codes: 0 nothing broke; 1 something did: the last events of each node and the command that replays them are
 printed; 2 bad usage.`;
@@ -90,20 +93,26 @@ async function sim(words: Words): Promise<number> {
   const processes = availableParallelism();
   const plan = { first, seeds, ms: minutes * 60_000, steps, profile, processes };
   process.stderr.write(`seeds from ${first}, profile ${profile}, ${processes} processes\n`);
-  let toldAt = performance.now();
+  const startedAt = performance.now();
+  let toldAt = startedAt;
   const found = await search(plan, ({ worlds, events }) => {
-    if (performance.now() - toldAt < 10_000) return;
-    toldAt = performance.now();
-    process.stderr.write(`${worlds} worlds, ${events} events\n`);
+    const now = performance.now();
+    if (now - toldAt < 10_000) return;
+    toldAt = now;
+    process.stderr.write(
+      `${counted(worlds, "world")}, ${grouped(events)} events (${clock(now - startedAt)} elapsed)\n`,
+    );
   });
   for (const failure of found.failures) process.stdout.write(`${failure}\n`);
   const { worlds, events, cpuMs, writes, reads, histories, faults } = found;
-  const count = sum(faults);
+  const broken = found.failures.length;
   process.stdout.write(
-    `${worlds} worlds, ${events} events (${Math.round((events / cpuMs) * 1000)} a core-second), ${count} faults, ` +
-      `${writes} acknowledged writes, ${reads} reads, ${histories} registers' histories: ${found.failures.length} failed\n`,
+    `${broken === 0 ? "nothing broke" : `something broke in ${broken}`}: ${counted(worlds, "world")}, ` +
+      `${grouped(events)} events (${grouped((events / cpuMs) * 1000)} a core-second), ` +
+      `${counted(sum(faults), "fault")}, ${grouped(writes)} acknowledged writes, ${grouped(reads)} reads, ` +
+      `${grouped(histories)} registers' histories\n`,
   );
-  return found.failures.length === 0 ? 0 : 1;
+  return broken === 0 ? 0 : 1;
 }
 
 async function one(words: Words, seed: number, steps: number): Promise<number> {
@@ -154,14 +163,19 @@ function sum(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((sum, each) => sum + each, 0);
 }
 
+/** "1 world", "1,035 worlds". */
+function counted(count: number, one: string): string {
+  return `${grouped(count)} ${one}${count === 1 ? "" : "s"}`;
+}
+
 function describe(seed: number, outcome: Outcome): string {
   const { digest, events, ms, nodes, writes, reads, lost, terms, starts, faults } = outcome;
-  const kinds = Object.entries(faults).map(([fault, count]) => `${fault} ${count}`);
+  const kinds = Object.entries(faults).sort(([, a], [, b]) => b - a);
   return (
-    `seed ${seed}: hash ${digest}\n` +
-    `${nodes} nodes, ${events} events in ${(ms / 1000).toFixed(1)} simulated seconds, ${starts} starts, ` +
-    `${terms} terms with a leader\n` +
-    `${writes} acknowledged writes, ${lost} refused for sure, ${reads} reads\n` +
-    `faults: ${kinds.length === 0 ? "none" : kinds.join(", ")}`
+    `nothing broke: seed ${seed}, hash ${digest}\n` +
+    `${counted(nodes, "node")}, ${grouped(events)} events in ${(ms / 1000).toFixed(1)} simulated seconds: ` +
+    `${counted(starts, "start")} of a node, ${counted(terms, "term")} with a leader\n` +
+    `${grouped(writes)} writes acknowledged, ${grouped(lost)} refused for sure; ${grouped(reads)} reads\n` +
+    `${counted(sum(faults), "fault")}${kinds.length === 0 ? "" : `: ${kinds.map((each) => each.join(" ")).join(", ")}`}`
   );
 }

@@ -5,6 +5,7 @@ import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_STATE } from "../wal/
 import { RECORD_NAMES } from "../wal/inspect/check-segment.js";
 import { decodeSnapshotId, decodeState, ProtoError } from "../wal/inspect/etcd-proto.js";
 import type { LogPlace } from "../wal/inspect/log-place.js";
+import { RecordOrder } from "../wal/inspect/record-order.js";
 import { entryOf, RecordScan, type ScannedRecord } from "../wal/inspect/record-scan.js";
 
 export interface DumpOptions {
@@ -52,6 +53,7 @@ export class Dump {
     const { walDir, segments } = this.place;
     let crc: number | null = null;
     let expected: bigint | null = null;
+    const order = new RecordOrder();
     for (const { name, seq } of segments) {
       if (expected !== null && seq !== expected) {
         this.problem = `segment ${expected} is missing before ${name}`;
@@ -63,7 +65,7 @@ export class Dump {
       const before = this.done;
       for (let record = scan.next(); record !== null; record = scan.next()) {
         this.done = before + scan.offset;
-        const line = this.line(name, scan, record);
+        const line = this.line(name, scan, record, order);
         if (line !== null) yield line;
         if (scan.damage !== null) break;
       }
@@ -77,8 +79,13 @@ export class Dump {
     }
   }
 
-  private line(segment: string, scan: RecordScan, record: ScannedRecord): string | null {
+  private line(segment: string, scan: RecordScan, record: ScannedRecord, order: RecordOrder): string | null {
     try {
+      const wrong = order.add(record);
+      if (wrong !== "") {
+        scan.reject(record, wrong);
+        return null;
+      }
       return this.options.records ? this.raw(segment, record) : this.meaning(record);
     } catch (error) {
       if (!(error instanceof ProtoError)) throw error;

@@ -11,7 +11,9 @@ import { parseRecord } from "../wal/format/record.js";
 import { RECORD_NAMES } from "../wal/inspect/check-segment.js";
 import { applyRepair, type EtcdRepairPlan, etcdPlanRepair } from "../wal/inspect/etcd-reader.js";
 import { findLog, type LogPlace } from "../wal/inspect/log-place.js";
+import { RecordOrder } from "../wal/inspect/record-order.js";
 import { entryOf, glimpse, type RecordDamage, RecordScan } from "../wal/inspect/record-scan.js";
+import type { Damage } from "../wal/recover/scan-segment.js";
 import { lastNonZero } from "../wal/recover/torn.js";
 import type { ProgressStream } from "./byte-progress.js";
 import { CommandError } from "./command-error.js";
@@ -29,6 +31,8 @@ export async function repairLog(
     refuseForeignLock(place);
     const plan = behindEnd(etcdPlanRepair(place.walDir));
     if (plan.answer === "refuse") return { text: refusal(plan), exitCode: 1 };
+    const misfit = plan.answer === "cut" ? misfitBefore(plan) : null;
+    if (misfit !== null) return { text: misfitRefusal(plan, misfit), exitCode: 1 };
     const text =
       plan.answer === "cut" ? cut(place.walDir, plan) : "the newest segment ends well: nothing was cut\n";
     const after = await verifyLog(findLog(dir), { threads, snap: null }, stderr);
@@ -57,6 +61,23 @@ function refusal(plan: EtcdRepairPlan): string {
     `nothing was changed: ${where}, and not as a torn write leaves it, so that cutting there could lose what was ` +
     `acknowledged. ${ADVICE}\n`
   );
+}
+
+// A record before the cut that is sound to etcd's Repair, which looks at no content: cutting behind it would only hide
+// where the log went wrong.
+function misfitBefore({ bytes, offset }: EtcdRepairPlan): Damage | null {
+  const scan = new RecordScan(bytes, null);
+  const order = new RecordOrder();
+  for (let record = scan.next(); record !== null && record.offset < offset; record = scan.next()) {
+    const what = order.add(record);
+    if (what !== "") return { offset: record.offset, record: record.number, what };
+  }
+  const { damage } = scan;
+  return damage !== null && damage.offset < offset ? damage : null;
+}
+
+function misfitRefusal({ name }: EtcdRepairPlan, { offset, record, what }: Damage): string {
+  return `nothing was changed: ${name}, offset ${grouped(offset)}, record ${record}: ${what}. ${ADVICE}\n`;
 }
 
 /** What our own scan finds wrong with the newest segment. */
@@ -107,7 +128,7 @@ function goodBehind(
   if (end >= bytes.length) return found;
   try {
     const { crc } = parseRecord(bytes, offset + 8, offset + 8 + length);
-    const scan = new RecordScan(bytes.subarray(end), crc);
+    const scan = new RecordScan(bytes.subarray(end), crc, false);
     for (let record = scan.next(); record !== null; record = scan.next()) {
       found.records++;
       if (record.type !== RECORD_ENTRY) continue;

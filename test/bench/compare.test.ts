@@ -35,6 +35,7 @@ test("a difference is found over rounds, though the machine drifts more than it"
   const text = renderComparison(compareResults(result(1000, 8), result(1100, 8), true), NAMES);
   assert.match(text, /throughput +.*1\.100× \(1\.100 to 1\.100\), p 0\.008: better/);
   assert.match(text, /p50 +.*: better/);
+  assert.match(text, /^throughput +better in 1 of 1 configuration\n/, "the answer comes first");
   assert.equal(p50.better, "lower");
 });
 
@@ -42,7 +43,10 @@ test("no difference is said to be none, and too few rounds to be too few", () =>
   const same = renderComparison(compareResults(result(1000, 8), result(1000, 8), true), NAMES);
   assert.match(same, /throughput .*1\.000× .*: no difference found/);
   const few = renderComparison(compareResults(result(1000, 1), result(1500, 1), true), NAMES);
-  assert.match(few, /1\.500× .*: 1 pair, too few to tell/);
+  assert.match(few, /1\.500×: 1 pair, too few to tell/, "no interval of one pair");
+  assert.match(few, /^throughput +too few pairs to tell in 1 of 1 configuration\n/);
+  const markdown = comparisonMarkdown(compareResults(result(1000, 8), result(900, 8), true), NAMES);
+  assert.match(markdown, /^- throughput: worse in 1 of 1 configuration\n- p50: /);
 });
 
 test("configurations are matched by settings, wherever they stand; the rest is listed", () => {

@@ -30,7 +30,7 @@ function fakeEngine(answer: (index: number) => "apply" | "refuse" | "nothing") {
     }
   };
   const propose = (bytes: Uint8Array) => {
-    seen.push(bytes);
+    seen.push(bytes.slice());
     if (queue.length === 0) setImmediate(turn);
     const index = seen.length;
     return new Promise<Proposed>((resolve, reject) => queue.push({ index, resolve, reject }));

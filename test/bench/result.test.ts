@@ -18,7 +18,7 @@ import { fileURLToPath } from "node:url";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { readResult } from "../../bench/report/read-result.js";
 import { Result, resultJsonSchema, SCHEMA_VERSION } from "../../bench/report/result-schema.js";
-import { checkWritable, defaultPath, writeResult } from "../../bench/report/write-result.js";
+import { checkWritable, defaultPath, writeNew, writeResult } from "../../bench/report/write-result.js";
 import { sampleResult } from "./sample-result.js";
 
 const dir = mkdtempSync(join(tmpdir(), "raftmark-result-"));
@@ -101,6 +101,17 @@ test("a run is a line of the file, and no line says what another has said", asyn
 
 test("its name says when and what", () => {
   assert.equal(defaultPath(result), join("results", "local", "2026-01-02T03-04-05-canonical.json"));
+});
+
+test("two runs begun in one second both keep their results", async () => {
+  const path = join(dir, "same.json");
+  assert.equal(await writeNew("one", path), path);
+  assert.equal(await writeNew("two", path), join(dir, "same-2.json"));
+  assert.deepEqual(
+    [path, join(dir, "same-2.json")].map((name) => readFileSync(name, "utf8")),
+    ["one", "two"],
+  );
+  await assert.rejects(writeNew("three", join(path, "below.json")), /choose another file with --out/);
 });
 
 test("a place that cannot be written is named", async () => {

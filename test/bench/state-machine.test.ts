@@ -6,17 +6,16 @@ import { BenchStateMachine, RollingHash } from "../../bench/harness/state-machin
 import { Prng } from "../../src/base/prng.js";
 import { Entry } from "../../src/raft/raftpb/index.js";
 
-test("payloads name themselves and do not share bytes", () => {
+test("payloads name themselves, and differ in nothing else", () => {
   for (const entryBytes of [16, 17, 256, 700_000]) {
     const payloads = new Payloads(0xdeadbeef, 7, entryBytes);
-    const all = Array.from({ length: 50 }, () => payloads.next());
-    all.forEach((bytes, seq) => {
+    const rest = payloads.next().slice(16);
+    for (let seq = 1; seq < 50; seq++) {
+      const bytes = payloads.next();
       assert.equal(bytes.length, entryBytes);
       assert.deepEqual(readHeader(bytes), { runId: 0xdeadbeef, client: 7, seq });
-    });
-    const before = all[1].slice();
-    all[0].fill(0xff);
-    assert.deepEqual(all[1], before);
+      assert.deepEqual(bytes.slice(16), rest);
+    }
   }
   const late = new Payloads(1, 1, 16);
   late.seq = 2 ** 40 + 5;

@@ -52,11 +52,24 @@ test("without arguments: help, and the exit code of a mistake", () => {
   assert.match(stdout, /Start here:/);
 });
 
+test("a simulated world and a search first say whether anything broke", () => {
+  const none = ["--profile", "none", "--steps", "50"];
+  const one = raftmark("sim", "--seed", "7", "--nodes", "1", ...none);
+  assert.equal(one.status, 0);
+  assert.match(one.stdout, /^nothing broke: seed 7, hash [0-9a-f]{8}\n1 node, .*\n.*\n0 faults\n$/);
+  const found = raftmark("sim", "--seed", "7", "--seeds", "1", ...none);
+  assert.equal(found.status, 0);
+  assert.match(found.stdout, /^nothing broke: 1 world, /);
+});
+
 const MISTAKES: [string[], RegExp][] = [
   [["bench", "--duration", "0"], /500ms, 5s or 2m\.\n$/],
   [["bench", "--out", "/dev/null/x.json"], /cannot write the result to \/dev\/null\/x\.json \(\w+\)/],
   [["bnch"], /unknown command 'bnch'\. Did you mean bench\?/],
-  [["bench", "--wirter", "pool-wasm"], /unknown option '--wirter'\. Did you mean --writer\?/],
+  [
+    ["bench", "--wirter", "pool-wasm"],
+    /unknown option '--wirter'\. Did you mean --writer\? See raftmark bench --help\.\n$/,
+  ],
   [
     ["bench", "--writer", "pool-wsm"],
     /"pool-wsm" is not one of inline-js, inline-wasm, pool-wasm\. Did you mean pool-wasm\?/,
@@ -77,6 +90,9 @@ const MISTAKES: [string[], RegExp][] = [
   [["bench", "--base-port", "80"], /whole number from 1024 to 65500/],
   [["bench", "canonicl"], /there is no scenario "canonicl".* Did you mean canonical\?/],
   [["bench", "canonical", "more"], /too many arguments/],
+  [["gate"], /'--base <revision>' not specified\. See raftmark gate --help\.\n$/],
+  [["history", "add"], /missing required argument 'result'\. See raftmark history add --help\.\n$/],
+  [["wal", "verfy", "."], /unknown command 'verfy'\. Did you mean verify\? See raftmark wal --help\.\n$/],
   [["sim", "--profile", "constructor"], /"constructor" is not allowed: it takes one of all, network/],
 ];
 

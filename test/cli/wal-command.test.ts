@@ -253,6 +253,29 @@ test("a torn end: verify says so, repair cuts it, keeps a copy and says what wen
   );
 });
 
+test("a record of another type before a torn end: repair changes nothing", async (t) => {
+  const dir = await ownLog(t);
+  const { offset, end } = await lastRecord(dir);
+  const name = fs.readdirSync(join(dir, "wal")).sort().at(-1)!;
+  const file = join(dir, "wal", name);
+  // The first state record, behind the head's three: an entry now.
+  const { stdout } = await wal("dump", dir, "--records", "--json");
+  const state = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line))
+    .find(({ segment, type }) => segment === name && type === "state");
+  overwrite(file, state.offset + 9, Uint8Array.of(2));
+  overwrite(file, offset + 12, new Uint8Array(end - offset - 12));
+  fs.truncateSync(file, offset + 12);
+  const before = fs.readFileSync(file);
+  const repaired = await wal("repair", dir);
+  assert.equal(repaired.status, 1);
+  assert.match(repaired.stdout, /nothing was changed: .*\.wal, offset \d+, record \d+: /);
+  assert.ok(before.equals(fs.readFileSync(file)));
+  assert.equal((await wal("dump", dir)).status, 1);
+});
+
 test("a torn end that etcd takes for damage: the node cuts it, repair does not", async (t) => {
   const dir = tempDir(t);
   const log = await open(t, options(dir));
@@ -385,7 +408,12 @@ test("numbers of 64 bits come out as they are", async (t) => {
   const snapshot = Uint8Array.of(0x08, ...varint(2n ** 53n), 0x10, ...varint(max));
   const entry = Uint8Array.of(0x08, 0, 0x10, ...varint(max), 0x18, ...varint(2n ** 53n + 1n), 0x22, 1, 65);
   const crc = crc32c(0, snapshot);
-  const bytes = Buffer.concat([head, frame(5, crc, snapshot), frame(2, crc32c(crc, entry), entry)]);
+  const bytes = Buffer.concat([
+    head,
+    frame(1, 0, null),
+    frame(5, crc, snapshot),
+    frame(2, crc32c(crc, entry), entry),
+  ]);
   fs.mkdirSync(join(dir, "wal"));
   fs.writeFileSync(join(dir, "wal", "0000000000000000-0000000000000000.wal"), bytes);
   const { stdout } = await wal("dump", dir, "--json", "--from", "9007199254740993");

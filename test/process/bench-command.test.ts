@@ -177,6 +177,7 @@ test("a disturbed run that is made again counts once, and its first logs go", as
     const result = Result.parse(JSON.parse(command.stdout));
     assert.deepEqual(result.disturbance, { repeated: 1, leftOut: 1 });
     assert.equal(result.runs.length, 1);
+    assert.equal(command.stderr.match(/^\[1\/1\] /gm)?.length, 2, `it keeps its number: ${command.stderr}`);
     const [kept] = readdirSync(join(cwd, "data"));
     assert.deepEqual(
       readdirSync(join(cwd, "data", kept)).filter((name) => name.startsWith("variant-")),

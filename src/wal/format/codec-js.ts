@@ -9,6 +9,7 @@ import {
   putVarint,
   RECORD_CRC,
   RECORD_ENTRY,
+  RECORD_METADATA,
   RECORD_SNAPSHOT,
   RECORD_STATE,
   varintSize,
@@ -326,7 +327,9 @@ function scan(memory: CodecMemory, end: number): number {
     const seal = record.type === RECORD_CRC && p !== u32[L.SCAN_BASE >>> 2] && after !== 0;
     if (record.type !== RECORD_CRC) after = crc32cRange(after, u8, record.dataStart, record.dataEnd);
     if (after !== record.crc && (seal || record.type !== RECORD_CRC)) return L.SCAN_BAD_CRC;
-    let wrong = 0;
+    isSpecial = !seal && record.type !== RECORD_ENTRY && record.type !== RECORD_STATE;
+    let wrong = checkKind(record, f64[L.SCAN_RECORDS >>> 3]);
+    if (wrong !== 0) return wrong;
     if (record.type === RECORD_ENTRY) wrong = acceptEntry(memory, p, record);
     else if (record.type === RECORD_STATE) wrong = acceptState(memory, record);
     if (wrong !== 0) return wrong;
@@ -336,7 +339,7 @@ function scan(memory: CodecMemory, end: number): number {
     f64[L.SCAN_SINCE_POINT >>> 3] += size;
     p += size;
     if (seal) u32[L.SCAN_SEALED >>> 2] = p - u32[L.SCAN_BASE >>> 2];
-    else if (record.type === RECORD_ENTRY ? numbers[0] !== 0n : record.type !== RECORD_STATE) {
+    if (isSpecial) {
       u32[L.SCAN_TYPE >>> 2] = record.type;
       u32[L.SCAN_DATA >>> 2] = record.dataStart;
       u32[L.SCAN_DATA_LEN >>> 2] = record.dataEnd - record.dataStart;
@@ -366,14 +369,14 @@ export function frameAt(bytes: Uint8Array, at: number): FrameHead {
   };
 }
 
-// Types and CRCs wrap at 32 bits, as the WASM has them; other numbers do not matter here.
+// CRCs wrap at 32 bits, as the WASM has them.
 function tryParseRecord(bytes: Uint8Array, at: number, end: number): RecordSpan | null {
   const record: RecordSpan = { type: 0, crc: 0, hasData: false, dataStart: 0, dataEnd: 0 };
   const reader = new FieldReader(bytes, at, end);
   try {
     while (reader.next()) {
-      if (reader.field === 1) record.type = wrap32(reader);
-      else if (reader.field === 2) record.crc = wrap32(reader);
+      if (reader.field === 1) record.type = typeOf(reader);
+      else if (reader.field === 2) record.crc = Number(varint64(reader) & 0xffffffffn);
       else if (reader.field === 3) {
         const span = reader.span();
         record.hasData = true;
@@ -388,15 +391,35 @@ function tryParseRecord(bytes: Uint8Array, at: number, end: number): RecordSpan 
   return record;
 }
 
-function wrap32(reader: FieldReader): number {
-  if (reader.wire !== 0) throw new MalformedError("wrong wire type");
-  return Number(reader.varint64() & 0xffffffffn);
+function typeOf(reader: FieldReader): number {
+  const type = varint64(reader);
+  return type > 255n ? 255 : Number(type);
 }
+
+function varint64(reader: FieldReader): bigint {
+  if (reader.wire !== 0) throw new MalformedError("wrong wire type");
+  return reader.varint64();
+}
+
+/** 0, or why the record cannot be of its type: a flipped bit in the type, which no checksum covers. */
+function checkKind({ type, hasData }: RecordSpan, records: number): number {
+  if (records < 2 && type !== (records === 0 ? RECORD_CRC : RECORD_METADATA)) return L.SCAN_HEAD;
+  if (type < RECORD_METADATA || type > RECORD_SNAPSHOT) return L.SCAN_KIND;
+  if (type === RECORD_CRC && hasData) return L.SCAN_KIND;
+  if (type === RECORD_SNAPSHOT && !hasData) return L.SCAN_KIND;
+  return 0;
+}
+
+/** The host has to look at the last entry or state accepted. */
+let isSpecial = false;
+/** Wire type of the message's field 4, -1: it has none. With bytes, it is an entry's. */
+let wireOfFour = -1;
 
 // Varint fields 1 to 3 into `numbers`; false if malformed.
 const numbers = [0n, 0n, 0n];
-function parseNumbers(bytes: Uint8Array, record: RecordSpan, bytesField: number): boolean {
+function parseNumbers(bytes: Uint8Array, record: RecordSpan): boolean {
   numbers.fill(0n);
+  wireOfFour = -1;
   const reader = new FieldReader(bytes, record.dataStart, record.dataEnd);
   try {
     while (reader.next()) {
@@ -404,7 +427,7 @@ function parseNumbers(bytes: Uint8Array, record: RecordSpan, bytesField: number)
         if (reader.wire !== 0) return false;
         numbers[reader.field - 1] = reader.varint64();
       } else {
-        if (reader.field === bytesField && reader.wire !== 2) return false;
+        if (reader.field === 4) wireOfFour = reader.wire;
         reader.skip();
       }
     }
@@ -419,13 +442,21 @@ const SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 
 function acceptEntry(memory: CodecMemory, frame: number, record: RecordSpan): number {
   const { u8, u32, f64 } = memory;
-  if (!parseNumbers(u8, record, 4)) return L.SCAN_BAD_PROTO;
+  if (!parseNumbers(u8, record) || (wireOfFour !== -1 && wireOfFour !== 2)) return L.SCAN_KIND;
+  // EntryNormal, EntryConfChange, EntryConfChangeV2; term 0 has no leader.
+  if (numbers[0] > 2n || numbers[1] === 0n) return L.SCAN_KIND;
   if (numbers[1] > SAFE || numbers[2] > SAFE) return L.SCAN_UNSAFE;
   const term = Number(numbers[1]);
   const index = Number(numbers[2]);
   const last = f64[L.SCAN_LAST_INDEX >>> 3];
   if (index > last + 1 || index < 1) return L.SCAN_GAP;
+  // Infinity: what is before the segment is not known.
+  const overwrites = index <= last && last !== Number.POSITIVE_INFINITY;
+  if (overwrites && index <= f64[L.SCAN_HS_COMMIT >>> 3]) return L.SCAN_COMMITTED;
+  if (index === last + 1 && term < f64[L.SCAN_LAST_TERM >>> 3]) return L.SCAN_TERM_BACK;
   if (f64[L.SCAN_ENTRIES >>> 3] === 0) f64[L.SCAN_FIRST_INDEX >>> 3] = index;
+  u32[L.SCAN_OVERWRITES >>> 2] = index <= last ? 1 : 0;
+  isSpecial = numbers[0] !== 0n || index <= last;
   if (
     u32[L.SCAN_FORCE_POINT >>> 2] !== 0 ||
     index !== last + 1 ||
@@ -450,10 +481,18 @@ function acceptEntry(memory: CodecMemory, frame: number, record: RecordSpan): nu
 
 function acceptState(memory: CodecMemory, record: RecordSpan): number {
   const { u8, f64 } = memory;
-  if (!parseNumbers(u8, record, 0)) return L.SCAN_BAD_PROTO;
+  if (!parseNumbers(u8, record) || wireOfFour === 2) return L.SCAN_KIND;
+  const [term, vote, commit] = numbers;
+  if (term === 0n && (vote !== 0n || commit !== 0n)) return L.SCAN_KIND;
   for (let field = 0; field < 3; field++) {
     if (numbers[field] > SAFE) return L.SCAN_UNSAFE;
   }
-  for (let field = 0; field < 3; field++) f64[(L.SCAN_HS_TERM >>> 3) + field] = Number(numbers[field]);
+  const state = L.SCAN_HS_TERM >>> 3;
+  const before = f64[state];
+  if (Number(term) < before) return L.SCAN_STATE_BACK;
+  if (Number(term) === before && Number(commit) < f64[state + 2]) return L.SCAN_STATE_BACK;
+  // Nothing was known before it: only the host can tell whether it goes back.
+  isSpecial = before < 0;
+  for (let field = 0; field < 3; field++) f64[state + field] = Number(numbers[field]);
   return 0;
 }

@@ -132,6 +132,8 @@ export const SCAN_FIRST_INDEX = SCAN + 104;
 export const SCAN_BASE = SCAN + 112;
 /** Offset behind the last seal of this segment: the crc record that ends each write. 0: none. */
 export const SCAN_SEALED = SCAN + 116;
+/** Of an entry that SCAN_SPECIAL tells of: it takes the place of another. */
+export const SCAN_OVERWRITES = SCAN + 120;
 
 // What scan returns. Negative: the frame at SCAN_POS is damaged.
 export const SCAN_END = 0;
@@ -143,3 +145,9 @@ export const SCAN_BAD_CRC = -2;
 export const SCAN_BAD_PROTO = -3;
 export const SCAN_GAP = -4;
 export const SCAN_UNSAFE = -5;
+/** Its checksum is right, but it is not what a record of its type is (order.ts in the tools' words). */
+export const SCAN_KIND = -6;
+export const SCAN_STATE_BACK = -7;
+export const SCAN_COMMITTED = -8;
+export const SCAN_TERM_BACK = -9;
+export const SCAN_HEAD = -10;

@@ -1,10 +1,12 @@
 // Joins the reports of a log's segments, in order: do the checksums, the metadata and the indexes go on from one to
 // the next, is a segment missing. Pure; check-segment.ts reads.
 
+import { gapText } from "../recover/misfits.js";
 import { closedText, lostText, NO_HEAD } from "../recover/segment-form.js";
-import { CONFLICT, gapText, type SegmentReport, sameMetadata } from "./check-segment.js";
+import { CONFLICT, type SegmentReport, sameMetadata } from "./check-segment.js";
 import type { EtcdHardState, EtcdSnapshotId } from "./etcd-proto.js";
 import type { EtcdSegment } from "./etcd-reader.js";
+import { JoinedOrder } from "./record-order.js";
 
 /** Something wrong, and where. */
 export interface Finding {
@@ -72,6 +74,7 @@ class Join {
   private reach: bigint | null = null;
   /** The same, of what is good before damage in the newest segment. */
   private end: bigint | null = null;
+  private readonly order = new JoinedOrder();
 
   constructor(start: EtcdSnapshotId) {
     this.start = start;
@@ -80,6 +83,8 @@ class Join {
   add(segment: EtcdSegment, report: SegmentReport, isLast: boolean): void {
     this.sequence(segment);
     this.continuity(report);
+    const misfit = this.order.add(report.order, report.lastState);
+    if (misfit !== null) this.find(report.name, misfit);
     const hasHead = this.head(report);
     if (report.damage !== null)
       this.find(report.name, report.damage, hasHead && isLast && report.damage.torn);
@@ -152,6 +157,7 @@ class Join {
     }
     this.end = this.reach;
     if (damage !== null) {
+      this.order.forget();
       this.chain = null;
       this.reach = null;
     }

@@ -15,6 +15,7 @@ import {
   type EtcdSnapshotId,
   ProtoError,
 } from "./etcd-proto.js";
+import { RecordOrder, type SegmentOrder } from "./record-order.js";
 import { entryOf, type RecordDamage, RecordScan, type ScannedRecord } from "./record-scan.js";
 
 /** Names of record types, by number. */
@@ -53,6 +54,7 @@ export interface SegmentReport {
   /** A term, vote or index above 2^53-1 is in it. */
   readonly unsafe: boolean;
   readonly damage: RecordDamage | null;
+  readonly order: SegmentOrder;
 }
 
 /** The first entry, which has to continue what lies in segments before. */
@@ -120,6 +122,7 @@ class Content {
   private readonly snapshots: EtcdSnapshotId[] = [];
   private highest = 0n;
   private longestRecord = 0;
+  private readonly order = new RecordOrder();
 
   /** Takes a record in; returns what is wrong with it, or "". */
   add(record: ScannedRecord): string {
@@ -127,8 +130,10 @@ class Content {
     this.counts[type]++;
     if (length > this.longestRecord) this.longestRecord = length;
     try {
-      if (type === RECORD_ENTRY) return this.entry(record);
-      if (type === RECORD_STATE) this.state(decodeState(data));
+      const wrong = this.order.add(record);
+      if (wrong !== "") return wrong;
+      if (type === RECORD_ENTRY) this.entry(record);
+      else if (type === RECORD_STATE) this.state(decodeState(data));
       else if (type === RECORD_SNAPSHOT) this.snapshot(decodeSnapshotId(data));
       else if (type === RECORD_METADATA) return this.meta(record);
       else if (type === RECORD_CRC) this.firstCrc ??= record.crc;
@@ -139,21 +144,19 @@ class Content {
     return "";
   }
 
-  private entry(record: ScannedRecord): string {
+  private entry(record: ScannedRecord): void {
     const { index, term } = entryOf(record.data);
     if (this.firstEntry === null) {
       const { offset, number } = record;
       this.firstEntry = { index, offset, record: number, snapshot: this.reach ?? 0n };
       this.lowestIndex = index;
       this.highestIndex = index;
-    } else if (index > this.reach! + 1n) return gapText(this.reach!, index);
-    else if (index > this.lastEntry!.index + 1n) this.jumpTo = this.reach;
+    } else if (index > this.lastEntry!.index + 1n) this.jumpTo = this.reach;
     if (index < this.lowestIndex) this.lowestIndex = index;
     if (index > this.highestIndex) this.highestIndex = index;
     this.lastEntry = { index, term };
     this.reach = index;
     this.raise(index, term, 0n);
-    return "";
   }
 
   private state(state: EtcdHardState): void {
@@ -197,6 +200,7 @@ class Content {
       snapshots: this.snapshots,
       longestRecord: this.longestRecord,
       unsafe: this.highest > SAFE,
+      order: this.order.report(),
     };
   }
 }
@@ -204,9 +208,4 @@ class Content {
 /** Absent and empty count as the same, as in etcd. */
 export function sameMetadata(a: Uint8Array | null, b: Uint8Array | null): boolean {
   return Buffer.compare(a ?? new Uint8Array(0), b ?? new Uint8Array(0)) === 0;
-}
-
-export function gapText(reach: bigint, index: bigint): string {
-  const missing = index - 1n === reach + 1n ? `${index - 1n} is` : `${reach + 1n} to ${index - 1n} are`;
-  return `entry ${index} leaves a gap: ${missing} missing`;
 }

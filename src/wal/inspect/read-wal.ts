@@ -16,7 +16,11 @@ import {
 } from "../format/format.js";
 import * as L from "../format/layout.js";
 import { parseEntry, parseNumbers, parseRecord, type RecordSpan } from "../format/record.js";
+import { NO_SEGMENT_HEAD, NOT_OF_TYPE } from "../recover/misfits.js";
 import { judgeEnd } from "../recover/torn.js";
+import { CONFLICT, sameMetadata } from "./check-segment.js";
+import { ProtoError } from "./etcd-proto.js";
+import { RecordOrder } from "./record-order.js";
 
 /** One record and where it lies. Data are views of a buffer of their own. */
 export type WalRecord = { readonly segment: string; readonly offset: number } & (
@@ -37,6 +41,14 @@ export function* readWal(dir: string): Generator<WalRecord, void, void> {
   const segments = sortedSegments(fs.readdirSync(dir));
   if (segments.length === 0) throw new RaftmarkError("WAL_NOT_FOUND", `there is no log in ${dir}`);
   let crc = 0;
+  const order = new RecordOrder();
+  let metadata: Uint8Array | null = null;
+  const conflict = ({ type, dataStart, dataEnd }: RecordSpan, bytes: Uint8Array): string => {
+    if (type !== RECORD_METADATA) return "";
+    const data = bytes.subarray(dataStart, dataEnd);
+    metadata ??= data;
+    return sameMetadata(metadata, data) ? "" : CONFLICT;
+  };
   for (const { name, seq } of segments) {
     const isLast = seq === segments[segments.length - 1]!.seq;
     const path = `${dir}/${name}`;
@@ -59,9 +71,30 @@ export function* readWal(dir: string): Generator<WalRecord, void, void> {
         crc = crc32c(crc, bytes.subarray(record.dataStart, record.dataEnd));
         if (crc !== record.crc) throw corruptError(path, at, number, "wrong checksum");
       }
+      const wrong = misfit(order, bytes, at, number, record) || conflict(record, bytes);
+      if (wrong !== "") throw corruptError(path, at, number, wrong);
       yield toRecord(path, name, bytes, at, number, record);
       at = end;
     }
+  }
+}
+
+// What the record cannot be, though its checksum is right; "": nothing is wrong.
+function misfit(
+  order: RecordOrder,
+  bytes: Uint8Array,
+  offset: number,
+  number: number,
+  { type, crc, hasData, dataStart, dataEnd }: RecordSpan,
+): string {
+  if (number <= 2 && type !== (number === 1 ? RECORD_CRC : RECORD_METADATA)) return NO_SEGMENT_HEAD;
+  if ((type === RECORD_CRC && hasData) || (type === RECORD_SNAPSHOT && !hasData)) return NOT_OF_TYPE;
+  const data = hasData ? bytes.subarray(dataStart, dataEnd) : null;
+  try {
+    return order.add({ offset, number, type, crc, data });
+  } catch (error) {
+    if (!(error instanceof ProtoError)) throw error;
+    return NOT_OF_TYPE;
   }
 }
 

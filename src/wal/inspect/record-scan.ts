@@ -4,9 +4,10 @@
 import { NO_DATA } from "../../base/bytes.js";
 import { frameAt } from "../format/codec-js.js";
 import { crc32c } from "../format/crc32c.js";
-import { RECORD_CRC } from "../format/format.js";
+import { RECORD_CRC, RECORD_METADATA, RECORD_SNAPSHOT } from "../format/format.js";
 import * as L from "../format/layout.js";
 import { MalformedError, parseEntry, parseRecord } from "../format/record.js";
+import { NO_SEGMENT_HEAD, NOT_OF_TYPE } from "../recover/misfits.js";
 import { hasRecordAfter, judgeEnd, lastNonZero } from "../recover/torn.js";
 import { decodeEntry, decodeRecord, type EtcdEntry, ProtoError } from "./etcd-proto.js";
 
@@ -52,9 +53,16 @@ export class RecordScan {
   /** The seed is not known yet. */
   private headless: boolean;
 
-  /** `seed`: the rolling CRC before the segment; null: taken from the crc record that it begins with. */
-  constructor(bytes: Uint8Array, seed: number | null) {
+  /** The bytes begin with a segment's head. */
+  private readonly hasHead: boolean;
+
+  /**
+   * `seed`: the rolling CRC before the segment; null: taken from the crc record that it begins with. `hasHead` false: the
+   * bytes are from the middle of a segment.
+   */
+  constructor(bytes: Uint8Array, seed: number | null, hasHead = true) {
     this.bytes = bytes;
+    this.hasHead = hasHead;
     this.crc = seed ?? 0;
     this.seeded = seed !== null && seed !== 0;
     this.headless = seed === null;
@@ -89,6 +97,14 @@ export class RecordScan {
       return this.fail("the segment does not begin with a checksum record", null);
     }
     if (type < 1 || type > 5) return this.fail(`there is no record type ${type}`, null);
+    const isInHead = this.hasHead && this.records < 2;
+    if (isInHead && type !== (this.records === 0 ? RECORD_CRC : RECORD_METADATA)) {
+      return this.fail(NO_SEGMENT_HEAD, null);
+    }
+    // No checksum covers the type: what a record of it has, and has not.
+    if ((type === RECORD_CRC && data !== null) || (type === RECORD_SNAPSHOT && data === null)) {
+      return this.fail(NOT_OF_TYPE, null);
+    }
     this.crc = crc;
     this.seeded = crc !== 0;
     this.headless = false;

@@ -2,7 +2,6 @@
 // for what was committed and not applied when the log was opened. Every record read is checked against the rolling CRC
 // again. SegmentReader waits for the disk; old-entries.ts does not, and takes runs off their bytes with what is here.
 import fs from "node:fs";
-import { assert } from "../../base/assert.js";
 import { type Entry, entrySize } from "../../raft/raftpb/index.js";
 import { corruptError, isNoDescriptor } from "../disk/errors.js";
 import { SpareDescriptors } from "../disk/spare-descriptors.js";
@@ -23,6 +22,9 @@ export class Run {
   /** Offset in the file of the next frame, and the rolling CRC before it. */
   offset: number;
   private crc: number;
+  /** What the next entry record has to be: a run has consecutive indexes, and one term. */
+  private expected: number;
+  private readonly term: number;
   /** The next entry to be taken. Those before it are stepped over: frames have no index of their own. */
   next: number;
   readonly hi: number;
@@ -36,6 +38,8 @@ export class Run {
     this.path = path;
     this.offset = points.offset(at);
     this.crc = points.crc(at);
+    this.expected = points.index(at);
+    this.term = points.term(at);
     this.next = lo;
     this.hi = Math.min(hi, points.limit(at));
   }
@@ -70,11 +74,16 @@ export class Run {
       if (record.type !== RECORD_CRC) {
         crc = crc32c(crc, window.subarray(record.dataStart, record.dataEnd));
         if (crc !== record.crc) throw this.damaged("wrong checksum on reading back");
-      }
+      } else if (crc !== record.crc) throw this.damaged("a checksum record does not continue the log");
       if (record.type === RECORD_ENTRY) {
         const entry = parseEntry(window, record.dataStart, record.dataEnd);
+        // No checksum covers a record's type: it may be a state that became an entry, or hides one.
+        if (entry.index !== this.expected || entry.term !== this.term) {
+          throw this.damaged(
+            `entry ${entry.index} of term ${entry.term} where entry ${this.expected} of term ${this.term} was written`,
+          );
+        }
         if (entry.index >= this.next) {
-          assert(entry.index === this.next, "a run with a gap");
           const bytes = entrySize(entry);
           if (this.size + bytes > maxSize && into.length > 0) {
             this.full = true;
@@ -84,6 +93,7 @@ export class Run {
           this.size += bytes;
           this.next++;
         }
+        this.expected++;
       }
       this.crc = crc;
       this.offset += frameBytes;

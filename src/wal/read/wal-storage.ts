@@ -233,22 +233,34 @@ export class DurableLog implements WalStorage {
   private cached(lo: number, hi: number, maxSize: number, had: number, found: Entry[]): Entry[] {
     // hot
     let at = this.chunkOf(lo);
-    let size = had;
+    let all = found;
+    // They are measured one by one only where the limit may be near: none is larger than what it costs.
+    let sizeMax = had;
     for (let index = lo; index < hi; at++) {
       const chunk = this.chunks[at];
       const { first } = chunk;
       const entries = chunk.entriesOf(this.ring);
       const from = index - first;
       const to = Math.min(hi - first, entries.length);
-      if (maxSize === Infinity && found.length === 0 && first + to === hi) return entries.slice(from, to);
-      for (let i = from; i < to; i++) {
-        size += entrySize(entries[i]);
-        if (size > maxSize && found.length > 0) return found;
-        found.push(entries[i]);
+      sizeMax += chunk.bytes;
+      let fit = to;
+      if (sizeMax > maxSize) {
+        let size = had;
+        for (let i = found.length; i < all.length; i++) size += entrySize(all[i]);
+        sizeMax = size;
+        for (fit = from; fit < to; fit++) {
+          size += entrySize(entries[fit]);
+          if (size > maxSize && all.length + fit - from > 0) break;
+          sizeMax = size;
+        }
       }
+      const part = from === 0 && fit === entries.length ? entries : entries.slice(from, fit);
+      // A new array in any case: the chunk's is not the caller's to change.
+      all = all.concat(part);
+      if (fit < to) break;
       index = first + to;
     }
-    return found;
+    return all;
   }
 
   /** Called, from the event loop, when entries that atHand() had to read are there. Null: reads wait for the disk. */

@@ -18,6 +18,7 @@ import { bindWasmCodec, createWasmMemory, wasmModule } from "../format/codec-was
 import { FILE_MODE, SECTOR_BYTES, type SegmentName, sortedSegments } from "../format/format.js";
 import { dropFrom, PointIndex } from "../format/point-index.js";
 import type { TailState } from "../write/segment-writer.js";
+import { goesBack } from "./misfits.js";
 import {
   fitsLog,
   type LogBefore,
@@ -139,7 +140,7 @@ class Recovery implements LogBefore {
   private readonly confChanges: number[] = [];
   private metadata: Uint8Array | null = null;
   private hasMetadata = false;
-  private hardState = EMPTY_HARD_STATE;
+  hardState = EMPTY_HARD_STATE;
   crc = 0;
   lastIndex = 0;
   lastTerm = 0;
@@ -222,8 +223,16 @@ class Recovery implements LogBefore {
 
   /** Whether scanning the segment by itself gave what scanning it in order would have given. */
   private continues(scan: SegmentScan): boolean {
-    if (scan.leadingCrc === null || (this.crc !== 0 && this.crc !== scan.leadingCrc)) return false;
-    if (scan.firstIndex > this.lastIndex + 1) return false;
+    if (scan.continues) return true;
+    if (scan.unsure || scan.leadingCrc === null || (this.crc !== 0 && this.crc !== scan.leadingCrc))
+      return false;
+    const { firstState, firstIndex, firstTerm } = scan;
+    if (firstState !== null && goesBack(this.hardState, firstState)) return false;
+    if (firstIndex > 0) {
+      // One that overwrites the log before it, or that leaves a gap.
+      if (firstIndex !== this.lastIndex + 1) return false;
+      if (firstTerm < this.lastTerm) return false;
+    }
     return scan.snapshots.every((mark) => mark.placed || fitsLog(mark, this.points, this.lastIndex));
   }
 

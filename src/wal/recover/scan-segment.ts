@@ -2,15 +2,17 @@
 // segments that were scanned apart (recovery.ts), and where something is wrong. Decides nothing about the log, changes
 // no file. A procedure of steps (wal-fs.ts): a worker reads synchronously, the main thread does not wait.
 import { assert } from "../../base/assert.js";
-import type { ConfState } from "../../raft/raftpb/index.js";
+import { NO_DATA } from "../../base/bytes.js";
+import type { ConfState, HardState } from "../../raft/raftpb/index.js";
 import type { Steps } from "../disk/wal-fs.js";
 import type { Codec } from "../format/codec.js";
 import { frameAt } from "../format/codec-js.js";
-import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_SNAPSHOT } from "../format/format.js";
+import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_STATE } from "../format/format.js";
 import * as L from "../format/layout.js";
 import { dropFrom, PointIndex } from "../format/point-index.js";
-import { MalformedError } from "../format/record.js";
+import { MalformedError, parseEntry } from "../format/record.js";
 import { parseSnapshotRecord } from "../format/snapshot-record.js";
+import { misplaced } from "./misfits.js";
 import type { SegmentSource } from "./segment-source.js";
 import { judgeEnd, lastNonZero, WRONG } from "./torn.js";
 
@@ -48,9 +50,17 @@ export interface SegmentScan {
   /** End of the segment's head. */
   headEnd: number;
   metadata: { data: Uint8Array | null; end: number; record: number } | null;
-  hardState: { term: number; vote: number; commit: number } | null;
+  hardState: HardState | null;
+  /** It was scanned as what follows the log before it. */
+  continues: boolean;
+  /** Only then can be told whether it does: what it says of that is not all. */
+  unsure: boolean;
+  /** The first state record; null: there is none, or `continues`. */
+  firstState: HardState | null;
   /** The first entry, before any overwriting; 0: there are none. */
   firstIndex: number;
+  /** Its term, unless `continues`. */
+  firstTerm: number;
   /** Valid if there are entries, or `forgets`. */
   lastIndex: number;
   lastTerm: number;
@@ -72,6 +82,7 @@ export interface LogBefore {
   readonly crc: number;
   readonly lastIndex: number;
   readonly lastTerm: number;
+  readonly hardState: HardState;
   readonly points: PointIndex;
 }
 
@@ -90,6 +101,9 @@ export class SegmentScanner {
   private before: LogBefore | null;
   private readonly source: SegmentSource;
   private readonly points = new PointIndex();
+  /** Of the newest entry that takes another's place: the terms of the one before it and of that other; -1: not known. */
+  private under = -1;
+  private replaced = -1;
   /** The window holds bytes [start, start + filled) of the file, from L.RING on. */
   private start = 0;
   private filled = 0;
@@ -120,7 +134,11 @@ export class SegmentScanner {
       headEnd: 0,
       metadata: null,
       hardState: null,
+      continues: before !== null,
+      unsure: false,
+      firstState: null,
       firstIndex: 0,
+      firstTerm: 0,
       lastIndex: 0,
       lastTerm: 0,
       points: new Float64Array(0),
@@ -142,7 +160,10 @@ export class SegmentScanner {
     // Infinity: any first entry continues the log. -1: no state record yet.
     f64[L.SCAN_LAST_INDEX >>> 3] = before?.lastIndex ?? Number.POSITIVE_INFINITY;
     f64[L.SCAN_LAST_TERM >>> 3] = before?.lastTerm ?? 0;
-    f64[L.SCAN_HS_TERM >>> 3] = -1;
+    const state = L.SCAN_HS_TERM >>> 3;
+    f64[state] = before?.hardState.term ?? -1;
+    f64[state + 1] = before?.hardState.vote ?? 0;
+    f64[state + 2] = before?.hardState.commit ?? -1;
     this.place();
   }
 
@@ -162,11 +183,14 @@ export class SegmentScanner {
     result.firstIndex = f64[L.SCAN_FIRST_INDEX >>> 3];
     result.lastIndex = f64[L.SCAN_LAST_INDEX >>> 3];
     result.lastTerm = f64[L.SCAN_LAST_TERM >>> 3];
-    const state = L.SCAN_HS_TERM >>> 3;
-    if (f64[state] >= 0) {
-      result.hardState = { term: f64[state], vote: f64[state + 1], commit: f64[state + 2] };
-    }
+    result.hardState = this.hardState();
     result.points = this.points.rows();
+  }
+
+  private hardState(): HardState | null {
+    const { f64 } = this.codec.memory;
+    const state = L.SCAN_HS_TERM >>> 3;
+    return f64[state] < 0 ? null : { term: f64[state], vote: f64[state + 1], commit: f64[state + 2] };
   }
 
   private *scan(): Steps {
@@ -231,10 +255,24 @@ export class SegmentScanner {
     const count = u32[L.SCAN_POINTS >>> 2];
     for (let point = 0; point < count; point++) {
       const at = (L.POINTS + point * L.POINT_BYTES) / 8;
-      // An entry that overwrites the log begins a run.
+      // An entry that overwrites the log begins a run, and is the last that the scan went over.
       dropFrom(this.result.confChanges, f64[at]);
+      if (point === count - 1 && u32[L.SCAN_OVERWRITES >>> 2] !== 0) {
+        this.under = f64[at] === 1 ? 0 : this.termOf(f64[at] - 1);
+        this.replaced = this.termOf(f64[at]);
+      }
       this.points.add(f64[at], f64[at + 1], f64[at + 2], this.task.seq, f64[at + 4]);
     }
+  }
+
+  /** The term of entry `index`; -1: not known. */
+  private termOf(index: number): number {
+    for (const points of [this.points, this.before?.points]) {
+      if (points !== undefined && points.count > 0 && index >= points.index(0)) {
+        return points.term(points.find(index));
+      }
+    }
+    return -1;
   }
 
   private special(): void {
@@ -242,7 +280,11 @@ export class SegmentScanner {
     const { result } = this;
     const type = u32[L.SCAN_TYPE >>> 2];
     if (type === RECORD_ENTRY) {
-      result.confChanges.push(f64[L.SCAN_LAST_INDEX >>> 3]);
+      this.entry();
+      return;
+    }
+    if (type === RECORD_STATE) {
+      result.firstState = this.hardState();
       return;
     }
     const at = u32[L.SCAN_DATA >>> 2];
@@ -266,10 +308,27 @@ export class SegmentScanner {
         return;
       }
       result.metadata = { data: metadata, end, record };
-    } else if (type === RECORD_SNAPSHOT) this.snapshot(data, end, record);
-    else this.damaged(end, record, `unexpected record type ${type}`);
+    } else this.snapshot(data, end, record);
     // The head of a segment: crc, metadata, and then perhaps a state, which the writer may put anywhere.
     if (record <= 2) result.headEnd = end;
+  }
+
+  // An entry that changes the membership, or takes another's place.
+  private entry(): void {
+    const { u8, u32, f64 } = this.codec.memory;
+    const { result } = this;
+    const at = u32[L.SCAN_DATA >>> 2];
+    const { type, term, index, data } = parseEntry(u8, at, at + u32[L.SCAN_DATA_LEN >>> 2]);
+    if (type !== 0) result.confChanges.push(index);
+    if (u32[L.SCAN_OVERWRITES >>> 2] === 0) return;
+    if (this.before === null && f64[L.SCAN_ENTRIES >>> 3] === 1) {
+      result.firstTerm = term;
+      return;
+    }
+    result.unsure ||= this.under === -1 && this.before === null;
+    const wrong = misplaced(term, data !== NO_DATA, this.under, this.replaced);
+    if (wrong !== "")
+      this.damaged(this.points.offset(this.points.count - 1), f64[L.SCAN_RECORDS >>> 3], wrong);
   }
 
   // A snapshot that the log does not lead up to replaced the log: it was received. The next entry follows it.

@@ -10,6 +10,7 @@ import { frameAt } from "../format/codec-js.js";
 import { RECORD_CRC, SECTOR_BYTES } from "../format/format.js";
 import * as L from "../format/layout.js";
 import { parseRecord, type RecordSpan } from "../format/record.js";
+import { COMMITTED, NO_SEGMENT_HEAD, NOT_OF_TYPE, STATE_BACK, TERM_BACK } from "./misfits.js";
 
 /** Where the scan of the newest segment stopped. */
 export interface Stop {
@@ -35,7 +36,8 @@ export function judgeEnd(stop: Stop): Verdict {
   const zero = result === L.SCAN_ZERO;
   if (zero && lastNonZero(bytes, offset) === offset) return "clean";
   const what = zero ? "zeros where a record should be" : (WRONG[-result] ?? "unreadable");
-  if (result === L.SCAN_GAP || result === L.SCAN_UNSAFE) return { damage: what };
+  // Its checksum is right: nothing of it was torn.
+  if (result <= L.SCAN_GAP) return { damage: what };
   if (hasRecordAfter(bytes, offset, crc)) {
     return isHole(stop) ? "torn" : { damage: `${what}, and good records behind` };
   }
@@ -50,6 +52,11 @@ export const WRONG: readonly string[] = [
   "the record cannot be parsed",
   "an entry's index leaves a gap",
   "a term or index above 2^53-1, which this program does not handle",
+  NOT_OF_TYPE,
+  STATE_BACK,
+  COMMITTED,
+  TERM_BACK,
+  NO_SEGMENT_HEAD,
 ];
 
 /**
