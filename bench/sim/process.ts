@@ -46,6 +46,8 @@ export interface ProcessPlan {
   readonly maxInflightMsgs: number;
   readonly leaderlessTimeoutMs: number;
   readonly requestTimeoutMs: number;
+  /** How long its state machine may take for a call, in milliseconds; 0: it returns no promise. */
+  readonly applyMs: number;
 }
 
 /** What happens in a process that its world has to know. */
@@ -54,6 +56,8 @@ export interface Witness {
   applied(process: SimProcess, entries: readonly Entry[]): void;
   /** It did not open, or fenced itself. */
   failed(process: SimProcess, error: RaftmarkError): void;
+  /** Its state machine was called before it was done with the call before. */
+  overlaps(process: SimProcess): void;
   /** It ended at an operation on its disk. */
   ended(process: SimProcess): void;
   /** Its event runs, and what comes of it until the next event. */
@@ -131,6 +135,8 @@ export class SimProcess {
   private slept = 0;
   private held: Held[] = [];
   private immediateDue = 0;
+  /** Its state machine has not done yet what it promised. */
+  private isApplying = false;
   private readonly schedule: Schedule;
   private readonly dice: Dice;
   private readonly network: SimNetwork;
@@ -203,6 +209,7 @@ export class SimProcess {
     if (this.isUp) return;
     const { plan, witness } = this;
     const life = ++this.life;
+    this.isApplying = false;
     this.slowOps = 0;
     this.guest = this.newGuest(life);
     const lives = (): boolean => this.life === life && this.guest !== null;
@@ -210,6 +217,11 @@ export class SimProcess {
     this.link = link;
     const registers = new Registers();
     this.registers = registers;
+    const apply = (entries: readonly Entry[]): number[] | undefined => {
+      if (!lives()) return undefined;
+      witness.applied(this, entries);
+      return registers.apply(entries);
+    };
     const { id, voters } = plan;
     const seed = this.dice.below(2 ** 32);
     this.enter("start", () => {
@@ -220,11 +232,7 @@ export class SimProcess {
         peers: Object.fromEntries(voters.map((voter) => [voter, `node${voter}:1`])),
         secret: "simulated",
         stateMachine: {
-          apply: (entries) => {
-            if (!lives()) return undefined;
-            witness.applied(this, entries);
-            return registers.apply(entries);
-          },
+          apply: (entries) => (this.takesTime() ? this.applyLater(() => apply(entries)) : apply(entries)),
         },
         tickMs: plan.tickMs,
         electionTicks: plan.electionTicks,
@@ -257,6 +265,26 @@ export class SimProcess {
         (error: RaftmarkError) => {
           if (lives()) witness.failed(this, error);
         },
+      );
+    });
+  }
+
+  private takesTime(): boolean {
+    if (this.isApplying) this.witness.overlaps(this);
+    return this.plan.applyMs > 0 && this.dice.chance(0.7);
+  }
+
+  /** A state machine that does it later: until then the entries are its own. */
+  private applyLater<T>(apply: () => T): Promise<T> {
+    const { life } = this;
+    this.isApplying = true;
+    return new Promise((resolve) => {
+      setTimeout(
+        () => {
+          if (life === this.life) this.isApplying = false;
+          resolve(apply());
+        },
+        this.dice.between(0, this.plan.applyMs),
       );
     });
   }

@@ -57,8 +57,8 @@ export interface Profile {
   readonly differ?: boolean;
   /** How many times as often as elsewhere it is read. */
   readonly reads?: number;
-  /** Some callers wait no longer than a time of their own. */
-  readonly timeouts?: boolean;
+  /** Some callers wait no longer than a time of their own, and some state machines take their time. */
+  readonly services?: boolean;
 }
 
 const NONE = Object.fromEntries(FAULTS.map((fault) => [fault, 0])) as Record<Fault, number>;
@@ -101,25 +101,25 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     about: "everything",
     weights: { ...NONE, ...NETWORK, ...CRASHES, ...DISKS, ...RUIN, ...OPERATOR, ...LEADERS, ...PLOTS },
     weather: true,
-    timeouts: true,
+    services: true,
   },
   network: {
     about: "connections and frames; processes and disks are sound",
     weights: { ...NONE, ...NETWORK, ...LEADERS, close: 1 },
     weather: true,
-    timeouts: true,
+    services: true,
   },
   crash: {
     about: "processes and machines that stop and start again; the network is fair",
     weights: { ...NONE, ...CRASHES, ...OPERATOR, ...LEADERS },
     weather: false,
-    timeouts: true,
+    services: true,
   },
   disk: {
     about: "disks that are slow, silent, full or broken, and machines that stop",
     weights: { ...NONE, ...DISKS, ...RUIN, ...CRASHES },
     weather: false,
-    timeouts: true,
+    services: true,
   },
   feud: {
     about: "leaders that are deposed and lead again, answers that outlive who asked, hosts that sleep",

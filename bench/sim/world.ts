@@ -78,7 +78,7 @@ const REACTED = Promise.resolve();
 export class World {
   readonly plan: WorldPlan;
   readonly dice: Dice;
-  /** What callers have in mind: apart, so that worlds without impatient ones stay as they are. */
+  /** What those have in mind who use a node: apart, so that worlds without such services stay as they are. */
   private readonly callers: Dice;
   readonly schedule = new Schedule();
   readonly network: SimNetwork;
@@ -161,7 +161,10 @@ export class World {
       plan.profile.differ === true
         ? { tickMs: dice.pick([TICK_MS / 2, TICK_MS, 15]), electionTicks: dice.pick([6, ELECTION_TICKS]) }
         : {};
-    return voters.map((id) => ({ ...shared, ...own(), id, rate: 1 + drift(id) }));
+    const { callers } = this;
+    const takesTime = plan.profile.services === true && callers.chance(0.5);
+    const applyMs = (): number => (takesTime && callers.chance(0.7) ? callers.between(0.01, 8) : 0);
+    return voters.map((id) => ({ ...shared, ...own(), id, rate: 1 + drift(id), applyMs: applyMs() }));
   }
 
   process(id: number): SimProcess {
@@ -189,6 +192,8 @@ export class World {
       this.trace.note(process.id, `failed: ${error.message}`);
       this.faults.failed(process, error);
     },
+    overlaps: (process) =>
+      this.checker.fail("apply order", `node ${process.id} is to apply two things at once`),
     ended: (process) => {
       this.checker.observe(process);
       this.faults.ended(process);
@@ -370,7 +375,7 @@ export class World {
   private impatience(process: SimProcess, call: Call, controller: AbortController | null): CallOptions {
     const { callers, plan } = this;
     const signal = controller?.signal;
-    if (plan.profile.timeouts !== true || !callers.chance(0.3)) return { signal };
+    if (plan.profile.services !== true || !callers.chance(0.3)) return { signal };
     const timeoutMs = callers.between(0.1, callers.pick([5, 100, 400]));
     const { life, pauses } = process;
     // Timers are late by nine tenths at most.

@@ -14,24 +14,28 @@ export type ReadOnlyKind = "safe" | "lease";
 
 /**
  * The replicated state. Calls come from the driver's turn, in index order, each entry once a process; after a
- * restart from the first entry on. Synchronous: what it returns resolves the proposals. What it throws fences the node
- * (RAFT_FENCED, with that as `cause`), as every member that goes on must have applied the same.
+ * restart from the first entry on. What apply throws, or its promise rejects with, fences the node (RAFT_FENCED, with that
+ * as `cause`), as every member that goes on must have applied the same.
  */
 export interface StateMachine {
   /**
    * Applies committed normal entries with data. Returns one result an entry, as an array of that length, or none at all:
-   * an empty array, or anything else than an array. A promise, as result or among the results, fences the node: the
-   * entries would count as applied before they are. Entries and their bytes are borrowed and must not be written to:
-   * they are the log's own, and go from there to members that lag. What is kept beyond the call is to be copied. The
+   * an empty array, or anything else than an array; they resolve the proposals. Or it returns a promise of that: the
+   * entries count as applied (proposals, reads, status().applied) when it resolves, and there is no other call before.
+   * What is committed meanwhile comes in one call then; beyond four times maxSizePerMsg (4 MiB at most) it waits in the
+   * log, and a leader holds back proposals (at last RAFT_OVERLOADED). Who returns no promise is not made to wait for one.
+   * A promise among the results fences the node. Entries and their bytes are borrowed, until apply has returned and its
+   * promise resolved, and must not be written to: they are the log's own, and go from there to members that lag. What is
+   * kept beyond that is to be copied. The
    * array is the state machine's. `data` makes a view each time it is asked for: who reads an entry's bytes in place
    * finds them without one in bytes[start, start + size). What is sent to a worker or stored is made of these: a copy of
    * the entry itself ({ ...entry }, structuredClone) has no `data`, and all of `bytes`, which is of its neighbours too.
    */
-  apply(entries: readonly Entry[]): readonly unknown[] | undefined;
+  apply(entries: readonly Entry[]): readonly unknown[] | undefined | PromiseLike<unknown>;
   /**
    * Gives the whole state as it is now, as bytes that restore() takes: a Uint8Array, or something to iterate over (an
-   * array, a generator, a Readable without an encoding) that gives Uint8Arrays. Called between two calls of apply, on
-   * the main thread, never while an earlier snapshot is being read. Before the call returns, the iterator is asked for
+   * array, a generator, a Readable without an encoding) that gives Uint8Arrays. Called between two calls of apply (never
+   * before the first one's promise has resolved), on the main thread, never while an earlier snapshot is being read. Before the call returns, the iterator is asked for
    * its first chunk: what an async generator does up to its first `await` or `yield` is done by then, and apply is not
    * called before. It is called while the rest is read, so that the rest must be of the state as it was: read from a
    * copy, from persistent data, or from what apply copies on writing. Chunks are borrowed until the next is asked for,
@@ -148,7 +152,10 @@ export interface RaftNodeOptions {
    * are under way at once (encoded, on the wire, on the disks), large enough to share the cost of each.
    */
   proposalBatchBytes?: number;
-  /** Default "async"; "sync" waits for each append before the next Ready: for measuring what that costs. */
+  /**
+   * Default "async"; "sync" waits for each append before the next Ready, and for each promise of apply, heartbeats
+   * included: for measuring what that costs.
+   */
   storageWrites?: StorageWrites;
   /**
    * Default "safe": a round of heartbeats to a quorum a read. "lease": the leader answers on the strength of a quorum's

@@ -12,7 +12,6 @@ import {
   type Entry,
   EntryConfChange,
   EntryConfChangeV2,
-  EntryNormal,
   ErrProposalDroppedRemoved,
   ErrProposalDroppedTransferring,
   ErrProposalDroppedUncommittedLimit,
@@ -36,7 +35,7 @@ import {
 } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
 import type { StateMachine } from "./api.js";
-import { resultsOf } from "./apply-results.js";
+import { Applier, isNormal } from "./applier.js";
 import { refusalOfMessages } from "./peer-messages.js";
 import type { Proposals } from "./proposals.js";
 import type { Reads } from "./reads.js";
@@ -82,8 +81,9 @@ export class Driver {
   private readonly parts: DriverParts;
   private scheduled = false;
   private stopped = false;
-  /** The state machine was called and has not returned: what it threw, if anything, is its own. */
-  private applying = false;
+  private readonly applier: Applier;
+  /** Wait until all is applied that was handed out. */
+  private readonly behindApply: ((rawNode: RawNode) => void)[] = [];
   /** Appends under way, oldest first from `appendHead`: sequence number and what to deliver when it is durable. */
   private appendSeqs: number[] = [];
   private appendResponses: Message[][] = [];
@@ -102,6 +102,8 @@ export class Driver {
   /** Without async storage writes: the Ready whose append is on its way; no other is taken meanwhile. */
   private storing: Ready | null = null;
   private storingLeads = false;
+  /** That append is durable, and its Ready's entries are being applied. */
+  private storingApplies = false;
   /** Who led in which term, as far as the last turn knew. */
   private knownLeader = 0;
   private knownTerm = 0;
@@ -127,6 +129,15 @@ export class Driver {
       failed: (cause, what) => {
         const text = `node ${id} stopped: ${what}: ${cause instanceof Error ? cause.message : String(cause)}`;
         this.fence(new RaftmarkError("RAFT_FENCED", text, { cause }));
+      },
+    });
+    this.applier = new Applier({
+      stateMachine,
+      onApplied: (entries, results, responses) => this.entriesApplied(entries, results, responses),
+      guard: (work) => this.guard(work),
+      onHeld: () => {
+        this.settleStorage();
+        if (!this.applier.isBusy) this.wake();
       },
     });
     const { hardState, snapshot } = parts.wal.recovered;
@@ -255,6 +266,15 @@ export class Driver {
     this.wake();
   }
 
+  /**
+   * As control(), once all is applied that the core has handed out: what was handed out before the core takes a snapshot
+   * must not be applied behind it, a change of members least of all.
+   */
+  whenApplied(call: (rawNode: RawNode) => void): void {
+    if (this.applier.isIdle) this.control(call);
+    else this.behindApply.push(call);
+  }
+
   /** No further turn, no further message; proposals are the caller's to end. */
   stop(): void {
     this.stopped = true;
@@ -280,7 +300,7 @@ export class Driver {
         this.fence(cause);
         return;
       }
-      const who = this.applying ? "stateMachine.apply threw: " : "";
+      const who = this.applier.blame;
       const text = `node ${this.parts.id} stopped: ${who}${cause instanceof Error ? cause.message : String(cause)}`;
       this.fence(new RaftmarkError("RAFT_FENCED", text, { cause }));
     }
@@ -305,7 +325,10 @@ export class Driver {
     this.turns++;
     riding.turn();
     if (raft.lead !== this.knownLeader || raft.term !== this.knownTerm) this.leaderChanged();
-    if (this.parts.snapshots?.wanted === true) this.takeSnapshot();
+    if (this.parts.snapshots?.wanted === true && !this.applier.isBusy) this.takeSnapshot();
+    this.applier.resume();
+    if (this.behindApply.length > 0 && this.applier.isIdle)
+      for (const call of this.behindApply.splice(0)) call(rawNode);
     if (proposals.waitingCount > 0) this.propose();
     if (reads.waitingCount > 0) reads.ask(rawNode, raft.lead !== None);
     if (this.storing !== null) return;
@@ -330,7 +353,7 @@ export class Driver {
     onLeader?.(lead, term);
   }
 
-  /** Of the state as it is: between two turns nothing is being applied. */
+  /** Of the state as it is: nothing is being applied. */
   private takeSnapshot(): void {
     const { rawNode, snapshots } = this.parts;
     const { raftLog, trk } = rawNode.raft;
@@ -341,7 +364,9 @@ export class Driver {
   }
 
   private backlogged(): boolean {
-    return this.parts.wal.backlogBytes > this.parts.maxBacklogBytes;
+    const { wal, maxBacklogBytes, rawNode } = this.parts;
+    // The state machine is the slowest: what more is committed, it gets later.
+    return wal.backlogBytes > maxBacklogBytes || rawNode.raft.raftLog.applyingEntsPaused;
   }
 
   private propose(): void {
@@ -390,7 +415,7 @@ export class Driver {
       else if (!riding.holds(message)) outbox.push(message);
     }
     this.sendOutbox();
-    if (apply !== null) this.apply(apply);
+    if (apply !== null) this.applier.apply(apply);
   }
 
   /** What this turn sends, and what was held for it. */
@@ -446,10 +471,17 @@ export class Driver {
   /** What store() began is durable: the rest of that Ready. */
   private stored(): void {
     const ready = this.storing!;
-    this.storing = null;
+    this.storingApplies = true;
     if (!this.storingLeads) this.send(ready.messages);
-    if (ready.committedEntries.length > 0) this.applyEntries(ready.committedEntries);
+    if (ready.committedEntries.length > 0) this.applier.call(ready.committedEntries);
+    else this.advance();
+  }
+
+  /** Without async storage writes: all of the Ready is done. */
+  private advance(): void {
     const { rawNode, id, trace } = this.parts;
+    this.storing = null;
+    this.storingApplies = false;
     rawNode.advance();
     trace?.committed(rawNode.raft.raftLog.committed, id);
     this.wake();
@@ -486,7 +518,7 @@ export class Driver {
   /** Everything up to `seq` is durable: its responses are delivered, in order. */
   // hot
   private durable(seq: number): void {
-    const { rawNode, wal, link, group, id, trace } = this.parts;
+    const { rawNode, link, group, id, trace } = this.parts;
     const outbox = this.outbox;
     trace?.durable(seq);
     while (this.appendHead < this.appendSeqs.length && this.appendSeqs[this.appendHead] <= seq) {
@@ -508,43 +540,49 @@ export class Driver {
       link.send(group, outbox);
       outbox.length = 0;
     }
-    if (this.storing !== null && this.appendSeqs.length === 0 && !this.install.busy) this.stored();
-    wal.storage.settled = rawNode.raft.raftLog.unstable.offset - 1;
+    const isStored = this.appendSeqs.length === 0 && !this.install.busy;
+    if (this.storing !== null && !this.storingApplies && isStored) this.stored();
+    this.settleStorage();
     this.wakeForWork();
   }
 
-  /** Applies what is committed, resolves its proposals, and tells the core. */
-  // hot
-  private apply(message: Message): void {
-    this.applyEntries(message.entries);
-    const responses = message.responses;
-    for (let i = 0; i < responses.length; i++) this.parts.rawNode.step(responses[i]);
+  /** Up to where the log may use memory of entries again: raft holds none of it, nor does the state machine. */
+  private settleStorage(): void {
+    const { wal, rawNode } = this.parts;
+    wal.storage.settled = Math.min(rawNode.raft.raftLog.unstable.offset, this.applier.heldFrom) - 1;
   }
 
+  /** The state machine has them: resolves their proposals, and tells the core. */
   // hot
-  private applyEntries(entries: readonly Entry[]): void {
-    // An array of the state machine's own, which may empty it: ours tells what was applied.
-    const normal = allNormal(entries) ? entries.slice() : entries.filter(isNormal);
-    const { stateMachine } = this.parts;
-    let returned: unknown;
-    if (normal.length > 0) {
-      this.applying = true;
-      returned = stateMachine.apply(normal);
-      this.applying = false;
-    }
-    const results = resultsOf(returned, normal.length);
-    this.parts.trace?.applied(entries[entries.length - 1].index);
+  private entriesApplied(
+    entries: readonly Entry[],
+    results: readonly unknown[] | undefined,
+    responses: readonly Message[],
+  ): void {
+    const { proposals, reads, rawNode, snapshots, trace } = this.parts;
+    const last = entries[entries.length - 1].index;
+    trace?.applied(last);
     let result = 0;
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i];
-      if (isNormal(entry)) this.parts.proposals.applied(entry, results?.[result++]);
+      if (isNormal(entry)) proposals.applied(entry, results?.[result++]);
       else this.applyOther(entry);
     }
-    this.applied = entries[entries.length - 1].index;
-    this.parts.reads.applied(this.applied);
-    const { snapshots } = this.parts;
+    this.applied = last;
+    reads.applied(last);
     if (snapshots?.applied(entries.length, payloadsSize(entries) + RECORD_BYTES * entries.length))
       this.wake();
+    for (let i = 0; i < responses.length; i++) rawNode.step(responses[i]);
+    if (this.storing !== null) this.advance();
+  }
+
+  /** The state machine is at work. After end() it is not asked for more. */
+  get isApplying(): boolean {
+    return this.applier.isBusy;
+  }
+
+  endApplying(): void {
+    this.applier.end();
   }
 
   /** A conf change, or the empty entry of a new leader's term. */
@@ -570,13 +608,4 @@ function whyDropped(refusal: RaftError): string {
   if (refusal === ErrProposalDroppedUncommittedLimit) return "too much waits to be committed";
   if (refusal === ErrProposalDroppedRemoved) return "it is no member any more";
   return refusal.message;
-}
-
-function isNormal(entry: Entry): boolean {
-  return entry.type === EntryNormal && entry.size > 0;
-}
-
-function allNormal(entries: readonly Entry[]): boolean {
-  for (let i = 0; i < entries.length; i++) if (!isNormal(entries[i])) return false;
-  return true;
 }

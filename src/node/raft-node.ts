@@ -141,6 +141,7 @@ export class RaftNode extends SafeEmitter {
       restored,
       announce: (event) => this.announce("snapshot", event),
       control: (call) => this.driver.control(call),
+      whenApplied: (call) => this.driver.whenApplied(call),
     });
     this.driver = new Driver({
       group: GROUP,
@@ -340,7 +341,7 @@ export class RaftNode extends SafeEmitter {
   /**
    * Ends the node in order. From the call on it takes no proposals and reads (RAFT_CLOSED). If it leads, it hands its
    * leadership to the most advanced voter that is connected; then it waits for the proposals and reads that are under
-   * way. What has no outcome within `timeoutMs` rejects with RAFT_CLOSED and a true `mayCommit`. At last what was
+   * way, and for apply. What has no outcome within `timeoutMs` rejects with RAFT_CLOSED and a true `mayCommit`. At last what was
    * appended becomes durable, which waits for the disk, and files and sockets close. Rejects with RAFT_BAD_OPTION, and
    * then the node runs on.
    */
@@ -365,7 +366,13 @@ export class RaftNode extends SafeEmitter {
       rawNode,
       connected,
       queued: () => proposals.waitingCount,
-      underWay: () => proposals.openCount + reads.openCount,
+      underWay: () => {
+        const calls = proposals.openCount + reads.openCount;
+        if (calls > 0) return calls;
+        // Entries that nobody waits for may come without end.
+        driver.endApplying();
+        return driver.isApplying ? 1 : 0;
+      },
       control: (call) => driver.control(call),
       onHandOver: (heir) =>
         teller.info({ heir }, `this node closes, and asks node ${heir} to lead`, "handover"),

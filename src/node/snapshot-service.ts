@@ -32,6 +32,8 @@ export interface ServiceParts {
   readonly announce: (event: SnapshotEvent) => void;
   /** Runs it on the RawNode, then a turn. */
   readonly control: (call: (rawNode: RawNode) => void) => void;
+  /** The same, behind all that is being applied. */
+  readonly whenApplied: (call: (rawNode: RawNode) => void) => void;
 }
 
 export class SnapshotService {
@@ -81,7 +83,7 @@ export class SnapshotService {
       tickMs,
       windowBytes,
       openLane: (peer, events) => parts.link.openSnapshotLane!(peer, events),
-      step: (message) => parts.control((raw) => raw.step(message)),
+      step: (message) => parts.whenApplied((raw) => raw.step(message)),
       onBegin: (from, metadata) => this.receiving(from, metadata),
       onFailed: (from, metadata, error) => this.notReceived(from, metadata, error),
       onLost: (from, { index }, why) => {

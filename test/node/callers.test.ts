@@ -158,15 +158,13 @@ async function applying(
   return { node, error, read: await read };
 }
 
-test("a promise out of apply fences the node, and says so; nobody is told that it is applied", async (t) => {
-  for (const apply of [
-    async () => undefined,
-    async () => Promise.reject(new Error("nobody looks at this")),
-    (entries: readonly Entry[]) => entries.map(async () => Promise.reject(new Error("nor at this"))),
-  ]) {
+test("a promise among the results fences the node, and says so; nobody is told that it is applied", async (t) => {
+  const failing = (entries: readonly Entry[]) =>
+    entries.map(async () => Promise.reject(new Error("nobody looks at this")));
+  for (const apply of [failing, async (entries: readonly Entry[]) => failing(entries)]) {
     const { node, error } = await applying(t, apply);
     assert.equal(error.code, "RAFT_FENCED");
-    assert.match(error.message, /stateMachine\.apply returned (a promise|promises among its results)/);
+    assert.match(error.message, /stateMachine\.apply returned promises among its results/);
     assert.equal(node.status().state, "StateFenced");
     await node.close();
   }

@@ -366,3 +366,56 @@ test("the leader changes while one is on its way: whoever leads then sends its o
   await cluster.load(heir, 20);
   await cluster.level();
 });
+
+test("a state machine at work is done with what it was handed before a snapshot takes its state's place", async (t) => {
+  const events: string[] = [];
+  let letGo = (): void => {};
+  let isHeld = false;
+  class Slow extends SlotMachine {
+    override apply(entries: readonly Entry[]): never {
+      const later = isHeld ? new Promise<void>((resolve) => (letGo = resolve)) : Promise.resolve();
+      return later.then(() => {
+        events.push(`apply ${entries.at(-1)!.index}`);
+        return super.apply(entries);
+      }) as never;
+    }
+
+    override async restore(stream: Parameters<SlotMachine["restore"]>[0]): Promise<void> {
+      events.push("restore");
+      await super.restore(stream);
+    }
+  }
+  const slow = new Slow();
+  const { cluster, network } = inMemory(t, (id) => (id === 3 ? { stateMachine: slow } : {}));
+  for (const id of [1, 2, 3]) await cluster.start(id);
+  cluster.members.get(1)!.node.campaign();
+  await until("node 1 or 2 leads", WAIT_MS, async () => {
+    const { id, node } = await cluster.leader();
+    if (id === 3) node.transferLeadership(1);
+    return id !== 3;
+  });
+  const leader = await cluster.leader();
+  const { node } = cluster.members.get(3)!;
+  await cluster.load(leader, 10);
+  await until("level", WAIT_MS, () => slow.applied === leader.machine.applied);
+  isHeld = true;
+  await cluster.load(leader, 1);
+  await until("it is at work, and more waits", WAIT_MS, () => node.status().commit > node.status().applied);
+  await cluster.load(leader, 3);
+  network.partition([3], [1, 2]);
+  const lastIndex = node.status().lastIndex;
+  await until("the leader's log begins behind", WAIT_MS, async () => {
+    await cluster.load(leader, 50);
+    return leader.node.status().log.firstIndex > lastIndex + 1;
+  });
+  network.heal();
+  await until("it has come", WAIT_MS, () => node.metrics.snapshotsReceived > 0);
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(events.includes("restore"), false, "its state was replaced under its hands");
+  isHeld = false;
+  letGo();
+  await until("it is level", WAIT_MS, () => slow.applied >= leader.machine.applied);
+  assert.equal(slow.hash, leader.machine.hash);
+  const at = events.indexOf("restore");
+  assert.ok(at > 0 && events.lastIndexOf("restore") === at, events.slice(-5).join());
+});

@@ -1,6 +1,7 @@
 // Planted faults around the core: of promises, of reads that wait, of clocks, of the log's files, of frames.
 import { RaftmarkError } from "../../../src/base/errors.js";
 import type { RaftNodeOptions } from "../../../src/node/api.js";
+import { Applier } from "../../../src/node/applier.js";
 import { CallWatch } from "../../../src/node/call-watch.js";
 import { Driver } from "../../../src/node/driver.js";
 import { LeaseClock } from "../../../src/node/lease-clock.js";
@@ -106,22 +107,36 @@ export const PLANTED_IN_NODE: readonly Planted[] = [
     nodes: 3,
     checkers: /history/,
     apply: () =>
-      patch(Driver, (was) => ({
-        applyEntries(this: Inside, entries: unknown) {
-          const { parts } = this;
-          const { stateMachine } = parts;
-          const late: Inside[] = (this.late ??= []);
-          const catchUp = () => void (late.length > 0 && stateMachine.apply(late.splice(0)));
-          if (parts.rawNode.raft.lead === parts.id) catchUp();
-          else {
-            const later = (all: Inside[]) => {
-              late.push(...all);
-              setTimeout(catchUp, 1);
-            };
-            parts.stateMachine = { apply: later };
-          }
-          was.applyEntries.call(this, entries);
-          parts.stateMachine = stateMachine;
+      patch(Driver, (was) => {
+        const behind = (work: string) =>
+          function (this: Inside, ...args: unknown[]) {
+            const { raft } = this.parts.rawNode;
+            const { parts } = this.applier;
+            const { stateMachine } = parts;
+            const late: Inside[] = (this.late ??= []);
+            const catchUp = () => void (late.length > 0 && stateMachine.apply(late.splice(0)));
+            if (raft.lead === raft.id) catchUp();
+            else {
+              const later = (all: Inside[]) => {
+                late.push(...all);
+                setTimeout(catchUp, 1);
+              };
+              parts.stateMachine = { apply: later };
+            }
+            was[work].apply(this, args);
+            parts.stateMachine = stateMachine;
+          };
+        return { handleReady: behind("handleReady"), durable: behind("durable") };
+      }),
+  },
+  {
+    name: "entries count as applied when apply has returned its promise",
+    profile: "crash",
+    checkers: /apply order|history|acknowledged/,
+    apply: () =>
+      patch(Applier, () => ({
+        wait(this: Inside, _: unknown, entries: unknown, __: number, responses: unknown) {
+          this.parts.onApplied(entries, undefined, responses);
         },
       })),
   },

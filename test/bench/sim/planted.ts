@@ -2,9 +2,10 @@
 // flow, of reads and of the wire. Those of reads and outcomes that test/node/sim knows are among them; more of the core
 // and of what is around it are in files of their own.
 
+import { Applier } from "../../../src/node/applier.js";
 import { Driver } from "../../../src/node/driver.js";
 import { Reads } from "../../../src/node/reads.js";
-import type { Message } from "../../../src/raft/index.js";
+import { EntryNormal, type Message } from "../../../src/raft/index.js";
 import { RaftLog } from "../../../src/raft/log.js";
 import { VoteWon } from "../../../src/raft/quorum/index.js";
 import { MajorityConfig } from "../../../src/raft/quorum/majority.js";
@@ -182,10 +183,11 @@ export const PLANTED: readonly Planted[] = [
     profile: "none",
     checkers: /apply order/,
     apply: () =>
-      patch(Driver, (was) => ({
-        applyEntries(this: Inside, entries: unknown) {
-          was.applyEntries.call(this, entries);
-          was.applyEntries.call(this, entries);
+      patch(Applier, (was) => ({
+        call(this: Inside, entries: Inside[], responses: unknown) {
+          const normal = entries.filter(({ type, size }) => type === EntryNormal && size > 0);
+          if (normal.length > 0) this.parts.stateMachine.apply(normal);
+          was.call.call(this, entries, responses);
         },
       })),
   },

@@ -1,0 +1,136 @@
+// Hands committed entries to the state machine: in order, one call at a time. What it returns at once counts at once, and
+// costs no promise; of a promise, the entries count when it resolves, and what the core hands out meanwhile waits here.
+// The core hands out no more than its limit (Config.maxCommittedSizePerReady) before it hears that some was applied, so
+// that this waits within it. Main thread.
+import { assert } from "../base/assert.js";
+import { type Entry, EntryNormal, type Message, NO_MESSAGES } from "../raft/index.js";
+import type { StateMachine } from "./api.js";
+import { resultsOf } from "./apply-results.js";
+import { isThenable } from "./outside.js";
+
+export interface ApplierParts {
+  readonly stateMachine: StateMachine;
+  /**
+   * `entries` are applied; the state machine returned `results` for the normal ones with data, or none. `responses` are
+   * those of the messages that they came with.
+   */
+  readonly onApplied: (
+    entries: readonly Entry[],
+    results: readonly unknown[] | undefined,
+    responses: readonly Message[],
+  ) => void;
+  /** Runs what a promise leads to; what it throws fences the node. */
+  readonly guard: (work: () => void) => void;
+  /** A promise was returned, or has resolved: `heldFrom` is another, and resume() is to be called from a turn. */
+  readonly onHeld: () => void;
+}
+
+export class Applier {
+  private readonly parts: ApplierParts;
+  /** The state machine has them, and has not said that it applied them. */
+  private held: readonly Entry[] | null = null;
+  /** Of MsgStorageApply: they come behind. */
+  private waiting: Message[] = [];
+  private hasEnded = false;
+  /** Whose fault it is what is thrown now, as the beginning of a sentence. */
+  blame = "";
+
+  constructor(parts: ApplierParts) {
+    this.parts = parts;
+  }
+
+  /** The state machine is at work. */
+  get isBusy(): boolean {
+    return this.held !== null;
+  }
+
+  /** All that was handed out is applied. */
+  get isIdle(): boolean {
+    return this.held === null && this.waiting.length === 0;
+  }
+
+  /** The first entry that the state machine holds; Infinity: it holds none. */
+  get heldFrom(): number {
+    return this.held === null ? Infinity : this.held[0]!.index;
+  }
+
+  /** Takes one MsgStorageApply. */
+  // hot
+  apply(message: Message): void {
+    if (this.isIdle) this.call(message.entries, message.responses);
+    else this.waiting.push(message);
+  }
+
+  /** All that waits, in one call: from a turn, so that a snapshot can be taken between two calls. */
+  resume(): void {
+    const { waiting } = this;
+    if (this.held !== null || waiting.length === 0 || this.hasEnded) return;
+    this.waiting = [];
+    const [{ entries, responses }] = waiting;
+    if (waiting.length === 1) this.call(entries, responses);
+    else
+      this.call(
+        waiting.flatMap((message) => message.entries),
+        waiting.flatMap((message) => message.responses),
+      );
+  }
+
+  /** No further call. */
+  end(): void {
+    this.hasEnded = true;
+  }
+
+  // hot
+  call(entries: readonly Entry[], responses: readonly Message[] = NO_MESSAGES): void {
+    assert(this.held === null, "two calls of apply at once");
+    // An array of the state machine's own, which may empty it: ours tells what was applied.
+    const normal = allNormal(entries) ? entries.slice() : entries.filter(isNormal);
+    const count = normal.length;
+    let returned: unknown;
+    if (count > 0) {
+      this.blame = "stateMachine.apply threw: ";
+      returned = this.parts.stateMachine.apply(normal);
+      this.blame = "";
+    }
+    if (returned !== undefined && !Array.isArray(returned) && isThenable(returned))
+      this.wait(returned, entries, count, responses);
+    else this.parts.onApplied(entries, resultsOf(returned, count), responses);
+  }
+
+  private wait(
+    returned: PromiseLike<unknown>,
+    entries: readonly Entry[],
+    count: number,
+    responses: readonly Message[],
+  ): void {
+    const { guard, onHeld, onApplied } = this.parts;
+    this.held = entries;
+    onHeld();
+    const applied = (value: unknown): void => {
+      this.held = null;
+      onApplied(entries, resultsOf(value, count), responses);
+      onHeld();
+    };
+    // A promise of ours: whatever theirs is, it is heard once.
+    Promise.resolve(returned).then(
+      (value) => guard(() => applied(value)),
+      (cause) =>
+        guard(() => {
+          this.held = null;
+          this.blame = "stateMachine.apply rejected: ";
+          throw cause;
+        }),
+    );
+  }
+}
+
+// hot
+export function isNormal(entry: Entry): boolean {
+  return entry.type === EntryNormal && entry.size > 0;
+}
+
+// hot
+function allNormal(entries: readonly Entry[]): boolean {
+  for (let i = 0; i < entries.length; i++) if (!isNormal(entries[i])) return false;
+  return true;
+}
