@@ -570,8 +570,10 @@ export class Driver {
     }
     this.applied = last;
     reads.applied(last);
-    if (snapshots?.applied(entries.length, payloadsSize(entries) + RECORD_BYTES * entries.length))
-      this.wake();
+    if (snapshots?.counts === true) {
+      const bytes = payloadsSize(entries) + RECORD_BYTES * entries.length;
+      if (snapshots.applied(entries.length, bytes)) this.wake();
+    }
     for (let i = 0; i < responses.length; i++) rawNode.step(responses[i]);
     if (this.storing !== null) this.advance();
   }

@@ -109,6 +109,11 @@ export class SnapshotService {
     this.own.take(metadata);
   }
 
+  /** False: there is nothing to take one with, so that nobody needs to say what is applied. */
+  get counts(): boolean {
+    return this.parts.options.stateMachine.snapshot !== undefined;
+  }
+
   // hot
   applied(entries: number, bytes: number): boolean {
     return this.own.applied(entries, bytes);

@@ -8,7 +8,7 @@ import { type TestContext, test } from "node:test";
 import { type Entry, RaftNode, type RaftNodeOptions } from "../../src/index.js";
 import { type Link, MemoryNetwork, type SnapshotLane } from "../../src/link/index.js";
 import { PIECE, PIECE_HEAD_BYTES } from "../../src/node/snapshot-wire.js";
-import { until } from "../process/support.js";
+import { Command, until } from "../process/support.js";
 import { atEnd, snapFiles, tempDir } from "../wal/helpers.js";
 import { Lines, leaderOf, type Running, WAIT_MS } from "./nodes.js";
 import { SlotMachine } from "./snapshot-machine.js";
@@ -165,6 +165,8 @@ async function comesBack(cluster: Cluster, more: () => Promise<void> = async () 
   );
   // It starts from what it was sent.
   await cluster.stop(lost);
+  const verify = new Command(cluster.dir, "wal", "verify", path.join(cluster.dir, String(lost)));
+  assert.equal(await verify.end(WAIT_MS), 0, verify.stdout);
   await cluster.start(lost);
   await cluster.load(await cluster.leader(), 5);
   await cluster.level();

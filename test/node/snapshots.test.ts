@@ -12,7 +12,7 @@ import {
   type StateMachine,
 } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
-import { until } from "../process/support.js";
+import { Command, until } from "../process/support.js";
 import { atEnd, snapFiles, tempDir } from "../wal/helpers.js";
 import { Lines, leaderOf, WAIT_MS } from "./nodes.js";
 import { SlotMachine } from "./snapshot-machine.js";
@@ -109,6 +109,8 @@ test("under load the log stays within what the options say; a restart restores a
   assert.deepEqual(snapFiles(dir).length, 2);
   const { hash } = machine;
   await node.close();
+  const verify = new Command(dir, "wal", "verify", dir);
+  assert.equal(await verify.end(WAIT_MS), 0, verify.stdout);
 
   const again = new SlotMachine();
   let replayed = 0;

@@ -1,0 +1,211 @@
+// The end that has a snapshot: what it gives to whom, when it gives up, and for how long it holds the log.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { SnapshotLane } from "../../src/link/index.js";
+import { SnapshotSender } from "../../src/node/snapshot-sender.js";
+import {
+  decodeSnapshotMessage,
+  encodeEnd,
+  encodeWant,
+  GONE,
+  NOT_WANTED,
+  PIECE,
+  type SnapshotMessage,
+  TAKEN,
+  UNSOUND,
+} from "../../src/node/snapshot-wire.js";
+import type { Wal } from "../../src/wal/index.js";
+import { meta } from "../wal/helpers.js";
+
+const FILE = Uint8Array.from({ length: 1000 }, (_, i) => i & 255);
+const NAME = { group: 0, index: 50, term: 2 };
+const TICK_MS = 1000;
+
+class Bench {
+  readonly seen: string[] = [];
+  readonly held: number[] = [];
+  newest = 50;
+  logBytes = 0;
+  match = -1;
+  readonly sender: SnapshotSender;
+
+  constructor(isKept = true) {
+    const file = {
+      bytes: FILE.length,
+      read: async (into: Uint8Array, at: number) => into.set(FILE.subarray(at, at + into.length)),
+      close: async () => {
+        this.seen.push("file closed");
+      },
+    };
+    const bench = this;
+    const wal = {
+      storage: {
+        snapshot: () => ({ metadata: meta(this.newest, 2) }),
+        get logBytes() {
+          return bench.logBytes;
+        },
+      },
+      openSnapshotFile: async () => (isKept ? file : null),
+      holdFrom: (index: number) => this.held.push(index),
+    };
+    this.sender = new SnapshotSender({
+      group: 0,
+      wal: wal as unknown as Wal,
+      tickMs: TICK_MS,
+      pieceBytes: 100,
+      bytesPerS: 1e9,
+      holdBytes: 1000,
+      onEnd: (to, { index }, why) => this.seen.push(`end ${to} ${index} ${why}`),
+      onUnsound: () => this.seen.push("unsound"),
+      matchOf: () => this.match,
+    });
+  }
+
+  get holds(): number {
+    return this.held[this.held.length - 1]!;
+  }
+}
+
+/** The member's side of a connection. */
+class Lane implements SnapshotLane {
+  readonly got: SnapshotMessage[] = [];
+  takes = Infinity;
+  closed = false;
+  send(bytes: Uint8Array): boolean {
+    if (this.got.length >= this.takes) return false;
+    this.got.push(decodeSnapshotMessage(bytes.slice())!);
+    return true;
+  }
+  close(): void {
+    this.closed = true;
+  }
+  get places(): number[] {
+    return this.got.filter(({ kind }) => kind === PIECE).map(({ b }) => b);
+  }
+}
+
+async function settled(): Promise<void> {
+  for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+test("pieces as far as there is room, from where it is asked, over whatever connection; and the log is held", async () => {
+  const bench = new Bench();
+  const { sender } = bench;
+  sender.begin(3, meta(50, 2));
+  assert.equal(bench.holds, 50);
+  const lane = new Lane();
+  assert.equal(sender.onMessage(3, encodeWant(NAME, 0, 250, true), lane), true);
+  await settled();
+  assert.deepEqual(lane.places, [0, 100, 200]);
+  assert.equal(lane.got[2]!.bytes.length, 50);
+  // More room; then it is asked for anew from an earlier place.
+  sender.onMessage(3, encodeWant(NAME, 0, 450, false), lane);
+  await settled();
+  assert.deepEqual(lane.places, [0, 100, 200, 250, 350]);
+  sender.onMessage(3, encodeWant(NAME, 300, 400, true), lane);
+  await settled();
+  assert.deepEqual(lane.places.slice(5), [300]);
+  sender.onClosed(3, lane);
+  const second = new Lane();
+  sender.onMessage(3, encodeWant(NAME, 900, 5000, true), second);
+  await settled();
+  assert.deepEqual(second.places, [900]);
+  assert.ok([...lane.got, ...second.got].every(({ isSound, a }) => isSound && a === FILE.length));
+  sender.onMessage(3, encodeEnd(NAME, TAKEN), second);
+  assert.deepEqual(bench.seen, ["file closed", "end 3 50 null"]);
+  assert.equal(sender.sent, 1);
+  // Until it has caught up with the newest.
+  bench.newest = 90;
+  bench.match = 60;
+  sender.tick();
+  assert.equal(bench.holds, 50);
+  bench.match = 90;
+  sender.tick();
+  assert.equal(bench.holds, Infinity);
+});
+
+test("who is not to have one, or asks for another, is told that there is none; what no member says is refused", async () => {
+  const bench = new Bench();
+  const { sender } = bench;
+  sender.begin(3, meta(50, 2));
+  for (const [from, name] of [
+    [2, NAME],
+    [3, { ...NAME, index: 40 }],
+    [3, { ...NAME, term: 1 }],
+  ] as const) {
+    const lane = new Lane();
+    assert.equal(sender.onMessage(from, encodeWant(name, 0, 100, true), lane), true);
+    await settled();
+    assert.deepEqual(
+      lane.got.map(({ kind }) => kind),
+      [GONE],
+    );
+  }
+  const lane = new Lane();
+  assert.equal(sender.onMessage(3, new Uint8Array(3), lane), false);
+  assert.equal(sender.onMessage(3, encodeWant({ ...NAME, group: 1 }, 0, 100, true), lane), false);
+  // Behind the end there is nothing.
+  sender.onMessage(3, encodeWant(NAME, 2 ** 50, 2 ** 51, true), lane);
+  await settled();
+  assert.deepEqual(lane.got, []);
+  // Another's end is not this one's.
+  sender.onMessage(2, encodeEnd(NAME, TAKEN), lane);
+  assert.deepEqual(bench.seen, []);
+});
+
+test("it fails where the member says so, does not come, or the file is gone; the log is held no longer", async () => {
+  for (const [how, seen] of [
+    [NOT_WANTED, ["file closed", "end 3 50 it did not take it"]],
+    [UNSOUND, ["unsound", "file closed", "end 3 50 what arrived there is not sound"]],
+  ] as const) {
+    const bench = new Bench();
+    bench.sender.begin(3, meta(50, 2));
+    await settled();
+    bench.sender.onMessage(3, encodeEnd(NAME, how), new Lane());
+    assert.deepEqual(bench.seen, seen);
+    assert.equal(bench.holds, Infinity);
+  }
+  const silent = new Bench();
+  silent.sender.begin(3, meta(50, 2));
+  await settled();
+  for (let tick = 0; tick < 5; tick++) silent.sender.tick();
+  assert.deepEqual(silent.seen, []);
+  silent.sender.tick();
+  assert.deepEqual(silent.seen, ["file closed", "end 3 50 it did not ask for it within 5 s"]);
+  assert.equal(silent.holds, Infinity);
+  const gone = new Bench(false);
+  gone.sender.begin(3, meta(50, 2));
+  await settled();
+  assert.deepEqual(gone.seen, ["end 3 50 it is not there any more"]);
+});
+
+test("more log than the bound is held for nobody, nor for a member that is not heard any more", async () => {
+  const bench = new Bench();
+  bench.sender.begin(3, meta(50, 2));
+  bench.logBytes = 1001;
+  bench.sender.tick();
+  assert.equal(bench.holds, Infinity);
+  const away = new Bench();
+  away.newest = 90;
+  away.sender.begin(3, meta(50, 2));
+  await settled();
+  away.sender.onMessage(3, encodeEnd(NAME, TAKEN), new Lane());
+  for (let tick = 0; tick < 10; tick++) away.sender.tick();
+  assert.equal(away.holds, 50);
+  away.sender.tick();
+  assert.equal(away.holds, Infinity);
+});
+
+test("a connection that takes no more is closed, and the next one goes on", async () => {
+  const { sender } = new Bench();
+  sender.begin(3, meta(50, 2));
+  const lane = new Lane();
+  lane.takes = 2;
+  sender.onMessage(3, encodeWant(NAME, 0, 1000, true), lane);
+  await settled();
+  assert.deepEqual([lane.places, lane.closed], [[0, 100], true]);
+  const next = new Lane();
+  sender.onMessage(3, encodeWant(NAME, 200, 400, true), next);
+  await settled();
+  assert.deepEqual(next.places, [200, 300]);
+});
