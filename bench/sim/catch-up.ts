@@ -1,5 +1,6 @@
 // The end of some worlds, when all is well: a member is away while much is written, and catches up over narrow paths.
 // It must, and what is sent for it is to be little more than what it lacks. Times in microseconds.
+import type { RaftLog } from "../../src/raft/log.js";
 import { FAIR } from "./network.js";
 import { ELECTION_US, type SimProcess } from "./process.js";
 import type { World } from "./world.js";
@@ -27,7 +28,7 @@ export class CatchUp {
     const { network, checker, schedule } = this.world;
     if (checker.violation !== null || !leader.leads) return;
     const { raftLog } = leader.parts!.rawNode.raft;
-    const lacks = member.parts!.rawNode.raft.raftLog.lastIndex() + 1;
+    const lacks = sharedWith(raftLog, member.parts!.rawNode.raft.raftLog) + 1;
     const bytes = checker.bytesOf(lacks, raftLog.lastIndex() + 1);
     const bytesPerMs = Math.floor(dice.between(200, 2_000));
     network.weather = { ...FAIR, bytesPerMs };
@@ -62,4 +63,11 @@ export class CatchUp {
     const end = world.schedule.now + WRITES * WRITE_EVERY_US + 2 * ELECTION_US;
     await world.until(() => false, end);
   }
+}
+
+/** Up to where `log` is the leader's: behind that it may hold entries that it never committed, and has to lose. */
+function sharedWith(leader: RaftLog, log: RaftLog): number {
+  let index = Math.min(leader.lastIndex(), log.lastIndex());
+  while (index > 0 && leader.term(index) !== log.term(index)) index--;
+  return index;
 }

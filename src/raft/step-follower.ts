@@ -136,13 +136,22 @@ export function handleAppendEntries(r: Raft, m: Message): void {
   const log = r.raftLog;
   const response = new Message(MsgAppResp);
   response.to = m.from;
-  if (m.index < log.committed) {
-    // What is committed is known to match: answer with that at once.
-    response.index = log.committed;
-    r.send(response);
-    return;
+  let { index, logTerm, entries } = m;
+  const known = log.committed - index;
+  if (known > 0) {
+    // What is committed is known to match. etcd answers with that at once, and drops what lies behind it; a leader that
+    // sent it twice, beginning below a commit index that was on the way, then has to find the place again.
+    const at = known <= entries.length ? entries[known - 1].term : 0;
+    if (known >= entries.length || at !== log.termOrZero(log.committed)) {
+      response.index = log.committed;
+      r.send(response);
+      return;
+    }
+    index = log.committed;
+    logTerm = at;
+    entries = entries.slice(known);
   }
-  const last = log.maybeAppend(m.index, m.logTerm, m.entries, m.commit);
+  const last = log.maybeAppend(index, logTerm, entries, m.commit);
   if (last !== -1) {
     response.index = last;
     r.send(response);

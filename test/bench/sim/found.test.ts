@@ -23,6 +23,14 @@ const FOUND: readonly (SimPlan & { what: string })[] = [
     steps: STEPS_DEFAULT,
     profile: "all",
   },
+  {
+    what: "entries behind a commit index that was on the way were dropped, and sent again and again",
+    seed: 110,
+    steps: 6_000,
+    profile: "feud",
+    nodes: 5,
+    lease: false,
+  },
 ];
 
 for (const { what, ...plan } of FOUND) {
