@@ -404,6 +404,11 @@ export class DiskFs {
     mkdir: async (path: string, options?: { recursive?: boolean }): Promise<string | undefined> =>
       this.mkdirSync(path, options),
     readdir: async (path: string): Promise<string[]> => this.readdirSync(path),
+    // A disk without a size.
+    statfs: async (path: string): Promise<{ blocks: number; bavail: number; bsize: number }> => {
+      this.statSync(path);
+      return { blocks: 0, bavail: 0, bsize: 4096 };
+    },
   };
 }
 

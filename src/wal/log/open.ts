@@ -126,7 +126,9 @@ export async function openLog(
     );
     const synced = durability !== "none";
     const keep = snapshotsKept;
-    const snapshots: SnapshotSetup = { dir, snapDir, keep, catchUpBytes, synced, fs: walFs, kept };
+    const reserveBytes = 2 * segmentBytes;
+    const places = { dir, snapDir, fs: walFs, kept };
+    const snapshots: SnapshotSetup = { ...places, keep, catchUpBytes, reserveBytes, synced };
     const wal = new RingWal(
       recovered,
       storage,

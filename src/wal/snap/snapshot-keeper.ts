@@ -3,7 +3,7 @@
 // older segments and files released, oldest first: a crash between any two steps leaves a log that opens, with either
 // the old or the new snapshot. Files are written side by side, records and releases one after the other.
 import { existsSync, mkdirSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { readdir, statfs } from "node:fs/promises";
 import path from "node:path";
 import { assert } from "../../base/assert.js";
 import { RaftmarkError } from "../../base/errors.js";
@@ -30,6 +30,8 @@ export interface SnapshotSetup {
   keep: number;
   /** Bytes of log kept in front of the newest. */
   catchUpBytes: number;
+  /** What a snapshot leaves free on the disk for the log, which ends without space; the log goes on without it. */
+  reserveBytes: number;
   /** Names are made durable. */
   synced: boolean;
   fs: WalFs;
@@ -83,7 +85,7 @@ export class SnapshotKeeper {
   /** Writes the file; without a record it counts for nothing. */
   stage(metadata: SnapshotMetadata, data: SnapshotData, signal: AbortSignal | null): Promise<void> {
     return this.draft(metadata, signal, (draft, either) =>
-      writeSnapFile(this.setup.fs, draft, metadata, data, either),
+      writeSnapFile(this.sparingFs(), draft, metadata, data, either),
     );
   }
 
@@ -94,7 +96,7 @@ export class SnapshotKeeper {
     signal: AbortSignal | null,
   ): Promise<void> {
     return this.draft(metadata, signal, (draft, either) =>
-      receiveSnapFile(this.setup.fs, draft, metadata, pieces, either),
+      receiveSnapFile(this.sparingFs(), draft, metadata, pieces, either),
     );
   }
 
@@ -105,6 +107,20 @@ export class SnapshotKeeper {
     const written = this.write(metadata, signal, fill).finally(() => this.writes.delete(written));
     this.writes.add(written);
     return written;
+  }
+
+  /** Whose syncs, every few MiB, fail for no space while there is some left. */
+  private sparingFs(): WalFs {
+    const { fs, snapDir, reserveBytes } = this.setup;
+    const fdatasync = async (fd: number): Promise<void> => {
+      await fs.fdatasync(fd);
+      const { blocks, bavail, bsize } = await statfs(snapDir);
+      // Of 0 blocks: the file system does not say.
+      if (blocks === 0 || bavail * bsize >= reserveBytes) return;
+      const text = `ENOSPC: less than ${reserveBytes} bytes would be left for the log`;
+      throw Object.assign(new Error(text), { code: "ENOSPC" });
+    };
+    return { ...fs, fdatasync };
   }
 
   /** Entries behind this index stay, whatever is recorded: see Wal.holdFrom. */
