@@ -49,9 +49,13 @@ export class Trees {
 
   /** `root` is a clone of the repository, and `dist` is built from it. Throws BenchError (usage). */
   static async open(signal: AbortSignal, root = OWN_TREE): Promise<Trees> {
-    const top = await gitIn(root, "rev-parse", "--show-toplevel").catch(() => "");
+    let why = "";
+    const top = await gitIn(root, "rev-parse", "--show-toplevel").catch((error: unknown) => {
+      why = gitsWords(error);
+      return "";
+    });
     if (top === "" || realpathSync(top) !== realpathSync(root)) {
-      const text = `revisions are compared in a clone of raftmark's repository, and ${root} is none (or git is missing): clone it, and run this there.`;
+      const text = `revisions are compared in a clone of raftmark's repository, and ${root} is none${why}: clone it, and run this there.`;
       throw new BenchError("usage", text);
     }
     return new Trees(root, await mkdtemp(join(tmpdir(), "raftmark-trees-")), signal);
@@ -172,6 +176,13 @@ function readText(path: string): string | null {
   } catch {
     return null;
   }
+}
+
+/** " (git: not a git repository)": it may be a clone that git refuses, as one that another user owns. */
+function gitsWords(error: unknown): string {
+  if (codeOf(error) === "ENOENT") return " (git is missing)";
+  const fatal = /^fatal: (.*)$/m.exec(String((error as { stderr?: unknown }).stderr ?? ""))?.[1];
+  return fatal === undefined ? "" : ` (git: ${fatal})`;
 }
 
 async function gitIn(dir: string, ...args: string[]): Promise<string> {

@@ -23,7 +23,7 @@ Start here:
   raftmark bench --help         every axis, and examples
   raftmark report               the newest result as one page, to read and to send
   raftmark compare A B          two results, or two revisions that take turns
-  raftmark gate --base main     are the current files slower? some three minutes, for CI
+  raftmark gate --base main     are the current files slower? two minutes and more, for CI
   raftmark sim --seed 7         a simulated cluster under faults, in seconds
   raftmark wal verify DIR       is this write-ahead log sound (raftmark's or etcd's)`,
   );

@@ -131,10 +131,11 @@ test("a revision that does not build is told with the build's last lines; one th
   assert.equal(worktrees(path), 1);
 });
 
-test("outside a clone, revisions are refused", async () => {
+test("outside a clone, revisions are refused, in git's own words", async () => {
   await assert.rejects(
     Trees.open(never, tmpdir()),
-    (error) => error instanceof BenchError && error.exitCode === 2,
+    (error) =>
+      error instanceof BenchError && error.exitCode === 2 && /is none \(git: .*\): /.test(error.message),
   );
 });
 
