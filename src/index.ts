@@ -8,6 +8,7 @@ export type {
   Logger,
   NodeMetrics,
   NodeStatus,
+  Pem,
   Proposed,
   RaftNodeOptions,
   ReadOnlyKind,
@@ -17,6 +18,8 @@ export type {
   SnapshotTaken,
   StateMachine,
   StorageWrites,
+  TlsOptions,
+  TlsSource,
   WriterKind,
 } from "./node/api.js";
 export { RaftNode } from "./node/raft-node.js";

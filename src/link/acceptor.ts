@@ -8,6 +8,7 @@ import type { Address } from "./address.js";
 import { descriptorLimit, openDescriptors } from "./descriptors.js";
 import type { NativeUws, UwsModule } from "./native-uws.js";
 import { type Stranger, type StrangerLimits, Strangers } from "./strangers.js";
+import type { TlsSettings } from "./tls.js";
 
 /** One accepted connection. */
 export interface Accepted {
@@ -28,6 +29,10 @@ export interface AcceptorEvents {
   onClose(connection: Accepted): void;
   /** It did not prove itself in time, and is to be refused. */
   onExpired(connection: Accepted): void;
+  /** With TLS: opened by somebody without a certificate that counts, and to be refused. `onClose` comes. */
+  onUntrusted(connection: Accepted, why: string): void;
+  /** With TLS: somebody spoke none, or not as it must be; the connection is gone. */
+  onNoTls(why: string): void;
 }
 
 export interface AcceptorOptions {
@@ -39,12 +44,16 @@ export interface AcceptorOptions {
   /** 8 .. 960. */
   idleTimeoutS: number;
   strangers: StrangerLimits;
+  /** Null: in the clear. Own acceptor only: uWebSockets.js takes files, reloads none, and lets in who shows nothing. */
+  tls: TlsSettings | null;
 }
 
 export interface Acceptor {
   readonly implementation: string;
   /** Resolves to the port; to null if the address cannot be listened at. */
   listen(address: Address): Promise<number | null>;
+  /** For connections that come from now on. Only where `tls` was given. */
+  setTls?(tls: TlsSettings): void;
   /** Closes the listener and every connection at once. */
   close(): void;
 }

@@ -22,3 +22,8 @@ export function parseAddress(text: string, option: string, anyPort = false): Add
 export function formatAddress(address: Address): string {
   return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
+
+/** Whether it leads nowhere but to this machine. */
+export function isLoopback({ host }: Address): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|::1|(0{1,4}:){7}0{0,3}1|::ffff:127(\.\d{1,3}){3})$/i.test(host);
+}

@@ -27,6 +27,9 @@ export const CloseBadTag = 4011;
 /** Two live nodes call themselves by one id. */
 export const CloseDuplicateId = 4012;
 
+/** TLS: it has no certificate of an authority that this node believes, or not for that address; or speaks no TLS. */
+export const CloseBadCertificate = 4013;
+
 /** What each of our codes means, for the close reason and for reports. */
 export const CLOSE_REASONS: Readonly<Record<number, string>> = {
   [CloseGoingAway]: "going away",
@@ -42,4 +45,5 @@ export const CLOSE_REASONS: Readonly<Record<number, string>> = {
   [CloseBadMessage]: "a message that no peer sends",
   [CloseDuplicateId]: "another node with the same id is connected",
   [CloseBadTag]: "a frame was changed on its way",
+  [CloseBadCertificate]: "bad certificate",
 };

@@ -2,11 +2,19 @@
 // Main thread.
 import { LINK_PATH } from "./acceptor.js";
 import { type Address, formatAddress } from "./address.js";
-import { CLOSE_REASONS, CloseBadFrame, CloseGoingAway, CloseLostLog, CloseTimeout } from "./close-codes.js";
+import {
+  CLOSE_REASONS,
+  CloseBadCertificate,
+  CloseBadFrame,
+  CloseGoingAway,
+  CloseLostLog,
+  CloseTimeout,
+} from "./close-codes.js";
 import { FrameTags } from "./frame-tags.js";
 import { DialerHandshake, type Identity } from "./handshake.js";
 import type { Lane } from "./lanes.js";
 import { PROOF_TIMEOUT_MS } from "./strangers.js";
+import type { TlsSettings } from "./tls.js";
 import { WsDial } from "./ws-dial.js";
 
 const BACKOFF_MS_MIN = 10;
@@ -46,6 +54,8 @@ export interface DialerOptions {
   address: Address;
   events: DialerEvents;
   maxFrameBytes: number;
+  /** For the next attempt; null: in the clear. */
+  tls: () => TlsSettings | null;
   /** Uniform in [0, 1): spreads the attempts. */
   random: () => number;
 }
@@ -153,6 +163,7 @@ export class Dialer {
       path: LINK_PATH,
       payloadBytesMax: this.options.maxFrameBytes,
       timeoutMs: UPGRADE_TIMEOUT_MS,
+      tls: this.options.tls(),
       events: {
         onOpen: () => {
           if (this.socket === socket) this.handleOpen(socket);
@@ -165,8 +176,10 @@ export class Dialer {
         onBroken: () => {
           if (this.socket === socket) this.tellBroken();
         },
-        onFailed: (error) => {
-          if (this.socket === socket) this.tellUnreached(error);
+        onFailed: (error, untrusted) => {
+          if (this.socket !== socket) return;
+          if (untrusted) this.tellUntrusted(error);
+          else this.tellUnreached(error);
         },
         onClose: (code) => {
           if (this.socket === socket) this.handleClose(code);
@@ -185,6 +198,12 @@ export class Dialer {
   private tellBroken(): void {
     const { peer, events } = this.options;
     events.onRefused(peer, CloseBadFrame, false, CLOSE_REASONS[CloseBadFrame]!);
+  }
+
+  private tellUntrusted(error: NodeJS.ErrnoException): void {
+    const { peer, events } = this.options;
+    const reason = `${CLOSE_REASONS[CloseBadCertificate]} (${error.code}: ${error.message})`;
+    events.onRefused(peer, CloseBadCertificate, false, reason);
   }
 
   private tellUnreached(error: NodeJS.ErrnoException): void {

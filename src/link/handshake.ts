@@ -4,14 +4,17 @@
 //
 //   acceptor -> dialler  challenge: head, nonce A                        head (32): u32 magic "RFMH", u8 version,
 //   dialler -> acceptor  proof:     head, nonce D, u64 incarnation,        u8 kind, u8 lane, u8 flags, u64 cluster,
-//                                   u16 length, hello, MAC                 u64 from, u64 to (0 in the challenge)
-//   acceptor -> dialler  accept:    head, u16 length, hello, MAC         MAC: HMAC-SHA-256 under the secret, over the
+//                                   u16 length, hello, MAC                 u64 from, u64 to (0, all, in the challenge)
+//   acceptor -> dialler  accept:    head, u16 length, hello, MAC         MAC: HMAC-SHA-256 under the key, over the
 //   dialler -> acceptor  welcome:   head, MAC                              sender's role and every byte of the
 //   either, once the other proved itself, in place of its next:            handshake so far, in both directions
 //                        refusal:   head, u16 code, u16 length, reason (UTF-8), MAC
 //
 // The lane (lanes.ts) is what the dialler wants to hear over this connection; but for the proof it is 0. Flag 1, in
 // challenge and proof: this side wants frames tagged (frame-tags.ts). They are if either does; the MACs cover that.
+//
+// Who dials learns no more than the version before it proved the key: not the cluster, nor the node, nor whether it
+// guessed those. What it then shows of the key costs whoever searches it a slow derivation a guess (cluster-key.ts).
 import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
 import { NO_DATA } from "../base/bytes.js";
 import { getU32, getU64, putU32, putU64 } from "../wire/frame.js";
@@ -26,7 +29,7 @@ import { TAG_KEY_BYTES } from "./frame-tags.js";
 import { type Lane, LaneBulk, LaneSnapshot } from "./lanes.js";
 import { HELLO_BYTES_MAX } from "./link.js";
 
-export const HANDSHAKE_VERSION = 2;
+export const HANDSHAKE_VERSION = 3;
 const MAGIC = 0x484d4652;
 const KIND_CHALLENGE = 1;
 const KIND_PROOF = 2;
@@ -48,7 +51,8 @@ export const HANDSHAKE_BYTES_MAX = PROOF_HELLO_AT + 2 + HELLO_BYTES_MAX + MAC_BY
 export interface Identity {
   readonly id: number;
   readonly clusterId: number;
-  readonly secret: string;
+  /** What members prove (cluster-key.ts). */
+  readonly key: Uint8Array;
   /** Whether it wants frames tagged. */
   readonly frameTags: boolean;
   /** Drawn anew for each life of the link, below 2^53: tells two nodes with the same id from one that came back. */
@@ -113,7 +117,7 @@ abstract class Handshake {
     const hash = createHash("sha256");
     for (const part of this.transcript) hash.update(part);
     const salt = hash.digest();
-    return new Uint8Array(hkdfSync("sha256", this.self.secret, salt, "raftmark link frames", TAG_KEY_BYTES));
+    return new Uint8Array(hkdfSync("sha256", this.self.key, salt, "raftmark link frames", TAG_KEY_BYTES));
   }
 
   /** Refuses the other side, which has proved itself, in words that only it gets. */
@@ -131,7 +135,8 @@ abstract class Handshake {
   protected readRefusal(bytes: Uint8Array, peer: number): Step | null {
     if (bytes.length < HEAD_BYTES + 4 + MAC_BYTES || bytes[5] !== KIND_REFUSAL) return null;
     const length = getU16(bytes, HEAD_BYTES + 2);
-    if (checkHead(bytes, KIND_REFUSAL, HEAD_BYTES + 4 + length + MAC_BYTES, this.self) !== 0) return null;
+    // Perhaps it is of another cluster: that may be what it says.
+    if (checkForm(bytes, KIND_REFUSAL, HEAD_BYTES + 4 + length + MAC_BYTES) !== 0) return null;
     const code = getU16(bytes, HEAD_BYTES);
     if (code < 4000 || code > 4999 || !this.isSealed(bytes)) return null;
     const text = bytes.subarray(HEAD_BYTES + 4, HEAD_BYTES + 4 + length);
@@ -144,9 +149,11 @@ abstract class Handshake {
     bytes[4] = HANDSHAKE_VERSION;
     bytes[5] = kind;
     if (hasFlags(kind) && this.self.frameTags) bytes[7] = FLAG_TAGS;
-    putU64(bytes, 8, this.self.clusterId);
-    putU64(bytes, 16, this.self.id);
-    putU64(bytes, 24, to);
+    if (kind !== KIND_CHALLENGE) {
+      putU64(bytes, 8, this.self.clusterId);
+      putU64(bytes, 16, this.self.id);
+      putU64(bytes, 24, to);
+    }
     return bytes;
   }
 
@@ -170,7 +177,7 @@ abstract class Handshake {
   }
 
   private mac(role: Role, bytes: Uint8Array): Uint8Array {
-    const hmac = createHmac("sha256", this.self.secret).update(`raftmark link ${role}\0`);
+    const hmac = createHmac("sha256", this.self.key).update(`raftmark link ${role}\0`);
     for (const part of this.transcript) hmac.update(part);
     return hmac.update(bytes.subarray(0, bytes.length - MAC_BYTES)).digest();
   }
@@ -191,14 +198,18 @@ export class AcceptorHandshake extends Handshake {
     return bytes;
   }
 
-  /** Checks the dialler's proof. `bytes` are borrowed. */
+  /**
+   * Checks the dialler's proof. `bytes` are borrowed. CloseBadCluster and CloseWrongNode are for who has the key, and can
+   * be told so (`refuse`).
+   */
   verify(bytes: Uint8Array): Step {
-    const code = checkHello(bytes, KIND_PROOF, PROOF_HELLO_AT, this.self);
+    const code = checkHello(bytes, KIND_PROOF, PROOF_HELLO_AT);
     if (code !== 0) return step({ code });
     const peer = getU64(bytes, 16);
-    if (getU64(bytes, 24) !== this.self.id) return step({ code: CloseWrongNode, peer });
     if (!this.isSealed(bytes)) return step({ code: CloseBadKey, peer });
     this.note(bytes);
+    if (getU64(bytes, 8) !== this.self.clusterId) return step({ code: CloseBadCluster, peer });
+    if (getU64(bytes, 24) !== this.self.id) return step({ code: CloseWrongNode, peer });
     this.peer = peer;
     return step({
       peer,
@@ -220,8 +231,9 @@ export class AcceptorHandshake extends Handshake {
     const { peer } = this;
     const refusal = this.readRefusal(bytes, peer);
     if (refusal !== null) return refusal;
-    const code = checkHead(bytes, KIND_WELCOME, WELCOME_BYTES, this.self);
+    const code = checkForm(bytes, KIND_WELCOME, WELCOME_BYTES);
     if (code !== 0) return step({ code, peer });
+    if (getU64(bytes, 8) !== this.self.clusterId) return step({ code: CloseBadCluster, peer });
     return step({ code: this.isSealed(bytes) ? 0 : CloseBadKey, peer });
   }
 }
@@ -240,9 +252,8 @@ export class DialerHandshake extends Handshake {
   /** Checks the challenge; answers with our proof. */
   answer(bytes: Uint8Array, hello: Uint8Array): Step {
     const { peer } = this;
-    const code = checkHead(bytes, KIND_CHALLENGE, CHALLENGE_BYTES, this.self);
+    const code = checkForm(bytes, KIND_CHALLENGE, CHALLENGE_BYTES);
     if (code !== 0) return step({ code, peer });
-    if (getU64(bytes, 16) !== peer) return step({ code: CloseWrongNode, peer });
     this.note(bytes);
     const proof = this.begin(KIND_PROOF, peer, PROOF_HELLO_AT + 2 + hello.length + MAC_BYTES);
     proof[6] = this.lane;
@@ -257,8 +268,9 @@ export class DialerHandshake extends Handshake {
     const { peer } = this;
     const refusal = this.readRefusal(bytes, peer);
     if (refusal !== null) return refusal;
-    const code = checkHello(bytes, KIND_ACCEPT, HEAD_BYTES, this.self);
+    const code = checkHello(bytes, KIND_ACCEPT, HEAD_BYTES);
     if (code !== 0) return step({ code, peer });
+    if (getU64(bytes, 8) !== this.self.clusterId) return step({ code: CloseBadCluster, peer });
     if (getU64(bytes, 16) !== peer || getU64(bytes, 24) !== this.self.id)
       return step({ code: CloseWrongNode, peer });
     if (!this.isSealed(bytes)) return step({ code: CloseBadKey, peer });
@@ -277,21 +289,20 @@ function hasFlags(kind: number): boolean {
 }
 
 /** 0, or the close code of the first thing wrong. Version before length: later versions may be longer. */
-function checkHead(bytes: Uint8Array, kind: number, length: number, self: Identity): number {
+function checkForm(bytes: Uint8Array, kind: number, length: number): number {
   if (bytes.length < HEAD_BYTES || getU32(bytes, 0) !== MAGIC) return CloseBadFrame;
   if (bytes[4] !== HANDSHAKE_VERSION) return CloseBadVersion;
   if (bytes[5] !== kind || bytes.length !== length) return CloseBadFrame;
   if (bytes[7]! > (hasFlags(kind) ? FLAG_TAGS : 0)) return CloseBadFrame;
   if (bytes[6]! > (kind === KIND_PROOF ? LaneSnapshot : LaneBulk)) return CloseBadFrame;
-  if (getU64(bytes, 8) !== self.clusterId) return CloseBadCluster;
   return 0;
 }
 
 /** The same for a message that ends with a hello at `at`, and a MAC. */
-function checkHello(bytes: Uint8Array, kind: number, at: number, self: Identity): number {
+function checkHello(bytes: Uint8Array, kind: number, at: number): number {
   const length = bytes.length < at + 2 ? 0 : getU16(bytes, at);
   if (length > HELLO_BYTES_MAX) return CloseBadFrame;
-  return checkHead(bytes, kind, at + 2 + length + MAC_BYTES, self);
+  return checkForm(bytes, kind, at + 2 + length + MAC_BYTES);
 }
 
 function putHello(bytes: Uint8Array, at: number, hello: Uint8Array): void {

@@ -1,5 +1,6 @@
 export {
   CLOSE_REASONS,
+  CloseBadCertificate,
   CloseBadCluster,
   CloseBadFrame,
   CloseBadKey,
@@ -24,4 +25,5 @@ export {
 } from "./link.js";
 export { MemoryNetwork, type MemoryNetworkOptions } from "./memory-link.js";
 export type { SnapshotLane, SnapshotLaneEvents } from "./snapshot-lane.js";
+export type { Pem, TlsOptions, TlsSource } from "./tls.js";
 export { createUwsLink, type UwsLink, type UwsLinkOptions } from "./uws-link.js";

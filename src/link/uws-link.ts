@@ -13,6 +13,8 @@ import { type Accepted, type Acceptor, type AcceptorOptions, UwsAcceptor } from 
 import { type Address, formatAddress, parseAddress } from "./address.js";
 import {
   CLOSE_REASONS,
+  CloseBadCertificate,
+  CloseBadCluster,
   CloseBadFrame,
   CloseBadMessage,
   CloseBadTag,
@@ -22,7 +24,9 @@ import {
   CloseReplaced,
   CloseTimeout,
   CloseUnknownPeer,
+  CloseWrongNode,
 } from "./close-codes.js";
+import { checkSecret, clusterKey } from "./cluster-key.js";
 import { Dialer, type DialerEvents, type FrameRefused } from "./dialer.js";
 import { FrameSender } from "./frame-sender.js";
 import { FrameTags } from "./frame-tags.js";
@@ -40,6 +44,7 @@ import { loadNativeUws, NO_UWS } from "./native-uws.js";
 import { Notices } from "./notices.js";
 import { Refusals } from "./refusals.js";
 import { type SnapshotLane, type SnapshotLaneEvents, withoutTag, withTag } from "./snapshot-lane.js";
+import { resolveTls, type TlsOptions, type TlsSettings } from "./tls.js";
 import { WsAcceptor } from "./ws-acceptor.js";
 
 /** What a link over sockets is made of. Sizes in bytes, times in milliseconds where the name says so. */
@@ -51,8 +56,10 @@ export interface UwsLinkOptions {
   listen: string;
   /** Where each peer listens. This node may be among them. */
   peers: Readonly<Record<number, string>>;
-  /** The cluster's shared key. */
+  /** The cluster's shared key; shorter than 16 bytes only where all addresses are this machine's own (loopback). */
   secret: string;
+  /** TLS with a certificate on both sides; then the acceptor is our own. Default: in the clear. */
+  tls?: TlsOptions | undefined;
   /** A frame for a peer is dropped while more than this waits for it. Default 32 MiB. */
   maxBackpressureBytes?: number;
   /** A frame of several messages stays below this. Default 4 MiB. */
@@ -80,6 +87,11 @@ export interface UwsLinkOptions {
 
 /** The network link, with what its owner may want beyond Link. */
 export interface UwsLink extends Link {
+  /**
+   * What connections that come from now on show and believe; those that stand stay. Only where it was opened with TLS.
+   * Throws RAFT_BAD_OPTION, and leaves it as it was.
+   */
+  setTls(tls: TlsOptions): void;
   /** The port listened at; 0 before `start`. */
   readonly port: number;
 }
@@ -140,7 +152,10 @@ class Guest {
 }
 
 class SocketLink implements UwsLink {
-  private readonly self: Identity;
+  /** Its key is known once `start` derived it. */
+  private readonly self: Identity & { key: Uint8Array };
+  private readonly secret: string;
+  private tls: TlsSettings | null;
   private readonly listenAt: Address;
   private readonly maxFrameBytes: number;
   private readonly idleTimeoutS: number;
@@ -167,15 +182,15 @@ class SocketLink implements UwsLink {
     const { id, clusterId, secret } = options;
     requireInteger("id", id, 1, Number.MAX_SAFE_INTEGER);
     requireInteger("clusterId", clusterId, 0, Number.MAX_SAFE_INTEGER);
-    if (typeof secret !== "string" || secret.length === 0) {
-      throw new RaftmarkError(
-        "RAFT_BAD_OPTION",
-        "secret: the cluster's shared key must be a non-empty string",
-      );
-    }
-    const frameTags = options.frameTags ?? true;
-    this.self = { id, clusterId, secret, frameTags, incarnation: randomInt(2 ** 48 - 1) };
     this.listenAt = parseAddress(options.listen, "listen", true);
+    const others = Object.entries(options.peers).map(([peer, at]) =>
+      parseAddress(at, `peers[${peer}]`, true),
+    );
+    checkSecret(secret, [this.listenAt, ...others]);
+    this.secret = secret;
+    this.tls = options.tls === undefined ? null : resolveTls(options.tls);
+    const frameTags = options.frameTags ?? true;
+    this.self = { id, clusterId, key: NO_DATA, frameTags, incarnation: randomInt(2 ** 48 - 1) };
     this.maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
     requireInteger("maxFrameBytes", this.maxFrameBytes, 1024, 2 ** 30);
     this.idleTimeoutS = options.idleTimeoutS ?? DEFAULT_IDLE_TIMEOUT_S;
@@ -213,12 +228,15 @@ class SocketLink implements UwsLink {
         onMessage: (connection, bytes) => this.handleGuestMessage(connection, bytes),
         onClose: (connection) => this.handleGuestClose(connection),
         onExpired: (connection) => this.refuseGuest(connection, 0, CloseTimeout),
+        onUntrusted: (connection, why) => this.handleUntrusted(connection, why),
+        onNoTls: (why) => this.tellCertificate(`no TLS: ${why}`),
       },
       // Nothing but the handshake comes in this way.
       maxPayloadBytes: HANDSHAKE_BYTES_MAX * 2,
       maxBackpressureBytes,
       idleTimeoutS: this.idleTimeoutS,
       strangers,
+      tls: this.tls,
     };
     this.acceptor = newAcceptor(options.acceptor, acceptorOptions);
   }
@@ -232,7 +250,9 @@ class SocketLink implements UwsLink {
     this.handler = handler;
     this.notices.handler = handler;
     this.refusals.listeners.push((refusal) => handler.onRefused?.(refusal));
-    const port = await this.acceptor.listen(this.listenAt);
+    this.self.key = await clusterKey(this.secret);
+    // Who closed it meanwhile finds no listener.
+    const port = this.closed ? 0 : await this.acceptor.listen(this.listenAt);
     if (port === null) {
       await this.close();
       throw await listenError(this.listenAt);
@@ -335,6 +355,13 @@ class SocketLink implements UwsLink {
     this.refuseGuest(connection, guest.peer, CloseBadMessage);
   }
 
+  setTls(given: TlsOptions): void {
+    if (this.tls === null)
+      throw new RaftmarkError("RAFT_BAD_OPTION", "tls: a link that was opened without TLS stays without");
+    this.tls = resolveTls(given);
+    this.acceptor.setTls!(this.tls);
+  }
+
   stats(): LinkStats {
     return { ...this.sender.counters };
   }
@@ -388,6 +415,7 @@ class SocketLink implements UwsLink {
       lane,
       address,
       maxFrameBytes: this.maxFrameBytes,
+      tls: () => this.tls,
       random: this.random,
       events: {
         onFrame: (from, bytes, tags) => this.handleFrame(from, bytes, tags),
@@ -442,6 +470,19 @@ class SocketLink implements UwsLink {
     else connection.send(guest.handshake.challenge());
   }
 
+  /** Its certificate does not count. */
+  private handleUntrusted(connection: Accepted, why: string): void {
+    connection.owner = new Guest(this.self);
+    this.guests.add(connection);
+    if (!this.closed) this.tellCertificate(why);
+    connection.end(CloseBadCertificate, CLOSE_REASONS[CloseBadCertificate]!);
+  }
+
+  private tellCertificate(why: string): void {
+    const reason = `${CLOSE_REASONS[CloseBadCertificate]} (${why})`;
+    this.refusals.tell({ peer: 0, code: CloseBadCertificate, reason, by: "self" });
+  }
+
   private handleGuestMessage(connection: Accepted, bytes: Uint8Array): void {
     const guest = connection.owner as Guest;
     if (this.closed) return;
@@ -456,6 +497,8 @@ class SocketLink implements UwsLink {
     const { handshake } = guest;
     const { code, peer, lane, incarnation, hello } = handshake.verify(bytes);
     if (code !== 0) {
+      if (code === CloseBadCluster || code === CloseWrongNode)
+        connection.send(handshake.refuse(peer, code, CLOSE_REASONS[code]!));
       this.refuseGuest(connection, peer, code);
       return;
     }
@@ -569,6 +612,13 @@ function requireInteger(option: string, value: number, min: number, max: number)
 /** Throws RAFT_BAD_OPTION if uWebSockets.js is asked for and none loads. */
 function newAcceptor(kind: AcceptorKind | undefined, options: AcceptorOptions): Acceptor {
   if (kind === "ws") return new WsAcceptor(options, "as asked");
+  if (options.tls !== null) {
+    if (kind === undefined) return new WsAcceptor(options, "for TLS");
+    const text =
+      'acceptor: "uws" cannot go with tls: uWebSockets.js takes certificates from files only, reloads none and lets in ' +
+      "who shows none; leave acceptor out";
+    throw new RaftmarkError("RAFT_BAD_OPTION", text);
+  }
   const uws = loadNativeUws();
   if (uws !== null) return new UwsAcceptor(uws, options);
   if (kind === undefined) return new WsAcceptor(options, "no uWebSockets.js loads here");

@@ -1,6 +1,8 @@
-// The accepting side on Node's own sockets, for where no uWebSockets.js loads. Main thread.
+// The accepting side on Node's own sockets, for where no uWebSockets.js loads, and for TLS. Main thread.
 import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import {
   type Accepted,
   type Acceptor,
@@ -10,6 +12,7 @@ import {
 } from "./acceptor.js";
 import type { Address } from "./address.js";
 import { type Stranger, Strangers } from "./strangers.js";
+import type { TlsSettings } from "./tls.js";
 import { WsStream } from "./ws-stream.js";
 import { answerUpgrade, refusal } from "./ws-upgrade.js";
 
@@ -83,31 +86,46 @@ export class WsAcceptor implements Acceptor {
   readonly implementation: string;
   private readonly options: AcceptorOptions;
   private readonly events: AcceptorEvents;
-  private readonly http: Server;
+  private readonly http: Server | TlsServer;
   private readonly connections = new Set<WsConnection>();
   private readonly strangers: Strangers;
-  private readonly strangersByStream = new WeakMap<Socket, WsStranger>();
+  /** By the other end of their connection: a TLS socket does not tell which socket it is upon. */
+  private readonly strangersByEnd = new Map<string, WsStranger>();
   private readonly sweepMs: number;
   private sweeper: NodeJS.Timeout | null = null;
 
   /** `why` it is this one, for reports. */
   constructor(options: AcceptorOptions, why: string) {
-    this.implementation = `ws on node:net (${why})`;
+    const { tls } = options;
+    this.implementation = `ws on node:${tls === null ? "net" : "tls"} (${why})`;
     this.options = options;
     this.events = options.events;
-    this.http = createServer((_request, response) => {
+    // Who comes with a wrong certificate is let in as far as to be told so: `upgrade`.
+    this.http =
+      tls === null
+        ? createServer()
+        : createTlsServer({ ...tls, requestCert: true, rejectUnauthorized: false });
+    this.http.on("request", (_request, response) => {
       response.writeHead(404, { connection: "close" }).end();
     });
     this.strangers = new Strangers(options.strangers);
     this.http.on("connection", (stream) => {
       const stranger = new WsStranger(stream);
-      this.strangersByStream.set(stream, stranger);
-      stream.once("close", () => this.strangers.remove(stranger));
+      const end = endOf(stream);
+      this.strangersByEnd.set(end, stranger);
+      stream.once("close", () => {
+        this.strangers.remove(stranger);
+        if (this.strangersByEnd.get(end) === stranger) this.strangersByEnd.delete(end);
+      });
       this.strangers.add(stranger);
     });
     this.http.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) =>
       this.upgrade(request, socket, head),
     );
+    // Not those that end before they said anything wrong.
+    this.http.on("tlsClientError", (error: NodeJS.ErrnoException) => {
+      if (error.code?.startsWith("ERR_SSL_")) this.events.onNoTls(error.code);
+    });
     this.sweepMs = options.idleTimeoutS * 500;
   }
 
@@ -121,11 +139,16 @@ export class WsAcceptor implements Acceptor {
       socket.end(answer, "latin1", () => socket.destroy());
       return;
     }
+    const stranger = this.strangersByEnd.get(endOf(socket));
+    if (stranger === undefined) {
+      // It went meanwhile.
+      socket.destroy();
+      return;
+    }
     socket.setTimeout(0);
     socket.setNoDelay(true);
     socket.write(answer, "latin1");
     const { events } = this;
-    const stranger = this.strangersByStream.get(socket)!;
     const connection: WsConnection = new WsConnection(
       socket,
       this.options,
@@ -137,6 +160,10 @@ export class WsAcceptor implements Acceptor {
     );
     stranger.onExpired = () => events.onExpired(connection);
     this.connections.add(connection);
+    if (this.options.tls !== null && !(socket as TLSSocket).authorized) {
+      events.onUntrusted(connection, String((socket as TLSSocket).authorizationError));
+      return;
+    }
     events.onOpen(connection);
     connection.stream.feed(head, 0, head.length);
     socket.on("data", (bytes) => connection.stream.feed(bytes, 0, bytes.length));
@@ -150,6 +177,10 @@ export class WsAcceptor implements Acceptor {
         resolve((this.http.address() as AddressInfo).port);
       });
     });
+  }
+
+  setTls(tls: TlsSettings): void {
+    (this.http as TlsServer).setSecureContext(tls);
   }
 
   close(): void {
@@ -172,4 +203,8 @@ export class WsAcceptor implements Acceptor {
       stream.ping();
     }
   }
+}
+
+function endOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }

@@ -1,7 +1,9 @@
 // Dials a WebSocket. Everything that comes in is read into one buffer, which all connections of the thread share: it is
 // taken out of there before the next read. Main thread.
-import { connect, type Socket } from "node:net";
+import { connect, type NetConnectOpts, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { type Address, formatAddress } from "./address.js";
+import type { TlsSettings } from "./tls.js";
 import { WsStream, type WsStreamEvents } from "./ws-stream.js";
 import { newKey, refusalOfUpgrade, upgradeRequest } from "./ws-upgrade.js";
 
@@ -12,8 +14,8 @@ const READ_BYTES = 256 * 1024;
 export interface WsDialEvents extends WsStreamEvents {
   /** It is upgraded. */
   onOpen(): void;
-  /** It will not be; "close" follows. */
-  onFailed(error: NodeJS.ErrnoException): void;
+  /** It will not be; "close" follows. `untrusted`: who answered showed no certificate that counts, or spoke no TLS. */
+  onFailed(error: NodeJS.ErrnoException, untrusted: boolean): void;
 }
 
 export interface WsDialOptions {
@@ -23,6 +25,8 @@ export interface WsDialOptions {
   payloadBytesMax: number;
   /** Until it must be upgraded. */
   timeoutMs: number;
+  /** Null: in the clear. */
+  tls: TlsSettings | null;
   events: WsDialEvents;
 }
 
@@ -38,12 +42,14 @@ export class WsDial {
   private timer: NodeJS.Timeout | null;
   private stream: WsStream | null = null;
   private failed = false;
+  /** Somebody answered, and it is not known yet whether they have a certificate. */
+  private unproved = false;
 
   constructor(options: WsDialOptions) {
     this.options = options;
-    const { address, path, timeoutMs, events } = options;
+    const { address, path, timeoutMs, tls, events } = options;
     readBuffer ??= new Uint8Array(READ_BYTES);
-    this.socket = connect({
+    const connectOptions: NetConnectOpts = {
       host: address.host,
       port: address.port,
       noDelay: true,
@@ -55,14 +61,26 @@ export class WsDial {
           return true;
         },
       },
-    });
+    };
+    this.socket = tls === null ? connect(connectOptions) : connectTls({ ...connectOptions, ...tls });
     const { socket } = this;
-    this.timer = setTimeout(() => this.fail(new Error("Opening handshake has timed out")), timeoutMs);
-    socket.on("connect", () => socket.write(upgradeRequest(formatAddress(address), path, this.key)));
+    this.timer = setTimeout(
+      () => this.fail(new Error(this.unproved ? "no TLS in time" : "Opening handshake has timed out")),
+      timeoutMs,
+    );
+    if (tls !== null)
+      socket.on("connect", () => {
+        this.unproved = true;
+      });
+    socket.on(tls === null ? "connect" : "secureConnect", () => {
+      this.unproved = false;
+      socket.write(upgradeRequest(formatAddress(address), path, this.key));
+    });
     socket.on("error", (error) => this.fail(error));
     socket.on("close", () => {
       if (this.stream !== null) return;
-      this.fail(new Error("closed before it was upgraded"));
+      const hint = this.options.tls === null ? " (if it wants TLS, give option tls)" : "";
+      this.fail(new Error(`closed before it was upgraded${hint}`));
       events.onClose(1006);
     });
   }
@@ -117,7 +135,8 @@ export class WsDial {
     this.stopTimer();
     if (this.failed || this.stream !== null) return;
     this.failed = true;
-    this.options.events.onFailed(error);
+    const isCut = /^(ECONN|EPIPE|ETIMEDOUT)/.test((error as NodeJS.ErrnoException).code ?? "ECONN");
+    this.options.events.onFailed(error, this.unproved && !isCut);
     this.socket.destroy();
   }
 

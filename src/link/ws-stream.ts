@@ -4,6 +4,7 @@
 // one, and a major collection for each 8 MiB of large ones. No extensions; pings are answered. Main thread.
 import { randomFillSync } from "node:crypto";
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import { assert } from "../base/assert.js";
 import { POOLED_BYTES_MIN, takeBytes } from "../base/byte-pool.js";
 import { NO_DATA } from "../base/bytes.js";
@@ -72,6 +73,7 @@ let out = NOTHING;
 
 export class WsStream {
   private readonly socket: Socket;
+  private readonly encrypted: boolean;
   /** The side that dialled masks what it sends (RFC 6455, 5.1), and no other does. */
   private readonly dialled: boolean;
   private readonly payloadBytesMax: number;
@@ -102,6 +104,7 @@ export class WsStream {
   /** The owner hands what it reads to `feed`. From here on errors and end of `socket` are ours. */
   constructor(socket: Socket, dialled: boolean, payloadBytesMax: number, events: WsStreamEvents) {
     this.socket = socket;
+    this.encrypted = socket instanceof TLSSocket;
     this.dialled = dialled;
     this.payloadBytesMax = payloadBytesMax;
     this.events = events;
@@ -313,8 +316,9 @@ export class WsStream {
     const size = payload.length;
     const maskBytes = this.dialled ? MASK_BYTES : 0;
     const most = HEAD_BYTES_MAX + size;
-    if (most > out.length) out = Buffer.allocUnsafeSlow(Math.max(most, OUT_BYTES));
-    const bytes = out;
+    if (!this.encrypted && most > out.length) out = Buffer.allocUnsafeSlow(Math.max(most, OUT_BYTES));
+    // A TLS socket may still have what it was given when all that was before has gone out.
+    const bytes = this.encrypted ? Buffer.allocUnsafe(most) : out;
     bytes[0] = FIN | opcode;
     let at = 2;
     if (size < 126) bytes[1] = size;
@@ -335,6 +339,7 @@ export class WsStream {
     const { socket } = this;
     socket.write(bytes.subarray(0, body + size));
     // What the kernel did not take at once is the socket's.
+    if (this.encrypted) return;
     if (socket.writableLength > 0 || bytes.length > OUT_BYTES_KEPT_MAX) out = NOTHING;
   }
 }

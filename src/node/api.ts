@@ -1,11 +1,21 @@
 // The public shapes of a node: options, state machine, status, metrics. DESIGN: "The node, public API".
-import type { AcceptorKind, Link } from "../link/index.js";
+import type { AcceptorKind, Link, Pem, TlsOptions, TlsSource } from "../link/index.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import type { Durability, SnapshotStream, WriterKind } from "../wal/index.js";
-import type { CallOptions } from "./call-watch.js";
 import type { Trace } from "./trace.js";
 
-export type { CallOptions, Durability, SnapshotStream, WriterKind };
+export type { Durability, Pem, SnapshotStream, TlsOptions, TlsSource, WriterKind };
+
+/** What a caller may pass with a call. */
+export interface CallOptions {
+  /** Aborts the call: it rejects with RAFT_ABORTED. */
+  signal?: AbortSignal | undefined;
+  /**
+   * Milliseconds after which the call rejects with RAFT_TIMEOUT, if it has not ended before: a number above 0 and below
+   * 2^31. Default: requestTimeoutMs, which bounds every call of propose and readBarrier.
+   */
+  timeoutMs?: number | undefined;
+}
 
 /** Whether a node goes on while an append is on its way to the disk (etcd raft's AsyncStorageWrites). */
 export type StorageWrites = "async" | "sync";
@@ -96,8 +106,17 @@ export interface RaftNodeOptions {
    * who the members are, and other ids are refused (RAFT_MEMBERSHIP_DIFFERS). Addresses may change.
    */
   peers: Readonly<Record<number, string>>;
-  /** Key shared by the cluster; connections prove that they know it. */
+  /**
+   * Key shared by the cluster; connections prove that they know it. At least 16 bytes (`openssl rand -hex 32`); a
+   * shorter one only where all addresses are this machine's own (loopback). Not used with a `link` of your own.
+   */
   secret: string;
+  /**
+   * TLS 1.3 to and from the other members, which show certificates of an authority in `ca`, besides proving `secret`;
+   * PEM. A function is asked when the node opens, and again by reloadTls(). Default: in the clear, which the node warns
+   * of unless `listen` is this machine's own (loopback).
+   */
+  tls?: TlsSource | undefined;
   stateMachine: StateMachine;
   /**
    * A snapshot is taken when so many bytes of log were applied since the last one; where that was larger, when as many as

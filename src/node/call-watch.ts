@@ -3,17 +3,6 @@
 import { RaftmarkError } from "../base/errors.js";
 import { AbortWatch } from "./abort-watch.js";
 
-/** What a caller may pass with a call. */
-export interface CallOptions {
-  /** Aborts the call: it rejects with RAFT_ABORTED. */
-  signal?: AbortSignal | undefined;
-  /**
-   * Milliseconds after which the call rejects with RAFT_TIMEOUT, if it has not ended before: a number above 0 and below
-   * 2^31. Default: requestTimeoutMs, which bounds every call of propose and readBarrier.
-   */
-  timeoutMs?: number | undefined;
-}
-
 /** A call that waits. */
 export interface Watched {
   readonly signal: AbortSignal | null;

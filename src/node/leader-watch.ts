@@ -1,6 +1,7 @@
 // Who leads, as this node knows it, and who waits to hear of it. Main thread.
 import type { RaftmarkError } from "../base/errors.js";
-import { type CallOptions, CallWatch, endedCall, type Watched } from "./call-watch.js";
+import type { CallOptions } from "./api.js";
+import { CallWatch, endedCall, type Watched } from "./call-watch.js";
 
 interface Waiter extends Watched {
   readonly resolve: (leader: number) => void;

@@ -10,16 +10,19 @@ export function badOption(option: string, text: string): RaftmarkError {
   return new RaftmarkError("RAFT_BAD_OPTION", `option ${option}: ${text}`);
 }
 
-/** What `schema` makes of `given`. Throws RAFT_BAD_OPTION, with the first fault that it found. */
+/** What `schema` makes of `given`: all options, or the one called `of`. Throws RAFT_BAD_OPTION, with the first fault. */
 export function parseOptions<const S extends v.StrictObjectSchema<v.ObjectEntries, undefined>>(
   schema: S,
   given: unknown,
+  of = "",
 ): v.InferOutput<S> {
-  if (!isPlainObject(given))
-    throw new RaftmarkError("RAFT_BAD_OPTION", `options: must be an object, not ${shown(given)}`);
+  if (!isPlainObject(given)) {
+    const what = of === "" ? "options" : `option ${of}`;
+    throw new RaftmarkError("RAFT_BAD_OPTION", `${what}: must be an object, not ${shown(given)}`);
+  }
   const parsed = v.safeParse(schema, given);
   if (parsed.success) return parsed.output;
-  throw optionError(parsed.issues[0], schema.entries);
+  throw optionError(parsed.issues[0], schema.entries, of);
 }
 
 /** An object that is a collection of properties, and of no class. */
@@ -29,9 +32,9 @@ export function isPlainObject(value: unknown): value is object {
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-function optionError(issue: v.BaseIssue<unknown>, entries: v.ObjectEntries): RaftmarkError {
+function optionError(issue: v.BaseIssue<unknown>, entries: v.ObjectEntries, of: string): RaftmarkError {
   const path = (issue.path ?? []).map(({ key }) => String(key));
-  const option = path.join(".");
+  const option = [...(of === "" ? [] : [of]), ...path].join(".");
   if (issue.type === "strict_object" && issue.expected === "never") {
     const known = path.length === 1 ? Object.keys(entries) : [];
     return badOption(option, `there is no such option.${didYouMean(path.at(-1)!, known)}`);
@@ -41,7 +44,7 @@ function optionError(issue: v.BaseIssue<unknown>, entries: v.ObjectEntries): Raf
     return badOption(option, `is missing; it must be ${ruleOf(missing ?? issue)}`);
   }
   // A secret does not belong into a log.
-  const isSecret = path[0] === "secret" && typeof issue.input === "string" && issue.input !== "";
+  const isSecret = /^(secret|tls)\b/.test(option) && typeof issue.input === "string" && issue.input !== "";
   return badOption(option, `must be ${ruleOf(issue)}, not ${isSecret ? "this string" : shown(issue.input)}`);
 }
 

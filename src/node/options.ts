@@ -1,7 +1,9 @@
 // Options of a node: defaults, and what is refused and why. One place, so that every entry into the package
 // (the API, the bench, the service) says the same.
 import * as v from "valibot";
-import type { Link } from "../link/index.js";
+import { parseAddress } from "../link/address.js";
+import { checkSecret } from "../link/cluster-key.js";
+import type { Link, TlsSource } from "../link/index.js";
 import { BUSY_POLL_US_MAX } from "../wal/write/writer.js";
 import { checkAddresses } from "./addresses.js";
 import type { Logger, RaftNodeOptions, StateMachine } from "./api.js";
@@ -74,6 +76,12 @@ const schema = v.strictObject({
   seed: v.optional(integer(0, 0xffffffff)),
   logger: v.optional(objectWith<Logger>("info", "warn", "error")),
   frameTags: v.optional(v.boolean(), true),
+  tls: v.optional(
+    v.custom<TlsSource>(
+      (value) => typeof value === "function" || isPlainObject(value),
+      "an object with ca, cert and key, or a function that gives one",
+    ),
+  ),
   acceptor: v.optional(v.picklist(["uws", "ws"])),
   link: v.optional(objectWith<Link>("start", "send", "stats", "close")),
   walFs: v.optional(v.pipe(plainObject, v.strictObject({ module: v.string(), arg: v.unknown() }))),
@@ -99,6 +107,15 @@ export function resolveOptions(options: RaftNodeOptions): ResolvedOptions {
       throw badOption(`stateMachine.${name}`, `must be a method, not ${shown(method)}`);
   }
   const voters = checkAddresses({ id, listen, peers, dials: link === undefined });
+  if (link === undefined) {
+    const addresses = [listen, ...Object.values(peers)].map((at) => parseAddress(at, "option peers", true));
+    checkSecret(resolved.secret, addresses, "option secret");
+    if (resolved.tls !== undefined && resolved.acceptor === "uws")
+      throw badOption(
+        "acceptor",
+        '"uws" cannot go with tls: the acceptor for that is our own; leave acceptor out',
+      );
+  }
   if (resolved.electionTicks <= resolved.heartbeatTicks) {
     const text = `must be above heartbeatTicks (${resolved.heartbeatTicks}), not ${resolved.electionTicks}`;
     throw badOption("electionTicks", text);

@@ -7,8 +7,8 @@
 import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import type { Entry } from "../raft/raftpb/index.js";
-import type { Proposed } from "./api.js";
-import { type CallEnd, type CallOptions, CallWatch, endedCall, type Watched } from "./call-watch.js";
+import type { CallOptions, Proposed } from "./api.js";
+import { type CallEnd, CallWatch, endedCall, type Watched } from "./call-watch.js";
 import { bytesIn, PayloadCopies, type PayloadCopy } from "./payload-copies.js";
 import type { Trace } from "./trace.js";
 

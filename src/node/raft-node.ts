@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
-import { CloseLostLog, createUwsLink, type Link, type LinkRefusal } from "../link/index.js";
+import { clusterKey } from "../link/cluster-key.js";
+import { CloseLostLog, type Link, type LinkRefusal, type TlsOptions, type UwsLink } from "../link/index.js";
 import {
   type Message,
   RawNode,
@@ -34,6 +35,7 @@ import { LeaderWatch } from "./leader-watch.js";
 import { LeaseClock } from "./lease-clock.js";
 import { bootstrapConfState, checkMembership } from "./membership.js";
 import { decodeMetadata, encodeMetadata, LOG_ID_BYTES } from "./metadata.js";
+import { badOption } from "./option-errors.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { callOutside, OutsideLink } from "./outside.js";
 import { isShorterLog, openPeerLogs, type PeerLogs } from "./peer-logs.js";
@@ -41,6 +43,7 @@ import { Proposals } from "./proposals.js";
 import { Reads } from "./reads.js";
 import { Shutdown } from "./shutdown.js";
 import { SnapshotService } from "./snapshot-service.js";
+import { newLink, tellExposure, tlsOf } from "./sockets.js";
 import { Teller } from "./teller.js";
 
 /** The only group a node has so far; frames, driver and ring carry the number (DESIGN, "Kept open"). */
@@ -65,6 +68,8 @@ export class RaftNode extends SafeEmitter {
   private readonly options: ResolvedOptions;
   private readonly wal: Wal;
   private readonly link: Link;
+  /** The same, if it is ours. */
+  private readonly sockets: UwsLink | null;
   private readonly rawNode: RawNode;
   private readonly proposals: Proposals;
   private readonly reads: Reads;
@@ -90,6 +95,9 @@ export class RaftNode extends SafeEmitter {
   static async open(options: RaftNodeOptions): Promise<RaftNode> {
     const resolved = resolveOptions(options);
     const teller = new Teller(resolved.id, resolved.logger ?? null);
+    const tls = await tlsOf(resolved.tls);
+    // While the log is being read: the link waits for it.
+    if (resolved.link === undefined) void clusterKey(resolved.secret);
     const wal = await openLog(resolved, teller);
     let node: RaftNode | null = null;
     try {
@@ -97,7 +105,7 @@ export class RaftNode extends SafeEmitter {
       checkMembership(wal, resolved.id, resolved.voters, resolved.dir);
       const peerLogs = await openPeerLogs(wal, resolved, teller);
       const restored = await restoreState(wal, resolved);
-      node = new RaftNode(resolved, wal, teller, peerLogs, restored);
+      node = new RaftNode(resolved, wal, teller, peerLogs, restored, tls);
       await node.start();
       return node;
     } catch (error) {
@@ -114,13 +122,15 @@ export class RaftNode extends SafeEmitter {
     teller: Teller,
     peerLogs: PeerLogs,
     restored: SnapshotTaken | null,
+    tls: TlsOptions | null,
   ) {
     super();
     this.options = options;
     this.wal = wal;
     this.teller = teller;
     this.peerLogs = peerLogs;
-    this.link = options.link === undefined ? newLink(options) : this.guardedLink(options.link);
+    this.sockets = options.link === undefined ? newLink(options, tls) : null;
+    this.link = this.sockets ?? this.guardedLink(options.link!);
     this.rawNode = newRawNode(options, wal, peerLogs);
     const trace = options.trace ?? null;
     trace?.attach(wal.batchTimes);
@@ -185,6 +195,7 @@ export class RaftNode extends SafeEmitter {
         this.teller.warn({ peer, address }, text, `unreached ${peer}`);
       },
     });
+    if (this.sockets !== null) tellExposure(options, this.teller);
     this.clock = setInterval(() => {
       this.notePeers();
       driver.tick();
@@ -336,6 +347,22 @@ export class RaftNode extends SafeEmitter {
       walEntries: wal.entries,
       link: this.link.implementation,
     };
+  }
+
+  /**
+   * Asks option `tls`, a function, anew: certificate, key and authorities count for connections from then on; those that
+   * stand stay. Rejects with RAFT_BAD_OPTION, with what the function threw as `cause`, or RAFT_CLOSED, and leaves it all as
+   * it was.
+   */
+  async reloadTls(): Promise<void> {
+    const { tls } = this.options;
+    if (this.sockets === null || typeof tls !== "function")
+      throw badOption("tls", "must be a function for reloadTls(), which asks it again");
+    const given = await tlsOf(tls);
+    const ended = this.endedError();
+    if (ended !== null) throw ended;
+    this.sockets.setTls(given!);
+    this.teller.info({}, "certificate, key and authorities were loaded anew: new connections use them");
   }
 
   /**
@@ -500,20 +527,6 @@ export class RaftNode extends SafeEmitter {
 
 function textOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
-}
-
-function newLink(options: ResolvedOptions): Link {
-  return createUwsLink({
-    id: options.id,
-    clusterId: options.clusterId,
-    listen: options.listen,
-    peers: options.peers,
-    secret: options.secret,
-    frameTags: options.frameTags,
-    acceptor: options.acceptor,
-    maxFrameBytes: options.maxFrameBytes,
-    maxBackpressureBytes: options.linkBufferBytes,
-  });
 }
 
 async function openLog(options: ResolvedOptions, teller: Teller): Promise<Wal> {

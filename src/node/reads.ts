@@ -6,7 +6,8 @@
 import { randomBytes } from "node:crypto";
 import { RaftmarkError } from "../base/errors.js";
 import type { RawNode, ReadState } from "../raft/index.js";
-import { type CallOptions, CallWatch, endedCall, type Watched } from "./call-watch.js";
+import type { CallOptions } from "./api.js";
+import { CallWatch, endedCall, type Watched } from "./call-watch.js";
 
 interface Waiter extends Watched {
   settled: boolean;

@@ -7,6 +7,6 @@ export type { Recovered, Wal, WalOptions, WalStats } from "./log/types.js";
 export { openWal } from "./open-wal.js";
 export type { WalStorage } from "./read/wal-storage.js";
 export type { TornTail } from "./recover/recovery.js";
-export type { SnapshotData, SnapshotStream } from "./snap/snap-file.js";
 export type { SnapshotFile } from "./snap/snap-transfer.js";
+export type { SnapshotData, SnapshotStream } from "./snap/snapshot-data.js";
 export type { WriterKind } from "./write/writer.js";

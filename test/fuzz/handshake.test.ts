@@ -9,11 +9,11 @@ import { HELLO_BYTES_MAX } from "../../src/link/link.js";
 import { chance, changed, isSame, pick, randomBytes } from "./bytes.js";
 import { fuzz } from "./harness.js";
 
-const SECRET = "k";
+const KEY = new Uint8Array(32).fill(7);
 const MAC_BYTES = 32;
 
 function identity(prng: Prng, id: number) {
-  return { id, clusterId: 7, secret: SECRET, incarnation: prng.nextU32(), frameTags: chance(prng, 0.5) };
+  return { id, clusterId: 7, key: KEY, incarnation: prng.nextU32(), frameTags: chance(prng, 0.5) };
 }
 
 function hello(prng: Prng): Uint8Array {
@@ -89,7 +89,7 @@ fuzz({
         let arrives: Uint8Array = bytes;
         if (at === stage) {
           arrives = changed(prng, bytes.subarray(0, bytes.length - MAC_BYTES), pick(prng, [bytes, ...read]));
-          const hmac = createHmac("sha256", SECRET).update(`raftmark link ${role}\0`);
+          const hmac = createHmac("sha256", KEY).update(`raftmark link ${role}\0`);
           for (const part of read) hmac.update(part);
           arrives = Buffer.concat([arrives, hmac.update(arrives).digest()]);
         }

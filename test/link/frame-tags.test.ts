@@ -138,7 +138,7 @@ const NOTHING = new Uint8Array(0);
 const identity = (id: number, frameTags: boolean): Identity => ({
   id,
   clusterId: 1,
-  secret: "s",
+  key: new Uint8Array(32).fill(7),
   incarnation: id,
   frameTags,
 });

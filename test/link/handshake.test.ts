@@ -7,7 +7,8 @@ import { AcceptorHandshake, DialerHandshake, HANDSHAKE_VERSION } from "../../src
 import { LaneBulk } from "../../src/link/lanes.js";
 import { check } from "../wire/random.js";
 
-const identity = (id: number) => ({ id, clusterId: 7, secret: "k", incarnation: id, frameTags: true });
+const KEY = new Uint8Array(32).fill(7);
+const identity = (id: number) => ({ id, clusterId: 7, key: KEY, incarnation: id, frameTags: true });
 const HELLO = Uint8Array.of(1, 2, 3);
 
 interface Damage {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { scryptSync } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
@@ -7,8 +8,9 @@ import { type TestContext, test } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
 import { crc32c } from "../../src/base/crc32c.js";
 import { LINK_PATH } from "../../src/link/acceptor.js";
+import { clusterKey } from "../../src/link/cluster-key.js";
 import { Dialer } from "../../src/link/dialer.js";
-import { AcceptorHandshake, DialerHandshake } from "../../src/link/handshake.js";
+import { AcceptorHandshake, DialerHandshake, type Identity } from "../../src/link/handshake.js";
 import {
   CloseBadCluster,
   CloseBadFrame,
@@ -33,12 +35,13 @@ import { append, Ear, response } from "./ear.js";
 
 const CLUSTER = 42;
 const SECRET = "the cluster's key";
+const KEY = await clusterKey(SECRET);
 const NOTHING = new Uint8Array(0);
 
 const identity = (id: number) => ({
   id,
   clusterId: CLUSTER,
-  secret: SECRET,
+  key: KEY,
   incarnation: id,
   frameTags: false,
 });
@@ -381,11 +384,11 @@ test("another cluster is refused", async (t) => {
   const two = await startNode(t, 2, { clusterId: CLUSTER + 1 });
   one.link.setPeer(2, addressOf(two.link));
   two.link.setPeer(1, addressOf(one.link));
-  // The challenge already names the cluster, so the dialler refuses; the acceptor sees its close.
-  await one.ear.until(() => one.refusals.length >= 1);
-  await two.ear.until(() => two.refusals.length >= 1);
-  assert.deepEqual(told(one), [`2 ${CloseBadCluster} self`]);
-  assert.deepEqual(told(two), [`1 ${CloseBadCluster} self`]);
+  // Both have the key, and are told; a stranger would not be.
+  await one.ear.until(() => one.refusals.length >= 2);
+  await two.ear.until(() => two.refusals.length >= 2);
+  assert.deepEqual(told(one), [`2 ${CloseBadCluster} peer`, `2 ${CloseBadCluster} self`]);
+  assert.deepEqual(told(two), [`1 ${CloseBadCluster} peer`, `1 ${CloseBadCluster} self`]);
 });
 
 test("an unknown peer is refused, also with the right key", async (t) => {
@@ -425,7 +428,57 @@ test("a node dialled as another is refused", async (t) => {
   const three = await startNode(t, 3);
   one.link.setPeer(2, addressOf(three.link));
   await one.ear.until(() => one.refusals.length > 0);
-  assert.deepEqual(told(one), [`2 ${CloseWrongNode} self`]);
+  await three.ear.until(() => three.refusals.length > 0);
+  assert.deepEqual(told(one), [`2 ${CloseWrongNode} peer`]);
+  assert.deepEqual(told(three), [`1 ${CloseWrongNode} self`]);
+});
+
+test("who dials without the key learns neither cluster nor node, nor whether it guessed them", async (t) => {
+  const { link } = await startNode(t, 1);
+  const dial = async (guess: Partial<Identity>, node: number): Promise<[Buffer, number]> => {
+    const socket = new WebSocket(`ws://${addressOf(link)}${LINK_PATH}`);
+    const [challenge] = (await once(socket, "message")) as [Buffer];
+    const key = new Uint8Array(32);
+    socket.send(
+      new DialerHandshake({ ...identity(2), key, ...guess }, node).answer(challenge, NOTHING).answer,
+    );
+    const [code] = (await once(socket, "close")) as [number];
+    return [challenge, code];
+  };
+  for (const [guess, node] of [
+    [{}, 1],
+    [{ clusterId: CLUSTER + 1 }, 1],
+    [{}, 3],
+  ] as const) {
+    const [challenge, code] = await dial(guess, node);
+    assert.equal(code, CloseBadKey);
+    // Behind magic, version, kind, lane and flags.
+    assert.deepEqual(challenge.subarray(8, 32), Buffer.alloc(24));
+  }
+  // With the key it is told.
+  assert.equal((await dial({ key: KEY, clusterId: CLUSTER + 1 }, 1))[1], CloseBadCluster);
+  assert.equal((await dial({ key: KEY }, 3))[1], CloseWrongNode);
+});
+
+test("a node of an older version at a peer's address is refused, by the version", async (t) => {
+  const { server, address } = await impostor(t);
+  server.on("connection", (socket) => {
+    const challenge = new AcceptorHandshake(identity(2)).challenge();
+    challenge[4]--;
+    socket.send(challenge);
+  });
+  const { ear, refusals } = await startNode(t, 1, { peers: { 2: address } });
+  await ear.until(() => refusals.length > 0);
+  assert.deepEqual(
+    refusals.map(({ peer, code, by }) => ({ peer, code, by })),
+    [{ peer: 2, code: CloseBadVersion, by: "self" }],
+  );
+});
+
+test("the key that is proved is derived slowly from the secret, once a process", async () => {
+  const derived = scryptSync(SECRET, "raftmark link 3", 32, { N: 2 ** 15, r: 8, p: 1, maxmem: 2 ** 26 });
+  assert.deepEqual(Buffer.from(KEY), derived);
+  assert.equal(clusterKey(SECRET), clusterKey(SECRET));
 });
 
 test("another version of the handshake is refused", async (t) => {
@@ -615,6 +668,7 @@ async function dialerToHandmade(t: TestContext) {
     peer: 2,
     lane: LaneBulk,
     address: { host: "127.0.0.1", port: (http.address() as AddressInfo).port },
+    tls: () => null,
     maxFrameBytes: 1 << 20,
     random: () => 0,
     events: {
@@ -711,6 +765,9 @@ test("options that cannot work are refused at once", () => {
     { peers: { 2: "nowhere" } },
     { peers: { 2: "127.0.0.1:0" } },
     { secret: "" },
+    { secret: "fifteen bytes..", listen: "0.0.0.0:7001" },
+    { secret: "fifteen bytes..", peers: { 2: "10.0.0.2:7001" } },
+    { secret: "\u00e4".repeat(7), listen: "10.0.0.1:7001" },
     { idleTimeoutS: 1 },
     { maxFrameBytes: 5 },
     { maxFrameBytes: 5000, frameTargetBytes: 5001 },
@@ -720,11 +777,13 @@ test("options that cannot work are refused at once", () => {
     const code = "RAFT_BAD_OPTION";
     assert.throws(() => createUwsLink({ ...good, ...options }), { code }, JSON.stringify(options));
   }
-  createUwsLink({ ...good, listen: "[::1]:7001", peers: { 2: "node-2.example.org:7001" } });
+  const secret = "\u00e4".repeat(8);
+  createUwsLink({ ...good, secret, listen: "[::1]:7001", peers: { 2: "node-2.example.org:7001" } });
+  createUwsLink({ ...good, listen: "[::1]:7001", peers: { 2: "localhost:7001", 3: "127.0.0.9:7001" } });
 });
 
 test("an address of another machine cannot be listened at", async () => {
-  const link = createUwsLink({ id: 1, clusterId: 1, listen: "192.0.2.1:7001", peers: {}, secret: "s" });
+  const link = createUwsLink({ id: 1, clusterId: 1, listen: "192.0.2.1:7001", peers: {}, secret: SECRET });
   await assert.rejects(link.start(new Ear()), { code: "RAFT_LINK" });
 });
 

@@ -10,7 +10,7 @@ const PEERS = { 1: "127.0.0.1:7001", 2: "127.0.0.1:7002", 3: "127.0.0.1:7003" };
 
 function given(more: Record<string, unknown> = {}): RaftNodeOptions {
   const stateMachine = { apply: () => undefined };
-  const base = { id: 1, dir: "d", listen: PEERS[1], peers: PEERS, secret: "k", stateMachine };
+  const base = { id: 1, dir: "d", listen: PEERS[1], peers: PEERS, secret: "k".repeat(16), stateMachine };
   return { ...base, ...more } as RaftNodeOptions;
 }
 
@@ -91,6 +91,22 @@ test("snapshots: what says when needs what takes them, and that what opens them"
   assert.equal(resolved.snapshotEveryEntries, 0);
   assert.equal(resolved.snapshotCatchUpBytes, 64 << 20);
   assert.equal(resolveOptions(given({ stateMachine, snapshotEveryBytes: 5 })).snapshotCatchUpBytes, 5);
+});
+
+test("a secret that could be guessed will do on this machine alone", () => {
+  const abroad = { listen: "0.0.0.0:7001", peers: { ...PEERS, 1: "10.0.0.1:7001" } };
+  assert.equal(
+    refusal(given({ ...abroad, secret: "hunter2" })),
+    "option secret: the cluster's shared key must be a string of at least 16 bytes, and this has 7; make one by: openssl rand -hex 32",
+  );
+  assert.match(
+    refusal(given({ secret: "k", peers: { ...PEERS, 3: "node-3:7001" } })),
+    /^option secret: .* this has 1;/,
+  );
+  resolveOptions(given({ ...abroad, secret: "\u00e4".repeat(8) }));
+  resolveOptions(given({ secret: "k", peers: { ...PEERS, 3: "localhost:7001" } }));
+  // It is not used.
+  resolveOptions(given({ ...abroad, secret: "k", link: new MemoryNetwork().link(1) }));
 });
 
 test("an unknown option is named with the nearest that there is", () => {

@@ -5,8 +5,8 @@ import type { ConfState, Entry, HardState, SnapshotMetadata } from "../../raft/r
 import type { Durability } from "../disk/wal-fs.js";
 import type { WalStorage } from "../read/wal-storage.js";
 import type { TornTail } from "../recover/recovery.js";
-import type { SnapshotData, SnapshotStream } from "../snap/snap-file.js";
 import type { SnapshotFile } from "../snap/snap-transfer.js";
+import type { SnapshotData, SnapshotStream } from "../snap/snapshot-data.js";
 import type { BatchTimes } from "../write/batch-times.js";
 import type { WriterKind } from "../write/writer.js";
 

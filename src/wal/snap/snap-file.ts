@@ -17,6 +17,7 @@ import { crc32c } from "../format/crc32c.js";
 import { putVarint, varintSize } from "../format/format.js";
 import { encodeConfState, FieldReader, MalformedError } from "../format/record.js";
 import { parseConfState } from "../format/snapshot-record.js";
+import type { SnapshotData, SnapshotStream } from "./snapshot-data.js";
 
 const PIECE_BYTES = 256 << 10;
 /** Synced this often: one sync of a whole GiB would hold up the log's own, which wait behind it on the same disk. */
@@ -28,21 +29,6 @@ const WIDE_LENGTH = 8;
 const WIDE_HEAD_BYTES = 3 + WIDE_CRC + 2 * WIDE_LENGTH;
 /** More than this is no metadata. */
 const METADATA_BYTES_MAX = 16 << 20;
-
-/** A snapshot's state on its way to disk: whole, or as it comes. Chunks are borrowed until the next is asked for. */
-export type SnapshotData = Uint8Array | AsyncIterable<Uint8Array>;
-
-/**
- * A snapshot's state on its way from disk, a chunk at a time; chunks are the reader's. The CRC is known to be right
- * only at the end: a damaged file ends in WAL_CORRUPT, and what was read before counts for nothing.
- */
-export interface SnapshotStream extends AsyncIterable<Uint8Array> {
-  readonly metadata: SnapshotMetadata;
-  /** Bytes of the state. */
-  readonly size: number;
-  /** Lets go of the file; not needed once the stream was read, to its end or not. */
-  close(): Promise<void>;
-}
 
 /** Writes and syncs the file. On an error it is closed and left behind. */
 export async function writeSnapFile(

@@ -14,14 +14,9 @@ import { DIR_MODE, sortedSegments } from "../format/format.js";
 import type { DurableLog } from "../read/wal-storage.js";
 import type { Writer } from "../write/writer.js";
 import { DRAFT_SUFFIX, listSnapshots, snapName } from "./snap-dir.js";
-import {
-  type SnapshotData,
-  type SnapshotStream,
-  SourceError,
-  streamSnapFile,
-  writeSnapFile,
-} from "./snap-file.js";
+import { SourceError, streamSnapFile, writeSnapFile } from "./snap-file.js";
 import { openSnapshotFile, receiveSnapFile, type SnapshotFile } from "./snap-transfer.js";
+import type { SnapshotData, SnapshotStream } from "./snapshot-data.js";
 
 export interface SnapshotSetup {
   dir: string;

@@ -1,0 +1,77 @@
+// The link of a node that has none of its caller's: sockets, TLS, and what is to be said of how open they are. Main thread.
+import * as v from "valibot";
+import { RaftmarkError } from "../base/errors.js";
+import { isLoopback, parseAddress } from "../link/address.js";
+import { SECRET_BYTES_MIN } from "../link/cluster-key.js";
+import { createUwsLink, type TlsOptions, type TlsSource, type UwsLink } from "../link/index.js";
+import { resolveTls } from "../link/tls.js";
+import { parseOptions } from "./option-errors.js";
+import type { ResolvedOptions } from "./options.js";
+import type { Teller } from "./teller.js";
+
+const pem = v.custom<string | Uint8Array>(
+  (value) => typeof value === "string" || value instanceof Uint8Array,
+  "PEM, as a string or bytes",
+);
+const tlsSchema = v.strictObject({ ca: pem, cert: pem, key: pem });
+
+/** Throws RAFT_BAD_OPTION naming what of option `tls`, or of what it gave, is wrong. */
+function checkTls(given: TlsOptions): void {
+  parseOptions(tlsSchema, given, "tls");
+  try {
+    resolveTls(given);
+  } catch (error) {
+    throw error instanceof RaftmarkError
+      ? new RaftmarkError("RAFT_BAD_OPTION", `option ${error.message}`, { cause: error.cause })
+      : error;
+  }
+}
+
+/** What it gives; null: no TLS. Throws RAFT_BAD_OPTION. */
+export async function tlsOf(source: TlsSource | undefined): Promise<TlsOptions | null> {
+  if (source === undefined) return null;
+  let given: TlsOptions;
+  try {
+    given = typeof source === "function" ? await source() : source;
+  } catch (cause) {
+    throw new RaftmarkError(
+      "RAFT_BAD_OPTION",
+      `option tls: the function failed: ${(cause as Error)?.message ?? cause}`,
+      {
+        cause,
+      },
+    );
+  }
+  checkTls(given);
+  return given;
+}
+
+/** Not started. */
+export function newLink(options: ResolvedOptions, tls: TlsOptions | null): UwsLink {
+  return createUwsLink({
+    ...(tls === null ? {} : { tls }),
+    id: options.id,
+    clusterId: options.clusterId,
+    listen: options.listen,
+    peers: options.peers,
+    secret: options.secret,
+    frameTags: options.frameTags,
+    acceptor: options.acceptor,
+    maxFrameBytes: options.maxFrameBytes,
+    maxBackpressureBytes: options.linkBufferBytes,
+  });
+}
+
+/** Says once what a stranger could read, or guess. */
+export function tellExposure({ listen, secret, tls, logger }: ResolvedOptions, teller: Teller): void {
+  if (tls === undefined && !isLoopback(parseAddress(listen, "listen", true))) {
+    const text =
+      "what nodes say to each other can be read on the way, if not changed: give option tls (docs/operate.md, Trust)";
+    if (logger === undefined) process.emitWarning(text, { type: "RaftmarkWarning", code: "RAFT_NO_TLS" });
+    else teller.warn({ listen }, text);
+  }
+  if (Buffer.byteLength(secret) < SECRET_BYTES_MIN) {
+    const text = `a secret of less than ${SECRET_BYTES_MIN} bytes will do on this machine alone; make one by: openssl rand -hex 32`;
+    teller.info({}, text);
+  }
+}

@@ -1,0 +1,129 @@
+// What a RaftNode does about TLS and the cluster's secret: options, certificates loaded anew, and what it warns of.
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { freePorts } from "../../bench/harness/ports.js";
+import type { RaftNodeOptions, TlsSource } from "../../src/node/api.js";
+import { RaftNode } from "../../src/node/raft-node.js";
+import { Authority, NO_OPENSSL } from "../link/certificates.js";
+
+const SECRET = "a secret of the test's, long enough";
+
+function scratch(t: TestContext): string {
+  const dir = mkdtempSync(join(tmpdir(), "raftmark-trust-"));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+async function open(
+  t: TestContext,
+  options: Partial<RaftNodeOptions>,
+): Promise<{ node: RaftNode; lines: string[] }> {
+  const lines: string[] = [];
+  const say = (level: string) => (_fields: object, text: string) => lines.push(`${level} ${text}`);
+  const logger = { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
+  const node = await RaftNode.open({
+    id: 1,
+    dir: scratch(t),
+    listen: "127.0.0.1:0",
+    peers: { 1: "127.0.0.1:0" },
+    secret: SECRET,
+    stateMachine: { apply: (entries) => entries.map(({ index }) => index) },
+    writer: "inline-js",
+    durability: "none",
+    logger,
+    ...options,
+  });
+  t.after(() => node.close());
+  return { node, lines };
+}
+
+test("three nodes with TLS elect, replicate and take new certificates", { skip: NO_OPENSSL }, async (t) => {
+  const authority = new Authority();
+  t.after(() => authority.remove());
+  const ports = await freePorts(3);
+  const peers = Object.fromEntries(ports.map((port, i) => [i + 1, `127.0.0.1:${port}`]));
+  let asked = 0;
+  let failing: Error | null = null;
+  const tls: TlsSource = async () => {
+    asked++;
+    if (failing !== null) throw failing;
+    return authority.member();
+  };
+  const nodes: RaftNode[] = [];
+  const dir = scratch(t);
+  const start = (id: number) =>
+    open(t, { peers, tls, tickMs: 50, id, listen: peers[id]!, dir: join(dir, String(id)) });
+  for (const id of [1, 2, 3]) nodes.push((await start(id)).node);
+  assert.match(nodes[0]!.metrics.link, /^ws on node:tls/);
+  const leader = nodes[(await nodes[0]!.whenLeader()) - 1]!;
+  await leader.propose(Buffer.from("a"));
+  assert.equal(asked, 3);
+  await Promise.all(nodes.map((node) => node.reloadTls()));
+  assert.equal(asked, 6);
+  await leader.propose(Buffer.from("b"));
+  failing = new Error("no file there");
+  await assert.rejects(leader.reloadTls(), {
+    code: "RAFT_BAD_OPTION",
+    message: "option tls: the function failed: no file there",
+    cause: failing,
+  });
+  failing = null;
+  await leader.propose(Buffer.from("c"));
+  // A member that starts again is heard by the others' new certificates, and they by it.
+  const other = leader === nodes[0] ? 2 : 1;
+  await nodes[other - 1]!.close();
+  const again = await start(other);
+  await leader.propose(Buffer.from("d"));
+  await again.node.readBarrier();
+});
+
+test("what of option tls is wrong is said by name, and no key is shown", { skip: NO_OPENSSL }, async (t) => {
+  const authority = new Authority();
+  t.after(() => authority.remove());
+  const good = authority.member();
+  const refusal = (tls: unknown, more: Partial<RaftNodeOptions> = {}): Promise<string> =>
+    open(t, { tls: tls as TlsSource, ...more }).then(
+      () => assert.fail("not refused"),
+      (error: { code: string; message: string }) => {
+        assert.equal(error.code, "RAFT_BAD_OPTION", error.message);
+        assert.ok(!error.message.includes("BEGIN"), error.message);
+        return error.message;
+      },
+    );
+  assert.match(await refusal("on"), /^option tls: must be an object with ca, cert and key, or a function/);
+  assert.equal(
+    await refusal({ ...good, certt: good.cert }),
+    "option tls.certt: there is no such option. Did you mean cert?",
+  );
+  assert.match(await refusal({ ...good, key: undefined }), /^option tls\.key: is missing; it must be PEM/);
+  assert.match(
+    await refusal({ cert: good.cert, key: good.key }),
+    /^option tls\.ca: is missing; it must be PEM/,
+  );
+  assert.equal(
+    await refusal({ ...good, key: 7 }),
+    "option tls.key: must be PEM, as a string or bytes, not 7",
+  );
+  assert.match(await refusal({ ...good, cert: "nothing" }), /^option tls\.cert: cannot be used: /);
+  assert.match(await refusal(() => null), /^option tls: must be an object, not null/);
+  assert.match(await refusal(good, { acceptor: "uws" }), /^option acceptor: "uws" cannot go with tls/);
+  const { node } = await open(t, { tls: good });
+  await assert.rejects(node.reloadTls(), { code: "RAFT_BAD_OPTION", message: /must be a function/ });
+});
+
+test("a node that others can reach in the clear says so, once", async (t) => {
+  const [port] = await freePorts(1);
+  const { lines } = await open(t, { listen: `0.0.0.0:${port}`, peers: { 1: `127.0.0.1:${port}` } });
+  assert.deepEqual(
+    lines.filter((line) => line.includes("option tls")),
+    [
+      "warn what nodes say to each other can be read on the way, if not changed: give option tls (docs/operate.md, Trust)",
+    ],
+  );
+  const here = await open(t, { secret: "short" });
+  assert.ok(here.lines.every((line) => !line.startsWith("warn")));
+  assert.ok(here.lines.some((line) => line.includes("openssl rand -hex 32")));
+});
