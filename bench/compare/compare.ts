@@ -3,11 +3,12 @@
 
 import { median } from "simple-statistics";
 import type { Settings } from "../harness/axes.js";
+import { DISTURBED_SHARE } from "../harness/disturbance.js";
 import { measureTitle } from "../report/measures.js";
 import { nodeText } from "../report/node-text.js";
 import type { PerCommit, Result, Run } from "../report/result-schema.js";
 import { differs, type RatioInterval, ratioInterval } from "../stats/intervals.js";
-import { cpuUsPerCommit, type Row, rowsOf, validRuns } from "../stats/rows.js";
+import { cpuUsPerCommit, type Row, rowsOf, soundRuns } from "../stats/rows.js";
 import { configurationKey, configurationName } from "./configurations.js";
 
 export interface Figure {
@@ -31,8 +32,9 @@ export interface Match {
   readonly name: string;
   readonly figures: readonly Figure[];
   readonly counters: readonly Counter[];
-  /** Void runs on either side. */
+  /** On either side; none of them counts. */
   readonly voids: number;
+  readonly disturbed: number;
 }
 
 export interface Comparison {
@@ -87,13 +89,14 @@ function matchOf(base: Row, head: Row): Match {
   const { settings } = base;
   const counters = countersOf(pairs);
   const voids = base.voids + head.voids;
-  return { settings, name: configurationName(settings), figures, counters, voids };
+  const disturbed = base.disturbed + head.disturbed;
+  return { settings, name: configurationName(settings), figures, counters, voids, disturbed };
 }
 
 /** Runs of the same round, where both count. */
 function pairsOf(base: Row, head: Row): [Run, Run][] {
-  const byRound = new Map(validRuns(head.runs).map((run) => [run.round, run]));
-  return validRuns(base.runs).flatMap((run) => {
+  const byRound = new Map(soundRuns(head.runs).map((run) => [run.round, run]));
+  return soundRuns(base.runs).flatMap((run) => {
     const other = byRound.get(run.round);
     return other === undefined ? [] : [[run, other] satisfies [Run, Run]];
   });
@@ -187,5 +190,3 @@ function warningsOf(base: Result, head: Result, alternating: boolean): string[] 
 export function isSame(one: Result, other: Result): boolean {
   return one === other || JSON.stringify(one) === JSON.stringify(other);
 }
-
-const DISTURBED_SHARE = 0.15;

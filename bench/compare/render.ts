@@ -103,9 +103,12 @@ export function comparisonMarkdown(comparison: Comparison, names: Names): string
   return `${[...parts, ...notes(comparison)].join("\n\n")}\n`;
 }
 
-function remarks({ voids }: Match): string[] {
-  if (voids === 0) return [];
-  return [`${voids} void run${voids === 1 ? " was" : "s were"} left out, and what they were paired with`];
+function remarks({ voids, disturbed }: Match): string[] {
+  const left = (count: number, what: string) =>
+    count === 0
+      ? []
+      : [`${count} ${what} run${count === 1 ? " was" : "s were"} left out, and what they were paired with`];
+  return [...left(voids, "void"), ...left(disturbed, "disturbed")];
 }
 
 function counterText({ name, base, head }: Counter): string {

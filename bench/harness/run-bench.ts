@@ -56,6 +56,8 @@ export interface Observer {
   repeating(why: readonly string[]): void;
   /** Fewer rounds than announced: no time is left for another. */
   gaveUp(roundsDone: number, roundsPlanned: number): void;
+  /** A fault ends it, with the runs that are done. */
+  broken(fault: BenchError): void;
 }
 
 /** At most so many of the runs planned are made again: a machine that is always disturbed must not take twice the time. */
@@ -64,8 +66,8 @@ const REPEATED_SHARE_MAX = 1 / 3;
 const SPACE_PER_NODE_BYTES = 192 * 1024 * 1024;
 
 /**
- * Runs `plan`. Void runs are in the result and marked. An abort ends it with the runs that are done, marked as
- * interrupted; it throws if there are none, and so does a fault. Everything is cleaned up either way.
+ * Runs `plan`. Void runs are in the result and marked. An abort, or a fault of a cluster, ends it with the runs that are
+ * done, marked as interrupted; it throws if there are none. Everything is cleaned up either way.
  */
 export async function runBench(plan: BenchPlan, observer: Observer, signal: AbortSignal): Promise<Result> {
   const startedAt = new Date();
@@ -179,7 +181,13 @@ class Rounds {
         break;
       }
       for (const seating of runOrder(this.seatings, order, seed + round)) {
-        this.runs.push(...(await this.sitUndisturbed(seating, round, disk)));
+        try {
+          this.runs.push(...(await this.sitUndisturbed(seating, round, disk)));
+        } catch (fault) {
+          if (!(fault instanceof BenchError) || this.signal.aborted || this.runs.length === 0) throw fault;
+          this.observer.broken(fault);
+          return { runs: this.runs, repeated: this.repeated, interrupted: true };
+        }
         if (!this.signal.aborted) continue;
         if (this.runs.length === 0) this.signal.throwIfAborted();
         const interrupted = this.cutShort || this.runs.length < this.windowsPlanned;
@@ -194,8 +202,15 @@ class Rounds {
     const runs = await this.sit(seating, round, disk, false);
     if (!isLone(seating) || runs.length === 0 || !this.mayRepeat(runs[0])) return runs;
     this.observer.repeating(runs[0].disturbed);
-    this.repeated++;
-    const again = await this.sit(seating, round, disk, true);
+    this.repeated++; // Before it is made again, since that has the place in the count that these had.
+    let again: Run[] = [];
+    try {
+      again = await this.sit(seating, round, disk, true);
+    } catch (fault) {
+      this.repeated--;
+      this.runs.push(...runs);
+      throw fault;
+    }
     if (again.length === 0) {
       this.repeated--;
       return runs;

@@ -322,10 +322,9 @@ function directoryName([{ position }]: readonly Variant[], round: number, again:
 
 function lostMeasure({ event }: Settings, truth: TruthReport): Run["measures"] {
   if (event !== "kill-leader") return {};
-  const lost = truth.findings.filter((finding) => finding.startsWith("acknowledged proposal")).length;
   return {
     acknowledgedLost: measure(
-      lost,
+      truth.ackedLost,
       "proposals",
       "lower",
       "acknowledged, and not on a quorum of the logs afterwards",

@@ -22,6 +22,8 @@ export const TruthReport = z.object({
   findings: z.array(z.string()),
   findingCount: z.number(),
   ackedChecked: z.number(),
+  /** Acknowledged proposals that are not in the logs of a quorum; 0 also in results that do not say. */
+  ackedLost: z.number().default(0),
   committedChecked: z.number(),
   logsRead: z.number(),
   /** The hash of all state machines at the last index that all of them applied; "" if none is common. */
@@ -62,7 +64,7 @@ export function judge(
   const logs = witnesses.map(({ log }) => log);
   const quorum = Math.floor(size / 2) + 1;
   for (const log of logs) for (const flaw of log.flaws) findings.add(flaw);
-  const ackedChecked = checkAcked(logs, journals, quorum, findings);
+  const { checked: ackedChecked, lost: ackedLost } = checkAcked(logs, journals, quorum, findings);
   if (ackedChecked < ackedMin) {
     findings.add(
       `the journals hold ${ackedChecked} acknowledgements, but ${ackedMin} were counted in the run`,
@@ -75,6 +77,7 @@ export function judge(
     findings: findings.texts,
     findingCount: findings.count,
     ackedChecked,
+    ackedLost,
     committedChecked,
     ...state,
   };
@@ -86,8 +89,9 @@ function checkAcked(
   journals: readonly AckedJournal[],
   quorum: number,
   findings: Findings,
-): number {
+): { readonly checked: number; readonly lost: number } {
   let checked = 0;
+  let lost = 0;
   for (const { runId, client, runs } of journals) {
     for (const run of runs) {
       for (let i = 0; i < run.count; i++) {
@@ -97,6 +101,7 @@ function checkAcked(
         for (const log of logs) if (holds(log)) holders++;
         checked++;
         if (holders >= quorum) continue;
+        lost++;
         const others = logs.filter((log) => !holds(log));
         const found = others.map((log) => `node ${log.node} has ${log.describe(index)}`).join("; ");
         findings.add(
@@ -106,7 +111,7 @@ function checkAcked(
       }
     }
   }
-  return checked;
+  return { checked, lost };
 }
 
 function holdsAcked(

@@ -11,7 +11,7 @@ import { DEFAULT_SETTINGS } from "../harness/axes.js";
 import { BenchError, codeOf } from "../harness/bench-error.js";
 import { makeDirs } from "../harness/make-dirs.js";
 import type { Result } from "../report/result-schema.js";
-import { cpuUsPerCommit, rowsOf, validRuns } from "../stats/rows.js";
+import { cpuUsPerCommit, rowsOf, soundRuns, validRuns } from "../stats/rows.js";
 
 export const DEFAULT_HISTORY = join("results", "history.ndjson");
 const HISTORY_VERSION = 1;
@@ -44,6 +44,8 @@ export function recordOfResult(result: Result, name: string): HistoryRecord {
   if (bad !== undefined) throw refuse(`row ${bad.position + 1} is void (${bad.void[0]})`);
   if (result.interrupted) throw refuse("its run was interrupted");
   if (result.runs.length === 0) throw refuse("it holds no run");
+  const disturbed = rowsOf(result).find(({ runs }) => soundRuns(runs).length === 0);
+  if (disturbed !== undefined) throw refuse(`every run of row ${disturbed.position + 1} was disturbed`);
   const { environment } = result;
   const figures = rowsOf(result).map(({ settings, runs, proposalsPerS, latencyMs }) => {
     const valid = validRuns(runs);

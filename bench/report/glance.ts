@@ -4,11 +4,11 @@ import { describe } from "../harness/scenario.js";
 import { ROUNDS_MIN } from "../stats/family.js";
 import { type Row, rowsOf, validRuns } from "../stats/rows.js";
 import { subjectOf } from "./columns.js";
-import { type MeasureFigure, measureOf, rangeText } from "./measures.js";
+import { lostText, type MeasureFigure, measureOf, rangeText } from "./measures.js";
 import { grouped, short, times } from "./numbers.js";
 import type { Result, Run } from "./result-schema.js";
 import { type Statement, standingsOf, varyingOf } from "./standings.js";
-import { disturbanceText, limitOf } from "./verdict.js";
+import { allText, disturbanceText, leftOutText, limitOf, NOT_COMPARED } from "./verdict.js";
 import { typicalRun } from "./waterfall-text.js";
 
 export interface GlanceLine {
@@ -45,15 +45,12 @@ const TOLD: {
   throughput: (result, rows) => {
     const best = leastOf(rows, ({ proposalsPerS }) => -proposalsPerS.estimate);
     const limit = `${sentence(limitOf(typicalRun(best)!, result))}`;
-    const standings = standingsOf(rows, result.scenario.compares);
+    const standings = standingsOf(rowsOf(result), result.scenario.compares);
     const figures = `${grouped(best.proposalsPerS.estimate)} proposals/s at a p99 of ${short(best.latencyMs.p99)} ms`;
     if (standings === null || standings.overall.length === 0) {
       const { low, high } = best.proposalsPerS;
       const range = high > low ? `, from ${grouped(low)} to ${grouped(high)}/s` : "";
-      const alone =
-        standings === null
-          ? "nothing to compare it with"
-          : "no two configurations were undisturbed in one round";
+      const alone = standings === null ? "nothing to compare it with" : NOT_COMPARED;
       return [
         { label: "Seen", text: `${figures} with ${nameOf(best, rows)}.` },
         { label: "How sure", text: `${roundsText(rows)}${range}; ${alone}.` },
@@ -61,8 +58,12 @@ const TOLD: {
       ];
     }
     const say = ({ best: settings }: Statement) => describe(settings, [standings.focus]);
+    const chosen = choice(standings.overall, say, (statement) =>
+      describe(statement.other, [standings.focus]),
+    );
+    const leftOut = leftOutText(standings);
     return [
-      choice(standings.overall, say, (statement) => describe(statement.other, [standings.focus])),
+      leftOut === null ? chosen : { ...chosen, text: `${chosen.text} But ${leftOut}.` },
       {
         label: "How sure",
         text: `${surety(standings.overall, standings.familySize)} Highest seen: ${figures} with ${nameOf(best, rows)}.`,
@@ -96,18 +97,13 @@ const TOLD: {
       },
     ];
   },
-  "leader lost": (_result, rows) => {
+  "leader lost": (result, rows) => {
     const best = leastOf(rows, (row) => measureOf(row, "newLeaderMs")?.median ?? Number.POSITIVE_INFINITY);
-    const lost = total(rows, (run) => run.measures["acknowledgedLost"]?.value ?? 0);
     return [
       { label: "It took", text: `${tookText(best, rows, LOSS)}.` },
       {
         label: "How sure",
-        text:
-          `${roundsText(rows)}; ` +
-          (lost === 0
-            ? "nothing acknowledged was lost."
-            : `${grouped(lost)} acknowledged proposals were LOST.`),
+        text: `${roundsText(rows)}; ${lostText(rowsOf(result))}.`,
       },
       {
         label: "Limit",
@@ -184,7 +180,7 @@ function choice(
 function surety(statements: readonly Statement[], familySize: number): string {
   const { rounds, roundsNeeded } = statements[statements.length - 1];
   if (statements.some(({ proven }) => proven)) {
-    return `95 %${familySize > 1 ? `, of all ${familySize} comparisons together` : ""} (${rounds} rounds).`;
+    return `95 %${familySize > 1 ? `, of ${allText(familySize)} comparisons together` : ""} (${rounds} rounds).`;
   }
   const seen = rounds === 1 ? "one round" : `${rounds} rounds`;
   if (rounds < 2) return `not at all after ${seen}: it takes at least ${ROUNDS_MIN}, --rounds ${ROUNDS_MIN}.`;

@@ -54,6 +54,23 @@ export function measureOf(row: Pick<Row, "runs">, name: string): MeasureFigure |
   return { median: median(values), low: Math.min(...values), high: Math.max(...values), unit, meaning };
 }
 
+/** Acknowledged proposals that were not on a quorum afterwards, in void runs too: it is what is void about them. */
+export function lostOf(rows: readonly Pick<Row, "runs">[]): number {
+  const each = rows.flatMap(({ runs }) =>
+    runs.map(({ measures }) => measures["acknowledgedLost"]?.value ?? 0),
+  );
+  return each.reduce((sum, value) => sum + value, 0);
+}
+
+/** "nothing acknowledged was lost", and of which runs that is said where it is not of all. */
+export function lostText(rows: readonly Row[]): string {
+  const lost = lostOf(rows);
+  if (lost > 0) return `${count(lost)} acknowledged proposal${lost === 1 ? " was" : "s were"} LOST`;
+  const voids = rows.reduce((sum, row) => sum + row.voids, 0);
+  const where = voids === 0 ? "" : `, as far as runs count (${voids} void)`;
+  return `nothing acknowledged was lost${where}`;
+}
+
 /** "new leader after 272 ms, first commit after 281 ms": what one run measured besides; "" if nothing. */
 export function measuresSentence(run: Pick<Run, "measures">): string {
   const names = measureNames([run]);

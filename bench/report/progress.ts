@@ -1,6 +1,7 @@
 // What a bench says while it runs: one line that is rewritten on a terminal, plain lines elsewhere and under CI.
 import { clearLine, cursorTo } from "node:readline";
 import type { AxisName } from "../harness/axes.js";
+import type { BenchError } from "../harness/bench-error.js";
 import type { Observer, WindowedRun } from "../harness/run-bench.js";
 import type { Phase } from "../harness/run-variant.js";
 import { describe, type Load, type Variant, varyingAxes } from "../harness/scenario.js";
@@ -33,6 +34,8 @@ function figuresText(run: WindowedRun): string {
 }
 
 export class Progress implements Observer {
+  /** What ended it, where that was no abort. */
+  fault: BenchError | null = null;
   private readonly out: Output;
   private axes: AxisName[] = [];
   private load: Load = { warmupMs: 0, durationMs: 0, rounds: 1 };
@@ -134,6 +137,10 @@ export class Progress implements Observer {
   gaveUp(roundsDone: number, roundsPlanned: number): void {
     this.erase();
     this.say(`${roundsDone} of ${roundsPlanned} rounds: there is no time left for another`);
+  }
+
+  broken(fault: BenchError): void {
+    this.fault = fault;
   }
 
   /** No more lines; also after a failure. */

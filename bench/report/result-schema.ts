@@ -276,7 +276,9 @@ export const Result = z.object({
     })
     .nullable()
     .describe("the same load on an engine that does nothing: the harness's own cost"),
-  interrupted: z.boolean().describe("ended by Ctrl-C: the runs that were done are here, the rest are not"),
+  interrupted: z
+    .boolean()
+    .describe("ended by Ctrl-C or by a fault: the runs that were done are here, the rest are not"),
   disturbance: z
     .object({
       repeated: z.number().describe("disturbed runs that were done again, and are not in `runs`"),

@@ -29,6 +29,10 @@ export interface Standings {
   readonly places: readonly { readonly settings: Settings; readonly statements: readonly Statement[] }[];
   /** Over all places; of a single place, that one's. Best against second, and so on. */
   readonly overall: readonly Statement[];
+  /** Of what is compared, those that `overall` says nothing of: too few of their runs count. */
+  readonly leftOut: readonly Settings[];
+  /** Places at which no run counts. */
+  readonly placesLeftOut: readonly Settings[];
 }
 
 /** Axes with more than one value, from the outermost to the innermost. */
@@ -37,15 +41,24 @@ export function varyingOf(rows: readonly Pick<Standing, "settings">[]): AxisName
   return varying.sort((a, b) => NESTING.indexOf(a) - NESTING.indexOf(b));
 }
 
-/** Null: there is one row, so nothing to compare. */
+/** Of all rows of a table, void ones included: what they leave open is told. Null: there is one row. */
 export function standingsOf(rows: readonly Standing[], compares: string): Standings | null {
   const varying = varyingOf(rows);
   const focus = varying.find((name) => name === compares) ?? varying[varying.length - 1];
   if (focus === undefined) return null;
   const rest = varying.filter((name) => name !== focus);
   const samePlace = (a: Settings, b: Settings) => rest.every((name) => a[name] === b[name]);
-  const members = firstOfEach(rows, (a, b) => a[focus] === b[focus]);
-  const placed = firstOfEach(rows, samePlace);
+  const sameMember = (a: Settings, b: Settings) => a[focus] === b[focus];
+  const counted = rows.filter((row) => roundsOf(row).size > 0);
+  const members = firstOfEach(counted, sameMember);
+  const placed = firstOfEach(counted, samePlace);
+  const missing = (all: readonly Settings[], told: readonly Settings[], same: typeof samePlace) =>
+    all.filter((one) => !told.some((other) => same(other, one)));
+  const placesLeftOut = missing(firstOfEach(rows, samePlace), placed, samePlace);
+  const asked = firstOfEach(rows, sameMember);
+  if (members.length < 2) {
+    return { focus, rest, familySize: 0, places: [], overall: [], leftOut: asked, placesLeftOut };
+  }
   const grid: Place[] = placed.map((place) =>
     members.map((member) => {
       const at = rows.find(({ settings }) => samePlace(settings, place) && settings[focus] === member[focus]);
@@ -58,12 +71,18 @@ export function standingsOf(rows: readonly Standing[], compares: string): Standi
     of: (a: number, b: number) => Comparison | null,
     named: (member: number) => Settings = (member) => members[member],
   ) => {
-    const order = means.flatMap((value, member) => (value === null ? [] : [{ value, member }]));
-    const [best, ...others] = order.sort((a, b) => b.value - a.value).map(({ member }) => member);
-    return others.flatMap((other) => {
-      const compared = of(best, other);
-      return compared === null ? [] : [{ ...compared, best: named(best), other: named(other) }];
-    });
+    const sorted = means.flatMap((value, member) => (value === null ? [] : [{ value, member }]));
+    const order = sorted.sort((a, b) => b.value - a.value).map(({ member }) => member);
+    const from = (best: number): Statement[] =>
+      order.flatMap((other) => {
+        const compared = other === best ? null : of(best, other);
+        if (compared === null) return [];
+        const proven = compared.proven && compared.estimate > 1;
+        return [{ ...compared, proven, best: named(best), other: named(other) }];
+      });
+    // Where not all rounds count, the highest mean may be of rounds in which others were not there to be compared.
+    const all = order.map(from).filter(({ length }) => length > 0);
+    return all.find((each) => each.every(({ estimate }) => estimate >= 1)) ?? all[0] ?? [];
   };
   const means = grid.map((place) => place.map(meanOf));
   const places = placed.map((settings, place) => ({
@@ -80,7 +99,9 @@ export function standingsOf(rows: readonly Standing[], compares: string): Standi
   });
   const overall =
     places.length === 1 ? places[0].statements : statements(overallMeans, (a, b) => family.overall(a, b));
-  return { focus, rest, familySize: family.size, places, overall };
+  const told = overall.length === 0 ? [] : [overall[0].best, ...overall.map(({ other }) => other)];
+  const leftOut = missing(asked, told, sameMember);
+  return { focus, rest, familySize: family.size, places, overall, leftOut, placesLeftOut };
 }
 
 /** What each round did, of rows whose runs count. */

@@ -8,6 +8,8 @@ import { DISTURBED_SHARE } from "../harness/disturbance.js";
 import { describe } from "../harness/scenario.js";
 import { type Comparison, Family, ROUNDS_MIN } from "../stats/family.js";
 import { cpuMsOfNodes, type Row, rowsOf, validRuns } from "../stats/rows.js";
+import { subjectOf } from "./columns.js";
+import { lostText, measureOf } from "./measures.js";
 import { grouped, short, times } from "./numbers.js";
 import type { Result, Run } from "./result-schema.js";
 import { roundsOf, type Standings, type Statement, standingsOf, varyingOf } from "./standings.js";
@@ -61,12 +63,13 @@ export function disturbanceText({ runs, disturbance }: Pick<Body, "runs" | "dist
 }
 
 function told(result: Body, rows: readonly Counted[]): string[] {
-  const { event, rate } = rows[0].settings;
-  if (event === "kill-leader" || event === "restart") return [eventText(rows, event)];
-  if (rows.every((row) => row.settings.rate > 0) && rate > 0) return [offeredText(rows)];
+  const subject = subjectOf(rows);
+  if (subject === "leader lost") return [eventText(rows, "kill-leader")];
+  if (subject === "restart") return [eventText(rows, "restart")];
+  if (subject === "offered load") return [offeredText(rows)];
   if (rows.length > 1 && rows.some(isHampered)) return [hamperedText(rows)];
   const best = rows.reduce((a, b) => (b.proposalsPerS.estimate > a.proposalsPerS.estimate ? b : a));
-  const standings = standingsOf(rows, result.scenario.compares);
+  const standings = standingsOf(rowsOf(result), result.scenario.compares);
   const varying = varyingOf(rowsOf(result));
   const names: readonly AxisName[] = varying.length > 0 ? varying : ["inFlight", "writer"];
   const highest =
@@ -78,39 +81,63 @@ function told(result: Body, rows: readonly Counted[]): string[] {
   return [answer, `highest seen: ${highest}`, `there ${limits}`, ...more, ...readClauses(rows)];
 }
 
+/** Why there is no statement at all. */
+export const NOT_COMPARED = "void or disturbed runs leave no two side by side in one round";
+
+/** What void and disturbed runs leave open, so that the rest does not pass for the whole. Null: nothing. */
+export function leftOutText({ focus, rest, overall, leftOut, placesLeftOut }: Standings): string | null {
+  if (overall.length === 0) return null;
+  const names = leftOut.map((settings) => describe(settings, [focus]));
+  const places = placesLeftOut.map((settings) => describe(settings, rest));
+  const texts = [
+    ...(names.length === 0
+      ? []
+      : [`${listed(names)} ${names.length === 1 ? "is" : "are"} not compared: too few of the runs count`]),
+    ...(places.length === 0 ? [] : [`nothing is said of ${listed(places)}: no run counts there`]),
+  ];
+  return texts.length === 0 ? null : texts.join("; ");
+}
+
 /** What is proven of the table, and what was only seen: over all places, then place by place where there are few. */
 function claims(standings: Standings): string[] {
   const { focus, rest, places, overall, familySize } = standings;
-  if (overall.length === 0)
-    return ["nothing can be compared: no two configurations have an undisturbed run in one round"];
+  if (overall.length === 0) return [`nothing can be compared: ${NOT_COMPARED}`];
   const say = (settings: Settings) => describe(settings, [focus]);
   const at = (settings: Settings) => describe(settings, rest);
   // The farthest apart of each place: if that is not proven, nothing there is likely to be.
   const lasts = places.length === 1 ? [] : places.flatMap(({ statements }) => statements.slice(-1));
   const proven = [...overall, ...lasts].filter((statement) => statement.proven);
-  const texts = [standing(overall, say, whereText(places.map(({ settings }) => at(settings))))];
+  const leftOut = leftOutText(standings);
+  const where = whereText(places.map(({ settings }) => at(settings)));
+  const texts = [standing(overall, say, where, leftOut === null), ...(leftOut === null ? [] : [leftOut])];
   if (proven.length === 0) return texts;
   if (lasts.length > 0 && lasts.length <= GROUPS_MAX) {
     const each = lasts.map((last) => `at ${at(last.best)} ${last.proven ? won(last, say) : seen(last, say)}`);
     texts.push(each.join("; "));
   }
-  if (familySize > 1) texts.push(`all ${familySize} comparisons of this table hold together at 95 %`);
+  if (familySize > 1) texts.push(`${allText(familySize)} comparisons of this table hold together at 95 %`);
   return texts;
 }
 
-/** " on average over a, b and c"; "" where there is one place. */
+/** "all 9", "both". */
+export function allText(count: number): string {
+  return count === 2 ? "both" : `all ${count}`;
+}
+
+/** " on average over a, b and c"; "" where there is one place and never was another. */
 function whereText(places: readonly string[]): string {
-  if (places.length === 1) return "";
+  if (places.length === 1) return places[0] === "" ? "" : ` at ${places[0]}`;
   return ` on average over ${places.length > GROUPS_MAX ? `${places.length} places` : listed(places)}`;
 }
 
 type Say = (settings: Settings) => string;
 
-/** Where the best stands against all others, in one clause. */
-function standing(statements: readonly Statement[], say: Say, where: string): string {
+/** Where the best stands against all others, in one clause. `whole`: there is no other that could be faster. */
+function standing(statements: readonly Statement[], say: Say, where: string, whole: boolean): string {
   const proven = statements.filter((statement) => statement.proven);
   const open = statements.filter((statement) => !statement.proven);
   const best = say(statements[0].best);
+  if (open.length === 0 && !whole) return `${best} beats ${beaten(proven, say)}${where}`;
   if (open.length === 0) return `Fastest${where} is ${best}: it beats ${beaten(proven, say)}`;
   if (proven.length > 0) {
     const rest = endsOf(open).map((statement) => seenFactor(statement, say));
@@ -213,20 +240,19 @@ function rateText({ estimate, interval, proven }: Comparison): string {
 }
 
 const EVENT_MEASURES = {
-  "kill-leader": ["newLeaderMs", "firstCommitMs", "acknowledgedLost"],
+  "kill-leader": ["newLeaderMs", "firstCommitMs"],
   restart: ["openMs", "openGBPerS", "caughtUpMs"],
 } as const;
 
-/** What the event took, a clause a row. */
+/** What the event took, a clause a row that it befell. */
 function eventText(rows: readonly Row[], event: keyof typeof EVENT_MEASURES): string {
   const varying = varyingOf(rows);
-  const clauses = rows.map((row) => {
-    const of = (name: string) => median(validRuns(row.runs).map((run) => run.measures[name]?.value ?? 0));
-    const [a, b, c] = EVENT_MEASURES[event].map(of);
+  const befallen = rows.filter(({ settings }) => settings.event === event);
+  const clauses = befallen.map((row) => {
+    const [a, b, c] = EVENT_MEASURES[event].map((name) => measureOf(row, name)?.median ?? 0);
     const place = varying.length === 0 ? "" : `with ${describe(row.settings, varying)} `;
     if (event === "kill-leader") {
-      const lost = c === 0 ? "nothing acknowledged was lost" : `${c} acknowledged proposals were LOST`;
-      return `${place}a new leader stands ${short(a)} ms after kill -9 and commits after ${short(b)} ms; ${lost}`;
+      return `${place}a new leader stands ${short(a)} ms after kill -9 and commits after ${short(b)} ms; ${lostText([row])}`;
     }
     return `${place}a node opens in ${short(a)} ms (${short(b)} GB/s) and has applied everything after ${short(c)} ms`;
   });
@@ -250,7 +276,7 @@ function offeredText(rows: readonly Counted[]): string {
   const clauses = fine.map(say);
   if (over.length > 0) {
     const { settings, proposalsPerS, runs } = over[0];
-    const refused = runs.reduce((sum, run) => sum + (run.failed["OVERLOAD"] ?? 0), 0);
+    const refused = validRuns(runs).reduce((sum, run) => sum + (run.failed["OVERLOAD"] ?? 0), 0);
     const beyond = refused === 0 ? "" : ` and ${grouped(refused)} that came due were not even queued`;
     clauses.push(
       `at ${describe(settings, names)} it falls behind: ${grouped(proposalsPerS.estimate)}/s are done${beyond}`,

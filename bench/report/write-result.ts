@@ -61,8 +61,13 @@ export async function writeWhole(text: string, path: string): Promise<string> {
   await atPath(path, async (target) => {
     if (await takesBytes(target)) return writeFile(target, text);
     const partial = partialOf(target);
-    await writeFile(partial, text);
-    await rename(partial, target);
+    try {
+      await writeFile(partial, text);
+      await rename(partial, target);
+    } catch (error) {
+      await rm(partial, { force: true });
+      throw error;
+    }
   });
   return path;
 }

@@ -81,10 +81,10 @@ export class Family {
     this.averages = estimatesOf(pairsOf(averaged(places)));
   }
 
-  /** Statements that hold together. */
+  /** Statements that hold together: of what has rounds in common. */
   get size(): number {
-    const pairs = (this.members * (this.members - 1)) / 2;
-    return pairs * (this.places.length + (this.places.length > 1 ? 1 : 0));
+    const atPlaces = this.estimates.reduce((sum, { size }) => sum + size, 0);
+    return atPlaces + (this.places.length > 1 ? this.averages.size : 0);
   }
 
   /** Configuration `a` by `b` at one place; null: there is no round in which both count. */

@@ -121,8 +121,8 @@ Examples:
   raftmark bench leader-loss --tick-ms 20          kill -9 of the leader under load
   raftmark bench --quick --json | jq '.runs[].proposalsPerS'
 
-Exit codes: 0 all runs count; 1 a run is void or failed; 2 bad usage or environment; 130 Ctrl-C. Ctrl-C
-keeps the runs that are done and writes them, marked as interrupted.`;
+Exit codes: 0 all runs count; 1 a run is void or failed; 2 bad usage or environment; 130 Ctrl-C. Ctrl-C,
+or a node that ends by itself, keeps the runs that are done and writes them, marked as interrupted.`;
 
 function commandLine(command: Command): string {
   const args =
@@ -136,8 +136,8 @@ async function bench(scenarioName: string, words: Words, command: string): Promi
     process.stdout.write(listText());
     return 0;
   }
-  const plan = planOf(scenarioName, words, command);
   const format = formatOf(words);
+  const plan = planOf(scenarioName, words, command);
   const startedAt = new Date().toISOString();
   await checkWritable(words.out ?? defaultPath({ startedAt, scenario: plan.scenario }));
   const out = outputFor(format !== "table");
@@ -152,10 +152,18 @@ async function bench(scenarioName: string, words: Words, command: string): Promi
       progress.end();
     }
   });
-  const path = await writeResult(result, words.out);
+  let path: string | null = null;
+  let unwritten: unknown = null;
+  try {
+    path = await writeResult(result, words.out);
+  } catch (error) {
+    unwritten = error; // What took minutes to measure is shown before it is said that it could not be kept.
+  }
   show(result, plan, path, out);
   if (format === "json") process.stdout.write(`${JSON.stringify(result)}\n`);
   if (format === "markdown") process.stdout.write(resultMarkdown(result));
+  if (unwritten !== null) throw unwritten;
+  if (progress.fault !== null) throw progress.fault;
   if (ended !== null) return (ended as BenchError).exitCode;
   return result.runs.every((run) => run.void.length === 0) ? 0 : 1;
 }
@@ -185,7 +193,9 @@ function wrapped(text: string): string {
 
 function formatOf({ json, format }: Words): Format {
   if (format === undefined) return json === true ? "json" : "table";
-  return oneOf("format", format, FORMATS);
+  const named = oneOf("format", format, FORMATS);
+  if (json !== true || named === "json") return named;
+  throw new BenchError("usage", `--json and --format ${named} ask for two things: give one of them.`);
 }
 
 function oneOf<T extends string>(flag: string, word: string, allowed: readonly T[]): T {
@@ -294,7 +304,7 @@ function harnessText(result: Result): string {
   return `${worstLagText(runs)}${nothing}${weight === "" ? "" : `; ${weight}`}`;
 }
 
-function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: Output): void {
+function show(result: Result, plan: BenchPlan, path: string | null, { stream, paint }: Output): void {
   const say = (text: string) => stream.write(`${text}\n`);
   const { environment, diskProbe } = result;
   // The answer first: who reads no further has it.
@@ -318,16 +328,22 @@ function show(result: Result, plan: BenchPlan, path: string, { stream, paint }: 
   const waterfall = waterfallText(result, ({ settings }) => describe(settings, varyingAxes(plan.axes)));
   if (waterfall !== null) say(waterfall);
   for (const run of result.runs) {
-    for (const reason of run.void) say(paint.red(`void, row ${run.position + 1}: ${reason}`));
+    const round = result.options.rounds > 1 ? `, round ${run.round + 1}` : "";
+    for (const reason of run.void) say(paint.red(`void, row ${run.position + 1}${round}: ${reason}`));
   }
   const checked = result.runs.reduce((sum, run) => sum + (run.truth?.ackedChecked ?? 0), 0);
-  const sound = result.runs.every((run) => run.void.length === 0);
-  if (sound)
+  const voids = result.runs.filter((run) => run.void.length > 0).length;
+  if (voids === 0)
     say(
       `Checked on disk: ${checked.toLocaleString("en-US")} acknowledged proposals, all on a quorum; all logs and states agree.`,
     );
-  else say(paint.red("The run is void: its figures prove nothing. Run again with --keep to keep the logs."));
+  else {
+    const what =
+      voids === 1 ? "1 run is void: its figures prove" : `${voids} runs are void: their figures prove`;
+    const text = `Of ${result.runs.length}, ${what} nothing, and are left out. Run again with --keep to keep the logs.`;
+    say(paint.red(text));
+  }
   if (result.interrupted) say(paint.red(INTERRUPTED));
   if (plan.keep) say(`Data kept in ${result.options.dir}`);
-  say(`Result: ${path}`);
+  if (path !== null) say(`Result: ${path}`);
 }

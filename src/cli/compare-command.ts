@@ -138,9 +138,9 @@ async function compareRevisions(base: string, head: string, words: Words, comman
     }
   });
   if (made !== null) {
+    show(compareResults(made.base, made.head, true), { base, head }, words);
     await keep(made.base, "base");
     await keep(made.head, "head");
-    show(compareResults(made.base, made.head, true), { base, head }, words);
   }
   if (ended === null) return 0;
   if (made === null) throw ended;

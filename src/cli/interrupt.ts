@@ -3,16 +3,23 @@
 import { BenchError } from "../../bench/harness/bench-error.js";
 
 /** From the signal to the end of the process, at most. */
-const ORDERLY_MS_MAX = 4000;
+const ORDERLY_MS_MAX = 9000;
 
-/** Runs `work` with a signal that aborts on Ctrl-C, SIGTERM, a closed terminal, or when nobody reads stdout any more. */
-export async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** Runs `work`, for `orderlyMsMax` after the signal at most, with a signal that aborts on Ctrl-C, SIGTERM, a closed terminal, or when nobody reads stdout any more. */
+export async function untilInterrupted<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  orderlyMsMax = ORDERLY_MS_MAX,
+): Promise<T> {
   const controller = new AbortController();
+  let deadline: NodeJS.Timeout | undefined;
   const interrupt = (kind: "interrupted" | "terminated", why: string) => {
     const error = new BenchError(kind, `${why}: the run was ended, its nodes stopped and its data removed.`);
     if (controller.signal.aborted) process.exit(error.exitCode);
     controller.abort(error);
-    setTimeout(() => process.exit(error.exitCode), ORDERLY_MS_MAX).unref();
+    deadline = setTimeout(() => {
+      process.stderr.write(`raftmark: ${why}, and it did not end in order: what was done is lost.\n`);
+      process.exit(error.exitCode);
+    }, orderlyMsMax).unref();
   };
   const onInt = () => interrupt("interrupted", "interrupted");
   const onTerm = () => interrupt("terminated", "terminated by SIGTERM");
@@ -23,6 +30,8 @@ export async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise
   try {
     return await work(controller.signal);
   } finally {
+    // What was done is shown and written yet: the deadline is not for that.
+    clearTimeout(deadline);
     process.off("SIGINT", onInt).off("SIGTERM", onTerm).off("SIGHUP", onHangUp);
     process.stdout.off("error", onPipe);
   }

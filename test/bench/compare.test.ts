@@ -110,6 +110,19 @@ test("void runs are left out with their partners, and counted", () => {
   assert.match(renderComparison(compareResults(base, head, true), NAMES), /1 void run was left out/);
 });
 
+test("disturbed runs are left out with their partners, and counted, be there no others", () => {
+  const why = ["other programs took 60 % of the CPU"];
+  const head = result(2000, 8);
+  head.runs[3] = { ...head.runs[3], proposalsPerS: 5, disturbed: why };
+  const [match] = compareResults(result(1000, 8), head, true).matches;
+  assert.equal(match.figures[0].ratio!.pairs, 7);
+  head.runs = head.runs.map((run) => ({ ...run, disturbed: why, otherCpuShare: 0.12 }));
+  const comparison = compareResults(result(1000, 8), head, true);
+  assert.equal(comparison.matches[0].figures[0].ratio, null);
+  assert.match(renderComparison(comparison, NAMES), /8 disturbed runs were left out/);
+  assert.match(comparison.warnings.join(), /other programs took up to 12 % of the CPU during head/);
+});
+
 test("warnings: other machine, other Node, other window, not alternating, disturbed, interrupted", () => {
   const base = result(1000, 2);
   const head = { ...result(1000, 2, { otherCpuShare: 0.4 }), interrupted: true };

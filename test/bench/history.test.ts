@@ -52,6 +52,9 @@ test("what is not accepted is not added", () => {
     /x\.json is not added: row 1 is void \(no quorum\)/,
   );
   assert.throws(() => recordOfResult({ ...result(1000), interrupted: true }, "x.json"), /interrupted/);
+  const disturbed = result(1000);
+  disturbed.runs[0].disturbed = ["other programs took 60 % of the CPU"];
+  assert.throws(() => recordOfResult(disturbed, "x.json"), /every run of row 1 was disturbed/);
 });
 
 test("bad lines are named by number, all of them; a missing file says what to do", async () => {

@@ -237,6 +237,19 @@ test("a disturbed result has its banner", () => {
     { name: "one", result: { ...result, runs, disturbance: { repeated: 1, leftOut: 1 } } },
   ]);
   assert.match(page, /<b>⚠ Disturbed\.<\/b> 1 of 12 runs were disturbed, after 1 had been made again/);
+  const [first, second] = cells(page, "Key figures of every configuration");
+  assert.deepEqual(
+    [first["rounds"], second["rounds"]],
+    ["2 of 3", "3"],
+    "what is in no figure is not counted",
+  );
+  assert.match(page, /1 of 3 disturbed, left out/);
+  assert.equal(
+    cells(page, "Every run: its check and its surroundings")[0]["disturbed by"],
+    "other programs took 40 %",
+  );
+  assert.match(page, /after each of the 11 runs that are not void/);
+  assert.match(page, /The bar is the median of 2 to 3 rounds/);
 });
 
 test("the comparison of two results: every heading over its own cells", () => {

@@ -126,6 +126,18 @@ test("a place that cannot be written is named", async () => {
   });
 });
 
+test("a file that does not get whole is not left there in part", () => {
+  const at = join(dir, "full");
+  mkdirSync(at);
+  const url = new URL("../../bench/report/write-result.js", import.meta.url).href;
+  const program = `import(process.argv[1]).then((m) => m.writeWhole("x".repeat(1e6), process.argv[2])).catch((e) => console.log(e.message))`;
+  // A limit of the size of files, whose signal is ignored: as if the disk were full.
+  const words = ["-c", 'trap "" XFSZ; ulimit -f 8; exec "$@"', "sh", process.execPath, "-e", program, url];
+  const { stdout } = spawnSync("sh", [...words, join(at, "result.json")], { encoding: "utf8" });
+  assert.match(stdout, /cannot write the result to .* \(EFBIG\)/);
+  assert.deepEqual(readdirSync(at), []);
+});
+
 test("whether a place can be written is known without a result, and leaves nothing there", async () => {
   const at = join(dir, "asked");
   await checkWritable(join(at, "result.json"));

@@ -80,6 +80,7 @@ export function sampleRun(position: number, outcome: Outcome): Run {
       findings: [],
       findingCount: 0,
       ackedChecked: outcome.proposalsPerS + 10,
+      ackedLost: 0,
       committedChecked: outcome.proposalsPerS + 11,
       logsRead: 3,
       stateHash: "00112233445566ff",

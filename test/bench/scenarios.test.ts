@@ -18,6 +18,7 @@ const SILENT: Observer = {
   done() {},
   repeating() {},
   gaveUp() {},
+  broken() {},
 };
 /** What each scenario with measures of its own must tell, in every run that its event or reads belong to. */
 const MEASURES: Readonly<Record<string, readonly string[]>> = {

@@ -22,7 +22,7 @@ after(() => rmSync(dir, { recursive: true, force: true }));
 function honestLog(): Entry[] {
   const payloads = new Payloads(RUN_ID, CLIENT, 64);
   const entries = [new Entry(0, 3, 1, NO_DATA)];
-  for (let seq = 0; seq < COUNT; seq++) entries.push(new Entry(0, 3, seq + 2, payloads.next()));
+  for (let seq = 0; seq < COUNT; seq++) entries.push(new Entry(0, 3, seq + 2, payloads.next().slice()));
   return entries;
 }
 
@@ -177,6 +177,7 @@ test("many findings are counted and few are told", () => {
   const report = check({ logs: [honestLog(), [], []], commits: [21, 0, 0], states: [null, null, null] });
   assert.equal(report.findings.length, 10);
   assert.equal(report.findingCount, COUNT + COUNT + 1);
+  assert.equal(report.ackedLost, COUNT, "all that were acknowledged, not only those that are told");
 });
 
 test("a journal with a changed byte is found", () => {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpuTaken, diskMoved } from "../../bench/harness/disturbance.js";
 import { glanceOf } from "../../bench/report/glance.js";
+import { renderPage } from "../../bench/report/page/page.js";
 import { standingsOf } from "../../bench/report/standings.js";
 import { verdict } from "../../bench/report/verdict.js";
 import { Family, normals } from "../../bench/stats/family.js";
@@ -141,9 +142,109 @@ test("disturbed runs are left out of figures and comparisons, and that is said",
   assert.equal(standingsOf(rowsOf(all), "writer")?.overall.length, 0);
   assert.match(
     glanceOf(all)[1].text,
-    /no two configurations were undisturbed in one round\. Disturbed: every run/,
+    /; void or disturbed runs leave no two side by side in one round\. Disturbed: every run/,
   );
   assert.equal(rowsOf(all)[0].proposalsPerS !== null, true, "they are shown where there is nothing else");
+});
+
+/** Throughput by round; null: a void run. Two in flight windows of one row are two rows. */
+function table(rows: readonly (readonly [Partial<Outcome["settings"]>, readonly (number | null)[]])[]) {
+  const runs = rows.flatMap(([settings, rates], position) =>
+    rates.map((rate, round) => {
+      const of = { settings, proposalsPerS: rate ?? 9e9, void: rate === null ? ["logs: x"] : [] };
+      return { ...sampleRun(position, of), round };
+    }),
+  );
+  return { ...sampleResult([]), runs };
+}
+
+test("what beats another is faster than it in the rounds that both have", () => {
+  // The highest mean is inline-js's, of rounds that pool-wasm does not have.
+  const slower = [100, 101, 99, 100, 1000, 1010, 990, 1000];
+  const faster = [200, 201, 199, 200, null, null, null, null];
+  const made = table([
+    [{ writer: "inline-js" }, slower],
+    [{ writer: "pool-wasm" }, faster],
+  ]);
+  assert.match(verdict(made), /^Fastest is pool-wasm: it beats inline-js by 2\.0×/);
+  assert.equal(glanceOf(made)[0].text, "pool-wasm: it beats inline-js.");
+});
+
+test("who has too few runs that count is named, and nobody is called fastest", () => {
+  const [slow, fast, faster] = [100, 200, 400].map((rate) => [rate, rate + 1, rate - 1, rate, rate + 2]);
+  const none = [null, null, null, null, null];
+  const missing = /But inline-wasm is not compared: too few of the runs count\.$/;
+  const allVoid = table([
+    [{ writer: "inline-js" }, slow],
+    [{ writer: "pool-wasm" }, fast],
+    [{ writer: "inline-wasm" }, none],
+  ]);
+  const voidAtOne = table([
+    [{ writer: "inline-js", inFlight: 1 }, slow],
+    [{ writer: "pool-wasm", inFlight: 1 }, fast],
+    [{ writer: "inline-wasm", inFlight: 1 }, none],
+    [{ writer: "inline-js", inFlight: 64 }, slow],
+    [{ writer: "pool-wasm", inFlight: 64 }, fast],
+    [{ writer: "inline-wasm", inFlight: 64 }, faster],
+  ]);
+  for (const made of [allVoid, voidAtOne]) {
+    assert.match(verdict(made), /^Pool-wasm beats inline-js by 2\.0×.* Inline-wasm is not compared: too few/);
+    assert.match(glanceOf(made)[0].text, missing);
+  }
+  assert.match(verdict(voidAtOne), /All 5 comparisons of this table hold/, "those with rounds in common");
+  const placeVoid = table([
+    [{ writer: "inline-js", inFlight: 1 }, none],
+    [{ writer: "pool-wasm", inFlight: 1 }, none],
+    [{ writer: "inline-js", inFlight: 64 }, slow],
+    [{ writer: "pool-wasm", inFlight: 64 }, fast],
+  ]);
+  assert.match(
+    verdict(placeVoid),
+    /^Pool-wasm beats inline-js by 2\.0× \(.*\) at 64 in flight\..* Nothing is said of 1 in flight: no run counts there\./,
+  );
+});
+
+const MS = { unit: "ms", better: "lower" as const, meaning: "" };
+
+test("what a void run has lost is not called nothing", () => {
+  const settings = { event: "kill-leader" as const, from: "client" as const };
+  const lossOf = (lost: number) => {
+    const made = table([[settings, [100, 100, null]]]);
+    const runs = made.runs.map((run) => ({
+      ...run,
+      measures: {
+        newLeaderMs: { ...MS, value: 270 },
+        firstCommitMs: { ...MS, value: 280 },
+        acknowledgedLost: { ...MS, unit: "proposals", value: run.void.length > 0 ? lost : 0 },
+      },
+    }));
+    return { ...made, runs };
+  };
+  assert.match(verdict(lossOf(2100)), /; 2,100 acknowledged proposals were LOST\.$/);
+  assert.match(glanceOf(lossOf(2100))[1].text, /2,100 acknowledged proposals were LOST/);
+  const page = renderPage([{ name: "one", result: { ...lossOf(2100), verdict: "" } }]);
+  assert.match(page, /acknowledged and lost<\/span><strong>2,100 /);
+  assert.match(verdict(lossOf(0)), /nothing acknowledged was lost, as far as runs count \(1 void\)\.$/);
+});
+
+test("a row that no event befell is not told as if one had", () => {
+  const made = table([
+    [{ event: "kill-leader", from: "client" }, [100]],
+    [{ event: "none", from: "client" }, [100]],
+  ]);
+  made.runs[0].measures = { newLeaderMs: { ...MS, value: 270 }, firstCommitMs: { ...MS, value: 280 } };
+  assert.doesNotMatch(verdict(made), /undisturbed a new leader/);
+  made.runs.reverse();
+  assert.match(verdict(made), /a new leader stands 270 ms after kill -9 and commits after 280 ms/);
+});
+
+test("what an open loop refused is counted where its other figures are", () => {
+  const made = table([[{ rate: 1000 }, [500, 510, null]]]);
+  for (const run of made.runs) {
+    run.failed = { OVERLOAD: run.void.length > 0 ? 7777 : 10 };
+    run.load = { ...run.load, kind: "open", ratePerS: 1000, due: 1000 };
+  }
+  assert.match(verdict(made), /505\/s are done and 20 that came due were not even queued/);
 });
 
 test("what makes a run a disturbed one", () => {

@@ -251,6 +251,7 @@ test("what cannot be asked is refused before anything starts, with what to give 
     [["slow-follower", "--nodes", "1"], /one node has none; give --nodes 2 or more/],
     [["--event", "restart", "--link", "memory", "--log-mb", "1"], /give --link sockets/],
     [["--format", "markdwn"], /--format: "markdwn" is not one of .* Did you mean markdown\?/],
+    [["--json", "--format", "markdown"], /--json and --format markdown ask for two things: give one/],
     [["--rounds", "0"], /--rounds: "0" is not allowed/],
     [["--node", "./nowhere"], /--node \.\/nowhere: it cannot be run \(ENOENT\)/],
     [["--node-flags", "--no-such"], /--node-flags "--no-such": Node\.js \d.* does not take them/],
@@ -334,6 +335,35 @@ test("a killed node process ends the run, and the sentence says which", async ()
     new RegExp(`^raftmark: the process of node 2 \\(pid ${victim}\\) was killed by SIGKILL`),
   );
   for (const pid of nodes.values()) assert.equal(isRunning(pid), false, `node process ${pid} is an orphan`);
+  assertClean(cwd);
+});
+
+test("a node process that is killed when a run is done: it is kept, and the sentence says what ended it", async () => {
+  const cwd = folder();
+  const words = [...SHORT, ...ONE, "--rounds", "50", "--out", "partial.json"];
+  const command = new Command(cwd, "bench", ...words);
+  await until("a node to be killed when a round is done", OVER_MS, () => {
+    if (!/\[2\/50/.test(command.stdout)) return false;
+    const node = childrenOf(command.pid).find((pid) => commandLineOf(pid).at(-1) === "node-2");
+    return node !== undefined && process.kill(node, "SIGKILL");
+  });
+  assert.equal(await command.end(OVER_MS), 1, command.stderr);
+  // It may have been closing by then, and is told by another sentence.
+  assert.match(command.stderr, /^raftmark: .*node 2 .*\n$/);
+  assert.match(command.stdout, /\nInterrupted: only the runs that were done are told\. /);
+  const result = Result.parse(JSON.parse(readFileSync(join(cwd, "partial.json"), "utf8")));
+  assert.equal(result.interrupted, true);
+  assert.equal(result.runs.length, new Set(result.runs.map(({ round }) => round)).size, "each once");
+  for (const run of result.runs) assert.deepEqual(run.void, []);
+  assertClean(cwd);
+});
+
+test("a result that cannot be written at the end is shown all the same", async () => {
+  const cwd = folder();
+  const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--nodes", "1", "--out", "/dev/full");
+  assert.equal(await command.end(OVER_MS), 2);
+  assert.match(command.stdout, /│ +16 │ pool-wasm +│ +[\d,]+ │/);
+  assert.match(command.stderr, /^raftmark: cannot write the result to \/dev\/full \(ENOSPC\): .*--out\.\n$/);
   assertClean(cwd);
 });
 

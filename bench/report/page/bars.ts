@@ -40,7 +40,7 @@ export function throughputBars(model: Model): Html {
 }
 
 function bar(config: Config, top: number): Html {
-  const { proposalsPerS: rate, voids, runs } = config.row;
+  const { proposalsPerS: rate, voids, disturbed, runs } = config.row;
   if (rate === null) {
     return html`<li class="void"><span class="name">${swatch(config)}${config.name}</span>
       <span class="figure">✕ void</span></li>`;
@@ -48,12 +48,21 @@ function bar(config: Config, top: number): Html {
   const sure = rate.high > rate.low;
   const whisker = html`<i class="whisker" style="left:${share(rate.low, top)};right:calc(100% - ${share(rate.high, top)})"></i>`;
   const interval = sure ? html` <small>${grouped(rate.low)} to ${grouped(rate.high)}</small>` : NOTHING;
-  const left =
-    voids > 0 ? html` <small class="warn">${voids} of ${runs.length} void, left out</small>` : NOTHING;
+  const parts = [
+    ...(voids > 0 ? [`${voids} of ${runs.length} void, left out`] : []),
+    ...(disturbed > 0 ? [disturbedText(disturbed, runs.length, voids)] : []),
+  ];
+  const left = parts.length > 0 ? html` <small class="warn">${parts.join("; ")}</small>` : NOTHING;
   return html`<li><span class="name">${swatch(config)}${config.name}</span>
     <span class="figure">${grouped(rate.estimate)}/s${interval}${left}</span>
     <span class="track" aria-hidden="true"><i class="fill" data-hue="${config.hue}" data-dash="${config.dash}"
       style="width:${share(rate.estimate, top)}"></i>${sure ? whisker : NOTHING}</span></li>`;
+}
+
+/** Where there is no other, disturbed runs are shown. */
+function disturbedText(disturbed: number, runs: number, voids: number): string {
+  const shown = disturbed + voids === runs;
+  return `${disturbed} of ${runs} disturbed, ${shown ? "shown for want of others" : "left out"}`;
 }
 
 interface Segment {

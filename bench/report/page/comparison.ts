@@ -17,6 +17,8 @@ interface Compared {
   readonly ratio: string;
   readonly interval: string;
   readonly words: string;
+  /** The rounds are enough to judge it. */
+  readonly judged: boolean;
 }
 
 /** Heading and cell stand together, so that neither can move alone. */
@@ -43,7 +45,7 @@ export function comparisonTable(model: Model): Html {
       }),
   );
   const caution = html`<p class="note">The results were not made alternating, so whatever changed on the machine between
-    them is in these ratios; <code>raftmark compare</code> with two revisions alternates.</p>`;
+    them is in these ratios; <code>raftmark compare</code> with two revisions alternates.${together(lines)}</p>`;
   if (lines.length === 0) return html`<p class="note">The results have no configuration in common.</p>`;
   const shown = columns(base.name);
   const rows = lines.map((line) => shown.map(([, cell]) => cell(line)));
@@ -64,13 +66,22 @@ function compared(first: Config, second: Config): Compared {
     baseRate: rate(a),
     otherRate: rate(b),
     interval: "–",
+    judged: false,
   };
   const ratio = ratioOfRows(first.row, second.row);
   if (ratio === null) return { ...line, ratio: "–", words: "no round in which both count" };
   const text = { ...line, ratio: `${times(ratio.estimate)}×` };
   if (ratio.pairs < PAIRS_MIN) return { ...text, words: tooFew(ratio.pairs) };
   const words = differs(ratio) ? (ratio.estimate > 1 ? "faster" : "slower") : "no difference found";
-  return { ...text, interval: `${short(ratio.low)} to ${short(ratio.high)}`, words };
+  return { ...text, interval: `${short(ratio.low)} to ${short(ratio.high)}`, words, judged: true };
+}
+
+/** What is judged one by one is not as sure taken together. */
+function together(lines: readonly Compared[]): string {
+  const count = lines.filter(({ judged }) => judged).length;
+  return count < 2
+    ? ""
+    : ` ${count} ratios are judged, each by itself at 95 %: of equals, about one in 20 is called faster or slower.`;
 }
 
 function tooFew(pairs: number): string {

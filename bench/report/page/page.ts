@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { PAIRS_MIN } from "../../stats/intervals.js";
+import { validRuns } from "../../stats/rows.js";
 import { subjectOf } from "../columns.js";
 import { glanceOf } from "../glance.js";
 import { grouped } from "../numbers.js";
@@ -156,16 +157,14 @@ function durability(result: Result): Html {
   const loose = valid.some((run) => run.settings.durability === "none")
     ? " Configurations marked “not durable” did not wait for the disk: a power cut could have lost their last proposals."
     : "";
-  return html`<p class="proof">✓ Checked on disk after every run: ${grouped(checked)} acknowledged proposals, all
+  const of =
+    valid.length === result.runs.length ? "every run" : `each of the ${valid.length} runs that are not void`;
+  return html`<p class="proof">✓ Checked on disk after ${of}: ${grouped(checked)} acknowledged proposals, all
     in the logs of a quorum; all logs and states agree.${loose}</p>`;
 }
 
 function keyFigures(model: Model): Html {
-  const rounds = roundsOf(model);
-  const several =
-    rounds > 1
-      ? ` Interval: ${rounds < PAIRS_MIN ? `the range of ${rounds} rounds` : "95 %, of the median"}.`
-      : "";
+  const several = roundsOf(model).most > 1 ? ` Interval: ${intervalMeaning(model)}.` : "";
   return html`<section aria-labelledby="key">
 <h2 id="key">Key figures</h2>
 ${tiles(model)}
@@ -182,20 +181,26 @@ function latencyMeaning({ results }: Model): string {
   return `Latency, ${kinds.has("closed") ? closed : ""}${kinds.size > 1 ? "; " : ""}${kinds.has("open") ? open : ""}.`;
 }
 
-function roundsOf({ configs }: Model): number {
-  return Math.max(...configs.map(({ row }) => row.runs.length));
+/** Rounds that count, of the configurations with any. */
+function roundsOf({ configs }: Model): { readonly least: number; readonly most: number } {
+  const counts = configs.map(({ row }) => validRuns(row.runs).length).filter((count) => count > 0);
+  return { least: Math.min(...counts, Number.MAX_SAFE_INTEGER), most: Math.max(...counts, 0) };
 }
 
 /** Fewer rounds prove no interval at 95 %. */
-function intervalMeaning(rounds: number): string {
-  return rounds < PAIRS_MIN ? "their range" : "the 95 % interval of that median";
+function intervalMeaning(model: Model): string {
+  const { least, most } = roundsOf(model);
+  if (most < PAIRS_MIN) return "the range of the rounds";
+  const range = least < PAIRS_MIN ? `, or the range where fewer than ${PAIRS_MIN} rounds count` : "";
+  return `95 %, of the median${range}`;
 }
 
 function throughput(model: Model, charts: readonly Chart[]): Html {
-  const rounds = roundsOf(model);
+  const { least, most: rounds } = roundsOf(model);
+  const many = least < rounds ? `${least} to ${rounds}` : String(rounds);
   const note =
     rounds > 1
-      ? `The bar is the median of ${rounds} rounds, the line across its end ${intervalMeaning(rounds)}.`
+      ? `The bar is the median of ${many} rounds, the line across its end the interval: ${intervalMeaning(model)}.`
       : "One round each, so there is no interval: differences below about 10 % are noise.";
   return html`<section aria-labelledby="throughput">
 <h2 id="throughput">Throughput</h2>
@@ -270,7 +275,7 @@ function canvas(chart: Chart, what: string, title: Html): Html {
 }
 
 function waterfall(model: Model): Html {
-  const rounds = roundsOf(model);
+  const { most: rounds } = roundsOf(model);
   const sampled = model.configs.some(({ typical }) => typical?.waterfall != null);
   const body = sampled
     ? html`<p class="note">The mean sampled commit from propose() to its promise resolved: the stages it passed one after

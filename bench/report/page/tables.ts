@@ -1,6 +1,7 @@
 // The tables of the page: key figures, percentiles, stages, cost per commit, processes and threads, checks, environment.
 // Each scrolls inside its own box. Pure.
 
+import { validRuns } from "../../stats/rows.js";
 import { columnsOf } from "../columns.js";
 import { lagText, worstLagText } from "../generator-lag.js";
 import { measureNames, measureOf, measureTitle } from "../measures.js";
@@ -47,10 +48,10 @@ export function keyTable(model: Model): Html {
   );
   const head = ["configuration", ...columns.map(({ title }) => title), "rounds"];
   const rows = model.configs.map((config): Cell[] => {
-    const { runs, voids, proposalsPerS } = config.row;
+    const { runs, proposalsPerS } = config.row;
     if (proposalsPerS === null) return voidRow(config, head.length);
     const base = model.configs.find(({ source }) => source === config.source) ?? config;
-    const counted = runs.length - voids;
+    const counted = validRuns(runs).length;
     return [
       named(config),
       ...columns.map(({ cell }) => cell(config.row, base.row).replace(/^-$/, "–")),
@@ -195,6 +196,7 @@ export function runsTable(model: Model): Html {
     "warm-up",
     "refused",
     "load",
+    "disturbed by",
   ];
   const rows = model.configs.flatMap((config) =>
     config.row.runs.map((run): Cell[] => {
@@ -214,6 +216,7 @@ export function runsTable(model: Model): Html {
         `${short(run.warmup.ms / 1000)} s, ${run.warmup.stable ? "stable" : "not stable"}`,
         refused(run),
         `${kind} loop${rate}, from the ${from}`,
+        run.disturbed.join("; ") || "–",
       ];
     }),
   );

@@ -1,7 +1,7 @@
 // The four figures that answer a scenario's question, each with the configuration it is of. Pure.
 import { validRuns } from "../../stats/rows.js";
 import { entriesPerFsync, type Subject, subjectOf } from "../columns.js";
-import { measureOf, measureTitle } from "../measures.js";
+import { lostOf, measureOf, measureTitle } from "../measures.js";
 import { grouped, short } from "../numbers.js";
 import { swatch } from "./bars.js";
 import { type Html, html, NOTHING } from "./html.js";
@@ -134,12 +134,12 @@ function measured(configs: readonly Config[], name: string): Tile[] {
 }
 
 function lost(configs: readonly Config[]): Tile {
-  const runs = configs.flatMap(({ row }) => validRuns(row.runs));
-  const sum = (of: (run: (typeof runs)[number]) => number) => runs.reduce((so, run) => so + of(run), 0);
+  const rows = configs.map(({ row }) => row);
+  const acknowledged = rows.flatMap(({ runs }) => runs).reduce((sum, run) => sum + run.acknowledged, 0);
   return {
     title: "acknowledged and lost",
-    value: grouped(sum(({ measures }) => measures["acknowledgedLost"]?.value ?? 0)),
-    unit: `of ${grouped(sum(({ acknowledged }) => acknowledged))} proposals`,
+    value: grouped(lostOf(rows)),
+    unit: `of ${grouped(acknowledged)} proposals`,
     of: null,
   };
 }

@@ -1,0 +1,34 @@
+// Ctrl-C: what ends in order keeps what it has, however long it then takes to show it.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+
+const MODULE = new URL("../../src/cli/interrupt.js", import.meta.url).href;
+
+/** Runs `body`, which has `untilInterrupted`, in a process of its own. */
+function run(body: string) {
+  const program = `import { untilInterrupted } from ${JSON.stringify(MODULE)};\n${body}`;
+  return spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
+}
+
+const ABORTED = `(signal) => new Promise((resolve) => {
+  const held = setInterval(() => {}, 1000);
+  signal.addEventListener("abort", () => resolve("kept", clearInterval(held)));
+  process.kill(process.pid, "SIGINT");
+})`;
+
+test("the deadline is for the work alone, not for showing what it kept", () => {
+  const ended = run(`
+    const kept = await untilInterrupted(${ABORTED}, 1);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    process.stdout.write(kept);`);
+  assert.deepEqual([ended.status, ended.stdout, ended.stderr], [0, "kept", ""]);
+});
+
+test("what does not end in order is ended, and that is said", () => {
+  const ended = run(`
+    setInterval(() => {}, 1000);
+    await untilInterrupted(() => new Promise(() => process.kill(process.pid, "SIGINT")), 1);`);
+  assert.equal(ended.status, 130);
+  assert.equal(ended.stderr, "raftmark: interrupted, and it did not end in order: what was done is lost.\n");
+});
