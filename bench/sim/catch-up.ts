@@ -3,7 +3,7 @@
 import type { RaftLog } from "../../src/raft/log.js";
 import { FAIR } from "./network.js";
 import { ELECTION_US, type SimProcess } from "./process.js";
-import type { World } from "./world.js";
+import type { Stage } from "./stage.js";
 
 const WRITES = 100;
 const WRITE_BYTES = 3_000;
@@ -13,9 +13,9 @@ const COST_MAX = 1.2;
 const PROBES_BYTES = 32 << 10;
 
 export class CatchUp {
-  private readonly world: World;
+  private readonly world: Stage;
 
-  constructor(world: World) {
+  constructor(world: Stage) {
     this.world = world;
   }
 

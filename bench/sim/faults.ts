@@ -7,7 +7,7 @@ import { FAIR } from "./network.js";
 import { Plots } from "./plots.js";
 import { ELECTION_US, HEALTHY, type SimProcess } from "./process.js";
 import { FAULTS, type Fault } from "./profiles.js";
-import type { World } from "./world.js";
+import type { Stage } from "./stage.js";
 
 /** Where a node remembers the logs of its peers, on its disk. */
 const PEER_LOGS_PATH = "data/peer-logs.json";
@@ -22,7 +22,7 @@ export class Faults {
   readonly counts: Record<string, number> = {};
   /** How many were drawn, those that are left out included. */
   drawn = 0;
-  private readonly world: World;
+  private readonly world: Stage;
   private readonly plots: Plots;
   /** Each kind as often as its weight. */
   private readonly lots: { readonly fault: Fault; readonly upTo: number }[] = [];
@@ -34,7 +34,7 @@ export class Faults {
   /** Nodes that are started with a list of members that is not theirs. */
   private readonly mistaken = new Set<number>();
 
-  constructor(world: World) {
+  constructor(world: Stage) {
     this.world = world;
     this.plots = new Plots(world);
     const { weights } = world.plan.profile;

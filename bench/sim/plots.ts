@@ -1,17 +1,17 @@
 // Faults that take several steps, in an order that chance alone hardly finds: each leads up to where one rule of Raft
 // decides, and leaves to chance what comes of it. One at a time. Times in microseconds.
 import { ELECTION_US, type SimProcess } from "./process.js";
-import type { World } from "./world.js";
+import type { Stage } from "./stage.js";
 
 /** So large that no two of them go into one probe, nor into the smallest frames. */
 const LARGE_BYTES = 3_000;
 
 export class Plots {
-  private readonly world: World;
+  private readonly world: Stage;
   /** One is under way. */
   private isBusy = false;
 
-  constructor(world: World) {
+  constructor(world: Stage) {
     this.world = world;
   }
 

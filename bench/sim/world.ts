@@ -19,27 +19,10 @@ import {
   TICK_MS,
   type Witness,
 } from "./process.js";
-import type { Profile } from "./profiles.js";
 import { type Command, Histories, nameOfCommand, REGISTERS } from "./registers.js";
 import { Schedule } from "./schedule.js";
+import type { Stage, WorldPlan } from "./stage.js";
 import { Trace } from "./trace.js";
-
-export interface WorldPlan {
-  readonly seed: number;
-  /** Events in which faults come. */
-  readonly steps: number;
-  readonly profile: Profile;
-  /** Keep the last events of each node in words. */
-  readonly words: boolean;
-  /** Left out: drawn. */
-  readonly nodes?: number;
-  readonly lease?: boolean;
-  readonly tickMs?: number;
-  readonly electionTicks?: number;
-  /** Kinds of faults, and numbers of drawn ones, that are left out. */
-  readonly without?: readonly string[];
-  readonly skip?: readonly number[];
-}
 
 /** What a world came to. */
 export interface Outcome {
@@ -75,7 +58,7 @@ const SETTLE_MS_MIN = 3_000;
 const BREATH = 20_000;
 const REACTED = Promise.resolve();
 
-export class World {
+export class World implements Stage {
   readonly plan: WorldPlan;
   readonly dice: Dice;
   /** What those have in mind who use a node: apart, so that worlds without such services stay as they are. */
@@ -86,7 +69,6 @@ export class World {
   readonly checker: Checker;
   readonly trace: Trace;
   trouble = true;
-  /** Members whose disks were damaged at rest: they may refuse to start for good. A minority. */
   readonly ruined = new Set<number>();
   private readonly faults: Faults;
   private readonly ports: readonly Port[];
@@ -207,13 +189,11 @@ export class World {
     process.start();
   }
 
-  /** Nobody asks anything of it any more, nor waits for an answer. */
   lame(process: SimProcess): void {
     process.isLame = true;
     this.calls.get(process.id)!.clear();
   }
 
-  /** Its operator ends it in order; `gone` when its process has ended, which ends of itself then. */
   close(process: SimProcess, timeoutMs: number | undefined, gone: () => void): void {
     process.enter("client", () => {
       const { node, life } = process;
@@ -231,7 +211,6 @@ export class World {
     });
   }
 
-  /** Its callers hear no more. */
   crash(process: SimProcess, powerLoss: boolean): void {
     process.crash(powerLoss);
     this.calls.get(process.id)!.clear();
@@ -277,7 +256,6 @@ export class World {
     };
   }
 
-  /** Calls `work` once in `mean` while there is trouble. */
   each(mean: number, work: () => void): void {
     this.after(this.dice.below(Math.ceil(2 * mean)), () => {
       if (!this.trouble) return;
@@ -328,14 +306,12 @@ export class World {
 
   // ---- clients
 
-  /** A write on somebody who takes itself for the leader; now and then on anybody. */
   write(): void {
     const leaders = this.processes.filter((process) => process.leads);
     if (leaders.length > 0) this.writeAt(this.dice.pick(leaders));
     if (this.dice.chance(0.05)) this.writeAt(this.dice.pick(this.processes));
   }
 
-  /** `bytes`: of the payload, about; left out: drawn. */
   writeAt(process: SimProcess, controller: AbortController | null = null, bytes = 0): void {
     const { checker, schedule, dice } = this;
     const register = dice.below(REGISTERS);
@@ -387,7 +363,6 @@ export class World {
     return { signal, timeoutMs };
   }
 
-  /** A write whose answer nobody waits for. */
   poke(process: SimProcess): void {
     const command: Command = { register: 0, value: ++this.writesBegun, expected: null };
     const data = Buffer.from(`${nameOfCommand(command)} `);
@@ -435,7 +410,6 @@ export class World {
     });
   }
 
-  /** Aborts a write and a read of it soon. */
   abortSoon(process: SimProcess): void {
     const controllers = [new AbortController(), new AbortController()];
     this.writeAt(process, controllers[0]);
