@@ -21,7 +21,7 @@ import { PLANTED_IN_NODE } from "./planted-in-node.js";
 
 /** Of the old world's faults those that can be seen here, and where. */
 const OF_OLD_WORLD: Record<string, { profile: string; checkers?: RegExp }> = {
-  "requests of different nodes are told apart by their counts alone": { profile: "reads" },
+  "requests of different nodes are told apart by their counts alone": { profile: "network" },
   "an answer to an earlier heartbeat confirms a later request": { profile: "all" },
   "a request joins the round that is under way": { profile: "all" },
   "a request of an earlier incarnation has the identity of a later one": { profile: "feud" },
