@@ -121,7 +121,7 @@ export interface RaftNodeOptions {
   /**
    * A snapshot is taken when so many bytes of log were applied since the last one; where that was larger, when as many as
    * it had: then snapshots cost at most as much writing as the log. 0: never for the bytes. Needs
-   * stateMachine.snapshot. Default 64 MiB.
+   * stateMachine.snapshot. Default 128 MiB.
    */
   snapshotEveryBytes?: number | undefined;
   /** And when so many entries were. 0: never for their count. Default 0. */

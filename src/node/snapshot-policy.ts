@@ -2,7 +2,7 @@
 import type { StateMachine } from "./api.js";
 import { badOption } from "./option-errors.js";
 
-const EVERY_BYTES_DEFAULT = 64 << 20;
+const EVERY_BYTES_DEFAULT = 128 << 20;
 
 /** The options of RaftNodeOptions, filled in; 0: none. */
 export interface SnapshotPolicy {

@@ -19,7 +19,7 @@ const WINDOW_BYTES_MAX = 4 << 20;
 /** Room for what a piece has beside its bytes. */
 const PIECE_ROOM_BYTES = 256;
 /** Log that is held for members that get a snapshot, in snapshotCatchUpBytes. */
-const HOLD_FACTOR = 16;
+const HOLD_FACTOR = 8;
 
 export interface ServiceParts {
   readonly group: number;

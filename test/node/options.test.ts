@@ -87,9 +87,9 @@ test("snapshots: what says when needs what takes them, and that what opens them"
   for (const [more, text] of cases) assert.equal(refusal(given(more)), text);
   const stateMachine = { apply, snapshot, restore };
   const resolved = resolveOptions(given({ stateMachine }));
-  assert.equal(resolved.snapshotEveryBytes, 64 << 20);
+  assert.equal(resolved.snapshotEveryBytes, 128 << 20);
   assert.equal(resolved.snapshotEveryEntries, 0);
-  assert.equal(resolved.snapshotCatchUpBytes, 64 << 20);
+  assert.equal(resolved.snapshotCatchUpBytes, 128 << 20);
   assert.equal(resolveOptions(given({ stateMachine, snapshotEveryBytes: 5 })).snapshotCatchUpBytes, 5);
 });
 
