@@ -3,6 +3,8 @@ export { type ErrorCode, RaftmarkError } from "./base/errors.js";
 export type {
   CallOptions,
   CloseOptions,
+  CommittedEntry,
+  CommittedOptions,
   DiskStatus,
   Durability,
   Logger,

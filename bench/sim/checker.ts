@@ -1,6 +1,7 @@
 // What must hold in a world at every event, whatever happens in it, told by what its nodes do and not by what their
 // driver says of it: Raft's five properties (Figure 3), what durable state promises, and what clients are told.
 import type { RaftmarkError } from "../../src/base/errors.js";
+import type { CommittedEntry } from "../../src/node/api.js";
 import {
   type Entry,
   type Message,
@@ -347,6 +348,17 @@ export class Checker {
         this.fail("commit", `${who} applied ${text} at ${index} of term ${term}, which is not committed`);
       if (this.violation === null) this.applied[index] = proposed!;
     }
+  }
+
+  /** Somebody who iterates over what it commits got `entry` behind the one at `last`: no other than was applied there. */
+  feed({ id }: SimProcess, last: number, { index, data }: CommittedEntry): void {
+    const text = nameOf(data);
+    if (this.log[index] !== text)
+      this.fail("feed", `node ${id} gave ${text} at ${index}, where ${this.log[index]} was applied`);
+    if (index <= last) this.fail("feed", `node ${id} gave ${index} behind ${last}`);
+    for (let at = last + 1; at < index; at++)
+      if (this.log[at] !== undefined)
+        this.fail("feed", `node ${id} gave ${index} behind ${last}, without ${at}`);
   }
 
   // ---- clients

@@ -1,7 +1,7 @@
 // One member of a simulated world: a RaftNode as users open it, in a process with a clock of its own rate and phase that
 // can stand still, end at any operation on its disk, and start again from what the disk has. Times in microseconds.
 import type { RaftmarkError } from "../../src/base/errors.js";
-import type { Logger } from "../../src/node/api.js";
+import type { CommittedEntry, Logger } from "../../src/node/api.js";
 import type { Driver } from "../../src/node/driver.js";
 import { RaftNode } from "../../src/node/raft-node.js";
 import { resolveSizes, type Sizes } from "../../src/node/sizes.js";
@@ -48,6 +48,8 @@ export interface ProcessPlan {
   readonly requestTimeoutMs: number;
   /** How long its state machine may take for a call, in milliseconds; 0: it returns no promise. */
   readonly applyMs: number;
+  /** Somebody iterates over what is committed, from the first entry on. */
+  readonly isFollowed: boolean;
 }
 
 /** What happens in a process that its world has to know. */
@@ -56,6 +58,8 @@ export interface Witness {
   applied(process: SimProcess, entries: readonly Entry[]): void;
   /** It did not open, or fenced itself. */
   failed(process: SimProcess, error: RaftmarkError): void;
+  /** It gave `entry` to whoever iterates over what is committed, behind the one at `last`; 0: as the first. */
+  fed(process: SimProcess, last: number, entry: CommittedEntry): void;
   /** Its state machine was called before it was done with the call before. */
   overlaps(process: SimProcess): void;
   /** It ended at an operation on its disk. */
@@ -261,12 +265,28 @@ export class SimProcess {
             if (lives()) witness.failed(this, error);
           };
           witness.opened(this);
+          if (plan.isFollowed) void this.follow(node, lives);
         },
         (error: RaftmarkError) => {
           if (lives()) witness.failed(this, error);
         },
       );
     });
+  }
+
+  private async follow(node: RaftNode, lives: () => boolean): Promise<void> {
+    let last = 0;
+    try {
+      for await (const entry of node.committed({ from: 1 })) {
+        if (!lives()) return;
+        this.witness.fed(this, last, entry);
+        last = entry.index;
+      }
+    } catch (error) {
+      // Its disk is to blame, and that is told elsewhere.
+      const { code } = error as RaftmarkError;
+      if (lives() && code !== "RAFT_FENCED" && code !== "WAL_CORRUPT") throw error;
+    }
   }
 
   private takesTime(): boolean {

@@ -146,7 +146,9 @@ export class World implements Stage {
     const { callers } = this;
     const takesTime = plan.profile.services === true && callers.chance(0.5);
     const applyMs = (): number => (takesTime && callers.chance(0.7) ? callers.between(0.01, 8) : 0);
-    return voters.map((id) => ({ ...shared, ...own(), id, rate: 1 + drift(id), applyMs: applyMs() }));
+    const isFollowed = (): boolean => plan.profile.services === true && callers.chance(0.3);
+    const services = () => ({ applyMs: applyMs(), isFollowed: isFollowed() });
+    return voters.map((id) => ({ ...shared, ...own(), id, rate: 1 + drift(id), ...services() }));
   }
 
   process(id: number): SimProcess {
@@ -174,6 +176,7 @@ export class World implements Stage {
       this.trace.note(process.id, `failed: ${error.message}`);
       this.faults.failed(process, error);
     },
+    fed: (process, last, entry) => this.checker.feed(process, last, entry),
     overlaps: (process) =>
       this.checker.fail("apply order", `node ${process.id} is to apply two things at once`),
     ended: (process) => {

@@ -244,6 +244,21 @@ export interface CloseOptions {
   timeoutMs?: number | undefined;
 }
 
+/** What RaftNode.committed takes. */
+export interface CommittedOptions {
+  /** The first index, 1 .. 2^53-1, also one that is not there yet. Default: behind what is applied now. */
+  from?: number | undefined;
+  /** Ends the iteration. */
+  signal?: AbortSignal | undefined;
+}
+
+/** A committed entry, as RaftNode.committed gives it. It is the caller's. */
+export interface CommittedEntry {
+  readonly index: number;
+  readonly term: number;
+  readonly data: Uint8Array;
+}
+
 /** Where a proposal was committed, and what `apply` returned for it here. */
 export interface Proposed {
   readonly index: number;

@@ -43,6 +43,19 @@ export function refusalOfClose(options: unknown): RaftmarkError | null {
   );
 }
 
+/** Of committed(): CommittedOptions. */
+export function refusalOfCommitted(options: unknown): RaftmarkError | null {
+  if (options === undefined) return null;
+  const refusal = refusalOfKeys(options, COMMITTED_OPTIONS);
+  if (refusal !== null) return refusal;
+  const { from, signal } = options as { from?: unknown; signal?: unknown };
+  if (signal !== undefined && !isAbortSignal(signal))
+    return bad(`option signal: must be an AbortSignal, not ${shown(signal)}`);
+  if (from === undefined || (Number.isSafeInteger(from) && (from as number) >= 1)) return null;
+  return bad(`option from: must be an index from 1 to 2^53-1, not ${shown(from)}`);
+}
+
+const COMMITTED_OPTIONS = ["from", "signal"];
 const CALL_OPTIONS = ["signal", "timeoutMs"];
 const CLOSE_OPTIONS = ["timeoutMs"];
 

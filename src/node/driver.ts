@@ -36,6 +36,7 @@ import {
 import type { Wal } from "../wal/index.js";
 import type { StateMachine } from "./api.js";
 import { Applier, isNormal } from "./applier.js";
+import type { CommittedFeeds } from "./committed.js";
 import { refusalOfMessages } from "./peer-messages.js";
 import type { Proposals } from "./proposals.js";
 import type { Reads } from "./reads.js";
@@ -73,6 +74,8 @@ export interface DriverParts {
   readonly onLeader?: (leader: number, term: number) => void;
   /** Takes snapshots of the state, sends and receives them; absent: nobody does. */
   readonly snapshots?: SnapshotService;
+  /** Who iterates over what is committed; absent: nobody does. */
+  readonly feeds?: CommittedFeeds;
   /** Notes when things happen; null: nobody asked. */
   readonly trace: Trace | null;
 }
@@ -146,7 +149,10 @@ export class Driver {
     this.savedVote = hardState.vote;
     parts.wal.onDurable = (seq) => this.guard(() => this.durable(seq));
     parts.wal.onFault = (error) => this.fence(error);
-    parts.wal.storage.onRead = (reader) => this.control((rawNode) => rawNode.entriesRead(reader));
+    parts.wal.storage.onRead = (reader) => {
+      if (reader < 0) parts.feeds?.read(reader);
+      else this.control((rawNode) => rawNode.entriesRead(reader));
+    };
   }
 
   /** Asks for a turn; any number of calls before it make one turn. */
@@ -313,6 +319,7 @@ export class Driver {
     this.parts.snapshots?.end(fenced);
     this.parts.proposals.end("RAFT_FENCED", fenced.message, fenced.cause);
     this.parts.reads.end(fenced);
+    this.parts.feeds?.end(fenced);
     this.parts.onFault(error);
   }
 
@@ -440,6 +447,7 @@ export class Driver {
   private restored(metadata: SnapshotMetadata, bytes: number): void {
     const { proposals, reads, snapshots } = this.parts;
     this.applied = metadata.index;
+    this.parts.feeds?.advanced();
     proposals.skippedTo(metadata.index);
     reads.applied(metadata.index);
     snapshots?.installed(metadata, bytes);
@@ -559,7 +567,7 @@ export class Driver {
     results: readonly unknown[] | undefined,
     responses: readonly Message[],
   ): void {
-    const { proposals, reads, rawNode, snapshots, trace } = this.parts;
+    const { proposals, reads, rawNode, snapshots, feeds, trace } = this.parts;
     const last = entries[entries.length - 1].index;
     trace?.applied(last);
     let result = 0;
@@ -570,6 +578,7 @@ export class Driver {
     }
     this.applied = last;
     reads.applied(last);
+    feeds?.advanced();
     if (snapshots?.counts === true) {
       const bytes = payloadsSize(entries) + RECORD_BYTES * entries.length;
       if (snapshots.applied(entries.length, bytes)) this.wake();

@@ -22,13 +22,22 @@ import { ENTRY_OVERHEAD_BYTES, MESSAGE_OVERHEAD_BYTES } from "../wire/index.js";
 import type {
   CallOptions,
   CloseOptions,
+  CommittedEntry,
+  CommittedOptions,
   NodeMetrics,
   NodeStatus,
   Proposed,
   RaftNodeOptions,
   SnapshotTaken,
 } from "./api.js";
-import { refusalOfBytes, refusalOfCall, refusalOfClose, refusalOfId } from "./arguments.js";
+import {
+  refusalOfBytes,
+  refusalOfCall,
+  refusalOfClose,
+  refusalOfCommitted,
+  refusalOfId,
+} from "./arguments.js";
+import { CommittedFeeds } from "./committed.js";
 import { Driver, fencedError } from "./driver.js";
 import { type NodeEvents, SafeEmitter } from "./events.js";
 import { LeaderWatch } from "./leader-watch.js";
@@ -74,6 +83,7 @@ export class RaftNode extends SafeEmitter {
   private readonly proposals: Proposals;
   private readonly reads: Reads;
   private readonly snapshots: SnapshotService;
+  private readonly feeds: CommittedFeeds;
   private readonly driver: Driver;
   private readonly teller: Teller;
   private readonly peerLogs: PeerLogs;
@@ -153,6 +163,7 @@ export class RaftNode extends SafeEmitter {
       control: (call) => this.driver.control(call),
       whenApplied: (call) => this.driver.whenApplied(call),
     });
+    this.feeds = new CommittedFeeds(this.rawNode, () => this.driver.applied);
     this.driver = new Driver({
       group: GROUP,
       id: options.id,
@@ -163,6 +174,7 @@ export class RaftNode extends SafeEmitter {
       proposals: this.proposals,
       reads: this.reads,
       snapshots: this.snapshots,
+      feeds: this.feeds,
       proposalBatchBytes: options.proposalBatchBytes,
       maxBacklogBytes: options.maxQueuedBytes,
       diskTimeoutMs: options.diskTimeoutMs,
@@ -242,6 +254,20 @@ export class RaftNode extends SafeEmitter {
     if (refusal !== null) return Promise.reject(refusal);
     this.driver.wake();
     return this.reads.add(options);
+  }
+
+  /**
+   * Iterates over the committed normal entries with data from index `from` on, in order, as this node comes to apply them:
+   * a change feed, also on a follower. Old ones are read back from the log, without holding up the node. A page is read
+   * when the entries before it were taken, so that a slow reader takes no memory; neither does the log wait for it.
+   * Ends when the caller stops, `signal` aborts, or the node closes. Throws RAFT_COMPACTED, here or while iterating, where
+   * the next entry is released: a snapshot stands for it; RAFT_BAD_OPTION, RAFT_CLOSED; while iterating RAFT_FENCED and
+   * WAL_CORRUPT.
+   */
+  committed(options?: CommittedOptions): AsyncIterableIterator<CommittedEntry, undefined> {
+    const refusal = this.endedError() ?? refusalOfCommitted(options);
+    if (refusal !== null) throw refusal;
+    return this.feeds.open(options?.from, options?.signal);
   }
 
   /** Starts an election now instead of after the election timeout. */
@@ -417,6 +443,7 @@ export class RaftNode extends SafeEmitter {
     const closed = new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
     this.proposals.end("RAFT_CLOSED", closed.message);
     this.reads.end(closed);
+    this.feeds.end(null);
     this.snapshots.end(closed);
     this.leaders.end(closed);
     await this.link.close();

@@ -3,6 +3,7 @@ import { RaftmarkError } from "../../../src/base/errors.js";
 import type { RaftNodeOptions } from "../../../src/node/api.js";
 import { Applier } from "../../../src/node/applier.js";
 import { CallWatch } from "../../../src/node/call-watch.js";
+import { CommittedFeed } from "../../../src/node/committed.js";
 import { Driver } from "../../../src/node/driver.js";
 import { LeaseClock } from "../../../src/node/lease-clock.js";
 import { PeerLogs } from "../../../src/node/peer-logs.js";
@@ -137,6 +138,20 @@ export const PLANTED_IN_NODE: readonly Planted[] = [
       patch(Applier, () => ({
         wait(this: Inside, _: unknown, entries: unknown, __: number, responses: unknown) {
           this.parts.onApplied(entries, undefined, responses);
+        },
+      })),
+  },
+  {
+    name: "who iterates over what is committed does not get what had to be read from a segment",
+    profile: "all",
+    checkers: /feed/,
+    apply: () =>
+      patch(CommittedFeed, (was) => ({
+        load(this: Inside) {
+          const { raftLog } = this.feeds.rawNode.raft;
+          const isAway = !raftLog.atHand(this.reader, this.index);
+          if (isAway && this.index < this.feeds.applied()) this.index++;
+          return was.load.call(this);
         },
       })),
   },

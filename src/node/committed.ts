@@ -1,0 +1,174 @@
+// Committed entries for whoever iterates over them: a change feed. A feed asks the log when it is asked, a page at a time,
+// so that it holds no more than a page however far it lags, and nothing waits for it: what it has not come to when the log
+// releases it, it does not get. Old entries are read beside the main thread, as for a member that lags. Main thread.
+import { RaftmarkError } from "../base/errors.js";
+import { RaftError, type RawNode } from "../raft/index.js";
+import { AbortWatch } from "./abort-watch.js";
+import type { CommittedEntry } from "./api.js";
+import { isNormal } from "./applier.js";
+
+/** Encoded bytes of entries in a page, or one entry that is larger. */
+const PAGE_BYTES = 256 * 1024;
+
+type Next = IteratorResult<CommittedEntry, undefined>;
+const DONE: Next = { done: true, value: undefined };
+
+interface Waiter {
+  resolve(next: Next): void;
+  reject(error: unknown): void;
+}
+
+/** All feeds of one node. */
+export class CommittedFeeds {
+  readonly rawNode: RawNode;
+  readonly applied: () => number;
+  /** Those of which somebody waits for an entry. */
+  readonly waiting = new Set<CommittedFeed>();
+  readonly aborts = new AbortWatch<CommittedFeed>((feed) => feed.finish(null));
+  /** Not null: the node has ended. */
+  ended: { readonly error: RaftmarkError | null } | null = null;
+  /** Readers of old entries that are no peers have negative numbers. */
+  private readers = 0;
+
+  constructor(rawNode: RawNode, applied: () => number) {
+    this.rawNode = rawNode;
+    this.applied = applied;
+  }
+
+  /** Throws RAFT_COMPACTED, and RAFT_BAD_OPTION for a signal that cannot be listened to. */
+  open(from: number | undefined, signal: AbortSignal | undefined): CommittedFeed {
+    const first = this.rawNode.raft.raftLog.firstIndex();
+    const next = from ?? this.applied() + 1;
+    if (next < first) throw compacted(next, first);
+    const feed = new CommittedFeed(this, --this.readers, next, signal ?? null);
+    if (signal?.aborted) feed.finish(null);
+    else if (signal !== undefined) this.aborts.add(signal, feed);
+    return feed;
+  }
+
+  /** More is applied. */
+  // hot
+  advanced(): void {
+    if (this.waiting.size === 0) return;
+    for (const feed of this.waiting) feed.schedule();
+  }
+
+  /** What `reader` asked for is there. */
+  read(reader: number): void {
+    for (const feed of this.waiting) if (feed.reader === reader) feed.schedule();
+  }
+
+  /** Null: the node closes, and the feeds end; else they throw that. */
+  end(error: RaftmarkError | null): void {
+    this.ended ??= { error };
+    for (const feed of [...this.waiting]) feed.finish(error);
+  }
+}
+
+export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, undefined> {
+  readonly reader: number;
+  private readonly feeds: CommittedFeeds;
+  private readonly signal: AbortSignal | null;
+  /** The next index that is not in the page. */
+  private index: number;
+  private page: readonly CommittedEntry[] = [];
+  private at = 0;
+  private waiters: Waiter[] = [];
+  private isScheduled = false;
+  private isDone = false;
+
+  constructor(feeds: CommittedFeeds, reader: number, from: number, signal: AbortSignal | null) {
+    this.feeds = feeds;
+    this.reader = reader;
+    this.index = from;
+    this.signal = signal;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<Next> {
+    const { ended } = this.feeds;
+    if (ended !== null && !this.isDone) {
+      this.finish(null);
+      if (ended.error !== null) return Promise.reject(ended.error);
+    }
+    if (this.isDone) return Promise.resolve(DONE);
+    if (this.at < this.page.length && this.waiters.length === 0)
+      return Promise.resolve({ done: false, value: this.page[this.at++]! });
+    return new Promise((resolve, reject) => {
+      this.waiters.push({ resolve, reject });
+      this.feeds.waiting.add(this);
+      this.schedule();
+    });
+  }
+
+  return(): Promise<Next> {
+    this.finish(null);
+    return Promise.resolve(DONE);
+  }
+
+  /** A page a turn of the event loop: a long log must not keep others from it. */
+  schedule(): void {
+    if (this.isScheduled) return;
+    this.isScheduled = true;
+    setImmediate(this.serve);
+  }
+
+  /** Whoever waits longest is told why it ends; everybody after that hears that it has ended. */
+  finish(error: unknown): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    this.page = [];
+    this.feeds.waiting.delete(this);
+    if (this.signal !== null) this.feeds.aborts.remove(this.signal, this);
+    const [first, ...rest] = this.waiters.splice(0);
+    if (first !== undefined && error !== null) first.reject(error);
+    else first?.resolve(DONE);
+    for (const waiter of rest) waiter.resolve(DONE);
+  }
+
+  private readonly serve = (): void => {
+    this.isScheduled = false;
+    const { waiters, feeds } = this;
+    if (this.isDone || waiters.length === 0) return;
+    let more = false;
+    try {
+      if (this.at === this.page.length) more = this.load();
+    } catch (error) {
+      this.finish(error);
+      return;
+    }
+    while (waiters.length > 0 && this.at < this.page.length)
+      waiters.shift()!.resolve({ done: false, value: this.page[this.at++]! });
+    if (waiters.length === 0) feeds.waiting.delete(this);
+    else if (more) this.schedule();
+  };
+
+  /** Takes the next page. True: there is more behind it. */
+  private load(): boolean {
+    const { rawNode, applied } = this.feeds;
+    const { raftLog } = rawNode.raft;
+    const end = applied() + 1;
+    this.page = [];
+    this.at = 0;
+    if (this.index < raftLog.firstIndex()) throw compacted(this.index, raftLog.firstIndex());
+    if (this.index >= end || !raftLog.atHand(this.reader, this.index)) return false;
+    const entries = raftLog.slice(this.index, end, PAGE_BYTES);
+    if (entries instanceof RaftError) throw compacted(this.index, raftLog.firstIndex());
+    this.index = entries[entries.length - 1]!.index + 1;
+    // Copies: the log's own bytes are borrowed.
+    this.page = entries
+      .filter(isNormal)
+      .map(({ index, term, data }) => ({ index, term, data: new Uint8Array(data) }));
+    return this.index < end;
+  }
+}
+
+function compacted(index: number, first: number): RaftmarkError {
+  const text =
+    `entry ${index} is released: this node's log begins with entry ${first}, behind a snapshot ` +
+    "(status().log.firstIndex): take the state as it is now, and follow it from there";
+  return new RaftmarkError("RAFT_COMPACTED", text);
+}

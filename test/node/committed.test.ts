@@ -1,0 +1,184 @@
+// node.committed(): every committed entry once and in order, from memory and from segments, as fast as it is asked for.
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import type { CommittedEntry, CommittedOptions, Entry, RaftmarkError, RaftNode } from "../../src/index.js";
+import { MemoryNetwork } from "../../src/link/index.js";
+import { until } from "../process/support.js";
+import { tempDir } from "../wal/helpers.js";
+import { type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
+
+const SOLE = { listen: "127.0.0.1:0", peers: { 1: "127.0.0.1:0" } };
+
+async function sole(t: TestContext, more: Given = {}, dir = tempDir(t)): Promise<Running> {
+  const running = await openNode(t, dir, 1, 1, { ...SOLE, ...more });
+  running.node.campaign();
+  await running.node.whenLeader();
+  await running.node.readBarrier();
+  return running;
+}
+
+const text = ({ data }: CommittedEntry): string => Buffer.from(data).toString();
+
+/** The next `count` of it. */
+async function take(feed: AsyncIterator<CommittedEntry>, count: number): Promise<CommittedEntry[]> {
+  const taken: CommittedEntry[] = [];
+  while (taken.length < count) {
+    const { done, value } = await feed.next();
+    assert.equal(done, false);
+    taken.push(value);
+  }
+  return taken;
+}
+
+async function propose(node: RaftNode, from: number, to: number, bytes = 0): Promise<void> {
+  const calls: Promise<unknown>[] = [];
+  for (let i = from; i < to; i++) calls.push(node.propose(Buffer.from(`${i}`.padEnd(bytes))));
+  await Promise.all(calls);
+}
+
+async function rejection(promise: Promise<unknown>): Promise<RaftmarkError> {
+  return await promise.then(
+    () => assert.fail("not rejected"),
+    (error: RaftmarkError) => error,
+  );
+}
+
+test("what is committed from now on, on every member, in order, with index and term", async (t) => {
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  const running: Running[] = [];
+  for (const id of [1, 2, 3]) running.push(await openNode(t, dir, id, 3, { link: network.link(id) }));
+  const { node } = await leaderOf(running);
+  await propose(node, 0, 5);
+  await until("level", WAIT_MS, () => running.every(({ machine }) => machine.log.length === 5));
+  const feeds = running.map((member) => member.node.committed());
+  const first = feeds.map((feed) => feed.next());
+  const { index, term } = await node.propose(Buffer.from("5"));
+  await propose(node, 6, 30);
+  for (const [i, feed] of feeds.entries()) {
+    const { value } = await first[i]!;
+    assert.deepEqual([value!.index, value!.term, text(value!)], [index, term, "5"]);
+    const rest = await take(feed, 24);
+    assert.deepEqual(
+      rest.map((entry) => [entry.index - index, text(entry)]),
+      rest.map((_, at) => [at + 1, `${at + 6}`]),
+    );
+  }
+});
+
+test("old entries come from the segments, and what is committed meanwhile behind them, each once", async (t) => {
+  const dir = tempDir(t);
+  const options = { logCacheBytes: 16 << 10, segmentBytes: 64 << 10 };
+  const before = await sole(t, options, dir);
+  await propose(before.node, 0, 2000, 200);
+  await before.node.close();
+  const { node } = await sole(t, options, dir);
+  const more = propose(node, 2000, 2500, 200);
+  const seen: number[] = [];
+  let last = 0;
+  for await (const entry of node.committed({ from: 1 })) {
+    assert.ok(entry.index > last, "in order");
+    last = entry.index;
+    seen.push(Number(text(entry)));
+    if (seen.length === 2500) break;
+  }
+  await more;
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 2500 }, (_, i) => i),
+  );
+  const [middle] = await take(node.committed({ from: last - 100 }), 1);
+  assert.equal(middle!.index, last - 100);
+});
+
+test("a feed holds a page at most, whatever waits behind it, and entries stay as they were given", async (t) => {
+  const { node } = await sole(t);
+  const feed = node.committed({ from: 1 });
+  await propose(node, 0, 1, 1000);
+  const [first] = await take(feed, 1);
+  await propose(node, 1, 3000, 1000);
+  await take(feed, 1);
+  const { page } = feed as unknown as { page: readonly CommittedEntry[] };
+  assert.ok(page.length > 1 && page.length * 1000 <= 256 << 10, `${page.length} entries`);
+  assert.equal(text(first!), "0".padEnd(1000));
+  assert.equal(Number(text((await take(feed, 2997)).at(-1)!)), 2998);
+});
+
+test("calls of next() that are made at once are answered in order", async (t) => {
+  const { node } = await sole(t);
+  const feed = node.committed();
+  const calls = Array.from({ length: 5 }, () => feed.next());
+  await propose(node, 0, 5);
+  const values = (await Promise.all(calls)).map(({ value }) => text(value!));
+  assert.deepEqual(values, ["0", "1", "2", "3", "4"]);
+});
+
+test("what a snapshot stands for is refused, at the call and on the way, and the error says where the log begins", async (t) => {
+  const machine = { apply: () => undefined, snapshot: () => Buffer.from("s"), restore: async () => {} };
+  const options = {
+    stateMachine: machine,
+    segmentBytes: 64 << 10,
+    snapshotEveryBytes: 0,
+    snapshotCatchUpBytes: 1,
+  };
+  const { node } = await sole(t, options);
+  await propose(node, 0, 10, 2000);
+  const lagging = node.committed({ from: 1 });
+  const [first] = await take(lagging, 1);
+  for (let i = 1; i <= 4; i++) {
+    await propose(node, 500 * i, 500 * (i + 1), 2000);
+    await node.takeSnapshot();
+  }
+  const { firstIndex } = node.status().log;
+  assert.ok(firstIndex > first!.index + 500);
+  const refused = (error: RaftmarkError): boolean =>
+    error.code === "RAFT_COMPACTED" && error.message.includes(`begins with entry ${firstIndex},`);
+  assert.throws(() => node.committed({ from: firstIndex - 1 }), refused);
+  assert.equal((await take(node.committed({ from: firstIndex }), 1))[0]!.index, firstIndex);
+  let thrown: unknown;
+  try {
+    for (;;) await take(lagging, 1);
+  } catch (error) {
+    thrown = error;
+  }
+  assert.ok(refused(thrown as RaftmarkError), String(thrown));
+  assert.equal((await lagging.next()).done, true);
+});
+
+test("it ends with the loop, the signal and the node; a fenced node throws", async (t) => {
+  let broken = false;
+  const apply = (_: readonly Entry[]): undefined => {
+    if (broken) throw new Error("broken");
+  };
+  const { node } = await sole(t, { stateMachine: { apply } });
+  const stopped = node.committed();
+  const waiting = stopped.next();
+  assert.equal((await stopped.return!()).done, true);
+  assert.equal((await waiting).done, true);
+  const controller = new AbortController();
+  const aborted = node.committed({ signal: controller.signal });
+  const pending = aborted.next();
+  controller.abort();
+  assert.deepEqual([(await pending).done, (await aborted.next()).done], [true, true]);
+  assert.equal((await node.committed({ signal: controller.signal }).next()).done, true);
+  for (const options of [null, { from: 0 }, { from: 1.5 }, { from: "1" }, { form: 1 }, { signal: 1 }]) {
+    assert.throws(() => node.committed(options as CommittedOptions), { code: "RAFT_BAD_OPTION" });
+  }
+
+  const other = await sole(t);
+  await propose(other.node, 0, 10);
+  const late = other.node.committed({ from: 1 });
+  await take(late, 1);
+  const open = other.node.committed().next();
+  await other.node.close();
+  assert.deepEqual([(await open).done, (await late.next()).done], [true, true]);
+  assert.throws(() => other.node.committed(), { code: "RAFT_CLOSED" });
+
+  const idle = node.committed();
+  const fenced = node.committed();
+  const next = rejection(fenced.next());
+  broken = true;
+  await rejection(node.propose(Buffer.from("x")));
+  for (const error of [await next, await rejection(idle.next())]) assert.equal(error.code, "RAFT_FENCED");
+  assert.equal((await fenced.next()).done, true);
+});
