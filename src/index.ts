@@ -8,6 +8,7 @@ export type {
   DiskStatus,
   Durability,
   Logger,
+  MemberProgress,
   NodeMetrics,
   NodeStatus,
   Pem,
@@ -24,5 +25,6 @@ export type {
   TlsSource,
   WriterKind,
 } from "./node/api.js";
+export { type PromRegistry, registerMetrics } from "./node/prometheus.js";
 export { RaftNode } from "./node/raft-node.js";
 export type { Entry } from "./raft/index.js";

@@ -72,6 +72,7 @@ export class NullEngine implements Engine {
       snapshot: null,
       receivingSnapshot: null,
       waitingForSnapshot: [],
+      progress: [],
       lostLogs: [],
       fault: null,
     };

@@ -287,6 +287,19 @@ export interface LostLog {
   readonly reason: string;
 }
 
+/** What the leader knows of one member's log (etcd raft's Progress). */
+export interface MemberProgress {
+  readonly id: number;
+  readonly isLearner: boolean;
+  readonly state: "StateProbe" | "StateReplicate" | "StateSnapshot";
+  /** Proven equal there up to this index. */
+  readonly match: number;
+  /** The next index to be sent. */
+  readonly next: number;
+  /** Appends that are under way to it: at most maxInflightMsgs. */
+  readonly inflightMsgs: number;
+}
+
 /** What a node knows of itself and its group at one moment. */
 export interface NodeStatus {
   readonly id: number;
@@ -314,6 +327,8 @@ export interface NodeStatus {
    * On the leader: members whose next entries its log has no more, until they have a snapshot. Ascending.
    */
   readonly waitingForSnapshot: readonly number[];
+  /** On the leader: every member, this one included, by ascending id. Else empty. */
+  readonly progress: readonly MemberProgress[];
   /** The snapshot that a leader sends this node now; null: none. */
   readonly receivingSnapshot: SnapshotProgress | null;
   /** Logs that were emptied, replaced or cut short: whose they are takes no part (RAFT_LOG_LOST). */

@@ -48,6 +48,7 @@ import { badOption } from "./option-errors.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { callOutside, OutsideLink } from "./outside.js";
 import { isShorterLog, openPeerLogs, type PeerLogs } from "./peer-logs.js";
+import { progressOf } from "./progress.js";
 import { Proposals } from "./proposals.js";
 import { Reads } from "./reads.js";
 import { Shutdown } from "./shutdown.js";
@@ -334,6 +335,7 @@ export class RaftNode extends SafeEmitter {
       log: { firstIndex: this.wal.storage.firstIndex(), bytes: this.wal.storage.logBytes },
       snapshot: this.snapshots.own.last,
       waitingForSnapshot: this.endState() === null ? this.snapshots.waiting() : [],
+      progress: this.endState() === null ? progressOf(this.rawNode.raft) : [],
       receivingSnapshot: this.snapshots.fetching,
       lostLogs: this.peerLogs.lostLogs,
       fault: this.fault?.message ?? null,
