@@ -56,8 +56,8 @@ export interface StateMachine {
   snapshot?(): SnapshotSource;
   /**
    * Takes the state of a snapshot in place of its own, whatever that is: when the node opens, of the one that its log
-   * begins behind; and of one that a leader sent, because the entries in it are released there. Nothing is applied until
-   * its promise is settled, and entries follow from `stream.metadata.index + 1` on. Without it, a node whose log has a
+   * begins behind; and of one that a leader sent, because the entries in it are released there. Nothing is applied, and
+   * no readBarrier() resolves, until its promise is settled; entries follow from `stream.metadata.index + 1` on. Without it, a node whose log has a
    * snapshot does not open (RAFT_BAD_OPTION), and one that lags behind its leader's log stays behind; what it throws makes
    * RaftNode.open reject, or fences the node.
    */

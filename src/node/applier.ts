@@ -49,15 +49,16 @@ export class Applier {
     return this.held === null && this.waiting.length === 0;
   }
 
-  /** The first entry that the state machine holds; Infinity: it holds none. */
+  /** The first entry that the state machine holds, or is still to get; Infinity: there is none. */
   get heldFrom(): number {
-    return this.held === null ? Infinity : this.held[0]!.index;
+    const entries = this.held ?? this.waiting[0]?.entries;
+    return entries === undefined ? Infinity : entries[0]!.index;
   }
 
   /** Takes one MsgStorageApply. */
   // hot
   apply(message: Message): void {
-    if (this.isIdle) this.call(message.entries, message.responses);
+    if (this.isIdle && !this.hasEnded) this.call(message.entries, message.responses);
     else this.waiting.push(message);
   }
 

@@ -129,6 +129,7 @@ export class Driver {
       append: (message) => this.guard(() => this.append(message, wal)),
       step: (message) => this.control(() => rawNode.step(message)),
       restored: (metadata, bytes) => this.guard(() => this.restored(metadata, bytes)),
+      hasEnded: () => this.stopped,
       failed: (cause, what) => {
         const text = `node ${id} stopped: ${what}: ${cause instanceof Error ? cause.message : String(cause)}`;
         this.fence(new RaftmarkError("RAFT_FENCED", text, { cause }));
@@ -277,8 +278,13 @@ export class Driver {
    * must not be applied behind it, a change of members least of all.
    */
   whenApplied(call: (rawNode: RawNode) => void): void {
-    if (this.applier.isIdle) this.control(call);
+    if (this.isIdle) this.control(call);
     else this.behindApply.push(call);
+  }
+
+  /** All that the core has handed out is applied: also what is of a Ready that is still being stored. */
+  private get isIdle(): boolean {
+    return this.applier.isIdle && this.storing === null;
   }
 
   /** No further turn, no further message; proposals are the caller's to end. */
@@ -334,7 +340,7 @@ export class Driver {
     if (raft.lead !== this.knownLeader || raft.term !== this.knownTerm) this.leaderChanged();
     if (this.parts.snapshots?.wanted === true && !this.applier.isBusy) this.takeSnapshot();
     this.applier.resume();
-    if (this.behindApply.length > 0 && this.applier.isIdle)
+    if (this.behindApply.length > 0 && this.isIdle)
       for (const call of this.behindApply.splice(0)) call(rawNode);
     if (proposals.waitingCount > 0) this.propose();
     if (reads.waitingCount > 0) reads.ask(rawNode, raft.lead !== None);
@@ -405,7 +411,9 @@ export class Driver {
     const ready = rawNode.ready();
     trace?.ready(ready.entries);
     this.readies++;
-    if (ready.readStates.length > 0) this.parts.reads.confirmed(ready.readStates, this.applied);
+    // While a snapshot takes the state's place, nobody is to read it.
+    const readable = this.install.busy ? 0 : this.applied;
+    if (ready.readStates.length > 0) this.parts.reads.confirmed(ready.readStates, readable);
     if (!rawNode.asyncStorageWrites) {
       this.store(ready);
       return;
@@ -459,6 +467,7 @@ export class Driver {
     if (leads) this.send(ready.messages);
     this.storing = ready;
     this.storingLeads = leads;
+    this.settleStorage();
     if (ready.snapshot === null) this.storeRest(ready);
     else this.install.whole(ready.snapshot, () => this.guard(() => this.storeRest(ready)));
   }
@@ -557,7 +566,8 @@ export class Driver {
   /** Up to where the log may use memory of entries again: raft holds none of it, nor does the state machine. */
   private settleStorage(): void {
     const { wal, rawNode } = this.parts;
-    wal.storage.settled = Math.min(rawNode.raft.raftLog.unstable.offset, this.applier.heldFrom) - 1;
+    const storing = this.storing?.committedEntries[0]?.index ?? Infinity;
+    wal.storage.settled = Math.min(rawNode.raft.raftLog.unstable.offset, this.applier.heldFrom, storing) - 1;
   }
 
   /** The state machine has them: resolves their proposals, and tells the core. */
@@ -587,9 +597,9 @@ export class Driver {
     if (this.storing !== null) this.advance();
   }
 
-  /** The state machine is at work. After end() it is not asked for more. */
+  /** The state machine is at work, or a snapshot on its way to it. After endApplying() it is not asked to apply more. */
   get isApplying(): boolean {
-    return this.applier.isBusy;
+    return this.applier.isBusy || this.install.busy;
   }
 
   endApplying(): void {

@@ -88,6 +88,8 @@ export class SnapshotFetch implements AsyncIterable<Uint8Array>, AsyncIterator<U
       if (message.b > this.received) this.ask(true);
       return true;
     }
+    // More than there is room for: none of us sends that.
+    if (message.b + message.bytes.length > this.limit) return false;
     this.fileBytes = message.a;
     this.pieces.push(message.bytes);
     this.received += message.bytes.length;

@@ -1,6 +1,7 @@
 // A snapshot that the core has agreed to, on its way into the log and the state machine. What the core wants stored behind
-// it waits until its record is durable, and the notices of what is stored until the state machine has its state: what
-// goes to others (votes, acknowledgements) waits for the record alone. Main thread.
+// it waits until its record is durable, and the notice that the snapshot is stored until the state machine has its state:
+// the core hands out nothing to be applied before. All else goes on meanwhile, so that the core holds no entries that the
+// log has, however long that takes. Main thread.
 import { assert } from "../base/assert.js";
 import type { Message, Snapshot, SnapshotMetadata } from "../raft/index.js";
 import type { SnapshotStream, Wal } from "../wal/index.js";
@@ -10,10 +11,12 @@ export interface InstallParts {
   readonly restore: (stream: SnapshotStream) => Promise<void>;
   /** Hands a MsgStorageAppend without a snapshot to the log. */
   readonly append: (message: Message) => void;
-  /** Steps a notice of what is stored. */
+  /** Steps the notice that a snapshot is stored. */
   readonly step: (message: Message) => void;
   /** The state machine has the state at metadata.index, of so many bytes. */
   readonly restored: (metadata: SnapshotMetadata, bytes: number) => void;
+  /** The node has ended: the state machine is its owner's again. */
+  readonly hasEnded: () => boolean;
   /** It cannot go on. */
   readonly failed: (cause: unknown, what: string) => void;
 }
@@ -25,7 +28,7 @@ export class SnapshotInstall {
   /** From the record to the state machine's end. */
   busy = false;
   private appends: Message[] = [];
-  private steps: Message[] = [];
+  private notice: Message | null = null;
 
   constructor(parts: InstallParts) {
     this.parts = parts;
@@ -40,11 +43,11 @@ export class SnapshotInstall {
     return true;
   }
 
-  /** True: this notice waits for the state machine; it is stepped later. */
+  /** True: this is the notice that the snapshot is stored, and waits for the state machine; it is stepped later. */
   // hot
   takesStep(message: Message): boolean {
-    if (!this.busy) return false;
-    this.steps.push(message);
+    if (message.snapshot === null || !this.busy) return false;
+    this.notice = message;
     return true;
   }
 
@@ -63,9 +66,9 @@ export class SnapshotInstall {
       return;
     }
     this.busy = false;
-    const { steps } = this;
-    this.steps = [];
-    for (const step of steps) this.parts.step(step);
+    const { notice } = this;
+    this.notice = null;
+    if (notice !== null) this.parts.step(notice);
     this.appendHeld();
   }
 
@@ -107,6 +110,7 @@ export class SnapshotInstall {
     const stream = await this.parts.wal.openSnapshot(metadata.index);
     assert(stream !== null, "the snapshot that was recorded is gone");
     try {
+      if (this.parts.hasEnded()) return;
       await this.parts.restore(stream);
     } finally {
       await stream.close();

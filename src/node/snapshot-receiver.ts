@@ -19,8 +19,8 @@ export interface ReceiverParts {
   readonly tickMs: number;
   readonly windowBytes: number;
   readonly openLane: (peer: number, events: SnapshotLaneEvents) => SnapshotLane;
-  /** Steps a MsgSnap whose file is here, or that needs none. */
-  readonly step: (message: Message) => void;
+  /** Runs it on the RawNode behind all that is being applied, then a turn. */
+  readonly whenApplied: (call: (rawNode: RawNode) => void) => void;
   readonly onBegin: (from: number, metadata: SnapshotMetadata) => void;
   /** The node goes on without it. */
   readonly onFailed: (from: number, metadata: SnapshotMetadata, error: RaftmarkError) => void;
@@ -60,7 +60,7 @@ export class SnapshotReceiver {
     const { metadata } = message.snapshot!;
     if (this.ended) return;
     if (!this.needs(message)) {
-      this.parts.step(message);
+      this.parts.whenApplied((rawNode) => rawNode.step(message));
       return;
     }
     const { fetching } = this;
@@ -116,12 +116,16 @@ export class SnapshotReceiver {
 
   private staged(fetching: Fetching): void {
     if (this.fetching !== fetching) return;
-    this.fetching = null;
     this.retryMs = RETRY_MS_MIN;
     this.received++;
     this.bytesReceived += fetching.fetch.received;
-    this.parts.step(fetching.message);
-    fetching.fetch.close(TAKEN);
+    // The leader hears of it only then: what is applied may take long, and it would send the same again.
+    this.parts.whenApplied((rawNode) => {
+      if (this.fetching !== fetching) return;
+      this.fetching = null;
+      rawNode.step(fetching.message);
+      fetching.fetch.close(TAKEN);
+    });
   }
 
   private failedWith(fetching: Fetching, error: RaftmarkError | FetchLost): void {

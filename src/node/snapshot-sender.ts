@@ -151,7 +151,7 @@ export class SnapshotSender {
     const size = Math.min(this.parts.pieceBytes, file.bytes - at, transfer.limit - at);
     if (size <= 0) return false;
     await this.pace.wait(size);
-    if (transfer.ended) return false;
+    if (transfer.ended || transfer.done) return false;
     const { index, term } = transfer.metadata;
     const bytes = beginPiece({ group: this.parts.group, index, term }, file.bytes, at, size);
     await file.read(bytes.subarray(PIECE_HEAD_BYTES), at);

@@ -83,7 +83,7 @@ export class SnapshotService {
       tickMs,
       windowBytes,
       openLane: (peer, events) => parts.link.openSnapshotLane!(peer, events),
-      step: (message) => parts.whenApplied((raw) => raw.step(message)),
+      whenApplied: parts.whenApplied,
       onBegin: (from, metadata) => this.receiving(from, metadata),
       onFailed: (from, metadata, error) => this.notReceived(from, metadata, error),
       onLost: (from, { index }, why) => {

@@ -47,7 +47,8 @@ export class Unstable {
   maybeLastIndex(): number {
     const length = this.slots.length - this.head;
     if (length > 0) return this.offset + length - 1;
-    return this.snapshot === null ? -1 : this.snapshot.metadata.index;
+    // Behind a snapshot that is still to be restored, entries may be in the storage already.
+    return this.snapshot === null ? -1 : this.offset - 1;
   }
 
   /** Term of entry `index` if it is here; else -1. */

@@ -4,6 +4,8 @@ import { type TestContext, test } from "node:test";
 import { freePorts } from "../../bench/harness/ports.js";
 import { bytePoolTesting } from "../../src/base/byte-pool.js";
 import type { Entry, RaftmarkError, RaftNodeOptions } from "../../src/index.js";
+import { Applier } from "../../src/node/applier.js";
+import { EntryNormal, Entry as LogEntry, Message, MsgStorageApply } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
 import { atEnd, tempDir } from "../wal/helpers.js";
 import { type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
@@ -86,6 +88,36 @@ for (const storageWrites of ["async", "sync"] as const) {
     assert.equal(node.status().applied, index + 2);
   });
 }
+
+test("what waits behind a call is held like what it has, also between two calls; nothing is called after the end", async () => {
+  const machine = new Patient();
+  const held: number[] = [];
+  const applier = new Applier({
+    stateMachine: machine as unknown as RaftNodeOptions["stateMachine"],
+    onApplied: () => {},
+    guard: (work) => work(),
+    onHeld: () => held.push(applier.heldFrom),
+  });
+  const apply = (index: number): void => {
+    const message = new Message(MsgStorageApply);
+    message.entries = [new LogEntry(EntryNormal, 1, index, Buffer.from(`${index}`))];
+    applier.apply(message);
+  };
+  const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  apply(1);
+  apply(2);
+  machine.calls[0]!.resolve();
+  await settle();
+  assert.deepEqual(held, [1, 2]);
+  applier.resume();
+  machine.calls[1]!.resolve();
+  await settle();
+  assert.deepEqual(held, [1, 2, 2, Infinity]);
+  applier.end();
+  apply(3);
+  applier.resume();
+  assert.equal(machine.calls.length, 2);
+});
 
 test("no promise, no waiting: what apply returns at once resolves its proposals in the same turn", async (t) => {
   const order: string[] = [];

@@ -15,6 +15,7 @@ import {
   UNSOUND,
 } from "../../src/node/snapshot-wire.js";
 import type { Wal } from "../../src/wal/index.js";
+import { until } from "../process/support.js";
 import { meta } from "../wal/helpers.js";
 
 const FILE = Uint8Array.from({ length: 1000 }, (_, i) => i & 255);
@@ -29,13 +30,20 @@ class Bench {
   match = -1;
   readonly sender: SnapshotSender;
 
-  constructor(isKept = true) {
-    const file = {
-      bytes: FILE.length,
-      read: async (into: Uint8Array, at: number) => into.set(FILE.subarray(at, at + into.length)),
-      close: async () => {
-        this.seen.push("file closed");
-      },
+  constructor(isKept = true, bytesPerS = 1e9) {
+    const newFile = () => {
+      let isOpen = true;
+      return {
+        bytes: FILE.length,
+        read: async (into: Uint8Array, at: number) => {
+          assert.ok(isOpen, "read after it was closed");
+          into.set(FILE.subarray(at, at + into.length));
+        },
+        close: async () => {
+          isOpen = false;
+          this.seen.push("file closed");
+        },
+      };
     };
     const bench = this;
     const wal = {
@@ -45,7 +53,7 @@ class Bench {
           return bench.logBytes;
         },
       },
-      openSnapshotFile: async () => (isKept ? file : null),
+      openSnapshotFile: async () => (isKept ? newFile() : null),
       holdFrom: (index: number) => this.held.push(index),
     };
     this.sender = new SnapshotSender({
@@ -53,7 +61,7 @@ class Bench {
       wal: wal as unknown as Wal,
       tickMs: TICK_MS,
       pieceBytes: 100,
-      bytesPerS: 1e9,
+      bytesPerS,
       holdBytes: 1000,
       onEnd: (to, { index }, why) => this.seen.push(`end ${to} ${index} ${why}`),
       onUnsound: () => this.seen.push("unsound"),
@@ -122,6 +130,28 @@ test("pieces as far as there is room, from where it is asked, over whatever conn
   bench.match = 90;
   sender.tick();
   assert.equal(bench.holds, Infinity);
+});
+
+test("a member that has it while pieces wait for their turn gets none of them, and that is no failure", async () => {
+  const bench = new Bench(true, 2000);
+  const { sender } = bench;
+  const [lane, other] = [new Lane(), new Lane()];
+  for (const [to, its] of [
+    [3, lane],
+    [4, other],
+  ] as const) {
+    sender.begin(to, meta(50, 2));
+    sender.onMessage(to, encodeWant(NAME, 0, 1000, true), its);
+  }
+  await settled();
+  sender.onMessage(3, encodeEnd(NAME, TAKEN), lane);
+  assert.deepEqual(bench.seen, ["file closed", "end 3 50 null"]);
+  const { length } = lane.places;
+  const before = other.places.length;
+  // They wait in turns: when this one had two more, the other's turn has come.
+  await until("two pieces", 60_000, () => other.places.length >= before + 2);
+  assert.ok(length < 10);
+  assert.deepEqual([lane.places.length, bench.seen.length], [length, 2]);
 });
 
 test("who is not to have one, or asks for another, is told that there is none; what no member says is refused", async () => {

@@ -6,8 +6,9 @@ import net from "node:net";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { type Entry, RaftNode, type RaftNodeOptions } from "../../src/index.js";
-import { type Link, MemoryNetwork, type SnapshotLane } from "../../src/link/index.js";
+import { type Link, type LinkHandler, MemoryNetwork, type SnapshotLane } from "../../src/link/index.js";
 import { PIECE, PIECE_HEAD_BYTES } from "../../src/node/snapshot-wire.js";
+import { type Message, MsgReadIndexResp } from "../../src/raft/index.js";
 import { Command, until } from "../process/support.js";
 import { atEnd, snapFiles, tempDir } from "../wal/helpers.js";
 import { Lines, leaderOf, type Running, WAIT_MS } from "./nodes.js";
@@ -412,12 +413,103 @@ test("a state machine at work is done with what it was handed before a snapshot 
   });
   network.heal();
   await until("it has come", WAIT_MS, () => node.metrics.snapshotsReceived > 0);
-  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+  const { messagesReceived } = node.metrics;
+  await until("the leader goes on", WAIT_MS, async () => {
+    await cluster.load(leader, 1);
+    return node.metrics.messagesReceived > messagesReceived + 10;
+  });
   assert.equal(events.includes("restore"), false, "its state was replaced under its hands");
+  assert.equal(node.metrics.snapshotsReceived, 1, "it was sent the same again");
   isHeld = false;
   letGo();
   await until("it is level", WAIT_MS, () => slow.applied >= leader.machine.applied);
   assert.equal(slow.hash, leader.machine.hash);
   const at = events.indexOf("restore");
   assert.ok(at > 0 && events.lastIndexOf("restore") === at, events.slice(-5).join());
+});
+
+/** A link that keeps back the answers to reads. */
+function withoutAnswers(link: Link, held: Message[]): { link: Link; answer: (message: Message) => void } {
+  let handler: LinkHandler | null = null;
+  return {
+    answer: (message) => void handler!.onMessages(0, message.from, [message]),
+    link: {
+      ...meddling(link, () => {}),
+      start: (given) => {
+        handler = given;
+        return link.start({
+          ...given,
+          get hello() {
+            return given.hello;
+          },
+          onMessages: (group, from, messages) => {
+            for (const one of messages) if (one.type === MsgReadIndexResp) held.push(one);
+            return given.onMessages(
+              group,
+              from,
+              messages.filter(({ type }) => type !== MsgReadIndexResp),
+            );
+          },
+        } as LinkHandler);
+      },
+    },
+  };
+}
+
+test("while the state is being replaced no read is let through to it, and close() waits for it", async (t) => {
+  const network = new MemoryNetwork();
+  const held: Message[] = [];
+  const own = withoutAnswers(network.link(3), held);
+  let letGo = (): void => {};
+  let restoring = false;
+  class Slow extends SlotMachine {
+    override async restore(stream: Parameters<SlotMachine["restore"]>[0]): Promise<void> {
+      restoring = true;
+      await new Promise<void>((resolve) => (letGo = resolve));
+      await super.restore(stream);
+      restoring = false;
+    }
+  }
+  const cluster = new Cluster(t, ADDRESSES, (id) => ({
+    link: id === 3 ? own.link : network.link(id),
+    electionTicks: id === 3 ? 200 : 10,
+    requestTimeoutMs: 10 * WAIT_MS,
+    leaderlessTimeoutMs: 10 * WAIT_MS,
+    ...(id === 3 ? { stateMachine: new Slow() } : {}),
+  }));
+  for (const id of [1, 2, 3]) await cluster.start(id);
+  cluster.members.get(1)!.node.campaign();
+  const leader = await cluster.leader();
+  const { node } = cluster.members.get(3)!;
+  await cluster.load(leader, 10);
+  await until("it has all", WAIT_MS, () => node.status().applied === leader.node.status().applied);
+  let isRead = false;
+  const giveUp = new AbortController();
+  const read = node.readBarrier({ signal: giveUp.signal }).then(() => {
+    isRead = true;
+  });
+  await until("an answer", WAIT_MS, () => held.length > 0);
+  assert.ok(held[0]!.index <= node.status().applied);
+  network.partition([3], [1, 2]);
+  const { lastIndex } = node.status();
+  await until("the leader's log begins behind", WAIT_MS, async () => {
+    await cluster.load(leader, 50);
+    return leader.node.status().log.firstIndex > lastIndex + 1;
+  });
+  network.heal();
+  await until("it is being replaced", WAIT_MS, () => restoring);
+  own.answer(held[0]!);
+  await cluster.load(leader, 50);
+  await until(
+    "what follows is in its log",
+    WAIT_MS,
+    () => node.status().lastIndex >= leader.node.status().applied,
+  );
+  assert.equal(isRead, false, "it was let through to a state that was being replaced");
+  giveUp.abort();
+  await assert.rejects(read, { code: "RAFT_ABORTED" });
+  const closing = node.close({ timeoutMs: 10 * WAIT_MS }).then(() => restoring);
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+  letGo();
+  assert.equal(await closing, false, "closed while the state machine was at work");
 });

@@ -171,6 +171,18 @@ test("Unstable: late notices about replaced, missing or snapshotted entries chan
   ]);
 });
 
+test("Unstable: entries behind a snapshot may be stable before it is, and the log still ends with them", () => {
+  const unstable = new Unstable(5, null);
+  unstable.restore(snapshot(8, 3));
+  assert.equal(unstable.maybeLastIndex(), 8);
+  unstable.truncateAndAppend(run(9, [3, 3]), 0);
+  unstable.acceptInProgress();
+  unstable.stableTo(3, 10);
+  assert.deepEqual([unstable.length, unstable.maybeLastIndex(), unstable.maybeFirstIndex()], [0, 10, 9]);
+  unstable.stableSnapTo(8);
+  assert.deepEqual([unstable.maybeLastIndex(), unstable.maybeFirstIndex()], [-1, -1]);
+});
+
 test("Unstable: a snapshot stays until it is stable", () => {
   const unstable = new Unstable(5, null);
   unstable.restore(snapshot(9, 2));
