@@ -467,7 +467,6 @@ export class Driver {
     if (leads) this.send(ready.messages);
     this.storing = ready;
     this.storingLeads = leads;
-    this.settleStorage();
     if (ready.snapshot === null) this.storeRest(ready);
     else this.install.whole(ready.snapshot, () => this.guard(() => this.storeRest(ready)));
   }
@@ -563,11 +562,14 @@ export class Driver {
     this.wakeForWork();
   }
 
-  /** Up to where the log may use memory of entries again: raft holds none of it, nor does the state machine. */
+  /**
+   * Up to where the log may use memory of entries again: raft holds none of it, nor does the state machine. Never without
+   * async storage writes: what is to be sent then waits in raft for as long as disk and state machine take.
+   */
   private settleStorage(): void {
     const { wal, rawNode } = this.parts;
-    const storing = this.storing?.committedEntries[0]?.index ?? Infinity;
-    wal.storage.settled = Math.min(rawNode.raft.raftLog.unstable.offset, this.applier.heldFrom, storing) - 1;
+    if (!rawNode.asyncStorageWrites) return;
+    wal.storage.settled = Math.min(rawNode.raft.raftLog.unstable.offset, this.applier.heldFrom) - 1;
   }
 
   /** The state machine has them: resolves their proposals, and tells the core. */

@@ -396,9 +396,9 @@ export class RaftNode extends SafeEmitter {
   /**
    * Ends the node in order. From the call on it takes no proposals and reads (RAFT_CLOSED). If it leads, it hands its
    * leadership to the most advanced voter that is connected; then it waits for the proposals and reads that are under
-   * way, and for apply and restore. What has no outcome within `timeoutMs` rejects with RAFT_CLOSED and a true `mayCommit`. At last what was
-   * appended becomes durable, which waits for the disk, and files and sockets close. Rejects with RAFT_BAD_OPTION, and
-   * then the node runs on.
+   * way, and for apply and restore. What has no outcome within `timeoutMs` rejects with RAFT_CLOSED and a true
+   * `mayCommit`. At last what was appended becomes durable, which waits for the disk, and files and sockets close.
+   * Rejects with RAFT_BAD_OPTION, and then the node runs on.
    */
   close(options?: CloseOptions): Promise<void> {
     const refusal = refusalOfClose(options);

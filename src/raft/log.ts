@@ -322,7 +322,6 @@ export class RaftLog {
   }
 
   stableTo(term: number, index: number): void {
-    // The storage took entries in, and may use again what older ones lay in.
     this.forgetSlice();
     this.unstable.stableTo(term, index);
   }
@@ -424,7 +423,8 @@ export class RaftLog {
     return maxSize > this.sliceMaxSize && this.sliced.length === this.sliceHi - this.sliceLo;
   }
 
-  private forgetSlice(): void {
+  /** When entries were replaced; and when the storage took some in, as it may use again what older ones lay in. */
+  forgetSlice(): void {
     this.sliceLo = 0;
     this.sliceHi = 0;
     this.sliced = NO_ENTRIES;

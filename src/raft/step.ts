@@ -118,6 +118,7 @@ function meetLowerTerm(r: Raft, m: Message): boolean {
         `${hex(r.id)} [term: ${r.term}] ignored entry appends from a ${MESSAGE_TYPE_NAMES[type]} message ` +
           `with lower term [term: ${m.term}]`,
       );
+      r.raftLog.forgetSlice();
     }
     if (m.snapshot !== null) appliedSnap(r, m.snapshot);
   } else {

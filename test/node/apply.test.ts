@@ -260,6 +260,16 @@ test("a snapshot is of the state between two calls, whose promises have resolved
   await Promise.all([first, second]);
 });
 
+test("with one Ready after the other the log uses no memory of entries again: what is to be sent may wait for long", async (t) => {
+  for (const storageWrites of ["async", "sync"] as const) {
+    const { node } = await sole(t, { apply: async () => undefined }, { storageWrites });
+    const { index } = await node.propose(Buffer.from("a"));
+    const { storage } = (node as unknown as { wal: { storage: { settled: number } } }).wal;
+    await until("a second", WAIT_MS, async () => (await node.propose(Buffer.from("b"))).index > index + 1);
+    assert.equal(storage.settled > 0, storageWrites === "async");
+  }
+});
+
 test("entries stay as they are until the promise resolves, whatever the log does with memory meanwhile", async (t) => {
   bytePoolTesting.poison = true;
   atEnd(t, async () => {
