@@ -62,7 +62,9 @@ export class WsDial {
         },
       },
     };
-    this.socket = tls === null ? connect(connectOptions) : connectTls({ ...connectOptions, ...tls });
+    // Whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+    const tlsOptions = { ...connectOptions, ...tls, rejectUnauthorized: true };
+    this.socket = tls === null ? connect(connectOptions) : connectTls(tlsOptions);
     const { socket } = this;
     this.timer = setTimeout(
       () => this.fail(new Error(this.unproved ? "no TLS in time" : "Opening handshake has timed out")),

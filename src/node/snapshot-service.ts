@@ -14,6 +14,8 @@ import type { Teller } from "./teller.js";
 
 /** Of one piece; less where frames are small. */
 const PIECE_BYTES_MAX = 256 << 10;
+/** At the pace of the option: who fetches gives up a connection over which nothing comes for seconds. */
+const PIECE_SECONDS_MAX = 1 / 4;
 /** What may be under way to a member that fetches, or wait for its disk; less where the link's buffer is small. */
 const WINDOW_BYTES_MAX = 4 << 20;
 /** Room for what a piece has beside its bytes. */
@@ -66,7 +68,12 @@ export class SnapshotService {
       group,
       wal,
       tickMs,
-      pieceBytes: Math.min(PIECE_BYTES_MAX, maxFrameBytes - PIECE_ROOM_BYTES, Math.ceil(windowBytes / 2)),
+      pieceBytes: Math.min(
+        PIECE_BYTES_MAX,
+        maxFrameBytes - PIECE_ROOM_BYTES,
+        Math.ceil(windowBytes / 2),
+        Math.ceil(options.snapshotSendBytesPerS * PIECE_SECONDS_MAX),
+      ),
       bytesPerS: options.snapshotSendBytesPerS,
       holdBytes: HOLD_FACTOR * snapshotCatchUpBytes,
       onEnd: (to, metadata, why) => this.transferEnded(to, metadata, why),

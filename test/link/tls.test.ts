@@ -131,6 +131,17 @@ test("a certificate of another authority is refused, and both sides know why", o
   }
 });
 
+test("the environment cannot turn off what a certificate says", options, async (t) => {
+  const { NODE_TLS_REJECT_UNAUTHORIZED: before } = process.env;
+  process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
+  t.after(() => {
+    if (before === undefined) delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+    else process.env.NODE_TLS_REJECT_UNAUTHORIZED = before;
+  });
+  const [one] = await meet(t, ours.member(), others.member());
+  await one!.until(() => one!.told.includes(`2 ${CloseBadCertificate} self`));
+});
+
 test("who dials with a certificate that does not count is told so, and logged", options, async (t) => {
   const [one] = await meet(t, ours.member());
   // Node 2 believes both authorities, and shows a certificate of its own.

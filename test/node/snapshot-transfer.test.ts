@@ -273,6 +273,21 @@ test("a piece that is damaged is refused, and asked for again", async (t) => {
   await cluster.level();
 });
 
+test("however slow the pace, a piece comes several times a second", async (t) => {
+  const network = new MemoryNetwork();
+  const sizes: number[] = [];
+  const bytesPerS = 32 * KiB;
+  const cluster = new Cluster(t, ADDRESSES, (id) => ({
+    link: meddling(network.link(id), (piece) => sizes.push(piece.length - PIECE_HEAD_BYTES)),
+    snapshotSendBytesPerS: bytesPerS,
+  }));
+  cluster.ballast = 20 * KiB;
+  const { lost } = await behind(cluster);
+  const member = await cluster.start(lost);
+  await until("it has one", WAIT_MS, () => member.machine.restored.length > 0);
+  assert.ok(sizes.length > 1 && Math.max(...sizes) <= bytesPerS / 4, `${sizes}`);
+});
+
 test("a file that is not sound changes nothing: the leader takes another, and that is taken", async (t) => {
   const { cluster } = inMemory(t);
   const { leader, lost } = await behind(cluster);
