@@ -65,18 +65,20 @@ export class Plots {
 
   /**
    * What a leader appended and then lost to another's entries lies on a third node still, which leads in the end: it
-   * comes back, whatever the first one, which led again meanwhile, has put in its place.
+   * comes back, whatever the first one, which led again meanwhile, has put in its place. In between little may be
+   * appended: then what the first one appends when it leads again takes the very indexes of what it lost.
    */
-  comeBack(): void {
+  comeBack(first: SimProcess): void {
     const { world } = this;
     const { dice, network } = world;
-    if (world.processes.length < 5) return;
-    const [first, keeper, second] = this.draw(3);
+    if (!first.leads || world.processes.length < 5) return;
+    const [keeper, second] = this.draw(2, world.others(first));
+    const electionLong = electionUs(world.processes);
     const turns = [
-      { leader: first, heard: [keeper], away: [second] },
-      { leader: second, heard: [first], away: [first] },
-      { leader: first, heard: [], away: [second] },
-      { leader: keeper, heard: world.processes, away: [first, second] },
+      { leader: first, heard: [keeper], away: [], writes: 8 },
+      { leader: second, heard: [first], away: [first], writes: dice.below(3) },
+      { leader: first, heard: [], away: [second], writes: 4 },
+      { leader: keeper, heard: world.processes, away: [first, second], writes: 4 },
     ];
     this.begin((end) => {
       const turn = (): void => {
@@ -86,23 +88,32 @@ export class Plots {
           end();
           return;
         }
-        const { leader, heard, away } = next;
+        const { leader, heard, away, writes } = next;
         for (const one of world.processes) {
           if (one !== leader && (away.includes(one) || one.leads)) this.cutOff(one);
-          if (one !== leader) network.allowBulk(leader.id, one.id, heard.includes(one) ? Infinity : 0);
+          for (const other of world.others(one)) {
+            network.allowBulk(one.id, other.id, one === leader && heard.includes(other) ? Infinity : 0);
+          }
         }
-        this.takeOver(leader, []);
-        for (const one of heard) {
-          if (away.includes(one)) world.after(1.5 * ELECTION_US, () => this.connect(one));
+        // By then they vote again, and few have waited so long that they campaign themselves.
+        const patience = leader.leads ? 0 : 1.05 * electionLong;
+        for (const more of [0, 8_000, 16_000, 24_000, 32_000]) {
+          world.after(patience + more, () => {
+            if (!leader.leads) leader.enter("client", () => leader.node?.campaign());
+            else for (const one of heard) if (away.includes(one)) this.connect(one);
+          });
         }
-        world.after(dice.between(1.8, 2.4) * ELECTION_US, turn);
+        for (let i = 0; i < writes; i++) {
+          world.after(patience + dice.below(30_000), () => world.writeAt(leader));
+        }
+        world.after(patience + 16_000 + dice.between(0.1, 1) * electionLong, turn);
       };
       turn();
     });
   }
 
-  private draw(count: number): SimProcess[] {
-    const { dice, processes } = this.world;
+  private draw(count: number, processes = this.world.processes): SimProcess[] {
+    const { dice } = this.world;
     const drawn: SimProcess[] = [];
     while (drawn.length < count) {
       drawn.push(dice.pick(processes.filter((process) => !drawn.includes(process))));
@@ -178,6 +189,43 @@ export class Plots {
     });
   }
 
+  /**
+   * A leader hears nothing and knows nothing of it, while those who follow end, most times, and are back at once. They
+   * remember nobody who leads, campaign as soon as they can, and write: what they promised the leader they have to keep.
+   */
+  startAnew(leader: SimProcess): void {
+    const { world } = this;
+    const { dice } = world;
+    if (!leader.leads || world.processes.length < 3) return;
+    const followers = world.others(leader);
+    const ending = dice.pick([0, 0.9, 0.9]);
+    // A lease of its own would be over by then.
+    const long = electionUs([leader]);
+    this.begin((end) => {
+      this.cutOff(leader);
+      for (const one of followers) {
+        if (!dice.chance(ending)) continue;
+        if (one.isUp) world.crash(one, dice.chance(0.3));
+        world.after(dice.below(2_000), () => {
+          if (!world.ruined.has(one.id)) world.start(one);
+        });
+      }
+      for (let at = 4_000; at < long; at += 5_000) {
+        const heir = dice.pick(followers);
+        world.after(at, () => {
+          const leaders = followers.filter(({ leads }) => leads);
+          if (leaders.length === 0) heir.enter("client", () => heir.node?.campaign());
+          for (const one of leaders) world.writeAt(one);
+        });
+        world.readSoon(leader, long);
+      }
+      world.after(long, () => {
+        this.connect(leader);
+        end();
+      });
+    });
+  }
+
   /** Everybody asks whoever leads to hand over, to anybody, again and again, while all write and read. */
   transferStorm(long: number): void {
     const { world } = this;
@@ -193,4 +241,9 @@ export class Plots {
       world.after(dice.below(long), () => world.read(dice.pick(world.processes)));
     }
   }
+}
+
+/** The longest election timeout that one of them was started with. */
+function electionUs(processes: readonly SimProcess[]): number {
+  return 1000 * Math.max(...processes.map(({ plan }) => plan.tickMs * plan.electionTicks));
 }

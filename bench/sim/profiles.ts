@@ -38,6 +38,7 @@ export const FAULTS = [
   "leadAgain",
   "comeBack",
   "lateAnswers",
+  "startAnew",
   "transferStorm",
   "suspend",
   "nap",
@@ -94,7 +95,7 @@ const LEADERS = {
   clockJump: 1,
   abort: 1,
 };
-const PLOTS = { leadAgain: 1, comeBack: 1, lateAnswers: 1 };
+const PLOTS = { leadAgain: 1, comeBack: 1, lateAnswers: 1, startAnew: 1 };
 
 export const PROFILES: Readonly<Record<string, Profile>> = {
   all: {
@@ -137,7 +138,17 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
   },
   leases: {
     about: "whatever may leave a leader with a lease that others do not keep",
-    weights: { ...NONE, blackout: 5, pause: 1, suspend: 1, nap: 1, cut: 1, transfer: 1, otherOptions: 3 },
+    weights: {
+      ...NONE,
+      blackout: 4,
+      startAnew: 4,
+      pause: 1,
+      suspend: 1,
+      nap: 1,
+      cut: 1,
+      transfer: 1,
+      otherOptions: 3,
+    },
     weather: false,
     differ: true,
   },

@@ -1,5 +1,5 @@
-// Many worlds, on as many processes as there are cores: seeds in a row, until one fails or the time is over. A world's
-// process does nothing else, since its host is simulated meanwhile.
+// Many worlds, on as many processes as there are cores: seeds in a row, until one fails, the time is over or somebody
+// has seen enough. A world's process does nothing else, since its host is simulated meanwhile.
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describeFailure, runWorld, type SimPlan } from "./run-sim.js";
@@ -35,8 +35,12 @@ interface Report {
   readonly cpuMs: number;
 }
 
-/** `told` is called after each world. */
-export async function search(plan: Search, told: (found: Found) => void): Promise<Found> {
+/** `told` is called after each world. When `signal` aborts, worlds that are under way count for nothing. */
+export async function search(
+  plan: Search,
+  told: (found: Found) => void,
+  signal: AbortSignal,
+): Promise<Found> {
   const found: Found = {
     worlds: 0,
     events: 0,
@@ -50,7 +54,10 @@ export async function search(plan: Search, told: (found: Found) => void): Promis
   const end = performance.now() + plan.ms;
   let next = plan.first;
   const isOver = (): boolean =>
-    next >= plan.first + plan.seeds || performance.now() > end || found.failures.length > 0;
+    next >= plan.first + plan.seeds || performance.now() > end || found.failures.length > 0 || signal.aborted;
+  const aborted = new Promise<void>((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
   const work = async (worker: ChildProcess): Promise<void> => {
     while (!isOver()) {
       const world = { seed: next++, steps: plan.steps, profile: plan.profile };
@@ -69,10 +76,11 @@ export async function search(plan: Search, told: (found: Found) => void): Promis
     }
   };
   const workers = Array.from({ length: Math.min(plan.processes, plan.seeds) }, () =>
-    fork(fileURLToPath(import.meta.url), ["worker"]),
+    // Apart from the terminal: Ctrl-C is for this process alone.
+    fork(fileURLToPath(import.meta.url), ["worker"], { detached: true }),
   );
   try {
-    await Promise.all(workers.map(work));
+    await Promise.race([Promise.all(workers.map(work)), aborted]);
   } finally {
     for (const worker of workers) worker.kill();
   }
@@ -81,12 +89,16 @@ export async function search(plan: Search, told: (found: Found) => void): Promis
 
 function ask(worker: ChildProcess, world: SimPlan): Promise<Report> {
   return new Promise((resolve, reject) => {
-    const gone = (code: number | null): void => {
-      reject(new Error(`the process of seed ${world.seed} ended with ${code}`));
+    const gone = (how: number | null | Error): void => {
+      const why = how instanceof Error ? how.message : `it ended with ${how}`;
+      // A Ctrl-C that met it before it was apart is heard of in the next turn.
+      setImmediate(() => reject(new Error(`seed ${world.seed}: its process did not answer: ${why}`)));
     };
     worker.once("exit", gone);
+    worker.once("error", gone);
     worker.once("message", (report) => {
       worker.off("exit", gone);
+      worker.off("error", gone);
       resolve(report as Report);
     });
     worker.send(world);
@@ -94,6 +106,7 @@ function ask(worker: ChildProcess, world: SimPlan): Promise<Report> {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url) && process.argv[2] === "worker") {
+  process.on("disconnect", () => process.exit());
   process.on("message", async (plan: SimPlan) => {
     const { user, system } = process.cpuUsage();
     const outcome = await runWorld(plan);

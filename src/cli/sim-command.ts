@@ -5,8 +5,10 @@ import { Command } from "commander";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { clock, grouped } from "../../bench/report/numbers.js";
 import { FAULTS, PROFILES } from "../../bench/sim/profiles.js";
+import type { Found } from "../../bench/sim/search.js";
 import type { Outcome } from "../../bench/sim/world.js";
 import { wholeNumber } from "./gate-command.js";
+import { untilInterrupted } from "./interrupt.js";
 
 interface Words {
   readonly seed?: string;
@@ -68,7 +70,7 @@ ${Object.entries(PROFILES)
   .join("\n")}
 
 Exit codes: 0 nothing broke; 1 something did: the last events of each node and the command that replays them are
-printed; 2 bad usage.`;
+printed; 2 bad usage; 130 (143) a search was interrupted (terminated), and nothing had broken until then.`;
 
 async function sim(words: Words): Promise<number> {
   const { profile } = words;
@@ -92,27 +94,35 @@ async function sim(words: Words): Promise<number> {
   const { search } = await import("../../bench/sim/search.js");
   const processes = availableParallelism();
   const plan = { first, seeds, ms: minutes * 60_000, steps, profile, processes };
-  process.stderr.write(`seeds from ${first}, profile ${profile}, ${processes} processes\n`);
   const startedAt = performance.now();
   let toldAt = startedAt;
-  const found = await search(plan, ({ worlds, events }) => {
+  const told = ({ worlds, events }: Found): void => {
     const now = performance.now();
     if (now - toldAt < 10_000) return;
     toldAt = now;
     process.stderr.write(
       `${counted(worlds, "world")}, ${grouped(events)} events (${clock(now - startedAt)} elapsed)\n`,
     );
+  };
+  return await untilInterrupted(async (signal) => {
+    process.stderr.write(`seeds from ${first}, profile ${profile}, ${processes} processes\n`);
+    const found = await search(plan, told, signal);
+    for (const failure of found.failures) process.stdout.write(`${failure}\n`);
+    const broken = found.failures.length;
+    const end = broken > 0 ? `something broke in ${broken}` : "nothing broke";
+    process.stdout.write(`${signal.aborted ? "interrupted, " : ""}${end}: ${describeFound(found)}\n`);
+    if (broken > 0) return 1;
+    return signal.aborted ? (signal.reason as BenchError).exitCode : 0;
   });
-  for (const failure of found.failures) process.stdout.write(`${failure}\n`);
-  const { worlds, events, cpuMs, writes, reads, histories, faults } = found;
-  const broken = found.failures.length;
-  process.stdout.write(
-    `${broken === 0 ? "nothing broke" : `something broke in ${broken}`}: ${counted(worlds, "world")}, ` +
-      `${grouped(events)} events (${grouped((events / cpuMs) * 1000)} a core-second), ` +
-      `${counted(sum(faults), "fault")}, ${grouped(writes)} acknowledged writes, ${grouped(reads)} reads, ` +
-      `${grouped(histories)} registers' histories\n`,
+}
+
+function describeFound({ worlds, events, cpuMs, writes, reads, histories, faults }: Found): string {
+  return (
+    `${counted(worlds, "world")}, ${grouped(events)} events ` +
+    `(${grouped((events / Math.max(1, cpuMs)) * 1000)} a core-second), ` +
+    `${counted(sum(faults), "fault")}, ${grouped(writes)} acknowledged writes, ${grouped(reads)} reads, ` +
+    `${grouped(histories)} registers' histories`
   );
-  return broken === 0 ? 0 : 1;
 }
 
 async function one(words: Words, seed: number, steps: number): Promise<number> {
