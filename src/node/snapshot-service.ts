@@ -135,11 +135,19 @@ export class SnapshotService {
   /** A MsgSnap of the core's for another member. False: it cannot be sent. */
   send({ to, snapshot }: Message): boolean {
     const { metadata } = snapshot!;
-    const canSend = this.parts.link.openSnapshotLane !== undefined;
-    if (!this.lacking.has(to)) this.tellLacking(to, metadata, canSend);
+    const why = this.whyUnsent();
+    if (!this.lacking.has(to)) this.tellLacking(to, metadata, why);
     this.lacking.add(to);
-    if (canSend) this.sender.begin(to, metadata);
-    return canSend;
+    if (why === null) this.sender.begin(to, metadata);
+    return why === null;
+  }
+
+  /** Null: snapshots are sent. A state machine that gives none may have one that its log was begun behind, by hand. */
+  private whyUnsent(): string | null {
+    const { link, options } = this.parts;
+    if (options.stateMachine.snapshot === undefined)
+      return "option stateMachine has no snapshot(), so that none is sent";
+    return link.openSnapshotLane === undefined ? "option link cannot send snapshots" : null;
   }
 
   /** A MsgSnap of a leader's, that passed the door. */
@@ -234,12 +242,10 @@ export class SnapshotService {
     this.parts.announce({ index, term, bytes: 0, from: 0, error });
   }
 
-  private tellLacking(to: number, { index }: SnapshotMetadata, canSend: boolean): void {
-    const what = canSend
-      ? `it gets the snapshot at index ${index}`
-      : "option link cannot send snapshots, so that it stays behind";
+  private tellLacking(to: number, { index }: SnapshotMetadata, why: string | null): void {
+    const what = why === null ? `it gets the snapshot at index ${index}` : `${why}: it stays behind`;
     const text = `node ${to} needs entries that this node's log has no more: ${what}`;
-    this.parts.teller[canSend ? "info" : "warn"]({ peer: to, index }, text, `lacking ${to}`);
+    this.parts.teller[why === null ? "info" : "warn"]({ peer: to, index }, text, `lacking ${to}`);
   }
 
   private transferEnded(to: number, { index }: SnapshotMetadata, why: string | null): void {

@@ -1,7 +1,8 @@
 // What a node tells: who leads, to code and to people; and which member waits for a snapshot.
 import assert from "node:assert/strict";
 import path from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
+import type { RaftNodeOptions } from "../../src/index.js";
 import { type Link, MemoryNetwork } from "../../src/link/index.js";
 import { encodeMetadata } from "../../src/node/metadata.js";
 import { openWal } from "../../src/wal/index.js";
@@ -76,7 +77,13 @@ function plain(link: Link): Link {
   };
 }
 
-test("a member that needs a snapshot over a link that carries none waits, without harm, and the leader says which", async (t) => {
+/** Members 1 and 2 have logs that begin behind a snapshot, the third an empty directory. */
+async function lacking(
+  t: TestContext,
+  linkOf: (network: MemoryNetwork, id: number) => Link,
+  why: string,
+  moreOf: () => Partial<RaftNodeOptions> = () => ({}),
+): Promise<void> {
   const dir = tempDir(t);
   const network = new MemoryNetwork();
   for (const id of [1, 2]) {
@@ -91,14 +98,28 @@ test("a member that needs a snapshot over a link that carries none waits, withou
     await wal.close();
   }
   const running: Running[] = [];
-  for (const id of [1, 2, 3]) running.push(await openNode(t, dir, id, 3, { link: plain(network.link(id)) }));
+  for (const id of [1, 2, 3])
+    running.push(await openNode(t, dir, id, 3, { link: linkOf(network, id), ...moreOf() }));
   const leader = await leaderOf(running);
   await leader.node.propose(Buffer.from("new"));
   await until("it waits", WAIT_MS, () => leader.node.status().waitingForSnapshot.length > 0);
   assert.deepEqual(leader.node.status().waitingForSnapshot, [3]);
   assert.ok(
-    leader.lines.matching(/^warn node 3 needs entries .*: option link cannot send snapshots/).length > 0,
+    leader.lines.matching(new RegExp(`^warn node 3 needs entries .*: ${why}.*: it stays behind$`)).length > 0,
   );
   const third = running[2]!.node.status();
   assert.deepEqual([third.lastIndex, third.commit, third.fault], [0, 0, null]);
-});
+}
+
+test("a member that needs a snapshot over a link that carries none waits, without harm, and the leader says which", (t) =>
+  lacking(
+    t,
+    (network, id) => plain(network.link(id)),
+    "option link cannot send snapshots",
+    () => ({
+      stateMachine: { apply: () => undefined, snapshot: () => Buffer.from("state"), restore: async () => {} },
+    }),
+  ));
+
+test("the same where the state machine gives none", (t) =>
+  lacking(t, (network, id) => network.link(id), "option stateMachine has no snapshot"));
