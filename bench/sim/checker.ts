@@ -12,7 +12,7 @@ import {
 } from "../../src/raft/index.js";
 import { DurableView } from "./durable-view.js";
 import type { SimProcess } from "./process.js";
-import { nameOf } from "./registers.js";
+import { nameOf, Registers } from "./registers.js";
 
 /** What was broken, and which checker saw it. */
 export interface Violation {
@@ -35,6 +35,8 @@ interface Promises {
   /** Acknowledged up to here, and by index with an entry of which term. */
   acked: number;
   readonly ackedTerms: number[];
+  /** Index of the snapshot that stands for what is in front of it. */
+  snapshot: number;
 }
 
 /** What is known of a node from its last event. */
@@ -47,6 +49,8 @@ interface Seen {
   /** How often it found its disk silent. */
   stalls: number;
   applied: number;
+  /** What its log begins behind. */
+  base: number;
   view: DurableView;
   readonly promises: Promises;
 }
@@ -82,6 +86,9 @@ export class Checker {
   /** By index: what was applied there, and nothing was wrong with it. */
   private readonly applied: Uint8Array[] = [];
   private readonly payloads = new Map<string, Uint8Array>();
+  /** What all of that comes to, and by index what it came to there. */
+  private readonly model = new Registers();
+  private readonly states: string[] = [];
   private readonly lost = new Set<string>();
   private readonly voters: number;
   private looks = 0;
@@ -102,8 +109,9 @@ export class Checker {
         leads: false,
         stalls: 0,
         applied: 0,
+        base: 0,
         view: new DurableView(process.disk),
-        promises: { term: 0, votes: new Map(), acked: 0, ackedTerms: [] },
+        promises: { term: 0, votes: new Map(), acked: 0, ackedTerms: [], snapshot: 0 },
       });
     }
   }
@@ -137,7 +145,8 @@ export class Checker {
     seen.view.refresh();
     Object.assign(seen, { life: process.life, term: hardState.term, vote: hardState.vote, leads: false });
     seen.commit = hardState.commit;
-    seen.applied = 0;
+    seen.applied = process.restoredAt;
+    seen.base = 0;
     seen.stalls = 0;
     // It knows nothing, and has to find that out before it says anything.
     if (process.isWiped) return;
@@ -155,6 +164,8 @@ export class Checker {
     const { storage } = process.parts!.wal;
     for (let index = Math.min(promises.acked, this.commits); index > 0; index--) {
       if (promises.ackedTerms[index] !== this.committed[index].term) continue;
+      // A snapshot of what is committed stands for it: what it holds was looked at when it was restored.
+      if (index < storage.firstIndex() - 1) break;
       if (lastIndex >= index && storage.term(index) === this.committed[index].term) break;
       this.fail(
         "durable log",
@@ -182,6 +193,7 @@ export class Checker {
     if (committed < seen.commit)
       this.fail("commit index", `${who} went back from commit index ${seen.commit} to ${committed}`);
     const leads = raft.state === StateLeader;
+    this.checkBase(process, seen);
     if (leads && ++this.looks % LOOKS_PER_BOUNDS === 0) this.checkBounds(process);
     if (leads && (!seen.leads || term !== seen.term)) this.leads(process, term);
     seen.term = term;
@@ -191,6 +203,36 @@ export class Checker {
       this.advanced(process, seen.commit, committed, leads);
       seen.commit = committed;
     }
+  }
+
+  /** A log that begins later has a durable snapshot in place of what is gone, and that is of what is committed. */
+  private checkBase({ id, parts }: SimProcess, seen: Seen): void {
+    const base = parts!.wal.storage.firstIndex() - 1;
+    if (base === seen.base) return;
+    if (base < seen.base)
+      this.fail("compaction", `the log of node ${id} began behind ${seen.base}, and now behind ${base}`);
+    seen.base = base;
+    seen.view.refresh();
+    const { index, term } = seen.view.snapshot;
+    if (index < base)
+      this.fail("compaction", `node ${id} cut its log up to ${base}, and its disk has a snapshot at ${index}`);
+    this.checkPoint(id, index, term);
+  }
+
+  private checkPoint(id: number, index: number, term: number): void {
+    if (this.committed[index]?.term !== term)
+      this.fail("snapshot", `node ${id} has a snapshot at ${index} of term ${term}, which is not committed`);
+  }
+
+  /** Its state machine took this state for the one at `index`. */
+  restored({ id }: SimProcess, index: number, term: number, state: string): void {
+    this.checkPoint(id, index, term);
+    let at = index;
+    while (at > 0 && this.states[at] === undefined) at--;
+    const right = at === 0 ? new Registers().text : this.states[at];
+    if (state !== right)
+      this.fail("snapshot", `node ${id} starts from ${state} at ${index}, where the state is ${right}`);
+    this.seen.get(id)!.applied = index;
   }
 
   /** What waits in a leader, for its disk and for its followers, is no more than its options say. */
@@ -235,7 +277,7 @@ export class Checker {
     for (let index = this.commits; index > 0; index--) {
       const entry = this.committed[index];
       if (entry.byTerm >= term) continue;
-      if (raftLog.term(index) !== entry.term)
+      if (index >= raftLog.firstIndex() - 1 && raftLog.term(index) !== entry.term)
         this.fail(
           "leader completeness",
           `node ${id} leads term ${term} without entry ${index}, which is committed`,
@@ -251,7 +293,8 @@ export class Checker {
       const term = raftLog.term(index) as number;
       const known = this.committed[index];
       if (known !== undefined) {
-        if (known.term !== term)
+        // A snapshot stands for what is in front of it.
+        if (known.term !== term && index >= raftLog.firstIndex() - 1)
           this.fail(
             "log matching",
             `node ${process.id} commits entry ${index} of term ${term}, which was committed of term ${known.term}`,
@@ -268,8 +311,8 @@ export class Checker {
     for (const [id, { view, promises }] of this.seen) {
       view.refresh();
       // It had it, and said so, before its directory was emptied; from then on it takes no part.
-      const hadIt = this.processes[id - 1]!.isWiped && promises.ackedTerms[to] === term;
-      if (view.terms[to] === term || hadIt) holders++;
+      const hadIt = this.processes[id - 1]!.isWiped && (promises.ackedTerms[to] === term || promises.snapshot >= to);
+      if (view.holds(to, term) || hadIt) holders++;
     }
     if (2 * holders <= this.voters)
       this.fail(
@@ -307,7 +350,9 @@ export class Checker {
             "durable ack",
             `node ${process.id} acknowledges ${index} in term ${term}, and its disk ends at ${lastIndex}`,
           );
-        for (let at = index; at > 0 && seen.promises.ackedTerms[at] !== terms[at]; at--) {
+        const { snapshot } = seen.view;
+        seen.promises.snapshot = Math.max(seen.promises.snapshot, snapshot.index);
+        for (let at = index; at > snapshot.index && seen.promises.ackedTerms[at] !== terms[at]; at--) {
           seen.promises.ackedTerms[at] = terms[at];
         }
         seen.promises.acked = Math.max(seen.promises.acked, index);
@@ -329,7 +374,8 @@ export class Checker {
     this.observe(process);
     const seen = this.seen.get(process.id)!;
     const who = `node ${process.id}`;
-    for (const { index, term, data } of entries) {
+    for (const entry of entries) {
+      const { index, term, data } = entry;
       if (index <= seen.applied) this.fail("apply order", `${who} applied ${index} after ${seen.applied}`);
       seen.applied = index;
       // The very bytes that were found right here when somebody applied them first.
@@ -337,8 +383,12 @@ export class Checker {
       if (before !== undefined && this.committed[index].term === term && isEqual(before, data)) continue;
       const text = nameOf(data);
       const known = this.log[index];
-      if (known === undefined) this.log[index] = text;
-      else if (known !== text)
+      if (known === undefined) {
+        this.log[index] = text;
+        this.model.apply([entry]);
+        this.states[index] = this.model.text;
+      }
+      if (known !== undefined && known !== text)
         this.fail("state machine safety", `${who} applied ${text} at ${index}, where ${known} was applied`);
       const place = this.places.get(text);
       if (place === undefined) this.places.set(text, index);

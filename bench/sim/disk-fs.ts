@@ -426,6 +426,7 @@ function synced(node: SimNode): () => void {
 class SimHandle {
   private readonly fs: DiskFs;
   private readonly fd: number;
+  private isClosed = false;
 
   constructor(fs: DiskFs, fd: number) {
     this.fs = fs;
@@ -451,6 +452,10 @@ class SimHandle {
     return { bytesWritten };
   }
 
+  async stat(): Promise<SimStats> {
+    return this.fs.fstatSync(this.fd);
+  }
+
   async writeFile(text: string): Promise<void> {
     const bytes = Buffer.from(text);
     await this.write(bytes, 0, bytes.length, 0);
@@ -460,7 +465,10 @@ class SimHandle {
     return promised((done) => this.fs.fsync(this.fd, done));
   }
 
+  /** As a FileHandle: once more does nothing. */
   async close(): Promise<void> {
+    if (this.isClosed) return;
+    this.isClosed = true;
     this.fs.closeSync(this.fd);
   }
 }

@@ -3,7 +3,7 @@
 import { EMPTY_HARD_STATE, type HardState } from "../../src/raft/index.js";
 import { frameAt } from "../../src/wal/format/codec-js.js";
 import { crc32c } from "../../src/wal/format/crc32c.js";
-import { RECORD_CRC, RECORD_ENTRY, RECORD_STATE } from "../../src/wal/format/format.js";
+import { RECORD_CRC, RECORD_ENTRY, RECORD_SNAPSHOT, RECORD_STATE } from "../../src/wal/format/format.js";
 import {
   MalformedError,
   parseEntry,
@@ -17,8 +17,10 @@ import { SimDir, type SimDisk, SimFile } from "./disk.js";
 const WAL_PATH = ["data", "wal"];
 
 export class DurableView {
-  /** By index: the term of the entry there; 0 at index 0. */
+  /** By index: the term of the entry there; 0 at index 0, nothing where the log has no entries any more. */
   readonly terms: number[] = [0];
+  /** The newest one that is recorded; it stands for all in front of it. */
+  snapshot = { index: 0, term: 0 };
   hardState: HardState = EMPTY_HARD_STATE;
   private readonly disk: SimDisk;
   private segment = -1;
@@ -30,7 +32,7 @@ export class DurableView {
   private dir: SimDir | null = null;
   private names = -1;
   /** Rolls over all data so far: what a power loss left of a record is none. */
-  private crc = 0;
+  private crc = -1;
 
   constructor(disk: SimDisk) {
     this.disk = disk;
@@ -40,10 +42,31 @@ export class DurableView {
     return this.terms.length - 1;
   }
 
+  /** Entry `index` of that term is there, or a snapshot that stands for it. */
+  holds(index: number, term: number): boolean {
+    return this.terms[index] === term || index <= this.snapshot.index;
+  }
+
   /** Takes in what became durable since. */
   refresh(): void {
+    this.beginAnew();
     do this.scanNew();
     while (this.findNext());
+  }
+
+  /** Its segment was released before it was read to the end: all is read again, from the first that is there. */
+  private beginAnew(): void {
+    const dir = this.segmentsDir();
+    if (dir === null || (dir === this.dir && dir.stored === this.names)) return;
+    const first = firstSegment(dir);
+    if (first === Infinity || this.segment >= first) return;
+    this.segment = first - 1;
+    this.file = null;
+    this.crc = -1;
+    this.terms.length = 1;
+    this.snapshot = { index: 0, term: 0 };
+    this.hardState = EMPTY_HARD_STATE;
+    this.dir = null;
   }
 
   /** Scans the file, unless its platter is as it was. */
@@ -100,6 +123,8 @@ export class DurableView {
       const record = recordIn(durable, start, end);
       if (record === null) return;
       const { type, dataStart, dataEnd } = record;
+      // One that is used again may still have what it had as another.
+      if (this.offset === 0 && this.crc >= 0 && record.crc !== this.crc) return;
       const crc = type === RECORD_CRC ? record.crc : crc32c(this.crc, durable.subarray(dataStart, dataEnd));
       if (crc !== record.crc) return;
       this.crc = crc;
@@ -107,6 +132,14 @@ export class DurableView {
         const { index, term } = parseEntry(durable, dataStart, dataEnd);
         this.terms.length = index;
         this.terms.push(term);
+      } else if (type === RECORD_SNAPSHOT) {
+        const [index, term] = parseNumbers(durable, dataStart, dataEnd);
+        if (index > this.snapshot.index) this.snapshot = { index, term };
+        // Of another log than this one: it takes its place.
+        if (this.terms[index] !== term) {
+          this.terms.length = index;
+          this.terms.push(term);
+        }
       } else if (type === RECORD_STATE) {
         const [term, vote, commit] = parseNumbers(durable, dataStart, dataEnd);
         this.hardState = { term, vote, commit };
@@ -114,6 +147,15 @@ export class DurableView {
       this.offset = end + frame.padding;
     }
   }
+}
+
+/** Its number; Infinity: there is none. */
+function firstSegment(dir: SimDir): number {
+  let first = Infinity;
+  for (const name of dir.durable.keys()) {
+    if (/^[0-9a-f]{16}-.*\.wal$/.test(name)) first = Math.min(first, Number.parseInt(name.slice(0, 16), 16));
+  }
+  return first;
 }
 
 function recordIn(bytes: Uint8Array, start: number, end: number): RecordSpan | null {

@@ -4,13 +4,14 @@
 import { crc32c } from "../../src/base/crc32c.js";
 import { CloseLostLog } from "../../src/link/close-codes.js";
 import { FrameSender } from "../../src/link/frame-sender.js";
-import type { Link, LinkHandler, LinkStats } from "../../src/link/index.js";
+import type { Link, LinkHandler, LinkStats, SnapshotLane, SnapshotLaneEvents } from "../../src/link/index.js";
 import { LaneBulk, LaneExpress, laneOf } from "../../src/link/lanes.js";
 import type { Sizes } from "../../src/node/sizes.js";
 import type { Message } from "../../src/raft/index.js";
 import { FrameReader, FrameWriter } from "../../src/wire/frame.js";
 import type { Dice } from "./dice.js";
 import type { Schedule } from "./schedule.js";
+import { SnapshotLanes } from "./snapshot-lanes.js";
 
 export interface Span {
   readonly from: number;
@@ -87,11 +88,14 @@ export class SimNetwork {
   /** Frames that were damaged, and then refused by their receivers. */
   damaged = 0;
   refused = 0;
+  /** Pieces of snapshots whose bytes are others than were sent. */
+  damagedPieces = 0;
   /** Frames that a full link dropped. */
   overflows = 0;
   readonly schedule: Schedule;
   readonly hooks: NetworkHooks;
   readonly dice: Dice;
+  readonly snapshotLanes = new SnapshotLanes(this);
   private readonly ids: readonly number[];
   private readonly paths = new Map<number, Path>();
 
@@ -131,6 +135,7 @@ export class SimNetwork {
       this.breakPath(id, other);
       this.breakPath(other, id);
     }
+    this.snapshotLanes.left(id);
   }
 
   /** The connection by which `to` hears `from` breaks, and is dialled again. */
@@ -205,7 +210,18 @@ export class SimNetwork {
   cut(from: number, to: number, how: Cut): void {
     const path = this.path(from, to);
     path.cut = how;
-    if (how === "break") this.breakPath(from, to);
+    if (how !== "break") return;
+    this.breakPath(from, to);
+    this.snapshotLanes.breakBetween(from, to);
+  }
+
+  cutOf(from: number, to: number): Cut | null {
+    return this.path(from, to).cut;
+  }
+
+  /** How long a message takes now. */
+  delayOf(from: number, to: number): number {
+    return this.draw(this.path(from, to).slow ?? this.weather.delay);
   }
 
   mend(from: number, to: number): void {
@@ -227,6 +243,7 @@ export class SimNetwork {
   /** The connection breaks, whatever was on it, and is made anew. */
   reconnect(from: number, to: number): void {
     this.breakPath(from, to);
+    this.snapshotLanes.breakBetween(from, to);
   }
 
   /** Undoes all cuts, and limits and slow paths. What is late comes late, and holds up nothing behind it. */
@@ -339,7 +356,7 @@ export class SimNetwork {
     return damaged;
   }
 
-  private draw({ from, to }: Span): number {
+  draw({ from, to }: Span): number {
     return Math.floor(this.dice.between(from, to));
   }
 }
@@ -449,6 +466,19 @@ export class SimLink implements Link {
   tellPeer(peer: number, connected: boolean): void {
     this.handler?.onPeer(peer, connected);
     if (!connected) this.handler?.onUnreachable(peer);
+  }
+
+  openSnapshotLane(peer: number, events: SnapshotLaneEvents): SnapshotLane {
+    return this.network.snapshotLanes.open(this, this.id, peer, events);
+  }
+
+  /** False: it is not taken. */
+  takeOverLane(from: number, bytes: Uint8Array, back: SnapshotLane): boolean {
+    return this.handler?.onSnapshotMessage?.(from, bytes, back) === true;
+  }
+
+  laneClosed(from: number, back: SnapshotLane): void {
+    this.handler?.onSnapshotLaneClosed?.(from, back);
   }
 
   setPeer(): void {}

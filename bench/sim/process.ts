@@ -7,7 +7,7 @@ import { RaftNode } from "../../src/node/raft-node.js";
 import { resolveSizes, type Sizes } from "../../src/node/sizes.js";
 import type { Entry, RawNode } from "../../src/raft/index.js";
 import { StateLeader } from "../../src/raft/index.js";
-import type { Wal } from "../../src/wal/index.js";
+import type { SnapshotStream, Wal } from "../../src/wal/index.js";
 import type { Dice } from "./dice.js";
 import { SimDisk, type SimFile } from "./disk.js";
 import { DiskFs, type DiskOp, SIM_ROOT } from "./disk-fs.js";
@@ -26,6 +26,10 @@ export const ELECTION_US = ELECTION_TICKS * TICK_MS * 1000;
 const SLOW_US = ELECTION_US / 50;
 /** One that did so many operations within an election timeout is busy: a batch may go over many segments. */
 const BUSY_OPS = 50;
+/** Of a snapshot's ballast. */
+const BALLAST_CHUNK = 1500;
+/** What iterating over committed entries may end with because of the disk. */
+const FOLLOW_ENDS = ["RAFT_FENCED", "WAL_CORRUPT"];
 
 export interface ProcessPlan {
   readonly id: number;
@@ -50,12 +54,26 @@ export interface ProcessPlan {
   readonly applyMs: number;
   /** Somebody iterates over what is committed, from the first entry on. */
   readonly isFollowed: boolean;
+  /** Null: its state machine takes none. */
+  readonly snapshots: SnapshotsPlan | null;
+  /** Of a snapshot, besides the registers. */
+  readonly ballastBytes: number;
+}
+
+/** When a node takes snapshots, and how much log it keeps; the options of those names. */
+export interface SnapshotsPlan {
+  readonly snapshotEveryBytes: number;
+  readonly snapshotEveryEntries: number;
+  readonly snapshotCatchUpBytes: number;
+  readonly snapshotSendBytesPerS: number;
 }
 
 /** What happens in a process that its world has to know. */
 export interface Witness {
   opened(process: SimProcess): void;
   applied(process: SimProcess, entries: readonly Entry[]): void;
+  /** Its state machine has taken the state of the snapshot at `index`. */
+  restored(process: SimProcess, index: number, term: number, state: string): void;
   /** It did not open, or fenced itself. */
   failed(process: SimProcess, error: RaftmarkError): void;
   /** It gave `entry` to whoever iterates over what is committed, behind the one at `last`; 0: as the first. */
@@ -114,6 +132,8 @@ export class SimProcess {
   link: SimLink | null = null;
   /** The state machine of this life. */
   registers = new Registers();
+  /** Index of the snapshot that its state machine began with in this life, or took since; 0: none. */
+  restoredAt = 0;
   /** Set forward or back by its operator. */
   wallOffsetMs = 0;
   /** Operations on the disk until the process ends; Infinity: it is not to. */
@@ -221,6 +241,7 @@ export class SimProcess {
     this.link = link;
     const registers = new Registers();
     this.registers = registers;
+    this.restoredAt = 0;
     const apply = (entries: readonly Entry[]): number[] | undefined => {
       if (!lives()) return undefined;
       witness.applied(this, entries);
@@ -237,7 +258,9 @@ export class SimProcess {
         secret: "simulated",
         stateMachine: {
           apply: (entries) => (this.takesTime() ? this.applyLater(() => apply(entries)) : apply(entries)),
+          ...(plan.snapshots === null ? {} : this.snapshotMethods(registers, lives)),
         },
+        ...plan.snapshots,
         tickMs: plan.tickMs,
         electionTicks: plan.electionTicks,
         seed,
@@ -274,6 +297,31 @@ export class SimProcess {
     });
   }
 
+  /** As users write them: the state is copied before the first chunk has resolved, and put together from all chunks. */
+  private snapshotMethods(registers: Registers, lives: () => boolean) {
+    const { plan, witness } = this;
+    return {
+      snapshot: async function* (this: void): AsyncGenerator<Uint8Array> {
+        const state = Buffer.from(`${registers.text};`);
+        yield state;
+        for (let left = plan.ballastBytes; left > 0; left -= BALLAST_CHUNK) {
+          yield Buffer.alloc(Math.min(left, BALLAST_CHUNK), state);
+        }
+      },
+      restore: async (stream: SnapshotStream): Promise<void> => {
+        if (this.isApplying) witness.overlaps(this);
+        const chunks: Uint8Array[] = [];
+        for await (const chunk of stream) chunks.push(chunk);
+        if (!lives()) return;
+        const text = Buffer.concat(chunks).toString("latin1");
+        registers.text = text.slice(0, text.indexOf(";"));
+        const { index, term } = stream.metadata;
+        this.restoredAt = index;
+        witness.restored(this, index, term, registers.text);
+      },
+    };
+  }
+
   private async follow(node: RaftNode, lives: () => boolean): Promise<void> {
     let last = 0;
     try {
@@ -285,7 +333,8 @@ export class SimProcess {
     } catch (error) {
       // Its disk is to blame, and that is told elsewhere.
       const { code } = error as RaftmarkError;
-      if (lives() && code !== "RAFT_FENCED" && code !== "WAL_CORRUPT") throw error;
+      const isCut = this.plan.snapshots !== null && code === "RAFT_COMPACTED";
+      if (lives() && !FOLLOW_ENDS.includes(code) && !isCut) throw error;
     }
   }
 

@@ -60,6 +60,8 @@ export interface Profile {
   readonly reads?: number;
   /** Some callers wait no longer than a time of their own, and some state machines take their time. */
   readonly services?: boolean;
+  /** Share of worlds in which nodes take snapshots. Left out: none. */
+  readonly snapshots?: number;
 }
 
 const NONE = Object.fromEntries(FAULTS.map((fault) => [fault, 0])) as Record<Fault, number>;
@@ -103,6 +105,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     weights: { ...NONE, ...NETWORK, ...CRASHES, ...DISKS, ...RUIN, ...OPERATOR, ...LEADERS, ...PLOTS },
     weather: true,
     services: true,
+    snapshots: 0.3,
   },
   network: {
     about: "connections and frames; processes and disks are sound",
@@ -173,6 +176,32 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     },
     weather: true,
     reads: 5,
+  },
+  snapshots: {
+    about: "snapshots taken, sent, installed and started from, amid cuts, crashes and full disks",
+    weights: {
+      ...NONE,
+      cut: 5,
+      hold: 1,
+      split: 3,
+      slowPath: 1,
+      reconnect: 3,
+      turn: 1,
+      pause: 3,
+      kill: 3,
+      powerLoss: 3,
+      crashAtDisk: 6,
+      crashInRecovery: 3,
+      relapse: 2,
+      blackout: 1,
+      close: 1,
+      fullDisk: 2,
+      slowDisk: 1,
+      transfer: 2,
+    },
+    weather: true,
+    services: true,
+    snapshots: 1,
   },
   none: { about: "no faults at all", weights: NONE, weather: false },
 };

@@ -36,6 +36,16 @@ function commandIn(data: Uint8Array): Command {
 export class Registers {
   readonly values: number[] = new Array(REGISTERS).fill(0);
 
+  /** All of it, as a snapshot has it. */
+  get text(): string {
+    return this.values.join(",");
+  }
+
+  /** Takes the state in place of its own. */
+  set text(text: string) {
+    for (const [register, value] of text.split(",").map(Number).entries()) this.values[register] = value;
+  }
+
   /** What each entry found. */
   apply(entries: readonly Entry[]): number[] {
     return entries.map(({ data }) => {

@@ -12,6 +12,8 @@ export interface SimPlan {
   readonly profile: string;
   readonly nodes?: number;
   readonly lease?: boolean;
+  /** Whether nodes take snapshots; left out: drawn as the profile has it. */
+  readonly snapshots?: boolean;
   /** Of all members, at first. */
   readonly tickMs?: number;
   readonly electionTicks?: number;
@@ -43,12 +45,13 @@ export async function runWorld(plan: SimPlan): Promise<Outcome> {
 
 /** The command that runs it again. */
 export function replayOf(plan: SimPlan): string {
-  const { seed, steps, profile, nodes, lease, tickMs, electionTicks, without = [], skip = [] } = plan;
+  const { seed, steps, profile, nodes, lease, snapshots, tickMs, electionTicks, without = [], skip = [] } = plan;
   const words = [`raftmark sim --seed ${seed}`];
   if (steps !== STEPS_DEFAULT) words.push(`--steps ${steps}`);
   if (profile !== "all") words.push(`--profile ${profile}`);
   if (nodes !== undefined) words.push(`--nodes ${nodes}`);
   if (lease !== undefined) words.push(`--reads ${lease ? "lease" : "safe"}`);
+  if (snapshots !== undefined) words.push(`--snapshots ${snapshots ? "yes" : "no"}`);
   if (tickMs !== undefined) words.push(`--tick-ms ${tickMs}`);
   if (electionTicks !== undefined) words.push(`--election-ticks ${electionTicks}`);
   if (without.length > 0) words.push(`--without ${without.join(",")}`);

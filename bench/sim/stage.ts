@@ -18,6 +18,8 @@ export interface WorldPlan {
   /** Left out: drawn. */
   readonly nodes?: number;
   readonly lease?: boolean;
+  /** Whether nodes take snapshots, and send them. */
+  readonly snapshots?: boolean;
   readonly tickMs?: number;
   readonly electionTicks?: number;
   /** Kinds of faults, and numbers of drawn ones, that are left out. */

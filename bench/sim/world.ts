@@ -42,6 +42,9 @@ export interface Outcome {
   readonly terms: number;
   readonly commits: number;
   readonly starts: number;
+  /** Snapshots whose state a state machine took, and those of them that a leader had sent. */
+  readonly restores: number;
+  readonly installs: number;
   readonly damaged: number;
   readonly faults: Readonly<Record<string, number>>;
   /** Faults that were drawn, those that were left out among them. */
@@ -79,6 +82,8 @@ export class World implements Stage {
   private writesBegun = 0;
   private readonly histories = new Histories();
   private starts = 0;
+  private restores = 0;
+  private installs = 0;
   /** Sizes of payloads in this world. */
   private readonly payloadBytesMax: number;
   /** At the end a member is to lag behind and to catch up. */
@@ -147,8 +152,27 @@ export class World implements Stage {
     const takesTime = plan.profile.services === true && callers.chance(0.5);
     const applyMs = (): number => (takesTime && callers.chance(0.7) ? callers.between(0.01, 8) : 0);
     const isFollowed = (): boolean => plan.profile.services === true && callers.chance(0.3);
+    const snapshots = this.drawSnapshots();
     const services = () => ({ applyMs: applyMs(), isFollowed: isFollowed() });
-    return voters.map((id) => ({ ...shared, ...own(), id, rate: 1 + drift(id), ...services() }));
+    return voters.map((id) => ({ ...shared, ...own(), id, rate: 1 + drift(id), ...services(), ...snapshots }));
+  }
+
+  /** Apart from all else, so that worlds without them stay as they are. */
+  private drawSnapshots(): Pick<ProcessPlan, "snapshots" | "ballastBytes"> & { segmentBytes?: number } {
+    const { plan } = this;
+    const dice = new Dice((plan.seed ^ 0x736e6170) >>> 0);
+    const isDrawn = dice.chance(plan.profile.snapshots ?? 0);
+    if (!(plan.snapshots ?? isDrawn)) return { snapshots: null, ballastBytes: 0 };
+    return {
+      snapshots: {
+        snapshotEveryBytes: dice.pick([1 << 10, 8 << 10, 0]),
+        snapshotEveryEntries: dice.pick([3, 10, 30]),
+        snapshotCatchUpBytes: dice.pick([0, 1 << 10, 8 << 10]),
+        snapshotSendBytesPerS: dice.pick([1 << 20, 32 << 20]),
+      },
+      ballastBytes: dice.pick([0, 1_000, 10_000, 50_000]),
+      segmentBytes: dice.pick([8 << 10, 8 << 10, 16 << 10]),
+    };
   }
 
   process(id: number): SimProcess {
@@ -171,6 +195,13 @@ export class World implements Stage {
     applied: (process, entries) => {
       for (const { index, term } of entries) this.trace.mix(index * 64 + term);
       this.checker.apply(process, entries);
+    },
+    restored: (process, index, term, state) => {
+      this.trace.note(process.id, () => `has the state of the snapshot at ${index}`);
+      this.trace.mix(index * 64 + term);
+      this.restores++;
+      if (process.node !== null) this.installs++;
+      this.checker.restored(process, index, term, state);
     },
     failed: (process, error) => {
       this.trace.note(process.id, `failed: ${error.message}`);
@@ -252,6 +283,8 @@ export class World implements Stage {
       terms: checker.terms,
       commits: checker.commits,
       starts: this.starts,
+      restores: this.restores,
+      installs: this.installs,
       damaged: network.damaged,
       faults: this.faults.counts,
       drawn: this.faults.drawn,
@@ -480,7 +513,7 @@ export class World implements Stage {
     if (checker.violation !== null) return;
     if (settled) {
       checker.agree(this.sound);
-      if (this.catchesUp) await new CatchUp(this).run();
+      if (this.catchesUp && this.processes[0]!.plan.snapshots === null) await new CatchUp(this).run();
       return;
     }
     const [call] = this.waiting;
