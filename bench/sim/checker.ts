@@ -215,7 +215,10 @@ export class Checker {
     seen.view.refresh();
     const { index, term } = seen.view.snapshot;
     if (index < base)
-      this.fail("compaction", `node ${id} cut its log up to ${base}, and its disk has a snapshot at ${index}`);
+      this.fail(
+        "compaction",
+        `node ${id} cut its log up to ${base}, and its disk has a snapshot at ${index}`,
+      );
     this.checkPoint(id, index, term);
   }
 
@@ -311,7 +314,8 @@ export class Checker {
     for (const [id, { view, promises }] of this.seen) {
       view.refresh();
       // It had it, and said so, before its directory was emptied; from then on it takes no part.
-      const hadIt = this.processes[id - 1]!.isWiped && (promises.ackedTerms[to] === term || promises.snapshot >= to);
+      const hadIt =
+        this.processes[id - 1]!.isWiped && (promises.ackedTerms[to] === term || promises.snapshot >= to);
       if (view.holds(to, term) || hadIt) holders++;
     }
     if (2 * holders <= this.voters)

@@ -45,7 +45,18 @@ export async function runWorld(plan: SimPlan): Promise<Outcome> {
 
 /** The command that runs it again. */
 export function replayOf(plan: SimPlan): string {
-  const { seed, steps, profile, nodes, lease, snapshots, tickMs, electionTicks, without = [], skip = [] } = plan;
+  const {
+    seed,
+    steps,
+    profile,
+    nodes,
+    lease,
+    snapshots,
+    tickMs,
+    electionTicks,
+    without = [],
+    skip = [],
+  } = plan;
   const words = [`raftmark sim --seed ${seed}`];
   if (steps !== STEPS_DEFAULT) words.push(`--steps ${steps}`);
   if (profile !== "all") words.push(`--profile ${profile}`);

@@ -57,6 +57,8 @@ export interface Outcome {
 const SETTLE_ELECTIONS = 30;
 /** And at least: a connection that nobody answered is given up after so long, and made anew. */
 const SETTLE_MS_MIN = 3_000;
+/** The same where snapshots are sent: what became of one that was lost is seen after seconds, and it is tried again. */
+const SETTLE_SNAPSHOTS_MS_MIN = 30_000;
 /** Events of the world after which the real event loop has a turn. */
 const BREATH = 20_000;
 const REACTED = Promise.resolve();
@@ -154,7 +156,14 @@ export class World implements Stage {
     const isFollowed = (): boolean => plan.profile.services === true && callers.chance(0.3);
     const snapshots = this.drawSnapshots();
     const services = () => ({ applyMs: applyMs(), isFollowed: isFollowed() });
-    return voters.map((id) => ({ ...shared, ...own(), id, rate: 1 + drift(id), ...services(), ...snapshots }));
+    return voters.map((id) => ({
+      ...shared,
+      ...own(),
+      id,
+      rate: 1 + drift(id),
+      ...services(),
+      ...snapshots,
+    }));
   }
 
   /** Apart from all else, so that worlds without them stay as they are. */
@@ -485,7 +494,9 @@ export class World implements Stage {
   private async settle(): Promise<void> {
     const { schedule, checker } = this;
     const electionMs = Math.max(...this.processes.map(({ plan }) => plan.tickMs * plan.electionTicks));
-    const settleMs = Math.max(SETTLE_MS_MIN, SETTLE_ELECTIONS * electionMs);
+    const hasSnapshots = this.processes[0]!.plan.snapshots !== null;
+    const settleMin = hasSnapshots ? SETTLE_SNAPSHOTS_MS_MIN : SETTLE_MS_MIN;
+    const settleMs = Math.max(settleMin, SETTLE_ELECTIONS * electionMs);
     const end = schedule.now + settleMs * 1000;
     if (checker.violation !== null) return;
     if (!(await this.until(() => this.ready !== null, end))) {
@@ -513,7 +524,7 @@ export class World implements Stage {
     if (checker.violation !== null) return;
     if (settled) {
       checker.agree(this.sound);
-      if (this.catchesUp && this.processes[0]!.plan.snapshots === null) await new CatchUp(this).run();
+      if (this.catchesUp && !hasSnapshots) await new CatchUp(this).run();
       return;
     }
     const [call] = this.waiting;

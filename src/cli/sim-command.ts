@@ -16,6 +16,7 @@ interface Words {
   readonly profile: string;
   readonly nodes?: string;
   readonly reads?: string;
+  readonly snapshots?: string;
   readonly tickMs?: string;
   readonly electionTicks?: string;
   readonly seeds?: string;
@@ -45,6 +46,7 @@ export function simCommand(): Command {
     .option("--profile <name>", "what goes wrong, listed below", "all")
     .option("--nodes <number>", `members, 1 to ${NODES_MAX} (default: drawn)`)
     .option("--reads <mode>", "safe or lease (default: drawn)")
+    .option("--snapshots <yes|no>", "whether members take snapshots (default: as the profile has it)")
     .option("--tick-ms <number>", "of all members, at first (default: drawn)")
     .option("--election-ticks <number>", "of all members, at first (default: drawn)")
     .option("--shrink", "if it fails, find a shorter schedule that fails in the same way")
@@ -81,7 +83,16 @@ async function sim(words: Words): Promise<number> {
   const first = words.seed === undefined ? randomInt(2 ** 31) : wholeNumber("seed", words.seed, 0, SEED_MAX);
   const steps = words.steps === undefined ? STEPS : wholeNumber("steps", words.steps, 1, 1e9);
   if (words.seeds === undefined && words.minutes === undefined) return await one(words, first, steps);
-  const ofOne = ["nodes", "reads", "tickMs", "electionTicks", "shrink", "without", "skip"] as const;
+  const ofOne = [
+    "nodes",
+    "reads",
+    "snapshots",
+    "tickMs",
+    "electionTicks",
+    "shrink",
+    "without",
+    "skip",
+  ] as const;
   const given = ofOne.find((name) => words[name] !== undefined);
   if (given !== undefined) {
     throw new BenchError(
@@ -127,9 +138,12 @@ function describeFound({ worlds, events, cpuMs, writes, reads, histories, faults
 
 async function one(words: Words, seed: number, steps: number): Promise<number> {
   const { describeFailure, runWorld } = await import("../../bench/sim/run-sim.js");
-  const { profile, reads } = words;
+  const { profile, reads, snapshots } = words;
   if (reads !== undefined && reads !== "safe" && reads !== "lease") {
     throw new BenchError("usage", `--reads: "${reads}" is not allowed: it takes safe or lease.`);
+  }
+  if (snapshots !== undefined && snapshots !== "yes" && snapshots !== "no") {
+    throw new BenchError("usage", `--snapshots: "${snapshots}" is not allowed: it takes yes or no.`);
   }
   const plan = {
     seed,
@@ -137,6 +151,7 @@ async function one(words: Words, seed: number, steps: number): Promise<number> {
     profile,
     ...(words.nodes === undefined ? {} : { nodes: wholeNumber("nodes", words.nodes, 1, NODES_MAX) }),
     ...(reads === undefined ? {} : { lease: reads === "lease" }),
+    ...(snapshots === undefined ? {} : { snapshots: snapshots === "yes" }),
     ...(words.tickMs === undefined ? {} : { tickMs: wholeNumber("tick-ms", words.tickMs, 1, 1000) }),
     ...(words.electionTicks === undefined
       ? {}

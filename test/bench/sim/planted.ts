@@ -18,6 +18,7 @@ import { MUTATIONS, patch } from "../../node/sim/mutations.js";
 import type { Inside, Planted } from "./planted-fault.js";
 import { PLANTED_IN_CORE } from "./planted-in-core.js";
 import { PLANTED_IN_NODE } from "./planted-in-node.js";
+import { PLANTED_IN_SNAPSHOTS } from "./planted-in-snapshots.js";
 
 /** Of the old world's faults those that can be seen here, and where. */
 const OF_OLD_WORLD: Record<string, { profile: string; checkers?: RegExp }> = {
@@ -216,4 +217,5 @@ export const PLANTED: readonly Planted[] = [
   ...ofOldWorld,
   ...PLANTED_IN_CORE,
   ...PLANTED_IN_NODE,
+  ...PLANTED_IN_SNAPSHOTS,
 ];

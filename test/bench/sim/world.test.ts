@@ -23,7 +23,7 @@ test("fresh seeds: nothing that Raft promises breaks", { timeout: 300_000 }, asy
   let writes = 0;
   let histories = 0;
   do {
-    const profile = ["all", "crash", "disk", "network", "feud", "reads"][worlds % 6]!;
+    const profile = ["all", "crash", "disk", "network", "feud", "reads", "snapshots"][worlds % 7]!;
     const plan = { seed: first + worlds, steps: FRESH_STEPS, profile };
     const outcome = await runWorld(plan);
     assert.equal(outcome.violation, null, outcome.violation === null ? "" : describeFailure(plan, outcome));
@@ -38,9 +38,24 @@ test("fresh seeds: nothing that Raft promises breaks", { timeout: 300_000 }, asy
 });
 
 test("a seed run twice gives one hash, and another seed another", { timeout: 300_000 }, async () => {
-  const plan = { seed: 12, steps: STEPS, profile: "all" };
-  const once = await runWorld(plan);
-  const again = await runWorld(plan);
-  assert.deepEqual(again, once);
-  assert.notEqual((await runWorld({ ...plan, seed: 13 })).digest, once.digest);
+  for (const profile of ["all", "snapshots"]) {
+    const plan = { seed: 12, steps: STEPS, profile };
+    const once = await runWorld(plan);
+    const again = await runWorld(plan);
+    assert.deepEqual(again, once);
+    assert.notEqual((await runWorld({ ...plan, seed: 13 })).digest, once.digest);
+  }
+});
+
+test("nodes start from snapshots, and install those of leaders", { timeout: 300_000 }, async () => {
+  let restores = 0;
+  let installs = 0;
+  for (let seed = 1; seed <= 15; seed++) {
+    const plan = { seed, steps: 6_000, profile: "snapshots" };
+    const outcome = await runWorld(plan);
+    assert.equal(outcome.violation, null, outcome.violation === null ? "" : describeFailure(plan, outcome));
+    restores += outcome.restores;
+    installs += outcome.installs;
+  }
+  assert.ok(installs > 0 && restores > installs, `${restores} restores, ${installs} of them installs`);
 });
