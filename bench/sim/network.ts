@@ -11,7 +11,7 @@ import type { Message } from "../../src/raft/index.js";
 import { FrameReader, FrameWriter } from "../../src/wire/frame.js";
 import type { Dice } from "./dice.js";
 import type { Schedule } from "./schedule.js";
-import { SnapshotLanes } from "./snapshot-lanes.js";
+import { type LaneEnd, type LaneNetwork, SnapshotLanes } from "./snapshot-lanes.js";
 
 export interface Span {
   readonly from: number;
@@ -83,7 +83,7 @@ const REDIAL: Span = { from: 20_000, to: 100_000 };
 const FIRST_DIAL: Span = { from: 300, to: 20_000 };
 const LANES = [LaneExpress, LaneBulk] as const;
 
-export class SimNetwork {
+export class SimNetwork implements LaneNetwork {
   weather: Weather = FAIR;
   /** Frames that were damaged, and then refused by their receivers. */
   damaged = 0;
@@ -215,8 +215,8 @@ export class SimNetwork {
     this.snapshotLanes.breakBetween(from, to);
   }
 
-  cutOf(from: number, to: number): Cut | null {
-    return this.path(from, to).cut;
+  isCut(from: number, to: number): boolean {
+    return this.path(from, to).cut !== null;
   }
 
   /** How long a message takes now. */
@@ -356,12 +356,12 @@ export class SimNetwork {
     return damaged;
   }
 
-  draw({ from, to }: Span): number {
+  private draw({ from, to }: Span): number {
     return Math.floor(this.dice.between(from, to));
   }
 }
 
-export class SimLink implements Link {
+export class SimLink implements Link, LaneEnd {
   readonly implementation = "simulated";
   private readonly network: SimNetwork;
   private readonly id: number;

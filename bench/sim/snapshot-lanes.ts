@@ -3,16 +3,47 @@
 // are not those that were sent. Times are in microseconds.
 import type { SnapshotLane, SnapshotLaneEvents } from "../../src/link/index.js";
 import { PIECE, PIECE_HEAD_BYTES } from "../../src/node/snapshot-wire.js";
-import type { SimLink, SimNetwork, Span } from "./network.js";
+import type { Dice } from "./dice.js";
+import type { Schedule } from "./schedule.js";
+
+/** A node's link, in one life of it. */
+export interface LaneEnd {
+  /** False: it is not taken. */
+  takeOverLane(from: number, bytes: Uint8Array, back: SnapshotLane): boolean;
+  laneClosed(from: number, back: SnapshotLane): void;
+}
+
+/** The network that the connections are part of. */
+export interface LaneNetwork {
+  readonly schedule: Schedule;
+  readonly dice: Dice;
+  /** Shares of all messages, and what a path carries in a millisecond. */
+  readonly weather: { readonly lost: number; readonly damaged: number; readonly bytesPerMs: number };
+  readonly hooks: {
+    port(id: number): { readonly link: LaneEnd | null; enter(lane: string, work: () => void): void };
+    frame(from: number, to: number, bytes: Uint8Array): void;
+  };
+  /** Pieces whose bytes are others than were sent. */
+  damagedPieces: number;
+  /** Whether nothing gets from one to the other. */
+  isCut(from: number, to: number): boolean;
+  /** How long a message takes now. */
+  delayOf(from: number, to: number): number;
+}
+
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
 
 interface Lane {
   readonly fetcher: number;
   readonly holder: number;
   /** Of the life that fetches. */
-  readonly link: SimLink;
+  readonly link: LaneEnd;
   readonly events: SnapshotLaneEvents;
   /** Of the life that gives, while it is open. */
-  holderLink: SimLink | null;
+  holderLink: LaneEnd | null;
   isClosed: boolean;
   /** Connections so far; what an earlier one carried is lost. */
   epoch: number;
@@ -25,18 +56,21 @@ interface Lane {
 
 const DIAL: Span = { from: 300, to: 20_000 };
 const REDIAL: Span = { from: 20_000, to: 100_000 };
+/** So much more often than frames messages are lost or damaged, since there are few; and no more often than this. */
+const OFTEN = 20;
+const OFTEN_MAX = 0.2;
 /** Of a lost message it is known after so long that the connection is gone. */
 const LOSS: Span = { from: 1_000, to: 50_000 };
 
 export class SnapshotLanes {
-  private readonly network: SimNetwork;
+  private readonly network: LaneNetwork;
   private readonly lanes = new Set<Lane>();
 
-  constructor(network: SimNetwork) {
+  constructor(network: LaneNetwork) {
     this.network = network;
   }
 
-  open(link: SimLink, fetcher: number, holder: number, events: SnapshotLaneEvents): SnapshotLane {
+  open(link: LaneEnd, fetcher: number, holder: number, events: SnapshotLaneEvents): SnapshotLane {
     const state = { holderLink: null, isClosed: false, epoch: 0, back: null };
     const lane: Lane = { fetcher, holder, link, events, ...state, lastDue: [0, 0], free: [0, 0] };
     this.lanes.add(lane);
@@ -77,11 +111,11 @@ export class SnapshotLanes {
 
   private dial(lane: Lane, within: Span): void {
     const { network } = this;
-    network.schedule.after(network.draw(within), () => {
+    network.schedule.after(this.draw(within), () => {
       if (lane.isClosed || lane.holderLink !== null) return;
       const { fetcher, holder } = lane;
       const callee = network.hooks.port(holder).link;
-      const isCut = network.cutOf(fetcher, holder) !== null || network.cutOf(holder, fetcher) !== null;
+      const isCut = network.isCut(fetcher, holder) || network.isCut(holder, fetcher);
       if (callee === null || isCut || network.hooks.port(fetcher).link !== lane.link) {
         this.dial(lane, REDIAL);
         return;
@@ -113,10 +147,9 @@ export class SnapshotLanes {
     const from = isToHolder ? lane.fetcher : lane.holder;
     const to = isToHolder ? lane.holder : lane.fetcher;
     const { epoch } = lane;
-    const cut = network.cutOf(from, to);
     // In order and whole or not at all: with one message the connection is lost.
-    if (cut !== null || (weather.lost > 0 && dice.chance(weather.lost))) {
-      schedule.after(network.draw(LOSS), () => {
+    if (network.isCut(from, to) || this.strikes(weather.lost)) {
+      schedule.after(this.draw(LOSS), () => {
         if (lane.epoch === epoch) this.break(lane);
       });
       return true;
@@ -129,7 +162,7 @@ export class SnapshotLanes {
     }
     const due = Math.max(lane.lastDue[way], begin + network.delayOf(from, to));
     lane.lastDue[way] = due;
-    const isDamaged = borrowed[0] === PIECE && weather.damaged > 0 && dice.chance(weather.damaged);
+    const isDamaged = borrowed[0] === PIECE && this.strikes(weather.damaged);
     const bytes = borrowed.slice();
     if (isDamaged) {
       network.damagedPieces++;
@@ -143,6 +176,14 @@ export class SnapshotLanes {
       });
     });
     return true;
+  }
+
+  private strikes(share: number): boolean {
+    return share > 0 && this.network.dice.chance(Math.min(OFTEN_MAX, OFTEN * share));
+  }
+
+  private draw({ from, to }: Span): number {
+    return Math.floor(this.network.dice.between(from, to));
   }
 
   private deliver(lane: Lane, isToHolder: boolean, bytes: Uint8Array): void {
