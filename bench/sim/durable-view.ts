@@ -135,8 +135,9 @@ export class DurableView {
       } else if (type === RECORD_SNAPSHOT) {
         const [index, term] = parseNumbers(durable, dataStart, dataEnd);
         if (index > this.snapshot.index) this.snapshot = { index, term };
-        // Of another log than this one: it takes its place.
-        if (this.terms[index] !== term) {
+        // Of another log than this one, it takes its place; one from before the first segment that is left does not.
+        const isBehind = this.terms[index] === undefined && index < this.terms.length;
+        if (!isBehind && this.terms[index] !== term) {
           this.terms.length = index;
           this.terms.push(term);
         }

@@ -456,7 +456,7 @@ export class Driver {
     const { proposals, reads, snapshots } = this.parts;
     this.applied = metadata.index;
     this.parts.feeds?.advanced();
-    proposals.skippedTo(metadata.index);
+    proposals.skippedTo(metadata);
     reads.applied(metadata.index);
     snapshots?.installed(metadata, bytes);
   }

@@ -258,12 +258,19 @@ export class Proposals {
     this.trim();
   }
 
-  /** A snapshot stands for the entries up to `index`: which of them were this node's nobody can tell here. */
-  skippedTo(index: number): void {
+  /**
+   * A snapshot stands for the entries up to the last one in it: which of those were this node's nobody can tell here. What
+   * is behind, of an earlier term, is excluded by that entry, as by one that is applied.
+   */
+  skippedTo(last: { readonly index: number; readonly term: number }): void {
+    const { index, term } = last;
     const rest = this.appended.slice(this.head);
-    this.appended = rest.filter((proposal) => proposal.index > index);
+    this.appended = rest.filter((proposal) => proposal.index > index && proposal.term >= term);
     this.head = 0;
-    for (const proposal of rest) if (proposal.index <= index) this.rejectOne(proposal, leadershipLost());
+    for (const proposal of rest) {
+      if (proposal.index <= index) this.rejectOne(proposal, leadershipLost());
+      else if (proposal.term < term) this.rejectOne(proposal, lost(proposal, last));
+    }
   }
 
   /**
@@ -324,7 +331,7 @@ export class Proposals {
 
 // All that was on its way may be lost in one turn: 60,000 stacks, which all say "the driver's turn", take more than an
 // election timeout.
-function lost(proposal: Proposal, entry: Entry): RaftmarkError {
+function lost(proposal: Proposal, entry: { readonly index: number; readonly term: number }): RaftmarkError {
   const text =
     `an entry of term ${entry.term} is committed at index ${entry.index}, so that this proposal (index ` +
     `${proposal.index}, term ${proposal.term}) never will be: propose it again`;

@@ -104,6 +104,20 @@ test("an applied entry of a later term settles what was appended behind it, howe
   assert.deepEqual(await caller.settled(), { a: lost, b: lost, c: lost });
 });
 
+test("a snapshot leaves open what is in front of its end, and excludes what is behind of an earlier term", async () => {
+  const caller = new Caller();
+  caller.append(1, 5, "a", "b", "c");
+  caller.append(3, 7, "d");
+  caller.proposals.skippedTo({ index: 6, term: 2 });
+  assert.deepEqual(await caller.settled(), {
+    a: "RAFT_LEADERSHIP_LOST true",
+    b: "RAFT_LEADERSHIP_LOST true",
+    c: "RAFT_PROPOSAL_DROPPED false",
+  });
+  caller.apply(3, 7);
+  assert.equal((await caller.settled())["d"], "3/7 done");
+});
+
 test("who leads no more gives up after leaderlessTicks: it may still commit", async () => {
   const caller = new Caller();
   caller.append(1, 5, "a");

@@ -39,6 +39,12 @@ const FOUND: readonly (SimPlan & { what: string })[] = [
     nodes: 5,
     lease: false,
   },
+  {
+    what: "a proposal behind a leader's snapshot, which excludes it, waited for the log to grow past it",
+    seed: 5010,
+    steps: 8_000,
+    profile: "snapshots",
+  },
 ];
 
 for (const { what, ...plan } of FOUND) {
