@@ -196,11 +196,13 @@ export class Checker {
     this.checkBase(process, seen);
     if (leads && ++this.looks % LOOKS_PER_BOUNDS === 0) this.checkBounds(process);
     if (leads && (!seen.leads || term !== seen.term)) this.leads(process, term);
+    // One that led may have committed in this event, and then heard of a later term.
+    const led = seen.leads && !leads ? seen.term : 0;
     seen.term = term;
     seen.vote = vote;
     seen.leads = leads;
     if (committed > seen.commit) {
-      this.advanced(process, seen.commit, committed, leads);
+      this.advanced(process, seen.commit, committed, leads ? term : led);
       seen.commit = committed;
     }
   }
@@ -289,7 +291,8 @@ export class Checker {
     }
   }
 
-  private advanced(process: SimProcess, from: number, to: number, leads: boolean): void {
+  /** `byTerm`: which it led; 0: none. */
+  private advanced(process: SimProcess, from: number, to: number, byTerm: number): void {
     const { raft } = process.parts!.rawNode;
     const { raftLog } = raft;
     for (let index = from + 1; index <= to; index++) {
@@ -304,11 +307,11 @@ export class Checker {
           );
         continue;
       }
-      if (!leads)
+      if (byTerm === 0)
         this.fail("commit", `node ${process.id}, a follower, is the first to know entry ${index} committed`);
-      this.committed.push({ term, byTerm: raft.term });
+      this.committed.push({ term, byTerm });
     }
-    if (!leads) return;
+    if (byTerm === 0) return;
     const term = raftLog.term(to) as number;
     let holders = 0;
     for (const [id, { view, promises }] of this.seen) {
