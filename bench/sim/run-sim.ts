@@ -2,25 +2,12 @@
 // for its story, which must end the same way.
 import { install, uninstall } from "./host.js";
 import { PROFILES } from "./profiles.js";
+import type { WorldPlan } from "./stage.js";
 import { type Outcome, World } from "./world.js";
 
-export interface SimPlan {
-  readonly seed: number;
-  /** Events in which faults come. */
-  readonly steps: number;
+export interface SimPlan extends Omit<WorldPlan, "profile" | "words"> {
   /** A name in PROFILES. */
   readonly profile: string;
-  readonly nodes?: number;
-  readonly lease?: boolean;
-  /** Whether nodes take snapshots; left out: drawn as the profile has it. */
-  readonly snapshots?: boolean;
-  /** Of all members, at first. */
-  readonly tickMs?: number;
-  readonly electionTicks?: number;
-  /** Kinds of faults that are left out. */
-  readonly without?: readonly string[];
-  /** Numbers of faults that are left out, in the order in which they are drawn, from 0. */
-  readonly skip?: readonly number[];
 }
 
 export const STEPS_DEFAULT = 30_000;

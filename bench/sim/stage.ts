@@ -18,12 +18,14 @@ export interface WorldPlan {
   /** Left out: drawn. */
   readonly nodes?: number;
   readonly lease?: boolean;
-  /** Whether nodes take snapshots, and send them. */
+  /** Whether nodes take snapshots, and send them; left out: drawn as the profile has it. */
   readonly snapshots?: boolean;
+  /** Of all members, at first. */
   readonly tickMs?: number;
   readonly electionTicks?: number;
-  /** Kinds of faults, and numbers of drawn ones, that are left out. */
+  /** Kinds of faults that are left out. */
   readonly without?: readonly string[];
+  /** Numbers of faults that are left out, in the order in which they are drawn, from 0. */
   readonly skip?: readonly number[];
 }
 

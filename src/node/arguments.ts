@@ -17,53 +17,61 @@ export function refusalOfBytes(bytes: unknown): RaftmarkError | null {
   return null;
 }
 
+/** What an option must be, as it is told; and whether a value is that. */
+interface Known {
+  readonly must: string;
+  is(value: unknown): boolean;
+}
+
+const SIGNAL: Known = { must: "an AbortSignal", is: isAbortSignal };
+
+const CALL_OPTIONS: Readonly<Record<string, Known>> = {
+  signal: SIGNAL,
+  timeoutMs: {
+    must: "a number of milliseconds above 0 and below 2^31",
+    is: (value) => isMilliseconds(value) && value > 0,
+  },
+};
+
+const CLOSE_OPTIONS: Readonly<Record<string, Known>> = {
+  timeoutMs: { must: "a number of milliseconds from 0 to below 2^31", is: isMilliseconds },
+};
+
+const COMMITTED_OPTIONS: Readonly<Record<string, Known>> = {
+  signal: SIGNAL,
+  from: {
+    must: "an index from 1 to 2^53-1",
+    is: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
+  },
+};
+
 /** Of the last argument of a call: CallOptions. */
 export function refusalOfCall(options: unknown): RaftmarkError | null {
-  if (options === undefined) return null;
-  const refusal = refusalOfKeys(options, CALL_OPTIONS);
-  if (refusal !== null) return refusal;
-  const { signal, timeoutMs } = options as { signal?: unknown; timeoutMs?: unknown };
-  if (signal !== undefined && !isAbortSignal(signal))
-    return bad(`option signal: must be an AbortSignal, not ${shown(signal)}`);
-  if (timeoutMs === undefined || (isMilliseconds(timeoutMs) && timeoutMs > 0)) return null;
-  return bad(
-    `option timeoutMs: must be a number of milliseconds above 0 and below 2^31, not ${shown(timeoutMs)}`,
-  );
+  return refusalOfOptions(options, CALL_OPTIONS);
 }
 
 /** Of close(): CloseOptions. */
 export function refusalOfClose(options: unknown): RaftmarkError | null {
-  if (options === undefined) return null;
-  const refusal = refusalOfKeys(options, CLOSE_OPTIONS);
-  if (refusal !== null) return refusal;
-  const { timeoutMs } = options as { timeoutMs?: unknown };
-  if (timeoutMs === undefined || isMilliseconds(timeoutMs)) return null;
-  return bad(
-    `option timeoutMs: must be a number of milliseconds from 0 to below 2^31, not ${shown(timeoutMs)}`,
-  );
+  return refusalOfOptions(options, CLOSE_OPTIONS);
 }
 
 /** Of committed(): CommittedOptions. */
 export function refusalOfCommitted(options: unknown): RaftmarkError | null {
-  if (options === undefined) return null;
-  const refusal = refusalOfKeys(options, COMMITTED_OPTIONS);
-  if (refusal !== null) return refusal;
-  const { from, signal } = options as { from?: unknown; signal?: unknown };
-  if (signal !== undefined && !isAbortSignal(signal))
-    return bad(`option signal: must be an AbortSignal, not ${shown(signal)}`);
-  if (from === undefined || (Number.isSafeInteger(from) && (from as number) >= 1)) return null;
-  return bad(`option from: must be an index from 1 to 2^53-1, not ${shown(from)}`);
+  return refusalOfOptions(options, COMMITTED_OPTIONS);
 }
 
-const COMMITTED_OPTIONS = ["from", "signal"];
-const CALL_OPTIONS = ["signal", "timeoutMs"];
-const CLOSE_OPTIONS = ["timeoutMs"];
-
-function refusalOfKeys(options: unknown, known: readonly string[]): RaftmarkError | null {
+function refusalOfOptions(options: unknown, known: Readonly<Record<string, Known>>): RaftmarkError | null {
+  if (options === undefined) return null;
   if (typeof options !== "object" || options === null)
     return bad(`the call's options must be an object, not ${shown(options)}`);
+  const names = Object.keys(known);
   for (const key in options) {
-    if (!known.includes(key)) return bad(`option ${key}: there is no such option.${didYouMean(key, known)}`);
+    if (!names.includes(key)) return bad(`option ${key}: there is no such option.${didYouMean(key, names)}`);
+  }
+  for (const name of names) {
+    const value = (options as Record<string, unknown>)[name];
+    const { must, is } = known[name]!;
+    if (value !== undefined && !is(value)) return bad(`option ${name}: must be ${must}, not ${shown(value)}`);
   }
   return null;
 }

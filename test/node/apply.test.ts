@@ -8,9 +8,7 @@ import { Applier } from "../../src/node/applier.js";
 import { EntryNormal, Entry as LogEntry, Message, MsgStorageApply } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
 import { atEnd, tempDir } from "../wal/helpers.js";
-import { type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
-
-const SOLE = { listen: "127.0.0.1:0", peers: { 1: "127.0.0.1:0" } };
+import { type Given, leaderOf, openNode, type Running, rejection, sole, WAIT_MS } from "./nodes.js";
 
 /** One call of apply, and what ends it. */
 interface Call {
@@ -37,25 +35,14 @@ class Patient {
   }
 }
 
-async function sole(t: TestContext, stateMachine: object, more: Given = {}): Promise<Running> {
-  const options = { ...SOLE, stateMachine: stateMachine as RaftNodeOptions["stateMachine"], ...more };
-  const running = await openNode(t, tempDir(t), 1, 1, options);
-  running.node.campaign();
-  await running.node.whenLeader();
-  return running;
-}
-
-async function rejection(promise: Promise<unknown>): Promise<RaftmarkError> {
-  return await promise.then(
-    () => assert.fail("not rejected"),
-    (error: RaftmarkError) => error,
-  );
+function soleWith(t: TestContext, stateMachine: object, more: Given = {}): Promise<Running> {
+  return sole(t, { stateMachine: stateMachine as RaftNodeOptions["stateMachine"], ...more });
 }
 
 for (const storageWrites of ["async", "sync"] as const) {
   test(`a promise of apply: one call at a time, in order, and nothing counts before it resolves (${storageWrites})`, async (t) => {
     const machine = new Patient();
-    const { node } = await sole(t, machine, { storageWrites });
+    const { node } = await soleWith(t, machine, { storageWrites });
     const settled: string[] = [];
     const propose = async (text: string): Promise<void> => {
       const { result } = await node.propose(Buffer.from(text));
@@ -131,7 +118,7 @@ test("no promise, no waiting: what apply returns at once resolves its proposals 
       return undefined;
     },
   };
-  const { node } = await sole(t, stateMachine);
+  const { node } = await soleWith(t, stateMachine);
   let applied = 0;
   await node.propose(Buffer.from("a")).then(() => {
     applied = node.status().applied;
@@ -145,7 +132,7 @@ test("no promise, no waiting: what apply returns at once resolves its proposals 
 
 test("what apply rejects with fences the node, and is the cause; a late end of it changes nothing", async (t) => {
   const machine = new Patient();
-  const { node } = await sole(t, machine);
+  const { node } = await soleWith(t, machine);
   const proposal = rejection(node.propose(Buffer.from("a")));
   const behind = machine.called(1).then(() => rejection(node.propose(Buffer.from("b"))));
   const cause = new Error("out of cheese");
@@ -157,7 +144,7 @@ test("what apply rejects with fences the node, and is the cause; a late end of i
   }
   assert.equal((await proposal).mayCommit, true);
   assert.equal(node.status().state, "StateFenced");
-  const other = await sole(t, { apply: async () => ["one", "too many"] });
+  const other = await soleWith(t, { apply: async () => ["one", "too many"] });
   const wrong = await rejection(other.node.propose(Buffer.from("x")));
   assert.match(wrong.message, /returned 2 results for 1 entries/);
 });
@@ -166,7 +153,7 @@ test("a slow state machine holds no more than the limit, the leader is held back
   const machine = new Patient();
   const entryBytes = 1024;
   const maxSizePerMsg = 4096;
-  const { node } = await sole(t, machine, {
+  const { node } = await soleWith(t, machine, {
     maxSizePerMsg,
     maxQueuedProposals: 50,
     proposalBatchBytes: 2048,
@@ -209,7 +196,7 @@ test("a slow state machine holds no more than the limit, the leader is held back
 
 test("close waits for apply, within its bound", async (t) => {
   const machine = new Patient();
-  const { node } = await sole(t, machine);
+  const { node } = await soleWith(t, machine);
   const proposal = node.propose(Buffer.from("a"));
   const call = await machine.called(1);
   let closed = false;
@@ -223,7 +210,7 @@ test("close waits for apply, within its bound", async (t) => {
   await closing;
 
   const other = new Patient();
-  const { node: hasty } = await sole(t, other);
+  const { node: hasty } = await soleWith(t, other);
   const lost = rejection(hasty.propose(Buffer.from("b")));
   const late = await other.called(1);
   await hasty.close({ timeoutMs: 20 });
@@ -245,7 +232,7 @@ test("a snapshot is of the state between two calls, whose promises have resolved
     },
     restore: async () => {},
   };
-  const { node } = await sole(t, stateMachine);
+  const { node } = await soleWith(t, stateMachine);
   const first = node.propose(Buffer.from("a"));
   const call = await machine.called(1);
   const second = node.propose(Buffer.from("b"));
@@ -262,7 +249,7 @@ test("a snapshot is of the state between two calls, whose promises have resolved
 
 test("with one Ready after the other the log uses no memory of entries again: what is to be sent may wait for long", async (t) => {
   for (const storageWrites of ["async", "sync"] as const) {
-    const { node } = await sole(t, { apply: async () => undefined }, { storageWrites });
+    const { node } = await soleWith(t, { apply: async () => undefined }, { storageWrites });
     const { index } = await node.propose(Buffer.from("a"));
     const { storage } = (node as unknown as { wal: { storage: { settled: number } } }).wal;
     await until("a second", WAIT_MS, async () => (await node.propose(Buffer.from("b"))).index > index + 1);

@@ -6,24 +6,7 @@ import type { Entry, Logger, RaftmarkError, RaftNode, RaftNodeOptions } from "..
 import { type Link, type LinkHandler, MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
 import { tempDir } from "../wal/helpers.js";
-import { allApplied, type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
-
-const SOLE = { listen: "127.0.0.1:0", peers: { 1: "127.0.0.1:0" } };
-
-/** The only member of its cluster; it leads. */
-async function sole(t: TestContext, more: Given = {}): Promise<Running> {
-  const running = await openNode(t, tempDir(t), 1, 1, { ...SOLE, ...more });
-  running.node.campaign();
-  await running.node.whenLeader();
-  return running;
-}
-
-async function rejection(promise: Promise<unknown>): Promise<RaftmarkError> {
-  return await promise.then(
-    () => assert.fail("not rejected"),
-    (error: RaftmarkError) => error,
-  );
-}
+import { allApplied, leaderOf, openNode, type Running, rejection, sole, WAIT_MS } from "./nodes.js";
 
 /** As a caller in JavaScript passes it. */
 function propose(node: RaftNode, bytes: unknown, options?: unknown): Promise<unknown> {

@@ -1,30 +1,31 @@
 // The end of a node in order: leadership goes on, what is under way gets its outcome, and nothing takes longer than it may.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import type { RaftmarkError, RaftNode } from "../../src/index.js";
+import type { RaftNode } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
 import { MsgTimeoutNow } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
 import { tempDir } from "../wal/helpers.js";
 import { Hands } from "./hands.js";
-import { allApplied, type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
+import {
+  allApplied,
+  type Given,
+  leaderOf,
+  openNode,
+  type Running,
+  rejection,
+  SOLE,
+  WAIT_MS,
+} from "./nodes.js";
 
 /** So long that a test which waited for it would not end. */
 const LONG_MS = 10 * WAIT_MS;
-const SOLE = { listen: "127.0.0.1:0", peers: { 1: "127.0.0.1:0" } };
 
 async function open(t: TestContext, n: number, more: (id: number) => Given): Promise<Running[]> {
   const dir = tempDir(t);
   const running: Running[] = [];
   for (let id = 1; id <= n; id++) running.push(await openNode(t, dir, id, n, more(id)));
   return running;
-}
-
-async function rejection(promise: Promise<unknown>): Promise<RaftmarkError> {
-  return await promise.then(
-    () => assert.fail("not rejected"),
-    (error: RaftmarkError) => error,
-  );
 }
 
 function others(all: readonly Running[], of: Running): Running[] {

@@ -5,14 +5,11 @@ import type { CommittedEntry, CommittedOptions, Entry, RaftmarkError, RaftNode }
 import { MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
 import { tempDir } from "../wal/helpers.js";
-import { type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
+import { type Given, leaderOf, openNode, type Running, rejection, sole, WAIT_MS } from "./nodes.js";
 
-const SOLE = { listen: "127.0.0.1:0", peers: { 1: "127.0.0.1:0" } };
-
-async function sole(t: TestContext, more: Given = {}, dir = tempDir(t)): Promise<Running> {
-  const running = await openNode(t, dir, 1, 1, { ...SOLE, ...more });
-  running.node.campaign();
-  await running.node.whenLeader();
+/** All that it recovered is applied. */
+async function ready(t: TestContext, more?: Given, dir?: string): Promise<Running> {
+  const running = await sole(t, more, dir);
   await running.node.readBarrier();
   return running;
 }
@@ -34,13 +31,6 @@ async function propose(node: RaftNode, from: number, to: number, bytes = 0): Pro
   const calls: Promise<unknown>[] = [];
   for (let i = from; i < to; i++) calls.push(node.propose(Buffer.from(`${i}`.padEnd(bytes))));
   await Promise.all(calls);
-}
-
-async function rejection(promise: Promise<unknown>): Promise<RaftmarkError> {
-  return await promise.then(
-    () => assert.fail("not rejected"),
-    (error: RaftmarkError) => error,
-  );
 }
 
 test("what is committed from now on, on every member, in order, with index and term", async (t) => {
@@ -69,10 +59,10 @@ test("what is committed from now on, on every member, in order, with index and t
 test("old entries come from the segments, and what is committed meanwhile behind them, each once", async (t) => {
   const dir = tempDir(t);
   const options = { logCacheBytes: 16 << 10, segmentBytes: 64 << 10 };
-  const before = await sole(t, options, dir);
+  const before = await ready(t, options, dir);
   await propose(before.node, 0, 2000, 200);
   await before.node.close();
-  const { node } = await sole(t, options, dir);
+  const { node } = await ready(t, options, dir);
   const more = propose(node, 2000, 2500, 200);
   const seen: number[] = [];
   let last = 0;
@@ -92,7 +82,7 @@ test("old entries come from the segments, and what is committed meanwhile behind
 });
 
 test("a feed holds a page at most, whatever waits behind it, and entries stay as they were given", async (t) => {
-  const { node } = await sole(t);
+  const { node } = await ready(t);
   const feed = node.committed({ from: 1 });
   await propose(node, 0, 1, 1000);
   const [first] = await take(feed, 1);
@@ -105,7 +95,7 @@ test("a feed holds a page at most, whatever waits behind it, and entries stay as
 });
 
 test("calls of next() that are made at once are answered in order", async (t) => {
-  const { node } = await sole(t);
+  const { node } = await ready(t);
   const feed = node.committed();
   const calls = Array.from({ length: 5 }, () => feed.next());
   await propose(node, 0, 5);
@@ -121,7 +111,7 @@ test("what a snapshot stands for is refused, at the call and on the way, and the
     snapshotEveryBytes: 0,
     snapshotCatchUpBytes: 1,
   };
-  const { node } = await sole(t, options);
+  const { node } = await ready(t, options);
   await propose(node, 0, 10, 2000);
   const lagging = node.committed({ from: 1 });
   const [first] = await take(lagging, 1);
@@ -150,7 +140,7 @@ test("it ends with the loop, the signal and the node; a fenced node throws", asy
   const apply = (_: readonly Entry[]): undefined => {
     if (broken) throw new Error("broken");
   };
-  const { node } = await sole(t, { stateMachine: { apply } });
+  const { node } = await ready(t, { stateMachine: { apply } });
   const stopped = node.committed();
   const waiting = stopped.next();
   assert.equal((await stopped.return!()).done, true);
@@ -165,7 +155,7 @@ test("it ends with the loop, the signal and the node; a fenced node throws", asy
     assert.throws(() => node.committed(options as CommittedOptions), { code: "RAFT_BAD_OPTION" });
   }
 
-  const other = await sole(t);
+  const other = await ready(t);
   await propose(other.node, 0, 10);
   const late = other.node.committed({ from: 1 });
   await take(late, 1);

@@ -1,9 +1,16 @@
 // Nodes of one cluster in this process, over a network in memory or over sockets, for tests of RaftNode itself.
+import assert from "node:assert/strict";
 import path from "node:path";
 import type { TestContext } from "node:test";
-import { type Entry, type Logger, RaftNode, type RaftNodeOptions } from "../../src/index.js";
+import {
+  type Entry,
+  type Logger,
+  type RaftmarkError,
+  RaftNode,
+  type RaftNodeOptions,
+} from "../../src/index.js";
 import { until } from "../process/support.js";
-import { atEnd } from "../wal/helpers.js";
+import { atEnd, tempDir } from "../wal/helpers.js";
 
 export const WAIT_MS = 60_000;
 
@@ -84,4 +91,23 @@ export async function leaderOf(running: readonly Running[]): Promise<Running> {
 /** The last entry that was proposed is applied by all of `running`. */
 export async function allApplied(running: readonly Running[], text: string): Promise<void> {
   await until(`all have ${text}`, WAIT_MS, () => running.every(({ machine }) => machine.log.includes(text)));
+}
+
+/** Addresses of a cluster of one. */
+export const SOLE = { listen: "127.0.0.1:0", peers: { 1: "127.0.0.1:0" } };
+
+/** The only member of its cluster; it leads. */
+export async function sole(t: TestContext, more: Given = {}, dir = tempDir(t)): Promise<Running> {
+  const running = await openNode(t, dir, 1, 1, { ...SOLE, ...more });
+  running.node.campaign();
+  await running.node.whenLeader();
+  return running;
+}
+
+/** What it rejects with. */
+export async function rejection(promise: Promise<unknown>): Promise<RaftmarkError> {
+  return await promise.then(
+    () => assert.fail("not rejected"),
+    (error: RaftmarkError) => error,
+  );
 }

@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import net from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { freePorts } from "../../bench/harness/ports.js";
 import { CACHE_BYTES, type Told } from "./member-node.js";
 import { scratchDir } from "./support.js";
 
@@ -15,14 +15,6 @@ const PROGRAM = fileURLToPath(new URL("./member-node.js", import.meta.url));
 const STOPPED_MS = 3000;
 const WAIT_MS = 90_000;
 const MEMORY_BYTES = 64_000_000;
-
-async function freeAddress(): Promise<string> {
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((done) => server.close(done));
-  return `127.0.0.1:${port}`;
-}
 
 class Member {
   constructor(readonly child: ChildProcess) {}
@@ -37,7 +29,8 @@ class Member {
 async function cluster(t: TestContext): Promise<Member[]> {
   const dir = scratchDir("comes-back");
   const peers: Record<number, string> = {};
-  for (const id of [1, 2, 3]) peers[id] = await freeAddress();
+  const ports = await freePorts(3);
+  for (const id of [1, 2, 3]) peers[id] = `127.0.0.1:${ports[id - 1]}`;
   const members: Member[] = [];
   t.after(async () => {
     const exits = members.map(({ child }) => (child.exitCode === null ? once(child, "exit") : null));

@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import net from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { freePorts } from "../../bench/harness/ports.js";
 import { Prng } from "../../src/base/prng.js";
 import type { Told } from "./snapshot-node.js";
 import { scratchDir, until } from "./support.js";
@@ -15,14 +15,6 @@ import { scratchDir, until } from "./support.js";
 const PROGRAM = fileURLToPath(new URL("./snapshot-node.js", import.meta.url));
 const WAIT_MS = 60_000;
 const ROUNDS = Number(process.env.SNAPSHOT_ROUNDS ?? 6);
-
-async function freeAddress(): Promise<string> {
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((done) => server.close(done));
-  return `127.0.0.1:${port}`;
-}
 
 class Member {
   child: ChildProcess | null = null;
@@ -72,7 +64,8 @@ test("killed at any moment of a snapshot's life, here or on its way: nothing is 
   const prng = new Prng(seed);
   const dir = scratchDir("snapshots");
   const peers: Record<number, string> = {};
-  for (const id of [1, 2, 3]) peers[id] = await freeAddress();
+  const ports = await freePorts(3);
+  for (const id of [1, 2, 3]) peers[id] = `127.0.0.1:${ports[id - 1]}`;
   const members = [1, 2, 3].map((id) => new Member(id, dir.path, peers));
   t.after(async () => {
     for (const member of members) if (member.child !== null) await member.kill();
