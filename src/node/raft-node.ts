@@ -1,24 +1,11 @@
-// RaftNode: one member of a cluster in this process. Opens and closes the parts (log, core, link, clock) and
-// forwards to the driver, which does the work. Main thread.
+// RaftNode: one member of a cluster in this process. Opens (with opening.ts) and closes the parts (log, core, link, clock)
+// and forwards to the driver, which does the work. Main thread.
 /// <reference lib="esnext.disposable" preserve="true" />
-import { randomBytes, randomInt } from "node:crypto";
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
-import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
-import { Prng } from "../base/prng.js";
 import { clusterKey } from "../link/cluster-key.js";
 import { CloseLostLog, type Link, type LinkRefusal, type TlsOptions, type UwsLink } from "../link/index.js";
-import {
-  type Message,
-  RawNode,
-  ReadOnlyLeaseBased,
-  ReadOnlySafe,
-  STATE_NAMES,
-  StateLeader,
-} from "../raft/index.js";
-import { openWal, type Wal } from "../wal/index.js";
-import { ENTRY_OVERHEAD_BYTES, MESSAGE_OVERHEAD_BYTES } from "../wire/index.js";
+import { type Message, type RawNode, STATE_NAMES, StateLeader } from "../raft/index.js";
+import type { Wal } from "../wal/index.js";
 import type {
   CallOptions,
   CloseOptions,
@@ -41,9 +28,7 @@ import { CommittedFeeds } from "./committed.js";
 import { Driver, fencedError } from "./driver.js";
 import { type NodeEvents, SafeEmitter } from "./events.js";
 import { LeaderWatch } from "./leader-watch.js";
-import { LeaseClock } from "./lease-clock.js";
-import { bootstrapConfState, checkMembership } from "./membership.js";
-import { decodeMetadata, encodeMetadata, LOG_ID_BYTES } from "./metadata.js";
+import { checkLog, newRawNode, openLog, restoreState } from "./opening.js";
 import { badOption } from "./option-errors.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { callOutside, OutsideLink } from "./outside.js";
@@ -58,11 +43,6 @@ import { Teller } from "./teller.js";
 
 /** The only group a node has so far; frames, driver and ring carry the number (DESIGN, "Kept open"). */
 const GROUP = 0;
-
-/** Probes are repeated with each heartbeat, and a slow path carries them one after another. */
-const PROBE_BYTES_MAX = 4096;
-/** A quarter of what one turn applies, however large messages may be. */
-const APPLY_BYTES_MAX = 1024 * 1024;
 
 /** How long close() may take to hand over and to drain, in election timeouts: two may be asked to take over. */
 const CLOSE_ELECTIONS = 2;
@@ -112,8 +92,7 @@ export class RaftNode extends SafeEmitter {
     const wal = await openLog(resolved, teller);
     let node: RaftNode | null = null;
     try {
-      checkOwner(wal, resolved);
-      checkMembership(wal, resolved.id, resolved.voters, resolved.dir);
+      checkLog(wal, resolved);
       const peerLogs = await openPeerLogs(wal, resolved, teller);
       const restored = await restoreState(wal, resolved);
       node = new RaftNode(resolved, wal, teller, peerLogs, restored, tls);
@@ -556,92 +535,4 @@ export class RaftNode extends SafeEmitter {
 
 function textOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
-}
-
-async function openLog(options: ResolvedOptions, teller: Teller): Promise<Wal> {
-  try {
-    await mkdir(options.dir, { recursive: true, mode: 0o700 });
-  } catch (cause) {
-    const text = `cannot create the data directory ${options.dir}: ${(cause as Error).message}; choose another or mend its rights`;
-    throw new RaftmarkError("WAL_NOT_WRITABLE", text, { cause });
-  }
-  const { id, clusterId, voters } = options;
-  const bootstrap = { voters, logId: randomBytes(LOG_ID_BYTES) };
-  return openWal({
-    dir: join(options.dir, "wal"),
-    metadata: encodeMetadata(id, clusterId, bootstrap),
-    writer: options.writer,
-    durability: options.durability,
-    segmentBytes: options.segmentBytes,
-    snapshotCatchUpBytes: options.snapshotCatchUpBytes,
-    logCacheBytes: options.logCacheBytes,
-    confState: (metadata) => bootstrapConfState(metadata, voters),
-    busyPollUs: options.busyPollUs,
-    batchBytesMax: options.batchBytesMax,
-    onWarning: ({ code, message }) => teller.warn({ code }, message),
-    ...(options.walFs === undefined ? {} : { walFs: options.walFs }),
-  });
-}
-
-/** A directory of another node or cluster would make this one vote twice or serve foreign data. */
-function checkOwner(wal: Wal, options: ResolvedOptions): void {
-  const owner = decodeMetadata(wal.recovered.metadata);
-  if (owner.nodeId === BigInt(options.id) && owner.clusterId === BigInt(options.clusterId)) return;
-  const text =
-    `${options.dir} belongs to node ${owner.nodeId} of cluster ${owner.clusterId}, not to node ${options.id} ` +
-    `of cluster ${options.clusterId}: give each node its own directory`;
-  throw new RaftmarkError("RAFT_BAD_OPTION", text);
-}
-
-/** The state machine begins where the log does: with its newest snapshot. */
-async function restoreState(wal: Wal, options: ResolvedOptions): Promise<SnapshotTaken | null> {
-  const { snapshot } = wal.recovered;
-  if (snapshot === null) return null;
-  const { stateMachine, dir } = options;
-  if (stateMachine.restore === undefined) {
-    const text =
-      `the log in ${dir} begins behind a snapshot at index ${snapshot.index}, and option stateMachine has no ` +
-      "restore(stream) to take its state";
-    throw new RaftmarkError("RAFT_BAD_OPTION", text);
-  }
-  const stream = await wal.openSnapshot(snapshot.index);
-  assert(stream !== null, "the snapshot that was recovered is gone");
-  try {
-    await stateMachine.restore(stream);
-  } finally {
-    await stream.close();
-  }
-  return { index: snapshot.index, term: snapshot.term, bytes: stream.size };
-}
-
-function newRawNode(options: ResolvedOptions, wal: Wal, peerLogs: PeerLogs): RawNode {
-  const prng = new Prng(options.seed ?? randomInt(2 ** 32));
-  const leaseClock = new LeaseClock();
-  return new RawNode({
-    id: options.id,
-    electionTick: options.electionTicks,
-    heartbeatTick: options.heartbeatTicks,
-    storage: wal.storage,
-    applied: wal.recovered.snapshot?.index ?? 0,
-    maxSizePerMsg: options.maxSizePerMsg,
-    maxInflightMsgs: options.maxInflightMsgs,
-    maxInflightBytes: options.maxInflightBytes,
-    inflightOverheadPerMsg: MESSAGE_OVERHEAD_BYTES,
-    inflightOverheadPerEntry: ENTRY_OVERHEAD_BYTES,
-    maxSizePerProbe: PROBE_BYTES_MAX,
-    maxCommittedSizePerReady: Math.min(options.maxSizePerMsg, APPLY_BYTES_MAX) * 4,
-    maxUncommittedEntriesSize: options.maxQueuedBytes,
-    asyncStorageWrites: options.storageWrites === "async",
-    mayHavePromised: !wal.recovered.created,
-    // A tick of the lease is shorter where a member promises less than this one would, as its options differ: what
-    // passed then counts for more, and the lease ends in time.
-    elapsedTicks: () =>
-      leaseClock.elapsedMs() /
-      Math.min(options.tickMs, peerLogs.leastPromiseMs / (options.electionTicks - 1)),
-    readOnlyOption: options.readOnly === "lease" ? ReadOnlyLeaseBased : ReadOnlySafe,
-    preVote: true,
-    checkQuorum: true,
-    disableProposalForwarding: true,
-    random: (bound) => prng.below(bound),
-  });
 }
