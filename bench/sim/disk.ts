@@ -6,8 +6,6 @@ import type { Dice } from "./dice.js";
 /** What a disk writes as a whole (WAL-FORMAT: a torn write shows as pieces of this size). */
 export const SECTOR = 512;
 const FILE_BYTES_START = 4096;
-/** So many written sectors at the end may be of the last write, or the block that it begins in. */
-const SETTLED_SECTORS = 32;
 
 /** What one sync makes durable: all that was written between two places when it began. */
 export interface SyncPoint {
@@ -125,13 +123,13 @@ export class SimFile {
     this.bytes[bit >> 3] ^= 1 << (bit & 7);
   }
 
-  /** Sectors of it that have something on them, and something behind them: what the platter ends with is not among them. */
-  writtenSectors(): number[] {
+  /** Sectors of it that have something on them, and end at `end` or before it. */
+  writtenSectors(end: number): number[] {
     const written: number[] = [];
-    for (let at = 0; at * SECTOR < this.durableSize; at++) {
+    for (let at = 0; (at + 1) * SECTOR <= end; at++) {
       if (this.durable.subarray(at * SECTOR, (at + 1) * SECTOR).some((byte) => byte !== 0)) written.push(at);
     }
-    return written.slice(0, -SETTLED_SECTORS);
+    return written;
   }
 
   /** What was to go to one sector went to another, long ago. */

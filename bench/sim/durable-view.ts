@@ -150,6 +150,23 @@ export class DurableView {
   }
 }
 
+/**
+ * Where the last seal but one of a segment begins: behind it is the last write that was acknowledged, and a sector of
+ * zeros there, or in the seal before it, is what a power loss leaves of a write that was not (docs/reliability.md).
+ */
+export function settledBytes({ durable, durableSize }: SimFile): number {
+  const seals = [0, 0];
+  for (let at = 0; at + 8 <= durableSize; ) {
+    const frame = frameAt(durable, at);
+    const end = at + 8 + frame.length;
+    const record = frame.zero || end > durableSize ? null : recordIn(durable, at + 8, end);
+    if (record === null) break;
+    if (record.type === RECORD_CRC) seals.push(at);
+    at = end + frame.padding;
+  }
+  return seals.at(-2)!;
+}
+
 /** Its number; Infinity: there is none. */
 function firstSegment(dir: SimDir): number {
   let first = Infinity;

@@ -2,6 +2,7 @@
 // what its operator then does about nodes that ended. Times in microseconds.
 import type { RaftmarkError } from "../../src/base/errors.js";
 import type { SimFile } from "./disk.js";
+import { settledBytes } from "./durable-view.js";
 import type { Cut, Weather } from "./network.js";
 import { FAIR } from "./network.js";
 import { Plots } from "./plots.js";
@@ -444,12 +445,12 @@ export class Faults {
     file.flipBit(bit);
   }
 
-  /** A sector of its log, with others behind it, was written to another place, and the disk said that it was there. */
+  /** A sector of its log, with a write behind it, was written to another place, and the disk said that it was there. */
   private misdirect(victim: SimProcess): void {
     const { dice, trace } = this.world;
     const [path, file] = this.segmentOf(victim) ?? [];
     if (file === undefined) return;
-    const sectors = file.writtenSectors();
+    const sectors = file.writtenSectors(settledBytes(file));
     if (sectors.length < 2) return;
     const from = dice.pick(sectors);
     const to = dice.pick(sectors.filter((sector) => sector !== from));

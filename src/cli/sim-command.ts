@@ -68,7 +68,7 @@ Examples:
 
 Profiles:
 ${Object.entries(PROFILES)
-  .map(([name, { about }]) => `  ${name.padEnd(9)}${about}`)
+  .map(([name, { about }]) => `  ${name.padEnd(11)}${about}`)
   .join("\n")}
 
 Exit codes: 0 nothing broke; 1 something did: the last events of each node and the command that replays them are

@@ -17,7 +17,7 @@ import {
 import * as L from "../format/layout.js";
 import { parseEntry, parseNumbers, parseRecord, type RecordSpan } from "../format/record.js";
 import { NO_SEGMENT_HEAD, NOT_OF_TYPE } from "../recover/misfits.js";
-import { judgeEnd } from "../recover/torn.js";
+import { isMisplaced, judgeEnd, MISPLACED } from "../recover/torn.js";
 import { CONFLICT, sameMetadata } from "./check-segment.js";
 import { ProtoError } from "./etcd-proto.js";
 import { RecordOrder } from "./record-order.js";
@@ -32,9 +32,8 @@ export type WalRecord = { readonly segment: string; readonly offset: number } & 
 );
 
 /**
- * Every record in order, CRC checked. Later entries overwrite earlier suffixes: the caller does that. A frame cut by
- * the end of a file ends its segment, as in etcd's read mode, and a torn write at the end of the last one ends the
- * log; any other damage throws WAL_CORRUPT.
+ * Every record in order, CRC checked. Later entries overwrite earlier suffixes: the caller does that. A torn
+ * write at the end of the last segment ends the log; any other damage throws WAL_CORRUPT.
  */
 export function* readWal(dir: string): Generator<WalRecord, void, void> {
   if (!fs.existsSync(dir)) throw new RaftmarkError("WAL_NOT_FOUND", `there is no log directory ${dir}`);
@@ -58,8 +57,16 @@ export function* readWal(dir: string): Generator<WalRecord, void, void> {
     for (let at = 0; at + 8 <= bytes.length; ) {
       const frame = frameAt(bytes, at);
       const end = at + 8 + frame.length + frame.padding;
-      if (frame.zero || end > bytes.length) break;
       number++;
+      if (isMisplaced(at)) throw corruptError(path, at, number, MISPLACED);
+      if (frame.zero || end > bytes.length) {
+        const result = frame.zero ? L.SCAN_ZERO : L.SCAN_SHORT;
+        const verdict = judgeEnd({ bytes, result, offset: at, crc, sealed });
+        if (typeof verdict === "object") throw corruptError(path, at, number, verdict.damage);
+        if (verdict === "torn" && !isLast)
+          throw corruptError(path, at, number, "it is cut, and another segment follows");
+        break;
+      }
       if (isLast && isTornEnd(bytes, at, frame.length, crc, sealed)) break;
       const record = checked(path, bytes, at, frame.length, number);
       if (record.type === RECORD_CRC) {

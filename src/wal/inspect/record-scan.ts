@@ -8,7 +8,7 @@ import { RECORD_CRC, RECORD_METADATA, RECORD_SNAPSHOT } from "../format/format.j
 import * as L from "../format/layout.js";
 import { MalformedError, parseEntry, parseRecord } from "../format/record.js";
 import { NO_SEGMENT_HEAD, NOT_OF_TYPE } from "../recover/misfits.js";
-import { hasRecordAfter, judgeEnd, lastNonZero } from "../recover/torn.js";
+import { hasRecordAfter, isMisplaced, judgeEnd, lastNonZero, MISPLACED } from "../recover/torn.js";
 import { decodeEntry, decodeRecord, type EtcdEntry, ProtoError } from "./etcd-proto.js";
 
 /** One record. `data` is a view of the segment, null where the field is absent. */
@@ -72,6 +72,7 @@ export class RecordScan {
   next(): ScannedRecord | null {
     const { bytes, offset } = this;
     if (this.damage !== null || offset === bytes.length) return null;
+    if (isMisplaced(offset)) return this.fail(MISPLACED, null);
     if (offset + 8 > bytes.length) return this.fail("the file ends inside a length field", L.SCAN_SHORT);
     const { zero, length, padding } = frameAt(bytes, offset);
     if (zero) return this.end();

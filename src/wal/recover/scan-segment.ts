@@ -14,7 +14,7 @@ import { MalformedError, parseEntry } from "../format/record.js";
 import { parseSnapshotRecord } from "../format/snapshot-record.js";
 import { misplaced } from "./misfits.js";
 import type { SegmentSource } from "./segment-source.js";
-import { judgeEnd, lastNonZero, WRONG } from "./torn.js";
+import { isMisplaced, judgeEnd, lastNonZero, MISPLACED, WRONG } from "./torn.js";
 
 /** Memory for a codec that scans with a window of this size. */
 export function scanMemoryBytes(windowBytes: number): number {
@@ -214,6 +214,10 @@ export class SegmentScanner {
       this.result.sealed = u32[L.SCAN_SEALED >>> 2];
       // The window ends with a record, and the file inside the next length field.
       if (found === L.SCAN_END && this.result.offset < this.source.size) found = L.SCAN_SHORT;
+      if (isMisplaced(this.result.offset)) {
+        this.damaged(this.result.offset, this.codec.memory.f64[L.SCAN_RECORDS >>> 3]! + 1, MISPLACED);
+        return;
+      }
       if (found === L.SCAN_END || (found === L.SCAN_ZERO && !this.task.isLast)) return;
       return yield* this.end(found, at);
     }

@@ -9,7 +9,7 @@ import { crc32cRange } from "../../base/crc32c.js";
 import { frameAt } from "../format/codec-js.js";
 import { RECORD_CRC, SECTOR_BYTES } from "../format/format.js";
 import * as L from "../format/layout.js";
-import { parseRecord, type RecordSpan } from "../format/record.js";
+import { FieldReader, MalformedError, parseRecord, type RecordSpan } from "../format/record.js";
 import { COMMITTED, NO_SEGMENT_HEAD, NOT_OF_TYPE, STATE_BACK, TERM_BACK } from "./misfits.js";
 
 /** Where the scan of the newest segment stopped. */
@@ -32,12 +32,14 @@ export type Verdict = "clean" | "torn" | { readonly damage: string };
 /** What the end of the newest segment means. */
 export function judgeEnd(stop: Stop): Verdict {
   const { bytes, result, offset, crc } = stop;
+  if (isMisplaced(offset)) return { damage: MISPLACED };
   if (result === L.SCAN_END) return "clean";
   const zero = result === L.SCAN_ZERO;
   if (zero && lastNonZero(bytes, offset) === offset) return "clean";
   const what = zero ? "zeros where a record should be" : (WRONG[-result] ?? "unreadable");
   // Its checksum is right: nothing of it was torn.
   if (result <= L.SCAN_GAP) return { damage: what };
+  if (hasWrongLength(stop)) return { damage: "its length is wrong, and all else of it is right" };
   if (hasRecordAfter(bytes, offset, crc)) {
     return isHole(stop) ? "torn" : { damage: `${what}, and good records behind` };
   }
@@ -58,6 +60,43 @@ export const WRONG: readonly string[] = [
   TERM_BACK,
   NO_SEGMENT_HEAD,
 ];
+
+/** What stands at an offset that no frame begins at. */
+export const MISPLACED = "no record begins here: the padding that the one before it claims is wrong";
+
+/** Frames begin at multiples of 8, torn ones, too. */
+export function isMisplaced(offset: number): boolean {
+  return offset % 8 !== 0;
+}
+
+/** Whether the record is a good one but for the length that stands before it, which no checksum covers. */
+function hasWrongLength({ bytes, offset, crc }: Stop): boolean {
+  const frame = frameAt(bytes, offset);
+  // Zeros at a sector's end: it did not arrive, and the next one did.
+  if (frame.zero && (offset + 8) % SECTOR_BYTES === 0) return false;
+  const at = offset + 8;
+  return [2, 3].some((fields) => {
+    const end = endOfFields(bytes, at, fields);
+    if (end === -1 || end - at === frame.length) return false;
+    const record = parseRecord(bytes, at, end);
+    return record.hasData ? continues(bytes, record, crc) : isSeal(record) && record.crc === crc;
+  });
+}
+
+/** Where fields 1 to `count`, one of each from `at` on, end; -1: they are not there. */
+function endOfFields(bytes: Uint8Array, at: number, count: number): number {
+  const reader = new FieldReader(bytes, at, bytes.length);
+  try {
+    for (let field = 1; field <= count; field++) {
+      if (!reader.next() || reader.field !== field || reader.wire !== (field === 3 ? 2 : 0)) return -1;
+      reader.skip();
+    }
+    return reader.at;
+  } catch (error) {
+    if (error instanceof MalformedError) return -1;
+    throw error;
+  }
+}
 
 /**
  * Whether good records behind the damage are of the same write: a sector of the damaged frame did not arrive at all,
