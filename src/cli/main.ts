@@ -4,6 +4,7 @@ import { BenchError, EXIT_CODES } from "../../bench/harness/bench-error.js";
 import { packageVersion } from "../../bench/harness/environment.js";
 import { commandWithout, missingBenchPackages } from "./bench-packages.js";
 import { CommandError } from "./command-error.js";
+import { serveCommand } from "./serve-command.js";
 import { walCommand } from "./wal-command.js";
 
 const program = new Command("raftmark")
@@ -25,11 +26,12 @@ Start here:
   raftmark compare A B          two results, or two revisions that take turns
   raftmark gate --base main     are the current files slower? two minutes and more, for CI
   raftmark sim --seed 7         a simulated cluster under faults, in seconds
+  raftmark serve --help         one node of a replicated key-value service over HTTP
   raftmark wal verify DIR       is this write-ahead log sound (raftmark's or etcd's)`,
   );
 
 /** The commands that the engine's own packages are enough for; more are added here. */
-const COMMANDS = [walCommand()];
+const COMMANDS = [serveCommand(), walCommand()];
 /** Those of the bench. */
 const BENCH_COMMANDS: Record<string, () => Promise<Command>> = {
   bench: async () => (await import("./bench-command.js")).benchCommand(),

@@ -1,0 +1,249 @@
+// The configuration of a service node: YAML, checked by a schema, with paths and addresses made whole. Whatever is wrong is said
+// with file, line and column, the field, and the nearest field that there is.
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import * as v from "valibot";
+import { LineCounter, parseDocument } from "yaml";
+import { didYouMean } from "../base/suggest.js";
+import { RaftmarkError } from "../index.js";
+import { ConfigError, errorAt, placeOf, type Source } from "./config-error.js";
+
+const MiB = 1024 * 1024;
+const ADDRESS = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^:\s/[\]]+)):(\d{1,5})$/;
+
+const integer = (min: number, max: number) =>
+  v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max));
+const text = v.pipe(v.string(), v.nonEmpty());
+const address = v.pipe(
+  v.string(),
+  v.check(
+    (at) => ADDRESS.test(at) && Number(ADDRESS.exec(at)![3]) <= 65_535,
+    "an address, host:port, as in 127.0.0.1:7001 or [::1]:7001",
+  ),
+);
+const bytesOrNone = integer(0, Number.MAX_SAFE_INTEGER);
+
+const schema = v.strictObject({
+  id: v.optional(integer(1, Number.MAX_SAFE_INTEGER)),
+  dataDir: text,
+  listen: v.optional(address),
+  http: v.optional(address),
+  peers: v.record(v.string(), v.strictObject({ raft: address, http: address })),
+  secret: v.optional(text),
+  secretFile: v.optional(text),
+  tls: v.optional(v.strictObject({ ca: text, cert: text, key: text })),
+  clusterId: v.optional(integer(1, Number.MAX_SAFE_INTEGER)),
+  snapshotEveryBytes: v.optional(bytesOrNone),
+  snapshotEveryEntries: v.optional(bytesOrNone),
+  snapshotCatchUpBytes: v.optional(bytesOrNone),
+  snapshotSendBytesPerS: v.optional(integer(4096, 2 ** 32)),
+  requestTimeoutMs: v.optional(integer(1, 60_000), 5000),
+  maxValueBytes: v.optional(integer(1, 8 * MiB), MiB),
+  readOnly: v.optional(v.picklist(["safe", "lease"])),
+  durability: v.optional(v.picklist(["o_direct", "o_dsync", "fdatasync", "none"])),
+  segmentBytes: v.optional(integer(1, 2 ** 32)),
+  tickMs: v.optional(integer(1, 60_000)),
+  electionTicks: v.optional(integer(2, 1000)),
+  logLevel: v.optional(v.picklist(["debug", "info", "warn", "error"]), "info"),
+});
+
+type Checked = v.InferOutput<typeof schema>;
+
+/** Where a member is reached, host:port. */
+export interface PeerAddresses {
+  /** By the other members. */
+  readonly raft: string;
+  /** By clients. */
+  readonly http: string;
+}
+
+/** A configuration that was checked: with every path absolute, every address there, and the secret read. */
+export type ServiceConfig = Omit<Checked, "id" | "listen" | "http" | "secret" | "secretFile" | "peers"> & {
+  readonly id: number;
+  readonly listen: string;
+  readonly http: string;
+  readonly secret: string;
+  readonly peers: ReadonlyMap<number, PeerAddresses>;
+  /** Where it came from, for what the engine finds wrong with it. */
+  readonly source: Source;
+};
+
+/**
+ * Reads the configuration in `file`; `id` is what the command line says, and counts more. Throws ConfigError: the first thing
+ * that is wrong.
+ */
+export async function readConfig(file: string, id: number | null = null): Promise<ServiceConfig> {
+  const content = await readText(file, "the configuration", "name it with --config");
+  return parseConfig(content, file, id);
+}
+
+/** The same from its text; `file` is what it is called, and what its paths are relative to. */
+export async function parseConfig(
+  content: string,
+  file: string,
+  id: number | null = null,
+): Promise<ServiceConfig> {
+  const lines = new LineCounter();
+  const document = parseDocument(content, { lineCounter: lines, prettyErrors: false });
+  const [fault] = document.errors;
+  if (fault !== undefined) {
+    const { line, col } = lines.linePos(fault.pos[0]);
+    throw new ConfigError(`${file}:${line}:${col}: this is no YAML: ${lowerCase(fault.message)}`);
+  }
+  const source: Source = { file, document, lines };
+  const parsed = v.safeParse(schema, document.toJS() ?? {});
+  // A name that is wrong is most often the one that is missing.
+  if (!parsed.success) throw issueError(source, parsed.issues.find(isUnknown) ?? parsed.issues[0]);
+  return completed(parsed.output, source, id);
+}
+
+/** What RaftNode.open found wrong, as an error of the configuration; any other error as it is. */
+export function openError(error: unknown, { source }: ServiceConfig): unknown {
+  if (!(error instanceof RaftmarkError) || error.code !== "RAFT_BAD_OPTION") return error;
+  if (error.cause instanceof ConfigError) return error.cause;
+  const match = /^option ([\w.]+): (.*)$/s.exec(error.message);
+  if (match === null) return error;
+  const path = (match[1] === "dir" ? "dataDir" : match[1]).split(".");
+  const at = path[0] === "secret" && !source.document.has("secret") ? ["secretFile"] : path;
+  return errorAt(source, at, match[2]);
+}
+
+async function completed(config: Checked, source: Source, given: number | null): Promise<ServiceConfig> {
+  const peers = new Map<number, PeerAddresses>();
+  for (const [name, addresses] of Object.entries(config.peers)) {
+    const id = Number(name);
+    if (String(id) !== name || !Number.isSafeInteger(id) || id < 1)
+      throw keyError(source, ["peers", name], "is no node id; ids are written 1, 2, 3 and so on");
+    peers.set(id, addresses);
+  }
+  const id = given ?? config.id;
+  if (id === undefined)
+    throw errorAt(source, [], "id is missing: give it here, or on the command line with --id");
+  const own = peers.get(id);
+  if (own === undefined) {
+    const known = [...peers.keys()].join(", ");
+    const text = `node ${id} itself is not among the members (${known}); add its addresses, or mend id`;
+    throw errorAt(source, ["peers"], text);
+  }
+  const base = dirname(resolve(source.file));
+  const { tls, dataDir } = config;
+  const files = tls && {
+    ca: resolve(base, tls.ca),
+    cert: resolve(base, tls.cert),
+    key: resolve(base, tls.key),
+  };
+  return {
+    ...config,
+    id,
+    dataDir: resolve(base, dataDir),
+    listen: config.listen ?? own.raft,
+    http: config.http ?? own.http,
+    secret: await secretOf(config, source, base),
+    peers,
+    tls: files,
+    source,
+  };
+}
+
+async function secretOf({ secret, secretFile }: Checked, source: Source, base: string): Promise<string> {
+  if (secret !== undefined && secretFile !== undefined)
+    throw keyError(source, ["secretFile"], "secret is given as well: leave one of the two out");
+  if (secret !== undefined) return secret;
+  if (secretFile === undefined) {
+    const text =
+      "secretFile is missing (or secret): the key that all members share; openssl rand -hex 32 makes one";
+    throw errorAt(source, [], text);
+  }
+  const path = resolve(base, secretFile);
+  let content: string;
+  try {
+    content = (await readFile(path, "utf8")).trim();
+  } catch (cause) {
+    const text = `cannot read ${path} (${codeOf(cause)}); openssl rand -hex 32 makes one, the same for all members`;
+    throw errorAt(source, ["secretFile"], text);
+  }
+  if (content === "") throw errorAt(source, ["secretFile"], `${path} is empty`);
+  return content;
+}
+
+function issueError(source: Source, issue: v.BaseIssue<unknown>): ConfigError {
+  const path = (issue.path ?? []).map(({ key }) => String(key));
+  if (isUnknown(issue)) {
+    const known = fieldsAround(path);
+    const list = known.length <= 3 ? `; there is ${known.join(", ")}` : "";
+    return keyError(source, path, `there is no such field${list}.${didYouMean(path.at(-1)!, known)}`);
+  }
+  if (issue.input === undefined)
+    return errorAt(source, path.slice(0, -1), `${path.at(-1)} is missing: it must be ${ruleOf(issue)}`);
+  const isSecret = path[0] === "secret";
+  return errorAt(
+    source,
+    path,
+    `must be ${ruleOf(issue)}, not ${isSecret ? "this" : JSON.stringify(issue.input)}`,
+  );
+}
+
+function isUnknown({ type, expected }: v.BaseIssue<unknown>): boolean {
+  return type === "strict_object" && expected === "never";
+}
+
+function keyError(source: Source, path: readonly string[], what: string): ConfigError {
+  return new ConfigError(`${placeOf(source, path, true)}: ${path.join(".")}: ${what}`);
+}
+
+/** The fields that there are beside the one at `path`. */
+function fieldsAround(path: readonly string[]): readonly string[] {
+  if (path.length === 1) return Object.keys(schema.entries);
+  return path[0] === "tls" ? ["ca", "cert", "key"] : ["raft", "http"];
+}
+
+/** As it stands behind "must be". */
+function ruleOf(issue: v.BaseIssue<unknown>): string {
+  switch (issue.type) {
+    case "min_value":
+      return `at least ${issue.requirement}`;
+    case "max_value":
+      return `at most ${issue.requirement}`;
+    case "picklist":
+      return `one of ${issue.expected!.replace(/^\(|\)$/g, "").replaceAll(" | ", ", ")}`;
+    case "strict_object":
+      return missingRules[String(issue.path?.at(-1)?.key)] ?? "a mapping of fields to values";
+    default:
+      return RULES[issue.type] ?? issue.message;
+  }
+}
+
+/** Of the fields that have no default. */
+const missingRules: Readonly<Record<string, string>> = {
+  dataDir: "a directory",
+  peers: 'the members, as in { 1: { raft: "127.0.0.1:7001", http: "127.0.0.1:8081" } }',
+  raft: "an address, host:port",
+  http: "an address, host:port",
+  ca: "a file",
+  cert: "a file",
+  key: "a file",
+};
+
+const RULES: Readonly<Record<string, string>> = {
+  integer: "a whole number",
+  non_empty: "text that is not empty",
+  number: "a number",
+  record: "a mapping of ids to addresses",
+  string: "text",
+};
+
+async function readText(path: string, what: string, hint: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw new ConfigError(`${path}: ${what} cannot be read (${codeOf(cause)}); ${hint}`);
+  }
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? (error as Error).message;
+}
+
+function lowerCase(sentence: string): string {
+  return sentence.charAt(0).toLowerCase() + sentence.slice(1);
+}

@@ -1,0 +1,112 @@
+// What every route wants of HTTP: the target taken apart, queries checked, bodies read within a limit, answers sent.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { didYouMean } from "../base/suggest.js";
+import { HttpError } from "./http-error.js";
+
+/** A request's target as it was sent; node's URL would resolve dots in it, which may stand in a key. */
+export interface Target {
+  /** From the first slash on, not decoded. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+}
+
+export function targetOf({ url = "/" }: IncomingMessage): Target {
+  const at = url.indexOf("?");
+  if (at < 0) return { path: url, query: new URLSearchParams() };
+  return { path: url.slice(0, at), query: new URLSearchParams(url.slice(at + 1)) };
+}
+
+/** Throws 400 for a parameter that is not one of `known`, or is there twice. */
+export function checkQuery(query: URLSearchParams, known: readonly string[]): void {
+  for (const name of new Set(query.keys())) {
+    if (!known.includes(name)) {
+      const list = known.length === 0 ? "this route takes none" : `there is ${known.join(", ")}`;
+      throw badRequest(`there is no parameter "${name}": ${list}.${didYouMean(name, known)}`);
+    }
+    if (query.getAll(name).length > 1) throw badRequest(`parameter ${name} is there more than once`);
+  }
+}
+
+/** Whether a parameter is set: ?name, ?name=1, ?name=true. */
+export function flagOf(query: URLSearchParams, name: string): boolean {
+  const text = query.get(name);
+  if (text === null || text === "0" || text === "false") return false;
+  if (text === "" || text === "1" || text === "true") return true;
+  throw badRequest(`${name}=${text}: it is 1 or 0`);
+}
+
+/** A whole number from `min` on; null: it is not there. */
+export function wholeOf(query: URLSearchParams, name: string, min: number): number | null {
+  const text = query.get(name);
+  if (text === null) return null;
+  const value = Number(text);
+  if (/^\d{1,16}$/.test(text) && Number.isSafeInteger(value) && value >= min) return value;
+  throw badRequest(`${name}=${text}: it is a whole number, ${min} or more`);
+}
+
+/** Decodes percent signs. Throws 400 where they stand for no UTF-8. */
+export function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw badRequest(`"${text.slice(0, 100)}" is no UTF-8 in percent-encoding`);
+  }
+}
+
+/** The whole body. Throws 413 for one of more than `bytesMax`; the rest of it is let pass. */
+export async function bodyOf(request: IncomingMessage, bytesMax: number): Promise<Uint8Array> {
+  const tooLong = () => {
+    // Who still sends would not read the answer if the connection was closed now.
+    request.resume();
+    return new HttpError(413, "KV_TOO_LARGE", `the body is longer than ${bytesMax} bytes (maxValueBytes)`);
+  };
+  if (Number(request.headers["content-length"] ?? 0) > bytesMax) throw tooLong();
+  return new Promise((resolve, reject) => {
+    let pieces: Uint8Array[] = [];
+    let bytes = 0;
+    request.on("data", (piece: Uint8Array) => {
+      bytes += piece.length;
+      if (bytes <= bytesMax) pieces.push(piece);
+      else {
+        pieces = [];
+        request.removeAllListeners("data");
+        reject(tooLong());
+      }
+    });
+    request.once("end", () => resolve(Buffer.concat(pieces)));
+    // Nobody is there to hear of it.
+    const cut = () => reject(badRequest("the connection was closed before the body was there"));
+    request.once("error", cut).once("close", cut);
+  });
+}
+
+export function badRequest(message: string): HttpError {
+  return new HttpError(400, "KV_BAD_REQUEST", message);
+}
+
+export function sendJson(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  send(response, status, "application/json; charset=utf-8", `${JSON.stringify(body)}\n`, headers);
+}
+
+export function send(
+  response: ServerResponse,
+  status: number,
+  type: string,
+  body: Uint8Array | string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(status, {
+    "content-type": type,
+    "content-length": Buffer.byteLength(body),
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    ...headers,
+  });
+  response.end(body);
+}

@@ -1,0 +1,118 @@
+// GET, PUT and DELETE of a key. A read is linearizable unless it asks for what this node has (?stale=1); a change may have a
+// condition: the revision that the key must have (?cas=, as in Consul; If-Match), 0 or If-None-Match: * for none.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Command } from "./commands.js";
+import { encodeCommand, KEY_BYTES_MAX } from "./commands.js";
+import {
+  badRequest,
+  bodyOf,
+  checkQuery,
+  decoded,
+  flagOf,
+  send,
+  sendJson,
+  type Target,
+  wholeOf,
+} from "./http.js";
+import { HttpError } from "./http-error.js";
+import type { Outcome } from "./kv.js";
+import type { Parts } from "./parts.js";
+
+/** Answers what is below /kv/. */
+export async function serveKey(
+  parts: Parts,
+  request: IncomingMessage,
+  response: ServerResponse,
+  target: Target,
+): Promise<void> {
+  const key = keyOf(target.path);
+  if (request.method === "PUT") return put(parts, request, response, target, key);
+  if (request.method === "DELETE") return remove(parts, request, response, target, key);
+  return get(parts, response, target, key);
+}
+
+function keyOf(path: string): string {
+  const key = decoded(path.slice("/kv/".length));
+  const bytes = Buffer.byteLength(key);
+  if (bytes === 0) throw badRequest("name a key: /kv/KEY");
+  if (bytes > KEY_BYTES_MAX) throw badRequest(`the key has ${bytes} bytes; ${KEY_BYTES_MAX} are allowed`);
+  return key;
+}
+
+async function get(parts: Parts, response: ServerResponse, { query }: Target, key: string): Promise<void> {
+  checkQuery(query, ["stale"]);
+  const { node, store, config } = parts;
+  if (!flagOf(query, "stale")) {
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    await node.readBarrier({ timeoutMs: config.requestTimeoutMs, signal: gone.signal });
+  }
+  const stored = store.get(key);
+  const index = { "raftmark-index": String(store.lastIndex) };
+  if (stored === undefined) {
+    throw new HttpError(404, "KV_NOT_FOUND", `there is no key ${JSON.stringify(key)}`, {}, index);
+  }
+  const headers = { ...index, etag: `"${stored.revision}"` };
+  send(response, 200, "application/octet-stream", stored.value, headers);
+}
+
+async function put(
+  parts: Parts,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { query }: Target,
+  key: string,
+): Promise<void> {
+  checkQuery(query, ["cas"]);
+  const ifRevision = conditionOf(request, query);
+  const value = await bodyOf(request, parts.config.maxValueBytes);
+  const outcome = await execute(parts, { op: "put", key, ifRevision, value });
+  if (!outcome.changed) throw conditionFailed(key, outcome);
+  const headers = { etag: `"${outcome.revision}"` };
+  sendJson(response, 200, { key, revision: outcome.revision }, headers);
+}
+
+async function remove(
+  parts: Parts,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { query }: Target,
+  key: string,
+): Promise<void> {
+  checkQuery(query, ["cas"]);
+  const ifRevision = conditionOf(request, query);
+  const outcome = await execute(parts, { op: "delete", key, ifRevision });
+  // Without a condition, what is not there is as good as deleted.
+  if (!outcome.changed && ifRevision !== null) throw conditionFailed(key, outcome);
+  sendJson(response, 200, { key, deleted: outcome.changed });
+}
+
+async function execute({ node, config }: Parts, command: Command): Promise<Outcome> {
+  const { result } = await node.propose(encodeCommand(command), { timeoutMs: config.requestTimeoutMs });
+  return result as Outcome;
+}
+
+/** The revision that the key must have; null: whatever it has. Throws 400 for two conditions, and for what is none. */
+function conditionOf({ headers }: IncomingMessage, query: URLSearchParams): number | null {
+  const match = headers["if-match"];
+  const noneMatch = headers["if-none-match"];
+  const cas = wholeOf(query, "cas", 0);
+  const given = [cas, match, noneMatch].filter((one) => one !== null && one !== undefined);
+  if (given.length > 1) throw badRequest("give one condition: cas, If-Match or If-None-Match");
+  if (noneMatch !== undefined) {
+    if (noneMatch.trim() !== "*")
+      throw badRequest("If-None-Match of a change is *: only if the key is absent");
+    return 0;
+  }
+  if (match === undefined) return cas;
+  const [, revision] = /^\s*"(\d{1,16})"\s*$/.exec(match) ?? [];
+  if (revision === undefined || !Number.isSafeInteger(Number(revision)))
+    throw badRequest('If-Match is one revision in quotes, as the ETag of an answer has it: "7"');
+  return Number(revision);
+}
+
+function conditionFailed(key: string, { revision }: Outcome): HttpError {
+  const has = revision === 0 ? "is absent" : `has revision ${revision}`;
+  const text = `nothing was changed: key ${JSON.stringify(key)} ${has}`;
+  return new HttpError(412, "KV_CONDITION", text, { revision });
+}

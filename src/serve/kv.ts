@@ -1,0 +1,135 @@
+// The replicated state of the service: keys with their values and revisions. It changes by apply() and restore() alone, which
+// are the same on every member; whoever reads it asks the node for a barrier first, or takes what is there.
+import { createHash } from "node:crypto";
+import type { Entry, SnapshotStream, StateMachine } from "../index.js";
+import { decodeCommand } from "./commands.js";
+import { type KvState, readSnapshot, type Stored, snapshotChunks } from "./kv-snapshot.js";
+
+/** What became of a command. */
+export interface Outcome {
+  /** False: its condition did not hold, or there was nothing to delete. */
+  readonly changed: boolean;
+  /** The key's revision after it; 0: the key is absent. */
+  readonly revision: number;
+}
+
+/** So many commands without effect are remembered, for those who watch. */
+const REFUSED_MAX = 100_000;
+
+export class KvStore implements StateMachine {
+  private readonly map = new Map<string, Stored>();
+  private index = 0;
+  private watchFloor = 0;
+  private refused: number[] = [];
+  /** Of all keys and values. */
+  bytes = 0;
+
+  /** Index of the last command that was applied. */
+  get lastIndex(): number {
+    return this.index;
+  }
+
+  get keys(): number {
+    return this.map.size;
+  }
+
+  get(key: string): Stored | undefined {
+    return this.map.get(key);
+  }
+
+  apply(entries: readonly Entry[]): Outcome[] {
+    return entries.map((entry) => this.execute(entry));
+  }
+
+  /** A shallow copy is a state that does not change any more. */
+  snapshot(): Iterable<Uint8Array> {
+    return snapshotChunks(this.state());
+  }
+
+  async restore(stream: SnapshotStream): Promise<void> {
+    const state = await readSnapshot(stream);
+    this.map.clear();
+    this.bytes = 0;
+    for (const one of state.stored) this.set(one);
+    this.index = state.index;
+    this.watchFloor = state.watchFloor;
+    this.refused = [...state.refused];
+  }
+
+  /** Whether the command at `index`, which was applied, changed something; null: that is not known any more. */
+  changedAt(index: number): boolean | null {
+    if (index <= this.watchFloor) return null;
+    let low = 0;
+    let high = this.refused.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.refused[middle] < index) low = middle + 1;
+      else high = middle;
+    }
+    return this.refused[low] !== index;
+  }
+
+  /** The first index from which on changes can be told. */
+  get watchableFrom(): number {
+    return this.watchFloor + 1;
+  }
+
+  /** SHA-256 of a snapshot of the state as it is now, and the index of the last command in it. Takes turns with others. */
+  async hash(): Promise<{ index: number; sha256: string }> {
+    const state = this.state();
+    const hash = createHash("sha256");
+    for (const chunk of snapshotChunks(state)) {
+      hash.update(chunk);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return { index: state.index, sha256: hash.digest("hex") };
+  }
+
+  private state(): KvState {
+    const { index, watchFloor } = this;
+    return { index, watchFloor, refused: [...this.refused], stored: [...this.map.values()] };
+  }
+
+  private execute({ index, data }: Entry): Outcome {
+    const command = decodeCommand(data);
+    const { key } = command;
+    const revision = this.map.get(key)?.revision ?? 0;
+    this.index = index;
+    const holds = command.ifRevision === null || command.ifRevision === revision;
+    if (!holds || (command.op === "delete" && revision === 0)) {
+      this.noteRefused(index);
+      return { changed: false, revision };
+    }
+    if (command.op === "delete") {
+      this.remove(key);
+      return { changed: true, revision: 0 };
+    }
+    // A copy: the entry's bytes are borrowed.
+    this.set({ key, value: new Uint8Array(command.value), revision: index });
+    return { changed: true, revision: index };
+  }
+
+  /** A key that is there keeps its place in the map: the order, and with it a snapshot, follows from the log alone. */
+  private set(one: Stored): void {
+    this.bytes += sizeOf(one) - sizeOf(this.map.get(one.key));
+    this.map.set(one.key, one);
+  }
+
+  private remove(key: string): void {
+    this.bytes -= sizeOf(this.map.get(key));
+    this.map.delete(key);
+  }
+
+  /** By half, so that not every one of a long row moves all others. */
+  private noteRefused(index: number): void {
+    this.refused.push(index);
+    if (this.refused.length <= REFUSED_MAX) return;
+    const kept = this.refused.slice(REFUSED_MAX / 2);
+    this.watchFloor = this.refused[REFUSED_MAX / 2 - 1];
+    this.refused = kept;
+  }
+}
+
+function sizeOf(one: Stored | undefined): number {
+  return one === undefined ? 0 : one.key.length + one.value.length;
+}

@@ -1,0 +1,128 @@
+// From a request to the route that answers it, and from whatever that throws to an answer. Every answer is true: what is not known is
+// said to be not known.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Logger } from "../index.js";
+import { CONTENT_TYPE } from "./exposition.js";
+import { checkQuery, flagOf, send, sendJson, type Target, targetOf } from "./http.js";
+import { HttpError, toHttpError } from "./http-error.js";
+import { serveKey } from "./kv-routes.js";
+import type { Parts } from "./parts.js";
+import { ClusterWatch, statusOf } from "./status.js";
+import { Watches } from "./watch.js";
+
+type Handler = (request: IncomingMessage, response: ServerResponse, target: Target) => Promise<void> | void;
+
+interface Route {
+  readonly methods: readonly string[];
+  readonly handle: Handler;
+}
+
+const READ = ["GET", "HEAD"];
+const KEY_METHODS = ["GET", "HEAD", "PUT", "DELETE"];
+const ROUTES_TEXT =
+  "there is /kv/KEY (GET, PUT, DELETE), /watch, /status, /cluster, /members, /metrics, /livez and /readyz (GET)";
+
+export class Router {
+  private readonly parts: Parts;
+  private readonly logger: Logger;
+  private readonly watches = new Watches();
+  private readonly cluster = new ClusterWatch();
+  private readonly routes: ReadonlyMap<string, Route>;
+  private readonly key: Route;
+
+  constructor(parts: Parts, logger: Logger) {
+    this.parts = parts;
+    this.logger = logger;
+    this.key = {
+      methods: KEY_METHODS,
+      handle: (request, response, target) => this.measured(request, response, target),
+    };
+    this.routes = new Map<string, Route>([
+      ["/watch", get((_, response, target) => this.watches.serve(parts, response, target))],
+      ["/status", get((_, response, target) => this.status(response, target))],
+      ["/cluster", get(async (_, response) => sendJson(response, 200, await this.cluster.view(parts)))],
+      ["/members", get((_, response) => this.members(response))],
+      [
+        "/metrics",
+        get(async (_, response) => send(response, 200, CONTENT_TYPE, await parts.registry.metrics())),
+      ],
+      ["/livez", get((_, response) => this.alive(response))],
+      ["/readyz", get((_, response) => this.ready(response))],
+    ]);
+  }
+
+  /** Answers one request; never throws. */
+  async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const target = targetOf(request);
+      const route = target.path.startsWith("/kv/") ? this.key : this.routes.get(target.path);
+      if (route === undefined) {
+        const text = `there is nothing at ${target.path.slice(0, 100)}: ${ROUTES_TEXT}`;
+        throw new HttpError(404, "KV_NO_ROUTE", text);
+      }
+      const { methods } = route;
+      if (!methods.includes(request.method!)) {
+        const text = `${request.method} is not possible at ${target.path.slice(0, 100)}: ${methods.join(", ")} is`;
+        throw new HttpError(405, "KV_NO_METHOD", text, {}, { allow: methods.join(", ") });
+      }
+      await route.handle(request, response, target);
+    } catch (error) {
+      this.fail(response, error);
+    }
+  }
+
+  private fail(response: ServerResponse, error: unknown): void {
+    const { status, body, headers } = toHttpError(error, this.parts.httpOf);
+    if (status === 500) this.logger.error({ error }, `a request failed: ${(error as Error).message}`);
+    sendJson(response, status, { error: body }, headers);
+  }
+
+  private async measured(request: IncomingMessage, response: ServerResponse, target: Target): Promise<void> {
+    const load = READ.includes(request.method!) ? this.parts.loads.read : this.parts.loads.write;
+    const begun = performance.now();
+    try {
+      await serveKey(this.parts, request, response, target);
+      load.answered(performance.now() - begun);
+    } catch (error) {
+      if (toHttpError(error, this.parts.httpOf).status >= 500) load.refused();
+      else load.answered(performance.now() - begun);
+      throw error;
+    }
+  }
+
+  private async status(response: ServerResponse, { query }: Target): Promise<void> {
+    checkQuery(query, ["hash"]);
+    sendJson(response, 200, await statusOf(this.parts, flagOf(query, "hash")));
+  }
+
+  private members(response: ServerResponse): void {
+    const { config, node } = this.parts;
+    const { leader, progress } = node.status();
+    const members = [...config.peers].map(([id, addresses]) => ({
+      id,
+      ...addresses,
+      isLeader: id === leader,
+      progress: progress.find((one) => one.id === id) ?? null,
+    }));
+    sendJson(response, 200, { members });
+  }
+
+  /** Not alive: only a restart helps. */
+  private alive(response: ServerResponse): void {
+    const { fault } = this.parts.node.status();
+    if (fault !== null) throw new HttpError(503, "RAFT_FENCED", fault);
+    sendJson(response, 200, { alive: true });
+  }
+
+  /** Ready: it can answer, as far as it knows. */
+  private ready(response: ServerResponse): void {
+    const { leader } = this.parts.node.status();
+    if (this.parts.closing.aborted) throw new HttpError(503, "RAFT_CLOSED", "this node shuts down");
+    if (leader === 0) throw new HttpError(503, "RAFT_NO_LEADER", "no leader is known");
+    sendJson(response, 200, { ready: true, leader });
+  }
+}
+
+function get(handle: Handler): Route {
+  return { methods: READ, handle };
+}

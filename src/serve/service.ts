@@ -1,0 +1,172 @@
+// One node of the service in this process: the engine, the state, the HTTP server; opened together and closed in order.
+import { readFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import { type Logger, RaftNode, type RaftNodeOptions, registerMetrics, type TlsOptions } from "../index.js";
+import { openError, type ServiceConfig } from "./config.js";
+import { errorAt } from "./config-error.js";
+import { Registry, requestMetrics, single } from "./exposition.js";
+import { KvStore } from "./kv.js";
+import { RequestLoad } from "./load.js";
+import type { Parts } from "./parts.js";
+import { Router } from "./router.js";
+
+/** A client that sends its request this slowly is cut off. */
+const REQUEST_MS_MAX = 60_000;
+const HEADER_BYTES_MAX = 16 * 1024;
+/** Answers that are on their way when the node is closed. */
+const LAST_ANSWERS_MS = 1000;
+
+export class Service {
+  /** Called once when the node fenced itself: it answers 503 from then on. */
+  onFault: (error: Error) => void = () => {};
+  readonly node: RaftNode;
+  /** Where the server listens, host:port: with the port that it got where the configuration has 0. */
+  readonly http: string;
+  private readonly server: Server;
+  private readonly closing: AbortController;
+  private closed: Promise<void> | null = null;
+
+  /**
+   * Opens the node, then listens for clients. Rejects with ConfigError for what the configuration is to blame for, and with
+   * the errors of RaftNode.open; nothing is left open then.
+   */
+  static async open(config: ServiceConfig, logger: Logger): Promise<Service> {
+    const store = new KvStore();
+    let node: RaftNode;
+    try {
+      node = await RaftNode.open(await nodeOptions(config, store, logger));
+    } catch (error) {
+      throw openError(error, config);
+    }
+    try {
+      const closing = new AbortController();
+      const parts = partsOf(config, node, store, closing.signal);
+      const router = new Router(parts, logger);
+      const server = createServer(
+        { requestTimeout: REQUEST_MS_MAX, maxHeaderSize: HEADER_BYTES_MAX },
+        (request, response) => {
+          if (closing.signal.aborted) response.setHeader("connection", "close");
+          void router.serve(request, response);
+        },
+      );
+      const http = await listen(server, config);
+      return new Service(node, server, http, closing);
+    } catch (error) {
+      await node.close({ timeoutMs: 0 });
+      throw error;
+    }
+  }
+
+  private constructor(node: RaftNode, server: Server, http: string, closing: AbortController) {
+    this.node = node;
+    this.server = server;
+    this.http = http;
+    this.closing = closing;
+    node.once("fault", (error) => this.onFault(error));
+  }
+
+  /** Reads the certificates again. Rejects where they are not usable: then the old ones stay. */
+  reloadTls(): Promise<void> {
+    return this.node.reloadTls();
+  }
+
+  /**
+   * Takes no new connections, hands leadership over, lets what is under way end, and answers it. Called again with `timeoutMs`
+   * 0 it hurries.
+   */
+  close(options: { timeoutMs?: number } = {}): Promise<void> {
+    const closed = this.node.close(options);
+    this.closed ??= this.end(closed);
+    return this.closed;
+  }
+
+  private async end(closed: Promise<void>): Promise<void> {
+    const { server } = this;
+    const ended = new Promise<void>((resolve) => server.close(() => resolve()));
+    this.closing.abort();
+    server.closeIdleConnections();
+    await closed;
+    const timer = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS);
+    server.closeIdleConnections();
+    await ended;
+    clearTimeout(timer);
+  }
+}
+
+function partsOf(config: ServiceConfig, node: RaftNode, store: KvStore, closing: AbortSignal): Parts {
+  const loads = { read: new RequestLoad(), write: new RequestLoad() };
+  const registry = new Registry();
+  registerMetrics(registry, node);
+  for (const metric of requestMetrics(loads)) registry.registerMetric(metric);
+  registry.registerMetric(single("gauge", "raftmark_kv_keys", "Keys that there are.", () => store.keys));
+  registry.registerMetric(
+    single("gauge", "raftmark_kv_bytes", "Bytes of all keys and values.", () => store.bytes),
+  );
+  const httpOf = (id: number) => config.peers.get(id)?.http ?? null;
+  return { config, node, store, loads, registry, since: performance.now(), closing, httpOf };
+}
+
+async function nodeOptions(config: ServiceConfig, store: KvStore, logger: Logger): Promise<RaftNodeOptions> {
+  const { id, dataDir, listen, secret, tls } = config;
+  const given = Object.fromEntries(
+    ENGINE_OPTIONS.map((name) => [name, config[name]]).filter(([, value]) => value !== undefined),
+  );
+  return {
+    ...given,
+    id,
+    dir: dataDir,
+    listen,
+    secret,
+    peers: Object.fromEntries([...config.peers].map(([peer, { raft }]) => [peer, raft])),
+    stateMachine: store,
+    logger,
+    ...(tls === undefined ? {} : { tls: () => certificates(config, tls) }),
+  };
+}
+
+/** Fields that are the engine's options, under the same names. */
+const ENGINE_OPTIONS = [
+  "clusterId",
+  "snapshotEveryBytes",
+  "snapshotEveryEntries",
+  "snapshotCatchUpBytes",
+  "snapshotSendBytesPerS",
+  "readOnly",
+  "durability",
+  "segmentBytes",
+  "tickMs",
+  "electionTicks",
+] as const satisfies readonly (keyof ServiceConfig & keyof RaftNodeOptions)[];
+
+type TlsFiles = NonNullable<ServiceConfig["tls"]>;
+
+async function certificates({ source }: ServiceConfig, files: TlsFiles): Promise<TlsOptions> {
+  const read = async (name: keyof TlsFiles) => {
+    try {
+      return await readFile(files[name], "utf8");
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      throw errorAt(source, ["tls", name], `cannot read ${files[name]} (${code})`);
+    }
+  };
+  const [ca, cert, key] = await Promise.all([read("ca"), read("cert"), read("key")]);
+  return { ca, cert, key };
+}
+
+/** Resolves with the address that the server has. */
+function listen(server: Server, { http, source }: ServiceConfig): Promise<string> {
+  const at = http.lastIndexOf(":");
+  const host = http.slice(0, at).replace(/^\[|\]$/g, "");
+  return new Promise((resolve, reject) => {
+    server.once("error", ({ code, message }: NodeJS.ErrnoException) => {
+      const why =
+        code === "EADDRINUSE" ? "something listens there already: stop it, or take another port" : message;
+      reject(errorAt(source, ["http"], `cannot listen at ${http}: ${why}`));
+    });
+    server.listen(Number(http.slice(at + 1)), host, () => {
+      const address = server.address();
+      const port = typeof address === "object" && address !== null ? address.port : 0;
+      resolve(`${http.slice(0, at)}:${port}`);
+    });
+  });
+}

@@ -1,0 +1,101 @@
+// What a node says of itself at /status, and of all members, as it reaches them, at /cluster: for the page and for programs.
+import type { NodeStatus } from "../index.js";
+import type { RequestCounts } from "./load.js";
+import type { Parts } from "./parts.js";
+
+/** The answer of /status: the engine's status, and the service's own. */
+export interface ServiceStatus extends NodeStatus {
+  /** Where clients reach it. */
+  readonly http: string;
+  readonly uptimeS: number;
+  /** The replicated keys as they are here; `sha256` where it was asked for: members with the same `index` have the same. */
+  readonly kv: {
+    readonly index: number;
+    readonly keys: number;
+    readonly bytes: number;
+    readonly sha256?: string;
+  };
+  /** Requests since the node was opened. */
+  readonly requests: { readonly read: RequestCounts; readonly write: RequestCounts };
+}
+
+/** One member, as the asked node sees it. */
+export interface MemberView {
+  readonly id: number;
+  readonly raft: string;
+  readonly http: string;
+  /** Null: it did not answer. */
+  readonly status: ServiceStatus | null;
+  readonly error: string | null;
+}
+
+/** The answer of /cluster. */
+export interface ClusterView {
+  /** Who answers. */
+  readonly self: number;
+  /** By ascending id. */
+  readonly members: readonly MemberView[];
+}
+
+export async function statusOf(parts: Parts, withHash: boolean): Promise<ServiceStatus> {
+  const { node, store, config, loads, since } = parts;
+  const hash = withHash ? await store.hash() : { index: store.lastIndex };
+  return {
+    ...node.status(),
+    http: parts.httpOf(config.id) ?? config.http,
+    uptimeS: Math.round((performance.now() - since) / 1000),
+    kv: { keys: store.keys, bytes: store.bytes, ...hash },
+    requests: { read: loads.read.read(), write: loads.write.read() },
+  };
+}
+
+const ASK_MS = 1000;
+/** Whoever asks within that time of another gets the same answer: many lookers-on cost the members no more than one. */
+const SHARED_MS = 400;
+const STATUS_BYTES_MAX = 256 * 1024;
+
+export class ClusterWatch {
+  private shared: Promise<ClusterView> | null = null;
+  private sharedAt = 0;
+
+  view(parts: Parts): Promise<ClusterView> {
+    const now = performance.now();
+    if (this.shared === null || now - this.sharedAt > SHARED_MS) {
+      this.sharedAt = now;
+      this.shared = ask(parts);
+    }
+    return this.shared;
+  }
+}
+
+async function ask(parts: Parts): Promise<ClusterView> {
+  const { config } = parts;
+  const ids = [...config.peers.keys()].sort((a, b) => a - b);
+  const members = await Promise.all(
+    ids.map(async (id): Promise<MemberView> => {
+      const { raft, http } = config.peers.get(id)!;
+      try {
+        const status = id === config.id ? await statusOf(parts, false) : await fetchStatus(http);
+        if (status.id !== id) throw new Error(`node ${status.id} answers there`);
+        return { id, raft, http, status, error: null };
+      } catch (error) {
+        return { id, raft, http, status: null, error: reasonOf(error) };
+      }
+    }),
+  );
+  return { self: config.id, members };
+}
+
+async function fetchStatus(http: string): Promise<ServiceStatus> {
+  const response = await fetch(`http://${http}/status`, { signal: AbortSignal.timeout(ASK_MS) });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`it answers ${response.status}`);
+  if (text.length > STATUS_BYTES_MAX) throw new Error("its answer is too long");
+  return JSON.parse(text) as ServiceStatus;
+}
+
+function reasonOf(error: unknown): string {
+  const { name, message, cause } = error as Error & { cause?: { code?: string } };
+  if (name === "TimeoutError") return `no answer within ${ASK_MS} ms`;
+  return cause?.code ?? message;
+}

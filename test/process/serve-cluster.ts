@@ -1,0 +1,129 @@
+// Three `raftmark serve` processes with a directory each, and a client that goes where it is told to.
+import { randomBytes } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { freePorts } from "../../bench/harness/ports.js";
+import { Command, until } from "./support.js";
+
+/** An answer of the service. */
+export interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: each caller knows what it asked for.
+  readonly json: any;
+}
+
+export class ServeCluster {
+  readonly ids: readonly number[];
+  private readonly dir: string;
+  private readonly https = new Map<number, string>();
+  private readonly nodes = new Map<number, Command>();
+  private readonly fields: Readonly<Record<string, unknown>>;
+
+  /** `fields` are the configuration's, beside those that each node needs. */
+  constructor(dir: string, size: number, fields: Readonly<Record<string, unknown>> = {}) {
+    this.dir = dir;
+    this.fields = { tickMs: 30, durability: "none", logLevel: "info", ...fields };
+    this.ids = Array.from({ length: size }, (_, i) => i + 1);
+  }
+
+  /** Writes the configurations and starts all nodes; resolves when all of them know a leader. */
+  async start(): Promise<void> {
+    mkdirSync(this.dir, { recursive: true });
+    const ports = await freePorts(this.ids.length * 2);
+    const peers = Object.fromEntries(
+      this.ids.map((id) => [
+        id,
+        { raft: `127.0.0.1:${ports[id * 2 - 2]}`, http: `127.0.0.1:${ports[id * 2 - 1]}` },
+      ]),
+    );
+    const secret = randomBytes(16).toString("hex");
+    for (const id of this.ids) {
+      // JSON is YAML.
+      const config = { id, dataDir: `data-${id}`, peers, secret, ...this.fields };
+      writeFileSync(this.configOf(id), JSON.stringify(config, null, 1));
+      this.https.set(id, peers[id].http);
+    }
+    await Promise.all(this.ids.map((id) => this.startNode(id)));
+    for (const id of this.ids) await this.ready(id);
+  }
+
+  configOf(id: number): string {
+    return join(this.dir, `node-${id}.yaml`);
+  }
+
+  /** Resolves when it answers, ready or not. */
+  async startNode(id: number): Promise<void> {
+    const node = new Command(this.dir, "serve", "--config", this.configOf(id));
+    this.nodes.set(id, node);
+    await until(`node ${id} to answer`, 20_000, async () => {
+      if (node.child.exitCode !== null) throw new Error(`node ${id} ended:\n${node.stderr}`);
+      return (await this.tried(id, "GET", "/livez"))?.status === 200;
+    });
+  }
+
+  async ready(id: number): Promise<void> {
+    await until(
+      `node ${id} to be ready`,
+      20_000,
+      async () => (await this.tried(id, "GET", "/readyz"))?.status === 200,
+    );
+  }
+
+  node(id: number): Command {
+    return this.nodes.get(id)!;
+  }
+
+  urlOf(id: number): string {
+    return `http://${this.https.get(id)}`;
+  }
+
+  /** Asks one node. Rejects where it does not answer. */
+  async ask(id: number, method: string, path: string, body?: string): Promise<Answer> {
+    const response = await fetch(this.urlOf(id) + path, {
+      method,
+      signal: AbortSignal.timeout(20_000),
+      ...(body === undefined ? {} : { body }),
+    });
+    const text = await response.text();
+    const isJson = response.headers.get("content-type")?.startsWith("application/json");
+    return {
+      status: response.status,
+      text,
+      headers: response.headers,
+      json: isJson ? JSON.parse(text) : null,
+    };
+  }
+
+  /** Null: it did not answer. */
+  async tried(id: number, method: string, path: string, body?: string): Promise<Answer | null> {
+    return this.ask(id, method, path, body).catch(() => null);
+  }
+
+  /** The leader that `id` knows; 0: none. */
+  async leaderAt(id: number): Promise<number> {
+    return (await this.tried(id, "GET", "/status"))?.json.leader ?? 0;
+  }
+
+  /** Resolves with the hash that all of them have at one index; nothing may be written meanwhile. */
+  async agreed(): Promise<string> {
+    let found = "";
+    await until("all states to be equal", 20_000, async () => {
+      const all = await Promise.all(this.ids.map((id) => this.tried(id, "GET", "/status?hash=1")));
+      const states = new Set(all.map((answer) => JSON.stringify(answer?.json?.kv ?? answer)));
+      found = all[0]?.json?.kv?.sha256 ?? "";
+      return states.size === 1 && found !== "";
+    });
+    return found;
+  }
+
+  /** The exit codes after SIGTERM. */
+  async stop(): Promise<(number | null)[]> {
+    const running = this.ids
+      .map((id) => this.node(id))
+      .filter(({ child }) => child.exitCode === null && child.signalCode === null);
+    for (const { child } of running) child.kill("SIGTERM");
+    return Promise.all(running.map((node) => node.end(20_000)));
+  }
+}

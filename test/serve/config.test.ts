@@ -1,0 +1,135 @@
+// The configuration of the service: what is filled in, and what is said of what is wrong, with its place.
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import {
+  ConfigError,
+  EXAMPLE_CONFIG,
+  newLogger,
+  parseConfig,
+  readConfig,
+  Service,
+} from "../../src/serve/index.js";
+
+const dir = mkdtempSync(join(tmpdir(), "raftmark-config-"));
+after(() => rmSync(dir, { recursive: true, force: true }));
+writeFileSync(join(dir, "cluster.key"), "0123456789abcdef0123456789abcdef\n");
+
+const GOOD = `id: 2
+dataDir: data
+peers:
+  1: { raft: "10.0.0.1:7001", http: "10.0.0.1:8080" }
+  2: { raft: "10.0.0.2:7001", http: "10.0.0.2:8080" }
+secretFile: cluster.key
+`;
+const FILE = join(dir, "node.yaml");
+
+test("what is not there is filled in, and paths are relative to the file", async () => {
+  writeFileSync(FILE, GOOD);
+  const config = await readConfig(FILE);
+  assert.equal(config.dataDir, join(dir, "data"));
+  assert.deepEqual([config.listen, config.http], ["10.0.0.2:7001", "10.0.0.2:8080"]);
+  assert.equal(config.secret, "0123456789abcdef0123456789abcdef");
+  assert.deepEqual([config.requestTimeoutMs, config.maxValueBytes, config.logLevel], [5000, 1048576, "info"]);
+  const other = await readConfig(FILE, 1);
+  assert.deepEqual([other.id, other.listen], [1, "10.0.0.1:7001"]);
+});
+
+test("the example is a configuration, with everything that is commented out as well", async () => {
+  const config = await parseConfig(EXAMPLE_CONFIG, FILE);
+  assert.deepEqual([...config.peers.keys()], [1, 2, 3]);
+  const all = EXAMPLE_CONFIG.replace(/^secretFile.*$/m, "")
+    .replaceAll(/^# ([a-zA-Z]+:)/gm, "$1")
+    .replace('secret: "..."', 'secret: "0123456789abcdef"');
+  const full = await parseConfig(all, FILE);
+  assert.equal(full.listen, "0.0.0.0:7001");
+  assert.equal(full.tls?.ca, join(dir, "ca.pem"));
+  assert.equal(full.snapshotEveryBytes, 128 * 1024 * 1024);
+});
+
+const WRONG: [what: string, text: string, expected: RegExp][] = [
+  [
+    "an unknown field",
+    `${GOOD}logLevle: info\n`,
+    /^F:7:1: logLevle: there is no such field\. Did you mean logLevel\?$/,
+  ],
+  [
+    "an unknown field of a member",
+    GOOD.replace('http: "10.0.0.1', 'htp: "10.0.0.1'),
+    /^F:4:\d+: peers\.1\.htp: there is no such field; there is raft, http\. Did you mean http\?$/,
+  ],
+  [
+    "a missing field",
+    GOOD.replace("dataDir: data\n", ""),
+    /^F:1:1: dataDir is missing: it must be a directory$/,
+  ],
+  ["a number that is none", GOOD.replace("id: 2", "id: two"), /^F:1:5: id: must be a number, not "two"$/],
+  ["one too large", `${GOOD}tickMs: 99999999\n`, /^F:7:9: tickMs: must be at most 60000, not 99999999$/],
+  ["another word", `${GOOD}logLevel: loud\n`, /^F:7:11: logLevel: must be one of .*"warn".*, not "loud"$/],
+  [
+    "no address",
+    GOOD.replace("10.0.0.2:7001", "10.0.0.2"),
+    /^F:5:\d+: peers\.2\.raft: must be an address, host:port, as in .*, not "10\.0\.0\.2"$/,
+  ],
+  [
+    "no member",
+    GOOD.replace("id: 2", "id: 7"),
+    /^F:4:3: peers: node 7 itself is not among the members \(1, 2\)/,
+  ],
+  [
+    "no id",
+    GOOD.replace("id: 2\n", ""),
+    /^F:1:1: id is missing: give it here, or on the command line with --id$/,
+  ],
+  ["an id that is a word", GOOD.replace("  1:", "  one:"), /^F:4:3: peers\.one: is no node id/],
+  ["two secrets", `${GOOD}secret: abcdefghijklmnopqrst\n`, /^F:6:1: secretFile: secret is given as well/],
+  ["no secret", GOOD.replace(/secretFile.*\n/, ""), /^F:1:1: secretFile is missing \(or secret\)/],
+  [
+    "a secret file that is not there",
+    GOOD.replace("cluster.key", "c.key"),
+    /^F:6:13: secretFile: cannot read .*c\.key \(ENOENT\)/,
+  ],
+  ["no YAML", `${GOOD}peers: [\n`, /^F:\d+:\d+: this is no YAML: /],
+  ["a field twice", `${GOOD}id: 3\n`, /^F:7:1: this is no YAML: map keys must be unique$/],
+  ["nothing at all", "", /^F:1:1: dataDir is missing/],
+];
+
+for (const [what, text, expected] of WRONG) {
+  test(`refused with its place: ${what}`, async () => {
+    await assert.rejects(parseConfig(text, FILE), (error) => {
+      assert.ok(error instanceof ConfigError, String(error));
+      const said = error.message.replace(FILE, "F");
+      assert.match(said, expected);
+      assert.ok(!said.includes("abcdefghijklmnopqrst"), "a secret does not belong into a message");
+      return true;
+    });
+  });
+}
+
+test("a file that is not there", async () => {
+  await assert.rejects(
+    readConfig(join(dir, "none.yaml")),
+    /none\.yaml: the configuration cannot be read \(ENOENT\)/,
+  );
+});
+
+test("what the engine finds wrong has its place, too", async () => {
+  const short = GOOD.replace(/secretFile.*\n/, "secret: short\n");
+  const clash = GOOD.replace("10.0.0.1:7001", "10.0.0.2:7001");
+  const tls = `${GOOD}tls: { ca: a.pem, cert: b.pem, key: c.pem }\n`;
+  const cases: [string, RegExp][] = [
+    [short, /^F:6:9: secret: .*16 bytes/],
+    [clash, /^F:4:3: peers: nodes 1 and 2 have the same address/],
+    [tls, /^F:7:\d+: tls\.\w+: cannot read .*\.pem \(ENOENT\)$/],
+  ];
+  for (const [text, expected] of cases) {
+    const config = await parseConfig(text, FILE);
+    const logger = newLogger("error", process.stderr, 2);
+    await assert.rejects(Service.open(config, logger), (error: Error) => {
+      assert.match(error.message.replace(FILE, "F"), expected);
+      return error instanceof ConfigError;
+    });
+  }
+});

@@ -1,0 +1,283 @@
+// What the service answers over HTTP: a node alone, in this process, with a client on raw sockets where one is needed.
+import assert from "node:assert/strict";
+import { request as httpRequest } from "node:http";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { newLogger, parseConfig, Service } from "../../src/serve/index.js";
+import { scratchDir, until } from "../process/support.js";
+
+const scratch = scratchDir("routes");
+let service: Service;
+let base = "";
+
+before(async () => {
+  const config = `
+id: 1
+dataDir: data
+peers: { 1: { raft: "127.0.0.1:0", http: "127.0.0.1:0" } }
+secret: 0123456789abcdef
+tickMs: 10
+maxValueBytes: 1000
+snapshotCatchUpBytes: 0
+snapshotEveryBytes: 0
+segmentBytes: 20000
+durability: none
+logLevel: error
+`;
+  service = await Service.open(
+    await parseConfig(config, join(scratch.path, "node.yaml")),
+    newLogger("error", process.stderr, 1),
+  );
+  base = `http://${service.http}`;
+  await service.node.whenLeader();
+});
+after(async () => {
+  await service.close({ timeoutMs: 0 });
+  scratch.remove();
+});
+
+interface Got {
+  readonly status: number;
+  readonly text: string;
+  readonly headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: each test knows what it asked for.
+  readonly json: any;
+}
+
+async function ask(method: string, path: string, body?: string | Uint8Array, headers = {}): Promise<Got> {
+  const init = { method, headers, ...(body === undefined ? {} : { body: body as string }) };
+  const response = await fetch(base + path, init);
+  const text = await response.text();
+  const isJson = response.headers.get("content-type")?.startsWith("application/json");
+  return { status: response.status, text, headers: response.headers, json: isJson ? JSON.parse(text) : null };
+}
+
+/** The error of an answer, checked to be whole. */
+function errorOf({ status, json }: Got): string {
+  assert.ok(json !== null && typeof json.error.message === "string" && json.error.message.length > 10);
+  assert.equal(typeof json.error.mayCommit, "boolean");
+  return `${status} ${json.error.code}`;
+}
+
+test("put, get, delete: bytes, revisions, absent keys", async () => {
+  const value = Uint8Array.from({ length: 256 }, (_, i) => i);
+  const put = await ask("PUT", "/kv/a", value);
+  assert.equal(put.status, 200);
+  const { revision } = put.json;
+  assert.equal(put.headers.get("etag"), `"${revision}"`);
+  const response = await fetch(`${base}/kv/a`);
+  assert.deepEqual(new Uint8Array(await response.arrayBuffer()), value);
+  assert.equal(response.headers.get("etag"), `"${revision}"`);
+  assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+  assert.ok(Number(response.headers.get("raftmark-index")) >= revision);
+  assert.equal((await ask("GET", "/kv/a?stale=1")).headers.get("etag"), `"${revision}"`);
+  const head = await ask("HEAD", "/kv/a");
+  assert.deepEqual([head.status, head.text, head.headers.get("content-length")], [200, "", "256"]);
+  assert.deepEqual((await ask("DELETE", "/kv/a")).json, { key: "a", deleted: true });
+  assert.deepEqual((await ask("DELETE", "/kv/a")).json, { key: "a", deleted: false });
+  assert.equal(errorOf(await ask("GET", "/kv/a")), "404 KV_NOT_FOUND");
+  assert.equal((await ask("PUT", "/kv/empty", "")).status, 200);
+  const empty = await ask("GET", "/kv/empty");
+  assert.deepEqual([empty.status, empty.text], [200, ""]);
+});
+
+test("keys: slashes, dots, percent signs, other scripts", async () => {
+  for (const key of ["a/b/../c", ".", "ключ", "a%2Fb?", " ", "%"]) {
+    assert.equal((await raw("PUT", `/kv/${encodeURIComponent(key)}`, key)).status, 200);
+    assert.equal((await raw("GET", `/kv/${encodeURIComponent(key)}`)).body, key);
+  }
+  // As it is, without a client that takes dots for a path.
+  assert.equal((await raw("GET", "/kv/a/b/../c")).body, "a/b/../c");
+});
+
+test("compare-and-set: by revision, for an absent key, as query and as headers", async () => {
+  const first = (await ask("PUT", "/kv/c?cas=0", "1")).json.revision;
+  const again = await ask("PUT", "/kv/c?cas=0", "2");
+  assert.equal(errorOf(again), "412 KV_CONDITION");
+  assert.equal(again.json.error.revision, first);
+  assert.equal(again.json.error.mayCommit, false);
+  const second = (await ask("PUT", `/kv/c?cas=${first}`, "2")).json.revision;
+  assert.ok(second > first);
+  assert.equal(errorOf(await ask("PUT", "/kv/c", "3", { "if-match": `"${first}"` })), "412 KV_CONDITION");
+  assert.equal(errorOf(await ask("PUT", "/kv/c", "3", { "if-none-match": "*" })), "412 KV_CONDITION");
+  const third = (await ask("PUT", "/kv/c", "3", { "if-match": `"${second}"` })).json.revision;
+  assert.equal(errorOf(await ask("DELETE", `/kv/c?cas=${second}`)), "412 KV_CONDITION");
+  assert.equal((await ask("GET", "/kv/c")).text, "3");
+  assert.deepEqual((await ask("DELETE", `/kv/c?cas=${third}`)).json, { key: "c", deleted: true });
+  const gone = await ask("PUT", `/kv/c?cas=${third}`, "4");
+  assert.equal(errorOf(gone), "412 KV_CONDITION");
+  assert.equal(gone.json.error.revision, 0);
+});
+
+const REFUSED: [
+  what: string,
+  method: string,
+  path: string,
+  expected: string,
+  text: RegExp,
+  headers?: object,
+][] = [
+  ["no route", "GET", "/kvs/a", "404 KV_NO_ROUTE", /there is \/kv\/KEY/],
+  ["no key", "GET", "/kv/", "400 KV_BAD_REQUEST", /name a key/],
+  ["a long key", "GET", `/kv/${"x".repeat(1025)}`, "400 KV_BAD_REQUEST", /has 1025 bytes; 1024 are allowed/],
+  ["no UTF-8", "GET", "/kv/%ff", "400 KV_BAD_REQUEST", /no UTF-8/],
+  ["another method", "POST", "/kv/a", "405 KV_NO_METHOD", /GET, HEAD, PUT, DELETE/],
+  ["a method of a page", "DELETE", "/status", "405 KV_NO_METHOD", /GET, HEAD/],
+  ["an unknown parameter", "GET", "/kv/a?stal=1", "400 KV_BAD_REQUEST", /Did you mean stale\?/],
+  ["a parameter twice", "GET", "/kv/a?stale=1&stale=0", "400 KV_BAD_REQUEST", /more than once/],
+  ["no flag", "GET", "/kv/a?stale=yes", "400 KV_BAD_REQUEST", /1 or 0/],
+  ["no revision", "PUT", "/kv/a?cas=-1", "400 KV_BAD_REQUEST", /whole number/],
+  ["two conditions", "PUT", "/kv/a?cas=1", "400 KV_BAD_REQUEST", /one condition/, { "if-match": '"1"' }],
+  ["an odd condition", "PUT", "/kv/a", "400 KV_BAD_REQUEST", /If-Match is one revision/, { "if-match": "*" }],
+  ["watch from nothing", "GET", "/watch?from=0", "400 KV_BAD_REQUEST", /1 or more/],
+];
+
+for (const [what, method, path, expected, text, headers] of REFUSED) {
+  test(`refused: ${what}`, async () => {
+    const got = await ask(method, path, method === "PUT" ? "x" : undefined, headers);
+    assert.equal(errorOf(got), expected);
+    assert.match(got.json.error.message, text);
+    if (got.status === 405) assert.match(got.headers.get("allow") ?? "", /GET/);
+  });
+}
+
+test("a body that is too long: told at once where its length is told, and while it comes where it is not", async () => {
+  const long = new Uint8Array(1001);
+  assert.equal(errorOf(await ask("PUT", "/kv/long", long)), "413 KV_TOO_LARGE");
+  const chunked = await raw("PUT", "/kv/long", Buffer.alloc(50_000), { "transfer-encoding": "chunked" });
+  assert.equal(chunked.status, 413);
+  assert.equal(errorOf(await ask("GET", "/kv/long")), "404 KV_NOT_FOUND");
+  assert.equal((await ask("PUT", "/kv/long", new Uint8Array(1000))).status, 200);
+});
+
+test("a client that goes away in the middle of a body harms nobody", async () => {
+  const socket = connect(Number(base.split(":")[2]), "127.0.0.1");
+  await new Promise((resolve) => socket.once("connect", resolve));
+  socket.write("PUT /kv/half HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  socket.destroy();
+  assert.equal((await ask("PUT", "/kv/other", "x")).status, 200);
+  assert.equal(errorOf(await ask("GET", "/kv/half")), "404 KV_NOT_FOUND");
+});
+
+test("watch: what changed, in order, from an index on, and as it comes; conditions that failed are not in it", async () => {
+  const from = (await ask("PUT", "/kv/w/1", "one")).json.revision;
+  await ask("PUT", "/kv/w/1?cas=0", "not made");
+  await ask("DELETE", "/kv/w/none");
+  const watched = watch(`/watch?from=${from}&prefix=w/`);
+  await until("the first line", 5000, () => watched.lines.length === 1);
+  await ask("PUT", "/kv/elsewhere", "x");
+  await ask("PUT", "/kv/w/2", "two");
+  await ask("DELETE", "/kv/w/1");
+  await until("three lines", 5000, () => watched.lines.length === 3);
+  const shown = watched.lines.map(({ type, key, value }) => [
+    type,
+    key,
+    value === undefined ? "" : Buffer.from(value, "base64").toString(),
+  ]);
+  assert.deepEqual(shown, [
+    ["put", "w/1", "one"],
+    ["put", "w/2", "two"],
+    ["delete", "w/1", ""],
+  ]);
+  assert.equal(watched.lines[0].index, from);
+  watched.stop();
+});
+
+test("watch: one key, and from now on", async () => {
+  const watched = watch("/watch?key=only");
+  await until("the watch to stand", 5000, () => watched.begun);
+  await ask("PUT", "/kv/only2", "x");
+  const { revision } = (await ask("PUT", "/kv/only", "x")).json;
+  await until("its line", 5000, () => watched.lines.length === 1);
+  assert.deepEqual(watched.lines, [{ index: revision, type: "put", key: "only", value: "eA==" }]);
+  watched.stop();
+});
+
+test("watch: what a snapshot stands for is told with 410, and from where on to watch", async () => {
+  for (let round = 0; round < 3; round++) {
+    await Promise.all(Array.from({ length: 60 }, (_, i) => ask("PUT", `/kv/fill${i}`, "x".repeat(900))));
+    await service.node.takeSnapshot();
+  }
+  const refused = await ask("GET", "/watch?from=1");
+  assert.equal(errorOf(refused), "410 RAFT_COMPACTED");
+  const { from } = refused.json.error;
+  assert.ok(from > 1, `${from}`);
+  const watched = watch(`/watch?from=${from}`);
+  await until("lines", 5000, () => watched.lines.length > 0);
+  watched.stop();
+});
+
+test("status, members, metrics, probes", async () => {
+  const status = (await ask("GET", "/status?hash=1")).json;
+  assert.equal(status.state, "StateLeader");
+  assert.match(status.kv.sha256, /^[0-9a-f]{64}$/);
+  assert.ok(status.kv.index <= status.applied);
+  const { sha256 } = (await ask("GET", "/status?hash=1")).json.kv;
+  assert.equal(sha256, status.kv.sha256);
+  assert.equal((await ask("GET", "/status")).json.kv.sha256, undefined);
+  assert.deepEqual((await ask("GET", "/members")).json.members[0].id, 1);
+  const { text, headers } = await ask("GET", "/metrics");
+  assert.match(headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
+  assert.match(text, /^# TYPE raftmark_kv_request_seconds histogram$/m);
+  assert.match(text, /^raftmark_is_leader\{node="1"\} 1$/m);
+  for (const line of text.trim().split("\n"))
+    assert.match(line, /^(# (HELP|TYPE) \w+ .+|\w+(\{(\w+="[^"]*",?)+\})? (\S+))$/);
+  const count = (name: string) =>
+    Number(new RegExp(`^${name}\\{kind="write"[^}]*\\} (\\d+)$`, "m").exec(text)?.[1]);
+  assert.ok(count("raftmark_kv_request_seconds_count") > 100);
+  assert.equal(
+    Number(/_bucket\{kind="write",le="\+Inf"\} (\d+)/.exec(text)?.[1]),
+    count("raftmark_kv_request_seconds_count"),
+  );
+  assert.equal((await ask("GET", "/livez")).status, 200);
+  assert.equal((await ask("GET", "/readyz")).status, 200);
+  const { self, members } = (await ask("GET", "/cluster")).json;
+  assert.deepEqual([self, members.length, members[0].status.state], [1, 1, "StateLeader"]);
+});
+
+function raw(
+  method: string,
+  path: string,
+  body?: string | Uint8Array,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; body: string }> {
+  const port = Number(base.split(":")[2]);
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ host: "127.0.0.1", port, method, path, headers }, (response) => {
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (piece: string) => {
+        text += piece;
+      });
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: text }));
+    });
+    request.once("error", reject);
+    request.end(body);
+  });
+}
+
+interface Line {
+  readonly index: number;
+  readonly type: string;
+  readonly key: string;
+  readonly value?: string;
+}
+
+function watch(path: string): { lines: Line[]; begun: boolean; stop(): void } {
+  const stopped = new AbortController();
+  const watched = { lines: [] as Line[], begun: false, stop: () => stopped.abort() };
+  const read = async () => {
+    const response = await fetch(base + path, { signal: stopped.signal });
+    watched.begun = true;
+    let rest = "";
+    for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + piece).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) if (line !== "") watched.lines.push(JSON.parse(line));
+    }
+  };
+  read().catch(() => {});
+  return watched;
+}
