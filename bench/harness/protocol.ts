@@ -121,6 +121,12 @@ const Metrics = z.object({
   bytesReceived: amount,
   framesDropped: amount,
   framesRefused: amount,
+  // Nor do earlier ones count elections.
+  preVotesStarted: amount.default(0),
+  electionsStarted: amount.default(0),
+  electionsWon: amount.default(0),
+  electionsLost: amount.default(0),
+  leaderChanges: amount.default(0),
   snapshotsRefused: amount,
   // Engines of revisions before they took snapshots have none.
   snapshotsTaken: amount.default(0),

@@ -484,7 +484,7 @@ export class SimLink implements Link, LaneEnd {
   setPeer(): void {}
 
   stats(): LinkStats {
-    return { ...this.sender.counters };
+    return this.sender.stats();
   }
 
   async close(): Promise<void> {

@@ -1,14 +1,14 @@
-// Packs messages into frames for a link to carry, and counts them. Main thread.
+// Packs messages into frames for a link to carry, and counts what goes and comes, in all and by peer. Main thread.
 import { Message, MsgApp } from "../raft/raftpb/index.js";
 import { FrameAdded, FrameFull, type FrameTagger, type FrameWriter } from "../wire/frame.js";
-import type { LinkStats } from "./link.js";
+import type { LinkPeerStats, LinkStats } from "./link.js";
 
 /** Hands a frame, borrowed until it returns, to whatever carries it. False: it was dropped. */
 export type PostFrame = (to: number, frame: Uint8Array) => boolean;
 
 export class FrameSender {
-  /** Of the link; it counts for itself what comes in. */
-  readonly counters: LinkStats = {
+  /** Of the link. */
+  private readonly counters: LinkStats & { framesRefused: number } = {
     framesSent: 0,
     framesReceived: 0,
     bytesSent: 0,
@@ -16,7 +16,11 @@ export class FrameSender {
     messagesSent: 0,
     messagesReceived: 0,
     framesDropped: 0,
+    framesRefused: 0,
   };
+  private readonly peers = new Map<number, LinkPeerStats>();
+  /** Of the peer that is sent to. */
+  private current: LinkPeerStats | null = null;
   private readonly writer: FrameWriter;
   private readonly post: PostFrame;
 
@@ -33,6 +37,7 @@ export class FrameSender {
     // hot
     const writer = this.writer;
     const dropped = this.counters.framesDropped;
+    this.current = this.peer(to);
     writer.begin(group);
     for (let i = 0; i < batch.length; i++) {
       let added = writer.add(batch[i]!);
@@ -59,7 +64,7 @@ export class FrameSender {
       part.index = index;
       part.logTerm = logTerm;
       if (count === 0 || writer.add(part) !== FrameAdded) {
-        this.counters.framesDropped++;
+        this.dropped(to);
         return;
       }
       first += count;
@@ -77,13 +82,59 @@ export class FrameSender {
     if (messages === 0) return;
     const frame = this.writer.finish(tagger);
     if (!this.post(to, frame)) {
-      this.counters.framesDropped++;
+      this.dropped(to);
       return;
     }
     tagger?.sent();
-    this.counters.framesSent++;
-    this.counters.bytesSent += frame.length;
-    this.counters.messagesSent += messages;
+    const { counters } = this;
+    const current = this.current!;
+    counters.framesSent++;
+    counters.bytesSent += frame.length;
+    counters.messagesSent += messages;
+    current.framesSent++;
+    current.bytesSent += frame.length;
+  }
+
+  /** A frame to `peer` went nowhere. */
+  dropped(peer: number): void {
+    this.counters.framesDropped++;
+    this.peer(peer).framesDropped++;
+  }
+
+  /** A frame of `peer` came, and was taken. */
+  // hot
+  received(peer: number, bytes: number, messages: number): void {
+    const { counters } = this;
+    const from = this.peer(peer);
+    counters.framesReceived++;
+    counters.bytesReceived += bytes;
+    counters.messagesReceived += messages;
+    from.framesReceived++;
+    from.bytesReceived += bytes;
+  }
+
+  /** A frame of a proved peer was damaged. */
+  refused(): void {
+    this.counters.framesRefused++;
+  }
+
+  /** What is counted for `id`, from the first call on. */
+  peer(id: number): LinkPeerStats {
+    let peer = this.peers.get(id);
+    if (peer === undefined) {
+      peer = { id, framesSent: 0, bytesSent: 0, framesReceived: 0, bytesReceived: 0, framesDropped: 0 };
+      this.peers.set(id, peer);
+    }
+    return peer;
+  }
+
+  /** It is no peer any more; the counters of all stay. */
+  forget(id: number): void {
+    this.peers.delete(id);
+  }
+
+  stats(): LinkStats {
+    return { ...this.counters, peers: [...this.peers.values()].map((peer) => ({ ...peer })) };
   }
 
   /** Forgets what the frames so far shared. */

@@ -20,6 +20,7 @@ export {
   HELLO_BYTES_MAX,
   type Link,
   type LinkHandler,
+  type LinkPeerStats,
   type LinkRefusal,
   type LinkStats,
 } from "./link.js";

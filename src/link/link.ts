@@ -54,6 +54,17 @@ export interface LinkHandler {
   onUnreached?(peer: number, address: string, why: string): void;
 }
 
+/** What went to one peer and came from it since start; frames, not the bytes of TCP and TLS around them. */
+export interface LinkPeerStats {
+  readonly id: number;
+  framesSent: number;
+  bytesSent: number;
+  framesReceived: number;
+  bytesReceived: number;
+  /** To it: there was no connection, or too much waited. */
+  framesDropped: number;
+}
+
 /** Counters since start, for metrics. */
 export interface LinkStats {
   framesSent: number;
@@ -65,6 +76,8 @@ export interface LinkStats {
   framesDropped: number;
   /** Frames of proved peers that were damaged. What the owner refused (onMessages) is the owner's to count. */
   framesRefused?: number;
+  /** The same by peer, of those that are known; absent where the link does not count so. */
+  peers?: readonly LinkPeerStats[];
 }
 
 /** What accepts connections; both sides of a link need not have the same. */

@@ -389,7 +389,7 @@ class MemoryLink implements Link {
   setPeer(): void {}
 
   stats(): LinkStats {
-    return { ...this.sender.counters };
+    return this.sender.stats();
   }
 
   async close(): Promise<void> {
@@ -430,10 +430,7 @@ class MemoryLink implements Link {
     const inbox: Message[] = [];
     const refusal = this.reader.read(bytes, from, inbox);
     assert(refusal === null, "a frame that never left the process was refused");
-    const { counters } = this.sender;
-    counters.framesReceived++;
-    counters.bytesReceived += bytes.length;
-    counters.messagesReceived += inbox.length;
+    this.sender.received(from, bytes.length, inbox.length);
     const refused = this.handler!.onMessages(this.reader.group, from, inbox);
     if (typeof refused === "string")
       this.refusals.tell({ peer: from, code: CloseBadMessage, reason: refused, by: "self" });

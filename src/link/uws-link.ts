@@ -274,7 +274,7 @@ class SocketLink implements UwsLink {
       const message = messages[i]!;
       const peer = this.peers.get(message.to);
       if (peer === undefined) {
-        this.sender.counters.framesDropped++;
+        this.sender.dropped(message.to);
         this.notices.unreachable(message.to);
         continue;
       }
@@ -296,6 +296,7 @@ class SocketLink implements UwsLink {
     if (address === null) {
       if (peer === undefined) return;
       this.peers.delete(id);
+      this.sender.forget(id);
       for (const dialer of dialersOf(peer)) dialer.stop();
       for (const connection of peer.outbound)
         connection?.end(CloseUnknownPeer, CLOSE_REASONS[CloseUnknownPeer]!);
@@ -363,7 +364,7 @@ class SocketLink implements UwsLink {
   }
 
   stats(): LinkStats {
-    return { ...this.sender.counters };
+    return this.sender.stats();
   }
 
   async close(): Promise<void> {
@@ -387,7 +388,7 @@ class SocketLink implements UwsLink {
     const carrier = peer.outbound[lane] ?? peer.outbound[LaneBulk];
     this.carrier = carrier;
     if (carrier === null) {
-      this.sender.counters.framesDropped++;
+      this.sender.dropped(peer.id);
       this.notices.unreachable(peer.id);
     } else if (!this.sender.send(group, peer.id, batch, (carrier.owner as Guest).tags) && lane === LaneBulk) {
       // Of what is express nothing is to be sent again: the next tick brings the next.
@@ -405,6 +406,7 @@ class SocketLink implements UwsLink {
       this.newDialer(id, LaneExpress, parseAddress(address, `peers[${id}]`)),
     ]);
     this.peers.set(id, peer);
+    this.sender.peer(id);
     return peer;
   }
 
@@ -448,16 +450,13 @@ class SocketLink implements UwsLink {
     if (this.closed) return null;
     const inbox = this.inbox;
     inbox.length = 0;
-    const { counters } = this.sender;
     const refusal = this.reader.read(bytes, from, inbox, tags);
     if (refusal !== null) {
-      counters.framesRefused = (counters.framesRefused ?? 0) + 1;
+      this.sender.refused();
       if (refusal === "tag") return { code: CloseBadTag, reason: CLOSE_REASONS[CloseBadTag]! };
       return { code: CloseBadFrame, reason: `${CLOSE_REASONS[CloseBadFrame]} (${refusal})` };
     }
-    counters.framesReceived++;
-    counters.bytesReceived += bytes.length;
-    counters.messagesReceived += inbox.length;
+    this.sender.received(from, bytes.length, inbox.length);
     const refused = this.handler!.onMessages(this.reader.group, from, inbox);
     return typeof refused === "string" ? { code: CloseBadMessage, reason: refused } : null;
   }

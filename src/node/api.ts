@@ -1,10 +1,10 @@
 // The public shapes of a node: options, state machine, status, metrics. DESIGN: "The node, public API".
 import type { AcceptorKind, Link, Pem, TlsOptions, TlsSource } from "../link/index.js";
 import type { Entry } from "../raft/raftpb/index.js";
-import type { Durability, SnapshotStream, WriterKind } from "../wal/index.js";
+import type { Durability, DurationHistogram, SnapshotStream, WriterKind } from "../wal/index.js";
 import type { Trace } from "./trace.js";
 
-export type { Durability, Pem, SnapshotStream, TlsOptions, TlsSource, WriterKind };
+export type { Durability, DurationHistogram, Pem, SnapshotStream, TlsOptions, TlsSource, WriterKind };
 
 /** What a caller may pass with a call. */
 export interface CallOptions {
@@ -82,6 +82,22 @@ export interface SnapshotProgress {
   readonly from: number;
   readonly index: number;
   /** Of its file: here, and in all; -1: not known yet. */
+  readonly bytes: number;
+  readonly fileBytes: number;
+}
+
+/** A snapshot of this node's state, on its way to its disk. */
+export interface SnapshotTaking {
+  readonly index: number;
+  /** Of the state, that the state machine has given so far. */
+  readonly bytes: number;
+}
+
+/** A snapshot on its way from this node, which leads, to a member. */
+export interface SnapshotSending {
+  readonly to: number;
+  readonly index: number;
+  /** Of its file: sent, and in all; -1: not known yet. */
   readonly bytes: number;
   readonly fileBytes: number;
 }
@@ -281,6 +297,38 @@ export interface DiskStatus {
   readonly warnings: number;
 }
 
+/** What a node's log holds, and what waits for it. */
+export interface LogStatus {
+  /** From which entry on, and about how many bytes; its files have up to three segments more. */
+  readonly firstIndex: number;
+  readonly bytes: number;
+  /** Bytes in the ring that the log's writer takes its appends from, and how many fit. */
+  readonly ringBytes: number;
+  readonly ringBytesMax: number;
+  /** Bytes of entries that wait because the ring is full. */
+  readonly backlogBytes: number;
+}
+
+/** What went to a peer and came from it since the node opened; frames, not the bytes of TCP and TLS around them. */
+export interface PeerMetrics {
+  readonly id: number;
+  /** It hears this node now. */
+  readonly connected: boolean;
+  readonly framesSent: number;
+  readonly bytesSent: number;
+  readonly framesReceived: number;
+  readonly bytesReceived: number;
+  /** To it: there was no connection, or too much waited. */
+  readonly framesDropped: number;
+}
+
+/** How late the event loop came to what was due, in the last 30 s and up to as long again. Milliseconds. */
+export interface LoopDelay {
+  readonly meanMs: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
 /** A log that is known to be lost: this node's own or a peer's. See docs/operate.md. */
 export interface LostLog {
   /** Whose. */
@@ -297,8 +345,11 @@ export interface MemberProgress {
   readonly match: number;
   /** The next index to be sent. */
   readonly next: number;
-  /** Appends that are under way to it: at most maxInflightMsgs. */
+  /** Appends that are under way to it: at most maxInflightMsgs, and maxInflightBytes and one append more. */
   readonly inflightMsgs: number;
+  readonly inflightBytes: number;
+  /** It was heard since the leader last counted its quorum, once an election timeout. */
+  readonly recentActive: boolean;
 }
 
 /** What a node knows of itself and its group at one moment. */
@@ -320,14 +371,17 @@ export interface NodeStatus {
   /** 0: none known. */
   readonly leader: number;
   readonly disk: DiskStatus;
-  /** What the log holds: from which entry on, and about how many bytes; its files have up to three segments more. */
-  readonly log: { readonly firstIndex: number; readonly bytes: number };
+  readonly log: LogStatus;
   /** The newest snapshot of this node, taken by this process or before; null: there is none. */
   readonly snapshot: SnapshotTaken | null;
   /**
    * On the leader: members whose next entries its log has no more, until they have a snapshot. Ascending.
    */
   readonly waitingForSnapshot: readonly number[];
+  /** The one that is being taken now; null: none. */
+  readonly takingSnapshot: SnapshotTaking | null;
+  /** On the leader: those on their way to members, by ascending id. */
+  readonly sendingSnapshots: readonly SnapshotSending[];
   /** On the leader: every member, this one included, by ascending id. Else empty. */
   readonly progress: readonly MemberProgress[];
   /** The snapshot that a leader sends this node now; null: none. */
@@ -337,12 +391,19 @@ export interface NodeStatus {
   readonly fault: string | null;
 }
 
-/** Counters since the node opened. Monotonic; subtract two readings for a rate. */
+/** Counters since the node opened: monotonic, subtract two readings for a rate. Only eventLoopDelay is no counter. */
 export interface NodeMetrics {
   readonly proposals: number;
   readonly applied: number;
   readonly turns: number;
   readonly readies: number;
+  /** Rounds in which this node only asked whether it could win; elections, which raise the term; how they ended. */
+  readonly preVotesStarted: number;
+  readonly electionsStarted: number;
+  readonly electionsWon: number;
+  readonly electionsLost: number;
+  /** How often a leader became known: another, or the same one again. */
+  readonly leaderChanges: number;
   readonly messagesSent: number;
   readonly messagesReceived: number;
   readonly framesSent: number;
@@ -367,6 +428,11 @@ export interface NodeMetrics {
   readonly walWrites: number;
   readonly walBytes: number;
   readonly walEntries: number;
+  /** How long each of walSyncs took: the write, and the sync behind it where there is one. */
+  readonly walSyncSeconds: DurationHistogram;
+  /** By ascending id; empty where the link does not count by peer. */
+  readonly peers: readonly PeerMetrics[];
+  readonly eventLoopDelay: LoopDelay;
   /** The link implementation that runs. */
   readonly link: string;
 }

@@ -114,6 +114,8 @@ export class Driver {
   turns = 0;
   readies = 0;
   proposed = 0;
+  /** How often a leader became known, another one or the same again. */
+  leaderChanges = 0;
   /** Frames of peers that held what no peer sends. */
   framesRefused = 0;
   /** Called behind each turn; null: nobody asked. */
@@ -358,6 +360,7 @@ export class Driver {
   private leaderChanged(): void {
     const { rawNode, reads, onLeader } = this.parts;
     const { lead, term } = rawNode.raft;
+    if (lead !== None && lead !== this.knownLeader) this.leaderChanges++;
     this.knownLeader = lead;
     this.knownTerm = term;
     this.parts.snapshots?.leaderChanged();

@@ -6,10 +6,11 @@ import type { MemberProgress } from "./api.js";
 export function progressOf(raft: RawNode["raft"]): MemberProgress[] {
   if (raft.state !== StateLeader) return [];
   const members: MemberProgress[] = [];
-  for (const [id, { isLearner, state, match, next, inflights }] of raft.trk.progress) {
+  for (const [id, { isLearner, state, match, next, inflights, recentActive }] of raft.trk.progress) {
     const name =
       state === StateProbe ? "StateProbe" : state === StateReplicate ? "StateReplicate" : "StateSnapshot";
-    members.push({ id, isLearner, state: name, match, next, inflightMsgs: inflights.count() });
+    const [inflightMsgs, inflightBytes] = [inflights.count(), inflights.size()];
+    members.push({ id, isLearner, state: name, match, next, inflightMsgs, inflightBytes, recentActive });
   }
   return members.sort((a, b) => a.id - b.id);
 }

@@ -4,7 +4,7 @@
 import { RaftmarkError } from "../base/errors.js";
 import { clusterKey } from "../link/cluster-key.js";
 import { CloseLostLog, type Link, type LinkRefusal, type TlsOptions, type UwsLink } from "../link/index.js";
-import { type Message, type RawNode, STATE_NAMES, StateLeader } from "../raft/index.js";
+import { type Message, type RawNode, StateLeader } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
 import type {
   CallOptions,
@@ -27,13 +27,14 @@ import {
 import { CommittedFeeds } from "./committed.js";
 import { Driver, fencedError } from "./driver.js";
 import { type NodeEvents, SafeEmitter } from "./events.js";
+import { type FigureParts, metricsOf, statusOf } from "./figures.js";
 import { LeaderWatch } from "./leader-watch.js";
+import { LoopDelayWatch } from "./loop-delay.js";
 import { checkLog, newRawNode, openLog, restoreState } from "./opening.js";
 import { badOption } from "./option-errors.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { callOutside, OutsideLink } from "./outside.js";
 import { isShorterLog, openPeerLogs, type PeerLogs } from "./peer-logs.js";
-import { progressOf } from "./progress.js";
 import { Proposals } from "./proposals.js";
 import { Reads } from "./reads.js";
 import { Shutdown } from "./shutdown.js";
@@ -77,6 +78,8 @@ export class RaftNode extends SafeEmitter {
   private isClosed = false;
   /** Peers that hear this node. */
   private readonly connected = new Set<number>();
+  private readonly loopDelay = new LoopDelayWatch();
+  private readonly figures: FigureParts;
 
   /**
    * Opens the node's log (recovering what is durable), listens, dials its peers and starts its clock. Rejects
@@ -163,6 +166,9 @@ export class RaftNode extends SafeEmitter {
       onLeader: (leader, term) => this.leaderChanged(leader, term),
       trace,
     });
+    const { id } = options;
+    const { rawNode, driver, snapshots, connected, loopDelay, link } = this;
+    this.figures = { id, wal, link, rawNode, driver, snapshots, peerLogs, connected, loopDelay };
   }
 
   private async start(): Promise<void> {
@@ -293,32 +299,7 @@ export class RaftNode extends SafeEmitter {
 
   /** What this node knows of itself and its group now. Cheap; also of a node that fenced itself or is closed. */
   status(): NodeStatus {
-    const { hardState, softState, lastIndex } = this.rawNode.basicStatus();
-    const { appendLatencyMaxMs, warnings } = this.wal.stats();
-    return {
-      id: this.options.id,
-      term: hardState.term,
-      vote: hardState.vote,
-      commit: hardState.commit,
-      applied: this.driver.applied,
-      lastIndex,
-      state: this.endState() ?? STATE_NAMES[softState.raftState],
-      leader: this.endState() === null ? softState.lead : 0,
-      disk: {
-        durability: this.wal.recovered.durability,
-        silent: this.driver.diskSilent,
-        stalls: this.driver.diskStalls,
-        appendLatencyMaxMs,
-        warnings,
-      },
-      log: { firstIndex: this.wal.storage.firstIndex(), bytes: this.wal.storage.logBytes },
-      snapshot: this.snapshots.own.last,
-      waitingForSnapshot: this.endState() === null ? this.snapshots.waiting() : [],
-      progress: this.endState() === null ? progressOf(this.rawNode.raft) : [],
-      receivingSnapshot: this.snapshots.fetching,
-      lostLogs: this.peerLogs.lostLogs,
-      fault: this.fault?.message ?? null,
-    };
+    return statusOf(this.figures, this.endState(), this.fault?.message ?? null);
   }
 
   private endState(): "StateFenced" | "StateClosed" | null {
@@ -331,29 +312,12 @@ export class RaftNode extends SafeEmitter {
     return this.wal.recovered;
   }
 
-  /** Counters since the node opened. Cheap; made anew at each call. */
+  /**
+   * Counters since the node opened, and how late the event loop is. Cheap; made anew at each call. The event loop is
+   * measured from the first call on, and as long as there is another within five minutes.
+   */
   get metrics(): NodeMetrics {
-    const link = this.link.stats();
-    const wal = this.wal.stats();
-    return {
-      proposals: this.driver.proposed,
-      applied: this.driver.applied,
-      turns: this.driver.turns,
-      readies: this.driver.readies,
-      messagesSent: link.messagesSent,
-      messagesReceived: link.messagesReceived,
-      framesSent: link.framesSent,
-      bytesSent: link.bytesSent,
-      bytesReceived: link.bytesReceived,
-      framesDropped: link.framesDropped,
-      framesRefused: this.driver.framesRefused + (link.framesRefused ?? 0),
-      ...this.snapshots.counters,
-      walSyncs: wal.syncs,
-      walWrites: wal.writes,
-      walBytes: wal.bytes,
-      walEntries: wal.entries,
-      link: this.link.implementation,
-    };
+    return metricsOf(this.figures);
   }
 
   /**
@@ -427,6 +391,7 @@ export class RaftNode extends SafeEmitter {
     this.feeds.end(null);
     this.snapshots.end(closed);
     this.leaders.end(closed);
+    this.loopDelay.end();
     await this.link.close();
     await this.peerLogs.settled();
     await this.wal.close();

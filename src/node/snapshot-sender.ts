@@ -5,6 +5,7 @@ import { RaftmarkError } from "../base/errors.js";
 import type { SnapshotLane } from "../link/index.js";
 import type { SnapshotMetadata } from "../raft/index.js";
 import type { SnapshotFile, Wal } from "../wal/index.js";
+import type { SnapshotSending } from "./api.js";
 import { Pace } from "./pace.js";
 import {
   beginPiece,
@@ -166,6 +167,19 @@ export class SnapshotSender {
     this.bytesSent += size;
     transfer.at = at + size;
     return true;
+  }
+
+  /** Those under way, by ascending member; fileBytes -1: not known yet. */
+  get progress(): SnapshotSending[] {
+    const all = [...this.transfers.values()].filter(({ done }) => !done);
+    return all
+      .map(({ to, metadata, at, file }) => ({
+        to,
+        index: metadata.index,
+        bytes: at,
+        fileBytes: file?.bytes ?? -1,
+      }))
+      .sort((a, b) => a.to - b.to);
   }
 
   private memberEnded(transfer: Transfer, how: number): void {

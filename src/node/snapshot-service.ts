@@ -4,7 +4,7 @@ import type { RaftmarkError } from "../base/errors.js";
 import type { Link, SnapshotLane } from "../link/index.js";
 import { type Message, type RawNode, type SnapshotMetadata, StateLeader } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
-import type { SnapshotProgress, SnapshotTaken } from "./api.js";
+import type { SnapshotProgress, SnapshotSending, SnapshotTaken } from "./api.js";
 import type { SnapshotEvent } from "./events.js";
 import type { ResolvedOptions } from "./options.js";
 import { SnapshotReceiver } from "./snapshot-receiver.js";
@@ -211,6 +211,11 @@ export class SnapshotService {
   /** The one that is being fetched; null: none. */
   get fetching(): SnapshotProgress | null {
     return this.receiver.progress;
+  }
+
+  /** Those that are on their way to members. */
+  sending(): SnapshotSending[] {
+    return this.sender.progress;
   }
 
   get counters() {

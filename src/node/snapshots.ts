@@ -5,7 +5,7 @@ import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import type { SnapshotMetadata } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
-import type { SnapshotTaken, StateMachine } from "./api.js";
+import type { SnapshotTaken, SnapshotTaking, StateMachine } from "./api.js";
 import { SnapshotDue, type SnapshotPolicy } from "./snapshot-policy.js";
 import { SnapshotChunks, sourceError } from "./snapshot-source.js";
 
@@ -38,6 +38,8 @@ export class Snapshots {
   private asked: Asked[] = [];
   /** Null: none is under way. */
   private underWay: AbortController | null = null;
+  /** Of the one under way, once the state machine gave something. */
+  private source: { readonly index: number; readonly chunks: SnapshotChunks } | null = null;
   private ended: RaftmarkError | null = null;
   private ticks = 0;
   /** None by itself before this tick. */
@@ -128,12 +130,15 @@ export class Snapshots {
     } catch (cause) {
       throw cause instanceof RaftmarkError ? cause : sourceError(cause);
     }
+    this.source = { index: metadata.index, chunks };
     try {
       await wal.saveSnapshot(metadata, chunks, { signal });
     } catch (cause) {
       // The log may have refused before it read anything.
       void chunks.return();
       throw cause;
+    } finally {
+      this.source = null;
     }
     return chunks.bytes;
   }
@@ -165,6 +170,11 @@ export class Snapshots {
     this.parts.onFailed(metadata, error, this.due.isDue ? this.retryMs : 0);
     this.retryMs = Math.min(2 * this.retryMs, RETRY_MS_MAX);
     this.look();
+  }
+
+  /** The one that is being taken: null: none. */
+  get taking(): SnapshotTaking | null {
+    return this.source === null ? null : { index: this.source.index, bytes: this.source.chunks.bytes };
   }
 
   /** The newest one cannot be read any more: another is to be taken. */

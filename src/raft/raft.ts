@@ -79,6 +79,11 @@ export class Raft {
   /** Voter with ReadOnlyLeaseBased: it does not vote before `ticks` is here, but for who was asked to take over. */
   promisedUntil = 0;
 
+  /** For whoever watches: campaigns that only asked, campaigns for real, and those that it won. */
+  preVotesStarted = 0;
+  electionsStarted = 0;
+  electionsWon = 0;
+
   /** Ticks since the leader was heard (follower), or since the last quorum check (leader). */
   electionElapsed = 0;
   /** Leader: ticks since the last heartbeat. */
@@ -139,6 +144,7 @@ export class Raft {
     this.reset(this.term + 1);
     this.vote = this.id;
     this.state = StateCandidate;
+    this.electionsStarted++;
     this.logger?.info(`${hex(this.id)} became candidate at term ${this.term}`);
   }
 
@@ -151,6 +157,7 @@ export class Raft {
     this.trk.resetVotes();
     this.lead = None;
     this.state = StatePreCandidate;
+    this.preVotesStarted++;
     this.logger?.info(`${hex(this.id)} became pre-candidate at term ${this.term}`);
   }
 
@@ -159,6 +166,7 @@ export class Raft {
     this.reset(this.term);
     this.lead = this.id;
     this.state = StateLeader;
+    this.electionsWon++;
     const progress = this.trk.progress.get(this.id);
     assert(progress !== undefined, "a leader is a member");
     progress.becomeReplicate();

@@ -9,4 +9,5 @@ export type { WalStorage } from "./read/wal-storage.js";
 export type { TornTail } from "./recover/recovery.js";
 export type { SnapshotFile } from "./snap/snap-transfer.js";
 export type { SnapshotData, SnapshotStream } from "./snap/snapshot-data.js";
+export type { DurationHistogram } from "./write/sync-times.js";
 export type { WriterKind } from "./write/writer.js";

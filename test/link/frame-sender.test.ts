@@ -58,7 +58,7 @@ for (const [what, sizes] of [
     }
     assert.equal(index, 10 + sizes.length);
     assert.ok(Math.max(...frames) <= MAX_BYTES);
-    assert.equal(sending.counters.framesDropped, 0);
+    assert.equal(sending.stats().framesDropped, 0);
   });
 }
 
@@ -70,7 +70,7 @@ test("an entry above the frame's limit is dropped, with what follows it in its a
     [MsgApp, MsgAppResp],
   );
   assert.equal(arrived[0]!.entries.length, 1);
-  assert.equal(sending.counters.framesDropped, 1);
+  assert.equal(sending.stats().framesDropped, 1);
 });
 
 test("tiny entries that fit are not taken for too many", () => {

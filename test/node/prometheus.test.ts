@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Registry } from "prom-client";
+import type { NodeMetrics } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
 import { registerMetrics } from "../../src/node/prometheus.js";
 import { RaftNode } from "../../src/node/raft-node.js";
@@ -73,10 +74,83 @@ test("prom-client serves what status() and metrics have, and each member's progr
   // It asks anew at each scrape.
   await leader.propose(Buffer.from("b"));
   assert.equal(valuesOf(await own.metrics()).get(`raftmark_proposals_total{node="${id}"}`), 2);
+  assert.equal(scraped.get(`raftmark_state{node="${id}",state="StateLeader"}`), 1);
+  assert.equal(scraped.get(`raftmark_state{node="${id}",state="StateFollower"}`), 0);
+  const replicates = `raftmark_member_state{node="${id}",member="${other.status().id}",state="StateReplicate"}`;
+  assert.equal(scraped.get(replicates), 1);
+  assert.equal(scraped.get(`raftmark_elections_won_total{node="${id}"}`), 1);
+  const toOther = `raftmark_peer_sent_bytes_total{node="${id}",member="${other.status().id}"}`;
+  assert.ok(scraped.get(toOther)! > 0);
   assert.throws(() => registerMetrics(own, other), /already/);
   const others = new Registry();
   registerMetrics(others, other);
   const follows = await others.metrics();
   assert.doesNotMatch(follows, /raftmark_member_match_index\{/);
   assert.match(follows, /# TYPE raftmark_member_match_index gauge/);
+});
+
+/** A node that stands still, whose every counter has a value of its own. */
+function still(
+  node: RaftNode,
+): { readonly metrics: NodeMetrics; readonly numbers: Map<string, number> } & RaftNode {
+  const numbers = new Map<string, number>();
+  const metrics = Object.fromEntries(
+    Object.entries(node.metrics).map(([name, value]) => {
+      if (typeof value !== "number") return [name, value];
+      numbers.set(name, 1_000_003 + numbers.size);
+      return [name, numbers.get(name)];
+    }),
+  );
+  const walSyncSeconds = { bounds: [0.5, 1], counts: [3, 0, 2], sum: 7.5 };
+  const status = node.status();
+  return { status: () => status, metrics: { ...metrics, walSyncSeconds }, numbers } as never;
+}
+
+test("every counter of a node is served, under a name and with a help text as Prometheus wants them", async (t) => {
+  const nodes = await openThree(t);
+  await nodes[0]!.whenLeader();
+  // prom-client's types leave out that it takes one.
+  const Typed = Registry as unknown as new (type: string) => Registry;
+  for (const type of [Registry.PROMETHEUS_CONTENT_TYPE, Registry.OPENMETRICS_CONTENT_TYPE]) {
+    const register = new Typed(type);
+    const node = still(nodes[0]!);
+    registerMetrics(register, node);
+    const text = await register.metrics();
+    const values = new Set(valuesOf(text).values());
+    // "applied" is no counter for Prometheus: status() has it as the applied index.
+    for (const [name, value] of node.numbers) assert.equal(values.has(value), name !== "applied", name);
+  }
+  const register = new Registry();
+  registerMetrics(register, nodes[0]!);
+  const metrics = await register.getMetricsAsJSON();
+  assert.ok(metrics.length > 60);
+  for (const { name, help, type } of metrics) {
+    assert.match(name, /^raftmark_[a-z][a-z0-9]*(_[a-z0-9]+)*$/);
+    assert.match(help, /^[A-Z1].*\.$/, name);
+    // promtool check metrics: counters, and they alone, end so; units are base units.
+    assert.equal(name.endsWith("_total"), String(type) === "counter", name);
+    assert.doesNotMatch(name, /_(ms|us|kb|mb|milliseconds)(_|$)/);
+    assert.doesNotMatch(name, /_(count|sum|bucket|info)$/);
+  }
+});
+
+test("the histogram of the log is cumulative, with its sum and count", async (t) => {
+  const nodes = await openThree(t);
+  const register = new Registry();
+  registerMetrics(register, still(nodes[0]!));
+  const text = await register.getSingleMetricAsString("raftmark_wal_sync_duration_seconds");
+  assert.match(text, /# TYPE raftmark_wal_sync_duration_seconds histogram/);
+  assert.deepEqual(
+    [...valuesOf(text)].map(([name, value]) => [
+      name.slice("raftmark_wal_sync_duration_seconds".length),
+      value,
+    ]),
+    [
+      ['_bucket{node="1",le="0.5"}', 3],
+      ['_bucket{node="1",le="1"}', 3],
+      ['_bucket{node="1",le="+Inf"}', 5],
+      ['_sum{node="1"}', 7.5],
+      ['_count{node="1"}', 5],
+    ],
+  );
 });

@@ -68,6 +68,11 @@ export class Inflights {
     return this.held;
   }
 
+  /** Bytes of them all. */
+  size(): number {
+    return this.bytes;
+  }
+
   reset(): void {
     this.start = 0;
     this.held = 0;

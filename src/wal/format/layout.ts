@@ -55,6 +55,9 @@ export const STAT_WRITES = CONTROL + 256;
 export const STAT_SYNCS = CONTROL + 264;
 export const STAT_BYTES = CONTROL + 272;
 export const STAT_ENTRIES = CONTROL + 280;
+/** Milliseconds that all durable writes took, and behind it how many took how long (sync-times.ts); up to ENC at most. */
+export const STAT_SYNC_MS = CONTROL + 288;
+export const STAT_SYNC_COUNTS = CONTROL + 296;
 
 // Ring items: u32 kind | type << 8 | has data << 16, u32 length, then by kind. Multiples of 8 bytes.
 /** f64 term, f64 index, data padded to 8. */

@@ -8,6 +8,7 @@ import type { TornTail } from "../recover/recovery.js";
 import type { SnapshotFile } from "../snap/snap-transfer.js";
 import type { SnapshotData, SnapshotStream } from "../snap/snapshot-data.js";
 import type { BatchTimes } from "../write/batch-times.js";
+import type { DurationHistogram } from "../write/sync-times.js";
 import type { WriterKind } from "../write/writer.js";
 
 /** What openWal takes. Sizes are bytes. */
@@ -103,6 +104,9 @@ export interface WalStats {
   warnings: number;
   /** Gauge: bytes of entries that wait on the main thread because the ring is full. */
   backlogBytes: number;
+  /** Gauge: bytes in the ring, which the writer has not taken yet; and how many fit. */
+  ringBytes: number;
+  ringBytesMax: number;
 }
 
 /** An open log. Appends are durable in the order they were given. */
@@ -174,6 +178,8 @@ export interface Wal {
   /** The gauge of stats(), without the rest: read every turn. */
   readonly backlogBytes: number;
   stats(): WalStats;
+  /** How long batches took to become durable: a write, and the sync behind it where there is one. */
+  syncTimes(): DurationHistogram;
   /** When batches were encoded and durable, once enabled; for measurements. */
   readonly batchTimes: BatchTimes;
   /**

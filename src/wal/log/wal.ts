@@ -20,6 +20,7 @@ import type { SnapshotData, SnapshotStream } from "../snap/snapshot-data.js";
 import { SnapshotKeeper, type SnapshotLog, type SnapshotSetup } from "../snap/snapshot-keeper.js";
 import { BatchTimes } from "../write/batch-times.js";
 import { RingProducer } from "../write/ring.js";
+import { type DurationHistogram, readSyncTimes } from "../write/sync-times.js";
 import type { Writer } from "../write/writer.js";
 import type { Recovered, Wal, WalStats } from "./types.js";
 
@@ -375,7 +376,13 @@ export class RingWal implements Wal, SnapshotLog {
       appendLatencyMaxMs: this.appendLatencyMaxMs,
       warnings: this.warnings,
       backlogBytes: this.backlogBytes,
+      ringBytes: this.ring.waitingBytes,
+      ringBytesMax: this.ring.ringBytes,
     };
+  }
+
+  syncTimes(): DurationHistogram {
+    return readSyncTimes(this.writer.memory);
   }
 
   close(): Promise<void> {

@@ -14,7 +14,7 @@ const SMALL_COPY = 24;
 
 export class RingProducer {
   private readonly memory: CodecMemory;
-  private readonly ringBytes: number;
+  readonly ringBytes: number;
   /** Entries whose item would be larger go as ITEM_LARGE: any other item fits an empty ring, wherever it starts. */
   readonly itemBytesMax: number;
   private readonly pieceBytesMax: number;
@@ -140,6 +140,11 @@ export class RingProducer {
     this.show();
     if (this.inPart) this.turnPart();
     return true;
+  }
+
+  /** Bytes that the writer was shown and has not taken: commit state that waits for the next append is none of them. */
+  get waitingBytes(): number {
+    return (this.published - Atomics.load(this.memory.i32, WORDS + L.WORD_HEAD)) >>> 0;
   }
 
   /** Bytes that `publish` would show. */

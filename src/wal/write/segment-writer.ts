@@ -25,6 +25,7 @@ import * as L from "../format/layout.js";
 import { encodeEntry, encodeHardState, FrameBuilder, putSeal } from "../format/record.js";
 import { BatchTimer } from "./batch-times.js";
 import { enlarge, preparedBytes, preparedName } from "./prepare.js";
+import { noteSync } from "./sync-times.js";
 
 /** Where the newest segment ends, and what the next record continues. */
 export interface TailState {
@@ -272,11 +273,15 @@ export class SegmentWriter {
     const { f64 } = this.codec.memory;
     const end = this.offset + bytes + SEGMENT_END_BYTES;
     if (end > this.size) yield* this.enlarge(end);
+    const begun = performance.now();
     yield* this.put(bytes);
     f64[L.STAT_WRITES / 8]++;
     f64[L.STAT_BYTES / 8] += bytes;
     if (this.setup.durability === "fdatasync") yield this.fs.fdatasync(this.fd);
-    if (this.setup.durability !== "none") f64[L.STAT_SYNCS / 8]++;
+    if (this.setup.durability !== "none") {
+      f64[L.STAT_SYNCS / 8]++;
+      noteSync(this.codec.memory, performance.now() - begun);
+    }
     this.lastWriteBytes = bytes;
   }
 

@@ -1,0 +1,101 @@
+// What a node shows of itself: status() and metrics, read from its parts when somebody asks, and never kept. Main thread.
+import type { Link } from "../link/index.js";
+import { type RawNode, STATE_NAMES, StateCandidate } from "../raft/index.js";
+import type { Wal } from "../wal/index.js";
+import type { LostLog, NodeMetrics, NodeStatus, PeerMetrics } from "./api.js";
+import type { Driver } from "./driver.js";
+import type { LoopDelayWatch } from "./loop-delay.js";
+import { progressOf } from "./progress.js";
+import type { SnapshotService } from "./snapshot-service.js";
+
+export interface FigureParts {
+  readonly id: number;
+  readonly wal: Wal;
+  readonly link: Link;
+  readonly rawNode: RawNode;
+  readonly driver: Driver;
+  readonly snapshots: SnapshotService;
+  readonly peerLogs: { readonly lostLogs: readonly LostLog[] };
+  readonly loopDelay: LoopDelayWatch;
+  /** Peers that hear this node. */
+  readonly connected: ReadonlySet<number>;
+}
+
+/** `end`: it takes part no more; `fault`: why, if it fenced itself. */
+export function statusOf(
+  parts: FigureParts,
+  end: "StateFenced" | "StateClosed" | null,
+  fault: string | null,
+): NodeStatus {
+  const { wal, driver, snapshots, rawNode } = parts;
+  const { hardState, softState, lastIndex } = rawNode.basicStatus();
+  const { appendLatencyMaxMs, warnings, ringBytes, ringBytesMax, backlogBytes } = wal.stats();
+  return {
+    id: parts.id,
+    term: hardState.term,
+    vote: hardState.vote,
+    commit: hardState.commit,
+    applied: driver.applied,
+    lastIndex,
+    state: end ?? STATE_NAMES[softState.raftState],
+    leader: end === null ? softState.lead : 0,
+    disk: {
+      durability: wal.recovered.durability,
+      silent: driver.diskSilent,
+      stalls: driver.diskStalls,
+      appendLatencyMaxMs,
+      warnings,
+    },
+    log: {
+      firstIndex: wal.storage.firstIndex(),
+      bytes: wal.storage.logBytes,
+      ringBytes,
+      ringBytesMax,
+      backlogBytes,
+    },
+    snapshot: snapshots.own.last,
+    takingSnapshot: snapshots.own.taking,
+    waitingForSnapshot: end === null ? snapshots.waiting() : [],
+    sendingSnapshots: snapshots.sending(),
+    receivingSnapshot: snapshots.fetching,
+    progress: end === null ? progressOf(rawNode.raft) : [],
+    lostLogs: parts.peerLogs.lostLogs,
+    fault,
+  };
+}
+
+export function metricsOf(parts: FigureParts): NodeMetrics {
+  const { driver, snapshots, rawNode } = parts;
+  const link = parts.link.stats();
+  const wal = parts.wal.stats();
+  const { preVotesStarted, electionsStarted, electionsWon, state } = rawNode.raft;
+  return {
+    proposals: driver.proposed,
+    applied: driver.applied,
+    turns: driver.turns,
+    readies: driver.readies,
+    preVotesStarted,
+    electionsStarted,
+    electionsWon,
+    electionsLost: electionsStarted - electionsWon - (state === StateCandidate ? 1 : 0),
+    leaderChanges: driver.leaderChanges,
+    messagesSent: link.messagesSent,
+    messagesReceived: link.messagesReceived,
+    framesSent: link.framesSent,
+    bytesSent: link.bytesSent,
+    bytesReceived: link.bytesReceived,
+    framesDropped: link.framesDropped,
+    framesRefused: driver.framesRefused + (link.framesRefused ?? 0),
+    ...snapshots.counters,
+    walSyncs: wal.syncs,
+    walWrites: wal.writes,
+    walBytes: wal.bytes,
+    walEntries: wal.entries,
+    walSyncSeconds: parts.wal.syncTimes(),
+    peers: (link.peers ?? [])
+      .map((peer): PeerMetrics => ({ ...peer, connected: parts.connected.has(peer.id) }))
+      .sort((a, b) => a.id - b.id),
+    eventLoopDelay: parts.loopDelay.read(),
+    link: parts.link.implementation,
+  };
+}
