@@ -31,6 +31,8 @@ export type {
   TlsSource,
   WriterKind,
 } from "./node/api.js";
+export type { ChannelNode, DiagnosticsChannels, ElectionOutcome } from "./node/channels.js";
+export type { LeaderEvent, PeerEvent, SnapshotEvent } from "./node/events.js";
 export { type PromRegistry, registerMetrics } from "./node/prometheus.js";
 export { RaftNode } from "./node/raft-node.js";
 export type { Entry } from "./raft/index.js";

@@ -72,8 +72,12 @@ export class SafeEmitter extends Emitter {
   /** Called with what a listener threw, or its promise rejected with. */
   protected listenerFailed(_event: keyof NodeEvents, _cause: unknown): void {}
 
+  /** Called with every event, before the listeners. */
+  protected announced<E extends keyof NodeEvents>(_event: E, _value: NodeEvents[E][0]): void {}
+
   protected announce<E extends keyof NodeEvents>(event: E, value: NodeEvents[E][0]): void {
     queueMicrotask(() => {
+      this.announced(event, value);
       for (const listener of this.rawListeners(event)) {
         const call = listener as (this: unknown, value: unknown) => unknown;
         callOutside(

@@ -64,6 +64,25 @@ function checkOwner(wal: Wal, options: ResolvedOptions): void {
   throw new RaftmarkError("RAFT_BAD_OPTION", text);
 }
 
+/** Says what the node starts with: the first line of its life. */
+export function tellStart(
+  wal: Wal,
+  { id, clusterId, listen, voters, dir }: ResolvedOptions,
+  teller: Teller,
+): void {
+  const { created, hardState, firstIndex, lastIndex, snapshot, torn, durability } = wal.recovered;
+  const { term } = hardState;
+  const what = created ? "a new log" : `term ${term}, a log up to index ${lastIndex}`;
+  const behind = snapshot === null ? "" : `, the snapshot at index ${snapshot.index}`;
+  const fields = { clusterId, dir, listen, voters, term, firstIndex, lastIndex, durability };
+  teller.info(fields, `node ${id} starts: ${what}${behind}; it listens at ${listen}`);
+  if (torn === null) return;
+  const text =
+    `the last write before was cut short, and not acknowledged: its ${torn.bytesCut} bytes are cut off, and ` +
+    `the segment as it was is kept as ${torn.copy}`;
+  teller.info({ ...torn }, text);
+}
+
 /** The state machine begins where the log does: with its newest snapshot. Rejects with what restore does, and WAL_CORRUPT. */
 export async function restoreState(wal: Wal, options: ResolvedOptions): Promise<SnapshotTaken | null> {
   const { snapshot } = wal.recovered;

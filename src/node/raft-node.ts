@@ -24,13 +24,14 @@ import {
   refusalOfCommitted,
   refusalOfId,
 } from "./arguments.js";
+import { NodeChannels } from "./channels.js";
 import { CommittedFeeds } from "./committed.js";
 import { Driver, fencedError } from "./driver.js";
 import { type NodeEvents, SafeEmitter } from "./events.js";
 import { type FigureParts, metricsOf, statusOf } from "./figures.js";
 import { LeaderWatch } from "./leader-watch.js";
 import { LoopDelayWatch } from "./loop-delay.js";
-import { checkLog, newRawNode, openLog, restoreState } from "./opening.js";
+import { checkLog, newRawNode, openLog, restoreState, tellStart } from "./opening.js";
 import { badOption } from "./option-errors.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { callOutside, OutsideLink } from "./outside.js";
@@ -70,6 +71,7 @@ export class RaftNode extends SafeEmitter {
   private readonly teller: Teller;
   private readonly peerLogs: PeerLogs;
   private readonly leaders = new LeaderWatch();
+  private readonly channels: NodeChannels;
   private clock: NodeJS.Timeout | null = null;
   private fault: RaftmarkError | null = null;
   /** Not null: close() was called. */
@@ -119,6 +121,7 @@ export class RaftNode extends SafeEmitter {
   ) {
     super();
     this.options = options;
+    this.channels = new NodeChannels(options.id, options.clusterId);
     this.wal = wal;
     this.teller = teller;
     this.peerLogs = peerLogs;
@@ -174,6 +177,7 @@ export class RaftNode extends SafeEmitter {
   private async start(): Promise<void> {
     const { driver, options, peerLogs } = this;
     if (peerLogs.ownIsLost) driver.retire();
+    tellStart(this.wal, options, this.teller);
     await this.link.start({
       onMessages: (group, _from, messages) => this.received(group, messages),
       onUnreachable: (peer) => driver.control((rawNode) => rawNode.reportUnreachable(peer)),
@@ -209,7 +213,7 @@ export class RaftNode extends SafeEmitter {
 
   private guardedLink(link: Link): Link {
     return new OutsideLink(link, (cause, what) => {
-      this.teller.warn({ cause }, `option link: its ${what}() failed: ${textOf(cause)}`, `link ${what}`);
+      this.teller.warn({ err: cause }, `option link: its ${what}() failed: ${textOf(cause)}`, `link ${what}`);
     });
   }
 
@@ -395,6 +399,12 @@ export class RaftNode extends SafeEmitter {
     await this.link.close();
     await this.peerLogs.settled();
     await this.wal.close();
+    const { applied } = this.driver;
+    const { term } = this.rawNode.raft;
+    this.teller.info(
+      { term, applied },
+      `this node is closed, in term ${term}, with ${applied} entries applied`,
+    );
   }
 
   private diskChanged(silentMs: number): void {
@@ -412,7 +422,7 @@ export class RaftNode extends SafeEmitter {
     this.fault = error;
     if (error.code === "RAFT_LOG_LOST") this.peerLogs.keepOwnLost(error.message);
     if (this.clock !== null) clearInterval(this.clock);
-    this.teller.error({ code: error.code, cause: error.cause }, error.message);
+    this.teller.error({ code: error.code, err: error }, error.message);
     this.leaders.end(fencedError(error));
     this.shutdown?.end();
     void this.link.close();
@@ -424,6 +434,7 @@ export class RaftNode extends SafeEmitter {
   }
 
   private leaderChanged(leader: number, term: number): void {
+    this.channels.elections(this.rawNode.raft);
     const { id } = this.options;
     const before = this.leaders.leader;
     const { teller } = this;
@@ -483,12 +494,16 @@ export class RaftNode extends SafeEmitter {
     }
   }
 
+  protected override announced<E extends keyof NodeEvents>(event: E, value: NodeEvents[E][0]): void {
+    this.channels.event(event, value);
+  }
+
   protected override listenerFailed(event: keyof NodeEvents, cause: unknown): void {
     this.handlerFailed(`a listener of "${event}"`, cause);
   }
 
   private handlerFailed(what: string, cause: unknown): void {
-    this.teller.error({ cause }, `${what} failed: ${textOf(cause)}; the node goes on`, what);
+    this.teller.error({ err: cause }, `${what} failed: ${textOf(cause)}; the node goes on`, what);
   }
 
   private endedError(): RaftmarkError | null {

@@ -243,7 +243,7 @@ export class SnapshotService {
   private failed({ index, term }: SnapshotMetadata, error: RaftmarkError, retryMs: number): void {
     const again = retryMs > 0 ? `; the next try is in ${retryMs / 1000} s` : "";
     const text = `the snapshot at index ${index} failed: ${error.message}. The node goes on${again}`;
-    this.parts.teller.warn({ code: error.code, index, cause: error.cause }, text, "snapshot failed");
+    this.parts.teller.warn({ code: error.code, index, err: error }, text, "snapshot failed");
     this.parts.announce({ index, term, bytes: 0, from: 0, error });
   }
 
