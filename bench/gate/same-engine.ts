@@ -1,5 +1,5 @@
 // Do two built trees run the same engine? Compared are, byte for byte, the built files that a node can load (dist/src
-// without the command line, dist/assembly; no declarations and source maps) and, by name, version and checksum, the
+// without command line and service, dist/assembly; no declarations and source maps) and, by name, version and checksum, the
 // packages of the lock file that are there at run time. Nothing else of a tree runs in the engine under the gate, since
 // the harness of both sides is one: documents, tests, bench, tools.
 import { createHash } from "node:crypto";
@@ -8,7 +8,7 @@ import { join, sep } from "node:path";
 import { z } from "zod";
 
 const BUILT = [join("dist", "src"), join("dist", "assembly")] as const;
-const NO_ENGINE = join("dist", "src", "cli") + sep;
+const NO_ENGINE = ["cli", "serve"].map((folder) => join("dist", "src", folder) + sep);
 const RUNS = /\.(?:js|mjs|cjs|json|wasm|node)$/;
 const LOCK_FILE = "package-lock.json";
 
@@ -35,7 +35,7 @@ export async function enginePartsOf(tree: string): Promise<EngineParts> {
     for (const file of files) {
       const path = join(file.parentPath ?? file.path, file.name);
       const name = path.slice(join(tree, sep).length);
-      if (!file.isFile() || !RUNS.test(name) || name.startsWith(NO_ENGINE)) continue;
+      if (!file.isFile() || !RUNS.test(name) || NO_ENGINE.some((folder) => name.startsWith(folder))) continue;
       parts.set(
         name,
         createHash("sha256")

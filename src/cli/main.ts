@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { BenchError, EXIT_CODES } from "../../bench/harness/bench-error.js";
 import { packageVersion } from "../../bench/harness/environment.js";
 import { commandWithout, missingBenchPackages } from "./bench-packages.js";
+import { clusterCommand } from "./cluster-command.js";
 import { CommandError } from "./command-error.js";
 import { serveCommand } from "./serve-command.js";
 import { walCommand } from "./wal-command.js";
@@ -26,12 +27,13 @@ Start here:
   raftmark compare A B          two results, or two revisions that take turns
   raftmark gate --base main     are the current files slower? two minutes and more, for CI
   raftmark sim --seed 7         a simulated cluster under faults, in seconds
+  raftmark cluster up           a key-value service of three nodes on this machine, and what to try
   raftmark serve --help         one node of a replicated key-value service over HTTP
   raftmark wal verify DIR       is this write-ahead log sound (raftmark's or etcd's)`,
   );
 
 /** The commands that the engine's own packages are enough for; more are added here. */
-const COMMANDS = [serveCommand(), walCommand()];
+const COMMANDS = [clusterCommand(), serveCommand(), walCommand()];
 /** Those of the bench. */
 const BENCH_COMMANDS: Record<string, () => Promise<Command>> = {
   bench: async () => (await import("./bench-command.js")).benchCommand(),
@@ -42,7 +44,9 @@ const BENCH_COMMANDS: Record<string, () => Promise<Command>> = {
   sim: async () => (await import("./sim-command.js")).simCommand(),
 };
 const missing = missingBenchPackages();
-for (const [name, load] of Object.entries(BENCH_COMMANDS))
+// A node of the service has no use for the bench in its memory.
+const isNamed = COMMANDS.some((command) => command.name() === process.argv[2]);
+for (const [name, load] of Object.entries(isNamed ? {} : BENCH_COMMANDS))
   program.addCommand(inherit(missing.length > 0 ? commandWithout(name, missing) : await load(), "raftmark"));
 for (const command of COMMANDS) program.addCommand(inherit(command, "raftmark"));
 

@@ -27,6 +27,7 @@ What it serves, at the address of http in the configuration:
 An error is JSON with a code, a sentence, and mayCommit: whether what was asked for may still take effect.
 
 Examples:
+  raftmark cluster up                          three nodes on this machine, with one command
   raftmark serve --print-config > node.yaml    a complete configuration; every field is explained in it
   raftmark serve --config node.yaml --check    says what is wrong with it, with the line, and starts nothing
   raftmark serve --config node.yaml --id 2     one file for all machines, the id from here
@@ -142,11 +143,12 @@ class Ending {
 }
 
 /** What the user can mend, as one sentence; anything else is a bug of ours. */
-async function asSentence<T>(work: () => Promise<T>): Promise<T> {
+export async function asSentence<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof ConfigError) throw new CommandError(UNUSABLE, `${error.message}.`, error);
+    if (error instanceof ConfigError)
+      throw new CommandError(UNUSABLE, error.message.replace(/[^.?]$/, "$&."), error);
     if (error instanceof RaftmarkError)
       throw new CommandError(UNUSABLE, `${error.message} (${error.code}).`, error);
     throw error;

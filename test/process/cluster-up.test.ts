@@ -1,0 +1,98 @@
+// `raftmark cluster up`: it starts, what it says works as it stands there, Ctrl-C ends all, and a second run goes on.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { Command, childrenOf, isRunning, scratchDir, until } from "./support.js";
+
+const scratch = scratchDir("cluster-up");
+after(() => {
+  Command.killAll();
+  scratch.remove();
+});
+
+async function up(...args: string[]): Promise<Command> {
+  const command = new Command(scratch.path, "cluster", "up", ...args);
+  await until("the cluster to be up", 30_000, () => {
+    assert.equal(command.child.exitCode, null, command.stderr);
+    return command.stdout.includes("Ctrl-C stops all");
+  });
+  return command;
+}
+
+/** The command lines that it says to try, in their order. */
+function toTry({ stdout }: Command): string[] {
+  return [...stdout.matchAll(/^ {2}(curl .*)$/gm)].map(([, line]) => line);
+}
+
+const sh = (line: string) =>
+  execFileSync("sh", ["-c", line.replace("curl", "curl -sS")], { encoding: "utf8", stdio: "pipe" });
+
+test("three nodes: what it says to try works; one is killed, and told; Ctrl-C ends all; a second run has the data", async () => {
+  const first = await up();
+  const [put, get, watch] = toTry(first);
+  assert.match(sh(put), /"revision":\d+/);
+  assert.equal(sh(get), "hello");
+  assert.match(sh(`${watch} --max-time 1 || true`), /"key":"greeting"/);
+  const children = childrenOf(first.pid);
+  assert.equal(children.length, 3);
+  process.kill(children[0], "SIGKILL");
+  await until("its end to be told", 10_000, () => /node \d ended \(SIGKILL\)/.test(first.stderr));
+  assert.match(first.stderr, /raftmark serve --config raftmark-cluster\/node-\d\.yaml starts it again/);
+  first.child.kill("SIGINT");
+  assert.equal(await first.end(30_000), 1, "one did not end in order");
+  assert.deepEqual(children.filter(isRunning), []);
+
+  const second = await up();
+  assert.equal(sh(toTry(second)[1]), "hello");
+  const again = childrenOf(second.pid);
+  second.child.kill("SIGTERM");
+  assert.equal(await second.end(30_000), 0, second.stderr);
+  assert.match(second.stdout, /All nodes have ended/);
+  assert.deepEqual(again.filter(isRunning), []);
+});
+
+test("its nodes end with it, however it ends", async () => {
+  const command = await up("1", "--dir", "alone");
+  const [child] = childrenOf(command.pid);
+  command.child.kill("SIGKILL");
+  await until("the node to end", 15_000, () => !isRunning(child));
+  assert.match(
+    readFileSync(join(scratch.path, "alone/node-1.log"), "utf8"),
+    /whoever started this node is gone/,
+  );
+});
+
+test("what cannot be is refused in a sentence", async () => {
+  const other = join(scratch.path, "other");
+  mkdirSync(other);
+  writeFileSync(join(other, "file"), "x");
+  const cases: [string[], RegExp][] = [
+    [["ten"], /"ten" nodes are not possible: it is 1 to 9/],
+    [["3", "--dir", "alone"], /alone has 1 nodes, not 3: leave the number out/],
+    [["--dir", "other"], /other is not empty and has no cluster/],
+  ];
+  for (const [args, expected] of cases) {
+    const command = new Command(scratch.path, "cluster", "up", ...args);
+    assert.equal(await command.end(20_000), 2);
+    assert.match(command.stderr, expected);
+    assert.equal(command.stderr.trim().split("\n").length, 1);
+  }
+});
+
+test("a node that does not start: why, and the others end", async () => {
+  await (async () => {
+    const made = await up("3", "--dir", "clash");
+    made.child.kill("SIGINT");
+    assert.equal(await made.end(30_000), 0, made.stderr);
+  })();
+  const file = join(scratch.path, "clash/node-2.yaml");
+  writeFileSync(file, `${readFileSync(file, "utf8")}loglevel: info\n`);
+  const command = new Command(scratch.path, "cluster", "up", "--dir", "clash");
+  assert.equal(await command.end(30_000), 2, command.stderr);
+  assert.match(
+    command.stderr,
+    /clash\/node-2\.yaml:\d+:1: loglevel: there is no such field\. Did you mean logLevel\?/,
+  );
+});
