@@ -34,9 +34,11 @@ export interface Settings {
   /** Added to each write of one follower's log. */
   readonly followerDelayMs: number;
   /** What befalls the cluster in the middle of the window. */
-  readonly event: "none" | "pause-follower" | "kill-leader" | "restart";
-  /** Size of the log that a node restarts on. */
+  readonly event: "none" | "pause-follower" | "kill-leader" | "restart" | "catch-up" | "snapshots";
+  /** Size of the log that a node restarts on, or by which a follower is behind. */
   readonly logMb: number;
+  /** Size of the state that snapshots are taken of; 0: none are. */
+  readonly stateMb: number;
   /** Index of the snapshot that the logs begin behind; 0: none. */
   readonly startIndex: number;
   readonly tickMs: number;
@@ -72,6 +74,7 @@ export const DEFAULT_SETTINGS: Settings = {
   followerDelayMs: 0,
   event: "none",
   logMb: 0,
+  stateMb: 0,
   startIndex: 0,
   tickMs: 100,
   node: "own",
@@ -224,10 +227,23 @@ export const AXES: { readonly [K in AxisName]: Axis } = {
   event: words(
     "event",
     "event",
-    "in the middle of the window: SIGSTOP a follower for a fifth of it, kill -9 the leader; restart: after it",
-    same("none", "pause-follower", "kill-leader", "restart"),
+    "in the middle of the window: SIGSTOP a follower for a fifth of it, kill -9 the leader, catch-up: a follower stops and comes back, snapshots: every node takes them; restart: after it",
+    same("none", "pause-follower", "kill-leader", "restart", "catch-up", "snapshots"),
   ),
-  logMb: numbers("log-mb", "log MB", "size of the log that a node restarts on (event restart)", 0, 4096),
+  logMb: numbers(
+    "log-mb",
+    "log MB",
+    "size of the log that a node restarts on (event restart), or by which a follower is behind (catch-up)",
+    0,
+    4096,
+  ),
+  stateMb: numbers(
+    "state-mb",
+    "state MB",
+    "size of the state that snapshots are taken of (event snapshots)",
+    0,
+    4096,
+  ),
   startIndex: numbers(
     "start-index",
     "start index",

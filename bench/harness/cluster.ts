@@ -125,6 +125,7 @@ export class Cluster {
       frameTags: settings.frameTags === "on",
       startIndex: settings.startIndex,
       writeDelayMs: id === this.slowNode ? settings.followerDelayMs : 0,
+      stateMb: settings.stateMb,
       ...(batchBytes === 0 ? {} : { batchBytesMax: batchBytes }),
       ...(settings.batching === "off" ? unbatched(settings) : {}),
       maxQueuedProposals: Math.max(OUTSTANDING_MAX, inFlight),

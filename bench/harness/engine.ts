@@ -14,6 +14,8 @@ export interface Engine {
   readBarrier(): Promise<void>;
   campaign(): void;
   transferLeadership(id: number): void;
+  /** Absent: it takes none. */
+  takeSnapshot?(): Promise<{ readonly index: number }>;
   status(): NodeStatus;
   readonly metrics: NodeMetrics;
   close(options?: CloseOptions): Promise<void>;

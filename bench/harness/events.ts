@@ -2,22 +2,22 @@
 // leader that is killed, a node that starts again. Runs in the harness; times are the harness's clock.
 import type { Run } from "../report/result-schema.js";
 import type { Settings } from "./axes.js";
-import { BenchError } from "./bench-error.js";
-import type { Cluster } from "./cluster.js";
+import { CatchUp } from "./catch-up-event.js";
+import {
+  type EventPlan,
+  followerOf,
+  Marks,
+  type Measures,
+  measure,
+  RECOVERY_MS_MAX,
+  type RunEvent,
+  sleep,
+  until,
+} from "./event-parts.js";
 import { SERIES_STEP_MS } from "./load.js";
 import { Payloads } from "./payload.js";
 import type { LoadResult } from "./protocol.js";
-import type { Variant } from "./scenario.js";
-
-export type Measures = Run["measures"];
-
-export interface EventPlan {
-  readonly cluster: Cluster;
-  readonly leader: number;
-  readonly variant: Variant;
-  readonly durationMs: number;
-  readonly runId: number;
-}
+import { SnapshotsTaken } from "./snapshot-event.js";
 
 /** Of the window: when a follower is paused or the leader killed, and how long the pause is. */
 const PAUSE_AT = 0.4;
@@ -28,34 +28,10 @@ const KILL_AT = 0.25;
  * comes after it.
  */
 const KILL_WINDOW_TICKS = 40;
-/** How fine the times are that are found by asking. */
-const ASK_EVERY_MS = 2;
-const RECOVERY_MS_MAX = 30_000;
 
 /** How long the window is: as long as asked, or as the event needs. */
 export function windowMs(askedMs: number, { event, tickMs }: Settings): number {
   return event === "kill-leader" ? Math.max(askedMs, KILL_WINDOW_TICKS * tickMs) : askedMs;
-}
-
-/** When what happened, in milliseconds from the window's begin. */
-class Marks {
-  readonly all: NonNullable<Run["marks"]> = [];
-  private begunAt = 0;
-
-  begin(): void {
-    this.begunAt = performance.now();
-  }
-
-  add(what: string): void {
-    this.all.push({ atMs: Math.round(performance.now() - this.begunAt), what });
-  }
-}
-
-/** One run's event. `opened` is called when the window opens, `finish` after the load; then `marks` are whole. */
-export interface RunEvent {
-  readonly marks: NonNullable<Run["marks"]>;
-  opened(): void;
-  finish(load: LoadResult): Promise<Measures>;
 }
 
 export function eventFor(plan: EventPlan): RunEvent {
@@ -68,6 +44,10 @@ export function eventFor(plan: EventPlan): RunEvent {
       return new KillLeader(plan);
     case "restart":
       return { marks: [], opened() {}, finish: () => restart(plan) };
+    case "catch-up":
+      return new CatchUp(plan);
+    case "snapshots":
+      return new SnapshotsTaken(plan);
   }
 }
 
@@ -255,32 +235,4 @@ async function restart({ cluster, leader }: EventPlan): Promise<Measures> {
       "from the start of its process until it had applied everything",
     ),
   };
-}
-
-export function measure(
-  value: number,
-  unit: string,
-  better: "lower" | "higher",
-  meaning: string,
-): Measures[string] {
-  return { value, unit, better, meaning };
-}
-
-/** The follower that things are done to: the last that does not lead. */
-function followerOf(cluster: Cluster, leader: number): number {
-  return cluster.ids.filter((id) => id !== leader).pop()!;
-}
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const begun = performance.now();
-  while (!(await holds())) {
-    if (performance.now() - begun > RECOVERY_MS_MAX) {
-      throw new BenchError("failed", `${what}: not within ${RECOVERY_MS_MAX / 1000} s.`);
-    }
-    await sleep(ASK_EVERY_MS);
-  }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -280,6 +280,9 @@ export abstract class LoadRun {
   private outcome(warmup: Warmup): LoadOutcome {
     this.endSlot(-1);
     const windowMs = this.windowEnd < Number.POSITIVE_INFINITY ? this.windowEnd - this.windowStart : 0;
+    // It may have been stopped early.
+    const isWhole = windowMs >= this.plan.durationMs;
+    const slots = isWhole ? this.series.length : Math.floor(windowMs / SERIES_STEP_MS);
     return {
       warmup,
       generator: this.generatorLag(),
@@ -289,8 +292,8 @@ export abstract class LoadRun {
       latencies: this.latencies,
       reads: this.readLatencies,
       readsDone: this.readsDone,
-      series: [...this.series],
-      seriesP99Ms: this.slotP99Ms,
+      series: [...this.series.subarray(0, slots)],
+      seriesP99Ms: this.slotP99Ms.slice(0, slots),
       acked: this.acked,
       failed: this.failed,
       firstFailure: this.firstFailure,

@@ -15,13 +15,19 @@ import { NullEngine } from "./null-engine.js";
 import { OpenLoop } from "./open-loop.js";
 import { Command, type FromNode, type LoadResult, type NodeConfig, type ReplyOf } from "./protocol.js";
 import { RemoteEngine, RemoteServer } from "./remote.js";
-import { BenchStateMachine } from "./state-machine.js";
+import { BenchStateMachine, withSnapshots } from "./state-machine.js";
 import { Sampler } from "./usage.js";
 import { weighHash } from "./weigh-hash.js";
 
 const PROGRESS_EVERY_MS = 100;
 /** Options that are no part of a configuration, or secret. */
 const UNTOLD = ["stateMachine", "logger", "trace", "secret", "dir", "id", "link", "walFs"];
+/** None by itself, and no log is released: the truth check reads it as a whole. */
+const SNAPSHOTS_ON_COMMAND = {
+  snapshotEveryBytes: 2 ** 50,
+  snapshotEveryEntries: 0,
+  snapshotCatchUpBytes: 2 ** 50,
+};
 const SLOW_FS = new URL("./slow-fs.js", import.meta.url).href;
 /** What a kill -9 may cost the journal of acknowledgements. */
 const JOURNAL_EVERY_MS = 50;
@@ -120,6 +126,13 @@ class NodeAgent {
         const { index, term } = await this.running().propose(command.bytes);
         return { index, term };
       }
+      case "takeSnapshot": {
+        const engine = this.running();
+        if (engine.takeSnapshot === undefined)
+          throw new RaftmarkError("RAFT_SNAPSHOT_FAILED", "this engine takes no snapshots");
+        const { index } = await engine.takeSnapshot();
+        return { index };
+      }
       case "load":
         return this.runLoad(command.plan, command.ackedPath);
       case "haltLoad":
@@ -166,6 +179,7 @@ class NodeAgent {
       linkKind,
       startIndex,
       writeDelayMs,
+      stateMb,
       batchBytesMax,
       proposalBatchBytes,
       maxSizePerMsg,
@@ -181,7 +195,8 @@ class NodeAgent {
       ...(linkKind === "memory" ? { link: this.networkOf(config.clusterId).link(config.id) } : {}),
       ...(writeDelayMs > 0 ? { walFs: { module: SLOW_FS, arg: writeDelayMs } } : {}),
       ...(this.trace === null ? {} : { trace: this.trace }),
-      stateMachine: this.stateMachine,
+      ...(stateMb > 0 ? SNAPSHOTS_ON_COMMAND : {}),
+      stateMachine: stateMb > 0 ? withSnapshots(this.stateMachine, stateMb) : this.stateMachine,
     };
   }
 

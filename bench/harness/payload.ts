@@ -3,6 +3,8 @@
 import { assert } from "../../src/base/assert.js";
 
 export const HEADER_BYTES = 16;
+/** What a record of the log has beside the proposal's bytes, roughly: for the number that makes a log of a size. */
+export const RECORD_OVERHEAD_BYTES = 40;
 
 /** Which proposal an entry is. `client` is one load generator; sequences count from 0 within it. */
 export interface Header {

@@ -35,6 +35,8 @@ export const NodeConfig = z.strictObject({
   startIndex: count,
   /** Added to each write of the log. */
   writeDelayMs: amount,
+  /** Size of the state that snapshots are taken of, on command alone; 0: it takes none. */
+  stateMb: count,
   maxQueuedProposals: z.number().int().min(1),
   /** One proposal in so many is followed through the node; 0: none. */
   traceEvery: count,
@@ -76,6 +78,7 @@ export const Command = z.discriminatedUnion("op", [
   z.strictObject({ call: count, node: count, op: z.literal("follow"), every: count }),
   z.strictObject({ call: count, node: count, op: z.literal("transfer"), to: z.number().int().min(1) }),
   z.strictObject({ call: count, node: count, op: z.literal("propose"), bytes: Bytes }),
+  z.strictObject({ call: count, node: count, op: z.literal("takeSnapshot") }),
   z.strictObject({
     call: count,
     node: count,
@@ -200,6 +203,7 @@ export const ReplyValue = {
   follow: z.null(),
   transfer: z.null(),
   propose: z.object({ index: count, term: count }),
+  takeSnapshot: z.object({ index: count }),
   load: LoadResult,
   haltLoad: z.null(),
   traceSamples: z.object({ samples: Doubles, sentUs: Doubles }),

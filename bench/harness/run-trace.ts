@@ -15,8 +15,8 @@ const BATCHES = 5;
 
 /** One proposal in so many is followed, so that some hundreds are followed a second. */
 export function traceEvery({ trace, event, inFlight, rate }: Settings): number {
-  // A killed leader takes along what it noted.
-  if (trace === "off" || event === "kill-leader") return 0;
+  // Who is killed or stopped takes along what it noted.
+  if (trace === "off" || event === "kill-leader" || event === "catch-up") return 0;
   if (rate > 0) return EVERY.findLast((every) => every <= rate / 500) ?? 1;
   return EVERY.findLast((every) => every <= BATCHES * inFlight) ?? 1;
 }

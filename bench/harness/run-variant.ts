@@ -6,9 +6,11 @@ import type { NodeUse, PerCommit, Run } from "../report/result-schema.js";
 import { ENTRY_BYTES_MIN, type Settings } from "./axes.js";
 import type { Cluster } from "./cluster.js";
 import { cpuMsOf } from "./cpu.js";
-import { eventFor, type Measures, measure as toMeasure, windowMs } from "./events.js";
+import { followerOf, type Measures, measure as toMeasure } from "./event-parts.js";
+import { eventFor, windowMs } from "./events.js";
 import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "./latency.js";
 import { DRAIN_MS_MAX, type LoadPlan, SERIES_STEP_MS } from "./load.js";
+import { RECORD_OVERHEAD_BYTES } from "./payload.js";
 import type { LoadResult, ReplyOf } from "./protocol.js";
 import { readTrace, type TraceFigures, traceEvery } from "./run-trace.js";
 import type { Load, Variant } from "./scenario.js";
@@ -41,8 +43,6 @@ export type UncheckedRun = Omit<Run, "truth" | "stateHash" | "diskProbeUs" | "di
 
 type Sample = ReplyOf<"sample">;
 
-/** What a record of the log has beside the proposal's bytes, roughly: for the number that makes a log of a size. */
-const RECORD_OVERHEAD_BYTES = 40;
 /** With all nodes in one process, its use stands with the leader. */
 const NO_PROCESS = { cpuUserMs: 0, cpuSystemMs: 0, mainThreadMs: null, otherThreadsMs: [] };
 const LEADER_TIMEOUT_MS = 15_000;
@@ -191,14 +191,17 @@ async function visit(
     : await cluster.startClient(clientOf(cluster, leader, settings));
   // Who runs the load takes its own sample, at the very edge.
   const others = cluster.ids.filter((id) => !inLeader || id !== leader);
-  const event = eventFor({ cluster, leader, variant: plan.variant, durationMs, runId });
+  const haltLoad = () => loader.call("haltLoad", {}, undefined, inLeader ? leader : loader.id);
+  const event = eventFor({ cluster, leader, variant: plan.variant, durationMs, runId, haltLoad });
+  // Who is started again counts from 0 again.
+  const startedAgain = settings.event === "catch-up" ? followerOf(cluster, leader) : 0;
   const before = new Map<number, Sample>();
   const after = new Map<number, Sample>();
   const sampleOthers = async (into: Map<number, Sample>) => {
     for (const id of others) {
       // A leader that was killed counts from 0 again, if it runs again yet.
       const lost = settings.event === "kill-leader" && id === leader && into === after;
-      if (lost || !cluster.alive.includes(id)) continue;
+      if (lost || (id === startedAgain && into === after) || !cluster.alive.includes(id)) continue;
       const sample = await cluster.call(id, "sample", {}).catch((error: unknown) => {
         // Killed meanwhile, as the scenario wants it.
         if (cluster.alive.includes(id)) throw error;
@@ -265,8 +268,8 @@ function clientOf(cluster: Cluster, leader: number, { event }: Settings): number
 export function loadOf(
   settings: Settings,
 ): Pick<LoadPlan, "inFlight" | "entryBytes" | "ratePerS" | "arrivals" | "readsPerWrite" | "ackedMax"> {
-  const { inFlight, entryBytes, rate, arrivals, readsPerWrite, logMb } = settings;
-  const ackedMax = Math.ceil((logMb * 1e6) / (entryBytes + RECORD_OVERHEAD_BYTES));
+  const { inFlight, entryBytes, rate, arrivals, readsPerWrite, logMb, event } = settings;
+  const ackedMax = event === "restart" ? Math.ceil((logMb * 1e6) / (entryBytes + RECORD_OVERHEAD_BYTES)) : 0;
   return { inFlight, entryBytes, ratePerS: rate, arrivals, readsPerWrite, ackedMax };
 }
 

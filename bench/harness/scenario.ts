@@ -137,6 +137,7 @@ export const NESTING: readonly AxisName[] = [
   "from",
   "tickMs",
   "logMb",
+  "stateMb",
   "startIndex",
   "entryBytes",
   "arrivals",
@@ -156,13 +157,15 @@ export const NESTING: readonly AxisName[] = [
   "writer",
 ];
 
+const TAKES_A_NODE: readonly Settings["event"][] = ["kill-leader", "pause-follower", "restart", "catch-up"];
+
 /** Why these settings cannot be run together, and what to give instead; null: they can. */
 export function whyImpossible(settings: Settings): string | null {
   const { event, nodes, link, from, batching, batchBytes } = settings;
   if (settings.followerDelayMs > 0 && nodes < 2) {
     return "--follower-delay-ms slows a follower, and one node has none; give --nodes 2 or more";
   }
-  if ((event === "kill-leader" || event === "pause-follower" || event === "restart") && nodes < 3) {
+  if (TAKES_A_NODE.includes(event) && nodes < 3) {
     return `--event ${event} takes one node away, and ${nodes} node${nodes === 1 ? "" : "s"} cannot spare it; give --nodes 3 or more`;
   }
   if (event !== "none" && link === "memory") {
@@ -171,11 +174,17 @@ export function whyImpossible(settings: Settings): string | null {
   if (event === "kill-leader" && from !== "client") {
     return "--event kill-leader would kill the load in the leader's process too; give --from client";
   }
-  if (event === "restart" && settings.logMb === 0) {
-    return "--event restart needs the size of the log to restart on; give --log-mb";
+  if ((event === "restart" || event === "catch-up") && settings.logMb === 0) {
+    const what = event === "restart" ? "to restart on" : "that the follower lacks";
+    return `--event ${event} needs the size of the log ${what}; give --log-mb`;
   }
-  if (event !== "restart" && settings.logMb > 0) {
-    return "--log-mb is the log that a node restarts on; give --event restart too";
+  if (event !== "restart" && event !== "catch-up" && settings.logMb > 0) {
+    return "--log-mb is the log that a node restarts on or lacks; give --event restart or --event catch-up too";
+  }
+  if ((event === "snapshots") !== settings.stateMb > 0) {
+    return event === "snapshots"
+      ? "--event snapshots needs the size of the state; give --state-mb"
+      : "--state-mb is the state that snapshots are taken of; give --event snapshots too";
   }
   if (batching === "off" && batchBytes > 0) {
     return "--batch-bytes caps batches, and --batching off has none; give one of the two";
@@ -255,7 +264,9 @@ const PHRASES: { readonly [K in AxisName]: (settings: Settings) => string } = {
   readsPerWrite: ({ readsPerWrite: n }) => (n === 0 ? "no reads" : `${n} read${n === 1 ? "" : "s"} a write`),
   followerDelayMs: ({ followerDelayMs: ms }) => (ms === 0 ? "no slow disk" : `one disk ${ms} ms slower`),
   event: ({ event }) => EVENT_PHRASES[event],
-  logMb: ({ logMb }) => (logMb === 0 ? "any log" : `a log of ${logMb} MB`),
+  logMb: ({ logMb, event }) =>
+    logMb === 0 ? "any log" : event === "catch-up" ? `${logMb} MB behind` : `a log of ${logMb} MB`,
+  stateMb: ({ stateMb }) => (stateMb === 0 ? "no state" : `a state of ${stateMb} MB`),
   startIndex: ({ startIndex }) => (startIndex === 0 ? "from index 1" : `behind index ${grouped(startIndex)}`),
   node: ({ node }) => (node === "own" ? "the bench's own Node.js" : `Node.js ${node}`),
   nodeFlags: ({ nodeFlags }) => (nodeFlags === "none" ? "no flags" : nodeFlags),
@@ -268,6 +279,8 @@ const EVENT_PHRASES: { readonly [K in Settings["event"]]: string } = {
   "pause-follower": "a follower paused",
   "kill-leader": "the leader killed",
   restart: "a node restarted",
+  "catch-up": "a follower that catches up",
+  snapshots: "snapshots taken",
 };
 
 /** 20000 as "20,000". */

@@ -8,7 +8,7 @@ import type { Run } from "../report/result-schema.js";
 import type { Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
 import { Cluster } from "./cluster.js";
-import { measure } from "./events.js";
+import { measure } from "./event-parts.js";
 import { groupsOf } from "./groups.js";
 import { traceEvery } from "./run-trace.js";
 import { type OnPhase, type UncheckedRun, VariantRun, warmUp } from "./run-variant.js";

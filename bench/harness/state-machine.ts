@@ -3,6 +3,7 @@
 // proposal, its length and its last bytes: every byte would be a fifth of a commit's CPU. That the bytes between are
 // the same on every node, the truth check reads from the logs. The hash is its own (two 32-bit lanes of multiply and
 // rotate), not the log's CRC, so that one cannot hide a fault of the other.
+import { randomBytes } from "node:crypto";
 import { assert } from "../../src/base/assert.js";
 import type { Entry, SnapshotStream, StateMachine } from "../../src/index.js";
 import { HEADER_BYTES } from "./payload.js";
@@ -123,6 +124,25 @@ function hex(word: number): string {
   return word.toString(16).padStart(8, "0");
 }
 
+/** Of snapshots; no file system stores it as less than it is. */
+const FILLER = randomBytes(256 << 10);
+
+/** What the head of a snapshot says; null: it is none of ours. */
+export function readSnapshotHead(bytes: Uint8Array): StateReport | null {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 80)).toString("latin1");
+  const [, applied, count, hash] = /^(\d+) (\d+) ([0-9a-f]{16})\n/.exec(text) ?? [];
+  return hash === undefined ? null : { applied: Number(applied), count: Number(count), hash };
+}
+
+/** `machine`, of whose state, `megabytes` large, snapshots can be taken. */
+export function withSnapshots(machine: BenchStateMachine, megabytes: number): StateMachine {
+  return {
+    apply: (entries) => machine.apply(entries),
+    restore: (stream) => machine.restore(stream),
+    snapshot: () => machine.chunks(megabytes * 1e6),
+  };
+}
+
 /** Applies entries to a RollingHash; returns nothing for the proposals. */
 export class BenchStateMachine implements StateMachine {
   private readonly rolling = new RollingHash();
@@ -139,6 +159,14 @@ export class BenchStateMachine implements StateMachine {
       else this.rolling.add(index, bytes, entry.start, entry.size);
     }
     if (entries.length > 0) this.lastIndex = entries[entries.length - 1].index;
+  }
+
+  /** The state as bytes: what report() says, and behind it filler up to `bytes`. */
+  *chunks(bytes: number): Generator<Uint8Array> {
+    const { applied, count, hash } = this.report();
+    const head = Buffer.from(`${applied} ${count} ${hash}\n`, "latin1");
+    yield head;
+    for (let left = bytes - head.length; left > 0; left -= FILLER.length) yield FILLER.subarray(0, left);
   }
 
   /** The snapshot that begin-log.ts makes: of a state that has applied nothing. */

@@ -6,10 +6,13 @@ import { TruthRequest } from "./truth.js";
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => {});
 process.on("disconnect", () => process.exit(1));
-process.once("message", (raw) => {
+process.once("message", (raw) => void answer(raw));
+
+async function answer(raw: unknown): Promise<void> {
   try {
-    process.send?.({ report: checkTruth(TruthRequest.parse(raw)) }, () => process.exit(0));
+    const report = await checkTruth(TruthRequest.parse(raw));
+    process.send?.({ report }, () => process.exit(0));
   } catch (error) {
     process.send?.({ error: messageOf(error) }, () => process.exit(1));
   }
-});
+}

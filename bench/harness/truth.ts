@@ -40,6 +40,8 @@ type Claim = z.output<typeof StateClaim>;
 export interface Witness {
   readonly log: LogDigest;
   readonly state: Claim | null;
+  /** What its snapshots say of its state. */
+  readonly snapshots?: readonly { readonly index: number; readonly hash: string }[];
 }
 
 /** What differs, in sentences; the first few are kept, all are counted. */
@@ -170,6 +172,15 @@ function checkState(
       findings.add(
         `node ${log.node}: its state machine reported hash ${state.hash} at index ${state.applied}, ` +
           `its log applied again gives ${recomputed}`,
+      );
+    }
+  }
+  for (const { log, snapshots = [] } of witnesses) {
+    for (const { index, hash } of snapshots) {
+      const recomputed = log.stateAt.get(index) ?? "nothing: the log ends before";
+      if (recomputed === hash) continue;
+      findings.add(
+        `node ${log.node}: its snapshot at index ${index} says state hash ${hash}, its log applied again gives ${recomputed}`,
       );
     }
   }

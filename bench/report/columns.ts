@@ -14,12 +14,21 @@ export interface Column {
 }
 
 /** What a table is about, which decides its columns, tiles and words. */
-export type Subject = "throughput" | "offered load" | "leader lost" | "follower paused" | "restart";
+export type Subject =
+  | "throughput"
+  | "offered load"
+  | "leader lost"
+  | "follower paused"
+  | "restart"
+  | "catching up"
+  | "snapshots";
 
 export function subjectOf(rows: readonly Pick<Row, "settings">[]): Subject {
   const has = (event: string) => rows.some(({ settings }) => settings.event === event);
   if (has("kill-leader")) return "leader lost";
   if (has("restart")) return "restart";
+  if (has("catch-up")) return "catching up";
+  if (has("snapshots")) return "snapshots";
   if (has("pause-follower")) return "follower paused";
   return rows.length > 0 && rows.every(({ settings }) => settings.rate > 0) ? "offered load" : "throughput";
 }
@@ -33,6 +42,9 @@ export function columnsOf(rows: readonly Row[], severalRounds: boolean): Column[
       return [...measures, { ...RATE, title: "proposals/s, outage included" }, ...latency("p50", "max")];
     case "restart":
       return measures;
+    case "catching up":
+    case "snapshots":
+      return [...measures, ...rate, ...latency("p50", "p99", "max")];
     case "follower paused":
       return [...rate, ...latency("p50", "p99", "p99_9", "max"), ...measures];
     case "offered load":

@@ -124,6 +124,34 @@ const TOLD: {
       },
     ];
   },
+  "catching up": (_result, rows) => {
+    const farthest = leastOf(rows, (row) => -(measureOf(row, "behindMB")?.median ?? 0));
+    const behind = short(measureOf(farthest, "behindMB")?.median ?? 0);
+    const open = short(measureOf(farthest, "openMs")?.median ?? 0);
+    return [
+      { label: "It took", text: `${behind} MB behind: ${tookText(farthest, rows, CATCH_UP)} of before.` },
+      { label: "How sure", text: `${roundsText(rows)}.` },
+      {
+        label: "Limit",
+        text: `what the group does meanwhile comes on top; opening its log took ${open} ms of it.`,
+      },
+    ];
+  },
+  snapshots: (_result, rows) => {
+    const taking = rows.filter((row) => measureOf(row, "snapshotMs") !== null);
+    const largest = leastOf(taking.length > 0 ? taking : rows, ({ settings }) => -settings.stateMb);
+    const otherwise = measureOf(largest, "p99OtherwiseMs");
+    const calm = otherwise === null ? "" : `, where it is ${short(otherwise.median)} ms otherwise`;
+    const written = short(measureOf(largest, "snapshotMBPerS")?.median ?? 0);
+    return [
+      { label: "It took", text: `${tookText(largest, rows, SNAPSHOTS)}${calm}.` },
+      { label: "How sure", text: `${roundsText(rows)}.` },
+      {
+        label: "Limit",
+        text: `every node writes its state at once, here at ${written} MB/s each, to the disk that the logs are on.`,
+      },
+    ];
+  },
   restart: (_result, rows) => {
     const largest = leastOf(rows, ({ settings }) => -settings.logMb);
     const [open, all] = ["openMs", "caughtUpMs"].map((name) => measureOf(largest, name)?.median ?? 0);
@@ -139,6 +167,16 @@ const TOLD: {
   },
 };
 
+const CATCH_UP = {
+  catchUpMs: "the follower had caught up after",
+  catchUpMBPerS: "at",
+  rateWhileCatchingUp: "commits went on meanwhile at",
+};
+const SNAPSHOTS = {
+  snapshotMs: "a snapshot took",
+  rateMeanwhile: "commits went on meanwhile at",
+  p99MeanwhileMs: "with a p99 of",
+};
 const LOSS = { newLeaderMs: "a new leader after", firstCommitMs: "the first commit after" };
 const PAUSE = {
   catchUpMs: "the follower had caught up after",

@@ -28,7 +28,8 @@ const HISTORY_MAX = 64;
 function figuresText(run: WindowedRun): string {
   const { proposalsPerS, latencyMs, settings } = run;
   const event = measuresSentence(run);
-  if (event !== "" && (settings.event === "kill-leader" || settings.event === "restart")) return event;
+  const isAll = ["kill-leader", "restart", "catch-up"].includes(settings.event);
+  if (event !== "" && isAll) return event;
   const load = `${grouped(proposalsPerS)} proposals/s, p50 ${short(latencyMs.p50)} ms, p99 ${short(latencyMs.p99)} ms`;
   return event === "" ? load : `${load}, ${event}`;
 }

@@ -36,8 +36,12 @@ const Settings = z.object({
   reads: z.enum(["safe", "lease"]),
   readsPerWrite: z.number(),
   followerDelayMs: z.number().describe("added to each write of one follower's log"),
-  event: z.enum(["none", "pause-follower", "kill-leader", "restart"]),
+  event: z.enum(["none", "pause-follower", "kill-leader", "restart", "catch-up", "snapshots"]),
   logMb: z.number(),
+  stateMb: z
+    .number()
+    .default(0)
+    .describe("size of the state that snapshots were taken of; 0, also where it is missing: none were"),
   startIndex: z
     .number()
     .default(0)

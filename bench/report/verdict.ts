@@ -66,6 +66,8 @@ function told(result: Body, rows: readonly Counted[]): string[] {
   const subject = subjectOf(rows);
   if (subject === "leader lost") return [eventText(rows, "kill-leader")];
   if (subject === "restart") return [eventText(rows, "restart")];
+  if (subject === "catching up") return [eventText(rows, "catch-up")];
+  if (subject === "snapshots") return [eventText(rows, "snapshots")];
   if (subject === "offered load") return [offeredText(rows)];
   if (rows.length > 1 && rows.some(isHampered)) return [hamperedText(rows)];
   const best = rows.reduce((a, b) => (b.proposalsPerS.estimate > a.proposalsPerS.estimate ? b : a));
@@ -242,6 +244,8 @@ function rateText({ estimate, interval, proven }: Comparison): string {
 const EVENT_MEASURES = {
   "kill-leader": ["newLeaderMs", "firstCommitMs"],
   restart: ["openMs", "openGBPerS", "caughtUpMs"],
+  "catch-up": ["behindMB", "catchUpMs", "rateWhileCatchingUp"],
+  snapshots: ["snapshotMs", "rateMeanwhile", "p99MeanwhileMs"],
 } as const;
 
 /** What the event took, a clause a row that it befell. */
@@ -253,6 +257,12 @@ function eventText(rows: readonly Row[], event: keyof typeof EVENT_MEASURES): st
     const place = varying.length === 0 ? "" : `with ${describe(row.settings, varying)} `;
     if (event === "kill-leader") {
       return `${place}a new leader stands ${short(a)} ms after kill -9 and commits after ${short(b)} ms; ${lostText([row])}`;
+    }
+    if (event === "catch-up") {
+      return `${place}a follower that is ${short(a)} MB behind has caught up after ${short(b)} ms, while the group commits at ${short(c)} % of its rate`;
+    }
+    if (event === "snapshots") {
+      return `${place}a snapshot takes ${short(a)} ms, while the group commits at ${short(b)} % of its rate with a p99 of ${short(c)} ms`;
     }
     return `${place}a node opens in ${short(a)} ms (${short(b)} GB/s) and has applied everything after ${short(c)} ms`;
   });

@@ -2,6 +2,7 @@
 import type { Scenario } from "../harness/scenario.js";
 import { batching } from "./batching.js";
 import { canonical } from "./canonical.js";
+import { catchUp } from "./catch-up.js";
 import { clusterSize } from "./cluster-size.js";
 import { durability } from "./durability.js";
 import { entrySize } from "./entry-size.js";
@@ -17,6 +18,7 @@ import { pipelining } from "./pipelining.js";
 import { remoteClient } from "./remote-client.js";
 import { restart } from "./restart.js";
 import { slowFollower } from "./slow-follower.js";
+import { snapshotUnderLoad } from "./snapshot-under-load.js";
 import { storageWrites } from "./storage-writes.js";
 import { writer } from "./writer.js";
 
@@ -36,6 +38,8 @@ export const SCENARIOS: readonly Scenario[] = [
   pausedFollower,
   leaderLoss,
   restart,
+  catchUp,
+  snapshotUnderLoad,
   largeIndex,
   mixedReads,
   offeredLoad,

@@ -11,8 +11,10 @@ import { resultMarkdown } from "../../bench/report/markdown.js";
 import type { PageData } from "../../bench/report/page/chart-data.js";
 import { html, toText } from "../../bench/report/page/html.js";
 import { renderPage } from "../../bench/report/page/page.js";
+import { catchUp } from "../../bench/scenarios/catch-up.js";
 import { leaderLoss } from "../../bench/scenarios/leader-loss.js";
 import { pausedFollower } from "../../bench/scenarios/paused-follower.js";
+import { snapshotUnderLoad } from "../../bench/scenarios/snapshot-under-load.js";
 import { openResult, richResult, scenarioResult } from "./sample-page.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
@@ -226,6 +228,24 @@ test("tiles, curve and words of a scenario are its own", () => {
     renderPage([{ name: "pause", result: scenarioResult(pausedFollower) }]),
     /<li><span>caught up after<\/span><strong>45.0 <small>ms/,
   );
+});
+
+test("catching up and snapshots have their own tiles, columns, curve and words", () => {
+  const catching = renderPage([{ name: "catch-up", result: scenarioResult(catchUp) }]);
+  assert.match(catching, /<li><span>caught up after<\/span><strong>9,000 <small>ms/);
+  assert.match(catching, /<li><span>commits while it caught up<\/span><strong>96.0 <small>%/);
+  assert.match(catching, /1,024 MB behind: the follower had caught up after 9,000 ms/);
+  const { "caught up at, MB/s": rate, "behind by, MB": behind } = cells(catching, "Key figures")[0]!;
+  assert.deepEqual([rate, behind], ["150", "1,024"]);
+  const taking = renderPage([{ name: "snapshots", result: scenarioResult(snapshotUnderLoad) }]);
+  assert.match(taking, /<li><span>commits meanwhile<\/span><strong>91.0 <small>%/);
+  assert.match(taking, /<li><span>p99 meanwhile<\/span><strong>9.50 <small>ms/);
+  assert.match(taking, /commits went on meanwhile at 91.0 %, with a p99 of 9.50 ms/);
+  assert.equal(cells(taking, "Key figures")[0]!["state written at, MB/s"], "400");
+  for (const page of [catching, taking]) {
+    const curve = dataOf(page).charts.find(({ id }) => id === "throughput-0");
+    assert.equal(curve?.marks.length, 2 * curve!.lines.length, "what happened when is on the curve");
+  }
 });
 
 test("a disturbed result has its banner", () => {

@@ -1,5 +1,6 @@
 // Results with everything a page can show: rounds, a void run, a waterfall, an open loop at several rates, text that
 // would be HTML. The figures mean nothing.
+import type { Settings } from "../../bench/harness/axes.js";
 import { expand, resolveAxes, type Scenario } from "../../bench/harness/scenario.js";
 import type { Result, Run, Waterfall } from "../../bench/report/result-schema.js";
 import { verdict } from "../../bench/report/verdict.js";
@@ -67,29 +68,43 @@ export function openResult(): Result {
 }
 
 /** What an event or reads leave behind; the values say which measure they are. */
-const MEASURES: { readonly [K in "kill-leader" | "pause-follower" | "restart" | "reads"]: Run["measures"] } =
-  {
-    "kill-leader": {
-      newLeaderMs: measure(272, "ms"),
-      firstCommitMs: measure(281, "ms"),
-      outageMs: measure(284, "ms"),
-      rejoinedMs: measure(640, "ms"),
-      askedAgain: measure(1, "proposals"),
-      acknowledgedLost: measure(0, "proposals"),
-    },
-    "pause-follower": {
-      pausedMs: measure(600, "ms"),
-      catchUpMs: measure(45, "ms"),
-      rateWhilePaused: measure(97, "%"),
-    },
-    restart: {
-      logMB: measure(64, "MB"),
-      openMs: measure(50, "ms"),
-      openGBPerS: measure(1.28, "GB/s"),
-      caughtUpMs: measure(400, "ms"),
-    },
-    reads: { readsPerS: measure(9000, "/s"), readP50Ms: measure(0.5, "ms"), readP99Ms: measure(2.5, "ms") },
-  };
+const MEASURES: { readonly [K in Exclude<Settings["event"], "none"> | "reads"]: Run["measures"] } = {
+  "kill-leader": {
+    newLeaderMs: measure(272, "ms"),
+    firstCommitMs: measure(281, "ms"),
+    outageMs: measure(284, "ms"),
+    rejoinedMs: measure(640, "ms"),
+    askedAgain: measure(1, "proposals"),
+    acknowledgedLost: measure(0, "proposals"),
+  },
+  "catch-up": {
+    behindMB: measure(1024, "MB"),
+    openMs: measure(12, "ms"),
+    catchUpMs: measure(9000, "ms"),
+    catchUpMBPerS: measure(150, "MB/s"),
+    rateWhileAway: measure(104, "%"),
+    rateWhileCatchingUp: measure(96, "%"),
+  },
+  snapshots: {
+    snapshotMs: measure(640, "ms"),
+    snapshotMBPerS: measure(400, "MB/s"),
+    rateMeanwhile: measure(91, "%"),
+    p99MeanwhileMs: measure(9.5, "ms"),
+    p99OtherwiseMs: measure(4.5, "ms"),
+  },
+  "pause-follower": {
+    pausedMs: measure(600, "ms"),
+    catchUpMs: measure(45, "ms"),
+    rateWhilePaused: measure(97, "%"),
+  },
+  restart: {
+    logMB: measure(64, "MB"),
+    openMs: measure(50, "ms"),
+    openGBPerS: measure(1.28, "GB/s"),
+    caughtUpMs: measure(400, "ms"),
+  },
+  reads: { readsPerS: measure(9000, "/s"), readP50Ms: measure(0.5, "ms"), readP99Ms: measure(2.5, "ms") },
+};
 
 function measure(value: number, unit: string): Run["measures"][string] {
   const better = unit === "ms" || unit === "proposals" ? "lower" : "higher";
@@ -120,7 +135,7 @@ export function scenarioResult(scenario: Scenario, rounds = 2): Result {
             ? { kind: "open", ratePerS: rate, arrivals: "constant", due: rate, from: settings.from }
             : { ...run.load, from: settings.from },
         series: { stepMs: 100, applied, p99Ms: applied.map((count) => (count === 0 ? null : 2)) },
-        ...(kill || event === "pause-follower" ? { marks } : {}),
+        ...(event === "none" || event === "restart" ? {} : { marks }),
         waterfall: kill ? null : waterfall(4 + position),
         measures: {
           ...(event === "none" ? {} : MEASURES[event]),

@@ -24,6 +24,14 @@ const SILENT: Observer = {
 const MEASURES: Readonly<Record<string, readonly string[]>> = {
   "leader-loss": ["newLeaderMs", "firstCommitMs", "outageMs", "rejoinedMs", "askedAgain", "acknowledgedLost"],
   restart: ["logMB", "openMs", "openGBPerS", "caughtUpMs"],
+  "catch-up": ["behindMB", "catchUpMs", "catchUpMBPerS", "rateWhileAway", "rateWhileCatchingUp"],
+  "snapshot-under-load": [
+    "snapshotMs",
+    "snapshotMBPerS",
+    "rateMeanwhile",
+    "p99MeanwhileMs",
+    "p99OtherwiseMs",
+  ],
   "mixed-reads": ["readsPerS", "readP50Ms", "readP99Ms"],
 };
 

@@ -1,16 +1,20 @@
 // The truth check can fail: every way in which a run can lie is found, and named.
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { type AckedJournal, AckedWriter, readAcked } from "../../bench/harness/acked.js";
 import { LogDigest } from "../../bench/harness/log-digest.js";
 import { Payloads } from "../../bench/harness/payload.js";
+import { readSnapshots, type SnapshotClaim } from "../../bench/harness/read-snapshots.js";
 import { BenchStateMachine } from "../../bench/harness/state-machine.js";
 import { judge, type Witness } from "../../bench/harness/truth.js";
 import { NO_DATA } from "../../src/base/bytes.js";
-import { Entry } from "../../src/raft/raftpb/index.js";
+import { EMPTY_CONF_STATE, Entry } from "../../src/raft/raftpb/index.js";
+import { asyncFs } from "../../src/wal/disk/wal-fs.js";
+import { snapName } from "../../src/wal/snap/snap-dir.js";
+import { writeSnapFile } from "../../src/wal/snap/snap-file.js";
 
 const RUN_ID = 77;
 const CLIENT = 2;
@@ -43,18 +47,22 @@ interface Case {
   readonly states?: readonly (ReturnType<typeof stateOf> | null)[];
   readonly journals?: readonly AckedJournal[];
   readonly ackedMin?: number;
+  /** Of node 2. */
+  readonly snapshots?: readonly SnapshotClaim[];
 }
 
 function check(given: Case) {
   const logs = given.logs ?? [honestLog(), honestLog(), honestLog()];
   const states = given.states ?? logs.map(() => stateOf(honestLog()));
+  const { snapshots = [] } = given;
   const wanted = states.flatMap((state) => (state === null ? [] : [state.applied]));
+  for (const { index } of snapshots) wanted.push(index);
   const witnesses: Witness[] = logs.map((entries, i) => {
     const log = new LogDigest(i + 1, wanted);
     for (const entry of entries) log.add(entry);
     log.commit = given.commits?.[i] ?? entries.length;
     log.end();
-    return { log, state: states[i] };
+    return { log, state: states[i], snapshots: i === 1 ? snapshots : [] };
   });
   return judge(witnesses, given.journals ?? [journal()], 3, given.ackedMin ?? COUNT);
 }
@@ -153,6 +161,41 @@ test("a state machine that skipped an entry is found", () => {
     { states: [stateOf(honestLog()), skipped, stateOf(honestLog())] },
     /node 2: its state machine reported/,
   );
+});
+
+test("a snapshot of another state than the log gives is found", () => {
+  const { hash } = stateOf(honestLog().filter(({ index }) => index <= 9));
+  assert.deepEqual(check({ snapshots: [{ index: 9, hash }] }).findings, []);
+  refuted(
+    { snapshots: [{ index: 10, hash }] },
+    /node 2: its snapshot at index 10 says state hash [0-9a-f]{16}, its log applied again gives [0-9a-f]{16}$/,
+  );
+  refuted({ snapshots: [{ index: 99, hash }] }, /snapshot at index 99 .*gives nothing: the log ends before/);
+});
+
+test("snapshots are read from the disk as a whole", async () => {
+  const machine = new BenchStateMachine();
+  machine.apply(honestLog().slice(1));
+  const { applied, hash } = machine.report();
+  const confState = { ...EMPTY_CONF_STATE, voters: [1] };
+  const metadata = { index: applied, term: 3, confState };
+  const node = join(dir, "snapshots");
+  const snapDir = join(node, "snap");
+  mkdirSync(snapDir, { recursive: true });
+  const path = join(snapDir, snapName(metadata));
+  const { signal } = new AbortController();
+  await writeSnapFile(asyncFs, path, metadata, Buffer.concat([...machine.chunks(1_000_000)]), signal);
+  assert.deepEqual(await readSnapshots(node), [{ index: applied, hash }]);
+  const bytes = readFileSync(path);
+  assert.ok(bytes.length > 1_000_000 && bytes.length < 1_001_000);
+  bytes[700_000] ^= 1;
+  writeFileSync(path, bytes);
+  await assert.rejects(readSnapshots(node), { code: "WAL_CORRUPT" });
+  await writeSnapFile(asyncFs, path, metadata, Buffer.from("somebody else’s"), signal);
+  await assert.rejects(readSnapshots(node), /does not begin as a snapshot of the bench does/);
+  // A log that begins behind an index has one of no state.
+  await writeSnapFile(asyncFs, path, metadata, new Uint8Array(0), signal);
+  assert.deepEqual(await readSnapshots(node), []);
 });
 
 test("a log that ends before its commit, or has a gap, is found", () => {

@@ -91,6 +91,18 @@ const TILES: { readonly [K in Subject]: (configs: readonly Config[]) => Tile[] }
       }),
     ),
   ],
+  "catching up": (configs) => [
+    ...measured(configs, "catchUpMs"),
+    ...measured(configs, "catchUpMBPerS"),
+    ...measured(configs, "rateWhileCatchingUp"),
+    ...measured(configs, "behindMB"),
+  ],
+  snapshots: (configs) => [
+    ...measured(configs, "rateMeanwhile"),
+    ...measured(configs, "p99MeanwhileMs"),
+    ...measured(configs, "p99OtherwiseMs"),
+    ...measured(configs, "snapshotMBPerS"),
+  ],
   restart: (configs) => [
     ...measured(configs, "openMs"),
     ...measured(configs, "openGBPerS"),

@@ -1,0 +1,109 @@
+// Snapshots of the state, one after the other on every node in the middle of the window, while the load goes on: how long
+// one takes, and what callers notice. Nothing is released, so that the logs can be checked as a whole. In the harness.
+import { median } from "simple-statistics";
+import type { Run } from "../report/result-schema.js";
+import { type EventPlan, Marks, type Measures, measure, type RunEvent, sleep } from "./event-parts.js";
+import { SERIES_STEP_MS } from "./load.js";
+import type { LoadResult } from "./protocol.js";
+
+/** Of the window: when the first begins, and when no other does. */
+const FROM = 0.3;
+const TO = 0.7;
+const SNAPSHOT_MS_MAX = 120_000;
+
+interface Told {
+  /** Of the leader's. */
+  readonly eachMs: readonly number[];
+  /** Of the window. */
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+export class SnapshotsTaken implements RunEvent {
+  private readonly plan: EventPlan;
+  private readonly happened = new Marks();
+  private under: Promise<Told> | null = null;
+
+  constructor(plan: EventPlan) {
+    this.plan = plan;
+  }
+
+  get marks(): NonNullable<Run["marks"]> {
+    return this.happened.all;
+  }
+
+  opened(): void {
+    this.happened.begin();
+    this.under = this.run();
+    this.under.catch(() => {}); // finish() tells.
+  }
+
+  private async run(): Promise<Told> {
+    const { cluster, leader, durationMs } = this.plan;
+    const opened = performance.now();
+    await sleep(durationMs * FROM);
+    this.happened.add("every node takes snapshots");
+    const fromMs = performance.now() - opened;
+    const eachMs: number[] = [];
+    const takeAll = async (id: number): Promise<void> => {
+      do {
+        const begun = performance.now();
+        await cluster.call(id, "takeSnapshot", {}, SNAPSHOT_MS_MAX);
+        if (id === leader) eachMs.push(performance.now() - begun);
+      } while (performance.now() - opened < durationMs * TO);
+    };
+    await Promise.all(cluster.ids.map(takeAll));
+    const toMs = performance.now() - opened;
+    this.happened.add("no more");
+    return { eachMs, fromMs, toMs };
+  }
+
+  async finish({ series, seriesP99Ms, windowMs }: LoadResult): Promise<Measures> {
+    if (this.under === null) return {};
+    const { eachMs, fromMs, toMs } = await this.under;
+    const { stateMb } = this.plan.variant.settings;
+    const snapshotMs = median([...eachMs]);
+    // Slots that lie wholly in it, against those wholly outside.
+    const whole = Math.floor(windowMs / SERIES_STEP_MS);
+    const slots = Array.from({ length: whole }, (_, i) => i * SERIES_STEP_MS);
+    const meanwhile = slots.filter((at) => at >= fromMs && at + SERIES_STEP_MS <= toMs);
+    const else_ = slots.filter((at) => at + SERIES_STEP_MS <= fromMs || at >= toMs);
+    const rate = (of: readonly number[]) =>
+      of.reduce((sum, at) => sum + series[at / SERIES_STEP_MS], 0) / of.length;
+    const p99 = (of: readonly number[]) => {
+      const known = of.flatMap((at) => seriesP99Ms[at / SERIES_STEP_MS] ?? []);
+      return known.length === 0 ? null : median(known);
+    };
+    const [inside, outside] = [p99(meanwhile), p99(else_)];
+    return {
+      snapshotMs: measure(
+        snapshotMs,
+        "ms",
+        "lower",
+        "takeSnapshot() on the leader until it is recorded, median",
+      ),
+      snapshotMBPerS: measure(
+        (stateMb * 1000) / snapshotMs,
+        "MB/s",
+        "higher",
+        "bytes of the state by that time, while every node takes one",
+      ),
+      ...(meanwhile.length === 0 || else_.length === 0
+        ? {}
+        : {
+            rateMeanwhile: measure(
+              (100 * rate(meanwhile)) / rate(else_),
+              "%",
+              "higher",
+              "commits a second while snapshots are taken, of those before and after",
+            ),
+          }),
+      ...(inside === null || outside === null
+        ? {}
+        : {
+            p99MeanwhileMs: measure(inside, "ms", "lower", "p99 of 100 ms while snapshots are taken, median"),
+            p99OtherwiseMs: measure(outside, "ms", "lower", "p99 of 100 ms before and after, median"),
+          }),
+    };
+  }
+}
