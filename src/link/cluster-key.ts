@@ -30,6 +30,8 @@ export function clusterKey(secret: string): Promise<Uint8Array> {
       ),
     );
     keys.set(secret, key);
+    // Not for ever; nor a rejection that nobody handles, where who began it early never gets to need it.
+    key.catch(() => keys.delete(secret));
   }
   return key;
 }

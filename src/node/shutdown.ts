@@ -22,6 +22,8 @@ export class Shutdown {
   private timer: NodeJS.Timeout | null = null;
   /** When the bound passes, in milliseconds of the monotonic clock. */
   private endsAt = Infinity;
+  /** When a queue that does not get into the log is given up: half of the bound is the heirs'. */
+  private queueEndsAt = Infinity;
   private resolve: () => void = () => {};
   isOver = false;
   /** Resolves when nothing is under way any more, or the bound has passed. */
@@ -36,9 +38,11 @@ export class Shutdown {
 
   /** It takes so many milliseconds at most, from now on. Called again, the sooner end counts. */
   within(timeoutMs: number): void {
-    const at = performance.now() + timeoutMs;
+    const now = performance.now();
+    const at = now + timeoutMs;
     if (this.isOver || at >= this.endsAt) return;
     this.endsAt = at;
+    this.queueEndsAt = now + timeoutMs / 2;
     if (this.timer !== null) clearTimeout(this.timer);
     if (timeoutMs === 0) this.end();
     else {
@@ -65,8 +69,8 @@ export class Shutdown {
     const { raft } = rawNode;
     // A vote of this node's may decide, so it stays until there is a leader.
     if (raft.state !== StateLeader) return this.asked.size > 0 && raft.lead === None && connected.size > 0;
-    // Once it hands over, a leader takes nothing more into its log.
-    if (queued() > 0) return true;
+    // Once it hands over, a leader takes nothing more into its log; nor as long as the state machine is too far behind.
+    if (queued() > 0 && performance.now() < this.queueEndsAt) return true;
     if (raft.leadTransferee !== None && connected.has(raft.leadTransferee)) return true;
     const heir = this.heir();
     if (heir === None) return false;

@@ -196,7 +196,9 @@ export class Snapshots {
     if (this.ended !== null) return;
     this.ended = error;
     this.wanted = false;
-    for (const one of this.asked.splice(0)) one.reject(error);
+    const text = `${error.message}: the snapshot that was asked for had not begun; it waits until apply, and one under way, are done`;
+    for (const one of this.asked.splice(0))
+      one.reject(new RaftmarkError(error.code, text, { cause: error.cause }));
     this.underWay?.abort();
   }
 }

@@ -15,6 +15,7 @@ import {
   type Running,
   rejection,
   SOLE,
+  sole,
   WAIT_MS,
 } from "./nodes.js";
 
@@ -151,6 +152,53 @@ test("an heir that does not take over in time is not waited for, and another one
   await leader.node.close({ timeoutMs: LONG_MS });
   assert.equal(asked.length, 2);
   assert.equal((await leaderOf(others(running, leader))).node.status().id, asked[1]);
+});
+
+test("a leader whose state machine hangs hands over within its bound, whatever it has not taken from its queue", async (t) => {
+  const network = new MemoryNetwork();
+  let hangs = false;
+  const running = await open(t, 3, (id) => ({
+    link: network.link(id),
+    electionTicks: 10_000,
+    maxSizePerMsg: 1 << 10,
+    stateMachine: { apply: () => (hangs ? new Promise<void>(() => {}) : undefined) },
+  }));
+  running[0]!.node.campaign();
+  const leader = await leaderOf(running);
+  hangs = true;
+  const first = rejection(leader.node.propose(Buffer.alloc(4 << 10)));
+  const { commit } = leader.node.status();
+  await until("it is committed", WAIT_MS, () => leader.node.status().commit > commit);
+  const queued = rejection(leader.node.propose(Buffer.from("queued")));
+  const closing = leader.node.close({ timeoutMs: 1_000 });
+  const rest = others(running, leader);
+  await leaderOf(rest);
+  assert.notEqual(leader.node.status().state, "StateClosed");
+  await closing;
+  assert.deepEqual([(await first).code, (await first).mayCommit], ["RAFT_CLOSED", true]);
+  assert.equal((await queued).mayCommit, false);
+  await Promise.all(rest.map(({ node }) => node.close({ timeoutMs: 0 })));
+});
+
+test("who waits for a snapshot behind an apply that hangs is told when the node closes", async (t) => {
+  let hangs = false;
+  const { node } = await sole(t, {
+    stateMachine: {
+      apply: () => (hangs ? new Promise<void>(() => {}) : undefined),
+      snapshot: () => new Uint8Array(1),
+      restore: async () => {},
+    },
+  });
+  await node.propose(Buffer.from("x"));
+  hangs = true;
+  const proposal = rejection(node.propose(Buffer.from("y")));
+  const { commit } = node.status();
+  await until("it is committed", WAIT_MS, () => node.status().commit > commit);
+  const taken = rejection(node.takeSnapshot());
+  await node.close({ timeoutMs: 50 });
+  assert.equal((await proposal).code, "RAFT_CLOSED");
+  assert.equal((await taken).code, "RAFT_CLOSED");
+  assert.match((await taken).message, /apply/);
 });
 
 test("a node that fences itself while it closes ends, and says why", async (t) => {
