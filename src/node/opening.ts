@@ -40,6 +40,7 @@ export async function openLog(options: ResolvedOptions, teller: Teller): Promise
     segmentBytes: options.segmentBytes,
     snapshotCatchUpBytes: options.snapshotCatchUpBytes,
     logCacheBytes: options.logCacheBytes,
+    catchUpBytesPerS: options.catchUpBytesPerS,
     confState: (metadata) => bootstrapConfState(metadata, voters),
     busyPollUs: options.busyPollUs,
     batchBytesMax: options.batchBytesMax,

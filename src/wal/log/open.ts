@@ -104,6 +104,7 @@ export async function openLog(
         : (options.confState ?? EMPTY_CONF_STATE),
       options.logCacheBytes ?? LOG_CACHE_BYTES_DEFAULT,
       segmentBytes,
+      options.catchUpBytesPerS ?? Infinity,
     );
     storage.begin(base, snapshot, recovered.confChanges);
     const outBytes = Math.max(ringBytes >>> 1, 64 << 10);

@@ -1,17 +1,21 @@
 // Old entries, read while the main thread does other things: for peers that lag further than the cache reaches, and for
 // applying what was committed before the log was opened. A reader (a peer's id; None: applying) asks for an entry,
 // hears "not yet", and is called when it is there, with some of those behind it: one piece a reader. Pieces are read
-// one at a time, in the order of asking, so that a turn of the event loop takes in one, and all readers get on.
+// one at a time, in the order of asking, so that a turn of the event loop takes in one, and all readers get on. What is
+// committed goes to peers at a pace (read-pace.ts); what is not, the group may be waiting for.
 // Main thread; the reads are on libuv's.
 import fs from "node:fs/promises";
-import { type Entry, entrySize } from "../../raft/raftpb/index.js";
+import { type Entry, entrySize, payloadsSize } from "../../raft/raftpb/index.js";
 import { corruptError } from "../disk/errors.js";
 import { sortedSegments } from "../format/format.js";
 import type { PointIndex } from "../format/point-index.js";
+import { ENTRY_COST, type ReadPace } from "./read-pace.js";
 import { CUT_SHORT, READ_BYTES, Run } from "./segment-reader.js";
 
 /** Bytes of log that are read for a piece, more only for an entry that is larger. */
 const PIECE_BYTES = 1 << 20;
+/** A wait for the pace is thought over so often: the group may have nothing to do any more. */
+const WAIT_MS_MAX = 100;
 /** A piece that nobody asked for between two looks at this distance is let go of. */
 const LOOK_MS = 1000;
 
@@ -42,12 +46,20 @@ class Piece {
   }
 }
 
+/** How far the log reaches. */
+export interface LogEnd {
+  lastIndex(): number;
+  /** Known to be committed up to here. */
+  readonly commit: number;
+}
+
 export class OldEntries {
   /** A reader may ask again: from the event loop. Must not throw. Null: nobody listens, so nobody may ask. */
   onRead: ((reader: number) => void) | null = null;
   private readonly dir: string;
   private readonly points: PointIndex;
-  private readonly log: { lastIndex(): number };
+  private readonly log: LogEnd;
+  private readonly pace: ReadPace;
   /** By reader. */
   private readonly pieces = new Map<number, Piece>();
   /** To be read; also pieces that nobody waits for any more. */
@@ -57,10 +69,11 @@ export class OldEntries {
   /** File names of segments by number, as of the last time that one was not among them. */
   private names = new Map<number, string>();
 
-  constructor(dir: string, points: PointIndex, log: { lastIndex(): number }) {
+  constructor(dir: string, points: PointIndex, log: LogEnd, pace: ReadPace) {
     this.dir = dir;
     this.points = points;
     this.log = log;
+    this.pace = pace;
   }
 
   /** Pieces that are held or on their way. */
@@ -80,10 +93,28 @@ export class OldEntries {
     }
     const piece = new Piece(reader, index);
     this.pieces.set(reader, piece);
-    this.queue.push(piece);
-    this.pumping ??= this.pump();
+    this.begin(piece);
     this.looking ??= setInterval(this.look, LOOK_MS).unref();
     return false;
+  }
+
+  /** Reads it, when its turn comes and the pace lets it. */
+  private begin(piece: Piece): void {
+    const waitMs = this.isPaced(piece) ? this.pace.waitMs(piece.reader, this.log.commit) : 0;
+    if (waitMs >= 1) {
+      const again = (): void => {
+        if (this.onRead !== null) this.begin(piece);
+      };
+      setTimeout(again, Math.min(waitMs, WAIT_MS_MAX)).unref();
+      return;
+    }
+    this.queue.push(piece);
+    this.pumping ??= this.pump();
+  }
+
+  /** It is a peer's, and what it asks for, a quorum has. */
+  private isPaced(piece: Piece): boolean {
+    return piece.reader > 0 && piece.first <= this.log.commit && this.isWanted(piece);
   }
 
   /**
@@ -148,6 +179,8 @@ export class OldEntries {
       } catch {
         // Damage, or entries and their files that were given up meanwhile. What was read before is sound.
       }
+      if (this.isPaced(piece))
+        this.pace.took(piece.reader, payloadsSize(entries) + entries.length * ENTRY_COST);
       piece.entries = entries;
       piece.reading = false;
       // Also if it is not wanted any more: in place of what was overwritten, something else can be sent.

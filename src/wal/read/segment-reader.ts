@@ -2,18 +2,21 @@
 // for what was committed and not applied when the log was opened. Every record read is checked against the rolling CRC
 // again. SegmentReader waits for the disk; old-entries.ts does not, and takes runs off their bytes with what is here.
 import fs from "node:fs";
-import { type Entry, entrySize } from "../../raft/raftpb/index.js";
+import { assert } from "../../base/assert.js";
+import { Entry, type EntryType, entrySize } from "../../raft/raftpb/index.js";
 import { corruptError, isNoDescriptor } from "../disk/errors.js";
 import { SpareDescriptors } from "../disk/spare-descriptors.js";
 import { frameAt } from "../format/codec-js.js";
 import { wasmModule } from "../format/codec-wasm.js";
 import { crc32c } from "../format/crc32c.js";
-import { RECORD_CRC, RECORD_ENTRY, sortedSegments } from "../format/format.js";
+import { putVarint, RECORD_CRC, RECORD_ENTRY, sortedSegments } from "../format/format.js";
 import type { PointIndex } from "../format/point-index.js";
-import { MalformedError, parseEntry, parseRecord } from "../format/record.js";
+import { canonicalEntry, MalformedError, parseEntry, parseRecord } from "../format/record.js";
 
 export const READ_BYTES = 96 * 1024;
 const OPEN_FILES_MAX = 4;
+/** Field 7 of raftpb.Message, length-delimited: how an entry of a run begins. */
+const TAG_ENTRIES = 0x3a;
 export const CUT_SHORT = "the file ends inside a record";
 
 /** A run of the sparse index, of which entries [next, hi) are wanted. */
@@ -32,6 +35,11 @@ export class Run {
   size = 0;
   /** `maxSize` of take() is reached. */
   full = false;
+  /** Of the entry that is being read: its type, term and index. */
+  private readonly numbers: [number, number, number] = [0, 0, 0];
+  /** What the entries taken lie in, one behind the other up to `end`, if they do. */
+  private bytes: Uint8Array | null = null;
+  private end = 0;
 
   /** The run at point `at`; entries from `lo` on, and before `hi`. */
   constructor(points: PointIndex, path: string, at: number, lo: number, hi: number) {
@@ -51,8 +59,10 @@ export class Run {
   /**
    * Takes entries off `window`, which lies at `start` in the file: all wanted, or as many as fit `maxSize` encoded
    * bytes; the first of `into` in any case. Returns 0 when done, or how many bytes from `offset` on it needs to go on.
+   * The window is theirs from then on: they are moved together in it, to be one run (Entry.at), which is sent as a whole.
    */
   take(window: Uint8Array, start: number, maxSize: number, into: Entry[]): number {
+    this.bytes = null;
     try {
       return this.takeFrames(window, start, maxSize, into);
     } catch (error) {
@@ -76,7 +86,8 @@ export class Run {
         if (crc !== record.crc) throw this.damaged("wrong checksum on reading back");
       } else if (crc !== record.crc) throw this.damaged("a checksum record does not continue the log");
       if (record.type === RECORD_ENTRY) {
-        const entry = parseEntry(window, record.dataStart, record.dataEnd);
+        const { dataStart, dataEnd } = record;
+        const entry = this.moved(window, at, dataStart, dataEnd) ?? parseEntry(window, dataStart, dataEnd);
         // No checksum covers a record's type: it may be a state that became an entry, or hides one.
         if (entry.index !== this.expected || entry.term !== this.term) {
           throw this.damaged(
@@ -99,6 +110,35 @@ export class Run {
       this.offset += frameBytes;
     }
     return 0;
+  }
+
+  /**
+   * The entry in window[start, end), if it lies there as we encode it: moved to the end of the run that begins with the
+   * first one taken off this window, whose frame was at `at`. A frame has more in front of it than it gets there.
+   */
+  private moved(window: Uint8Array, at: number, start: number, end: number): Entry | null {
+    // hot
+    const { numbers } = this;
+    const data = canonicalEntry(window, start, end, numbers);
+    if (data === -1) {
+      // What comes behind it is another run.
+      this.bytes = null;
+      return null;
+    }
+    const [type, term, index] = numbers;
+    if (index < this.next) return new Entry(type as EntryType, term, index, window.subarray(data, end));
+    if (this.bytes === null) {
+      // Entries of one run share this very object.
+      this.bytes = window.subarray();
+      this.end = at;
+    }
+    const from = this.end;
+    window[from] = TAG_ENTRIES;
+    const to = putVarint(window, from + 1, end - start);
+    assert(to <= start, "a frame without room for its entry's head");
+    window.copyWithin(to, start, end);
+    this.end = to + end - start;
+    return new Entry(type as EntryType, term, index, this.bytes, to + data - start, end - data, from);
   }
 
   damaged(what: string): Error {

@@ -20,6 +20,7 @@ import type { Storage } from "../../raft/storage.js";
 import { dropFrom, type PointIndex } from "../format/point-index.js";
 import { ByteRing } from "./byte-ring.js";
 import { OldEntries } from "./old-entries.js";
+import { ENTRY_COST, ReadPace } from "./read-pace.js";
 import { SegmentReader } from "./segment-reader.js";
 
 /** The entry before the first one that the log can give; only its term is known. */
@@ -49,8 +50,6 @@ export interface WalStorage extends Storage {
   settled?: number;
 }
 
-/** What an entry costs in memory beside its data, about. */
-const ENTRY_COST = 64;
 /** The cache gives up a chunk at a time: this much, or this share of it where it is smaller. */
 const CHUNK_BYTES = 64 << 10;
 const CHUNK_SHARE = 1 / 16;
@@ -149,6 +148,7 @@ export class DurableLog implements WalStorage {
   readonly points: PointIndex;
   private readonly reader: SegmentReader;
   private readonly old: OldEntries;
+  private readonly pace: ReadPace;
   private readonly cacheBytesMax: number;
   private hardState: HardState;
   private readonly confState: ConfState;
@@ -178,10 +178,12 @@ export class DurableLog implements WalStorage {
     confState: ConfState,
     cacheBytesMax: number,
     segmentBytes: number,
+    catchUpBytesPerS: number,
   ) {
     this.points = points;
     this.reader = new SegmentReader(dir, points);
-    this.old = new OldEntries(dir, points, this);
+    this.pace = new ReadPace(catchUpBytesPerS);
+    this.old = new OldEntries(dir, points, this, this.pace);
     this.last = lastIndex;
     this.tailFirst = lastIndex + 1;
     this.hardState = hardState;
@@ -261,6 +263,11 @@ export class DurableLog implements WalStorage {
       index = first + to;
     }
     return all;
+  }
+
+  /** The commit index that the log knows of. */
+  get commit(): number {
+    return this.hardState.commit;
   }
 
   /** Called, from the event loop, when entries that atHand() had to read are there. Null: reads wait for the disk. */
@@ -368,6 +375,7 @@ export class DurableLog implements WalStorage {
 
   private addChunk(first: number, entries: readonly Entry[], bytes: number): void {
     const { chunks } = this;
+    this.pace.grew(bytes);
     chunks.push(new Chunk(first, entries, bytes));
     this.cacheBytes += bytes;
     const old = chunks.length - 1 - RECENT_CHUNKS;

@@ -43,6 +43,7 @@ class Model {
       EMPTY_CONF_STATE,
       cacheBytesMax,
       SEGMENT_BYTES,
+      Infinity,
     );
     const read = (lo: number, hi: number, maxSize: number, into: Entry[]): number => {
       const found = this.page(lo, hi, maxSize);
@@ -247,6 +248,7 @@ test("bytes from the pool are used again once they are folded, and nothing that 
     EMPTY_CONF_STATE,
     1 << 22,
     SEGMENT_BYTES,
+    Infinity,
   );
   /** Index of the first is 1. */
   const twin: Buffer[] = [];

@@ -5,10 +5,17 @@ import fsPromises from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import { NO_DATA } from "../../../src/base/bytes.js";
 import type { RaftmarkError } from "../../../src/base/errors.js";
 import { Prng } from "../../../src/base/prng.js";
 import { ErrCompacted } from "../../../src/raft/errors.js";
-import type { Entry } from "../../../src/raft/raftpb/index.js";
+import {
+  type Entry,
+  EntryNormal,
+  entriesOfRun,
+  Entry as LogEntry,
+  runEnd,
+} from "../../../src/raft/raftpb/index.js";
 import { openWal, type Wal } from "../../../src/wal/index.js";
 import { assertSameEntries, durable, entry, meta, open, options, run, tempDir } from "../helpers.js";
 
@@ -99,6 +106,53 @@ test("all of an old log comes in order, and the main thread reads no file", asyn
   const lo = 1 + prng.below(3000);
   assertSameEntries(await readAll(wal, 0, lo, 3001, 50_000), entries.slice(lo - 1));
   assert.equal(count(), 0);
+});
+
+test("what is read back lies in runs, encoded as it is sent, as far as it is stored so", async (t) => {
+  const bare = new LogEntry(EntryNormal, 1, 300, NO_DATA);
+  const entries = run(1, 600).map((each) => (each.index === bare.index ? bare : each));
+  const wal = await written(t, entries);
+  // The last one is in memory.
+  const found = await readAll(wal, PEER, 1, 600, 1 << 20);
+  assertSameEntries(found, entries.slice(0, -1));
+  for (let from = 0; from < found.length; ) {
+    const to = runEnd(found, from);
+    const [first, last] = [found[from]!, found[to - 1]!];
+    if (first.index === bare.index) assert.equal(first.at, -1);
+    else {
+      const bytes = first.bytes.subarray(first.at, last.start + last.size);
+      assertSameEntries(entriesOfRun(bytes), entries.slice(from, to));
+    }
+    from = to;
+  }
+  assert.ok(runEnd(found, 0) > 50, "hardly a run");
+});
+
+test("while the group goes on a peer waits for its pace: with committed entries, and nobody else", async (t) => {
+  const wal = await written(t, run(1, 3000, 1000), { catchUpBytesPerS: 1 });
+  let last = 3000;
+  const { next, readers } = calls(wal);
+  const goOn = async (): Promise<void> => {
+    last++;
+    await durable(wal, wal.append({ term: 1, vote: 1, commit: last - 1 }, [entry(last, 1, 10)], true));
+  };
+  await goOn();
+  assert.equal(wal.storage.atHand!(PEER, 1), false);
+  assert.equal(await next(), PEER);
+  assert.equal(wal.storage.atHand!(PEER, 2000), false);
+  for (const feed of [-1, -2, -3, -4]) {
+    assert.equal(wal.storage.atHand!(feed, 2500), false);
+    assert.equal(await next(), feed);
+    await goOn();
+    await new Promise((resolve) => setTimeout(resolve, 110));
+  }
+  assert.equal(wal.storage.atHand!(PEER, 2000), false);
+  assert.ok(!readers.slice(1).includes(PEER));
+  // Idle.
+  const alive = setInterval(() => {}, 1000);
+  t.after(() => clearInterval(alive));
+  assert.equal(await next(), PEER);
+  assert.equal(wal.storage.atHand!(PEER, 2000), true);
 });
 
 test("as long as nobody listens, all is at hand", async (t) => {

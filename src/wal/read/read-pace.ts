@@ -1,0 +1,66 @@
+// How fast members that lag get old entries while the group is at work: what is read for one is sent to it, stored and
+// applied there, and all that takes from the group. So each gets as much as the group writes meanwhile, and gains on it
+// by a set rate, or by a share of what the group writes if that is more. A group that commits nothing is kept from
+// nothing, and they get all as fast as it goes. Main thread.
+
+/** What an entry counts beside its data. */
+export const ENTRY_COST = 64;
+/** A member gains on the group by this share of what the group writes. */
+const GAIN_SHARE = 1 / 4;
+/** How often it is looked how much the log grew, at most. */
+const LOOK_MS = 100;
+/** What one look counts against those before it; alone, if they are older than this. */
+const LOOK_SHARE = 1 / 4;
+const LOOK_MS_MAX = 1000;
+/** A timer is late by a millisecond or two, which the next ones make up for. */
+const LATE_MS = 50;
+
+export class ReadPace {
+  private readonly gainBytesPerS: number;
+  /** Of the log, since the last look. */
+  private grown = 0;
+  private grownPerS = 0;
+  private isIdle = true;
+  /** At the last look. */
+  private commit = 0;
+  private lookedAt = Number.NEGATIVE_INFINITY;
+  /** By reader: when the next may be read; performance.now(). */
+  private readonly free = new Map<number, number>();
+
+  constructor(gainBytesPerS: number) {
+    this.gainBytesPerS = gainBytesPerS;
+  }
+
+  /** The log has so many bytes more. */
+  grew(bytes: number): void {
+    // hot
+    this.grown += bytes;
+  }
+
+  /** Milliseconds until more may be read for `reader`, as things are; `commit`: the group's commit index. */
+  waitMs(reader: number, commit: number): number {
+    const now = performance.now();
+    this.look(now, commit);
+    if (this.isIdle) return 0;
+    return Math.max(0, (this.free.get(reader) ?? 0) - now);
+  }
+
+  /** So many bytes were read for `reader`. */
+  took(reader: number, bytes: number): void {
+    const rate = this.grownPerS + Math.max(this.gainBytesPerS, this.grownPerS * GAIN_SHARE);
+    const from = Math.max(performance.now() - LATE_MS, this.free.get(reader) ?? 0);
+    this.free.set(reader, from + (bytes / rate) * 1000);
+  }
+
+  private look(now: number, commit: number): void {
+    const ms = now - this.lookedAt;
+    if (ms < LOOK_MS) return;
+    const perS = (this.grown * 1000) / ms;
+    const share = ms > LOOK_MS_MAX ? 1 : LOOK_SHARE;
+    this.grownPerS += (perS - this.grownPerS) * share;
+    this.isIdle = commit === this.commit;
+    this.grown = 0;
+    this.commit = commit;
+    this.lookedAt = now;
+  }
+}
