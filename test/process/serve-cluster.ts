@@ -14,6 +14,9 @@ export interface Answer {
   readonly json: any;
 }
 
+/** As a configuration has them. */
+export type Peers = Record<number, { readonly raft: string; readonly http: string }>;
+
 export class ServeCluster {
   readonly ids: readonly number[];
   private readonly dir: string;
@@ -32,7 +35,7 @@ export class ServeCluster {
   async start(): Promise<void> {
     mkdirSync(this.dir, { recursive: true });
     const ports = await freePorts(this.ids.length * 2);
-    const peers = Object.fromEntries(
+    const peers: Peers = Object.fromEntries(
       this.ids.map((id) => [
         id,
         { raft: `127.0.0.1:${ports[id * 2 - 2]}`, http: `127.0.0.1:${ports[id * 2 - 1]}` },
@@ -41,12 +44,23 @@ export class ServeCluster {
     const secret = randomBytes(16).toString("hex");
     for (const id of this.ids) {
       // JSON is YAML.
-      const config = { id, dataDir: `data-${id}`, peers, secret, ...this.fields };
+      const config = {
+        id,
+        dataDir: `data-${id}`,
+        peers: await this.peersOf(id, peers),
+        secret,
+        ...this.fields,
+      };
       writeFileSync(this.configOf(id), JSON.stringify(config, null, 1));
       this.https.set(id, peers[id].http);
     }
     await Promise.all(this.ids.map((id) => this.startNode(id)));
     for (const id of this.ids) await this.ready(id);
+  }
+
+  /** What node `id` has for `peers`, which are where the members listen. */
+  protected async peersOf(_id: number, peers: Peers): Promise<Peers> {
+    return peers;
   }
 
   configOf(id: number): string {

@@ -1,0 +1,157 @@
+// A cluster of the service to which things happen: its processes are killed, stopped and started again, and each path between
+// two of them, which leads through a relay, is cut. Who ends without having been killed is told.
+import { pause } from "./nemesis-clients.js";
+import { type PathState, Relay } from "./relay.js";
+import { type Peers, ServeCluster } from "./serve-cluster.js";
+import { until } from "./support.js";
+
+const START_ATTEMPTS_MAX = 10;
+const LAST_WORDS_MAX = 3000;
+/** Everything that is to come true does so within this, on a machine that is busy with other things, too. */
+export const PATIENCE_MS = 60_000;
+
+/** What /status tells, as far as it matters here. */
+interface Status {
+  readonly id: number;
+  readonly term: number;
+  readonly leader: number;
+  readonly commit: number;
+  readonly applied: number;
+  /** The newest; null: none yet. */
+  readonly snapshot: { readonly index: number } | null;
+}
+
+export class FaultyCluster extends ServeCluster {
+  private readonly relays = new Map<string, Relay>();
+  /** Who is to run now. */
+  private readonly up = new Set<number>();
+  private readonly stopped = new Set<number>();
+
+  protected override async peersOf(id: number, peers: Peers): Promise<Peers> {
+    const own: Peers = {};
+    for (const [name, { raft, http }] of Object.entries(peers)) {
+      const to = Number(name);
+      own[to] = { raft, http };
+      if (to === id) continue;
+      const relay = await Relay.listen(Number(raft.split(":")[1]));
+      this.relays.set(`${id} ${to}`, relay);
+      own[to] = { raft: `127.0.0.1:${relay.port}`, http };
+    }
+    return own;
+  }
+
+  /** Its address may be taken for a moment: by a connection of some other process. */
+  override async startNode(id: number): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await super.startNode(id);
+        this.up.add(id);
+        return;
+      } catch (error) {
+        const isTaken = /RAFT_ADDRESS_IN_USE|listens there already/.test((error as Error).message);
+        if (!isTaken || attempt === START_ATTEMPTS_MAX) throw error;
+        await pause(100);
+      }
+    }
+  }
+
+  isUp(id: number): boolean {
+    return this.up.has(id);
+  }
+
+  /** kill -9. */
+  async kill(id: number): Promise<void> {
+    if (!this.up.delete(id)) return;
+    this.stopped.delete(id);
+    const node = this.node(id);
+    node.child.kill("SIGKILL");
+    await node.end(PATIENCE_MS);
+  }
+
+  /** SIGSTOP: it stands still, and its connections stay open. */
+  stopNode(id: number): void {
+    this.node(id).child.kill("SIGSTOP");
+    this.stopped.add(id);
+  }
+
+  /** SIGCONT. */
+  goOn(id: number): void {
+    this.node(id).child.kill("SIGCONT");
+    this.stopped.delete(id);
+  }
+
+  /** What `to` sends to `from` goes over this path, and little else: it is the one that `from` dials. */
+  setPath(from: number, to: number, state: PathState): void {
+    this.relays.get(`${from} ${to}`)!.set(state);
+  }
+
+  /** Neither hears the other. */
+  setBothWays(one: number, other: number, state: PathState): void {
+    this.setPath(one, other, state);
+    this.setPath(other, one, state);
+  }
+
+  /** Every path open, every process running. */
+  async heal(): Promise<void> {
+    for (const relay of this.relays.values()) relay.set("open");
+    for (const id of this.stopped) this.goOn(id);
+    for (const id of this.ids) if (!this.up.has(id)) await this.startNode(id);
+  }
+
+  /** Throws if a process is gone that nobody killed, with what it said. */
+  checkRunning(): void {
+    for (const id of this.up) {
+      const { child, stderr } = this.node(id);
+      if (child.exitCode === null && child.signalCode === null) continue;
+      throw new Error(
+        `node ${id} ended by itself (${child.exitCode ?? child.signalCode}):\n${stderr.slice(-LAST_WORDS_MAX)}`,
+      );
+    }
+  }
+
+  /** Resolves when `condition` holds; throws when a process ends by itself meanwhile. */
+  async until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+    await until(what, PATIENCE_MS, () => {
+      this.checkRunning();
+      return condition();
+    });
+  }
+
+  /** Of those that answer. */
+  async statuses(): Promise<Status[]> {
+    const asked = this.ids.filter((id) => this.up.has(id) && !this.stopped.has(id));
+    const answers = await Promise.all(asked.map((id) => this.tried(id, "GET", "/status")));
+    return answers.flatMap((answer) => (answer?.status === 200 ? [answer.json as Status] : []));
+  }
+
+  /** Resolves with who leads: who says so itself, in the highest term that anybody knows. */
+  async leader(): Promise<number> {
+    let leader = 0;
+    await this.until("a leader", async () => {
+      const all = await this.statuses();
+      const newest = Math.max(...all.map(({ term }) => term));
+      leader = all.find(({ id, term, leader: known }) => term === newest && known === id)?.id ?? 0;
+      return leader !== 0;
+    });
+    return leader;
+  }
+
+  /** Resolves when `id` has applied what the others have now, while they go on. */
+  async caughtUp(id: number): Promise<void> {
+    const goal = Math.max(...(await this.statuses()).map(({ commit }) => commit));
+    await this.until(`node ${id} to apply ${goal}`, async () => {
+      const own = (await this.statuses()).find((status) => status.id === id);
+      return own !== undefined && own.applied >= goal;
+    });
+  }
+
+  /** What each last said, for who looks for what went wrong. */
+  get lastWords(): string {
+    return this.ids.map((id) => `node ${id}:\n${this.node(id).stderr.slice(-LAST_WORDS_MAX)}`).join("\n");
+  }
+
+  async end(): Promise<void> {
+    await Promise.all([...this.up].map((id) => this.kill(id)));
+    await Promise.all([...this.relays.values()].map((relay) => relay.close()));
+  }
+}
