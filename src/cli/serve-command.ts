@@ -23,7 +23,7 @@ What it serves, at the address of http in the configuration:
   PUT /kv/KEY?cas=7         only if the key has revision 7 (also: If-Match: "7"); else 412 with the one it has
   PUT /kv/KEY?cas=0         only if the key is absent (also: If-None-Match: *); DELETE takes conditions, too
   GET /watch?from=INDEX     changes from that index on, a line of JSON each; &key= or &prefix= for some of them
-  GET /status /cluster /members /metrics /livez /readyz
+  GET /status /cluster /members /metrics /livez /readyz, and / for a page that shows the cluster live
 An error is JSON with a code, a sentence, and mayCommit: whether what was asked for may still take effect.
 
 Examples:

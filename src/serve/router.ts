@@ -2,6 +2,7 @@
 // said to be not known.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "../index.js";
+import { PAGE_POLICY, readAssets } from "./assets.js";
 import { CONTENT_TYPE } from "./exposition.js";
 import { checkQuery, flagOf, send, sendJson, type Target, targetOf } from "./http.js";
 import { HttpError, toHttpError } from "./http-error.js";
@@ -20,7 +21,7 @@ interface Route {
 const READ = ["GET", "HEAD"];
 const KEY_METHODS = ["GET", "HEAD", "PUT", "DELETE"];
 const ROUTES_TEXT =
-  "there is /kv/KEY (GET, PUT, DELETE), /watch, /status, /cluster, /members, /metrics, /livez and /readyz (GET)";
+  "there is /kv/KEY (GET, PUT, DELETE), /watch, /status, /cluster, /members, /metrics, /livez, /readyz and / (GET)";
 
 export class Router {
   private readonly parts: Parts;
@@ -38,6 +39,7 @@ export class Router {
       handle: (request, response, target) => this.measured(request, response, target),
     };
     this.routes = new Map<string, Route>([
+      ...pageRoutes(),
       ["/watch", get((_, response, target) => this.watches.serve(parts, response, target))],
       ["/status", get((_, response, target) => this.status(response, target))],
       ["/cluster", get(async (_, response) => sendJson(response, 200, await this.cluster.view(parts)))],
@@ -121,6 +123,13 @@ export class Router {
     if (leader === 0) throw new HttpError(503, "RAFT_NO_LEADER", "no leader is known");
     sendJson(response, 200, { ready: true, leader });
   }
+}
+
+function pageRoutes(): [string, Route][] {
+  return [...readAssets()].map(([path, { type, body }]) => {
+    const headers = { "content-security-policy": PAGE_POLICY, "referrer-policy": "no-referrer" };
+    return [path, get((_, response) => send(response, 200, type, body, headers))];
+  });
 }
 
 function get(handle: Handler): Route {

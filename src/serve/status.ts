@@ -1,41 +1,10 @@
 // What a node says of itself at /status, and of all members, as it reaches them, at /cluster: for the page and for programs.
 import type { NodeStatus } from "../index.js";
-import type { RequestCounts } from "./load.js";
 import type { Parts } from "./parts.js";
+import type { ClusterView, MemberStatus, MemberView } from "./views.js";
 
 /** The answer of /status: the engine's status, and the service's own. */
-export interface ServiceStatus extends NodeStatus {
-  /** Where clients reach it. */
-  readonly http: string;
-  readonly uptimeS: number;
-  /** The replicated keys as they are here; `sha256` where it was asked for: members with the same `index` have the same. */
-  readonly kv: {
-    readonly index: number;
-    readonly keys: number;
-    readonly bytes: number;
-    readonly sha256?: string;
-  };
-  /** Requests since the node was opened. */
-  readonly requests: { readonly read: RequestCounts; readonly write: RequestCounts };
-}
-
-/** One member, as the asked node sees it. */
-export interface MemberView {
-  readonly id: number;
-  readonly raft: string;
-  readonly http: string;
-  /** Null: it did not answer. */
-  readonly status: ServiceStatus | null;
-  readonly error: string | null;
-}
-
-/** The answer of /cluster. */
-export interface ClusterView {
-  /** Who answers. */
-  readonly self: number;
-  /** By ascending id. */
-  readonly members: readonly MemberView[];
-}
+export type ServiceStatus = NodeStatus & MemberStatus;
 
 export async function statusOf(parts: Parts, withHash: boolean): Promise<ServiceStatus> {
   const { node, store, config, loads, since } = parts;
@@ -43,7 +12,7 @@ export async function statusOf(parts: Parts, withHash: boolean): Promise<Service
   return {
     ...node.status(),
     http: parts.httpOf(config.id) ?? config.http,
-    uptimeS: Math.round((performance.now() - since) / 1000),
+    uptimeMs: Math.round(performance.now() - since),
     kv: { keys: store.keys, bytes: store.bytes, ...hash },
     requests: { read: loads.read.read(), write: loads.write.read() },
   };
@@ -86,12 +55,12 @@ async function ask(parts: Parts): Promise<ClusterView> {
   return { self: config.id, members };
 }
 
-async function fetchStatus(http: string): Promise<ServiceStatus> {
+async function fetchStatus(http: string): Promise<MemberStatus> {
   const response = await fetch(`http://${http}/status`, { signal: AbortSignal.timeout(ASK_MS) });
   const text = await response.text();
   if (!response.ok) throw new Error(`it answers ${response.status}`);
   if (text.length > STATUS_BYTES_MAX) throw new Error("its answer is too long");
-  return JSON.parse(text) as ServiceStatus;
+  return JSON.parse(text) as MemberStatus;
 }
 
 function reasonOf(error: unknown): string {
