@@ -34,6 +34,7 @@ import { waterfallText } from "../../bench/report/waterfall-text.js";
 import { checkWritable, defaultPath, writeResult } from "../../bench/report/write-result.js";
 import { SCENARIOS } from "../../bench/scenarios/all.js";
 import { didYouMean } from "../base/suggest.js";
+import { benchTarget } from "./bench-target.js";
 import { benchWalCommand } from "./bench-wal.js";
 import { parseDuration } from "./durations.js";
 import { untilInterrupted } from "./interrupt.js";
@@ -53,11 +54,14 @@ type Words = Readonly<Partial<Record<AxisName, string>>> & {
   readonly order: string;
   readonly seed?: string;
   readonly basePort?: string;
+  readonly target?: string;
+  readonly clients?: string;
 };
 
 const FORMATS = ["table", "markdown", "json"] as const;
 type Format = (typeof FORMATS)[number];
 const ORDERS = ["table", "random"] as const;
+const DEFAULT_SCENARIO = "canonical";
 const ROUNDS_MAX = 100;
 const DURATION_MIN_MS = 100;
 const DURATION_MAX_MS = 60 * 60_000;
@@ -72,7 +76,7 @@ export function benchCommand(): Command {
         "otherwise it is void. How long it will take is told at the start: under three minutes without any option, " +
         "some ten seconds with --quick.",
     )
-    .argument("[scenario]", "what to ask; --list explains each", "canonical")
+    .argument("[scenario]", "what to ask; --list explains each", DEFAULT_SCENARIO)
     .option("--list", "every scenario: its question, what it does, what it takes")
     .option("--quick", "a rough answer: fewer values, short windows, one round")
     .optionsGroup("Axes, each with one value or several, like 64,1024; all are crossed:");
@@ -92,6 +96,12 @@ export function benchCommand(): Command {
       "--seed <number>",
       "seeds election timeouts and the random order (default: drawn, and in the result)",
     )
+    .optionsGroup("A cluster that runs already:")
+    .option(
+      "--target <addresses>",
+      "loads these nodes of `raftmark serve` over HTTP, like 127.0.0.1:8081,127.0.0.1:8082, and starts none",
+    )
+    .option("--clients <number>", "from so many processes (default: 2)")
     .optionsGroup("Where, and what is kept:")
     .option("--base-port <port>", "nodes listen on this port and the next ones (default: free ports)")
     .option(
@@ -119,6 +129,8 @@ Examples:
   raftmark bench --node own,26 --rounds 6          this Node.js against another, which npx fetches
   raftmark bench offered-load --rate 1000,20000    latency against load, open loop
   raftmark bench leader-loss --tick-ms 20          kill -9 of the leader under load
+  raftmark bench --target 127.0.0.1:8081,127.0.0.1:8082,127.0.0.1:8083 --in-flight 64
+                                                   a cluster of raftmark serve that runs already
   raftmark bench --quick --json | jq '.runs[].proposalsPerS'
 
 Exit codes: 0 all runs count; 1 a run is void or failed; 2 bad usage or environment; 130 Ctrl-C. Ctrl-C,
@@ -137,6 +149,9 @@ async function bench(scenarioName: string, words: Words, command: string): Promi
     return 0;
   }
   const format = formatOf(words);
+  if (words.target !== undefined) return ofTarget(scenarioName, words, command, format);
+  if (words.clients !== undefined)
+    throw new BenchError("usage", "--clients are those of a cluster that runs already: give --target too.");
   const plan = planOf(scenarioName, words, command);
   const startedAt = new Date().toISOString();
   await checkWritable(words.out ?? defaultPath({ startedAt, scenario: plan.scenario }));
@@ -166,6 +181,38 @@ async function bench(scenarioName: string, words: Words, command: string): Promi
   if (progress.fault !== null) throw progress.fault;
   if (ended !== null) return (ended as BenchError).exitCode;
   return result.runs.every((run) => run.void.length === 0) ? 0 : 1;
+}
+
+/** What means something where the cluster runs already, and is none of the harness's. */
+const OF_TARGET: readonly string[] = [
+  "target",
+  "clients",
+  "inFlight",
+  "entryBytes",
+  "readsPerWrite",
+  "quick",
+  "duration",
+  "warmup",
+  "out",
+  "json",
+  "format",
+  "order",
+];
+
+function ofTarget(scenarioName: string, words: Words, command: string, format: Format): Promise<number> {
+  if (scenarioName !== DEFAULT_SCENARIO)
+    throw new BenchError("usage", `--target loads what runs already: leave "${scenarioName}" out.`);
+  const idle = Object.keys(words).find((name) => !OF_TARGET.includes(name));
+  if (idle !== undefined) {
+    const flag =
+      idle in AXES ? AXES[idle as AxisName].flag : idle.replaceAll(/[A-Z]/g, (up) => `-${up.toLowerCase()}`);
+    const text = `--${flag} does nothing with --target: the cluster runs already, as it was started; leave it out.`;
+    throw new BenchError("usage", text);
+  }
+  if (format === "markdown")
+    throw new BenchError("usage", "--format markdown is not there for --target: it has table and json.");
+  const given = { ...words, target: words.target!, json: format === "json" };
+  return benchTarget(given, command, outputFor(format !== "table"));
 }
 
 /** One paragraph a scenario. */

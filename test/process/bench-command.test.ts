@@ -255,6 +255,12 @@ test("what cannot be asked is refused before anything starts, with what to give 
     [["--rounds", "0"], /--rounds: "0" is not allowed/],
     [["--node", "./nowhere"], /--node \.\/nowhere: it cannot be run \(ENOENT\)/],
     [["--node-flags", "--no-such"], /--node-flags "--no-such": Node\.js \d.* does not take them/],
+    [["--target", "127.0.0.1"], /--target: "127\.0\.0\.1" is not allowed: .* like 127\.0\.0\.1:8081/],
+    [["--target", "127.0.0.1:1", "--base-port", "7000"], /--base-port does nothing with --target/],
+    [["--target", "127.0.0.1:1", "--writer", "pool-wasm"], /--writer does nothing with --target/],
+    [["restart", "--target", "127.0.0.1:1"], /leave "restart" out/],
+    [["--target", "127.0.0.1:1", "--quick"], /no answer at 127\.0\.0\.1:1: .*raftmark cluster up/],
+    [["--clients", "2"], /give --target too/],
     [["--link", "tcp"], /--link: "tcp" is not one of sockets, uws, ws, memory/],
   ];
   for (const [words, message] of refusals) {
