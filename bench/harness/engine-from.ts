@@ -16,6 +16,9 @@ export const TEST_SLOWDOWN = "RAFTMARK_TEST_SLOWDOWN";
 /** Id of a node whose state machine gets one entry wrong. For the self-test alone. */
 export const TEST_WRONG_STATE = "RAFTMARK_TEST_WRONG_STATE";
 
+/** What engines did before they had an option for it, if that is not its default now. */
+const BEFORE: Readonly<Record<string, unknown>> = { forwardProposals: false };
+
 const OWN_TREE = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** Loads what the environment asks for. */
@@ -48,7 +51,7 @@ function adapted(foreign: EngineSource, own: EngineSource, tree: string): Engine
   const copies = existsSync(join(tree, "dist", "src", "node", "payload-copies.js"));
   const known = (options: RaftNodeOptions): RaftNodeOptions => {
     const theirs = Object.keys(foreign.effective(essential(options)));
-    const defaults = own.effective(essential(options)) as Record<string, unknown>;
+    const defaults: Record<string, unknown> = { ...own.effective(essential(options)), ...BEFORE };
     const kept = Object.entries(options).filter(
       ([name, value]) => theirs.includes(name) || !Object.hasOwn(defaults, name) || value !== defaults[name],
     );

@@ -189,6 +189,8 @@ class NodeAgent {
     this.trace = traceEvery > 0 ? new Trace(traceEvery) : null;
     return {
       ...options,
+      // A client that follows the leader has to be told that a node does not lead.
+      forwardProposals: false,
       ...(batchBytesMax === undefined ? {} : { batchBytesMax }),
       ...(proposalBatchBytes === undefined ? {} : { proposalBatchBytes }),
       ...(maxSizePerMsg === undefined ? {} : { maxSizePerMsg }),

@@ -50,6 +50,8 @@ export interface ProcessPlan {
   readonly maxInflightMsgs: number;
   readonly leaderlessTimeoutMs: number;
   readonly requestTimeoutMs: number;
+  /** What it is asked to write while another leads it sends there. */
+  readonly forwards: boolean;
   /** How long its state machine may take for a call, in milliseconds; 0: it returns no promise. */
   readonly applyMs: number;
   /** Somebody iterates over what is committed, from the first entry on. */
@@ -275,6 +277,7 @@ export class SimProcess {
         maxInflightBytes: plan.maxInflightBytes,
         maxQueuedBytes: plan.maxQueuedBytes,
         maxInflightMsgs: plan.maxInflightMsgs,
+        forwardProposals: plan.forwards,
         leaderlessTimeoutMs: plan.leaderlessTimeoutMs,
         requestTimeoutMs: plan.requestTimeoutMs,
         logger: this.logger,

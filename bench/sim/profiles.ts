@@ -60,6 +60,8 @@ export interface Profile {
   readonly reads?: number;
   /** Some callers wait no longer than a time of their own, and some state machines take their time. */
   readonly services?: boolean;
+  /** Share of worlds in which nodes that do not lead send on what they are asked to write. Left out: none. */
+  readonly forwards?: number;
   /** Share of worlds in which nodes take snapshots. Left out: none. */
   readonly snapshots?: number;
 }
@@ -105,6 +107,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     weights: { ...NONE, ...NETWORK, ...CRASHES, ...DISKS, ...RUIN, ...OPERATOR, ...LEADERS, ...PLOTS },
     weather: true,
     services: true,
+    forwards: 0.6,
     snapshots: 0.3,
   },
   network: {
@@ -112,18 +115,21 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     weights: { ...NONE, ...NETWORK, ...LEADERS, close: 1 },
     weather: true,
     services: true,
+    forwards: 0.6,
   },
   crash: {
     about: "processes and machines that stop and start again; the network is fair",
     weights: { ...NONE, ...CRASHES, ...OPERATOR, ...LEADERS },
     weather: false,
     services: true,
+    forwards: 0.6,
   },
   disk: {
     about: "disks that are slow, silent, full or broken, and machines that stop",
     weights: { ...NONE, ...DISKS, ...RUIN, ...CRASHES },
     weather: false,
     services: true,
+    forwards: 0.6,
   },
   feud: {
     about: "leaders that are deposed and lead again, answers that outlive who asked, hosts that sleep",
@@ -138,6 +144,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
       reconnect: 1,
     },
     weather: false,
+    forwards: 0.5,
   },
   leases: {
     about: "whatever may leave a leader with a lease that others do not keep",
@@ -201,6 +208,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     },
     weather: true,
     services: true,
+    forwards: 0.6,
     snapshots: 1,
   },
   none: { about: "no faults at all", weights: NONE, weather: false },

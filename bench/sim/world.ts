@@ -155,12 +155,15 @@ export class World implements Stage {
     const applyMs = (): number => (takesTime && callers.chance(0.7) ? callers.between(0.01, 8) : 0);
     const isFollowed = (): boolean => plan.profile.services === true && callers.chance(0.3);
     const snapshots = this.drawSnapshots();
+    // Apart as well.
+    const forwards = new Dice((plan.seed ^ 0x666f7277) >>> 0).chance(plan.profile.forwards ?? 0);
     const services = () => ({ applyMs: applyMs(), isFollowed: isFollowed() });
     return voters.map((id) => ({
       ...shared,
       ...own(),
       id,
       rate: 1 + drift(id),
+      forwards,
       ...services(),
       ...snapshots,
     }));
@@ -353,7 +356,9 @@ export class World implements Stage {
 
   write(): void {
     const leaders = this.processes.filter((process) => process.leads);
-    if (leaders.length > 0) this.writeAt(this.dice.pick(leaders));
+    const [{ plan }] = this.processes;
+    if (plan.forwards && this.dice.chance(0.6)) this.writeAt(this.dice.pick(this.processes));
+    else if (leaders.length > 0) this.writeAt(this.dice.pick(leaders));
     if (this.dice.chance(0.05)) this.writeAt(this.dice.pick(this.processes));
   }
 

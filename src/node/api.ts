@@ -226,8 +226,14 @@ export interface RaftNodeOptions {
   maxQueuedProposals?: number;
   maxQueuedBytes?: number;
   /**
-   * Milliseconds after which a read is given up if no leader was known meanwhile (RAFT_NO_LEADER), and a proposal in this
-   * node's log, of yet unknown fate, if this node has not led meanwhile (RAFT_LEADERSHIP_LOST). Default: five election
+   * What is proposed while another node leads, a learner's proposals too, is sent to the leader, or waits for one; see
+   * RaftNode.propose. False: it is refused at once (RAFT_NOT_LEADER). Default true.
+   */
+  forwardProposals?: boolean;
+  /**
+   * Milliseconds after which a read, or a proposal that has not left this node, is given up if no leader was known
+   * meanwhile (RAFT_NO_LEADER), and a proposal in this node's log, of yet unknown fate, if this node has not led
+   * meanwhile (RAFT_LEADERSHIP_LOST). Default: five election
    * timeouts, 5 * electionTicks * tickMs.
    */
   leaderlessTimeoutMs?: number;

@@ -12,12 +12,10 @@ import {
   type Entry,
   EntryConfChange,
   EntryConfChangeV2,
-  ErrProposalDroppedRemoved,
-  ErrProposalDroppedTransferring,
-  ErrProposalDroppedUncommittedLimit,
   type HardState,
   type Message,
   MsgHeartbeat,
+  MsgProp,
   MsgSnap,
   MsgStorageAppend,
   MsgStorageApply,
@@ -25,7 +23,6 @@ import {
   NO_MESSAGES,
   None,
   payloadsSize,
-  type RaftError,
   type RawNode,
   type Ready,
   type SnapshotMetadata,
@@ -37,6 +34,7 @@ import type { Wal } from "../wal/index.js";
 import type { StateMachine } from "./api.js";
 import { Applier, isNormal } from "./applier.js";
 import type { CommittedFeeds } from "./committed.js";
+import { type Forwarding, whyDropped } from "./forwarding.js";
 import { refusalOfMessages } from "./peer-messages.js";
 import type { Proposals } from "./proposals.js";
 import type { Reads } from "./reads.js";
@@ -74,6 +72,8 @@ export interface DriverParts {
   readonly onLeader?: (leader: number, term: number) => void;
   /** Takes snapshots of the state, sends and receives them; absent: nobody does. */
   readonly snapshots?: SnapshotService;
+  /** Proposals to and from other members; absent: there are none, and who does not lead refuses its own. */
+  readonly forwarding?: Forwarding;
   /** Who iterates over what is committed; absent: nobody does. */
   readonly feeds?: CommittedFeeds;
   /** Notes when things happen; null: nobody asked. */
@@ -150,6 +150,7 @@ export class Driver {
     this.applied = snapshot?.index ?? 0;
     this.savedTerm = hardState.term;
     this.savedVote = hardState.vote;
+    if (parts.forwarding !== undefined) parts.forwarding.post = (message) => this.outbox.push(message);
     parts.wal.onDurable = (seq) => this.guard(() => this.durable(seq));
     parts.wal.onFault = (error) => this.fence(error);
     parts.wal.storage.onRead = (reader) => {
@@ -182,12 +183,19 @@ export class Driver {
         if (this.diskSilent && type === MsgTimeoutNow) continue;
         if (type === MsgHeartbeat) this.checkCommit(messages[i]);
         if (type === MsgSnap) this.parts.snapshots?.receive(messages[i]);
+        else if (type === MsgProp) this.forwarded(messages[i]);
         else rawNode.step(messages[i]);
         trace?.committed(rawNode.raft.raftLog.committed, messages[i].from);
       }
     });
     this.wakeForWork();
     return undefined;
+  }
+
+  private forwarded(message: Message): void {
+    const { forwarding, rawNode } = this.parts;
+    forwarding?.receive(message, rawNode, this.applied);
+    this.wake();
   }
 
   /** Asks for a turn if it would do anything: at few proposals in flight, half of what happens leaves nothing to do. */
@@ -236,6 +244,7 @@ export class Driver {
     this.control((rawNode) => {
       const { raft } = rawNode;
       this.parts.proposals.tick(raft.state === StateLeader);
+      this.parts.forwarding?.forwards.tick(raft, raft.state === StateLeader);
       this.parts.reads.tick(rawNode, raft.lead !== None);
       if (!this.diskSilent && !this.retired) rawNode.tick();
       this.parts.snapshots?.tick();
@@ -326,6 +335,7 @@ export class Driver {
     const fenced = fencedError(error);
     this.parts.snapshots?.end(fenced);
     this.parts.proposals.end("RAFT_FENCED", fenced.message, fenced.cause);
+    this.parts.forwarding?.forwards.end("RAFT_FENCED", fenced.message, fenced.cause);
     this.parts.reads.end(fenced);
     this.parts.feeds?.end(fenced);
     this.parts.onFault(error);
@@ -334,7 +344,7 @@ export class Driver {
   /** One turn: a batch of the waiting proposals in one MsgProp, then one Ready. */
   // hot
   private readonly turn = (): void => {
-    const { rawNode, proposals, reads } = this.parts;
+    const { rawNode, proposals, reads, forwarding } = this.parts;
     const { raft } = rawNode;
     const { riding } = this;
     this.turns++;
@@ -345,17 +355,23 @@ export class Driver {
     if (this.behindApply.length > 0 && this.isIdle)
       for (const call of this.behindApply.splice(0)) call(rawNode);
     if (proposals.waitingCount > 0) this.propose();
+    if (forwarding !== undefined && forwarding.arrivals.count > 0 && !this.backlogged())
+      this.proposed += forwarding.append(rawNode, this.parts.proposalBatchBytes);
     if (reads.waitingCount > 0) reads.ask(rawNode, raft.lead !== None);
     if (this.storing !== null) return;
     if (rawNode.hasReady()) this.handleReady();
     else this.sendOutbox();
-    if (riding.waiting) this.wake();
-    else if (
-      (this.storing === null && rawNode.hasReady()) ||
-      (proposals.waitingCount > 0 && !this.backlogged())
-    )
-      this.wake();
+    if (riding.waiting || (this.storing === null && rawNode.hasReady()) || this.canPropose()) this.wake();
   };
+
+  /** Something waits to be proposed, and can be. */
+  private canPropose(): boolean {
+    const { rawNode, proposals, forwarding } = this.parts;
+    const count = proposals.waitingCount;
+    if (rawNode.raft.state === StateLeader)
+      return (count > 0 || (forwarding?.arrivals.count ?? 0) > 0) && !this.backlogged();
+    return count > 0 && forwarding?.canSend(rawNode.raft) === true;
+  }
 
   private leaderChanged(): void {
     const { rawNode, reads, onLeader } = this.parts;
@@ -364,6 +380,7 @@ export class Driver {
     this.knownLeader = lead;
     this.knownTerm = term;
     this.parts.snapshots?.leaderChanged();
+    this.parts.forwarding?.leaderChanged(rawNode.raft);
     this.riding.clear();
     if (lead !== None) reads.leaderKnown(rawNode);
     onLeader?.(lead, term);
@@ -386,9 +403,13 @@ export class Driver {
   }
 
   private propose(): void {
-    const { rawNode, proposals, id, trace } = this.parts;
+    const { rawNode, proposals, id, trace, forwarding } = this.parts;
     const { lead, state, term, raftLog } = rawNode.raft;
     if (state !== StateLeader) {
+      if (forwarding?.isOn === true) {
+        forwarding.send(rawNode.raft);
+        return;
+      }
       const where = lead === 0 ? "no leader is known, try again soon" : `node ${lead} leads, propose there`;
       proposals.refuseWaiting(
         new RaftmarkError("RAFT_NOT_LEADER", `node ${id} does not lead: ${where}`, { leader: lead }),
@@ -460,6 +481,7 @@ export class Driver {
     this.applied = metadata.index;
     this.parts.feeds?.advanced();
     proposals.skippedTo(metadata);
+    this.parts.forwarding?.forwards.skippedTo(metadata);
     reads.applied(metadata.index);
     snapshots?.installed(metadata, bytes);
   }
@@ -582,7 +604,7 @@ export class Driver {
     results: readonly unknown[] | undefined,
     responses: readonly Message[],
   ): void {
-    const { proposals, reads, rawNode, snapshots, feeds, trace } = this.parts;
+    const { proposals, forwarding, reads, rawNode, snapshots, feeds, trace } = this.parts;
     const last = entries[entries.length - 1].index;
     trace?.applied(last);
     let result = 0;
@@ -591,6 +613,7 @@ export class Driver {
       if (isNormal(entry)) proposals.applied(entry, results?.[result++]);
       else this.applyOther(entry);
     }
+    if (forwarding?.forwards.awaits === true) forwarding.applied(entries, results);
     this.applied = last;
     reads.applied(last);
     feeds?.advanced();
@@ -627,11 +650,4 @@ export class Driver {
 export function fencedError(fault: RaftmarkError): RaftmarkError {
   const cause = fault.code === "RAFT_FENCED" ? fault.cause : fault;
   return new RaftmarkError("RAFT_FENCED", fault.message, { cause });
-}
-
-function whyDropped(refusal: RaftError): string {
-  if (refusal === ErrProposalDroppedTransferring) return "it hands its leadership over";
-  if (refusal === ErrProposalDroppedUncommittedLimit) return "too much waits to be committed";
-  if (refusal === ErrProposalDroppedRemoved) return "it is no member any more";
-  return refusal.message;
 }

@@ -72,6 +72,7 @@ const schema = v.strictObject({
   linkBufferBytes: v.optional(bytes(LINK_BUFFER_BYTES_MAX)),
   maxQueuedProposals: v.optional(count, 65_536),
   maxQueuedBytes: v.optional(bytes(), 256 * MiB),
+  forwardProposals: v.optional(v.boolean(), true),
   leaderlessTimeoutMs: v.optional(count),
   requestTimeoutMs: v.optional(count, 60_000),
   seed: v.optional(integer(0, 0xffffffff)),

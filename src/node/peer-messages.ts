@@ -14,6 +14,7 @@ import {
   MsgHeartbeatResp,
   MsgPreVote,
   MsgPreVoteResp,
+  MsgProp,
   MsgReadIndex,
   MsgReadIndexResp,
   MsgSnap,
@@ -28,6 +29,7 @@ import {
   TERM_JUMP_MAX,
   termHasOtherLeader,
 } from "../raft/index.js";
+import { refusalOfForward } from "./forward-wire.js";
 import { readerOf } from "./reads.js";
 
 type Raft = RawNode["raft"];
@@ -66,6 +68,7 @@ const FIELDS: readonly number[] = fieldsByType([
   [MsgHeartbeat, COMMIT | CONTEXT],
   [MsgHeartbeatResp, CONTEXT],
   [MsgSnap, SNAPSHOT],
+  [MsgProp, INDEX | REJECT | REJECT_HINT | ENTRIES | CONTEXT],
   [MsgTransferLeader, 0],
   [MsgTimeoutNow, 0],
   [MsgReadIndex, ENTRIES],
@@ -121,6 +124,8 @@ function refusalOf(r: Raft, m: Message): string | null {
       return refusalOfLeader(r, m);
     case MsgTimeoutNow:
       return refusalOfLeader(r, m);
+    case MsgProp:
+      return refusalOfForward(m);
     case MsgReadIndex:
       return readerOfRequest(m) === m.from ? null : "a read request that is not its sender's";
     case MsgReadIndexResp:

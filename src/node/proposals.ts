@@ -12,8 +12,11 @@ import { type CallEnd, CallWatch, endedCall, type Watched } from "./call-watch.j
 import { bytesIn, PayloadCopies, type PayloadCopy } from "./payload-copies.js";
 import type { Trace } from "./trace.js";
 
+/** Of a proposal whose place another node's log is to say: `index`, until that is known. */
+const ELSEWHERE = -1;
+
 /** One call of propose(). `index` is 0 until it is appended; `settled` once its promise is. */
-class Proposal implements PayloadCopy, Watched {
+export class Proposal implements PayloadCopy, Watched {
   readonly slab: Uint8Array;
   readonly at: number;
   readonly start: number;
@@ -166,7 +169,8 @@ export class Proposals {
       this.waitingBytes -= proposal.size;
       if (this.dead * 2 > this.waiting.length) this.sweep();
     } else this.open--;
-    proposal.reject(endedCall(end, queued ? WAITING : APPENDED, !queued));
+    const texts = queued ? WAITING : proposal.index === ELSEWHERE ? SENT : APPENDED;
+    proposal.reject(endedCall(end, texts, !queued));
   }
 
   private emptyQueue(): void {
@@ -181,6 +185,37 @@ export class Proposals {
     this.dead = 0;
   }
 
+  /** Takes what has waited longest, for the leader, which is another node: as much as fits, at least one. */
+  take(bytesMax: number, overheadBytes: number): Proposal[] {
+    this.sweep();
+    const { waiting } = this;
+    let count = 0;
+    let bytes = 0;
+    while (count < waiting.length) {
+      bytes += waiting[count].size + overheadBytes;
+      if (count > 0 && bytes > bytesMax) break;
+      count++;
+    }
+    const taken = waiting.splice(0, count);
+    for (const proposal of taken) {
+      proposal.index = ELSEWHERE;
+      this.waitingBytes -= proposal.size;
+    }
+    this.open += count;
+    return taken;
+  }
+
+  /** They were taken, and are in no log: they wait again, in front of all others. */
+  giveBack(taken: readonly Proposal[]): void {
+    const rest = taken.filter((proposal) => !proposal.settled);
+    for (const proposal of rest) {
+      proposal.index = 0;
+      this.waitingBytes += proposal.size;
+    }
+    this.open -= rest.length;
+    this.waiting = rest.concat(this.waiting);
+  }
+
   private settle(proposal: Proposal): boolean {
     if (proposal.settled) return false;
     proposal.settled = true;
@@ -189,7 +224,12 @@ export class Proposals {
     return true;
   }
 
-  private rejectOne(proposal: Proposal, error: RaftmarkError): void {
+  /** One that was taken is applied as this entry. */
+  resolveOne(proposal: Proposal, value: Proposed): void {
+    if (this.settle(proposal)) proposal.resolve(value);
+  }
+
+  rejectOne(proposal: Proposal, error: RaftmarkError): void {
     if (this.settle(proposal)) proposal.reject(error);
   }
 
@@ -226,6 +266,26 @@ export class Proposals {
     this.trace?.took(firstIndex + count);
     if (count === waiting.length) this.waiting = [];
     else waiting.splice(0, count);
+  }
+
+  /** It came more than so many ticks ago. */
+  isOlder({ since }: Proposal, ticks: number): boolean {
+    return this.ticks - since > ticks;
+  }
+
+  /** Rejects what has waited for more than so many ticks. */
+  refuseOlder(ticks: number, why: () => RaftmarkError): void {
+    let late = 0;
+    while (late < this.waiting.length && this.isOlder(this.waiting[late], ticks)) late++;
+    if (late === 0) return;
+    for (const proposal of this.waiting.splice(0, late)) {
+      if (proposal.settled) {
+        this.dead--;
+        continue;
+      }
+      this.waitingBytes -= proposal.size;
+      this.rejectOne(proposal, why());
+    }
   }
 
   /** Rejects all that waits; none of it was appended anywhere. */
@@ -289,16 +349,7 @@ export class Proposals {
       this.rejectOne(proposal, deposed ? leadershipLost() : timedOut(true));
     }
     this.trim();
-    let late = 0;
-    while (late < this.waiting.length && this.ticks - this.waiting[late].since > timeoutTicks) late++;
-    for (const proposal of this.waiting.splice(0, late)) {
-      if (proposal.settled) {
-        this.dead--;
-        continue;
-      }
-      this.waitingBytes -= proposal.size;
-      this.rejectOne(proposal, timedOut(false));
-    }
+    this.refuseOlder(timeoutTicks, () => timedOut(false));
   }
 
   /** Forgets what is done. */
@@ -331,7 +382,10 @@ export class Proposals {
 
 // All that was on its way may be lost in one turn: 60,000 stacks, which all say "the driver's turn", take more than an
 // election timeout.
-function lost(proposal: Proposal, entry: { readonly index: number; readonly term: number }): RaftmarkError {
+export function lost(
+  proposal: Proposal,
+  entry: { readonly index: number; readonly term: number },
+): RaftmarkError {
   const text =
     `an entry of term ${entry.term} is committed at index ${entry.index}, so that this proposal (index ` +
     `${proposal.index}, term ${proposal.term}) never will be: propose it again`;
@@ -344,7 +398,7 @@ function leadershipLost(): RaftmarkError {
   return RaftmarkError.withoutStack("RAFT_LEADERSHIP_LOST", text, { mayCommit: true });
 }
 
-function timedOut(mayCommit: boolean): RaftmarkError {
+export function timedOut(mayCommit: boolean): RaftmarkError {
   const text = mayCommit
     ? "not committed within requestTimeoutMs; the proposal is in the log and may still commit"
     : "not in the log within requestTimeoutMs: the node is too busy, or its disk too slow";
@@ -356,6 +410,10 @@ const NO_OPTIONS: CallOptions = {};
 const WAITING = {
   aborted: "aborted before it was in the log",
   late: "not in the log in time: the node is too busy, or its disk too slow",
+};
+const SENT = {
+  aborted: "aborted on the way to the leader: it may still commit",
+  late: "the leader, which was sent it, has not said in time what became of it: it may still commit",
 };
 const APPENDED = {
   aborted: "aborted while in the log: it may still commit",

@@ -1,6 +1,7 @@
 // RaftNode: one member of a cluster in this process. Opens (with opening.ts) and closes the parts (log, core, link, clock)
 // and forwards to the driver, which does the work. Main thread.
 /// <reference lib="esnext.disposable" preserve="true" />
+import { randomBytes } from "node:crypto";
 import { RaftmarkError } from "../base/errors.js";
 import { clusterKey } from "../link/cluster-key.js";
 import { CloseLostLog, type Link, type LinkRefusal, type TlsOptions, type UwsLink } from "../link/index.js";
@@ -29,6 +30,8 @@ import { CommittedFeeds } from "./committed.js";
 import { Driver, fencedError } from "./driver.js";
 import { type NodeEvents, SafeEmitter } from "./events.js";
 import { type FigureParts, metricsOf, statusOf } from "./figures.js";
+import { LIFE_BYTES } from "./forward-wire.js";
+import { Forwarding } from "./forwarding.js";
 import { LeaderWatch } from "./leader-watch.js";
 import { LoopDelayWatch } from "./loop-delay.js";
 import { checkLog, newRawNode, openLog, restoreState, tellStart } from "./opening.js";
@@ -64,6 +67,7 @@ export class RaftNode extends SafeEmitter {
   private readonly sockets: UwsLink | null;
   private readonly rawNode: RawNode;
   private readonly proposals: Proposals;
+  private readonly forwarding: Forwarding;
   private readonly reads: Reads;
   private readonly snapshots: SnapshotService;
   private readonly feeds: CommittedFeeds;
@@ -136,6 +140,8 @@ export class RaftNode extends SafeEmitter {
       timeoutTicks: Math.ceil(options.requestTimeoutMs / tickMs),
     };
     this.proposals = new Proposals({ ...options, ...limits }, trace);
+    const openedIn = this.rawNode.raft.term;
+    this.forwarding = new Forwarding(options, this.proposals, openedIn, randomBytes(LIFE_BYTES));
     this.reads = new Reads(options.id, { ...limits, retryTicks: electionTicks });
     this.snapshots = new SnapshotService({
       group: GROUP,
@@ -158,6 +164,7 @@ export class RaftNode extends SafeEmitter {
       link: this.link,
       stateMachine: options.stateMachine,
       proposals: this.proposals,
+      forwarding: this.forwarding,
       reads: this.reads,
       snapshots: this.snapshots,
       feeds: this.feeds,
@@ -180,7 +187,10 @@ export class RaftNode extends SafeEmitter {
     tellStart(this.wal, options, this.teller);
     await this.link.start({
       onMessages: (group, _from, messages) => this.received(group, messages),
-      onUnreachable: (peer) => driver.control((rawNode) => rawNode.reportUnreachable(peer)),
+      onUnreachable: (peer) => {
+        this.forwarding.forwards.unreachable(peer);
+        driver.control((rawNode) => rawNode.reportUnreachable(peer));
+      },
       onPeer: (peer, connected) => this.peerChanged(peer, connected),
       get hello() {
         return peerLogs.hello;
@@ -218,11 +228,16 @@ export class RaftNode extends SafeEmitter {
   }
 
   /**
-   * Replicates `bytes` and resolves when this node has applied them, with their index and the state machine's
-   * result. Rejects with RAFT_NOT_LEADER, RAFT_PROPOSAL_DROPPED, RAFT_LEADERSHIP_LOST, RAFT_TIMEOUT,
+   * Replicates `bytes` and resolves when this node has applied them, with their index and the result of this node's own
+   * state machine. While another node leads they are sent to it; while none is known that is connected, and after a
+   * leader that had to refuse them, they wait for one, for leaderlessTimeoutMs at most (RAFT_NO_LEADER). With option
+   * forwardProposals false both are refused at once (RAFT_NOT_LEADER). Calls that are under way together may be
+   * committed in another order than they were made in, if the leader changes.
+   * Rejects with RAFT_PROPOSAL_DROPPED, RAFT_LEADERSHIP_LOST, RAFT_NO_LEADER, RAFT_NOT_LEADER, RAFT_TIMEOUT,
    * RAFT_PROPOSAL_TOO_LARGE, RAFT_OVERLOADED, RAFT_ABORTED, RAFT_FENCED or RAFT_CLOSED, and with RAFT_BAD_OPTION for
    * arguments that cannot be meant, no bytes among them; `mayCommit` on the error tells whether it may still take
-   * effect: where it is false, no log that can win has it.
+   * effect: where it is false, no log that can win has it. It is true of what was sent to a leader that was lost before
+   * it answered.
    * `bytes` (a Uint8Array, as a Buffer is) is copied: it is the caller's again when the call returns.
    * Settles within `timeoutMs`, and in any case within requestTimeoutMs.
    */
@@ -363,11 +378,12 @@ export class RaftNode extends SafeEmitter {
   }
 
   private newShutdown(): Shutdown {
-    const { driver, rawNode, connected, proposals, reads, teller } = this;
+    const { driver, rawNode, connected, proposals, forwarding, reads, teller } = this;
+    forwarding.arrivals.isClosed = true;
     const shutdown = new Shutdown({
       rawNode,
       connected,
-      queued: () => proposals.waitingCount,
+      queued: () => proposals.waitingCount + forwarding.arrivals.count,
       underWay: () => {
         const calls = proposals.openCount + reads.openCount;
         if (calls > 0) return calls;
@@ -391,6 +407,7 @@ export class RaftNode extends SafeEmitter {
     if (this.clock !== null) clearInterval(this.clock);
     const closed = new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
     this.proposals.end("RAFT_CLOSED", closed.message);
+    this.forwarding.forwards.end("RAFT_CLOSED", closed.message);
     this.reads.end(closed);
     this.feeds.end(null);
     this.snapshots.end(closed);
@@ -454,6 +471,7 @@ export class RaftNode extends SafeEmitter {
   private peerChanged(peer: number, connected: boolean): void {
     if (connected) this.connected.add(peer);
     else this.connected.delete(peer);
+    this.forwarding.forwards.peerChanged(peer, connected);
     // Whoever was to take over may be gone.
     if (this.shutdown !== null) this.driver.wake();
     const text = connected ? `node ${peer} is connected` : `node ${peer} is not connected any more`;

@@ -19,7 +19,6 @@ import {
   MsgCheckQuorum,
   MsgForgetLeader,
   MsgHup,
-  MsgProp,
   MsgReadIndex,
   MsgSnapStatus,
   MsgStorageAppend,
@@ -114,10 +113,10 @@ const LOCAL_TYPES: readonly boolean[] = typeSet([
 ]);
 
 /**
- * Types a follower passes on to its leader with `from` as it came: the proposer, the reader to answer, or the node to
- * transfer to. All others name their sender.
+ * Types a follower passes on to its leader with `from` as it came: the reader to answer, or the node to transfer to. All
+ * others name their sender.
  */
-const FORWARDED_TYPES: readonly boolean[] = typeSet([MsgProp, MsgReadIndex, MsgTransferLeader]);
+const FORWARDED_TYPES: readonly boolean[] = typeSet([MsgReadIndex, MsgTransferLeader]);
 
 function typeSet(types: readonly number[]): boolean[] {
   const set: boolean[] = new Array(MsgForgetLeader + 1).fill(false);

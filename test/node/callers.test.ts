@@ -318,11 +318,12 @@ test("a link that throws loses messages, and no node", async (t) => {
 test("RAFT_NOT_LEADER carries the leader's id, or 0", async (t) => {
   const network = new MemoryNetwork();
   const dir = tempDir(t);
-  const alone = await openNode(t, dir, 1, 3, { link: network.link(1) });
+  const more = { forwardProposals: false };
+  const alone = await openNode(t, dir, 1, 3, { link: network.link(1), ...more });
   const nobody = await rejection(alone.node.propose(Buffer.from("x")));
   assert.deepEqual([nobody.code, nobody.leader], ["RAFT_NOT_LEADER", 0]);
   const running = [alone];
-  for (const id of [2, 3]) running.push(await openNode(t, dir, id, 3, { link: network.link(id) }));
+  for (const id of [2, 3]) running.push(await openNode(t, dir, id, 3, { link: network.link(id), ...more }));
   const leader = (await leaderOf(running)).node.status().id;
   for (const { node } of running) {
     if (node.status().id === leader) continue;

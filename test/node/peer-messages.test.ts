@@ -7,6 +7,7 @@ import { type TestContext, test } from "node:test";
 import { NO_DATA } from "../../src/base/bytes.js";
 import type { Logger } from "../../src/index.js";
 import { CloseLostLog } from "../../src/link/index.js";
+import { forwardContext, LIFE_BYTES } from "../../src/node/forward-wire.js";
 import { refusalOfMessages } from "../../src/node/peer-messages.js";
 import { RaftNode } from "../../src/node/raft-node.js";
 import {
@@ -70,6 +71,13 @@ function message(type: MessageType, fields: Partial<Message>): Message {
   return Object.assign(new Message(type), { from: 2, to: 3, term: 2, ...fields });
 }
 
+/** A request to append `entries`, or, without any, an answer to one. */
+function forward(fields: Partial<Message>): Message {
+  return message(MsgProp, { context: forwardContext(new Uint8Array(LIFE_BYTES), 7), ...fields });
+}
+
+const ONE = [entry(0, 0, EntryNormal, Uint8Array.of(1))];
+
 function snapshot(confState: Partial<ConfState>, index = 5): Partial<Message> {
   const metadata = { index, term: 2, confState: { ...EMPTY_CONF_STATE, ...confState } };
   return { snapshot: { data: NO_DATA, metadata } };
@@ -105,6 +113,24 @@ const REFUSED: readonly Message[] = [
   message(MsgSnap, {}),
   message(MsgProp, { entries: [entry(0, 0, EntryNormal, Uint8Array.of(1))] }),
   message(MsgProp, { term: 0, entries: [entry(0, 0, EntryConfChange, CC)] }),
+  forward({ entries: ONE, term: 0 }),
+  forward({ entries: ONE, from: 3 }),
+  forward({ entries: ONE, term: MAX }),
+  forward({ entries: ONE, context: new Uint8Array(15) }),
+  forward({ entries: ONE, context: new Uint8Array(16).fill(255) }),
+  forward({ entries: ONE, index: 3 }),
+  forward({ entries: ONE, reject: true, rejectHint: 1 }),
+  forward({ entries: ONE, commit: 2 }),
+  forward({ entries: [...ONE, entry(0, 0)] }),
+  forward({ entries: [entry(3, 0, EntryNormal, Uint8Array.of(1))] }),
+  forward({ entries: [entry(0, 2, EntryNormal, Uint8Array.of(1))] }),
+  forward({ entries: [entry(0, 0, EntryConfChange, CC)] }),
+  forward({}),
+  forward({ index: 3, reject: true, rejectHint: 1 }),
+  forward({ index: 3, rejectHint: 1 }),
+  forward({ index: 2 ** 50 }),
+  forward({ reject: true }),
+  forward({ reject: true, rejectHint: 8 }),
   message(MsgApp, { ...snapshot({ voters: [1, 2, 3] }) }),
   message(MsgHeartbeat, { entries: [entry(3, 2)] }),
   message(MsgAppResp, { entries: [entry(3, 2)] }),
@@ -174,6 +200,10 @@ test("what peers send passes", () => {
     message(MsgHeartbeatResp, { context: new Uint8Array(8) }),
     message(MsgSnap, snapshot({ voters: [1, 2, 3] })),
     message(MsgSnap, snapshot({ voters: MEMBERS.slice(1) })),
+    forward({ entries: [...ONE, ...ONE] }),
+    forward({ term: 3, from: 1, entries: ONE }),
+    forward({ index: 3 }),
+    forward({ reject: true, rejectHint: 7 }),
     message(MsgTransferLeader, { from: 1 }),
     message(MsgTimeoutNow, {}),
     // Passed on by one who no longer leads.

@@ -10,7 +10,6 @@ import {
   MsgAppResp,
   MsgForgetLeader,
   MsgHup,
-  MsgProp,
   MsgReadIndex,
   MsgSnap,
   MsgStorageApplyResp,
@@ -155,7 +154,7 @@ test("each thing wrong with an envelope has its refusal", () => {
 test("messages name their sender, but for those that followers pass on", () => {
   for (let type = MsgHup as number; type <= MsgForgetLeader; type++) {
     const foreign = plain(type as MessageType, 3);
-    const forwarded = type === MsgProp || type === MsgReadIndex || type === MsgTransferLeader;
+    const forwarded = type === MsgReadIndex || type === MsgTransferLeader;
     const expected = !isWireType(type) ? "type" : forwarded ? null : "sender";
     assert.equal(refusal(frameOf([plain(MsgAppResp), foreign])), expected, `type ${type}`);
   }

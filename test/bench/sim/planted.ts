@@ -17,6 +17,7 @@ import { FrameReader } from "../../../src/wire/frame.js";
 import { MUTATIONS, patch } from "../../node/sim/mutations.js";
 import type { Inside, Planted } from "./planted-fault.js";
 import { PLANTED_IN_CORE } from "./planted-in-core.js";
+import { PLANTED_IN_FORWARDING } from "./planted-in-forwarding.js";
 import { PLANTED_IN_NODE } from "./planted-in-node.js";
 import { PLANTED_IN_SNAPSHOTS } from "./planted-in-snapshots.js";
 
@@ -218,4 +219,5 @@ export const PLANTED: readonly Planted[] = [
   ...PLANTED_IN_CORE,
   ...PLANTED_IN_NODE,
   ...PLANTED_IN_SNAPSHOTS,
+  ...PLANTED_IN_FORWARDING,
 ];

@@ -1,0 +1,97 @@
+// Proposals that go from one node to another, as a driver sees them: its own that it sends to the leader (forwards.ts), and
+// those that come to it because it leads (arrivals.ts). Main thread.
+import type { Entry, Message, RawNode } from "../raft/index.js";
+import {
+  ErrProposalDroppedRemoved,
+  ErrProposalDroppedTransferring,
+  ErrProposalDroppedUncommittedLimit,
+  type RaftError,
+} from "../raft/index.js";
+import { isNormal } from "./applier.js";
+import { Arrivals } from "./arrivals.js";
+import { type ForwardRefusal, NoMember, Transferring, UncommittedLimit } from "./forward-wire.js";
+import { Forwards } from "./forwards.js";
+import type { ResolvedOptions } from "./options.js";
+import type { Proposals } from "./proposals.js";
+import { FRAME_ROOM_BYTES } from "./sizes.js";
+
+/** Of proposals that a node has sent and that are not answered: memory of the leader, for each member. */
+const WINDOW_BYTES = 4 << 20;
+/** How long a leader that is heard may take to answer, in election timeouts: it may wait for its disk. */
+const ANSWER_ELECTIONS = 5;
+
+type Raft = RawNode["raft"];
+
+export class Forwarding {
+  readonly forwards: Forwards;
+  readonly arrivals: Arrivals;
+  /** This node sends on what it is asked while another leads. */
+  readonly isOn: boolean;
+  /** Sends a message in front of all that the core wants sent from then on. */
+  post: (message: Message) => void = () => {};
+
+  /** `openedIn`: the term of the log when it was opened. `life`: LIFE_BYTES at random. */
+  constructor(options: ResolvedOptions, proposals: Proposals, openedIn: number, life: Uint8Array) {
+    const { id, tickMs, electionTicks, proposalBatchBytes, maxFrameBytes } = options;
+    this.isOn = options.forwardProposals;
+    this.arrivals = new Arrivals(options, openedIn, (message) => this.post(message));
+    this.forwards = new Forwards(id, proposals, life, {
+      batchBytes: Math.min(proposalBatchBytes, maxFrameBytes - FRAME_ROOM_BYTES),
+      windowBytes: Math.min(WINDOW_BYTES, options.maxInflightBytes),
+      answerTicks: ANSWER_ELECTIONS * electionTicks,
+      graceTicks: electionTicks,
+      leaderlessTicks: Math.ceil(options.leaderlessTimeoutMs / tickMs),
+      timeoutTicks: Math.ceil(options.requestTimeoutMs / tickMs),
+    });
+  }
+
+  /** A MsgProp that passed the door: a request, or an answer to one. */
+  receive(message: Message, rawNode: RawNode, applied: number): void {
+    if (message.entries.length > 0) this.arrivals.take(message, rawNode);
+    else this.forwards.answered(message, rawNode.raft, applied);
+  }
+
+  /** This node does not lead: what it was asked goes to whoever does. */
+  send(raft: Raft): void {
+    this.forwards.send(raft, this.post);
+  }
+
+  canSend(raft: Raft): boolean {
+    return this.isOn && this.forwards.canSend(raft);
+  }
+
+  /** Appends what came, as far as `bytesMax` goes; returns how many proposals. */
+  append(rawNode: RawNode, bytesMax: number): number {
+    return this.arrivals.append(rawNode, bytesMax, reasonOf);
+  }
+
+  leaderChanged(raft: Raft): void {
+    this.forwards.leaderChanged(raft);
+    // Of another term than this node leads now, if it does.
+    if (raft.lead !== raft.id) this.arrivals.refuseAll();
+  }
+
+  /** The state machine has applied `entries`, and returned `results` for the normal ones. */
+  // hot
+  applied(entries: readonly Entry[], results: readonly unknown[] | undefined): void {
+    const { forwards } = this;
+    let result = 0;
+    for (let i = 0; i < entries.length && forwards.awaits; i++) {
+      const entry = entries[i];
+      forwards.applied(entry, isNormal(entry) ? results?.[result++] : undefined);
+    }
+  }
+}
+
+function reasonOf(refusal: RaftError): ForwardRefusal {
+  if (refusal === ErrProposalDroppedTransferring) return Transferring;
+  return refusal === ErrProposalDroppedRemoved ? NoMember : UncommittedLimit;
+}
+
+/** Why the core of a leader does not take a proposal, as the end of a sentence. */
+export function whyDropped(refusal: RaftError): string {
+  if (refusal === ErrProposalDroppedTransferring) return "it hands its leadership over";
+  if (refusal === ErrProposalDroppedUncommittedLimit) return "too much waits to be committed";
+  if (refusal === ErrProposalDroppedRemoved) return "it is no member any more";
+  return refusal.message;
+}

@@ -1,0 +1,327 @@
+// Proposals of a node that does not lead: sent to the leader, which says where in its log they are, or that they are
+// nowhere; then settled by what this node applies there, as a leader's own are. Without a leader that is connected and
+// heard they wait. Main thread.
+//
+// What was sent and is not answered may be in the log. It is given up, `mayCommit` true, when the leader has not answered
+// for long, sooner if it is cut off or leads no more. What a leader says it did not append waits again, for the next one.
+import { RaftmarkError } from "../base/errors.js";
+import { Entry, EntryNormal, Message, MsgProp, None, type RawNode } from "../raft/index.js";
+import { ENTRY_OVERHEAD_BYTES } from "../wire/index.js";
+import {
+  type ForwardRefusal,
+  forwardContext,
+  NoMember,
+  NotLeading,
+  Overloaded,
+  sequenceIn,
+  TooLarge,
+  Transferring,
+  UncommittedLimit,
+} from "./forward-wire.js";
+import { lost, type Proposal, type Proposals, timedOut } from "./proposals.js";
+
+type Raft = RawNode["raft"];
+
+export interface ForwardLimits {
+  /** Bytes of one request, with what entries cost besides; a single proposal may have more. */
+  readonly batchBytes: number;
+  /** Of proposals that were sent and are not answered. */
+  readonly windowBytes: number;
+  /** A leader that has not answered a request for so many ticks is not waited for. */
+  readonly answerTicks: number;
+  /** The same from when it is cut off, or leads no more. And for so long a leader that refused is not asked again. */
+  readonly graceTicks: number;
+  /** Without a leader to send it to, a proposal is given up after so many ticks. */
+  readonly leaderlessTicks: number;
+  readonly timeoutTicks: number;
+}
+
+/** What was sent in one message. */
+interface Request {
+  readonly to: number;
+  readonly term: number;
+  readonly proposals: Proposal[];
+  readonly bytes: number;
+  /** The tick at which it is given up. */
+  dueAt: number;
+}
+
+export class Forwards {
+  private readonly id: number;
+  private readonly limits: ForwardLimits;
+  private readonly proposals: Proposals;
+  private readonly life: Uint8Array;
+  private sequence = 0;
+  private readonly requests = new Map<number, Request>();
+  private sentBytes = 0;
+  /** Their place in the log is known, and not applied: ascending by term, and by index within a term. */
+  private placed: Proposal[] = [];
+  private ticks = 0;
+  /** Members that hear this node, and since which tick. */
+  private readonly connectedAt = new Map<number, number>();
+  /** A leader that refused, in which term, and until when it is not asked again. */
+  private refuser = 0;
+  private refusedIn = 0;
+  private refusedUntil = 0;
+  /** Ticks without a leader to send to, and without one that is known. */
+  private stuckTicks = 0;
+  private leaderlessTicks = 0;
+  /** Proposals that were sent, those that were sent again included. */
+  sent = 0;
+
+  /** `life`: LIFE_BYTES at random. */
+  constructor(id: number, proposals: Proposals, life: Uint8Array, limits: ForwardLimits) {
+    this.id = id;
+    this.proposals = proposals;
+    this.life = life;
+    this.limits = limits;
+  }
+
+  /** Some are to be settled by what is applied. */
+  get awaits(): boolean {
+    return this.placed.length > 0;
+  }
+
+  /** Whether something that waits can be sent now. */
+  canSend(raft: Raft): boolean {
+    return this.sentBytes < this.limits.windowBytes && this.hasLeader(raft);
+  }
+
+  /**
+   * A leader that is connected and was heard since: one that broke off may have started anew, and would not know what an
+   * earlier life of it appended.
+   */
+  private hasLeader({ lead, term, electionElapsed }: Raft): boolean {
+    const connectedAt = this.connectedAt.get(lead);
+    if (lead === None || lead === this.id || connectedAt === undefined) return false;
+    if (electionElapsed >= this.ticks - connectedAt) return false;
+    return lead !== this.refuser || term !== this.refusedIn || this.ticks >= this.refusedUntil;
+  }
+
+  /** Sends what waits, as far as the window goes. */
+  send(raft: Raft, post: (message: Message) => void): void {
+    const { proposals, limits } = this;
+    while (proposals.waitingCount > 0 && this.canSend(raft)) {
+      const batch = proposals.take(limits.batchBytes, ENTRY_OVERHEAD_BYTES);
+      const request = new Message(MsgProp);
+      request.to = raft.lead;
+      request.from = this.id;
+      request.term = raft.term;
+      request.context = forwardContext(this.life, ++this.sequence);
+      request.entries = batch.map(
+        ({ slab, start, size }) => new Entry(EntryNormal, 0, 0, new Uint8Array(slab.buffer, start, size)),
+      );
+      const bytes = batch.reduce((sum, { size }) => sum + size, 0);
+      const dueAt = this.ticks + limits.answerTicks;
+      this.requests.set(this.sequence, { to: raft.lead, term: raft.term, proposals: batch, bytes, dueAt });
+      this.sentBytes += bytes;
+      this.sent += batch.length;
+      post(request);
+    }
+  }
+
+  /** What a leader says, that passed the door. */
+  answered(answer: Message, raft: Raft, applied: number): void {
+    const sequence = sequenceIn(answer.context);
+    const request = this.requests.get(sequence);
+    const isOurs = this.life.every((byte, at) => byte === answer.context[at]);
+    if (!isOurs || request === undefined || request.to !== answer.from || request.term !== answer.term)
+      return;
+    this.requests.delete(sequence);
+    this.sentBytes -= request.bytes;
+    if (answer.reject) this.refused(request, answer.rejectHint as ForwardRefusal);
+    else
+      for (const [at, one] of request.proposals.entries())
+        this.place(one, request, answer.index + at, raft, applied);
+  }
+
+  private place(proposal: Proposal, { to, term }: Request, index: number, raft: Raft, applied: number): void {
+    if (proposal.settled) return;
+    proposal.term = term;
+    proposal.index = index;
+    if (index <= applied) {
+      this.placedLate(proposal, to, raft);
+      return;
+    }
+    const { placed } = this;
+    let at = placed.length;
+    while (at > 0 && isBehind(placed[at - 1], term, index)) at--;
+    placed.splice(at, 0, proposal);
+  }
+
+  /** This node has applied that place before it heard of it: what came of the proposal there it does not know any more. */
+  private placedLate(proposal: Proposal, to: number, raft: Raft): void {
+    const { term, index } = proposal;
+    const found = raft.raftLog.termOrZero(index);
+    if (found !== 0 && found !== term) {
+      this.proposals.rejectOne(proposal, lost(proposal, { index, term: found }));
+      return;
+    }
+    const text = `node ${to}, which led, said too late where the proposal is: its result is not known here any more`;
+    this.proposals.rejectOne(proposal, unknown(text));
+  }
+
+  private refused(request: Request, why: ForwardRefusal): void {
+    const { proposals } = this;
+    if (why === NotLeading || why === Transferring) {
+      this.refuser = request.to;
+      this.refusedIn = request.term;
+      this.refusedUntil = this.ticks + this.limits.graceTicks;
+      proposals.giveBack(request.proposals);
+      return;
+    }
+    const error = errorOf(request.to, why);
+    for (const proposal of request.proposals) proposals.rejectOne(proposal, error);
+  }
+
+  /** This node has applied `entry`, with `result`, and everything before it. */
+  applied({ term, index }: Entry, result: unknown): void {
+    const { placed, proposals } = this;
+    let done = 0;
+    for (; done < placed.length && !isBehind(placed[done], term, index); done++) {
+      const proposal = placed[done];
+      if (proposal.term < term) proposals.rejectOne(proposal, lost(proposal, { term, index }));
+      else if (proposal.index === index) proposals.resolveOne(proposal, { index, term, result });
+      else proposals.rejectOne(proposal, unknown("the entry was passed over"));
+    }
+    if (done > 0) placed.splice(0, done);
+  }
+
+  /** A snapshot stands for the entries up to `last`: which of those were this node's nobody can tell here. */
+  skippedTo(last: { readonly index: number; readonly term: number }): void {
+    const { proposals } = this;
+    this.placed = this.placed.filter((proposal) => {
+      const isIn = proposal.index <= last.index;
+      if (!isIn && proposal.term >= last.term) return true;
+      const why = isIn
+        ? unknown(
+            "a snapshot of the leader's stands for the place of the proposal: its result is not known here",
+          )
+        : lost(proposal, last);
+      proposals.rejectOne(proposal, why);
+      return false;
+    });
+  }
+
+  /** Another leader is known, or none any more, or another term began. */
+  leaderChanged({ lead, term }: Raft): void {
+    for (const request of this.requests.values()) {
+      if (request.to !== lead || request.term !== term) this.hurry(request);
+    }
+  }
+
+  peerChanged(peer: number, connected: boolean): void {
+    if (connected) {
+      this.connectedAt.set(peer, this.ticks);
+      return;
+    }
+    this.connectedAt.delete(peer);
+    this.unreachable(peer);
+  }
+
+  /** What was sent to it may be lost. */
+  unreachable(peer: number): void {
+    for (const request of this.requests.values()) if (request.to === peer) this.hurry(request);
+  }
+
+  private hurry(request: Request): void {
+    request.dueAt = Math.min(request.dueAt, this.ticks + this.limits.graceTicks);
+  }
+
+  /** A tick passed; `leads`: this node does. */
+  tick(raft: Raft, leads: boolean): void {
+    this.ticks++;
+    const { leaderlessTicks, timeoutTicks } = this.limits;
+    const isStuck = !leads && !this.hasLeader(raft);
+    this.stuckTicks = isStuck ? this.stuckTicks + 1 : 0;
+    this.leaderlessTicks = raft.lead === None ? this.leaderlessTicks + 1 : 0;
+    // Of those that came meanwhile each has its time.
+    if (this.stuckTicks > leaderlessTicks)
+      this.proposals.refuseOlder(leaderlessTicks, () => noLeader(raft.lead));
+    for (const [sequence, request] of this.requests) this.look(sequence, request);
+    if (this.placed.length === 0) return;
+    const isLeaderless = this.leaderlessTicks > leaderlessTicks;
+    this.placed = this.placed.filter((proposal) => {
+      if (proposal.settled) return false;
+      const isLate = this.proposals.isOlder(proposal, timeoutTicks);
+      if (isLate) this.proposals.rejectOne(proposal, timedOut(true));
+      else if (isLeaderless)
+        this.proposals.rejectOne(
+          proposal,
+          unknown("the leader that has the proposal in its log is gone, and no other is known"),
+        );
+      return !isLate && !isLeaderless;
+    });
+  }
+
+  private look(sequence: number, { to, proposals: batch, bytes, dueAt }: Request): void {
+    const { proposals, limits } = this;
+    const isDue = this.ticks > dueAt;
+    const text = `node ${to}, which led, has not said what became of the proposal: it may be in its log`;
+    for (const proposal of batch) {
+      if (isDue) proposals.rejectOne(proposal, unknown(text));
+      else if (proposals.isOlder(proposal, limits.timeoutTicks))
+        proposals.rejectOne(proposal, timedOut(true));
+    }
+    if (!isDue) return;
+    this.requests.delete(sequence);
+    this.sentBytes -= bytes;
+  }
+
+  /** The node ends: what was sent may or may not commit. */
+  end(code: "RAFT_CLOSED" | "RAFT_FENCED", why: string, cause?: unknown): void {
+    const error = new RaftmarkError(
+      code,
+      `${why}; the proposal was sent to the leader and may still commit`,
+      {
+        mayCommit: true,
+        cause,
+      },
+    );
+    const all = [...this.requests.values()].flatMap((request) => request.proposals).concat(this.placed);
+    for (const proposal of all) this.proposals.rejectOne(proposal, error);
+    this.requests.clear();
+    this.placed = [];
+    this.sentBytes = 0;
+  }
+}
+
+/** Whether it is behind (term, index). */
+function isBehind(proposal: Proposal, term: number, index: number): boolean {
+  return proposal.term > term || (proposal.term === term && proposal.index > index);
+}
+
+function unknown(text: string): RaftmarkError {
+  return RaftmarkError.withoutStack("RAFT_LEADERSHIP_LOST", text, { mayCommit: true });
+}
+
+function noLeader(lead: number): RaftmarkError {
+  const text =
+    lead === None
+      ? "no leader was known for leaderlessTimeoutMs: is a majority of the members up and reachable?"
+      : `node ${lead} leads, and did not take proposals of this node for leaderlessTimeoutMs: are the two connected?`;
+  return RaftmarkError.withoutStack("RAFT_NO_LEADER", text, { leader: lead });
+}
+
+function errorOf(to: number, why: ForwardRefusal): RaftmarkError {
+  switch (why) {
+    case Overloaded: {
+      const text = `node ${to}, which leads, has too many proposals waiting: propose again when earlier ones are done`;
+      return RaftmarkError.withoutStack("RAFT_OVERLOADED", text);
+    }
+    case UncommittedLimit: {
+      const text = `node ${to} leads and takes no proposals now (too much waits to be committed): propose again soon`;
+      return RaftmarkError.withoutStack("RAFT_PROPOSAL_DROPPED", text);
+    }
+    case NoMember: {
+      const text = `node ${to} leads a group of which this node, or itself, is no member any more`;
+      return RaftmarkError.withoutStack("RAFT_PROPOSAL_DROPPED", text);
+    }
+    case TooLarge: {
+      const text = `the proposal exceeds maxProposalBytes of node ${to}, which leads: all members should have the same`;
+      return RaftmarkError.withoutStack("RAFT_PROPOSAL_TOO_LARGE", text);
+    }
+    default:
+      return unknown(`node ${to} led, started anew, and does not know whether the proposal is in the log`);
+  }
+}

@@ -1,0 +1,83 @@
+// Planted faults of proposals that go from node to node: what is said of them, and how often they are appended.
+import type { RaftmarkError } from "../../../src/base/errors.js";
+import { Arrivals } from "../../../src/node/arrivals.js";
+import { Forgotten, NotLeading, refused, UncommittedLimit } from "../../../src/node/forward-wire.js";
+import { Forwards } from "../../../src/node/forwards.js";
+import { Proposals } from "../../../src/node/proposals.js";
+import type { Message } from "../../../src/raft/index.js";
+import { patch } from "../../node/sim/mutations.js";
+import type { Inside, Planted } from "./planted-fault.js";
+
+export const PLANTED_IN_FORWARDING: readonly Planted[] = [
+  {
+    name: "a leader refuses what it has appended",
+    profile: "network",
+    checkers: /mayCommit/,
+    apply: () =>
+      patch(Arrivals, (was) => ({
+        append(this: Inside, ...args: Inside[]) {
+          const { answer } = this;
+          this.answer = (message: Message) =>
+            answer(
+              message.index % 16 === 1
+                ? refused({ ...message, from: message.to, to: message.from }, UncommittedLimit)
+                : message,
+            );
+          try {
+            return was.append.apply(this, args);
+          } finally {
+            this.answer = answer;
+          }
+        },
+      })),
+  },
+  {
+    name: "a forwarded proposal that comes twice is appended twice",
+    profile: "network",
+    checkers: /exactly once/,
+    apply: () => patch(Arrivals, () => ({ isNew: () => true })),
+  },
+  {
+    name: "a node that started anew says what its earlier life did not append",
+    profile: "all",
+    checkers: /mayCommit|exactly once/,
+    apply: () =>
+      patch(Arrivals, (was) => ({
+        refusal(this: Inside, ...args: Inside[]) {
+          const why = was.refusal.apply(this, args);
+          return why === Forgotten ? NotLeading : why;
+        },
+      })),
+  },
+  {
+    name: "who was sent a proposal and leads no more is taken not to have appended it",
+    profile: "network",
+    checkers: /mayCommit|exactly once/,
+    apply: () =>
+      patch(Forwards, (was) => ({
+        leaderChanged(this: Inside, raft: Inside) {
+          for (const [sequence, request] of this.requests) {
+            if (request.to === raft.lead && request.term === raft.term) continue;
+            this.requests.delete(sequence);
+            this.sentBytes -= request.bytes;
+            this.proposals.giveBack(request.proposals);
+          }
+          was.leaderChanged.call(this, raft);
+        },
+      })),
+  },
+  {
+    name: "a proposal that was aborted on its way to the leader is called lost",
+    profile: "network",
+    checkers: /mayCommit/,
+    apply: () =>
+      patch(Proposals, (was) => ({
+        giveUp(this: Inside, proposal: Inside, end: Inside) {
+          const { reject } = proposal;
+          if (proposal.index === -1)
+            proposal.reject = (error: RaftmarkError) => reject(Object.assign(error, { mayCommit: false }));
+          was.giveUp.call(this, proposal, end);
+        },
+      })),
+  },
+];

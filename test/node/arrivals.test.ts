@@ -1,0 +1,296 @@
+// What a node says of proposals that others sent to it, and what those make of it: true whatever comes late, twice, or out
+// of order.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { RaftmarkError } from "../../src/base/errors.js";
+import { Arrivals } from "../../src/node/arrivals.js";
+import {
+  accepted,
+  Forgotten,
+  forwardContext,
+  LIFE_BYTES,
+  NoMember,
+  NotLeading,
+  Overloaded,
+  refused,
+  TooLarge,
+  UncommittedLimit,
+} from "../../src/node/forward-wire.js";
+import { Forwards } from "../../src/node/forwards.js";
+import { Proposals } from "../../src/node/proposals.js";
+import { Entry, EntryNormal, Message, MsgProp, type RawNode } from "../../src/raft/index.js";
+import { Network } from "../raft/network.js";
+
+const LIMITS = { maxProposalBytes: 100, maxQueuedProposals: 4, maxQueuedBytes: 1000 };
+
+/** From node 1, to node 2, which leads term 2. */
+function request(sequence: number, fields: Partial<Message> = {}, life = 0, sizes = [3]): Message {
+  const entries = sizes.map((size) => new Entry(EntryNormal, 0, 0, new Uint8Array(size).fill(sequence)));
+  const context = forwardContext(new Uint8Array(LIFE_BYTES).fill(life), sequence);
+  return Object.assign(new Message(MsgProp), { from: 1, to: 2, term: 2, context, entries, ...fields });
+}
+
+/** Node 2 leads term 2 in a group of three; it was opened in term 1. */
+class Leader {
+  readonly network = new Network({ voters: [1, 2, 3] });
+  readonly raw: RawNode;
+  readonly answers: string[] = [];
+  readonly arrivals: Arrivals;
+
+  constructor(openedIn = 1) {
+    this.network.elect(2);
+    this.raw = this.network.raw(2);
+    this.arrivals = new Arrivals(LIMITS, openedIn, ({ index, reject, rejectHint, to }) =>
+      this.answers.push(`to ${to}: ${reject ? `refused ${rejectHint}` : `at ${index}`}`),
+    );
+  }
+
+  take(...requests: Message[]): this {
+    for (const one of requests) this.arrivals.take(one, this.raw);
+    return this;
+  }
+
+  append(bytesMax = 1000): string[] {
+    this.arrivals.append(this.raw, bytesMax, () => UncommittedLimit);
+    return this.answers.splice(0);
+  }
+}
+
+test("a request is appended once, however often it comes, and answered once", () => {
+  const leader = new Leader();
+  const before = leader.raw.raft.raftLog.lastIndex();
+  leader.take(request(1), request(1), request(2, {}, 0, [3, 3]), request(1));
+  assert.deepEqual(leader.append(), [`to 1: at ${before + 1}`, `to 1: at ${before + 2}`]);
+  assert.equal(leader.raw.raft.raftLog.lastIndex(), before + 3);
+  assert.deepEqual(leader.take(request(2), request(1)).append(), []);
+});
+
+test("one that was overtaken gets no answer: it cannot be told from one that came before", () => {
+  assert.deepEqual(new Leader().take(request(5), request(4)).append().length, 1);
+});
+
+test("another life of a member counts anew, and those before are remembered", () => {
+  const leader = new Leader().take(request(9, {}, 1), request(1, {}, 2), request(9, {}, 1));
+  assert.equal(leader.append().length, 2);
+});
+
+test("who does not lead that term refuses, and appends no copy that comes later", () => {
+  const leader = new Leader();
+  leader.raw.raft.becomeFollower(3, 3);
+  leader.take(request(1));
+  assert.deepEqual(leader.answers.splice(0), [`to 1: refused ${NotLeading}`]);
+  leader.network.elect(2);
+  leader.take(request(1, { term: leader.raw.raft.term }));
+  assert.deepEqual(leader.append(), []);
+});
+
+test("what waits when the leader is deposed is refused", () => {
+  const leader = new Leader().take(request(1), request(2));
+  leader.raw.raft.becomeFollower(3, 3);
+  leader.arrivals.refuseAll();
+  assert.deepEqual(leader.append(), [`to 1: refused ${NotLeading}`, `to 1: refused ${NotLeading}`]);
+});
+
+test("of a term that an earlier life may have led, or that is not known yet, it says that it is forgotten", () => {
+  const leader = new Leader(2).take(request(1), request(2, { term: 9 }));
+  assert.deepEqual(leader.answers, [`to 1: refused ${Forgotten}`, `to 1: refused ${Forgotten}`]);
+});
+
+test("strangers, large proposals and a full queue are refused", () => {
+  const leader = new Leader().take(
+    request(1, { from: 7 }),
+    request(1, {}, 0, [101]),
+    request(2, {}, 0, [1, 1, 1]),
+  );
+  leader.take(request(3, {}, 0, [1, 1]), request(4, {}, 0, [100]));
+  assert.deepEqual(leader.answers.splice(0), [
+    `to 7: refused ${NoMember}`,
+    `to 1: refused ${TooLarge}`,
+    `to 1: refused ${Overloaded}`,
+  ]);
+  assert.equal(leader.arrivals.count, 2);
+});
+
+test("a turn appends what fits its batch, and at least one", () => {
+  const leader = new Leader().take(request(1, {}, 0, [60]), request(2, {}, 0, [60]));
+  assert.equal(leader.append(100).length, 1);
+  assert.equal(leader.append(10).length, 1);
+});
+
+// ---- the one that asks
+
+const TICKS = { answerTicks: 50, graceTicks: 10, leaderlessTicks: 20, timeoutTicks: 100 };
+
+/** Node 1, which follows node 2 in term 2. */
+class Follower {
+  readonly network = new Network({ voters: [1, 2, 3] });
+  readonly raw: RawNode;
+  readonly proposals = new Proposals({
+    maxProposalBytes: 1000,
+    maxQueuedProposals: 1000,
+    maxQueuedBytes: 100_000,
+    ...TICKS,
+  });
+  readonly forwards: Forwards;
+  readonly outcomes: Record<string, string> = {};
+  readonly sent: Message[] = [];
+
+  constructor(windowBytes = 1000) {
+    this.network.elect(2);
+    this.raw = this.network.raw(1);
+    const limits = { batchBytes: 100, windowBytes, ...TICKS };
+    this.forwards = new Forwards(1, this.proposals, new Uint8Array(LIFE_BYTES), limits);
+    this.forwards.peerChanged(2, true);
+    this.forwards.peerChanged(3, true);
+    this.tick();
+  }
+
+  tick(count = 1): void {
+    for (let i = 0; i < count; i++) {
+      this.proposals.tick(false);
+      this.forwards.tick(this.raw.raft, false);
+    }
+  }
+
+  propose(...names: string[]): this {
+    for (const name of names) {
+      this.proposals.add(Buffer.from(name)).then(
+        ({ index, term, result }) => {
+          this.outcomes[name] = `${term}/${index} ${result}`;
+        },
+        (error: RaftmarkError) => {
+          this.outcomes[name] = `${error.code} ${error.mayCommit}`;
+        },
+      );
+    }
+    this.send();
+    return this;
+  }
+
+  send(): void {
+    this.forwards.send(this.raw.raft, (message) => this.sent.push(message));
+  }
+
+  answer(message: Message, applied = 5): void {
+    this.forwards.answered(message, this.raw.raft, applied);
+  }
+
+  apply(term: number, index: number): void {
+    this.forwards.applied(new Entry(EntryNormal, term, index, Buffer.from("x")), "done");
+  }
+
+  async settled(): Promise<Record<string, string>> {
+    await new Promise((resolve) => setImmediate(resolve));
+    return this.outcomes;
+  }
+}
+
+test("a place that the leader says is settled by what is applied there, in any order of answers", async () => {
+  const follower = new Follower();
+  follower.propose("a").propose("b");
+  const [a, b] = follower.sent;
+  follower.answer(accepted(b, 7));
+  follower.answer(accepted(a, 6));
+  follower.answer(accepted(a, 9));
+  for (const index of [6, 7]) follower.apply(2, index);
+  assert.deepEqual(await follower.settled(), { a: "2/6 done", b: "2/7 done" });
+});
+
+test("an applied entry of a later term excludes what was placed behind it; a snapshot leaves open what it holds", async () => {
+  const follower = new Follower();
+  follower.propose("a").propose("b").propose("c");
+  for (const [i, at] of [6, 8, 9].entries()) follower.answer(accepted(follower.sent[i], at));
+  follower.forwards.skippedTo({ index: 7, term: 2 });
+  follower.apply(3, 8);
+  const lost = "RAFT_PROPOSAL_DROPPED false";
+  assert.deepEqual(await follower.settled(), { a: "RAFT_LEADERSHIP_LOST true", b: lost, c: lost });
+});
+
+test("an answer that comes behind the entry: lost if another is there, else its result is not known", async () => {
+  const follower = new Follower();
+  const last = follower.raw.raft.raftLog.lastIndex();
+  follower.propose("a").propose("b");
+  follower.answer(accepted(follower.sent[0], last), last);
+  follower.answer(accepted(follower.sent[1], 1), last);
+  assert.deepEqual(await follower.settled(), {
+    a: "RAFT_LEADERSHIP_LOST true",
+    b: "RAFT_PROPOSAL_DROPPED false",
+  });
+});
+
+test("who does not lead is not asked again in that term for a while; what it refused waits for the next", async () => {
+  const follower = new Follower();
+  follower.propose("a").propose("b");
+  follower.answer(refused(follower.sent[0], NotLeading));
+  follower.send();
+  assert.equal(follower.sent.length, 2);
+  const { raft } = follower.raw;
+  follower.answer(refused(follower.sent[1], NotLeading));
+  follower.send();
+  assert.equal(follower.sent.length, 2);
+  raft.becomeFollower(3, 3);
+  follower.send();
+  const names = follower.sent
+    .slice(2)
+    .map(({ to, term, entries }) => [to, term, ...entries.map(({ data }) => Buffer.from(data).toString())]);
+  assert.deepEqual(names, [[3, 3, "b", "a"]]);
+  assert.deepEqual(await follower.settled(), {});
+});
+
+test("without an answer it is given up in time, sooner when the leader is gone; late answers say nothing then", async () => {
+  const follower = new Follower();
+  follower.propose("a");
+  follower.tick(TICKS.answerTicks);
+  follower.propose("b");
+  assert.deepEqual(await follower.settled(), {});
+  follower.tick();
+  assert.deepEqual(await follower.settled(), { a: "RAFT_LEADERSHIP_LOST true" });
+  follower.forwards.peerChanged(2, false);
+  follower.propose("c");
+  follower.tick(TICKS.graceTicks + 1);
+  const unknown = "RAFT_LEADERSHIP_LOST true";
+  assert.deepEqual(await follower.settled(), { a: unknown, b: unknown });
+  follower.tick(TICKS.leaderlessTicks);
+  assert.deepEqual(await follower.settled(), { a: unknown, b: unknown, c: "RAFT_NO_LEADER false" });
+  for (const message of follower.sent) follower.answer(accepted(message, 6));
+  assert.equal(follower.forwards.awaits, false);
+});
+
+test("a leader that comes back has to be heard before it is sent anything", () => {
+  const follower = new Follower();
+  follower.forwards.peerChanged(2, false);
+  follower.forwards.peerChanged(2, true);
+  const { raft } = follower.raw;
+  raft.electionElapsed = 3;
+  follower.propose("a");
+  follower.tick(2);
+  follower.send();
+  assert.equal(follower.sent.length, 0);
+  raft.electionElapsed = 0;
+  follower.send();
+  assert.equal(follower.sent.length, 1);
+});
+
+test("no more is under way than the window holds", () => {
+  const follower = new Follower(150);
+  follower.propose(..."abcdefgh".split("").map((name) => name.repeat(50)));
+  assert.equal(follower.sent.length, 3);
+  follower.answer(accepted(follower.sent[0], 6));
+  follower.send();
+  assert.equal(follower.sent.length, 4);
+});
+
+test("what ends with the node may commit if it was sent", async () => {
+  const follower = new Follower(1);
+  follower.propose("placed");
+  follower.answer(accepted(follower.sent[0], 6));
+  follower.propose("sent").propose("waits");
+  follower.proposals.end("RAFT_CLOSED", "closed");
+  follower.forwards.end("RAFT_CLOSED", "closed");
+  assert.deepEqual(await follower.settled(), {
+    placed: "RAFT_CLOSED true",
+    sent: "RAFT_CLOSED true",
+    waits: "RAFT_CLOSED false",
+  });
+  assert.equal(follower.proposals.openCount, 0);
+});

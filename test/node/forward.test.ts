@@ -1,0 +1,162 @@
+// Proposals on nodes that do not lead: sent to the leader, and settled by what the node itself applies.
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import type { Entry } from "../../src/index.js";
+import { MemoryNetwork } from "../../src/link/index.js";
+import { until } from "../process/support.js";
+import { tempDir } from "../wal/helpers.js";
+import {
+  allApplied,
+  type Given,
+  leaderOf,
+  Machine,
+  openNode,
+  type Running,
+  rejection,
+  WAIT_MS,
+} from "./nodes.js";
+
+/** Its results say whose they are. */
+class Telling extends Machine {
+  readonly id: number;
+
+  constructor(id: number) {
+    super();
+    this.id = id;
+  }
+
+  override apply(entries: readonly Entry[]): never {
+    super.apply(entries);
+    return entries.map(({ data }) => `${Buffer.from(data)} on ${this.id}`) as never;
+  }
+}
+
+async function cluster(t: TestContext, more: Given = {}) {
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  const running: Running[] = [];
+  for (const id of [1, 2, 3]) {
+    const machine = new Telling(id);
+    const one = await openNode(t, dir, id, 3, { link: network.link(id), stateMachine: machine, ...more });
+    running.push({ ...one, machine });
+  }
+  const leader = await leaderOf(running);
+  const followers = running.filter((one) => one !== leader);
+  return { network, running, leader, followers };
+}
+
+function bytes(text: string): Buffer {
+  return Buffer.from(text);
+}
+
+function idOf({ node }: Running): number {
+  return node.status().id;
+}
+
+test("a follower's caller gets what its own state machine returned, and the place that all have it at", async (t) => {
+  const { running, followers } = await cluster(t);
+  for (const follower of followers) {
+    const text = `of ${idOf(follower)}`;
+    const { index, result } = await follower.node.propose(bytes(text));
+    assert.equal(result, `${text} on ${idOf(follower)}`);
+    assert.ok(follower.node.status().applied >= index);
+  }
+  const all = await Promise.all(
+    Array.from({ length: 600 }, (_, i) =>
+      running[i % 3].node.propose(bytes(`n${i}`)).then(({ index, result }) => [index, result]),
+    ),
+  );
+  assert.equal(new Set(all.map(([index]) => index)).size, 600);
+  for (const [i, [, result]] of all.entries()) assert.equal(result, `n${i} on ${(i % 3) + 1}`);
+  await until("all level", WAIT_MS, () => running.every(({ machine }) => machine.log.length === 602));
+  const logs = running.map(({ machine }) => machine.log.join());
+  assert.ok(logs.every((log) => log === logs[0]));
+});
+
+test("without a leader a proposal waits for one; for leaderlessTimeoutMs, its own time, or its signal", async (t) => {
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  const more = { leaderlessTimeoutMs: 400 };
+  const one = await openNode(t, dir, 1, 3, { link: network.link(1), ...more });
+  const nobody = await rejection(one.node.propose(bytes("a")));
+  assert.deepEqual([nobody.code, nobody.mayCommit, nobody.leader], ["RAFT_NO_LEADER", false, 0]);
+  const late = await rejection(one.node.propose(bytes("b"), { timeoutMs: 20 }));
+  assert.deepEqual([late.code, late.mayCommit], ["RAFT_TIMEOUT", false]);
+  const controller = new AbortController();
+  const aborted = rejection(one.node.propose(bytes("c"), { signal: controller.signal }));
+  controller.abort();
+  assert.deepEqual([(await aborted).code, (await aborted).mayCommit], ["RAFT_ABORTED", false]);
+  await one.node.close();
+  // Nobody leads yet when these are called.
+  const running = [];
+  for (const id of [1, 2, 3]) running.push(await openNode(t, dir, id, 3, { link: network.link(id) }));
+  await Promise.all(running.map(({ node }, i) => node.propose(bytes(`early ${i}`))));
+  for (const i of [0, 1, 2]) await allApplied(running, `early ${i}`);
+});
+
+test("forwardProposals: false refuses what another node would have to append", async (t) => {
+  const { leader, followers } = await cluster(t, { forwardProposals: false });
+  const error = await rejection(followers[0].node.propose(bytes("x")));
+  assert.deepEqual([error.code, error.leader, error.mayCommit], ["RAFT_NOT_LEADER", idOf(leader), false]);
+});
+
+test("what a leader took and never answered may commit, and the caller is told so soon after the link broke", async (t) => {
+  const { network, leader, followers, running } = await cluster(t, { leaderlessTimeoutMs: 60_000 });
+  const [follower] = followers;
+  // It hears the follower, and is not heard by it any more.
+  network.cut(idOf(leader), idOf(follower));
+  const error = rejection(follower.node.propose(bytes("unheard")));
+  await until("the leader has it", WAIT_MS, () => leader.machine.log.includes("unheard"));
+  assert.deepEqual([(await error).code, (await error).mayCommit], ["RAFT_LEADERSHIP_LOST", true]);
+  network.heal();
+  await allApplied(running, "unheard");
+});
+
+test("an aborted or late proposal that was sent may commit", async (t) => {
+  const { network, leader, followers } = await cluster(t, { tickMs: 400 });
+  const [follower] = followers;
+  network.cut(idOf(leader), idOf(follower));
+  const late = await rejection(follower.node.propose(bytes("late"), { timeoutMs: 50 }));
+  assert.deepEqual([late.code, late.mayCommit], ["RAFT_TIMEOUT", true]);
+  const controller = new AbortController();
+  const aborted = rejection(follower.node.propose(bytes("aborted"), { signal: controller.signal }));
+  setTimeout(() => controller.abort(), 50);
+  assert.deepEqual([(await aborted).code, (await aborted).mayCommit], ["RAFT_ABORTED", true]);
+});
+
+test("a leader that hands over refuses, and the proposal goes to the next one", async (t) => {
+  const { leader, running } = await cluster(t);
+  const calls: Promise<unknown>[] = [];
+  const names: string[] = [];
+  const propose = (i: number): void => {
+    names.push(`x${i}`);
+    calls.push(
+      running[i % 3].node
+        .propose(bytes(`x${i}`))
+        .catch((error) => assert.ok(error.mayCommit || error.code === "RAFT_PROPOSAL_DROPPED", error)),
+    );
+  };
+  for (let i = 0; i < 30; i++) propose(i);
+  const heir = running.find((one) => one !== leader)!;
+  leader.node.transferLeadership(idOf(heir));
+  for (let i = 30; i < 200; i++) {
+    propose(i);
+    if (i % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await until("the heir leads", WAIT_MS, () => heir.node.status().state === "StateLeader");
+  await Promise.all(calls);
+  const log = heir.machine.log;
+  assert.equal(new Set(log).size, log.length, "one was applied twice");
+});
+
+test("a follower that closes waits for what it sent; one that is closed at once says that it may commit", async (t) => {
+  const { network, followers, leader } = await cluster(t);
+  const [first, second] = followers;
+  const sent = first.node.propose(bytes("last words"));
+  await Promise.all([first.node.close(), sent]);
+  network.cut(idOf(leader), idOf(second));
+  const unheard = rejection(second.node.propose(bytes("unheard")));
+  await until("the leader has it", WAIT_MS, () => leader.node.metrics.proposals > 1);
+  await second.node.close({ timeoutMs: 0 });
+  assert.deepEqual([(await unheard).code, (await unheard).mayCommit], ["RAFT_CLOSED", true]);
+});
