@@ -1,5 +1,6 @@
 // Proposals that go from one node to another, as a driver sees them: its own that it sends to the leader (forwards.ts), and
 // those that come to it because it leads (arrivals.ts). Main thread.
+import { randomBytes } from "node:crypto";
 import type { Entry, Message, RawNode } from "../raft/index.js";
 import {
   ErrProposalDroppedRemoved,
@@ -9,7 +10,7 @@ import {
 } from "../raft/index.js";
 import { isNormal } from "./applier.js";
 import { Arrivals } from "./arrivals.js";
-import { type ForwardRefusal, NoMember, Transferring, UncommittedLimit } from "./forward-wire.js";
+import { type ForwardRefusal, LIFE_BYTES, NoMember, Transferring, UncommittedLimit } from "./forward-wire.js";
 import { Forwards } from "./forwards.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Proposals } from "./proposals.js";
@@ -30,12 +31,12 @@ export class Forwarding {
   /** Sends a message in front of all that the core wants sent from then on. */
   post: (message: Message) => void = () => {};
 
-  /** `openedIn`: the term of the log when it was opened. `life`: LIFE_BYTES at random. */
-  constructor(options: ResolvedOptions, proposals: Proposals, openedIn: number, life: Uint8Array) {
+  /** `openedIn`: the term of the log when it was opened. */
+  constructor(options: ResolvedOptions, proposals: Proposals, openedIn: number) {
     const { id, tickMs, electionTicks, proposalBatchBytes, maxFrameBytes } = options;
     this.isOn = options.forwardProposals;
     this.arrivals = new Arrivals(options, openedIn, (message) => this.post(message));
-    this.forwards = new Forwards(id, proposals, life, {
+    this.forwards = new Forwards(id, proposals, () => randomBytes(LIFE_BYTES), {
       batchBytes: Math.min(proposalBatchBytes, maxFrameBytes - FRAME_ROOM_BYTES),
       windowBytes: Math.min(WINDOW_BYTES, options.maxInflightBytes),
       answerTicks: ANSWER_ELECTIONS * electionTicks,

@@ -4,6 +4,7 @@
 //
 // What was sent and is not answered may be in the log. It is given up, `mayCommit` true, when the leader has not answered
 // for long, sooner if it is cut off or leads no more. What a leader says it did not append waits again, for the next one.
+import { NO_DATA } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Entry, EntryNormal, Message, MsgProp, None, type RawNode } from "../raft/index.js";
 import { ENTRY_OVERHEAD_BYTES } from "../wire/index.js";
@@ -50,7 +51,9 @@ export class Forwards {
   private readonly id: number;
   private readonly limits: ForwardLimits;
   private readonly proposals: Proposals;
-  private readonly life: Uint8Array;
+  private readonly newLife: () => Uint8Array;
+  /** Of this process, LIFE_BYTES at random; empty: nothing was sent yet. */
+  private life: Uint8Array = NO_DATA;
   private sequence = 0;
   private readonly requests = new Map<number, Request>();
   private sentBytes = 0;
@@ -69,11 +72,11 @@ export class Forwards {
   /** Proposals that were sent, those that were sent again included. */
   sent = 0;
 
-  /** `life`: LIFE_BYTES at random. */
-  constructor(id: number, proposals: Proposals, life: Uint8Array, limits: ForwardLimits) {
+  /** `newLife` draws LIFE_BYTES at random. */
+  constructor(id: number, proposals: Proposals, newLife: () => Uint8Array, limits: ForwardLimits) {
     this.id = id;
     this.proposals = proposals;
-    this.life = life;
+    this.newLife = newLife;
     this.limits = limits;
   }
 
@@ -101,6 +104,7 @@ export class Forwards {
   /** Sends what waits, as far as the window goes. */
   send(raft: Raft, post: (message: Message) => void): void {
     const { proposals, limits } = this;
+    if (this.life.length === 0) this.life = this.newLife();
     while (proposals.waitingCount > 0 && this.canSend(raft)) {
       const batch = proposals.take(limits.batchBytes, ENTRY_OVERHEAD_BYTES);
       const request = new Message(MsgProp);
@@ -124,8 +128,12 @@ export class Forwards {
   answered(answer: Message, raft: Raft, applied: number): void {
     const sequence = sequenceIn(answer.context);
     const request = this.requests.get(sequence);
-    const isOurs = this.life.every((byte, at) => byte === answer.context[at]);
-    if (!isOurs || request === undefined || request.to !== answer.from || request.term !== answer.term)
+    if (
+      !this.isOurs(answer.context) ||
+      request === undefined ||
+      request.to !== answer.from ||
+      request.term !== answer.term
+    )
       return;
     this.requests.delete(sequence);
     this.sentBytes -= request.bytes;
@@ -133,6 +141,10 @@ export class Forwards {
     else
       for (const [at, one] of request.proposals.entries())
         this.place(one, request, answer.index + at, raft, applied);
+  }
+
+  private isOurs(context: Uint8Array): boolean {
+    return this.life.length > 0 && this.life.every((byte, at) => byte === context[at]);
   }
 
   private place(proposal: Proposal, { to, term }: Request, index: number, raft: Raft, applied: number): void {

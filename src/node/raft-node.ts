@@ -1,7 +1,6 @@
 // RaftNode: one member of a cluster in this process. Opens (with opening.ts) and closes the parts (log, core, link, clock)
 // and forwards to the driver, which does the work. Main thread.
 /// <reference lib="esnext.disposable" preserve="true" />
-import { randomBytes } from "node:crypto";
 import { RaftmarkError } from "../base/errors.js";
 import { clusterKey } from "../link/cluster-key.js";
 import { CloseLostLog, type Link, type LinkRefusal, type TlsOptions, type UwsLink } from "../link/index.js";
@@ -30,7 +29,6 @@ import { CommittedFeeds } from "./committed.js";
 import { Driver, fencedError } from "./driver.js";
 import { type NodeEvents, SafeEmitter } from "./events.js";
 import { type FigureParts, metricsOf, statusOf } from "./figures.js";
-import { LIFE_BYTES } from "./forward-wire.js";
 import { Forwarding } from "./forwarding.js";
 import { LeaderWatch } from "./leader-watch.js";
 import { LoopDelayWatch } from "./loop-delay.js";
@@ -140,8 +138,7 @@ export class RaftNode extends SafeEmitter {
       timeoutTicks: Math.ceil(options.requestTimeoutMs / tickMs),
     };
     this.proposals = new Proposals({ ...options, ...limits }, trace);
-    const openedIn = this.rawNode.raft.term;
-    this.forwarding = new Forwarding(options, this.proposals, openedIn, randomBytes(LIFE_BYTES));
+    this.forwarding = new Forwarding(options, this.proposals, this.rawNode.raft.term);
     this.reads = new Reads(options.id, { ...limits, retryTicks: electionTicks });
     this.snapshots = new SnapshotService({
       group: GROUP,

@@ -139,7 +139,7 @@ class Follower {
     this.network.elect(2);
     this.raw = this.network.raw(1);
     const limits = { batchBytes: 100, windowBytes, ...TICKS };
-    this.forwards = new Forwards(1, this.proposals, new Uint8Array(LIFE_BYTES), limits);
+    this.forwards = new Forwards(1, this.proposals, () => new Uint8Array(LIFE_BYTES), limits);
     this.forwards.peerChanged(2, true);
     this.forwards.peerChanged(3, true);
     this.tick();

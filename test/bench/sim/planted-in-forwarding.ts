@@ -1,7 +1,7 @@
 // Planted faults of proposals that go from node to node: what is said of them, and how often they are appended.
 import type { RaftmarkError } from "../../../src/base/errors.js";
 import { Arrivals } from "../../../src/node/arrivals.js";
-import { Forgotten, NotLeading, refused, UncommittedLimit } from "../../../src/node/forward-wire.js";
+import { refused, UncommittedLimit } from "../../../src/node/forward-wire.js";
 import { Forwards } from "../../../src/node/forwards.js";
 import { Proposals } from "../../../src/node/proposals.js";
 import type { Message } from "../../../src/raft/index.js";
@@ -36,18 +36,6 @@ export const PLANTED_IN_FORWARDING: readonly Planted[] = [
     profile: "network",
     checkers: /exactly once/,
     apply: () => patch(Arrivals, () => ({ isNew: () => true })),
-  },
-  {
-    name: "a node that started anew says what its earlier life did not append",
-    profile: "all",
-    checkers: /mayCommit|exactly once/,
-    apply: () =>
-      patch(Arrivals, (was) => ({
-        refusal(this: Inside, ...args: Inside[]) {
-          const why = was.refusal.apply(this, args);
-          return why === Forgotten ? NotLeading : why;
-        },
-      })),
   },
   {
     name: "who was sent a proposal and leads no more is taken not to have appended it",
