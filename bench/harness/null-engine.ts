@@ -6,6 +6,7 @@ import type { Engine } from "./engine.js";
 /** Counters of an engine that has none. */
 export const NO_METRICS: NodeMetrics = {
   proposals: 0,
+  proposalsForwarded: 0,
   applied: 0,
   turns: 0,
   readies: 0,

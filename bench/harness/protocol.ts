@@ -114,6 +114,7 @@ const Status = z.object({
 
 const Metrics = z.object({
   proposals: amount,
+  proposalsForwarded: amount,
   applied: amount,
   turns: amount,
   readies: amount,

@@ -405,7 +405,10 @@ export interface NodeStatus {
 
 /** Counters since the node opened: monotonic, subtract two readings for a rate. Only eventLoopDelay is no counter. */
 export interface NodeMetrics {
+  /** That this node appended as leader, those of other members among them. */
   readonly proposals: number;
+  /** That this node sent to a leader, which was another node; again as often as they were sent again. */
+  readonly proposalsForwarded: number;
   readonly applied: number;
   readonly turns: number;
   readonly readies: number;

@@ -35,6 +35,7 @@ import type { StateMachine } from "./api.js";
 import { Applier, isNormal } from "./applier.js";
 import type { CommittedFeeds } from "./committed.js";
 import { type Forwarding, whyDropped } from "./forwarding.js";
+import { checkCommit } from "./lost-log.js";
 import { refusalOfMessages } from "./peer-messages.js";
 import type { Proposals } from "./proposals.js";
 import type { Reads } from "./reads.js";
@@ -181,7 +182,7 @@ export class Driver {
         const { type } = messages[i];
         // A leader's request to take over: not without a disk.
         if (this.diskSilent && type === MsgTimeoutNow) continue;
-        if (type === MsgHeartbeat) this.checkCommit(messages[i]);
+        if (type === MsgHeartbeat) checkCommit(rawNode.raft, messages[i]);
         if (type === MsgSnap) this.parts.snapshots?.receive(messages[i]);
         else if (type === MsgProp) this.forwarded(messages[i]);
         else rawNode.step(messages[i]);
@@ -213,18 +214,6 @@ export class Driver {
   refuse(reason: string): string {
     this.framesRefused++;
     return reason;
-  }
-
-  /** A leader tells a member that what it acknowledged is committed: an index beyond its log says that this was lost. */
-  private checkCommit({ term, commit, from }: Message): void {
-    const { raft } = this.parts.rawNode;
-    if (term < raft.term || commit <= raft.raftLog.lastIndex()) return;
-    throw new RaftmarkError(
-      "RAFT_LOG_LOST",
-      `node ${this.parts.id} stopped: its log ends at index ${raft.raftLog.lastIndex()}, and node ${from}, which leads, ` +
-        `has its acknowledgement up to ${commit}: entries that it had stored are gone. The others go on without it ` +
-        "while they are a majority (docs/operate.md, A lost log)",
-    );
   }
 
   /** Takes part in nothing any more: no vote, no acknowledgement, no campaign. */

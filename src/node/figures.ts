@@ -4,6 +4,7 @@ import { type RawNode, STATE_NAMES, StateCandidate } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
 import type { LostLog, NodeMetrics, NodeStatus, PeerMetrics } from "./api.js";
 import type { Driver } from "./driver.js";
+import type { Forwarding } from "./forwarding.js";
 import type { LoopDelayWatch } from "./loop-delay.js";
 import { progressOf } from "./progress.js";
 import type { SnapshotService } from "./snapshot-service.js";
@@ -14,6 +15,7 @@ export interface FigureParts {
   readonly link: Link;
   readonly rawNode: RawNode;
   readonly driver: Driver;
+  readonly forwarding: Forwarding;
   readonly snapshots: SnapshotService;
   readonly peerLogs: { readonly lostLogs: readonly LostLog[] };
   readonly loopDelay: LoopDelayWatch;
@@ -71,6 +73,7 @@ export function metricsOf(parts: FigureParts): NodeMetrics {
   const { preVotesStarted, electionsStarted, electionsWon, state } = rawNode.raft;
   return {
     proposals: driver.proposed,
+    proposalsForwarded: parts.forwarding.forwards.sent,
     applied: driver.applied,
     turns: driver.turns,
     readies: driver.readies,

@@ -48,6 +48,11 @@ type Counters = { [K in keyof NodeMetrics]: NodeMetrics[K] extends number ? K : 
 
 const COUNTERS: readonly [field: Counters, name: string, help: string][] = [
   ["proposals", "proposals_total", "Proposals that this node appended as leader."],
+  [
+    "proposalsForwarded",
+    "proposals_forwarded_total",
+    "Proposals that this node sent to a leader, which was another node.",
+  ],
   ["turns", "turns_total", "Turns of the driver."],
   ["readies", "readies_total", "Readies of the core that were handled."],
   [

@@ -174,8 +174,8 @@ export class RaftNode extends SafeEmitter {
       trace,
     });
     const { id } = options;
-    const { rawNode, driver, snapshots, connected, loopDelay, link } = this;
-    this.figures = { id, wal, link, rawNode, driver, snapshots, peerLogs, connected, loopDelay };
+    const { rawNode, driver, forwarding, snapshots, connected, loopDelay, link } = this;
+    this.figures = { id, wal, link, rawNode, driver, forwarding, snapshots, peerLogs, connected, loopDelay };
   }
 
   private async start(): Promise<void> {
