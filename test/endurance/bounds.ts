@@ -1,0 +1,127 @@
+// Constant load: the log of every member stays within what the options say, the leader's memory too while a member is
+// away, and a member that comes back reads no more the longer the group has run.
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Group } from "./group.js";
+import type { Told } from "./member.js";
+
+export interface BoundsPlan {
+  /** In all; a member is away for `awayMs` of it, and each in turn is started again once in `restartEveryMs`. */
+  readonly loadMs: number;
+  readonly awayMs: number;
+  readonly restartEveryMs: number;
+  readonly inFlight: number;
+  readonly rowBytes: number;
+  readonly stateBytes: number;
+  readonly snapshotEveryBytes: number;
+  readonly segmentBytes: number;
+  /** What the leader's memory may grow by while a member is away, bytes. */
+  readonly growthMax: number;
+  /** Restarts may take so many times as long as the first; Infinity: their time is not looked at. */
+  readonly slowerMax: number;
+  readonly timeoutMs: number;
+  /** See GroupPlan. */
+  readonly dir?: string | undefined;
+  readonly say: (line: string) => void;
+}
+
+/** Prepared segments, and one that is being filled. */
+const SEGMENTS_MORE = 3;
+/** Snapshots that are kept, and one that is being written. */
+const SNAPSHOTS = 3;
+/**
+ * Intervals of log: two that are kept, and what comes until the next snapshot is written, which is that much where the disk
+ * has as much to do with a snapshot as with the log between two.
+ */
+const INTERVALS = 3;
+const LOOK_MS = 500;
+
+interface Peak {
+  logBytes: number;
+  diskBytes: number;
+  rssBytes: number;
+}
+
+export async function bounds(plan: BoundsPlan): Promise<{ commits: number; restarts: number }> {
+  const { say, rowBytes, snapshotEveryBytes, segmentBytes, inFlight } = plan;
+  const rows = Math.ceil(plan.stateBytes / rowBytes);
+  const group = await Group.make({
+    members: 3,
+    dir: plan.dir,
+    rows,
+    rowBytes,
+    options: { snapshotEveryBytes, snapshotCatchUpBytes: snapshotEveryBytes, segmentBytes },
+  });
+  const interval = Math.max(snapshotEveryBytes, plan.stateBytes);
+  const logMax = INTERVALS * interval;
+  const diskMax = logMax + SEGMENTS_MORE * segmentBytes + SNAPSHOTS * (plan.stateBytes + 1024);
+  const peak: Peak = { logBytes: 0, diskBytes: 0, rssBytes: 0 };
+  try {
+    for (const member of group.members) await member.start();
+    const leader = await group.leader();
+    await leader.say({ inFlight });
+    const others = group.members.filter((member) => member !== leader);
+    const begun = performance.now();
+    const look = async (): Promise<Told> => {
+      await sleep(LOOK_MS);
+      for (const member of group.up) {
+        const { logBytes, leads } = await member.say();
+        const { diskBytes } = member;
+        assert.ok(logBytes <= logMax, `node ${member.id}: ${mib(logBytes)} of log, above ${mib(logMax)}`);
+        assert.ok(
+          diskBytes <= diskMax,
+          `node ${member.id}: ${mib(diskBytes)} of files, above ${mib(diskMax)}`,
+        );
+        peak.logBytes = Math.max(peak.logBytes, logBytes);
+        peak.diskBytes = Math.max(peak.diskBytes, diskBytes);
+        assert.equal(leads, member === leader);
+      }
+      return leader.say();
+    };
+    const restarts: Told[] = [];
+    let levelRss = 0;
+    let away: number | null = null;
+    while (performance.now() - begun < plan.loadMs) {
+      const turn = performance.now();
+      while (performance.now() - turn < plan.restartEveryMs)
+        levelRss = Math.max(levelRss, (await look()).rssBytes);
+      const member = others[restarts.length % others.length]!;
+      await member.close();
+      if (away === null) {
+        away = 0;
+        const left = performance.now();
+        while (performance.now() - left < plan.awayMs) away = Math.max(away, (await look()).rssBytes);
+        say(`leader's memory: ${mib(levelRss)}, and ${mib(away)} at most with a member away`);
+        assert.ok(away <= levelRss + plan.growthMax, `memory rose from ${mib(levelRss)} to ${mib(away)}`);
+      }
+      await member.start();
+      const told = await member.say();
+      restarts.push(told);
+      const { recoveredRecords, openMs, replayMs } = told;
+      say(
+        `${Math.round((performance.now() - begun) / 1000)} s: node ${member.id} read ${recoveredRecords} records, ` +
+          `open after ${Math.round(openMs)} ms, applied after ${Math.round(replayMs)} ms`,
+      );
+      // No record of an entry is smaller than its data.
+      assert.ok(
+        recoveredRecords * rowBytes <= 2 * logMax,
+        `${recoveredRecords} records were read at opening`,
+      );
+      assert.ok(replayMs <= plan.slowerMax * Math.max(restarts[0]!.replayMs, restarts[1]?.replayMs ?? 0));
+    }
+    const { acked, failed } = await leader.say({ inFlight: 0 });
+    assert.equal(failed, 0);
+    await group.level(plan.timeoutMs);
+    say(
+      `${acked} commits (${mib(acked * rowBytes)}) in ${Math.round((performance.now() - begun) / 1000)} s; ` +
+        `at most ${mib(peak.logBytes)} of log (bound ${mib(logMax)}), ${mib(peak.diskBytes)} of files (${mib(diskMax)})`,
+    );
+    return { commits: acked, restarts: restarts.length };
+  } finally {
+    await group.end();
+  }
+}
+
+export function mib(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0)} MiB`;
+}
