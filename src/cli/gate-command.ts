@@ -13,9 +13,7 @@ import {
   benchmarkEntries,
   type GateFacts,
   gateMarkdown,
-  headline,
   sameEngineMarkdown,
-  sameEngineText,
 } from "../../bench/gate/summary.js";
 import { notMeasured } from "../../bench/gate/troubles.js";
 import { BenchError, codeOf } from "../../bench/harness/bench-error.js";
@@ -89,11 +87,9 @@ async function gate(words: Words, command: string): Promise<number> {
     throw notMeasured(error);
   });
   if ("same" in outcome) {
-    say(`${sameEngineText(outcome.same)}.`);
     await publish(sameEngineMarkdown(outcome.base, outcome.head, outcome.same), words, []);
     return 0;
   }
-  say(`${headline(outcome)}.`);
   await publish(gateMarkdown(outcome), words, filesOf(outcome, words));
   return outcome.judgement.passed ? 0 : 1;
 }

@@ -113,7 +113,10 @@ async function dump(dir: string, words: DumpWords): Promise<number> {
   } finally {
     progress?.end();
   }
-  if (dumped.problem === null) return 0;
+  if (dumped.problem === null) {
+    if (dumped.nothing !== null) process.stderr.write(`raftmark: ${dumped.nothing}.\n`);
+    return 0;
+  }
   process.stderr.write(`raftmark: ${dumped.problem}; the dump ends there. See raftmark wal verify ${dir}.\n`);
   return DAMAGED;
 }

@@ -30,11 +30,21 @@ export class Dump {
   private readonly place: LogPlace;
   private readonly options: DumpOptions;
   private metadataShown = false;
+  private firstIndex = -1n;
   private lastIndex = -1n;
+  private shown = 0;
 
   constructor(place: LogPlace, options: DumpOptions) {
     this.place = place;
     this.options = options;
+  }
+
+  /** What to say of a range that nothing is in; null: something is. */
+  get nothing(): string | null {
+    if (this.options.range === null || this.shown > 0) return null;
+    return this.lastIndex < 0n
+      ? "the log has no entries"
+      : `the log has no entry of that range: it goes from ${this.firstIndex} to ${this.lastIndex}`;
   }
 
   /** The text in pieces of some KiB. */
@@ -66,7 +76,10 @@ export class Dump {
       for (let record = scan.next(); record !== null; record = scan.next()) {
         this.done = before + scan.offset;
         const line = this.line(name, scan, record, order);
-        if (line !== null) yield line;
+        if (line !== null) {
+          this.shown++;
+          yield line;
+        }
         if (scan.damage !== null) break;
       }
       if (scan.damage !== null) {
@@ -96,7 +109,7 @@ export class Dump {
 
   private raw(segment: string, record: ScannedRecord): string | null {
     const { offset, number, type, length, padding, crc, data } = record;
-    if (this.options.range !== null && (type !== RECORD_ENTRY || !this.inRange(entryOf(data).index)))
+    if (this.options.range !== null && (type !== RECORD_ENTRY || !this.wants(entryOf(data).index)))
       return null;
     const name = RECORD_NAMES[type];
     const sum = crc.toString(16).padStart(8, "0");
@@ -136,8 +149,7 @@ export class Dump {
   private entry(record: Uint8Array | null): string | null {
     const { index, term, type, data } = entryOf(record);
     const replaces = index <= this.lastIndex;
-    this.lastIndex = index;
-    if (!this.inRange(index)) return null;
+    if (!this.wants(index)) return null;
     const entryType = ENTRY_TYPES[type] ?? `type ${type}`;
     const dataBytes = data?.length ?? 0;
     const place = { type: "entry", index: `${index}`, term: `${term}`, entryType, replaces };
@@ -149,8 +161,11 @@ export class Dump {
     );
   }
 
-  private inRange(index: bigint): boolean {
+  /** Whether entry `index`, which comes next, is to be shown. */
+  private wants(index: bigint): boolean {
     const { range } = this.options;
+    if (this.firstIndex < 0n) this.firstIndex = index;
+    this.lastIndex = index;
     return range === null || (index >= range.from && index <= range.to);
   }
 

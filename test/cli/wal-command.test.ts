@@ -167,6 +167,9 @@ test("dump: text, JSON, ranges, raw records", async (t) => {
   );
   const [{ data }] = entries(99, 99, 1, 200);
   assert.equal(shown[0].dataHex, Buffer.from(data).toString("hex"));
+  const behind = await wal("dump", dir, "--from", "301");
+  assert.deepEqual([behind.status, behind.stdout], [0, ""]);
+  assert.match(behind.stderr, /the log has no entry of that range: it goes from 1 to 300\.\n$/);
   const raw = await wal("dump", dir, "--records", "--json");
   const records = raw.stdout
     .trimEnd()
