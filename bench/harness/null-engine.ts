@@ -76,6 +76,8 @@ export class NullEngine implements Engine {
       lastIndex: index,
       state: "StateLeader",
       leader: 0,
+      members: [],
+      isJoint: false,
       disk: { durability: "none", silent: false, stalls: 0, appendLatencyMaxMs: 0, warnings: 0 },
       log: { firstIndex: 1, bytes: 0, ringBytes: 0, ringBytesMax: 0, backlogBytes: 0 },
       snapshot: null,

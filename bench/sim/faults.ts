@@ -480,7 +480,7 @@ export class Faults {
 
   // ---- what an operator does
 
-  /** It is started with another list of members than its log has: it must refuse that, and is then started right. */
+  /** It is started with another list of members than its log has: it goes on with the log's. */
   private otherMembers(victim: SimProcess, long: number): void {
     const { world } = this;
     const { plan } = victim;
@@ -527,19 +527,9 @@ export class Faults {
     });
   }
 
-  /** A node has opened: with members that are not its log's it must not. */
-  opened(process: SimProcess): void {
-    if (this.mistaken.has(process.id))
-      this.world.checker.fail(
-        "members",
-        `node ${process.id} opened with members ${process.plan.voters}, and its log has others`,
-      );
-  }
-
   /** It did not open, or fenced itself: a surprise, unless its disk is to blame; then it is started again later. */
   failed(process: SimProcess, error: RaftmarkError): void {
     const { world } = this;
-    if (this.mistaken.has(process.id) && error.code === "RAFT_MEMBERSHIP_DIFFERS") return;
     const isDisk =
       error.code === "WAL_IO" || error.code === "WAL_NO_SPACE" || error.code === "WAL_NOT_WRITABLE";
     const isExcused = isDisk && this.excused.has(process.id);

@@ -202,7 +202,6 @@ export class World implements Stage {
     opened: (process) => {
       this.trace.note(process.id, () => `has opened, ${process.parts!.wal.recovered.lastIndex} entries`);
       this.checker.opened(process);
-      this.faults.opened(process);
     },
     applied: (process, entries) => {
       for (const { index, term } of entries) this.trace.mix(index * 64 + term);

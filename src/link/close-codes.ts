@@ -26,6 +26,8 @@ export const CloseBadMessage = 4010;
 export const CloseBadTag = 4011;
 /** Two live nodes call themselves by one id. */
 export const CloseDuplicateId = 4012;
+/** It was a member and was removed (LinkHandler.isRemoved). Believed of a peer only where it is signed. */
+export const CloseRemoved = 4014;
 
 /** TLS: it has no certificate of an authority that this node believes, or not for that address; or speaks no TLS. */
 export const CloseBadCertificate = 4013;
@@ -46,4 +48,5 @@ export const CLOSE_REASONS: Readonly<Record<number, string>> = {
   [CloseDuplicateId]: "another node with the same id is connected",
   [CloseBadTag]: "a frame was changed on its way",
   [CloseBadCertificate]: "bad certificate",
+  [CloseRemoved]: "removed from the cluster",
 };

@@ -8,6 +8,7 @@ import {
   CloseBadFrame,
   CloseGoingAway,
   CloseLostLog,
+  CloseRemoved,
   CloseTimeout,
 } from "./close-codes.js";
 import { FrameTags } from "./frame-tags.js";
@@ -264,7 +265,7 @@ export class Dialer {
 
   private handleClose(code: number): void {
     // Anybody on the path can close with a code. What owners act on is believed only where it was signed.
-    if (code >= 4000 && code !== CloseLostLog)
+    if (code >= 4000 && code !== CloseLostLog && code !== CloseRemoved)
       this.options.events.onRefused(this.options.peer, code, true, CLOSE_REASONS[code] ?? `code ${code}`);
     // The callback may have stopped us.
     if (this.state !== StateStopped) this.redial();

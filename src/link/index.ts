@@ -10,6 +10,7 @@ export {
   CloseDuplicateId,
   CloseGoingAway,
   CloseLostLog,
+  CloseRemoved,
   CloseReplaced,
   CloseTimeout,
   CloseUnknownPeer,

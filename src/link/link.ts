@@ -43,6 +43,8 @@ export interface LinkHandler {
    */
   onHello?(peer: number, hello: Uint8Array): string | null;
   onRefused?(refusal: LinkRefusal): void;
+  /** Whether `peer`, whom the link does not know, was a member: it is then told so (CloseRemoved). */
+  isRemoved?(peer: number): boolean;
   /**
    * A message of `peer`, which fetches a snapshot over a connection of its own, whose bytes are borrowed; `lane` is the
    * way back, as long as that connection lasts. False: no peer sends it, and the connection is closed.

@@ -8,7 +8,13 @@ import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
 import type { Message } from "../raft/raftpb/index.js";
 import { FrameReader, FrameWriter } from "../wire/frame.js";
-import { CloseBadMessage, CloseLostLog } from "./close-codes.js";
+import {
+  CLOSE_REASONS,
+  CloseBadMessage,
+  CloseLostLog,
+  CloseRemoved,
+  CloseUnknownPeer,
+} from "./close-codes.js";
 import { FrameSender } from "./frame-sender.js";
 import type { Link, LinkHandler, LinkStats } from "./link.js";
 import { Notices } from "./notices.js";
@@ -260,6 +266,26 @@ export class MemoryNetwork {
     }
   }
 
+  /** For MemoryLink: a node lets the other in no more; both are told when they meet again, which is at once. */
+  expel(by: number, other: number): void {
+    const pair = pairOf(by, other);
+    const paths = this.unproved.get(pair) ?? this.refused.get(pair) ?? new Set<string>();
+    for (const [from, to] of [
+      [by, other],
+      [other, by],
+    ] as const) {
+      if (!this.reaches(from, to)) continue;
+      paths.add(`${from} ${to}`);
+      this.links.get(from)!.tellPeer(to, false);
+    }
+    for (const lane of this.lanes) {
+      if (pairOf(lane.fetcher, lane.holder) === pair) this.breakLane(lane);
+    }
+    this.refused.set(pair, paths);
+    this.unproved.set(pair, paths);
+    if (this.auto) this.schedule();
+  }
+
   /** For MemoryLink: takes a frame, whose bytes are handed over. False: there is no path. */
   post(from: number, to: number, bytes: Uint8Array): boolean {
     if (!this.reaches(from, to)) return false;
@@ -339,6 +365,7 @@ class MemoryLink implements Link {
   private readonly notices = new Notices();
   private readonly refusals = new Refusals();
   private readonly batches = new Map<number, Message[]>();
+  private readonly gone = new Set<number>();
   /** Read by MemoryNetwork. */
   handler: LinkHandler | null = null;
   private closed = false;
@@ -385,8 +412,14 @@ class MemoryLink implements Link {
     return this.network.openLane(this.id, peer, events);
   }
 
-  /** Everybody in the network is known; there are no addresses. */
-  setPeer(): void {}
+  /** There are no addresses: everybody in the network is known, but who is said to be gone. */
+  setPeer(peer: number, address: string | null): void {
+    if (address !== null) this.gone.delete(peer);
+    else if (!this.closed && !this.gone.has(peer)) {
+      this.gone.add(peer);
+      this.network.expel(this.id, peer);
+    }
+  }
 
   stats(): LinkStats {
     return this.sender.stats();
@@ -406,6 +439,13 @@ class MemoryLink implements Link {
 
   /** For MemoryNetwork: looks at what `other` shows. Returns null, or why it is refused, and both owners are told. */
   meet(other: MemoryLink): string | null {
+    if (this.gone.has(other.id)) {
+      const code = this.handler!.isRemoved?.(other.id) === true ? CloseRemoved : CloseUnknownPeer;
+      const reason = CLOSE_REASONS[code]!;
+      this.refusals.tell({ peer: other.id, code, reason, by: "self" });
+      other.refusals.tell({ peer: this.id, code, reason, by: "peer" });
+      return reason;
+    }
     const reason = this.handler!.onHello?.(other.id, other.handler!.hello?.slice() ?? NO_DATA) ?? null;
     if (reason === null) return null;
     this.refusals.tell({ peer: other.id, code: CloseLostLog, reason, by: "self" });

@@ -2,7 +2,6 @@
 // that the peer opened, one for each lane. Here: who is connected, frames out, frames in, and what the owner is told.
 // Main thread.
 import { randomInt } from "node:crypto";
-import { createServer } from "node:net";
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
 import { type Crc32c, crc32c as crc32cJs } from "../base/crc32c.js";
@@ -10,7 +9,7 @@ import { RaftmarkError } from "../base/errors.js";
 import type { Message } from "../raft/raftpb/index.js";
 import { FRAME_OVERHEAD_BYTES, FrameReader, FrameWriter } from "../wire/frame.js";
 import { type Accepted, type Acceptor, type AcceptorOptions, UwsAcceptor } from "./acceptor.js";
-import { type Address, formatAddress, parseAddress } from "./address.js";
+import { type Address, parseAddress } from "./address.js";
 import {
   CLOSE_REASONS,
   CloseBadCertificate,
@@ -21,6 +20,7 @@ import {
   CloseDuplicateId,
   CloseGoingAway,
   CloseLostLog,
+  CloseRemoved,
   CloseReplaced,
   CloseTimeout,
   CloseUnknownPeer,
@@ -40,6 +40,7 @@ import {
   type LinkRefusal,
   type LinkStats,
 } from "./link.js";
+import { listenError } from "./listen-error.js";
 import { loadNativeUws, NO_UWS } from "./native-uws.js";
 import { Notices } from "./notices.js";
 import { Refusals } from "./refusals.js";
@@ -298,8 +299,9 @@ class SocketLink implements UwsLink {
       this.peers.delete(id);
       this.sender.forget(id);
       for (const dialer of dialersOf(peer)) dialer.stop();
-      for (const connection of peer.outbound)
-        connection?.end(CloseUnknownPeer, CLOSE_REASONS[CloseUnknownPeer]!);
+      const code = this.codeOfStranger(id);
+      for (const connection of peer.outbound) connection?.end(code, CLOSE_REASONS[code]!);
+      if (peer.outbound[LaneBulk] !== null) this.notices.peer(id, false);
     } else if (peer === undefined) {
       const added = this.addPeer(id, address);
       if (this.port !== 0) added?.dialers[LaneBulk].start();
@@ -308,9 +310,14 @@ class SocketLink implements UwsLink {
     }
   }
 
+  private codeOfStranger(id: number): number {
+    return this.handler?.isRemoved?.(id) === true ? CloseRemoved : CloseUnknownPeer;
+  }
+
   openSnapshotLane(id: number, events: SnapshotLaneEvents): SnapshotLane {
     const peer = this.peers.get(id);
-    assert(peer !== undefined && !this.closed, "a snapshot of a peer that is not known");
+    // It was removed meanwhile: nothing comes.
+    if (peer === undefined || this.closed) return { send: () => false, close: () => {} };
     const dialer = this.newDialer(id, LaneSnapshot, peer.dialers[LaneBulk].address, {
       onFrame: (_, bytes, tags) => this.handlePiece(events, bytes, tags),
       onConnected: () => events.onOpen(),
@@ -507,7 +514,8 @@ class SocketLink implements UwsLink {
     const unwelcome =
       known === undefined || duplicate ? null : (this.handler!.onHello?.(peer, hello) ?? null);
     if (known === undefined || duplicate || unwelcome !== null) {
-      const refusal = known === undefined ? CloseUnknownPeer : duplicate ? CloseDuplicateId : CloseLostLog;
+      const refusal =
+        known === undefined ? this.codeOfStranger(peer) : duplicate ? CloseDuplicateId : CloseLostLog;
       const reason = unwelcome ?? CLOSE_REASONS[refusal]!;
       connection.send(handshake.refuse(peer, refusal, reason));
       this.refuseGuest(connection, peer, refusal, reason);
@@ -530,7 +538,7 @@ class SocketLink implements UwsLink {
       return;
     }
     if (code !== 0 || peer === undefined) {
-      this.refuseGuest(connection, guest.peer, code === 0 ? CloseUnknownPeer : code);
+      this.refuseGuest(connection, guest.peer, code === 0 ? this.codeOfStranger(guest.peer) : code);
       return;
     }
     guest.welcome = true;
@@ -622,26 +630,4 @@ function newAcceptor(kind: AcceptorKind | undefined, options: AcceptorOptions): 
   if (uws !== null) return new UwsAcceptor(uws, options);
   if (kind === undefined) return new WsAcceptor(options, "no uWebSockets.js loads here");
   throw new RaftmarkError("RAFT_BAD_OPTION", `acceptor: "uws" is asked for, and ${NO_UWS}`);
-}
-
-/** uWS says only that it could not listen; Node's own listener, tried once, says why. */
-function listenError(address: Address): Promise<RaftmarkError> {
-  const at = formatAddress(address);
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once("error", (cause: NodeJS.ErrnoException) => {
-      resolve(
-        cause.code === "EADDRINUSE"
-          ? new RaftmarkError("RAFT_ADDRESS_IN_USE", `${at} is in use; another node may be running there`, {
-              cause,
-            })
-          : new RaftmarkError("RAFT_LINK", `cannot listen at ${at}: ${cause.message}`, { cause }),
-      );
-    });
-    probe.listen({ host: address.host, port: address.port, exclusive: true }, () => {
-      probe.close(() =>
-        resolve(new RaftmarkError("RAFT_LINK", `could not listen at ${at}; now it would go`)),
-      );
-    });
-  });
 }

@@ -119,10 +119,17 @@ export interface RaftNodeOptions {
   /** host:port to accept peers at: the node's own address in `peers`, or a wildcard (0.0.0.0, [::]) with its port. */
   listen: string;
   /**
-   * Address of every member, this node included. Their ids are the voters of an empty log; a log that exists says itself
-   * who the members are, and other ids are refused (RAFT_MEMBERSHIP_DIFFERS). Addresses may change.
+   * Address of every member, this node included: what an empty log begins with. Their ids are the voters, unless
+   * initialClusterState is "existing". A log that exists says itself who the members are and where they listen: a
+   * difference is told to the logger and not followed (changeMembership changes both).
    */
   peers: Readonly<Record<number, string>>;
+  /**
+   * As etcd's flag. "new": an empty log begins a group whose voters are `peers`. "existing": this node joins one, which
+   * changeMembership({ add }) tells of it, and learns from its leader who the members are; `peers` says where to begin to
+   * listen. It does not matter to a log that exists. Default "new".
+   */
+  initialClusterState?: "new" | "existing" | undefined;
   /**
    * Key shared by the cluster; connections prove that they know it. At least 16 bytes (`openssl rand -hex 32`); a
    * shorter one only where all addresses are this machine's own (loopback). Not used with a `link` of your own.
@@ -264,6 +271,40 @@ export interface RaftNodeOptions {
   trace?: Trace;
 }
 
+/**
+ * One change of members, made as a whole: through a joint configuration (§6 of the Raft paper), unless it concerns a single
+ * member. Each node is named once.
+ */
+export interface MembershipChange {
+  /**
+   * New members: an id that no member ever had, and the address at which the others reach it. Voters, as `etcdctl member
+   * add` makes them, unless `learner`, which gets everything and has no vote: add a learner and promote it when it has
+   * caught up, since a voter counts for the quorum at once.
+   */
+  add?: readonly { id: number; address: string; learner?: boolean | undefined }[] | undefined;
+  /** Learners that become voters; each must have caught up. */
+  promote?: readonly number[] | undefined;
+  /** Members that go, for good. */
+  remove?: readonly number[] | undefined;
+  /** Members that are to be dialled at another address. */
+  update?: readonly { id: number; address: string }[] | undefined;
+}
+
+/** Where a change of members was committed. It is in force, and its joint state was left. */
+export interface MembershipChanged {
+  readonly index: number;
+  readonly term: number;
+}
+
+/** A member, as of what the node has applied. */
+export interface Member {
+  readonly id: number;
+  /** Empty: nobody said. */
+  readonly address: string;
+  /** "leaving": it has a vote until the joint configuration is left. */
+  readonly role: "voter" | "learner" | "leaving";
+}
+
 /** What close() takes. */
 export interface CloseOptions {
   /**
@@ -372,16 +413,24 @@ export interface NodeStatus {
   readonly commit: number;
   readonly applied: number;
   readonly lastIndex: number;
-  /** etcd raft's names; StateFenced after a fault, StateClosed when close() has drained it: it takes part no more. */
+  /**
+   * etcd raft's names; StateFenced after a fault, StateRemoved when it is known to be no member any more, StateClosed when
+   * close() has drained it: it takes part no more.
+   */
   readonly state:
     | "StateFollower"
     | "StateCandidate"
     | "StateLeader"
     | "StatePreCandidate"
     | "StateFenced"
+    | "StateRemoved"
     | "StateClosed";
   /** 0: none known. */
   readonly leader: number;
+  /** Ascending by id; empty: a node that joins and has not heard yet. */
+  readonly members: readonly Member[];
+  /** Two memberships are in force at once, of which the leader leaves the old one by itself. */
+  readonly isJoint: boolean;
   readonly disk: DiskStatus;
   readonly log: LogStatus;
   /** The newest snapshot of this node, taken by this process or before; null: there is none. */

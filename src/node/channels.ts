@@ -25,6 +25,8 @@ export interface DiagnosticsChannels {
   "raftmark:snapshot": ChannelNode & SnapshotEvent;
   /** The node fenced itself: it only refuses from now on. */
   "raftmark:fenced": ChannelNode & { readonly error: RaftmarkError };
+  /** The node is no member any more: it stops. */
+  "raftmark:removed": ChannelNode & { readonly error: RaftmarkError };
   /** The way to a peer opened or closed, or a connection was refused. */
   "raftmark:link": ChannelNode & PeerEvent;
 }
@@ -37,12 +39,14 @@ const CHANNELS = {
   leader: channel("raftmark:leader"),
   snapshot: channel("raftmark:snapshot"),
   fenced: channel("raftmark:fenced"),
+  removed: channel("raftmark:removed"),
   link: channel("raftmark:link"),
 };
 const OF_EVENT: { readonly [E in keyof NodeEvents]: keyof typeof CHANNELS } = {
   leader: "leader",
   snapshot: "snapshot",
   fault: "fenced",
+  removed: "removed",
   peer: "link",
 };
 
@@ -62,7 +66,10 @@ export class NodeChannels {
   event<E extends keyof NodeEvents>(event: E, value: NodeEvents[E][0]): void {
     const to = CHANNELS[OF_EVENT[event]];
     if (!to.hasSubscribers) return;
-    to.publish({ ...this.about, ...(event === "fault" ? { error: value } : (value as object)) });
+    to.publish({
+      ...this.about,
+      ...(event === "fault" || event === "removed" ? { error: value } : (value as object)),
+    });
   }
 
   /**

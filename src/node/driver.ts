@@ -6,12 +6,10 @@
 import { RaftmarkError } from "../base/errors.js";
 import type { Link } from "../link/index.js";
 import {
-  type ConfChange,
-  type ConfChangeV2,
+  decodeConfChange,
   EMPTY_HARD_STATE,
   type Entry,
-  EntryConfChange,
-  EntryConfChangeV2,
+  EntryNormal,
   type HardState,
   type Message,
   MsgHeartbeat,
@@ -27,8 +25,6 @@ import {
   type Ready,
   type SnapshotMetadata,
   StateLeader,
-  unmarshalConfChange,
-  unmarshalConfChangeV2,
 } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
 import type { StateMachine } from "./api.js";
@@ -36,6 +32,7 @@ import { Applier, isNormal } from "./applier.js";
 import type { CommittedFeeds } from "./committed.js";
 import { type Forwarding, whyDropped } from "./forwarding.js";
 import { checkCommit } from "./lost-log.js";
+import type { Members } from "./members.js";
 import { refusalOfMessages } from "./peer-messages.js";
 import type { Proposals } from "./proposals.js";
 import type { Reads } from "./reads.js";
@@ -75,6 +72,8 @@ export interface DriverParts {
   readonly snapshots?: SnapshotService;
   /** Proposals to and from other members; absent: there are none, and who does not lead refuses its own. */
   readonly forwarding?: Forwarding;
+  /** Whom the group consists of; absent: whom the core says, and nobody else wants to know. */
+  readonly members?: Members;
   /** Who iterates over what is committed; absent: nobody does. */
   readonly feeds?: CommittedFeeds;
   /** Notes when things happen; null: nobody asked. */
@@ -237,6 +236,7 @@ export class Driver {
       this.parts.reads.tick(rawNode, raft.lead !== None);
       if (!this.diskSilent && !this.retired) rawNode.tick();
       this.parts.snapshots?.tick();
+      this.parts.members?.tick();
     });
   }
 
@@ -307,7 +307,9 @@ export class Driver {
       // They say for themselves what and where: an old entry that was read back for a follower, or a log that is lost.
       if (
         cause instanceof RaftmarkError &&
-        (cause.code === "WAL_CORRUPT" || cause.code === "RAFT_LOG_LOST")
+        (cause.code === "WAL_CORRUPT" ||
+          cause.code === "RAFT_LOG_LOST" ||
+          cause.code === "RAFT_MEMBERSHIP_DIFFERS")
       ) {
         this.fence(cause);
         return;
@@ -326,6 +328,7 @@ export class Driver {
     this.parts.proposals.end("RAFT_FENCED", fenced.message, fenced.cause);
     this.parts.forwarding?.forwards.end("RAFT_FENCED", fenced.message, fenced.cause);
     this.parts.reads.end(fenced);
+    this.parts.members?.end(fenced);
     this.parts.feeds?.end(fenced);
     this.parts.onFault(error);
   }
@@ -343,6 +346,7 @@ export class Driver {
     this.applier.resume();
     if (this.behindApply.length > 0 && this.isIdle)
       for (const call of this.behindApply.splice(0)) call(rawNode);
+    this.parts.members?.turn();
     if (proposals.waitingCount > 0) this.propose();
     if (forwarding !== undefined && forwarding.arrivals.count > 0 && !this.backlogged())
       this.proposed += forwarding.append(rawNode, this.parts.proposalBatchBytes);
@@ -377,12 +381,16 @@ export class Driver {
 
   /** Of the state as it is: nothing is being applied. */
   private takeSnapshot(): void {
-    const { rawNode, snapshots } = this.parts;
+    const { rawNode, snapshots, members } = this.parts;
     const { raftLog, trk } = rawNode.raft;
     // One of a leader's is about to take the state's place.
     if (raftLog.hasNextOrInProgressSnapshot()) return;
     const index = this.applied;
-    snapshots!.take({ index, term: raftLog.termOrZero(index), confState: trk.confState() });
+    const metadata = { index, term: raftLog.termOrZero(index), confState: trk.confState() };
+    if (members === undefined) snapshots!.take(metadata);
+    // A node that joins has no members yet: nobody could go on from its snapshot.
+    else if (index === 0 || members.snapshotRecord !== undefined)
+      snapshots!.take({ ...metadata, members: members.snapshotRecord });
   }
 
   private backlogged(): boolean {
@@ -473,6 +481,7 @@ export class Driver {
     this.parts.forwarding?.forwards.skippedTo(metadata);
     reads.applied(metadata.index);
     snapshots?.installed(metadata, bytes);
+    this.parts.members?.installed(metadata);
   }
 
   /** Without async storage writes. A leader's messages may leave before its own log is durable (§10.2.1). */
@@ -625,12 +634,10 @@ export class Driver {
 
   /** A conf change, or the empty entry of a new leader's term. */
   private applyOther(entry: Entry): void {
-    const { rawNode, proposals } = this.parts;
-    if (entry.type === EntryConfChange) {
-      rawNode.applyConfChange(unmarshalConfChange(entry.data) as ConfChange);
-    } else if (entry.type === EntryConfChangeV2) {
-      rawNode.applyConfChange(unmarshalConfChangeV2(entry.data) as ConfChangeV2);
-    }
+    const { rawNode, proposals, members } = this.parts;
+    if (entry.type === EntryNormal) members?.passed(entry);
+    else if (members !== undefined) members.applied(entry);
+    else rawNode.applyConfChange(decodeConfChange(entry)!);
     proposals.applied(entry, undefined);
   }
 }

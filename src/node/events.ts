@@ -39,6 +39,8 @@ export interface NodeEvents {
   leader: [event: LeaderEvent];
   fault: [error: RaftmarkError];
   peer: [event: PeerEvent];
+  /** This node is no member any more (RAFT_REMOVED): it stops by itself. Once. */
+  removed: [error: RaftmarkError];
 }
 
 /** A listener of event `E`. */

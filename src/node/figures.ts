@@ -6,6 +6,7 @@ import type { LostLog, NodeMetrics, NodeStatus, PeerMetrics } from "./api.js";
 import type { Driver } from "./driver.js";
 import type { Forwarding } from "./forwarding.js";
 import type { LoopDelayWatch } from "./loop-delay.js";
+import type { Members } from "./members.js";
 import { progressOf } from "./progress.js";
 import type { SnapshotService } from "./snapshot-service.js";
 
@@ -16,6 +17,7 @@ export interface FigureParts {
   readonly rawNode: RawNode;
   readonly driver: Driver;
   readonly forwarding: Forwarding;
+  readonly members: Members;
   readonly snapshots: SnapshotService;
   readonly peerLogs: { readonly lostLogs: readonly LostLog[] };
   readonly loopDelay: LoopDelayWatch;
@@ -26,7 +28,7 @@ export interface FigureParts {
 /** `end`: it takes part no more; `fault`: why, if it fenced itself. */
 export function statusOf(
   parts: FigureParts,
-  end: "StateFenced" | "StateClosed" | null,
+  end: "StateFenced" | "StateRemoved" | "StateClosed" | null,
   fault: string | null,
 ): NodeStatus {
   const { wal, driver, snapshots, rawNode } = parts;
@@ -41,6 +43,8 @@ export function statusOf(
     lastIndex,
     state: end ?? STATE_NAMES[softState.raftState],
     leader: end === null ? softState.lead : 0,
+    members: parts.members.list(),
+    isJoint: parts.members.isJoint,
     disk: {
       durability: wal.recovered.durability,
       silent: driver.diskSilent,

@@ -5,7 +5,7 @@
 // What was sent and is not answered may be in the log. It is given up, `mayCommit` true, when the leader has not answered
 // for long, sooner if it is cut off or leads no more. What a leader says it did not append waits again, for the next one.
 import { NO_DATA } from "../base/bytes.js";
-import { RaftmarkError } from "../base/errors.js";
+import { type ErrorCode, RaftmarkError } from "../base/errors.js";
 import { Entry, EntryNormal, Message, MsgProp, None, type RawNode } from "../raft/index.js";
 import { ENTRY_OVERHEAD_BYTES } from "../wire/index.js";
 import {
@@ -281,7 +281,7 @@ export class Forwards {
   }
 
   /** The node ends: what was sent may or may not commit. */
-  end(code: "RAFT_CLOSED" | "RAFT_FENCED", why: string, cause?: unknown): void {
+  end(code: ErrorCode, why: string, cause?: unknown): void {
     const error = new RaftmarkError(
       code,
       `${why}; the proposal was sent to the leader and may still commit`,

@@ -1,53 +1,56 @@
 // Who the members are when a log is opened: its newest snapshot says, or else what it was begun with, and then the
 // committed changes behind that. The peers in the options begin an empty log and nothing else: a node that took other
-// members from a file could win an election that the others know nothing of. Main thread.
-import { RaftmarkError } from "../base/errors.js";
-import {
-  type ConfState,
-  decodeConfChange,
-  EMPTY_CONF_STATE,
-  MemoryStorage,
-  RaftError,
-  RawNode,
-} from "../raft/index.js";
+// members from a file could win an election that the others know nothing of. A difference is told. Main thread.
+import { type ConfState, EMPTY_CONF_STATE, MemoryStorage, RaftError, RawNode } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
+import { MemberBook } from "./member-book.js";
+import type { MemberRecord } from "./member-record.js";
+import { removedError } from "./members.js";
 import { decodeMetadata } from "./metadata.js";
+import type { ResolvedOptions } from "./options.js";
+import type { Teller } from "./teller.js";
 
 /** What a log begins with that has no snapshot: `voters` only if it does not say itself. */
 export function bootstrapConfState(metadata: Uint8Array, voters: readonly number[]): ConfState {
   return { ...EMPTY_CONF_STATE, voters: decodeMetadata(metadata).bootstrap?.voters ?? voters };
 }
 
-/** Throws RAFT_MEMBERSHIP_DIFFERS if the members of the log are not `given` (ascending). */
-export function checkMembership(wal: Wal, id: number, given: readonly number[], dir: string): void {
-  const { recovered, storage } = wal;
-  const { hardState, confState } = storage.initialState();
-  const begun = recovered.snapshot?.index ?? 0;
-  let members = membersOf(confState);
-  let replay: RawNode | null = null;
-  for (const index of recovered.confChanges) {
-    if (index <= begun) continue;
-    // Whether it is committed is not known here: both memberships, before and after it, may be the cluster's.
-    if (index > hardState.commit && same(members, given)) return;
-    const page = storage.entries(index, index + 1, Number.POSITIVE_INFINITY);
-    const change = page instanceof RaftError ? null : decodeConfChange(page[0]);
-    if (change === null) continue;
-    replay ??= replayFrom(id, confState);
-    const next = replay.applyConfChange(change);
-    if (!(next instanceof RaftError)) members = membersOf(next);
-  }
-  if (same(members, given)) return;
-  const text =
-    `option peers names ${nodes(given)}, and the log in ${dir} belongs to a cluster of ${nodes(members)}: peers says ` +
-    "who the members are only to an empty log, as every node would go on with a list of its own otherwise. Give the " +
-    "ids of the log (other addresses are fine), or another directory to a node of another cluster";
-  throw new RaftmarkError("RAFT_MEMBERSHIP_DIFFERS", text);
+/** What the options call `peers`, with ids as numbers. */
+export function addressesOf({ peers }: Pick<ResolvedOptions, "peers">): Map<number, string> {
+  return new Map(Object.entries(peers).map(([id, address]) => [Number(id), address]));
 }
 
-/** Whoever may have to be reached: voters, old and new, and learners. Ascending. */
-function membersOf(confState: ConfState): number[] {
-  const { voters, learners, votersOutgoing, learnersNext } = confState;
-  return [...new Set([...voters, ...learners, ...votersOutgoing, ...learnersNext])].sort((a, b) => a - b);
+/**
+ * The book of members as of the log's snapshot (`record` is what that keeps), from where applying goes on. Tells where the
+ * options say something else than the log. Throws RAFT_REMOVED if committed entries have removed this node.
+ */
+export function openMembers(
+  wal: Wal,
+  options: ResolvedOptions,
+  record: MemberRecord | null,
+  teller: Teller,
+): MemberBook {
+  const { bootstrap } = decodeMetadata(wal.recovered.metadata);
+  // Of whom nobody else says anything, the options do: a log of an older version has no addresses.
+  const initial = new Map([...addressesOf(options), ...(bootstrap?.addresses ?? [])]);
+  const now = new MemberBook(initial, record);
+  const ids = committedMembers(wal, options.id, now);
+  if (now.isRemoved(options.id)) throw removedError(options.id, `as the log in ${options.dir} says`);
+  if (!wal.recovered.created) tellDifferences(options, ids, now, teller);
+  return new MemberBook(initial, record);
+}
+
+/** Whoever may have to be reached: voters, old and new, and learners; ascending. `book` gets what they say, too. */
+function committedMembers({ recovered, storage }: Wal, id: number, book: MemberBook): readonly number[] {
+  const { hardState, confState } = storage.initialState();
+  const begun = recovered.snapshot?.index ?? 0;
+  const replay = replayFrom(id, confState);
+  for (const index of recovered.confChanges) {
+    if (index <= begun || index > hardState.commit) continue;
+    const page = storage.entries(index, index + 1, Number.POSITIVE_INFINITY);
+    if (!(page instanceof RaftError)) book.apply(replay, page[0]!);
+  }
+  return replay.raft.trk.peerIds;
 }
 
 /** A node that does nothing but take changes. */
@@ -65,8 +68,31 @@ function replayFrom(id: number, confState: ConfState): RawNode {
   });
 }
 
-function same(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((id, i) => id === b[i]);
+function tellDifferences(
+  { voters: given, peers, dir, listen, id }: ResolvedOptions,
+  ids: readonly number[],
+  book: MemberBook,
+  teller: Teller,
+): void {
+  // It has not heard yet who they are.
+  if (ids.length === 0) return;
+  if (given.join() !== ids.join()) {
+    const text =
+      `option peers names ${nodes(given)}, and by the log in ${dir} the members are ${nodes(ids)}: the log counts. ` +
+      "changeMembership changes who they are";
+    teller.warn({ given, members: ids }, text);
+  }
+  for (const member of ids) {
+    const known = book.addressOf(member);
+    const other = peers[member];
+    if (known === undefined || other === undefined || known === other) continue;
+    const whom =
+      member === id ? `The others dial this node at ${known}, and it listens at ${listen}` : "The log counts";
+    const text =
+      `option peers.${member} is ${other}, and by the log in ${dir} node ${member} is at ${known}. ${whom}: ` +
+      `changeMembership({ update: [{ id: ${member}, address: "${other}" }] }) changes the address for all members`;
+    teller.warn({ member, given: other, address: known }, text);
+  }
 }
 
 function nodes(ids: readonly number[]): string {

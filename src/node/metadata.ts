@@ -1,11 +1,13 @@
 // The log's metadata record: who wrote it, and what the log began with. etcd's message {NodeID = 1, ClusterID = 2}, both
-// uint64, and two fields of ours with numbers that etcd's tools skip: Voters = 1000, packed uint64, and LogID = 1001,
-// bytes. It is written when the log is made, in one step with it, and never again. Pure.
+// uint64, and fields of ours with numbers that etcd's tools skip: Voters = 1000, packed uint64, LogID = 1001, bytes, and
+// Addresses = 1002, UTF-8, one "id address" a line. It is written when the log is made, in one step with it, and never again. Pure.
 
 /** What a log begins with, beside its owner. */
 export interface Bootstrap {
-  /** The initial voters, ascending. */
+  /** The initial voters, ascending; none: it joined a group that was there. */
   readonly voters: readonly number[];
+  /** Where the option peers said that members listen; absent: an older version's log. */
+  readonly addresses?: ReadonlyMap<number, string> | undefined;
   /** LOG_ID_BYTES at random: no two logs have the same, so that a log that was lost is told from its successor. */
   readonly logId: Uint8Array;
 }
@@ -24,12 +26,13 @@ const NODE_ID = 1;
 const CLUSTER_ID = 2;
 const VOTERS = 1000;
 const LOG_ID = 1001;
+const ADDRESSES = 1002;
 const VARINT = 0;
 const FIXED64 = 1;
 const LENGTH = 2;
 const FIXED32 = 5;
 
-/** Protobuf bytes of {NodeID, ClusterID} and, if given, {Voters, LogID}. */
+/** Protobuf bytes of {NodeID, ClusterID} and, if given, {Voters, LogID, Addresses}. */
 export function encodeMetadata(nodeId: number, clusterId: number, bootstrap?: Bootstrap): Uint8Array {
   const out: number[] = [];
   pushVarint(out, tag(NODE_ID, VARINT));
@@ -41,6 +44,10 @@ export function encodeMetadata(nodeId: number, clusterId: number, bootstrap?: Bo
   for (const voter of bootstrap.voters) pushVarint(voters, voter);
   pushBytes(out, VOTERS, voters);
   pushBytes(out, LOG_ID, [...bootstrap.logId]);
+  if (bootstrap.addresses !== undefined) {
+    const lines = [...bootstrap.addresses].map(([id, address]) => `${id} ${address}`);
+    pushBytes(out, ADDRESSES, [...Buffer.from(lines.join("\n"))]);
+  }
   return Uint8Array.from(out);
 }
 
@@ -51,16 +58,28 @@ export function decodeMetadata(bytes: Uint8Array): Metadata {
   let clusterId = 0n;
   let voters: number[] | null = null;
   let logId: Uint8Array | null = null;
+  let addresses: Map<number, string> | undefined;
   while (!reader.atEnd) {
     const key = Number(reader.varint());
     if (key === tag(NODE_ID, VARINT)) nodeId = reader.varint();
     else if (key === tag(CLUSTER_ID, VARINT)) clusterId = reader.varint();
     else if (key === tag(VOTERS, LENGTH)) voters = votersOf(reader.bytes());
     else if (key === tag(LOG_ID, LENGTH)) logId = reader.bytes();
+    else if (key === tag(ADDRESSES, LENGTH)) addresses = addressesOf(reader.bytes());
     else reader.skip(key & 7);
   }
-  const whole = voters !== null && voters.length > 0 && logId?.length === LOG_ID_BYTES;
-  return { nodeId, clusterId, bootstrap: whole ? { voters: voters!, logId: logId! } : null };
+  if (voters === null || logId?.length !== LOG_ID_BYTES) return { nodeId, clusterId, bootstrap: null };
+  const bootstrap = addresses === undefined ? { voters, logId } : { voters, logId, addresses };
+  return { nodeId, clusterId, bootstrap };
+}
+
+function addressesOf(text: Uint8Array): Map<number, string> {
+  const addresses = new Map<number, string>();
+  for (const line of Buffer.from(text).toString().split("\n")) {
+    const space = line.indexOf(" ");
+    if (space > 0) addresses.set(Number(line.slice(0, space)), line.slice(space + 1));
+  }
+  return addresses;
 }
 
 function votersOf(packed: Uint8Array): number[] {

@@ -11,7 +11,9 @@ import { openWal, type Wal } from "../wal/index.js";
 import { ENTRY_OVERHEAD_BYTES, MESSAGE_OVERHEAD_BYTES } from "../wire/index.js";
 import type { SnapshotTaken } from "./api.js";
 import { LeaseClock } from "./lease-clock.js";
-import { bootstrapConfState, checkMembership } from "./membership.js";
+import type { MemberBook } from "./member-book.js";
+import { decodeMemberRecord, type MemberRecord } from "./member-record.js";
+import { addressesOf, bootstrapConfState, openMembers } from "./membership.js";
 import { decodeMetadata, encodeMetadata, LOG_ID_BYTES } from "./metadata.js";
 import type { ResolvedOptions } from "./options.js";
 import type { PeerLogs } from "./peer-logs.js";
@@ -31,7 +33,11 @@ export async function openLog(options: ResolvedOptions, teller: Teller): Promise
     throw new RaftmarkError("WAL_NOT_WRITABLE", text, { cause });
   }
   const { id, clusterId, voters } = options;
-  const bootstrap = { voters, logId: randomBytes(LOG_ID_BYTES) };
+  const bootstrap = {
+    voters: options.initialClusterState === "existing" ? [] : voters,
+    logId: randomBytes(LOG_ID_BYTES),
+    addresses: addressesOf(options),
+  };
   return openWal({
     dir: join(options.dir, "wal"),
     metadata: encodeMetadata(id, clusterId, bootstrap),
@@ -49,14 +55,8 @@ export async function openLog(options: ResolvedOptions, teller: Teller): Promise
   });
 }
 
-/** Throws RAFT_BAD_OPTION or RAFT_MEMBERSHIP_DIFFERS if the log is not the one that the options mean. */
-export function checkLog(wal: Wal, options: ResolvedOptions): void {
-  checkOwner(wal, options);
-  checkMembership(wal, options.id, options.voters, options.dir);
-}
-
-/** A directory of another node or cluster would make this one vote twice or serve foreign data. */
-function checkOwner(wal: Wal, options: ResolvedOptions): void {
+/** A directory of another node or cluster would make this one vote twice or serve foreign data: RAFT_BAD_OPTION. */
+export function checkOwner(wal: Wal, options: ResolvedOptions): void {
   const owner = decodeMetadata(wal.recovered.metadata);
   if (owner.nodeId === BigInt(options.id) && owner.clusterId === BigInt(options.clusterId)) return;
   const text =
@@ -84,10 +84,20 @@ export function tellStart(
   teller.info({ ...torn }, text);
 }
 
-/** The state machine begins where the log does: with its newest snapshot. Rejects with what restore does, and WAL_CORRUPT. */
-export async function restoreState(wal: Wal, options: ResolvedOptions): Promise<SnapshotTaken | null> {
+/** The log's newest snapshot, with its state in the state machine, and who the members are. */
+export interface Begun {
+  /** Null: there is no snapshot. */
+  readonly restored: SnapshotTaken | null;
+  readonly book: MemberBook;
+}
+
+/**
+ * The state machine begins where the log does: with its newest snapshot. Rejects with what restore does, WAL_CORRUPT, and
+ * RAFT_REMOVED if this node is no member any more.
+ */
+export async function beginState(wal: Wal, options: ResolvedOptions, teller: Teller): Promise<Begun> {
   const { snapshot } = wal.recovered;
-  if (snapshot === null) return null;
+  if (snapshot === null) return { restored: null, book: openMembers(wal, options, null, teller) };
   const { stateMachine, dir } = options;
   if (stateMachine.restore === undefined) {
     const text =
@@ -98,11 +108,13 @@ export async function restoreState(wal: Wal, options: ResolvedOptions): Promise<
   const stream = await wal.openSnapshot(snapshot.index);
   assert(stream !== null, "the snapshot that was recovered is gone");
   try {
+    const record: MemberRecord | null = decodeMemberRecord(stream.metadata.members);
+    const book = openMembers(wal, options, record, teller);
     await stateMachine.restore(stream);
+    return { restored: { index: snapshot.index, term: snapshot.term, bytes: stream.size }, book };
   } finally {
     await stream.close();
   }
-  return { index: snapshot.index, term: snapshot.term, bytes: stream.size };
 }
 
 /** Of the recovered log; no turn has been made. */

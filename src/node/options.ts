@@ -51,6 +51,7 @@ const schema = v.strictObject({
   catchUpBytesPerS: v.optional(bytes(2 ** 32, 4096), 16 * MiB),
   snapshotSendBytesPerS: v.optional(bytes(2 ** 32, 4096), 32 * MiB),
   clusterId: v.optional(id, 1),
+  initialClusterState: v.optional(v.picklist(["new", "existing"]), "new"),
   tickMs: v.optional(integer(1, 60_000), 100),
   electionTicks: v.optional(count, 10),
   heartbeatTicks: v.optional(count, 1),

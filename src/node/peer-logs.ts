@@ -43,8 +43,8 @@ const SHORTER = "shorter log: ";
 const OTHER = "other log: ";
 
 const WHAT_THEN =
-  "It is refused until that log is restored; the others go on without it while they are a majority " +
-  "(docs/operate.md, A lost log)";
+  "It is refused until that log is restored; the others go on without it while they are a majority. If it is lost, remove " +
+  "this member and add a new one with a new id (docs/operate.md, When a disk is lost)";
 
 const fileSchema = v.object({
   version: v.literal(1),

@@ -5,7 +5,7 @@
 // this node's own log says meanwhile. So only what is applied tells that a proposal is lost: another term's entry at its
 // index, or any entry of a later term in front of it, since terms never fall along a log (Raft paper, Figure 3).
 import { assert } from "../base/assert.js";
-import { RaftmarkError } from "../base/errors.js";
+import { type ErrorCode, RaftmarkError } from "../base/errors.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import type { CallOptions, Proposed } from "./api.js";
 import { type CallEnd, CallWatch, endedCall, type Watched } from "./call-watch.js";
@@ -366,7 +366,7 @@ export class Proposals {
   }
 
   /** The node ends: nothing waits any more, and what was appended may or may not commit. */
-  end(code: "RAFT_CLOSED" | "RAFT_FENCED", why: string, cause?: unknown): void {
+  end(code: ErrorCode, why: string, cause?: unknown): void {
     this.refuseWaiting(new RaftmarkError(code, why, { cause }));
     const rest = this.appended.slice(this.head);
     this.appended = [];

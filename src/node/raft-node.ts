@@ -3,7 +3,15 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { RaftmarkError } from "../base/errors.js";
 import { clusterKey } from "../link/cluster-key.js";
-import { CloseLostLog, type Link, type LinkRefusal, type TlsOptions, type UwsLink } from "../link/index.js";
+import {
+  CloseLostLog,
+  CloseRemoved,
+  CloseUnknownPeer,
+  type Link,
+  type LinkRefusal,
+  type TlsOptions,
+  type UwsLink,
+} from "../link/index.js";
 import { type Message, type RawNode, StateLeader } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
 import type {
@@ -11,6 +19,8 @@ import type {
   CloseOptions,
   CommittedEntry,
   CommittedOptions,
+  MembershipChange,
+  MembershipChanged,
   NodeMetrics,
   NodeStatus,
   Proposed,
@@ -32,7 +42,10 @@ import { type FigureParts, metricsOf, statusOf } from "./figures.js";
 import { Forwarding } from "./forwarding.js";
 import { LeaderWatch } from "./leader-watch.js";
 import { LoopDelayWatch } from "./loop-delay.js";
-import { checkLog, newRawNode, openLog, restoreState, tellStart } from "./opening.js";
+import type { MemberBook } from "./member-book.js";
+import { Members, removedError } from "./members.js";
+import { type CheckedChange, checkChange } from "./membership-plan.js";
+import { type Begun, beginState, checkOwner, newRawNode, openLog, tellStart } from "./opening.js";
 import { badOption } from "./option-errors.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { callOutside, OutsideLink } from "./outside.js";
@@ -47,12 +60,15 @@ import { Teller } from "./teller.js";
 /** The only group a node has so far; frames, driver and ring carry the number (DESIGN, "Kept open"). */
 const GROUP = 0;
 
+const NOT_ADDED =
+  "it is no member there: changeMembership({ add }) on the leader tells the members of a new one";
+
 /** How long close() may take to hand over and to drain, in election timeouts: two may be asked to take over. */
 const CLOSE_ELECTIONS = 2;
 
 /**
  * A running member of a Raft cluster. Create with RaftNode.open; end with close() or `await using`. Emits "leader",
- * "fault" and "peer" (NodeEvents); what a listener throws goes to the logger and ends nothing.
+ * "fault", "peer" and more (NodeEvents); what a listener throws goes to the logger and ends nothing.
  */
 export class RaftNode extends SafeEmitter {
   /** Called once when the node fences itself: its disk failed or an invariant broke. It then only refuses. */
@@ -69,6 +85,8 @@ export class RaftNode extends SafeEmitter {
   private readonly reads: Reads;
   private readonly snapshots: SnapshotService;
   private readonly feeds: CommittedFeeds;
+  private readonly book: MemberBook;
+  private readonly members: Members;
   private readonly driver: Driver;
   private readonly teller: Teller;
   private readonly peerLogs: PeerLogs;
@@ -76,6 +94,8 @@ export class RaftNode extends SafeEmitter {
   private readonly channels: NodeChannels;
   private clock: NodeJS.Timeout | null = null;
   private fault: RaftmarkError | null = null;
+  /** Not null: this node is no member any more. */
+  private removal: RaftmarkError | null = null;
   /** Not null: close() was called. */
   private shutdown: Shutdown | null = null;
   private closing: Promise<void> | null = null;
@@ -87,7 +107,7 @@ export class RaftNode extends SafeEmitter {
 
   /**
    * Opens the node's log (recovering what is durable), listens, dials its peers and starts its clock. Rejects
-   * with RAFT_BAD_OPTION, RAFT_MEMBERSHIP_DIFFERS, WAL_LOCKED, WAL_CORRUPT, WAL_NOT_WRITABLE, WAL_NO_SPACE, WAL_IO,
+   * with RAFT_BAD_OPTION, RAFT_MEMBERSHIP_DIFFERS, RAFT_REMOVED, WAL_LOCKED, WAL_CORRUPT, WAL_NOT_WRITABLE, WAL_NO_SPACE, WAL_IO,
    * RAFT_ADDRESS_IN_USE or RAFT_LINK; nothing is left open then.
    */
   static async open(options: RaftNodeOptions): Promise<RaftNode> {
@@ -99,10 +119,10 @@ export class RaftNode extends SafeEmitter {
     const wal = await openLog(resolved, teller);
     let node: RaftNode | null = null;
     try {
-      checkLog(wal, resolved);
+      checkOwner(wal, resolved);
       const peerLogs = await openPeerLogs(wal, resolved, teller);
-      const restored = await restoreState(wal, resolved);
-      node = new RaftNode(resolved, wal, teller, peerLogs, restored, tls);
+      const begun = await beginState(wal, resolved, teller);
+      node = new RaftNode(resolved, wal, teller, peerLogs, begun, tls);
       await node.start();
       return node;
     } catch (error) {
@@ -118,7 +138,7 @@ export class RaftNode extends SafeEmitter {
     wal: Wal,
     teller: Teller,
     peerLogs: PeerLogs,
-    restored: SnapshotTaken | null,
+    { restored, book }: Begun,
     tls: TlsOptions | null,
   ) {
     super();
@@ -127,8 +147,6 @@ export class RaftNode extends SafeEmitter {
     this.wal = wal;
     this.teller = teller;
     this.peerLogs = peerLogs;
-    this.sockets = options.link === undefined ? newLink(options, tls) : null;
-    this.link = this.sockets ?? this.guardedLink(options.link!);
     this.rawNode = newRawNode(options, wal, peerLogs);
     const trace = options.trace ?? null;
     trace?.attach(wal.batchTimes);
@@ -137,6 +155,20 @@ export class RaftNode extends SafeEmitter {
       leaderlessTicks: Math.ceil(options.leaderlessTimeoutMs / tickMs),
       timeoutTicks: Math.ceil(options.requestTimeoutMs / tickMs),
     };
+    this.book = book;
+    this.members = new Members({
+      id: options.id,
+      rawNode: this.rawNode,
+      book,
+      teller,
+      ...limits,
+      electionTicks,
+      lingerTicks: CLOSE_ELECTIONS * electionTicks,
+      isConnected: (peer) => this.connected.has(peer),
+      onRemoved: (index) => this.removed(`by the change at index ${index}`, true),
+    });
+    this.sockets = options.link === undefined ? newLink(options, this.members.addresses, tls) : null;
+    this.link = this.sockets ?? this.guardedLink(options.link!);
     this.proposals = new Proposals({ ...options, ...limits }, trace);
     this.forwarding = new Forwarding(options, this.proposals, this.rawNode.raft.term);
     this.reads = new Reads(options.id, { ...limits, retryTicks: electionTicks });
@@ -165,6 +197,7 @@ export class RaftNode extends SafeEmitter {
       reads: this.reads,
       snapshots: this.snapshots,
       feeds: this.feeds,
+      members: this.members,
       proposalBatchBytes: options.proposalBatchBytes,
       maxBacklogBytes: options.maxQueuedBytes,
       diskTimeoutMs: options.diskTimeoutMs,
@@ -174,14 +207,27 @@ export class RaftNode extends SafeEmitter {
       trace,
     });
     const { id } = options;
-    const { rawNode, driver, forwarding, snapshots, connected, loopDelay, link } = this;
-    this.figures = { id, wal, link, rawNode, driver, forwarding, snapshots, peerLogs, connected, loopDelay };
+    const { rawNode, driver, forwarding, members, snapshots, connected, loopDelay, link } = this;
+    this.figures = {
+      id,
+      wal,
+      link,
+      rawNode,
+      driver,
+      forwarding,
+      members,
+      snapshots,
+      peerLogs,
+      connected,
+      loopDelay,
+    };
   }
 
   private async start(): Promise<void> {
-    const { driver, options, peerLogs } = this;
+    const { driver, options, peerLogs, members, sockets, link } = this;
     if (peerLogs.ownIsLost) driver.retire();
     tellStart(this.wal, options, this.teller);
+    const known = sockets === null ? options.peers : members.addresses;
     await this.link.start({
       onMessages: (group, _from, messages) => this.received(group, messages),
       onUnreachable: (peer) => {
@@ -197,6 +243,7 @@ export class RaftNode extends SafeEmitter {
         return peerLogs.meet(peer, hello);
       },
       onRefused: (refusal) => this.refused(refusal),
+      isRemoved: (peer) => this.book.isRemoved(peer),
       onSnapshotMessage: (peer, bytes, lane) => this.snapshots.onMessage(peer, bytes, lane),
       onSnapshotLaneClosed: (peer, lane) => this.snapshots.onLaneClosed(peer, lane),
       onUnreached: (peer, address, why) => {
@@ -204,7 +251,8 @@ export class RaftNode extends SafeEmitter {
         this.teller.warn({ peer, address }, text, `unreached ${peer}`);
       },
     });
-    if (this.sockets !== null) tellExposure(options, this.teller);
+    members.begin(link, known);
+    if (sockets !== null) tellExposure(options, this.teller);
     this.clock = setInterval(() => {
       this.notePeers();
       driver.tick();
@@ -272,6 +320,28 @@ export class RaftNode extends SafeEmitter {
     return this.feeds.open(options?.from, options?.signal);
   }
 
+  /**
+   * Changes who the members are: all of `change` at once, on the leader. Resolves when the new membership is in force and a
+   * joint state was left, which the leader does by itself, whoever that is then: a removed member may be turned off. Rejects
+   * with RAFT_BAD_OPTION (what is written cannot be meant), RAFT_CHANGE_REFUSED (it does not fit the members as they are, or
+   * would leave a group that cannot commit: etcd's strict-reconfig-check), RAFT_CHANGE_UNDER_WAY (one at a time),
+   * RAFT_NOT_LEADER, RAFT_PROPOSAL_DROPPED, RAFT_LEADERSHIP_LOST, RAFT_TIMEOUT, RAFT_ABORTED, RAFT_FENCED, RAFT_REMOVED or
+   * RAFT_CLOSED; `mayCommit` tells whether it may still take effect, or has. Settles within `timeoutMs`, and in any case
+   * within requestTimeoutMs.
+   */
+  changeMembership(change: MembershipChange, options?: CallOptions): Promise<MembershipChanged> {
+    const refusal = this.endedError() ?? refusalOfCall(options);
+    if (refusal !== null) return Promise.reject(refusal);
+    let checked: CheckedChange;
+    try {
+      checked = checkChange(change, this.sockets === null ? null : this.options.secret);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    this.driver.wake();
+    return this.members.propose(checked, options);
+  }
+
   /** Starts an election now instead of after the election timeout. */
   campaign(): void {
     this.driver.campaign();
@@ -318,8 +388,9 @@ export class RaftNode extends SafeEmitter {
     return statusOf(this.figures, this.endState(), this.fault?.message ?? null);
   }
 
-  private endState(): "StateFenced" | "StateClosed" | null {
+  private endState(): "StateFenced" | "StateRemoved" | "StateClosed" | null {
     if (this.fault !== null) return "StateFenced";
+    if (this.removal !== null) return "StateRemoved";
     return this.isClosed ? "StateClosed" : null;
   }
 
@@ -382,7 +453,7 @@ export class RaftNode extends SafeEmitter {
       connected,
       queued: () => proposals.waitingCount + forwarding.arrivals.count,
       underWay: () => {
-        const calls = proposals.openCount + reads.openCount;
+        const calls = proposals.openCount + reads.openCount + this.members.openCount;
         if (calls > 0) return calls;
         // Entries that nobody waits for may come without end.
         driver.endApplying();
@@ -402,9 +473,10 @@ export class RaftNode extends SafeEmitter {
     this.isClosed = true;
     this.driver.stop();
     if (this.clock !== null) clearInterval(this.clock);
-    const closed = new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
-    this.proposals.end("RAFT_CLOSED", closed.message);
-    this.forwarding.forwards.end("RAFT_CLOSED", closed.message);
+    const closed = this.removal ?? new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
+    this.proposals.end(closed.code, closed.message);
+    this.forwarding.forwards.end(closed.code, closed.message);
+    this.members.end(closed);
     this.reads.end(closed);
     this.feeds.end(null);
     this.snapshots.end(closed);
@@ -447,6 +519,23 @@ export class RaftNode extends SafeEmitter {
     this.announce("fault", error);
   }
 
+  /**
+   * This node is no member any more: it takes no calls, and closes by itself. Where its own log says so (`stays`), others may
+   * not know yet, and want its vote, or it leads: it stays for as long as a removed member is heard.
+   */
+  private removed(why: string, stays: boolean): void {
+    if (this.removal !== null || this.fault !== null || this.isClosed) return;
+    const { id, electionTicks, tickMs } = this.options;
+    const removal = removedError(id, why);
+    this.removal = removal;
+    this.teller.warn({ code: removal.code }, removal.message);
+    this.announce("removed", removal);
+    this.shutdown ??= this.newShutdown();
+    this.shutdown.stays ||= stays;
+    this.shutdown.within(stays ? CLOSE_ELECTIONS * electionTicks * tickMs : 0);
+    this.closing ??= this.shutDown(this.shutdown);
+  }
+
   private leaderChanged(leader: number, term: number): void {
     this.channels.elections(this.rawNode.raft);
     const { id } = this.options;
@@ -484,8 +573,14 @@ export class RaftNode extends SafeEmitter {
       // Else the line is told where it was found out.
       return;
     }
-    const who = this.options.voters.includes(peer) ? `node ${peer}` : `a stranger (node ${peer})`;
-    const text = by === "peer" ? `${who} refuses this node: ${reason}` : `${who} is refused: ${reason}`;
+    if (code === CloseRemoved && by === "peer") {
+      this.removed(`node ${peer} says so`, false);
+      return;
+    }
+    const who = this.rawNode.raft.trk.progress.has(peer) ? `node ${peer}` : `a stranger (node ${peer})`;
+    const hint = code === CloseUnknownPeer && by === "peer" ? ` (${NOT_ADDED})` : "";
+    const text =
+      by === "peer" ? `${who} refuses this node: ${reason}${hint}` : `${who} is refused: ${reason}`;
     // A stranger may call itself anything.
     this.teller.warn({ peer, code, by }, text, `refused ${by} ${code} ${who.startsWith("node") ? peer : ""}`);
   }
@@ -523,6 +618,7 @@ export class RaftNode extends SafeEmitter {
 
   private endedError(): RaftmarkError | null {
     if (this.fault !== null) return fencedError(this.fault);
+    if (this.removal !== null) return this.removal;
     if (this.shutdown !== null) return new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
     return null;
   }

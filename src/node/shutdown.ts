@@ -26,6 +26,8 @@ export class Shutdown {
   private queueEndsAt = Infinity;
   private resolve: () => void = () => {};
   isOver = false;
+  /** It lasts as long as it may: the group may still need this node. */
+  stays = false;
   /** Resolves when nothing is under way any more, or the bound has passed. */
   readonly over: Promise<void>;
 
@@ -60,7 +62,7 @@ export class Shutdown {
 
   /** A turn is over. */
   look(): void {
-    if (!this.isOver && !this.isHandingOver() && this.parts.underWay() === 0) this.end();
+    if (!this.isOver && !this.isHandingOver() && this.parts.underWay() === 0 && !this.stays) this.end();
   }
 
   /** False: there is nothing to hand over, nobody to hand it to, or somebody else leads. */

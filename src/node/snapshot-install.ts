@@ -115,6 +115,7 @@ export class SnapshotInstall {
     } finally {
       await stream.close();
     }
-    this.parts.restored(metadata, stream.size);
+    // With what the file says beside what the message said.
+    this.parts.restored(stream.metadata, stream.size);
   }
 }

@@ -2,7 +2,13 @@
 // is sent; and what people are told of them. Main thread.
 import type { RaftmarkError } from "../base/errors.js";
 import type { Link, SnapshotLane } from "../link/index.js";
-import { type Message, type RawNode, type SnapshotMetadata, StateLeader } from "../raft/index.js";
+import {
+  type ConfState,
+  type Message,
+  type RawNode,
+  type SnapshotMetadata,
+  StateLeader,
+} from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
 import type { SnapshotProgress, SnapshotSending, SnapshotTaken } from "./api.js";
 import type { SnapshotEvent } from "./events.js";
@@ -138,6 +144,11 @@ export class SnapshotService {
     const why = this.whyUnsent();
     if (!this.lacking.has(to)) this.tellLacking(to, metadata, why);
     this.lacking.add(to);
+    // It became a member later, and would not take a state in which it is none: the next one has it.
+    if (why === null && !hasMember(metadata.confState, to)) {
+      this.own.replace();
+      return false;
+    }
     if (why === null) this.sender.begin(to, metadata);
     return why === null;
   }
@@ -274,4 +285,8 @@ export class SnapshotService {
     this.parts.teller.warn({ peer: from, code: error.code, index }, text, `not received ${from}`);
     this.parts.announce({ index, term, bytes: 0, from, error });
   }
+}
+
+function hasMember({ voters, learners, votersOutgoing }: ConfState, id: number): boolean {
+  return [voters, learners, votersOutgoing].some((ids) => ids.includes(id));
 }

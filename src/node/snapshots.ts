@@ -177,9 +177,10 @@ export class Snapshots {
     return this.source === null ? null : { index: this.source.index, bytes: this.source.chunks.bytes };
   }
 
-  /** The newest one cannot be read any more: another is to be taken. */
+  /** The newest one is of no use any more: another is to be taken, unless one is under way. */
   replace(): void {
-    if (this.parts.stateMachine.snapshot === undefined || this.ended !== null) return;
+    if (this.parts.stateMachine.snapshot === undefined || this.ended !== null || this.underWay !== null)
+      return;
     this.unreadable = true;
     this.look();
   }

@@ -46,14 +46,18 @@ export async function tlsOf(source: TlsSource | undefined): Promise<TlsOptions |
   return given;
 }
 
-/** Not started. */
-export function newLink(options: ResolvedOptions, tls: TlsOptions | null): UwsLink {
+/** Not started; knows these peers. */
+export function newLink(
+  options: ResolvedOptions,
+  peers: Readonly<Record<number, string>>,
+  tls: TlsOptions | null,
+): UwsLink {
   return createUwsLink({
     ...(tls === null ? {} : { tls }),
     id: options.id,
     clusterId: options.clusterId,
     listen: options.listen,
-    peers: options.peers,
+    peers,
     secret: options.secret,
     frameTags: options.frameTags,
     acceptor: options.acceptor,

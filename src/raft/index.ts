@@ -73,6 +73,7 @@ export {
   EntryNormal,
   entriesSize,
   entrySize,
+  isConfChangeV2,
   LocalAppendThread,
   LocalApplyThread,
   MESSAGE_TYPE_NAMES,

@@ -77,6 +77,11 @@ export class RaftLog {
     return this.confChanges.length > 0 && this.confChanges[0] <= this.committed;
   }
 
+  /** Conf changes that are not applied, committed or not, ascending. Borrowed. */
+  get unappliedConfChanges(): readonly number[] {
+    return this.confChanges;
+  }
+
   // hot
   firstIndex(): number {
     const index = this.unstable.maybeFirstIndex();

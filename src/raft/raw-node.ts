@@ -146,6 +146,16 @@ export class RawNode {
     return applyConfChange(this.raft, cc);
   }
 
+  /**
+   * A node that joins a group, and has no membership, takes the one that was in force before the first change that it
+   * applies: etcd's logs begin with entries that say it, ours need not. False, and nothing changed: it has one, or
+   * `confState` is none.
+   */
+  adoptConfState(confState: ConfState): boolean {
+    const { raft } = this;
+    return raft.trk.peerIds.length === 0 && raft.installConfState(confState);
+  }
+
   /** Takes a message from a peer, or a response of this node's storage threads. */
   // hot
   step(m: Message): RaftError | null {

@@ -19,6 +19,7 @@ const ALL: Record<Channel, true> = {
   "raftmark:leader": true,
   "raftmark:snapshot": true,
   "raftmark:fenced": true,
+  "raftmark:removed": true,
   "raftmark:link": true,
 };
 

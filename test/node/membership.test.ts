@@ -17,7 +17,7 @@ import {
 } from "../../src/raft/index.js";
 import { openWal } from "../../src/wal/index.js";
 import { atEnd, durable, meta, tempDir } from "../wal/helpers.js";
-import { openNode } from "./nodes.js";
+import { openNode, rejection } from "./nodes.js";
 
 const LOG_ID = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
 
@@ -56,35 +56,46 @@ async function begun(
 const peersOf = (ids: readonly number[]): Record<number, string> =>
   Object.fromEntries(ids.map((id) => [id, `127.0.0.1:${7000 + id}`]));
 
-/** The refusal of node 1 with these ids in its options; null: it opens. */
-async function refusal(t: TestContext, dir: string, ids: readonly number[]): Promise<string | null> {
+/** What node 1, opened with these ids in its options, says of the difference; null: there is none. */
+async function told(t: TestContext, dir: string, ids: readonly number[]): Promise<string | null> {
   const link = new MemoryNetwork().link(1);
-  try {
-    const { node } = await openNode(t, dir, 1, 3, { link, peers: peersOf(ids) });
-    await node.close();
-    return null;
-  } catch (error) {
-    assert.equal((error as { code?: string }).code, "RAFT_MEMBERSHIP_DIFFERS");
-    return (error as Error).message;
-  }
+  const { node, lines } = await openNode(t, dir, 1, 3, { link, peers: peersOf(ids) });
+  await node.close();
+  return lines.matching(/^warn option peers names/)[0] ?? null;
 }
 
-test("the peers of the options count for an empty log only; other addresses are fine", async (t) => {
+test("the peers of the options count for an empty log only: a difference is told, and not followed", async (t) => {
   const dir = tempDir(t);
-  assert.equal(await refusal(t, dir, [1, 2, 3]), null);
-  assert.match((await refusal(t, dir, [1]))!, /names node 1 alone, and the log in .* of nodes 1, 2, 3/);
-  assert.match((await refusal(t, dir, [1, 2, 3, 4]))!, /names nodes 1, 2, 3, 4,/);
-  assert.match((await refusal(t, dir, [1, 2, 4]))!, /names nodes 1, 2, 4,/);
+  assert.equal(await told(t, dir, [1, 2, 3]), null);
+  assert.match(
+    (await told(t, dir, [1]))!,
+    /names node 1 alone, and by the log .* are nodes 1, 2, 3: the log/,
+  );
+  assert.match((await told(t, dir, [1, 2, 3, 4]))!, /names nodes 1, 2, 3, 4,/);
   const link = new MemoryNetwork().link(1);
-  const peers = { 1: "10.0.0.1:1", 2: "10.0.0.2:1", 3: "10.0.0.3:1" };
-  await (await openNode(t, dir, 1, 3, { link, peers })).node.close();
+  const peers = { 1: "127.0.0.1:7001", 2: "10.0.0.2:1", 4: "10.0.0.4:1" };
+  const { node, lines } = await openNode(t, dir, 1, 3, { link, peers });
+  assert.match(lines.matching(/^warn option peers names/)[0]!, /names nodes 1, 2, 4,/);
+  assert.match(
+    lines.matching(/^warn option peers\.2/)[0]!,
+    /is 10\.0\.0\.2:1, and by the log in .* node 2 is at 127\.0\.0\.1:7002\. The log counts: changeMembership\(\{ update/,
+  );
+  assert.deepEqual(
+    node.status().members.map(({ id, address, role }) => `${id} ${address} ${role}`),
+    ["1 127.0.0.1:7001 voter", "2 127.0.0.1:7002 voter", "3 127.0.0.1:7003 voter"],
+  );
 });
 
-test("a refused node leaves its directory to the next one", async (t) => {
+test("a node that listens where the others do not dial is told so", async (t) => {
   const dir = tempDir(t);
-  assert.equal(await refusal(t, dir, [1, 2]), null);
-  for (let i = 0; i < 3; i++) assert.notEqual(await refusal(t, dir, [1]), null);
-  assert.equal(await refusal(t, dir, [1, 2]), null);
+  assert.equal(await told(t, dir, [1, 2, 3]), null);
+  const link = new MemoryNetwork().link(1);
+  const peers = { ...peersOf([1, 2, 3]), 1: "127.0.0.1:8001" };
+  const { lines } = await openNode(t, dir, 1, 3, { link, peers, listen: "127.0.0.1:8001" });
+  assert.match(
+    lines.matching(/^warn option peers\.1/)[0]!,
+    /The others dial this node at 127\.0\.0\.1:7001, and it listens at 127\.0\.0\.1:8001: changeMembership/,
+  );
 });
 
 test("committed changes count, whatever the options said at first", async (t) => {
@@ -94,25 +105,24 @@ test("committed changes count, whatever the options said at first", async (t) =>
     [ConfChangeAddLearnerNode, 5],
   ];
   const dir = await begun(t, [1, 2, 3], changes, 3);
-  assert.match((await refusal(t, dir, [1, 2, 3]))!, /of nodes 1, 3, 4, 5:/);
-  assert.equal(await refusal(t, dir, [1, 3, 4, 5]), null);
+  assert.match((await told(t, dir, [1, 2, 3]))!, /are nodes 1, 3, 4, 5:/);
+  assert.equal(await told(t, dir, [1, 3, 4, 5]), null);
 });
 
-test("of a change that is not known to be committed both sides are taken", async (t) => {
+test("of a change that is not known to be committed nothing is said", async (t) => {
   const changes: [ConfChangeType, number][] = [
     [ConfChangeAddNode, 4],
     [ConfChangeAddNode, 5],
   ];
   const dir = await begun(t, [1, 2, 3], changes, 1);
-  assert.notEqual(await refusal(t, dir, [1, 2, 3]), null);
-  assert.equal(await refusal(t, dir, [1, 2, 3, 4]), null);
-  assert.equal(await refusal(t, dir, [1, 2, 3, 4, 5]), null);
+  assert.match((await told(t, dir, [1, 2, 3]))!, /are nodes 1, 2, 3, 4:/);
+  assert.equal(await told(t, dir, [1, 2, 3, 4]), null);
 });
 
 test("a snapshot's membership counts before what the log was begun with", async (t) => {
   const dir = await begun(t, [1, 2, 3], [[ConfChangeAddNode, 6]], 11, [1, 4, 5]);
-  assert.match((await refusal(t, dir, [1, 2, 3]))!, /of nodes 1, 4, 5, 6:/);
-  assert.equal(await refusal(t, dir, [1, 4, 5, 6]), null);
+  assert.match((await told(t, dir, [1, 2, 3]))!, /are nodes 1, 4, 5, 6:/);
+  assert.equal(await told(t, dir, [1, 4, 5, 6]), null);
 });
 
 test("to a log that does not say who its members are the options do, and a line says so", async (t) => {
@@ -123,9 +133,15 @@ test("to a log that does not say who its members are the options do, and a line 
   assert.deepEqual(node.status().lostLogs, []);
 });
 
-test("a node that is no member any more does not open as one", async (t) => {
+test("a node that is no member any more does not open, whatever its options say", async (t) => {
   const dir = await begun(t, [1, 2, 3], [[ConfChangeRemoveNode, 1]], 1);
-  assert.match((await refusal(t, dir, [1, 2, 3]))!, /of nodes 2, 3:/);
+  const link = new MemoryNetwork().link(1);
+  const error = await rejection(openNode(t, dir, 1, 3, { link, peers: peersOf([1, 2, 3]) }));
+  assert.equal(error.code, "RAFT_REMOVED");
+  assert.match(
+    error.message,
+    /as the log in .* says.* A member in its place has a new id and an empty directory/,
+  );
 });
 
 test("the metadata of a log: etcd's two ids, and behind them what etcd skips", () => {
@@ -138,6 +154,12 @@ test("the metadata of a log: etcd's two ids, and behind them what etcd skips", (
     clusterId: 7n,
     bootstrap: { voters, logId: LOG_ID },
   });
+  const addresses = new Map([
+    [1, "[::1]:1"],
+    [300, "host:2"],
+  ]);
+  const addressed = encodeMetadata(1, 7, { voters: [], logId: LOG_ID, addresses });
+  assert.deepEqual(decodeMetadata(addressed).bootstrap, { voters: [], logId: LOG_ID, addresses });
   // etcd's ids have all 64 bits.
   const etcd = Uint8Array.of(8, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 16, 5);
   assert.deepEqual(decodeMetadata(etcd), { nodeId: 2n ** 64n - 1n, clusterId: 5n, bootstrap: null });

@@ -129,6 +129,8 @@ export interface SnapshotMetadata {
   readonly confState: ConfState;
   readonly index: number;
   readonly term: number;
+  /** What the application keeps in the snapshot's file beside these; no message has it. Absent: nothing. */
+  readonly members?: Uint8Array | undefined;
 }
 
 /** A state machine's state at metadata.index. Empty (none) when metadata.index is 0. */

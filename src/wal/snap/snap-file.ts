@@ -192,8 +192,17 @@ function encodeMetadataField(metadata: SnapshotMetadata): Uint8Array {
     varint(metadata.index, 0),
     Uint8Array.of(0x18),
     varint(metadata.term, 0),
+    metadata.members === undefined ? NO_DATA : encodeMembers(metadata.members),
   );
   return concat(Uint8Array.of(0x12), varint(body.length, 0), body);
+}
+
+/** A field of ours in raftpb.SnapshotMetadata, which etcd's readers skip: bytes. */
+const MEMBERS = 1000;
+const MEMBERS_TAG = MEMBERS * 8 + 2;
+
+function encodeMembers(members: Uint8Array): Uint8Array {
+  return concat(varint(MEMBERS_TAG, 0), varint(members.length, 0), members);
 }
 
 /** Where the parts of a file lie. */
@@ -371,6 +380,7 @@ async function readField(file: FileHandle, at: number, limit: number): Promise<F
 
 function parseMetadata(bytes: Uint8Array): SnapshotMetadata {
   let { confState, index, term } = EMPTY_METADATA;
+  let members: Uint8Array | undefined;
   const reader = new FieldReader(bytes, 0, bytes.length);
   while (reader.next()) {
     if (reader.field === 1) {
@@ -378,7 +388,10 @@ function parseMetadata(bytes: Uint8Array): SnapshotMetadata {
       confState = parseConfState(bytes, start, end);
     } else if (reader.field === 2) index = reader.number();
     else if (reader.field === 3) term = reader.number();
-    else reader.skip();
+    else if (reader.field === MEMBERS) {
+      const { start, end } = reader.span();
+      members = bytes.slice(start, end);
+    } else reader.skip();
   }
-  return { confState, index, term };
+  return members === undefined ? { confState, index, term } : { confState, index, term, members };
 }

@@ -1,0 +1,213 @@
+// The members of the group as a running node has them: takes committed changes into core and book, keeps the link to
+// whoever is a member or may soon be, and knows when this node is one no more. Main thread.
+import { RaftmarkError } from "../base/errors.js";
+import type { Link } from "../link/index.js";
+import {
+  decodeConfChange,
+  type Entry,
+  isConfChangeV2,
+  RaftError,
+  type RawNode,
+  type SnapshotMetadata,
+} from "../raft/index.js";
+import type { CallOptions, Member, MembershipChanged } from "./api.js";
+import { decodeMemberRecord } from "./member-record.js";
+import { type ChangeParts, MembershipCall } from "./membership-change.js";
+import type { CheckedChange } from "./membership-plan.js";
+import type { Teller } from "./teller.js";
+
+export interface MembersParts extends Omit<ChangeParts, "rawNode"> {
+  readonly rawNode: RawNode;
+  readonly teller: Teller;
+  /** How long a removed member is still heard, in ticks: others may not know yet that it is, and want its vote. */
+  readonly lingerTicks: number;
+  /** The committed entries that are applied say that this node is no member any more. Once. */
+  readonly onRemoved: (index: number) => void;
+}
+
+export class Members {
+  private readonly parts: MembersParts;
+  private readonly change: MembershipCall;
+  /** Null: not started yet. */
+  private link: Link | null = null;
+  /** Whom the link was told of. */
+  private known = new Map<number, string>();
+  /** Removed members that are still heard, and for how many ticks. */
+  private readonly leaving = new Map<number, number>();
+  /** The newest change that is not applied, as far as look() knows. */
+  private pending = 0;
+  private isRemoved = false;
+  /** Applied changes of members since the node opened. */
+  changes = 0;
+
+  constructor(parts: MembersParts) {
+    this.parts = parts;
+    this.change = new MembershipCall(parts);
+  }
+
+  /** Whom a link is to know from the start, without this node. */
+  get addresses(): Record<number, string> {
+    return Object.fromEntries(this.wanted());
+  }
+
+  /** The link is started, and knows these. */
+  begin(link: Link, known: Readonly<Record<number, string>>): void {
+    this.link = link;
+    this.known = new Map(Object.entries(known).map(([id, address]) => [Number(id), address]));
+    this.known.delete(this.parts.id);
+    this.sync();
+  }
+
+  /** Ascending by id. */
+  list(): Member[] {
+    const { rawNode, book } = this.parts;
+    const { trk } = rawNode.raft;
+    const { incoming } = trk.voters;
+    return trk.peerIds.map((id) => ({
+      id,
+      address: book.addressOf(id) ?? "",
+      role: trk.progress.get(id)!.isLearner ? "learner" : incoming.ids.includes(id) ? "voter" : "leaving",
+    }));
+  }
+
+  /** Two memberships are in force; the leader leaves that by itself. */
+  get isJoint(): boolean {
+    return this.parts.rawNode.raft.trk.voters.outgoing.ids.length > 0;
+  }
+
+  // ---- for callers
+
+  /** The driver is to be woken. */
+  propose(change: CheckedChange, options?: CallOptions): Promise<MembershipChanged> {
+    return this.change.begin(change, options);
+  }
+
+  get openCount(): number {
+    return this.change.isOpen ? 1 : 0;
+  }
+
+  // ---- for the driver
+
+  /** Once a turn, before proposals are taken. */
+  // hot
+  turn(): void {
+    const { unappliedConfChanges: all } = this.parts.rawNode.raft.raftLog;
+    const newest = all.length === 0 ? 0 : all[all.length - 1]!;
+    if (newest !== this.pending) {
+      this.pending = newest;
+      this.sync();
+    }
+    if (this.change.isOpen) this.change.turn();
+  }
+
+  tick(): void {
+    this.change.tick();
+    for (const [id, ticks] of this.leaving) {
+      this.leaving.set(id, ticks - 1);
+      if (ticks > 0) continue;
+      this.leaving.delete(id);
+      this.known.delete(id);
+      this.link?.setPeer(id, null);
+    }
+  }
+
+  /** A committed change of members takes effect. */
+  applied(entry: Entry): void {
+    const { rawNode, book, teller } = this.parts;
+    const state = book.apply(rawNode, entry);
+    if (state !== null) {
+      this.changes++;
+      teller.info({ index: entry.index, ...state }, `the members are ${this.text()} now`, "members");
+      this.sync();
+      this.look(entry.index);
+    }
+    this.change.applied(entry, state);
+  }
+
+  /** An entry that is neither a caller's nor a change: the first one of a leader's term. */
+  passed(entry: Entry): void {
+    if (this.change.isOpen) this.change.applied(entry, null);
+  }
+
+  /** A leader's snapshot took the state's place. */
+  installed(metadata: SnapshotMetadata): void {
+    this.parts.book.install(decodeMemberRecord(metadata.members));
+    this.sync();
+    this.look(metadata.index);
+    this.change.skippedTo(metadata);
+  }
+
+  private look(index: number): void {
+    const { book, id, onRemoved } = this.parts;
+    if (this.isRemoved || !book.isRemoved(id)) return;
+    this.isRemoved = true;
+    onRemoved(index);
+  }
+
+  /** What a snapshot of the state as it is now keeps; undefined: there are no members yet, and no snapshot to take. */
+  get snapshotRecord(): Uint8Array | undefined {
+    return this.parts.rawNode.raft.trk.peerIds.length === 0 ? undefined : this.parts.book.encode();
+  }
+
+  end({ code, message, cause }: RaftmarkError): void {
+    this.change.end(code, message, cause);
+  }
+
+  // ---- the link
+
+  private sync(): void {
+    const { link, known, leaving } = this;
+    if (link === null) return;
+    const wanted = this.wanted();
+    for (const [id, address] of wanted) {
+      leaving.delete(id);
+      if (known.get(id) === address) continue;
+      known.set(id, address);
+      link.setPeer(id, address);
+    }
+    const { book, lingerTicks } = this.parts;
+    for (const id of known.keys()) {
+      if (wanted.has(id) || leaving.has(id)) continue;
+      leaving.set(id, book.isRemoved(id) ? lingerTicks : 0);
+    }
+  }
+
+  /**
+   * Members, and who becomes one by a change that is in the log: it may lead before this node has heard that the change is
+   * committed. A node that has no members yet hears whom it was begun with.
+   */
+  private wanted(): Map<number, string> {
+    const { id, rawNode, book } = this.parts;
+    const { trk, raftLog } = rawNode.raft;
+    const wanted = new Map<number, string>();
+    const want = (member: number, address: string | undefined): void => {
+      if (member !== id && address !== undefined) wanted.set(member, address);
+    };
+    if (trk.peerIds.length === 0) for (const [member, address] of book.begunWith) want(member, address);
+    for (const member of trk.peerIds) want(member, book.addressOf(member));
+    for (const index of raftLog.unappliedConfChanges) {
+      const page = raftLog.slice(index, index + 1, Infinity);
+      const change = page instanceof RaftError ? null : decodeConfChange(page[0]!);
+      const record = decodeMemberRecord(change?.context);
+      if (change === null || record === null || !isConfChangeV2(change)) continue;
+      for (const { nodeId } of change.changes) if (!wanted.has(nodeId)) want(nodeId, record.given[nodeId]);
+    }
+    return wanted;
+  }
+
+  private text(): string {
+    const { trk } = this.parts.rawNode.raft;
+    const { voters, learners, votersOutgoing } = trk.confState();
+    const learning = learners.length > 0 ? `, learners ${learners.join(", ")}` : "";
+    const leaving = votersOutgoing.length > 0 ? ` (joint with ${votersOutgoing.join(", ")})` : "";
+    return `${voters.join(", ")}${learning}${leaving}`;
+  }
+}
+
+/** Why calls of a node that was removed reject. */
+export function removedError(id: number, why: string): RaftmarkError {
+  const text =
+    `node ${id} was removed from the cluster (${why}): it stops, and its id is not to be used again. A member in its place ` +
+    "has a new id and an empty directory (docs/operate.md, Changing members)";
+  return new RaftmarkError("RAFT_REMOVED", text);
+}
