@@ -322,20 +322,26 @@ function outputFor(aside: boolean): Output {
 
 const INTERRUPTED = "Interrupted: the runs that were done are in the result, which is marked as such.";
 
+/** How long a window is that an event ends. */
+const LENGTHS: readonly [events: readonly string[], text: string][] = [
+  [["restart"], "until the log had its size"],
+  [["catch-up"], "until it was over"],
+];
+
 /** How it was loaded: "1.5 s each in 3 rounds after a warm-up of 0.5 to 1 s; latency from propose() to ...". */
 function loadText({ runs, options }: Result): string {
   const seconds = (ms: number) => `${Math.round(ms / 100) / 10}`;
   const warmups = runs.map(({ warmup }) => warmup.ms);
   const [least, most] = [Math.min(...warmups), Math.max(...warmups)].map(seconds);
   const unstable = runs.filter(({ warmup }) => !warmup.stable).length;
-  const restarts = runs.some(({ settings }) => settings.event === "restart");
+  const length = LENGTHS.find(([events]) => runs.some(({ settings }) => events.includes(settings.event)));
   const rounds = options.rounds > 1 ? ` in ${options.rounds} rounds` : "";
   const from = runs.some(({ load }) => load.kind === "open") ? "when a proposal was due" : "propose()";
   const where = runs.some((run) => run.load.from === "client")
     ? "applied on the leader and answered"
     : "applied on the leader";
   return (
-    `${restarts ? "until the log had its size" : `${seconds(options.durationMs)} s each`}${rounds} after a warm-up of ` +
+    `${length?.[1] ?? `${seconds(options.durationMs)} s each`}${rounds} after a warm-up of ` +
     `${least === most ? "" : `${least} to `}${most} s (the rate was stable then in ${runs.length - unstable} of ${runs.length}); latency from ${from} to ${where}`
   );
 }

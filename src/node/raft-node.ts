@@ -256,6 +256,7 @@ export class RaftNode extends SafeEmitter {
     this.clock = setInterval(() => {
       this.notePeers();
       driver.tick();
+      this.teller.tick();
     }, options.tickMs);
     driver.wake();
   }
@@ -541,15 +542,17 @@ export class RaftNode extends SafeEmitter {
     const { id } = this.options;
     const before = this.leaders.leader;
     const { teller } = this;
-    if (leader === id) teller.info({ leader, term }, `node ${id}, this one, leads term ${term}`, "leads");
+    if (leader === id)
+      teller.info({ leader, term }, `node ${id}, this one, leads term ${term}`, "leads", "lead");
     else if (leader !== 0)
-      teller.info({ leader, term }, `node ${leader} leads term ${term}`, `leads ${leader}`);
+      teller.info({ leader, term }, `node ${leader} leads term ${term}`, `leads ${leader}`, "lead");
     else if (before === id)
-      teller.warn({ term }, "this node leads no more, and knows no other leader", "lost");
-    else if (before !== 0) teller.warn({ term }, `node ${before} is not heard as leader any more`, "lost");
+      teller.warn({ term }, "this node leads no more, and knows no other leader", "lost", "lead");
+    else if (before !== 0)
+      teller.warn({ term }, `node ${before} is not heard as leader any more`, "lost", "lead");
     // The term that the log was opened with began long ago.
     else if (term > this.wal.recovered.hardState.term)
-      teller.info({ term }, `an election: term ${term} began`, "election");
+      teller.info({ term }, `an election: term ${term} began`, "election", "lead");
     if (leader !== 0 || before !== 0) this.announce("leader", { leader, term });
     this.leaders.changed(leader);
   }
@@ -561,7 +564,7 @@ export class RaftNode extends SafeEmitter {
     // Whoever was to take over may be gone.
     if (this.shutdown !== null) this.driver.wake();
     const text = connected ? `node ${peer} is connected` : `node ${peer} is not connected any more`;
-    this.teller.info({ peer, connected }, text, `peer ${peer} ${connected}`);
+    this.teller.info({ peer, connected }, text, `peer ${peer} ${connected}`, `peer ${peer}`);
     this.announce("peer", { peer, connected, refusal: null });
   }
 

@@ -18,11 +18,21 @@ interface Kind {
   held: number;
 }
 
+interface Line {
+  readonly level: "info" | "warn" | "error";
+  readonly fields: object;
+  readonly text: string;
+  readonly kind: string | undefined;
+  readonly topic: string | undefined;
+}
+
 export class Teller {
   private readonly id: number;
   private readonly logger: Logger | null;
   private readonly now: () => number;
   private readonly kinds = new Map<string, Kind>();
+  /** By topic: the newest line of it that was held back, if it is newer than the last one told. */
+  private readonly waiting = new Map<string, Line>();
 
   /** `now`: milliseconds, never falling. */
   constructor(id: number, logger: Logger | null, now: () => number = () => performance.now()) {
@@ -31,26 +41,35 @@ export class Teller {
     this.now = now;
   }
 
-  info(fields: object, text: string, kind?: string): void {
-    this.line("info", fields, text, kind);
+  /** With a `topic`, of which each line says how it stands now: the newest is told later where it is held back. */
+  info(fields: object, text: string, kind?: string, topic?: string): void {
+    this.line({ level: "info", fields, text, kind, topic });
   }
 
-  warn(fields: object, text: string, kind?: string): void {
-    this.line("warn", fields, text, kind);
+  warn(fields: object, text: string, kind?: string, topic?: string): void {
+    this.line({ level: "warn", fields, text, kind, topic });
   }
 
   /** A fault. On standard error, if there is no logger or it fails. */
   error(fields: object, text: string, kind?: string): void {
-    this.line("error", fields, text, kind);
+    this.line({ level: "error", fields, text, kind, topic: undefined });
   }
 
-  private line(
-    level: "info" | "warn" | "error",
-    fields: object,
-    text: string,
-    kind: string | undefined,
-  ): void {
+  /** Time went on: what was held back, and is how things stand still, may be told now. */
+  tick(): void {
+    if (this.waiting.size === 0) return;
+    for (const line of [...this.waiting.values()]) {
+      if (this.now() >= (this.kinds.get(line.kind!)?.next ?? 0)) this.line(line);
+    }
+  }
+
+  private line(line: Line): void {
+    const { level, fields, text, kind, topic } = line;
     const held = kind === undefined ? 0 : this.pass(kind);
+    if (topic !== undefined) {
+      if (held < 0) this.waiting.set(topic, line);
+      else this.waiting.delete(topic);
+    }
     if (held < 0) return;
     const { logger } = this;
     const all = held === 0 ? { node: this.id, ...fields } : { node: this.id, ...fields, repeated: held };
