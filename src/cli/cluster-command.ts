@@ -176,7 +176,6 @@ class LocalCluster {
   private greet(leader: number): void {
     const members = [...this.members].sort((a, b) => a.id - b.id);
     const url = (i: number) => `http://${members[i % members.length].http}`;
-    const at = members.findIndex(({ id }) => id === leader);
     const rows = members.map(
       ({ id, http, child }) =>
         `  node ${id}  http://${http}/  pid ${child.pid}${id === leader ? ", leads" : ""}`,
@@ -186,9 +185,9 @@ class LocalCluster {
 ${rows.join("\n")}
 
 Open one of them in a browser, or try:
-  curl -X PUT ${url(at)}/kv/greeting -d hello
-  curl ${url(at + 1)}/kv/greeting
-  curl -N '${url(at + 2)}/watch?from=1'
+  curl -X PUT ${url(0)}/kv/greeting -d hello
+  curl ${url(1)}/kv/greeting
+  curl -N '${url(2)}/watch?from=1'
 
 Ctrl-C stops all; the same command then goes on with the data. raftmark serve --help explains the rest.
 `);

@@ -15,6 +15,4 @@ export interface Parts {
   readonly since: number;
   /** Aborts when the service shuts down. */
   readonly closing: AbortSignal;
-  /** Where clients reach a member; null: that is not known. */
-  httpOf(id: number): string | null;
 }

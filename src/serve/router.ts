@@ -74,7 +74,7 @@ export class Router {
   }
 
   private fail(response: ServerResponse, error: unknown): void {
-    const { status, body, headers } = toHttpError(error, this.parts.httpOf);
+    const { status, body, headers } = toHttpError(error);
     if (status === 500) this.logger.error({ error }, `a request failed: ${(error as Error).message}`);
     sendJson(response, status, { error: body }, headers);
   }
@@ -86,7 +86,7 @@ export class Router {
       await serveKey(this.parts, request, response, target);
       load.answered(performance.now() - begun);
     } catch (error) {
-      if (toHttpError(error, this.parts.httpOf).status >= 500) load.refused();
+      if (toHttpError(error).status >= 500) load.refused();
       else load.answered(performance.now() - begun);
       throw error;
     }

@@ -102,8 +102,7 @@ function partsOf(config: ServiceConfig, node: RaftNode, store: KvStore, closing:
   registry.registerMetric(
     single("gauge", "raftmark_kv_bytes", "Bytes of all keys and values.", () => store.bytes),
   );
-  const httpOf = (id: number) => config.peers.get(id)?.http ?? null;
-  return { config, node, store, loads, registry, since: performance.now(), closing, httpOf };
+  return { config, node, store, loads, registry, since: performance.now(), closing };
 }
 
 async function nodeOptions(config: ServiceConfig, store: KvStore, logger: Logger): Promise<RaftNodeOptions> {

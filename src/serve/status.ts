@@ -11,7 +11,7 @@ export async function statusOf(parts: Parts, withHash: boolean): Promise<Service
   const hash = withHash ? await store.hash() : { index: store.lastIndex };
   return {
     ...node.status(),
-    http: parts.httpOf(config.id) ?? config.http,
+    http: config.peers.get(config.id)?.http ?? config.http,
     uptimeMs: Math.round(performance.now() - since),
     kv: { keys: store.keys, bytes: store.bytes, ...hash },
     requests: { read: loads.read.read(), write: loads.write.read() },

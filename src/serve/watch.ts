@@ -47,7 +47,7 @@ export class Watches {
       if (parts.closing.aborted)
         throw new RaftmarkError("RAFT_CLOSED", "this node shuts down: watch another");
     } catch (error) {
-      const { body } = toHttpError(refined(parts, error), parts.httpOf);
+      const { body } = toHttpError(refined(parts, error));
       response.write(`${JSON.stringify({ error: body })}\n`);
     } finally {
       this.count--;
