@@ -38,10 +38,10 @@ async function propose({ node }: Running, count: number): Promise<void> {
 }
 
 /** A leader of three with 4 MB of old log, of which member `away` has nothing. */
-async function lagging(t: TestContext) {
+async function lagging(t: TestContext, more: Given = {}) {
   const network = new MemoryNetwork();
   const dir = tempDir(t);
-  const openIt = (id: number) => openNode(t, dir, id, 3, { link: network.link(id), ...SIZES });
+  const openIt = (id: number) => openNode(t, dir, id, 3, { link: network.link(id), ...SIZES, ...more });
   const all = [await openIt(1), await openIt(2), await openIt(3)];
   const leader = await leaderOf(all);
   const away = all.find((each) => each !== leader)!;
@@ -78,6 +78,29 @@ test("a member catches up from old segments, and its leader's main thread reads 
   assert.deepEqual(back.machine.log, leader.machine.log);
   assert.equal(leader.node.status().term, term);
   assert.deepEqual(found, []);
+});
+
+test("under a load that never ends a member gains on its group at its pace, until it is level; its reads come through", async (t) => {
+  const { leader, comeBack } = await lagging(t, { catchUpBytesPerS: 2 << 20 });
+  const { term } = leader.node.status();
+  let loads = true;
+  const client = async (): Promise<void> => {
+    while (loads) await leader.node.propose(Buffer.alloc(500, "x"));
+  };
+  const clients = Array.from({ length: 8 }, client);
+  const back = await comeBack();
+  await back.node.whenLeader();
+  const { commit } = leader.node.status();
+  await back.node.readBarrier();
+  assert.ok(back.node.status().applied >= commit);
+  await until("it is level", WAIT_MS, () => {
+    return back.node.status().applied + 16 >= leader.node.status().commit;
+  });
+  loads = false;
+  await Promise.all(clients);
+  assert.equal(leader.node.status().term, term);
+  await until("all is applied", WAIT_MS, () => back.machine.log.length === leader.machine.log.length);
+  assert.deepEqual(back.machine.log, leader.machine.log);
 });
 
 test("damage of what a member lacks ends its leader with WAL_CORRUPT and the place", async (t) => {
