@@ -28,6 +28,7 @@ export class Member {
   private child: ChildProcess | null = null;
   readonly config: MemberConfig;
   private gone: Promise<never> = new Promise(() => {});
+  private asking: Promise<unknown> = Promise.resolve();
 
   constructor(config: MemberConfig) {
     this.config = config;
@@ -60,8 +61,16 @@ export class Member {
     assert.equal(message, "open");
   }
 
-  async say(command: Command = {}): Promise<Told> {
-    const child = this.child!;
+  /** One question after the other. */
+  say(command: Command = {}): Promise<Told> {
+    const told = this.asking.then(() => this.ask(command));
+    this.asking = told.catch(() => {});
+    return told;
+  }
+
+  private async ask(command: Command): Promise<Told> {
+    const { child } = this;
+    assert.ok(child !== null, `node ${this.id} does not run`);
     const answer = next(child);
     child.send(command);
     const [told] = (await Promise.race([answer, this.gone])) as [Told];

@@ -55,10 +55,16 @@ export async function hostile(plan: HostilePlan): Promise<Map<string, number>> {
     const attacks = attacksOn(leader.id, await clusterKey(SECRET));
     const prng = new Prng(plan.seed);
     const address = leader.config.peers[leader.id]!;
-    let told = await leader.say();
-    const before = told;
+    const before = await leader.say();
+    let { acked } = before;
     let begun = 0;
     let done = 0;
+    const look = async (): Promise<void> => {
+      const now = await leader.say();
+      assert.ok(now.leads && now.term === before.term, "the leader lost its leadership");
+      assert.ok(now.acked > acked, `nothing was committed while connections up to ${done} came`);
+      acked = now.acked;
+    };
     const attacker = async (): Promise<void> => {
       while (begun < connections) {
         begun++;
@@ -68,11 +74,7 @@ export async function hostile(plan: HostilePlan): Promise<Map<string, number>> {
         const name = names[prng.below(names.length)]!;
         const what = await ended(name, some[name]!(address, new Prng(prng.below(2 ** 32))));
         counts.set(what, (counts.get(what) ?? 0) + 1);
-        if (++done % LOOK_EVERY !== 0) continue;
-        const now = await leader.say();
-        assert.ok(now.leads && now.term === before.term, "the leader lost its leadership");
-        assert.ok(now.acked > told.acked, `nothing was committed while connections up to ${done} came`);
-        told = now;
+        if (++done % LOOK_EVERY === 0) await look();
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, attacker));
@@ -174,8 +176,9 @@ function bytes(prng: Prng, length: number): Uint8Array {
 async function dialled(address: string): Promise<net.Socket> {
   const [host, port] = address.split(":");
   const socket = net.connect(Number(port), host);
-  socket.on("error", () => {});
   await once(socket, "connect");
+  // A reset is one way to be cut.
+  socket.on("error", () => {});
   return socket;
 }
 
@@ -187,8 +190,9 @@ async function raw(address: string, sent: Uint8Array): Promise<string> {
     answer += chunk.toString("latin1");
     if (/^HTTP\/1.1 \d\d\d/.test(answer)) socket.destroy();
   });
+  const closed = new Promise((resolve) => socket.once("close", resolve));
   socket.write(sent);
-  await once(socket, "close");
+  await closed;
   const status = /^HTTP\/1.1 (\d\d\d)/.exec(answer)?.[1];
   if (status === undefined) return "cut";
   assert.match(status, /^[45]/);
@@ -203,11 +207,12 @@ async function talk(
 ): Promise<string> {
   const socket = new WebSocket(`ws://${address}${LINK_PATH}`, { perMessageDeflate: false });
   socket.on("error", () => {});
-  const closed = once(socket, "close") as Promise<[number, Buffer]>;
-  const [challenge] = (await once(socket, "message")) as [Buffer];
-  const bytes = answer(challenge);
-  if (bytes !== null) socket.send(bytes);
-  const [code] = await closed;
+  const closed = new Promise<number>((resolve) => socket.once("close", resolve));
+  socket.once("message", (challenge: Buffer) => {
+    const bytes = answer(challenge);
+    if (bytes !== null) socket.send(bytes);
+  });
+  const code = await closed;
   assert.ok(codes.includes(code), `closed with ${code}, not ${codes.join(" or ")}`);
   return `${code} ${CLOSE_REASONS[code] ?? ""}`.trim();
 }
