@@ -2,7 +2,8 @@
 // that are due at times of their own, whatever the engine does (open loop, open-loop.ts). Runs on the main thread of
 // the leader's process, as an application that embeds the engine would, or in a client's. What it records costs a
 // clock reading and a few integer operations a proposal.
-import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
+// By import: the global of this name is a getter, which costs as much again as the clock.
+import { type IntervalHistogram, monitorEventLoopDelay, performance } from "node:perf_hooks";
 import type { Proposed } from "../../src/index.js";
 import type { AckedWriter } from "./acked.js";
 import { codeOf, messageOf } from "./bench-error.js";

@@ -1,6 +1,7 @@
 // The open loop: proposals are due at times drawn from the plan alone, never from a reply, and latency counts from
 // then on. An engine that stalls finds every proposal that came due meanwhile in front of it, so that the stall is in
 // the latency of each and not of one (no coordinated omission). Main thread of its process.
+import { performance } from "node:perf_hooks";
 import { Prng } from "../../src/base/prng.js";
 import type { Proposed } from "../../src/index.js";
 import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "./latency.js";

@@ -27,8 +27,10 @@ const END_BYTES = 8;
 export class RollingHash {
   private a = SEED_A;
   private b = SEED_B;
-  private lastBuffer: ArrayBufferLike = new ArrayBuffer(0);
-  private lastView = new DataView(this.lastBuffer);
+  /** What was looked at last, where that lies in its buffer, and a view of that: those that came together share it. */
+  private lastBytes: Uint8Array = new Uint8Array(0);
+  private lastOffset = 0;
+  private lastView: DataView = new DataView(this.lastBytes.buffer);
   /** Two words that stand for the data given to `read` or `glance` last. */
   wordA = 0;
   wordB = 0;
@@ -43,9 +45,9 @@ export class RollingHash {
   /** Hashes the start and the end of the data by itself into wordA and wordB; the chain stays as it is. */
   // hot
   glance(bytes: Uint8Array, start = 0, length = bytes.length): void {
-    const byteOffset = bytes.byteOffset + start;
+    const view = this.viewOf(bytes);
+    const byteOffset = this.lastOffset + start;
     const end = byteOffset + length;
-    const view = this.viewOf(bytes.buffer);
     this.wordA = SEED_A;
     this.wordB = SEED_B;
     if (length < HEADER_BYTES + END_BYTES) {
@@ -60,7 +62,8 @@ export class RollingHash {
   read(data: Uint8Array): void {
     this.wordA = SEED_A;
     this.wordB = SEED_B;
-    this.mix(this.viewOf(data.buffer), data.byteOffset, data.byteOffset + data.length);
+    const view = this.viewOf(data);
+    this.mix(view, this.lastOffset, this.lastOffset + data.length);
   }
 
   // hot
@@ -101,10 +104,13 @@ export class RollingHash {
   }
 
   // hot
-  private viewOf(buffer: ArrayBufferLike): DataView {
-    if (buffer === this.lastBuffer) return this.lastView;
-    this.lastBuffer = buffer;
-    this.lastView = new DataView(buffer);
+  private viewOf(bytes: Uint8Array): DataView {
+    // Asking for the buffer is a call each time.
+    if (bytes === this.lastBytes) return this.lastView;
+    const { buffer, byteOffset } = bytes;
+    this.lastBytes = bytes;
+    this.lastOffset = byteOffset;
+    if (buffer !== this.lastView.buffer) this.lastView = new DataView(buffer);
     return this.lastView;
   }
 

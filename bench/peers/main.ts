@@ -28,11 +28,10 @@ const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 /** Each client of etcdload is one put at a time; more of them only wait for each other. */
 const ETCD_CLIENTS_MAX = 1024;
 /**
- * Of goraft's life the last part but this: it sorts its latencies at the end, which is no commit's. A second of warm-up
- * is before its window, so that as much as the window is seen all the same.
+ * Of goraft's life the last part but this: it sorts its latencies at the end, which is no commit's. The warm-up is before
+ * its window, so that as much as the window is seen all the same.
  */
 const GORAFT_LAST_MS = 500;
-const GORAFT_WARMUP_MS = 1000;
 
 /** A load: bytes of a proposal, and how many are under way. */
 interface Point {
@@ -48,6 +47,7 @@ interface Options {
   readonly node: string;
   readonly pairs: string;
   readonly duration: string;
+  readonly warmup: string;
   readonly out: string;
 }
 
@@ -64,6 +64,11 @@ const program = new Command("bench:peers")
   .option("--node <list>", "the Node.js of raftmark, as in raftmark bench", "own,26")
   .option("--pairs <number>", "runs of each program a row", "5")
   .option("--duration <seconds>", "measured time of each run", "4")
+  .option(
+    "--warmup <seconds>",
+    "before it, of each: on two cores Node.js compiles for three seconds and more while three nodes work",
+    "5",
+  )
   .option("--out <file>", "where the data goes", "results/peers.json")
   .addHelpText(
     "after",
@@ -84,6 +89,7 @@ async function main(options: Options): Promise<void> {
   const nodes = parseAxis("node", options.node).map(String);
   const pairs = positive("pairs", options.pairs);
   const seconds = positive("duration", options.duration);
+  const warmup = positive("warmup", options.warmup);
   for (const file of [options.goraft, options.etcdRun, options.etcdload]) {
     if (file !== undefined) await mustRun(file);
   }
@@ -93,7 +99,7 @@ async function main(options: Options): Promise<void> {
   try {
     const rows: PeerRow[] = [];
     for (const point of points)
-      rows.push(await row(point, nodes, { pairs, seconds, goraft: options.goraft, dir }));
+      rows.push(await row(point, nodes, { pairs, seconds, warmup, goraft: options.goraft, dir }));
     const etcd = await runEtcd(options, points, seconds, dir);
     const environment = await readEnvironment(await fileSystemOf(dir));
     const { cpu, cores, kernel, commit, dirty } = environment;
@@ -101,7 +107,7 @@ async function main(options: Options): Promise<void> {
     const machine = { cpu, cores, kernel, fileSystem: environment.fileSystem.type };
     const peers = Peers.parse({
       ...{ startedAt, finishedAt: new Date().toISOString(), command, commit, dirty, machine },
-      ...{ seconds, pairs, rows, etcd },
+      ...{ seconds, warmup, pairs, rows, etcd },
     });
     await writeFile(options.out, `${JSON.stringify(peers, null, 2)}\n`);
     process.stdout.write(`\n${peersMarkdown(peers)}\nwritten to ${options.out}\n`);
@@ -113,6 +119,7 @@ async function main(options: Options): Promise<void> {
 interface Runs {
   readonly pairs: number;
   readonly seconds: number;
+  readonly warmup: number;
   readonly goraft: string;
   readonly dir: string;
 }
@@ -147,11 +154,11 @@ async function row(point: Point, nodes: readonly string[], runs: Runs): Promise<
 async function runRaftmark(
   { entryBytes, inFlight }: Point,
   node: string,
-  { seconds, dir }: Runs,
+  { seconds, warmup, dir }: Runs,
 ): Promise<{ version: string; figures: Figures }> {
   const args = ["bench", "--json", "--dir", dir, "--out", join(dir, "result.json"), "--writer", "pool-wasm"];
   args.push("--in-flight", String(inFlight), "--entry-bytes", String(entryBytes), "--node", node);
-  args.push("--duration", `${seconds}s`, "--warmup", "1s", "--rounds", "1");
+  args.push("--duration", `${seconds}s`, "--warmup", `${warmup}s`, "--rounds", "1");
   const { stdout } = await run(process.execPath, [RAFTMARK, ...args], { maxBuffer: OUTPUT_BYTES_MAX });
   const [measured] = Result.parse(JSON.parse(stdout)).runs;
   const { p50, p99 } = measured!.latencyMs;
@@ -164,9 +171,12 @@ async function runRaftmark(
   return { version: measured!.node, figures };
 }
 
-async function runGoraft({ entryBytes, inFlight }: Point, { seconds, goraft, dir }: Runs): Promise<Figures> {
+async function runGoraft(
+  { entryBytes, inFlight }: Point,
+  { seconds, warmup, goraft, dir }: Runs,
+): Promise<Figures> {
   const load = ["-bytes", String(entryBytes), "-inflight", String(inFlight), "-duration", `${seconds}s`];
-  const mode = ["-mode", "tcp", "-batch", "0", "-warmup", `${GORAFT_WARMUP_MS}ms`];
+  const mode = ["-mode", "tcp", "-batch", "0", "-warmup", `${warmup}s`];
   const child = spawn(resolve(goraft), [...mode, ...load, "-dir", join(dir, "goraft")], {
     stdio: ["ignore", "pipe", "inherit"],
   });

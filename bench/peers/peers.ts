@@ -38,6 +38,7 @@ export const Peers = z.object({
     fileSystem: z.string(),
   }),
   seconds: z.number(),
+  warmup: z.number().default(1).describe("seconds before those, of raftmark and goraft alike"),
   pairs: z.number(),
   rows: z.array(PeerRow),
   etcd: z
@@ -67,7 +68,7 @@ export function peersMarkdown(peers: Peers): string {
   const { machine, commit, dirty, startedAt, finishedAt } = peers;
   const build = commit === null ? "" : `, commit ${commit.slice(0, 10)}${dirty === true ? "+" : ""}`;
   const when = `${startedAt.slice(0, 10)}, ${startedAt.slice(11, 16)} to ${finishedAt.slice(11, 16)} UTC`;
-  const how = `${peers.seconds} s a run, ${peers.pairs} pairs a row, alternating; ${when}${build}`;
+  const how = `${peers.seconds} s a run after ${peers.warmup} s of warm-up, ${peers.pairs} pairs a row, alternating; ${when}${build}`;
   const where = `${machine.cpu}, ${machine.cores} cores, ${machine.kernel}; ${machine.fileSystem}`;
   return `${table(peers)}\n\n${how}: ${where}.\n`;
 }

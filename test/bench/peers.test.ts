@@ -29,6 +29,7 @@ const peers: Peers = {
   dirty: null,
   machine: { cpu: "", cores: 2, kernel: "", fileSystem: "ext4" },
   seconds: 4,
+  warmup: 5,
   pairs: 3,
   rows: [row, { ...row, entryBytes: 16, inFlight: 4096 }],
   etcd: [{ entryBytes: 256, clients: 64, perS: 4503, p50Us: 1, p99Us: 2 }],
@@ -49,7 +50,10 @@ test("a row a load and Node.js, with etcd's puts beside the same number of clien
   );
   assert.match(second!, /^\| 256 \| 64 \| 26\.1\.0 \| 300 \| 200 \| 1\.50 \(1\.00 to 2\.00\) /);
   assert.match(third!, /^\| 16 \| 4,096 \| 20\.1\.0 \|.*\| {2}\|$/);
-  assert.match(how!, /^4 s a run, 3 pairs a row, alternating; 2026-01-02, 03:04 to 03:14 UTC: /);
+  assert.match(
+    how!,
+    /^4 s a run after 5 s of warm-up, 3 pairs a row, alternating; 2026-01-02, 03:04 to 03:14 UTC: /,
+  );
 });
 
 test("a figure that was not measured is absent, not 0; no column of puts where there are none", () => {
