@@ -34,8 +34,15 @@ export interface Settings {
   /** Added to each write of one follower's log. */
   readonly followerDelayMs: number;
   /** What befalls the cluster in the middle of the window. */
-  readonly event: "none" | "pause-follower" | "kill-leader" | "restart" | "catch-up" | "snapshots";
-  /** Size of the log that a node restarts on, or by which a follower is behind. */
+  readonly event:
+    | "none"
+    | "pause-follower"
+    | "kill-leader"
+    | "restart"
+    | "catch-up"
+    | "replace-member"
+    | "snapshots";
+  /** Size of the log that a node restarts on, by which a follower is behind, or that a new member needs. */
   readonly logMb: number;
   /** Size of the state that snapshots are taken of; 0: none are. */
   readonly stateMb: number;
@@ -227,13 +234,13 @@ export const AXES: { readonly [K in AxisName]: Axis } = {
   event: words(
     "event",
     "event",
-    "in the middle of the window: SIGSTOP a follower for a fifth of it, kill -9 the leader, catch-up: a follower stops and comes back, snapshots: every node takes them; restart: after it",
-    same("none", "pause-follower", "kill-leader", "restart", "catch-up", "snapshots"),
+    "in the middle of the window: SIGSTOP a follower for a fifth of it, kill -9 the leader, catch-up: a follower stops and comes back, replace-member: a new one joins and another is removed, snapshots: every node takes them; restart: after it",
+    same("none", "pause-follower", "kill-leader", "restart", "catch-up", "replace-member", "snapshots"),
   ),
   logMb: numbers(
     "log-mb",
     "log MB",
-    "size of the log that a node restarts on (event restart), or by which a follower is behind (catch-up)",
+    "size of the log that a node restarts on (event restart), by which a follower is behind (catch-up), or that a new member needs (replace-member)",
     0,
     4096,
   ),

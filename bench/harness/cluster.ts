@@ -8,7 +8,7 @@ import { BenchError } from "./bench-error.js";
 import { NodeProcess, NodeRefusal, type Params } from "./node-process.js";
 import { OUTSTANDING_MAX } from "./open-loop.js";
 import { freePorts, HOST } from "./ports.js";
-import type { NodeConfig, Op, ReplyOf } from "./protocol.js";
+import type { MemberChange, NodeConfig, Op, ReplyOf } from "./protocol.js";
 import type { StateReport } from "./state-machine.js";
 import type { TruthRequest } from "./truth.js";
 
@@ -55,6 +55,9 @@ export class Cluster {
   private readonly configs = new Map<number, NodeConfig>();
   private readonly processes = new Map<number, NodeProcess>();
   private readonly opened = new Map<number, ReplyOf<"open">>();
+  /** Members that were removed and stopped: their logs are still there, and their last states. */
+  private readonly former = new Map<number, StateReport | null>();
+  private secret = "";
   private client: NodeProcess | null = null;
   private fail: (error: BenchError) => void = () => {};
   /** Rejects when a node fails unasked; never resolves. Race every wait against it. */
@@ -95,8 +98,8 @@ export class Cluster {
     ports.forEach((port, i) => {
       peers[i + 1] = `${HOST}:${port}`;
     });
-    const secret = randomBytes(24).toString("base64url");
-    for (let id = 1; id <= nodes; id++) this.configs.set(id, this.configFor(id, peers, secret));
+    this.secret = randomBytes(24).toString("base64url");
+    for (let id = 1; id <= nodes; id++) this.configs.set(id, this.configFor(id, peers, this.secret));
     const opened = await Promise.allSettled(this.ids.map((id) => this.openNode(id)));
     for (const outcome of opened) if (outcome.status === "rejected") throw outcome.reason;
   }
@@ -217,7 +220,8 @@ export class Cluster {
 
   /** What the truth check reads of each node; `states`: as stop() gave them. */
   logsOf(states: ReadonlyMap<number, StateReport | null>): TruthRequest["nodes"] {
-    return this.ids.map((id) => ({ id, dir: this.dirOf(id), state: states.get(id) ?? null }));
+    const all = new Map([...this.former, ...states]);
+    return [...all].map(([id, state]) => ({ id, dir: this.dirOf(id), state }));
   }
 
   /** `wait`, or the failure of a node if that comes first. */
@@ -288,6 +292,31 @@ export class Cluster {
   async restart(id: number): Promise<void> {
     if (this.node(id).isAlive) throw new Error(`node ${id} still runs`);
     await this.openNode(id);
+  }
+
+  /** Starts a node that joins, of which nobody knows yet: changeMembership() is to tell. */
+  async join(): Promise<{ readonly id: number; readonly address: string }> {
+    const id = Math.max(...this.ids, ...this.former.keys()) + 1;
+    const address = `${HOST}:${(await freePorts(1))[0]}`;
+    const peers = { ...this.configs.get(this.ids[0])!.peers, [id]: address };
+    this.configs.set(id, { ...this.configFor(id, peers, this.secret), initialClusterState: "existing" });
+    await this.openNode(id);
+    return { id, address };
+  }
+
+  /** One change of members, asked of the leader. */
+  async changeMembership(leader: number, change: MemberChange): Promise<void> {
+    await this.call(leader, "changeMembership", { change });
+  }
+
+  /** Stops a member that was removed. */
+  async part(id: number): Promise<void> {
+    const node = this.node(id);
+    this.former.set(id, await node.close(id));
+    await node.end();
+    LIVE.delete(node);
+    this.configs.delete(id);
+    this.processes.delete(id);
   }
 
   /** Closes every node. Gives each one's last state, null where it did not answer. */

@@ -1,6 +1,7 @@
 // What the bench needs of the thing it measures. RaftNode fits it; tests put a stand-in of known behaviour here.
 import type {
   CloseOptions,
+  MembershipChange,
   NodeMetrics,
   NodeStatus,
   Proposed,
@@ -16,6 +17,8 @@ export interface Engine {
   transferLeadership(id: number): void;
   /** Absent: it takes none. */
   takeSnapshot?(): Promise<{ readonly index: number }>;
+  /** Absent: its members stay who they are. */
+  changeMembership?(change: MembershipChange): Promise<{ readonly index: number }>;
   status(): NodeStatus;
   readonly metrics: NodeMetrics;
   close(options?: CloseOptions): Promise<void>;

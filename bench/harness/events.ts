@@ -15,6 +15,7 @@ import {
   until,
 } from "./event-parts.js";
 import { SERIES_STEP_MS } from "./load.js";
+import { MemberReplaced } from "./member-change-event.js";
 import { Payloads } from "./payload.js";
 import type { LoadResult } from "./protocol.js";
 import { SnapshotsTaken } from "./snapshot-event.js";
@@ -46,6 +47,8 @@ export function eventFor(plan: EventPlan): RunEvent {
       return { marks: [], opened() {}, finish: () => restart(plan) };
     case "catch-up":
       return new CatchUp(plan);
+    case "replace-member":
+      return new MemberReplaced(plan);
     case "snapshots":
       return new SnapshotsTaken(plan);
   }

@@ -133,6 +133,13 @@ class NodeAgent {
         const { index } = await engine.takeSnapshot();
         return { index };
       }
+      case "changeMembership": {
+        const engine = this.running();
+        if (engine.changeMembership === undefined)
+          throw new RaftmarkError("RAFT_BAD_OPTION", "this engine's members stay who they are");
+        const { index } = await engine.changeMembership(command.change);
+        return { index };
+      }
       case "load":
         return this.runLoad(command.plan, command.ackedPath);
       case "haltLoad":

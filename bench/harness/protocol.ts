@@ -31,6 +31,8 @@ export const NodeConfig = z.strictObject({
   /** Undefined: the engine's choice. */
   acceptor: z.enum(["uws", "ws"]).optional(),
   frameTags: z.boolean(),
+  /** As the option. */
+  initialClusterState: z.enum(["new", "existing"]).optional(),
   /** Index of the snapshot that a new log begins behind; 0: none. */
   startIndex: count,
   /** Added to each write of the log. */
@@ -65,6 +67,14 @@ const LoadPlan = z.strictObject({
   seed: count,
 });
 
+/** Of the members, as RaftNode takes it. */
+const Change = z.strictObject({
+  add: z.array(z.strictObject({ id: count, address: z.string(), learner: z.boolean() })).optional(),
+  promote: z.array(count).optional(),
+  remove: z.array(count).optional(),
+});
+export type MemberChange = z.output<typeof Change>;
+
 /** A command: `call` pairs it with its reply; `node` says which of the process's nodes it is for. */
 export const Command = z.discriminatedUnion("op", [
   z.strictObject({ call: count, node: count, op: z.literal("open"), config: NodeConfig }),
@@ -79,6 +89,7 @@ export const Command = z.discriminatedUnion("op", [
   z.strictObject({ call: count, node: count, op: z.literal("transfer"), to: z.number().int().min(1) }),
   z.strictObject({ call: count, node: count, op: z.literal("propose"), bytes: Bytes }),
   z.strictObject({ call: count, node: count, op: z.literal("takeSnapshot") }),
+  z.strictObject({ call: count, node: count, op: z.literal("changeMembership"), change: Change }),
   z.strictObject({
     call: count,
     node: count,
@@ -107,7 +118,7 @@ const Status = z.object({
   commit: count,
   applied: count,
   lastIndex: count,
-  state: z.enum(["StateFollower", "StateCandidate", "StateLeader", "StatePreCandidate"]),
+  state: z.enum(["StateFollower", "StateCandidate", "StateLeader", "StatePreCandidate", "StateRemoved"]),
   leader: count,
   fault: z.string().nullable(),
 });
@@ -205,6 +216,7 @@ export const ReplyValue = {
   transfer: z.null(),
   propose: z.object({ index: count, term: count }),
   takeSnapshot: z.object({ index: count }),
+  changeMembership: z.object({ index: count }),
   load: LoadResult,
   haltLoad: z.null(),
   traceSamples: z.object({ samples: Doubles, sentUs: Doubles }),

@@ -13,10 +13,12 @@ const EVERY = [1, 5, 13, 29, 61, 127, 251, 509];
 /** What is in flight moves as one batch or a few, and noting one costs; so one batch in so many is noted, about. */
 const BATCHES = 5;
 
+const LOSES_NOTES: readonly Settings["event"][] = ["kill-leader", "catch-up", "replace-member"];
+
 /** One proposal in so many is followed, so that some hundreds are followed a second. */
 export function traceEvery({ trace, event, inFlight, rate }: Settings): number {
   // Who is killed or stopped takes along what it noted.
-  if (trace === "off" || event === "kill-leader" || event === "catch-up") return 0;
+  if (trace === "off" || LOSES_NOTES.includes(event)) return 0;
   if (rate > 0) return EVERY.findLast((every) => every <= rate / 500) ?? 1;
   return EVERY.findLast((every) => every <= BATCHES * inFlight) ?? 1;
 }

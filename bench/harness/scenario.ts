@@ -157,7 +157,8 @@ export const NESTING: readonly AxisName[] = [
   "writer",
 ];
 
-const TAKES_A_NODE: readonly Settings["event"][] = ["kill-leader", "pause-follower", "restart", "catch-up"];
+const NEEDS_A_LOG: readonly Settings["event"][] = ["restart", "catch-up", "replace-member"];
+const TAKES_A_NODE: readonly Settings["event"][] = ["kill-leader", "pause-follower", ...NEEDS_A_LOG];
 
 /** Why these settings cannot be run together, and what to give instead; null: they can. */
 export function whyImpossible(settings: Settings): string | null {
@@ -174,12 +175,12 @@ export function whyImpossible(settings: Settings): string | null {
   if (event === "kill-leader" && from !== "client") {
     return "--event kill-leader would kill the load in the leader's process too; give --from client";
   }
-  if ((event === "restart" || event === "catch-up") && settings.logMb === 0) {
-    const what = event === "restart" ? "to restart on" : "that the follower lacks";
+  if (NEEDS_A_LOG.includes(event) && settings.logMb === 0) {
+    const what = event === "restart" ? "to restart on" : "that the node lacks";
     return `--event ${event} needs the size of the log ${what}; give --log-mb`;
   }
-  if (event !== "restart" && event !== "catch-up" && settings.logMb > 0) {
-    return "--log-mb is the log that a node restarts on or lacks; give --event restart or --event catch-up too";
+  if (!NEEDS_A_LOG.includes(event) && settings.logMb > 0) {
+    return `--log-mb is the log that a node restarts on or lacks; give --event ${NEEDS_A_LOG.join(" or ")} too`;
   }
   if ((event === "snapshots") !== settings.stateMb > 0) {
     return event === "snapshots"
@@ -280,6 +281,7 @@ const EVENT_PHRASES: { readonly [K in Settings["event"]]: string } = {
   "kill-leader": "the leader killed",
   restart: "a node restarted",
   "catch-up": "a follower that catches up",
+  "replace-member": "a member replaced",
   snapshots: "snapshots taken",
 };
 

@@ -21,6 +21,7 @@ export type Subject =
   | "follower paused"
   | "restart"
   | "catching up"
+  | "member replaced"
   | "snapshots";
 
 export function subjectOf(rows: readonly Pick<Row, "settings">[]): Subject {
@@ -28,6 +29,7 @@ export function subjectOf(rows: readonly Pick<Row, "settings">[]): Subject {
   if (has("kill-leader")) return "leader lost";
   if (has("restart")) return "restart";
   if (has("catch-up")) return "catching up";
+  if (has("replace-member")) return "member replaced";
   if (has("snapshots")) return "snapshots";
   if (has("pause-follower")) return "follower paused";
   return rows.length > 0 && rows.every(({ settings }) => settings.rate > 0) ? "offered load" : "throughput";
@@ -43,6 +45,7 @@ export function columnsOf(rows: readonly Row[], severalRounds: boolean): Column[
     case "restart":
       return measures;
     case "catching up":
+    case "member replaced":
     case "snapshots":
       return [...measures, ...rate, ...latency("p50", "p99", "max")];
     case "follower paused":

@@ -137,6 +137,23 @@ const TOLD: {
       },
     ];
   },
+  "member replaced": (_result, rows) => {
+    const largest = leastOf(rows, (row) => -(measureOf(row, "behindMB")?.median ?? 0));
+    const behind = short(measureOf(largest, "behindMB")?.median ?? 0);
+    const [inside, outside] = ["p99MeanwhileMs", "p99OtherwiseMs"].map((name) => measureOf(largest, name));
+    const calm =
+      inside == null || outside == null
+        ? ""
+        : `; p99 was ${short(inside.median)} ms meanwhile, ${short(outside.median)} ms before`;
+    return [
+      { label: "It took", text: `${tookText(largest, rows, REPLACED)}${calm}.` },
+      { label: "How sure", text: `${roundsText(rows)}.` },
+      {
+        label: "Limit",
+        text: `the log of ${behind} MB that the new member needed, at the pace that the engine allows.`,
+      },
+    ];
+  },
   snapshots: (_result, rows) => {
     const taking = rows.filter((row) => measureOf(row, "snapshotMs") !== null);
     const largest = leastOf(taking.length > 0 ? taking : rows, ({ settings }) => -settings.stateMb);
@@ -171,6 +188,12 @@ const CATCH_UP = {
   catchUpMs: "the follower had caught up after",
   catchUpMBPerS: "at",
   rateWhileCatchingUp: "commits went on meanwhile at",
+};
+const REPLACED = {
+  addMs: "the new member was added in",
+  catchUpMs: "had caught up after another",
+  changeMs: "and had the other's place after",
+  rateMeanwhile: "commits went on meanwhile at",
 };
 const SNAPSHOTS = {
   snapshotMs: "a snapshot took",

@@ -28,7 +28,7 @@ const HISTORY_MAX = 64;
 function figuresText(run: WindowedRun): string {
   const { proposalsPerS, latencyMs, settings } = run;
   const event = measuresSentence(run);
-  const isAll = ["kill-leader", "restart", "catch-up"].includes(settings.event);
+  const isAll = ["kill-leader", "restart", "catch-up", "replace-member"].includes(settings.event);
   if (event !== "" && isAll) return event;
   const load = `${grouped(proposalsPerS)} proposals/s, p50 ${short(latencyMs.p50)} ms, p99 ${short(latencyMs.p99)} ms`;
   return event === "" ? load : `${load}, ${event}`;

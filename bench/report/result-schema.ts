@@ -36,7 +36,15 @@ const Settings = z.object({
   reads: z.enum(["safe", "lease"]),
   readsPerWrite: z.number(),
   followerDelayMs: z.number().describe("added to each write of one follower's log"),
-  event: z.enum(["none", "pause-follower", "kill-leader", "restart", "catch-up", "snapshots"]),
+  event: z.enum([
+    "none",
+    "pause-follower",
+    "kill-leader",
+    "restart",
+    "catch-up",
+    "replace-member",
+    "snapshots",
+  ]),
   logMb: z.number(),
   stateMb: z
     .number()

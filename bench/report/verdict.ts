@@ -67,6 +67,7 @@ function told(result: Body, rows: readonly Counted[]): string[] {
   if (subject === "leader lost") return [eventText(rows, "kill-leader")];
   if (subject === "restart") return [eventText(rows, "restart")];
   if (subject === "catching up") return [eventText(rows, "catch-up")];
+  if (subject === "member replaced") return [eventText(rows, "replace-member")];
   if (subject === "snapshots") return [eventText(rows, "snapshots")];
   if (subject === "offered load") return [offeredText(rows)];
   if (rows.length > 1 && rows.some(isHampered)) return [hamperedText(rows)];
@@ -245,6 +246,7 @@ const EVENT_MEASURES = {
   "kill-leader": ["newLeaderMs", "firstCommitMs"],
   restart: ["openMs", "openGBPerS", "caughtUpMs"],
   "catch-up": ["behindMB", "catchUpMs", "rateWhileCatchingUp"],
+  "replace-member": ["catchUpMs", "changeMs", "rateMeanwhile"],
   snapshots: ["snapshotMs", "rateMeanwhile", "p99MeanwhileMs"],
 } as const;
 
@@ -260,6 +262,9 @@ function eventText(rows: readonly Row[], event: keyof typeof EVENT_MEASURES): st
     }
     if (event === "catch-up") {
       return `${place}a follower that is ${short(a)} MB behind has caught up after ${short(b)} ms, while the group commits at ${short(c)} % of its rate`;
+    }
+    if (event === "replace-member") {
+      return `${place}a new member has caught up after ${short(a)} ms and another's place ${short(b)} ms later, while the group commits at ${short(c)} % of its rate`;
     }
     if (event === "snapshots") {
       return `${place}a snapshot takes ${short(a)} ms, while the group commits at ${short(b)} % of its rate with a p99 of ${short(c)} ms`;

@@ -11,6 +11,7 @@ import { inFlight } from "./in-flight.js";
 import { largeIndex } from "./large-index.js";
 import { leaderLoss } from "./leader-loss.js";
 import { link } from "./link.js";
+import { memberChange } from "./member-change.js";
 import { mixedReads } from "./mixed-reads.js";
 import { offeredLoad } from "./offered-load.js";
 import { pausedFollower } from "./paused-follower.js";
@@ -40,6 +41,7 @@ export const SCENARIOS: readonly Scenario[] = [
   restart,
   catchUp,
   snapshotUnderLoad,
+  memberChange,
   largeIndex,
   mixedReads,
   offeredLoad,

@@ -325,7 +325,7 @@ const INTERRUPTED = "Interrupted: the runs that were done are in the result, whi
 /** How long a window is that an event ends. */
 const LENGTHS: readonly [events: readonly string[], text: string][] = [
   [["restart"], "until the log had its size"],
-  [["catch-up"], "until it was over"],
+  [["catch-up", "replace-member"], "until it was over"],
 ];
 
 /** How it was loaded: "1.5 s each in 3 rounds after a warm-up of 0.5 to 1 s; latency from propose() to ...". */

@@ -13,6 +13,7 @@ import { html, toText } from "../../bench/report/page/html.js";
 import { renderPage } from "../../bench/report/page/page.js";
 import { catchUp } from "../../bench/scenarios/catch-up.js";
 import { leaderLoss } from "../../bench/scenarios/leader-loss.js";
+import { memberChange } from "../../bench/scenarios/member-change.js";
 import { pausedFollower } from "../../bench/scenarios/paused-follower.js";
 import { snapshotUnderLoad } from "../../bench/scenarios/snapshot-under-load.js";
 import { openResult, richResult, scenarioResult } from "./sample-page.js";
@@ -242,7 +243,14 @@ test("catching up and snapshots have their own tiles, columns, curve and words",
   assert.match(taking, /<li><span>p99 meanwhile<\/span><strong>9.50 <small>ms/);
   assert.match(taking, /commits went on meanwhile at 91.0 %, with a p99 of 9.50 ms/);
   assert.equal(cells(taking, "Key figures")[0]!["state written at, MB/s"], "400");
-  for (const page of [catching, taking]) {
+  const replacing = renderPage([{ name: "member-change", result: scenarioResult(memberChange) }]);
+  assert.match(replacing, /<li><span>promoted and another removed in<\/span><strong>33.0 <small>ms/);
+  assert.match(
+    replacing,
+    /had caught up after another 4,200 ms, and had the other&#39;s place after 33.0 ms/,
+  );
+  assert.equal(cells(replacing, "Key figures")[0]!["added in, ms"], "21.0");
+  for (const page of [catching, taking, replacing]) {
     const curve = dataOf(page).charts.find(({ id }) => id === "throughput-0");
     assert.equal(curve?.marks.length, 2 * curve!.lines.length, "what happened when is on the curve");
   }

@@ -85,6 +85,15 @@ const MEASURES: { readonly [K in Exclude<Settings["event"], "none"> | "reads"]: 
     rateWhileAway: measure(104, "%"),
     rateWhileCatchingUp: measure(96, "%"),
   },
+  "replace-member": {
+    behindMB: measure(256, "MB"),
+    addMs: measure(21, "ms"),
+    catchUpMs: measure(4200, "ms"),
+    changeMs: measure(33, "ms"),
+    rateMeanwhile: measure(94, "%"),
+    p99MeanwhileMs: measure(7.5, "ms"),
+    p99OtherwiseMs: measure(4.5, "ms"),
+  },
   snapshots: {
     snapshotMs: measure(640, "ms"),
     snapshotMBPerS: measure(400, "MB/s"),

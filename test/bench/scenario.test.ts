@@ -97,7 +97,7 @@ test("an impossible combination is refused with what to give instead", () => {
     [{ event: ["kill-leader"] }, /give --from client/],
     [{ event: ["pause-follower"], link: ["memory"] }, /all nodes are in one; give --link sockets/],
     [{ event: ["restart"] }, /give --log-mb/],
-    [{ event: ["catch-up"] }, /the log that the follower lacks; give --log-mb/],
+    [{ event: ["catch-up"] }, /the log that the node lacks; give --log-mb/],
     [{ event: ["catch-up"], logMb: [5], nodes: [2] }, /2 nodes cannot spare it; give --nodes 3 or more/],
     [{ event: ["snapshots"] }, /give --state-mb/],
     [{ stateMb: [5] }, /give --event snapshots too/],

@@ -25,6 +25,7 @@ const MEASURES: Readonly<Record<string, readonly string[]>> = {
   "leader-loss": ["newLeaderMs", "firstCommitMs", "outageMs", "rejoinedMs", "askedAgain", "acknowledgedLost"],
   restart: ["logMB", "openMs", "openGBPerS", "caughtUpMs"],
   "catch-up": ["behindMB", "catchUpMs", "catchUpMBPerS", "rateWhileAway", "rateWhileCatchingUp"],
+  "member-change": ["behindMB", "addMs", "catchUpMs", "changeMs", "rateMeanwhile"],
   "snapshot-under-load": [
     "snapshotMs",
     "snapshotMBPerS",
@@ -49,7 +50,9 @@ for (const { name } of SCENARIOS) {
       const where = `${name}, row ${run.position + 1}`;
       assert.deepEqual(run.void, [], where);
       assert.ok(run.done > 0, where);
-      assert.equal(run.truth?.logsRead, run.settings.nodes, where);
+      // Of who was removed, too.
+      const logs = run.settings.nodes + (run.settings.event === "replace-member" ? 1 : 0);
+      assert.equal(run.truth?.logsRead, logs, where);
       assert.ok((run.truth?.ackedChecked ?? 0) >= run.done, where);
       for (const measure of MEASURES[name] ?? [])
         assert.ok(measure in run.measures, `${where}: no ${measure}`);

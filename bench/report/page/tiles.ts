@@ -97,6 +97,12 @@ const TILES: { readonly [K in Subject]: (configs: readonly Config[]) => Tile[] }
     ...measured(configs, "rateWhileCatchingUp"),
     ...measured(configs, "behindMB"),
   ],
+  "member replaced": (configs) => [
+    ...measured(configs, "catchUpMs"),
+    ...measured(configs, "changeMs"),
+    ...measured(configs, "rateMeanwhile"),
+    ...measured(configs, "p99MeanwhileMs"),
+  ],
   snapshots: (configs) => [
     ...measured(configs, "rateMeanwhile"),
     ...measured(configs, "p99MeanwhileMs"),
