@@ -3,6 +3,7 @@
 import { channel } from "node:diagnostics_channel";
 import type { RaftmarkError } from "../base/errors.js";
 import { type RawNode, StateCandidate } from "../raft/index.js";
+import type { Member } from "./api.js";
 import type { LeaderEvent, NodeEvents, PeerEvent, SnapshotEvent } from "./events.js";
 
 /** Whom a message of a channel is about. */
@@ -25,6 +26,13 @@ export interface DiagnosticsChannels {
   "raftmark:snapshot": ChannelNode & SnapshotEvent;
   /** The node fenced itself: it only refuses from now on. */
   "raftmark:fenced": ChannelNode & { readonly error: RaftmarkError };
+  /** Other members are in force, as of the entry at `index` that this node applied, or a snapshot that it took. */
+  "raftmark:membership": ChannelNode & {
+    readonly index: number;
+    readonly members: readonly Member[];
+    /** Two memberships at once, of which the leader leaves the old one by itself. */
+    readonly isJoint: boolean;
+  };
   /** The node is no member any more: it stops. */
   "raftmark:removed": ChannelNode & { readonly error: RaftmarkError };
   /** The way to a peer opened or closed, or a connection was refused. */
@@ -39,6 +47,7 @@ const CHANNELS = {
   leader: channel("raftmark:leader"),
   snapshot: channel("raftmark:snapshot"),
   fenced: channel("raftmark:fenced"),
+  membership: channel("raftmark:membership"),
   removed: channel("raftmark:removed"),
   link: channel("raftmark:link"),
 };
@@ -70,6 +79,13 @@ export class NodeChannels {
       ...this.about,
       ...(event === "fault" || event === "removed" ? { error: value } : (value as object)),
     });
+  }
+
+  /** Who the members are changed. */
+  membership(index: number, now: { list(): readonly Member[]; readonly isJoint: boolean }): void {
+    if (!CHANNELS.membership.hasSubscribers) return;
+    const message = { ...this.about, index, members: now.list(), isJoint: now.isJoint };
+    queueMicrotask(() => CHANNELS.membership.publish(message));
   }
 
   /**

@@ -23,6 +23,8 @@ export interface MembersParts extends Omit<ChangeParts, "rawNode"> {
   readonly lingerTicks: number;
   /** The committed entries that are applied say that this node is no member any more. Once. */
   readonly onRemoved: (index: number) => void;
+  /** The members changed, by the entry or the snapshot at `index`. */
+  readonly onChanged: (index: number) => void;
 }
 
 export class Members {
@@ -119,6 +121,7 @@ export class Members {
       this.changes++;
       teller.info({ index: entry.index, ...state }, `the members are ${this.text()} now`, "members");
       this.sync();
+      this.parts.onChanged(entry.index);
       this.look(entry.index);
     }
     this.change.applied(entry, state);
@@ -133,6 +136,7 @@ export class Members {
   installed(metadata: SnapshotMetadata): void {
     this.parts.book.install(decodeMemberRecord(metadata.members));
     this.sync();
+    this.parts.onChanged(metadata.index);
     this.look(metadata.index);
     this.change.skippedTo(metadata);
   }

@@ -165,6 +165,7 @@ export class RaftNode extends SafeEmitter {
       electionTicks,
       lingerTicks: CLOSE_ELECTIONS * electionTicks,
       isConnected: (peer) => this.connected.has(peer),
+      onChanged: (index) => this.channels.membership(index, this.members),
       onRemoved: (index) => this.removed(`by the change at index ${index}`, true),
     });
     this.sockets = options.link === undefined ? newLink(options, this.members.addresses, tls) : null;

@@ -19,6 +19,7 @@ const ALL: Record<Channel, true> = {
   "raftmark:leader": true,
   "raftmark:snapshot": true,
   "raftmark:fenced": true,
+  "raftmark:membership": true,
   "raftmark:removed": true,
   "raftmark:link": true,
 };
@@ -69,6 +70,29 @@ test("each channel says whom it is about, and what happened", async (t) => {
   const { term: at } = leader.node.status();
   assert.deepEqual(snapshots, [{ node: id, clusterId: 77, index, term: at, bytes, from: 0, error: null }]);
   assert.deepEqual(fenced, []);
+});
+
+test("a change of members is published by every member, with who they are then", async (t) => {
+  const dir = tempDir(t);
+  const network = new MemoryNetwork();
+  const changes = listen(t, "raftmark:membership");
+  const running: Running[] = [];
+  for (const id of [1, 2, 3])
+    running.push(await openNode(t, dir, id, 3, { clusterId: 77, link: network.link(id) }));
+  const leader = await leaderOf(running);
+  const { index } = await leader.node.changeMembership({
+    add: [{ id: 4, address: "127.0.0.1:7004", learner: true }],
+  });
+  await until("all tell", WAIT_MS, () => changes.length >= 3);
+  assert.deepEqual(changes.map(({ node }) => node).sort(), [1, 2, 3]);
+  for (const change of changes) {
+    assert.deepEqual([change.clusterId, change.index, change.isJoint], [77, index, false]);
+    assert.deepEqual(
+      change.members.map(({ id, role }) => `${id} ${role}`),
+      ["1 voter", "2 voter", "3 voter", "4 learner"],
+    );
+    assert.equal(change.members[3]!.address, "127.0.0.1:7004");
+  }
 });
 
 test("a node that fences itself says so, and who subscribed may call it", async (t) => {
