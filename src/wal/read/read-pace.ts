@@ -47,6 +47,11 @@ export class ReadPace {
 
   /** So many bytes were read for `reader`. */
   took(reader: number, bytes: number): void {
+    // Of an idle group: it is not to be made up for when the group goes on.
+    if (this.isIdle) {
+      this.free.delete(reader);
+      return;
+    }
     const rate = this.grownPerS + Math.max(this.gainBytesPerS, this.grownPerS * GAIN_SHARE);
     const from = Math.max(performance.now() - LATE_MS, this.free.get(reader) ?? 0);
     this.free.set(reader, from + (bytes / rate) * 1000);
