@@ -22,6 +22,8 @@ export type {
   Proposed,
   RaftNodeOptions,
   ReadOnlyKind,
+  SessionCallOptions,
+  SessionPlace,
   SnapshotProgress,
   SnapshotSending,
   SnapshotSource,
@@ -35,6 +37,7 @@ export type {
   WriterKind,
 } from "./node/api.js";
 export type { ChannelNode, DiagnosticsChannels, ElectionOutcome } from "./node/channels.js";
+export { ClientSession } from "./node/client-session.js";
 export type { LeaderEvent, PeerEvent, SnapshotEvent } from "./node/events.js";
 export { type PromRegistry, registerMetrics } from "./node/prometheus.js";
 export { RaftNode } from "./node/raft-node.js";

@@ -21,6 +21,7 @@ import {
 } from "./process.js";
 import { type Command, Histories, nameOfCommand, REGISTERS } from "./registers.js";
 import { Schedule } from "./schedule.js";
+import { SessionClients } from "./session-clients.js";
 import type { Stage, WorldPlan } from "./stage.js";
 import { Trace } from "./trace.js";
 
@@ -90,6 +91,8 @@ export class World implements Stage {
   private readonly payloadBytesMax: number;
   /** At the end a member is to lag behind and to catch up. */
   private readonly catchesUp: boolean;
+  /** Null: nobody in this world uses sessions. */
+  private readonly sessions: SessionClients | null;
 
   constructor(plan: WorldPlan) {
     this.plan = plan;
@@ -117,6 +120,12 @@ export class World implements Stage {
     this.ports = this.processes.map((process) => portOf(process));
     this.checker = new Checker(this.processes);
     this.faults = new Faults(this);
+    const sessionDice = new Dice((plan.seed ^ 0x73657373) >>> 0);
+    const hasSessions = sessionDice.chance(plan.profile.forwards ?? 0);
+    const newName = (): number => ++this.writesBegun;
+    this.sessions = hasSessions
+      ? new SessionClients(this, sessionDice, this.histories, this.calls, newName)
+      : null;
     for (const id of voters) this.calls.set(id, new Set());
   }
 
@@ -155,7 +164,7 @@ export class World implements Stage {
     const applyMs = (): number => (takesTime && callers.chance(0.7) ? callers.between(0.01, 8) : 0);
     const isFollowed = (): boolean => plan.profile.services === true && callers.chance(0.3);
     const snapshots = this.drawSnapshots();
-    // Apart as well.
+    // Apart as well, as are sessions.
     const forwards = new Dice((plan.seed ^ 0x666f7277) >>> 0).chance(plan.profile.forwards ?? 0);
     const services = () => ({ applyMs: applyMs(), isFollowed: isFollowed() });
     return voters.map((id) => ({
@@ -271,6 +280,8 @@ export class World implements Stage {
     this.each(dice.between(0.2, 2) * TICK_MS * 1000, () => this.write());
     const { reads = 1 } = this.plan.profile;
     this.each((dice.between(0.3, 3) / reads) * TICK_MS * 1000, () => this.read(dice.pick(this.processes)));
+    if (this.sessions !== null)
+      this.each((dice.between(0.5, 2) * TICK_MS * 1000) / 2, () => this.sessions!.act());
     await this.until(() => this.trace.events >= this.plan.steps);
     this.recover();
     await this.settle();

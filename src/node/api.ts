@@ -327,6 +327,23 @@ export interface CommittedEntry {
   readonly index: number;
   readonly term: number;
   readonly data: Uint8Array;
+  /** Of a proposal of a session: which one; as often as it was proposed, and only the first was applied. */
+  readonly session?: SessionPlace;
+}
+
+/** One proposal of a session (ClientSession). */
+export interface SessionPlace {
+  readonly id: number;
+  readonly sequence: number;
+}
+
+/** What ClientSession.propose takes. */
+export interface SessionCallOptions extends CallOptions {
+  /**
+   * The number of the proposal in its session, 1 .. 2^53-1: of a call that is made again, the one it had. Default: one more
+   * than the highest that this object was used for.
+   */
+  sequence?: number | undefined;
 }
 
 /** Where a proposal was committed, and what `apply` returned for it here. */

@@ -7,9 +7,19 @@ import { type Entry, EntryNormal, type Message, NO_MESSAGES } from "../raft/inde
 import type { StateMachine } from "./api.js";
 import { resultsOf } from "./apply-results.js";
 import { isThenable } from "./outside.js";
+import { isOfSession } from "./session-entry.js";
+
+/** What of a call's entries the state machine gets, where that is not all of them. */
+export interface ApplyPlan {
+  readonly toApply: Entry[];
+  /** One for each normal entry, given what the state machine returned for those that it got. */
+  results(returned: readonly unknown[] | undefined): readonly unknown[] | undefined;
+}
 
 export interface ApplierParts {
   readonly stateMachine: StateMachine;
+  /** For entries that are not all plain: of sessions, of Raft, changes of members. */
+  readonly plan: (entries: readonly Entry[]) => ApplyPlan;
   /**
    * `entries` are applied; the state machine returned `results` for the normal ones with data, or none. `responses` are
    * those of the messages that they came with.
@@ -85,7 +95,8 @@ export class Applier {
   call(entries: readonly Entry[], responses: readonly Message[] = NO_MESSAGES): void {
     assert(this.held === null, "two calls of apply at once");
     // An array of the state machine's own, which may empty it: ours tells what was applied.
-    const normal = allNormal(entries) ? entries.slice() : entries.filter(isNormal);
+    const plan = allPlain(entries) ? null : this.parts.plan(entries);
+    const normal = plan === null ? entries.slice() : plan.toApply;
     const count = normal.length;
     let returned: unknown;
     if (count > 0) {
@@ -94,14 +105,15 @@ export class Applier {
       this.blame = "";
     }
     if (returned !== undefined && !Array.isArray(returned) && isThenable(returned))
-      this.wait(returned, entries, count, responses);
-    else this.parts.onApplied(entries, resultsOf(returned, count), responses);
+      this.wait(returned, entries, count, plan, responses);
+    else this.parts.onApplied(entries, planned(plan, resultsOf(returned, count)), responses);
   }
 
   private wait(
     returned: PromiseLike<unknown>,
     entries: readonly Entry[],
     count: number,
+    plan: ApplyPlan | null,
     responses: readonly Message[],
   ): void {
     const { guard, onHeld, onApplied } = this.parts;
@@ -109,7 +121,7 @@ export class Applier {
     onHeld();
     const applied = (value: unknown): void => {
       this.held = null;
-      onApplied(entries, resultsOf(value, count), responses);
+      onApplied(entries, planned(plan, resultsOf(value, count)), responses);
       onHeld();
     };
     // A promise of ours: whatever theirs is, it is heard once.
@@ -130,8 +142,17 @@ export function isNormal(entry: Entry): boolean {
   return entry.type === EntryNormal && entry.size > 0;
 }
 
+/** The state machine gets them as they are. */
 // hot
-function allNormal(entries: readonly Entry[]): boolean {
-  for (let i = 0; i < entries.length; i++) if (!isNormal(entries[i])) return false;
+function allPlain(entries: readonly Entry[]): boolean {
+  for (let i = 0; i < entries.length; i++) {
+    const entry = entries[i];
+    if (!isNormal(entry) || isOfSession(entry.bytes, entry.start, entry.size)) return false;
+  }
   return true;
+}
+
+// hot
+function planned(plan: ApplyPlan | null, results: readonly unknown[] | undefined) {
+  return plan === null ? results : plan.results(results);
 }

@@ -4,6 +4,7 @@ import { types } from "node:util";
 import { RaftmarkError } from "../base/errors.js";
 import { didYouMean } from "../base/suggest.js";
 import { shown } from "./option-errors.js";
+import { isOfSession } from "./session-entry.js";
 
 /** Null: bytes that can be proposed, as far as their type goes. */
 // hot
@@ -14,6 +15,10 @@ export function refusalOfBytes(bytes: unknown): RaftmarkError | null {
   if (types.isSharedArrayBuffer(bytes.buffer)) {
     return bad("propose: the bytes lie in shared memory, where another thread may change them: pass a copy");
   }
+  if (isOfSession(bytes, 0, bytes.length))
+    return bad(
+      "propose: the bytes begin as entries of sessions do, and nothing else may: put another byte in front",
+    );
   return null;
 }
 
@@ -33,6 +38,14 @@ const CALL_OPTIONS: Readonly<Record<string, Known>> = {
   },
 };
 
+const SESSION_CALL_OPTIONS: Readonly<Record<string, Known>> = {
+  ...CALL_OPTIONS,
+  sequence: {
+    must: "an integer from 1 to 2^53-1",
+    is: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
+  },
+};
+
 const CLOSE_OPTIONS: Readonly<Record<string, Known>> = {
   timeoutMs: { must: "a number of milliseconds from 0 to below 2^31", is: isMilliseconds },
 };
@@ -48,6 +61,11 @@ const COMMITTED_OPTIONS: Readonly<Record<string, Known>> = {
 /** Of the last argument of a call: CallOptions. */
 export function refusalOfCall(options: unknown): RaftmarkError | null {
   return refusalOfOptions(options, CALL_OPTIONS);
+}
+
+/** Of ClientSession.propose: SessionCallOptions. */
+export function refusalOfSessionCall(options: unknown): RaftmarkError | null {
+  return refusalOfOptions(options, SESSION_CALL_OPTIONS);
 }
 
 /** Of close(): CloseOptions. */
@@ -90,6 +108,11 @@ function isAbortSignal(value: unknown): value is AbortSignal {
     typeof addEventListener === "function" &&
     typeof removeEventListener === "function"
   );
+}
+
+export function refusalOfSession(id: unknown): RaftmarkError | null {
+  if (Number.isSafeInteger(id) && (id as number) >= 1) return null;
+  return bad(`session: a session's id is an integer from 1 to 2^53-1, not ${shown(id)}`);
 }
 
 export function refusalOfId(id: unknown): RaftmarkError | null {

@@ -2,10 +2,11 @@
 // so that it holds no more than a page however far it lags, and nothing waits for it: what it has not come to when the log
 // releases it, it does not get. Old entries are read beside the main thread, as for a member that lags. Main thread.
 import { RaftmarkError } from "../base/errors.js";
-import { RaftError, type RawNode } from "../raft/index.js";
+import { type Entry, RaftError, type RawNode } from "../raft/index.js";
 import { AbortWatch } from "./abort-watch.js";
 import type { CommittedEntry } from "./api.js";
 import { isNormal } from "./applier.js";
+import { isOfSession, placeIn, SESSION_HEAD_BYTES, withoutHead } from "./session-entry.js";
 
 /** Encoded bytes of entries in a page, or one entry that is larger. */
 const PAGE_BYTES = 256 * 1024;
@@ -159,11 +160,17 @@ export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, unde
     if (entries instanceof RaftError) throw compacted(this.index, raftLog.firstIndex());
     this.index = entries[entries.length - 1]!.index + 1;
     // Copies: the log's own bytes are borrowed.
-    this.page = entries
-      .filter(isNormal)
-      .map(({ index, term, data }) => ({ index, term, data: new Uint8Array(data) }));
+    this.page = entries.filter(isNormal).flatMap(told);
     return this.index < end;
   }
+}
+
+/** Of a session's, what was proposed in it; nothing of one that opens a session. */
+function told(entry: Entry): CommittedEntry[] {
+  const { index, term, bytes, start, size } = entry;
+  if (!isOfSession(bytes, start, size)) return [{ index, term, data: new Uint8Array(entry.data) }];
+  if (size === SESSION_HEAD_BYTES) return [];
+  return [{ index, term, data: new Uint8Array(withoutHead(entry).data), session: placeIn(entry) }];
 }
 
 function compacted(index: number, first: number): RaftmarkError {

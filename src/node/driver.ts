@@ -37,6 +37,8 @@ import { refusalOfMessages } from "./peer-messages.js";
 import type { Proposals } from "./proposals.js";
 import type { Reads } from "./reads.js";
 import { RidingCommits } from "./riding.js";
+import { restoreWithSessions } from "./session-snapshot.js";
+import { Sessions } from "./sessions.js";
 import { SnapshotInstall } from "./snapshot-install.js";
 import type { SnapshotService } from "./snapshot-service.js";
 import type { Trace } from "./trace.js";
@@ -70,6 +72,8 @@ export interface DriverParts {
   readonly onLeader?: (leader: number, term: number) => void;
   /** Takes snapshots of the state, sends and receives them; absent: nobody does. */
   readonly snapshots?: SnapshotService;
+  /** As the log's newest snapshot has them; absent: there are none. */
+  readonly sessions?: Sessions;
   /** Proposals to and from other members; absent: there are none, and who does not lead refuses its own. */
   readonly forwarding?: Forwarding;
   /** Whom the group consists of; absent: whom the core says, and nobody else wants to know. */
@@ -85,6 +89,7 @@ export class Driver {
   private scheduled = false;
   private stopped = false;
   private readonly applier: Applier;
+  private readonly sessions: Sessions;
   /** Wait until all is applied that was handed out. */
   private readonly behindApply: ((rawNode: RawNode) => void)[] = [];
   /** Appends under way, oldest first from `appendHead`: sequence number and what to deliver when it is durable. */
@@ -124,10 +129,12 @@ export class Driver {
   constructor(parts: DriverParts) {
     this.parts = parts;
     this.riding = new RidingCommits(parts.rawNode);
+    this.sessions = parts.sessions ?? new Sessions();
     const { id, wal, rawNode, stateMachine } = parts;
     this.install = new SnapshotInstall({
       wal,
-      restore: async (stream) => stateMachine.restore?.(stream),
+      restore: (stream) =>
+        restoreWithSessions(stream, this.sessions, async (state) => stateMachine.restore?.(state)),
       append: (message) => this.guard(() => this.append(message, wal)),
       step: (message) => this.control(() => rawNode.step(message)),
       restored: (metadata, bytes) => this.guard(() => this.restored(metadata, bytes)),
@@ -139,6 +146,7 @@ export class Driver {
     });
     this.applier = new Applier({
       stateMachine,
+      plan: (entries) => this.sessions.plan(entries),
       onApplied: (entries, results, responses) => this.entriesApplied(entries, results, responses),
       guard: (work) => this.guard(work),
       onHeld: () => {

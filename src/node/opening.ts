@@ -17,6 +17,8 @@ import { addressesOf, bootstrapConfState, openMembers } from "./membership.js";
 import { decodeMetadata, encodeMetadata, LOG_ID_BYTES } from "./metadata.js";
 import type { ResolvedOptions } from "./options.js";
 import type { PeerLogs } from "./peer-logs.js";
+import { restoreWithSessions } from "./session-snapshot.js";
+import { Sessions } from "./sessions.js";
 import type { Teller } from "./teller.js";
 
 /** Probes are repeated with each heartbeat, and a slow path carries them one after another. */
@@ -84,10 +86,11 @@ export function tellStart(
   teller.info({ ...torn }, text);
 }
 
-/** The log's newest snapshot, with its state in the state machine, and who the members are. */
+/** The log's newest snapshot, with its state in the state machine, the sessions in it, and who the members are. */
 export interface Begun {
   /** Null: there is no snapshot. */
   readonly restored: SnapshotTaken | null;
+  readonly sessions: Sessions;
   readonly book: MemberBook;
 }
 
@@ -96,8 +99,9 @@ export interface Begun {
  * RAFT_REMOVED if this node is no member any more.
  */
 export async function beginState(wal: Wal, options: ResolvedOptions, teller: Teller): Promise<Begun> {
+  const sessions = new Sessions();
   const { snapshot } = wal.recovered;
-  if (snapshot === null) return { restored: null, book: openMembers(wal, options, null, teller) };
+  if (snapshot === null) return { restored: null, sessions, book: openMembers(wal, options, null, teller) };
   const { stateMachine, dir } = options;
   if (stateMachine.restore === undefined) {
     const text =
@@ -110,8 +114,8 @@ export async function beginState(wal: Wal, options: ResolvedOptions, teller: Tel
   try {
     const record: MemberRecord | null = decodeMemberRecord(stream.metadata.members);
     const book = openMembers(wal, options, record, teller);
-    await stateMachine.restore(stream);
-    return { restored: { index: snapshot.index, term: snapshot.term, bytes: stream.size }, book };
+    const bytes = await restoreWithSessions(stream, sessions, async (state) => stateMachine.restore!(state));
+    return { restored: { index: snapshot.index, term: snapshot.term, bytes }, sessions, book };
   } finally {
     await stream.close();
   }

@@ -33,8 +33,10 @@ import {
   refusalOfClose,
   refusalOfCommitted,
   refusalOfId,
+  refusalOfSession,
 } from "./arguments.js";
 import { NodeChannels } from "./channels.js";
+import { ClientSession, openSession, type SessionHost } from "./client-session.js";
 import { CommittedFeeds } from "./committed.js";
 import { Driver, fencedError } from "./driver.js";
 import { type NodeEvents, SafeEmitter } from "./events.js";
@@ -138,7 +140,7 @@ export class RaftNode extends SafeEmitter {
     wal: Wal,
     teller: Teller,
     peerLogs: PeerLogs,
-    { restored, book }: Begun,
+    { restored, sessions, book }: Begun,
     tls: TlsOptions | null,
   ) {
     super();
@@ -179,6 +181,7 @@ export class RaftNode extends SafeEmitter {
       wal,
       link: this.link,
       rawNode: this.rawNode,
+      sessions,
       teller,
       restored,
       announce: (event) => this.announce("snapshot", event),
@@ -195,6 +198,7 @@ export class RaftNode extends SafeEmitter {
       stateMachine: options.stateMachine,
       proposals: this.proposals,
       forwarding: this.forwarding,
+      sessions,
       reads: this.reads,
       snapshots: this.snapshots,
       feeds: this.feeds,
@@ -293,6 +297,36 @@ export class RaftNode extends SafeEmitter {
     if (refusal !== null) return Promise.reject(refusal);
     this.driver.wake();
     return this.proposals.add(bytes, options);
+  }
+
+  /**
+   * Opens a session of the group, in which a proposal is applied once however often it is made: see ClientSession. Rejects
+   * as propose does.
+   */
+  async openSession(options?: CallOptions): Promise<ClientSession> {
+    const refusal = this.endedError() ?? refusalOfCall(options);
+    if (refusal !== null) throw refusal;
+    return openSession(this.sessionHost, options ?? {});
+  }
+
+  /**
+   * A session that was opened before, on whichever member: its `id`. Whether the group still has it, the first proposal
+   * tells. Throws RAFT_BAD_OPTION for what is no id.
+   */
+  session(id: number): ClientSession {
+    const refusal = refusalOfSession(id);
+    if (refusal !== null) throw refusal;
+    return new ClientSession(this.sessionHost, id);
+  }
+
+  private get sessionHost(): SessionHost {
+    const propose = (bytes: Uint8Array, options: CallOptions): Promise<Proposed> => {
+      const ended = this.endedError();
+      if (ended !== null) return Promise.reject(ended);
+      this.driver.wake();
+      return this.proposals.add(bytes, options);
+    };
+    return { propose, requestTimeoutMs: this.options.requestTimeoutMs };
   }
 
   /**

@@ -8,7 +8,8 @@ import type { SnapshotStream, Wal } from "../wal/index.js";
 
 export interface InstallParts {
   readonly wal: Wal;
-  readonly restore: (stream: SnapshotStream) => Promise<void>;
+  /** Resolves with the bytes of the state. */
+  readonly restore: (stream: SnapshotStream) => Promise<number>;
   /** Hands a MsgStorageAppend without a snapshot to the log. */
   readonly append: (message: Message) => void;
   /** Steps the notice that a snapshot is stored. */
@@ -109,13 +110,14 @@ export class SnapshotInstall {
   private async restore(metadata: SnapshotMetadata): Promise<void> {
     const stream = await this.parts.wal.openSnapshot(metadata.index);
     assert(stream !== null, "the snapshot that was recorded is gone");
+    let bytes: number;
     try {
       if (this.parts.hasEnded()) return;
-      await this.parts.restore(stream);
+      bytes = await this.parts.restore(stream);
     } finally {
       await stream.close();
     }
     // With what the file says beside what the message said.
-    this.parts.restored(stream.metadata, stream.size);
+    this.parts.restored(stream.metadata, bytes);
   }
 }

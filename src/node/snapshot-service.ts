@@ -13,6 +13,7 @@ import type { Wal } from "../wal/index.js";
 import type { SnapshotProgress, SnapshotSending, SnapshotTaken } from "./api.js";
 import type { SnapshotEvent } from "./events.js";
 import type { ResolvedOptions } from "./options.js";
+import type { Sessions } from "./sessions.js";
 import { SnapshotReceiver } from "./snapshot-receiver.js";
 import { SnapshotSender } from "./snapshot-sender.js";
 import { Snapshots } from "./snapshots.js";
@@ -35,6 +36,7 @@ export interface ServiceParts {
   readonly wal: Wal;
   readonly link: Link;
   readonly rawNode: RawNode;
+  readonly sessions: Sessions;
   readonly teller: Teller;
   readonly restored: SnapshotTaken | null;
   readonly announce: (event: SnapshotEvent) => void;
@@ -63,6 +65,7 @@ export class SnapshotService {
     this.own = new Snapshots({
       wal,
       stateMachine: options.stateMachine,
+      sessions: parts.sessions,
       policy: options,
       tickMs,
       last: parts.restored,

@@ -1,9 +1,11 @@
 // What stateMachine.snapshot() gave, made into chunks for the log: asked for its first chunk at once, checked, and
 // counted. What is wrong with it is the state machine's, and said so. Pure.
 import { types } from "node:util";
+import { NO_DATA } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
 import type { SnapshotSource } from "./api.js";
 import { shown } from "./option-errors.js";
+import { headOf } from "./session-snapshot.js";
 
 type Chunks = Iterator<unknown> | AsyncIterator<unknown>;
 type Next = Promise<IteratorResult<unknown>>;
@@ -19,11 +21,16 @@ export class SnapshotChunks implements AsyncIterable<Uint8Array>, AsyncIterator<
   private readonly chunks: Chunks;
   /** The first one, until it was taken. */
   private first: Next | null;
+  /** The state's sessions, until they went in front of it. */
+  private table: Uint8Array | null;
+  /** A chunk that waits behind them. */
+  private second: Uint8Array | null = null;
   /** Of the state, so far. */
   bytes = 0;
 
-  /** Asks for the first chunk. Throws RAFT_SNAPSHOT_FAILED. */
-  constructor(source: SnapshotSource) {
+  /** Asks for the first chunk. `table`: of the sessions, as they are now. Throws RAFT_SNAPSHOT_FAILED. */
+  constructor(source: SnapshotSource, table: Uint8Array = NO_DATA) {
+    this.table = table;
     this.chunks = types.isUint8Array(source) ? [source].values() : iteratorOf(source);
     this.first = this.ask();
     // Whoever writes it comes later, perhaps never.
@@ -35,6 +42,22 @@ export class SnapshotChunks implements AsyncIterable<Uint8Array>, AsyncIterator<
   }
 
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    const { table, second } = this;
+    if (second !== null) {
+      this.second = null;
+      return { done: false, value: second };
+    }
+    const next = await this.nextOfState();
+    // What the first byte of the state is decides whether there has to be a head.
+    if (table === null || (next.done !== true && next.value.length === 0)) return next;
+    this.table = null;
+    const head = headOf(table, next.value ?? NO_DATA);
+    if (head.length === 0) return next;
+    if (next.done !== true) this.second = next.value;
+    return { done: false, value: head };
+  }
+
+  private async nextOfState(): Promise<IteratorResult<Uint8Array, undefined>> {
     const asked = this.first ?? this.ask();
     this.first = null;
     let result: IteratorResult<unknown>;

@@ -6,6 +6,7 @@ import { RaftmarkError } from "../base/errors.js";
 import type { SnapshotMetadata } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
 import type { SnapshotTaken, SnapshotTaking, StateMachine } from "./api.js";
+import type { Sessions } from "./sessions.js";
 import { SnapshotDue, type SnapshotPolicy } from "./snapshot-policy.js";
 import { SnapshotChunks, sourceError } from "./snapshot-source.js";
 
@@ -16,6 +17,7 @@ const RETRY_MS_MAX = 600_000;
 export interface SnapshotsParts {
   readonly wal: Wal;
   readonly stateMachine: StateMachine;
+  readonly sessions: Sessions;
   readonly policy: SnapshotPolicy;
   readonly tickMs: number;
   /** The newest one of the log, when it was opened. */
@@ -126,7 +128,7 @@ export class Snapshots {
     const { wal, stateMachine } = this.parts;
     let chunks: SnapshotChunks;
     try {
-      chunks = new SnapshotChunks(stateMachine.snapshot!());
+      chunks = new SnapshotChunks(stateMachine.snapshot!(), this.parts.sessions.encode());
     } catch (cause) {
       throw cause instanceof RaftmarkError ? cause : sourceError(cause);
     }

@@ -5,6 +5,7 @@ import { freePorts } from "../../bench/harness/ports.js";
 import { bytePoolTesting } from "../../src/base/byte-pool.js";
 import type { Entry, RaftmarkError, RaftNodeOptions } from "../../src/index.js";
 import { Applier } from "../../src/node/applier.js";
+import { Sessions } from "../../src/node/sessions.js";
 import { EntryNormal, Entry as LogEntry, Message, MsgStorageApply } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
 import { atEnd, tempDir } from "../wal/helpers.js";
@@ -81,6 +82,7 @@ test("what waits behind a call is held like what it has, also between two calls;
   const held: number[] = [];
   const applier = new Applier({
     stateMachine: machine as unknown as RaftNodeOptions["stateMachine"],
+    plan: (entries) => new Sessions().plan(entries),
     onApplied: () => {},
     guard: (work) => work(),
     onHeld: () => held.push(applier.heldFrom),

@@ -21,7 +21,10 @@ class Bench {
     };
     this.install = new SnapshotInstall({
       wal: wal as unknown as Wal,
-      restore: (stream) => this.until(`restore ${stream.metadata.index}`),
+      restore: async (stream) => {
+        await this.until(`restore ${stream.metadata.index}`);
+        return stream.size;
+      },
       append: (message) => {
         assert.equal(message.snapshot, null);
         this.seen.push(`append ${message.commit}`);

@@ -1,10 +1,13 @@
-// Planted faults of proposals that go from node to node: what is said of them, and how often they are appended.
+// Planted faults of proposals that go from node to node, and of sessions: what is said of them, and how often they are
+// appended and applied.
 import type { RaftmarkError } from "../../../src/base/errors.js";
 import { Arrivals } from "../../../src/node/arrivals.js";
 import { refused, UncommittedLimit } from "../../../src/node/forward-wire.js";
 import { Forwards } from "../../../src/node/forwards.js";
 import { Proposals } from "../../../src/node/proposals.js";
-import type { Message } from "../../../src/raft/index.js";
+import { encodeResult } from "../../../src/node/session-results.js";
+import { Sessions } from "../../../src/node/sessions.js";
+import type { Entry, Message } from "../../../src/raft/index.js";
 import { patch } from "../../node/sim/mutations.js";
 import type { Inside, Planted } from "./planted-fault.js";
 
@@ -65,6 +68,36 @@ export const PLANTED_IN_FORWARDING: readonly Planted[] = [
           if (proposal.index === -1)
             proposal.reject = (error: RaftmarkError) => reject(Object.assign(error, { mayCommit: false }));
           was.giveUp.call(this, proposal, end);
+        },
+      })),
+  },
+  {
+    name: "a snapshot is taken without the sessions",
+    profile: "snapshots",
+    checkers: /session|exactly once|snapshot|history/,
+    apply: () => patch(Sessions, () => ({ encode: () => new Uint8Array(0) })),
+  },
+  {
+    name: "a session's proposals are applied as often as they come",
+    profile: "all",
+    checkers: /exactly once/,
+    apply: () =>
+      patch(Sessions, (was) => ({
+        plan(this: Inside, entries: readonly Entry[]) {
+          for (const session of this.sessions.values()) session.applied = 0n;
+          return was.plan.call(this, entries);
+        },
+      })),
+  },
+  {
+    name: "a retry in a session gets what the state machine says of nothing",
+    profile: "all",
+    checkers: /history|linearizable|acknowledged/,
+    apply: () =>
+      patch(Sessions, (was) => ({
+        outcomeOf(this: Inside, key: string) {
+          const outcome = was.outcomeOf.call(this, key);
+          return outcome === null ? null : { ...outcome, result: encodeResult(0) };
         },
       })),
   },

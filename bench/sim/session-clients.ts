@@ -1,0 +1,168 @@
+// Clients of a simulated world that write in sessions: who does not know what became of a write makes it again, under the
+// same number, through whichever node comes next, also after the process that it asked first has ended. Their writes are
+// looked at like all others: applied once, acknowledged with what the first one found.
+import type { RaftmarkError } from "../../src/base/errors.js";
+import type { RaftNode } from "../../src/node/raft-node.js";
+import type { Call } from "./checker.js";
+import type { Dice } from "./dice.js";
+import type { Operation } from "./linearizable.js";
+import type { SimProcess } from "./process.js";
+import { type Command, type Histories, nameOfCommand, REGISTERS } from "./registers.js";
+import type { Stage } from "./stage.js";
+
+const CLIENTS = 4;
+/** Bytes behind a payload's name. */
+const PAYLOAD_BYTES_MAX = 100;
+
+/** A write that has no answer yet. */
+interface Write {
+  readonly sequence: number;
+  readonly command: Command;
+  readonly data: Uint8Array;
+  readonly operation: Operation;
+  /** Of the first time it was made. */
+  readonly call: Call;
+  /** It may have been applied. */
+  isUnknown: boolean;
+}
+
+interface Client {
+  /** 0: none yet. */
+  session: number;
+  sequence: number;
+  write: Write | null;
+  /** Whether whom it asked is still to answer. */
+  waits: () => boolean;
+}
+
+export class SessionClients {
+  private readonly world: Stage;
+  private readonly dice: Dice;
+  private readonly histories: Histories;
+  private readonly calls: ReadonlyMap<number, Set<Call>>;
+  private readonly newName: () => number;
+  private readonly clients: Client[] = Array.from({ length: CLIENTS }, () => ({
+    session: 0,
+    sequence: 0,
+    write: null,
+    waits: () => false,
+  }));
+
+  /** `calls`: what each process's callers wait for. */
+  constructor(
+    world: Stage,
+    dice: Dice,
+    histories: Histories,
+    calls: ReadonlyMap<number, Set<Call>>,
+    newName: () => number,
+  ) {
+    this.world = world;
+    this.dice = dice;
+    this.histories = histories;
+    this.calls = calls;
+    this.newName = newName;
+  }
+
+  /** One of them asks somebody something, unless it waits. */
+  act(): void {
+    const { dice, world } = this;
+    const client = dice.pick(this.clients);
+    const process = dice.pick(world.processes);
+    if (client.waits()) return;
+    process.enter("client", () => {
+      const { node } = process;
+      if (node === null || process.isLame || client.waits()) return;
+      if (client.session === 0) this.open(client, process, node);
+      else this.write(client, process, node);
+    });
+  }
+
+  /** The client waits for `promise`, as long as that process lives. */
+  private wait<T>(
+    client: Client,
+    process: SimProcess,
+    what: string,
+    promise: Promise<T>,
+    done: (value: T) => void,
+    failed: (error: RaftmarkError) => void,
+  ): void {
+    const { checker, schedule } = this.world;
+    const call = checker.begin(what, schedule.now);
+    const calls = this.calls.get(process.id)!;
+    calls.add(call);
+    const { life } = process;
+    let isOver = false;
+    const isThere = (): boolean => life === process.life && process.isUp && !process.isLame;
+    client.waits = () => !isOver && isThere();
+    const end = (work: () => void): void => {
+      if (!isThere()) return;
+      isOver = true;
+      calls.delete(call);
+      work();
+    };
+    promise.then(
+      (value) => end(() => done(value)),
+      (error: RaftmarkError) => end(() => failed(error)),
+    );
+  }
+
+  private open(client: Client, process: SimProcess, node: RaftNode): void {
+    this.wait(
+      client,
+      process,
+      `opening a session on node ${process.id}`,
+      node.openSession(),
+      ({ id }) => {
+        client.session = id;
+        client.sequence = 0;
+      },
+      () => {},
+    );
+  }
+
+  private write(client: Client, process: SimProcess, node: RaftNode): void {
+    const { checker, schedule } = this.world;
+    const { histories } = this;
+    client.write ??= this.begin(client, process);
+    const { write, session } = client;
+    const { sequence, command, data, operation, call } = write;
+    const name = nameOfCommand(command);
+    const what = `write of ${name}, ${sequence} of session ${session}, on node ${process.id}`;
+    // What becomes of it if the process ends nobody knows.
+    const wasUnknown = write.isUnknown;
+    write.isUnknown = true;
+    this.wait(
+      client,
+      process,
+      what,
+      node.session(session).propose(data, { sequence }),
+      ({ index, result }) => {
+        client.write = null;
+        histories.answered(operation, schedule.now / 1000, result as number);
+        checker.acknowledge(call, data, index);
+      },
+      (error) => {
+        if (error.code === "RAFT_SESSION_EXPIRED" || error.code === "RAFT_OUTCOME_FORGOTTEN")
+          checker.fail("session", `${what}: ${error.message}`);
+        if (error.mayCommit || wasUnknown) return;
+        client.write = null;
+        histories.lost(command, operation);
+        checker.reject(data, error);
+      },
+    );
+  }
+
+  private begin(client: Client, process: SimProcess): Write {
+    const { checker, schedule } = this.world;
+    const { dice } = this;
+    const register = dice.below(REGISTERS);
+    const expected = dice.chance(0.3) ? process.registers.values[register]! : null;
+    const command: Command = { register, value: this.newName(), expected };
+    const name = nameOfCommand(command);
+    const data = Buffer.alloc(name.length + 1 + dice.below(PAYLOAD_BYTES_MAX), `${name} `);
+    const operation = this.histories.begin(command, schedule.now / 1000, `node ${process.id}`);
+    checker.propose(data);
+    const call = checker.begin(`write of ${name} in a session`, schedule.now);
+    return { sequence: ++client.sequence, command, data, operation, call, isUnknown: false };
+  }
+}

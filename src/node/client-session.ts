@@ -1,0 +1,126 @@
+// A client's session with the group, as a program on one member sees it: each proposal has a number of its own in it, is
+// proposed until its outcome is known, and is applied once however often it is. Holds nothing that the group does not know
+// but which numbers are under way here. Main thread.
+import { RaftmarkError } from "../base/errors.js";
+import type { CallOptions, Proposed, SessionCallOptions } from "./api.js";
+import { refusalOfBytes, refusalOfSessionCall } from "./arguments.js";
+import { sessionBytes } from "./session-entry.js";
+import { decodeResult } from "./session-results.js";
+import { SESSION_WINDOW, type SessionAnswer } from "./sessions.js";
+
+/** Between two tries, in milliseconds: a leader that hands over takes nothing for a moment. */
+const RETRY_MS = 20;
+/** With these another try is worth it. */
+const RETRIED = ["RAFT_PROPOSAL_DROPPED", "RAFT_LEADERSHIP_LOST"];
+
+/** What a session asks of its node. */
+export interface SessionHost {
+  propose(bytes: Uint8Array, options: CallOptions): Promise<Proposed>;
+  /** Milliseconds that any call may take. */
+  readonly requestTimeoutMs: number;
+}
+
+/**
+ * A session, from RaftNode.openSession or RaftNode.session. The group keeps 10,000 of them: the one that nobody has
+ * proposed in for the longest (counted in entries of the log, not in time) goes for another.
+ */
+export class ClientSession {
+  /** The same on every member, and for ever: give it to another process, or another member, to go on with. */
+  readonly id: number;
+  private readonly host: SessionHost;
+  private next = 1;
+  private readonly underWay = new Set<number>();
+
+  /** @internal */
+  constructor(host: SessionHost, id: number) {
+    this.host = host;
+    this.id = id;
+  }
+
+  /**
+   * As RaftNode.propose, and applied once: what may have been lost is proposed again, under the same number, until its
+   * outcome is known or time is up. Who retries a call of an earlier process, or through another member, gives that call's
+   * `sequence`: then it resolves with the outcome of the first that was applied, its index, and its result (undefined,
+   * bytes, or a copy of what JSON can carry, 64 KiB at most).
+   *
+   * Rejects as RaftNode.propose does, with `mayCommit` true if any try of this call may still be applied; and with
+   * RAFT_SESSION_EXPIRED (the group has no such session any more: this try was not applied; whether one before that was,
+   * nobody knows) or RAFT_OUTCOME_FORGOTTEN (`mayCommit` is true: it was applied before, and its outcome is not kept; or
+   * it is 64 or more behind the session's highest number, and may have been). The group keeps the last 65,536 outcomes of
+   * all sessions, with 16 MiB of results. Of one session at most 64 numbers, from the lowest under way on, are used at once (RAFT_OVERLOADED).
+   */
+  async propose(bytes: Uint8Array, options: SessionCallOptions = {}): Promise<Proposed> {
+    const refusal = refusalOfBytes(bytes) ?? refusalOfSessionCall(options);
+    if (refusal !== null) throw refusal;
+    if (bytes.length === 0) throw new RaftmarkError("RAFT_BAD_OPTION", "an empty proposal: give it a byte");
+    const sequence = options.sequence ?? this.next;
+    const lowest = Math.min(sequence, ...this.underWay);
+    const highest = Math.max(sequence, ...this.underWay);
+    if (highest - lowest >= SESSION_WINDOW) {
+      const text = `session ${this.id}: number ${lowest} is under way, and ${sequence} is to be: ${SESSION_WINDOW} at most are told apart`;
+      throw new RaftmarkError("RAFT_OVERLOADED", text);
+    }
+    this.next = Math.max(this.next, sequence + 1);
+    const isFirst = !this.underWay.has(sequence);
+    this.underWay.add(sequence);
+    try {
+      const framed = sessionBytes(this.id, sequence, bytes);
+      return outcomeOf(this.id, sequence, await proposeUntil(this.host, framed, options));
+    } finally {
+      if (isFirst) this.underWay.delete(sequence);
+    }
+  }
+}
+
+/** Opens a session of a group. */
+export async function openSession(host: SessionHost, options: CallOptions): Promise<ClientSession> {
+  const { result } = await proposeUntil(host, sessionBytes(0, 0, new Uint8Array(0)), options);
+  const answer = result as SessionAnswer;
+  if (answer.kind !== "opened") throw new TypeError("a session was opened, and is none");
+  return new ClientSession(host, answer.session);
+}
+
+/** Proposes the same until it is known what became of it. */
+async function proposeUntil(host: SessionHost, bytes: Uint8Array, options: CallOptions): Promise<Proposed> {
+  const { signal } = options;
+  const endsAt = performance.now() + Math.min(options.timeoutMs ?? Infinity, host.requestTimeoutMs);
+  let mayCommit = false;
+  for (;;) {
+    const timeoutMs = Math.max(1, endsAt - performance.now());
+    try {
+      return await host.propose(bytes, { signal, timeoutMs });
+    } catch (cause) {
+      const error = cause as RaftmarkError;
+      mayCommit ||= error.mayCommit;
+      if (!RETRIED.includes(error.code) || performance.now() + RETRY_MS >= endsAt)
+        throw mayCommit && !error.mayCommit ? mayHaveCommitted(error) : error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+/** An earlier try may be applied, whatever became of the last. */
+function mayHaveCommitted({ code, message, leader, cause }: RaftmarkError): RaftmarkError {
+  const text = `${message}; an earlier try may be applied`;
+  return new RaftmarkError(code, text, { mayCommit: true, leader, cause });
+}
+
+function outcomeOf(session: number, sequence: number, proposed: Proposed): Proposed {
+  const answer = proposed.result as SessionAnswer;
+  if (answer.kind === "applied") return { ...proposed, result: answer.result };
+  const which = `number ${sequence} of session ${session}`;
+  if (answer.kind === "again") {
+    const { outcome } = answer;
+    if (outcome !== null && outcome.result !== null)
+      return { index: outcome.index, term: outcome.term, result: decodeResult(outcome.result) };
+    const what = outcome === null ? "its outcome is" : `its result, of entry ${outcome.index}, is`;
+    const text = `${which} was applied before, and ${what} not kept: read the state to see what came of it`;
+    throw new RaftmarkError("RAFT_OUTCOME_FORGOTTEN", text, { mayCommit: true });
+  }
+  if (answer.kind === "behind") {
+    const text = `${which} is ${SESSION_WINDOW} or more behind its highest: whether it was applied is not known any more`;
+    throw new RaftmarkError("RAFT_OUTCOME_FORGOTTEN", text, { mayCommit: true });
+  }
+  const text = `${which} was not applied: the group has no such session any more, or never had: open another`;
+  throw new RaftmarkError("RAFT_SESSION_EXPIRED", text);
+}
