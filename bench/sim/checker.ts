@@ -184,9 +184,9 @@ export class Checker {
     const { term, vote } = raft;
     const { committed } = raft.raftLog;
     const who = `node ${process.id}`;
-    if (parts.driver.diskStalls > seen.stalls && process.isDiskQuick)
+    if (parts.driver.disk.stalls > seen.stalls && process.isDiskQuick)
       this.fail("disk", `${who} takes its disk for silent, which has answered everything at once`);
-    seen.stalls = parts.driver.diskStalls;
+    seen.stalls = parts.driver.disk.stalls;
     if (term < seen.term) this.fail("term", `${who} went back from term ${seen.term} to ${term}`);
     if (term === seen.term && vote !== seen.vote && seen.vote !== 0)
       this.fail("vote", `${who} voted for ${seen.vote} in term ${term}, and now for ${vote}`);

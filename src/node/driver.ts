@@ -30,6 +30,7 @@ import type { Wal } from "../wal/index.js";
 import type { StateMachine } from "./api.js";
 import { Applier, isNormal } from "./applier.js";
 import type { CommittedFeeds } from "./committed.js";
+import { DiskWatch } from "./disk-watch.js";
 import { type Forwarding, whyDropped } from "./forwarding.js";
 import { checkCommit } from "./lost-log.js";
 import type { Members } from "./members.js";
@@ -42,9 +43,6 @@ import { Sessions } from "./sessions.js";
 import { SnapshotInstall } from "./snapshot-install.js";
 import type { SnapshotService } from "./snapshot-service.js";
 import type { Trace } from "./trace.js";
-
-/** Most that one tick adds to a disk's silence, as a share of diskTimeoutMs: time in which this process did not run. */
-const SILENT_GAP = 1 / 4;
 
 /** What an entry takes in the log beside its data, about. */
 const RECORD_BYTES = 32;
@@ -100,10 +98,7 @@ export class Driver {
   private savedVote: number;
   private readonly outbox: Message[] = [];
   private readonly riding: RidingCommits;
-  /** The disk has not answered for longer than diskTimeoutMs. */
-  diskSilent = false;
-  /** How often it was found silent. */
-  diskStalls = 0;
+  readonly disk: DiskWatch;
   /** This node's log is not the one that its peers count on: it takes part in nothing. */
   private retired = false;
   private readonly install: SnapshotInstall;
@@ -131,6 +126,12 @@ export class Driver {
     this.riding = new RidingCommits(parts.rawNode);
     this.sessions = parts.sessions ?? new Sessions();
     const { id, wal, rawNode, stateMachine } = parts;
+    this.disk = new DiskWatch({
+      wal,
+      diskTimeoutMs: parts.diskTimeoutMs,
+      onDisk: (silentMs) => this.diskChanged(silentMs),
+      hasEnded: () => this.stopped,
+    });
     this.install = new SnapshotInstall({
       wal,
       restore: (stream) =>
@@ -188,7 +189,7 @@ export class Driver {
       for (let i = 0; i < messages.length; i++) {
         const { type } = messages[i];
         // A leader's request to take over: not without a disk.
-        if (this.diskSilent && type === MsgTimeoutNow) continue;
+        if (this.disk.isSilent && type === MsgTimeoutNow) continue;
         if (type === MsgHeartbeat) checkCommit(rawNode.raft, messages[i]);
         if (type === MsgSnap) this.parts.snapshots?.receive(messages[i]);
         else if (type === MsgProp) this.forwarded(messages[i]);
@@ -236,42 +237,27 @@ export class Driver {
 
   /** Time went on by one tick. While the disk is silent it stands still: there is no campaign without a stored vote. */
   tick(): void {
-    this.watchDisk();
+    this.disk.tick();
     this.control((rawNode) => {
       const { raft } = rawNode;
       this.parts.proposals.tick(raft.state === StateLeader);
       this.parts.forwarding?.forwards.tick(raft, raft.state === StateLeader);
       this.parts.reads.tick(rawNode, raft.lead !== None);
-      if (!this.diskSilent && !this.retired) rawNode.tick();
+      if (!this.disk.isSilent && !this.retired) rawNode.tick();
       this.parts.snapshots?.tick();
       this.parts.members?.tick();
     });
   }
 
-  private watchDisk(): void {
-    const { wal, diskTimeoutMs, onDisk } = this.parts;
-    const isSilent = wal.silentMs(diskTimeoutMs * SILENT_GAP) > diskTimeoutMs;
-    if (isSilent && !this.diskSilent) setImmediate(this.confirmSilence);
-    if (isSilent || !this.diskSilent) return;
-    this.diskSilent = false;
-    onDisk(0);
-  }
-
-  // Behind the poll for events: if it was this thread that did not listen, the answer is taken in by now.
-  private readonly confirmSilence = (): void => {
-    const { wal, diskTimeoutMs, onDisk } = this.parts;
-    const silentMs = wal.silentMs(diskTimeoutMs * SILENT_GAP);
-    if (this.stopped || this.diskSilent || silentMs <= diskTimeoutMs) return;
-    this.diskSilent = true;
-    this.diskStalls++;
+  private diskChanged(silentMs: number): void {
     // Its heartbeats would keep the others from electing someone who can commit.
-    this.control((rawNode) => rawNode.stepDown());
-    onDisk(silentMs);
-  };
+    if (silentMs > 0) this.control((rawNode) => rawNode.stepDown());
+    this.parts.onDisk(silentMs);
+  }
 
   /** Starts an election now, unless the disk is silent. */
   campaign(): void {
-    if (!this.diskSilent && !this.retired) this.control((rawNode) => rawNode.campaign());
+    if (!this.disk.isSilent && !this.retired) this.control((rawNode) => rawNode.campaign());
   }
 
   /** Runs `call` on the RawNode, then a turn. */

@@ -47,8 +47,8 @@ export function statusOf(
     isJoint: parts.members.isJoint,
     disk: {
       durability: wal.recovered.durability,
-      silent: driver.diskSilent,
-      stalls: driver.diskStalls,
+      silent: driver.disk.isSilent,
+      stalls: driver.disk.stalls,
       appendLatencyMaxMs,
       warnings,
     },

@@ -9,6 +9,7 @@ import { type FileHandle, open, readFile, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { RaftmarkError } from "../base/errors.js";
+import { type RawNode, StateLeader } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
 import type { LostLog } from "./api.js";
 import { decodeMetadata, LOG_ID_BYTES } from "./metadata.js";
@@ -162,6 +163,14 @@ export class PeerLogs {
   /** `peer` told this node, as leader, that it has everything up to `index`, which is committed. */
   hasReached(peer: number, index: number): void {
     if (index > (this.reached.get(peer) ?? 0)) this.reached.set(peer, index);
+  }
+
+  /** Keeps how far the peers' logs reach, as far as they told this node and it is committed: for when it leads no more. */
+  noteProgress({ id, state, trk, raftLog }: RawNode["raft"]): void {
+    if (state !== StateLeader) return;
+    for (const [peer, { match }] of trk.progress) {
+      if (peer !== id) this.hasReached(peer, Math.min(match, raftLog.committed));
+    }
   }
 
   /** Takes what `peer` shows. Null: it is welcome; else why not. */

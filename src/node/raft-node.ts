@@ -12,7 +12,7 @@ import {
   type TlsOptions,
   type UwsLink,
 } from "../link/index.js";
-import { type Message, type RawNode, StateLeader } from "../raft/index.js";
+import type { Message, RawNode } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
 import type {
   CallOptions,
@@ -38,6 +38,7 @@ import {
 import { NodeChannels } from "./channels.js";
 import { ClientSession, openSession, type SessionHost } from "./client-session.js";
 import { CommittedFeeds } from "./committed.js";
+import { tellDisk } from "./disk-watch.js";
 import { Driver, fencedError } from "./driver.js";
 import { type NodeEvents, SafeEmitter } from "./events.js";
 import { type FigureParts, metricsOf, statusOf } from "./figures.js";
@@ -206,7 +207,7 @@ export class RaftNode extends SafeEmitter {
       proposalBatchBytes: options.proposalBatchBytes,
       maxBacklogBytes: options.maxQueuedBytes,
       diskTimeoutMs: options.diskTimeoutMs,
-      onDisk: (silentMs) => this.diskChanged(silentMs),
+      onDisk: (silentMs) => tellDisk(teller, options, silentMs),
       onFault: (error) => this.faulted(error),
       onLeader: (leader, term) => this.leaderChanged(leader, term),
       trace,
@@ -244,7 +245,7 @@ export class RaftNode extends SafeEmitter {
         return peerLogs.hello;
       },
       onHello: (peer, hello) => {
-        this.notePeers();
+        peerLogs.noteProgress(this.rawNode.raft);
         return peerLogs.meet(peer, hello);
       },
       onRefused: (refusal) => this.refused(refusal),
@@ -259,7 +260,7 @@ export class RaftNode extends SafeEmitter {
     members.begin(link, known);
     if (sockets !== null) tellExposure(options, this.teller);
     this.clock = setInterval(() => {
-      this.notePeers();
+      peerLogs.noteProgress(this.rawNode.raft);
       driver.tick();
       this.teller.tick();
     }, options.tickMs);
@@ -529,17 +530,6 @@ export class RaftNode extends SafeEmitter {
     );
   }
 
-  private diskChanged(silentMs: number): void {
-    const { teller } = this;
-    const { diskTimeoutMs, dir } = this.options;
-    if (silentMs === 0) teller.info({ dir }, "the disk of the log answers again: this node takes part again");
-    else {
-      const text =
-        "the disk of the log does not answer: this node leads no more, and does not campaign until it does";
-      teller.warn({ dir, silentMs: Math.round(silentMs), diskTimeoutMs }, text);
-    }
-  }
-
   private faulted(error: RaftmarkError): void {
     this.fault = error;
     if (error.code === "RAFT_LOG_LOST") this.peerLogs.keepOwnLost(error.message);
@@ -631,15 +621,6 @@ export class RaftNode extends SafeEmitter {
     if (!isShorterLog(reason) && this.rawNode.raft.raftLog.committed > 0) return;
     this.peerLogs.keepOwnLost(reason);
     this.driver.retire();
-  }
-
-  /** Keeps how far the peers' logs reach, as far as they told this node and it is committed: for when it leads no more. */
-  private notePeers(): void {
-    const { raft } = this.rawNode;
-    if (raft.state !== StateLeader) return;
-    for (const [peer, { match }] of raft.trk.progress) {
-      if (peer !== raft.id) this.peerLogs.hasReached(peer, Math.min(match, raft.raftLog.committed));
-    }
   }
 
   protected override announced<E extends keyof NodeEvents>(event: E, value: NodeEvents[E][0]): void {

@@ -32,7 +32,7 @@ for (const writer of WRITERS) {
     // Its followers may still make it commit; that it does not write is what counts.
     leader.propose("stuck").catch(() => {});
     await until("the leader to give way", WAIT_MS, () => leader.disk.length > 0);
-    assert.equal(leader.driver.diskSilent, true);
+    assert.equal(leader.driver.disk.isSilent, true);
     assert.equal(leader.leads, false);
     const others = members.filter((member) => member !== leader);
     const next = await leaderOf(others);
@@ -46,8 +46,8 @@ for (const writer of WRITERS) {
       members.every(({ applied }) => applied.at(-1) === "after 19"),
     );
     await until("the old leader to follow", WAIT_MS, () => leader.rawNode.raft.lead === next.id);
-    await until("its clock to go on", WAIT_MS, () => !leader.driver.diskSilent);
-    assert.ok(leader.driver.diskStalls >= 1);
+    await until("its clock to go on", WAIT_MS, () => !leader.driver.disk.isSilent);
+    assert.ok(leader.driver.disk.stalls >= 1);
     assert.equal(leader.disk.at(-1), 0);
     await until("equal logs", WAIT_MS, () => sameLogs(members));
     const counted = (what: string): string[] => Array.from({ length: 20 }, (_, i) => `${what} ${i}`);
@@ -69,7 +69,7 @@ test("a follower whose disk hangs does not campaign; it helps to elect one when 
   await allApplied(members, 1);
   follower!.hang();
   await leader.propose("not on the follower's disk");
-  await until("the follower's disk to be missed", WAIT_MS, () => follower!.driver.diskSilent);
+  await until("the follower's disk to be missed", WAIT_MS, () => follower!.driver.disk.isSilent);
   leader.stop();
   const { term } = follower!.rawNode.raft;
   const from = follower!.ticks;

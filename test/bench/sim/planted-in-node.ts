@@ -202,7 +202,7 @@ export const PLANTED_IN_NODE: readonly Planted[] = [
         patch(Driver, (was) => ({
           tick(this: Inside) {
             was.tick.call(this);
-            if (this.diskSilent) this.control((rawNode: RawNode) => rawNode.tick());
+            if (this.disk.isSilent) this.control((rawNode: RawNode) => rawNode.tick());
           },
         })),
       ];
