@@ -78,7 +78,7 @@ test("prom-client serves what status() and metrics have, and each member's progr
   assert.equal(scraped.get(`raftmark_state{node="${id}",state="StateFollower"}`), 0);
   const replicates = `raftmark_member_state{node="${id}",member="${other.status().id}",state="StateReplicate"}`;
   assert.equal(scraped.get(replicates), 1);
-  assert.equal(scraped.get(`raftmark_elections_won_total{node="${id}"}`), 1);
+  assert.ok(scraped.get(`raftmark_elections_won_total{node="${id}"}`)! >= 1);
   const toOther = `raftmark_peer_sent_bytes_total{node="${id}",member="${other.status().id}"}`;
   assert.ok(scraped.get(toOther)! > 0);
   assert.throws(() => registerMetrics(own, other), /already/);
