@@ -23,7 +23,8 @@ What it serves, at the address of http in the configuration:
   PUT /kv/KEY?cas=7         only if the key has revision 7 (also: If-Match: "7"); else 412 with the one it has
   PUT /kv/KEY?cas=0         only if the key is absent (also: If-None-Match: *); DELETE takes conditions, too
   GET /watch?from=INDEX     changes from that index on, a line of JSON each; &key= or &prefix= for some of them
-  GET /status /cluster /members /metrics /livez /readyz, and / for a page that shows the cluster live
+  GET /members, POST /members, DELETE /members/ID   who is a member, and changes of that
+  GET /status /cluster /metrics /livez /readyz, and / for a page that shows the cluster live
 An error is JSON with a code, a sentence, and mayCommit: whether what was asked for may still take effect.
 
 Examples:
@@ -100,6 +101,11 @@ async function run(config: ServiceConfig): Promise<number> {
     logger.error({ error }, `node ${config.id} ends after a fault: ${error.message}`);
     exitCode = FAULT;
     ending.now("a fault");
+  };
+  // It need not be started again: that is no failure.
+  service.onRemoved = (error) => {
+    logger.warn({ error }, error.message);
+    ending.now("it is no member any more");
   };
   const why = await ending.asked;
   logger.info({}, `${why}: node ${config.id} ends in order`);

@@ -1,5 +1,7 @@
 // What the service writes into the replicated log: one command an entry, and its bytes. Pure.
 //
+// A note of where clients reach a member (op 3) is a put whose key is the id, in a map of its own.
+//
 // op u8 | condition u8 | revision f64, little endian, if there is a condition | length of the key u16, little endian |
 // key, UTF-8 | value, to the end (put alone). Members of different versions read each other's: what is there is not changed.
 
@@ -8,7 +10,7 @@ export type Command = {
   readonly key: string;
   /** Null: there is no condition. */
   readonly ifRevision: number | null;
-} & ({ readonly op: "put"; readonly value: Uint8Array } | { readonly op: "delete" });
+} & ({ readonly op: "put" | "member"; readonly value: Uint8Array } | { readonly op: "delete" });
 
 /** Bytes of a key at most: a u16 has room for more, but nobody needs it. */
 export const KEY_BYTES_MAX = 1024;
@@ -17,6 +19,7 @@ export const COMMAND_OVERHEAD_BYTES = 12;
 
 const PUT = 1;
 const DELETE = 2;
+const MEMBER = 3;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -24,11 +27,11 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export function encodeCommand(command: Command): Uint8Array {
   const { ifRevision } = command;
   const key = encoder.encode(command.key);
-  const value = command.op === "put" ? command.value : null;
+  const value = command.op === "delete" ? null : command.value;
   const head = ifRevision === null ? 2 : 10;
   const bytes = new Uint8Array(head + 2 + key.length + (value?.length ?? 0));
   const view = new DataView(bytes.buffer);
-  bytes[0] = value === null ? DELETE : PUT;
+  bytes[0] = command.op === "delete" ? DELETE : command.op === "put" ? PUT : MEMBER;
   if (ifRevision !== null) {
     bytes[1] = 1;
     view.setFloat64(2, ifRevision, true);
@@ -43,7 +46,7 @@ export function encodeCommand(command: Command): Uint8Array {
 export function decodeCommand(bytes: Uint8Array): Command {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const [op, condition] = bytes;
-  if ((op !== PUT && op !== DELETE) || condition === undefined || condition > 1) throw notOurs();
+  if (![PUT, DELETE, MEMBER].includes(op) || condition === undefined || condition > 1) throw notOurs();
   const head = condition === 1 ? 10 : 2;
   if (bytes.length < head + 2) throw notOurs();
   const keyEnd = head + 2 + view.getUint16(head, true);
@@ -51,7 +54,7 @@ export function decodeCommand(bytes: Uint8Array): Command {
   const ifRevision = condition === 1 ? view.getFloat64(2, true) : null;
   const key = decoder.decode(bytes.subarray(head + 2, keyEnd));
   if (op === DELETE) return { op: "delete", key, ifRevision };
-  return { op: "put", key, ifRevision, value: bytes.subarray(keyEnd) };
+  return { op: op === PUT ? "put" : "member", key, ifRevision, value: bytes.subarray(keyEnd) };
 }
 
 function notOurs(): Error {

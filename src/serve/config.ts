@@ -32,6 +32,7 @@ const schema = v.strictObject({
   secret: v.optional(text),
   secretFile: v.optional(text),
   tls: v.optional(v.strictObject({ ca: text, cert: text, key: text })),
+  initialClusterState: v.optional(v.picklist(["new", "existing"])),
   clusterId: v.optional(integer(1, Number.MAX_SAFE_INTEGER)),
   snapshotEveryBytes: v.optional(bytesOrNone),
   snapshotEveryEntries: v.optional(bytesOrNone),

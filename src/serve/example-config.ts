@@ -13,6 +13,9 @@ peers:
   2: { raft: "127.0.0.1:7002", http: "127.0.0.1:8082" }
   3: { raft: "127.0.0.1:7003", http: "127.0.0.1:8083" }
 
+# A node that joins a cluster: see "Members" in docs/serve.md.
+# initialClusterState: existing
+
 # The same on all members, 16 bytes at least: openssl rand -hex 32 > cluster.key
 secretFile: ./cluster.key
 # secret: "..."                   # or here

@@ -9,6 +9,8 @@ export interface ErrorBody {
   readonly message: string;
   /** True: the change may have been made, or may yet be; asking again could make it twice. */
   readonly mayCommit: boolean;
+  /** With RAFT_NOT_LEADER: who leads, and where clients reach it. */
+  readonly leader?: { readonly id: number; readonly http: string | null };
   /** With KV_CONDITION: the revision that the key has; 0: it is absent. */
   readonly revision?: number;
   /** With RAFT_COMPACTED: the first index from which on a watch can begin. */
@@ -40,7 +42,11 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   RAFT_BAD_OPTION: 400,
   RAFT_PROPOSAL_TOO_LARGE: 413,
   RAFT_COMPACTED: 410,
+  RAFT_CHANGE_REFUSED: 409,
+  RAFT_CHANGE_UNDER_WAY: 409,
   RAFT_TIMEOUT: 504,
+  RAFT_NOT_LEADER: 503,
+  RAFT_REMOVED: 503,
   RAFT_PROPOSAL_DROPPED: 503,
   RAFT_LEADERSHIP_LOST: 503,
   RAFT_NO_LEADER: 503,
@@ -50,14 +56,21 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   RAFT_FENCED: 503,
 };
 
-/** Any error as what a client is told. */
-export function toHttpError(error: unknown): HttpError {
+/** Any error as what a client is told; `httpOf` says where clients reach a member. */
+export function toHttpError(error: unknown, httpOf: (id: number) => string | null = () => null): HttpError {
   if (error instanceof HttpError) return error;
   if (!(error instanceof RaftmarkError)) {
     // A bug of ours: its text is for the log.
     return new HttpError(500, "KV_INTERNAL", "the node failed at this; its log has why", { mayCommit: true });
   }
-  const { code, message, mayCommit } = error;
+  const { code, message, mayCommit, leader } = error;
+  const hint = leader === 0 ? {} : { leader: { id: leader, http: httpOf(leader) } };
   const status = STATUS[code] ?? 500;
-  return new HttpError(status, code, message, { mayCommit }, status === 503 ? { "retry-after": "1" } : {});
+  return new HttpError(
+    status,
+    code,
+    message,
+    { mayCommit, ...hint },
+    status === 503 ? { "retry-after": "1" } : {},
+  );
 }

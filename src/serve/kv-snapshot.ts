@@ -1,7 +1,8 @@
 // The bytes of a snapshot of the keys: the same state gives the same bytes on every member. Pure.
 //
 // magic, 8 bytes | index of the last change f64 | watch floor f64 | refused count u32 | refused indexes f64 each | keys f64 |
-// each key, in the order of the map: length of the key u32, of the value u32, revision f64, key, value. Little endian.
+// each key, in the order of the map: length of the key u32, of the value u32, revision f64, key, value. Behind them the addresses
+// at which clients reach members, in the same form: their number f64, and each id as a key, its address as a value. Little endian.
 
 /** A key as it is stored. Never written to: a change makes a new one, so that whoever has one can go on reading. */
 export interface Stored {
@@ -20,6 +21,8 @@ export interface KvState {
   /** Indexes of the commands that changed nothing, ascending. */
   readonly refused: readonly number[];
   readonly stored: readonly Stored[];
+  /** By member's id: where clients reach it, as the change that added it said. */
+  readonly https: readonly Stored[];
 }
 
 const MAGIC = "raftkv\0\x01";
@@ -29,7 +32,13 @@ const RECORD_BYTES = 16;
 const CHUNK_BYTES = 64 * 1024;
 
 /** Chunks of `state`, which must not change meanwhile: keys and values in it are read as they are asked for. */
-export function* snapshotChunks({ index, watchFloor, refused, stored }: KvState): Generator<Uint8Array> {
+export function* snapshotChunks({
+  index,
+  watchFloor,
+  refused,
+  stored,
+  https,
+}: KvState): Generator<Uint8Array> {
   const head = Buffer.alloc(HEAD_BYTES + refused.length * 8 + 8);
   head.write(MAGIC, 0, "latin1");
   head.writeDoubleLE(index, 8);
@@ -38,6 +47,14 @@ export function* snapshotChunks({ index, watchFloor, refused, stored }: KvState)
   for (const [i, at] of refused.entries()) head.writeDoubleLE(at, HEAD_BYTES + i * 8);
   head.writeDoubleLE(stored.length, HEAD_BYTES + refused.length * 8);
   yield head;
+  yield* recordChunks(stored);
+  const count = Buffer.alloc(8);
+  count.writeDoubleLE(https.length);
+  yield count;
+  yield* recordChunks(https);
+}
+
+function* recordChunks(stored: readonly Stored[]): Generator<Uint8Array> {
   let pieces: Uint8Array[] = [];
   let bytes = 0;
   for (const { key, value, revision } of stored) {
@@ -66,6 +83,13 @@ export async function readSnapshot(chunks: AsyncIterable<Uint8Array>): Promise<K
   const refused: number[] = [];
   const list = await reader.take(head.readUInt32LE(24) * 8);
   for (let at = 0; at < list.length; at += 8) refused.push(list.readDoubleLE(at));
+  const stored = await readRecords(reader);
+  const https = await readRecords(reader);
+  await reader.end();
+  return { index, watchFloor, refused, stored, https };
+}
+
+async function readRecords(reader: Reader): Promise<Stored[]> {
   const count = (await reader.take(8)).readDoubleLE(0);
   const stored: Stored[] = [];
   while (stored.length < count) {
@@ -76,8 +100,7 @@ export async function readSnapshot(chunks: AsyncIterable<Uint8Array>): Promise<K
     // A copy: a view would keep the whole chunk.
     stored.push({ key, value: new Uint8Array(body.subarray(keyBytes)), revision: lengths.readDoubleLE(8) });
   }
-  await reader.end();
-  return { index, watchFloor, refused, stored };
+  return stored;
 }
 
 /** Takes exact lengths off a stream of chunks. */

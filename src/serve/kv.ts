@@ -18,6 +18,7 @@ const REFUSED_MAX = 100_000;
 
 export class KvStore implements StateMachine {
   private readonly map = new Map<string, Stored>();
+  private readonly https = new Map<string, Stored>();
   private index = 0;
   private watchFloor = 0;
   private refused: number[] = [];
@@ -37,6 +38,12 @@ export class KvStore implements StateMachine {
     return this.map.get(key);
   }
 
+  /** Where clients reach a member that was added with that; null: nobody said. */
+  httpOf(id: number): string | null {
+    const stored = this.https.get(String(id));
+    return stored === undefined ? null : Buffer.from(stored.value).toString();
+  }
+
   apply(entries: readonly Entry[]): Outcome[] {
     return entries.map((entry) => this.execute(entry));
   }
@@ -51,6 +58,8 @@ export class KvStore implements StateMachine {
     this.map.clear();
     this.bytes = 0;
     for (const one of state.stored) this.set(one);
+    this.https.clear();
+    for (const one of state.https) this.https.set(one.key, one);
     this.index = state.index;
     this.watchFloor = state.watchFloor;
     this.refused = [...state.refused];
@@ -87,12 +96,18 @@ export class KvStore implements StateMachine {
 
   private state(): KvState {
     const { index, watchFloor } = this;
-    return { index, watchFloor, refused: [...this.refused], stored: [...this.map.values()] };
+    const [stored, https] = [[...this.map.values()], [...this.https.values()]];
+    return { index, watchFloor, refused: [...this.refused], stored, https };
   }
 
   private execute({ index, data }: Entry): Outcome {
     const command = decodeCommand(data);
     const { key } = command;
+    if (command.op === "member") {
+      this.index = index;
+      this.https.set(key, { key, value: new Uint8Array(command.value), revision: index });
+      return { changed: true, revision: index };
+    }
     const revision = this.map.get(key)?.revision ?? 0;
     this.index = index;
     const holds = command.ifRevision === null || command.ifRevision === revision;

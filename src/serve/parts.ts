@@ -15,4 +15,6 @@ export interface Parts {
   readonly since: number;
   /** Aborts when the service shuts down. */
   readonly closing: AbortSignal;
+  /** Where clients reach a member; null: that is not known. */
+  httpOf(id: number): string | null;
 }

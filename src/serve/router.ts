@@ -7,6 +7,7 @@ import { CONTENT_TYPE } from "./exposition.js";
 import { checkQuery, flagOf, send, sendJson, type Target, targetOf } from "./http.js";
 import { HttpError, toHttpError } from "./http-error.js";
 import { serveKey } from "./kv-routes.js";
+import { removeMember, serveMembers } from "./member-routes.js";
 import type { Parts } from "./parts.js";
 import { ClusterWatch, statusOf } from "./status.js";
 import { Watches } from "./watch.js";
@@ -21,7 +22,7 @@ interface Route {
 const READ = ["GET", "HEAD"];
 const KEY_METHODS = ["GET", "HEAD", "PUT", "DELETE"];
 const ROUTES_TEXT =
-  "there is /kv/KEY (GET, PUT, DELETE), /watch, /status, /cluster, /members, /metrics, /livez, /readyz and / (GET)";
+  "there is /kv/KEY (GET, PUT, DELETE), /members (GET, POST), /members/ID (DELETE), /watch, /status, /cluster, /metrics, /livez, /readyz and / (GET)";
 
 export class Router {
   private readonly parts: Parts;
@@ -30,6 +31,7 @@ export class Router {
   private readonly cluster = new ClusterWatch();
   private readonly routes: ReadonlyMap<string, Route>;
   private readonly key: Route;
+  private readonly member: Route;
 
   constructor(parts: Parts, logger: Logger) {
     this.parts = parts;
@@ -38,12 +40,22 @@ export class Router {
       methods: KEY_METHODS,
       handle: (request, response, target) => this.measured(request, response, target),
     };
+    this.member = {
+      methods: ["DELETE"],
+      handle: (_, response, target) => removeMember(parts, response, target),
+    };
     this.routes = new Map<string, Route>([
       ...pageRoutes(),
       ["/watch", get((_, response, target) => this.watches.serve(parts, response, target))],
       ["/status", get((_, response, target) => this.status(response, target))],
       ["/cluster", get(async (_, response) => sendJson(response, 200, await this.cluster.view(parts)))],
-      ["/members", get((_, response) => this.members(response))],
+      [
+        "/members",
+        {
+          methods: [...READ, "POST"],
+          handle: (request, response) => serveMembers(parts, request, response),
+        },
+      ],
       [
         "/metrics",
         get(async (_, response) => send(response, 200, CONTENT_TYPE, await parts.registry.metrics())),
@@ -57,7 +69,7 @@ export class Router {
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const target = targetOf(request);
-      const route = target.path.startsWith("/kv/") ? this.key : this.routes.get(target.path);
+      const route = this.routeOf(target.path);
       if (route === undefined) {
         const text = `there is nothing at ${target.path.slice(0, 100)}: ${ROUTES_TEXT}`;
         throw new HttpError(404, "KV_NO_ROUTE", text);
@@ -73,8 +85,13 @@ export class Router {
     }
   }
 
+  private routeOf(path: string): Route | undefined {
+    if (path.startsWith("/kv/")) return this.key;
+    return path.startsWith("/members/") ? this.member : this.routes.get(path);
+  }
+
   private fail(response: ServerResponse, error: unknown): void {
-    const { status, body, headers } = toHttpError(error);
+    const { status, body, headers } = toHttpError(error, this.parts.httpOf);
     if (status === 500) this.logger.error({ error }, `a request failed: ${(error as Error).message}`);
     sendJson(response, status, { error: body }, headers);
   }
@@ -95,18 +112,6 @@ export class Router {
   private async status(response: ServerResponse, { query }: Target): Promise<void> {
     checkQuery(query, ["hash"]);
     sendJson(response, 200, await statusOf(this.parts, flagOf(query, "hash")));
-  }
-
-  private members(response: ServerResponse): void {
-    const { config, node } = this.parts;
-    const { leader, progress } = node.status();
-    const members = [...config.peers].map(([id, addresses]) => ({
-      id,
-      ...addresses,
-      isLeader: id === leader,
-      progress: progress.find((one) => one.id === id) ?? null,
-    }));
-    sendJson(response, 200, { members });
   }
 
   /** Not alive: only a restart helps. */

@@ -19,6 +19,8 @@ const LAST_ANSWERS_MS = 1000;
 export class Service {
   /** Called once when the node fenced itself: it answers 503 from then on. */
   onFault: (error: Error) => void = () => {};
+  /** Called once when the node is no member any more: it has nothing to do. */
+  onRemoved: (error: Error) => void = () => {};
   readonly node: RaftNode;
   /** Where the server listens, host:port: with the port that it got where the configuration has 0. */
   readonly http: string;
@@ -63,6 +65,7 @@ export class Service {
     this.http = http;
     this.closing = closing;
     node.once("fault", (error) => this.onFault(error));
+    node.once("removed", (error) => this.onRemoved(error));
   }
 
   /** Reads the certificates again. Rejects where they are not usable: then the old ones stay. */
@@ -102,7 +105,8 @@ function partsOf(config: ServiceConfig, node: RaftNode, store: KvStore, closing:
   registry.registerMetric(
     single("gauge", "raftmark_kv_bytes", "Bytes of all keys and values.", () => store.bytes),
   );
-  return { config, node, store, loads, registry, since: performance.now(), closing };
+  const httpOf = (id: number) => store.httpOf(id) ?? config.peers.get(id)?.http ?? null;
+  return { config, node, store, loads, registry, since: performance.now(), closing, httpOf };
 }
 
 async function nodeOptions(config: ServiceConfig, store: KvStore, logger: Logger): Promise<RaftNodeOptions> {
@@ -125,6 +129,7 @@ async function nodeOptions(config: ServiceConfig, store: KvStore, logger: Logger
 
 /** Fields that are the engine's options, under the same names. */
 const ENGINE_OPTIONS = [
+  "initialClusterState",
   "clusterId",
   "snapshotEveryBytes",
   "snapshotEveryEntries",

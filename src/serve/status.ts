@@ -11,7 +11,7 @@ export async function statusOf(parts: Parts, withHash: boolean): Promise<Service
   const hash = withHash ? await store.hash() : { index: store.lastIndex };
   return {
     ...node.status(),
-    http: config.peers.get(config.id)?.http ?? config.http,
+    http: parts.httpOf(config.id) ?? config.http,
     uptimeMs: Math.round(performance.now() - since),
     kv: { keys: store.keys, bytes: store.bytes, ...hash },
     requests: { read: loads.read.read(), write: loads.write.read() },
@@ -38,17 +38,17 @@ export class ClusterWatch {
 }
 
 async function ask(parts: Parts): Promise<ClusterView> {
-  const { config } = parts;
-  const ids = [...config.peers.keys()].sort((a, b) => a - b);
+  const { config, node } = parts;
   const members = await Promise.all(
-    ids.map(async (id): Promise<MemberView> => {
-      const { raft, http } = config.peers.get(id)!;
+    node.status().members.map(async ({ id, address: raft, role }): Promise<MemberView> => {
+      const http = parts.httpOf(id) ?? "";
       try {
+        if (http === "") throw new Error("nobody said where it serves clients");
         const status = id === config.id ? await statusOf(parts, false) : await fetchStatus(http);
         if (status.id !== id) throw new Error(`node ${status.id} answers there`);
-        return { id, raft, http, status, error: null };
+        return { id, raft, http, role, status, error: null };
       } catch (error) {
-        return { id, raft, http, status: null, error: reasonOf(error) };
+        return { id, raft, http, role, status: null, error: reasonOf(error) };
       }
     }),
   );

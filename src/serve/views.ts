@@ -42,7 +42,10 @@ export interface MemberStatus {
 export interface MemberView {
   readonly id: number;
   readonly raft: string;
+  /** Empty: not known. */
   readonly http: string;
+  /** voter, learner, or leaving: it has a vote until the change is through. */
+  readonly role: string;
   /** Null: it did not answer. */
   readonly status: MemberStatus | null;
   readonly error: string | null;

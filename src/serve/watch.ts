@@ -82,7 +82,7 @@ async function tell(
       const changed = store.changedAt(index);
       if (changed === null) throw new RaftmarkError("RAFT_COMPACTED", "");
       const command = decodeCommand(data);
-      if (!changed || !wanted(command.key)) continue;
+      if (!changed || command.op === "member" || !wanted(command.key)) continue;
       const { key } = command;
       const line: WatchLine =
         command.op === "delete"

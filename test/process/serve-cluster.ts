@@ -1,6 +1,6 @@
 // Three `raftmark serve` processes with a directory each, and a client that goes where it is told to.
 import { randomBytes } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePorts } from "../../bench/harness/ports.js";
 import { Command, until } from "./support.js";
@@ -18,7 +18,7 @@ export interface Answer {
 export type Peers = Record<number, { readonly raft: string; readonly http: string }>;
 
 export class ServeCluster {
-  readonly ids: readonly number[];
+  ids: readonly number[];
   private readonly dir: string;
   private readonly https = new Map<number, string>();
   private readonly nodes = new Map<number, Command>();
@@ -61,6 +61,20 @@ export class ServeCluster {
   /** What node `id` has for `peers`, which are where the members listen. */
   protected async peersOf(_id: number, peers: Peers): Promise<Peers> {
     return peers;
+  }
+
+  /** Writes the configuration of a new member, `id`, and starts it: it waits to be added. Its addresses. */
+  async startNew(id: number): Promise<{ id: number; raft: string; http: string }> {
+    const [raft, http] = (await freePorts(2)).map((port) => `127.0.0.1:${port}`);
+    const config = JSON.parse(readFileSync(this.configOf(this.ids[0]), "utf8"));
+    const joined = { ...config, id, dataDir: `data-${id}`, initialClusterState: "existing" };
+    writeFileSync(
+      this.configOf(id),
+      JSON.stringify({ ...joined, peers: { ...config.peers, [id]: { raft, http } } }),
+    );
+    this.https.set(id, http);
+    await this.startNode(id);
+    return { id, raft, http };
   }
 
   configOf(id: number): string {

@@ -30,7 +30,14 @@ function status(id: number, more: Partial<MemberStatus>, writes: readonly number
 }
 
 function view(...statuses: (MemberStatus | null)[]): ClusterView {
-  const members = statuses.map((one, i) => ({ id: i + 1, raft: "", http: "", status: one, error: null }));
+  const members = statuses.map((one, i) => ({
+    id: i + 1,
+    raft: "",
+    http: "",
+    role: "voter",
+    status: one,
+    error: null,
+  }));
   return { self: 1, members };
 }
 

@@ -13,6 +13,12 @@ const ifRevision = fc.option(fc.nat({ max: 40 }), { nil: null });
 const command: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ op: fc.constant("put" as const), key, ifRevision, value: fc.uint8Array({ maxLength: 20 }) }),
   fc.record({ op: fc.constant("delete" as const), key, ifRevision }),
+  fc.record({
+    op: fc.constant("member" as const),
+    key: fc.constantFrom("1", "2"),
+    ifRevision: fc.constant(null),
+    value: fc.uint8Array({ maxLength: 20 }),
+  }),
 );
 
 const entryOf = (index: number, one: Command) => new Entry(0, 1, index, encodeCommand(one));
@@ -88,6 +94,7 @@ test("a snapshot taken half-way, restored, and what follows: the same state and 
         restored.apply(entries.slice(cut));
         assert.deepEqual(await restored.hash(), await whole.hash());
         assert.equal(restored.bytes, whole.bytes);
+        assert.equal(restored.httpOf(1), whole.httpOf(1));
         for (let index = 1; index <= commands.length; index++)
           assert.equal(restored.changedAt(index), whole.changedAt(index));
       },
@@ -124,7 +131,7 @@ test("a snapshot of many keys comes in chunks", () => {
     value: new Uint8Array(1000),
     revision: i + 1,
   }));
-  const chunks = [...snapshotChunks({ index: 1000, watchFloor: 0, refused: [], stored })];
+  const chunks = [...snapshotChunks({ index: 1000, watchFloor: 0, refused: [], stored, https: [] })];
   assert.ok(chunks.length > 10, `${chunks.length} chunks`);
   assert.ok(chunks.every(({ length }) => length < 70_000));
 });

@@ -237,6 +237,37 @@ test("status, members, metrics, probes", async () => {
   assert.deepEqual([self, members.length, members[0].status.state], [1, 1, "StateLeader"]);
 });
 
+test("members: who is one, changes as JSON, and what cannot be", async () => {
+  const post = (body: unknown, type = "application/json") =>
+    ask("POST", "/members", typeof body === "string" ? body : JSON.stringify(body), { "content-type": type });
+  assert.deepEqual((await ask("GET", "/members")).json.members.length, 1);
+  const four = { id: 4, raft: "127.0.0.1:1", http: "127.0.0.1:2", learner: true };
+  const added = await post({ add: [four] });
+  assert.equal(added.status, 200, added.text);
+  const { progress, ...shown } = added.json.members[1];
+  assert.deepEqual(shown, {
+    id: 4,
+    raft: "127.0.0.1:1",
+    http: "127.0.0.1:2",
+    role: "learner",
+    isLeader: false,
+  });
+  assert.equal(progress.isLearner, true);
+  // Its answer is shared for a moment.
+  await until("it to be seen, and found away", 5000, async () =>
+    /ECONNREFUSED|fetch failed/.test((await ask("GET", "/cluster")).json.members[1]?.error ?? ""),
+  );
+  assert.equal(errorOf(await post({ add: [four] })), "409 RAFT_CHANGE_REFUSED");
+  assert.equal(errorOf(await post({ promote: [9] })), "409 RAFT_CHANGE_REFUSED");
+  assert.equal(errorOf(await post({ add: [four] }, "text/plain")), "415 KV_NO_JSON");
+  assert.equal(errorOf(await post("{")), "400 KV_BAD_REQUEST");
+  assert.match((await post({ add: [{ ...four, raft: 7 }] })).json.error.message, /^add\.0\.raft: /);
+  assert.match((await post({ remov: [4] })).json.error.message, /^remov: /);
+  assert.equal(errorOf(await ask("DELETE", "/members/x")), "400 KV_BAD_REQUEST");
+  assert.equal(errorOf(await ask("DELETE", "/members/9")), "409 RAFT_CHANGE_REFUSED");
+  assert.equal((await ask("DELETE", "/members/4")).json.members.length, 1);
+});
+
 function raw(
   method: string,
   path: string,

@@ -8,6 +8,7 @@ const ROLES: Readonly<Record<string, readonly [role: string, kind: string]>> = {
   StateCandidate: ["asks for votes", "candidate"],
   StatePreCandidate: ["asks for votes", "candidate"],
   StateFenced: ["stopped by a fault", "away"],
+  StateRemoved: ["was removed", "away"],
   StateClosed: ["shuts down", "away"],
 };
 const PROGRESS: Readonly<Record<string, string>> = {
@@ -22,7 +23,8 @@ export function showMembers(box: HTMLElement, view: ClusterView): void {
 }
 
 /** "leads", "follows", "away": how the member is. */
-export function roleOf({ status }: MemberView): readonly [role: string, kind: string] {
+export function roleOf({ status, role }: MemberView): readonly [role: string, kind: string] {
+  if (role === "learner" && status?.state === "StateFollower") return ["learns, no vote", ""];
   return status === null ? ["away", "away"] : (ROLES[status.state] ?? [status.state, ""]);
 }
 

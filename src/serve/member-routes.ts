@@ -1,0 +1,106 @@
+// Who the members are, and changes of that: what raft has of them, and where clients reach them, which only the service knows and
+// keeps in its state. Changes are made on the leader.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import * as v from "valibot";
+import type { MembershipChange } from "../index.js";
+import { encodeCommand } from "./commands.js";
+import { badRequest, bodyOf, sendJson, type Target } from "./http.js";
+import { HttpError } from "./http-error.js";
+import type { Parts } from "./parts.js";
+
+const BODY_BYTES_MAX = 64 * 1024;
+const id = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(Number.MAX_SAFE_INTEGER));
+const address = v.pipe(v.string(), v.regex(/^\S+:\d{1,5}$/, "an address, host:port"));
+const ids = v.optional(v.array(id), []);
+const schema = v.strictObject({
+  add: v.optional(
+    v.array(v.strictObject({ id, raft: address, http: address, learner: v.optional(v.boolean(), false) })),
+    [],
+  ),
+  promote: ids,
+  remove: ids,
+});
+
+const EXAMPLE =
+  '{"add":[{"id":4,"raft":"10.0.0.4:7001","http":"10.0.0.4:8080","learner":true}],"promote":[],"remove":[3]}';
+
+/** GET and POST of /members. */
+export async function serveMembers(
+  parts: Parts,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (request.method === "POST") await change(parts, await changeOf(request));
+  sendMembers(parts, response);
+}
+
+/** DELETE of /members/ID. */
+export async function removeMember(parts: Parts, response: ServerResponse, { path }: Target): Promise<void> {
+  const text = path.slice("/members/".length);
+  const parsed = v.safeParse(id, /^\d+$/.test(text) ? Number(text) : null);
+  if (!parsed.success)
+    throw badRequest(`"${text.slice(0, 100)}" is no node id: DELETE /members/3 removes node 3`);
+  await change(parts, { add: [], promote: [], remove: [parsed.output] });
+  sendMembers(parts, response);
+}
+
+function sendMembers({ node, httpOf }: Parts, response: ServerResponse): void {
+  const { leader, members, isJoint, progress } = node.status();
+  sendJson(response, 200, {
+    isJoint,
+    members: members.map(({ id, address: raft, role }) => ({
+      id,
+      raft,
+      http: httpOf(id),
+      role,
+      isLeader: id === leader,
+      progress: progress.find((one) => one.id === id) ?? null,
+    })),
+  });
+}
+
+type Change = v.InferOutput<typeof schema>;
+
+async function changeOf(request: IncomingMessage): Promise<Change> {
+  // With another type a page of anybody's could have a browser send it.
+  if (!/^application\/json\b/i.test(request.headers["content-type"] ?? ""))
+    throw new HttpError(
+      415,
+      "KV_NO_JSON",
+      `send JSON, with content-type: application/json; as in ${EXAMPLE}`,
+    );
+  const body = Buffer.from(await bodyOf(request, BODY_BYTES_MAX)).toString();
+  let json: unknown;
+  try {
+    json = JSON.parse(body);
+  } catch (error) {
+    throw badRequest(`the body is no JSON: ${(error as Error).message}; as in ${EXAMPLE}`);
+  }
+  const parsed = v.safeParse(schema, json);
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw badRequest(`${v.getDotPath(issue) ?? "the body"}: ${issue.message}; as in ${EXAMPLE}`);
+}
+
+async function change({ node, config, httpOf }: Parts, { add, promote, remove }: Change): Promise<void> {
+  const { id: self, leader } = node.status();
+  if (leader !== self) {
+    // Before anything is written.
+    const hint = leader === 0 ? {} : { leader: { id: leader, http: httpOf(leader) } };
+    const where = leader === 0 ? "none is known" : `node ${leader} leads`;
+    throw new HttpError(503, "RAFT_NOT_LEADER", `members are changed on the leader; ${where}`, hint);
+  }
+  const timeoutMs = config.requestTimeoutMs;
+  for (const { id, http } of add) {
+    const value = new TextEncoder().encode(http);
+    await node.propose(encodeCommand({ op: "member", key: String(id), ifRevision: null, value }), {
+      timeoutMs,
+    });
+  }
+  const wanted: MembershipChange = {
+    add: add.map(({ id, raft, learner }) => ({ id, address: raft, learner })),
+    promote,
+    remove,
+  };
+  await node.changeMembership(wanted, { timeoutMs });
+}
