@@ -15,6 +15,6 @@ export interface Parts {
   readonly since: number;
   /** Aborts when the service shuts down. */
   readonly closing: AbortSignal;
-  /** Where clients reach a member; null: that is not known. */
+  /** Where clients reach a member: as the change that added it said, or else the configuration; null: not known. */
   httpOf(id: number): string | null;
 }
