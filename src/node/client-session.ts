@@ -17,7 +17,35 @@ const RETRIED = ["RAFT_PROPOSAL_DROPPED", "RAFT_LEADERSHIP_LOST"];
 export interface SessionHost {
   propose(bytes: Uint8Array, options: CallOptions): Promise<Proposed>;
   /** Milliseconds that any call may take. */
-  readonly requestTimeoutMs: number;
+  readonly limits: { readonly requestTimeoutMs: number };
+  readonly pauses: Pauses;
+}
+
+/** Calls that wait for their next try; they end with the node, not after it. */
+export class Pauses {
+  private readonly waiting = new Map<NodeJS.Timeout, () => void>();
+  private hasEnded = false;
+
+  for(ms: number): Promise<void> {
+    if (this.hasEnded) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.waiting.delete(timer);
+        resolve();
+      }, ms);
+      this.waiting.set(timer, resolve);
+    });
+  }
+
+  /** The node takes no further call. */
+  end(): void {
+    this.hasEnded = true;
+    for (const [timer, resolve] of this.waiting) {
+      clearTimeout(timer);
+      resolve();
+    }
+    this.waiting.clear();
+  }
 }
 
 /**
@@ -83,7 +111,7 @@ export async function openSession(host: SessionHost, options: CallOptions): Prom
 /** Proposes the same until it is known what became of it. */
 async function proposeUntil(host: SessionHost, bytes: Uint8Array, options: CallOptions): Promise<Proposed> {
   const { signal } = options;
-  const endsAt = performance.now() + Math.min(options.timeoutMs ?? Infinity, host.requestTimeoutMs);
+  const endsAt = performance.now() + Math.min(options.timeoutMs ?? Infinity, host.limits.requestTimeoutMs);
   let mayCommit = false;
   for (;;) {
     const timeoutMs = Math.max(1, endsAt - performance.now());
@@ -95,7 +123,7 @@ async function proposeUntil(host: SessionHost, bytes: Uint8Array, options: CallO
       if (!RETRIED.includes(error.code) || performance.now() + RETRY_MS >= endsAt)
         throw mayCommit && !error.mayCommit ? mayHaveCommitted(error) : error;
     }
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    await host.pauses.for(RETRY_MS);
   }
 }
 

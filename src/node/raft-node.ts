@@ -36,7 +36,7 @@ import {
   refusalOfSession,
 } from "./arguments.js";
 import { NodeChannels } from "./channels.js";
-import { ClientSession, openSession, type SessionHost } from "./client-session.js";
+import { ClientSession, openSession, Pauses, type SessionHost } from "./client-session.js";
 import { CommittedFeeds } from "./committed.js";
 import { tellDisk } from "./disk-watch.js";
 import { Driver, fencedError } from "./driver.js";
@@ -85,6 +85,7 @@ export class RaftNode extends SafeEmitter {
   private readonly rawNode: RawNode;
   private readonly proposals: Proposals;
   private readonly forwarding: Forwarding;
+  private readonly pauses = new Pauses();
   private readonly reads: Reads;
   private readonly snapshots: SnapshotService;
   private readonly feeds: CommittedFeeds;
@@ -323,11 +324,10 @@ export class RaftNode extends SafeEmitter {
   private get sessionHost(): SessionHost {
     const propose = (bytes: Uint8Array, options: CallOptions): Promise<Proposed> => {
       const ended = this.endedError();
-      if (ended !== null) return Promise.reject(ended);
-      this.driver.wake();
-      return this.proposals.add(bytes, options);
+      if (ended === null) this.driver.wake();
+      return ended === null ? this.proposals.add(bytes, options) : Promise.reject(ended);
     };
-    return { propose, requestTimeoutMs: this.options.requestTimeoutMs };
+    return { propose, pauses: this.pauses, limits: this.options };
   }
 
   /**
@@ -485,6 +485,7 @@ export class RaftNode extends SafeEmitter {
   private newShutdown(): Shutdown {
     const { driver, rawNode, connected, proposals, forwarding, reads, teller } = this;
     forwarding.arrivals.isClosed = true;
+    this.pauses.end();
     const shutdown = new Shutdown({
       rawNode,
       connected,
@@ -532,6 +533,7 @@ export class RaftNode extends SafeEmitter {
 
   private faulted(error: RaftmarkError): void {
     this.fault = error;
+    this.pauses.end();
     if (error.code === "RAFT_LOG_LOST") this.peerLogs.keepOwnLost(error.message);
     if (this.clock !== null) clearInterval(this.clock);
     this.teller.error({ code: error.code, err: error }, error.message);

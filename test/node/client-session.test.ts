@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { type Entry, type Proposed, RaftmarkError } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
-import { ClientSession } from "../../src/node/client-session.js";
+import { ClientSession, Pauses } from "../../src/node/client-session.js";
 import { sessionBytes } from "../../src/node/session-entry.js";
 import { until } from "../process/support.js";
 import { tempDir } from "../wal/helpers.js";
@@ -196,7 +196,8 @@ test("an unknown outcome is tried again until time is up, and no later refusal t
   const outcomes: (RaftmarkError | Proposed)[] = [];
   const given: Uint8Array[] = [];
   const host = {
-    requestTimeoutMs: 60_000,
+    limits: { requestTimeoutMs: 60_000 },
+    pauses: new Pauses(),
     propose: async (framed: Uint8Array) => {
       given.push(framed);
       const next = outcomes.shift() ?? lost;
@@ -215,4 +216,23 @@ test("an unknown outcome is tried again until time is up, and no later refusal t
   assert.equal((await rejection(session.propose(bytes("z")))).mayCommit, false);
   const late = await rejection(session.propose(bytes("z"), { timeoutMs: 100 }));
   assert.deepEqual([late.code, late.mayCommit], ["RAFT_LEADERSHIP_LOST", true]);
+});
+
+test("a call that waits for its next try ends with its node, not after it", async () => {
+  const pauses = new Pauses();
+  let isClosed = false;
+  const propose = async (): Promise<never> => {
+    if (isClosed) throw new RaftmarkError("RAFT_CLOSED", "closed");
+    throw new RaftmarkError("RAFT_LEADERSHIP_LOST", "lost", { mayCommit: true });
+  };
+  const session = new ClientSession({ limits: { requestTimeoutMs: 60_000 }, pauses, propose }, 5);
+  const call = rejection(session.propose(bytes("x")));
+  await null;
+  isClosed = true;
+  pauses.end();
+  const first = await Promise.race([call, new Promise((resolve) => setImmediate(resolve))]);
+  assert.deepEqual(
+    [(first as RaftmarkError)?.code, (first as RaftmarkError)?.mayCommit],
+    ["RAFT_CLOSED", true],
+  );
 });
