@@ -51,6 +51,8 @@ interface Seen {
   applied: number;
   /** What its log begins behind. */
   base: number;
+  /** What was applied when its members were looked at last. */
+  conf: number;
   view: DurableView;
   readonly promises: Promises;
 }
@@ -90,7 +92,10 @@ export class Checker {
   private readonly model = new Registers();
   private readonly states: string[] = [];
   private readonly lost = new Set<string>();
-  private readonly voters: number;
+  /** By index: the members that somebody had when that was applied last; and the newest of them. */
+  private readonly confs = new Map<number, string>();
+  private confAt = -1;
+  private memberIds: ReadonlySet<number>;
   private looks = 0;
   /** By index: bytes of the entry that was sent for it last. */
   private readonly sent: number[] = [];
@@ -99,7 +104,7 @@ export class Checker {
 
   constructor(processes: readonly SimProcess[]) {
     this.processes = processes;
-    this.voters = processes.length;
+    this.memberIds = new Set(processes.filter(({ plan }) => plan.joins !== true).map(({ id }) => id));
     for (const process of processes) {
       this.seen.set(process.id, {
         life: 0,
@@ -110,6 +115,7 @@ export class Checker {
         stalls: 0,
         applied: 0,
         base: 0,
+        conf: -1,
         view: new DurableView(process.disk),
         promises: { term: 0, votes: new Map(), acked: 0, ackedTerms: [], snapshot: 0 },
       });
@@ -147,6 +153,7 @@ export class Checker {
     seen.commit = hardState.commit;
     seen.applied = process.restoredAt;
     seen.base = 0;
+    seen.conf = -1;
     seen.stalls = 0;
     // It knows nothing, and has to find that out before it says anything.
     if (process.isWiped) return;
@@ -194,6 +201,7 @@ export class Checker {
       this.fail("commit index", `${who} went back from commit index ${seen.commit} to ${committed}`);
     const leads = raft.state === StateLeader;
     this.checkBase(process, seen);
+    this.checkMembers(process, seen);
     if (leads && ++this.looks % LOOKS_PER_BOUNDS === 0) this.checkBounds(process);
     if (leads && (!seen.leads || term !== seen.term)) this.leads(process, term);
     // One that led may have committed in this event, and then heard of a later term.
@@ -205,6 +213,32 @@ export class Checker {
       this.advanced(process, seen.commit, committed, leads ? term : led);
       seen.commit = committed;
     }
+  }
+
+  /** Whoever has applied the log up to the same entry has the same members, at the same addresses. */
+  private checkMembers({ id, parts }: SimProcess, seen: Seen): void {
+    const { rawNode, driver, book } = parts!;
+    const { trk, raftLog } = rawNode.raft;
+    const { applied } = driver;
+    // A snapshot is in the core before the state machine has it.
+    if (applied === seen.conf || driver.isApplying || raftLog.hasNextOrInProgressSnapshot()) return;
+    seen.conf = applied;
+    // It joins, and has not heard who they are.
+    if (trk.peerIds.length === 0) return;
+    const { given, removed } = book.record();
+    const text = JSON.stringify([trk.confState(), given, removed]);
+    const known = this.confs.get(applied);
+    if (known === undefined) this.confs.set(applied, text);
+    else if (known !== text)
+      this.fail("members", `node ${id} has ${text} at ${applied}, where another has ${known}`);
+    if (applied <= this.confAt) return;
+    this.confAt = applied;
+    this.memberIds = new Set(trk.peerIds);
+  }
+
+  /** As of the newest entry that anybody has applied. */
+  hasMember(id: number): boolean {
+    return this.memberIds.has(id);
   }
 
   /** A log that begins later has a durable snapshot in place of what is gone, and that is of what is committed. */
@@ -313,19 +347,23 @@ export class Checker {
     }
     if (byTerm === 0) return;
     const term = raftLog.term(to) as number;
-    let holders = 0;
+    const holders = new Set<number>();
     for (const [id, { view, promises }] of this.seen) {
       view.refresh();
       // It had it, and said so, before its directory was emptied; from then on it takes no part.
       const hadIt =
         this.processes[id - 1]!.isWiped && (promises.ackedTerms[to] === term || promises.snapshot >= to);
-      if (view.holds(to, term) || hadIt) holders++;
+      if (view.holds(to, term) || hadIt) holders.add(id);
     }
-    if (2 * holders <= this.voters)
-      this.fail(
-        "durable quorum",
-        `node ${process.id} commits entry ${to}, which ${holders} of ${this.voters} nodes have on their disks`,
-      );
+    const { incoming, outgoing } = raft.trk.voters;
+    for (const { ids } of [incoming, outgoing]) {
+      const having = ids.filter((id) => holders.has(id)).length;
+      if (ids.length > 0 && 2 * having <= ids.length)
+        this.fail(
+          "durable quorum",
+          `node ${process.id} commits entry ${to}, which ${having} of ${ids.length} nodes have on their disks`,
+        );
+    }
   }
 
   /** Node `id` is about to send `messages`. */

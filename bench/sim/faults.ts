@@ -3,6 +3,7 @@
 import type { RaftmarkError } from "../../src/base/errors.js";
 import type { SimFile } from "./disk.js";
 import { settledBytes } from "./durable-view.js";
+import { MemberChanges } from "./member-changes.js";
 import type { Cut, Weather } from "./network.js";
 import { FAIR } from "./network.js";
 import { Plots } from "./plots.js";
@@ -34,10 +35,12 @@ export class Faults {
   private readonly excused = new Set<number>();
   /** Nodes that are started with a list of members that is not theirs. */
   private readonly mistaken = new Set<number>();
+  private readonly changes: MemberChanges;
 
   constructor(world: Stage) {
     this.world = world;
     this.plots = new Plots(world);
+    this.changes = new MemberChanges(world);
     const { weights } = world.plan.profile;
     for (const fault of FAULTS) {
       if (weights[fault] === 0) continue;
@@ -143,6 +146,7 @@ export class Faults {
     startAnew: (victim) => this.plots.startAnew(victim),
     transferStorm: (_victim, long) => this.plots.transferStorm(long),
     suspend: (victim, long) => this.suspend(victim, long),
+    memberChange: () => this.changes.begin(),
     nap: (victim) => this.suspend(victim, this.world.dice.between(14_000, 20_000)),
   };
 

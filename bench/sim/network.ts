@@ -2,7 +2,7 @@
 // delayed, lost, doubled, out of order, damaged, held up or too much for the path, one way or both. What happens to a
 // frame is drawn when it is sent. Times are in microseconds.
 import { crc32c } from "../../src/base/crc32c.js";
-import { CloseLostLog } from "../../src/link/close-codes.js";
+import { CLOSE_REASONS, CloseLostLog, CloseRemoved, CloseUnknownPeer } from "../../src/link/close-codes.js";
 import { FrameSender } from "../../src/link/frame-sender.js";
 import type { Link, LinkHandler, LinkStats, SnapshotLane, SnapshotLaneEvents } from "../../src/link/index.js";
 import { LaneBulk, LaneExpress, laneOf } from "../../src/link/lanes.js";
@@ -128,6 +128,17 @@ export class SimNetwork implements LaneNetwork {
     }
   }
 
+  /** The link of `id` knows `other`, or knows it no more. */
+  knows(id: number, other: number, does: boolean): void {
+    if (does) {
+      this.dial(id, other, FIRST_DIAL);
+      this.dial(other, id, FIRST_DIAL);
+    } else {
+      this.breakPath(id, other);
+      this.breakPath(other, id);
+    }
+  }
+
   /** A process ended: its connections break. */
   left(id: number): void {
     for (const other of this.ids) {
@@ -177,6 +188,16 @@ export class SimNetwork implements LaneNetwork {
       return;
     }
     const ends = [caller.link, callee.link] as const;
+    // Who would hear the other dials it.
+    if (ends[1].knows(from) && !ends[0].knows(to))
+      caller.enter("link", () => ends[0].meetsStranger(to, ends[1].hello));
+    if (!ends[0].knows(to) || !ends[1].knows(from)) {
+      // And is told where that one does not know it.
+      const code = ends[0].codeFor(to);
+      if (ends[1].knows(from)) callee.enter("link", () => ends[1].closedBy(from, code));
+      again();
+      return;
+    }
     const epoch = ++path.epoch;
     const isSame = (): boolean => caller.link === ends[0] && callee.link === ends[1] && path.epoch === epoch;
     callee.enter("link", () => {
@@ -370,18 +391,21 @@ export class SimLink implements Link, LaneEnd {
   private handler: LinkHandler | null = null;
   private readonly alive: () => boolean;
   private readonly unreachable = new Set<number>();
+  private readonly known: Set<number>;
   private lane: number = LaneExpress;
 
   /** `alive`: whether the process is there; a dead one sends nothing. */
   constructor(
     network: SimNetwork,
     id: number,
+    peers: readonly number[],
     { maxFrameBytes, linkBufferBytes }: Sizes,
     alive: () => boolean,
   ) {
     this.network = network;
     this.id = id;
     this.alive = alive;
+    this.known = new Set(peers);
     const writer = new FrameWriter({
       clusterId: 1,
       from: id,
@@ -481,7 +505,30 @@ export class SimLink implements Link, LaneEnd {
     this.handler?.onSnapshotLaneClosed?.(from, back);
   }
 
-  setPeer(): void {}
+  setPeer(peer: number, address: string | null): void {
+    if (!this.alive() || this.known.has(peer) === (address !== null)) return;
+    if (address !== null) this.known.add(peer);
+    else this.known.delete(peer);
+    this.network.knows(this.id, peer, address !== null);
+  }
+
+  knows(peer: number): boolean {
+    return this.known.has(peer);
+  }
+
+  meetsStranger(peer: number, hello: Uint8Array): void {
+    this.handler?.onStranger?.(peer, hello.slice());
+  }
+
+  /** How it refuses `peer`; 0: it knows it. */
+  codeFor(peer: number): number {
+    if (this.known.has(peer)) return 0;
+    return this.handler?.isRemoved?.(peer) === true ? CloseRemoved : CloseUnknownPeer;
+  }
+
+  closedBy(peer: number, code: number): void {
+    this.handler?.onRefused?.({ peer, code, reason: CLOSE_REASONS[code]!, by: "peer" });
+  }
 
   stats(): LinkStats {
     return this.sender.stats();

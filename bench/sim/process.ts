@@ -3,6 +3,7 @@
 import type { RaftmarkError } from "../../src/base/errors.js";
 import type { CommittedEntry, Logger } from "../../src/node/api.js";
 import type { Driver } from "../../src/node/driver.js";
+import type { MemberBook } from "../../src/node/member-book.js";
 import { RaftNode } from "../../src/node/raft-node.js";
 import { resolveSizes, type Sizes } from "../../src/node/sizes.js";
 import type { Entry, RawNode } from "../../src/raft/index.js";
@@ -34,6 +35,8 @@ const FOLLOW_ENDS = ["RAFT_FENCED", "WAL_CORRUPT"];
 export interface ProcessPlan {
   readonly id: number;
   readonly voters: readonly number[];
+  /** It is no member at first. */
+  readonly joins?: boolean;
   readonly lease: boolean;
   readonly tickMs: number;
   readonly electionTicks: number;
@@ -114,6 +117,7 @@ export interface Parts {
   readonly rawNode: RawNode;
   readonly wal: Wal;
   readonly driver: Driver;
+  readonly book: MemberBook;
 }
 
 interface Held {
@@ -239,7 +243,7 @@ export class SimProcess {
     this.slowOps = 0;
     this.guest = this.newGuest(life);
     const lives = (): boolean => this.life === life && this.guest !== null;
-    const link = new SimLink(this.network, plan.id, this.sizes, lives);
+    const link = new SimLink(this.network, plan.id, plan.voters, this.sizes, lives);
     this.link = link;
     const registers = new Registers();
     this.registers = registers;
@@ -258,6 +262,7 @@ export class SimProcess {
         listen: `node${id}:1`,
         peers: Object.fromEntries(voters.map((voter) => [voter, `node${voter}:1`])),
         secret: "simulated",
+        initialClusterState: plan.joins === true ? "existing" : "new",
         stateMachine: {
           apply: (entries) => (this.takesTime() ? this.applyLater(() => apply(entries)) : apply(entries)),
           ...(plan.snapshots === null ? {} : this.snapshotMethods(registers, lives)),

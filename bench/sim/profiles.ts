@@ -42,6 +42,7 @@ export const FAULTS = [
   "transferStorm",
   "suspend",
   "nap",
+  "memberChange",
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -62,6 +63,8 @@ export interface Profile {
   readonly services?: boolean;
   /** Share of worlds in which nodes that do not lead send on what they are asked to write. Left out: none. */
   readonly forwards?: number;
+  /** Nodes that are no members at first, for changes of members; left out: none. */
+  readonly spares?: number;
   /** Share of worlds in which nodes take snapshots. Left out: none. */
   readonly snapshots?: number;
 }
@@ -210,6 +213,30 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     services: true,
     forwards: 0.6,
     snapshots: 1,
+  },
+  members: {
+    about: "members that are added, promoted, removed and replaced, amid cuts, crashes and transfers",
+    weights: {
+      ...NONE,
+      memberChange: 12,
+      cut: 3,
+      hold: 1,
+      split: 2,
+      reconnect: 2,
+      turn: 1,
+      pause: 2,
+      kill: 3,
+      powerLoss: 2,
+      crashAtDisk: 2,
+      crashInRecovery: 1,
+      blackout: 1,
+      close: 1,
+      transfer: 2,
+      otherMembers: 1,
+    },
+    weather: true,
+    spares: 4,
+    snapshots: 0.4,
   },
   none: { about: "no faults at all", weights: NONE, weather: false },
 };

@@ -102,7 +102,8 @@ export class World implements Stage {
     this.trace = new Trace(this.schedule, plan.words);
     const nodes = plan.nodes ?? dice.pick([1, 2, 3, 3, 3, 4, 5, 5, 5, 7]);
     const voters = Array.from({ length: nodes }, (_, i) => i + 1);
-    this.network = new SimNetwork(voters, this.schedule, dice, {
+    const spares = Array.from({ length: plan.profile.spares ?? 0 }, (_, i) => nodes + i + 1);
+    this.network = new SimNetwork([...voters, ...spares], this.schedule, dice, {
       port: (id) => this.ports[id - 1]!,
       sends: (from, messages) => {
         this.trace.messages(from, messages);
@@ -112,6 +113,7 @@ export class World implements Stage {
       fail: (what) => this.checker.fail("wire", what),
     });
     const plans = this.drawPlans(voters);
+    for (const id of spares) plans.push({ ...plans[0]!, id, voters: [...voters, id], joins: true });
     this.payloadBytesMax = dice.pick([16, 200, 200, 3000]);
     this.catchesUp = dice.chance(0.2);
     this.processes = plans.map(
@@ -126,7 +128,7 @@ export class World implements Stage {
     this.sessions = hasSessions
       ? new SessionClients(this, sessionDice, this.histories, this.calls, newName)
       : null;
-    for (const id of voters) this.calls.set(id, new Set());
+    for (const { id } of plans) this.calls.set(id, new Set());
   }
 
   private drawPlans(voters: readonly number[]): ProcessPlan[] {
@@ -275,7 +277,7 @@ export class World implements Stage {
   /** Lives through it all, or up to the first thing that is wrong. */
   async run(): Promise<Outcome> {
     const { dice } = this;
-    for (const process of this.processes) this.start(process);
+    for (const process of this.processes) if (process.plan.joins !== true) this.start(process);
     this.faults.begin();
     this.each(dice.between(0.2, 2) * TICK_MS * 1000, () => this.write());
     const { reads = 1 } = this.plan.profile;
@@ -491,14 +493,21 @@ export class World implements Stage {
       process.exhaustDescriptors(false);
       process.opsLeft = Infinity;
       process.resume();
-      if (!this.ruined.has(process.id)) this.start(process);
+      const isMember = process.plan.joins !== true || process.hasOpened || this.checker.hasMember(process.id);
+      if (!this.ruined.has(process.id) && isMember) this.start(process);
     }
+  }
+
+  /** Those that are members now. */
+  private get members(): readonly SimProcess[] {
+    if (this.plan.profile.spares === undefined) return this.processes;
+    return this.processes.filter(({ id }) => this.checker.hasMember(id));
   }
 
   /** Of those that run: the leader that all follow, once it has committed in its term. */
   private get ready(): SimProcess | null {
     const up = this.sound;
-    if (up.length < this.processes.length - this.ruined.size) return null;
+    if (up.length < this.members.length - this.ruined.size) return null;
     const leader = up.find(
       (process) => process.leads && process.parts!.rawNode.raft.committedEntryInCurrentTerm(),
     );
@@ -519,11 +528,14 @@ export class World implements Stage {
         ({ id, isUp, node, leader, parts }) =>
           `${id} ${!isUp ? "is down" : node === null ? "is opening" : `follows ${leader} in term ${parts!.rawNode.raft.term}`}`,
       );
-      checker.fail("liveness", `${settleMs} ms after all faults ended nobody leads: ${states.join(", ")}`);
+      checker.fail(
+        "liveness",
+        `${settleMs} ms after all faults ended nobody leads: ${states.join(", ")}; members are ${this.members.map(({ id }) => id).join(", ")}`,
+      );
     }
     if (checker.violation !== null) return;
     const before = checker.writes;
-    for (const process of this.processes) this.read(process);
+    for (const process of this.sound) this.read(process);
     // One may be refused: a transfer of leadership is under way, or a leader that has just been deposed.
     const again = (): void => {
       if (checker.writes > before || schedule.now > end) return;
@@ -539,7 +551,8 @@ export class World implements Stage {
     if (checker.violation !== null) return;
     if (settled) {
       checker.agree(this.sound);
-      if (this.catchesUp && !hasSnapshots) await new CatchUp(this).run();
+      if (this.catchesUp && !hasSnapshots && this.plan.profile.spares === undefined)
+        await new CatchUp(this).run();
       return;
     }
     const [call] = this.waiting;
@@ -554,11 +567,11 @@ export class World implements Stage {
 
   /** Those that run and can be expected to do their part. */
   private get sound(): SimProcess[] {
-    return this.processes.filter((process) => process.runs && !process.isLame);
+    return this.members.filter((process) => process.runs && !process.isLame);
   }
 
   private get waiting(): Call[] {
-    return [...this.calls.values()].flatMap((calls) => [...calls]);
+    return this.members.flatMap(({ id }) => [...this.calls.get(id)!]);
   }
 
   private get isLevel(): boolean {

@@ -43,6 +43,11 @@ export interface LinkHandler {
    */
   onHello?(peer: number, hello: Uint8Array): string | null;
   onRefused?(refusal: LinkRefusal): void;
+  /**
+   * A proved peer that the link does not know shows this. The owner may name it now (setPeer), and it is let in; else it is
+   * refused.
+   */
+  onStranger?(peer: number, hello: Uint8Array): void;
   /** Whether `peer`, whom the link does not know, was a member: it is then told so (CloseRemoved). */
   isRemoved?(peer: number): boolean;
   /**

@@ -509,6 +509,7 @@ class SocketLink implements UwsLink {
       return;
     }
     // From here on the dialler may know why: it has the key.
+    if (!this.peers.has(peer)) this.handler!.onStranger?.(peer, hello);
     const known = this.peers.get(peer);
     const duplicate = known?.duplicateLife === incarnation && known.outbound.some((one) => one !== null);
     const unwelcome =

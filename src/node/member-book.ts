@@ -14,6 +14,8 @@ export class MemberBook {
   private readonly initial: Map<number, string>;
   private given: Map<number, string>;
   private removed: Set<number>;
+  /** Index of the newest change that is applied; 0: there was none. */
+  at = 0;
 
   /** `initial`: what the node was begun with. `record`: of the snapshot that its log begins behind; null: there is none. */
   constructor(initial: ReadonlyMap<number, string>, record: MemberRecord | null) {
@@ -24,6 +26,7 @@ export class MemberBook {
   }
 
   private take(record: MemberRecord): void {
+    this.at = Math.max(this.at, record.at);
     this.given = tableOf(record.given);
     this.removed = new Set(record.removed);
     for (const [id, address] of tableOf(record.initial))
@@ -58,6 +61,7 @@ export class MemberBook {
     const state = rawNode.applyConfChange(change);
     if (state instanceof RaftError) return null;
     if (record !== null) this.take(record);
+    this.at = entry.index;
     const { progress } = rawNode.raft.trk;
     for (const id of before) if (!progress.has(id)) this.remove(id);
     return state;
@@ -80,6 +84,7 @@ export class MemberBook {
       before,
       given: Object.fromEntries([...this.given, ...given]),
       initial: Object.fromEntries(this.initial),
+      at: before === undefined ? this.at : 0,
       removed: [...this.removed],
     };
   }

@@ -17,6 +17,8 @@ export interface MemberRecord {
   readonly given: AddressTable;
   /** Those of the first members, as the writer was begun with: each may reach them at others (a proxy, a mapped port). */
   readonly initial: AddressTable;
+  /** Index of the newest change of members that is in it; 0, and in a change itself: none. */
+  readonly at: number;
   /** Ids of members that were removed, in that order; the last REMOVED_KEPT_MAX of them. They are not to be used again. */
   readonly removed: readonly number[];
 }
@@ -39,12 +41,13 @@ const schema = v.object({
   ),
   given: table,
   initial: table,
+  at: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 0),
   removed: v.array(id),
 });
 
 export function encodeMemberRecord(record: MemberRecord): Uint8Array {
-  const { before, given, initial, removed } = record;
-  return new Uint8Array(Buffer.from(JSON.stringify({ version: 1, before, given, initial, removed })));
+  const { before, given, initial, at, removed } = record;
+  return new Uint8Array(Buffer.from(JSON.stringify({ version: 1, before, given, initial, at, removed })));
 }
 
 /** Null: bytes of somebody else, or of a later version; they say nothing here. */

@@ -1,6 +1,7 @@
 // The members of the group as a running node has them: takes committed changes into core and book, keeps the link to
 // whoever is a member or may soon be, and knows when this node is one no more. Main thread.
 import { RaftmarkError } from "../base/errors.js";
+import { parseAddress } from "../link/address.js";
 import type { Link } from "../link/index.js";
 import {
   decodeConfChange,
@@ -10,15 +11,18 @@ import {
   type RawNode,
   type SnapshotMetadata,
 } from "../raft/index.js";
-import type { CallOptions, Member, MembershipChanged } from "./api.js";
+import type { CallOptions, Member, MembershipChange, MembershipChanged } from "./api.js";
 import { decodeMemberRecord } from "./member-record.js";
 import { type ChangeParts, MembershipCall } from "./membership-change.js";
-import type { CheckedChange } from "./membership-plan.js";
+import { type CheckedChange, checkChange } from "./membership-plan.js";
+import type { Standing } from "./peer-logs.js";
 import type { Teller } from "./teller.js";
 
 export interface MembersParts extends Omit<ChangeParts, "rawNode"> {
   readonly rawNode: RawNode;
   readonly teller: Teller;
+  /** The cluster's key, which may be too short for addresses beyond this machine; null: addresses are the link's affair. */
+  readonly secret: string | null;
   /** How long a removed member is still heard, in ticks: others may not know yet that it is, and want its vote. */
   readonly lingerTicks: number;
   /** The committed entries that are applied say that this node is no member any more. Once. */
@@ -39,6 +43,8 @@ export class Members {
   /** The newest change that is not applied, as far as look() knows. */
   private pending = 0;
   private isRemoved = false;
+  /** Members by a change that this node has not applied, as they show themselves. */
+  private readonly ahead = new Map<number, Standing>();
   /** Applied changes of members since the node opened. */
   changes = 0;
 
@@ -58,6 +64,7 @@ export class Members {
     this.known = new Map(Object.entries(known).map(([id, address]) => [Number(id), address]));
     this.known.delete(this.parts.id);
     this.sync();
+    this.look(this.parts.rawNode.raft.raftLog.applied);
   }
 
   /** Ascending by id. */
@@ -77,11 +84,37 @@ export class Members {
     return this.parts.rawNode.raft.trk.voters.outgoing.ids.length > 0;
   }
 
+  /** What this node shows to others. */
+  get standing(): Standing {
+    const { id, rawNode, book } = this.parts;
+    const isMember = rawNode.raft.trk.progress.has(id);
+    return { at: isMember ? book.at : 0, address: book.addressOf(id) ?? "" };
+  }
+
+  /**
+   * Somebody with the cluster's key whom this node does not know. If it is a member by a change that is not applied here
+   * yet, it may lead, and be the only one that this node could hear of it: a node that is far behind, or joins with a
+   * list of members of long ago.
+   */
+  meet(id: number, standing: Standing | null): void {
+    const { book, rawNode } = this.parts;
+    if (standing === null || book.isRemoved(id) || standing.at <= rawNode.raft.raftLog.applied) return;
+    if (!isAddress(standing.address) || this.ahead.size >= STRANGERS_MAX) return;
+    this.ahead.set(id, standing);
+    this.sync();
+  }
+
   // ---- for callers
 
   /** The driver is to be woken. */
-  propose(change: CheckedChange, options?: CallOptions): Promise<MembershipChanged> {
-    return this.change.begin(change, options);
+  propose(change: MembershipChange, options?: CallOptions): Promise<MembershipChanged> {
+    let checked: CheckedChange;
+    try {
+      checked = checkChange(change, this.parts.secret);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.change.begin(checked, options);
   }
 
   get openCount(): number {
@@ -162,6 +195,8 @@ export class Members {
   private sync(): void {
     const { link, known, leaving } = this;
     if (link === null) return;
+    const { applied } = this.parts.rawNode.raft.raftLog;
+    for (const [id, { at }] of this.ahead) if (at <= applied) this.ahead.delete(id);
     const wanted = this.wanted();
     for (const [id, address] of wanted) {
       leaving.delete(id);
@@ -189,6 +224,7 @@ export class Members {
     };
     if (trk.peerIds.length === 0) for (const [member, address] of book.begunWith) want(member, address);
     for (const member of trk.peerIds) want(member, book.addressOf(member));
+    for (const [member, { address }] of this.ahead) if (!wanted.has(member)) want(member, address);
     for (const index of raftLog.unappliedConfChanges) {
       const page = raftLog.slice(index, index + 1, Infinity);
       const change = page instanceof RaftError ? null : decodeConfChange(page[0]!);
@@ -205,6 +241,17 @@ export class Members {
     const learning = learners.length > 0 ? `, learners ${learners.join(", ")}` : "";
     const leaving = votersOutgoing.length > 0 ? ` (joint with ${votersOutgoing.join(", ")})` : "";
     return `${voters.join(", ")}${learning}${leaving}`;
+  }
+}
+
+/** Members that are known by what they show alone: no group has as many more than one node knows of. */
+const STRANGERS_MAX = 64;
+
+function isAddress(text: string): boolean {
+  try {
+    return parseAddress(text, "address", true).port !== 0;
+  } catch {
+    return false;
   }
 }
 

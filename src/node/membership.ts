@@ -5,7 +5,6 @@ import { type ConfState, EMPTY_CONF_STATE, MemoryStorage, RaftError, RawNode } f
 import type { Wal } from "../wal/index.js";
 import { MemberBook } from "./member-book.js";
 import type { MemberRecord } from "./member-record.js";
-import { removedError } from "./members.js";
 import { decodeMetadata } from "./metadata.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Teller } from "./teller.js";
@@ -22,7 +21,7 @@ export function addressesOf({ peers }: Pick<ResolvedOptions, "peers">): Map<numb
 
 /**
  * The book of members as of the log's snapshot (`record` is what that keeps), from where applying goes on. Tells where the
- * options say something else than the log. Throws RAFT_REMOVED if committed entries have removed this node.
+ * options say something else than the log.
  */
 export function openMembers(
   wal: Wal,
@@ -35,7 +34,6 @@ export function openMembers(
   const initial = new Map([...addressesOf(options), ...(bootstrap?.addresses ?? [])]);
   const now = new MemberBook(initial, record);
   const ids = committedMembers(wal, options.id, now);
-  if (now.isRemoved(options.id)) throw removedError(options.id, `as the log in ${options.dir} says`);
   if (!wal.recovered.created) tellDifferences(options, ids, now, teller);
   return new MemberBook(initial, record);
 }

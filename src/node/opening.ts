@@ -95,8 +95,7 @@ export interface Begun {
 }
 
 /**
- * The state machine begins where the log does: with its newest snapshot. Rejects with what restore does, WAL_CORRUPT, and
- * RAFT_REMOVED if this node is no member any more.
+ * The state machine begins where the log does: with its newest snapshot. Rejects with what restore does, and WAL_CORRUPT.
  */
 export async function beginState(wal: Wal, options: ResolvedOptions, teller: Teller): Promise<Begun> {
   const sessions = new Sessions();

@@ -18,7 +18,7 @@ import type { Teller } from "./teller.js";
 
 /**
  * What a node shows (little-endian): u8 version, log id, u64 incarnation, u64 last index that is durable now, f64
- * promise. Versions before the promise end there.
+ * promise, f64 index of the newest change of members, and its address to the end. Older versions end before.
  */
 interface Hello {
   readonly logId: string;
@@ -35,6 +35,24 @@ const PEER_LOGS_FILE = "peer-logs.json";
 const HELLO_VERSION = 1;
 const HELLO_BYTES = 1 + LOG_ID_BYTES + 8 + 8;
 const HELLO_PROMISE_BYTES = 8;
+const HELLO_STANDING_AT = HELLO_BYTES + HELLO_PROMISE_BYTES;
+const STANDING_BYTES_MAX = 512;
+
+/** As what a node shows itself: a member since a change of members, at an address. */
+export interface Standing {
+  /** Index of the newest change that it has applied; 0: none, or it is no member. */
+  readonly at: number;
+  readonly address: string;
+}
+
+/** What a proved peer shows of itself; null: nothing, as an older version. */
+export function standingOf(hello: Uint8Array): Standing | null {
+  if (hello.length < HELLO_STANDING_AT + 8 || hello[0] !== HELLO_VERSION) return null;
+  const view = new DataView(hello.buffer, hello.byteOffset, hello.length);
+  const at = view.getFloat64(HELLO_STANDING_AT, true);
+  const address = Buffer.from(hello.subarray(HELLO_STANDING_AT + 8)).toString();
+  return Number.isSafeInteger(at) && at > 0 && address !== "" ? { at, address } : null;
+}
 /** A log of an older version has no id. */
 const NO_LOG_ID = "";
 const NO_LOG_ID_BYTES = new Uint8Array(LOG_ID_BYTES);
@@ -73,6 +91,8 @@ export interface PeerLogsOptions {
 }
 
 export class PeerLogs {
+  /** What this node shows of itself beside its log. */
+  standing: () => Standing = () => ({ at: 0, address: "" });
   private readonly incarnation = randomBytes(8).readBigUInt64LE();
   private readonly options: PeerLogsOptions;
   private own: string;
@@ -105,7 +125,15 @@ export class PeerLogs {
   /** What this node shows now: one that was here before, and is met again behind another process, is no shorter for it. */
   get hello(): Uint8Array {
     const { logId, lastIndex, promiseMs } = this.options;
-    return encodeHello(logId ?? NO_LOG_ID_BYTES, this.incarnation, lastIndex(), promiseMs);
+    const plain = encodeHello(logId ?? NO_LOG_ID_BYTES, this.incarnation, lastIndex(), promiseMs);
+    const { at, address } = this.standing();
+    const text = Buffer.from(address);
+    if (text.length > STANDING_BYTES_MAX) return plain;
+    const bytes = new Uint8Array(plain.length + 8 + text.length);
+    bytes.set(plain);
+    new DataView(bytes.buffer).setFloat64(plain.length, at, true);
+    bytes.set(text, plain.length + 8);
+    return bytes;
   }
 
   private async read(): Promise<void> {

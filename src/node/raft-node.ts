@@ -47,12 +47,11 @@ import { LeaderWatch } from "./leader-watch.js";
 import { LoopDelayWatch } from "./loop-delay.js";
 import type { MemberBook } from "./member-book.js";
 import { Members, removedError } from "./members.js";
-import { type CheckedChange, checkChange } from "./membership-plan.js";
 import { type Begun, beginState, checkOwner, newRawNode, openLog, tellStart } from "./opening.js";
 import { badOption } from "./option-errors.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
-import { callOutside, OutsideLink } from "./outside.js";
-import { isShorterLog, openPeerLogs, type PeerLogs } from "./peer-logs.js";
+import { callOutside, OutsideLink, textOf } from "./outside.js";
+import { isShorterLog, openPeerLogs, type PeerLogs, standingOf } from "./peer-logs.js";
 import { Proposals } from "./proposals.js";
 import { Reads } from "./reads.js";
 import { Shutdown } from "./shutdown.js";
@@ -111,7 +110,7 @@ export class RaftNode extends SafeEmitter {
 
   /**
    * Opens the node's log (recovering what is durable), listens, dials its peers and starts its clock. Rejects
-   * with RAFT_BAD_OPTION, RAFT_MEMBERSHIP_DIFFERS, RAFT_REMOVED, WAL_LOCKED, WAL_CORRUPT, WAL_NOT_WRITABLE, WAL_NO_SPACE, WAL_IO,
+   * with RAFT_BAD_OPTION, RAFT_MEMBERSHIP_DIFFERS, WAL_LOCKED, WAL_CORRUPT, WAL_NOT_WRITABLE, WAL_NO_SPACE, WAL_IO,
    * RAFT_ADDRESS_IN_USE or RAFT_LINK; nothing is left open then.
    */
   static async open(options: RaftNodeOptions): Promise<RaftNode> {
@@ -165,6 +164,7 @@ export class RaftNode extends SafeEmitter {
       rawNode: this.rawNode,
       book,
       teller,
+      secret: options.link === undefined ? options.secret : null,
       ...limits,
       electionTicks,
       lingerTicks: CLOSE_ELECTIONS * electionTicks,
@@ -172,6 +172,7 @@ export class RaftNode extends SafeEmitter {
       onChanged: (index) => this.channels.membership(index, this.members),
       onRemoved: (index) => this.removed(`by the change at index ${index}`, true),
     });
+    peerLogs.standing = () => this.members.standing;
     this.sockets = options.link === undefined ? newLink(options, this.members.addresses, tls) : null;
     this.link = this.sockets ?? this.guardedLink(options.link!);
     this.proposals = new Proposals({ ...options, ...limits }, trace);
@@ -250,6 +251,7 @@ export class RaftNode extends SafeEmitter {
         return peerLogs.meet(peer, hello);
       },
       onRefused: (refusal) => this.refused(refusal),
+      onStranger: (peer, hello) => members.meet(peer, standingOf(hello)),
       isRemoved: (peer) => this.book.isRemoved(peer),
       onSnapshotMessage: (peer, bytes, lane) => this.snapshots.onMessage(peer, bytes, lane),
       onSnapshotLaneClosed: (peer, lane) => this.snapshots.onLaneClosed(peer, lane),
@@ -369,14 +371,8 @@ export class RaftNode extends SafeEmitter {
   changeMembership(change: MembershipChange, options?: CallOptions): Promise<MembershipChanged> {
     const refusal = this.endedError() ?? refusalOfCall(options);
     if (refusal !== null) return Promise.reject(refusal);
-    let checked: CheckedChange;
-    try {
-      checked = checkChange(change, this.sockets === null ? null : this.options.secret);
-    } catch (error) {
-      return Promise.reject(error);
-    }
     this.driver.wake();
-    return this.members.propose(checked, options);
+    return this.members.propose(change, options);
   }
 
   /** Starts an election now instead of after the election timeout. */
@@ -548,20 +544,24 @@ export class RaftNode extends SafeEmitter {
   }
 
   /**
-   * This node is no member any more: it takes no calls, and closes by itself. Where its own log says so (`stays`), others may
-   * not know yet, and want its vote, or it leads: it stays for as long as a removed member is heard.
+   * This node is no member any more: it takes no calls, and closes by itself. Where its own log says so (`stays`), it may be
+   * the only one who knows, or lead, and the others may want its vote: it stays until one of them says that it knows.
    */
   private removed(why: string, stays: boolean): void {
-    if (this.removal !== null || this.fault !== null || this.isClosed) return;
-    const { id, electionTicks, tickMs } = this.options;
-    const removal = removedError(id, why);
-    this.removal = removal;
-    this.teller.warn({ code: removal.code }, removal.message);
-    this.announce("removed", removal);
+    if (this.fault !== null || this.isClosed) return;
+    if (this.removal === null) {
+      this.removal = removedError(this.options.id, why);
+      this.teller.warn({ code: this.removal.code }, this.removal.message);
+      this.announce("removed", this.removal);
+    }
     this.shutdown ??= this.newShutdown();
-    this.shutdown.stays ||= stays;
-    this.shutdown.within(stays ? CLOSE_ELECTIONS * electionTicks * tickMs : 0);
+    this.shutdown.stays = stays;
+    if (!stays) this.shutdown.within(0);
     this.closing ??= this.shutDown(this.shutdown);
+    // Perhaps nobody calls close(), whose promise it is.
+    this.closing.catch((cause: unknown) =>
+      this.teller.error({ err: cause }, `closing failed: ${textOf(cause)}`, "closing"),
+    );
   }
 
   private leaderChanged(leader: number, term: number): void {
@@ -604,7 +604,9 @@ export class RaftNode extends SafeEmitter {
       return;
     }
     if (code === CloseRemoved && by === "peer") {
-      this.removed(`node ${peer} says so`, false);
+      // A learner that knows could not lead those who do not.
+      if (this.rawNode.raft.trk.progress.get(peer)?.isLearner !== true || this.removal === null)
+        this.removed(`node ${peer} says so`, false);
       return;
     }
     const who = this.rawNode.raft.trk.progress.has(peer) ? `node ${peer}` : `a stranger (node ${peer})`;
@@ -643,8 +645,4 @@ export class RaftNode extends SafeEmitter {
     if (this.shutdown !== null) return new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
     return null;
   }
-}
-
-function textOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

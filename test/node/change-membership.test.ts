@@ -189,15 +189,39 @@ test("a node that was down while it was removed is told by the others, and does 
   await back.node.close();
 });
 
-test("a node whose own log says that it was removed does not open", async (t) => {
+test("a node whose own log says that it was removed knows so when it starts again", async (t) => {
   const group = await three(t);
   const leader = await group.leader();
   const { id } = leader.node.status();
   await leader.node.changeMembership({ remove: [id] });
   await until("it stops", WAIT_MS, () => leader.node.status().state === "StateRemoved");
   await group.close(id);
-  const error = await rejection(group.open(id, peersOf(1, 2, 3)));
-  assert.equal(error.code, "RAFT_REMOVED");
+  const again = await group.open(id, peersOf(1, 2, 3));
+  await until("it knows", WAIT_MS, () => again.node.status().state === "StateRemoved");
+  assert.equal((await rejection(again.node.propose(Buffer.from("x")))).code, "RAFT_REMOVED");
+  await again.node.close();
+});
+
+test("removed members who are the only ones to know stay until the others do", async (t) => {
+  const group = await three(t);
+  const leader = await group.leader();
+  const { id } = leader.node.status();
+  const [one, other] = [1, 2, 3].filter((each) => each !== id) as [number, number];
+  // The one that stays hears of the change, and not that it is committed.
+  const changed = leader.node.changeMembership({ remove: [id, one] }, { timeoutMs: 2_000 }).catch(() => null);
+  await until("it is in its log", WAIT_MS, () => group.nodes.get(other)!.node.status().lastIndex > 1);
+  await Promise.all([id, one].map((each) => group.close(each)));
+  await changed;
+  for (const each of [id, one]) await group.open(each, peersOf(1, 2, 3));
+  const last = group.nodes.get(other)!;
+  await until(
+    "it leads alone, or the change was lost",
+    WAIT_MS,
+    () => ["StateLeader"].includes(last.node.status().state) || rolesOf(last.node).split(",").length === 3,
+  );
+  await until("there is a leader", WAIT_MS, () =>
+    group.all.some(({ node }) => node.status().state === "StateLeader"),
+  );
 });
 
 test("a new member gets a snapshot, and with it the members and where they listen", async (t) => {

@@ -16,8 +16,9 @@ import {
   marshalConfChange,
 } from "../../src/raft/index.js";
 import { openWal } from "../../src/wal/index.js";
+import { until } from "../process/support.js";
 import { atEnd, durable, meta, tempDir } from "../wal/helpers.js";
-import { openNode, rejection } from "./nodes.js";
+import { openNode, rejection, WAIT_MS } from "./nodes.js";
 
 const LOG_ID = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
 
@@ -133,14 +134,15 @@ test("to a log that does not say who its members are the options do, and a line 
   assert.deepEqual(node.status().lostLogs, []);
 });
 
-test("a node that is no member any more does not open, whatever its options say", async (t) => {
+test("a node that is no member any more knows so from its log, whatever its options say", async (t) => {
   const dir = await begun(t, [1, 2, 3], [[ConfChangeRemoveNode, 1]], 1);
   const link = new MemoryNetwork().link(1);
-  const error = await rejection(openNode(t, dir, 1, 3, { link, peers: peersOf([1, 2, 3]) }));
-  assert.equal(error.code, "RAFT_REMOVED");
+  const { node, lines } = await openNode(t, dir, 1, 3, { link, peers: peersOf([1, 2, 3]) });
+  await until("it knows", WAIT_MS, () => node.status().state === "StateRemoved");
+  assert.equal((await rejection(node.readBarrier())).code, "RAFT_REMOVED");
   assert.match(
-    error.message,
-    /as the log in .* says.* A member in its place has a new id and an empty directory/,
+    lines.matching(/^warn .*was removed/)[0]!,
+    /by the change at index 1.* A member in its place has a new id and an empty directory/,
   );
 });
 

@@ -57,6 +57,24 @@ const FOUND: readonly (SimPlan & { what: string })[] = [
     steps: STEPS_DEFAULT,
     profile: "all",
   },
+  {
+    what: "a new member heard only those that its options named, and they were gone: nobody else could reach it",
+    seed: 15,
+    steps: STEPS_DEFAULT,
+    profile: "members",
+  },
+  {
+    what: "two of three were removed, knew it alone, and did not start again: the third waited for them for ever",
+    seed: 1102,
+    steps: STEPS_DEFAULT,
+    profile: "members",
+  },
+  {
+    what: "a removed node that closed by itself, and could not, left a rejection that nobody handled",
+    seed: 62,
+    steps: STEPS_DEFAULT,
+    profile: "members",
+  },
 ];
 
 for (const { what, ...plan } of FOUND) {

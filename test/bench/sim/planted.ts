@@ -18,6 +18,7 @@ import { MUTATIONS, patch } from "../../node/sim/mutations.js";
 import type { Inside, Planted } from "./planted-fault.js";
 import { PLANTED_IN_CORE } from "./planted-in-core.js";
 import { PLANTED_IN_FORWARDING } from "./planted-in-forwarding.js";
+import { PLANTED_IN_MEMBERS } from "./planted-in-members.js";
 import { PLANTED_IN_NODE } from "./planted-in-node.js";
 import { PLANTED_IN_SNAPSHOTS } from "./planted-in-snapshots.js";
 
@@ -219,5 +220,6 @@ export const PLANTED: readonly Planted[] = [
   ...PLANTED_IN_CORE,
   ...PLANTED_IN_NODE,
   ...PLANTED_IN_SNAPSHOTS,
+  ...PLANTED_IN_MEMBERS,
   ...PLANTED_IN_FORWARDING,
 ];

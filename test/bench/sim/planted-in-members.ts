@@ -1,0 +1,41 @@
+// Planted faults around changes of members: what a snapshot keeps of them, who is let in, and what a removal leaves.
+
+import { MemberBook } from "../../../src/node/member-book.js";
+import { encodeMemberRecord } from "../../../src/node/member-record.js";
+import { Members } from "../../../src/node/members.js";
+import { patch } from "../../node/sim/mutations.js";
+import type { Inside, Planted } from "./planted-fault.js";
+
+export const PLANTED_IN_MEMBERS: readonly Planted[] = [
+  {
+    name: "a snapshot does not keep where the members listen that were added",
+    profile: "members",
+    checkers: /members/,
+    apply: () =>
+      patch(MemberBook, () => ({
+        encode(this: Inside) {
+          return encodeMemberRecord({ ...this.record(), given: {} });
+        },
+      })),
+  },
+  {
+    name: "committed changes of members have no effect on some nodes",
+    profile: "members",
+    checkers: /members|liveness|fault/,
+    apply: () =>
+      patch(MemberBook, (was) => ({
+        apply(this: Inside, rawNode: Inside, entry: Inside) {
+          const before = rawNode.raft.trk.confState();
+          const state = was.apply.call(this, rawNode, entry);
+          if (rawNode.raft.id % 2 === 0 && before.voters.length > 0) rawNode.raft.installConfState(before);
+          return state;
+        },
+      })),
+  },
+  {
+    name: "a member that is not known yet is turned away",
+    profile: "members",
+    checkers: /liveness/,
+    apply: () => patch(Members, () => ({ meet(this: Inside) {} })),
+  },
+];
