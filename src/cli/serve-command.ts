@@ -22,6 +22,7 @@ What it serves, at the address of http in the configuration:
   DELETE /kv/KEY            removes the key
   PUT /kv/KEY?cas=7         only if the key has revision 7 (also: If-Match: "7"); else 412 with the one it has
   PUT /kv/KEY?cas=0         only if the key is absent (also: If-None-Match: *); DELETE takes conditions, too
+  Idempotency-Key: 17-1     with a PUT or DELETE: number 1 of session 17 (POST /sessions); asked again, it is made once
   GET /watch?from=INDEX     changes from that index on, a line of JSON each; &key= or &prefix= for some of them
   GET /members, POST /members, DELETE /members/ID   who is a member, and changes of that
   GET /status /cluster /metrics /livez /readyz, and / for a page that shows the cluster live

@@ -66,7 +66,7 @@ async function put(
   checkQuery(query, ["cas"]);
   const ifRevision = conditionOf(request, query);
   const value = await bodyOf(request, parts.config.maxValueBytes);
-  const outcome = await execute(parts, { op: "put", key, ifRevision, value });
+  const outcome = await execute(parts, request, { op: "put", key, ifRevision, value });
   if (!outcome.changed) throw conditionFailed(key, outcome);
   const headers = { etag: `"${outcome.revision}"` };
   sendJson(response, 200, { key, revision: outcome.revision }, headers);
@@ -81,15 +81,37 @@ async function remove(
 ): Promise<void> {
   checkQuery(query, ["cas"]);
   const ifRevision = conditionOf(request, query);
-  const outcome = await execute(parts, { op: "delete", key, ifRevision });
+  const outcome = await execute(parts, request, { op: "delete", key, ifRevision });
   // Without a condition, what is not there is as good as deleted.
   if (!outcome.changed && ifRevision !== null) throw conditionFailed(key, outcome);
   sendJson(response, 200, { key, deleted: outcome.changed });
 }
 
-async function execute({ node, config }: Parts, command: Command): Promise<Outcome> {
-  const { result } = await node.propose(encodeCommand(command), { timeoutMs: config.requestTimeoutMs });
+async function execute(
+  { node, config }: Parts,
+  { headers }: IncomingMessage,
+  command: Command,
+): Promise<Outcome> {
+  const timeoutMs = config.requestTimeoutMs;
+  const place = headers["idempotency-key"];
+  if (place === undefined)
+    return (await node.propose(encodeCommand(command), { timeoutMs })).result as Outcome;
+  const [session, sequence] = placeOf(String(place));
+  const { result } = await node.session(session).propose(encodeCommand(command), { timeoutMs, sequence });
   return result as Outcome;
+}
+
+/** Of a change that is applied once, however often it is asked for: its session and its number in it. */
+function placeOf(text: string): [session: number, sequence: number] {
+  const numbers = text
+    .replace(/^"(.*)"$/, "$1")
+    .split("-")
+    .map((part) => (/^\d{1,16}$/.test(part) ? Number(part) : 0));
+  if (numbers.length === 2 && numbers.every((number) => Number.isSafeInteger(number) && number > 0))
+    return [numbers[0], numbers[1]];
+  throw badRequest(
+    "Idempotency-Key is SESSION-NUMBER, as in 17-1: POST /sessions opens one, numbers begin at 1",
+  );
 }
 
 /** The revision that the key must have; null: whatever it has. Throws 400 for two conditions, and for what is none. */

@@ -68,6 +68,7 @@ export class KvStore implements StateMachine {
   /** Whether the command at `index`, which was applied, changed something; null: that is not known any more. */
   changedAt(index: number): boolean | null {
     if (index <= this.watchFloor) return null;
+    if (index > this.index) return false;
     let low = 0;
     let high = this.refused.length;
     while (low < high) {
@@ -103,6 +104,8 @@ export class KvStore implements StateMachine {
   private execute({ index, data }: Entry): Outcome {
     const command = decodeCommand(data);
     const { key } = command;
+    // Not given to apply: none of ours, or a command of a session that was applied before.
+    for (let skipped = this.index + 1; skipped < index; skipped++) this.noteRefused(skipped);
     if (command.op === "member") {
       this.index = index;
       this.https.set(key, { key, value: new Uint8Array(command.value), revision: index });

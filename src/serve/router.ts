@@ -22,7 +22,7 @@ interface Route {
 const READ = ["GET", "HEAD"];
 const KEY_METHODS = ["GET", "HEAD", "PUT", "DELETE"];
 const ROUTES_TEXT =
-  "there is /kv/KEY (GET, PUT, DELETE), /members (GET, POST), /members/ID (DELETE), /watch, /status, /cluster, /metrics, /livez, /readyz and / (GET)";
+  "there is /kv/KEY (GET, PUT, DELETE), /members (GET, POST), /members/ID (DELETE), /sessions (POST), /watch, /status, /cluster, /metrics, /livez, /readyz and / (GET)";
 
 export class Router {
   private readonly parts: Parts;
@@ -60,6 +60,7 @@ export class Router {
         "/metrics",
         get(async (_, response) => send(response, 200, CONTENT_TYPE, await parts.registry.metrics())),
       ],
+      ["/sessions", { methods: ["POST"], handle: (_, response) => openSession(parts, response) }],
       ["/livez", get((_, response) => this.alive(response))],
       ["/readyz", get((_, response) => this.ready(response))],
     ]);
@@ -128,6 +129,12 @@ export class Router {
     if (leader === 0) throw new HttpError(503, "RAFT_NO_LEADER", "no leader is known");
     sendJson(response, 200, { ready: true, leader });
   }
+}
+
+/** A session: changes that carry its id and a number are applied once. */
+async function openSession({ node, config }: Parts, response: ServerResponse): Promise<void> {
+  const { id } = await node.openSession({ timeoutMs: config.requestTimeoutMs });
+  sendJson(response, 200, { session: id });
 }
 
 function pageRoutes(): [string, Route][] {

@@ -185,6 +185,42 @@ test("watch: what changed, in order, from an index on, and as it comes; conditio
   watched.stop();
 });
 
+test("a change of a session is made once, however often it is asked for, and told once to who watches", async () => {
+  const { session } = (await ask("POST", "/sessions")).json;
+  const key = (number: number) => ({ "idempotency-key": `${session}-${number}` });
+  const first = await ask("PUT", "/kv/once?cas=0", "1", key(1));
+  assert.equal(first.status, 200, first.text);
+  const watched = watch(`/watch?from=${first.json.revision}&key=once`);
+  // Without the session the condition would not hold any more.
+  assert.deepEqual((await ask("PUT", "/kv/once?cas=0", "1", key(1))).json, first.json);
+  const other = await ask("PUT", "/kv/once", "2", key(2));
+  assert.deepEqual((await ask("PUT", "/kv/once", "2", key(2))).json, other.json);
+  assert.deepEqual((await ask("DELETE", "/kv/once", undefined, key(3))).json, { key: "once", deleted: true });
+  assert.deepEqual((await ask("DELETE", "/kv/once", undefined, key(3))).json, { key: "once", deleted: true });
+  assert.equal((await ask("PUT", "/kv/last", "x")).status, 200);
+  await until("three changes", 5000, () => watched.lines.length >= 3);
+  const end = await ask("PUT", "/kv/once", "end");
+  await until("the last one", 5000, () => watched.lines.at(-1)?.index === end.json.revision);
+  assert.deepEqual(
+    watched.lines.map(({ type, index }) => [type, index]),
+    [
+      ["put", first.json.revision],
+      ["put", other.json.revision],
+      ["delete", watched.lines[2].index],
+      ["put", end.json.revision],
+    ],
+  );
+  watched.stop();
+  assert.equal(
+    errorOf(await ask("PUT", "/kv/once", "x", { "idempotency-key": "abc" })),
+    "400 KV_BAD_REQUEST",
+  );
+  assert.equal(
+    errorOf(await ask("PUT", "/kv/once", "x", { "idempotency-key": "999999-1" })),
+    "410 RAFT_SESSION_EXPIRED",
+  );
+});
+
 test("watch: one key, and from now on", async () => {
   const watched = watch("/watch?key=only");
   await until("the watch to stand", 5000, () => watched.begun);
