@@ -12,13 +12,25 @@ export function refusalOfBytes(bytes: unknown): RaftmarkError | null {
   if (!types.isUint8Array(bytes)) {
     return bad(`propose: the bytes must be a Uint8Array, as a Buffer is, not ${shown(bytes)}`);
   }
-  if (types.isSharedArrayBuffer(bytes.buffer)) {
+  // Of another realm's buffer only the host can tell, which costs a call.
+  if (!(bytes.buffer instanceof ArrayBuffer) && types.isSharedArrayBuffer(bytes.buffer)) {
     return bad("propose: the bytes lie in shared memory, where another thread may change them: pass a copy");
   }
   if (isOfSession(bytes, 0, bytes.length))
     return bad(
       "propose: the bytes begin as entries of sessions do, and nothing else may: put another byte in front",
     );
+  return null;
+}
+
+/** Null: as refusalOfBytes, each of them; at least one. */
+export function refusalOfBatch(batch: unknown): RaftmarkError | null {
+  if (!Array.isArray(batch) || batch.length === 0)
+    return bad(`proposeMany: the batch must be an array of one Uint8Array or more, not ${shown(batch)}`);
+  for (let i = 0; i < batch.length; i++) {
+    const refusal = refusalOfBytes(batch[i]);
+    if (refusal !== null) return refusal;
+  }
   return null;
 }
 

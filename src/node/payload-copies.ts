@@ -10,6 +10,8 @@ import { entryHeadBytes, putEntryHead } from "../wire/encode.js";
 const SLAB_BYTES = 64 * 1024;
 /** From here on a copy has its own memory. */
 const ALONE_BYTES = SLAB_BYTES / 8;
+/** Up to here a loop of byte stores beats the call of TypedArray.set. */
+const SMALL_COPY = 24;
 
 /**
  * How many bytes there are, whatever `length` a subclass or a property of the caller's gives itself: a copy by that one
@@ -68,11 +70,14 @@ export class PayloadCopies {
       ({ slab, used: at } = this);
       this.used = at + head + size;
     }
-    last.slab = slab;
+    // A store of a reference tells the collector; most find the same slab there.
+    if (last.slab !== slab) last.slab = slab;
+    const to = at + head;
     last.at = at;
-    last.start = at + head;
+    last.start = to;
     last.size = size;
-    slab.set(bytes, at + head);
+    if (size > SMALL_COPY) slab.set(bytes, to);
+    else for (let i = 0; i < size; i++) slab[to + i] = bytes[i];
   }
 
   /** The entries that the first `count` copies become, from `firstIndex` on in `term`: runs, as far as was expected. */

@@ -8,6 +8,7 @@ import { assert } from "../base/assert.js";
 import { type ErrorCode, RaftmarkError } from "../base/errors.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import type { CallOptions, Proposed } from "./api.js";
+import { BatchCall } from "./batch-call.js";
 import { type CallEnd, CallWatch, endedCall, type Watched } from "./call-watch.js";
 import { bytesIn, PayloadCopies, type PayloadCopy } from "./payload-copies.js";
 import type { Trace } from "./trace.js";
@@ -21,34 +22,61 @@ export class Proposal implements PayloadCopy, Watched {
   readonly at: number;
   readonly start: number;
   readonly size: number;
-  term = 0;
-  index = 0;
-  settled = false;
+  term: number;
+  index: number;
+  settled: boolean;
   /** The trace's ticket, if it is followed; else 0. */
-  ticket = 0;
+  ticket: number;
   /** The tick at which it came. */
   readonly since: number;
   readonly signal: AbortSignal | null;
-  timer: NodeJS.Timeout | null = null;
-  readonly resolve: (value: Proposed) => void;
-  readonly reject: (reason: RaftmarkError) => void;
+  timer: NodeJS.Timeout | null;
+  readonly resolve: (this: Proposal, value: Proposed) => void;
+  readonly reject: (this: Proposal, reason: RaftmarkError) => void;
 
   constructor(
     { slab, at, start, size }: PayloadCopy,
     since: number,
     signal: AbortSignal | null,
-    resolve: (value: Proposed) => void,
-    reject: (reason: RaftmarkError) => void,
+    resolve: (this: Proposal, value: Proposed) => void,
+    reject: (this: Proposal, reason: RaftmarkError) => void,
   ) {
     this.slab = slab;
     this.at = at;
     this.start = start;
     this.size = size;
+    this.term = 0;
+    this.index = 0;
+    this.settled = false;
+    this.ticket = 0;
     this.since = since;
     this.signal = signal;
+    this.timer = null;
     this.resolve = resolve;
     this.reject = reject;
   }
+}
+
+/** One of a call of proposeMany(), which has the promise: at `place` in it. */
+class ProposalOfMany extends Proposal {
+  readonly call: BatchCall;
+  readonly place: number;
+
+  constructor(copy: PayloadCopy, since: number, call: BatchCall, place: number) {
+    super(copy, since, null, resolveOfMany, rejectOfMany);
+    this.call = call;
+    this.place = place;
+  }
+}
+
+// One for all: a closure each is what their common promise saves.
+function resolveOfMany(this: Proposal, value: Proposed): void {
+  const { call, place } = this as ProposalOfMany;
+  call.resolved(place, value);
+}
+
+function rejectOfMany(this: Proposal, reason: RaftmarkError): void {
+  (this as ProposalOfMany).call.rejected(reason);
 }
 
 /** Bounds of the queue in front of the driver, and of how long a proposal may go without an outcome. */
@@ -76,6 +104,7 @@ export class Proposals {
   /** Of those in `appended`, how many are not settled. */
   private open = 0;
   private readonly calls = new CallWatch<Proposal>((proposal, end) => this.giveUp(proposal, end));
+  private readonly batchCalls = new CallWatch<BatchCall>((call, end) => this.giveUpAll(call, end));
   private ticks = 0;
   /** Ticks since this node led last. */
   private leaderlessTicks = 0;
@@ -108,16 +137,66 @@ export class Proposals {
     const length = bytesIn(data);
     const refusal = this.refusal(length, signal);
     if (refusal !== null) return Promise.reject(refusal);
-    const promise = new Promise<Proposed>((resolve, reject) => {
-      this.copies.copy(data);
-      const proposal = new Proposal(this.copies.last, this.ticks, signal ?? null, resolve, reject);
-      if (options !== NO_OPTIONS) this.calls.add(proposal, timeoutMs);
-      this.waiting.push(proposal);
-      this.waitingBytes += length;
-    });
+    const promise = new Promise<Proposed>(capture);
+    this.copies.copy(data);
+    const proposal = new Proposal(this.copies.last, this.ticks, signal ?? null, resolveLast, rejectLast);
+    if (options !== NO_OPTIONS) {
+      try {
+        this.calls.add(proposal, timeoutMs);
+      } catch (error) {
+        proposal.reject(error as RaftmarkError);
+        return promise;
+      }
+    }
+    this.waiting.push(proposal);
+    this.waitingBytes += length;
     const ticket = this.trace === null ? 0 : this.trace.proposed(this.waitingCount - 1);
     if (ticket > 0) this.follow(promise, ticket);
     return promise;
+  }
+
+  /** As add(), for several: an entry each, in this order; all or none of them are queued. A trace follows none. */
+  addMany(given: readonly Uint8Array[], options: CallOptions = NO_OPTIONS): Promise<Proposed[]> {
+    const { signal, timeoutMs } = options;
+    // What is measured is what is copied.
+    const batch = Array.from(given);
+    const refusal = this.refusalOfMany(batch, signal);
+    if (refusal !== null) return Promise.reject(refusal);
+    return new Promise((resolve, reject) => {
+      const { batchCalls, copies, waiting } = this;
+      const call = new BatchCall(batch.length, signal ?? null, resolve, reject, (call) =>
+        batchCalls.remove(call),
+      );
+      batchCalls.add(call, timeoutMs);
+      for (let place = 0; place < batch.length; place++) {
+        copies.copy(batch[place]!);
+        const proposal = new ProposalOfMany(copies.last, this.ticks, call, place);
+        call.proposals.push(proposal);
+        waiting.push(proposal);
+        this.waitingBytes += proposal.size;
+      }
+    });
+  }
+
+  private refusalOfMany(batch: readonly Uint8Array[], signal: AbortSignal | undefined): RaftmarkError | null {
+    let bytes = 0;
+    for (const data of batch) {
+      const length = bytesIn(data);
+      const refusal = this.refusal(length, signal);
+      if (refusal !== null) return refusal;
+      bytes += length;
+    }
+    const { maxQueuedProposals, maxQueuedBytes } = this.limits;
+    if (batch.length > maxQueuedProposals || bytes > maxQueuedBytes) {
+      const text =
+        `${batch.length} proposals (${bytes} bytes) in one call exceed maxQueuedProposals (${maxQueuedProposals}) ` +
+        `or maxQueuedBytes (${maxQueuedBytes}): split the call`;
+      return new RaftmarkError("RAFT_PROPOSAL_TOO_LARGE", text);
+    }
+    const count = this.waitingCount + batch.length;
+    return count > maxQueuedProposals || this.waitingBytes + bytes > maxQueuedBytes
+      ? this.overloaded()
+      : null;
   }
 
   /** The proposal that was queued last and its promise. Apart from add(), where its closures would cost every call. */
@@ -147,14 +226,21 @@ export class Proposals {
       const text = `a proposal of ${length} bytes exceeds maxQueuedBytes (${maxQueuedBytes}): split it, or raise that`;
       return new RaftmarkError("RAFT_PROPOSAL_TOO_LARGE", text);
     }
-    if (this.waitingCount >= maxQueuedProposals || this.waitingBytes + length > maxQueuedBytes) {
-      const text =
-        `${this.waitingCount} proposals (${this.waitingBytes} bytes) wait already: ` +
-        "propose again when earlier ones are done, or raise maxQueuedProposals or maxQueuedBytes";
-      return new RaftmarkError("RAFT_OVERLOADED", text);
-    }
+    if (this.waitingCount >= maxQueuedProposals || this.waitingBytes + length > maxQueuedBytes)
+      return this.overloaded();
     if (signal?.aborted) return endedCall({ code: "RAFT_ABORTED", cause: signal.reason }, WAITING);
     return null;
+  }
+
+  private overloaded(): RaftmarkError {
+    const text =
+      `${this.waitingCount} proposals (${this.waitingBytes} bytes) wait already: ` +
+      "propose again when earlier ones are done, or raise maxQueuedProposals or maxQueuedBytes";
+    return new RaftmarkError("RAFT_OVERLOADED", text);
+  }
+
+  private giveUpAll({ proposals }: BatchCall, end: CallEnd): void {
+    for (const proposal of proposals) if (!proposal.settled) this.giveUp(proposal as Proposal, end);
   }
 
   /** Its caller waits no more. */
@@ -406,6 +492,14 @@ export function timedOut(mayCommit: boolean): RaftmarkError {
 }
 
 const NO_OPTIONS: CallOptions = {};
+
+/** Of the promise made last. Its executor is one for all: a closure each, with its context, is what the collector feels. */
+let resolveLast: (value: Proposed) => void;
+let rejectLast: (reason: RaftmarkError) => void;
+const capture = (resolve: typeof resolveLast, reject: typeof rejectLast): void => {
+  resolveLast = resolve;
+  rejectLast = reject;
+};
 
 const WAITING = {
   aborted: "aborted before it was in the log",

@@ -28,6 +28,7 @@ import type {
   SnapshotTaken,
 } from "./api.js";
 import {
+  refusalOfBatch,
   refusalOfBytes,
   refusalOfCall,
   refusalOfClose,
@@ -43,6 +44,7 @@ import { Driver, fencedError } from "./driver.js";
 import { type NodeEvents, SafeEmitter } from "./events.js";
 import { type FigureParts, metricsOf, statusOf } from "./figures.js";
 import { Forwarding } from "./forwarding.js";
+import { tellLeader } from "./leader-lines.js";
 import { LeaderWatch } from "./leader-watch.js";
 import { LoopDelayWatch } from "./loop-delay.js";
 import type { MemberBook } from "./member-book.js";
@@ -301,6 +303,18 @@ export class RaftNode extends SafeEmitter {
     if (refusal !== null) return Promise.reject(refusal);
     this.driver.wake();
     return this.proposals.add(bytes, options);
+  }
+
+  /**
+   * As propose() for each of `batch`, one entry each, with one promise for all: it resolves when all are applied, with what
+   * became of each. No transaction: others' proposals may come between, and the batch's order holds while the leader stays.
+   * Rejects when each has an outcome, as the first that was not applied; `mayCommit` is true if any is or may be.
+   */
+  proposeMany(batch: readonly Uint8Array[], options?: CallOptions): Promise<Proposed[]> {
+    const refusal = this.endedError() ?? refusalOfBatch(batch) ?? refusalOfCall(options);
+    if (refusal !== null) return Promise.reject(refusal);
+    this.driver.wake();
+    return this.proposals.addMany(batch, options);
   }
 
   /**
@@ -566,20 +580,8 @@ export class RaftNode extends SafeEmitter {
 
   private leaderChanged(leader: number, term: number): void {
     this.channels.elections(this.rawNode.raft);
-    const { id } = this.options;
     const before = this.leaders.leader;
-    const { teller } = this;
-    if (leader === id)
-      teller.info({ leader, term }, `node ${id}, this one, leads term ${term}`, "leads", "lead");
-    else if (leader !== 0)
-      teller.info({ leader, term }, `node ${leader} leads term ${term}`, `leads ${leader}`, "lead");
-    else if (before === id)
-      teller.warn({ term }, "this node leads no more, and knows no other leader", "lost", "lead");
-    else if (before !== 0)
-      teller.warn({ term }, `node ${before} is not heard as leader any more`, "lost", "lead");
-    // The term that the log was opened with began long ago.
-    else if (term > this.wal.recovered.hardState.term)
-      teller.info({ term }, `an election: term ${term} began`, "election", "lead");
+    tellLeader(this.teller, this.options.id, { before, leader, term }, this.wal.recovered.hardState.term);
     if (leader !== 0 || before !== 0) this.announce("leader", { leader, term });
     this.leaders.changed(leader);
   }

@@ -27,6 +27,32 @@ test("a buffer is the caller's again when propose() returns: filled anew or tran
   assert.deepEqual(machine.log, [...wanted, "Z".repeat(100)]);
 });
 
+test("many are proposed in one call: an entry each, in order, copied, with the results of each; or refused as a whole", async (t) => {
+  const { node, machine } = await sole(t);
+  const batch = Array.from({ length: 500 }, (_, i) => Buffer.from(`p${i}`));
+  const wanted = batch.map(String);
+  const call = node.proposeMany(batch);
+  for (const bytes of batch.splice(0)) bytes.fill(0);
+  const all = await call;
+  assert.deepEqual(machine.log, wanted);
+  assert.deepEqual(
+    all.map(({ index }) => index - all[0]!.index),
+    wanted.map((_, i) => i),
+  );
+  const cases: [unknown, RegExp][] = [
+    [[], /array of one Uint8Array or more/],
+    [Buffer.from("a"), /array of one Uint8Array or more, not a Buffer/],
+    [[Buffer.from("a"), "b"], /not "b"$/],
+    [[Buffer.from("a"), new Uint8Array(0)], /an empty proposal/],
+  ];
+  for (const [value, text] of cases) {
+    const error = await rejection(node.proposeMany(value as Uint8Array[]));
+    assert.equal(error.code, "RAFT_BAD_OPTION");
+    assert.match(error.message, text);
+  }
+  assert.equal(machine.log.length, 500);
+});
+
 test("only bytes can be proposed, and the refusal says what came", async (t) => {
   const { node, machine } = await sole(t);
   const cases: [unknown, RegExp][] = [

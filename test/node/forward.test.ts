@@ -73,6 +73,19 @@ test("a follower's caller gets what its own state machine returned, and the plac
   assert.ok(logs.every((log) => log === logs[0]));
 });
 
+test("many with one promise are sent, too, and settled by what the node itself applies, in the batch's order", async (t) => {
+  const { running, followers } = await cluster(t);
+  const names = Array.from({ length: 400 }, (_, i) => `n${i}`);
+  const [follower] = followers;
+  const all = await follower!.node.proposeMany(names.map(bytes));
+  assert.deepEqual(
+    all.map(({ result }) => result),
+    names.map((name) => `${name} on ${idOf(follower!)}`),
+  );
+  await until("all level", WAIT_MS, () => running.every(({ machine }) => machine.log.length === 400));
+  for (const { machine } of running) assert.deepEqual(machine.log, names);
+});
+
 test("without a leader a proposal waits for one; for leaderlessTimeoutMs, its own time, or its signal", async (t) => {
   const network = new MemoryNetwork();
   const dir = tempDir(t);

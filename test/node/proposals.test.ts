@@ -201,3 +201,90 @@ test("what rejects everything at once takes no stack for each", async () => {
   );
   for (const { stack } of errors) assert.doesNotMatch(stack!, /\n\s+at /);
 });
+
+/** The outcome of a call of addMany. */
+function many(proposals: Proposals, names: string, signal?: AbortSignal): Promise<unknown> {
+  const batch = names.split(" ").map(bytes);
+  return proposals.addMany(batch, { signal }).then(
+    (all) => all.map(({ index, term, result }) => `${term}/${index} ${result}`),
+    ({ code, mayCommit, message }: RaftmarkError) => ({ code, mayCommit, message }),
+  );
+}
+
+test("many with one promise: entries in order beside others', and what became of each when the last is applied", async () => {
+  const caller = new Caller();
+  const { proposals } = caller;
+  caller.propose("before");
+  let outcome: unknown = "none";
+  void many(proposals, "a b c").then((value) => {
+    outcome = value;
+  });
+  caller.propose("after");
+  // In two turns, of which the second has another term.
+  const first = proposals.nextBatch(8, 1, 1);
+  proposals.appendedAt(1, 1, first.length);
+  assert.equal(first.length, 3);
+  const second = proposals.nextBatch(100, 2, 4);
+  proposals.appendedAt(2, 4, second.length);
+  const payloads = [...first, ...second].map(({ data }) => Buffer.from(data).toString());
+  assert.deepEqual(payloads, ["before", "a", "b", "c", "after"]);
+  for (let i = 1; i <= 3; i++) caller.apply(1, i);
+  await caller.settled();
+  assert.equal(outcome, "none");
+  assert.equal(proposals.openCount, 2);
+  caller.apply(2, 4);
+  await caller.settled();
+  assert.deepEqual(outcome, ["1/2 done", "1/3 done", "2/4 done"]);
+});
+
+test("many, of which some are lost: rejected when each has an outcome, and mayCommit is true if any is applied", async () => {
+  const { proposals } = new Caller();
+  const apply = (term: number, index: number): void =>
+    proposals.applied(new Entry(EntryNormal, term, index, bytes("x")), "done");
+  const some = many(proposals, "a b c");
+  proposals.appendedAt(1, 5, 3);
+  const none = many(proposals, "d e");
+  proposals.appendedAt(1, 8, 2);
+  apply(1, 5);
+  apply(2, 6);
+  const lost = "an entry of term 2 is committed at index 6, so that this proposal";
+  assert.deepEqual(await some, {
+    code: "RAFT_PROPOSAL_DROPPED",
+    mayCommit: true,
+    message: `${lost} (index 6, term 1) never will be: propose it again; others of the same call are committed, or may be`,
+  });
+  assert.deepEqual(await none, {
+    code: "RAFT_PROPOSAL_DROPPED",
+    mayCommit: false,
+    message: `${lost} (index 8, term 1) never will be: propose it again`,
+  });
+});
+
+test("many that the queue cannot hold are refused as a whole", async () => {
+  const proposals = new Proposals({ ...LIMITS, maxQueuedProposals: 4, maxQueuedBytes: 20 });
+  const code = async (names: string): Promise<unknown> =>
+    ((await many(proposals, names)) as RaftmarkError).code;
+  assert.equal(await code("a b c d e"), "RAFT_PROPOSAL_TOO_LARGE");
+  assert.equal(await code("0123456789 0123456789 0"), "RAFT_PROPOSAL_TOO_LARGE");
+  void many(proposals, "a b");
+  assert.equal(await code("a b c"), "RAFT_OVERLOADED");
+  assert.equal(await code("0123456789 0123456789"), "RAFT_OVERLOADED");
+  assert.equal(proposals.waitingCount, 2);
+});
+
+test("many are aborted together, by one listener: those in the log may commit, the others are not proposed", async () => {
+  const { proposals } = new Caller();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const part = many(proposals, "a b c", signal);
+  const queued = many(proposals, "d e", signal);
+  assert.equal(getEventListeners(signal, "abort").length, 1);
+  proposals.appendedAt(1, 1, 1);
+  controller.abort();
+  assert.equal(((await part) as RaftmarkError).code, "RAFT_ABORTED");
+  assert.equal(((await part) as RaftmarkError).mayCommit, true);
+  assert.equal(((await queued) as RaftmarkError).mayCommit, false);
+  assert.equal(proposals.waitingCount, 0);
+  assert.equal(proposals.openCount, 0);
+  assert.equal(proposals.nextBatch(100, 1, 2).length, 0);
+});
