@@ -54,7 +54,8 @@ export function encodeMemberRecord(record: MemberRecord): Uint8Array {
 export function decodeMemberRecord(bytes: Uint8Array | undefined): MemberRecord | null {
   if (bytes === undefined || bytes.length === 0) return null;
   try {
-    return v.parse(schema, JSON.parse(Buffer.from(bytes).toString()));
+    const { version: _, ...record } = v.parse(schema, JSON.parse(Buffer.from(bytes).toString()));
+    return record;
   } catch {
     return null;
   }

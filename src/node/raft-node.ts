@@ -291,7 +291,7 @@ export class RaftNode extends SafeEmitter {
    * forwardProposals false both are refused at once (RAFT_NOT_LEADER). Calls that are under way together may be
    * committed in another order than they were made in, if the leader changes.
    * Rejects with RAFT_PROPOSAL_DROPPED, RAFT_LEADERSHIP_LOST, RAFT_NO_LEADER, RAFT_NOT_LEADER, RAFT_TIMEOUT,
-   * RAFT_PROPOSAL_TOO_LARGE, RAFT_OVERLOADED, RAFT_ABORTED, RAFT_FENCED or RAFT_CLOSED, and with RAFT_BAD_OPTION for
+   * RAFT_PROPOSAL_TOO_LARGE, RAFT_OVERLOADED, RAFT_ABORTED, RAFT_FENCED, RAFT_REMOVED or RAFT_CLOSED, and RAFT_BAD_OPTION for
    * arguments that cannot be meant, no bytes among them; `mayCommit` on the error tells whether it may still take
    * effect: where it is false, no log that can win has it. It is true of what was sent to a leader that was lost before
    * it answered.
