@@ -66,7 +66,9 @@ export class KvLoad {
     await Promise.all(this.underway);
   }
 
+  /** Nobody calls any more, whatever becomes of calls that are under way. */
   end(): void {
+    this.isRunning = false;
     this.agent.destroy();
   }
 

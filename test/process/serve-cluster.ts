@@ -18,8 +18,10 @@ export interface Answer {
 export type Peers = Record<number, { readonly raft: string; readonly http: string }>;
 
 export class ServeCluster {
+  /** Who is, or is to be, a member. */
   ids: readonly number[];
-  private readonly dir: string;
+  protected readonly dir: string;
+  private readonly secret = randomBytes(16).toString("hex");
   private readonly https = new Map<number, string>();
   private readonly nodes = new Map<number, Command>();
   private readonly fields: Readonly<Record<string, unknown>>;
@@ -41,19 +43,7 @@ export class ServeCluster {
         { raft: `127.0.0.1:${ports[id * 2 - 2]}`, http: `127.0.0.1:${ports[id * 2 - 1]}` },
       ]),
     );
-    const secret = randomBytes(16).toString("hex");
-    for (const id of this.ids) {
-      // JSON is YAML.
-      const config = {
-        id,
-        dataDir: `data-${id}`,
-        peers: await this.peersOf(id, peers),
-        secret,
-        ...this.fields,
-      };
-      writeFileSync(this.configOf(id), JSON.stringify(config, null, 1));
-      this.https.set(id, peers[id].http);
-    }
+    for (const id of this.ids) this.configure(id, await this.peersOf(id, peers), `data-${id}`);
     await Promise.all(this.ids.map((id) => this.startNode(id)));
     for (const id of this.ids) await this.ready(id);
   }
@@ -66,15 +56,19 @@ export class ServeCluster {
   /** Writes the configuration of a new member, `id`, and starts it: it waits to be added. Its addresses. */
   async startNew(id: number): Promise<{ id: number; raft: string; http: string }> {
     const [raft, http] = (await freePorts(2)).map((port) => `127.0.0.1:${port}`);
-    const config = JSON.parse(readFileSync(this.configOf(this.ids[0]), "utf8"));
-    const joined = { ...config, id, dataDir: `data-${id}`, initialClusterState: "existing" };
-    writeFileSync(
-      this.configOf(id),
-      JSON.stringify({ ...joined, peers: { ...config.peers, [id]: { raft, http } } }),
-    );
-    this.https.set(id, http);
+    const { peers } = JSON.parse(readFileSync(this.configOf(this.ids[0]), "utf8"));
+    const existing = { initialClusterState: "existing" };
+    this.configure(id, { ...peers, [id]: { raft, http } }, `data-${id}`, existing);
     await this.startNode(id);
     return { id, raft, http };
+  }
+
+  /** Writes the configuration of node `id`, which clients reach where `peers` says. */
+  protected configure(id: number, peers: Peers, dataDir: string, more: object = {}): void {
+    const config = { id, dataDir, peers, secret: this.secret, ...this.fields, ...more };
+    // JSON is YAML.
+    writeFileSync(this.configOf(id), JSON.stringify(config, null, 1));
+    this.https.set(id, peers[id].http);
   }
 
   configOf(id: number): string {
@@ -108,9 +102,10 @@ export class ServeCluster {
   }
 
   /** Asks one node. Rejects where it does not answer. */
-  async ask(id: number, method: string, path: string, body?: string): Promise<Answer> {
+  async ask(id: number, method: string, path: string, body?: string, headers = {}): Promise<Answer> {
     const response = await fetch(this.urlOf(id) + path, {
       method,
+      headers,
       signal: AbortSignal.timeout(20_000),
       ...(body === undefined ? {} : { body }),
     });
@@ -125,8 +120,8 @@ export class ServeCluster {
   }
 
   /** Null: it did not answer. */
-  async tried(id: number, method: string, path: string, body?: string): Promise<Answer | null> {
-    return this.ask(id, method, path, body).catch(() => null);
+  async tried(id: number, method: string, path: string, body?: string, headers = {}): Promise<Answer | null> {
+    return this.ask(id, method, path, body, headers).catch(() => null);
   }
 
   /** The leader that `id` knows; 0: none. */

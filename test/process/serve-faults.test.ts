@@ -11,13 +11,13 @@ import { Prng } from "../../src/base/prng.js";
 import { FaultyCluster } from "./faulty-cluster.js";
 import { KvHistory } from "./kv-history.js";
 import { KvLoad } from "./kv-load.js";
-import { type Scene, STEPS, shuffled } from "./serve-faults.js";
+import { MEMBER_STEPS, type Scene, STEPS, shuffled } from "./serve-faults.js";
 import { Command, scratchDir } from "./support.js";
 
 const ROUNDS = Number(process.env["CLUSTER_ROUNDS"] ?? 1);
 const IS_LONG = process.env["CLUSTER_ROUNDS"] !== undefined;
 const CALLERS = 12;
-const SPAN_MS = IS_LONG ? 8000 : 2000;
+const SPAN_MS = IS_LONG ? 10_000 : 5000;
 /** What the callers bring into the log in less than a second. */
 const SNAPSHOT_ENTRIES = 100;
 
@@ -75,7 +75,7 @@ async function round(dir: string, seed: number, say: (line: string) => void): Pr
   const stage: Stage = { cluster, history, load, looked: new Set(), random, spanMs: SPAN_MS };
   try {
     await cluster.start();
-    const steps = IS_LONG ? shuffled(STEPS, random) : STEPS;
+    const steps = [...(IS_LONG ? shuffled(STEPS, random) : STEPS), ...MEMBER_STEPS];
     for (const [i, { name, run }] of steps.entries()) {
       const before = history.acknowledged;
       const begun = performance.now();
@@ -94,8 +94,8 @@ async function round(dir: string, seed: number, say: (line: string) => void): Pr
   } catch (error) {
     throw new Error(`${(error as Error).message}\n\n${cluster.lastWords}`, { cause: error });
   } finally {
-    await cluster.end();
     load.end();
+    await cluster.end();
   }
 }
 

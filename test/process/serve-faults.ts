@@ -1,5 +1,6 @@
 // What befalls a cluster of the service under load, one step after another: each leaves it whole. A step has its faults in force
 // until something was acknowledged meanwhile, where a majority is left that can.
+import assert from "node:assert/strict";
 import type { Prng } from "../../src/base/prng.js";
 import type { FaultyCluster } from "./faulty-cluster.js";
 import type { KvHistory } from "./kv-history.js";
@@ -31,6 +32,13 @@ export const STEPS: readonly Step[] = [
   { name: "the leader sees nobody, and nobody sees it", run: isolateLeader },
   { name: "a cut one way", run: cutOneWay },
   { name: "two do not see each other, and the third sees both", run: bridge },
+];
+
+/** Behind the others: paths to a member that is added lead through no relay. */
+export const MEMBER_STEPS: readonly Step[] = [
+  { name: "a member is replaced", run: replaceMember },
+  { name: "a member loses its disk, and joins again as a new one", run: wipeMember },
+  { name: "the members that are there now killed and started again in turn", run: killInTurn },
 ];
 
 async function killInTurn(scene: Scene): Promise<void> {
@@ -96,6 +104,37 @@ async function bridge(scene: Scene): Promise<void> {
   const state = kindOfCut(random);
   cluster.setBothWays(leader, follower, state);
   await last(scene, `leader ${leader} and node ${follower} are apart (${state})`);
+}
+
+/** One change brings the new one in and the old one, which runs, out; whoever leads. */
+async function replaceMember(scene: Scene): Promise<void> {
+  const { cluster, random } = scene;
+  const old = some(cluster.ids, random);
+  const id = Math.max(...cluster.ids) + 1;
+  await cluster.join(id);
+  await cluster.changeMembers({ add: [{ ...cluster.memberOf(id), learner: true }] });
+  await cluster.caughtUp(id);
+  await cluster.changeMembers({ promote: [id], remove: [old] });
+  const code = await cluster.farewell(old);
+  assert.equal(code, 0, `node ${old} was removed, and ended with ${code}`);
+  await signOfLife(scene, `node ${id} stands for node ${old}`);
+}
+
+/** As docs/operate.md has it ("When a disk is lost"), at the same addresses. */
+async function wipeMember(scene: Scene): Promise<void> {
+  const { cluster, random } = scene;
+  const old = some(cluster.ids, random);
+  await cluster.kill(old);
+  await signOfLife(scene, `node ${old} is gone`);
+  const id = Math.max(...cluster.ids) + 1;
+  await cluster.join(id, old);
+  await cluster.changeMembers({
+    add: [{ ...cluster.memberOf(id), learner: true }],
+    remove: [old],
+  });
+  await cluster.caughtUp(id);
+  await cluster.changeMembers({ promote: [id] });
+  await signOfLife(scene, `node ${id} stands for node ${old}`);
 }
 
 /** The cuts last, and the group goes on; then they are mended. */
