@@ -43,6 +43,8 @@ export class Watches {
         "raftmark-index": String(from),
       });
       response.flushHeaders();
+      // All of the answer: what follows on the connection would wait for its end.
+      if (response.req.method === "HEAD") return;
       await tell(parts, response, entries, wanted);
       if (parts.closing.aborted)
         throw new RaftmarkError("RAFT_CLOSED", "this node shuts down: watch another");

@@ -231,6 +231,18 @@ test("watch: one key, and from now on", async () => {
   watched.stop();
 });
 
+test("watch: HEAD is answered, and ends: the next request on the connection is, too", async () => {
+  const socket = connect(Number(base.split(":")[2]), "127.0.0.1");
+  let text = "";
+  socket.setEncoding("utf8").on("data", (piece: string) => {
+    text += piece;
+  });
+  socket.write("HEAD /watch HTTP/1.1\r\nhost: x\r\n\r\nGET /livez HTTP/1.1\r\nhost: x\r\n\r\n");
+  await until("both answers", 5000, () => text.includes('{"alive":true}'));
+  assert.match(text, /^HTTP\/1\.1 200 OK\r\n.*application\/x-ndjson/s);
+  socket.destroy();
+});
+
 test("watch: what a snapshot stands for is told with 410, and from where on to watch", async () => {
   for (let round = 0; round < 3; round++) {
     await Promise.all(Array.from({ length: 60 }, (_, i) => ask("PUT", `/kv/fill${i}`, "x".repeat(900))));
