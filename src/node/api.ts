@@ -341,7 +341,7 @@ export interface SessionPlace {
 export interface SessionCallOptions extends CallOptions {
   /**
    * The number of the proposal in its session, 1 .. 2^53-1: of a call that is made again, the one it had. Default: one more
-   * than the highest that this object was used for.
+   * than the highest that this object was used for; none for a session that was taken up again (RaftNode.session).
    */
   sequence?: number | undefined;
 }

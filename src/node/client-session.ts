@@ -56,13 +56,15 @@ export class ClientSession {
   /** The same on every member, and for ever: give it to another process, or another member, to go on with. */
   readonly id: number;
   private readonly host: SessionHost;
-  private next = 1;
+  /** The number of the next proposal that is given none; null: who used which before is not known here. */
+  private next: number | null;
   private readonly underWay = new Set<number>();
 
   /** @internal */
-  constructor(host: SessionHost, id: number) {
+  constructor(host: SessionHost, id: number, next: number | null) {
     this.host = host;
     this.id = id;
+    this.next = next;
   }
 
   /**
@@ -71,9 +73,9 @@ export class ClientSession {
    * `sequence`: then it resolves with the outcome of the first that was applied, its index, and its result (undefined,
    * bytes, or a copy of what JSON can carry, 64 KiB at most).
    *
-   * Rejects as RaftNode.propose does, with `mayCommit` true if any try of this call may still be applied; and with
-   * RAFT_SESSION_EXPIRED (the group has no such session any more: this try was not applied; whether one before that was,
-   * nobody knows) or RAFT_OUTCOME_FORGOTTEN (`mayCommit` is true: it was applied before, and its outcome is not kept; or
+   * Rejects as RaftNode.propose does, with `mayCommit` true if any try of this call may be applied; and with
+   * RAFT_SESSION_EXPIRED (the group has no such session any more: this try was not applied; whether a call before this one
+   * was, nobody knows) or RAFT_OUTCOME_FORGOTTEN (`mayCommit` is true: it was applied before, and its outcome is not kept; or
    * it is 64 or more behind the session's highest number, and may have been). The group keeps the last 65,536 outcomes of
    * all sessions, with 16 MiB of results. Of one session at most 64 numbers, from the lowest under way on, are used at once (RAFT_OVERLOADED).
    */
@@ -82,13 +84,17 @@ export class ClientSession {
     if (refusal !== null) throw refusal;
     if (bytes.length === 0) throw new RaftmarkError("RAFT_BAD_OPTION", "an empty proposal: give it a byte");
     const sequence = options.sequence ?? this.next;
+    if (sequence === null) {
+      const text = `session ${this.id} was taken up again, and which numbers were used in it is not known here: give option sequence`;
+      throw new RaftmarkError("RAFT_BAD_OPTION", text);
+    }
     const lowest = Math.min(sequence, ...this.underWay);
     const highest = Math.max(sequence, ...this.underWay);
     if (highest - lowest >= SESSION_WINDOW) {
       const text = `session ${this.id}: number ${lowest} is under way, and ${sequence} is to be: ${SESSION_WINDOW} at most are told apart`;
       throw new RaftmarkError("RAFT_OVERLOADED", text);
     }
-    this.next = Math.max(this.next, sequence + 1);
+    if (this.next !== null) this.next = Math.max(this.next, sequence + 1);
     const isFirst = !this.underWay.has(sequence);
     this.underWay.add(sequence);
     try {
@@ -102,21 +108,27 @@ export class ClientSession {
 
 /** Opens a session of a group. */
 export async function openSession(host: SessionHost, options: CallOptions): Promise<ClientSession> {
-  const { result } = await proposeUntil(host, sessionBytes(0, 0, new Uint8Array(0)), options);
-  const answer = result as SessionAnswer;
+  const { proposed } = await proposeUntil(host, sessionBytes(0, 0, new Uint8Array(0)), options);
+  const answer = proposed.result as SessionAnswer;
   if (answer.kind !== "opened") throw new TypeError("a session was opened, and is none");
-  return new ClientSession(host, answer.session);
+  return new ClientSession(host, answer.session, 1);
+}
+
+interface Known {
+  readonly proposed: Proposed;
+  /** A try before the one that this came of may be applied, too. */
+  readonly mayCommit: boolean;
 }
 
 /** Proposes the same until it is known what became of it. */
-async function proposeUntil(host: SessionHost, bytes: Uint8Array, options: CallOptions): Promise<Proposed> {
+async function proposeUntil(host: SessionHost, bytes: Uint8Array, options: CallOptions): Promise<Known> {
   const { signal } = options;
   const endsAt = performance.now() + Math.min(options.timeoutMs ?? Infinity, host.limits.requestTimeoutMs);
   let mayCommit = false;
   for (;;) {
     const timeoutMs = Math.max(1, endsAt - performance.now());
     try {
-      return await host.propose(bytes, { signal, timeoutMs });
+      return { proposed: await host.propose(bytes, { signal, timeoutMs }), mayCommit };
     } catch (cause) {
       const error = cause as RaftmarkError;
       mayCommit ||= error.mayCommit;
@@ -133,7 +145,7 @@ function mayHaveCommitted({ code, message, leader, cause }: RaftmarkError): Raft
   return new RaftmarkError(code, text, { mayCommit: true, leader, cause });
 }
 
-function outcomeOf(session: number, sequence: number, proposed: Proposed): Proposed {
+function outcomeOf(session: number, sequence: number, { proposed, mayCommit }: Known): Proposed {
   const answer = proposed.result as SessionAnswer;
   if (answer.kind === "applied") return { ...proposed, result: answer.result };
   const which = `number ${sequence} of session ${session}`;
@@ -149,6 +161,8 @@ function outcomeOf(session: number, sequence: number, proposed: Proposed): Propo
     const text = `${which} is ${SESSION_WINDOW} or more behind its highest: whether it was applied is not known any more`;
     throw new RaftmarkError("RAFT_OUTCOME_FORGOTTEN", text, { mayCommit: true });
   }
-  const text = `${which} was not applied: the group has no such session any more, or never had: open another`;
-  throw new RaftmarkError("RAFT_SESSION_EXPIRED", text);
+  // One before may have been, while there was the session.
+  const what = mayCommit ? "may be applied, or not" : "was not applied";
+  const text = `${which} ${what}: the group has no such session any more, or never had: open another`;
+  throw new RaftmarkError("RAFT_SESSION_EXPIRED", text, { mayCommit });
 }

@@ -328,13 +328,13 @@ export class RaftNode extends SafeEmitter {
   }
 
   /**
-   * A session that was opened before, on whichever member: its `id`. Whether the group still has it, the first proposal
-   * tells. Throws RAFT_BAD_OPTION for what is no id.
+   * A session that was opened before, on whichever member: its `id`. Each of its proposals needs a `sequence`; the first one
+   * tells whether the group still has it. Throws RAFT_BAD_OPTION for what is no id.
    */
   session(id: number): ClientSession {
     const refusal = refusalOfSession(id);
     if (refusal !== null) throw refusal;
-    return new ClientSession(this.sessionHost, id);
+    return new ClientSession(this.sessionHost, id, null);
   }
 
   private get sessionHost(): SessionHost {

@@ -88,7 +88,8 @@ export class Sessions {
       plan.answer({ kind: "opened", session: entry.index });
       return;
     }
-    const session = this.sessions.get(id);
+    // A number that nobody gives could not be kept: no snapshot would be read again.
+    const session = Number.isSafeInteger(sequence) ? this.sessions.get(id) : undefined;
     if (session === undefined) {
       plan.answer({ kind: "expired" });
       return;

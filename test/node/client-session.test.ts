@@ -87,6 +87,18 @@ test("a retried proposal resolves with the first outcome, on any member, after a
     );
 });
 
+test("a session that is taken up again gives no number by itself: what is new would pass for what was proposed first", async (t) => {
+  const { node } = await sole(t);
+  const session = await node.openSession();
+  await session.propose(bytes("a"));
+  const again = node.session(session.id);
+  const refused = await rejection(again.propose(bytes("b")));
+  assert.deepEqual([refused.code, refused.mayCommit], ["RAFT_BAD_OPTION", false]);
+  const { index } = await again.propose(bytes("b"), { sequence: 2 });
+  assert.equal((await rejection(again.propose(bytes("c")))).code, "RAFT_BAD_OPTION");
+  assert.equal((await again.propose(bytes("b"), { sequence: 2 })).index, index);
+});
+
 test("a member that is sent a snapshot knows its sessions", async (t) => {
   const { network, running } = await cluster(t, { snapshotCatchUpBytes: 0, segmentBytes: 8192 });
   const leader = (await leaderOf(running)) as Running & { counter: Counter };
@@ -180,7 +192,7 @@ test("bad arguments are refused at the door", async (t) => {
     /begin as entries of sessions do/,
   );
   assert.throws(() => node.session(0), { code: "RAFT_BAD_OPTION" });
-  const unknown = await rejection(node.session(12345).propose(bytes("a")));
+  const unknown = await rejection(node.session(12345).propose(bytes("a"), { sequence: 1 }));
   assert.deepEqual([unknown.code, unknown.mayCommit], ["RAFT_SESSION_EXPIRED", false]);
   await session.propose(bytes("far"), { sequence: 1000 });
   const behind = await rejection(session.propose(bytes("b"), { sequence: 1 }));
@@ -205,7 +217,7 @@ test("an unknown outcome is tried again until time is up, and no later refusal t
       return next;
     },
   };
-  const session = new ClientSession(host, 5);
+  const session = new ClientSession(host, 5, 1);
   outcomes.push(lost, { index: 9, term: 2, result: { kind: "applied", result: "r" } });
   assert.deepEqual(await session.propose(bytes("x")), { index: 9, term: 2, result: "r" });
   assert.deepEqual(given[0], given[1]);
@@ -214,6 +226,10 @@ test("an unknown outcome is tried again until time is up, and no later refusal t
   assert.deepEqual([refused.code, refused.mayCommit], ["RAFT_NO_LEADER", true]);
   outcomes.push(none);
   assert.equal((await rejection(session.propose(bytes("z")))).mayCommit, false);
+  const expired = { index: 9, term: 2, result: { kind: "expired" } };
+  outcomes.push(lost, expired);
+  const gone = await rejection(session.propose(bytes("z")));
+  assert.deepEqual([gone.code, gone.mayCommit], ["RAFT_SESSION_EXPIRED", true]);
   const late = await rejection(session.propose(bytes("z"), { timeoutMs: 100 }));
   assert.deepEqual([late.code, late.mayCommit], ["RAFT_LEADERSHIP_LOST", true]);
 });
@@ -225,7 +241,7 @@ test("a call that waits for its next try ends with its node, not after it", asyn
     if (isClosed) throw new RaftmarkError("RAFT_CLOSED", "closed");
     throw new RaftmarkError("RAFT_LEADERSHIP_LOST", "lost", { mayCommit: true });
   };
-  const session = new ClientSession({ limits: { requestTimeoutMs: 60_000 }, pauses, propose }, 5);
+  const session = new ClientSession({ limits: { requestTimeoutMs: 60_000 }, pauses, propose }, 5, 1);
   const call = rejection(session.propose(bytes("x")));
   await null;
   isClosed = true;

@@ -109,6 +109,14 @@ test("sequences behind the window are refused, and unknown sessions", () => {
   ]);
 });
 
+test("a number that no node gives is of no session: no snapshot that has it would be read again", () => {
+  const sessions = new Sessions();
+  apply(sessions, open(7));
+  for (const sequence of [2 ** 53, 2 ** 64 - 2 ** 11])
+    assert.deepEqual(apply(sessions, of(8, 7, sequence)), [{ kind: "expired" }]);
+  assert.notEqual(new Sessions().decode(sessions.encode()), null);
+});
+
 test("the session that proposed the longest ago goes for another; the oldest outcome, too", () => {
   const sessions = new Sessions({ sessions: 2, outcomes: 2, outcomeBytes: 1000 });
   apply(sessions, open(1), open(2), of(3, 1, 1), open(4));
