@@ -46,7 +46,8 @@ export class Watches {
       // All of the answer: what follows on the connection would wait for its end.
       if (response.req.method === "HEAD") return;
       await tell(parts, response, entries, wanted);
-      if (parts.closing.aborted)
+      // The client is there, and the node ended: it shuts down, or was removed.
+      if (!ended.signal.aborted)
         throw new RaftmarkError("RAFT_CLOSED", "this node shuts down: watch another");
     } catch (error) {
       const { body } = toHttpError(refined(parts, error));

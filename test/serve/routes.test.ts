@@ -11,8 +11,7 @@ const scratch = scratchDir("routes");
 let service: Service;
 let base = "";
 
-before(async () => {
-  const config = `
+const CONFIG = `
 id: 1
 dataDir: data
 peers: { 1: { raft: "127.0.0.1:0", http: "127.0.0.1:0" } }
@@ -25,10 +24,14 @@ segmentBytes: 20000
 durability: none
 logLevel: error
 `;
-  service = await Service.open(
-    await parseConfig(config, join(scratch.path, "node.yaml")),
-    newLogger("error", process.stderr, 1),
-  );
+
+async function open(text: string): Promise<Service> {
+  const config = await parseConfig(text, join(scratch.path, "node.yaml"));
+  return Service.open(config, newLogger("error", process.stderr, 1));
+}
+
+before(async () => {
+  service = await open(CONFIG);
   base = `http://${service.http}`;
   await service.node.whenLeader();
 });
@@ -241,6 +244,15 @@ test("watch: HEAD is answered, and ends: the next request on the connection is, 
   await until("both answers", 5000, () => text.includes('{"alive":true}'));
   assert.match(text, /^HTTP\/1\.1 200 OK\r\n.*application\/x-ndjson/s);
   socket.destroy();
+});
+
+test("watch: a node that ends by itself, as one that was removed does, says so to whoever watches", async () => {
+  const other = await open(CONFIG.replace("dataDir: data", "dataDir: other"));
+  await other.node.whenLeader();
+  const response = await fetch(`http://${other.http}/watch`);
+  await other.node.close({ timeoutMs: 0 });
+  assert.equal(JSON.parse(await response.text()).error.code, "RAFT_CLOSED");
+  await other.close({ timeoutMs: 0 });
 });
 
 test("watch: what a snapshot stands for is told with 410, and from where on to watch", async () => {
