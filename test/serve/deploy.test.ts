@@ -76,7 +76,7 @@ test("kubernetes: the parts agree, and the configuration is sound for every pod"
     const expression = /\$\(\(.*?\)\)/.exec(container.args[0])![0];
     const host = `${set.metadata.name}-${pod}`;
     const id = Number(
-      execFileSync("bash", ["-c", `HOSTNAME=${host}; echo "${expression}"`], { encoding: "utf8" }),
+      execFileSync("sh", ["-c", `HOSTNAME=${host}; echo "${expression}"`], { encoding: "utf8" }),
     );
     const config = await parseConfig(text, join(scratch.path, "node.yaml"), id);
     assert.equal(config.peers.size, set.spec.replicas);
