@@ -161,6 +161,8 @@ test("a leader whose state machine hangs hands over within its bound, whatever i
     link: network.link(id),
     electionTicks: 10_000,
     maxSizePerMsg: 1 << 10,
+    // Else what waits is sent to the heir, and may commit there.
+    forwardProposals: false,
     stateMachine: { apply: () => (hangs ? new Promise<void>(() => {}) : undefined) },
   }));
   running[0]!.node.campaign();
