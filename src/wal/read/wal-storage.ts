@@ -481,6 +481,10 @@ export class DurableLog implements WalStorage {
   begin(base: LogBase, snapshot: SnapshotMetadata | null, confChanges: readonly number[]): void {
     assert(this.chunks.length === 0, "beginning a log in use");
     this.confChanges = confChanges.slice();
+    // A leader appends a change of members only when it has applied the one before it. A write that a power loss tore may
+    // have left the newest and not the commit index that came with it; without, this node could elect by members of long ago.
+    const proven = confChanges.at(-2) ?? 0;
+    if (proven > this.hardState.commit) this.hardState = { ...this.hardState, commit: proven };
     if (snapshot !== null) this.newest = { data: NO_DATA, metadata: snapshot };
     this.compact(base);
   }

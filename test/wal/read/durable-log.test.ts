@@ -286,3 +286,18 @@ test("bytes from the pool are used again once they are folded, and nothing that 
   }
   assert.ok(buffers.size < frames / 2, `${buffers.size} buffers for ${frames} frames`);
 });
+
+test("a second change of members proves the one before it committed, whatever the hard state says", () => {
+  for (const [confChanges, commit] of [
+    [[], 2],
+    [[4], 2],
+    [[1, 8], 2],
+    [[3, 5, 8], 5],
+  ] as const) {
+    const points = new PointIndex();
+    const state = { term: 3, vote: 1, commit: 2 };
+    const log = new DurableLog("nowhere", points, 9, state, EMPTY_CONF_STATE, 0, SEGMENT_BYTES, Infinity);
+    log.begin({ index: 0, term: 0 }, null, confChanges);
+    assert.deepEqual(log.initialState().hardState, { ...state, commit });
+  }
+});
