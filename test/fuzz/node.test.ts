@@ -209,6 +209,11 @@ async function play(prng: Prng, note: (outcome: string) => void, dir: string): P
     }
     await turns(20);
     assert.equal(node.status().fault, null);
+    // A change of members that got through may have taken it out, and it was told.
+    if (node.status().state === "StateRemoved") {
+      assert.ok(!node.status().members.some(({ id }) => id === SELF));
+      return;
+    }
     const term = node.status().term + 1;
     const next = Object.assign(new Message(MsgHeartbeat), { from: 2, to: SELF, term });
     assert.equal(handler.onMessages(0, 2, [next]), undefined);
@@ -223,6 +228,7 @@ fuzz({
   url: import.meta.url,
   name: "no message ends a node",
   cases: 60,
+  kept: [1593126956],
   reaches: ["refused", "taken", "led"],
   run: (prng, note) => withDir((dir) => play(prng, note, dir)),
 });
