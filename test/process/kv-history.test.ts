@@ -142,7 +142,7 @@ test("a set that is applied twice is found: it is refused for what it made itsel
   model.apply(twice);
   model.answer(twice);
   model.read();
-  assert.match(model.findings.join(), /not linearizable: the swap of 2 for 1 at/);
+  assert.match(model.findings.join(), /not linearizable: the swap of 2 for 1, which found 2, at/);
 });
 
 test("two sets of one revision cannot both be made", () => {
