@@ -64,6 +64,8 @@ export class SnapshotKeeper {
   private records: Promise<unknown> = Promise.resolve();
   private readonly writes = new Set<Promise<unknown>>();
   private drafts = 0;
+  /** The directory is there, and its name is durable. */
+  private made: Promise<void> | null = null;
 
   constructor(setup: SnapshotSetup, log: SnapshotLog) {
     assert(setup.keep >= 1, "no snapshot is kept");
@@ -185,10 +187,22 @@ export class SnapshotKeeper {
     }
   }
 
+  /** Once: a directory that is there may be of a process that ended before it made the name durable. */
   private async makeDir(): Promise<void> {
+    this.made ??= this.makeDirNow();
+    const { made } = this;
+    try {
+      await made;
+    } catch (error) {
+      if (this.made === made) this.made = null;
+      throw error;
+    }
+  }
+
+  private async makeDirNow(): Promise<void> {
     const { fs, snapDir, synced } = this.setup;
-    const first = mkdirSync(snapDir, { recursive: true, mode: DIR_MODE });
-    if (first === undefined || !synced) return;
+    const first = mkdirSync(snapDir, { recursive: true, mode: DIR_MODE }) ?? snapDir;
+    if (!synced) return;
     for (let made = snapDir; ; made = path.dirname(made)) {
       await fs.syncDir(path.dirname(made));
       if (made === first) return;

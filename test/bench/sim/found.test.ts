@@ -75,6 +75,12 @@ const FOUND: readonly (SimPlan & { what: string })[] = [
     steps: STEPS_DEFAULT,
     profile: "members",
   },
+  {
+    what: "the name of the directory of snapshots stayed unsynced when the first sync of it failed, and a power loss took it",
+    seed: 2143072736,
+    steps: STEPS_DEFAULT,
+    profile: "all",
+  },
 ];
 
 for (const { what, ...plan } of FOUND) {

@@ -136,7 +136,7 @@ export const PLANTED_IN_NODE: readonly Planted[] = [
     checkers: /apply order|history|acknowledged/,
     apply: () =>
       patch(Applier, () => ({
-        wait(this: Inside, _: unknown, entries: unknown, __: number, responses: unknown) {
+        wait(this: Inside, _: unknown, entries: unknown, __: number, ___: unknown, responses: unknown) {
           this.parts.onApplied(entries, undefined, responses);
         },
       })),

@@ -27,8 +27,10 @@ import {
   tempDir,
   WRITERS,
 } from "../helpers.js";
+import { recordings } from "../recording-fs.js";
 
 const FAULTY = new URL("../faulty-fs.js", import.meta.url).href;
+const RECORDER = new URL("../recording-fs.js", import.meta.url).href;
 
 async function append(wal: Wal, from: number, to: number, term = 1): Promise<void> {
   await durable(wal, wal.append({ term, vote: 1, commit: to }, run(from, to, term), true));
@@ -401,4 +403,20 @@ test("a snapshot that goes bad while it is open ends in an error that names the 
     assert.ok(error.message.includes(file));
     return true;
   });
+});
+
+test("a directory of snapshots that is there already is made durable before one in it counts", async (t) => {
+  const dir = tempDir(t);
+  const walFs = { module: RECORDER, arg: t.name };
+  const wal = await open(t, options(dir, { writer: "inline-js", walFs }));
+  await append(wal, 1, 10);
+  // As a save leaves it that made it, and then found no descriptor to sync its name with.
+  fs.mkdirSync(path.join(dir, "snap"));
+  const ops = recordings.get(t.name)!;
+  const before = ops.length;
+  await wal.saveSnapshot(meta(5, 1), Buffer.from("the state at 5"));
+  const since = ops.slice(before);
+  const named = since.findIndex((op) => op.kind === "syncDir" && op.dir === dir);
+  const renamed = since.findIndex((op) => op.kind === "rename" && op.to.endsWith(".snap"));
+  assert.ok(named >= 0 && named < renamed, JSON.stringify(since.map(({ kind }) => kind)));
 });
