@@ -16,7 +16,7 @@ const BYTES = 2;
 export function encodeResult(result: unknown): Uint8Array | null {
   if (result === undefined) return Uint8Array.of(UNDEFINED);
   if (types.isUint8Array(result)) return result.length > RESULT_BYTES_MAX ? null : tagged(BYTES, result);
-  if (!isJson(result, 0)) return null;
+  if (!isJson(result, 0, { left: RESULT_BYTES_MAX })) return null;
   const text = Buffer.from(JSON.stringify(result));
   return text.length > RESULT_BYTES_MAX ? null : tagged(JSON_TEXT, text);
 }
@@ -41,21 +41,23 @@ export function decodeResult(encoded: Uint8Array): unknown {
   throw new RaftmarkError("WAL_CORRUPT", "a result that was kept for a session is damaged");
 }
 
-/** Whether JSON gives it back as it is. */
-function isJson(value: unknown, depth: number): boolean {
+/** Whether JSON gives it back as it is, of `values.left` values: each takes a byte of the text, or more. */
+function isJson(value: unknown, depth: number, values: { left: number }): boolean {
+  if (--values.left < 0) return false;
   if (value === null || typeof value === "boolean" || typeof value === "string") return true;
   if (typeof value === "number") return Number.isFinite(value) && !Object.is(value, -0);
   if (typeof value !== "object" || depth === DEPTH_MAX || types.isProxy(value)) return false;
   if (Array.isArray(value)) {
     if (Object.keys(value).length !== value.length) return false;
-    return value.every((one) => isJson(one, depth + 1));
+    return value.every((one) => isJson(one, depth + 1, values));
   }
   const prototype = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype) return false;
   for (const key of Reflect.ownKeys(value)) {
     if (typeof key !== "string" || key === "__proto__" || key === "toJSON") return false;
     const property = Object.getOwnPropertyDescriptor(value, key)!;
-    if (!property.enumerable || !("value" in property) || !isJson(property.value, depth + 1)) return false;
+    if (!property.enumerable || !("value" in property) || !isJson(property.value, depth + 1, values))
+      return false;
   }
   return true;
 }

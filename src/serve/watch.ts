@@ -3,7 +3,7 @@
 import type { ServerResponse } from "node:http";
 import { type CommittedEntry, RaftmarkError } from "../index.js";
 import { decodeCommand } from "./commands.js";
-import { checkQuery, type Target, wholeOf } from "./http.js";
+import { badRequest, checkQuery, type Target, wholeOf } from "./http.js";
 import { HttpError, toHttpError } from "./http-error.js";
 import type { Parts } from "./parts.js";
 
@@ -113,6 +113,7 @@ function drained(response: ServerResponse): Promise<void> {
 function filterOf(query: URLSearchParams): (key: string) => boolean {
   const key = query.get("key");
   const prefix = query.get("prefix");
+  if (key !== null && prefix !== null) throw badRequest("a watch takes key or prefix, not both");
   if (key !== null) return (each) => each === key;
   if (prefix !== null) return (each) => each.startsWith(prefix);
   return () => true;

@@ -197,6 +197,9 @@ test("results that come back as they were are kept, others are not", () => {
   assert.deepEqual(decodeResult(encodeResult(Buffer.from("b"))!), bytes("b"));
   const loop: unknown[] = [];
   loop.push(loop);
+  // A text of 2^30 values out of thirty arrays: nobody writes that out to see that it is too long.
+  let shared: unknown = 1;
+  for (let i = 0; i < 30; i++) shared = [shared, shared];
   const symbol = { [Symbol("s")]: 1 };
   const sparse = [1];
   sparse.length = 3;
@@ -215,6 +218,7 @@ test("results that come back as they were are kept, others are not", () => {
   for (const value of [
     ...odd,
     loop,
+    shared,
     symbol,
     sparse,
     { toJSON: () => 1 },

@@ -133,6 +133,7 @@ const REFUSED: [
   ["no revision", "PUT", "/kv/a?cas=-1", "400 KV_BAD_REQUEST", /whole number/],
   ["two conditions", "PUT", "/kv/a?cas=1", "400 KV_BAD_REQUEST", /one condition/, { "if-match": '"1"' }],
   ["an odd condition", "PUT", "/kv/a", "400 KV_BAD_REQUEST", /If-Match is one revision/, { "if-match": "*" }],
+  ["watch of two kinds", "GET", "/watch?key=a&prefix=b", "400 KV_BAD_REQUEST", /key or prefix, not both/],
   ["watch from nothing", "GET", "/watch?from=0", "400 KV_BAD_REQUEST", /1 or more/],
 ];
 
