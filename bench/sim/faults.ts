@@ -135,7 +135,9 @@ export class Faults {
     bitFlip: (victim, long) => this.ruin(victim, long, () => this.flipBit(victim)),
     misdirected: (victim, long) => this.ruin(victim, long, () => this.misdirect(victim)),
     wipe: (victim, long) => {
-      if (this.isKnownToAll(victim)) this.ruin(victim, long, () => this.wipe(victim));
+      // With a list that is not its own it would begin another group's log, and only others could tell.
+      if (this.mistaken.has(victim.id) || !this.isKnownToAll(victim)) return;
+      this.ruin(victim, long, () => this.wipe(victim));
     },
     otherMembers: (victim, long) => this.otherMembers(victim, long),
     otherOptions: (victim) => this.otherOptions(victim),

@@ -81,6 +81,12 @@ const FOUND: readonly (SimPlan & { what: string })[] = [
     steps: STEPS_DEFAULT,
     profile: "all",
   },
+  {
+    what: "a node lost its directory while its operator gave it a list of members of another group (the world's own fault)",
+    seed: 1650268533,
+    steps: STEPS_DEFAULT,
+    profile: "all",
+  },
 ];
 
 for (const { what, ...plan } of FOUND) {
