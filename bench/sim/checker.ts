@@ -1,6 +1,6 @@
 // What must hold in a world at every event, whatever happens in it, told by what its nodes do and not by what their
 // driver says of it: Raft's five properties (Figure 3), what durable state promises, and what clients are told.
-import type { RaftmarkError } from "../../src/base/errors.js";
+import { RaftmarkError } from "../../src/base/errors.js";
 import type { CommittedEntry } from "../../src/node/api.js";
 import {
   type Entry,
@@ -486,6 +486,12 @@ export class Checker {
       );
     this.acked = Math.max(this.acked, index);
     this.shown = Math.max(this.shown, index);
+  }
+
+  /** A call ended with `error`: a refusal that its caller knows what to do with, and no bug's. */
+  refused(call: Call, error: unknown): void {
+    if (error instanceof RaftmarkError) return;
+    this.fail("answer", `${call.what} ends with ${error instanceof Error ? error.stack : String(error)}`);
   }
 
   /** It was rejected. */

@@ -1,6 +1,6 @@
 // What befalls a simulated world: one draw after another while there is trouble, most of it aimed at whoever leads, and
 // what its operator then does about nodes that ended. Times in microseconds.
-import type { RaftmarkError } from "../../src/base/errors.js";
+import { RaftmarkError } from "../../src/base/errors.js";
 import type { SimFile } from "./disk.js";
 import { settledBytes } from "./durable-view.js";
 import { MemberChanges } from "./member-changes.js";
@@ -539,7 +539,9 @@ export class Faults {
     const isDisk =
       error.code === "WAL_IO" || error.code === "WAL_NO_SPACE" || error.code === "WAL_NOT_WRITABLE";
     const isExcused = isDisk && this.excused.has(process.id);
-    if (!isExcused && !world.ruined.has(process.id)) {
+    // Whatever its disk has, it says so: an invariant that broke, or any other exception, is a bug.
+    const isRuined = world.ruined.has(process.id) && error instanceof RaftmarkError;
+    if (!isExcused && !isRuined) {
       const cause = error.cause instanceof Error ? `\n${error.cause.stack}` : "";
       world.checker.fail("fault", `node ${process.id} failed: ${error.code} ${error.message}${cause}`);
       return;

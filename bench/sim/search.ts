@@ -35,6 +35,9 @@ interface Report {
   readonly cpuMs: number;
 }
 
+/** Behind the last seed comes the first. */
+const SEEDS = 2 ** 32;
+
 /** `told` is called after each world. When `signal` aborts, worlds that are under way count for nothing. */
 export async function search(
   plan: Search,
@@ -60,7 +63,7 @@ export async function search(
   });
   const work = async (worker: ChildProcess): Promise<void> => {
     while (!isOver()) {
-      const world = { seed: next++, steps: plan.steps, profile: plan.profile };
+      const world = { seed: next++ % SEEDS, steps: plan.steps, profile: plan.profile };
       const report = await ask(worker, world);
       found.worlds++;
       found.events += report.outcome.events;

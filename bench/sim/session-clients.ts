@@ -102,7 +102,12 @@ export class SessionClients {
     };
     promise.then(
       (value) => end(() => done(value)),
-      (error: RaftmarkError) => end(() => failed(error)),
+      (error: RaftmarkError) => {
+        end(() => {
+          checker.refused(call, error);
+          failed(error);
+        });
+      },
     );
   }
 

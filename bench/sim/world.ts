@@ -334,7 +334,7 @@ export class World implements Stage {
    */
   until(done: () => boolean, end = Infinity): Promise<boolean> {
     const { schedule, checker } = this;
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       let events = 0;
       const step = (): void => {
         try {
@@ -349,7 +349,9 @@ export class World implements Stage {
           }
         } catch (error) {
           leave();
-          reject(error);
+          // What broke it is the world's own, or came out of a node: either way with seed, story and replay.
+          checker.fail("exception", error instanceof Error ? error.stack! : String(error));
+          resolve(true);
           return;
         }
         // Its turn comes behind all reactions of this event, which run as the process whose event it was: a tick that
@@ -402,6 +404,7 @@ export class World implements Stage {
         (error: RaftmarkError) => {
           if (life !== process.life || !process.isUp) return;
           calls.delete(call);
+          checker.refused(call, error);
           if (!error.mayCommit) this.histories.lost(command, operation);
           checker.reject(data, error);
         },
@@ -466,8 +469,10 @@ export class World implements Stage {
           const value = process.registers.values[register];
           this.histories.read(register, value, call.at / 1000, schedule.now / 1000, `node ${process.id}`);
         },
-        // Refused, which is an answer.
-        () => calls.delete(call),
+        (error: unknown) => {
+          calls.delete(call);
+          checker.refused(call, error);
+        },
       );
     });
   }
@@ -506,12 +511,19 @@ export class World implements Stage {
 
   /** Of those that run: the leader that all follow, once it has committed in its term. */
   private get ready(): SimProcess | null {
+    if (!this.isUp) return null;
     const up = this.sound;
-    if (up.length < this.members.length - this.ruined.size) return null;
     const leader = up.find(
       (process) => process.leads && process.parts!.rawNode.raft.committedEntryInCurrentTerm(),
     );
     return leader !== undefined && up.every((process) => process.leader === leader.id) ? leader : null;
+  }
+
+  /** All members run but for those that may never open again, and one added as faults ended, whom nobody started. */
+  private get isUp(): boolean {
+    const mayBeDown = ({ id, plan, life }: SimProcess): boolean =>
+      this.ruined.has(id) || (plan.joins === true && life === 0);
+    return this.sound.length > 0 && this.members.every((process) => process.runs || mayBeDown(process));
   }
 
   /** Everybody has an answer, and all nodes the same state. */
@@ -576,7 +588,9 @@ export class World implements Stage {
 
   private get isLevel(): boolean {
     const up = this.sound;
-    return up.every(({ applied }) => applied === up[0]!.applied && applied >= this.checker.acked);
+    return (
+      this.isUp && up.every(({ applied }) => applied === up[0]!.applied && applied >= this.checker.acked)
+    );
   }
 }
 
