@@ -1,7 +1,9 @@
 // What the events of a run are made of: what they are told, what they tell, and waiting. Runs in the harness.
+import { median } from "simple-statistics";
 import type { Run } from "../report/result-schema.js";
 import { BenchError } from "./bench-error.js";
 import type { Cluster } from "./cluster.js";
+import { SERIES_STEP_MS } from "./load.js";
 import type { LoadResult } from "./protocol.js";
 import type { Variant } from "./scenario.js";
 
@@ -19,7 +21,10 @@ export interface EventPlan {
 
 /** How fine the times are that are found by asking. */
 const ASK_EVERY_MS = 2;
+const SELDOM_MS = 10;
 export const RECOVERY_MS_MAX = 30_000;
+const CALM_MS_MAX = 2000;
+const CALM_SHARE = 0.1;
 
 /** When what happened, in milliseconds from the window's begin. */
 export class Marks {
@@ -40,6 +45,92 @@ export interface RunEvent {
   readonly marks: NonNullable<Run["marks"]>;
   opened(): void;
   finish(load: LoadResult): Promise<Measures>;
+}
+
+/** An event that runs beside the load, from when the window opens. */
+export abstract class EventUnderLoad<Told> implements RunEvent {
+  protected readonly plan: EventPlan;
+  protected readonly happened = new Marks();
+  private under: Promise<Told> | null = null;
+
+  constructor(plan: EventPlan) {
+    this.plan = plan;
+  }
+
+  protected abstract run(): Promise<Told>;
+
+  protected abstract tell(told: Told, load: LoadResult): Measures;
+
+  get marks(): NonNullable<Run["marks"]> {
+    return this.happened.all;
+  }
+
+  opened(): void {
+    this.happened.begin();
+    this.under = this.run();
+    this.under.catch(() => {}); // finish() tells.
+  }
+
+  async finish(load: LoadResult): Promise<Measures> {
+    return this.under === null ? {} : this.tell(await this.under, load);
+  }
+}
+
+/** One that ends the load, and with it the window, when it is over. */
+export abstract class EventToItsEnd<Told> extends EventUnderLoad<Told> {
+  protected abstract act(): Promise<Told>;
+
+  protected run(): Promise<Told> {
+    return this.act().finally(() => this.plan.haltLoad());
+  }
+
+  /** How long the group is watched undisturbed, before and after. */
+  protected get calmMs(): number {
+    return Math.min(CALM_MS_MAX, this.plan.durationMs * CALM_SHARE);
+  }
+
+  /** Waits for what may take as long as a window. Asks less often than for milliseconds: it takes the leader's time. */
+  protected until(what: string, holds: () => Promise<boolean>): Promise<void> {
+    const maxMs = Math.max(RECOVERY_MS_MAX, this.plan.durationMs);
+    return until(what, holds, { maxMs, everyMs: SELDOM_MS });
+  }
+
+  protected async commit(): Promise<number> {
+    const { cluster, leader } = this.plan;
+    return (await cluster.call(leader, "status", {})).commit;
+  }
+
+  /** Whether it has applied what is committed. */
+  protected async isLevel(id: number): Promise<boolean> {
+    const commit = await this.commit();
+    return (await this.plan.cluster.call(id, "status", {})).applied >= commit;
+  }
+}
+
+/** A load's series, in slots that begin at these times of the window. */
+export class Slots {
+  private readonly load: LoadResult;
+  private readonly at: readonly number[];
+
+  constructor(load: LoadResult, at: readonly number[]) {
+    this.load = load;
+    this.at = at;
+  }
+
+  get none(): boolean {
+    return this.at.length === 0;
+  }
+
+  /** Commits a slot. */
+  get rate(): number {
+    return this.at.reduce((sum, at) => sum + this.load.series[at / SERIES_STEP_MS]!, 0) / this.at.length;
+  }
+
+  /** The median of the slots' p99; null: nothing was answered in them. */
+  get p99Ms(): number | null {
+    const known = this.at.flatMap((at) => this.load.seriesP99Ms[at / SERIES_STEP_MS] ?? []);
+    return known.length === 0 ? null : median(known);
+  }
 }
 
 export function measure(

@@ -1,12 +1,11 @@
 // What befalls a cluster in the middle of a run, and what only that run can tell: a follower that stands still, a
 // leader that is killed, a node that starts again. Runs in the harness; times are the harness's clock.
-import type { Run } from "../report/result-schema.js";
 import type { Settings } from "./axes.js";
 import { CatchUp } from "./catch-up-event.js";
 import {
   type EventPlan,
+  EventUnderLoad,
   followerOf,
-  Marks,
   type Measures,
   measure,
   RECOVERY_MS_MAX,
@@ -54,26 +53,13 @@ export function eventFor(plan: EventPlan): RunEvent {
   }
 }
 
-class PauseFollower implements RunEvent {
-  private readonly plan: EventPlan;
-  private readonly happened = new Marks();
-  private under: Promise<{ pausedMs: number; catchUpMs: number }> | null = null;
+interface Paused {
+  readonly pausedMs: number;
+  readonly catchUpMs: number;
+}
 
-  constructor(plan: EventPlan) {
-    this.plan = plan;
-  }
-
-  get marks(): NonNullable<Run["marks"]> {
-    return this.happened.all;
-  }
-
-  opened(): void {
-    this.happened.begin();
-    this.under = this.pause();
-    this.under.catch(() => {}); // finish() tells.
-  }
-
-  private async pause(): Promise<{ pausedMs: number; catchUpMs: number }> {
+class PauseFollower extends EventUnderLoad<Paused> {
+  protected async run(): Promise<Paused> {
     const { cluster, leader, durationMs } = this.plan;
     const follower = followerOf(cluster, leader);
     await sleep(durationMs * PAUSE_AT);
@@ -93,9 +79,7 @@ class PauseFollower implements RunEvent {
     return { pausedMs: to - from, catchUpMs: performance.now() - to };
   }
 
-  async finish(load: LoadResult): Promise<Measures> {
-    if (this.under === null) return {};
-    const { pausedMs, catchUpMs } = await this.under;
+  protected tell({ pausedMs, catchUpMs }: Paused, load: LoadResult): Measures {
     const { durationMs } = this.plan;
     return {
       pausedMs: measure(pausedMs, "ms", "lower", "how long one follower stood still (SIGSTOP to SIGCONT)"),
@@ -125,26 +109,14 @@ function rateWhilePaused(series: readonly number[], durationMs: number): Measure
   };
 }
 
-class KillLeader implements RunEvent {
-  private readonly plan: EventPlan;
-  private readonly happened = new Marks();
-  private under: Promise<{ leaderMs: number; commitMs: number; restartMs: number }> | null = null;
+interface Killed {
+  readonly leaderMs: number;
+  readonly commitMs: number;
+  readonly restartMs: number;
+}
 
-  constructor(plan: EventPlan) {
-    this.plan = plan;
-  }
-
-  get marks(): NonNullable<Run["marks"]> {
-    return this.happened.all;
-  }
-
-  opened(): void {
-    this.happened.begin();
-    this.under = this.kill();
-    this.under.catch(() => {}); // finish() tells.
-  }
-
-  private async kill(): Promise<{ leaderMs: number; commitMs: number; restartMs: number }> {
+class KillLeader extends EventUnderLoad<Killed> {
+  protected async run(): Promise<Killed> {
     const { cluster, leader, durationMs, runId, variant } = this.plan;
     const probes = new Payloads(runId, 0, variant.settings.entryBytes);
     await sleep(durationMs * KILL_AT);
@@ -183,9 +155,7 @@ class KillLeader implements RunEvent {
     };
   }
 
-  async finish(load: LoadResult): Promise<Measures> {
-    if (this.under === null) return {};
-    const { leaderMs, commitMs, restartMs } = await this.under;
+  protected tell({ leaderMs, commitMs, restartMs }: Killed, load: LoadResult): Measures {
     const { askedAgain, silentMs } = load.failover ?? { askedAgain: 0, silentMs: 0 };
     return {
       newLeaderMs: measure(leaderMs, "ms", "lower", "from kill -9 of the leader until another leads"),

@@ -1,8 +1,7 @@
 // Snapshots of the state, one after the other on every node in the middle of the window, while the load goes on: how long
 // one takes, and what callers notice. Nothing is released, so that the logs can be checked as a whole. In the harness.
 import { median } from "simple-statistics";
-import type { Run } from "../report/result-schema.js";
-import { type EventPlan, Marks, type Measures, measure, type RunEvent, sleep } from "./event-parts.js";
+import { EventUnderLoad, type Measures, measure, Slots, sleep } from "./event-parts.js";
 import { SERIES_STEP_MS } from "./load.js";
 import type { LoadResult } from "./protocol.js";
 
@@ -19,26 +18,8 @@ interface Told {
   readonly toMs: number;
 }
 
-export class SnapshotsTaken implements RunEvent {
-  private readonly plan: EventPlan;
-  private readonly happened = new Marks();
-  private under: Promise<Told> | null = null;
-
-  constructor(plan: EventPlan) {
-    this.plan = plan;
-  }
-
-  get marks(): NonNullable<Run["marks"]> {
-    return this.happened.all;
-  }
-
-  opened(): void {
-    this.happened.begin();
-    this.under = this.run();
-    this.under.catch(() => {}); // finish() tells.
-  }
-
-  private async run(): Promise<Told> {
+export class SnapshotsTaken extends EventUnderLoad<Told> {
+  protected async run(): Promise<Told> {
     const { cluster, leader, durationMs } = this.plan;
     const opened = performance.now();
     await sleep(durationMs * FROM);
@@ -58,23 +39,16 @@ export class SnapshotsTaken implements RunEvent {
     return { eachMs, fromMs, toMs };
   }
 
-  async finish({ series, seriesP99Ms, windowMs }: LoadResult): Promise<Measures> {
-    if (this.under === null) return {};
-    const { eachMs, fromMs, toMs } = await this.under;
+  protected tell({ eachMs, fromMs, toMs }: Told, load: LoadResult): Measures {
     const { stateMb } = this.plan.variant.settings;
     const snapshotMs = median([...eachMs]);
     // Slots that lie wholly in it, against those wholly outside.
-    const whole = Math.floor(windowMs / SERIES_STEP_MS);
-    const slots = Array.from({ length: whole }, (_, i) => i * SERIES_STEP_MS);
-    const meanwhile = slots.filter((at) => at >= fromMs && at + SERIES_STEP_MS <= toMs);
-    const else_ = slots.filter((at) => at + SERIES_STEP_MS <= fromMs || at >= toMs);
-    const rate = (of: readonly number[]) =>
-      of.reduce((sum, at) => sum + series[at / SERIES_STEP_MS], 0) / of.length;
-    const p99 = (of: readonly number[]) => {
-      const known = of.flatMap((at) => seriesP99Ms[at / SERIES_STEP_MS] ?? []);
-      return known.length === 0 ? null : median(known);
-    };
-    const [inside, outside] = [p99(meanwhile), p99(else_)];
+    const whole = Math.floor(load.windowMs / SERIES_STEP_MS);
+    const starts = Array.from({ length: whole }, (_, i) => i * SERIES_STEP_MS);
+    const slots = (those: (at: number) => boolean) => new Slots(load, starts.filter(those));
+    const meanwhile = slots((at) => at >= fromMs && at + SERIES_STEP_MS <= toMs);
+    const otherwise = slots((at) => at + SERIES_STEP_MS <= fromMs || at >= toMs);
+    const [inside, outside] = [meanwhile.p99Ms, otherwise.p99Ms];
     return {
       snapshotMs: measure(
         snapshotMs,
@@ -88,11 +62,11 @@ export class SnapshotsTaken implements RunEvent {
         "higher",
         "bytes of the state by that time, while every node takes one",
       ),
-      ...(meanwhile.length === 0 || else_.length === 0
+      ...(meanwhile.none || otherwise.none
         ? {}
         : {
             rateMeanwhile: measure(
-              (100 * rate(meanwhile)) / rate(else_),
+              (100 * meanwhile.rate) / otherwise.rate,
               "%",
               "higher",
               "commits a second while snapshots are taken, of those before and after",
