@@ -14,7 +14,7 @@ import { MalformedError, parseEntry } from "../format/record.js";
 import { parseSnapshotRecord } from "../format/snapshot-record.js";
 import { misplaced } from "./misfits.js";
 import type { SegmentSource } from "./segment-source.js";
-import { isMisplaced, judgeEnd, lastNonZero, MISPLACED, WRONG } from "./torn.js";
+import { isMisplaced, judgeEnd, lastNonZero, MISPLACED, wrongText } from "./torn.js";
 
 /** Memory for a codec that scans with a window of this size. */
 export function scanMemoryBytes(windowBytes: number): number {
@@ -218,7 +218,7 @@ export class SegmentScanner {
         this.damaged(this.result.offset, this.codec.memory.f64[L.SCAN_RECORDS >>> 3]! + 1, MISPLACED);
         return;
       }
-      if (found === L.SCAN_END || (found === L.SCAN_ZERO && !this.task.isLast)) return;
+      if (found === L.SCAN_END) return;
       return yield* this.end(found, at);
     }
   }
@@ -373,7 +373,7 @@ export class SegmentScanner {
     const { offset, sealed } = this.result;
     const { u32, f64 } = this.codec.memory;
     const record = f64[L.SCAN_RECORDS >>> 3] + 1;
-    if (!this.task.isLast) return this.damaged(offset, record, WRONG[-found]!);
+    if (!this.task.isLast) return this.damaged(offset, record, wrongText(found));
     const bytes = new Uint8Array(this.source.size);
     for (let read = 0; read < bytes.length; read += this.source.got) {
       yield this.source.read(bytes, read, bytes.length - read, read);

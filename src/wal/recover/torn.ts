@@ -36,7 +36,7 @@ export function judgeEnd(stop: Stop): Verdict {
   if (result === L.SCAN_END) return "clean";
   const zero = result === L.SCAN_ZERO;
   if (zero && lastNonZero(bytes, offset) === offset) return "clean";
-  const what = zero ? "zeros where a record should be" : (WRONG[-result] ?? "unreadable");
+  const what = wrongText(result);
   // Its checksum is right: nothing of it was torn.
   if (result <= L.SCAN_GAP) return { damage: what };
   if (hasWrongLength(stop)) return { damage: "its length is wrong, and all else of it is right" };
@@ -46,8 +46,14 @@ export function judgeEnd(stop: Stop): Verdict {
   return zero || result === L.SCAN_SHORT || isTorn(bytes, offset) ? "torn" : { damage: what };
 }
 
+/** What is wrong where scan stopped with `result` and other bytes follow. */
+export function wrongText(result: number): string {
+  if (result === L.SCAN_ZERO) return "zeros where a record should be";
+  return WRONG[-result] ?? "unreadable";
+}
+
 /** By -result of scan. */
-export const WRONG: readonly string[] = [
+const WRONG: readonly string[] = [
   "",
   "the record reaches past the end of the file",
   "wrong checksum",
