@@ -9,7 +9,7 @@ const SILENT_GAP = 1 / 4;
 export interface DiskWatchParts {
   readonly wal: Wal;
   readonly diskTimeoutMs: number;
-  /** It was found silent, for so long, on appends that wait; or it answers again (0). */
+  /** It was found silent, for so long, on appends or reads that wait; or it answers again (0). */
   readonly onDisk: (silentMs: number) => void;
   readonly hasEnded: () => boolean;
 }

@@ -129,8 +129,8 @@ export interface Wal {
   /** Called once, from the event loop. Nothing becomes durable after it. */
   onFault: (error: RaftmarkError) => void;
   /**
-   * How long the disk has not answered although something waits for it; 0 if nothing waits. That it is busy and
-   * answers again and again does not count. Asked often: of the time between two calls at most `gapMsMax` counts, by
+   * How long the disk has not answered although something waits for it, an append, or old entries that are read to be
+   * applied or sent; 0 if nothing waits. That it is busy and answers again and again does not count. Asked often: of the time between two calls at most `gapMsMax` counts, by
    * default all, because a process that was suspended, or did not get to run, is no silent disk.
    */
   silentMs(gapMsMax?: number): number;

@@ -22,6 +22,7 @@ import { BatchTimes } from "../write/batch-times.js";
 import { RingProducer } from "../write/ring.js";
 import { type DurationHistogram, readSyncTimes } from "../write/sync-times.js";
 import type { Writer } from "../write/writer.js";
+import { Silence } from "./silence.js";
 import type { Recovered, Wal, WalStats } from "./types.js";
 
 const WORDS = L.CONTROL / 4;
@@ -94,10 +95,8 @@ export class RingWal implements Wal, SnapshotLog {
   private hardState: HardState;
   /** When something became durable last; performance.now(). */
   private answeredAt = 0;
-  /** When silentMs was asked last, the silence that it measured, and since when; performance.now(). */
-  private askedAt = 0;
-  private silence = 0;
-  private silentSince = 0;
+  private readonly writes = new Silence();
+  private readonly reads = new Silence();
   private appendLatencyMaxMs = 0;
   private warnings = 0;
   private pointsHead = 0;
@@ -323,19 +322,18 @@ export class RingWal implements Wal, SnapshotLog {
 
   silentMs(gapMsMax = Number.POSITIVE_INFINITY): number {
     const now = performance.now();
-    const askedBefore = this.askedAt;
-    this.askedAt = now;
-    if (this.appends.length === 0) return 0;
+    const writesMs = this.writes.measure(now, this.writesOwedSince(), gapMsMax);
+    const readsMs = this.reads.measure(now, this.storage.readOwedSince, gapMsMax);
+    return Math.max(writesMs, readsMs);
+  }
+
+  /** As Silence wants it. */
+  private writesOwedSince(): number {
+    if (this.appends.length === 0) return Number.POSITIVE_INFINITY;
     const low = Atomics.load(this.writer.memory.i32, WORDS + L.WORD_DURABLE) >>> 0;
-    // The answer is there, and its notice on the way.
-    if (low !== this.durable >>> 0) return 0;
-    const since = Math.max(this.answeredAt, this.appends.peek(0).at);
-    if (since !== this.silentSince) {
-      this.silentSince = since;
-      this.silence = 0;
-    }
-    this.silence += Math.min(now - Math.max(since, askedBefore), gapMsMax);
-    return this.silence;
+    // Else the answer is there, and its notice on the way.
+    const isOwed = low === this.durable >>> 0;
+    return isOwed ? Math.max(this.answeredAt, this.appends.peek(0).at) : Number.POSITIVE_INFINITY;
   }
 
   private scheduleReport(): void {

@@ -56,6 +56,8 @@ export interface LogEnd {
 export class OldEntries {
   /** A reader may ask again: from the event loop. Must not throw. Null: nobody listens, so nobody may ask. */
   onRead: ((reader: number) => void) | null = null;
+  /** When what the disk has not answered yet was asked of it, performance.now(); Infinity: nothing is asked. */
+  owedSince = Number.POSITIVE_INFINITY;
   private readonly dir: string;
   private readonly points: PointIndex;
   private readonly log: LogEnd;
@@ -192,27 +194,38 @@ export class OldEntries {
   private async read(piece: Piece, into: Entry[]): Promise<void> {
     const { points } = this;
     if (!this.names.has(points.segment(points.find(piece.first)))) {
-      this.names = new Map(sortedSegments(await fs.readdir(this.dir)).map(({ seq, name }) => [seq, name]));
+      this.names = new Map(
+        sortedSegments(await this.answer(fs.readdir(this.dir))).map(({ seq, name }) => [seq, name]),
+      );
       if (!this.isWanted(piece)) return;
     }
     // All that the index says is taken now: entries may be overwritten, or given up, while the file is read.
     const runs = this.runsFrom(piece.first);
-    const file = await fs.open(runs[0]!.path);
+    const file = await this.answer(fs.open(runs[0]!.path));
     try {
       let start = runs[0]!.offset;
-      let window = await readAt(file, start, PIECE_BYTES);
+      let window = await this.answer(readAt(file, start, PIECE_BYTES));
       for (const run of runs) {
         let need = run.take(window, start, Number.POSITIVE_INFINITY, into);
         while (need > 0 && into.length === 0) {
-          if (need > (await file.stat()).size - run.offset) throw run.damaged(CUT_SHORT);
+          if (need > (await this.answer(file.stat())).size - run.offset) throw run.damaged(CUT_SHORT);
           start = run.offset;
-          window = await readAt(file, start, Math.max(READ_BYTES, need));
+          window = await this.answer(readAt(file, start, Math.max(READ_BYTES, need)));
           need = run.take(window, start, Number.POSITIVE_INFINITY, into);
         }
         if (need > 0) break;
       }
     } finally {
-      await file.close();
+      await this.answer(file.close());
+    }
+  }
+
+  private async answer<T>(asked: Promise<T>): Promise<T> {
+    this.owedSince = performance.now();
+    try {
+      return await asked;
+    } finally {
+      this.owedSince = Number.POSITIVE_INFINITY;
     }
   }
 

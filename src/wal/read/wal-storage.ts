@@ -279,6 +279,11 @@ export class DurableLog implements WalStorage {
     this.old.onRead = call;
   }
 
+  /** Since when a read on the side waits for the disk, performance.now(); Infinity: none does. */
+  get readOwedSince(): number {
+    return this.old.owedSince;
+  }
+
   atHand(reader: number, index: number): boolean {
     // hot
     const { old } = this;

@@ -87,6 +87,12 @@ const FOUND: readonly (SimPlan & { what: string })[] = [
     steps: STEPS_DEFAULT,
     profile: "all",
   },
+  {
+    what: "a leader whose disk died while it read what it had to apply led on, with nothing to write",
+    seed: 785912596,
+    steps: STEPS_DEFAULT,
+    profile: "all",
+  },
 ];
 
 for (const { what, ...plan } of FOUND) {

@@ -4,7 +4,7 @@ import fs from "node:fs";
 import fsPromises from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
-import { setImmediate as turn } from "node:timers/promises";
+import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { NO_DATA } from "../../../src/base/bytes.js";
 import type { RaftmarkError } from "../../../src/base/errors.js";
 import { Prng } from "../../../src/base/prng.js";
@@ -340,4 +340,18 @@ test("a run of a term begins where the term does, as far as the log goes back", 
   assert.deepEqual(starts([1, 700, 701, 702, 703, 2000]), [1, 1, 701, 701, 703, 703]);
   await wal.saveSnapshot(meta(500, 1), new Uint8Array(1));
   assert.deepEqual(starts([501, 700, 2000]), [501, 501, 703]);
+});
+
+test("a read that the disk does not answer is silence of the disk, though nothing waits to be written", async (t) => {
+  const wal = await written(t, run(1, 50));
+  const { next } = calls(wal);
+  const { release, asked } = heldOpens(t);
+  assert.equal(wal.silentMs(), 0);
+  wal.storage.atHand!(PEER, 1);
+  await asked;
+  await sleep(20);
+  assert.ok(wal.silentMs() >= 15);
+  release();
+  await next();
+  assert.equal(wal.silentMs(), 0);
 });
