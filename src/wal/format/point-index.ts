@@ -53,6 +53,11 @@ export class PointIndex {
     this.count -= from;
   }
 
+  /** The first entry of a log that ends at `last`. */
+  first(last: number): number {
+    return this.count > 0 ? this.indexes[0]! : last + 1;
+  }
+
   /** All points, POINT_COLUMNS numbers each, for another thread. */
   rows(): Float64Array {
     const rows = new Float64Array(this.count * POINT_COLUMNS);

@@ -404,7 +404,8 @@ function checkNoSnapshots(dir: string, snapDir: string): void {
   throw new RaftmarkError("WAL_CORRUPT", text);
 }
 
-// Which snapshot the log starts from, and what it proves about term and commit.
+// Which snapshot the log starts from, and what it and the newest entry prove about term and commit: of a torn write,
+// entries may be kept of a term whose state, behind them, is lost.
 async function chooseSnapshots(
   dir: string,
   snapDir: string,
@@ -415,10 +416,9 @@ async function chooseSnapshots(
   const { snapshots, points, tail } = log;
   const choice = await chooseSnapshot(dir, snapDir, { snapshots, points, lastIndex: tail.lastIndex });
   const newest = choice.kept[choice.kept.length - 1];
-  if (newest !== undefined) {
-    log.hardState = raisedBy(newest, log.hardState);
-    tail.hardState = log.hardState;
-  }
+  log.hardState = raisedBy({ index: 0, term: tail.lastTerm }, log.hardState);
+  if (newest !== undefined) log.hardState = raisedBy(newest, log.hardState);
+  tail.hardState = log.hardState;
   // As many as count while the log is open; older ones go with the next release.
   const kept = choice.kept.slice(-keep.snapshotsKept);
   const isFull = kept.length === keep.snapshotsKept && keep.catchUpBytes === 0;

@@ -241,8 +241,10 @@ class Recovery implements LogBefore {
     const first = segments[0]!;
     const last = segments[segments.length - 1]!;
     const newest = this.newest!;
-    // Older segments go only when a snapshot holds what was in them.
-    const isCovered = this.snapshots.some(({ index }) => index > 0 && index + 1 >= first.index);
+    // Older segments go only when a snapshot holds what was in them. What later ones overwrote no longer counts: the
+    // oldest that a release leaves may hold nothing else, and begin behind the snapshot.
+    const firstHeld = this.points.first(this.lastIndex);
+    const isCovered = this.snapshots.some(({ index }) => index > 0 && index + 1 >= firstHeld);
     if (first.seq > 0 && !isCovered) throw missingError(this.dir, first.seq - 1, first.name);
     if (newest.size === newest.offset && endsWithSeal(newest)) {
       throw corruptError(

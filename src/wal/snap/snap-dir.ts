@@ -100,7 +100,7 @@ export async function chooseSnapshot(
 
 // The oldest recorded snapshot behind which no entry is missing: it gives the term before the first entry.
 function baseOf(dir: string, log: RecordedSnapshots, records: readonly SnapshotMetadata[]): LogBase {
-  const firstHeld = log.points.count > 0 ? log.points.index(0) : log.lastIndex + 1;
+  const firstHeld = log.points.first(log.lastIndex);
   if (firstHeld <= 1) return { index: 0, term: 0 };
   const base = records.find(({ index }) => index >= firstHeld - 1);
   if (base !== undefined) return { index: base.index, term: base.term };
@@ -128,9 +128,11 @@ function noSnapshotError(dir: string, snapDir: string, index: number, broken: st
   return new RaftmarkError("WAL_CORRUPT", text);
 }
 
-/** What a snapshot proves: its entry is committed, and its term has begun. */
-export function raisedBy(snapshot: LogBase, state: HardState): HardState {
-  const { index, term } = snapshot;
+/**
+ * What a snapshot proves: its entry is committed, and its term has begun. The node has not voted in a term that its
+ * state does not know: votes are sent when they are durable. (Of an entry that may not be committed: index 0.)
+ */
+export function raisedBy({ index, term }: LogBase, state: HardState): HardState {
   if (index <= state.commit && term <= state.term) return state;
   return {
     term: Math.max(term, state.term),

@@ -93,6 +93,18 @@ const FOUND: readonly (SimPlan & { what: string })[] = [
     steps: STEPS_DEFAULT,
     profile: "all",
   },
+  {
+    what: "a torn write kept an entry of a term whose state, behind it, it lost: the node was back in the term before",
+    seed: 1355015348,
+    steps: STEPS_DEFAULT,
+    profile: "all",
+  },
+  {
+    what: "a crash in a release left as the oldest segment one that was overwritten, and begins behind the snapshot",
+    seed: 1331666816,
+    steps: STEPS_DEFAULT,
+    profile: "all",
+  },
 ];
 
 for (const { what, ...plan } of FOUND) {

@@ -105,6 +105,17 @@ for (const writer of WRITERS) {
     });
   }
 
+  test(`${writer}: an entry proves its term, where a torn write lost the state behind it`, async (t) => {
+    const walOptions = options(tempDir(t), { writer });
+    const wal = await open(t, walOptions);
+    wal.append({ term: 1, vote: 2, commit: 0 }, run(1, 5), true);
+    await durable(wal, wal.append(null, run(6, 6, 3), true));
+    await wal.close();
+    const again = await open(t, walOptions);
+    assert.deepEqual(again.recovered.hardState, { term: 3, vote: 0, commit: 0 });
+    assert.deepEqual(again.storage.initialState().hardState, { term: 3, vote: 0, commit: 0 });
+  });
+
   test(`${writer}: a commit without a sync is reported in order, later than append() returns`, async (t) => {
     const wal = await open(t, options(tempDir(t), { writer }));
     const reports: number[] = [];
