@@ -156,7 +156,7 @@ function snapLines(place: LogPlace, snaps: readonly SnapReport[]): string[] {
 function notes({ place, log, snaps, start }: Verdict): string[] {
   const found: string[] = [];
   const first = place.segments[0];
-  if (first !== undefined && first.seq > 0n && first.index <= start.index) {
+  if (first !== undefined && log.released) {
     found.push(
       `the log begins with segment ${first.seq}, as after a release; it starts from the snapshot ${start.index}:${start.term}`,
     );

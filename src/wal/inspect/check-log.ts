@@ -35,6 +35,8 @@ export interface LogReport {
   readonly unsafe: boolean;
   /** A snapshot that entries go on behind, with a gap before it: the log starts from its file alone. */
   readonly jumpTo: bigint | null;
+  /** Older segments are gone, and the snapshot that a reader begins with replaces them. */
+  readonly released: boolean;
   readonly findings: readonly Finding[];
 }
 
@@ -44,7 +46,10 @@ export function joinSegments(
   reports: readonly SegmentReport[],
   start: EtcdSnapshotId,
 ): LogReport {
-  const join = new Join(start);
+  // What later entries overwrote needs no snapshot: the oldest segment that a release leaves may hold nothing else.
+  const held = reports.flatMap(({ firstEntry, lowestIndex }) => (firstEntry === null ? [] : [lowestIndex]));
+  const isCovered = held.some((index) => index <= start.index + 1n);
+  const join = new Join(start, isCovered);
   segments.forEach((segment, at) => {
     join.add(segment, reports[at], at === segments.length - 1);
   });
@@ -53,6 +58,9 @@ export function joinSegments(
 
 class Join {
   private readonly start: EtcdSnapshotId;
+  /** Behind `start` no entry is missing. */
+  private readonly isCovered: boolean;
+  private released = false;
   private readonly findings: Finding[] = [];
   private bytes = 0;
   private records = 0;
@@ -76,8 +84,9 @@ class Join {
   private end: bigint | null = null;
   private readonly order = new JoinedOrder();
 
-  constructor(start: EtcdSnapshotId) {
+  constructor(start: EtcdSnapshotId, isCovered: boolean) {
     this.start = start;
+    this.isCovered = isCovered;
   }
 
   add(segment: EtcdSegment, report: SegmentReport, isLast: boolean): void {
@@ -115,7 +124,9 @@ class Join {
 
   private sequence(segment: EtcdSegment): void {
     const expected = this.before === null ? 0n : this.before.seq + 1n;
-    const isReleased = this.before === null && segment.index <= this.start.index;
+    const isReleased =
+      this.before === null && this.start.index > 0n && (segment.index <= this.start.index || this.isCovered);
+    this.released ||= isReleased && segment.seq > 0n;
     if (this.before === null) this.reach = segment.index === 0n ? 0n : segment.index - 1n;
     if (segment.seq === expected || isReleased) return;
     const missing =
@@ -203,6 +214,7 @@ class Join {
       longestRecord: this.longestRecord,
       unsafe: this.unsafe,
       jumpTo: this.jumpTo,
+      released: this.released,
       findings: this.findings,
     };
   }

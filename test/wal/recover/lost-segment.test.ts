@@ -24,6 +24,8 @@ import {
   allEntries,
   assertSameEntries,
   durable,
+  entriesFrom,
+  meta,
   newestSegment,
   open,
   options,
@@ -204,6 +206,41 @@ test("a crash before the old segment got its final size is mended at opening: th
   const last = shorter.recovered.lastIndex;
   await durable(shorter, shorter.append(null, run(last + 1, last + 100), true));
   assertSameEntries(allEntries(shorter), run(1, last + 100));
+});
+
+test("a crash in a release, after a new leader overwrote the log: each segment that it leaves as the oldest will do", async (t) => {
+  const walOptions = options(tempDir(t), { segmentBytes: 8192, snapshotCatchUpBytes: 1 << 30 });
+  const wal = await openWal(walOptions);
+  for (const each of [...run(1, 200), ...run(60, 190, 2)]) {
+    await durable(wal, wal.append({ term: each.term, vote: 1, commit: 0 }, [each], true));
+  }
+  await durable(wal, wal.append({ term: 2, vote: 1, commit: 100 }, [], true));
+  await wal.saveSnapshot(meta(100, 2), Uint8Array.of(1));
+  await wal.close();
+  const segments = fs
+    .readdirSync(walOptions.dir)
+    .filter((name) => name.endsWith(".wal"))
+    .sort();
+  const stays = segments.findLastIndex((name) => Number.parseInt(name.slice(17, 33), 16) <= 100);
+  let isBehind = false;
+  for (const name of segments.slice(0, stays)) {
+    fs.rmSync(path.join(walOptions.dir, name));
+    const oldest = segments[segments.indexOf(name) + 1]!;
+    isBehind ||= Number.parseInt(oldest.slice(17, 33), 16) > 101;
+    const sink = { isTTY: false, write: () => true };
+    const verdict = await verifyLog(findLog(walOptions.dir), { threads: 1, snap: null }, sink);
+    assert.ok(verdict.sound, verdictText(verdict));
+    assert.match(verdictText(verdict), /as after a release; it starts from the snapshot 100:2/);
+    const again = await openWal(walOptions);
+    assert.equal(again.recovered.lastIndex, 190);
+    const first = again.recovered.firstIndex;
+    assert.ok(first <= 101);
+    assertSameEntries(entriesFrom(again), [...run(first, 59), ...run(Math.max(first, 60), 190, 2)]);
+    await again.close();
+  }
+  assert.ok(isBehind, "no segment was left that begins behind the snapshot");
+  fs.rmSync(path.join(walOptions.dir, segments[stays]!));
+  await assertRefused(walOptions, /is missing/);
 });
 
 test("in a log as etcd writes it, an empty last segment gets its head and is used", async (t) => {
