@@ -38,6 +38,7 @@ const schema = v.strictObject({
   snapshotEveryEntries: v.optional(bytesOrNone),
   snapshotCatchUpBytes: v.optional(bytesOrNone),
   snapshotSendBytesPerS: v.optional(integer(4096, 2 ** 32)),
+  catchUpBytesPerS: v.optional(integer(4096, 2 ** 32)),
   requestTimeoutMs: v.optional(integer(1, 60_000), 5000),
   maxValueBytes: v.optional(integer(1, 8 * MiB), MiB),
   readOnly: v.optional(v.picklist(["safe", "lease"])),

@@ -3,6 +3,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { didYouMean } from "../base/suggest.js";
 import { HttpError } from "./http-error.js";
 
+/** Room for a body at first. */
+const BODY_BYTES = 4096;
+
 /** A request's target as it was sent; node's URL would resolve dots in it, which may stand in a key. */
 export interface Target {
   /** From the first slash on, not decoded. */
@@ -62,18 +65,25 @@ export async function bodyOf(request: IncomingMessage, bytesMax: number): Promis
   };
   if (Number(request.headers["content-length"] ?? 0) > bytesMax) throw tooLong();
   return new Promise((resolve, reject) => {
-    let pieces: Uint8Array[] = [];
+    // One buffer that grows, not a list: a piece may be a byte, and its view a hundred.
+    let body = new Uint8Array(BODY_BYTES);
     let bytes = 0;
     request.on("data", (piece: Uint8Array) => {
-      bytes += piece.length;
-      if (bytes <= bytesMax) pieces.push(piece);
-      else {
-        pieces = [];
+      const end = bytes + piece.length;
+      if (end > bytesMax) {
         request.removeAllListeners("data");
         reject(tooLong());
+        return;
       }
+      if (end > body.length) {
+        const larger = new Uint8Array(Math.min(bytesMax, Math.max(end, 2 * body.length)));
+        larger.set(body.subarray(0, bytes));
+        body = larger;
+      }
+      body.set(piece, bytes);
+      bytes = end;
     });
-    request.once("end", () => resolve(Buffer.concat(pieces)));
+    request.once("end", () => resolve(body.subarray(0, bytes)));
     // Nobody is there to hear of it.
     const cut = () => reject(badRequest("the connection was closed before the body was there"));
     request.once("error", cut).once("close", cut);

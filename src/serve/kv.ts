@@ -13,6 +13,12 @@ export interface Outcome {
   readonly revision: number;
 }
 
+/** Of the state behind the command at `index`. */
+export interface StateHash {
+  readonly index: number;
+  readonly sha256: string;
+}
+
 /** So many commands without effect are remembered, for those who watch. */
 const REFUSED_MAX = 100_000;
 
@@ -22,6 +28,7 @@ export class KvStore implements StateMachine {
   private index = 0;
   private watchFloor = 0;
   private refused: number[] = [];
+  private hashing: Promise<StateHash> | null = null;
   /** Of all keys and values. */
   bytes = 0;
 
@@ -84,8 +91,18 @@ export class KvStore implements StateMachine {
     return this.watchFloor + 1;
   }
 
-  /** SHA-256 of a snapshot of the state as it is now, and the index of the last command in it. Takes turns with others. */
-  async hash(): Promise<{ index: number; sha256: string }> {
+  /**
+   * SHA-256 of a snapshot of the state, and the index of the last command in it. Takes turns with others. Whoever asks while
+   * one is made gets that one: each is a copy of the whole state.
+   */
+  hash(): Promise<StateHash> {
+    this.hashing ??= this.hashNow().finally(() => {
+      this.hashing = null;
+    });
+    return this.hashing;
+  }
+
+  private async hashNow(): Promise<StateHash> {
     const state = this.state();
     const hash = createHash("sha256");
     for (const chunk of snapshotChunks(state)) {

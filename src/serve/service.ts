@@ -135,6 +135,7 @@ const ENGINE_OPTIONS = [
   "snapshotEveryEntries",
   "snapshotCatchUpBytes",
   "snapshotSendBytesPerS",
+  "catchUpBytesPerS",
   "readOnly",
   "durability",
   "segmentBytes",

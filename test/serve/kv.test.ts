@@ -56,6 +56,16 @@ test("a command comes back as it was, and bytes that are none are refused", () =
   assert.throws(() => decodeCommand(Buffer.concat([bytes, Buffer.of(1)])), /no command of this service/);
 });
 
+test("those who ask for the hash while it is made share one copy of the state; the next ask makes another", async () => {
+  const store = new KvStore();
+  store.apply([entryOf(1, { op: "put", key: "a", ifRevision: null, value: new Uint8Array(3) })]);
+  const asked = store.hash();
+  assert.equal(store.hash(), asked);
+  assert.equal((await asked).index, 1);
+  store.apply([entryOf(2, { op: "delete", key: "a", ifRevision: null })]);
+  assert.equal((await store.hash()).index, 2);
+});
+
 test("conditions, absent keys, and what changed nothing", () => {
   const store = new KvStore();
   const value = Uint8Array.of(1);

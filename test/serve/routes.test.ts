@@ -1,9 +1,11 @@
 // What the service answers over HTTP: a node alone, in this process, with a client on raw sockets where one is needed.
 import assert from "node:assert/strict";
-import { request as httpRequest } from "node:http";
+import { type IncomingMessage, request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { after, before, test } from "node:test";
+import { bodyOf } from "../../src/serve/http.js";
 import { newLogger, parseConfig, Service } from "../../src/serve/index.js";
 import { scratchDir, until } from "../process/support.js";
 
@@ -153,6 +155,15 @@ test("a body that is too long: told at once where its length is told, and while 
   assert.equal(chunked.status, 413);
   assert.equal(errorOf(await ask("GET", "/kv/long")), "404 KV_NOT_FOUND");
   assert.equal((await ask("PUT", "/kv/long", new Uint8Array(1000))).status, 200);
+});
+
+test("a body that comes in pieces of a byte is whole", async () => {
+  const value = Buffer.from(Array.from({ length: 20_000 }, (_, i) => (i * 7) & 0xff));
+  const request = Object.assign(
+    Readable.from(Array.from(value, (byte) => Buffer.of(byte))),
+    { headers: {} },
+  );
+  assert.deepEqual(Buffer.from(await bodyOf(request as unknown as IncomingMessage, value.length)), value);
 });
 
 test("a client that goes away in the middle of a body harms nobody", async () => {
