@@ -1,5 +1,6 @@
 // Runs worlds: one by its seed, with the same outcome every time, or many. A world in which something broke is run again
 // for its story, which must end the same way.
+import { bytePoolTesting } from "../../src/base/byte-pool.js";
 import { install, uninstall } from "./host.js";
 import { PROFILES } from "./profiles.js";
 import type { WorldPlan } from "./stage.js";
@@ -18,6 +19,8 @@ export async function runWorld(plan: SimPlan): Promise<Outcome> {
   if (profile === undefined) throw new Error(`no profile ${plan.profile}`);
   const chosen = { ...plan, profile };
   install();
+  // Who reads what is not its own any more reads something else.
+  bytePoolTesting.poison = true;
   try {
     const outcome = await new World({ ...chosen, words: false }).run();
     if (outcome.violation === null) return outcome;
@@ -26,6 +29,7 @@ export async function runWorld(plan: SimPlan): Promise<Outcome> {
     const what = `two runs of one seed differ: ${outcome.digest} (${outcome.violation.what}) and ${told.digest}`;
     return { ...told, violation: { checker: "determinism", what } };
   } finally {
+    bytePoolTesting.poison = false;
     uninstall();
   }
 }

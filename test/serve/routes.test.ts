@@ -1,6 +1,6 @@
 // What the service answers over HTTP: a node alone, in this process, with a client on raw sockets where one is needed.
 import assert from "node:assert/strict";
-import { type IncomingMessage, request as httpRequest } from "node:http";
+import { request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -159,10 +159,7 @@ test("a body that is too long: told at once where its length is told, and while 
 
 test("a body that comes in pieces of a byte is whole", async () => {
   const value = Buffer.from(Array.from({ length: 20_000 }, (_, i) => (i * 7) & 0xff));
-  const request = Object.assign(
-    Readable.from(Array.from(value, (byte) => Buffer.of(byte))),
-    { headers: {} },
-  );
+  const request = Object.assign(Readable.from(Array.from(value, (byte) => Buffer.of(byte))), { headers: {} });
   assert.deepEqual(Buffer.from(await bodyOf(request as unknown as IncomingMessage, value.length)), value);
 });
 
