@@ -12,7 +12,7 @@ export const catchUp: Scenario = {
     smoke: { event: ["catch-up"], logMb: [2, 8], inFlight: [16], entryBytes: [1024] },
   },
   load: {
-    full: { warmupMs: 1000, durationMs: 180_000, rounds: 1 },
+    full: { warmupMs: 10_000, durationMs: 180_000, rounds: 1 },
     smoke: { warmupMs: 100, durationMs: 20_000, rounds: 1 },
   },
 };

@@ -16,16 +16,18 @@ export function crc32c(seed: number, bytes: Uint8Array): number {
   // hot
   const length = bytes.length;
   if (length < WASM_FROM_BYTES) return crc32cRange(seed, bytes, 0, length);
-  codec ??= bindWasmCodec(wasmModule(), createWasmMemory(RING + CHUNK_BYTES));
+  codec ??= bindWasmCodec(wasmModule(), createWasmMemory(RING + 8 + CHUNK_BYTES));
+  // Into shared memory V8 copies byte by byte, unless source and target lie alike.
+  const to = RING + (bytes.byteOffset & 7);
   if (length <= CHUNK_BYTES) {
-    codec.memory.u8.set(bytes, RING);
-    return codec.crc32c(seed, RING, length);
+    codec.memory.u8.set(bytes, to);
+    return codec.crc32c(seed, to, length);
   }
   let crc = seed;
   for (let at = 0; at < length; at += CHUNK_BYTES) {
     const chunk = bytes.subarray(at, Math.min(length, at + CHUNK_BYTES));
-    codec.memory.u8.set(chunk, RING);
-    crc = codec.crc32c(crc, RING, chunk.length);
+    codec.memory.u8.set(chunk, to);
+    crc = codec.crc32c(crc, to, chunk.length);
   }
   return crc;
 }
