@@ -58,7 +58,7 @@ test("three nodes of the service, then one of them killed in the middle: nothing
   assert.match(text, /Checked: [\d,]+ acknowledged writes to 8 keys, read back: every key has what was/);
 
   const leader = await cluster.leaderAt(1);
-  const running = runTarget(planOf(targets, { warmupMs: 0, durationMs: 3000, run: "s" }), () => {}, never);
+  const running = runTarget(planOf(targets, { warmupMs: 0, durationMs: 5000, run: "s" }), () => {}, never);
   await until("it runs", 20_000, async () => (await keysAt(cluster, leader)) === 8);
   cluster.node(leader).child.kill("SIGKILL");
   const [through] = (await running).runs;

@@ -45,6 +45,8 @@ class Model {
     if (this.entries.length === 0 || index < this.first) this.first = index;
     this.entries.length = index - this.first;
     this.entries.push(textOf(record.entry));
+    // What it proves, if the state behind it is torn off.
+    this.hardState = raisedBy({ index: 0, term: record.entry.term }, this.hardState);
   }
 
   /** What it proves; and if the log does not lead up to it, it replaces the log. */
