@@ -159,7 +159,7 @@ export interface RaftNodeOptions {
   /**
    * Bytes a second (64 for each entry included) by which a member that lags further than `logCacheBytes` gains on the
    * group, at least; a quarter of what the group writes, if that is more. It gets them so fast and no faster, so that the
-   * group goes on meanwhile; all as fast as it goes where the group commits nothing. Default 8 MiB.
+   * group goes on meanwhile; all as fast as it goes where the group commits nothing. Default 16 MiB.
    */
   catchUpBytesPerS?: number | undefined;
   /** Bytes a second of snapshots that this node sends to members, all of them together. Default 32 MiB. */

@@ -1,14 +1,11 @@
 // Old entries, read while the main thread does other things: for peers that lag further than the cache reaches, and for
 // applying what was committed before the log was opened. A reader (a peer's id; None: applying) asks for an entry,
 // hears "not yet", and is called when it is there, with some of those behind it: one piece a reader. Pieces are read
-// one at a time, in the order of asking, so that all readers get on; a turn of the event loop takes in one run of a piece
-// and hands it over, so that the group's own work waits for no more. What is committed goes to peers at a pace
-// (read-pace.ts); what is not, the group may be waiting for. What a piece lay in is used again when its reader has got
-// the next one, and nobody else holds any of it.
+// one at a time, in the order of asking, so that a turn of the event loop takes in one, and all readers get on. What is
+// committed goes to peers at a pace (read-pace.ts); what is not, the group may be waiting for.
 // Main thread; the reads are on libuv's.
 import fs from "node:fs/promises";
-import { keepBytes, letGoOfBytes, takeBytes } from "../../base/byte-pool.js";
-import { type Entry, EntryNormal, entrySize, payloadsSize } from "../../raft/raftpb/index.js";
+import { type Entry, entrySize, payloadsSize } from "../../raft/raftpb/index.js";
 import { corruptError } from "../disk/errors.js";
 import { sortedSegments } from "../format/format.js";
 import type { PointIndex } from "../format/point-index.js";
@@ -27,20 +24,15 @@ class Piece {
   readonly reader: number;
   /** The entry that was asked for. */
   readonly first: number;
-  /** From `first` on, without gaps; more of them while it is read. Empty at first, and if that failed. */
-  readonly entries: Entry[] = [];
+  /** From `first` on, without gaps. Empty while it is read, and if that failed. */
+  entries: readonly Entry[] = [];
   reading = true;
   /** Since the last look. */
   asked = true;
-  /** What the entries lie in. */
-  window: Uint8Array | null = null;
-  /** What the reader had before, until this one is there. */
-  before: Piece | null;
 
-  constructor(reader: number, first: number, before: Piece | null) {
+  constructor(reader: number, first: number) {
     this.reader = reader;
     this.first = first;
-    this.before = before;
   }
 
   /** Behind the last entry that is there. */
@@ -48,9 +40,9 @@ class Piece {
     return this.first + this.entries.length;
   }
 
-  /** Whether it is what asking for entry `index` leads to; while it is read, that may show when it is whole. */
+  /** Whether it is what asking for entry `index` leads to. */
   answers(index: number): boolean {
-    return index === this.first || (index > this.first && (this.reading || index < this.end));
+    return index === this.first || (index > this.first && index < this.end);
   }
 }
 
@@ -59,8 +51,6 @@ export interface LogEnd {
   lastIndex(): number;
   /** Known to be committed up to here. */
   readonly commit: number;
-  /** Up to here nobody holds entries that they took (DurableStorage.settled). */
-  readonly settled: number;
 }
 
 export class OldEntries {
@@ -101,9 +91,9 @@ export class OldEntries {
     const held = this.pieces.get(reader);
     if (held?.answers(index)) {
       held.asked = true;
-      return !held.reading || index < held.end;
+      return !held.reading;
     }
-    const piece = new Piece(reader, index, held?.reading === true ? null : (held ?? null));
+    const piece = new Piece(reader, index);
     this.pieces.set(reader, piece);
     this.begin(piece);
     this.looking ??= setInterval(this.look, LOOK_MS).unref();
@@ -179,19 +169,13 @@ export class OldEntries {
     this.looking = null;
   };
 
-  /** Its reader took what it wanted of it. What others still hold, and may have made of a change of members, is the collector's. */
-  private letGo(piece: Piece | null): void {
-    if (piece === null || piece.window === null || piece.end - 1 > this.log.settled) return;
-    if (piece.entries.every(({ type }) => type === EntryNormal)) letGoOfBytes(piece.window.buffer);
-  }
-
   private isWanted(piece: Piece): boolean {
     return this.pieces.get(piece.reader) === piece;
   }
 
   private async pump(): Promise<void> {
     for (let piece = this.queue.shift(); piece !== undefined; piece = this.queue.shift()) {
-      const { entries } = piece;
+      const entries: Entry[] = [];
       try {
         if (this.isWanted(piece)) await this.read(piece, entries);
       } catch {
@@ -199,9 +183,8 @@ export class OldEntries {
       }
       if (this.isPaced(piece))
         this.pace.took(piece.reader, payloadsSize(entries) + entries.length * ENTRY_COST);
+      piece.entries = entries;
       piece.reading = false;
-      this.letGo(piece.before);
-      piece.before = null;
       // Also if it is not wanted any more: in place of what was overwritten, something else can be sent.
       this.onRead?.(piece.reader);
     }
@@ -222,16 +205,12 @@ export class OldEntries {
     try {
       let start = runs[0]!.offset;
       let window = await this.answer(readAt(file, start, PIECE_BYTES));
-      piece.window = window;
       for (const run of runs) {
-        if (into.length > 0) await this.handOver(piece);
-        if (!this.isWanted(piece)) return;
         let need = run.take(window, start, Number.POSITIVE_INFINITY, into);
         while (need > 0 && into.length === 0) {
           if (need > (await this.answer(file.stat())).size - run.offset) throw run.damaged(CUT_SHORT);
           start = run.offset;
           window = await this.answer(readAt(file, start, Math.max(READ_BYTES, need)));
-          piece.window = window;
           need = run.take(window, start, Number.POSITIVE_INFINITY, into);
         }
         if (need > 0) break;
@@ -239,12 +218,6 @@ export class OldEntries {
     } finally {
       await this.answer(file.close());
     }
-  }
-
-  /** What is there of it. Resolved in another turn. */
-  private handOver({ reader }: Piece): Promise<void> {
-    this.onRead?.(reader);
-    return new Promise((resolve) => setImmediate(resolve));
   }
 
   private async answer<T>(asked: Promise<T>): Promise<T> {
@@ -276,8 +249,7 @@ export class OldEntries {
 }
 
 async function readAt(file: fs.FileHandle, position: number, bytes: number): Promise<Uint8Array> {
-  const buffer = takeBytes(bytes);
-  keepBytes(buffer.buffer);
+  const buffer = Buffer.allocUnsafeSlow(bytes);
   let filled = 0;
   while (filled < bytes) {
     const { bytesRead } = await file.read(buffer, filled, bytes - filled, position + filled);
