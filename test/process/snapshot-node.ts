@@ -39,8 +39,6 @@ async function main(id: number, dir: string, peers: Record<number, string>): Pro
     snapshotEveryBytes: 512 << 10,
     snapshotCatchUpBytes: 128 << 10,
     snapshotSendBytesPerS: 8 << 20,
-    // The pace is not what is tried here, and a fast disk lets the group write more than it gains.
-    catchUpBytesPerS: 256 << 20,
     stateMachine: machine,
   });
   let loads = false;
