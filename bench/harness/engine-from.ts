@@ -35,11 +35,16 @@ export async function engineFrom(env: NodeJS.ProcessEnv): Promise<EngineSource> 
 
 async function load(tree: string): Promise<EngineSource> {
   const at = (file: string) => join(tree, "dist", "src", file);
-  const missing = ["index.js", "node/options.js"].map(at).find((file) => !existsSync(file));
+  const missing = ["index.js", "node/options.js", "node/trace.js"].map(at).find((file) => !existsSync(file));
   if (missing !== undefined) throw new Error(`${tree} holds no built engine: ${missing} is missing`);
   const main = await import(pathToFileURL(at("index.js")).href);
   const options = await import(pathToFileURL(at("node/options.js")).href);
-  return { open: (given) => main.RaftNode.open(given), effective: options.resolveOptions };
+  const { Trace } = await import(pathToFileURL(at("node/trace.js")).href);
+  return {
+    open: (given) => main.RaftNode.open(given),
+    effective: options.resolveOptions,
+    newTrace: (every) => new Trace(every),
+  };
 }
 
 /**
@@ -63,6 +68,7 @@ function adapted(foreign: EngineSource, own: EngineSource, tree: string): Engine
       return copies ? engine : withOwnBytes(engine);
     },
     effective: (options) => foreign.effective(known(options)),
+    newTrace: foreign.newTrace,
   };
 }
 

@@ -8,6 +8,7 @@ import type {
   RaftmarkError,
   RaftNodeOptions,
 } from "../../src/index.js";
+import type { Trace } from "../../src/node/trace.js";
 
 export interface Engine {
   onFault: (error: RaftmarkError) => void;
@@ -29,4 +30,6 @@ export interface EngineSource {
   open(options: RaftNodeOptions): Promise<Engine>;
   /** `options` with every default filled in. */
   effective(options: RaftNodeOptions): object;
+  /** What its option `trace` takes: one entry in `every` is followed. */
+  newTrace(every: number): Trace;
 }

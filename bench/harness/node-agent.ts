@@ -3,7 +3,7 @@
 // channel closes, however that came about, the process ends: no harness, no node.
 import { RaftmarkError, type RaftNodeOptions } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
-import { SAMPLE, sampleColumn, Trace } from "../../src/node/trace.js";
+import { SAMPLE, sampleColumn, type Trace } from "../../src/node/trace.js";
 import { AckedWriter } from "./acked.js";
 import { beginLog } from "./begin-log.js";
 import { codeOf, messageOf } from "./bench-error.js";
@@ -193,7 +193,7 @@ class NodeAgent {
       traceEvery,
       ...options
     } = config;
-    this.trace = traceEvery > 0 ? new Trace(traceEvery) : null;
+    this.trace = traceEvery > 0 ? this.source.newTrace(traceEvery) : null;
     return {
       ...options,
       // A client that follows the leader has to be told that a node does not lead.

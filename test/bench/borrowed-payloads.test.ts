@@ -70,6 +70,7 @@ test("a revision that keeps what it is given gets bytes of its own", async () =>
       join(tree, "dist/src/node/options.js"),
       "export const resolveOptions = (options) => options;",
     );
+    writeFileSync(join(tree, "dist/src/node/trace.js"), "export class Trace {}");
     const source = await engineFrom({ [ENGINE_TREE]: tree });
     const stateMachine = { apply: () => undefined, restore: async () => {} };
     const peers = { 1: "127.0.0.1:1" };

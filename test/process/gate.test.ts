@@ -1,7 +1,15 @@
 // The gate, compare and history with real clusters and real git: small runs, and each way in which one can go wrong.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
@@ -11,6 +19,7 @@ import { PAIRS_FACTOR_MAX } from "../../bench/gate/pairs.js";
 import { GATE_DEFAULTS, runGate } from "../../bench/gate/run-gate.js";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { engineFrom, TEST_WRONG_STATE } from "../../bench/harness/engine-from.js";
+import { freePorts } from "../../bench/harness/ports.js";
 import { Result } from "../../bench/report/result-schema.js";
 import { samplingCost } from "../../bench/selftest/sampling.js";
 import { soundRuns } from "../../bench/stats/rows.js";
@@ -66,6 +75,26 @@ test("an engine of another tree is told by what is missing", async () => {
     engineFrom({ RAFTMARK_BENCH_ENGINE: scratch.path }),
     /holds no built engine: .*index\.js is missing/,
   );
+});
+
+test("an engine of another tree takes the trace that comes with it", async () => {
+  const tree = folder();
+  for (const part of ["src", "assembly"]) {
+    cpSync(join(ROOT, "dist", part), join(tree, "dist", part), { recursive: true });
+  }
+  for (const name of ["node_modules", "package.json"]) symlinkSync(join(ROOT, name), join(tree, name));
+  const source = await engineFrom({ RAFTMARK_BENCH_ENGINE: tree });
+  const [port] = await freePorts(1);
+  const engine = await source.open({
+    id: 1,
+    dir: join(tree, "log"),
+    listen: `127.0.0.1:${port}`,
+    peers: { 1: `127.0.0.1:${port}` },
+    secret: "a secret of the test",
+    stateMachine: { apply: () => undefined },
+    trace: source.newTrace(1),
+  });
+  await engine.close({ timeoutMs: 0 });
 });
 
 /** A repository with three commits: one that builds, one that does not, one with another lock file. */
