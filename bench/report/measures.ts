@@ -20,6 +20,7 @@ const TITLES: Readonly<Record<string, string>> = {
   catchUpMBPerS: "caught up at",
   rateWhilePaused: "commits meanwhile",
   rateWhileAway: "commits while it was away",
+  rateWhileOpening: "commits while it started",
   rateWhileCatchingUp: "commits while it caught up",
   snapshotMs: "snapshot taken in",
   snapshotMBPerS: "state written at",

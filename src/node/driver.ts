@@ -157,12 +157,15 @@ export class Driver {
     });
     const { hardState, snapshot } = parts.wal.recovered;
     this.applied = snapshot?.index ?? 0;
+    this.settleStorage();
     this.savedTerm = hardState.term;
     this.savedVote = hardState.vote;
     if (parts.forwarding !== undefined) parts.forwarding.post = (message) => this.outbox.push(message);
     parts.wal.onDurable = (seq) => this.guard(() => this.durable(seq));
     parts.wal.onFault = (error) => this.fence(error);
     parts.wal.storage.onRead = (reader) => {
+      // What the reader had before may be used again.
+      parts.rawNode.raft.raftLog.forgetSlice();
       if (reader < 0) parts.feeds?.read(reader);
       else this.control((rawNode) => rawNode.entriesRead(reader));
     };

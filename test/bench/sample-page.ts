@@ -83,6 +83,7 @@ const MEASURES: { readonly [K in Exclude<Settings["event"], "none"> | "reads"]: 
     catchUpMs: measure(9000, "ms"),
     catchUpMBPerS: measure(150, "MB/s"),
     rateWhileAway: measure(104, "%"),
+    rateWhileOpening: measure(71, "%"),
     rateWhileCatchingUp: measure(96, "%"),
   },
   "replace-member": {

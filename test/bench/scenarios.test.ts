@@ -24,7 +24,14 @@ const SILENT: Observer = {
 const MEASURES: Readonly<Record<string, readonly string[]>> = {
   "leader-loss": ["newLeaderMs", "firstCommitMs", "outageMs", "rejoinedMs", "askedAgain", "acknowledgedLost"],
   restart: ["logMB", "openMs", "openGBPerS", "caughtUpMs"],
-  "catch-up": ["behindMB", "catchUpMs", "catchUpMBPerS", "rateWhileAway", "rateWhileCatchingUp"],
+  "catch-up": [
+    "behindMB",
+    "catchUpMs",
+    "catchUpMBPerS",
+    "rateWhileAway",
+    "rateWhileOpening",
+    "rateWhileCatchingUp",
+  ],
   "member-change": ["behindMB", "addMs", "catchUpMs", "changeMs", "rateMeanwhile"],
   "snapshot-under-load": [
     "snapshotMs",

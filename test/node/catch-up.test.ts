@@ -5,6 +5,7 @@ import fs from "node:fs";
 import fsPromises from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
+import { bytePoolTesting } from "../../src/base/byte-pool.js";
 import { MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
 import { tempDir } from "../wal/helpers.js";
@@ -28,6 +29,14 @@ function syncReads(t: TestContext): string[] {
     });
   }
   return found;
+}
+
+/** Whoever reads bytes that were given back reads others. */
+function poisoned(t: TestContext): void {
+  bytePoolTesting.poison = true;
+  t.after(() => {
+    bytePoolTesting.poison = false;
+  });
 }
 
 /** Entries of 10 kB each, all acknowledged. */
@@ -69,6 +78,7 @@ function damage(dir: string, id: number): void {
 }
 
 test("a member catches up from old segments, and its leader's main thread reads no file for it", async (t) => {
+  poisoned(t);
   const { leader, comeBack } = await lagging(t);
   const { term } = leader.node.status();
   const found = syncReads(t);
@@ -81,6 +91,7 @@ test("a member catches up from old segments, and its leader's main thread reads 
 });
 
 test("under a load that never ends a member gains on its group at its pace, until it is level; its reads come through", async (t) => {
+  poisoned(t);
   const { leader, comeBack } = await lagging(t, { catchUpBytesPerS: 2 << 20 });
   const { term } = leader.node.status();
   let loads = true;
@@ -113,6 +124,7 @@ test("damage of what a member lacks ends its leader with WAL_CORRUPT and the pla
 });
 
 test("an opened node applies its old log without waiting for it; damage ends it with WAL_CORRUPT", async (t) => {
+  poisoned(t);
   const dir = tempDir(t);
   const openIt = () => openNode(t, dir, 1, 1, { link: new MemoryNetwork().link(1), ...SIZES });
   const before = await openIt();

@@ -1,11 +1,14 @@
 // Old entries, read while the main thread does other things: for peers that lag further than the cache reaches, and for
 // applying what was committed before the log was opened. A reader (a peer's id; None: applying) asks for an entry,
 // hears "not yet", and is called when it is there, with some of those behind it: one piece a reader. Pieces are read
-// one at a time, in the order of asking, so that a turn of the event loop takes in one, and all readers get on. What is
-// committed goes to peers at a pace (read-pace.ts); what is not, the group may be waiting for.
+// one at a time, in the order of asking, so that all readers get on; a turn of the event loop takes in one run of a piece
+// and hands it over, or some if turns are long, so that the group's own work waits for no more. What is committed goes
+// to peers at a pace (read-pace.ts); what is not, the group may be waiting for. What a piece lay in is used again when
+// its reader has got the next one, and nobody else holds any of it.
 // Main thread; the reads are on libuv's.
 import fs from "node:fs/promises";
-import { type Entry, entrySize, payloadsSize } from "../../raft/raftpb/index.js";
+import { keepBytes, letGoOfBytes, takeBytes } from "../../base/byte-pool.js";
+import { type Entry, EntryNormal, entrySize, payloadsSize } from "../../raft/raftpb/index.js";
 import { corruptError } from "../disk/errors.js";
 import { sortedSegments } from "../format/format.js";
 import type { PointIndex } from "../format/point-index.js";
@@ -19,20 +22,28 @@ const WAIT_MS_MAX = 100;
 /** A piece that nobody asked for between two looks at this distance is let go of. */
 const LOOK_MS = 1000;
 
+/** In a turn, runs are handed over for this share of the time that other work took in the last one; one at least. */
+const TURN_SHARE = 1 / 4;
+
 /** What one reader asked for. */
 class Piece {
   readonly reader: number;
   /** The entry that was asked for. */
   readonly first: number;
-  /** From `first` on, without gaps. Empty while it is read, and if that failed. */
-  entries: readonly Entry[] = [];
+  /** From `first` on, without gaps; more of them while it is read. Empty at first, and if that failed. */
+  readonly entries: Entry[] = [];
   reading = true;
   /** Since the last look. */
   asked = true;
+  /** What the entries lie in. */
+  window: Uint8Array | null = null;
+  /** What the reader had before, until this one is there. */
+  before: Piece | null;
 
-  constructor(reader: number, first: number) {
+  constructor(reader: number, first: number, before: Piece | null) {
     this.reader = reader;
     this.first = first;
+    this.before = before;
   }
 
   /** Behind the last entry that is there. */
@@ -40,9 +51,9 @@ class Piece {
     return this.first + this.entries.length;
   }
 
-  /** Whether it is what asking for entry `index` leads to. */
+  /** Whether it is what asking for entry `index` leads to; while it is read, that may show when it is whole. */
   answers(index: number): boolean {
-    return index === this.first || (index > this.first && index < this.end);
+    return index === this.first || (index > this.first && (this.reading || index < this.end));
   }
 }
 
@@ -51,6 +62,8 @@ export interface LogEnd {
   lastIndex(): number;
   /** Known to be committed up to here. */
   readonly commit: number;
+  /** Up to here nobody holds entries that they took (DurableStorage.settled). */
+  readonly settled: number;
 }
 
 export class OldEntries {
@@ -67,6 +80,10 @@ export class OldEntries {
   /** To be read; also pieces that nobody waits for any more. */
   private readonly queue: Piece[] = [];
   private pumping: Promise<void> | null = null;
+  /** How long the event loop was at other work between two runs that were handed over in turns of their own. */
+  private turnMs = 0;
+  /** When the work on a piece went on in this turn; performance.now(). */
+  private begunAt = 0;
   private looking: NodeJS.Timeout | null = null;
   /** File names of segments by number, as of the last time that one was not among them. */
   private names = new Map<number, string>();
@@ -91,9 +108,9 @@ export class OldEntries {
     const held = this.pieces.get(reader);
     if (held?.answers(index)) {
       held.asked = true;
-      return !held.reading;
+      return !held.reading || index < held.end;
     }
-    const piece = new Piece(reader, index);
+    const piece = new Piece(reader, index, held?.reading === true ? null : (held ?? null));
     this.pieces.set(reader, piece);
     this.begin(piece);
     this.looking ??= setInterval(this.look, LOOK_MS).unref();
@@ -169,13 +186,19 @@ export class OldEntries {
     this.looking = null;
   };
 
+  /** Its reader took what it wanted of it. What others still hold, and may have made of a change of members, is the collector's. */
+  private letGo(piece: Piece | null): void {
+    if (piece === null || piece.window === null || piece.end - 1 > this.log.settled) return;
+    if (piece.entries.every(({ type }) => type === EntryNormal)) letGoOfBytes(piece.window.buffer);
+  }
+
   private isWanted(piece: Piece): boolean {
     return this.pieces.get(piece.reader) === piece;
   }
 
   private async pump(): Promise<void> {
     for (let piece = this.queue.shift(); piece !== undefined; piece = this.queue.shift()) {
-      const entries: Entry[] = [];
+      const { entries } = piece;
       try {
         if (this.isWanted(piece)) await this.read(piece, entries);
       } catch {
@@ -183,8 +206,9 @@ export class OldEntries {
       }
       if (this.isPaced(piece))
         this.pace.took(piece.reader, payloadsSize(entries) + entries.length * ENTRY_COST);
-      piece.entries = entries;
       piece.reading = false;
+      this.letGo(piece.before);
+      piece.before = null;
       // Also if it is not wanted any more: in place of what was overwritten, something else can be sent.
       this.onRead?.(piece.reader);
     }
@@ -205,12 +229,17 @@ export class OldEntries {
     try {
       let start = runs[0]!.offset;
       let window = await this.answer(readAt(file, start, PIECE_BYTES));
+      piece.window = window;
+      this.begunAt = performance.now();
       for (const run of runs) {
+        if (into.length > 0) await this.handOver(piece);
+        if (!this.isWanted(piece)) return;
         let need = run.take(window, start, Number.POSITIVE_INFINITY, into);
         while (need > 0 && into.length === 0) {
           if (need > (await this.answer(file.stat())).size - run.offset) throw run.damaged(CUT_SHORT);
           start = run.offset;
           window = await this.answer(readAt(file, start, Math.max(READ_BYTES, need)));
+          piece.window = window;
           need = run.take(window, start, Number.POSITIVE_INFINITY, into);
         }
         if (need > 0) break;
@@ -218,6 +247,16 @@ export class OldEntries {
     } finally {
       await this.answer(file.close());
     }
+  }
+
+  /** What is there of it. Goes on in another turn when this one gave its share. */
+  private async handOver({ reader }: Piece): Promise<void> {
+    this.onRead?.(reader);
+    const now = performance.now();
+    if (now - this.begunAt < this.turnMs * TURN_SHARE) return;
+    await new Promise((resolve) => setImmediate(resolve));
+    this.begunAt = performance.now();
+    this.turnMs = this.begunAt - now;
   }
 
   private async answer<T>(asked: Promise<T>): Promise<T> {
@@ -249,7 +288,8 @@ export class OldEntries {
 }
 
 async function readAt(file: fs.FileHandle, position: number, bytes: number): Promise<Uint8Array> {
-  const buffer = Buffer.allocUnsafeSlow(bytes);
+  const buffer = takeBytes(bytes);
+  keepBytes(buffer.buffer);
   let filled = 0;
   while (filled < bytes) {
     const { bytesRead } = await file.read(buffer, filled, bytes - filled, position + filled);

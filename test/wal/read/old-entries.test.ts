@@ -5,6 +5,7 @@ import fsPromises from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
+import { bytePoolTesting } from "../../../src/base/byte-pool.js";
 import { NO_DATA } from "../../../src/base/bytes.js";
 import type { RaftmarkError } from "../../../src/base/errors.js";
 import { Prng } from "../../../src/base/prng.js";
@@ -88,6 +89,82 @@ async function readAll(wal: Wal, reader: number, lo: number, hi: number, maxSize
   }
   return found;
 }
+
+test("what is read is handed over a run at a time, each in a short turn of its own, and asked for once", async (t) => {
+  const entries = run(1, 2000, 1, 1000);
+  const wal = await written(t, entries, { segmentBytes: 4 << 20 });
+  const opens = heldOpens(t);
+  opens.release();
+  const { storage } = wal;
+  const ends: number[] = [];
+  const all = new Promise<void>((resolve) => {
+    storage.onRead = () => {
+      let next = (ends.at(-1) ?? 0) + 1;
+      while (next <= 600 && storage.atHand!(PEER, next)) {
+        const page = storage.entries(next, 601, 1 << 20);
+        assert.ok(Array.isArray(page));
+        assertSameEntries(page, entries.slice(next - 1, next - 1 + page.length));
+        next += page.length;
+      }
+      ends.push(next - 1);
+      if (next > 600) resolve();
+      else if (ends.length === 1) setImmediate(() => ends.push(-ends.length, ends.at(-1)!));
+    };
+  });
+  assert.equal(storage.atHand!(PEER, 1), false);
+  await all;
+  assert.equal(opens.count(), 1);
+  assert.ok(ends.length > 8, `all at once: ${ends}`);
+  assert.equal(ends[1], -1, "no turn between two runs");
+});
+
+test("in long turns runs are handed over for a share of each, so that a busy group's member gets on", async (t) => {
+  const entries = run(1, 1000, 1, 1000);
+  const wal = await written(t, entries, { segmentBytes: 4 << 20 });
+  const { storage } = wal;
+  let calls = 0;
+  const each: number[] = [];
+  storage.onRead = () => {
+    calls++;
+  };
+  assert.equal(storage.atHand!(PEER, 1), false);
+  while (!storage.atHand!(PEER, 900)) {
+    const seen = calls;
+    for (const until = performance.now() + 20; performance.now() < until; );
+    await turn();
+    each.push(calls - seen);
+  }
+  assert.ok(Math.max(...each) > 2, `calls in each turn: ${each}`);
+});
+
+test("what a piece lay in is used again when its reader has the next one, unless somebody may hold it", async (t) => {
+  bytePoolTesting.poison = true;
+  t.after(() => {
+    bytePoolTesting.poison = false;
+  });
+  const entries = run(1, 24_000, 1, 400);
+  entries[12_000] = new LogEntry(2, 1, 12_001, new Uint8Array(400));
+  const wal = await written(t, entries, { segmentBytes: 4 << 20, ringBytes: 1 << 20 });
+  const buffersOf = async (lo: number, hi: number): Promise<number> => {
+    const { next } = calls(wal);
+    const buffers = new Set<ArrayBufferLike>();
+    for (let index = lo; index < hi; ) {
+      while (!wal.storage.atHand!(PEER, index)) await next();
+      const page = wal.storage.entries(index, hi, 100_000) as Entry[];
+      assertSameEntries(page, entries.slice(index - 1, index - 1 + page.length));
+      for (const { bytes } of page) buffers.add(bytes.buffer);
+      index += page.length;
+      if (page.length > 0) await turn();
+    }
+    return buffers.size;
+  };
+  // Raft, or the state machine, may hold them.
+  assert.ok((await buffersOf(1, 12_000)) >= 5);
+  wal.storage.settled = 24_000;
+  assert.ok((await buffersOf(1, 12_000)) <= 3);
+  // With a change of members in each piece that follows, nothing is used again.
+  assert.ok((await buffersOf(11_900, 24_000)) <= 4);
+});
 
 test("all of an old log comes in order, and the main thread reads no file", async (t) => {
   const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
@@ -182,18 +259,21 @@ test("what is overwritten, being read or read, is not given; who waits for it is
   assert.equal(await next(), PEER);
   assert.equal(wal.storage.atHand!(PEER, 50), false, "given up");
   assert.equal(await next(), 8);
-  assert.equal(await next(), PEER);
   const expected = [...run(50, 59), ...run(60, 200, 2)];
   const found = (): Entry[] => {
     const page = wal.storage.entries(50, 201, Number.POSITIVE_INFINITY);
     assert.ok(Array.isArray(page));
     return page;
   };
-  assert.equal(wal.storage.atHand!(PEER, 50), true);
-  assertSameEntries(found(), expected);
+  // A run at a time.
+  for (const end of [60, 201]) {
+    assert.equal(await next(), PEER);
+    assert.equal(wal.storage.atHand!(PEER, 50), true);
+    assertSameEntries(found(), expected.slice(0, end - 50));
+  }
   await overwrite(70, 3);
   assert.equal(wal.storage.atHand!(PEER, 50), false);
-  assert.equal(await next(), PEER);
+  for (let called = 0; called < 3; called++) assert.equal(await next(), PEER);
   assertSameEntries(found(), [...expected.slice(0, 20), ...run(70, 200, 3)]);
 });
 
@@ -307,11 +387,18 @@ test("readers take turns, whoever asked for more", async (t) => {
   };
   for (const reader of at.keys()) ask(reader);
   for (let done = 0; done < 3; ) if (ask(await next())) done++;
-  assert.ok(readers.length > 20);
+  // By pieces, each of which is handed over in runs of 64 KiB or more.
+  const turns: { reader: number; runs: number }[] = [];
+  for (const reader of readers) {
+    if (turns.at(-1)?.reader === reader) turns.at(-1)!.runs++;
+    else turns.push({ reader, runs: 1 });
+  }
+  assert.ok(turns.length > 20);
   assert.deepEqual(
-    readers,
-    readers.map((_, i) => 1 + (i % 3)),
+    turns.map(({ reader }) => reader),
+    turns.map((_, i) => 1 + (i % 3)),
   );
+  assert.ok(turns.every(({ runs }) => runs <= 17));
 });
 
 test("who stops asking holds nothing: after two looks a piece is read anew", async (t) => {
