@@ -24,12 +24,15 @@ export async function runWorld(plan: SimPlan): Promise<Outcome> {
   try {
     const outcome = await new World({ ...chosen, words: false }).run();
     if (outcome.violation === null) return outcome;
+    bytePoolTesting.reset();
     const told = await new World({ ...chosen, words: true }).run();
     if (told.digest === outcome.digest) return told;
     const what = `two runs of one seed differ: ${outcome.digest} (${outcome.violation.what}) and ${told.digest}`;
     return { ...told, violation: { checker: "determinism", what } };
   } finally {
     bytePoolTesting.poison = false;
+    // What waited for the world's next turn would wait for ever, and the pool with it.
+    bytePoolTesting.reset();
     uninstall();
   }
 }

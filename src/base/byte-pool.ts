@@ -29,8 +29,18 @@ let fresh: ArrayBuffer[] = [];
 let rested: ArrayBuffer[] = [];
 let turning = false;
 
-/** For tests: what may be used again is written over at once. */
-export const bytePoolTesting = { poison: false };
+export const bytePoolTesting = {
+  /** What may be used again is written over at once. */
+  poison: false,
+  /** Everything is as at the start: for who takes the event loop away while something waits for its next turn. */
+  reset(): void {
+    idle.length = 0;
+    idleBytes = 0;
+    fresh = [];
+    rested = [];
+    turning = false;
+  },
+};
 
 /** Memory for `size` bytes, which hold anything. hot */
 export function takeBytes(size: number): Uint8Array {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describeFailure, runWorld } from "../../../bench/sim/run-sim.js";
+import { keepBytes, letGoOfBytes, POOLED_BYTES_MIN, takeBytes } from "../../../src/base/byte-pool.js";
 
 const STEPS = 3_000;
 /** Worlds of fresh seeds are begun until they had so many events, or this process has used so much. */
@@ -58,4 +59,16 @@ test("nodes start from snapshots, and install those of leaders", { timeout: 300_
     installs += outcome.installs;
   }
   assert.ok(installs > 0 && restores > installs, `${restores} restores, ${installs} of them installs`);
+});
+
+test("a world that ends leaves the pool of buffers as it was: what is given back is used again", async () => {
+  // Something waited for its next turn as these ended.
+  await runWorld({ seed: 6, steps: STEPS, profile: "crash" });
+  await runWorld({ seed: 6, steps: STEPS, profile: "disk" });
+  await runWorld({ seed: 5, steps: STEPS, profile: "snapshots" });
+  const { buffer } = takeBytes(POOLED_BYTES_MIN);
+  keepBytes(buffer);
+  letGoOfBytes(buffer);
+  for (let turns = 0; turns < 3; turns++) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(takeBytes(POOLED_BYTES_MIN).buffer, buffer);
 });
