@@ -2,6 +2,7 @@
 // long that takes, and what the group's callers notice of it. The load ends when it is over. Runs in the harness.
 import { EventToItsEnd, followerOf, type Measures, measure, sleep } from "./event-parts.js";
 import { RECORD_OVERHEAD_BYTES } from "./payload.js";
+import type { LoadResult } from "./protocol.js";
 
 /** Commits over some time. */
 interface Stretch {
@@ -18,13 +19,9 @@ interface Told {
   readonly behind: number;
 }
 
-/** In a shorter time a machine of two cores is a quarter faster or slower than in the next. */
-const CALM_SHARE = 1 / 40;
-
 export class CatchUp extends EventToItsEnd<Told> {
-  protected override get calmMs(): number {
-    return this.plan.durationMs * CALM_SHARE;
-  }
+  /** In 2 s a machine of two cores is a quarter faster or slower than in the next. */
+  protected override readonly calmMsMax = 7500;
 
   protected async act(): Promise<Told> {
     const { cluster, leader, variant } = this.plan;
@@ -57,14 +54,15 @@ export class CatchUp extends EventToItsEnd<Told> {
     return { ms: performance.now() - begun, commits };
   }
 
-  protected tell({ before, away, opening, catching, after, behind }: Told): Measures {
-    const { cluster, leader, variant } = this.plan;
+  protected tell({ before, away, opening, catching, after, behind }: Told, load: LoadResult): Measures {
+    const { cluster, leader, variant, durationMs } = this.plan;
     const bytes = variant.settings.entryBytes + RECORD_OVERHEAD_BYTES;
     const { openMs } = cluster.openedAs(followerOf(cluster, leader));
     const perS = ({ ms, commits }: Stretch) => commits / ms;
-    // A machine's speed drifts meanwhile.
-    const calm = (perS(before) + perS(after)) / 2;
+    // A machine's speed drifts meanwhile. Of the time after nothing is known if the load was over first.
+    const calm = load.windowMs < durationMs ? (perS(before) + perS(after)) / 2 : perS(before);
     const share = (stretch: Stretch) => (100 * perS(stretch)) / calm;
+    const catchUpMs = opening.ms + catching.ms;
     return {
       behindMB: measure(
         (behind * bytes) / 1e6,
@@ -74,16 +72,16 @@ export class CatchUp extends EventToItsEnd<Told> {
       ),
       openMs: measure(openMs, "ms", "lower", "RaftNode.open: the log found, checked and ready"),
       catchUpMs: measure(
-        opening.ms + catching.ms,
+        catchUpMs,
         "ms",
         "lower",
         "from the start of its process until it had applied what was committed by then",
       ),
       catchUpMBPerS: measure(
-        ((behind + opening.commits + catching.commits) * bytes) / 1e3 / catching.ms,
+        ((behind + opening.commits + catching.commits) * bytes) / 1e3 / catchUpMs,
         "MB/s",
         "higher",
-        "log that it lacked, and that came meanwhile, from the end of RaftNode.open on",
+        "log that it lacked, and that came meanwhile, by that time",
       ),
       rateWhileAway: measure(
         share(away),

@@ -23,7 +23,6 @@ export interface EventPlan {
 const ASK_EVERY_MS = 2;
 const SELDOM_MS = 10;
 export const RECOVERY_MS_MAX = 30_000;
-const CALM_MS_MAX = 2000;
 const CALM_SHARE = 0.1;
 
 /** When what happened, in milliseconds from the window's begin. */
@@ -84,9 +83,12 @@ export abstract class EventToItsEnd<Told> extends EventUnderLoad<Told> {
     return this.act().finally(() => this.plan.haltLoad());
   }
 
+  /** Of calmMs; in a short window it is less. */
+  protected readonly calmMsMax: number = 2000;
+
   /** How long the group is watched undisturbed, before and after. */
   protected get calmMs(): number {
-    return Math.min(CALM_MS_MAX, this.plan.durationMs * CALM_SHARE);
+    return Math.min(this.calmMsMax, this.plan.durationMs * CALM_SHARE);
   }
 
   /** Waits for what may take as long as a window. Asks less often than for milliseconds: it takes the leader's time. */

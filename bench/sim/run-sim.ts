@@ -21,18 +21,23 @@ export async function runWorld(plan: SimPlan): Promise<Outcome> {
   install();
   // Who reads what is not its own any more reads something else.
   bytePoolTesting.poison = true;
+  const run = async (words: boolean): Promise<Outcome> => {
+    try {
+      return await new World({ ...chosen, words }).run();
+    } finally {
+      // What waited for the world's next turn would wait for ever, and the pool with it.
+      bytePoolTesting.reset();
+    }
+  };
   try {
-    const outcome = await new World({ ...chosen, words: false }).run();
+    const outcome = await run(false);
     if (outcome.violation === null) return outcome;
-    bytePoolTesting.reset();
-    const told = await new World({ ...chosen, words: true }).run();
+    const told = await run(true);
     if (told.digest === outcome.digest) return told;
     const what = `two runs of one seed differ: ${outcome.digest} (${outcome.violation.what}) and ${told.digest}`;
     return { ...told, violation: { checker: "determinism", what } };
   } finally {
     bytePoolTesting.poison = false;
-    // What waited for the world's next turn would wait for ever, and the pool with it.
-    bytePoolTesting.reset();
     uninstall();
   }
 }

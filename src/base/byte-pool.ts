@@ -29,6 +29,7 @@ let fresh: ArrayBuffer[] = [];
 let rested: ArrayBuffer[] = [];
 let turning = false;
 
+/** For tests and simulations. */
 export const bytePoolTesting = {
   /** What may be used again is written over at once. */
   poison: false,

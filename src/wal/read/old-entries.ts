@@ -21,7 +21,6 @@ const PIECE_BYTES = 1 << 20;
 const WAIT_MS_MAX = 100;
 /** A piece that nobody asked for between two looks at this distance is let go of. */
 const LOOK_MS = 1000;
-
 /** In a turn, runs are handed over for this share of the time that other work took in the last one; one at least. */
 const TURN_SHARE = 1 / 4;
 
