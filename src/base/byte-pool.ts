@@ -1,5 +1,6 @@
-// Memory for what comes in over the network in bulk, used again when the log has let go of it: an ArrayBuffer for each
-// frame would start a major collection for each 8 MiB of frames, since a scavenge seldom comes in time to free them.
+// Memory for what comes in over the network or from callers in bulk, used again when the log has let go of it: an
+// ArrayBuffer for each frame would start a major collection for each 8 MiB of frames, since a scavenge seldom comes in
+// time to free them.
 // Who keeps bytes of a buffer beyond the turn that it came in says so, and says when it is done: a buffer of which
 // somebody kept some, and all of whom are done, is used again. One that nobody kept, or of which not all is given back,
 // is the collector's. One for each thread.

@@ -36,7 +36,7 @@ export interface StateMachine {
    * log, and a leader holds back proposals (at last RAFT_OVERLOADED). Who returns no promise is not made to wait for one.
    * A promise among the results fences the node. Entries and their bytes are borrowed, until apply has returned and its
    * promise resolved, and must not be written to: they are the log's own, and go from there to members that lag. What is
-   * kept beyond that is to be copied. The
+   * kept beyond that is to be copied, a result as well that would be a view of them: their memory is used again. The
    * array is the state machine's. `data` makes a view each time it is asked for: who reads an entry's bytes in place
    * finds them without one in bytes[start, start + size). What is sent to a worker or stored is made of these: a copy of
    * the entry itself ({ ...entry }, structuredClone) has no `data`, and all of `bytes`, which is of its neighbours too.

@@ -2,7 +2,9 @@
 // each with room in front of it for the head of its entry, so that a batch of them is a run once its term and indexes
 // are known. Callers' buffers are theirs again when propose() returns: one that is filled anew or transferred
 // afterwards would be another entry in each log that it reaches later. Small copies share slabs, since an ArrayBuffer
-// each costs more than the bytes in it. Main thread.
+// each costs more than the bytes in it. What they lie in comes from the pool, and is used again when all of it is applied
+// and the log has let go of it. Main thread.
+import { keepBytes, letGoOfBytes, POOLED_BYTES_MIN, takeBytes } from "../base/byte-pool.js";
 import { Entry, EntryNormal } from "../raft/raftpb/index.js";
 import { entryHeadBytes, putEntryHead } from "../wire/encode.js";
 
@@ -24,6 +26,14 @@ function lengthOf(): (bytes: Uint8Array) => number {
   return (bytes) => getter.call(bytes);
 }
 
+/** It is kept until wasApplied lets go of it. Where it comes from no pool, it is not filled with zeros first. */
+function memoryFor(bytes: number): Uint8Array {
+  if (bytes < POOLED_BYTES_MIN) return Buffer.allocUnsafeSlow(bytes);
+  const memory = takeBytes(bytes);
+  keepBytes(memory.buffer);
+  return memory;
+}
+
 /** Where the copy of a payload lies: slab[start, start + size), with room for its entry's head from `at` on. */
 export interface PayloadCopy {
   readonly slab: Uint8Array;
@@ -35,6 +45,8 @@ export interface PayloadCopy {
 export class PayloadCopies {
   private slab: Uint8Array = new Uint8Array(0);
   private used = 0;
+  /** In which the copy lay that was applied last; none of it is let go of before the next is. */
+  private applied: Uint8Array | null = null;
   /** What the next payload's entry is expected to be: its head gets room for these. */
   private term = 1;
   private index = 1;
@@ -60,11 +72,10 @@ export class PayloadCopies {
     const head = entryHeadBytes(this.term, this.index++, size);
     let slab: Uint8Array;
     let at = 0;
-    if (size >= ALONE_BYTES) slab = Buffer.allocUnsafeSlow(head + size);
+    if (size >= ALONE_BYTES) slab = memoryFor(head + size);
     else {
       if (this.used + head + size > this.slab.length) {
-        // Not from the pool, and not filled with zeros first.
-        this.slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+        this.slab = memoryFor(SLAB_BYTES);
         this.used = 0;
       }
       ({ slab, used: at } = this);
@@ -78,6 +89,21 @@ export class PayloadCopies {
     last.size = size;
     if (size > SMALL_COPY) slab.set(bytes, to);
     else for (let i = 0; i < size; i++) slab[to + i] = bytes[i];
+  }
+
+  /**
+   * It is applied, as the entry that it became here, as all before it: copies come in the order in which they were made.
+   * Those that become no entry are left out; what they lie in is the collector's if no other follows in it.
+   */
+  // hot
+  wasApplied({ slab, size }: PayloadCopy): void {
+    if (size >= ALONE_BYTES) {
+      letGoOfBytes(slab.buffer);
+      return;
+    }
+    if (slab === this.applied) return;
+    if (this.applied !== null) letGoOfBytes(this.applied.buffer);
+    this.applied = slab;
   }
 
   /** The entries that the first `count` copies become, from `firstIndex` on in `term`: runs, as far as was expected. */

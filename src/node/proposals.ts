@@ -5,6 +5,7 @@
 // this node's own log says meanwhile. So only what is applied tells that a proposal is lost: another term's entry at its
 // index, or any entry of a later term in front of it, since terms never fall along a log (Raft paper, Figure 3).
 import { assert } from "../base/assert.js";
+import { keepBytes } from "../base/byte-pool.js";
 import { type ErrorCode, RaftmarkError } from "../base/errors.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import type { CallOptions, Proposed } from "./api.js";
@@ -284,6 +285,8 @@ export class Proposals {
     }
     const taken = waiting.splice(0, count);
     for (const proposal of taken) {
+      // For ever: it may come back when what lies behind it in the same memory was applied.
+      keepBytes(proposal.slab.buffer);
       proposal.index = ELSEWHERE;
       this.waitingBytes -= proposal.size;
     }
@@ -400,6 +403,7 @@ export class Proposals {
         continue;
       }
       if (this.settle(proposal)) proposal.resolve({ index, term, result });
+      this.copies.wasApplied(proposal);
     }
     this.trim();
   }

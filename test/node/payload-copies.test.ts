@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { bytePoolTesting } from "../../src/base/byte-pool.js";
 import { Prng } from "../../src/base/prng.js";
 import { PayloadCopies, type PayloadCopy } from "../../src/node/payload-copies.js";
 import { Entry, EntryNormal, Message, MsgApp, runEnd } from "../../src/raft/raftpb/index.js";
@@ -62,4 +63,34 @@ test("entries that came to other places than was expected, and with gaps between
   const again = copies.entries(made, made.length, 1, 127);
   const alone = again.map(({ type, term, index, data }) => new Entry(type, term, index, data));
   assert.deepEqual(encoded(again), encoded(alone));
+});
+
+test("what is applied gives its memory back, slab by slab, and a large one by itself; nothing that waits is written over", async (t) => {
+  bytePoolTesting.poison = true;
+  t.after(() => {
+    bytePoolTesting.poison = false;
+  });
+  const prng = new Prng(7);
+  const copies = new PayloadCopies();
+  const buffers = new Set<ArrayBufferLike>();
+  const waiting: { copy: PayloadCopy; byte: number }[] = [];
+  for (let step = 0; step < 3000; step++) {
+    const size = prng.below(20) === 0 ? 8192 + prng.below(60_000) : 1 + prng.below(2000);
+    const byte = prng.below(256);
+    waiting.push({ copy: copyOf(copies, new Uint8Array(size).fill(byte)), byte });
+    buffers.add(waiting[waiting.length - 1].copy.slab.buffer);
+    // Some become no entry.
+    if (prng.below(30) === 0) waiting.splice(prng.below(waiting.length), 1);
+    while (waiting.length > 100) {
+      const { copy, byte } = waiting.shift()!;
+      const { slab, start, size } = copy;
+      assert.ok(
+        slab.subarray(start, start + size).every((each) => each === byte),
+        `step ${step}`,
+      );
+      copies.wasApplied(copy);
+    }
+    if (prng.below(3) === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.ok(buffers.size < 100, `${buffers.size} buffers`);
 });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
+import { bytePoolTesting } from "../../src/base/byte-pool.js";
 import type { RaftmarkError } from "../../src/base/errors.js";
 import { LeaderWatch } from "../../src/node/leader-watch.js";
 import { Proposals } from "../../src/node/proposals.js";
@@ -287,4 +288,34 @@ test("many are aborted together, by one listener: those in the log may commit, t
   assert.equal(proposals.waitingCount, 0);
   assert.equal(proposals.openCount, 0);
   assert.equal(proposals.nextBatch(100, 1, 2).length, 0);
+});
+
+test("what was taken for another node keeps its bytes, also when what lies behind it is applied before it comes back", async (t) => {
+  bytePoolTesting.poison = true;
+  t.after(() => {
+    bytePoolTesting.poison = false;
+  });
+  const proposals = new Proposals(LIMITS);
+  const append = (term: number, index: number): Entry => {
+    const [entry] = proposals.nextBatch(1, term, index);
+    proposals.appendedAt(term, index, 1);
+    return entry;
+  };
+  const apply = (term: number, index: number): void =>
+    proposals.applied(new Entry(EntryNormal, term, index, bytes("x")), null);
+  const propose = (byte: number): void => void proposals.add(new Uint8Array(7000).fill(byte));
+  propose(1);
+  append(1, 1);
+  apply(1, 1);
+  propose(2);
+  const taken = proposals.take(1, 0);
+  // Each fills memory to the end.
+  for (let index = 2; index < 60; index++) {
+    propose(3);
+    append(1, index);
+    apply(1, index);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  proposals.giveBack(taken);
+  assert.ok(append(1, 60).data.every((byte) => byte === 2));
 });

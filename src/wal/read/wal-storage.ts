@@ -59,8 +59,10 @@ const RING_BYTES_MAX = 1 << 30;
 
 /** Given up chunks at the front of the array that are put up with before it is cut. */
 const DEAD_MIN = 64;
-/** The newest chunks keep their entries as objects, and with them what their bytes came in: they are still to be applied. */
+/** The newest chunks keep their entries as objects, and with them what their bytes came in: they are still to be sent. */
 const RECENT_CHUNKS = 16;
+/** So do more, that came in a burst, while they are still to be applied; but for the newest so many, nobody waits for that. */
+const UNSETTLED_CHUNKS_MAX = 128;
 
 /** Entries that came together, ascending without a gap, in an array that nobody changes: all of one run, or of none. */
 class Chunk {
@@ -71,8 +73,6 @@ class Chunk {
   bytes: number;
   /** Null: they lie encoded in the ring, at position `at` and `length` bytes long, all of `term`. */
   private objects: readonly Entry[] | null;
-  /** It moved to the ring, or found no room there. */
-  private tried = false;
   private at = -1;
   private length = 0;
   private term = 0;
@@ -87,6 +87,11 @@ class Chunk {
     for (let i = 0; i < runs; i++) keepBytes(entries[i].bytes.buffer);
   }
 
+  /** Index of the last. */
+  get last(): number {
+    return this.first + this.count - 1;
+  }
+
   entriesOf(ring: ByteRing): readonly Entry[] {
     return this.objects ?? entriesOfRun(ring.copy(this.at, this.length));
   }
@@ -96,14 +101,12 @@ class Chunk {
   }
 
   /**
-   * Moves a run to the ring, if it has room; entries of no run stay objects. Once: later it would come to lie behind
-   * chunks that are newer, and the ring gives up what is in front of, or behind, a chunk. What it lay in may be used
-   * again if it is `settled`.
+   * Moves a run to the ring, if it has room; entries of no run stay objects. Chunk after chunk: the ring gives up what is
+   * in front of, or behind, one. What it lay in may be used again if it is `settled`.
    */
   fold(ring: ByteRing, settled: number): void {
     const { objects } = this;
-    if (this.tried || objects === null || objects.length === 0) return;
-    this.tried = true;
+    if (objects === null || objects.length === 0) return;
     const first = objects[0];
     const last = objects[objects.length - 1];
     if (first.at === -1) return;
@@ -158,6 +161,8 @@ export class DurableLog implements WalStorage {
   /** Those from `head` on hold the entries from tailFirst on; the first may begin before it. */
   private chunks: Chunk[] = [];
   private head = 0;
+  /** The first that is still to be folded. */
+  private unfolded = 0;
   private readonly chunkBytesMax: number;
   private readonly ring: ByteRing;
   /** Index of the first entry in memory; last + 1: there is none. */
@@ -375,21 +380,26 @@ export class DurableLog implements WalStorage {
     }
     this.addChunk(index + from, from === 0 ? entries : entries.slice(from), bytes);
     this.last = index + count - 1;
-    while (this.cacheBytes > this.cacheBytesMax && this.head + 1 < this.chunks.length) this.evictFirst();
   }
 
   private addChunk(first: number, entries: readonly Entry[], bytes: number): void {
-    const { chunks } = this;
     this.pace.grew(bytes);
-    chunks.push(new Chunk(first, entries, bytes));
+    this.chunks.push(new Chunk(first, entries, bytes));
     this.cacheBytes += bytes;
-    const old = chunks.length - 1 - RECENT_CHUNKS;
-    if (old < this.head) return;
-    chunks[old].fold(this.ring, this.settled);
-    // A chunk for each append would cost its reader a copy for each.
-    if (old === this.head || !chunks[old - 1].maybeJoin(chunks[old], this.ring, this.chunkBytesMax)) return;
-    for (let i = old + 1; i < chunks.length; i++) chunks[i - 1] = chunks[i];
-    chunks.pop();
+    // Before any is folded: the ring has no more room than the cache.
+    while (this.cacheBytes > this.cacheBytesMax && this.head + 1 < this.chunks.length) this.evictFirst();
+    const { chunks } = this;
+    while (this.unfolded < chunks.length - RECENT_CHUNKS) {
+      const at = this.unfolded;
+      const chunk = chunks[at];
+      if (chunk.last > this.settled && at >= chunks.length - UNSETTLED_CHUNKS_MAX) return;
+      chunk.fold(this.ring, this.settled);
+      // A chunk for each append would cost its reader a copy for each.
+      if (at > this.head && chunks[at - 1].maybeJoin(chunk, this.ring, this.chunkBytesMax)) {
+        for (let i = at + 1; i < chunks.length; i++) chunks[i - 1] = chunks[i];
+        chunks.pop();
+      } else this.unfolded++;
+    }
   }
 
   // Entries from `index` on are overwritten.
@@ -415,6 +425,7 @@ export class DurableLog implements WalStorage {
     const chunk = this.chunks.pop()!;
     chunk.dropLast(this.ring);
     this.cacheBytes -= chunk.bytes;
+    this.unfolded = Math.min(this.unfolded, this.chunks.length);
   }
 
   /** Nothing is in memory; the next entry there is `index`. */
@@ -422,22 +433,20 @@ export class DurableLog implements WalStorage {
     while (this.head < this.chunks.length) this.dropLast();
     this.chunks = [];
     this.head = 0;
+    this.unfolded = 0;
     this.tailFirst = index;
-  }
-
-  private lastOfFirstChunk(): number {
-    const { first, count } = this.chunks[this.head];
-    return first + count - 1;
   }
 
   private evictFirst(): void {
     const chunk = this.chunks[this.head];
     chunk.dropFirst(this.ring);
     this.cacheBytes -= chunk.bytes;
-    this.tailFirst = chunk.first + chunk.count;
+    this.tailFirst = chunk.last + 1;
     this.chunks[this.head++] = GONE;
+    this.unfolded = Math.max(this.unfolded, this.head);
     if (this.head * 2 < this.chunks.length || this.head < DEAD_MIN) return;
     this.chunks = this.chunks.slice(this.head);
+    this.unfolded -= this.head;
     this.head = 0;
   }
 
@@ -470,7 +479,7 @@ export class DurableLog implements WalStorage {
     if (base.index <= this.base.index) return;
     assert(base.index <= this.last, "compacting beyond the log");
     this.base = { index: base.index, term: base.term };
-    while (this.tailFirst <= base.index && this.lastOfFirstChunk() <= base.index) this.evictFirst();
+    while (this.tailFirst <= base.index && this.chunks[this.head].last <= base.index) this.evictFirst();
     // The rest of the first chunk stays with it.
     this.tailFirst = Math.max(this.tailFirst, base.index + 1);
     this.confChanges = this.confChanges.filter((index) => index > base.index);

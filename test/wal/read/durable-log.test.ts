@@ -30,6 +30,8 @@ class Model {
   base = { index: 0, term: 0 };
   private offset = 0;
   private newestSnapshot = 0;
+  /** What is in the log is nowhere else any more when more is appended. */
+  settles = true;
   private readonly handedOut: { entry: Entry; data: Buffer }[] = [];
   private readonly cacheBytesMax: number;
 
@@ -70,6 +72,7 @@ class Model {
       this.points.add(each.index, each.term, this.offset, 0, 0);
       this.offset += entrySize(each) + 32;
     }
+    if (this.settles) this.log.settled = this.last;
     this.log.append(entries.slice());
     if (entries.length === 0) return;
     this.entries.length = entries[0]!.index - this.base.index - 1;
@@ -169,6 +172,7 @@ function attempt(seed: number): void {
   const between = (from: number, to: number): number => from + prng.below(to - from + 1);
   for (let step = 0; step < 150; step++) {
     const { base, last } = model;
+    model.settles = prng.below(3) > 0;
     const what = prng.below(30);
     if (what < 14) model.append(someEntries(prng, last + 1, model.term(last), sizeMax));
     else if (what < 18) {
@@ -285,6 +289,44 @@ test("bytes from the pool are used again once they are folded, and nothing that 
     for (const { index, data } of found) assert.ok(twin[index - 1]!.equals(data), `entry ${index}`);
   }
   assert.ok(buffers.size < frames / 2, `${buffers.size} buffers for ${frames} frames`);
+});
+
+test("a burst is handed on without copies while it is to be applied; then what it lies in is used again", async () => {
+  const model = new Model(1 << 24);
+  model.settles = false;
+  const frame = (first: number): Entry[] => {
+    const run = asRun(Array.from({ length: 60 }, (_, i) => entry(first + i, 1, 1000)));
+    const last = run[run.length - 1]!;
+    const memory = takeBytes(POOLED_BYTES_MIN * 4);
+    memory.set(run[0]!.bytes.subarray(run[0]!.at, last.start + last.size));
+    return entriesOfRun(memory.subarray(0, last.start + last.size - run[0]!.at));
+  };
+  const buffers = new Set<ArrayBufferLike>();
+  const append = (frames: number): void => {
+    const burst = Array.from({ length: frames }, (_, i) => frame(model.last + 1 + i * 60)).flat();
+    for (const { bytes } of burst) buffers.add(bytes.buffer);
+    model.append(burst);
+  };
+  append(40);
+  const { last } = model;
+  for (const each of model.log.entries(1, last + 1, Infinity) as Entry[]) {
+    assert.ok(buffers.has(each.bytes.buffer), `entry ${each.index} is a copy`);
+  }
+  model.log.settled = last;
+  append(17);
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+  const before = buffers.size;
+  append(40);
+  assert.equal(buffers.size, before, "40 frames lie in what 40 came in");
+});
+
+test("without word of what is settled, all but the newest 8 MiB are folded all the same", () => {
+  const model = new Model(1 << 24);
+  model.settles = false;
+  for (let index = 1; index <= 400; index++) model.append(asRun([entry(index, 1, 10)]));
+  const { chunks } = model.log as unknown as { chunks: readonly { objects: unknown }[] };
+  assert.ok(chunks.filter(({ objects }) => objects !== null).length <= 128);
+  model.checkAll();
 });
 
 test("a second change of members proves the one before it committed, whatever the hard state says", () => {
