@@ -12,6 +12,9 @@ const HALF = SUB_BUCKETS >>> 1;
 const VALUE_MAX = 0xffffffff;
 const BUCKETS = (32 - SUB_BUCKET_BITS) * HALF + SUB_BUCKETS;
 
+/** Plain data: it is sent from process to process. */
+type Recorded = Pick<LatencyCounts, "counts" | "total" | "max" | "sum">;
+
 /** Values 0 .. 2^32-1 (7 minutes) within 0.1 %; larger ones count as the largest. */
 export class LatencyCounts {
   readonly counts: Float64Array;
@@ -26,28 +29,35 @@ export class LatencyCounts {
   }
 
   /** As they were when their fields were sent from another process. */
-  static of({
-    counts,
-    total,
-    max,
-    sum,
-  }: Pick<LatencyCounts, "counts" | "total" | "max" | "sum">): LatencyCounts {
+  static of({ counts, total, max, sum }: Recorded): LatencyCounts {
     return Object.assign(new LatencyCounts(counts), { total, max, sum });
   }
 
-  /** Percentile (0 .. 100) in milliseconds, then empty again; null where nothing was recorded. */
-  drain(percentile: number): number | null {
+  /** Takes in what another recorded. */
+  add({ counts, total, max, sum }: Recorded): void {
+    if (total === 0) return;
+    for (let bucket = 0; bucket < BUCKETS; bucket++) this.counts[bucket] += counts[bucket];
+    this.total += total;
+    this.sum += sum;
+    this.max = Math.max(this.max, max);
+  }
+
+  /** Percentile (0 .. 100) in milliseconds; null where nothing was recorded. */
+  percentileMs(percentile: number): number | null {
     if (this.total === 0) return null;
     const wanted = Math.ceil((this.total * percentile) / 100);
     let seen = 0;
     let bucket = -1;
     while (seen < wanted) seen += this.counts[++bucket];
-    const value = Math.min(highestIn(bucket), this.max);
+    return Math.min(highestIn(bucket), this.max) / UNITS_PER_MS;
+  }
+
+  clear(): void {
+    if (this.total === 0) return;
     this.counts.fill(0);
     this.total = 0;
     this.max = 0;
     this.sum = 0;
-    return value / UNITS_PER_MS;
   }
 
   // hot

@@ -107,8 +107,11 @@ export abstract class LoadRun {
   private readsDone = 0;
   private readonly series: Float64Array;
   private readonly slotP99Ms: (number | null)[];
-  private readonly slotLatencies = new LatencyCounts();
+  /** The slot of `series` that goes on, and what was applied in it: what counts for the window, and what was due before. */
   private slot = -1;
+  private slotEndMs = Number.NEGATIVE_INFINITY;
+  private readonly slotLatencies = new LatencyCounts();
+  private readonly earlyLatencies = new LatencyCounts();
   private readonly failed: Record<string, number> = {};
   private firstFailure: string | null = null;
   protected windowStart = Number.POSITIVE_INFINITY;
@@ -232,14 +235,12 @@ export abstract class LoadRun {
   applied(seq: number, proposed: Proposed, dueMs: number, nowMs: number): void {
     this.acked++;
     this.journal.add(seq, proposed.index, proposed.term);
+    const counts = this.counts(dueMs, nowMs);
     if (this.isInWindow(nowMs)) {
-      this.done++;
-      const slot = Math.floor((nowMs - this.windowStart) / SERIES_STEP_MS);
-      if (slot !== this.slot) this.endSlot(slot);
-      if (slot < this.series.length) this.series[slot]++;
-      this.slotLatencies.record(nowMs - dueMs);
-    }
-    if (this.counts(dueMs, nowMs)) this.latencies.record(nowMs - dueMs);
+      if (nowMs >= this.slotEndMs) this.nextSlot(nowMs);
+      // Once: a slot as a whole goes into `latencies`.
+      (counts ? this.slotLatencies : this.earlyLatencies).record(nowMs - dueMs);
+    } else if (counts) this.latencies.record(nowMs - dueMs);
     if (this.acked === this.plan.ackedMax) this.stop();
   }
 
@@ -248,11 +249,23 @@ export abstract class LoadRun {
     return nowMs >= this.windowStart && nowMs < this.windowEnd;
   }
 
-  private endSlot(next: number): void {
-    if (this.slot >= 0 && this.slot < this.slotP99Ms.length) {
-      this.slotP99Ms[this.slot] = this.slotLatencies.drain(99);
+  private nextSlot(nowMs: number): void {
+    this.endSlot();
+    this.slot = Math.floor((nowMs - this.windowStart) / SERIES_STEP_MS);
+    this.slotEndMs = this.windowStart + (this.slot + 1) * SERIES_STEP_MS;
+  }
+
+  private endSlot(): void {
+    const { slot, slotLatencies } = this;
+    this.latencies.add(slotLatencies);
+    slotLatencies.add(this.earlyLatencies);
+    this.earlyLatencies.clear();
+    this.done += slotLatencies.total;
+    if (slot >= 0 && slot < this.series.length) {
+      this.series[slot] = slotLatencies.total;
+      this.slotP99Ms[slot] = slotLatencies.percentileMs(99);
     }
-    this.slot = next;
+    slotLatencies.clear();
   }
 
   /** Whether the latency of what was due then and done now belongs to the window. */
@@ -279,7 +292,7 @@ export abstract class LoadRun {
   }
 
   private outcome(warmup: Warmup): LoadOutcome {
-    this.endSlot(-1);
+    this.endSlot();
     const windowMs = this.windowEnd < Number.POSITIVE_INFINITY ? this.windowEnd - this.windowStart : 0;
     // It may have been stopped early.
     const isWhole = windowMs >= this.plan.durationMs;

@@ -92,12 +92,7 @@ export function mergedLoads(visits: readonly LoadResult[]): LoadResult {
 
 function mergedCounts(all: readonly LoadResult["latencies"][]): LoadResult["latencies"] {
   const merged = new LatencyCounts();
-  for (const { counts, total, max, sum } of all) {
-    for (const [bucket, count] of counts.entries()) merged.counts[bucket] += count;
-    merged.total += total;
-    merged.max = Math.max(merged.max, max);
-    merged.sum += sum;
-  }
+  for (const one of all) merged.add(one);
   const { counts, total, max, sum } = merged;
   return { counts, total, max, sum };
 }

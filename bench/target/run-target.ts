@@ -226,12 +226,7 @@ function counted(all: readonly Readonly<Record<string, number>>[]): Record<strin
 
 function merged(all: readonly LatencyCounts[]): LatencyCounts {
   const into = new LatencyCounts();
-  for (const { counts, total, max, sum } of all) {
-    for (let i = 0; i < counts.length; i++) into.counts[i]! += counts[i]!;
-    into.total += total;
-    into.sum += sum;
-    into.max = Math.max(into.max, max);
-  }
+  for (const one of all) into.add(one);
   return into;
 }
 
