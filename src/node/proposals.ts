@@ -7,6 +7,7 @@
 import { assert } from "../base/assert.js";
 import { keepBytes } from "../base/byte-pool.js";
 import { type ErrorCode, RaftmarkError } from "../base/errors.js";
+import { Fifo } from "../base/fifo.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import type { CallOptions, Proposed } from "./api.js";
 import { BatchCall } from "./batch-call.js";
@@ -98,9 +99,11 @@ export class Proposals {
   private waiting: Proposal[] = [];
   private dead = 0;
   private waitingBytes = 0;
-  /** Appended, ascending by term, and by index within a term; those before `head` are done. */
-  private appended: Proposal[] = [];
+  /** Appended, batch by batch, ascending by term, and by index within a term; of the first batch, `head` are done. */
+  private appended = new Fifo<readonly Proposal[]>();
   private head = 0;
+  /** Of all batches, those that are not done. */
+  appendedCount = 0;
   private readonly copies = new PayloadCopies();
   /** Of those in `appended`, how many are not settled. */
   private open = 0;
@@ -118,10 +121,6 @@ export class Proposals {
 
   get waitingCount(): number {
     return this.waiting.length - this.dead;
-  }
-
-  get appendedCount(): number {
-    return this.appended.length - this.head;
   }
 
   /** Proposals whose promise is not settled. */
@@ -342,19 +341,47 @@ export class Proposals {
   /** The first `count` that waited have become the entries from `firstIndex` on, in `term`. */
   // hot
   appendedAt(term: number, firstIndex: number, count: number): void {
-    const { waiting, appended } = this;
+    if (count === 0) return;
+    const all = count === this.waiting.length;
+    // As an array, where it can be: each by itself would be told to the collector.
+    const batch = all ? this.waiting : this.waiting.splice(0, count);
+    if (all) this.waiting = [];
     for (let i = 0; i < count; i++) {
-      const proposal = waiting[i];
+      const proposal = batch[i];
       proposal.term = term;
       proposal.index = firstIndex + i;
-      appended.push(proposal);
       if (proposal.ticket > 0) this.trace?.taken(proposal.index, proposal.ticket);
       this.waitingBytes -= proposal.size;
     }
     this.open += count;
     this.trace?.took(firstIndex + count);
-    if (count === waiting.length) this.waiting = [];
-    else waiting.splice(0, count);
+    this.appended.push(batch);
+    this.appendedCount += count;
+  }
+
+  /** The oldest that is appended and not done. */
+  // hot
+  private oldest(): Proposal | null {
+    return this.appended.length === 0 ? null : this.appended.peek(0)[this.head];
+  }
+
+  /** The oldest is done. */
+  // hot
+  private pass(): void {
+    this.appendedCount--;
+    if (++this.head < this.appended.peek(0).length) return;
+    this.appended.shift();
+    this.head = 0;
+  }
+
+  /** All that is appended and not done; then nothing is. */
+  private takeAppended(): Proposal[] {
+    const taken: Proposal[] = [];
+    for (let proposal = this.oldest(); proposal !== null; proposal = this.oldest()) {
+      taken.push(proposal);
+      this.pass();
+    }
+    return taken;
   }
 
   /** It came more than so many ticks ago. */
@@ -391,13 +418,12 @@ export class Proposals {
    */
   // hot
   applied(entry: Entry, result: unknown): void {
-    while (this.head < this.appended.length) {
-      const proposal = this.appended[this.head];
-      const { term, index } = entry;
+    const { term, index } = entry;
+    for (let proposal = this.oldest(); proposal !== null; proposal = this.oldest()) {
       if (proposal.term > term || (proposal.term === term && proposal.index > index)) break;
       // Before it is taken out: if this fails, end() settles it.
       assert(proposal.term < term || proposal.index === index, "an entry was passed over");
-      this.head++;
+      this.pass();
       if (proposal.term < term) {
         this.rejectOne(proposal, lost(proposal, entry));
         continue;
@@ -405,7 +431,6 @@ export class Proposals {
       if (this.settle(proposal)) proposal.resolve({ index, term, result });
       this.copies.wasApplied(proposal);
     }
-    this.trim();
   }
 
   /**
@@ -414,9 +439,10 @@ export class Proposals {
    */
   skippedTo(last: { readonly index: number; readonly term: number }): void {
     const { index, term } = last;
-    const rest = this.appended.slice(this.head);
-    this.appended = rest.filter((proposal) => proposal.index > index && proposal.term >= term);
-    this.head = 0;
+    const rest = this.takeAppended();
+    const left = rest.filter((proposal) => proposal.index > index && proposal.term >= term);
+    if (left.length > 0) this.appended.push(left);
+    this.appendedCount = left.length;
     for (const proposal of rest) {
       if (proposal.index <= index) this.rejectOne(proposal, leadershipLost());
       else if (proposal.term < term) this.rejectOne(proposal, lost(proposal, last));
@@ -432,35 +458,18 @@ export class Proposals {
     this.leaderlessTicks = leads ? 0 : this.leaderlessTicks + 1;
     const { leaderlessTicks, timeoutTicks } = this.limits;
     const deposed = this.leaderlessTicks > leaderlessTicks;
-    while (this.head < this.appended.length) {
-      const proposal = this.appended[this.head];
+    for (let proposal = this.oldest(); proposal !== null; proposal = this.oldest()) {
       if (!deposed && this.ticks - proposal.since <= timeoutTicks) break;
-      this.head++;
+      this.pass();
       this.rejectOne(proposal, deposed ? leadershipLost() : timedOut(true));
     }
-    this.trim();
     this.refuseOlder(timeoutTicks, () => timedOut(false));
-  }
-
-  /** Forgets what is done. */
-  // hot
-  private trim(): void {
-    if (this.head === 0) return;
-    if (this.head === this.appended.length) {
-      this.appended = [];
-      this.head = 0;
-    } else if (this.head >= 4096) {
-      this.appended.splice(0, this.head);
-      this.head = 0;
-    }
   }
 
   /** The node ends: nothing waits any more, and what was appended may or may not commit. */
   end(code: ErrorCode, why: string, cause?: unknown): void {
     this.refuseWaiting(new RaftmarkError(code, why, { cause }));
-    const rest = this.appended.slice(this.head);
-    this.appended = [];
-    this.head = 0;
+    const rest = this.takeAppended();
     if (rest.length === 0) return;
     const error = new RaftmarkError(code, `${why}; the proposal is in the log and may still commit`, {
       mayCommit: true,

@@ -15,7 +15,7 @@ import { SpareDescriptors } from "../../../src/wal/disk/spare-descriptors.js";
 import { asyncFs } from "../../../src/wal/disk/wal-fs.js";
 import { RingWal } from "../../../src/wal/log/wal.js";
 import { DurableLog } from "../../../src/wal/read/wal-storage.js";
-import { patch } from "../../node/sim/mutations.js";
+import { appendedIn, patch } from "../../node/sim/mutations.js";
 import type { Inside, Planted } from "./planted-fault.js";
 
 const lost = () => new RaftmarkError("RAFT_PROPOSAL_DROPPED", "lost, as far as this node can see");
@@ -55,7 +55,7 @@ export const PLANTED_IN_NODE: readonly Planted[] = [
     apply: () =>
       patch(Proposals, (was) => ({
         tick(this: Inside, leads: boolean) {
-          if (!leads) for (const one of this.appended.slice(this.head)) this.rejectOne(one, lost());
+          if (!leads) for (const one of appendedIn(this)) this.rejectOne(one, lost());
           was.tick.call(this, leads);
         },
       })),
@@ -79,8 +79,7 @@ export const PLANTED_IN_NODE: readonly Planted[] = [
     apply: () =>
       patch(Proposals, (was) => ({
         end(this: Inside, code: string, why: string, cause: unknown) {
-          if (code === "RAFT_CLOSED")
-            for (const one of this.appended.slice(this.head)) this.rejectOne(one, lost());
+          if (code === "RAFT_CLOSED") for (const one of appendedIn(this)) this.rejectOne(one, lost());
           was.end.call(this, code, why, cause);
         },
       })),

@@ -27,6 +27,12 @@ export interface Mutation {
 // biome-ignore lint/suspicious/noExplicitAny: private members are the point.
 type Inside = any;
 
+/** What `proposals` has appended and not done. */
+export function appendedIn(proposals: Inside): Inside[] {
+  const batches = Array.from({ length: proposals.appended.length }, (_, i) => proposals.appended.peek(i));
+  return batches.flat().slice(proposals.head);
+}
+
 /** Replaces methods of `owner` by what `make` returns, given those there are. */
 export function patch(
   owner: { prototype: object },
@@ -248,9 +254,9 @@ export const MUTATIONS: readonly Mutation[] = [
     apply: () =>
       patch(Proposals, (was) => ({
         appendedAt(this: Inside, term: number, firstIndex: number, count: number) {
-          const lost = this.appended
-            .slice(this.head)
-            .filter((proposal: Inside) => proposal.term < term && proposal.index >= firstIndex);
+          const lost = appendedIn(this).filter(
+            (proposal: Inside) => proposal.term < term && proposal.index >= firstIndex,
+          );
           was.appendedAt.call(this, term, firstIndex, count);
           for (const proposal of lost) {
             this.rejectOne(proposal, new RaftmarkError("RAFT_PROPOSAL_DROPPED", "overwritten"));
@@ -268,14 +274,15 @@ export const MUTATIONS: readonly Mutation[] = [
       patch(Proposals, () => ({
         applied(this: Inside, entry: Entry, result: unknown) {
           const { index, term } = entry;
-          this.appended = this.appended.slice(this.head).filter((proposal: Inside) => {
+          const left = this.takeAppended().filter((proposal: Inside) => {
             if (proposal.index > index) return true;
             const isIt = proposal.index === index && proposal.term === term;
             if (!isIt) this.rejectOne(proposal, new RaftmarkError("RAFT_PROPOSAL_DROPPED", "overwritten"));
             else if (this.settle(proposal)) proposal.resolve({ index, term, result });
             return false;
           });
-          this.head = 0;
+          if (left.length > 0) this.appended.push(left);
+          this.appendedCount = left.length;
         },
       })),
   },
