@@ -61,7 +61,7 @@ const RING_BYTES_MAX = 1 << 30;
 const DEAD_MIN = 64;
 /** The newest chunks keep their entries as objects, and with them what their bytes came in: they are still to be sent. */
 const RECENT_CHUNKS = 16;
-/** So do more, that came in a burst, while they are still to be applied; but for the newest so many, nobody waits for that. */
+/** So do all that came in a burst, while they are still to be applied, but for those that so many came behind. */
 const UNSETTLED_CHUNKS_MAX = 128;
 
 /** Entries that came together, ascending without a gap, in an array that nobody changes: all of one run, or of none. */
