@@ -8,6 +8,7 @@ import { assert } from "./assert.js";
 
 // The core is compiled with this folder, and without Node's types.
 declare function setImmediate(run: () => void): unknown;
+declare const Buffer: { allocUnsafeSlow(size: number): { readonly buffer: ArrayBuffer } };
 
 /** Smaller ones are not worth it. */
 export const POOLED_BYTES_MIN = 16 * 1024;
@@ -46,7 +47,10 @@ export const bytePoolTesting = {
 
 /** Memory for `size` bytes, which hold anything. hot */
 export function takeBytes(size: number): Uint8Array {
-  if (size < POOLED_BYTES_MIN || size > POOLED_BYTES_MAX) return new Uint8Array(size);
+  if (size < POOLED_BYTES_MIN || size > POOLED_BYTES_MAX) {
+    // Not filled with zeros first; and no Buffer, beside which plain arrays would make their readers polymorphic.
+    return new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
+  }
   const log = 32 - Math.clz32(size - 1);
   const buffer = idle[log]?.pop() ?? null;
   if (buffer !== null) {

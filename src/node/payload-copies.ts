@@ -4,7 +4,7 @@
 // afterwards would be another entry in each log that it reaches later. Small copies share slabs, since an ArrayBuffer
 // each costs more than the bytes in it. What they lie in comes from the pool, and is used again when all of it is applied
 // and the log has let go of it. Main thread.
-import { keepBytes, letGoOfBytes, POOLED_BYTES_MIN, takeBytes } from "../base/byte-pool.js";
+import { keepBytes, letGoOfBytes, takeBytes } from "../base/byte-pool.js";
 import { Entry, EntryNormal } from "../raft/raftpb/index.js";
 import { entryHeadBytes, putEntryHead } from "../wire/encode.js";
 
@@ -26,9 +26,8 @@ function lengthOf(): (bytes: Uint8Array) => number {
   return (bytes) => getter.call(bytes);
 }
 
-/** It is kept until wasApplied lets go of it. Where it comes from no pool, it is not filled with zeros first. */
+/** It is kept until wasApplied lets go of it. */
 function memoryFor(bytes: number): Uint8Array {
-  if (bytes < POOLED_BYTES_MIN) return Buffer.allocUnsafeSlow(bytes);
   const memory = takeBytes(bytes);
   keepBytes(memory.buffer);
   return memory;

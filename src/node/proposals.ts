@@ -99,11 +99,9 @@ export class Proposals {
   private waiting: Proposal[] = [];
   private dead = 0;
   private waitingBytes = 0;
-  /** Appended, batch by batch, ascending by term, and by index within a term; of the first batch, `head` are done. */
+  /** Appended, batch by batch, ascending by term, and by index within a term; of the first batch, `head` are done. None is empty. */
   private appended = new Fifo<readonly Proposal[]>();
   private head = 0;
-  /** Of all batches, those that are not done. */
-  appendedCount = 0;
   private readonly copies = new PayloadCopies();
   /** Of those in `appended`, how many are not settled. */
   private open = 0;
@@ -341,7 +339,7 @@ export class Proposals {
   /** The first `count` that waited have become the entries from `firstIndex` on, in `term`. */
   // hot
   appendedAt(term: number, firstIndex: number, count: number): void {
-    if (count === 0) return;
+    assert(count > 0, "a batch without proposals");
     const all = count === this.waiting.length;
     // As an array, where it can be: each by itself would be told to the collector.
     const batch = all ? this.waiting : this.waiting.splice(0, count);
@@ -356,7 +354,6 @@ export class Proposals {
     this.open += count;
     this.trace?.took(firstIndex + count);
     this.appended.push(batch);
-    this.appendedCount += count;
   }
 
   /** The oldest that is appended and not done. */
@@ -368,7 +365,6 @@ export class Proposals {
   /** The oldest is done. */
   // hot
   private pass(): void {
-    this.appendedCount--;
     if (++this.head < this.appended.peek(0).length) return;
     this.appended.shift();
     this.head = 0;
@@ -442,7 +438,6 @@ export class Proposals {
     const rest = this.takeAppended();
     const left = rest.filter((proposal) => proposal.index > index && proposal.term >= term);
     if (left.length > 0) this.appended.push(left);
-    this.appendedCount = left.length;
     for (const proposal of rest) {
       if (proposal.index <= index) this.rejectOne(proposal, leadershipLost());
       else if (proposal.term < term) this.rejectOne(proposal, lost(proposal, last));

@@ -282,7 +282,6 @@ export const MUTATIONS: readonly Mutation[] = [
             return false;
           });
           if (left.length > 0) this.appended.push(left);
-          this.appendedCount = left.length;
         },
       })),
   },
