@@ -5,6 +5,7 @@ import { initTables, update } from "./crc";
 
 export { encodeBatch, frameRecord } from "./encode";
 export { scan } from "./scan";
+export { unframe } from "./unframe";
 
 /** Fills the tables. Once, before any other call. */
 export function init(): void {

@@ -87,6 +87,19 @@ export const SCAN_COMMITTED: i32 = -8;
 export const SCAN_TERM_BACK: i32 = -9;
 export const SCAN_HEAD: i32 = -10;
 
+// State of unframe, offsets from UNFRAME, and its rows.
+export const UNFRAME: usize = CONTROL + 2048;
+export const UNFRAME_POS: usize = 0;
+export const UNFRAME_CRC: usize = 4;
+export const UNFRAME_OUT: usize = 8;
+/** The index of the next entry record, and the term of all. */
+export const UNFRAME_INDEX: usize = 16;
+export const UNFRAME_TERM: usize = 24;
+/** The first entry that is wanted, and the first behind the last. */
+export const UNFRAME_WANTED: usize = 32;
+export const UNFRAME_HI: usize = 40;
+export const UNFRAME_ROWS: usize = CONTROL + 4096;
+
 export const RECORD_METADATA: u32 = 1;
 export const RECORD_ENTRY: u32 = 2;
 export const RECORD_STATE: u32 = 3;

@@ -38,12 +38,13 @@ function skipField(p: usize, end: usize, wire: u32): usize {
   return width !== 0 && end - p >= width ? p + width : 0;
 }
 
-let type: u32 = 0;
-let crc: u32 = 0;
-let data: usize = 0;
-let dataEnd: usize = 0;
+/** Set by parseRecord. */
+export let type: u32 = 0;
+export let crc: u32 = 0;
+export let data: usize = 0;
+export let dataEnd: usize = 0;
 
-function parseRecord(p: usize, end: usize): bool {
+export function parseRecord(p: usize, end: usize): bool {
   type = 0;
   crc = 0;
   data = 0;

@@ -32,6 +32,16 @@ interface Exports {
   encodeBatch(out: number, at: number, tail: number, cap: number, segment: number, points: number): number;
   frameRecord(out: number, type: number, data: number, length: number, hasData: number): number;
   scan(end: number): number;
+  unframe(end: number, rowsMax: number): number;
+}
+
+export interface WasmCodec extends Codec {
+  /**
+   * Takes entries of a run off the frames from UNFRAME_POS to `end`, `rowsMax` at most: those that are encoded as we do
+   * it lie from where the frames began up to UNFRAME_OUT then, one behind the other as field 7 of raftpb.Message.
+   * Returns how many of UNFRAME_ROWS there are.
+   */
+  unframe(end: number, rowsMax: number): number;
 }
 
 let compiled: object | null = null;
@@ -58,7 +68,7 @@ export function createMemory(bytes: number, shared: boolean): { readonly buffer:
 }
 
 /** Instantiates the module over `memory`: once per memory. */
-export function bindWasmCodec(module: object, memory: WasmMemory): Codec {
+export function bindWasmCodec(module: object, memory: WasmMemory): WasmCodec {
   const instance = new globalThis.WebAssembly.Instance(module, { env: { memory } });
   const exports = instance.exports as unknown as Exports;
   exports.init();
@@ -69,5 +79,6 @@ export function bindWasmCodec(module: object, memory: WasmMemory): Codec {
     frameRecord: (out, type, data, length, hasData) =>
       exports.frameRecord(out, type, data, length, hasData ? 1 : 0),
     scan: exports.scan,
+    unframe: exports.unframe,
   };
 }

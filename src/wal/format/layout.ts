@@ -138,6 +138,21 @@ export const SCAN_SEALED = SCAN + 116;
 /** Of an entry that SCAN_SPECIAL tells of: it takes the place of another. */
 export const SCAN_OVERWRITES = SCAN + 120;
 
+// State of unframe.
+export const UNFRAME = CONTROL + 2048;
+export const UNFRAME_POS = UNFRAME;
+export const UNFRAME_CRC = UNFRAME + 4;
+export const UNFRAME_OUT = UNFRAME + 8;
+/** The index of the next entry record, and the term of all. */
+export const UNFRAME_INDEX = UNFRAME + 16;
+export const UNFRAME_TERM = UNFRAME + 24;
+/** The first entry that is wanted, and the first behind the last. */
+export const UNFRAME_WANTED = UNFRAME + 32;
+export const UNFRAME_HI = UNFRAME + 40;
+/** Four u32 an entry: where it begins, where its data does, the length of that, its type. */
+export const UNFRAME_ROWS = POINTS;
+export const UNFRAME_ROWS_MAX = 8192;
+
 // What scan returns. Negative: the frame at SCAN_POS is damaged.
 export const SCAN_END = 0;
 export const SCAN_ZERO = 1;

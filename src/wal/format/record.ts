@@ -1,19 +1,9 @@
 // Records one at a time, for what is rare: segment heads, snapshot records, entries too large for the ring, reading
 // back from disk, tools. The batch path is in the codecs. Numbers are safe integers; etcd-reader.ts keeps 64 bits.
 import { NO_DATA } from "../../base/bytes.js";
-import {
-  type ConfState,
-  Entry,
-  EntryConfChangeV2,
-  type EntryType,
-  entrySize,
-  type HardState,
-} from "../../raft/raftpb/index.js";
+import { type ConfState, Entry, type EntryType, entrySize, type HardState } from "../../raft/raftpb/index.js";
 import { crc32c } from "./crc32c.js";
 import { framePadding, putFrameHeader, putVarint, RECORD_CRC, SEAL_BYTES, varintSize } from "./format.js";
-
-/** Of raftpb.Entry: type, term, index, data. */
-const ENTRY_TAGS = [0x08, 0x10, 0x18, 0x22] as const;
 
 /** Builds frames in a row under one rolling CRC. */
 export class FrameBuilder {
@@ -279,40 +269,6 @@ export function parseEntry(bytes: Uint8Array, at: number, end: number): Entry {
     } else reader.skip();
   }
   return new Entry(type as EntryType, term, index, data);
-}
-
-/**
- * Whether the entry in bytes[at, end) is encoded as we do it: type, term, index, and data to its end. Returns where its
- * data begins, and sets `numbers` to the other three; -1: it is not, or not an entry at all.
- */
-export function canonicalEntry(
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  numbers: [number, number, number],
-): number {
-  // hot
-  let pos = at;
-  for (let field = 0; field < 4; field++) {
-    if (pos >= end || bytes[pos++] !== ENTRY_TAGS[field]) return -1;
-    let value = 0;
-    let scale = 1;
-    for (;;) {
-      if (pos >= end) return -1;
-      const byte = bytes[pos++];
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) {
-        // Ours are as short as they can be.
-        if (byte === 0 && scale > 1) return -1;
-        break;
-      }
-      scale *= 128;
-    }
-    if (!Number.isSafeInteger(value)) return -1;
-    if (field < 3) numbers[field as 0 | 1 | 2] = value;
-    else if (pos + value !== end) return -1;
-  }
-  return numbers[0] <= EntryConfChangeV2 ? pos : -1;
 }
 
 /** Fields 1 to 3 as numbers: a HardState, or a walpb.Snapshot's index and term. */

@@ -1,23 +1,27 @@
 // Reads entries back from segments through the sparse index: for followers that lag further than the cache reaches, and
 // for what was committed and not applied when the log was opened. Every record read is checked against the rolling CRC
 // again. SegmentReader waits for the disk; old-entries.ts does not, and takes runs off their bytes with what is here.
+// Frames are taken off in WASM, a run at once.
 import fs from "node:fs";
-import { assert } from "../../base/assert.js";
 import { Entry, type EntryType, entrySize } from "../../raft/raftpb/index.js";
 import { corruptError, isNoDescriptor } from "../disk/errors.js";
 import { SpareDescriptors } from "../disk/spare-descriptors.js";
 import { frameAt } from "../format/codec-js.js";
-import { wasmModule } from "../format/codec-wasm.js";
+import { bindWasmCodec, createWasmMemory, type WasmCodec, wasmModule } from "../format/codec-wasm.js";
 import { crc32c } from "../format/crc32c.js";
-import { putVarint, RECORD_CRC, RECORD_ENTRY, sortedSegments } from "../format/format.js";
+import { RECORD_CRC, RECORD_ENTRY, sortedSegments } from "../format/format.js";
+import * as L from "../format/layout.js";
 import type { PointIndex } from "../format/point-index.js";
-import { canonicalEntry, MalformedError, parseEntry, parseRecord } from "../format/record.js";
+import { MalformedError, parseEntry, parseRecord } from "../format/record.js";
 
 export const READ_BYTES = 96 * 1024;
 const OPEN_FILES_MAX = 4;
-/** Field 7 of raftpb.Message, length-delimited: how an entry of a run begins. */
-const TAG_ENTRIES = 0x3a;
+/** Of frames, that are taken at once: a run of the sparse index, and what it may be longer. */
+const UNFRAME_BYTES = L.POINT_SPACING + 8192;
 export const CUT_SHORT = "the file ends inside a record";
+
+/** In which frames are taken: one for this thread, used within a call. */
+let codec: WasmCodec | null = null;
 
 /** A run of the sparse index, of which entries [next, hi) are wanted. */
 export class Run {
@@ -35,11 +39,6 @@ export class Run {
   size = 0;
   /** `maxSize` of take() is reached. */
   full = false;
-  /** Of the entry that is being read: its type, term and index. */
-  private readonly numbers: [number, number, number] = [0, 0, 0];
-  /** What the entries taken lie in, one behind the other up to `end`, if they do. */
-  private bytes: Uint8Array | null = null;
-  private end = 0;
 
   /** The run at point `at`; entries from `lo` on, and before `hi`. */
   constructor(points: PointIndex, path: string, at: number, lo: number, hi: number) {
@@ -59,10 +58,9 @@ export class Run {
   /**
    * Takes entries off `window`, which lies at `start` in the file: all wanted, or as many as fit `maxSize` encoded
    * bytes; the first of `into` in any case. Returns 0 when done, or how many bytes from `offset` on it needs to go on.
-   * The window is theirs from then on: they are moved together in it, to be one run (Entry.at), which is sent as a whole.
+   * The window is theirs from then on: they are moved together in it.
    */
   take(window: Uint8Array, start: number, maxSize: number, into: Entry[]): number {
-    this.bytes = null;
     try {
       return this.takeFrames(window, start, maxSize, into);
     } catch (error) {
@@ -79,6 +77,7 @@ export class Run {
       if (frame.zero) throw this.damaged("zeros where a record was written");
       const frameBytes = 8 + frame.length + frame.padding;
       if (at + frameBytes > window.length) return frameBytes;
+      if (frameBytes <= UNFRAME_BYTES && this.takeRun(window, at, maxSize, into)) continue;
       const record = parseRecord(window, at + 8, at + 8 + frame.length);
       let crc = this.crc;
       if (record.type !== RECORD_CRC) {
@@ -86,24 +85,14 @@ export class Run {
         if (crc !== record.crc) throw this.damaged("wrong checksum on reading back");
       } else if (crc !== record.crc) throw this.damaged("a checksum record does not continue the log");
       if (record.type === RECORD_ENTRY) {
-        const { dataStart, dataEnd } = record;
-        const entry = this.moved(window, at, dataStart, dataEnd) ?? parseEntry(window, dataStart, dataEnd);
+        const entry = parseEntry(window, record.dataStart, record.dataEnd);
         // No checksum covers a record's type: it may be a state that became an entry, or hides one.
         if (entry.index !== this.expected || entry.term !== this.term) {
           throw this.damaged(
             `entry ${entry.index} of term ${entry.term} where entry ${this.expected} of term ${this.term} was written`,
           );
         }
-        if (entry.index >= this.next) {
-          const bytes = entrySize(entry);
-          if (this.size + bytes > maxSize && into.length > 0) {
-            this.full = true;
-            return 0;
-          }
-          into.push(entry);
-          this.size += bytes;
-          this.next++;
-        }
+        if (entry.index >= this.next && !this.add(entry, maxSize, into)) return 0;
         this.expected++;
       }
       this.crc = crc;
@@ -113,32 +102,60 @@ export class Run {
   }
 
   /**
-   * The entry in window[start, end), if it lies there as we encode it: moved to the end of the run that begins with the
-   * first one taken off this window, whose frame was at `at`. A frame has more in front of it than it gets there.
+   * Takes what it can of the frames in window[at, ...) at once, in WASM: 0.34 us an entry of 1 KiB and 0.17 us one of 256 B, which
+   * take 0.53 and 0.41 us one by one. False: nothing, the first of them has to be looked at. The entries lie where the frames began then, as a run (Entry.at), which is sent as a whole.
    */
-  private moved(window: Uint8Array, at: number, start: number, end: number): Entry | null {
+  private takeRun(window: Uint8Array, at: number, maxSize: number, into: Entry[]): boolean {
     // hot
-    const { numbers } = this;
-    const data = canonicalEntry(window, start, end, numbers);
-    if (data === -1) {
-      // What comes behind it is another run.
-      this.bytes = null;
-      return null;
+    codec ??= bindWasmCodec(wasmModule(), createWasmMemory(L.RING + 8 + UNFRAME_BYTES));
+    const { u8, u32, f64 } = codec.memory;
+    // Into shared memory, and out of it, V8 copies byte by byte, unless source and target lie alike.
+    const base = L.RING + ((window.byteOffset + at) & 7);
+    const frames = window.subarray(at, Math.min(window.length, at + UNFRAME_BYTES));
+    u8.set(frames, base);
+    u32[L.UNFRAME_POS >>> 2] = base;
+    u32[L.UNFRAME_CRC >>> 2] = this.crc;
+    f64[L.UNFRAME_INDEX >>> 3] = this.expected;
+    f64[L.UNFRAME_TERM >>> 3] = this.term;
+    f64[L.UNFRAME_WANTED >>> 3] = this.next;
+    f64[L.UNFRAME_HI >>> 3] = this.hi;
+    const rows = codec.unframe(base + frames.length, L.UNFRAME_ROWS_MAX);
+    const framesTaken = u32[L.UNFRAME_POS >>> 2] - base;
+    this.offset += framesTaken;
+    this.crc = u32[L.UNFRAME_CRC >>> 2];
+    this.expected = f64[L.UNFRAME_INDEX >>> 3];
+    if (rows === 0) return framesTaken > 0;
+    const bytes = u32[L.UNFRAME_OUT >>> 2] - base;
+    frames.set(u8.subarray(base, base + bytes));
+    // Entries of one run share this very object.
+    const run = frames.subarray(0, bytes);
+    for (let row = L.UNFRAME_ROWS >>> 2; row < (L.UNFRAME_ROWS >>> 2) + rows * 4; row += 4) {
+      const type = u32[row + 3] as EntryType;
+      const entry = new Entry(
+        type,
+        this.term,
+        this.next,
+        run,
+        u32[row + 1] - base,
+        u32[row + 2],
+        u32[row] - base,
+      );
+      if (!this.add(entry, maxSize, into)) return true;
     }
-    const [type, term, index] = numbers;
-    if (index < this.next) return new Entry(type as EntryType, term, index, window.subarray(data, end));
-    if (this.bytes === null) {
-      // Entries of one run share this very object.
-      this.bytes = window.subarray();
-      this.end = at;
+    return true;
+  }
+
+  /** The next wanted entry; false if it does not fit. */
+  private add(entry: Entry, maxSize: number, into: Entry[]): boolean {
+    const bytes = entrySize(entry);
+    if (this.size + bytes > maxSize && into.length > 0) {
+      this.full = true;
+      return false;
     }
-    const from = this.end;
-    window[from] = TAG_ENTRIES;
-    const to = putVarint(window, from + 1, end - start);
-    assert(to <= start, "a frame without room for its entry's head");
-    window.copyWithin(to, start, end);
-    this.end = to + end - start;
-    return new Entry(type as EntryType, term, index, this.bytes, to + data - start, end - data, from);
+    into.push(entry);
+    this.size += bytes;
+    this.next++;
+    return true;
   }
 
   damaged(what: string): Error {
