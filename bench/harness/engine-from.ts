@@ -91,7 +91,7 @@ function withOwnBytes(engine: Engine): Engine {
   engine.propose = (bytes) => {
     copies.copy(bytes);
     const { slab, start, size } = copies.last;
-    return propose(new Uint8Array(slab.buffer, start, size));
+    return propose(new Uint8Array(slab.bytes.buffer, start, size));
   };
   return engine;
 }

@@ -66,8 +66,8 @@ const program = new Command("bench:peers")
   .option("--duration <seconds>", "measured time of each run", "4")
   .option(
     "--warmup <seconds>",
-    "before it, of each: on two cores Node.js compiles for three seconds and more while three nodes work",
-    "5",
+    "before it, of each: on two cores Node.js 26 compiles for ten seconds and more while three nodes work",
+    "15",
   )
   .option("--out <file>", "where the data goes", "results/peers.json")
   .addHelpText(

@@ -113,7 +113,8 @@ export class Forwards {
       request.term = raft.term;
       request.context = forwardContext(this.life, ++this.sequence);
       request.entries = batch.map(
-        ({ slab, start, size }) => new Entry(EntryNormal, 0, 0, new Uint8Array(slab.buffer, start, size)),
+        ({ slab, start, size }) =>
+          new Entry(EntryNormal, 0, 0, new Uint8Array(slab.bytes.buffer, start, size)),
       );
       const bytes = batch.reduce((sum, { size }) => sum + size, 0);
       const dueAt = this.ticks + limits.answerTicks;

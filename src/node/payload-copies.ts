@@ -2,8 +2,9 @@
 // each with room in front of it for the head of its entry, so that a batch of them is a run once its term and indexes
 // are known. Callers' buffers are theirs again when propose() returns: one that is filled anew or transferred
 // afterwards would be another entry in each log that it reaches later. Small copies share slabs, since an ArrayBuffer
-// each costs more than the bytes in it. What they lie in comes from the pool, and is used again when all of it is applied
-// and the log has let go of it. Main thread.
+// each costs more than the bytes in it. What they lie in comes from the pool, and is used again when every copy in it is
+// applied and the log has let go of it. Main thread.
+import { assert } from "../base/assert.js";
 import { keepBytes, letGoOfBytes, takeBytes } from "../base/byte-pool.js";
 import { Entry, EntryNormal } from "../raft/raftpb/index.js";
 import { entryHeadBytes, putEntryHead } from "../wire/encode.js";
@@ -26,26 +27,37 @@ function lengthOf(): (bytes: Uint8Array) => number {
   return (bytes) => getter.call(bytes);
 }
 
-/** It is kept until wasApplied lets go of it. */
-function memoryFor(bytes: number): Uint8Array {
-  const memory = takeBytes(bytes);
-  keepBytes(memory.buffer);
-  return memory;
+/** Memory that copies lie in. */
+export class Slab {
+  readonly bytes: Uint8Array;
+  /** Copies in it that are not applied, and one as long as more of them may come. */
+  held = 1;
+
+  constructor(size: number) {
+    this.bytes = takeBytes(size);
+    keepBytes(this.bytes.buffer);
+  }
+
+  /** One of those it was held for is done. */
+  letGo(): void {
+    // hot
+    assert(this.held > 0, "a copy was applied twice");
+    if (--this.held === 0) letGoOfBytes(this.bytes.buffer);
+  }
 }
 
-/** Where the copy of a payload lies: slab[start, start + size), with room for its entry's head from `at` on. */
+/** Where the copy of a payload lies: slab.bytes[start, start + size), with room for its entry's head from `at` on. */
 export interface PayloadCopy {
-  readonly slab: Uint8Array;
+  readonly slab: Slab;
   readonly at: number;
   readonly start: number;
   readonly size: number;
 }
 
 export class PayloadCopies {
-  private slab: Uint8Array = new Uint8Array(0);
+  /** The next ones go here. */
+  private slab = new Slab(0);
   private used = 0;
-  /** In which the copy lay that was applied last; none of it is let go of before the next is. */
-  private applied: Uint8Array | null = null;
   /** What the next payload's entry is expected to be: its head gets room for these. */
   private term = 1;
   private index = 1;
@@ -69,40 +81,28 @@ export class PayloadCopies {
     const { last } = this;
     const size = bytesIn(bytes);
     const head = entryHeadBytes(this.term, this.index++, size);
-    let slab: Uint8Array;
+    let slab: Slab;
     let at = 0;
-    if (size >= ALONE_BYTES) slab = memoryFor(head + size);
+    if (size >= ALONE_BYTES) slab = new Slab(head + size);
     else {
-      if (this.used + head + size > this.slab.length) {
-        this.slab = memoryFor(SLAB_BYTES);
+      if (this.used + head + size > this.slab.bytes.length) {
+        this.slab.letGo();
+        this.slab = new Slab(SLAB_BYTES);
         this.used = 0;
       }
       ({ slab, used: at } = this);
+      slab.held++;
       this.used = at + head + size;
     }
+    const memory = slab.bytes;
     // A store of a reference tells the collector; most find the same slab there.
     if (last.slab !== slab) last.slab = slab;
     const to = at + head;
     last.at = at;
     last.start = to;
     last.size = size;
-    if (size > SMALL_COPY) slab.set(bytes, to);
-    else for (let i = 0; i < size; i++) slab[to + i] = bytes[i];
-  }
-
-  /**
-   * It is applied, as the entry that it became here, as all before it: copies come in the order in which they were made.
-   * Those that become no entry are left out; what they lie in is the collector's if no other follows in it.
-   */
-  // hot
-  wasApplied({ slab, size }: PayloadCopy): void {
-    if (size >= ALONE_BYTES) {
-      letGoOfBytes(slab.buffer);
-      return;
-    }
-    if (slab === this.applied) return;
-    if (this.applied !== null) letGoOfBytes(this.applied.buffer);
-    this.applied = slab;
+    if (size > SMALL_COPY) memory.set(bytes, to);
+    else for (let i = 0; i < size; i++) memory[to + i] = bytes[i];
   }
 
   /** The entries that the first `count` copies become, from `firstIndex` on in `term`: runs, as far as was expected. */
@@ -110,20 +110,20 @@ export class PayloadCopies {
   entries(copies: readonly PayloadCopy[], count: number, term: number, firstIndex: number): Entry[] {
     const entries: Entry[] = new Array(count);
     // What the run's entries share, of which slab, where in it that begins, and where the next lies.
-    let run = this.slab;
-    let runSlab: Uint8Array | null = null;
+    let run = this.slab.bytes;
+    let runSlab: Slab | null = null;
     let runStart = 0;
     let runEnd = 0;
     for (let i = 0; i < count; i++) {
       const { slab, at, start, size } = copies[i];
       const index = firstIndex + i;
       if (start - at !== entryHeadBytes(term, index, size)) {
-        entries[i] = new Entry(EntryNormal, term, index, new Uint8Array(slab.buffer, start, size));
+        entries[i] = new Entry(EntryNormal, term, index, new Uint8Array(slab.bytes.buffer, start, size));
         continue;
       }
-      putEntryHead(slab, at, EntryNormal, term, index, size);
+      putEntryHead(slab.bytes, at, EntryNormal, term, index, size);
       if (slab !== runSlab || at !== runEnd) {
-        run = new Uint8Array(slab.buffer, at, slab.length - at);
+        run = new Uint8Array(slab.bytes.buffer, at, slab.bytes.length - at);
         runSlab = slab;
         runStart = at;
       }

@@ -5,14 +5,13 @@
 // this node's own log says meanwhile. So only what is applied tells that a proposal is lost: another term's entry at its
 // index, or any entry of a later term in front of it, since terms never fall along a log (Raft paper, Figure 3).
 import { assert } from "../base/assert.js";
-import { keepBytes } from "../base/byte-pool.js";
 import { type ErrorCode, RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import type { CallOptions, Proposed } from "./api.js";
 import { BatchCall } from "./batch-call.js";
 import { type CallEnd, CallWatch, endedCall, type Watched } from "./call-watch.js";
-import { bytesIn, PayloadCopies, type PayloadCopy } from "./payload-copies.js";
+import { bytesIn, PayloadCopies, type PayloadCopy, type Slab } from "./payload-copies.js";
 import type { Trace } from "./trace.js";
 
 /** Of a proposal whose place another node's log is to say: `index`, until that is known. */
@@ -20,7 +19,7 @@ const ELSEWHERE = -1;
 
 /** One call of propose(). `index` is 0 until it is appended; `settled` once its promise is. */
 export class Proposal implements PayloadCopy, Watched {
-  readonly slab: Uint8Array;
+  readonly slab: Slab;
   readonly at: number;
   readonly start: number;
   readonly size: number;
@@ -29,8 +28,9 @@ export class Proposal implements PayloadCopy, Watched {
   settled: boolean;
   /** The trace's ticket, if it is followed; else 0. */
   ticket: number;
-  /** The tick at which it came. */
+  /** The tick at which it came, and how many came before it. */
   readonly since: number;
+  readonly number: number;
   readonly signal: AbortSignal | null;
   timer: NodeJS.Timeout | null;
   readonly resolve: (this: Proposal, value: Proposed) => void;
@@ -39,6 +39,7 @@ export class Proposal implements PayloadCopy, Watched {
   constructor(
     { slab, at, start, size }: PayloadCopy,
     since: number,
+    number: number,
     signal: AbortSignal | null,
     resolve: (this: Proposal, value: Proposed) => void,
     reject: (this: Proposal, reason: RaftmarkError) => void,
@@ -52,6 +53,7 @@ export class Proposal implements PayloadCopy, Watched {
     this.settled = false;
     this.ticket = 0;
     this.since = since;
+    this.number = number;
     this.signal = signal;
     this.timer = null;
     this.resolve = resolve;
@@ -64,8 +66,8 @@ class ProposalOfMany extends Proposal {
   readonly call: BatchCall;
   readonly place: number;
 
-  constructor(copy: PayloadCopy, since: number, call: BatchCall, place: number) {
-    super(copy, since, null, resolveOfMany, rejectOfMany);
+  constructor(copy: PayloadCopy, since: number, number: number, call: BatchCall, place: number) {
+    super(copy, since, number, null, resolveOfMany, rejectOfMany);
     this.call = call;
     this.place = place;
   }
@@ -95,6 +97,7 @@ export interface ProposalLimits {
 /** The proposals of one node in one group. Promises resolve in index order. */
 export class Proposals {
   private readonly limits: ProposalLimits;
+  private came = 0;
   /** In the order they came; `dead` of them were aborted meanwhile and count for nothing. */
   private waiting: Proposal[] = [];
   private dead = 0;
@@ -137,7 +140,14 @@ export class Proposals {
     if (refusal !== null) return Promise.reject(refusal);
     const promise = new Promise<Proposed>(capture);
     this.copies.copy(data);
-    const proposal = new Proposal(this.copies.last, this.ticks, signal ?? null, resolveLast, rejectLast);
+    const proposal = new Proposal(
+      this.copies.last,
+      this.ticks,
+      this.came++,
+      signal ?? null,
+      resolveLast,
+      rejectLast,
+    );
     if (options !== NO_OPTIONS) {
       try {
         this.calls.add(proposal, timeoutMs);
@@ -168,7 +178,7 @@ export class Proposals {
       batchCalls.add(call, timeoutMs);
       for (let place = 0; place < batch.length; place++) {
         copies.copy(batch[place]!);
-        const proposal = new ProposalOfMany(copies.last, this.ticks, call, place);
+        const proposal = new ProposalOfMany(copies.last, this.ticks, this.came++, call, place);
         call.proposals.push(proposal);
         waiting.push(proposal);
         this.waitingBytes += proposal.size;
@@ -282,8 +292,6 @@ export class Proposals {
     }
     const taken = waiting.splice(0, count);
     for (const proposal of taken) {
-      // For ever: it may come back when what lies behind it in the same memory was applied.
-      keepBytes(proposal.slab.buffer);
       proposal.index = ELSEWHERE;
       this.waitingBytes -= proposal.size;
     }
@@ -291,15 +299,19 @@ export class Proposals {
     return taken;
   }
 
-  /** They were taken, and are in no log: they wait again, in front of all others. */
+  /** They were taken, and are in no log: they wait again, in front of all that came later. */
   giveBack(taken: readonly Proposal[]): void {
     const rest = taken.filter((proposal) => !proposal.settled);
+    if (rest.length === 0) return;
     for (const proposal of rest) {
       proposal.index = 0;
       this.waitingBytes += proposal.size;
     }
     this.open -= rest.length;
-    this.waiting = rest.concat(this.waiting);
+    const { waiting } = this;
+    let older = 0;
+    while (older < waiting.length && waiting[older].number < rest[0].number) older++;
+    this.waiting = waiting.slice(0, older).concat(rest, waiting.slice(older));
   }
 
   private settle(proposal: Proposal): boolean {
@@ -425,7 +437,9 @@ export class Proposals {
         continue;
       }
       if (this.settle(proposal)) proposal.resolve({ index, term, result });
-      this.copies.wasApplied(proposal);
+      // One that has no outcome here, because it was lost, given up, or another node's to append, keeps its memory from
+      // being used again.
+      proposal.slab.letGo();
     }
   }
 

@@ -233,7 +233,7 @@ test("who does not lead is not asked again in that term for a while; what it ref
   const names = follower.sent
     .slice(2)
     .map(({ to, term, entries }) => [to, term, ...entries.map(({ data }) => Buffer.from(data).toString())]);
-  assert.deepEqual(names, [[3, 3, "b", "a"]]);
+  assert.deepEqual(names, [[3, 3, "a", "b"]]);
   assert.deepEqual(await follower.settled(), {});
 });
 

@@ -290,32 +290,77 @@ test("many are aborted together, by one listener: those in the log may commit, t
   assert.equal(proposals.nextBatch(100, 1, 2).length, 0);
 });
 
-test("what was taken for another node keeps its bytes, also when what lies behind it is applied before it comes back", async (t) => {
-  bytePoolTesting.poison = true;
-  t.after(() => {
-    bytePoolTesting.poison = false;
+for (const size of [20, 7000, 20_000]) {
+  test(`what was taken for another node and came back disturbs no bytes, its own or those behind it: ${size} bytes each`, async (t) => {
+    bytePoolTesting.poison = true;
+    t.after(() => {
+      bytePoolTesting.poison = false;
+    });
+    const proposals = new Proposals({ ...LIMITS, maxProposalBytes: 1 << 20, maxQueuedBytes: 1 << 24 });
+    let proposed = 0;
+    let last = 0;
+    const propose = (): void => void proposals.add(new Uint8Array(size).fill(++proposed));
+    const append = (): Entry => {
+      const [entry] = proposals.nextBatch(1, 1, ++last);
+      proposals.appendedAt(1, last, 1);
+      return entry;
+    };
+    const apply = (entry: Entry, number: number): void => {
+      const what = `proposal ${number}, now of ${new Set(entry.data)}`;
+      assert.ok(
+        entry.data.every((byte) => byte === number % 256),
+        what,
+      );
+      proposals.applied(entry, null);
+    };
+    const someTurns = async (): Promise<void> => {
+      for (let i = 0; i < 4; i++) await new Promise((resolve) => setImmediate(resolve));
+    };
+    propose();
+    apply(append(), proposed);
+    propose();
+    const taken = proposals.take(1, 0);
+    // Two slabs and more, the last of them half full.
+    for (let i = 0; i < 150_000 / size; i++) {
+      propose();
+      apply(append(), proposed);
+      await someTurns();
+    }
+    proposals.giveBack(taken);
+    apply(append(), 2);
+    await someTurns();
+    for (let i = 0; i < 150_000 / size; i++) {
+      propose();
+      const entry = append();
+      const number = proposed;
+      propose();
+      await someTurns();
+      apply(entry, number);
+      apply(append(), number + 1);
+    }
   });
+}
+
+test("requests that come back one after the other wait in the order in which they were made", async () => {
   const proposals = new Proposals(LIMITS);
-  const append = (term: number, index: number): Entry => {
-    const [entry] = proposals.nextBatch(1, term, index);
-    proposals.appendedAt(term, index, 1);
-    return entry;
-  };
-  const apply = (term: number, index: number): void =>
-    proposals.applied(new Entry(EntryNormal, term, index, bytes("x")), null);
-  const propose = (byte: number): void => void proposals.add(new Uint8Array(7000).fill(byte));
-  propose(1);
-  append(1, 1);
-  apply(1, 1);
-  propose(2);
-  const taken = proposals.take(1, 0);
-  // Each fills memory to the end.
-  for (let index = 2; index < 60; index++) {
-    propose(3);
-    append(1, index);
-    apply(1, index);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  proposals.giveBack(taken);
-  assert.ok(append(1, 60).data.every((byte) => byte === 2));
+  const settled: string[] = [];
+  const propose = (name: string): void =>
+    void proposals.add(bytes(name)).then(() => {
+      settled.push(name);
+    });
+  for (const name of ["a", "b", "c", "d"]) propose(name);
+  const first = proposals.take(1, 0);
+  const second = proposals.take(2, 0);
+  propose("e");
+  proposals.giveBack(first);
+  proposals.giveBack(second);
+  const entries = proposals.nextBatch(100, 1, 1);
+  assert.deepEqual(
+    entries.map(({ data }) => Buffer.from(data).toString()),
+    ["a", "b", "c", "d", "e"],
+  );
+  proposals.appendedAt(1, 1, 5);
+  for (const entry of entries) proposals.applied(entry, null);
+  await Promise.resolve();
+  assert.deepEqual(settled, ["a", "b", "c", "d", "e"]);
 });

@@ -8,7 +8,7 @@ import { type Entry, RaftmarkError } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/memory-link.js";
 import { until } from "../process/support.js";
 import { tempDir } from "../wal/helpers.js";
-import { leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
+import { type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
 
 const SECONDS = Number(process.env["SECONDS"] ?? 3);
 
@@ -49,13 +49,34 @@ class Checker {
   async restore(): Promise<void> {}
 }
 
+/** A network on which a node can stand still: what it sends and what is sent to it comes later. */
+class Freezing extends MemoryNetwork {
+  private frozen = 0;
+  private held: [number, number, Uint8Array][] = [];
+
+  override post(from: number, to: number, bytes: Uint8Array): boolean {
+    if (from !== this.frozen && to !== this.frozen) return super.post(from, to, bytes);
+    this.held.push([from, to, bytes]);
+    return true;
+  }
+
+  freeze(id: number): void {
+    this.frozen = id;
+  }
+
+  thaw(): void {
+    this.frozen = 0;
+    for (const frame of this.held.splice(0)) super.post(...frame);
+  }
+}
+
 /** Three nodes, of which one applies slowly; `checkers[i]` is nodes[i]'s. */
-async function cluster(t: TestContext) {
+async function cluster(t: TestContext, more: Given = {}) {
   bytePoolTesting.poison = true;
   t.after(() => {
     bytePoolTesting.poison = false;
   });
-  const network = new MemoryNetwork();
+  const network = new Freezing();
   const dir = tempDir(t);
   const checkers = [new Checker(false), new Checker(false), new Checker(true)];
   const open = (id: number): Promise<Running> =>
@@ -64,10 +85,33 @@ async function cluster(t: TestContext) {
       stateMachine: checkers[id - 1]!,
       logCacheBytes: 1 << 20,
       writer: "pool-wasm",
+      ...more,
     });
   const nodes = [await open(1), await open(2), await open(3)];
   await leaderOf(nodes);
-  return { nodes, checkers };
+  return { network, nodes, checkers };
+}
+
+/** All have applied the same, and what was acknowledged is in it. */
+async function agree(
+  nodes: readonly Running[],
+  checkers: readonly Checker[],
+  acknowledged: readonly number[],
+): Promise<void> {
+  await until("all have applied the same", WAIT_MS, () => {
+    const applied = nodes.map(({ node }) => node.status().applied);
+    return nodes.every(
+      ({ node }) => node.status().commit === applied[0] && node.status().applied === applied[0],
+    );
+  });
+  const [first, second, third] = checkers;
+  assert.deepEqual(second!.numbers, first!.numbers);
+  assert.deepEqual(third!.numbers, first!.numbers);
+  const applied = new Set(first!.numbers);
+  assert.deepEqual(
+    acknowledged.filter((each) => !applied.has(each)),
+    [],
+  );
 }
 
 test("bytes that are used again are nobody's any more, over forwarding, changes of leaders and a slow state machine", async (t) => {
@@ -106,19 +150,41 @@ test("bytes that are used again are nobody's any more, over forwarding, changes 
   }
   loads = false;
   await clients;
-  await until("all have applied the same", WAIT_MS, () => {
-    const applied = nodes.map(({ node }) => node.status().applied);
-    return nodes.every(
-      ({ node }) => node.status().commit === applied[0] && node.status().applied === applied[0],
-    );
-  });
-  const [first, second, third] = checkers;
-  assert.deepEqual(second!.numbers, first!.numbers);
-  assert.deepEqual(third!.numbers, first!.numbers);
-  const applied = new Set(first!.numbers);
-  assert.deepEqual(
-    acknowledged.filter((each) => !applied.has(each)),
-    [],
-  );
+  await agree(nodes, checkers, acknowledged);
+  t.diagnostic(`${acknowledged.length} acknowledged`);
+});
+
+test("bytes that are used again are nobody's, when a leader stands still and refuses late what it was sent", async (t) => {
+  const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+  t.diagnostic(`SEED=${seed} node --test dist/test/node/reuse.test.js`);
+  const prng = new Prng(seed);
+  const { network, nodes, checkers } = await cluster(t, { tickMs: 15, logCacheBytes: 1 << 17 });
+  let number = 0;
+  const acknowledged: number[] = [];
+  const calls = new Set<Promise<void>>();
+  // Nobody waits for an answer before the next call: what a new leader takes goes on while the old one stands still.
+  const load = setInterval(() => {
+    for (const { node } of nodes) {
+      const mine = ++number;
+      const call = node.propose(payload(prng, mine)).then(
+        () => void acknowledged.push(mine),
+        (error: RaftmarkError) => assert.notEqual(error.code, "RAFT_FENCED"),
+      );
+      calls.add(call);
+      call.finally(() => calls.delete(call)).catch(() => {});
+    }
+  }, 2);
+  t.after(() => clearInterval(load));
+  const end = Date.now() + SECONDS * 1000;
+  while (Date.now() < end) {
+    await new Promise((done) => setTimeout(done, 100));
+    network.freeze((await leaderOf(nodes)).node.status().id);
+    await new Promise((done) => setTimeout(done, 300 + prng.below(200)));
+    network.thaw();
+    await leaderOf(nodes);
+  }
+  clearInterval(load);
+  await Promise.all(calls);
+  await agree(nodes, checkers, acknowledged);
   t.diagnostic(`${acknowledged.length} acknowledged`);
 });

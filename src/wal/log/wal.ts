@@ -90,7 +90,7 @@ export class RingWal implements Wal, SnapshotLog {
   private lastSeq = 0;
   /** Highest sequence that the writer made durable. Invariant: durable <= lastSeq. */
   private durable = 0;
-  /** Highest sequence reported. Invariant: durable <= reported <= lastSeq, once onNotice ran. */
+  /** Highest sequence reported. Invariant: durable <= reported <= lastSeq, once report() ran. */
   private reported = 0;
   private hardState: HardState;
   /** When something became durable last; performance.now(). */
@@ -122,7 +122,7 @@ export class RingWal implements Wal, SnapshotLog {
     this.ring = new RingProducer(writer.memory, ringBytes);
     this.snapshots = new SnapshotKeeper(snapshots, this);
     this.batchTimes = new BatchTimes(writer.memory);
-    writer.onNotice = () => this.onNotice();
+    writer.onNotice = () => this.report();
     writer.onFault = (error) => this.onWriterFault(error);
     this.warn = (warning) => {
       this.warnings++;
@@ -268,17 +268,6 @@ export class RingWal implements Wal, SnapshotLog {
     return ring.pushEnd(this.reported + this.ringed + 1);
   }
 
-  // The writer's control words changed. From the event loop.
-  private onNotice(): void {
-    if (this.fault !== null) return;
-    const { i32 } = this.writer.memory;
-    const low = Atomics.load(i32, WORDS + L.WORD_DURABLE) >>> 0;
-    this.durable += (low - this.durable) >>> 0;
-    assert(this.durable <= this.lastSeq, "durable before it was appended");
-    this.takePoints();
-    this.report();
-  }
-
   // Points are published before the sequence that needs them.
   private takePoints(): void {
     const { i32, f64 } = this.writer.memory;
@@ -293,25 +282,36 @@ export class RingWal implements Wal, SnapshotLog {
     this.writer.pointsConsumed();
   }
 
-  // Moves what is durable to storage. An append that needs no sync counts as done when everything before it is.
+  // Takes in what the writer says, and moves what is durable to storage. An append that needs no sync counts as done when
+  // everything before it is. From the event loop.
   private report(): void {
     // hot
+    if (this.fault !== null) return;
     const before = this.reported;
     const oldestAt = this.appends.length > 0 ? this.appends.peek(0).at : 0;
-    while (this.ringed > 0) {
-      const append = this.appends.peek(0);
-      if (this.reported >= this.durable && append.sync) break;
-      this.appends.shift();
-      this.ringed--;
-      this.reported++;
-      this.storage.append(append.entries);
-      if (append.hardState !== null) this.storage.setHardState(append.hardState);
-      if (append.snapshot !== null) {
-        this.storage.applySnapshot(append.snapshot.metadata);
-        append.snapshot.done();
+    try {
+      const low = Atomics.load(this.writer.memory.i32, WORDS + L.WORD_DURABLE) >>> 0;
+      this.durable += (low - this.durable) >>> 0;
+      assert(this.durable <= this.lastSeq, "durable before it was appended");
+      this.takePoints();
+      while (this.ringed > 0) {
+        const append = this.appends.peek(0);
+        if (this.reported >= this.durable && append.sync) break;
+        this.appends.shift();
+        this.ringed--;
+        this.reported++;
+        this.storage.append(append.entries);
+        if (append.hardState !== null) this.storage.setHardState(append.hardState);
+        if (append.snapshot !== null) {
+          this.storage.applySnapshot(append.snapshot.metadata);
+          append.snapshot.done();
+        }
       }
+      this.pump();
+    } catch (cause) {
+      this.broke(cause);
+      return;
     }
-    this.pump();
     if (this.reported === before) return;
     this.answeredAt = performance.now();
     const waitedMs = this.answeredAt - oldestAt;
@@ -341,8 +341,14 @@ export class RingWal implements Wal, SnapshotLog {
     this.reportScheduled = true;
     setImmediate(() => {
       this.reportScheduled = false;
-      if (this.fault === null) this.report();
+      this.report();
     });
+  }
+
+  /** An invariant of the log's does not hold, and nobody else would catch it. */
+  private broke(cause: unknown): void {
+    const text = `the log failed: ${cause instanceof Error ? cause.message : String(cause)}`;
+    this.onWriterFault(new RaftmarkError("RAFT_FENCED", text, { mayCommit: true, cause }));
   }
 
   private onWriterFault(error: RaftmarkError): void {

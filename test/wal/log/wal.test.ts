@@ -10,6 +10,7 @@ import type { Durability, WriterKind } from "../../../src/index.js";
 import { ErrCompacted, ErrUnavailable } from "../../../src/raft/errors.js";
 import { Entry } from "../../../src/raft/raftpb/index.js";
 import { openWal, readWal } from "../../../src/wal/index.js";
+import type { DurableLog } from "../../../src/wal/read/wal-storage.js";
 import { type FaultPlan, OPENED, sharedWords } from "../faulty-fs.js";
 import {
   allEntries,
@@ -247,6 +248,21 @@ for (const writer of WRITERS) {
     assert.equal(wal.storage.lastIndex(), 0);
     assert.throws(() => wal.append(null, run(6, 7), true), { code: "RAFT_FENCED" });
     await wal.close();
+  });
+
+  test(`${writer}: an invariant that does not hold where something became durable fences the log, and ends no process`, async (t) => {
+    const wal = await open(t, options(tempDir(t), { writer }));
+    const fault = new Promise<RaftmarkError>((resolve) => {
+      wal.onFault = resolve;
+    });
+    (wal.storage as DurableLog).append = () => {
+      throw new Error("planted");
+    };
+    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 5), true);
+    const error = await fault;
+    assert.equal(error.code, "RAFT_FENCED");
+    assert.match(error.message, /the log failed: planted/);
+    assert.throws(() => wal.append(null, run(6, 7), true), { code: "RAFT_FENCED" });
   });
 
   test(`${writer}: no space for the next segment is a fault only when the segment is needed`, async (t) => {
