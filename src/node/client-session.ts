@@ -4,6 +4,7 @@
 import { RaftmarkError } from "../base/errors.js";
 import type { CallOptions, Proposed, SessionCallOptions } from "./api.js";
 import { refusalOfBytes, refusalOfSessionCall } from "./arguments.js";
+import { hideFields } from "./hide-fields.js";
 import { sessionBytes } from "./session-entry.js";
 import { decodeResult } from "./session-results.js";
 import { SESSION_WINDOW, type SessionAnswer } from "./sessions.js";
@@ -17,7 +18,7 @@ const RETRIED = ["RAFT_PROPOSAL_DROPPED", "RAFT_LEADERSHIP_LOST"];
 export interface SessionHost {
   propose(bytes: Uint8Array, options: CallOptions): Promise<Proposed>;
   /** Milliseconds that any call may take. */
-  readonly limits: { readonly requestTimeoutMs: number };
+  readonly requestTimeoutMs: number;
   readonly pauses: Pauses;
 }
 
@@ -58,7 +59,8 @@ export class ClientSession {
   private readonly host: SessionHost;
   /** The number of the next proposal that is given none; null: who used which before is not known here. */
   private next: number | null;
-  private readonly underWay = new Set<number>();
+  /** How many calls there are of a number. */
+  private readonly underWay = new Map<number, number>();
 
   /** @internal */
   constructor(host: SessionHost, id: number, next: number | null) {
@@ -67,10 +69,15 @@ export class ClientSession {
     this.next = next;
   }
 
+  /** Its id, for JSON.stringify; console.log shows the same. */
+  toJSON(): { readonly id: number } {
+    return { id: this.id };
+  }
+
   /**
    * As RaftNode.propose, and applied once: what may have been lost is proposed again, under the same number, until its
    * outcome is known or time is up. Who retries a call of an earlier process, or through another member, gives that call's
-   * `sequence`: then it resolves with the outcome of the first that was applied, its index, and its result (undefined,
+   * `sequence`, with the same bytes: nothing compares them. Then it resolves with the outcome of the first that was applied, its index, and its result (undefined,
    * bytes, or a copy of what JSON can carry, 64 KiB at most).
    *
    * Rejects as RaftNode.propose does, with `mayCommit` true if any try of this call may be applied; and with
@@ -88,23 +95,26 @@ export class ClientSession {
       const text = `session ${this.id} was taken up again, and which numbers were used in it is not known here: give option sequence`;
       throw new RaftmarkError("RAFT_BAD_OPTION", text);
     }
-    const lowest = Math.min(sequence, ...this.underWay);
-    const highest = Math.max(sequence, ...this.underWay);
+    const lowest = Math.min(sequence, ...this.underWay.keys());
+    const highest = Math.max(sequence, ...this.underWay.keys());
     if (highest - lowest >= SESSION_WINDOW) {
       const text = `session ${this.id}: number ${lowest} is under way, and ${sequence} is to be: ${SESSION_WINDOW} at most are told apart`;
       throw new RaftmarkError("RAFT_OVERLOADED", text);
     }
     if (this.next !== null) this.next = Math.max(this.next, sequence + 1);
-    const isFirst = !this.underWay.has(sequence);
-    this.underWay.add(sequence);
+    this.underWay.set(sequence, (this.underWay.get(sequence) ?? 0) + 1);
     try {
       const framed = sessionBytes(this.id, sequence, bytes);
       return outcomeOf(this.id, sequence, await proposeUntil(this.host, framed, options));
     } finally {
-      if (isFirst) this.underWay.delete(sequence);
+      const left = this.underWay.get(sequence)! - 1;
+      if (left === 0) this.underWay.delete(sequence);
+      else this.underWay.set(sequence, left);
     }
   }
 }
+
+hideFields(ClientSession);
 
 /** Opens a session of a group. */
 export async function openSession(host: SessionHost, options: CallOptions): Promise<ClientSession> {
@@ -123,7 +133,7 @@ interface Known {
 /** Proposes the same until it is known what became of it. */
 async function proposeUntil(host: SessionHost, bytes: Uint8Array, options: CallOptions): Promise<Known> {
   const { signal } = options;
-  const endsAt = performance.now() + Math.min(options.timeoutMs ?? Infinity, host.limits.requestTimeoutMs);
+  const endsAt = performance.now() + Math.min(options.timeoutMs ?? Infinity, host.requestTimeoutMs);
   let mayCommit = false;
   for (;;) {
     const timeoutMs = Math.max(1, endsAt - performance.now());

@@ -1,7 +1,7 @@
 // What a change of members comes to: the entry that is proposed, or why it is not. Checks what a caller wrote, then holds
 // it against the members as they are, as etcd's strict-reconfig-check does. Pure.
 import { RaftmarkError } from "../base/errors.js";
-import { didYouMean, nearest } from "../base/suggest.js";
+import { didYouMean } from "../base/suggest.js";
 import { parseAddress } from "../link/address.js";
 import { checkSecret } from "../link/cluster-key.js";
 import {
@@ -134,9 +134,8 @@ function wrongMember(change: CheckedChange, view: MembershipView): string | null
   for (const id of [...change.remove, ...change.update.map(({ id }) => id)]) {
     if (members.includes(id)) continue;
     if (view.isRemoved(id)) return `node ${id} is no member any more: it was removed before`;
-    const guess = nearest(String(id), members.map(String));
-    const hint = guess === null ? "" : ` Did you mean ${guess}?`;
-    return `node ${id} is no member; the members are ${members.sort((a, b) => a - b).join(", ")}.${hint}`;
+    // No guess at which was meant: it would be a healthy one.
+    return `node ${id} is no member; the members are ${members.sort((a, b) => a - b).join(", ")}`;
   }
   return null;
 }

@@ -63,7 +63,7 @@ export function checkOwner(wal: Wal, options: ResolvedOptions): void {
   if (owner.nodeId === BigInt(options.id) && owner.clusterId === BigInt(options.clusterId)) return;
   const text =
     `${options.dir} belongs to node ${owner.nodeId} of cluster ${owner.clusterId}, not to node ${options.id} ` +
-    `of cluster ${options.clusterId}: give each node its own directory`;
+    `of cluster ${options.clusterId}: give each node its own directory (options dir, id, clusterId)`;
   throw new RaftmarkError("RAFT_BAD_OPTION", text);
 }
 

@@ -509,7 +509,7 @@ function leadershipLost(): RaftmarkError {
 export function timedOut(mayCommit: boolean): RaftmarkError {
   const text = mayCommit
     ? "not committed within requestTimeoutMs; the proposal is in the log and may still commit"
-    : "not in the log within requestTimeoutMs: the node is too busy, or its disk too slow";
+    : IN_NO_LOG;
   return RaftmarkError.withoutStack("RAFT_TIMEOUT", text, { mayCommit });
 }
 
@@ -523,9 +523,11 @@ const capture = (resolve: typeof resolveLast, reject: typeof rejectLast): void =
   rejectLast = reject;
 };
 
+const IN_NO_LOG =
+  "in no log in time: this node cannot reach a leader that takes it, or is too busy, or its disk is too slow";
 const WAITING = {
   aborted: "aborted before it was in the log",
-  late: "not in the log in time: the node is too busy, or its disk too slow",
+  late: IN_NO_LOG,
 };
 const SENT = {
   aborted: "aborted on the way to the leader: it may still commit",

@@ -6,7 +6,6 @@ import { clusterKey } from "../link/cluster-key.js";
 import {
   CloseLostLog,
   CloseRemoved,
-  CloseUnknownPeer,
   type Link,
   type LinkRefusal,
   type TlsOptions,
@@ -44,6 +43,7 @@ import { Driver, fencedError } from "./driver.js";
 import { type NodeEvents, SafeEmitter } from "./events.js";
 import { type FigureParts, metricsOf, statusOf } from "./figures.js";
 import { Forwarding } from "./forwarding.js";
+import { hideFields } from "./hide-fields.js";
 import { tellLeader } from "./leader-lines.js";
 import { LeaderWatch } from "./leader-watch.js";
 import { LoopDelayWatch } from "./loop-delay.js";
@@ -56,6 +56,7 @@ import { callOutside, OutsideLink, textOf } from "./outside.js";
 import { isShorterLog, openPeerLogs, type PeerLogs, standingOf } from "./peer-logs.js";
 import { Proposals } from "./proposals.js";
 import { Reads } from "./reads.js";
+import { refusalLine } from "./refusal-line.js";
 import { Shutdown } from "./shutdown.js";
 import { SnapshotService } from "./snapshot-service.js";
 import { newLink, tellExposure, tlsOf } from "./sockets.js";
@@ -63,9 +64,6 @@ import { Teller } from "./teller.js";
 
 /** The only group a node has so far; frames, driver and ring carry the number (DESIGN, "Kept open"). */
 const GROUP = 0;
-
-const NOT_ADDED =
-  "it is no member there: changeMembership({ add }) on the leader tells the members of a new one";
 
 /** How long close() may take to hand over and to drain, in election timeouts: two may be asked to take over. */
 const CLOSE_ELECTIONS = 2;
@@ -338,12 +336,12 @@ export class RaftNode extends SafeEmitter {
   }
 
   private get sessionHost(): SessionHost {
-    const propose = (bytes: Uint8Array, options: CallOptions): Promise<Proposed> => {
+    const propose: SessionHost["propose"] = (bytes, options) => {
       const ended = this.endedError();
       if (ended === null) this.driver.wake();
       return ended === null ? this.proposals.add(bytes, options) : Promise.reject(ended);
     };
-    return { propose, pauses: this.pauses, limits: this.options };
+    return { propose, pauses: this.pauses, requestTimeoutMs: this.options.requestTimeoutMs };
   }
 
   /**
@@ -428,6 +426,11 @@ export class RaftNode extends SafeEmitter {
     const taken = this.snapshots.own.ask();
     this.driver.wake();
     return taken;
+  }
+
+  /** status(), for JSON.stringify; console.log shows it, too. Nothing else of a node is shown: its options have secrets. */
+  toJSON(): NodeStatus {
+    return this.status();
   }
 
   /** What this node knows of itself and its group now. Cheap; also of a node that fenced itself or is closed. */
@@ -601,8 +604,7 @@ export class RaftNode extends SafeEmitter {
     const { peer, code, reason, by } = refusal;
     this.announce("peer", { peer, connected: false, refusal });
     if (code === CloseLostLog) {
-      if (by === "peer") this.ownLogIsLost(peer, reason);
-      // Else the line is told where it was found out.
+      if (by === "peer") this.ownLogIsLost(peer, reason); // Else it is told where it was found out.
       return;
     }
     if (code === CloseRemoved && by === "peer") {
@@ -611,12 +613,8 @@ export class RaftNode extends SafeEmitter {
         this.removed(`node ${peer} says so`, false);
       return;
     }
-    const who = this.rawNode.raft.trk.progress.has(peer) ? `node ${peer}` : `a stranger (node ${peer})`;
-    const hint = code === CloseUnknownPeer && by === "peer" ? ` (${NOT_ADDED})` : "";
-    const text =
-      by === "peer" ? `${who} refuses this node: ${reason}${hint}` : `${who} is refused: ${reason}`;
-    // A stranger may call itself anything.
-    this.teller.warn({ peer, code, by }, text, `refused ${by} ${code} ${who.startsWith("node") ? peer : ""}`);
+    const { text, kind } = refusalLine(refusal, this.rawNode.raft.trk.progress.has(peer));
+    this.teller.warn({ peer, code, by }, text, kind);
   }
 
   /** A peer that knows this node's log from before has proof that this is not it, or not all of it. */
@@ -648,3 +646,5 @@ export class RaftNode extends SafeEmitter {
     return null;
   }
 }
+
+hideFields(RaftNode);

@@ -4,6 +4,7 @@
 //
 // op u8 | condition u8 | revision f64, little endian, if there is a condition | length of the key u16, little endian |
 // key, UTF-8 | value, to the end (put alone). Members of different versions read each other's: what is there is not changed.
+import { createHash } from "node:crypto";
 
 /** A change of one key. With `ifRevision` it is made only if the key has that revision then; 0: only if it is absent. */
 export type Command = {
@@ -55,6 +56,11 @@ export function decodeCommand(bytes: Uint8Array): Command {
   const key = decoder.decode(bytes.subarray(head + 2, keyEnd));
   if (op === DELETE) return { op: "delete", key, ifRevision };
   return { op: op === PUT ? "put" : "member", key, ifRevision, value: bytes.subarray(keyEnd) };
+}
+
+/** What tells a command's bytes from another's: the first half of their SHA-256, in hexadecimal. */
+export function markOf(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex").slice(0, 32);
 }
 
 function notOurs(): Error {

@@ -2,7 +2,7 @@
 // condition: the revision that the key must have (?cas=, as in Consul; If-Match), 0 or If-None-Match: * for none.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Command } from "./commands.js";
-import { encodeCommand, KEY_BYTES_MAX } from "./commands.js";
+import { encodeCommand, KEY_BYTES_MAX, markOf } from "./commands.js";
 import {
   badRequest,
   bodyOf,
@@ -97,8 +97,14 @@ async function execute(
   if (place === undefined)
     return (await node.propose(encodeCommand(command), { timeoutMs })).result as Outcome;
   const [session, sequence] = placeOf(String(place));
-  const { result } = await node.session(session).propose(encodeCommand(command), { timeoutMs, sequence });
-  return result as Outcome;
+  const bytes = encodeCommand(command);
+  const { result } = await node.session(session).propose(bytes, { timeoutMs, sequence });
+  const outcome = result as Outcome;
+  if (outcome.mark !== undefined && outcome.mark !== markOf(bytes)) {
+    const text = `Idempotency-Key ${session}-${sequence} was used for another change: this one was not made; take the next number`;
+    throw new HttpError(422, "KV_IDEMPOTENCY_KEY_USED", text);
+  }
+  return outcome;
 }
 
 /** Of a change that is applied once, however often it is asked for: its session and its number in it. */

@@ -2,7 +2,7 @@
 // are the same on every member; whoever reads it asks the node for a barrier first, or takes what is there.
 import { createHash } from "node:crypto";
 import type { Entry, SnapshotStream, StateMachine } from "../index.js";
-import { decodeCommand } from "./commands.js";
+import { decodeCommand, markOf } from "./commands.js";
 import { type KvState, readSnapshot, type Stored, snapshotChunks } from "./kv-snapshot.js";
 
 /** What became of a command. */
@@ -11,6 +11,8 @@ export interface Outcome {
   readonly changed: boolean;
   /** The key's revision after it; 0: the key is absent. */
   readonly revision: number;
+  /** markOf() its bytes. Outcomes that earlier versions kept have none. */
+  readonly mark?: string;
 }
 
 /** Of the state behind the command at `index`. */
@@ -52,7 +54,7 @@ export class KvStore implements StateMachine {
   }
 
   apply(entries: readonly Entry[]): Outcome[] {
-    return entries.map((entry) => this.execute(entry));
+    return entries.map((entry) => ({ ...this.execute(entry), mark: markOf(entry.data) }));
   }
 
   /** A shallow copy is a state that does not change any more. */

@@ -302,7 +302,7 @@ test("what does not fit the members, or would leave a group that cannot commit, 
   await refused({ add: [{ id: 9, address: addressOf(one) }] }, new RegExp(`is that of node ${one}`));
   await refused({ promote: [one] }, /is a voter already/);
   await refused({ promote: [9] }, /node 9 is no learner.*There are none: add it first/);
-  await refused({ remove: [11] }, /node 11 is no member; the members are 1, 2, 3\. Did you mean 1\?/);
+  await refused({ remove: [11] }, /node 11 is no member; the members are 1, 2, 3$/);
   await refused({ remove: [1, 2, 3] }, /no voter would be left/);
   await refused(
     { add: [4, 5, 6].map((each) => ({ id: each, address: addressOf(each) })) },

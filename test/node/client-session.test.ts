@@ -208,7 +208,7 @@ test("an unknown outcome is tried again until time is up, and no later refusal t
   const outcomes: (RaftmarkError | Proposed)[] = [];
   const given: Uint8Array[] = [];
   const host = {
-    limits: { requestTimeoutMs: 60_000 },
+    requestTimeoutMs: 60_000,
     pauses: new Pauses(),
     propose: async (framed: Uint8Array) => {
       given.push(framed);
@@ -241,7 +241,7 @@ test("a call that waits for its next try ends with its node, not after it", asyn
     if (isClosed) throw new RaftmarkError("RAFT_CLOSED", "closed");
     throw new RaftmarkError("RAFT_LEADERSHIP_LOST", "lost", { mayCommit: true });
   };
-  const session = new ClientSession({ limits: { requestTimeoutMs: 60_000 }, pauses, propose }, 5, 1);
+  const session = new ClientSession({ requestTimeoutMs: 60_000, pauses, propose }, 5, 1);
   const call = rejection(session.propose(bytes("x")));
   await null;
   isClosed = true;
@@ -251,4 +251,20 @@ test("a call that waits for its next try ends with its node, not after it", asyn
     [(first as RaftmarkError)?.code, (first as RaftmarkError)?.mayCommit],
     ["RAFT_CLOSED", true],
   );
+});
+
+test("of two calls of one number that end one after the other, the later still counts as under way", async () => {
+  const ends: ((value: Proposed) => void)[] = [];
+  const propose = (): Promise<Proposed> => new Promise((resolve) => ends.push(resolve));
+  const session = new ClientSession({ requestTimeoutMs: 60_000, pauses: new Pauses(), propose }, 5, null);
+  const done = { index: 9, term: 2, result: { kind: "applied", result: "r" } };
+  const calls = [1, 1].map((sequence) => session.propose(bytes("x"), { sequence }));
+  ends[0]!(done);
+  await calls[0];
+  assert.equal((await rejection(session.propose(bytes("y"), { sequence: 65 }))).code, "RAFT_OVERLOADED");
+  ends[1]!(done);
+  await calls[1];
+  const last = session.propose(bytes("y"), { sequence: 65 });
+  ends[2]!(done);
+  assert.equal((await last).result, "r");
 });

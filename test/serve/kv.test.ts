@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { SnapshotStream } from "../../src/index.js";
 import { Entry } from "../../src/raft/index.js";
-import { type Command, decodeCommand, encodeCommand } from "../../src/serve/commands.js";
+import { type Command, decodeCommand, encodeCommand, markOf } from "../../src/serve/commands.js";
 import { KvStore } from "../../src/serve/kv.js";
 import { snapshotChunks } from "../../src/serve/kv-snapshot.js";
 
@@ -69,7 +69,11 @@ test("those who ask for the hash while it is made share one copy of the state; t
 test("conditions, absent keys, and what changed nothing", () => {
   const store = new KvStore();
   const value = Uint8Array.of(1);
-  const run = (index: number, one: Command) => store.apply([entryOf(index, one)])[0];
+  const run = (index: number, one: Command) => {
+    const { changed, revision, mark } = store.apply([entryOf(index, one)])[0]!;
+    assert.equal(mark, markOf(encodeCommand(one)));
+    return { changed, revision };
+  };
   assert.deepEqual(run(5, { op: "put", key: "a", ifRevision: 0, value }), { changed: true, revision: 5 });
   assert.deepEqual(run(6, { op: "put", key: "a", ifRevision: 0, value }), { changed: false, revision: 5 });
   assert.deepEqual(run(7, { op: "put", key: "a", ifRevision: 5, value }), { changed: true, revision: 7 });

@@ -209,6 +209,18 @@ test("a change of a session is made once, however often it is asked for, and tol
   assert.deepEqual((await ask("PUT", "/kv/once", "2", key(2))).json, other.json);
   assert.deepEqual((await ask("DELETE", "/kv/once", undefined, key(3))).json, { key: "once", deleted: true });
   assert.deepEqual((await ask("DELETE", "/kv/once", undefined, key(3))).json, { key: "once", deleted: true });
+  for (const [method, key, body] of [
+    ["PUT", "once", "3"],
+    ["PUT", "unused", "1"],
+    ["PUT", "once", "1"],
+    ["DELETE", "once", undefined],
+  ] as const) {
+    assert.equal(
+      errorOf(await ask(method, `/kv/${key}`, body, { "idempotency-key": `${session}-1` })),
+      "422 KV_IDEMPOTENCY_KEY_USED",
+    );
+  }
+  assert.equal((await ask("GET", "/kv/unused")).status, 404);
   assert.equal((await ask("PUT", "/kv/last", "x")).status, 200);
   await until("three changes", 5000, () => watched.lines.length >= 3);
   const end = await ask("PUT", "/kv/once", "end");
