@@ -24,8 +24,10 @@ export type ReadOnlyKind = "safe" | "lease";
 
 /**
  * The replicated state. Calls come from the driver's turn, in index order, each entry once a process; after a
- * restart from the first entry on. What apply throws, or its promise rejects with, fences the node (RAFT_FENCED, with that
- * as `cause`), as every member that goes on must have applied the same.
+ * restart from the first entry on. So what it makes of an entry may depend on the entries before and nothing else: no clock,
+ * no chance, nothing outside. What apply throws, or its promise rejects with, fences the node (RAFT_FENCED, with that as
+ * `cause`), as every member that goes on must have applied the same. An entry at which it throws on every member stops them
+ * all, and each again after its start, until a version of the program runs that takes it: refuse by a result instead.
  */
 export interface StateMachine {
   /**
