@@ -110,6 +110,12 @@ export function openError(error: unknown, { source }: ServiceConfig): unknown {
   return errorAt(source, at, match[2]);
 }
 
+/** The field that says where node `id` listens: of its own, or else its address among the members. */
+export function fieldOf({ document }: Source, id: number, name: "listen" | "http"): string[] {
+  if (document.has(name)) return [name];
+  return ["peers", String(id), name === "listen" ? "raft" : "http"];
+}
+
 async function completed(config: Checked, source: Source, given: number | null): Promise<ServiceConfig> {
   const peers = new Map<number, PeerAddresses>();
   for (const [name, addresses] of Object.entries(config.peers)) {
@@ -128,7 +134,11 @@ async function completed(config: Checked, source: Source, given: number | null):
     throw errorAt(source, ["peers"], text);
   }
   const base = dirname(resolve(source.file));
-  const { tls, dataDir } = config;
+  const { tls, dataDir, listen = own.raft, http = own.http } = config;
+  if (doClash(listen, http)) {
+    const text = `${http} is where the members reach this node (${listen}): clients need another port`;
+    throw errorAt(source, fieldOf(source, id, "http"), text);
+  }
   const files = tls && {
     ca: resolve(base, tls.ca),
     cert: resolve(base, tls.cert),
@@ -138,13 +148,30 @@ async function completed(config: Checked, source: Source, given: number | null):
     ...config,
     id,
     dataDir: resolve(base, dataDir),
-    listen: config.listen ?? own.raft,
-    http: config.http ?? own.http,
+    listen,
+    http,
     secret: await secretOf(config, source, base),
     peers,
     tls: files,
     source,
   };
+}
+
+/** Whether one process cannot listen at both. */
+function doClash(a: string, b: string): boolean {
+  const [hostA, portA] = placeAt(a);
+  const [hostB, portB] = placeAt(b);
+  return portA === portB && portA !== 0 && (hostA === hostB || isWildcard(hostA) || isWildcard(hostB));
+}
+
+function placeAt(text: string): [host: string, port: number] {
+  const [, v6, name, port] = ADDRESS.exec(text)!;
+  const host = (v6 ?? name).toLowerCase();
+  return [host === "localhost" ? "127.0.0.1" : host, Number(port)];
+}
+
+function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || /^[0:]+$/.test(host);
 }
 
 async function secretOf({ secret, secretFile }: Checked, source: Source, base: string): Promise<string> {

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { type Logger, RaftNode, type RaftNodeOptions, registerMetrics, type TlsOptions } from "../index.js";
-import { openError, type ServiceConfig } from "./config.js";
+import { fieldOf, openError, type ServiceConfig } from "./config.js";
 import { errorAt } from "./config-error.js";
 import { Registry, requestMetrics, single } from "./exposition.js";
 import { KvStore } from "./kv.js";
@@ -159,14 +159,14 @@ async function certificates({ source }: ServiceConfig, files: TlsFiles): Promise
 }
 
 /** Resolves with the address that the server has. */
-function listen(server: Server, { http, source }: ServiceConfig): Promise<string> {
+function listen(server: Server, { id, http, source }: ServiceConfig): Promise<string> {
   const at = http.lastIndexOf(":");
   const host = http.slice(0, at).replace(/^\[|\]$/g, "");
   return new Promise((resolve, reject) => {
     server.once("error", ({ code, message }: NodeJS.ErrnoException) => {
       const why =
         code === "EADDRINUSE" ? "something listens there already: stop it, or take another port" : message;
-      reject(errorAt(source, ["http"], `cannot listen at ${http}: ${why}`));
+      reject(errorAt(source, fieldOf(source, id, "http"), `cannot listen at ${http}: ${why}`));
     });
     server.listen(Number(http.slice(at + 1)), host, () => {
       const address = server.address();

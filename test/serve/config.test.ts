@@ -1,6 +1,7 @@
 // The configuration of the service: what is filled in, and what is said of what is wrong, with its place.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -91,6 +92,16 @@ const WRONG: [what: string, text: string, expected: RegExp][] = [
     GOOD.replace("cluster.key", "c.key"),
     /^F:6:13: secretFile: cannot read .*c\.key \(ENOENT\)/,
   ],
+  [
+    "clients where the members are",
+    GOOD.replace("10.0.0.2:8080", "10.0.0.2:7001"),
+    /^F:5:37: peers\.2\.http: 10\.0\.0\.2:7001 is where the members reach this node/,
+  ],
+  [
+    "clients where the members are, at all addresses",
+    `${GOOD}http: "0.0.0.0:7001"\n`,
+    /^F:7:7: http: 0\.0\.0\.0:7001 is where the members reach this node \(10\.0\.0\.2:7001\)/,
+  ],
   ["no YAML", `${GOOD}peers: [\n`, /^F:\d+:\d+: this is no YAML: /],
   ["a field twice", `${GOOD}id: 3\n`, /^F:7:1: this is no YAML: map keys must be unique$/],
   ["nothing at all", "", /^F:1:1: dataDir is missing/],
@@ -132,4 +143,29 @@ test("what the engine finds wrong has its place, too", async () => {
       return error instanceof ConfigError;
     });
   }
+});
+
+test("where clients cannot be served has its place", async () => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+  const { port } = taken.address() as { port: number };
+  const text = `id: 1
+dataDir: taken
+peers:
+  1: { raft: "127.0.0.1:0", http: "127.0.0.1:${port}" }
+secret: 0123456789abcdef
+durability: none
+`;
+  const cases: [string, RegExp][] = [
+    [text, /^F:4:35: peers\.1\.http: cannot listen at .*: something listens there already/],
+    [`${text}http: "127.0.0.1:${port}"\n`, /^F:7:7: http: cannot listen at/],
+  ];
+  for (const [given, expected] of cases) {
+    const config = await parseConfig(given, FILE);
+    await assert.rejects(Service.open(config, newLogger("error", process.stderr, 1)), (error: Error) => {
+      assert.match(error.message.replace(FILE, "F"), expected);
+      return error instanceof ConfigError;
+    });
+  }
+  await new Promise((resolve) => taken.close(resolve));
 });
