@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { RaftmarkError } from "../index.js";
 import {
   ConfigError,
+  checkConfig,
   EXAMPLE_CONFIG,
   newLogger,
   readConfig,
@@ -70,6 +71,7 @@ async function serve({ config: file, id, check }: Words): Promise<number> {
   }
   const config = await asSentence(() => readConfig(file, id === undefined ? null : idOf(id)));
   if (check === true) {
+    await asSentence(() => checkConfig(config));
     const members = [...config.peers.keys()].join(", ");
     process.stdout.write(
       `${file} is sound: node ${config.id} of ${members}, clients at ${config.http}, data in ${config.dataDir}\n`,

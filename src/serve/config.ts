@@ -43,7 +43,7 @@ const schema = v.strictObject({
   maxValueBytes: v.optional(integer(1, 8 * MiB), MiB),
   readOnly: v.optional(v.picklist(["safe", "lease"])),
   durability: v.optional(v.picklist(["o_direct", "o_dsync", "fdatasync", "none"])),
-  segmentBytes: v.optional(integer(1, 2 ** 32)),
+  segmentBytes: v.optional(integer(1024, 2 ** 31 - 1)),
   tickMs: v.optional(integer(1, 60_000)),
   electionTicks: v.optional(integer(2, 1000)),
   logLevel: v.optional(v.picklist(["debug", "info", "warn", "error"]), "info"),
@@ -106,8 +106,9 @@ export function openError(error: unknown, { source }: ServiceConfig): unknown {
   const match = /^option ([\w.]+): (.*)$/s.exec(error.message);
   if (match === null) return error;
   const path = (match[1] === "dir" ? "dataDir" : match[1]).split(".");
-  const at = path[0] === "secret" && !source.document.has("secret") ? ["secretFile"] : path;
-  return errorAt(source, at, match[2]);
+  if (path[0] === "secret" && !source.document.has("secret")) path[0] = "secretFile";
+  if (path[0] === "peers" && path.length === 2) path.push("raft");
+  return errorAt(source, path, match[2]);
 }
 
 /** The field that says where node `id` listens: of its own, or else its address among the members. */

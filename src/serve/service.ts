@@ -1,9 +1,10 @@
 // One node of the service in this process: the engine, the state, the HTTP server; opened together and closed in order.
-import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
-import { type Logger, RaftNode, type RaftNodeOptions, registerMetrics, type TlsOptions } from "../index.js";
+import { type Logger, RaftNode, registerMetrics } from "../index.js";
+import { checkDataDir } from "./check.js";
 import { fieldOf, openError, type ServiceConfig } from "./config.js";
 import { errorAt } from "./config-error.js";
+import { engineOptions } from "./engine-options.js";
 import { Registry, requestMetrics, single } from "./exposition.js";
 import { KvStore } from "./kv.js";
 import { RequestLoad } from "./load.js";
@@ -36,7 +37,8 @@ export class Service {
     const store = new KvStore();
     let node: RaftNode;
     try {
-      node = await RaftNode.open(await nodeOptions(config, store, logger));
+      await checkDataDir(config);
+      node = await RaftNode.open(engineOptions(config, store, logger));
     } catch (error) {
       throw openError(error, config);
     }
@@ -107,55 +109,6 @@ function partsOf(config: ServiceConfig, node: RaftNode, store: KvStore, closing:
   );
   const httpOf = (id: number) => store.httpOf(id) ?? config.peers.get(id)?.http ?? null;
   return { config, node, store, loads, registry, since: performance.now(), closing, httpOf };
-}
-
-async function nodeOptions(config: ServiceConfig, store: KvStore, logger: Logger): Promise<RaftNodeOptions> {
-  const { id, dataDir, listen, secret, tls } = config;
-  const given = Object.fromEntries(
-    ENGINE_OPTIONS.map((name) => [name, config[name]]).filter(([, value]) => value !== undefined),
-  );
-  return {
-    ...given,
-    id,
-    dir: dataDir,
-    listen,
-    secret,
-    peers: Object.fromEntries([...config.peers].map(([peer, { raft }]) => [peer, raft])),
-    stateMachine: store,
-    logger,
-    ...(tls === undefined ? {} : { tls: () => certificates(config, tls) }),
-  };
-}
-
-/** Fields that are the engine's options, under the same names. */
-const ENGINE_OPTIONS = [
-  "initialClusterState",
-  "clusterId",
-  "snapshotEveryBytes",
-  "snapshotEveryEntries",
-  "snapshotCatchUpBytes",
-  "snapshotSendBytesPerS",
-  "catchUpBytesPerS",
-  "readOnly",
-  "durability",
-  "segmentBytes",
-  "tickMs",
-  "electionTicks",
-] as const satisfies readonly (keyof ServiceConfig & keyof RaftNodeOptions)[];
-
-type TlsFiles = NonNullable<ServiceConfig["tls"]>;
-
-async function certificates({ source }: ServiceConfig, files: TlsFiles): Promise<TlsOptions> {
-  const read = async (name: keyof TlsFiles) => {
-    try {
-      return await readFile(files[name], "utf8");
-    } catch (cause) {
-      const { code } = cause as NodeJS.ErrnoException;
-      throw errorAt(source, ["tls", name], `cannot read ${files[name]} (${code})`);
-    }
-  };
-  const [ca, cert, key] = await Promise.all([read("ca"), read("cert"), read("key")]);
-  return { ca, cert, key };
 }
 
 /** Resolves with the address that the server has. */
