@@ -12,11 +12,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { freePorts, HOST } from "../../bench/harness/ports.js";
-import { readConfig } from "../serve/index.js";
+import { readConfig, whyUnusable } from "../serve/index.js";
 import { CommandError } from "./command-error.js";
 import { asSentence } from "./serve-command.js";
 
@@ -103,6 +103,8 @@ class LocalCluster {
   /** The ids in the directory, which is made if it is not there. */
   private async prepare(count: number | null): Promise<number[]> {
     const { dir } = this;
+    const why = await whyUnusable(resolve(dir));
+    if (why !== null) throw new CommandError(UNUSABLE, `--dir: ${why}.`);
     const found = existsSync(dir) ? readdirSync(dir) : [];
     const there = found.filter((name) => /^node-\d+\.yaml$/.test(name)).length;
     if (there > 0 && count !== null && count !== there) {

@@ -37,25 +37,29 @@ async function checkOptions(config: ServiceConfig): Promise<void> {
   }
 }
 
-/**
- * Throws ConfigError where the data directory is not there and cannot be made, or is there and cannot be used. The start asks as
- * well: on /proc mkdir(2) says that the parent is missing, and Node's recursive mkdir tries for ever.
- */
+/** Throws ConfigError where the data directory cannot be used, or made. The start asks as well: see whyUnusable. */
 export async function checkDataDir({ dataDir, source }: ServiceConfig): Promise<void> {
-  const refusal = (why: string) => errorAt(source, ["dataDir"], why);
-  const at = await nearestThere(dataDir);
-  const what = at === dataDir ? `cannot use ${dataDir}` : `cannot make ${dataDir}`;
+  const why = await whyUnusable(dataDir);
+  if (why !== null) throw errorAt(source, ["dataDir"], why);
+}
+
+/**
+ * Why a directory cannot be used, or, where it is not there, made; null: it can. To be asked before Node's recursive mkdir: on
+ * /proc mkdir(2) says that the parent is missing, and that tries for ever.
+ */
+export async function whyUnusable(dir: string): Promise<string | null> {
+  const at = await nearestThere(dir);
+  const what = at === dir ? `cannot use ${dir}` : `cannot make ${dir}`;
   try {
-    if (!(await stat(at)).isDirectory()) throw refusal(`${what}: ${at} is no directory`);
-    await access(at, constants.W_OK | constants.X_OK | (at === dataDir ? constants.R_OK : 0));
+    if (!(await stat(at)).isDirectory()) return `${what}: ${at} is no directory`;
+    await access(at, constants.W_OK | constants.X_OK | (at === dir ? constants.R_OK : 0));
+    const { type } = await statfs(at);
+    if (type !== PROC_SUPER_MAGIC && type !== SYSFS_MAGIC) return null;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
-    throw refusal(`${what}: ${at} cannot be written to (${code}); take another, or mend its rights`);
+    return `${what}: ${at} cannot be written to (${code}); take another, or mend its rights`;
   }
-  const { type } = await statfs(at);
-  if (type === PROC_SUPER_MAGIC || type === SYSFS_MAGIC)
-    throw refusal(`${what}: ${at} is the kernel's, and no place for data`);
+  return `${what}: ${at} is the kernel's, and no place for data`;
 }
 
 /** The path, or the nearest above it that is there, a link to nothing included. */

@@ -75,6 +75,8 @@ test("what cannot be is refused in a sentence", async () => {
   const cases: [string[], RegExp][] = [
     [["ten"], /"ten" nodes are not possible: it is 1 to 9/],
     [["3", "--dir", "alone"], /alone has 1 nodes, not 3: leave the number out/],
+    [["--dir", "other/file"], /--dir: cannot use .*\/other\/file: .* is no directory/],
+    [["--dir", "/proc/x"], /--dir: cannot make \/proc\/x: /],
     [["--dir", "other"], /other is not empty and has no cluster/],
   ];
   for (const [args, expected] of cases) {
