@@ -85,7 +85,13 @@ async function run(config: ServiceConfig): Promise<number> {
   // Before anything is opened: a signal that comes meanwhile ends it when it is.
   const ending = new Ending();
   const logger = newLogger(config.logLevel, process.stderr, config.id);
-  const service = await asSentence(() => Service.open(config, logger));
+  let service: Service;
+  try {
+    service = await asSentence(() => Service.open(config, logger));
+  } catch (error) {
+    ending.release();
+    throw error;
+  }
   logger.info({ http: service.http }, `node ${config.id} serves clients at http://${service.http}/`);
   if (!isLoopback(service.http))
     logger.warn(
