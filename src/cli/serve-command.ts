@@ -98,6 +98,8 @@ async function run(config: ServiceConfig): Promise<number> {
       {},
       `whoever reaches ${service.http} may read and write all keys: keep it to those who should`,
     );
+  if (config.durability === "none")
+    logger.warn({}, "durability: none waits for no disk: what was acknowledged is lost with the power");
   process.on("SIGHUP", () => {
     if (config.tls === undefined) return;
     service.reloadTls().catch((error: Error) => {
