@@ -101,9 +101,12 @@ async function run(config: ServiceConfig): Promise<number> {
   if (config.durability === "none")
     logger.warn({}, "durability: none waits for no disk: what was acknowledged is lost with the power");
   process.on("SIGHUP", () => {
-    if (config.tls === undefined) return;
+    if (config.tls === undefined) {
+      logger.info({}, "SIGHUP: there is no tls in the configuration, and so nothing to load anew");
+      return;
+    }
     service.reloadTls().catch((error: Error) => {
-      logger.error({ error }, `the certificates were not loaded anew, the old ones stay: ${error.message}`);
+      logger.error({ error }, `the certificates were not loaded anew, those in use stay: ${error.message}`);
     });
   });
   process.send?.({ serves: service.http });

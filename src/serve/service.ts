@@ -25,6 +25,7 @@ export class Service {
   readonly node: RaftNode;
   /** Where the server listens, host:port: with the port that it got where the configuration has 0. */
   readonly http: string;
+  private readonly config: ServiceConfig;
   private readonly server: Server;
   private readonly closing: AbortController;
   private closed: Promise<void> | null = null;
@@ -54,14 +55,21 @@ export class Service {
         },
       );
       const http = await listen(server, config);
-      return new Service(node, server, http, closing);
+      return new Service(config, node, server, http, closing);
     } catch (error) {
       await node.close({ timeoutMs: 0 });
       throw error;
     }
   }
 
-  private constructor(node: RaftNode, server: Server, http: string, closing: AbortController) {
+  private constructor(
+    config: ServiceConfig,
+    node: RaftNode,
+    server: Server,
+    http: string,
+    closing: AbortController,
+  ) {
+    this.config = config;
     this.node = node;
     this.server = server;
     this.http = http;
@@ -70,9 +78,13 @@ export class Service {
     node.once("removed", (error) => this.onRemoved(error));
   }
 
-  /** Reads the certificates again. Rejects where they are not usable: then the old ones stay. */
-  reloadTls(): Promise<void> {
-    return this.node.reloadTls();
+  /** Reads the certificates again. Rejects, with ConfigError, where they are not usable: then those in use stay. */
+  async reloadTls(): Promise<void> {
+    try {
+      await this.node.reloadTls();
+    } catch (error) {
+      throw openError(error, this.config);
+    }
   }
 
   /**

@@ -75,6 +75,6 @@ test("TLS: --check refuses a certificate that has expired, and the start warns o
   const logger = { ...newLogger("error", process.stderr, 1), warn };
   const service = await Service.open(config, logger);
   assert.match(warnings[0], expected);
-  await assert.rejects(service.reloadTls(), (error: Error) => expected.test((error.cause as Error).message));
+  await assert.rejects(service.reloadTls(), expected);
   await service.close({ timeoutMs: 0 });
 });
