@@ -4,23 +4,25 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import * as v from "valibot";
 import { LineCounter, parseDocument } from "yaml";
-import { didYouMean } from "../base/suggest.js";
 import { RaftmarkError } from "../index.js";
 import { ConfigError, errorAt, placeOf, type Source } from "./config-error.js";
+import {
+  ADDRESS,
+  address,
+  firstOf,
+  integer,
+  isUnknown,
+  missingText,
+  pathOf,
+  unknownText,
+  wrongText,
+} from "./issues.js";
 
 const MiB = 1024 * 1024;
-const ADDRESS = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^:\s/[\]]+)):(\d{1,5})$/;
+/** Fields that a message names, where the one in it is not one of them. */
+const LISTED_MAX = 3;
 
-const integer = (min: number, max: number) =>
-  v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max));
 const text = v.pipe(v.string(), v.nonEmpty());
-const address = v.pipe(
-  v.string(),
-  v.check(
-    (at) => ADDRESS.test(at) && Number(ADDRESS.exec(at)![3]) <= 65_535,
-    "an address, host:port, as in 127.0.0.1:7001 or [::1]:7001",
-  ),
-);
 const bytesOrNone = integer(0, Number.MAX_SAFE_INTEGER);
 
 const schema = v.strictObject({
@@ -94,8 +96,7 @@ export async function parseConfig(
   }
   const source: Source = { file, document, lines };
   const parsed = v.safeParse(schema, document.toJS() ?? {});
-  // A name that is wrong is most often the one that is missing.
-  if (!parsed.success) throw issueError(source, parsed.issues.find(isUnknown) ?? parsed.issues[0]);
+  if (!parsed.success) throw issueError(source, firstOf(parsed.issues));
   return completed(parsed.output, source, id);
 }
 
@@ -197,24 +198,14 @@ async function secretOf({ secret, secretFile }: Checked, source: Source, base: s
 }
 
 function issueError(source: Source, issue: v.BaseIssue<unknown>): ConfigError {
-  const path = (issue.path ?? []).map(({ key }) => String(key));
+  const path = pathOf(issue);
   if (isUnknown(issue)) {
     const known = fieldsAround(path);
-    const list = known.length <= 3 ? `; there is ${known.join(", ")}` : "";
-    return keyError(source, path, `there is no such field${list}.${didYouMean(path.at(-1)!, known)}`);
+    return keyError(source, path, unknownText(path.at(-1)!, known, LISTED_MAX));
   }
   if (issue.input === undefined)
-    return errorAt(source, path.slice(0, -1), `${path.at(-1)} is missing: it must be ${ruleOf(issue)}`);
-  const isSecret = path[0] === "secret";
-  return errorAt(
-    source,
-    path,
-    `must be ${ruleOf(issue)}, not ${isSecret ? "this" : JSON.stringify(issue.input)}`,
-  );
-}
-
-function isUnknown({ type, expected }: v.BaseIssue<unknown>): boolean {
-  return type === "strict_object" && expected === "never";
+    return errorAt(source, path.slice(0, -1), `${path.at(-1)} ${missingText(issue)}`);
+  return errorAt(source, path, wrongText(issue, path[0] === "secret"));
 }
 
 function keyError(source: Source, path: readonly string[], what: string): ConfigError {
@@ -226,41 +217,6 @@ function fieldsAround(path: readonly string[]): readonly string[] {
   if (path.length === 1) return Object.keys(schema.entries);
   return path[0] === "tls" ? ["ca", "cert", "key"] : ["raft", "http"];
 }
-
-/** As it stands behind "must be". */
-function ruleOf(issue: v.BaseIssue<unknown>): string {
-  switch (issue.type) {
-    case "min_value":
-      return `at least ${issue.requirement}`;
-    case "max_value":
-      return `at most ${issue.requirement}`;
-    case "picklist":
-      return `one of ${issue.expected!.replace(/^\(|\)$/g, "").replaceAll(" | ", ", ")}`;
-    case "strict_object":
-      return missingRules[String(issue.path?.at(-1)?.key)] ?? "a mapping of fields to values";
-    default:
-      return RULES[issue.type] ?? issue.message;
-  }
-}
-
-/** Of the fields that have no default. */
-const missingRules: Readonly<Record<string, string>> = {
-  dataDir: "a directory",
-  peers: 'the members, as in { 1: { raft: "127.0.0.1:7001", http: "127.0.0.1:8081" } }',
-  raft: "an address, host:port",
-  http: "an address, host:port",
-  ca: "a file",
-  cert: "a file",
-  key: "a file",
-};
-
-const RULES: Readonly<Record<string, string>> = {
-  integer: "a whole number",
-  non_empty: "text that is not empty",
-  number: "a number",
-  record: "a mapping of ids to addresses",
-  string: "text",
-};
 
 async function readText(path: string, what: string, hint: string): Promise<string> {
   try {
