@@ -1,4 +1,4 @@
-// One `raftmark serve` process with a configuration of its own: what its lines say, at the start and upon SIGHUP.
+// One `raftmark serve` process with a configuration of its own: what it says of that, at the start and upon SIGHUP.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -68,4 +68,18 @@ test("SIGHUP with a key that does not fit: which file, and that the certificates
   await until("another", 10_000, () => command.stderr.includes("were loaded anew"));
   command.child.kill("SIGTERM");
   assert.equal(await command.end(20_000), 0, command.stderr);
+});
+
+test("--check ends with 2 where the start would", async () => {
+  const text = `id: 1
+dataDir: data-checked
+peers: { 1: { raft: "10.0.0.1:7001", http: "10.0.0.1:8080" } }
+secret: abcdefgh
+`;
+  writeFileSync(join(scratch.path, "checked.yaml"), text);
+  for (const more of [["--check"], []]) {
+    const command = new Command(scratch.path, "serve", "--config", "checked.yaml", ...more);
+    assert.equal(await command.end(20_000), 2, command.stdout);
+    assert.match(command.stderr, /^raftmark: checked\.yaml:4:9: secret: .* at least 16 bytes/);
+  }
 });
