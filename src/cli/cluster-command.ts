@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import {
   closeSync,
   existsSync,
+  fstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -12,17 +13,19 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { freePorts, HOST } from "../../bench/harness/ports.js";
-import { readConfig } from "../serve/index.js";
+import { readConfig, whyUnusable } from "../serve/index.js";
 import { CommandError } from "./command-error.js";
 import { asSentence } from "./serve-command.js";
 
 const MAIN = fileURLToPath(new URL("main.js", import.meta.url));
 const DIR = "raftmark-cluster";
 const UNUSABLE = 2;
+/** How the command begins the sentence that it ends with. */
+const SAYS = "raftmark: ";
 const NODES_MAX = 9;
 const START_MS = 15_000;
 /** From SIGTERM on: handing over, draining, and what the disk takes. */
@@ -94,7 +97,8 @@ class LocalCluster {
         await Promise.race([asked, Promise.all(this.members.map(({ ended }) => ended))]);
       }
     } catch (error) {
-      await this.stop();
+      // Who did not start has said why.
+      await this.end();
       throw error;
     }
     return this.stop();
@@ -103,6 +107,8 @@ class LocalCluster {
   /** The ids in the directory, which is made if it is not there. */
   private async prepare(count: number | null): Promise<number[]> {
     const { dir } = this;
+    const why = await whyUnusable(resolve(dir));
+    if (why !== null) throw new CommandError(UNUSABLE, `--dir: ${why}.`);
     const found = existsSync(dir) ? readdirSync(dir) : [];
     const there = found.filter((name) => /^node-\d+\.yaml$/.test(name)).length;
     if (there > 0 && count !== null && count !== there) {
@@ -122,6 +128,7 @@ class LocalCluster {
   private async start(id: number, http: string): Promise<void> {
     const file = this.path(`node-${id}.yaml`);
     const log = openSync(this.path(`node-${id}.log`), "a");
+    const begin = fstatSync(log).size;
     // A group of its own: Ctrl-C is for us, who ask the nodes to end one after another. They end as well when we are gone.
     const child = fork(MAIN, ["serve", "--config", file], {
       stdio: ["ignore", log, log, "ipc"],
@@ -136,24 +143,31 @@ class LocalCluster {
     await new Promise<void>((resolve, reject) => {
       const failed = (why: string) =>
         reject(
-          new CommandError(UNUSABLE, `node ${id} does not start: ${why} (${this.path(`node-${id}.log`)})`),
+          new CommandError(UNUSABLE, `node ${id} does not start: ${why} (${this.path(`node-${id}.log`)}).`),
         );
       child.once("message", () => resolve());
       timer = setTimeout(() => failed(`it does not serve after ${START_MS / 1000} s`), START_MS);
-      void ended.then(() => failed(this.lastWords(id)));
+      void ended.then(() => failed(this.lastWords(id, begin)));
     }).finally(() => clearTimeout(timer));
-    void ended.then((how) => this.tellEnd(id, how));
+    void ended.then((how) => this.tellEnd(id, how, begin));
   }
 
-  private tellEnd(id: number, how: number | string): void {
+  private tellEnd(id: number, how: number | string, begin: number): void {
     if (this.isEnding) return;
     const again = `raftmark serve --config ${this.path(`node-${id}.yaml`)} starts it again`;
-    process.stderr.write(`node ${id} ended (${how}): ${this.lastWords(id)}\n  ${again}\n`);
+    process.stderr.write(`node ${id} ended (${how}): ${this.lastWords(id, begin)}\n  ${again}\n`);
   }
 
-  private lastWords(id: number): string {
-    const text = readFileSync(this.path(`node-${id}.log`), "utf8").trim();
-    const line = text.slice(text.lastIndexOf("\n") + 1).replace(/^raftmark: /, "");
+  /** What it ended with: its sentence, or else the last line, in the log from `begin` on. Another process may write to that as well. */
+  private lastWords(id: number, begin: number): string {
+    const text = readFileSync(this.path(`node-${id}.log`))
+      .subarray(begin)
+      .toString()
+      .trim();
+    const lines = text.split("\n");
+    const said = lines.findLast((line) => line.startsWith(SAYS));
+    if (said !== undefined) return said.slice(SAYS.length).replace(/\.$/, "");
+    const line = lines.at(-1)!;
     try {
       return (JSON.parse(line) as { msg: string }).msg;
     } catch {
@@ -206,6 +220,17 @@ Ctrl-C stops all; the same command then goes on with the data. raftmark serve --
   }
 
   private async stop(): Promise<number> {
+    const bad = await this.end();
+    if (bad.length === 0) process.stdout.write(`All nodes have ended; ${this.dir}/ has what they had.\n`);
+    else
+      process.stderr.write(
+        `raftmark: node ${bad.join(", ")} did not end in order; see the logs in ${this.dir}/.\n`,
+      );
+    return bad.length === 0 ? 0 : 1;
+  }
+
+  /** Ends the nodes that run; the ids of those that did not end in order, now or before. */
+  private async end(): Promise<number[]> {
     this.isEnding = true;
     const alive = this.members.filter(({ child }) => child.exitCode === null && child.signalCode === null);
     for (const { child } of alive) child.kill("SIGTERM");
@@ -214,13 +239,7 @@ Ctrl-C stops all; the same command then goes on with the data. raftmark serve --
     }, END_MS);
     const ends = await Promise.all(this.members.map(({ ended }) => ended));
     clearTimeout(timer);
-    const bad = this.members.filter((_, i) => ends[i] !== 0).map(({ id }) => id);
-    if (bad.length === 0) process.stdout.write(`All nodes have ended; ${this.dir}/ has what they had.\n`);
-    else
-      process.stderr.write(
-        `raftmark: node ${bad.join(", ")} did not end in order; see the logs in ${this.dir}/.\n`,
-      );
-    return bad.length === 0 ? 0 : 1;
+    return this.members.filter((_, i) => ends[i] !== 0).map(({ id }) => id);
   }
 
   private path(name: string): string {

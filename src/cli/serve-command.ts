@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { RaftmarkError } from "../index.js";
 import {
   ConfigError,
+  checkConfig,
   EXAMPLE_CONFIG,
   newLogger,
   readConfig,
@@ -70,6 +71,7 @@ async function serve({ config: file, id, check }: Words): Promise<number> {
   }
   const config = await asSentence(() => readConfig(file, id === undefined ? null : idOf(id)));
   if (check === true) {
+    await asSentence(() => checkConfig(config));
     const members = [...config.peers.keys()].join(", ");
     process.stdout.write(
       `${file} is sound: node ${config.id} of ${members}, clients at ${config.http}, data in ${config.dataDir}\n`,
@@ -83,17 +85,28 @@ async function run(config: ServiceConfig): Promise<number> {
   // Before anything is opened: a signal that comes meanwhile ends it when it is.
   const ending = new Ending();
   const logger = newLogger(config.logLevel, process.stderr, config.id);
-  const service = await asSentence(() => Service.open(config, logger));
+  let service: Service;
+  try {
+    service = await asSentence(() => Service.open(config, logger));
+  } catch (error) {
+    ending.release();
+    throw error;
+  }
   logger.info({ http: service.http }, `node ${config.id} serves clients at http://${service.http}/`);
   if (!isLoopback(service.http))
     logger.warn(
       {},
       `whoever reaches ${service.http} may read and write all keys: keep it to those who should`,
     );
+  if (config.durability === "none")
+    logger.warn({}, "durability: none waits for no disk: what was acknowledged is lost with the power");
   process.on("SIGHUP", () => {
-    if (config.tls === undefined) return;
+    if (config.tls === undefined) {
+      logger.info({}, "SIGHUP: there is no tls in the configuration, and so nothing to load anew");
+      return;
+    }
     service.reloadTls().catch((error: Error) => {
-      logger.error({ error }, `the certificates were not loaded anew, the old ones stay: ${error.message}`);
+      logger.error({ error }, `the certificates were not loaded anew, those in use stay: ${error.message}`);
     });
   });
   process.send?.({ serves: service.http });

@@ -4,23 +4,25 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import * as v from "valibot";
 import { LineCounter, parseDocument } from "yaml";
-import { didYouMean } from "../base/suggest.js";
 import { RaftmarkError } from "../index.js";
 import { ConfigError, errorAt, placeOf, type Source } from "./config-error.js";
+import {
+  ADDRESS,
+  address,
+  firstOf,
+  integer,
+  isUnknown,
+  missingText,
+  pathOf,
+  unknownText,
+  wrongText,
+} from "./issues.js";
 
 const MiB = 1024 * 1024;
-const ADDRESS = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^:\s/[\]]+)):(\d{1,5})$/;
+/** Fields that a message names, where the one in it is not one of them. */
+const LISTED_MAX = 3;
 
-const integer = (min: number, max: number) =>
-  v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max));
 const text = v.pipe(v.string(), v.nonEmpty());
-const address = v.pipe(
-  v.string(),
-  v.check(
-    (at) => ADDRESS.test(at) && Number(ADDRESS.exec(at)![3]) <= 65_535,
-    "an address, host:port, as in 127.0.0.1:7001 or [::1]:7001",
-  ),
-);
 const bytesOrNone = integer(0, Number.MAX_SAFE_INTEGER);
 
 const schema = v.strictObject({
@@ -43,7 +45,7 @@ const schema = v.strictObject({
   maxValueBytes: v.optional(integer(1, 8 * MiB), MiB),
   readOnly: v.optional(v.picklist(["safe", "lease"])),
   durability: v.optional(v.picklist(["o_direct", "o_dsync", "fdatasync", "none"])),
-  segmentBytes: v.optional(integer(1, 2 ** 32)),
+  segmentBytes: v.optional(integer(1024, 2 ** 31 - 1)),
   tickMs: v.optional(integer(1, 60_000)),
   electionTicks: v.optional(integer(2, 1000)),
   logLevel: v.optional(v.picklist(["debug", "info", "warn", "error"]), "info"),
@@ -94,8 +96,7 @@ export async function parseConfig(
   }
   const source: Source = { file, document, lines };
   const parsed = v.safeParse(schema, document.toJS() ?? {});
-  // A name that is wrong is most often the one that is missing.
-  if (!parsed.success) throw issueError(source, parsed.issues.find(isUnknown) ?? parsed.issues[0]);
+  if (!parsed.success) throw issueError(source, firstOf(parsed.issues));
   return completed(parsed.output, source, id);
 }
 
@@ -106,8 +107,15 @@ export function openError(error: unknown, { source }: ServiceConfig): unknown {
   const match = /^option ([\w.]+): (.*)$/s.exec(error.message);
   if (match === null) return error;
   const path = (match[1] === "dir" ? "dataDir" : match[1]).split(".");
-  const at = path[0] === "secret" && !source.document.has("secret") ? ["secretFile"] : path;
-  return errorAt(source, at, match[2]);
+  if (path[0] === "secret" && !source.document.has("secret")) path[0] = "secretFile";
+  if (path[0] === "peers" && path.length === 2) path.push("raft");
+  return errorAt(source, path, match[2]);
+}
+
+/** The field that says where node `id` listens: of its own, or else its address among the members. */
+export function fieldOf({ document }: Source, id: number, name: "listen" | "http"): string[] {
+  if (document.has(name)) return [name];
+  return ["peers", String(id), name === "listen" ? "raft" : "http"];
 }
 
 async function completed(config: Checked, source: Source, given: number | null): Promise<ServiceConfig> {
@@ -128,7 +136,11 @@ async function completed(config: Checked, source: Source, given: number | null):
     throw errorAt(source, ["peers"], text);
   }
   const base = dirname(resolve(source.file));
-  const { tls, dataDir } = config;
+  const { tls, dataDir, listen = own.raft, http = own.http } = config;
+  if (doClash(listen, http)) {
+    const text = `${http} is where the members reach this node (${listen}): clients need another port`;
+    throw errorAt(source, fieldOf(source, id, "http"), text);
+  }
   const files = tls && {
     ca: resolve(base, tls.ca),
     cert: resolve(base, tls.cert),
@@ -138,13 +150,30 @@ async function completed(config: Checked, source: Source, given: number | null):
     ...config,
     id,
     dataDir: resolve(base, dataDir),
-    listen: config.listen ?? own.raft,
-    http: config.http ?? own.http,
+    listen,
+    http,
     secret: await secretOf(config, source, base),
     peers,
     tls: files,
     source,
   };
+}
+
+/** Whether one process cannot listen at both. */
+function doClash(a: string, b: string): boolean {
+  const [hostA, portA] = placeAt(a);
+  const [hostB, portB] = placeAt(b);
+  return portA === portB && portA !== 0 && (hostA === hostB || isWildcard(hostA) || isWildcard(hostB));
+}
+
+function placeAt(text: string): [host: string, port: number] {
+  const [, v6, name, port] = ADDRESS.exec(text)!;
+  const host = (v6 ?? name).toLowerCase();
+  return [host === "localhost" ? "127.0.0.1" : host, Number(port)];
+}
+
+function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || /^[0:]+$/.test(host);
 }
 
 async function secretOf({ secret, secretFile }: Checked, source: Source, base: string): Promise<string> {
@@ -169,24 +198,14 @@ async function secretOf({ secret, secretFile }: Checked, source: Source, base: s
 }
 
 function issueError(source: Source, issue: v.BaseIssue<unknown>): ConfigError {
-  const path = (issue.path ?? []).map(({ key }) => String(key));
+  const path = pathOf(issue);
   if (isUnknown(issue)) {
     const known = fieldsAround(path);
-    const list = known.length <= 3 ? `; there is ${known.join(", ")}` : "";
-    return keyError(source, path, `there is no such field${list}.${didYouMean(path.at(-1)!, known)}`);
+    return keyError(source, path, unknownText(path.at(-1)!, known, LISTED_MAX));
   }
   if (issue.input === undefined)
-    return errorAt(source, path.slice(0, -1), `${path.at(-1)} is missing: it must be ${ruleOf(issue)}`);
-  const isSecret = path[0] === "secret";
-  return errorAt(
-    source,
-    path,
-    `must be ${ruleOf(issue)}, not ${isSecret ? "this" : JSON.stringify(issue.input)}`,
-  );
-}
-
-function isUnknown({ type, expected }: v.BaseIssue<unknown>): boolean {
-  return type === "strict_object" && expected === "never";
+    return errorAt(source, path.slice(0, -1), `${path.at(-1)} ${missingText(issue)}`);
+  return errorAt(source, path, wrongText(issue, path[0] === "secret"));
 }
 
 function keyError(source: Source, path: readonly string[], what: string): ConfigError {
@@ -198,41 +217,6 @@ function fieldsAround(path: readonly string[]): readonly string[] {
   if (path.length === 1) return Object.keys(schema.entries);
   return path[0] === "tls" ? ["ca", "cert", "key"] : ["raft", "http"];
 }
-
-/** As it stands behind "must be". */
-function ruleOf(issue: v.BaseIssue<unknown>): string {
-  switch (issue.type) {
-    case "min_value":
-      return `at least ${issue.requirement}`;
-    case "max_value":
-      return `at most ${issue.requirement}`;
-    case "picklist":
-      return `one of ${issue.expected!.replace(/^\(|\)$/g, "").replaceAll(" | ", ", ")}`;
-    case "strict_object":
-      return missingRules[String(issue.path?.at(-1)?.key)] ?? "a mapping of fields to values";
-    default:
-      return RULES[issue.type] ?? issue.message;
-  }
-}
-
-/** Of the fields that have no default. */
-const missingRules: Readonly<Record<string, string>> = {
-  dataDir: "a directory",
-  peers: 'the members, as in { 1: { raft: "127.0.0.1:7001", http: "127.0.0.1:8081" } }',
-  raft: "an address, host:port",
-  http: "an address, host:port",
-  ca: "a file",
-  cert: "a file",
-  key: "a file",
-};
-
-const RULES: Readonly<Record<string, string>> = {
-  integer: "a whole number",
-  non_empty: "text that is not empty",
-  number: "a number",
-  record: "a mapping of ids to addresses",
-  string: "text",
-};
 
 async function readText(path: string, what: string, hint: string): Promise<string> {
   try {

@@ -37,7 +37,8 @@ secretFile: ./cluster.key
 # requestTimeoutMs: 5000          # a request that has no outcome by then is answered with 504
 # maxValueBytes: 1048576          # a longer value is answered with 413
 # readOnly: safe                  # lease: reads without a round to a quorum, on the strength of the clocks
-# durability: o_direct            # o_dsync, fdatasync; none loses data with the power. Default: what the disk takes
+# durability: o_direct            # or o_dsync, fdatasync: each on the disk before it counts. Default: what the disk takes
+                                  # none: waits for no disk, and loses acknowledged data with the power; for tests
 # segmentBytes: 64000000          # of one file of the log
 # tickMs: 100                     # an election begins after 10 to 19 ticks without a leader
 # electionTicks: 10

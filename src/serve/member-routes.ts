@@ -6,20 +6,25 @@ import type { MembershipChange } from "../index.js";
 import { encodeCommand } from "./commands.js";
 import { badRequest, bodyOf, sendJson, type Target } from "./http.js";
 import { HttpError } from "./http-error.js";
+import {
+  address,
+  firstOf,
+  integer,
+  isUnknown,
+  missingText,
+  pathOf,
+  unknownText,
+  wrongText,
+} from "./issues.js";
 import type { Parts } from "./parts.js";
 
 const BODY_BYTES_MAX = 64 * 1024;
-const id = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(Number.MAX_SAFE_INTEGER));
-const address = v.pipe(v.string(), v.regex(/^\S+:\d{1,5}$/, "an address, host:port"));
+const id = integer(1, Number.MAX_SAFE_INTEGER);
 const ids = v.optional(v.array(id), []);
-const schema = v.strictObject({
-  add: v.optional(
-    v.array(v.strictObject({ id, raft: address, http: address, learner: v.optional(v.boolean(), false) })),
-    [],
-  ),
-  promote: ids,
-  remove: ids,
-});
+const added = v.strictObject({ id, raft: address, http: address, learner: v.optional(v.boolean(), false) });
+const schema = v.strictObject({ add: v.optional(v.array(added), []), promote: ids, remove: ids });
+/** The engine's name for where the members reach one. */
+const MEANT = { address: "raft" };
 
 const EXAMPLE =
   '{"add":[{"id":4,"raft":"10.0.0.4:7001","http":"10.0.0.4:8080","learner":true}],"promote":[],"remove":[3]}';
@@ -78,8 +83,17 @@ async function changeOf(request: IncomingMessage): Promise<Change> {
   }
   const parsed = v.safeParse(schema, json);
   if (parsed.success) return parsed.output;
-  const [issue] = parsed.issues;
-  throw badRequest(`${v.getDotPath(issue) ?? "the body"}: ${issue.message}; as in ${EXAMPLE}`);
+  throw badRequest(`${issueText(firstOf(parsed.issues))}; as in ${EXAMPLE}`);
+}
+
+function issueText(issue: v.BaseIssue<unknown>): string {
+  const path = pathOf(issue);
+  const name = path.length === 0 ? "the body" : path.join(".").slice(0, 100);
+  if (isUnknown(issue)) {
+    const known = Object.keys(path.length === 1 ? schema.entries : added.entries);
+    return `${name}: ${unknownText(path.at(-1)!, known, known.length, MEANT)}`;
+  }
+  return issue.input === undefined ? `${name} ${missingText(issue)}` : `${name}: ${wrongText(issue)}`;
 }
 
 async function change({ node, config, httpOf }: Parts, { add, promote, remove }: Change): Promise<void> {

@@ -115,7 +115,7 @@ export class Router {
     sendJson(response, 200, await statusOf(this.parts, flagOf(query, "hash")));
   }
 
-  /** Not alive: only a restart helps. */
+  /** Not alive: only a restart helps. A log that is lost is no matter for that. */
   private alive(response: ServerResponse): void {
     const { fault } = this.parts.node.status();
     if (fault !== null) throw new HttpError(503, "RAFT_FENCED", fault);
@@ -124,8 +124,12 @@ export class Router {
 
   /** Ready: it can answer, as far as it knows. */
   private ready(response: ServerResponse): void {
-    const { leader } = this.parts.node.status();
+    const { id, leader, fault, state, lostLogs } = this.parts.node.status();
     if (this.parts.closing.aborted) throw new HttpError(503, "RAFT_CLOSED", "this node shuts down");
+    if (fault !== null) throw new HttpError(503, "RAFT_FENCED", fault);
+    if (state === "StateRemoved") throw new HttpError(503, "RAFT_REMOVED", "this node is no member any more");
+    const lost = lostLogs.find(({ node }) => node === id);
+    if (lost !== undefined) throw new HttpError(503, "RAFT_LOG_LOST", lost.reason);
     if (leader === 0) throw new HttpError(503, "RAFT_NO_LEADER", "no leader is known");
     sendJson(response, 200, { ready: true, leader });
   }

@@ -1,9 +1,10 @@
 // One node of the service in this process: the engine, the state, the HTTP server; opened together and closed in order.
-import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
-import { type Logger, RaftNode, type RaftNodeOptions, registerMetrics, type TlsOptions } from "../index.js";
-import { openError, type ServiceConfig } from "./config.js";
+import { type Logger, RaftNode, registerMetrics } from "../index.js";
+import { checkDataDir } from "./check.js";
+import { fieldOf, openError, type ServiceConfig } from "./config.js";
 import { errorAt } from "./config-error.js";
+import { engineOptions } from "./engine-options.js";
 import { Registry, requestMetrics, single } from "./exposition.js";
 import { KvStore } from "./kv.js";
 import { RequestLoad } from "./load.js";
@@ -24,6 +25,7 @@ export class Service {
   readonly node: RaftNode;
   /** Where the server listens, host:port: with the port that it got where the configuration has 0. */
   readonly http: string;
+  private readonly config: ServiceConfig;
   private readonly server: Server;
   private readonly closing: AbortController;
   private closed: Promise<void> | null = null;
@@ -36,7 +38,8 @@ export class Service {
     const store = new KvStore();
     let node: RaftNode;
     try {
-      node = await RaftNode.open(await nodeOptions(config, store, logger));
+      await checkDataDir(config);
+      node = await RaftNode.open(engineOptions(config, store, logger));
     } catch (error) {
       throw openError(error, config);
     }
@@ -52,14 +55,21 @@ export class Service {
         },
       );
       const http = await listen(server, config);
-      return new Service(node, server, http, closing);
+      return new Service(config, node, server, http, closing);
     } catch (error) {
       await node.close({ timeoutMs: 0 });
       throw error;
     }
   }
 
-  private constructor(node: RaftNode, server: Server, http: string, closing: AbortController) {
+  private constructor(
+    config: ServiceConfig,
+    node: RaftNode,
+    server: Server,
+    http: string,
+    closing: AbortController,
+  ) {
+    this.config = config;
     this.node = node;
     this.server = server;
     this.http = http;
@@ -68,9 +78,13 @@ export class Service {
     node.once("removed", (error) => this.onRemoved(error));
   }
 
-  /** Reads the certificates again. Rejects where they are not usable: then the old ones stay. */
-  reloadTls(): Promise<void> {
-    return this.node.reloadTls();
+  /** Reads the certificates again. Rejects, with ConfigError, where they are not usable: then those in use stay. */
+  async reloadTls(): Promise<void> {
+    try {
+      await this.node.reloadTls();
+    } catch (error) {
+      throw openError(error, this.config);
+    }
   }
 
   /**
@@ -109,64 +123,15 @@ function partsOf(config: ServiceConfig, node: RaftNode, store: KvStore, closing:
   return { config, node, store, loads, registry, since: performance.now(), closing, httpOf };
 }
 
-async function nodeOptions(config: ServiceConfig, store: KvStore, logger: Logger): Promise<RaftNodeOptions> {
-  const { id, dataDir, listen, secret, tls } = config;
-  const given = Object.fromEntries(
-    ENGINE_OPTIONS.map((name) => [name, config[name]]).filter(([, value]) => value !== undefined),
-  );
-  return {
-    ...given,
-    id,
-    dir: dataDir,
-    listen,
-    secret,
-    peers: Object.fromEntries([...config.peers].map(([peer, { raft }]) => [peer, raft])),
-    stateMachine: store,
-    logger,
-    ...(tls === undefined ? {} : { tls: () => certificates(config, tls) }),
-  };
-}
-
-/** Fields that are the engine's options, under the same names. */
-const ENGINE_OPTIONS = [
-  "initialClusterState",
-  "clusterId",
-  "snapshotEveryBytes",
-  "snapshotEveryEntries",
-  "snapshotCatchUpBytes",
-  "snapshotSendBytesPerS",
-  "catchUpBytesPerS",
-  "readOnly",
-  "durability",
-  "segmentBytes",
-  "tickMs",
-  "electionTicks",
-] as const satisfies readonly (keyof ServiceConfig & keyof RaftNodeOptions)[];
-
-type TlsFiles = NonNullable<ServiceConfig["tls"]>;
-
-async function certificates({ source }: ServiceConfig, files: TlsFiles): Promise<TlsOptions> {
-  const read = async (name: keyof TlsFiles) => {
-    try {
-      return await readFile(files[name], "utf8");
-    } catch (cause) {
-      const { code } = cause as NodeJS.ErrnoException;
-      throw errorAt(source, ["tls", name], `cannot read ${files[name]} (${code})`);
-    }
-  };
-  const [ca, cert, key] = await Promise.all([read("ca"), read("cert"), read("key")]);
-  return { ca, cert, key };
-}
-
 /** Resolves with the address that the server has. */
-function listen(server: Server, { http, source }: ServiceConfig): Promise<string> {
+function listen(server: Server, { id, http, source }: ServiceConfig): Promise<string> {
   const at = http.lastIndexOf(":");
   const host = http.slice(0, at).replace(/^\[|\]$/g, "");
   return new Promise((resolve, reject) => {
     server.once("error", ({ code, message }: NodeJS.ErrnoException) => {
       const why =
         code === "EADDRINUSE" ? "something listens there already: stop it, or take another port" : message;
-      reject(errorAt(source, ["http"], `cannot listen at ${http}: ${why}`));
+      reject(errorAt(source, fieldOf(source, id, "http"), `cannot listen at ${http}: ${why}`));
     });
     server.listen(Number(http.slice(at + 1)), host, () => {
       const address = server.address();

@@ -68,6 +68,21 @@ test("its nodes end with it, however it ends", async () => {
   );
 });
 
+test("a second time in one directory: told at once, by whom it is held, and the first goes on", async () => {
+  const first = await up("1", "--dir", "twice");
+  const [child] = childrenOf(first.pid);
+  const begun = performance.now();
+  const second = new Command(scratch.path, "cluster", "up", "--dir", "twice");
+  assert.equal(await second.end(30_000), 2, second.stderr);
+  assert.ok(performance.now() - begun < 10_000, "it waited for a node that had ended");
+  const expected = new RegExp(
+    `^raftmark: node 1 does not start: .* ${child}.*WAL_LOCKED.*node-1\\.log\\)\\.\\n$`,
+  );
+  assert.match(second.stderr, expected);
+  first.child.kill("SIGINT");
+  assert.equal(await first.end(30_000), 0, first.stderr);
+});
+
 test("what cannot be is refused in a sentence", async () => {
   const other = join(scratch.path, "other");
   mkdirSync(other);
@@ -75,6 +90,8 @@ test("what cannot be is refused in a sentence", async () => {
   const cases: [string[], RegExp][] = [
     [["ten"], /"ten" nodes are not possible: it is 1 to 9/],
     [["3", "--dir", "alone"], /alone has 1 nodes, not 3: leave the number out/],
+    [["--dir", "other/file"], /--dir: cannot use .*\/other\/file: .* is no directory/],
+    [["--dir", "/proc/x"], /--dir: cannot make \/proc\/x: /],
     [["--dir", "other"], /other is not empty and has no cluster/],
   ];
   for (const [args, expected] of cases) {

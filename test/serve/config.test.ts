@@ -1,11 +1,13 @@
 // The configuration of the service: what is filled in, and what is said of what is wrong, with its place.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import {
   ConfigError,
+  checkConfig,
   EXAMPLE_CONFIG,
   newLogger,
   parseConfig,
@@ -67,6 +69,11 @@ const WRONG: [what: string, text: string, expected: RegExp][] = [
   ],
   ["a number that is none", GOOD.replace("id: 2", "id: two"), /^F:1:5: id: must be a number, not "two"$/],
   ["one too large", `${GOOD}tickMs: 99999999\n`, /^F:7:9: tickMs: must be at most 60000, not 99999999$/],
+  [
+    "a segment too small",
+    `${GOOD}segmentBytes: 10\n`,
+    /^F:7:15: segmentBytes: must be at least 1024, not 10$/,
+  ],
   ["another word", `${GOOD}logLevel: loud\n`, /^F:7:11: logLevel: must be one of .*"warn".*, not "loud"$/],
   [
     "no address",
@@ -90,6 +97,16 @@ const WRONG: [what: string, text: string, expected: RegExp][] = [
     "a secret file that is not there",
     GOOD.replace("cluster.key", "c.key"),
     /^F:6:13: secretFile: cannot read .*c\.key \(ENOENT\)/,
+  ],
+  [
+    "clients where the members are",
+    GOOD.replace("10.0.0.2:8080", "10.0.0.2:7001"),
+    /^F:5:37: peers\.2\.http: 10\.0\.0\.2:7001 is where the members reach this node/,
+  ],
+  [
+    "clients where the members are, at all addresses",
+    `${GOOD}http: "0.0.0.0:7001"\n`,
+    /^F:7:7: http: 0\.0\.0\.0:7001 is where the members reach this node \(10\.0\.0\.2:7001\)/,
   ],
   ["no YAML", `${GOOD}peers: [\n`, /^F:\d+:\d+: this is no YAML: /],
   ["a field twice", `${GOOD}id: 3\n`, /^F:7:1: this is no YAML: map keys must be unique$/],
@@ -115,21 +132,61 @@ test("a file that is not there", async () => {
   );
 });
 
-test("what the engine finds wrong has its place, too", async () => {
-  const short = GOOD.replace(/secretFile.*\n/, "secret: short\n");
-  const clash = GOOD.replace("10.0.0.1:7001", "10.0.0.2:7001");
-  const tls = `${GOOD}tls: { ca: a.pem, cert: b.pem, key: c.pem }\n`;
+test("what the start refuses --check refuses, with its place, and touches nothing", async () => {
+  const text = GOOD.replace("dataDir: data", "dataDir: untouched");
+  const short = text.replace(/secretFile.*\n/, "secret: short\n");
+  const clash = text.replace("10.0.0.1:7001", "10.0.0.2:7001");
   const cases: [string, RegExp][] = [
     [short, /^F:6:9: secret: .*16 bytes/],
     [clash, /^F:4:3: peers: nodes 1 and 2 have the same address/],
-    [tls, /^F:7:\d+: tls\.\w+: cannot read .*\.pem \(ENOENT\)$/],
+    [text.replace("10.0.0.1:7001", "10.0.0.1:0"), /^F:4:14: peers\.1\.raft: .* has port 0/],
+    [`${text}listen: "127.0.0.1:7999"\n`, /^F:7:9: listen: .* is not the address that peers gives/],
+    [
+      `${text}tls: { ca: a.pem, cert: b.pem, key: c.pem }\n`,
+      /^F:7:12: tls\.ca: cannot read .*\.pem \(ENOENT\)$/,
+    ],
+    [text.replace("untouched", "node.yaml/x"), /^F:2:10: dataDir: cannot make .*node\.yaml is no directory$/],
+    [text.replace("untouched", "node.yaml"), /^F:2:10: dataDir: cannot use .*node\.yaml is no directory$/],
   ];
-  for (const [text, expected] of cases) {
-    const config = await parseConfig(text, FILE);
-    const logger = newLogger("error", process.stderr, 2);
-    await assert.rejects(Service.open(config, logger), (error: Error) => {
+  if (existsSync("/proc/self"))
+    cases.push([
+      text.replace("untouched", "/proc/x/y"),
+      /^F:2:10: dataDir: cannot make \/proc\/x\/y: \/proc is the kernel's/,
+    ]);
+  for (const [given, expected] of cases) {
+    const config = await parseConfig(given, FILE);
+    const isRefusal = (error: Error) => {
+      assert.match(error.message.replace(FILE, "F"), expected);
+      return error instanceof ConfigError;
+    };
+    await assert.rejects(checkConfig(config), isRefusal);
+    await assert.rejects(Service.open(config, newLogger("error", process.stderr, 2)), isRefusal);
+  }
+  await checkConfig(await parseConfig(text, FILE));
+  assert.equal(existsSync(join(dir, "untouched")), false);
+});
+
+test("where clients cannot be served has its place", async () => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+  const { port } = taken.address() as { port: number };
+  const text = `id: 1
+dataDir: taken
+peers:
+  1: { raft: "127.0.0.1:0", http: "127.0.0.1:${port}" }
+secret: 0123456789abcdef
+durability: none
+`;
+  const cases: [string, RegExp][] = [
+    [text, /^F:4:35: peers\.1\.http: cannot listen at .*: something listens there already/],
+    [`${text}http: "127.0.0.1:${port}"\n`, /^F:7:7: http: cannot listen at/],
+  ];
+  for (const [given, expected] of cases) {
+    const config = await parseConfig(given, FILE);
+    await assert.rejects(Service.open(config, newLogger("error", process.stderr, 1)), (error: Error) => {
       assert.match(error.message.replace(FILE, "F"), expected);
       return error instanceof ConfigError;
     });
   }
+  await new Promise((resolve) => taken.close(resolve));
 });

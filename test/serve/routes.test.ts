@@ -342,8 +342,28 @@ test("members: who is one, changes as JSON, and what cannot be", async () => {
   assert.equal(errorOf(await post({ promote: [9] })), "409 RAFT_CHANGE_REFUSED");
   assert.equal(errorOf(await post({ add: [four] }, "text/plain")), "415 KV_NO_JSON");
   assert.equal(errorOf(await post("{")), "400 KV_BAD_REQUEST");
-  assert.match((await post({ add: [{ ...four, raft: 7 }] })).json.error.message, /^add\.0\.raft: /);
-  assert.match((await post({ remov: [4] })).json.error.message, /^remov: /);
+  const { raft, ...fields } = four;
+  const wrong: [unknown, RegExp][] = [
+    [{ add: [{ ...four, raft: 7 }] }, /^add\.0\.raft: must be text, not 7; as in /],
+    [{ add: [{ ...four, raft: "b" }] }, /^add\.0\.raft: must be an address, host:port, .*, not "b"; as in /],
+    [
+      { promot: [4] },
+      /^promot: there is no such field; there is add, promote, remove\. Did you mean promote\?; as in /,
+    ],
+    [{ add: [fields] }, /^add\.0\.raft is missing: it must be an address, host:port; as in /],
+    [
+      { add: [{ ...fields, address: raft }] },
+      /^add\.0\.address: there is no such field; there is id, raft, http, learner\. Did you mean raft\?; as in /,
+    ],
+    [{ add: [{ ...four, learner: "yes" }] }, /^add\.0\.learner: must be true or false, not "yes"; as in /],
+    [{ remove: 4 }, /^remove: must be a list, not 4; as in /],
+    [7, /^the body: must be a mapping of fields to values, not 7; as in /],
+  ];
+  for (const [body, expected] of wrong) {
+    const got = await post(body);
+    assert.equal(errorOf(got), "400 KV_BAD_REQUEST");
+    assert.match(got.json.error.message, expected);
+  }
   assert.equal(errorOf(await ask("DELETE", "/members/x")), "400 KV_BAD_REQUEST");
   assert.equal(errorOf(await ask("DELETE", "/members/9")), "409 RAFT_CHANGE_REFUSED");
   assert.equal((await ask("DELETE", "/members/4")).json.members.length, 1);

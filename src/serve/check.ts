@@ -1,0 +1,73 @@
+// What Service.open would refuse, or warn of certificates, found before it: no port is opened, and nothing on the disk changed.
+import { constants } from "node:fs";
+import { access, lstat, stat, statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+import { RaftNode } from "../index.js";
+import { readCertificates } from "./certificates.js";
+import { openError, type ServiceConfig } from "./config.js";
+import { errorAt } from "./config-error.js";
+import { engineOptions } from "./engine-options.js";
+import { KvStore } from "./kv.js";
+import { newLogger } from "./logger.js";
+
+/** Of statfs(2): file systems in which nobody, root included, can make anything. */
+const PROC_SUPER_MAGIC = 0x9fa0;
+const SYSFS_MAGIC = 0x62656572;
+
+/**
+ * Throws ConfigError for the first thing that is wrong. What is in the data directory, and whether the ports are free, shows
+ * at the start alone.
+ */
+export async function checkConfig(config: ServiceConfig): Promise<void> {
+  await checkOptions(config);
+  const { tls, source } = config;
+  const late = tls === undefined ? null : (await readCertificates(source, tls)).outOfDate;
+  if (late !== null) throw late;
+  await checkDataDir(config);
+}
+
+/** The engine asks for certificates when it has found its options good, and before it opens anything: there it is stopped. */
+async function checkOptions(config: ServiceConfig): Promise<void> {
+  const stop = new Error("the options are good");
+  const options = engineOptions(config, new KvStore(), newLogger("error", process.stderr, config.id));
+  try {
+    await RaftNode.open({ ...options, tls: () => Promise.reject(stop) });
+  } catch (error) {
+    if ((error as Error).cause !== stop) throw openError(error, config);
+  }
+}
+
+/** Throws ConfigError where the data directory cannot be used, or made. The start asks as well: see whyUnusable. */
+export async function checkDataDir({ dataDir, source }: ServiceConfig): Promise<void> {
+  const why = await whyUnusable(dataDir);
+  if (why !== null) throw errorAt(source, ["dataDir"], why);
+}
+
+/**
+ * Why a directory cannot be used, or, where it is not there, made; null: it can. To be asked before Node's recursive mkdir: on
+ * /proc mkdir(2) says that the parent is missing, and that tries for ever.
+ */
+export async function whyUnusable(dir: string): Promise<string | null> {
+  const at = await nearestThere(dir);
+  const what = at === dir ? `cannot use ${dir}` : `cannot make ${dir}`;
+  try {
+    if (!(await stat(at)).isDirectory()) return `${what}: ${at} is no directory`;
+    await access(at, constants.W_OK | constants.X_OK | (at === dir ? constants.R_OK : 0));
+    const { type } = await statfs(at);
+    if (type !== PROC_SUPER_MAGIC && type !== SYSFS_MAGIC) return null;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return `${what}: ${at} cannot be written to (${code}); take another, or mend its rights`;
+  }
+  return `${what}: ${at} is the kernel's, and no place for data`;
+}
+
+/** The path, or the nearest above it that is there, a link to nothing included. */
+async function nearestThere(path: string): Promise<string> {
+  const above = dirname(path);
+  const isThere = await lstat(path).then(
+    () => true,
+    ({ code }: NodeJS.ErrnoException) => code !== "ENOENT" && code !== "ENOTDIR",
+  );
+  return isThere || above === path ? path : nearestThere(above);
+}

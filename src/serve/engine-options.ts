@@ -1,0 +1,55 @@
+// A configuration as the engine's options.
+import type { Logger, RaftNodeOptions, TlsOptions } from "../index.js";
+import { readCertificates, type TlsFiles } from "./certificates.js";
+import type { ServiceConfig } from "./config.js";
+import type { Source } from "./config-error.js";
+import type { KvStore } from "./kv.js";
+
+/** Fields that are the engine's options, under the same names. */
+const ENGINE_OPTIONS = [
+  "initialClusterState",
+  "clusterId",
+  "snapshotEveryBytes",
+  "snapshotEveryEntries",
+  "snapshotCatchUpBytes",
+  "snapshotSendBytesPerS",
+  "catchUpBytesPerS",
+  "readOnly",
+  "durability",
+  "segmentBytes",
+  "tickMs",
+  "electionTicks",
+] as const satisfies readonly (keyof ServiceConfig & keyof RaftNodeOptions)[];
+
+export function engineOptions(config: ServiceConfig, store: KvStore, logger: Logger): RaftNodeOptions {
+  const { id, dataDir, listen, secret, tls } = config;
+  const given = Object.fromEntries(
+    ENGINE_OPTIONS.map((name) => [name, config[name]]).filter(([, value]) => value !== undefined),
+  );
+  return {
+    ...given,
+    id,
+    dir: dataDir,
+    listen,
+    secret,
+    peers: Object.fromEntries([...config.peers].map(([peer, { raft }]) => [peer, raft])),
+    stateMachine: store,
+    logger,
+    ...(tls === undefined ? {} : { tls: certificates(config.source, tls, logger) }),
+  };
+}
+
+/**
+ * What is out of date is told at the start, and taken: to a clock that is not set yet all of it seems so. Later what there
+ * is is kept instead.
+ */
+function certificates(source: Source, files: TlsFiles, logger: Logger): () => Promise<TlsOptions> {
+  let isStart = true;
+  return async () => {
+    const { pem, outOfDate } = await readCertificates(source, files);
+    if (outOfDate !== null && !isStart) throw outOfDate;
+    if (outOfDate !== null) logger.warn({}, outOfDate.message);
+    isStart = false;
+    return pem;
+  };
+}

@@ -1,0 +1,80 @@
+// The files of TLS: what --check and the start say of those that cannot be used, or not any more.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { ConfigError, checkConfig, newLogger, parseConfig, Service } from "../../src/serve/index.js";
+import { Authority, NO_OPENSSL } from "../link/certificates.js";
+import { scratchDir } from "../process/support.js";
+
+const scratch = scratchDir("certificates");
+after(() => scratch.remove());
+const FILE = join(scratch.path, "node.yaml");
+const CONFIG = `id: 1
+dataDir: data
+peers: { 1: { raft: "127.0.0.1:0", http: "127.0.0.1:0" } }
+secret: 0123456789abcdef
+durability: none
+tls:
+  ca: ca.pem
+  cert: node.pem
+  key: node.key
+`;
+
+function write(files: Readonly<Record<string, string>>): void {
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(scratch.path, name), text);
+}
+
+test("TLS: a key of another certificate, and files that are something else, with field and path", {
+  skip: NO_OPENSSL,
+}, async () => {
+  const authority = new Authority();
+  const [one, other] = [authority.member(), authority.member()];
+  authority.remove();
+  const good = { "ca.pem": one.ca, "node.pem": one.cert, "node.key": one.key };
+  const cases: [Readonly<Record<string, string>>, RegExp][] = [
+    [
+      { "node.key": other.key },
+      /^F:9:8: tls\.key: .*\/node\.key does not belong to the certificate in .*\/node\.pem$/,
+    ],
+    [{ "node.key": one.cert }, /^F:9:8: tls\.key: .*\/node\.key is no private key that can be used: /],
+    [{ "node.pem": one.key }, /^F:8:9: tls\.cert: .*\/node\.pem has no certificate in PEM$/],
+    [{ "ca.pem": "" }, /^F:7:7: tls\.ca: .*\/ca\.pem has no certificate in PEM$/],
+  ];
+  const config = await parseConfig(CONFIG, FILE);
+  for (const [bad, expected] of cases) {
+    write({ ...good, ...bad });
+    const isRefusal = (error: Error) => {
+      assert.match(error.message.replace(FILE, "F"), expected);
+      return error instanceof ConfigError;
+    };
+    await assert.rejects(checkConfig(config), isRefusal);
+    await assert.rejects(Service.open(config, newLogger("error", process.stderr, 1)), isRefusal);
+  }
+  write(good);
+  await checkConfig(config);
+});
+
+test("TLS: --check refuses a certificate that has expired, and the start warns of it", {
+  skip: NO_OPENSSL,
+}, async () => {
+  const openssl = (line: string) =>
+    execFileSync("openssl", line.split(" "), { cwd: scratch.path, stdio: "ignore" });
+  const asked = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=x -keyout node.key";
+  openssl(`req -new ${asked} -out node.csr`);
+  openssl("x509 -req -in node.csr -signkey node.key -days 0 -out node.pem");
+  const authority = new Authority();
+  write({ "ca.pem": authority.ca });
+  authority.remove();
+  const config = await parseConfig(CONFIG, FILE);
+  const expected = /:8:9: tls\.cert: .*\/node\.pem expired on \d{4}-\d\d-\d\d: the other members refuse it$/;
+  await assert.rejects(checkConfig(config), expected);
+  const warnings: string[] = [];
+  const warn = (_: object, text: string) => warnings.push(text);
+  const logger = { ...newLogger("error", process.stderr, 1), warn };
+  const service = await Service.open(config, logger);
+  assert.match(warnings[0], expected);
+  await assert.rejects(service.reloadTls(), expected);
+  await service.close({ timeoutMs: 0 });
+});
