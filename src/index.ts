@@ -39,6 +39,7 @@ export type {
 export type { ChannelNode, DiagnosticsChannels, ElectionOutcome } from "./node/channels.js";
 export { ClientSession } from "./node/client-session.js";
 export type { LeaderEvent, PeerEvent, SnapshotEvent } from "./node/events.js";
+export { checkOptions } from "./node/opening.js";
 export { type PromRegistry, registerMetrics } from "./node/prometheus.js";
 export { RaftNode } from "./node/raft-node.js";
 export type { Entry } from "./raft/index.js";

@@ -85,6 +85,12 @@ async function run(config: ServiceConfig): Promise<number> {
   // Before anything is opened: a signal that comes meanwhile ends it when it is.
   const ending = new Ending();
   const logger = newLogger(config.logLevel, process.stderr, config.id);
+  // What came while it opens was perhaps read before the signal.
+  let reload = (): void => {
+    isStale = true;
+  };
+  let isStale = false;
+  process.on("SIGHUP", () => reload());
   let service: Service;
   try {
     service = await asSentence(() => Service.open(config, logger));
@@ -100,7 +106,7 @@ async function run(config: ServiceConfig): Promise<number> {
     );
   if (config.durability === "none")
     logger.warn({}, "durability: none waits for no disk: what was acknowledged is lost with the power");
-  process.on("SIGHUP", () => {
+  reload = () => {
     if (config.tls === undefined) {
       logger.info({}, "SIGHUP: there is no tls in the configuration, and so nothing to load anew");
       return;
@@ -108,7 +114,8 @@ async function run(config: ServiceConfig): Promise<number> {
     service.reloadTls().catch((error: Error) => {
       logger.error({ error }, `the certificates were not loaded anew, those in use stay: ${error.message}`);
     });
-  });
+  };
+  if (isStale) reload();
   process.send?.({ serves: service.http });
   let exitCode = 0;
   service.onFault = (error) => {

@@ -1,24 +1,26 @@
 // What has to be there before a node runs: its log, opened and held against the options, its state machine in the state
 // of the newest snapshot, and the core with what it is told of both. Main thread.
 import { randomBytes, randomInt } from "node:crypto";
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { mkdir, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
 import { RawNode, ReadOnlyLeaseBased, ReadOnlySafe } from "../raft/index.js";
 import { openWal, type Wal } from "../wal/index.js";
 import { ENTRY_OVERHEAD_BYTES, MESSAGE_OVERHEAD_BYTES } from "../wire/index.js";
-import type { SnapshotTaken } from "./api.js";
+import type { RaftNodeOptions, SnapshotTaken } from "./api.js";
 import { LeaseClock } from "./lease-clock.js";
 import type { MemberBook } from "./member-book.js";
 import { decodeMemberRecord, type MemberRecord } from "./member-record.js";
 import { addressesOf, bootstrapConfState, openMembers } from "./membership.js";
 import { decodeMetadata, encodeMetadata, LOG_ID_BYTES } from "./metadata.js";
-import type { ResolvedOptions } from "./options.js";
+import { type ResolvedOptions, resolveOptions } from "./options.js";
 import type { PeerLogs } from "./peer-logs.js";
 import { restoreWithSessions } from "./session-snapshot.js";
 import { Sessions } from "./sessions.js";
+import { tlsOf } from "./sockets.js";
 import type { Teller } from "./teller.js";
 
 /** Probes are repeated with each heartbeat, and a slow path carries them one after another. */
@@ -26,10 +28,29 @@ const PROBE_BYTES_MAX = 4096;
 /** A quarter of what one turn applies, however large messages may be. */
 const APPLY_BYTES_MAX = 1024 * 1024;
 
+/**
+ * Rejects for what RaftNode.open would refuse of `options` by themselves, certificates that do not fit included: with
+ * RAFT_BAD_OPTION, naming option, value and rule. Opens no port and touches no file.
+ */
+export async function checkOptions(options: RaftNodeOptions): Promise<void> {
+  await tlsOf(resolveOptions(options).tls);
+}
+
+/** With those above it. On /proc mkdir(2) says that the parent is missing, and Node's own recursion tries for ever. */
+async function makeDir(dir: string): Promise<void> {
+  const above = dirname(resolve(dir));
+  if (!existsSync(above)) await makeDir(above);
+  try {
+    await mkdir(dir, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST" || !(await stat(dir)).isDirectory()) throw error;
+  }
+}
+
 /** Recovers what is durable, or begins a log. Rejects with the codes of openWal. */
 export async function openLog(options: ResolvedOptions, teller: Teller): Promise<Wal> {
   try {
-    await mkdir(options.dir, { recursive: true, mode: 0o700 });
+    await makeDir(options.dir);
   } catch (cause) {
     const text = `cannot create the data directory ${options.dir}: ${(cause as Error).message}; choose another or mend its rights`;
     throw new RaftmarkError("WAL_NOT_WRITABLE", text, { cause });

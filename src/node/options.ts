@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { parseAddress } from "../link/address.js";
 import { checkSecret } from "../link/cluster-key.js";
 import type { Link, TlsSource } from "../link/index.js";
+import { SEGMENT_BYTES_MIN } from "../wal/format/format.js";
 import { BUSY_POLL_US_MAX } from "../wal/write/writer.js";
 import { checkAddresses } from "./addresses.js";
 import type { Logger, RaftNodeOptions, StateMachine } from "./api.js";
@@ -58,7 +59,7 @@ const schema = v.strictObject({
   diskTimeoutMs: v.optional(count),
   writer: v.optional(v.picklist(["inline-js", "inline-wasm", "pool-wasm"]), "pool-wasm"),
   durability: v.optional(v.picklist(["o_direct", "o_dsync", "fdatasync", "none"])),
-  segmentBytes: v.optional(bytes(), 64_000_000),
+  segmentBytes: v.optional(bytes(2 ** 31 - 1, SEGMENT_BYTES_MIN), 64_000_000),
   logCacheBytes: v.optional(bytes(), 4 * MiB),
   busyPollUs: v.optional(integer(0, BUSY_POLL_US_MAX), 0),
   batchBytesMax: v.optional(bytes(), MiB),

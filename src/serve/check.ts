@@ -2,7 +2,7 @@
 import { constants } from "node:fs";
 import { access, lstat, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { RaftNode } from "../index.js";
+import { checkOptions } from "../index.js";
 import { readCertificates } from "./certificates.js";
 import { openError, type ServiceConfig } from "./config.js";
 import { errorAt } from "./config-error.js";
@@ -19,22 +19,15 @@ const SYSFS_MAGIC = 0x62656572;
  * at the start alone.
  */
 export async function checkConfig(config: ServiceConfig): Promise<void> {
-  await checkOptions(config);
+  try {
+    await checkOptions(engineOptions(config, new KvStore(), newLogger("error", process.stderr, config.id)));
+  } catch (error) {
+    throw openError(error, config);
+  }
   const { tls, source } = config;
   const late = tls === undefined ? null : (await readCertificates(source, tls)).outOfDate;
   if (late !== null) throw late;
   await checkDataDir(config);
-}
-
-/** The engine asks for certificates when it has found its options good, and before it opens anything: there it is stopped. */
-async function checkOptions(config: ServiceConfig): Promise<void> {
-  const stop = new Error("the options are good");
-  const options = engineOptions(config, new KvStore(), newLogger("error", process.stderr, config.id));
-  try {
-    await RaftNode.open({ ...options, tls: () => Promise.reject(stop) });
-  } catch (error) {
-    if ((error as Error).cause !== stop) throw openError(error, config);
-  }
 }
 
 /** Throws ConfigError where the data directory cannot be used, or made. The start asks as well: see whyUnusable. */

@@ -14,7 +14,7 @@ after(() => {
 });
 
 /** Resolves when it serves. */
-async function serve(name: string, more: string): Promise<Command> {
+async function serve(name: string, more: string, hangUpEarly = false): Promise<Command> {
   const [raft, http] = await freePorts(2);
   const text = `id: 1
 dataDir: data-${name}
@@ -23,6 +23,10 @@ secret: 0123456789abcdef
 ${more}`;
   writeFileSync(join(scratch.path, `${name}.yaml`), text);
   const command = new Command(scratch.path, "serve", "--config", `${name}.yaml`);
+  if (hangUpEarly) {
+    await until("its first line", 20_000, () => command.stderr.includes(" starts: "));
+    command.child.kill("SIGHUP");
+  }
   await until("it to serve", 20_000, () => {
     assert.equal(command.child.exitCode, null, command.stderr);
     return command.stderr.includes("serves clients at");
@@ -39,9 +43,8 @@ test("durability none is warned of, once", async () => {
   assert.match(warnings[0], /durability: none waits for no disk: .* lost with the power/);
 });
 
-test("SIGHUP without TLS: there is nothing to load anew", async () => {
-  const command = await serve("clear", "durability: none\n");
-  command.child.kill("SIGHUP");
+test("SIGHUP without TLS, also while it opens: there is nothing to load anew", async () => {
+  const command = await serve("clear", "durability: none\n", true);
   await until("a line", 10_000, () => /"level":30.*SIGHUP: .* nothing to load anew/.test(command.stderr));
   command.child.kill("SIGTERM");
   assert.equal(await command.end(20_000), 0, command.stderr);
