@@ -1,8 +1,7 @@
 // What has to be there before a node runs: its log, opened and held against the options, its state machine in the state
 // of the newest snapshot, and the core with what it is told of both. Main thread.
 import { randomBytes, randomInt } from "node:crypto";
-import { existsSync } from "node:fs";
-import { mkdir, stat } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
@@ -39,11 +38,17 @@ export async function checkOptions(options: RaftNodeOptions): Promise<void> {
 /** With those above it. On /proc mkdir(2) says that the parent is missing, and Node's own recursion tries for ever. */
 async function makeDir(dir: string): Promise<void> {
   const above = dirname(resolve(dir));
-  if (!existsSync(above)) await makeDir(above);
+  const make = (recursive: boolean) => mkdir(dir, { recursive, mode: 0o700 });
   try {
-    await mkdir(dir, { mode: 0o700 });
+    await make(false);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST" || !(await stat(dir)).isDirectory()) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" && above !== dir) {
+      await makeDir(above);
+      await make(false);
+      // It is there: right for a directory alone.
+    } else if (code === "EEXIST") await make(true);
+    else throw error;
   }
 }
 

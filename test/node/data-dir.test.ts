@@ -1,0 +1,33 @@
+// The data directory that a node makes for itself, or cannot.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import { RaftNode, type RaftNodeOptions } from "../../src/index.js";
+import { MemoryNetwork } from "../../src/link/memory-link.js";
+import { tempDir } from "../wal/helpers.js";
+import { SOLE } from "./nodes.js";
+
+const options = (dir: string): RaftNodeOptions => ({
+  ...SOLE,
+  id: 1,
+  dir,
+  secret: "of the test",
+  stateMachine: { apply: () => undefined },
+  link: new MemoryNetwork().link(1),
+  durability: "none",
+});
+
+test("it is made with those above it, and used again", async (t) => {
+  const dir = path.join(tempDir(t), "a", "b", "c");
+  for (let time = 0; time < 2; time++) await (await RaftNode.open(options(dir))).close();
+  assert.equal(fs.statSync(path.dirname(dir)).mode & 0o777, 0o700);
+});
+
+test("a file, a place below one, and one where the kernel lets nothing be made are refused at once", async (t) => {
+  const file = path.join(tempDir(t), "file");
+  fs.writeFileSync(file, "x");
+  const impossible = process.platform === "linux" ? ["/proc/x/y"] : [];
+  for (const dir of [file, path.join(file, "x"), ...impossible])
+    await assert.rejects(RaftNode.open(options(dir)), { code: "WAL_NOT_WRITABLE" }, dir);
+});
