@@ -3,7 +3,7 @@
 import { update } from "./crc";
 import * as L from "./layout";
 
-function putVarint(p: usize, value: u64): usize {
+export function putVarint(p: usize, value: u64): usize {
   while (value >= 0x80) {
     store<u8>(p++, u8(value) | 0x80);
     value >>>= 7;

@@ -2,6 +2,7 @@
 // CRC, and its entry moved behind the one before it, as field 7 of raftpb.Message. Only what is as we write it; the rest
 // is the host's to look at (src/wal/read/segment-reader.ts).
 import { update } from "./crc";
+import { putVarint } from "./encode";
 import * as L from "./layout";
 import { data, dataEnd, parseRecord, crc as recordCrc, type } from "./scan";
 
@@ -37,15 +38,6 @@ function isPlain(p: usize, end: usize, index: u64, term: u64): bool {
   return next !== 0 && length === u64(end - next);
 }
 
-function putVarint(to: usize, value: u32): usize {
-  while (value >= 0x80) {
-    store<u8>(to++, u8(value | 0x80));
-    value >>>= 7;
-  }
-  store<u8>(to, u8(value));
-  return to + 1;
-}
-
 /**
  * Goes over the frames from UNFRAME_POS to `end` until entry UNFRAME_HI, a frame that is not whole or not plain, or
  * `rowsMax` entries. Leaves the first frame not taken, the CRC and the index before it, and of each entry from
@@ -77,7 +69,7 @@ export function unframe(end: u32, rowsMax: u32): u32 {
       if (index >= wanted) {
         // A frame has more in front of its entry than this: it never reaches what is still to be read.
         store<u8>(out, 0x3a);
-        const to = putVarint(out + 1, length);
+        const to = putVarint(out + 1, u64(length));
         const row = L.UNFRAME_ROWS + usize(rows) * 16;
         store<u32>(row, u32(out));
         store<u32>(row, u32(to + payload - from), 4);

@@ -1,4 +1,4 @@
-// "Did you mean": the nearest allowed word, for messages about bad input. Pure.
+// What messages about bad input have in common: "did you mean", the nearest allowed word, and the bounds of a value. Pure.
 
 /** Edits (insert, delete, replace, swap of neighbours) that turn `a` into `b`. */
 export function editDistance(a: string, b: string): number {
@@ -41,4 +41,22 @@ export function nearest(word: string, words: readonly string[]): string | null {
 export function didYouMean(word: string, words: readonly string[]): string {
   const near = nearest(word, words);
   return near === null ? "" : ` Did you mean ${near}?`;
+}
+
+/** The bound or the list that a value misses, as it stands behind "must be"; null: it is another rule. `issue` is valibot's. */
+export function boundText(issue: {
+  readonly type: string;
+  readonly requirement?: unknown;
+  readonly expected: string | null;
+}): string | null {
+  switch (issue.type) {
+    case "min_value":
+      return `at least ${issue.requirement}`;
+    case "max_value":
+      return `at most ${issue.requirement}`;
+    case "picklist":
+      return `one of ${issue.expected!.replace(/^\(|\)$/g, "").replaceAll(" | ", ", ")}`;
+    default:
+      return null;
+  }
 }

@@ -2,7 +2,7 @@
 // there is. Pure.
 import * as v from "valibot";
 import { RaftmarkError } from "../base/errors.js";
-import { didYouMean } from "../base/suggest.js";
+import { boundText, didYouMean } from "../base/suggest.js";
 
 const SHOWN_CHARS_MAX = 60;
 
@@ -50,16 +50,7 @@ function optionError(issue: v.BaseIssue<unknown>, entries: v.ObjectEntries, of: 
 
 /** What must be, as it stands behind "must be". */
 function ruleOf(issue: v.BaseIssue<unknown>): string {
-  switch (issue.type) {
-    case "min_value":
-      return `at least ${issue.requirement}`;
-    case "max_value":
-      return `at most ${issue.requirement}`;
-    case "picklist":
-      return `one of ${issue.expected!.replace(/^\(|\)$/g, "").replaceAll(" | ", ", ")}`;
-    default:
-      return RULES[issue.type] ?? issue.message;
-  }
+  return boundText(issue) ?? RULES[issue.type] ?? issue.message;
 }
 
 const RULES: Readonly<Record<string, string>> = {

@@ -37,8 +37,8 @@ export async function checkDataDir({ dataDir, source }: ServiceConfig): Promise<
 }
 
 /**
- * Why a directory cannot be used, or, where it is not there, made; null: it can. To be asked before Node's recursive mkdir: on
- * /proc mkdir(2) says that the parent is missing, and that tries for ever.
+ * Why a directory cannot be used, or, where it is not there, made; null: it can. Nothing is tried: on /proc everybody seems to
+ * have the right, and Node's recursive mkdir, as `cluster up` has it, tries for ever there.
  */
 export async function whyUnusable(dir: string): Promise<string | null> {
   const at = await nearestThere(dir);

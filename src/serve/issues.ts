@@ -1,6 +1,6 @@
 // What is wrong with a value that a schema refused, in words that stand alike for the configuration and for a request. Pure.
 import * as v from "valibot";
-import { didYouMean } from "../base/suggest.js";
+import { boundText, didYouMean } from "../base/suggest.js";
 
 export const ADDRESS = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^:\s/[\]]+)):(\d{1,5})$/;
 const SHOWN_CHARS_MAX = 100;
@@ -60,18 +60,9 @@ function shown(value: unknown): string {
 
 /** As it stands behind "must be". */
 function ruleOf(issue: v.BaseIssue<unknown>): string {
-  switch (issue.type) {
-    case "min_value":
-      return `at least ${issue.requirement}`;
-    case "max_value":
-      return `at most ${issue.requirement}`;
-    case "picklist":
-      return `one of ${issue.expected!.replace(/^\(|\)$/g, "").replaceAll(" | ", ", ")}`;
-    case "strict_object":
-      return MISSING_RULES[String(issue.path?.at(-1)?.key)] ?? "a mapping of fields to values";
-    default:
-      return RULES[issue.type] ?? issue.message;
-  }
+  if (issue.type === "strict_object")
+    return MISSING_RULES[String(issue.path?.at(-1)?.key)] ?? "a mapping of fields to values";
+  return boundText(issue) ?? RULES[issue.type] ?? issue.message;
 }
 
 /** Of the fields that have no default. */
