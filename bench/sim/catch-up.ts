@@ -29,7 +29,7 @@ export class CatchUp {
     if (checker.violation !== null || !leader.leads) return;
     const { raftLog } = leader.parts!.rawNode.raft;
     const lacks = sharedWith(raftLog, member.parts!.rawNode.raft.raftLog) + 1;
-    const bytes = checker.bytesOf(lacks, raftLog.lastIndex() + 1);
+    const bytes = checker.bytesOf(leader.id, lacks, raftLog.lastIndex() + 1);
     const bytesPerMs = Math.floor(dice.between(200, 2_000));
     network.weather = { ...FAIR, bytesPerMs };
     const before = network.bulkTo(member.id);

@@ -54,6 +54,8 @@ interface Seen {
   /** What was applied when its members were looked at last. */
   conf: number;
   view: DurableView;
+  /** By index: bytes of the entry that it sent for it last. */
+  readonly sent: number[];
   readonly promises: Promises;
 }
 
@@ -97,8 +99,6 @@ export class Checker {
   private confAt = -1;
   private memberIds: ReadonlySet<number>;
   private looks = 0;
-  /** By index: bytes of the entry that was sent for it last. */
-  private readonly sent: number[] = [];
 
   private readonly processes: readonly SimProcess[];
 
@@ -117,6 +117,7 @@ export class Checker {
         base: 0,
         conf: -1,
         view: new DurableView(process.disk),
+        sent: [],
         promises: { term: 0, votes: new Map(), acked: 0, ackedTerms: [], snapshot: 0 },
       });
     }
@@ -282,7 +283,7 @@ export class Checker {
     const crossing = Math.max(sizes.maxSizePerMsg, sizes.maxProposalBytes);
     for (const [peer, { state, match, next }] of trk.progress) {
       if (peer === id || state !== StateReplicate || next - match <= 1) continue;
-      const bytes = this.bytesOf(match + 1, next);
+      const bytes = this.bytesOf(id, match + 1, next);
       if (bytes > sizes.maxInflightBytes + crossing)
         this.fail("bounds", `node ${id} has sent ${bytes} bytes to node ${peer} that are not acknowledged`);
     }
@@ -290,10 +291,11 @@ export class Checker {
       this.fail("bounds", `node ${id}, which leads, has ${wal.backlogBytes} bytes waiting for its disk`);
   }
 
-  /** Payload of the entries [lo, hi), as they were sent last. */
-  bytesOf(lo: number, hi: number): number {
+  /** Payload of the entries [lo, hi), as node `id` sent them last. */
+  bytesOf(id: number, lo: number, hi: number): number {
+    const { sent } = this.seen.get(id)!;
     let bytes = 0;
-    for (let index = lo; index < hi; index++) bytes += this.sent[index] ?? 0;
+    for (let index = lo; index < hi; index++) bytes += sent[index] ?? 0;
     return bytes;
   }
 
@@ -370,7 +372,7 @@ export class Checker {
   sends(process: SimProcess, messages: readonly Message[]): void {
     const seen = this.seen.get(process.id)!;
     for (const { type, term, to, index, reject, entries } of messages) {
-      for (const entry of entries) this.sent[entry.index] = entry.size;
+      for (const entry of entries) seen.sent[entry.index] = entry.size;
       if (reject || (type !== MsgVoteResp && type !== MsgAppResp)) continue;
       if (process.isWiped)
         this.fail(

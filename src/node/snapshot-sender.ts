@@ -24,6 +24,11 @@ import {
 const SILENT_MS = 5_000;
 /** A member that has its snapshot, and is not heard for so long, holds no log any more. */
 const AWAY_MS = 10_000;
+/**
+ * Log that is held for members, in snapshotCatchUpBytes or in bytes of their snapshots, whichever is more: a group writes
+ * the more while a snapshot travels the larger it is, and a member for which that is gone needs another, without end.
+ */
+const HOLD_FACTOR = 8;
 
 export interface SenderParts {
   readonly group: number;
@@ -32,8 +37,8 @@ export interface SenderParts {
   /** Most bytes of one piece. */
   readonly pieceBytes: number;
   readonly bytesPerS: number;
-  /** More log than this is not held for anybody. */
-  readonly holdBytes: number;
+  /** The option's. */
+  readonly snapshotCatchUpBytes: number;
   /** The transfer to `to` is over: for the core, and for people. */
   readonly onEnd: (to: number, metadata: SnapshotMetadata, why: string | null) => void;
   /** The file on this node's disk is damaged: another snapshot is to be taken. */
@@ -47,6 +52,8 @@ class Transfer {
   readonly to: number;
   readonly metadata: SnapshotMetadata;
   file: SnapshotFile | null = null;
+  /** 0: not known yet. */
+  fileBytes = 0;
   lane: SnapshotLane | null = null;
   /** What is sent next, and up to where the member has room. */
   at = 0;
@@ -142,6 +149,7 @@ export class SnapshotSender {
     const file = await this.parts.wal.openSnapshotFile(transfer.metadata.index);
     if (file === null) throw new Error("it is not there any more");
     transfer.file = file;
+    transfer.fileBytes = file.bytes;
     if (transfer.ended) await file.close();
   }
 
@@ -173,11 +181,11 @@ export class SnapshotSender {
   get progress(): SnapshotSending[] {
     const all = [...this.transfers.values()].filter(({ done }) => !done);
     return all
-      .map(({ to, metadata, at, file }) => ({
+      .map(({ to, metadata, at, fileBytes }) => ({
         to,
         index: metadata.index,
         bytes: at,
-        fileBytes: file?.bytes ?? -1,
+        fileBytes: fileBytes || -1,
       }))
       .sort((a, b) => a.to - b.to);
   }
@@ -214,10 +222,10 @@ export class SnapshotSender {
 
   tick(): void {
     if (this.transfers.size === 0) return;
-    const { tickMs, wal, holdBytes, matchOf } = this.parts;
-    const held = wal.storage.logBytes;
+    const { tickMs, matchOf } = this.parts;
+    const { isTooMuch } = this;
     for (const transfer of [...this.transfers.values()]) {
-      if (transfer.done) this.tickDone(transfer, held > holdBytes, matchOf(transfer.to));
+      if (transfer.done) this.tickDone(transfer, isTooMuch, matchOf(transfer.to));
       else if (transfer.lane === null && ++transfer.silentTicks * tickMs > SILENT_MS)
         this.end(transfer, `it did not ask for it within ${SILENT_MS / 1000} s`);
     }
@@ -232,14 +240,21 @@ export class SnapshotSender {
     if (isTooMuch || isAway || match >= newest) this.drop(transfer);
   }
 
+  /** More log than is held for anybody. */
+  private get isTooMuch(): boolean {
+    const { wal, snapshotCatchUpBytes } = this.parts;
+    let bytes = snapshotCatchUpBytes;
+    for (const { fileBytes } of this.transfers.values()) bytes = Math.max(bytes, fileBytes);
+    return wal.storage.logBytes > HOLD_FACTOR * bytes;
+  }
+
   /** The log behind the oldest of them stays. */
   private hold(): void {
-    const { wal, holdBytes } = this.parts;
     let index = Infinity;
-    if (wal.storage.logBytes <= holdBytes) {
+    if (!this.isTooMuch) {
       for (const { metadata } of this.transfers.values()) index = Math.min(index, metadata.index);
     }
-    wal.holdFrom(index);
+    this.parts.wal.holdFrom(index);
   }
 
   /** This node leads no more, or ends. */

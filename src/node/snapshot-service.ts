@@ -27,8 +27,6 @@ const PIECE_SECONDS_MAX = 1 / 4;
 const WINDOW_BYTES_MAX = 4 << 20;
 /** Room for what a piece has beside its bytes. */
 const PIECE_ROOM_BYTES = 256;
-/** Log that is held for members that get a snapshot, in snapshotCatchUpBytes. */
-const HOLD_FACTOR = 8;
 
 export interface ServiceParts {
   readonly group: number;
@@ -84,7 +82,7 @@ export class SnapshotService {
         Math.ceil(options.snapshotSendBytesPerS * PIECE_SECONDS_MAX),
       ),
       bytesPerS: options.snapshotSendBytesPerS,
-      holdBytes: HOLD_FACTOR * snapshotCatchUpBytes,
+      snapshotCatchUpBytes,
       onEnd: (to, metadata, why) => this.transferEnded(to, metadata, why),
       onUnsound: () => this.own.replace(),
       matchOf: (to) => {

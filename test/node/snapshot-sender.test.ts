@@ -30,7 +30,7 @@ class Bench {
   match = -1;
   readonly sender: SnapshotSender;
 
-  constructor(isKept = true, bytesPerS = 1e9) {
+  constructor(isKept = true, bytesPerS = 1e9, snapshotCatchUpBytes = 125) {
     const newFile = () => {
       let isOpen = true;
       return {
@@ -62,7 +62,7 @@ class Bench {
       tickMs: TICK_MS,
       pieceBytes: 100,
       bytesPerS,
-      holdBytes: 1000,
+      snapshotCatchUpBytes,
       onEnd: (to, { index }, why) => this.seen.push(`end ${to} ${index} ${why}`),
       onUnsound: () => this.seen.push("unsound"),
       matchOf: () => this.match,
@@ -224,6 +224,24 @@ test("more log than the bound is held for nobody, nor for a member that is not h
   assert.equal(away.holds, 50);
   away.sender.tick();
   assert.equal(away.holds, Infinity);
+});
+
+test("the log that is held grows with the snapshot: a group that writes more meanwhile than its option says", async () => {
+  const bench = new Bench(true, 1e9, 1);
+  bench.sender.begin(3, meta(50, 2));
+  await settled();
+  bench.logBytes = 8 * FILE.length;
+  bench.sender.tick();
+  assert.equal(bench.holds, 50);
+  // Until it has caught up, too.
+  bench.sender.onMessage(3, encodeEnd(NAME, TAKEN), new Lane());
+  bench.newest = 90;
+  bench.match = 60;
+  bench.sender.tick();
+  assert.equal(bench.holds, 50);
+  bench.logBytes++;
+  bench.sender.tick();
+  assert.equal(bench.holds, Infinity);
 });
 
 test("a connection that takes no more is closed, and the next one goes on", async () => {

@@ -178,7 +178,10 @@ export interface Wal {
     pieces: AsyncIterable<Uint8Array>,
     options?: { signal?: AbortSignal },
   ): Promise<void>;
-  /** Entries behind `index` are not released until another is set; Infinity: none is held. Gives back nothing that is gone. */
+  /**
+   * Entries behind `index` are not released until another is set, as long as the disk has as much room as the log takes;
+   * Infinity: none is held. Gives back nothing that is gone.
+   */
   holdFrom(index: number): void;
   /** The gauge of stats(), without the rest: read every turn. */
   readonly backlogBytes: number;

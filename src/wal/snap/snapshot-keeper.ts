@@ -213,7 +213,7 @@ export class SnapshotKeeper {
   private async release(): Promise<void> {
     const { dir, snapDir, fs, synced } = this.setup;
     const { storage, writer } = this.log;
-    this.compact();
+    this.compact((await this.isDiskShort()) ? Infinity : this.held);
     const base = storage.firstIndex() - 1;
     const segments = sortedSegments(await readdir(dir));
     const stays = segments.findLastIndex(({ index }) => index <= base);
@@ -237,12 +237,20 @@ export class SnapshotKeeper {
     }
   }
 
-  private compact(): void {
+  /** The log takes more than is free: what it holds beyond its rules would end it. */
+  private async isDiskShort(): Promise<boolean> {
+    if (this.held === Infinity) return false;
+    const { blocks, bavail, bsize } = await statfs(this.setup.dir);
+    return blocks !== 0 && bavail * bsize < this.log.storage.logBytes;
+  }
+
+  /** Entries behind `held` stay. */
+  private compact(held: number): void {
     const { kept, setup, log } = this;
     if (kept.length < setup.keep) return;
     const { storage } = log;
     const caughtUp = storage.backBy(kept[kept.length - 1]!.index, setup.catchUpBytes);
-    const index = Math.min(kept[0]!.index, caughtUp, Math.max(this.held, storage.firstIndex() - 1));
+    const index = Math.min(kept[0]!.index, caughtUp, Math.max(held, storage.firstIndex() - 1));
     const term = storage.term(index);
     assert(typeof term === "number", "compacting to where there is no log");
     storage.compact({ index, term });

@@ -105,6 +105,12 @@ const FOUND: readonly (SimPlan & { what: string })[] = [
     steps: STEPS_DEFAULT,
     profile: "all",
   },
+  {
+    what: "entries of a leader that was deposed counted as large as those that the next one sent (the checker's own fault)",
+    seed: 799800918,
+    steps: 15_000,
+    profile: "feud",
+  },
 ];
 
 for (const { what, ...plan } of FOUND) {

@@ -1,11 +1,13 @@
 // A snapshot's file that another log wrote: staged as it comes, and nothing is left of what is not what it should be.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import type { Wal } from "../../../src/wal/index.js";
 import {
   assertSameEntries,
+  atEnd,
   durable,
   entriesFrom,
   meta,
@@ -135,4 +137,22 @@ test("held entries stay while later snapshots are recorded, and go with the next
   await wal.saveSnapshot(meta(400, 1), STATE.subarray(0, 10));
   assert.equal(wal.storage.firstIndex(), 401);
   assert.ok(wal.stats().released > 5);
+});
+
+test("entries are held for nobody where the log takes more than the disk has left", async (t) => {
+  const dir = path.join(tempDir(t), "small");
+  fs.mkdirSync(dir);
+  if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=2m", "raftmark-test", dir]).status !== 0) {
+    return t.skip("may not mount a small file system here");
+  }
+  atEnd(t, () => spawnSync("umount", ["-l", dir]));
+  const wal = await open(t, options(path.join(dir, "log"), { segmentBytes: 4096, snapshotsKept: 1 }));
+  await durable(wal, wal.append({ term: 1, vote: 1, commit: 400 }, run(1, 400), true));
+  wal.holdFrom(50);
+  await wal.saveSnapshot(meta(100, 1), STATE.subarray(0, 10));
+  assert.equal(wal.storage.firstIndex(), 51);
+  const { bavail, bsize } = fs.statfsSync(dir);
+  fs.writeFileSync(path.join(dir, "other"), new Uint8Array(bavail * bsize - wal.storage.logBytes / 2));
+  await wal.saveSnapshot(meta(200, 1), STATE.subarray(0, 10));
+  assert.equal(wal.storage.firstIndex(), 201);
 });
