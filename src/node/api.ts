@@ -143,6 +143,7 @@ export interface RaftNodeOptions {
    * of unless `listen` is this machine's own (loopback).
    */
   tls?: TlsSource | undefined;
+  /** What committed entries are applied to. */
   stateMachine: StateMachine;
   /**
    * A snapshot is taken when so many bytes of log were applied since the last one; where that was larger, when as many as
@@ -179,12 +180,17 @@ export interface RaftNodeOptions {
    * one. Default: one election timeout, electionTicks * tickMs.
    */
   diskTimeoutMs?: number;
+  /**
+   * Where the log is encoded and written: "inline-js" and "inline-wasm" on the main thread, in TypeScript or WebAssembly;
+   * "pool-wasm" in a worker thread. Default "pool-wasm".
+   */
   writer?: WriterKind;
   /**
    * How an append becomes durable. Default: `o_direct` where the file system takes it, past the page cache, else
    * `o_dsync`; status().disk says which.
    */
   durability?: Durability | undefined;
+  /** Bytes of one file of the log. Default 64,000,000, as etcd. */
   segmentBytes?: number;
   /** Bytes of recent log kept in memory; older entries are read back from the segments. Default 4 MiB. */
   logCacheBytes?: number;
@@ -216,6 +222,7 @@ export interface RaftNodeOptions {
    * electionTicks), leases are as short as that asks for; see docs/operate.md before changing those two.
    */
   readOnly?: ReadOnlyKind;
+  /** Appends on the way to one follower, as etcd raft's MaxInflightMsgs. Default 256. */
   maxInflightMsgs?: number;
   /**
    * Bytes on the way to one follower, by message the last of which may cross it: at least maxSizePerMsg. What a path
@@ -231,8 +238,9 @@ export interface RaftNodeOptions {
   linkBufferBytes?: number;
   /** Bytes of one proposal; less than maxFrameBytes. Default 8 MiB. */
   maxProposalBytes?: number;
-  /** Proposals waiting for the driver: count and bytes; more are refused with RAFT_OVERLOADED. */
+  /** Proposals waiting for the driver; more are refused with RAFT_OVERLOADED. Default 65,536. */
   maxQueuedProposals?: number;
+  /** Their bytes, likewise. Default 256 MiB. */
   maxQueuedBytes?: number;
   /**
    * What is proposed while another node leads, a learner's proposals too, is sent to the leader, or waits for one; see

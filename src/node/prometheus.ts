@@ -162,14 +162,16 @@ const GAUGES: readonly [name: string, help: string, of: (reading: Reading) => nu
   ],
 ];
 
-const NODE_STATES: readonly NodeStatus["state"][] = [
-  "StateFollower",
-  "StatePreCandidate",
-  "StateCandidate",
-  "StateLeader",
-  "StateFenced",
-  "StateClosed",
-];
+const ALL_STATES: Record<NodeStatus["state"], true> = {
+  StateFollower: true,
+  StatePreCandidate: true,
+  StateCandidate: true,
+  StateLeader: true,
+  StateFenced: true,
+  StateRemoved: true,
+  StateClosed: true,
+};
+const NODE_STATES = Object.keys(ALL_STATES);
 const MEMBER_STATES: readonly MemberProgress["state"][] = ["StateProbe", "StateReplicate", "StateSnapshot"];
 
 const MEMBERS: readonly [name: string, help: string, of: (member: MemberProgress) => number][] = [

@@ -76,6 +76,7 @@ test("prom-client serves what status() and metrics have, and each member's progr
   assert.equal(valuesOf(await own.metrics()).get(`raftmark_proposals_total{node="${id}"}`), 2);
   assert.equal(scraped.get(`raftmark_state{node="${id}",state="StateLeader"}`), 1);
   assert.equal(scraped.get(`raftmark_state{node="${id}",state="StateFollower"}`), 0);
+  assert.equal(scraped.get(`raftmark_state{node="${id}",state="StateRemoved"}`), 0);
   const replicates = `raftmark_member_state{node="${id}",member="${other.status().id}",state="StateReplicate"}`;
   assert.equal(scraped.get(replicates), 1);
   assert.ok(scraped.get(`raftmark_elections_won_total{node="${id}"}`)! >= 1);
