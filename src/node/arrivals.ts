@@ -6,8 +6,10 @@
 // is above all that were seen of that life of that member. One that came before, or was overtaken, gets no answer here;
 // who sent it gives up in time. So a refusal means that no copy of the request was appended, or will be. A life of this
 // node knows only its own terms: of what an earlier one led, nothing is said but that it is forgotten.
+import { Fifo } from "../base/fifo.js";
 import type { Message, RawNode } from "../raft/index.js";
 import { type RaftError, StateLeader } from "../raft/index.js";
+import { ENTRY_OVERHEAD_BYTES } from "../wire/index.js";
 import {
   accepted,
   Forgotten,
@@ -43,7 +45,7 @@ export class Arrivals {
   /** The term that this node was opened in: of this one and those before, it may have led any in an earlier life. */
   private readonly openedIn: number;
   private readonly answer: (message: Message) => void;
-  private waiting: Arrival[] = [];
+  private readonly waiting = new Fifo<Arrival>();
   private proposals = 0;
   private bytes = 0;
   private readonly copies = new PayloadCopies();
@@ -119,12 +121,17 @@ export class Arrivals {
     return isFull && this.waiting.length > 0 ? Overloaded : null;
   }
 
-  /** Appends what has waited longest: at least one request, then as many as fit `bytesMax`. Returns how many proposals. */
+  /**
+   * Appends what has waited longest: at least one request, then as many as fit `bytesMax`, with what their entries cost
+   * besides. Returns how many proposals.
+   */
   append(rawNode: RawNode, bytesMax: number, whyRefused: (refusal: RaftError) => ForwardRefusal): number {
     const { raft } = rawNode;
     let bytes = 0;
     let appended = 0;
-    while (this.waiting.length > 0 && (bytes === 0 || bytes + this.waiting[0].bytes <= bytesMax)) {
+    while (this.waiting.length > 0) {
+      bytes += costOf(this.waiting.peek(0));
+      if (bytes > bytesMax && appended > 0) break;
       const arrival = this.shift();
       const { request, copies } = arrival;
       if (raft.state !== StateLeader || raft.term !== request.term) {
@@ -138,7 +145,6 @@ export class Arrivals {
         continue;
       }
       this.answer(accepted(request, rawNode.lastProposed.first));
-      bytes += arrival.bytes;
       appended += copies.length;
     }
     this.taken += appended;
@@ -146,7 +152,7 @@ export class Arrivals {
   }
 
   private shift(): Arrival {
-    const arrival = this.waiting.shift()!;
+    const arrival = this.waiting.shift();
     this.proposals -= arrival.copies.length;
     this.bytes -= arrival.bytes;
     return arrival;
@@ -156,4 +162,8 @@ export class Arrivals {
   refuseAll(): void {
     while (this.waiting.length > 0) this.answer(refused(this.shift().request, NotLeading));
   }
+}
+
+function costOf({ bytes, copies }: Arrival): number {
+  return bytes + copies.length * ENTRY_OVERHEAD_BYTES;
 }

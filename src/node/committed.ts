@@ -2,6 +2,7 @@
 // so that it holds no more than a page however far it lags, and nothing waits for it: what it has not come to when the log
 // releases it, it does not get. Old entries are read beside the main thread, as for a member that lags. Main thread.
 import { RaftmarkError } from "../base/errors.js";
+import { Fifo } from "../base/fifo.js";
 import { type Entry, RaftError, type RawNode } from "../raft/index.js";
 import { AbortWatch } from "./abort-watch.js";
 import type { CommittedEntry } from "./api.js";
@@ -74,7 +75,7 @@ export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, unde
   private index: number;
   private page: readonly CommittedEntry[] = [];
   private at = 0;
-  private waiters: Waiter[] = [];
+  private readonly waiters = new Fifo<Waiter>();
   private isScheduled = false;
   private isDone = false;
 
@@ -124,10 +125,9 @@ export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, unde
     this.page = [];
     this.feeds.waiting.delete(this);
     if (this.signal !== null) this.feeds.aborts.remove(this.signal, this);
-    const [first, ...rest] = this.waiters.splice(0);
-    if (first !== undefined && error !== null) first.reject(error);
-    else first?.resolve(DONE);
-    for (const waiter of rest) waiter.resolve(DONE);
+    const { waiters } = this;
+    if (waiters.length > 0 && error !== null) waiters.shift().reject(error);
+    while (waiters.length > 0) waiters.shift().resolve(DONE);
   }
 
   private readonly serve = (): void => {
@@ -142,7 +142,7 @@ export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, unde
       return;
     }
     while (waiters.length > 0 && this.at < this.page.length)
-      waiters.shift()!.resolve({ done: false, value: this.page[this.at++]! });
+      waiters.shift().resolve({ done: false, value: this.page[this.at++]! });
     if (waiters.length === 0) feeds.waiting.delete(this);
     else if (more) this.schedule();
   };

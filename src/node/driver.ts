@@ -347,7 +347,7 @@ export class Driver {
     if (proposals.waitingCount > 0) this.propose();
     if (forwarding !== undefined && forwarding.arrivals.count > 0 && !this.backlogged())
       this.proposed += forwarding.append(rawNode, this.parts.proposalBatchBytes);
-    if (reads.waitingCount > 0) reads.ask(rawNode, raft.lead !== None);
+    if (reads.waitingCount > 0 || reads.heldBack) reads.ask(rawNode, raft.lead !== None);
     if (this.storing !== null) return;
     if (rawNode.hasReady()) this.handleReady();
     else this.sendOutbox();
@@ -429,9 +429,12 @@ export class Driver {
     const ready = rawNode.ready();
     trace?.ready(ready.entries);
     this.readies++;
-    // While a snapshot takes the state's place, nobody is to read it.
-    const readable = this.install.busy ? 0 : this.applied;
-    if (ready.readStates.length > 0) this.parts.reads.confirmed(ready.readStates, readable);
+    if (ready.readStates.length > 0) {
+      const { reads } = this.parts;
+      // While a snapshot takes the state's place, nobody is to read it.
+      reads.confirmed(ready.readStates, this.install.busy ? 0 : this.applied);
+      if (reads.heldBack) this.wake();
+    }
     if (!rawNode.asyncStorageWrites) {
       this.store(ready);
       return;
@@ -608,7 +611,7 @@ export class Driver {
       if (isNormal(entry)) proposals.applied(entry, results?.[result++]);
       else this.applyOther(entry);
     }
-    if (forwarding?.forwards.awaits === true) forwarding.applied(entries, results);
+    if (forwarding?.forwards.awaits === true) forwarding.forwards.applied(entries, results);
     this.applied = last;
     reads.applied(last);
     feeds?.advanced();

@@ -1,14 +1,13 @@
 // Proposals that go from one node to another, as a driver sees them: its own that it sends to the leader (forwards.ts), and
 // those that come to it because it leads (arrivals.ts). Main thread.
 import { randomBytes } from "node:crypto";
-import type { Entry, Message, RawNode } from "../raft/index.js";
+import type { Message, RawNode } from "../raft/index.js";
 import {
   ErrProposalDroppedRemoved,
   ErrProposalDroppedTransferring,
   ErrProposalDroppedUncommittedLimit,
   type RaftError,
 } from "../raft/index.js";
-import { isNormal } from "./applier.js";
 import { Arrivals } from "./arrivals.js";
 import { type ForwardRefusal, LIFE_BYTES, NoMember, Transferring, UncommittedLimit } from "./forward-wire.js";
 import { Forwards } from "./forwards.js";
@@ -70,17 +69,6 @@ export class Forwarding {
     this.forwards.leaderChanged(raft);
     // Of another term than this node leads now, if it does.
     if (raft.lead !== raft.id) this.arrivals.refuseAll();
-  }
-
-  /** The state machine has applied `entries`, and returned `results` for the normal ones. */
-  // hot
-  applied(entries: readonly Entry[], results: readonly unknown[] | undefined): void {
-    const { forwards } = this;
-    let result = 0;
-    for (let i = 0; i < entries.length && forwards.awaits; i++) {
-      const entry = entries[i];
-      forwards.applied(entry, isNormal(entry) ? results?.[result++] : undefined);
-    }
   }
 }
 

@@ -8,6 +8,7 @@ import { NO_DATA } from "../base/bytes.js";
 import { type ErrorCode, RaftmarkError } from "../base/errors.js";
 import { Entry, EntryNormal, Message, MsgProp, None, type RawNode } from "../raft/index.js";
 import { ENTRY_OVERHEAD_BYTES } from "../wire/index.js";
+import { isNormal } from "./applier.js";
 import {
   type ForwardRefusal,
   forwardContext,
@@ -187,16 +188,24 @@ export class Forwards {
     for (const proposal of request.proposals) proposals.rejectOne(proposal, error);
   }
 
-  /** This node has applied `entry`, with `result`, and everything before it. */
-  applied({ term, index }: Entry, result: unknown): void {
+  /** This node has applied `entries` and everything before them; `results` are of the normal ones. */
+  // hot
+  applied(entries: readonly Entry[], results: readonly unknown[] | undefined): void {
     const { placed, proposals } = this;
+    let result = 0;
     let done = 0;
-    for (; done < placed.length && !isBehind(placed[done], term, index); done++) {
-      const proposal = placed[done];
-      if (proposal.term < term) proposals.rejectOne(proposal, lost(proposal, { term, index }));
-      else if (proposal.index === index) proposals.resolveOne(proposal, { index, term, result });
-      else proposals.rejectOne(proposal, unknown("the entry was passed over"));
+    for (let i = 0; i < entries.length && done < placed.length; i++) {
+      const entry = entries[i];
+      const { term, index } = entry;
+      const value = isNormal(entry) ? results?.[result++] : undefined;
+      for (; done < placed.length && !isBehind(placed[done], term, index); done++) {
+        const proposal = placed[done];
+        if (proposal.term < term) proposals.rejectOne(proposal, lost(proposal, { term, index }));
+        else if (proposal.index === index) proposals.resolveOne(proposal, { index, term, result: value });
+        else proposals.rejectOne(proposal, unknown("the entry was passed over"));
+      }
     }
+    // Once: there may be tens of thousands behind them.
     if (done > 0) placed.splice(0, done);
   }
 

@@ -538,10 +538,8 @@ export class RaftNode extends SafeEmitter {
     await this.wal.close();
     const { applied } = this.driver;
     const { term } = this.rawNode.raft;
-    this.teller.info(
-      { term, applied },
-      `this node is closed, in term ${term}, with ${applied} entries applied`,
-    );
+    const text = `this node is closed, in term ${term}, with ${applied} entries applied`;
+    this.teller.info({ term, applied }, text);
   }
 
   private faulted(error: RaftmarkError): void {
@@ -593,6 +591,9 @@ export class RaftNode extends SafeEmitter {
     if (connected) this.connected.add(peer);
     else this.connected.delete(peer);
     this.forwarding.forwards.peerChanged(peer, connected);
+    // What it was asked for reads may be lost, or its answers.
+    if (connected && peer === this.rawNode.raft.lead)
+      this.driver.control((raw) => this.reads.leaderKnown(raw));
     // Whoever was to take over may be gone.
     if (this.shutdown !== null) this.driver.wake();
     const text = connected ? `node ${peer} is connected` : `node ${peer} is not connected any more`;

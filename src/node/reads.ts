@@ -20,7 +20,7 @@ interface Round {
   /** The count at which it was first to be asked. A confirmation of this count or a later one is one of this round. */
   readonly sequence: number;
   readonly waiters: Waiter[];
-  /** Asked of a leader that is known; false: it is asked when one is. */
+  /** A request was made for it; false: it waits for a leader to be known, or for earlier requests to be answered. */
   asked: boolean;
   /** Ticks since it was made, since it was asked, and since a leader was known last. */
   age: number;
@@ -40,6 +40,11 @@ export interface ReadLimits {
   readonly timeoutTicks: number;
 }
 
+/**
+ * Requests that may be unanswered at once; who reads beyond them waits for the next, which is for all of these. A leader
+ * that cannot answer yet, or a path that stands still, is not given one more with each turn.
+ */
+const UNANSWERED_MAX = 64;
 const INCARNATION_BYTES = 8;
 const CONTEXT_BYTES = 8 + INCARNATION_BYTES + 8;
 
@@ -61,6 +66,8 @@ export class Reads {
   private waiting: Waiter[] = [];
   private rounds: Round[] = [];
   private sequence = 0;
+  /** Requests up to this one are answered, or not waited for any more. */
+  private answered = 0;
   /** Callers that have no answer yet. */
   private open = 0;
 
@@ -91,20 +98,35 @@ export class Reads {
     });
   }
 
-  /** One request for all that wait; `leader`: whether there is one to be asked. */
+  /** Some are not asked for yet, and can be as soon as a leader is known. */
+  get heldBack(): boolean {
+    return this.rounds.at(-1)?.asked === false && this.sequence - this.answered < UNANSWERED_MAX;
+  }
+
+  /** One request for all that wait, if one can be made; `leader`: whether there is one to be asked. */
   ask(rawNode: RawNode, leader: boolean): void {
-    const round: Round = {
+    if (this.waiting.length > 0) this.gather();
+    if (leader && this.heldBack) this.request(rawNode);
+  }
+
+  /** Those that wait join others that are not asked for, where they are of the same tick, or are the next round. */
+  private gather(): void {
+    const { waiting } = this;
+    this.waiting = [];
+    const last = this.rounds.at(-1);
+    if (last?.asked === false && last.age === 0) {
+      for (const waiter of waiting) last.waiters.push(waiter);
+      return;
+    }
+    this.rounds.push({
       sequence: this.sequence + 1,
-      waiters: this.waiting,
-      asked: leader,
+      waiters: waiting,
+      asked: false,
       age: 0,
       askedTicks: 0,
       leaderlessTicks: 0,
       index: 0,
-    };
-    this.waiting = [];
-    this.rounds.push(round);
-    if (leader) this.request(rawNode);
+    });
   }
 
   /** A leader became known: whatever is unanswered, and may have gone to another one, is asked of this one at once. */
@@ -112,8 +134,13 @@ export class Reads {
     this.askAgain(rawNode, 0);
   }
 
-  /** A new identity for every request. */
+  /** For every round that is not confirmed. A new identity for every request. */
   private request(rawNode: RawNode): void {
+    const { rounds } = this;
+    for (let i = rounds.length - 1; i >= 0 && !rounds[i].asked; i--) {
+      rounds[i].asked = true;
+      rounds[i].askedTicks = 0;
+    }
     const context = new Uint8Array(CONTEXT_BYTES);
     context.set(this.prefix);
     new DataView(context.buffer).setBigUint64(this.prefix.length, BigInt(++this.sequence));
@@ -129,7 +156,9 @@ export class Reads {
       round.askedTicks = 0;
       any = true;
     }
-    if (any) this.request(rawNode);
+    if (!any) return;
+    this.answered = this.sequence;
+    this.request(rawNode);
   }
 
   /** Confirmations out of a Ready. A confirmed request confirms every round that was there when it was asked. */
@@ -139,6 +168,7 @@ export class Reads {
     let next = 0;
     for (const state of states) {
       const sequence = this.sequenceOf(state.requestCtx);
+      this.answered = Math.max(this.answered, sequence);
       while (next < rounds.length && (rounds[next].index !== 0 || rounds[next].sequence <= sequence)) {
         if (rounds[next].index === 0) rounds[next].index = Math.max(1, state.index);
         next++;

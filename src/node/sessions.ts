@@ -6,6 +6,7 @@
 // returned is kept entry by entry behind that (SessionPlan.results). Neither decides anything for the other, so that it does not
 // matter where one call of apply ends and the next begins.
 import { assert } from "../base/assert.js";
+import { Fifo } from "../base/fifo.js";
 import type { Entry } from "../raft/index.js";
 import { isNormal } from "./applier.js";
 import { isOfSession, placeIn, SESSION_HEAD_BYTES, withoutHead } from "./session-entry.js";
@@ -58,6 +59,8 @@ export class Sessions {
   private sessions = new Map<number, Session>();
   /** By session and sequence; the oldest first. */
   private outcomes = new Map<string, Outcome>();
+  /** Their keys, the oldest first: a map's own first key is found behind all that were taken out before it. */
+  private order = new Fifo<string>();
   private outcomeBytes = 0;
   private readonly limits: SessionLimits;
 
@@ -115,11 +118,12 @@ export class Sessions {
   keep(key: string, outcome: Outcome): void {
     const { outcomes } = this;
     outcomes.set(key, outcome);
+    this.order.push(key);
     this.outcomeBytes += bytesOf(outcome);
     while (outcomes.size > this.limits.outcomes || this.outcomeBytes > this.limits.outcomeBytes) {
-      const [oldest, dropped] = outcomes.entries().next().value!;
+      const oldest = this.order.shift();
+      this.outcomeBytes -= bytesOf(outcomes.get(oldest)!);
       outcomes.delete(oldest);
-      this.outcomeBytes -= bytesOf(dropped);
     }
   }
 
@@ -165,6 +169,7 @@ export class Sessions {
     return () => {
       this.sessions = read.sessions;
       this.outcomes = read.outcomes;
+      this.order = read.order;
       this.outcomeBytes = read.outcomeBytes;
     };
   }
@@ -187,9 +192,11 @@ export class Sessions {
       if (result !== null) decodeResult(result);
       at += result?.length ?? 0;
       this.outcomes.set(key, { index, term, result });
+      this.order.push(key);
       this.outcomeBytes += result?.length ?? 0;
     }
     const isBounded =
+      this.order.length === this.outcomes.size &&
       this.sessions.size <= this.limits.sessions &&
       this.outcomes.size <= this.limits.outcomes &&
       this.outcomeBytes <= this.limits.outcomeBytes;

@@ -20,6 +20,7 @@ import {
   unmarshalConfChange,
   unmarshalConfChangeV2,
 } from "./raftpb/index.js";
+import { answerConfirmed, releasePendingReadIndexMessages } from "./read-index.js";
 import { StateLeader } from "./ready.js";
 import { bcastAppend, maybeSendAppend } from "./replicate.js";
 
@@ -65,6 +66,7 @@ function afterSwitch(r: Raft): void {
   if (r.trk.voters.incoming.ids.length === 0) return;
   if (r.maybeCommit()) {
     // A smaller group may have a quorum for more.
+    releasePendingReadIndexMessages(r);
     bcastAppend(r);
   } else {
     // New members need not wait for a heartbeat or the next proposal.
@@ -73,6 +75,8 @@ function afterSwitch(r: Raft): void {
       if (peerIds[i] !== r.id) maybeSendAppend(r, peerIds[i], peers[i], false);
     }
   }
+  // As for reads: who is left may have answered already, and a sole voter hears nobody.
+  answerConfirmed(r);
   if (r.leadTransferee !== None && !r.trk.voters.has(r.leadTransferee)) r.leadTransferee = None;
 }
 

@@ -2,7 +2,6 @@
 // transfers.
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
-import { ReadOnlyLeaseBased } from "./config.js";
 import {
   ErrBadConfChange,
   ErrEmptyProposal,
@@ -26,13 +25,13 @@ import {
   MsgHeartbeatResp,
   MsgProp,
   MsgReadIndex,
-  MsgReadIndexResp,
   MsgSnapStatus,
   MsgTimeoutNow,
   MsgTransferLeader,
   MsgUnreachable,
   None,
 } from "./raftpb/index.js";
+import { answerConfirmed, handleReadIndex, releasePendingReadIndexMessages } from "./read-index.js";
 import { StateLeader } from "./ready.js";
 import { bcastAppend, bcastHeartbeat, maybeSendAppend } from "./replicate.js";
 import { type Progress, StateProbe, StateReplicate, StateSnapshot } from "./tracker/index.js";
@@ -294,58 +293,4 @@ function checkQuorum(r: Raft): void {
   for (let i = 0; i < peers.length; i++) {
     if (peerIds[i] !== r.id) peers[i].recentActive = false;
   }
-}
-
-/** §8: a read needs the group's commit index, and the certainty to lead. */
-function handleReadIndex(r: Raft, m: Message): void {
-  assert(m.entries.length === 1, "a read request carries one context");
-  // Before this term's first commit, the commit index may be behind what an earlier leader committed: also a sole
-  // voter's, which may not know after a restart what it has committed.
-  if (!r.committedEntryInCurrentTerm()) {
-    r.pendingReadIndexMessages.push(m);
-    return;
-  }
-  startReadIndex(r, m);
-}
-
-function startReadIndex(r: Raft, m: Message): void {
-  if (r.readOnly.option === ReadOnlyLeaseBased && r.holdsLease()) {
-    answerReadIndex(r, m, r.raftLog.committed);
-    return;
-  }
-  r.readOnly.addRequest(r.raftLog.committed, m);
-  bcastHeartbeat(r);
-  // A sole voter has been asked already.
-  answerConfirmed(r);
-}
-
-/** Answers the requests that a quorum's answers to heartbeats confirm. */
-function answerConfirmed(r: Raft): void {
-  if (r.readOnly.waiting === 0) return;
-  const round = r.trk.confirmedRound(r.id, r.readOnly.lastRound);
-  for (const status of r.readOnly.advance(round)) answerReadIndex(r, status.request, status.index);
-}
-
-function answerReadIndex(r: Raft, request: Message, index: number): void {
-  if (request.from === None || request.from === r.id) {
-    r.readStates.push({ index, requestCtx: request.entries[0].data });
-    return;
-  }
-  const m = new Message(MsgReadIndexResp);
-  m.to = request.from;
-  m.index = index;
-  m.entries = request.entries;
-  r.send(m);
-}
-
-// hot
-function releasePendingReadIndexMessages(r: Raft): void {
-  if (r.pendingReadIndexMessages.length === 0) return;
-  if (!r.committedEntryInCurrentTerm()) {
-    r.logger?.error("pending MsgReadIndex should be released only after first commit in current term");
-    return;
-  }
-  const messages = r.pendingReadIndexMessages;
-  r.pendingReadIndexMessages = [];
-  for (const m of messages) startReadIndex(r, m);
 }

@@ -118,19 +118,46 @@ test("a read leaves no listener behind, however it ends", async () => {
   assert.equal(await outcome(reads.add({ signal })), "RAFT_ABORTED");
 });
 
-test("confirmations of thousands of requests in one Ready take linear time", async () => {
+test("turns that read while nothing is answered make few requests; the next is for all who came since", async () => {
   const core = new Core();
   const reads = new Reads(1, LIMITS);
   const all: Promise<void>[] = [];
+  const before = process.cpuUsage();
   for (let i = 0; i < 40_000; i++) {
     all.push(reads.add());
     reads.ask(core.rawNode, true);
+    // As many entries are applied meanwhile.
+    reads.applied(i);
   }
-  const states = core.asked.map((requestCtx, i) => ({ index: i + 1, requestCtx }));
-  const before = process.cpuUsage();
-  reads.confirmed(states, 40_000);
+  assert.equal(core.asked.length, 64);
+  // The last answers all that were asked before it, and nobody who came later.
+  reads.confirmed([{ index: 7, requestCtx: core.asked[63]! }], 40_000);
+  await all[63];
+  assert.equal(reads.openCount, 40_000 - 64);
+  assert.equal(reads.heldBack, true);
+  reads.ask(core.rawNode, true);
+  assert.equal(core.asked.length, 65);
+  assert.equal(reads.heldBack, false);
+  reads.confirmed([{ index: 8, requestCtx: core.asked[64]! }], 40_000);
   // Of the processor, as others may have the machine. Each with each: 1.6 billion steps, of about a nanosecond.
   assert.ok(process.cpuUsage(before).user < 1_000_000);
+  await Promise.all(all);
+});
+
+test("requests that were lost are not waited for: a leader that is known anew is asked at once, by one for all", async () => {
+  const core = new Core();
+  const reads = new Reads(1, LIMITS);
+  const all: Promise<void>[] = [];
+  for (let i = 0; i < 100; i++) {
+    all.push(reads.add());
+    reads.ask(core.rawNode, true);
+  }
+  reads.leaderKnown(core.rawNode);
+  assert.equal(core.asked.length, 65);
+  all.push(reads.add());
+  reads.ask(core.rawNode, true);
+  assert.equal(core.asked.length, 66);
+  reads.confirmed([{ index: 1, requestCtx: core.asked[65]! }], 1);
   await Promise.all(all);
 });
 

@@ -206,3 +206,46 @@ function voteRequest(from: number, to: number, term: number, context: string): M
   m.context = bytes(context);
   return m;
 }
+
+test("reads that wait for a leader's first commit share one round", () => {
+  const network = new Network({ voters: [1, 2, 3] });
+  network.drops = (m) => m.type === MsgAppResp;
+  network.elect(1);
+  for (let i = 0; i < 100; i++) network.raw(1).readIndex(bytes(`r${i}`));
+  network.raw(2).readIndex(bytes("of 2"));
+  network.settle();
+  assert.equal(network.get(1).readStates.length, 0);
+  const heartbeats: Message[] = [];
+  network.drops = (m) => {
+    if (m.type === MsgHeartbeat && m.context.length > 0) heartbeats.push(m);
+    return false;
+  };
+  network.tick(1, 1);
+  network.settle();
+  assert.deepEqual([network.get(1).readStates.length, network.get(2).readStates.length], [100, 1]);
+  assert.deepEqual(heartbeats.map(({ to }) => to).sort(), [2, 3]);
+});
+
+test("a read under way is answered when its leader is left as the only voter", () => {
+  const network = new Network({ voters: [1, 2] });
+  network.elect(1);
+  network.drops = (m) => m.type === MsgHeartbeatResp;
+  network.raw(1).readIndex(bytes("r"));
+  network.raw(1).proposeConfChange({ id: 0, type: ConfChangeRemoveNode, nodeId: 2, context: bytes("") });
+  network.settle();
+  assert.deepEqual(network.get(1).confState?.voters, [1]);
+  assert.equal(network.get(1).readStates.length, 1);
+});
+
+test("a change of members that brings a term's first commit lets go the reads that wait for it", () => {
+  const network = new Network({ voters: [1, 2] });
+  network.drops = (m) => m.type === MsgAppResp;
+  network.elect(1);
+  network.raw(1).readIndex(bytes("r"));
+  network.settle();
+  assert.equal(network.get(1).readStates.length, 0);
+  // Committed in an earlier term, and applied only now.
+  network.raw(1).applyConfChange({ id: 0, type: ConfChangeRemoveNode, nodeId: 2, context: bytes("") });
+  network.settle();
+  assert.equal(network.get(1).readStates.length, 1);
+});
