@@ -55,8 +55,9 @@ export class FailoverEngine implements Engine {
   }
 
   get failover(): Failover {
-    const { askedAgain, silentMs } = this;
-    return { askedAgain, silentMs };
+    // Also one that has not ended.
+    const now = this.silent ? performance.now() - this.lastAnswerAt : 0;
+    return { askedAgain: this.askedAgain, silentMs: Math.max(this.silentMs, now) };
   }
 
   async propose(borrowed: Uint8Array): Promise<Proposed> {
@@ -70,6 +71,7 @@ export class FailoverEngine implements Engine {
         return proposed;
       } catch (error) {
         await this.lost(error, asked);
+        if (UNKNOWN.includes(codeOf(error))) this.askedAgain++;
       }
     }
   }
@@ -100,7 +102,6 @@ export class FailoverEngine implements Engine {
     if (this.closed || !AWAY.includes(codeOf(error))) throw error;
     this.silent = true;
     if (asked !== this.current) return; // Another caller has found the next one meanwhile.
-    if (UNKNOWN.includes(codeOf(error))) this.askedAgain++;
     this.seeking ??= this.seek().finally(() => {
       this.seeking = null;
     });

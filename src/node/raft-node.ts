@@ -214,10 +214,9 @@ export class RaftNode extends SafeEmitter {
       onLeader: (leader, term) => this.leaderChanged(leader, term),
       trace,
     });
-    const { id } = options;
     const { rawNode, driver, forwarding, members, snapshots, connected, loopDelay, link } = this;
     this.figures = {
-      id,
+      id: options.id,
       wal,
       link,
       rawNode,

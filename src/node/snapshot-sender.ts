@@ -24,9 +24,11 @@ import {
 const SILENT_MS = 5_000;
 /** A member that has its snapshot, and is not heard for so long, holds no log any more. */
 const AWAY_MS = 10_000;
+/** A member that comes no nearer to its end for so long is stuck. */
+const STUCK_MS = 10_000;
 /**
- * Log that is held for members, in snapshotCatchUpBytes or in bytes of their snapshots, whichever is more: a group writes
- * the more while a snapshot travels the larger it is, and a member for which that is gone needs another, without end.
+ * Log that is held for a member that is stuck, in snapshotCatchUpBytes or in bytes of its snapshot, whichever is more. For
+ * one that comes nearer it is held whatever it takes: it would need another snapshot, and the group writes on meanwhile.
  */
 const HOLD_FACTOR = 8;
 
@@ -43,8 +45,8 @@ export interface SenderParts {
   readonly onEnd: (to: number, metadata: SnapshotMetadata, why: string | null) => void;
   /** The file on this node's disk is damaged: another snapshot is to be taken. */
   readonly onUnsound: () => void;
-  /** How far `to` is, as this node, which leads, knows; -1: not heard, or not known. */
-  readonly matchOf: (to: number) => number;
+  /** How far `to` is, as this node, which leads, knows; -1: not heard; null: it is no member any more. */
+  readonly matchOf: (to: number) => number | null;
 }
 
 /** One snapshot for one member. */
@@ -61,12 +63,39 @@ class Transfer {
   pumping = false;
   /** It has it; the log is held until it has caught up. */
   done = false;
+  /** The member has all up to here. */
+  match = 0;
   silentTicks = 0;
+  /** What it lacked at the least, in bytes of the file or then in entries of the log; and for how long it has been so. */
+  private lacked = Infinity;
+  private stuckTicks = 0;
   ended = false;
 
   constructor(to: number, metadata: SnapshotMetadata) {
     this.to = to;
     this.metadata = metadata;
+  }
+
+  /** A tick passed; `last`: of the log. */
+  tick(last: number): void {
+    const lacks = this.done ? last - this.match : this.fileBytes - this.at;
+    this.stuckTicks = lacks < this.lacked ? 0 : this.stuckTicks + 1;
+    this.lacked = Math.min(this.lacked, lacks);
+  }
+
+  taken(): void {
+    this.done = true;
+    this.lacked = Infinity;
+    this.stuckTicks = 0;
+  }
+
+  isStuck(tickMs: number): boolean {
+    return this.stuckTicks * tickMs > STUCK_MS;
+  }
+
+  /** Entries behind it are wanted. */
+  get heldFrom(): number {
+    return Math.max(this.metadata.index, this.match);
   }
 }
 
@@ -196,7 +225,7 @@ export class SnapshotSender {
       this.end(transfer, how === UNSOUND ? "what arrived there is not sound" : "it did not take it");
       return;
     }
-    transfer.done = true;
+    transfer.taken();
     this.sent++;
     void transfer.file?.close();
     transfer.file = null;
@@ -222,46 +251,48 @@ export class SnapshotSender {
 
   tick(): void {
     if (this.transfers.size === 0) return;
-    const { tickMs, matchOf } = this.parts;
-    const { isTooMuch } = this;
+    const { tickMs, matchOf, wal } = this.parts;
     for (const transfer of [...this.transfers.values()]) {
-      if (transfer.done) this.tickDone(transfer, isTooMuch, matchOf(transfer.to));
+      const match = matchOf(transfer.to);
+      transfer.match = Math.max(transfer.match, match ?? 0);
+      transfer.tick(wal.storage.lastIndex());
+      if (match === null) this.giveUp(transfer);
+      else if (transfer.done) this.tickDone(transfer, match);
       else if (transfer.lane === null && ++transfer.silentTicks * tickMs > SILENT_MS)
         this.end(transfer, `it did not ask for it within ${SILENT_MS / 1000} s`);
     }
     this.hold();
   }
 
-  private tickDone(transfer: Transfer, isTooMuch: boolean, match: number): void {
+  private tickDone(transfer: Transfer, match: number): void {
     const snapshot = this.parts.wal.storage.snapshot();
     const newest = "metadata" in snapshot ? snapshot.metadata.index : 0;
     transfer.silentTicks = match === -1 ? transfer.silentTicks + 1 : 0;
     const isAway = transfer.silentTicks * this.parts.tickMs > AWAY_MS;
-    if (isTooMuch || isAway || match >= newest) this.drop(transfer);
+    if (isAway || match >= newest || !this.isHeldFor(transfer)) this.drop(transfer);
   }
 
-  /** More log than is held for anybody. */
-  private get isTooMuch(): boolean {
-    const { wal, snapshotCatchUpBytes } = this.parts;
-    let bytes = snapshotCatchUpBytes;
-    for (const { fileBytes } of this.transfers.values()) bytes = Math.max(bytes, fileBytes);
-    return wal.storage.logBytes > HOLD_FACTOR * bytes;
+  private isHeldFor(transfer: Transfer): boolean {
+    const { tickMs, snapshotCatchUpBytes, wal } = this.parts;
+    const bytesMax = HOLD_FACTOR * Math.max(snapshotCatchUpBytes, transfer.fileBytes);
+    return !transfer.isStuck(tickMs) || wal.storage.logBytes <= bytesMax;
   }
 
-  /** The log behind the oldest of them stays. */
+  /** The log behind the one that is furthest behind stays. */
   private hold(): void {
     let index = Infinity;
-    if (!this.isTooMuch) {
-      for (const { metadata } of this.transfers.values()) index = Math.min(index, metadata.index);
-    }
+    for (const transfer of this.transfers.values())
+      if (this.isHeldFor(transfer)) index = Math.min(index, transfer.heldFrom);
     this.parts.wal.holdFrom(index);
   }
 
   /** This node leads no more, or ends. */
   endAll(): void {
-    for (const transfer of [...this.transfers.values()]) {
-      transfer.lane?.send(encodeGone({ group: this.parts.group, ...transfer.metadata }));
-      this.drop(transfer);
-    }
+    for (const transfer of [...this.transfers.values()]) this.giveUp(transfer);
+  }
+
+  private giveUp(transfer: Transfer): void {
+    transfer.lane?.send(encodeGone({ group: this.parts.group, ...transfer.metadata }));
+    this.drop(transfer);
   }
 }

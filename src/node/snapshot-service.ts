@@ -1,9 +1,12 @@
 // All that a node has to do with snapshots, put together: its own, those that it sends to members, and the one that it
 // is sent; and what people are told of them. Main thread.
+import { NO_DATA } from "../base/bytes.js";
 import type { RaftmarkError } from "../base/errors.js";
 import type { Link, SnapshotLane } from "../link/index.js";
 import {
   type ConfState,
+  Entry,
+  EntryNormal,
   type Message,
   type RawNode,
   type SnapshotMetadata,
@@ -84,10 +87,11 @@ export class SnapshotService {
       bytesPerS: options.snapshotSendBytesPerS,
       snapshotCatchUpBytes,
       onEnd: (to, metadata, why) => this.transferEnded(to, metadata, why),
-      onUnsound: () => this.own.replace(),
+      onUnsound: () => this.replaceUnsound(),
       matchOf: (to) => {
         const progress = this.progressOf(to);
-        return progress?.recentActive === true ? progress.match : -1;
+        if (progress === undefined) return null;
+        return progress.recentActive ? progress.match : -1;
       },
     });
     this.receiver = new SnapshotReceiver({
@@ -152,6 +156,18 @@ export class SnapshotService {
     }
     if (why === null) this.sender.begin(to, metadata);
     return why === null;
+  }
+
+  /**
+   * The newest one's file is damaged. Another has to be of a later index: where nothing was applied since, the leader, who
+   * alone sends snapshots, writes an entry that says nothing.
+   */
+  private replaceUnsound(): void {
+    this.own.replace();
+    this.parts.control((rawNode) => {
+      if (rawNode.raft.state === StateLeader && rawNode.raft.raftLog.applied === this.own.last?.index)
+        rawNode.proposeEntries([new Entry(EntryNormal, 0, 0, NO_DATA)]);
+    });
   }
 
   /** Null: snapshots are sent. A state machine that gives none may have one that its log was begun behind, by hand. */

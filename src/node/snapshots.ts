@@ -47,6 +47,7 @@ export class Snapshots {
   /** None by itself before this tick. */
   private retryAt = 0;
   private retryMs = RETRY_MS_MIN;
+  /** The newest one is of no use, so that another is due. */
   private unreadable = false;
   last: SnapshotTaken | null;
   /** The driver is to call take() as soon as nothing is being applied. */
@@ -93,8 +94,8 @@ export class Snapshots {
   private look(): void {
     const { stateMachine } = this.parts;
     if (this.underWay !== null || this.ended !== null || stateMachine.snapshot === undefined) return;
-    this.wanted ||=
-      this.unreadable || this.asked.length > 0 || (this.due.isDue && this.ticks >= this.retryAt);
+    const isDue = this.unreadable || this.due.isDue;
+    this.wanted ||= this.asked.length > 0 || (isDue && this.ticks >= this.retryAt);
   }
 
   /** Takes one of the state as it is now, which is what `metadata` says; nothing is being applied. */
@@ -110,10 +111,12 @@ export class Snapshots {
       return;
     }
     if (last?.index === metadata.index) {
-      for (const one of asked) one.resolve(last);
+      const text = `the snapshot at index ${last.index} is of no use, and nothing was applied since of which to take another`;
+      for (const one of asked)
+        if (this.unreadable) one.reject(new RaftmarkError("RAFT_SNAPSHOT_FAILED", text));
+        else one.resolve(last);
       return;
     }
-    this.unreadable = false;
     this.due.begin();
     this.underWay = new AbortController();
     const begun = performance.now();
@@ -147,6 +150,7 @@ export class Snapshots {
 
   private succeeded(taken: SnapshotTaken, begun: number, asked: readonly Asked[]): void {
     this.underWay = null;
+    this.unreadable = false;
     this.taken++;
     this.bytes += taken.bytes;
     this.retryMs = RETRY_MS_MIN;
@@ -169,7 +173,7 @@ export class Snapshots {
     this.failed++;
     this.due.failed();
     this.retryAt = this.ticks + Math.ceil(this.retryMs / this.parts.tickMs);
-    this.parts.onFailed(metadata, error, this.due.isDue ? this.retryMs : 0);
+    this.parts.onFailed(metadata, error, this.unreadable || this.due.isDue ? this.retryMs : 0);
     this.retryMs = Math.min(2 * this.retryMs, RETRY_MS_MAX);
     this.look();
   }
@@ -190,6 +194,7 @@ export class Snapshots {
   /** This one is the log's newest now. */
   installed(taken: SnapshotTaken): void {
     if (this.last !== null && taken.index <= this.last.index) return;
+    this.unreadable = false;
     this.last = taken;
     this.due.known(taken.bytes);
   }

@@ -73,3 +73,34 @@ test("a refusal that another node would give too is handed on", async () => {
     only.server.close();
   }
 });
+
+test("all that was under way is asked again and counted, whoever is refused first; and a silence counts before it ends", async () => {
+  let held = 0;
+  const first = await serve(
+    nodeThat(
+      () =>
+        new Promise((_, reject) => {
+          if (++held < 10) return;
+          reject(new RaftmarkError("RAFT_PROPOSAL_DROPPED", "it hands its leadership over"));
+        }),
+    ),
+  );
+  const answers: (() => void)[] = [];
+  const next = await serve(
+    nodeThat(
+      () => new Promise((resolve) => answers.push(() => resolve({ index: 1, term: 2, result: undefined }))),
+    ),
+  );
+  const client = await FailoverEngine.connect([first.url, next.url]);
+  try {
+    const asked = Array.from({ length: 10 }, (_, i) => client.propose(Uint8Array.of(i)));
+    while (answers.length < 10) await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.equal(client.failover.askedAgain, 9);
+    assert.ok(client.failover.silentMs > 0, "nobody has answered since");
+    for (const answer of answers) answer();
+    await Promise.all(asked);
+  } finally {
+    await client.close();
+    for (const { server } of [first, next]) server.close();
+  }
+});

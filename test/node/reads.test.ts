@@ -4,11 +4,13 @@ import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import type { RaftmarkError } from "../../src/base/errors.js";
 import { MemoryNetwork } from "../../src/link/index.js";
+import { RaftNode } from "../../src/node/raft-node.js";
 import { Reads } from "../../src/node/reads.js";
-import type { RawNode } from "../../src/raft/index.js";
+import { Message, MsgHeartbeat, MsgReadIndex, type RawNode } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
-import { tempDir } from "../wal/helpers.js";
+import { atEnd, tempDir } from "../wal/helpers.js";
 import { openNode, WAIT_MS } from "./nodes.js";
+import { StubLink } from "./stub-link.js";
 
 const LIMITS = { retryTicks: 3, leaderlessTicks: 10, timeoutTicks: 100 };
 
@@ -159,6 +161,34 @@ test("requests that were lost are not waited for: a leader that is known anew is
   assert.equal(core.asked.length, 66);
   reads.confirmed([{ index: 1, requestCtx: core.asked[65]! }], 1);
   await Promise.all(all);
+});
+
+test("a follower that is connected anew asks its leader again: the request may be lost, or its answer", async (t) => {
+  const link = new StubLink();
+  const node = await RaftNode.open({
+    id: 3,
+    dir: tempDir(t),
+    listen: "127.0.0.1:39503",
+    peers: { 2: "127.0.0.1:39502", 3: "127.0.0.1:39503" },
+    secret: "k",
+    stateMachine: { apply: () => undefined },
+    writer: "inline-js",
+    durability: "none",
+    // No tick of the test's time, so that nothing else makes it ask.
+    tickMs: 60_000,
+    link,
+  });
+  atEnd(t, () => node.close({ timeoutMs: 0 }));
+  const requests = (): number => link.sent.filter(({ type }) => type === MsgReadIndex).length;
+  const handler = link.handler!;
+  handler.onPeer(2, true);
+  handler.onMessages(0, 2, [Object.assign(new Message(MsgHeartbeat), { from: 2, to: 3, term: 2 })]);
+  const read = node.readBarrier();
+  read.catch(() => {});
+  await until("it asks", WAIT_MS, () => requests() === 1);
+  handler.onPeer(2, false);
+  handler.onPeer(2, true);
+  await until("it asks again", WAIT_MS, () => requests() === 2);
 });
 
 test("a lease ends before a member with shorter ticks elects another leader", async (t) => {

@@ -27,7 +27,8 @@ class Bench {
   readonly held: number[] = [];
   newest = 50;
   logBytes = 0;
-  match = -1;
+  lastIndex = 100;
+  match: number | null = -1;
   readonly sender: SnapshotSender;
 
   constructor(isKept = true, bytesPerS = 1e9, snapshotCatchUpBytes = 125) {
@@ -49,6 +50,7 @@ class Bench {
     const wal = {
       storage: {
         snapshot: () => ({ metadata: meta(this.newest, 2) }),
+        lastIndex: () => this.lastIndex,
         get logBytes() {
           return bench.logBytes;
         },
@@ -126,7 +128,7 @@ test("pieces as far as there is room, from where it is asked, over whatever conn
   bench.newest = 90;
   bench.match = 60;
   sender.tick();
-  assert.equal(bench.holds, 50);
+  assert.equal(bench.holds, 60);
   bench.match = 90;
   sender.tick();
   assert.equal(bench.holds, Infinity);
@@ -209,12 +211,46 @@ test("it fails where the member says so, does not come, or the file is gone; the
   assert.deepEqual(gone.seen, ["end 3 50 it is not there any more"]);
 });
 
-test("more log than the bound is held for nobody, nor for a member that is not heard any more", async () => {
-  const bench = new Bench();
-  bench.sender.begin(3, meta(50, 2));
-  bench.logBytes = 1001;
-  bench.sender.tick();
-  assert.equal(bench.holds, Infinity);
+test("log is held without a bound for a member that comes nearer, and within one for a member that is stuck", async () => {
+  for (const [snapshotCatchUpBytes, bytesMax] of [
+    [125, 8 * FILE.length],
+    [1500, 8 * 1500],
+  ] as const) {
+    const bench = new Bench(true, 1e9, snapshotCatchUpBytes);
+    const { sender } = bench;
+    const lane = new Lane();
+    bench.logBytes = bytesMax + 1;
+    sender.begin(3, meta(50, 2));
+    for (let limit = 100; limit <= FILE.length; limit += 100) {
+      sender.onMessage(3, encodeWant(NAME, 0, limit, limit === 100), lane);
+      await settled();
+      sender.tick();
+      sender.tick();
+      assert.equal(bench.holds, 50);
+    }
+    // All of it is there, and is being restored.
+    for (let tick = 0; tick < 9; tick++) sender.tick();
+    assert.equal(bench.holds, 50);
+    sender.tick();
+    assert.equal(bench.holds, Infinity);
+    bench.logBytes = bytesMax;
+    sender.tick();
+    assert.equal(bench.holds, 50);
+    // It has it, and catches up behind it, with the group ahead of it.
+    sender.onMessage(3, encodeEnd(NAME, TAKEN), lane);
+    bench.logBytes = bytesMax + 1;
+    bench.newest = 1e6;
+    for (bench.match = 60; bench.match < 90; bench.match += 2) {
+      bench.lastIndex += 1;
+      sender.tick();
+      assert.equal(bench.holds, bench.match);
+    }
+    for (let tick = 0; tick < 12; tick++) sender.tick();
+    assert.equal(bench.holds, Infinity);
+  }
+});
+
+test("log is not held for a member that is not heard any more, or is none; nor is anything more sent to that", async () => {
   const away = new Bench();
   away.newest = 90;
   away.sender.begin(3, meta(50, 2));
@@ -224,24 +260,16 @@ test("more log than the bound is held for nobody, nor for a member that is not h
   assert.equal(away.holds, 50);
   away.sender.tick();
   assert.equal(away.holds, Infinity);
-});
-
-test("the log that is held grows with the snapshot: a group that writes more meanwhile than its option says", async () => {
-  const bench = new Bench(true, 1e9, 1);
-  bench.sender.begin(3, meta(50, 2));
+  const gone = new Bench();
+  const lane = new Lane();
+  gone.sender.begin(3, meta(50, 2));
+  gone.sender.onMessage(3, encodeWant(NAME, 0, 100, true), lane);
   await settled();
-  bench.logBytes = 8 * FILE.length;
-  bench.sender.tick();
-  assert.equal(bench.holds, 50);
-  // Until it has caught up, too.
-  bench.sender.onMessage(3, encodeEnd(NAME, TAKEN), new Lane());
-  bench.newest = 90;
-  bench.match = 60;
-  bench.sender.tick();
-  assert.equal(bench.holds, 50);
-  bench.logBytes++;
-  bench.sender.tick();
-  assert.equal(bench.holds, Infinity);
+  gone.match = null;
+  gone.sender.tick();
+  assert.equal(gone.holds, Infinity);
+  assert.deepEqual(gone.seen, ["file closed"]);
+  assert.deepEqual([lane.got.at(-1)!.kind, gone.sender.progress], [GONE, []]);
 });
 
 test("a connection that takes no more is closed, and the next one goes on", async () => {

@@ -288,42 +288,43 @@ test("however slow the pace, a piece comes several times a second", async (t) =>
   assert.ok(sizes.length > 1 && Math.max(...sizes) <= bytesPerS / 4, `${sizes}`);
 });
 
-test("a file that is not sound changes nothing: the leader takes another, and that is taken", async (t) => {
-  const { cluster } = inMemory(t);
-  const { leader, lost } = await behind(cluster);
-  await until(
-    "none is under way",
-    WAIT_MS,
-    () => leader.machine.asked === leader.node.metrics.snapshotsTaken,
-  );
-  // The leader's disk: one bit of the state of each of its snapshots.
-  const snap = path.join(cluster.dir, String(leader.id));
-  const damaged = snapFiles(snap);
-  for (const name of damaged) {
-    const file = path.join(snap, "snap", name);
-    const bytes = fs.readFileSync(file);
-    bytes[1000]! ^= 16;
-    fs.writeFileSync(file, bytes);
-  }
-  const indexes = damaged.map((name) => Number.parseInt(name.slice(17, 33), 16));
-  // Something for the next one to have.
-  await leader.node.propose(Buffer.from("more"));
-  const member = await cluster.start(lost);
-  let appliedBefore = -1;
-  const restore = member.machine.restore.bind(member.machine);
-  member.machine.restore = async (stream) => {
-    appliedBefore = member.machine.applied;
-    await restore(stream);
-  };
-  await until("it has one", WAIT_MS, () => member.machine.restored.length > 0);
-  assert.ok(!indexes.includes(member.machine.restored[0]!), "it took a damaged one");
-  assert.ok(member.node.metrics.snapshotsRefused >= 1);
-  assert.ok(member.lines.matching(/WAL_CORRUPT|is not the one that was sent/).length >= 1);
-  // Until then it had what its own log has.
-  assert.ok(appliedBefore >= 0 && appliedBefore <= 20, `${appliedBefore}`);
-  await cluster.load(leader, 20);
-  await cluster.level();
-});
+for (const isIdle of [false, true])
+  test(`a file that is not sound changes nothing: the leader takes another, and that is taken${isIdle ? ", though nothing was applied since" : ""}`, async (t) => {
+    const { cluster } = inMemory(t);
+    const { leader, lost } = await behind(cluster);
+    if (isIdle) await leader.node.takeSnapshot();
+    await until(
+      "none is under way",
+      WAIT_MS,
+      () => leader.machine.asked === leader.node.metrics.snapshotsTaken,
+    );
+    // The leader's disk: one bit of the state of each of its snapshots.
+    const snap = path.join(cluster.dir, String(leader.id));
+    const damaged = snapFiles(snap);
+    for (const name of damaged) {
+      const file = path.join(snap, "snap", name);
+      const bytes = fs.readFileSync(file);
+      bytes[1000]! ^= 16;
+      fs.writeFileSync(file, bytes);
+    }
+    const indexes = damaged.map((name) => Number.parseInt(name.slice(17, 33), 16));
+    if (!isIdle) await leader.node.propose(Buffer.from("something for the next one to have"));
+    const member = await cluster.start(lost);
+    let appliedBefore = -1;
+    const restore = member.machine.restore.bind(member.machine);
+    member.machine.restore = async (stream) => {
+      appliedBefore = member.machine.applied;
+      await restore(stream);
+    };
+    await until("it has one", WAIT_MS, () => member.machine.restored.length > 0);
+    assert.ok(!indexes.includes(member.machine.restored[0]!), "it took a damaged one");
+    assert.ok(member.node.metrics.snapshotsRefused >= 1);
+    assert.ok(member.lines.matching(/WAL_CORRUPT|is not the one that was sent/).length >= 1);
+    // Until then it had what its own log has.
+    assert.ok(appliedBefore >= 0 && appliedBefore <= 20, `${appliedBefore}`);
+    await cluster.load(leader, 20);
+    await cluster.level();
+  });
 
 test("a member without restore() stays behind and says so; the group goes on", async (t) => {
   const { cluster } = inMemory(t);

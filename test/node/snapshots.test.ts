@@ -5,15 +5,18 @@ import fs from "node:fs";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import {
-  type RaftmarkError,
+  RaftmarkError,
   RaftNode,
   type RaftNodeOptions,
   type SnapshotSource,
   type StateMachine,
 } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
+import { Sessions } from "../../src/node/sessions.js";
+import { Snapshots } from "../../src/node/snapshots.js";
+import type { Wal } from "../../src/wal/index.js";
 import { Command, until } from "../process/support.js";
-import { atEnd, snapFiles, tempDir } from "../wal/helpers.js";
+import { atEnd, meta, snapFiles, tempDir } from "../wal/helpers.js";
 import { Lines, leaderOf, WAIT_MS } from "./nodes.js";
 import { SlotMachine } from "./snapshot-machine.js";
 
@@ -266,6 +269,38 @@ test("a state machine that fails: told, the node goes on, and tries again later"
   // One that succeeded ends the wait.
   await load(node, 200, 1000, 210);
   await until("one by itself", WAIT_MS, () => node.metrics.snapshotsTaken >= 2);
+});
+
+test("one that is to replace another and fails waits for its next try, however often it is wanted", async () => {
+  const retries: number[] = [];
+  let tries = 0;
+  const own = new Snapshots({
+    wal: {
+      saveSnapshot: async () => {
+        tries++;
+        throw new RaftmarkError("WAL_NO_SPACE", "no space left");
+      },
+    } as unknown as Wal,
+    stateMachine: { apply: () => undefined, snapshot: () => new Uint8Array(1) },
+    sessions: new Sessions(),
+    policy: { snapshotEveryBytes: 0, snapshotEveryEntries: 0, snapshotCatchUpBytes: 0 },
+    tickMs: 1000,
+    last: { index: 5, term: 1, bytes: 1 },
+    onTaken: () => assert.fail("taken"),
+    onFailed: (_metadata, _error, retryMs) => retries.push(retryMs),
+  });
+  for (let tick = 0; tick < 16; tick++) {
+    own.replace();
+    if (own.wanted) own.take(meta(6, 1));
+    await new Promise((resolve) => setImmediate(resolve));
+    own.tick();
+  }
+  assert.equal(tries, 3);
+  assert.deepEqual(retries, [5_000, 10_000, 20_000]);
+  // Nothing was applied since the one that is of no use.
+  const byHand = own.ask();
+  own.take(meta(5, 1));
+  await assert.rejects(byHand, { code: "RAFT_SNAPSHOT_FAILED", message: /at index 5 is of no use/ });
 });
 
 test("a full disk while one is taken leaves the node running, and nothing of it behind; with room it goes", async (t) => {

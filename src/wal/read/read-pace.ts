@@ -24,8 +24,8 @@ export class ReadPace {
   /** At the last look. */
   private commit = 0;
   private lookedAt = Number.NEGATIVE_INFINITY;
-  /** By reader: when the next may be read; performance.now(). */
-  private readonly free = new Map<number, number>();
+  /** By reader: bytes that were read for it and that the pace has not made up for, as of when; performance.now(). */
+  private readonly debts = new Map<number, { bytes: number; at: number }>();
 
   constructor(gainBytesPerS: number) {
     this.gainBytesPerS = gainBytesPerS;
@@ -42,19 +42,33 @@ export class ReadPace {
     const now = performance.now();
     this.look(now, commit);
     if (this.isIdle) return 0;
-    return Math.max(0, (this.free.get(reader) ?? 0) - now);
+    return Math.max(0, (this.owed(reader, now) / this.rate) * 1000);
   }
 
   /** So many bytes were read for `reader`. */
   took(reader: number, bytes: number): void {
     // Of an idle group: it is not to be made up for when the group goes on.
     if (this.isIdle) {
-      this.free.delete(reader);
+      this.debts.delete(reader);
       return;
     }
-    const rate = this.grownPerS + Math.max(this.gainBytesPerS, this.grownPerS * GAIN_SHARE);
-    const from = Math.max(performance.now() - LATE_MS, this.free.get(reader) ?? 0);
-    this.free.set(reader, from + (bytes / rate) * 1000);
+    const at = performance.now();
+    this.debts.set(reader, { bytes: this.owed(reader, at) + bytes, at });
+  }
+
+  /** Bytes a second, as the group writes now. */
+  private get rate(): number {
+    return this.grownPerS + Math.max(this.gainBytesPerS, this.grownPerS * GAIN_SHARE);
+  }
+
+  /** What is left of a debt is made up for at the rate of now: what the group writes may be known only since. */
+  private owed(reader: number, now: number): number {
+    const debt = this.debts.get(reader);
+    if (debt === undefined) return 0;
+    const { rate } = this;
+    debt.bytes = Math.max((-rate * LATE_MS) / 1000, debt.bytes - (rate * (now - debt.at)) / 1000);
+    debt.at = now;
+    return debt.bytes;
   }
 
   private look(now: number, commit: number): void {

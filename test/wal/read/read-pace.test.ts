@@ -61,3 +61,13 @@ test("where nothing is committed nobody waits, whatever is owed, and nothing of 
   time.run(pace, 1000, 10 * MB);
   near(time.run(pace, 10_000, 10 * MB)[0]! / 10, 12.5 * MB);
 });
+
+test("what was read before it was known how much the group writes is made up for as soon as that is known", (t) => {
+  const time = new Time(t);
+  const pace = new ReadPace(4096);
+  // At the set rate alone its first piece would take four minutes.
+  near(time.run(pace, 20_000, 10 * MB)[0]! / 20, 12.5 * MB);
+  // Nor does it, when a quiet group goes to work.
+  time.run(pace, 2000, 100);
+  near(time.run(pace, 20_000, 10 * MB)[0]! / 20, 12.5 * MB);
+});
