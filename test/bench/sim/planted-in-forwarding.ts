@@ -4,7 +4,6 @@ import type { RaftmarkError } from "../../../src/base/errors.js";
 import { Arrivals } from "../../../src/node/arrivals.js";
 import { refused, UncommittedLimit } from "../../../src/node/forward-wire.js";
 import { Forwards } from "../../../src/node/forwards.js";
-import { PayloadCopies, Slab } from "../../../src/node/payload-copies.js";
 import { Proposals } from "../../../src/node/proposals.js";
 import { encodeResult } from "../../../src/node/session-results.js";
 import { Sessions } from "../../../src/node/sessions.js";
@@ -12,42 +11,7 @@ import type { Entry, Message } from "../../../src/raft/index.js";
 import { patch } from "../../node/sim/mutations.js";
 import type { Inside, Planted } from "./planted-fault.js";
 
-/** Memory of callers' bytes, by what copies them: in the order in which it was filled. */
-const slabs = new WeakMap<object, Inside[]>();
-
 export const PLANTED_IN_FORWARDING: readonly Planted[] = [
-  {
-    name: "callers' bytes are let go of in the order in which they came, whatever is applied first",
-    profile: "feud",
-    checkers: /./,
-    apply: () => {
-      const undo = [
-        patch(PayloadCopies, (was) => ({
-          copy(this: Inside, bytes: Uint8Array) {
-            was.copy.call(this, bytes);
-            const { slab } = this.last;
-            const all = slabs.get(this) ?? [];
-            slabs.set(this, all);
-            if (all.includes(slab)) return;
-            all.push(slab);
-            slabs.set(slab, all);
-          },
-        })),
-        patch(Slab, (was) => ({
-          letGo(this: Inside) {
-            const all = slabs.get(this) ?? [];
-            // One that another copy is still to be laid into stays.
-            for (const before of all.splice(0, Math.max(0, all.indexOf(this))))
-              while (before.held > 0) was.letGo.call(before);
-            if (this.held > 0) was.letGo.call(this);
-          },
-        })),
-      ];
-      return () => {
-        for (const each of undo) each();
-      };
-    },
-  },
   {
     name: "a leader refuses what it has appended",
     profile: "network",
