@@ -2,7 +2,6 @@
 // one (§8; dissertation §6.4). Owns the numbers of the rounds, when each was sent, and the order of the requests: a
 // round confirms every request that came before it was sent.
 import { assert } from "../base/assert.js";
-import { Fifo } from "../base/fifo.js";
 import type { ReadOnlyOption } from "./config.js";
 import type { Message } from "./raftpb/index.js";
 
@@ -29,7 +28,7 @@ export interface ReadIndexStatus {
 export class ReadOnly {
   readonly option: ReadOnlyOption;
   /** In the order they came, so ascending by round. */
-  private pending = new Fifo<ReadIndexStatus>();
+  private pending: ReadIndexStatus[] = [];
   /**
    * Number of the last round. Never reset: no two heartbeats of this node carry the same number, so an answer says
    * which of them it answers, whatever the request in it was called by whoever asked.
@@ -80,15 +79,14 @@ export class ReadOnly {
 
   /** Takes out the requests that a quorum's answer to `round` confirms. */
   advance(round: number): ReadIndexStatus[] {
-    const { pending } = this;
-    const confirmed: ReadIndexStatus[] = [];
-    while (pending.length > 0 && pending.peek(0).round <= round) confirmed.push(pending.shift());
-    return confirmed;
+    let count = 0;
+    while (count < this.pending.length && this.pending[count].round <= round) count++;
+    return count === 0 ? [] : this.pending.splice(0, count);
   }
 
   /** Forgets the requests; the rounds go on counting. */
   reset(): void {
-    this.pending = new Fifo();
+    this.pending = [];
   }
 }
 
