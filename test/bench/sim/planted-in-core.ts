@@ -12,7 +12,7 @@ import type { Inside, Planted } from "./planted-fault.js";
 export const PLANTED_IN_CORE: readonly Planted[] = [
   {
     name: "an entry of an earlier term commits by counting its copies",
-    profile: "reads",
+    profile: "feud",
     nodes: 5,
     checkers: /leader completeness|log matching|state machine|fault/,
     apply: () =>

@@ -24,7 +24,10 @@ import { PLANTED_IN_SNAPSHOTS } from "./planted-in-snapshots.js";
 
 /** Of the old world's faults those that can be seen here, and where. */
 const OF_OLD_WORLD: Record<string, { profile: string; checkers?: RegExp }> = {
-  "requests of different nodes are told apart by their counts alone": { profile: "network" },
+  "requests of different nodes are told apart by their counts alone": {
+    profile: "reads",
+    checkers: /linearizable|settles/,
+  },
   "an answer to an earlier heartbeat confirms a later request": { profile: "all" },
   "a request joins the round that is under way": { profile: "all" },
   "a request of an earlier incarnation has the identity of a later one": { profile: "feud" },
