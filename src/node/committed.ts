@@ -11,6 +11,11 @@ import { isOfSession, placeIn, SESSION_HEAD_BYTES, withoutHead } from "./session
 
 /** Encoded bytes of entries in a page, or one entry that is larger. */
 const PAGE_BYTES = 256 * 1024;
+/** And so many of them: an object each. */
+const PAGE_ENTRIES = 256;
+/** What all feeds together are given in a turn of the event loop; one page at least. */
+const TURN_ENTRIES = 256;
+const TURN_MS = 5;
 
 type Next = IteratorResult<CommittedEntry, undefined>;
 const DONE: Next = { done: true, value: undefined };
@@ -29,6 +34,9 @@ export class CommittedFeeds {
   readonly aborts = new AbortWatch<CommittedFeed>((feed) => feed.finish(null));
   /** Not null: the node has ended. */
   ended: { readonly error: RaftmarkError | null } | null = null;
+  /** Are to be served: the next turn begins with the first. */
+  private readonly due = new Fifo<CommittedFeed>();
+  private isTurnAsked = false;
   /** Readers of old entries that are no peers have negative numbers. */
   private readers = 0;
 
@@ -54,6 +62,25 @@ export class CommittedFeeds {
     if (this.waiting.size === 0) return;
     for (const feed of this.waiting) feed.schedule();
   }
+
+  /** For a feed that somebody waits for: thousands of them must not keep the node from its work. */
+  serveSoon(feed: CommittedFeed): void {
+    this.due.push(feed);
+    if (this.isTurnAsked) return;
+    this.isTurnAsked = true;
+    setImmediate(this.serveDue);
+  }
+
+  private readonly serveDue = (): void => {
+    const { due } = this;
+    const until = performance.now() + TURN_MS;
+    let given = 0;
+    // Those that are due again have their turn behind all others.
+    for (let left = due.length; left > 0 && given < TURN_ENTRIES && performance.now() <= until; left--)
+      given += due.shift().serve();
+    this.isTurnAsked = due.length > 0;
+    if (this.isTurnAsked) setImmediate(this.serveDue);
+  };
 
   /** What `reader` asked for is there. */
   read(reader: number): void {
@@ -111,11 +138,10 @@ export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, unde
     return Promise.resolve(DONE);
   }
 
-  /** A page a turn of the event loop: a long log must not keep others from it. */
   schedule(): void {
     if (this.isScheduled) return;
     this.isScheduled = true;
-    setImmediate(this.serve);
+    this.feeds.serveSoon(this);
   }
 
   /** Whoever waits longest is told why it ends; everybody after that hears that it has ended. */
@@ -124,28 +150,33 @@ export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, unde
     this.isDone = true;
     this.page = [];
     this.feeds.waiting.delete(this);
+    // It asks for nothing any more: what was read for it goes.
+    this.feeds.rawNode.raft.raftLog.atHand(this.reader, 0);
     if (this.signal !== null) this.feeds.aborts.remove(this.signal, this);
     const { waiters } = this;
     if (waiters.length > 0 && error !== null) waiters.shift().reject(error);
     while (waiters.length > 0) waiters.shift().resolve(DONE);
   }
 
-  private readonly serve = (): void => {
+  /** Gives those who wait what there is. Returns how many entries it loaded for that. */
+  serve(): number {
     this.isScheduled = false;
     const { waiters, feeds } = this;
-    if (this.isDone || waiters.length === 0) return;
+    if (this.isDone || waiters.length === 0) return 0;
     let more = false;
     try {
       if (this.at === this.page.length) more = this.load();
     } catch (error) {
       this.finish(error);
-      return;
+      return 0;
     }
+    const loaded = this.page.length - this.at;
     while (waiters.length > 0 && this.at < this.page.length)
       waiters.shift().resolve({ done: false, value: this.page[this.at++]! });
     if (waiters.length === 0) feeds.waiting.delete(this);
     else if (more) this.schedule();
-  };
+    return loaded;
+  }
 
   /** Takes the next page. True: there is more behind it. */
   private load(): boolean {
@@ -156,7 +187,7 @@ export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, unde
     this.at = 0;
     if (this.index < raftLog.firstIndex()) throw compacted(this.index, raftLog.firstIndex());
     if (this.index >= end || !raftLog.atHand(this.reader, this.index)) return false;
-    const entries = raftLog.slice(this.index, end, PAGE_BYTES);
+    const entries = raftLog.slice(this.index, Math.min(end, this.index + PAGE_ENTRIES), PAGE_BYTES);
     if (entries instanceof RaftError) throw compacted(this.index, raftLog.firstIndex());
     this.index = entries[entries.length - 1]!.index + 1;
     // Copies: the log's own bytes are borrowed.

@@ -44,7 +44,10 @@ async function get(parts: Parts, response: ServerResponse, { query }: Target, ke
   const { node, store, config } = parts;
   if (!flagOf(query, "stale")) {
     const gone = new AbortController();
-    response.once("close", () => gone.abort());
+    // Behind a whole answer too; an abort makes an error with its stack.
+    response.once("close", () => {
+      if (!response.writableFinished) gone.abort();
+    });
     await node.readBarrier({ timeoutMs: config.requestTimeoutMs, signal: gone.signal });
   }
   const stored = store.get(key);

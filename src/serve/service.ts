@@ -9,6 +9,7 @@ import { Registry, requestMetrics, single } from "./exposition.js";
 import { KvStore } from "./kv.js";
 import { RequestLoad } from "./load.js";
 import type { Parts } from "./parts.js";
+import { Pipelines } from "./pipelines.js";
 import { Router } from "./router.js";
 
 /** A client that sends its request this slowly is cut off. */
@@ -47,11 +48,12 @@ export class Service {
       const closing = new AbortController();
       const parts = partsOf(config, node, store, closing.signal);
       const router = new Router(parts, logger);
+      const pipelines = new Pipelines();
       const server = createServer(
         { requestTimeout: REQUEST_MS_MAX, maxHeaderSize: HEADER_BYTES_MAX },
         (request, response) => {
           if (closing.signal.aborted) response.setHeader("connection", "close");
-          void router.serve(request, response);
+          pipelines.add(request, response, () => void router.serve(request, response));
         },
       );
       const http = await listen(server, config);

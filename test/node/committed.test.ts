@@ -94,6 +94,48 @@ test("a feed holds a page at most, whatever waits behind it, and entries stay as
   assert.equal(Number(text((await take(feed, 2997)).at(-1)!)), 2998);
 });
 
+test("many feeds of many small entries share each turn of the event loop, and none is passed over", async (t) => {
+  const { node } = await ready(t);
+  await propose(node, 0, 3000);
+  let given = 0;
+  let most = 0;
+  const FEEDS = 40;
+  let isOver = false;
+  const count = (): void => {
+    most = Math.max(most, given);
+    given = 0;
+    if (!isOver) setImmediate(count);
+  };
+  setImmediate(count);
+  const read = async (): Promise<number> => {
+    let last = -1;
+    for await (const entry of node.committed({ from: 1 })) {
+      given++;
+      last = Number(text(entry));
+      if (last === 2999) break;
+    }
+    return last;
+  };
+  const all = await Promise.all(Array.from({ length: FEEDS }, read));
+  isOver = true;
+  assert.deepEqual(new Set(all), new Set([2999]));
+  // Two pages, where one is loaded behind the rest of another.
+  assert.ok(most <= 512, `${most} entries in a turn`);
+});
+
+test("a feed that ends gives up what was read for it", async (t) => {
+  const dir = tempDir(t);
+  const options = { logCacheBytes: 16 << 10, segmentBytes: 64 << 10 };
+  const before = await ready(t, options, dir);
+  await propose(before.node, 0, 1000, 200);
+  await before.node.close();
+  const { node } = await ready(t, options, dir);
+  const { storage } = (node as unknown as { wal: { storage: { old: { count: number } } } }).wal;
+  await until("what was read to apply it is given up", WAIT_MS, () => storage.old.count === 0);
+  for await (const _ of node.committed({ from: 1 })) break;
+  assert.equal(storage.old.count, 0);
+});
+
 test("calls of next() that are made at once are answered in order", async (t) => {
   const { node } = await ready(t);
   const feed = node.committed();
