@@ -17,14 +17,13 @@ import type { Lane } from "./lanes.js";
 import { PROOF_TIMEOUT_MS } from "./strangers.js";
 import type { TlsSettings } from "./tls.js";
 import { WsDial } from "./ws-dial.js";
+import { SILENT_SWEEPS_MAX } from "./ws-stream.js";
 
 const BACKOFF_MS_MIN = 10;
 const BACKOFF_MS_MAX = 500;
 /** A connection that stood this long ends the backoff: one that is refused at once does not. */
 const STABLE_MS = 1000;
 const UPGRADE_TIMEOUT_MS = 5000;
-/** Sweeps (a quarter of the idle timeout each) without a byte, not even the answer to a ping, before giving up. */
-const SILENT_SWEEPS_MAX = 4;
 
 /** A code of ours, and what to say of it. */
 export interface FrameRefused {

@@ -3,6 +3,12 @@ import { Message, MsgApp } from "../raft/raftpb/index.js";
 import { FrameAdded, FrameFull, type FrameTagger, type FrameWriter } from "../wire/frame.js";
 import type { LinkPeerStats, LinkStats } from "./link.js";
 
+/**
+ * A frame of several messages, or of an append of several entries, stays below this. A frame counts when all of it is
+ * there: over a path that is slow, or loses its connections, large ones would never be.
+ */
+export const FRAME_TARGET_BYTES = 128 * 1024;
+
 /** Hands a frame, borrowed until it returns, to whatever carries it. False: it was dropped. */
 export type PostFrame = (to: number, frame: Uint8Array) => boolean;
 
@@ -40,19 +46,24 @@ export class FrameSender {
     this.current = this.peer(to);
     writer.begin(group);
     for (let i = 0; i < batch.length; i++) {
-      let added = writer.add(batch[i]!);
+      const message = batch[i]!;
+      const isLong = writer.isLong(message);
+      let added = isLong ? FrameFull : writer.add(message);
       if (added === FrameFull) {
         this.sendFrame(to, tagger);
         writer.begin(group);
-        added = writer.add(batch[i]!);
+        if (!isLong) added = writer.add(message);
       }
-      if (added !== FrameAdded) this.sendParts(group, to, batch[i]!, tagger);
+      if (added !== FrameAdded) this.sendParts(group, to, message, tagger);
     }
     this.sendFrame(to, tagger);
     return this.counters.framesDropped === dropped;
   }
 
-  /** A message too large for any frame. Appends go in parts, which say the same; all others cannot be sent at all. */
+  /**
+   * A message too large for any frame, or for a good one. Appends go in parts, which say the same; all others cannot be
+   * sent at all.
+   */
   private sendParts(group: number, to: number, message: Message, tagger: FrameTagger | null): void {
     const { writer } = this;
     const { entries } = message;

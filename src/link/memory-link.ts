@@ -15,7 +15,7 @@ import {
   CloseRemoved,
   CloseUnknownPeer,
 } from "./close-codes.js";
-import { FrameSender } from "./frame-sender.js";
+import { FRAME_TARGET_BYTES, FrameSender } from "./frame-sender.js";
 import type { Link, LinkHandler, LinkStats } from "./link.js";
 import { Notices } from "./notices.js";
 import { Refusals } from "./refusals.js";
@@ -64,7 +64,6 @@ class MemoryLane {
   }
 }
 
-const DEFAULT_FRAME_TARGET_BYTES = 4 * 1024 * 1024;
 const DEFAULT_MAX_FRAME_BYTES = 64 * 1024 * 1024;
 
 /** The links of one cluster, and what befalls the frames between them. */
@@ -92,7 +91,7 @@ export class MemoryNetwork {
   constructor(options: MemoryNetworkOptions = {}) {
     this.clusterId = options.clusterId ?? 1;
     this.crc32c = options.crc32c ?? crc32cJs;
-    this.frameTargetBytes = options.frameTargetBytes ?? DEFAULT_FRAME_TARGET_BYTES;
+    this.frameTargetBytes = options.frameTargetBytes ?? FRAME_TARGET_BYTES;
     this.maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
     this.auto = options.auto ?? true;
     this.prng = new Prng(options.seed ?? 1);
@@ -380,6 +379,7 @@ class MemoryLink implements Link {
       from: id,
       crc32c,
       targetBytes: frameTargetBytes,
+      partBytes: frameTargetBytes,
       maxBytes: maxFrameBytes,
     });
     this.sender = new FrameSender(writer, (to, frame) => network.post(id, to, frame.slice()));

@@ -28,7 +28,7 @@ import {
 } from "./close-codes.js";
 import { checkSecret, clusterKey } from "./cluster-key.js";
 import { Dialer, type DialerEvents, type FrameRefused } from "./dialer.js";
-import { FrameSender } from "./frame-sender.js";
+import { FRAME_TARGET_BYTES, FrameSender } from "./frame-sender.js";
 import { FrameTags } from "./frame-tags.js";
 import { AcceptorHandshake, HANDSHAKE_BYTES_MAX, type Identity } from "./handshake.js";
 import { type Lane, LaneBulk, LaneExpress, LaneSnapshot, laneOf } from "./lanes.js";
@@ -63,7 +63,7 @@ export interface UwsLinkOptions {
   tls?: TlsOptions | undefined;
   /** A frame for a peer is dropped while more than this waits for it. Default 32 MiB. */
   maxBackpressureBytes?: number;
-  /** A frame of several messages stays below this. Default 4 MiB. */
+  /** A frame of several messages, or of an append of several entries, stays below this. Default 128 KiB. */
   frameTargetBytes?: number;
   /** A frame stays below this, out and in. Default 64 MiB. */
   maxFrameBytes?: number;
@@ -98,7 +98,6 @@ export interface UwsLink extends Link {
 }
 
 const DEFAULT_MAX_BACKPRESSURE_BYTES = 32 * 1024 * 1024;
-const DEFAULT_FRAME_TARGET_BYTES = 4 * 1024 * 1024;
 const DEFAULT_MAX_FRAME_BYTES = 64 * 1024 * 1024;
 const DEFAULT_IDLE_TIMEOUT_S = 8;
 const DEFAULT_MAX_STRANGERS = 256;
@@ -198,7 +197,7 @@ class SocketLink implements UwsLink {
     requireInteger("idleTimeoutS", this.idleTimeoutS, 8, 960);
     const maxBackpressureBytes = options.maxBackpressureBytes ?? DEFAULT_MAX_BACKPRESSURE_BYTES;
     requireInteger("maxBackpressureBytes", maxBackpressureBytes, 1024, 2 ** 31 - 1);
-    const targetBytes = options.frameTargetBytes ?? Math.min(DEFAULT_FRAME_TARGET_BYTES, this.maxFrameBytes);
+    const targetBytes = options.frameTargetBytes ?? Math.min(FRAME_TARGET_BYTES, this.maxFrameBytes);
     if (targetBytes > this.maxFrameBytes) {
       const text = `frameTargetBytes: ${targetBytes} must be at most maxFrameBytes (${this.maxFrameBytes})`;
       throw new RaftmarkError("RAFT_BAD_OPTION", text);
@@ -218,6 +217,7 @@ class SocketLink implements UwsLink {
       from: id,
       crc32c,
       targetBytes,
+      partBytes: targetBytes,
       maxBytes: this.maxFrameBytes,
     });
     this.sender = new FrameSender(writer, (_to, frame) => this.carrier!.send(frame));

@@ -13,7 +13,7 @@ import {
 import type { Address } from "./address.js";
 import { type Stranger, Strangers } from "./strangers.js";
 import type { TlsSettings } from "./tls.js";
-import { WsStream } from "./ws-stream.js";
+import { SILENT_SWEEPS_MAX, WsStream } from "./ws-stream.js";
 import { answerUpgrade, refusal } from "./ws-upgrade.js";
 
 /** A TCP connection until it proves itself, upgraded or not. */
@@ -40,25 +40,23 @@ class WsStranger implements Stranger {
 
 class WsConnection implements Accepted {
   owner: unknown = null;
-  /** Heard from since the last sweep. */
-  heard = true;
+  /** At the last sweep; and sweeps in a row without another byte. */
+  bytesRead = 0;
+  silentSweeps = 0;
+  readonly socket: Socket;
   readonly stream: WsStream;
   private readonly maxBackpressureBytes: number;
   private readonly onTrust: () => void;
 
   constructor(socket: Socket, options: AcceptorOptions, onTrust: () => void, onClose: () => void) {
     const { events } = options;
+    this.socket = socket;
     this.onTrust = onTrust;
     this.maxBackpressureBytes = options.maxBackpressureBytes;
     this.stream = new WsStream(socket, false, options.maxPayloadBytes, {
-      onMessage: (bytes) => {
-        this.heard = true;
-        events.onMessage(this, bytes);
-      },
-      // A peer's pings come whatever we have queued for it; its pongs answer pings that stand behind all that.
-      onSign: () => {
-        this.heard = true;
-      },
+      onMessage: (bytes) => events.onMessage(this, bytes),
+      // Its bytes are looked at: sweep.
+      onSign: () => {},
       onBroken: () => {},
       onClose,
     });
@@ -126,7 +124,7 @@ export class WsAcceptor implements Acceptor {
     this.http.on("tlsClientError", (error: NodeJS.ErrnoException) => {
       if (error.code?.startsWith("ERR_SSL_")) this.events.onNoTls(error.code);
     });
-    this.sweepMs = options.idleTimeoutS * 500;
+    this.sweepMs = options.idleTimeoutS * 250;
   }
 
   private upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
@@ -191,16 +189,18 @@ export class WsAcceptor implements Acceptor {
     this.strangers.close();
   }
 
-  /** Twice an idle timeout: who did not answer the last ping is gone. */
+  /**
+   * Every quarter of the idle timeout: gives up a connection in which nothing flows, as the dialer does. Bytes count, since
+   * a sign of life may be a minute behind a large frame. A peer's own pings come whatever is queued for it here.
+   */
   private sweep(): void {
     for (const connection of this.connections) {
-      const { stream } = connection;
-      if (!connection.heard) {
-        stream.terminate();
-        continue;
-      }
-      connection.heard = false;
-      stream.ping();
+      const { stream, socket } = connection;
+      const { bytesRead } = socket;
+      connection.silentSweeps = bytesRead === connection.bytesRead ? connection.silentSweeps + 1 : 0;
+      connection.bytesRead = bytesRead;
+      if (connection.silentSweeps > SILENT_SWEEPS_MAX) stream.terminate();
+      else stream.ping();
     }
   }
 }

@@ -17,6 +17,8 @@ import { FRAME_ROOM_BYTES } from "./sizes.js";
 
 /** Of proposals that a node has sent and that are not answered: memory of the leader, for each member. */
 const WINDOW_BYTES = 4 << 20;
+/** A path that carries less is not waited for: what lies in front of a request has its time as well. */
+const PATH_BYTES_PER_S = 32 << 10;
 /** How long a leader that is heard may take to answer, in election timeouts: it may wait for its disk. */
 const ANSWER_ELECTIONS = 5;
 
@@ -39,6 +41,7 @@ export class Forwarding {
       batchBytes: Math.min(proposalBatchBytes, maxFrameBytes - FRAME_ROOM_BYTES),
       windowBytes: Math.min(WINDOW_BYTES, options.maxInflightBytes),
       answerTicks: ANSWER_ELECTIONS * electionTicks,
+      pathBytesPerTick: (PATH_BYTES_PER_S * tickMs) / 1000,
       graceTicks: electionTicks,
       leaderlessTicks: Math.ceil(options.leaderlessTimeoutMs / tickMs),
       timeoutTicks: Math.ceil(options.requestTimeoutMs / tickMs),

@@ -31,6 +31,8 @@ export interface ForwardLimits {
   readonly windowBytes: number;
   /** A leader that has not answered a request for so many ticks is not waited for. */
   readonly answerTicks: number;
+  /** Besides, a path has its time that carries so many bytes a tick. */
+  readonly pathBytesPerTick: number;
   /** The same from when it is cut off, or leads no more. And for so long a leader that refused is not asked again. */
   readonly graceTicks: number;
   /** Without a leader to send it to, a proposal is given up after so many ticks. */
@@ -42,10 +44,13 @@ export interface ForwardLimits {
 interface Request {
   readonly to: number;
   readonly term: number;
-  readonly proposals: Proposal[];
+  /** None: they are given up, and what was sent may still be on its way. */
+  proposals: Proposal[];
   readonly bytes: number;
   /** The tick at which it is given up. */
   dueAt: number;
+  /** Who has it is cut off, or leads no more. */
+  isCutOff: boolean;
 }
 
 export class Forwards {
@@ -118,9 +123,16 @@ export class Forwards {
           new Entry(EntryNormal, 0, 0, new Uint8Array(slab.bytes.buffer, start, size)),
       );
       const bytes = batch.reduce((sum, { size }) => sum + size, 0);
-      const dueAt = this.ticks + limits.answerTicks;
-      this.requests.set(this.sequence, { to: raft.lead, term: raft.term, proposals: batch, bytes, dueAt });
       this.sentBytes += bytes;
+      const dueAt = this.ticks + limits.answerTicks + Math.ceil(this.sentBytes / limits.pathBytesPerTick);
+      this.requests.set(this.sequence, {
+        to: raft.lead,
+        term: raft.term,
+        proposals: batch,
+        bytes,
+        dueAt,
+        isCutOff: false,
+      });
       this.sent += batch.length;
       post(request);
     }
@@ -247,6 +259,7 @@ export class Forwards {
   }
 
   private hurry(request: Request): void {
+    request.isCutOff = true;
     request.dueAt = Math.min(request.dueAt, this.ticks + this.limits.graceTicks);
   }
 
@@ -276,9 +289,10 @@ export class Forwards {
     });
   }
 
-  private look(sequence: number, { to, proposals: batch, bytes, dueAt }: Request): void {
+  private look(sequence: number, request: Request): void {
     const { proposals, limits } = this;
-    const isDue = this.ticks > dueAt;
+    const { to, proposals: batch, bytes, isCutOff } = request;
+    const isDue = this.ticks > request.dueAt;
     const text = `node ${to}, which led, has not said what became of the proposal: it may be in its log`;
     for (const proposal of batch) {
       if (isDue) proposals.rejectOne(proposal, unknown(text));
@@ -286,6 +300,12 @@ export class Forwards {
         proposals.rejectOne(proposal, timedOut(true));
     }
     if (!isDue) return;
+    if (!isCutOff) {
+      // It may fill the path for long yet: more is not sent into that.
+      request.proposals = [];
+      request.dueAt = Infinity;
+      return;
+    }
     this.requests.delete(sequence);
     this.sentBytes -= bytes;
   }

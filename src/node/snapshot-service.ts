@@ -22,8 +22,8 @@ import { SnapshotSender } from "./snapshot-sender.js";
 import { Snapshots } from "./snapshots.js";
 import type { Teller } from "./teller.js";
 
-/** Of one piece; less where frames are small. */
-const PIECE_BYTES_MAX = 256 << 10;
+/** Of one piece, which counts when all of it is there: little, for paths that are slow. Less where frames are small. */
+const PIECE_BYTES_MAX = 64 << 10;
 /** At the pace of the option: who fetches gives up a connection over which nothing comes for seconds. */
 const PIECE_SECONDS_MAX = 1 / 4;
 /** What may be under way to a member that fetches, or wait for its disk; less where the link's buffer is small. */

@@ -12,9 +12,10 @@
 import { assert } from "../base/assert.js";
 import type { Crc32c } from "../base/crc32c.js";
 import { crc32cCombine } from "../base/crc32c.js";
-import type { Message } from "../raft/raftpb/index.js";
 import {
+  type Message,
   MSG_ENTRIES_MAX,
+  MsgApp,
   MsgBeat,
   MsgCheckQuorum,
   MsgForgetLeader,
@@ -86,6 +87,8 @@ export interface FrameWriterOptions {
   targetBytes: number;
   /** A frame of one message stays below this. */
   maxBytes: number;
+  /** An append of several entries above this is to go in parts. Default: none is. */
+  partBytes?: number;
 }
 
 /** One end of a connection whose frames are tagged, each for its place among them. */
@@ -197,10 +200,26 @@ export class FrameWriter {
     return message.snapshot === null && ALONE_BYTES + messageBytes(message) <= this.options.maxBytes;
   }
 
-  /** How many entries of a MsgApp, from the one at `first` on, a frame of their own could carry. */
+  /** An append that is to go in parts. */
+  isLong(message: Message): boolean {
+    // hot
+    const { type, entries } = message;
+    const { partBytes } = this.options;
+    if (partBytes === undefined || type !== MsgApp || entries.length < 2) return false;
+    let room = partBytes;
+    for (let i = 0; i < entries.length && room >= 0; i++) room -= entries[i]!.size;
+    return room < 0;
+  }
+
+  /** How many entries of a MsgApp, from the one at `first` on, are to go in a frame of their own; 0: it holds not even one. */
   entriesThatFit(message: Message, first: number): number {
-    const { entries } = message;
-    let room = this.options.maxBytes - ALONE_BYTES - MESSAGE_OVERHEAD_BYTES;
+    const { maxBytes, partBytes } = this.options;
+    const fit = this.entriesWithin(message, first, Math.min(maxBytes, partBytes ?? maxBytes));
+    return fit > 0 ? fit : Math.min(1, this.entriesWithin(message, first, maxBytes));
+  }
+
+  private entriesWithin({ entries }: Message, first: number, bytes: number): number {
+    let room = bytes - ALONE_BYTES - MESSAGE_OVERHEAD_BYTES;
     const last = Math.min(entries.length, first + MSG_ENTRIES_MAX);
     let end = first;
     while (end < last && (room -= entryBytes(entries[end]!)) >= 0) end++;

@@ -10,11 +10,18 @@ import { response } from "./ear.js";
 const MAX_BYTES = 4096;
 
 /** A sender of frames of at most MAX_BYTES, and what arrives. */
-function sender() {
+function sender(partBytes?: number) {
   const arrived: Message[] = [];
   const frames: number[] = [];
   const reader = new FrameReader({ clusterId: 1, self: 2, crc32c });
-  const writer = new FrameWriter({ clusterId: 1, from: 1, crc32c, targetBytes: 1024, maxBytes: MAX_BYTES });
+  const writer = new FrameWriter({
+    clusterId: 1,
+    from: 1,
+    crc32c,
+    targetBytes: 1024,
+    maxBytes: MAX_BYTES,
+    ...(partBytes === undefined ? {} : { partBytes }),
+  });
   const sending = new FrameSender(writer, (_to, frame) => {
     frames.push(frame.length);
     assert.equal(reader.read(frame.slice(), 1, arrived), null);
@@ -61,6 +68,22 @@ for (const [what, sizes] of [
     assert.equal(sending.stats().framesDropped, 0);
   });
 }
+
+test("an append above what a good frame has goes in parts, the larger entries alone, and as few as they can be", () => {
+  const { sending, arrived, frames } = sender(1024);
+  assert.equal(sending.send(0, 2, [appendOf([300, 300, 300, 2000, 100, 100, 300])]), true);
+  assert.deepEqual(
+    arrived.map(({ index, logTerm, entries }) => [index, logTerm, entries.map(({ size }) => size)]),
+    [
+      [10, 4, [300, 300]],
+      [12, 6, [300]],
+      [13, 7, [2000]],
+      [14, 8, [100, 100, 300]],
+    ],
+  );
+  assert.equal(frames.length, 4);
+  assert.equal(sending.stats().framesDropped, 0);
+});
 
 test("an entry above the frame's limit is dropped, with what follows it in its append, and nothing else", () => {
   const { sending, arrived } = sender();

@@ -135,7 +135,13 @@ test("tens of thousands of small requests that wait are appended in linear time,
 
 // ---- the one that asks
 
-const TICKS = { answerTicks: 50, graceTicks: 10, leaderlessTicks: 20, timeoutTicks: 100 };
+const TICKS = {
+  pathBytesPerTick: 10,
+  answerTicks: 50,
+  graceTicks: 10,
+  leaderlessTicks: 20,
+  timeoutTicks: 100,
+};
 
 /** Node 1, which follows node 2 in term 2. */
 class Follower {
@@ -151,10 +157,10 @@ class Follower {
   readonly outcomes: Record<string, string> = {};
   readonly sent: Message[] = [];
 
-  constructor(windowBytes = 1000) {
+  constructor(windowBytes = 1000, pathBytesPerTick = Infinity) {
     this.network.elect(2);
     this.raw = this.network.raw(1);
-    const limits = { batchBytes: 100, windowBytes, ...TICKS };
+    const limits = { batchBytes: 100, windowBytes, ...TICKS, pathBytesPerTick };
     this.forwards = new Forwards(1, this.proposals, () => new Uint8Array(LIFE_BYTES), limits);
     this.forwards.peerChanged(2, true);
     this.forwards.peerChanged(3, true);
@@ -238,6 +244,27 @@ test("tens of thousands that are placed are settled in linear time by what is ap
   assert.ok(process.cpuUsage(before).user < 1_000_000);
   assert.equal(forwards.awaits, false);
   await Promise.all(resolved);
+});
+
+test("a slow path has its time for what was sent, and nothing more is sent into it until that is answered or cut off", async () => {
+  const follower = new Follower(200, 10);
+  follower.propose("a".repeat(90)).propose("b".repeat(90)).propose("c".repeat(90)).propose("d");
+  assert.equal(follower.sent.length, 3);
+  // 50 ticks, and 9, 18 and 27 for 90 bytes each.
+  follower.tick(59);
+  assert.deepEqual(Object.keys(await follower.settled()), []);
+  follower.tick(9);
+  assert.deepEqual(await follower.settled(), { ["a".repeat(90)]: "RAFT_LEADERSHIP_LOST true" });
+  follower.tick(20);
+  follower.send();
+  assert.deepEqual([Object.keys(await follower.settled()).length, follower.sent.length], [3, 3]);
+  // It was late, and there is room again.
+  follower.answer(accepted(follower.sent[0]!, 6));
+  follower.send();
+  assert.equal(follower.sent.length, 4);
+  follower.forwards.peerChanged(2, false);
+  follower.tick(11);
+  assert.equal((await follower.settled())["d"], "RAFT_LEADERSHIP_LOST true");
 });
 
 test("an applied entry of a later term excludes what was placed behind it; a snapshot leaves open what it holds", async () => {
