@@ -60,8 +60,10 @@ export interface Measured {
   readonly reads: LatencyCounts;
   /** Reads confirmed in the window. */
   readonly readsDone: number;
-  /** Proposals applied in each 100 ms of the window. */
+  /** Proposals applied in each whole 100 ms of the window. */
   readonly series: readonly number[];
+  /** Open loop: proposals that came due in each of them; a closed loop has none. */
+  readonly seriesDue: readonly number[];
   /** 99th percentile of their latencies; null where there were none. */
   readonly seriesP99Ms: readonly (number | null)[];
 }
@@ -106,6 +108,7 @@ export abstract class LoadRun {
   private readonly readLatencies = new LatencyCounts();
   private readsDone = 0;
   private readonly series: Float64Array;
+  protected readonly seriesDue: Float64Array;
   private readonly slotP99Ms: (number | null)[];
   /** The slot of `series` that goes on, and what was applied in it: what counts for the window, and what was due before. */
   private slot = -1;
@@ -129,7 +132,9 @@ export abstract class LoadRun {
     this.plan = plan;
     this.journal = journal;
     this.payloads = new Payloads(plan.runId, plan.client, plan.entryBytes);
-    this.series = new Float64Array(Math.ceil(plan.durationMs / SERIES_STEP_MS));
+    // A rest of a step is none: it would count as a step in which less was done.
+    this.series = new Float64Array(Math.floor(plan.durationMs / SERIES_STEP_MS));
+    this.seriesDue = new Float64Array(plan.ratePerS > 0 ? this.series.length : 0);
     this.slotP99Ms = new Array<number | null>(this.series.length).fill(null);
   }
 
@@ -294,8 +299,8 @@ export abstract class LoadRun {
   private outcome(warmup: Warmup): LoadOutcome {
     this.endSlot();
     const windowMs = this.windowEnd < Number.POSITIVE_INFINITY ? this.windowEnd - this.windowStart : 0;
-    // It may have been stopped early.
-    const isWhole = windowMs >= this.plan.durationMs;
+    // It may have been stopped early; a timer may come early too, by less than a millisecond.
+    const isWhole = windowMs > this.plan.durationMs - 1;
     const slots = isWhole ? this.series.length : Math.floor(windowMs / SERIES_STEP_MS);
     return {
       warmup,
@@ -307,6 +312,7 @@ export abstract class LoadRun {
       reads: this.readLatencies,
       readsDone: this.readsDone,
       series: [...this.series.subarray(0, slots)],
+      seriesDue: [...this.seriesDue.subarray(0, slots)],
       seriesP99Ms: this.slotP99Ms.slice(0, slots),
       acked: this.acked,
       failed: this.failed,

@@ -241,6 +241,7 @@ class NodeAgent {
       return {
         ...outcome,
         series: [...outcome.series],
+        seriesDue: [...outcome.seriesDue],
         seriesP99Ms: [...outcome.seriesP99Ms],
         latencies: plain(outcome.latencies),
         reads: plain(outcome.reads),

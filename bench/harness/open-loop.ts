@@ -5,7 +5,7 @@ import { performance } from "node:perf_hooks";
 import { Prng } from "../../src/base/prng.js";
 import type { Proposed } from "../../src/index.js";
 import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "./latency.js";
-import { type GeneratorLag, LoadRun } from "./load.js";
+import { type GeneratorLag, LoadRun, SERIES_STEP_MS } from "./load.js";
 import { Pacer } from "./pacer.js";
 
 /** Proposals without an answer, and their bytes: what comes due beyond counts as failed, with the code OVERLOAD. */
@@ -51,7 +51,7 @@ export class OpenLoop extends LoadRun {
     let due = this.begunAt + this.due.next;
     while (due < nowMs) {
       this.due.advance();
-      if (this.counts(due)) this.lags.record(nowMs - due);
+      if (this.counts(due)) this.cameDue(due, nowMs);
       if (this.underWay >= this.outstandingMax) {
         this.fail("OVERLOAD", `${this.underWay} proposals had no answer yet when the next was due`);
       } else {
@@ -60,6 +60,13 @@ export class OpenLoop extends LoadRun {
       due = this.begunAt + this.due.next;
     }
     return due;
+  }
+
+  // hot
+  private cameDue(dueMs: number, nowMs: number): void {
+    this.lags.record(nowMs - dueMs);
+    const step = Math.floor((dueMs - this.windowStart) / SERIES_STEP_MS);
+    if (step < this.seriesDue.length) this.seriesDue[step]++;
   }
 
   // hot

@@ -184,6 +184,7 @@ const LoadResult = z.object({
   reads: z.object({ counts: Doubles, total: count, max: amount, sum: amount }),
   readsDone: count,
   series: z.array(count),
+  seriesDue: z.array(count),
   seriesP99Ms: z.array(amount.nullable()),
   warmup: z.object({ ms: amount, stable: z.boolean() }),
   generator: z.object({ lagP50Us: amount, lagP99Us: amount, lagMaxUs: amount }),

@@ -2,6 +2,7 @@
 // warms it up and checks its logs is the sitting (sitting.ts).
 import { availableParallelism } from "node:os";
 import { encodeIntoCompressedBase64, type Histogram } from "hdr-histogram-js";
+import { Prng } from "../../src/base/prng.js";
 import type { NodeUse, PerCommit, Run } from "../report/result-schema.js";
 import { ENTRY_BYTES_MIN, type Settings } from "./axes.js";
 import type { Cluster } from "./cluster.js";
@@ -13,7 +14,7 @@ import { DRAIN_MS_MAX, type LoadPlan, SERIES_STEP_MS } from "./load.js";
 import { RECORD_OVERHEAD_BYTES } from "./payload.js";
 import type { LoadResult, ReplyOf } from "./protocol.js";
 import { readTrace, type TraceFigures, traceEvery } from "./run-trace.js";
-import type { Load, Variant } from "./scenario.js";
+import type { Variant } from "./scenario.js";
 import { mergedEdges, mergedLoads } from "./visits.js";
 
 export type Phase = "starting" | "warming up" | "measuring" | "catching up" | "checking the logs";
@@ -26,8 +27,8 @@ export interface VariantPlan {
   /** Counts every run of the bench: no two have the same. */
   readonly sequence: number;
   readonly round: number;
-  /** Of each visit; `warmupMs` comes right before it, on top of what the cluster has been warmed up with. */
-  readonly load: Pick<Load, "warmupMs" | "durationMs">;
+  /** Right before each visit, on top of what the cluster has been warmed up with. */
+  readonly warmupMs: number;
   /** The processes have done nothing yet: see LoadPlan.primes. */
   readonly primes: boolean;
   readonly seed: number;
@@ -62,13 +63,17 @@ export class VariantRun {
     this.plan = plan;
   }
 
-  /** Loads the cluster once and waits until all nodes have applied it. No two loads on a cluster have the same run id. */
-  async visit(runId: number, ackedPath: string): Promise<void> {
+  /**
+   * Loads the cluster once, for `durationMs`, and waits until all nodes have applied it. No two loads on a cluster have
+   * the same run id.
+   */
+  async visit(durationMs: number, runId: number, ackedPath: string): Promise<void> {
     const { cluster, plan } = this;
     const { settings } = plan.variant;
     const leader = await leaderOf(cluster);
     await followEvery(cluster, settings);
-    this.visits.push(await visit(cluster, leader, plan, runId, ackedPath));
+    const seed = arrivalsSeed(plan.seed, plan.sequence, this.visits.length);
+    this.visits.push(await visit(cluster, leader, plan, { durationMs, runId, ackedPath, seed }));
     plan.onPhase("catching up");
     if (!(await cluster.catchUp(CATCH_UP_TIMEOUT_MS))) {
       const s = CATCH_UP_TIMEOUT_MS / 1000;
@@ -174,17 +179,29 @@ interface Visit extends Measurement {
   readonly measures: Measures;
 }
 
+/** Draws the arrivals of one visit: those of every visit are others, and the same again for the same seed of the bench. */
+export function arrivalsSeed(seed: number, sequence: number, visit: number): number {
+  return new Prng(seed ^ Math.imul(sequence + 1, 0x9e3779b1) ^ Math.imul(visit + 1, 0x85ebca6b)).nextU32();
+}
+
+interface VisitPlan {
+  readonly durationMs: number;
+  readonly runId: number;
+  readonly ackedPath: string;
+  /** See LoadPlan. */
+  readonly seed: number;
+}
+
 /** Drives the load in the leader's process or a client's, and reads every node's counters at the window's edges. */
 async function visit(
   cluster: Cluster,
   leader: number,
   plan: VariantPlan,
-  runId: number,
-  ackedPath: string,
+  { runId, ackedPath, seed, ...of }: VisitPlan,
 ): Promise<Visit> {
   const { settings } = plan.variant;
-  const { warmupMs } = plan.load;
-  const durationMs = windowMs(plan.load.durationMs, settings);
+  const { warmupMs } = plan;
+  const durationMs = windowMs(of.durationMs, settings);
   const inLeader = settings.from === "leader";
   const loader = inLeader
     ? cluster.node(leader)
@@ -232,7 +249,7 @@ async function visit(
         warmupMs,
         primes: plan.primes,
         durationMs,
-        seed: plan.seed + plan.sequence,
+        seed,
       },
       ackedPath,
     },
@@ -345,7 +362,12 @@ function figures(
       encoding: "HdrHistogram V2, compressed, base64",
       data: encodeIntoCompressedBase64(histogram),
     },
-    series: { stepMs: SERIES_STEP_MS, applied: load.series, p99Ms: load.seriesP99Ms },
+    series: {
+      stepMs: SERIES_STEP_MS,
+      applied: load.series,
+      ...(settings.rate > 0 ? { due: load.seriesDue } : {}),
+      p99Ms: load.seriesP99Ms,
+    },
     ...(marks.length > 0 ? { marks: [...marks] } : {}),
     fsyncs: counters?.walSyncs ?? 0,
     entriesPerFsync:

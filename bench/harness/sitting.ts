@@ -10,6 +10,7 @@ import { BenchError } from "./bench-error.js";
 import { Cluster } from "./cluster.js";
 import { measure } from "./event-parts.js";
 import { groupsOf } from "./groups.js";
+import { SERIES_STEP_MS } from "./load.js";
 import { traceEvery } from "./run-trace.js";
 import { type OnPhase, type UncheckedRun, VariantRun, warmUp } from "./run-variant.js";
 import type { Runtime } from "./runtimes.js";
@@ -24,7 +25,7 @@ export type Seating = readonly (readonly Variant[])[];
 const NODES_AT_ONCE_MAX = 9;
 /** Of warm-up, before another cluster's turn. */
 const SLICE_MS = 200;
-/** A window is about so many visits of so many milliseconds. */
+/** A visit takes about so long, and whole steps of a run's series: of unlike steps none could be compared. */
 const VISIT_MS = 200;
 /** Before each visit: fills the pipeline with this load. */
 const RAMP_MS = 50;
@@ -68,9 +69,15 @@ export function isLone(seating: Seating): boolean {
   return seating.flat().length === 1;
 }
 
-/** In how many visits a window is taken where clusters take turns. */
-function visitsOf({ durationMs }: Pick<Load, "durationMs">): number {
-  return Math.max(1, Math.round(durationMs / VISIT_MS));
+/**
+ * The visits that a window is taken in where clusters take turns, by their milliseconds. An open loop has one: a queue
+ * that grows would be emptied after each, and what is under way at the end of each would count as not done.
+ */
+export function visitsOf({ rate }: Pick<Settings, "rate">, durationMs: number): number[] {
+  const count = rate > 0 ? 1 : Math.max(1, Math.round(durationMs / VISIT_MS));
+  const steps = Math.floor(durationMs / SERIES_STEP_MS);
+  const starts = Array.from({ length: count }, (_, i) => Math.floor((i * steps) / count) * SERIES_STEP_MS);
+  return starts.map((start, i) => (starts[i + 1] ?? durationMs) - start);
 }
 
 /** Nodes that are up at once. */
@@ -81,7 +88,7 @@ export function nodesOf(seating: Seating): number {
 /** About how long a sitting takes. */
 export function estimateSittingMs(seating: Seating, { warmupMs, durationMs }: Load): number {
   const windows = seating.flat().length;
-  const visits = windows * visitsOf({ durationMs });
+  const visits = seating.flat().reduce((sum, { settings }) => sum + visitsOf(settings, durationMs).length, 0);
   const loaded = isLone(seating)
     ? warmupMs
     : seating.length * warmupMs + visits * (RAMP_MS + AROUND_VISIT_MS);
@@ -225,21 +232,22 @@ export class Sitting {
   async group(variants: readonly Variant[], sequence: number): Promise<UncheckedRun[]> {
     const { load, round, seed, onPhase, onProgress } = this.plan;
     const { isLone } = this;
-    const visits = isLone ? 1 : visitsOf(load);
-    const of = { warmupMs: isLone ? load.warmupMs : RAMP_MS, durationMs: load.durationMs / visits };
+    const visits = isLone ? [load.durationMs] : visitsOf(variants[0].settings, load.durationMs);
+    const warmupMs = isLone ? load.warmupMs : RAMP_MS;
     const running = variants.map((variant, i) => {
       const seat = this.seats.find((one) => one.variants.includes(variant))!;
       const idle = this.seats.filter((other) => other !== seat).map(({ cluster }) => cluster);
-      const plan = { variant, sequence: sequence + i, round, load: of, primes: isLone, seed, idle };
+      const plan = { variant, sequence: sequence + i, round, warmupMs, primes: isLone, seed, idle };
       const told = isLone ? onPhase : () => {}; // Of turns so brief nobody could read it.
       return { seat, run: new VariantRun(seat.cluster, { ...plan, onPhase: told, onProgress }) };
     });
-    if (!isLone) onPhase("measuring", variants.length * visits * (of.durationMs + RAMP_MS + AROUND_VISIT_MS));
-    for (let visit = 0; visit < visits; visit++) {
+    const aroundMs = visits.length * (RAMP_MS + AROUND_VISIT_MS);
+    if (!isLone) onPhase("measuring", variants.length * (load.durationMs + aroundMs));
+    for (const [visit, durationMs] of visits.entries()) {
       for (const i of running.keys()) {
         const { seat, run } = running[(visit + i) % running.length];
         this.active = seat;
-        await run.visit(...this.nextLoad(seat)).finally(() => (this.active = null));
+        await run.visit(durationMs, ...this.nextLoad(seat)).finally(() => (this.active = null));
         this.plan.signal.throwIfAborted(); // The load may have been cut short.
       }
     }

@@ -43,8 +43,7 @@ export class SnapshotsTaken extends EventUnderLoad<Told> {
     const { stateMb } = this.plan.variant.settings;
     const snapshotMs = median([...eachMs]);
     // Slots that lie wholly in it, against those wholly outside.
-    const whole = Math.floor(load.windowMs / SERIES_STEP_MS);
-    const starts = Array.from({ length: whole }, (_, i) => i * SERIES_STEP_MS);
+    const starts = load.series.map((_, i) => i * SERIES_STEP_MS);
     const slots = (those: (at: number) => boolean) => new Slots(load, starts.filter(those));
     const meanwhile = slots((at) => at >= fromMs && at + SERIES_STEP_MS <= toMs);
     const otherwise = slots((at) => at + SERIES_STEP_MS <= fromMs || at >= toMs);

@@ -71,6 +71,7 @@ export function mergedLoads(visits: readonly LoadResult[]): LoadResult {
     reads: mergedCounts(visits.map(({ reads }) => reads)),
     readsDone: sum(({ readsDone }) => readsDone),
     series: visits.flatMap(({ series }) => series),
+    seriesDue: visits.flatMap(({ seriesDue }) => seriesDue),
     seriesP99Ms: visits.flatMap(({ seriesP99Ms }) => seriesP99Ms),
     warmup: {
       ms: sum(({ warmup }) => warmup.ms),

@@ -4,9 +4,10 @@ import { describe } from "../harness/scenario.js";
 import { ROUNDS_MIN } from "../stats/family.js";
 import { type Row, rowsOf, validRuns } from "../stats/rows.js";
 import { subjectOf } from "./columns.js";
+import { fellBehind, refusedText, standUpTo } from "./kept-up.js";
 import { lostText, type MeasureFigure, measureOf, rangeText } from "./measures.js";
 import { grouped, short, times } from "./numbers.js";
-import type { Result, Run } from "./result-schema.js";
+import type { Result } from "./result-schema.js";
 import { type Statement, standingsOf, varyingOf } from "./standings.js";
 import { allText, disturbanceText, leftOutText, limitOf, NOT_COMPARED } from "./verdict.js";
 import { typicalRun } from "./waterfall-text.js";
@@ -21,9 +22,6 @@ type Counted = Row & {
   readonly latencyMs: NonNullable<Row["latencyMs"]>;
 };
 type Body = Omit<Result, "verdict">;
-
-/** An open loop kept up if it did at least this share of what was offered. */
-const KEPT_UP_SHARE = 0.97;
 
 /** Empty where no run counts. */
 export function glanceOf(result: Body): GlanceLine[] {
@@ -72,19 +70,17 @@ const TOLD: {
     ];
   },
   "offered load": (_result, rows) => {
-    const sorted = [...rows].sort((a, b) => a.settings.rate - b.settings.rate);
-    const over = sorted.find((row) => !keptUp(row));
-    const fine = sorted.filter(
-      (row) => keptUp(row) && (over === undefined || row.settings.rate < over.settings.rate),
-    );
+    const { fine, over } = standUpTo(rows);
     const last = fine[fine.length - 1];
+    const refused = over === undefined ? null : refusedText(over);
+    const why = over === undefined || fellBehind(over) ? "it falls behind there" : `there ${refused}`;
     const took = ({ latencyMs }: Counted) => `p50 ${short(latencyMs.p50)} ms, p99 ${short(latencyMs.p99)} ms`;
     return [
       {
         label: "Run",
         text:
           last === undefined
-            ? `less than ${grouped(sorted[0].settings.rate)}/s: it falls behind there.`
+            ? `less than ${grouped(over?.settings.rate ?? 0)}/s: ${why}.`
             : `up to ${grouped(last.settings.rate)} proposals/s: it keeps up, with ${took(last)}.`,
       },
       { label: "How sure", text: `${roundsText(rows)}.` },
@@ -93,7 +89,7 @@ const TOLD: {
         text:
           over === undefined
             ? "not reached: offer more with --rate."
-            : `at ${grouped(over.settings.rate)}/s offered it does ${grouped(over.proposalsPerS.estimate)}/s.`,
+            : `at ${grouped(over.settings.rate)}/s offered it does ${grouped(over.proposalsPerS.estimate)}/s${refused === null ? "" : `, and ${refused}`}.`,
       },
     ];
   },
@@ -258,14 +254,6 @@ function allOf(statements: readonly Statement[], say: (statement: Statement) => 
 function roundsText(rows: readonly Row[]): string {
   const counted = Math.min(...rows.map(({ runs }) => validRuns(runs).length));
   return counted === 1 ? "one round each, so that nothing is known of the spread" : `${counted} rounds each`;
-}
-
-function keptUp(row: Row): boolean {
-  return total([row], ({ done }) => done) >= total([row], ({ load }) => load.due ?? 0) * KEPT_UP_SHARE;
-}
-
-function total(rows: readonly Row[], of: (run: Run) => number): number {
-  return rows.flatMap(({ runs }) => validRuns(runs)).reduce((sum, run) => sum + of(run), 0);
 }
 
 function nameOf(row: Row, rows: readonly Row[]): string {

@@ -185,6 +185,7 @@ export const Run = z.object({
   series: z.object({
     stepMs: z.number(),
     applied: z.array(z.number()),
+    due: z.array(z.number()).optional().describe("open loop: what came due in each step"),
     p99Ms: z.array(z.number().nullable()).optional().describe("of each step; null where nothing was applied"),
   }),
   marks: z

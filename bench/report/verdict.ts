@@ -9,6 +9,7 @@ import { describe } from "../harness/scenario.js";
 import { type Comparison, Family, ROUNDS_MIN } from "../stats/family.js";
 import { cpuMsOfNodes, type Row, rowsOf, validRuns } from "../stats/rows.js";
 import { subjectOf } from "./columns.js";
+import { fellBehind, keptUp, refusedText } from "./kept-up.js";
 import { lostText, measureOf } from "./measures.js";
 import { grouped, short, times } from "./numbers.js";
 import type { Result, Run } from "./result-schema.js";
@@ -17,8 +18,6 @@ import { roundsOf, type Standings, type Statement, standingsOf, varyingOf } from
 const BUSY_SHARE = 0.85;
 /** A commit within this many times the probe's write is one that waits for disks. */
 const DISK_BOUND_FACTOR = 5;
-/** An open loop kept up if it did at least this share of what was offered. */
-const KEPT_UP_SHARE = 0.97;
 /** Places, or rows, told in words one by one; the rest is in the table. */
 const GROUPS_MAX = 4;
 /** Of more rivals than this, the nearest and the farthest are told. */
@@ -277,11 +276,6 @@ function eventText(rows: readonly Row[], event: keyof typeof EVENT_MEASURES): st
 
 /** Up to which offered load the engine kept up, and at which latency. */
 function offeredText(rows: readonly Counted[]): string {
-  const keptUp = (row: Counted) => {
-    const runs = validRuns(row.runs);
-    const sum = (of: (run: Run) => number) => runs.reduce((so, run) => so + of(run), 0);
-    return sum(({ done }) => done) >= sum(({ load }) => load.due ?? 0) * KEPT_UP_SHARE;
-  };
   const varying = varyingOf(rows);
   const names: readonly AxisName[] = varying.includes("rate") ? varying : [...varying, "rate"];
   const say = (row: Counted) =>
@@ -291,11 +285,12 @@ function offeredText(rows: readonly Counted[]): string {
   const clauses = fine.map(say);
   if (over.length > 0) {
     const { settings, proposalsPerS, runs } = over[0];
-    const refused = validRuns(runs).reduce((sum, run) => sum + (run.failed["OVERLOAD"] ?? 0), 0);
-    const beyond = refused === 0 ? "" : ` and ${grouped(refused)} that came due were not even queued`;
-    clauses.push(
-      `at ${describe(settings, names)} it falls behind: ${grouped(proposalsPerS.estimate)}/s are done${beyond}`,
-    );
+    const unqueued = validRuns(runs).reduce((sum, run) => sum + (run.failed["OVERLOAD"] ?? 0), 0);
+    const beyond = unqueued === 0 ? "" : ` and ${grouped(unqueued)} that came due were not even queued`;
+    const behind = `it falls behind: ${grouped(proposalsPerS.estimate)}/s are done${beyond}`;
+    const refused = refusedText(over[0]);
+    const what = [...(fellBehind(over[0]) ? [behind] : []), ...(refused === null ? [] : [refused])];
+    clauses.push(`at ${describe(settings, names)} ${what.join(", and ")}`);
   }
   const text = clauses.join("; ");
   return text.charAt(0).toUpperCase() + text.slice(1);

@@ -113,6 +113,15 @@ test("only the window is measured, and the series adds up to it", async () => {
   assert.ok(outcome.windowMs >= 59);
 });
 
+test("a rest of a step is no step of the series", async () => {
+  const journal = new AckedWriter(join(dir, `acked-${files++}`), 5, 1);
+  const { engine } = fakeEngine(() => "apply");
+  const outcome = await new ClosedLoop(engine, plan(2, 150), journal).run(() => {});
+  journal.close();
+  assert.equal(outcome.series.length, 1);
+  assert.equal(outcome.seriesP99Ms.length, 1);
+});
+
 test("a stall over the window's end is in the latencies of all whom it held up", async () => {
   let index = 0;
   let heldBack: (() => void)[] | null = null;

@@ -91,6 +91,9 @@ test("as many are proposed as come due, each in the journal", async () => {
     `${outcome.due} due, not ${expected}`,
   );
   assert.equal(outcome.latencies.total, outcome.due);
+  assert.equal(outcome.seriesDue.length, 3);
+  const odd = outcome.seriesDue.filter((count) => Math.abs(count - 100) > 3);
+  assert.deepEqual(odd, [], "of 1000 a second, in each step");
   assert.equal(
     journal.runs.reduce((sum, { count }) => sum + count, 0),
     outcome.acked,

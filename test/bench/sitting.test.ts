@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AxisValues } from "../../bench/harness/axes.js";
+import { arrivalsSeed } from "../../bench/harness/run-variant.js";
 import { expand, resolveAxes } from "../../bench/harness/scenario.js";
-import { nodesOf, type Seating, seatingsOf } from "../../bench/harness/sitting.js";
+import { nodesOf, type Seating, seatingsOf, visitsOf } from "../../bench/harness/sitting.js";
 import { canonical } from "../../bench/scenarios/canonical.js";
 
 const NODES_AT_ONCE_MAX = 9;
@@ -55,4 +56,25 @@ test("an event, and a client's load, have a cluster and the machine for themselv
     assert.equal(seatings.length, 6);
     for (const seating of seatings) assert.equal(seating.flat().length, 1);
   }
+});
+
+test("a window is visits of whole steps of its series, and only its own end cuts one", () => {
+  const closed = (ms: number) => visitsOf({ rate: 0 }, ms);
+  assert.deepEqual(closed(600), [200, 200, 200]);
+  assert.deepEqual(closed(500), [100, 200, 200]);
+  assert.deepEqual(closed(700), [100, 200, 200, 200]);
+  assert.deepEqual(closed(300), [100, 200]);
+  assert.deepEqual(closed(650), [200, 200, 250]);
+  assert.deepEqual(closed(100), [100]);
+});
+
+test("an open loop's window is not cut: what waits at its end may have waited since its begin", () => {
+  assert.deepEqual(visitsOf({ rate: 500 }, 2000), [2000]);
+});
+
+test("every visit of every run draws arrivals of its own, and the same again for the same seed", () => {
+  const seeds = (seed: number) =>
+    Array.from({ length: 20 * 10 }, (_, i) => arrivalsSeed(seed, Math.floor(i / 10), i % 10));
+  assert.equal(new Set([...seeds(7), ...seeds(8)]).size, 400);
+  assert.deepEqual(seeds(7), seeds(7));
 });

@@ -60,6 +60,7 @@ function load(from: number, to: number, latencyMs: number): LoadResult {
     reads: { counts: new LatencyCounts().counts, total: 0, max: 0, sum: 0 },
     readsDone: 0,
     series: [4, 6],
+    seriesDue: [5, 5],
     seriesP99Ms: [latencyMs, null],
     warmup: { ms: 50, stable: false },
     generator: { lagP50Us: from, lagP99Us: from, lagMaxUs: from },
@@ -103,6 +104,7 @@ test("counts, histograms and series are those of all visits; one visit is itself
   assert.equal(merged.latencies.max, 80_000);
   assert.equal(merged.latencies.sum, 1_100_000);
   assert.deepEqual(merged.series, [4, 6, 4, 6, 4, 6]);
+  assert.deepEqual(merged.seriesDue, [5, 5, 5, 5, 5, 5]);
   assert.deepEqual(merged.failed, { OVERLOAD: 1 });
   assert.equal(merged.firstFailure, "too many");
   assert.deepEqual(merged.warmup, { ms: 150, stable: true });

@@ -1,6 +1,6 @@
 // The four figures that answer a scenario's question, each with the configuration it is of. Pure.
-import { validRuns } from "../../stats/rows.js";
 import { entriesPerFsync, type Subject, subjectOf } from "../columns.js";
+import { refusedShare, shareText, standUpTo } from "../kept-up.js";
 import { lostOf, measureOf, measureTitle } from "../measures.js";
 import { grouped, short } from "../numbers.js";
 import { swatch } from "./bars.js";
@@ -14,9 +14,6 @@ interface Tile {
   /** Null: of all of them. */
   readonly of: Config | null;
 }
-
-/** An open loop kept up if it did at least this share of what was offered. */
-const KEPT_UP_SHARE = 0.97;
 
 export function tiles(model: Model): Html {
   const valid = model.configs.filter(({ row }) => row.proposalsPerS !== null && row.latencyMs !== null);
@@ -47,20 +44,11 @@ const TILES: { readonly [K in Subject]: (configs: readonly Config[]) => Tile[] }
     ];
   },
   "offered load": (configs) => {
-    const share = ({ row }: Config) => {
-      const runs = validRuns(row.runs);
-      const sum = (of: (run: (typeof runs)[number]) => number) => runs.reduce((so, run) => so + of(run), 0);
-      return (
-        sum(({ done }) => done) /
-        Math.max(
-          1,
-          sum(({ load }) => load.due ?? 0),
-        )
-      );
-    };
-    const keptUp = configs.filter((config) => share(config) >= KEPT_UP_SHARE);
-    if (keptUp.length === 0) return [mostThroughput(configs), ...latency(configs)];
-    const highest = least(keptUp, ({ row }) => -row.settings.rate);
+    const { fine, over } = standUpTo(configs.map(({ row }) => row));
+    const configOf = (row: Config["row"]) => configs.find((config) => config.row === row)!;
+    const refused = over === undefined ? [] : refusals(configOf(over));
+    if (fine.length === 0) return [mostThroughput(configs), ...latency(configs), ...refused];
+    const highest = configOf(fine[fine.length - 1]);
     const at = (name: "p50" | "p99") => short(highest.row.latencyMs?.[name] ?? 0);
     return [
       {
@@ -71,6 +59,7 @@ const TILES: { readonly [K in Subject]: (configs: readonly Config[]) => Tile[] }
       },
       { title: "median there", value: at("p50"), unit: "ms", of: highest },
       { title: "p99 there", value: at("p99"), unit: "ms", of: highest },
+      ...refused,
     ];
   },
   "leader lost": (configs) => [
@@ -115,6 +104,13 @@ const TILES: { readonly [K in Subject]: (configs: readonly Config[]) => Tile[] }
     ...measured(configs, "caughtUpMs"),
   ],
 };
+
+/** Why a load was not kept up with whose latencies may look well: they are those of the rest. */
+function refusals(config: Config): Tile[] {
+  const share = refusedShare(config.row);
+  if (share === 0) return [];
+  return [{ title: "refused", value: shareText(share), unit: "% of what came due", of: config }];
+}
 
 function mostThroughput(configs: readonly Config[]): Tile {
   const fastest = least(configs, ({ row }) => -(row.proposalsPerS?.estimate ?? 0));
