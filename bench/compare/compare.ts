@@ -1,5 +1,7 @@
 // Two results side by side: configurations matched by their settings, rounds paired, each figure a ratio with its
-// interval and p-value, and what was counted beside it. Says where the two are not comparable. Pure.
+// interval and p-value, and what was counted beside it. Says where the two are not comparable; of two that were measured
+// one after the other nothing is called better or worse, since no round of one has a neighbour in the other, and what
+// the machine did in between is in every ratio and in no interval. Pure.
 
 import { median } from "simple-statistics";
 import type { Settings } from "../harness/axes.js";
@@ -38,6 +40,8 @@ export interface Match {
 }
 
 export interface Comparison {
+  /** The two took turns: only then has a ratio an interval, and is judged. */
+  readonly alternating: boolean;
   readonly matches: readonly Match[];
   readonly onlyBase: readonly string[];
   readonly onlyHead: readonly string[];
@@ -58,7 +62,7 @@ export function compareResults(base: Result, head: Result, alternating: boolean)
     else matches.push(matchOf(row, other));
   }
   const onlyHead = [...heads.values()].map(({ settings }) => configurationName(settings));
-  return { matches, onlyBase, onlyHead, warnings: warningsOf(base, head, alternating) };
+  return { alternating, matches, onlyBase, onlyHead, warnings: warningsOf(base, head, alternating) };
 }
 
 function matchOf(base: Row, head: Row): Match {
@@ -130,23 +134,26 @@ export const JUDGEMENTS = [
   "no difference found",
   "too few pairs to tell",
   "not comparable",
+  "not judged",
 ] as const;
 export type Judgement = (typeof JUDGEMENTS)[number];
 
-/** What a figure says over all pairs; fewer than `pairsMin` say nothing. */
-export function judgementOf({ ratio, better }: Figure, pairsMin: number): Judgement {
+/** What a figure says over all pairs; fewer than `pairsMin` say nothing, and those of two that took no turns neither. */
+export function judgementOf({ ratio, better }: Figure, pairsMin: number, alternating: boolean): Judgement {
   if (ratio === null) return "not comparable";
+  if (!alternating) return "not judged";
   if (ratio.pairs < pairsMin) return "too few pairs to tell";
   if (!differs(ratio)) return "no difference found";
   return ratio.estimate > 1 === (better === "higher") ? "better" : "worse";
 }
 
 /** "1.080× (1.050 to 1.110), p 0.030: better"; of few pairs no interval, which would be none. */
-export function ratioSentence(figure: Figure, pairsMin: number): string {
-  const judgement = judgementOf(figure, pairsMin);
+export function ratioSentence(figure: Figure, pairsMin: number, alternating: boolean): string {
+  const judgement = judgementOf(figure, pairsMin, alternating);
   if (figure.ratio === null) return judgement;
   const { estimate, low, high, pValue, pairs } = figure.ratio;
   const ratio = `${estimate.toFixed(3)}×`;
+  if (!alternating) return `${ratio}: ${judgement}`;
   if (pairs < pairsMin) return `${ratio}: ${pairs} pair${pairs === 1 ? "" : "s"}, too few to tell`;
   return `${ratio} (${low.toFixed(3)} to ${high.toFixed(3)}), p ${pValue.toFixed(3)}: ${judgement}`;
 }
@@ -158,7 +165,7 @@ function warningsOf(base: Result, head: Result, alternating: boolean): string[] 
   }
   if (!alternating) {
     warnings.push(
-      "the two were measured one after the other: what the machine did meanwhile is part of every ratio; raftmark compare REV1 REV2 lets them take turns",
+      "the two were measured one after the other: what the machine did meanwhile is part of every ratio, and nothing is called better or worse; raftmark compare REV1 REV2 lets two revisions take turns, raftmark bench with several values of an axis two configurations",
     );
   }
   const facts: [string, (result: Result) => unknown][] = [
@@ -184,6 +191,18 @@ function warningsOf(base: Result, head: Result, alternating: boolean): string[] 
     }
   }
   return warnings;
+}
+
+/** Whether two files are the sides of one `raftmark compare`: its sides begin within what it took, those of two do not. */
+export function tookTurns(base: Result, head: Result): boolean {
+  const apartMs = Math.abs(Date.parse(head.startedAt) - Date.parse(base.startedAt));
+  return (
+    base.command.startsWith("raftmark compare ") &&
+    base.command === head.command &&
+    base.options.seed === head.options.seed &&
+    apartMs < base.elapsedMs + head.elapsedMs &&
+    !isSame(base, head)
+  );
 }
 
 /** Two files, or one given twice, that tell of the same runs. */

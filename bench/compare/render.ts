@@ -30,15 +30,17 @@ const COUNTER_TITLES: Readonly<Record<keyof PerCommit, string>> = {
 };
 
 const NAME_WIDTH = 32;
-const RATIOS = "ratios are head / base, with 95 % intervals, over the rounds that both have";
+function ratiosText({ alternating }: Comparison): string {
+  return `ratios are head / base, ${alternating ? "with 95 % intervals, " : ""}over the rounds that both have`;
+}
 
 /** First of all, for each figure: in how many configurations head is better, worse, or neither. */
-function answer({ matches }: Comparison): [string, string][] {
+function answer({ matches, alternating }: Comparison): [string, string][] {
   const figures = matches.flatMap((match) => match.figures);
   return [...new Set(figures.map(({ name }) => name))].map((name) => {
     const judgements = figures
       .filter((figure) => figure.name === name)
-      .map((figure) => judgementOf(figure, PAIRS_MIN));
+      .map((figure) => judgementOf(figure, PAIRS_MIN, alternating));
     const counts = JUDGEMENTS.flatMap((judgement) => {
       const count = judgements.filter((each) => each === judgement).length;
       return count === 0 ? [] : [`${judgement} in ${count}`];
@@ -49,20 +51,22 @@ function answer({ matches }: Comparison): [string, string][] {
 }
 
 export function renderComparison(comparison: Comparison, names: Names): string {
-  const { matches } = comparison;
+  const { matches, alternating } = comparison;
   const lines = [
     ...answer(comparison).map(([name, text]) => `${name.padEnd(NAME_WIDTH)} ${text}`),
     "",
     `base: ${names.base}`,
     `head: ${names.head}`,
-    RATIOS,
+    ratiosText(comparison),
   ];
   for (const match of matches) {
     lines.push("", match.name);
     for (const figure of match.figures) {
       const { name, unit, base, head } = figure;
       const values = `${short(base)} to ${short(head)} ${unit}`;
-      lines.push(`  ${name.padEnd(NAME_WIDTH - 2)} ${values.padEnd(34)} ${ratioSentence(figure, PAIRS_MIN)}`);
+      lines.push(
+        `  ${name.padEnd(NAME_WIDTH - 2)} ${values.padEnd(34)} ${ratioSentence(figure, PAIRS_MIN, alternating)}`,
+      );
     }
     for (const text of remarks(match)) lines.push(`  ${text}`);
     if (match.counters.length > 0) lines.push(`  per commit: ${match.counters.map(counterText).join("; ")}`);
@@ -77,14 +81,14 @@ export function comparisonMarkdown(comparison: Comparison, names: Names): string
     answer(comparison)
       .map(([name, text]) => `- ${name}: ${text}`)
       .join("\n"),
-    `Base \`${names.base}\`, head \`${names.head}\`; ${RATIOS}.`,
+    `Base \`${names.base}\`, head \`${names.head}\`; ${ratiosText(comparison)}.`,
   ];
   for (const match of comparison.matches) {
     const rows = match.figures.map((figure) => [
       `${figure.name}, ${figure.unit}`,
       short(figure.base),
       short(figure.head),
-      ratioSentence(figure, PAIRS_MIN),
+      ratioSentence(figure, PAIRS_MIN, comparison.alternating),
     ]);
     const counted = match.counters.map(({ name, base, head }) => [
       `${COUNTER_TITLES[name]} per commit`,
@@ -117,7 +121,8 @@ function counterText({ name, base, head }: Counter): string {
 }
 
 /** What is judged one by one is not as sure taken together. */
-function together({ matches }: Comparison): string[] {
+function together({ matches, alternating }: Comparison): string[] {
+  if (!alternating) return [];
   const judged = matches
     .flatMap(({ figures }) => figures)
     .filter(({ ratio }) => ratio !== null && ratio.pairs >= PAIRS_MIN);

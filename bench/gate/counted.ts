@@ -4,6 +4,7 @@
 // took two batches at once; therefore several repeats, and a limit is broken only when they do not overlap.
 import { join } from "node:path";
 import type { Settings } from "../harness/axes.js";
+import { BenchError } from "../harness/bench-error.js";
 import { bothOf } from "./pairs.js";
 import { COUNTER_NAMES, type CounterName, type LoadedSide, type StartSide, type Window } from "./side.js";
 import { persistently, type Troubles } from "./troubles.js";
@@ -99,6 +100,10 @@ async function countInTurn(base: LoadedSide, head: LoadedSide): Promise<Counted[
       const load = { inFlight, warmupMs: LOAD_MS_MAX, durationMs: 0, ackedMax: proposals };
       windows.base.push(await base.load(load));
       windows.head.push(await head.load(load));
+    }
+    for (const [name, all] of Object.entries(windows)) {
+      if (all.some(({ acked }) => acked === 0))
+        throw new BenchError("failed", `${name}: no proposal was applied.`);
     }
     for (const counter of COUNTER_NAMES) {
       const perCommit = ({ counters, acked }: Window) => counters[counter] / acked;

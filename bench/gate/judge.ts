@@ -1,33 +1,51 @@
-// What the gate's figures mean. Noisy measures (throughput, CPU a commit) fail it only if the whole 95 % interval of
+// What the gate's figures mean. Noisy measures (throughput, CPU a commit) fail it only if the whole interval of
 // head/base lies beyond the tolerance and the rank test agrees; counters only if every repeat of head is above every
 // repeat of base by more than its slack. Void runs fail it always. Pure.
+//
+// The gate looks at its pairs more than once, since noise decides how many it takes: a group-sequential test (Pocock
+// 1977). Whoever closes after any pair at 95 % closes on one head in five that loses just what is allowed. So it closes
+// at few looks only, all at one level, that keeps the error of all of them and of all measures together at 5 %. It may
+// open after any pair: that closes on nobody.
 
-import { median } from "simple-statistics";
-import { groupedRatioInterval } from "../stats/clusters.js";
-import { CONFIDENCE, type RatioInterval } from "../stats/intervals.js";
+import { mean, median } from "simple-statistics";
+import { groupsOf } from "../harness/groups.js";
+import { CONFIDENCE, pairsMinAt, type RatioInterval, ratioOfLogs } from "../stats/intervals.js";
 import type { Counted } from "./counted.js";
-import type { Sample } from "./pairs.js";
+import { PAIRS_FACTOR_MAX, type Sample } from "./pairs.js";
 import type { CounterName, Window } from "./side.js";
 
 interface Measure {
   readonly name: string;
   readonly unit: string;
   readonly better: "higher" | "lower";
-  readonly of: (window: Window) => number;
+  /** Over windows of one side that are of one length, those in which it stood still among them. */
+  readonly of: (windows: readonly Window[]) => number;
 }
+
+/**
+ * Of each interval, and of its test. With it, at most 5 % of heads that lose just what is allowed, in all four measures
+ * and each by itself, close the gate, and the interval that is told holds the truth in at least 95 %, whenever the gate
+ * ended (test/bench/gate-looks.test.ts simulates both).
+ */
+export const LOOK_CONFIDENCE = 0.99;
+/** When the gate may close, in times of the pairs asked for; at the last it ends. */
+const LOOKS: readonly number[] = [1, 2, 3, PAIRS_FACTOR_MAX];
+/** Fewer pairs could open the gate at the first look, and not close it. */
+export const GATE_PAIRS_MIN = pairsMinAt(LOOK_CONFIDENCE);
 
 export const MEASURES = {
   throughput: {
     name: "throughput",
     unit: "proposals/s",
     better: "higher",
-    of: ({ proposalsPerS }) => proposalsPerS,
+    // At least one: what did nothing at all is the least of all, and has a logarithm.
+    of: (windows) => Math.max(1, mean(windows.map(({ proposalsPerS }) => proposalsPerS))),
   },
   cpu: {
     name: "CPU, all nodes",
     unit: "ms per 1000 commits",
     better: "lower",
-    of: ({ cpuMs, acked }) => (cpuMs / acked) * 1000,
+    of: (windows) => (total(windows, "cpuMs") / Math.max(1, total(windows, "acked"))) * 1000,
   },
 } satisfies Record<string, Measure>;
 export type MeasureName = keyof typeof MEASURES;
@@ -99,6 +117,16 @@ export function judge({ samples, counted, voids }: Evidence, tolerance: number):
   return { tolerance, findings, limits, voids, passed: !bad && voids.length === 0 };
 }
 
+/** Whether the gate may end, of at least the `pairs` asked for: open where no measure that is too noisy to tell leans towards a loss. */
+export function isDecided(samples: readonly Sample[], pairs: number, tolerance: number): boolean {
+  const { findings, passed } = judge({ samples, counted: [], voids: [] }, tolerance);
+  const had = findings[0].ratio.pairs;
+  if (!passed) return LOOKS.some((times) => had === times * pairs);
+  const leans = ({ measure, ratio: { estimate } }: Finding) =>
+    (MEASURES[measure].better === "higher" ? estimate : 1 / estimate) < 1 - tolerance / 2;
+  return !findings.some((each) => each.verdict === "undecided" && leans(each));
+}
+
 function finding(
   samples: readonly Sample[],
   inFlight: number,
@@ -106,34 +134,50 @@ function finding(
   tolerance: number,
 ): Finding {
   const { of, better } = MEASURES[measure];
-  const ratio = pairedRatio(samples, of);
+  const ratio = pairedRatio(samples, of, LOOK_CONFIDENCE);
+  const pairs = pairsOf(samples, of);
   return {
     inFlight,
     measure,
-    base: median(samples.map(({ base }) => of(base))),
-    head: median(samples.map(({ head }) => of(head))),
+    base: median(pairs.map(({ base }) => base)),
+    head: median(pairs.map(({ head }) => head)),
     ratio,
     verdict: verdictOf(ratio, better, tolerance),
   };
 }
 
-/** Head by base over all windows; those of one pair of clusters are one group. */
-export function pairedRatio(samples: readonly Sample[], of: (window: Window) => number): RatioInterval {
-  const groups = new Map<number, { base: number[]; head: number[] }>();
-  for (const { pair, base, head } of samples) {
-    const group = groups.get(pair) ?? { base: [], head: [] };
-    groups.set(pair, group);
-    group.base.push(of(base));
-    group.head.push(of(head));
-  }
-  return groupedRatioInterval([...groups.values()]);
+/**
+ * Head by base over pairs of clusters. The windows of a pair share what its processes were born with, so that it is one
+ * witness, however many windows it had; and each side is what it did in all of them, so that a window in which it stood
+ * still counts.
+ */
+export function pairedRatio(
+  samples: readonly Sample[],
+  of: Measure["of"],
+  confidence = CONFIDENCE,
+): RatioInterval {
+  return ratioOfLogs(
+    pairsOf(samples, of).map(({ base, head }) => Math.log(head / base)),
+    confidence,
+  );
+}
+
+function pairsOf(samples: readonly Sample[], of: Measure["of"]): { base: number; head: number }[] {
+  return groupsOf(samples, ({ pair }) => pair).map((own) => ({
+    base: of(own.map(({ base }) => base)),
+    head: of(own.map(({ head }) => head)),
+  }));
+}
+
+function total(windows: readonly Window[], name: "cpuMs" | "acked"): number {
+  return windows.reduce((sum, window) => sum + window[name], 0);
 }
 
 /** A ratio in words; `tolerance` 0.05 is 5 %. */
 export function verdictOf(ratio: RatioInterval, better: "higher" | "lower", tolerance: number): Verdict {
   // As if higher were better: 0.9 is always a loss of 10 %.
   const [low, high] = better === "higher" ? [ratio.low, ratio.high] : [1 / ratio.high, 1 / ratio.low];
-  const sure = ratio.pValue <= 1 - CONFIDENCE;
+  const sure = ratio.pValue <= 1 - LOOK_CONFIDENCE;
   if (high < 1 - tolerance && sure) return "worse";
   if (low > 1 && sure) return "better";
   if (low < 1 - tolerance) return "undecided";

@@ -4,7 +4,7 @@ import { ENGINE_TREE } from "../harness/engine-from.js";
 import { type Environment, readEnvironment } from "../harness/environment.js";
 import { withRunDir } from "../harness/with-run-dir.js";
 import { runCounted } from "./counted.js";
-import { type Finding, type Judgement, judge, MEASURES } from "./judge.js";
+import { isDecided, type Judgement, judge } from "./judge.js";
 import { estimatePairsMs, runPairs, type Sample } from "./pairs.js";
 import { type StartSide, startSide } from "./side.js";
 import { notMeasured, Troubles } from "./troubles.js";
@@ -46,16 +46,8 @@ export function estimateGateMs(plan: Omit<GatePlan, "base" | "head" | "headEnv" 
   return pairs + (plan.counted ? COUNTED_MS : 0);
 }
 
-/** The gate is closed already, or no measure that is too noisy to tell leans towards a loss. */
-function isDecided(samples: readonly Sample[], { tolerance }: GatePlan): boolean {
-  const { findings, passed } = judge({ samples, counted: [], voids: [] }, tolerance);
-  const leans = ({ measure, ratio: { estimate } }: Finding) =>
-    (MEASURES[measure].better === "higher" ? estimate : 1 / estimate) < 1 - tolerance / 2;
-  return !passed || !findings.some((finding) => finding.verdict === "undecided" && leans(finding));
-}
-
 export interface GateOutcome extends Judgement {
-  /** What was tried again, in words. */
+  /** What stood still, failed or was tried again, in words. */
   readonly troubles: readonly string[];
   readonly samples: readonly Sample[];
   readonly environment: Environment;
@@ -64,7 +56,7 @@ export interface GateOutcome extends Judgement {
 export interface GateObserver {
   counted(): void;
   pair(pair: number, samples: readonly Sample[]): void;
-  /** Something failed, and is tried again. */
+  /** Something stood still, or failed and is tried again. */
   trouble(text: string): void;
 }
 
@@ -96,7 +88,7 @@ export async function runGate(
     const { pairs, windows, windowMs, warmupMs } = plan;
     const shape = { inFlight: IN_FLIGHT, pairs, windows, windowMs, warmupMs };
     const onPair = (pair: number, samples: readonly Sample[]) => observer.pair(pair, samples);
-    const enough = (samples: readonly Sample[]) => isDecided(samples, plan);
+    const enough = (samples: readonly Sample[]) => isDecided(samples, pairs, plan.tolerance);
     const noisy = await runPairs({ ...common, plan: { ...sides, ...shape } }, onPair, enough);
     const voids = [...exact.voids, ...noisy.voids];
     const evidence = { samples: noisy.samples, counted: exact.counted, voids };

@@ -3,14 +3,14 @@ import type { Tree } from "../compare/trees.js";
 import type { Environment } from "../harness/environment.js";
 import { roughly, short } from "../report/numbers.js";
 import type { RatioInterval } from "../stats/intervals.js";
-import { type Finding, type Judgement, type Limit, MEASURES } from "./judge.js";
+import { type Finding, type Judgement, type Limit, LOOK_CONFIDENCE, MEASURES } from "./judge.js";
 import type { CounterName } from "./side.js";
 
 export interface GateFacts {
   readonly base: Tree;
   readonly head: Tree;
   readonly judgement: Judgement;
-  /** What was tried again, in words. */
+  /** What stood still, failed or was tried again, in words. */
   readonly troubles: readonly string[];
   readonly environment: Environment;
   readonly command: string;
@@ -66,7 +66,15 @@ export function gateMarkdown(facts: GateFacts): string {
     `${headline(facts)}.`,
     `Base ${treeText(base)}, head ${treeText(head)}.`,
     table(
-      ["in flight", "measure", "base", "head", "head / base (95 % interval)", "p", "verdict"],
+      [
+        "in flight",
+        "measure",
+        "base",
+        "head",
+        `head / base (${percent(LOOK_CONFIDENCE)} interval)`,
+        "p",
+        "verdict",
+      ],
       findings.map(findingRow),
     ),
     limits.length === 0
@@ -75,7 +83,9 @@ export function gateMarkdown(facts: GateFacts): string {
     ...(voids.length === 0 ? [] : [`**Void:**\n${voids.map((why) => `- ${why}`).join("\n")}`]),
     ...(troubles.length === 0
       ? []
-      : [`Tried again (${troubles.length}):\n${troubles.map((what) => `- ${what}`).join("\n")}`]),
+      : [
+          `Troubles, tried again where it is not said that they count (${troubles.length}):\n${troubles.map((what) => `- ${what}`).join("\n")}`,
+        ]),
     `${pairs} pairs of fresh clusters, ${windows} alternating windows each, in an order drawn by seed ${seed}; ` +
       `3 nodes, pool-wasm, 256 B, fsync; closed if a whole interval lies more than ${percent(tolerance)} on the bad side, or if every ` +
       `repeat of a counter is beyond base's and its slack. ${environment.cpu}, ${environment.cores} cores, ` +

@@ -1,15 +1,7 @@
-// What kept the gate from measuring: windows in which nothing was committed, clusters that did not come up or did not
-// end in order, errors of its own. Each is counted, told and tried again; too many end the gate with "could not be
-// measured", which is no judgement of head. Some must be too many: a side that often stands still is not to look fast
-// by the windows in which it did not.
+// What kept the gate from measuring: windows in which neither side committed anything, clusters that did not come up or
+// did not end in order, errors of its own. Each is counted, told and tried again; too many end the gate with "could not
+// be measured", which is no judgement of head. One side that stood still is told too, and measured: it is slower.
 import { BenchError, messageOf } from "../harness/bench-error.js";
-
-/** A window in which nothing can be measured, since nothing was committed. */
-export class EmptyWindow extends BenchError {
-  constructor(text: string) {
-    super("failed", text);
-  }
-}
 
 export class Troubles {
   /** In the order in which they came, in words. */
@@ -21,12 +13,17 @@ export class Troubles {
     this.onTrouble = onTrouble;
   }
 
+  /** Tells it, and that is all. */
+  tell(text: string): void {
+    this.told.push(text);
+    this.onTrouble(text);
+  }
+
   /** Counts one of `what`, a plural; throws BenchError (unmeasured) if there are more than `max` by now. */
   add(what: string, text: string, max: number): void {
     const count = (this.counts.get(what) ?? 0) + 1;
     this.counts.set(what, count);
-    this.told.push(text);
-    this.onTrouble(text);
+    this.tell(text);
     if (count > max) throw unmeasured(`${count} ${what}, more than ${max}; the last: ${text}`);
   }
 }

@@ -178,7 +178,7 @@ export async function calibrate(
         () => {},
       );
       const { of } = MEASURES.throughput;
-      const ratio = Math.exp(median(samples.map(({ base, head }) => Math.log(of(head) / of(base)))));
+      const ratio = Math.exp(median(samples.map(({ base, head }) => Math.log(of([head]) / of([base])))));
       tried.push({ spins, ratio });
       onTry({ spins, ratio });
       spins = corrected(tried);

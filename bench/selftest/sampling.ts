@@ -7,7 +7,7 @@ import { Prng } from "../../src/base/prng.js";
 import { MEASURES, pairedRatio } from "../gate/judge.js";
 import type { Sample } from "../gate/pairs.js";
 import { GATE_SETTINGS } from "../gate/run-gate.js";
-import { estimateWindowsMs, Side, windowOf } from "../gate/side.js";
+import { estimateWindowsMs, Side } from "../gate/side.js";
 import { BenchError } from "../harness/bench-error.js";
 import { withRunDir } from "../harness/with-run-dir.js";
 import type { RatioInterval } from "../stats/intervals.js";
@@ -79,9 +79,9 @@ async function loadOne(
     for (let window = 0; window < windows; window++) {
       const followsFirst = prng.below(2) === 1;
       await side.follow(followsFirst);
-      const first = await windowOf(side, "sampling", inFlight, windowMs);
+      const first = await side.window(inFlight, windowMs);
       await side.follow(!followsFirst);
-      const second = await windowOf(side, "sampling", inFlight, windowMs);
+      const second = await side.window(inFlight, windowMs);
       const [base, head] = followsFirst ? [second, first] : [first, second];
       samples.push({ pair: nth, inFlight, base, head });
     }

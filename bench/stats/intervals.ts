@@ -17,8 +17,13 @@ export interface RatioInterval extends Interval {
 }
 
 export const CONFIDENCE = 0.95;
-/** Fewer cannot be told apart at 5 %: with n pairs the least p-value is 2 / 2^n. */
-export const PAIRS_MIN = 6;
+/** Fewer cannot be told apart: with n pairs the least p-value is 2 / 2^n. */
+export const PAIRS_MIN = pairsMinAt(CONFIDENCE);
+
+/** The least number of pairs of which the signed-rank test can tell anything at that level. */
+export function pairsMinAt(confidence: number): number {
+  return Math.ceil(Math.log2(2 / (1 - confidence)));
+}
 
 /** Exact up to here; beyond, the normal approximation is as good. */
 const EXACT_PAIRS_MAX = 100;

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { alternate, killBenchesNow } from "../../bench/compare/alternate.js";
-import { type Comparison, compareResults } from "../../bench/compare/compare.js";
+import { type Comparison, compareResults, tookTurns } from "../../bench/compare/compare.js";
 import { comparisonMarkdown, type Names, renderComparison } from "../../bench/compare/render.js";
 import { type Tree, Trees, WORKTREE } from "../../bench/compare/trees.js";
 import { AXES, AXIS_NAMES, type AxisName, allowedText } from "../../bench/harness/axes.js";
@@ -38,9 +38,10 @@ export function compareCommand(): Command {
   const command = new Command("compare")
     .summary("two results, or two revisions taking turns, side by side")
     .description(
-      "Compares two result files configuration by configuration: ratios of throughput and latency with 95 % " +
-        "intervals over paired rounds, and what a commit costs. Given two revisions instead, it builds both, lets " +
-        "their engines take turns under this raftmark's bench, and compares that.",
+      "Compares two result files configuration by configuration: ratios of throughput and latency, and what a commit " +
+        "costs; measured one after the other, they have the machine's drift in them, and are not judged. Given two " +
+        "revisions instead, it builds both, lets their engines take turns under this raftmark's bench, and judges " +
+        "that, by 95 % intervals over paired rounds.",
     )
     .argument("<base>", "a result file, or a revision of this repository")
     .argument("<head>", `the same; ${WORKTREE} is the current files as built`)
@@ -82,7 +83,8 @@ async function compare(base: string, head: string, words: Words, command: string
     throw new BenchError("usage", `--format: "${words.format}" is not one of ${FORMATS.join(", ")}.`);
   }
   if (isFile(base) || isFile(head)) {
-    const comparison = compareResults(await usable(base), await usable(head), false);
+    const [one, other] = [await usable(base), await usable(head)];
+    const comparison = compareResults(one, other, tookTurns(one, other));
     if (comparison.matches.length === 0) throw nothingInCommon(comparison, { base, head });
     show(comparison, { base, head }, words);
     return 0;

@@ -5,7 +5,7 @@ import { appendFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Command } from "commander";
 import { Trees, WORKTREE } from "../../bench/compare/trees.js";
-import { MEASURES } from "../../bench/gate/judge.js";
+import { GATE_PAIRS_MIN, LOOK_CONFIDENCE, MEASURES, pairedRatio } from "../../bench/gate/judge.js";
 import { PAIRS_FACTOR_MAX, type Sample } from "../../bench/gate/pairs.js";
 import { estimateGateMs, GATE_DEFAULTS, type GatePlan, runGate } from "../../bench/gate/run-gate.js";
 import { differingParts, enginePartsOf } from "../../bench/gate/same-engine.js";
@@ -42,8 +42,9 @@ export function gateCommand(): Command {
     .summary("for CI: is head slower than base? exit code 1 only if that is sure")
     .description(
       "Builds both revisions, counts what a commit costs in each (messages, durable writes, bytes: hard limits), and " +
-        "measures throughput and CPU in pairs of fresh clusters that take turns. Fails only if a whole 95 % interval " +
-        "of head/base lies beyond the tolerance, if a counter went up, or if a run is void. What cannot be measured " +
+        "measures throughput and CPU in pairs of fresh clusters that take turns. Fails only if a whole " +
+        `${LOOK_CONFIDENCE * 100} % interval of head/base lies beyond the tolerance (an error of 5 % for the whole gate), if a counter ` +
+        "went up, or if a run is void. What cannot be measured " +
         "is tried again, and is no failure. Where the engine is the same in both, nothing is measured. It takes two " +
         "minutes after building, and up to ten where noise leaves the answer open.",
     )
@@ -76,7 +77,7 @@ Examples:
   raftmark gate --base HEAD~1 --tolerance 3% --pairs 16
 
 Exit codes: 0 not slower for sure, or nothing differs that runs in the engine; 1 slower, a counter went up, or a
-run's logs do not prove what it acknowledged; 2 could not be measured (windows without a commit, clusters that do not
+run's logs do not prove what it acknowledged; 2 could not be measured (windows in which neither side commits, clusters that do not
 come up, an error of the gate's own, each tried again first), bad usage, or a revision that is not there or does not
 build; 130 Ctrl-C.`;
 
@@ -125,7 +126,7 @@ async function judged(
     const observer = {
       counted: () => say("counted"),
       pair: sayPair,
-      trouble: (text: string) => say(`trying again: ${text}`),
+      trouble: (text: string) => say(`trouble: ${text}`),
     };
     const outcome = await runGate({ ...plan, base: base.dir, head: head.dir }, observer, signal);
     const elapsedMs = performance.now() - begun;
@@ -162,7 +163,7 @@ export function gatePlanOf(words: Words): Omit<GatePlan, "base" | "head"> {
   return {
     ...GATE_DEFAULTS,
     tolerance: words.tolerance === undefined ? GATE_DEFAULTS.tolerance : parsePercent(words.tolerance),
-    pairs: words.pairs === undefined ? GATE_DEFAULTS.pairs : wholeNumber("pairs", words.pairs, 1, PAIRS_MAX),
+    pairs: words.pairs === undefined ? GATE_DEFAULTS.pairs : parsePairs(words.pairs),
     seed: words.seed === undefined ? randomInt(2 ** 32) : wholeNumber("seed", words.seed, 0, 2 ** 32 - 1),
     headEnv: {},
     dir: words.dir ?? null,
@@ -178,10 +179,16 @@ function parsePercent(text: string): number {
   throw new BenchError("usage", `--tolerance: "${text}" is not allowed: ${what}.${hint}`);
 }
 
-export function wholeNumber(flag: string, text: string, min: number, max: number): number {
+function parsePairs(text: string): number {
+  const why = `; of fewer pairs none could close it at ${LOOK_CONFIDENCE * 100} %, however slow head is`;
+  return wholeNumber("pairs", text, GATE_PAIRS_MIN, PAIRS_MAX, why);
+}
+
+/** `why`: what is said behind the limits. */
+export function wholeNumber(flag: string, text: string, min: number, max: number, why = ""): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-  const what = `it takes a whole number from ${min} to ${max}`;
+  const what = `it takes a whole number from ${min} to ${max}${why}`;
   throw new BenchError("usage", `--${flag}: "${text}" is not allowed: ${what}.`);
 }
 
@@ -194,10 +201,7 @@ function sayPair(pair: number, samples: readonly Sample[]): void {
   const loads = [...new Set(samples.map(({ inFlight }) => inFlight))];
   const texts = loads.map((inFlight) => {
     const at = samples.filter((sample) => sample.inFlight === inFlight);
-    const ratio = (of: (typeof MEASURES)["cpu"]["of"]) => {
-      const logs = at.reduce((sum, { base, head }) => sum + Math.log(of(head) / of(base)), 0);
-      return Math.exp(logs / at.length).toFixed(2);
-    };
+    const ratio = (of: (typeof MEASURES)["cpu"]["of"]) => pairedRatio(at, of).estimate.toFixed(2);
     return `${inFlight} in flight: throughput ${ratio(MEASURES.throughput.of)}, CPU ${ratio(MEASURES.cpu.of)}`;
   });
   say(`pair ${pair + 1}, head/base: ${texts.join("; ")}`);

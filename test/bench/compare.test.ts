@@ -6,11 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { compareResults } from "../../bench/compare/compare.js";
+import { compareResults, tookTurns } from "../../bench/compare/compare.js";
 import { configurationKey, configurationName } from "../../bench/compare/configurations.js";
 import { comparisonMarkdown, renderComparison } from "../../bench/compare/render.js";
 import { DEFAULT_SETTINGS } from "../../bench/harness/axes.js";
 import type { Result } from "../../bench/report/result-schema.js";
+import { normals } from "../../bench/stats/family.js";
+import { Prng } from "../../src/base/prng.js";
 import { type Outcome, sampleResult, sampleRun } from "./sample-result.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
@@ -160,6 +162,47 @@ test("counters stand side by side, what only this scenario measures too", () => 
     comparisonMarkdown(compareResults(base, head, true), NAMES),
     /\| messages per commit \| 0\.100 \| 0\.200/,
   );
+});
+
+test("two that took no turns are shown and not judged, and what would be is said", () => {
+  const seed = 11;
+  const normal = normals(new Prng(seed));
+  for (let session = 0; session < 50; session++) {
+    const of = () => {
+      const made = result(1000 * Math.exp(0.08 * normal()), 8);
+      const runs = made.runs.map((run) => ({
+        ...run,
+        proposalsPerS: run.proposalsPerS * Math.exp(0.06 * normal()),
+      }));
+      return { ...made, runs };
+    };
+    const comparison = compareResults(of(), of(), false);
+    for (const text of [renderComparison(comparison, NAMES), comparisonMarkdown(comparison, NAMES)]) {
+      assert.doesNotMatch(
+        text,
+        /: (better|worse)|(better|worse) in|95 %|one in 20/,
+        `seed ${seed}, ${session}`,
+      );
+      assert.match(text, /throughput.* \d\.\d{3}×: not judged/);
+      assert.match(text, /one after the other.* REV1 REV2 lets two revisions take turns/);
+    }
+  }
+});
+
+test("files of one raftmark compare took turns, those of two did not", () => {
+  const at = (minute: number, changes: Partial<Result> = {}): Result => ({
+    ...result(1000, 8),
+    command: "raftmark compare main worktree",
+    startedAt: new Date(Date.UTC(2026, 0, 1, 0, minute)).toISOString(),
+    elapsedMs: 5 * 60_000,
+    ...changes,
+  });
+  assert.equal(tookTurns(at(0), at(1)), true);
+  assert.equal(tookTurns(at(0), at(11)), false, "the same command line, later");
+  assert.equal(tookTurns(at(0), at(0)), false, "one file");
+  assert.equal(tookTurns(at(0), at(1, { command: "raftmark compare v1 worktree" })), false);
+  const bench = { command: "raftmark bench" };
+  assert.equal(tookTurns(at(0, bench), at(1, bench)), false);
 });
 
 test("a configuration's key does not depend on the order of a file; its name leaves defaults out", () => {

@@ -9,7 +9,6 @@ import { fileURLToPath } from "node:url";
 import { GATE_DEFAULTS, runGate } from "../../bench/gate/run-gate.js";
 import { differingParts, enginePartsOf } from "../../bench/gate/same-engine.js";
 import { COUNTER_NAMES, type LoadedSide, type SidePlan, type Window } from "../../bench/gate/side.js";
-import { EmptyWindow } from "../../bench/gate/troubles.js";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { Prng } from "../../src/base/prng.js";
 
@@ -78,30 +77,62 @@ function isUnmeasured(outcome: unknown, why: RegExp): void {
   assert.match(outcome.message, why);
 }
 
-test("a window without a commit is told and measured again", async () => {
+test("where neither side commits, that is told and both windows measured again", async () => {
   const { outcome, told } = await gate((at, { windows }) => {
-    if (at === "window" && windows === 7) throw STOOD_STILL;
+    if (at === "window" && (windows === 7 || windows === 8)) throw STOOD_STILL;
   });
   assert.ok(!(outcome instanceof Error), String(outcome));
   const judged = outcome as Awaited<ReturnType<typeof runGate>>;
   assert.equal(judged.passed, true);
   assert.equal(judged.samples.length, GATE_DEFAULTS.pairs * GATE_DEFAULTS.windows * 2);
   assert.equal(told.length, 1);
-  assert.match(told[0], /^pair 1, \d+ in flight: (base|head): nothing was committed in a window of 150 ms$/);
+  assert.match(
+    told[0],
+    /^pair 1, \d+ in flight: (base and head|head and base) committed nothing in a window of 150 ms$/,
+  );
   assert.deepEqual(judged.troubles, told);
 });
 
-test("a side that stands still too often cannot be measured, rather than by the windows in which it ran", async () => {
-  const { outcome } = await gate((at, { plan, windows }) => {
-    if (at === "window" && plan.name === "head" && windows % 4 === 0) throw STOOD_STILL;
+test("a machine that stands still too often cannot be measured", async () => {
+  const { outcome } = await gate((at, { windows }) => {
+    if (at === "window" && (windows - 1) % 12 < 2) throw STOOD_STILL;
   });
-  isUnmeasured(outcome, /14 windows without a commit, more than 13; the last: pair \d/);
+  isUnmeasured(outcome, /8 windows in which neither side committed, more than 7; the last: pair \d/);
+});
+
+/** A gate in which one side commits nothing in one of twelve of its windows. */
+async function stalling(name: "base" | "head") {
+  let own = 0;
+  const { outcome, told } = await gate((at, { plan }) => {
+    if (at === "window" && plan.name === name && ++own % 12 === 0) throw STOOD_STILL;
+  });
+  assert.ok(!(outcome instanceof Error), String(outcome));
+  return { judged: outcome as Awaited<ReturnType<typeof runGate>>, told };
+}
+
+test("a side that stands still in one window of twelve is slower by them, and told", async () => {
+  const { judged, told } = await stalling("head");
+  assert.equal(judged.passed, false, "head");
+  assert.match(
+    told[0],
+    /^pair 1, 1024 in flight: head committed nothing in a window of 150 ms, which counts$/,
+  );
+  const { judged: faster } = await stalling("base");
+  assert.equal(faster.passed, true, "base");
+  assert.ok(faster.findings.some(({ verdict }) => verdict === "better"));
+});
+
+test("a head that commits nothing in any window closes the gate", async () => {
+  const { outcome } = await gate((at, { plan }) => {
+    if (at === "window" && plan.name === "head") throw STOOD_STILL;
+  });
+  assert.equal((outcome as Awaited<ReturnType<typeof runGate>>).passed, false);
 });
 
 test("clusters that do not come up, break, or end in disorder are replaced; all of them are ended", async () => {
   const { outcome, told, starts, ended } = await gate((at, asked) => {
     if (at === "start" && asked.starts === 3) throw new BenchError("failed", "no leader within 15 s.");
-    if (at === "window" && asked.windows === 40) throw new EmptyWindow("head: no proposal was applied");
+    if (at === "window" && asked.windows === 40) throw new BenchError("failed", "the cluster went away.");
     if (at === "finish" && asked.starts === 10) throw new BenchError("failed", "node 2 did not close.");
   });
   assert.ok(!(outcome instanceof Error), String(outcome));

@@ -2,12 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Counted } from "../../bench/gate/counted.js";
-import { judge, verdictOf } from "../../bench/gate/judge.js";
+import { judge, MEASURES, pairedRatio, verdictOf } from "../../bench/gate/judge.js";
 import type { Sample } from "../../bench/gate/pairs.js";
 import { estimateGateMs, GATE_DEFAULTS } from "../../bench/gate/run-gate.js";
 import { COUNTER_NAMES, type CounterName, type Window } from "../../bench/gate/side.js";
 import { benchmarkEntries, type GateFacts, gateMarkdown, headline } from "../../bench/gate/summary.js";
-import { groupedRatioInterval } from "../../bench/stats/clusters.js";
 import { Prng } from "../../src/base/prng.js";
 import { gatePlanOf } from "../../src/cli/gate-command.js";
 import { sampleResult } from "./sample-result.js";
@@ -18,6 +17,8 @@ function noise(prng: Prng): number {
   for (let i = 0; i < 12; i++) sum += prng.nextU32() / 4294967296;
   return sum;
 }
+
+const COUNTERS = Object.fromEntries(COUNTER_NAMES.map((name) => [name, 1])) as Window["counters"];
 
 interface Noise {
   /** Logarithmic deviation of a pair of processes, and of a window within it. */
@@ -35,8 +36,7 @@ function samples(factor: number, { pair: ofPair, window: ofWindow }: Noise, seed
       for (let i = 0; i < GATE_DEFAULTS.windows; i++) {
         const window = (scale: number): Window => {
           const speed = scale * Math.exp(ofWindow * noise(prng));
-          const counters = Object.fromEntries(COUNTER_NAMES.map((name) => [name, 1])) as Window["counters"];
-          return { proposalsPerS: 1e5 * speed, acked: 1000, cpuMs: 10 / speed, counters };
+          return { proposalsPerS: 1e5 * speed, acked: 1000, cpuMs: 10 / speed, counters: COUNTERS };
         };
         all.push({ pair, inFlight, base: window(1), head: window(factor * shift) });
       }
@@ -77,27 +77,35 @@ test("a loss within the tolerance is told and accepted", () => {
 });
 
 test("ratios in words", () => {
-  const ratio = (low: number, high: number, pValue = 0.03) => ({ estimate: 1, low, high, pValue, pairs: 6 });
+  const ratio = (low: number, high: number, pValue = 0.008) => ({ estimate: 1, low, high, pValue, pairs: 6 });
   assert.equal(verdictOf(ratio(0.85, 0.94), "higher", 0.05), "worse");
   assert.equal(verdictOf(ratio(0.85, 0.96), "higher", 0.05), "undecided");
   assert.equal(verdictOf(ratio(0.96, 0.98), "higher", 0.05), "within tolerance");
-  assert.equal(verdictOf(ratio(0.85, 0.94, 0.06), "higher", 0.05), "undecided");
+  assert.equal(verdictOf(ratio(0.85, 0.94, 0.02), "higher", 0.05), "undecided");
   assert.equal(verdictOf(ratio(0.98, 1.03, 0.5), "higher", 0.05), "no difference found");
   assert.equal(verdictOf(ratio(0.8, 1.2, 0.5), "higher", 0.05), "undecided");
   assert.equal(verdictOf(ratio(1.06, 1.2), "lower", 0.05), "worse");
   assert.equal(verdictOf(ratio(0.7, 0.9), "lower", 0.05), "better");
 });
 
+/** Of one load; head does `ratio` of base's throughput. */
+function sampleOf(pair: number, ratio: number): Sample {
+  const window = (speed: number) => ({
+    proposalsPerS: 1e5 * speed,
+    acked: 1000,
+    cpuMs: 10,
+    counters: COUNTERS,
+  });
+  return { pair, inFlight: 64, base: window(1), head: window(ratio) };
+}
+
 test("samples of one pair are no independent witnesses", () => {
   const prng = new Prng(4);
-  const groups = Array.from({ length: 6 }, () => {
+  const all = Array.from({ length: 6 }, (_, pair) => {
     const shift = Math.exp(0.1 * noise(prng));
-    return {
-      base: [1, 1, 1, 1, 1],
-      head: Array.from({ length: 5 }, () => shift * Math.exp(0.001 * noise(prng))),
-    };
+    return Array.from({ length: 5 }, () => sampleOf(pair, shift * Math.exp(0.001 * noise(prng))));
   });
-  const { low, high, pairs } = groupedRatioInterval(groups);
+  const { low, high, pairs } = pairedRatio(all.flat(), MEASURES.throughput.of);
   assert.equal(pairs, 6);
   assert.ok(high / low > 1.05, `${low} to ${high}: as wide as the pairs differ, not the windows`);
 });
@@ -108,11 +116,10 @@ test("the interval of pairs holds the truth as often as it says", () => {
   for (const count of [6, 8, 20]) {
     let held = 0;
     for (let trial = 0; trial < trials; trial++) {
-      const groups = Array.from({ length: count }, () => ({
-        base: [1],
-        head: [0.9 * Math.exp(0.1 * noise(prng))],
-      }));
-      const { low, high } = groupedRatioInterval(groups);
+      const all = Array.from({ length: count }, (_, pair) =>
+        sampleOf(pair, 0.9 * Math.exp(0.1 * noise(prng))),
+      );
+      const { low, high } = pairedRatio(all, MEASURES.throughput.of);
       if (low <= 0.9 && high >= 0.9) held++;
     }
     assert.ok(held >= 0.93 * trials && held <= 0.985 * trials, `${held} of ${trials} with ${count} pairs`);
@@ -170,7 +177,7 @@ test("a void run closes the gate, however fast it was", () => {
   assert.match(gateMarkdown(closed), /\*\*Void:\*\*\n- head, pair 1/);
   assert.match(
     gateMarkdown(closed),
-    /Tried again \(1\):\n- pair 2, 64 in flight: head: nothing was committed/,
+    /Troubles, tried again .* \(1\):\n- pair 2, 64 in flight: head: nothing was committed/,
   );
 });
 
@@ -205,7 +212,8 @@ test("words of the command line: percentages, counts, and what is refused", () =
   assert.equal(gatePlanOf({ ...words, pairs: "12", seed: "9" }).pairs, 12);
   assert.throws(() => gatePlanOf({ ...words, tolerance: "5" }), /Did you mean 5%\?/);
   assert.throws(() => gatePlanOf({ ...words, tolerance: "80%" }), /from 0% to 50%/);
-  assert.throws(() => gatePlanOf({ ...words, pairs: "0" }), /whole number from 1/);
+  const tooFew = /--pairs: "7" is not allowed: .*from 8 to 100; of fewer pairs none could close it at 99 %/;
+  assert.throws(() => gatePlanOf({ ...words, pairs: "7" }), tooFew);
   const more = estimateGateMs({ ...GATE_DEFAULTS, pairs: 12, seed: 1 });
   assert.ok(more > estimateGateMs({ ...GATE_DEFAULTS, seed: 1 }));
 });

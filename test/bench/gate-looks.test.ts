@@ -1,0 +1,68 @@
+// The gate looks at its pairs more than once; simulated, how often that makes it wrong. The rule is the gate's own.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isDecided, judge } from "../../bench/gate/judge.js";
+import { PAIRS_FACTOR_MAX, type Sample } from "../../bench/gate/pairs.js";
+import { GATE_DEFAULTS, IN_FLIGHT } from "../../bench/gate/run-gate.js";
+import { normals } from "../../bench/stats/family.js";
+import { Prng } from "../../src/base/prng.js";
+
+const SEED = 7;
+const GATES = 300;
+/** Logarithmic deviations of a pair, on a usual and on a bad day of the machine. */
+const QUIET = 0.06;
+const NOISY = 0.12;
+const { pairs: PAIRS, tolerance: TOLERANCE } = GATE_DEFAULTS;
+
+/** One pair, whose four measures have chance of their own: none of them is wrong only where another is. */
+function pairOf(pair: number, truth: number, noise: () => number): Sample[] {
+  const window = (speed: number, cost: number) => ({
+    proposalsPerS: 1e5 * speed,
+    acked: 1000,
+    cpuMs: 100 * cost,
+    counters: {} as Sample["base"]["counters"],
+  });
+  const factor = () => truth * Math.exp(noise());
+  return IN_FLIGHT.map((inFlight) => ({
+    pair,
+    inFlight,
+    base: window(1, 1),
+    head: window(factor(), 1 / factor()),
+  }));
+}
+
+/** Of gates whose head does `truth` of base: how many closed, and told an interval without the truth of one measure. */
+function gates(truth: number, deviation: number) {
+  const normal = normals(new Prng(SEED));
+  let closed = 0;
+  let missed = 0;
+  let pairs = 0;
+  for (let i = 0; i < GATES; i++) {
+    const samples: Sample[] = [];
+    let had = 0;
+    do samples.push(...pairOf(had++, truth, () => deviation * normal()));
+    while (had < PAIRS || (had < PAIRS * PAIRS_FACTOR_MAX && !isDecided(samples, PAIRS, TOLERANCE)));
+    const { passed, findings } = judge({ samples, counted: [], voids: [] }, TOLERANCE);
+    const { low, high } = findings[0].ratio;
+    pairs += had;
+    if (!passed) closed++;
+    if (low > truth || high < truth) missed++;
+  }
+  const told = `${closed} of ${GATES} closed, ${missed} intervals missed, ${pairs / GATES} pairs, seed ${SEED}`;
+  return { closed: closed / GATES, missed: missed / GATES, pairs: pairs / GATES, told };
+}
+
+/** What is promised, and two standard deviations of so many gates. */
+const ERROR_MAX = 0.05 + 2 * Math.sqrt((0.05 * 0.95) / GATES);
+
+test("a loss that is just allowed closes the gate in 5 % at most, however often it looks", () => {
+  const { closed, missed, told } = gates(1 - TOLERANCE, NOISY);
+  assert.ok(closed <= ERROR_MAX && missed <= ERROR_MAX, told);
+});
+
+test("equals are let through after few pairs, and a tenth lost is not", () => {
+  const equal = gates(1, QUIET);
+  assert.ok(equal.closed <= 0.01 && equal.pairs <= 2 * PAIRS && equal.missed <= ERROR_MAX, equal.told);
+  const lost = gates(0.9, NOISY);
+  assert.ok(lost.closed >= 0.85 && lost.missed <= ERROR_MAX, lost.told);
+});
