@@ -7,7 +7,7 @@ import type { LinkPeerStats, LinkStats } from "./link.js";
  * A frame of several messages, or of an append of several entries, stays below this. A frame counts when all of it is
  * there: over a path that is slow, or loses its connections, large ones would never be.
  */
-export const FRAME_TARGET_BYTES = 128 * 1024;
+export const FRAME_TARGET_BYTES = 256 * 1024;
 
 /** Hands a frame, borrowed until it returns, to whatever carries it. False: it was dropped. */
 export type PostFrame = (to: number, frame: Uint8Array) => boolean;

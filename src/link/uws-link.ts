@@ -63,7 +63,7 @@ export interface UwsLinkOptions {
   tls?: TlsOptions | undefined;
   /** A frame for a peer is dropped while more than this waits for it. Default 32 MiB. */
   maxBackpressureBytes?: number;
-  /** A frame of several messages, or of an append of several entries, stays below this. Default 128 KiB. */
+  /** A frame of several messages, or of an append of several entries, stays below this. Default 256 KiB. */
   frameTargetBytes?: number;
   /** A frame stays below this, out and in. Default 64 MiB. */
   maxFrameBytes?: number;
