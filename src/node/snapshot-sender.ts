@@ -78,6 +78,7 @@ class Transfer {
 
   /** A tick passed; `last`: of the log. */
   tick(last: number): void {
+    if (this.fileBytes === 0) return;
     const lacks = this.done ? last - this.match : this.fileBytes - this.at;
     this.stuckTicks = lacks < this.lacked ? 0 : this.stuckTicks + 1;
     this.lacked = Math.min(this.lacked, lacks);

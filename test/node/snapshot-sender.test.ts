@@ -221,6 +221,8 @@ test("log is held without a bound for a member that comes nearer, and within one
     const lane = new Lane();
     bench.logBytes = bytesMax + 1;
     sender.begin(3, meta(50, 2));
+    // The file is not open yet.
+    sender.tick();
     for (let limit = 100; limit <= FILE.length; limit += 100) {
       sender.onMessage(3, encodeWant(NAME, 0, limit, limit === 100), lane);
       await settled();
