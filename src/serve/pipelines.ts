@@ -2,7 +2,6 @@
 // out all that it reads: tens of thousands of requests, answered in one turn, would keep the node from its work.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { Fifo } from "../base/fifo.js";
 
 /** More of them wait, and nothing more is read of the connection. */
 const UNDER_WAY_MAX = 64;
@@ -10,7 +9,7 @@ const UNDER_WAY_MAX = 64;
 /** Of one connection. */
 interface Line {
   underWay: number;
-  readonly waiting: Fifo<() => void>;
+  readonly waiting: (() => void)[];
 }
 
 export class Pipelines {
@@ -20,7 +19,7 @@ export class Pipelines {
   add({ socket }: IncomingMessage, response: ServerResponse, serve: () => void): void {
     let line = this.lines.get(socket);
     if (line === undefined) {
-      line = { underWay: 0, waiting: new Fifo() };
+      line = { underWay: 0, waiting: [] };
       this.lines.set(socket, line);
     }
     const { waiting } = line;
@@ -39,7 +38,7 @@ export class Pipelines {
   private go(socket: Socket, line: Line): void {
     const { waiting } = line;
     if (waiting.length === 0 || socket.destroyed) return;
-    while (waiting.length > 0 && line.underWay < UNDER_WAY_MAX) waiting.shift()();
+    while (waiting.length > 0 && line.underWay < UNDER_WAY_MAX) waiting.shift()!();
     if (waiting.length === 0) socket.resume();
   }
 }
