@@ -14,10 +14,10 @@ import {
 import { FrameTags } from "./frame-tags.js";
 import { DialerHandshake, type Identity } from "./handshake.js";
 import type { Lane } from "./lanes.js";
+import { SilenceWatch } from "./silence.js";
 import { PROOF_TIMEOUT_MS } from "./strangers.js";
 import type { TlsSettings } from "./tls.js";
 import { WsDial } from "./ws-dial.js";
-import { SILENT_SWEEPS_MAX } from "./ws-stream.js";
 
 const BACKOFF_MS_MIN = 10;
 const BACKOFF_MS_MAX = 500;
@@ -80,8 +80,7 @@ export class Dialer {
   /** Of the connection that stands. */
   private tags: FrameTags | null = null;
   /** The connection's bytes read by the last sweep, and the sweeps since they grew. */
-  private bytesRead = 0;
-  private silentSweeps = 0;
+  private silence = new SilenceWatch();
 
   constructor(options: DialerOptions) {
     this.options = options;
@@ -138,25 +137,15 @@ export class Dialer {
     this.dial();
   }
 
-  /**
-   * Called every quarter of the idle timeout: gives up a connection in which nothing flows. Bytes count, not messages
-   * or pongs: those may be a minute behind a large frame. The ping is a sign of life for the peer, too, which may hear
-   * nothing else on this connection.
-   */
+  /** Called every quarter of the idle timeout. */
   sweep(): void {
-    if (this.state < StateChallenged) return;
-    const { bytesRead } = this.socket!;
-    this.silentSweeps = bytesRead === this.bytesRead ? this.silentSweeps + 1 : 0;
-    this.bytesRead = bytesRead;
-    if (this.silentSweeps > SILENT_SWEEPS_MAX) this.socket!.terminate();
-    else this.socket!.ping();
+    if (this.state >= StateChallenged) this.silence.sweep(this.socket!);
   }
 
   private dial(): void {
     this.state = StateDialling;
     this.timer = null;
-    this.bytesRead = 0;
-    this.silentSweeps = 0;
+    this.silence = new SilenceWatch();
     const handshake = new DialerHandshake(this.options.self, this.options.peer, this.options.lane);
     const socket = new WsDial({
       address: this.address,

@@ -11,9 +11,10 @@ import {
   LINK_PATH,
 } from "./acceptor.js";
 import type { Address } from "./address.js";
+import { SilenceWatch } from "./silence.js";
 import { type Stranger, Strangers } from "./strangers.js";
 import type { TlsSettings } from "./tls.js";
-import { SILENT_SWEEPS_MAX, WsStream } from "./ws-stream.js";
+import { WsStream } from "./ws-stream.js";
 import { answerUpgrade, refusal } from "./ws-upgrade.js";
 
 /** A TCP connection until it proves itself, upgraded or not. */
@@ -40,22 +41,18 @@ class WsStranger implements Stranger {
 
 class WsConnection implements Accepted {
   owner: unknown = null;
-  /** At the last sweep; and sweeps in a row without another byte. */
-  bytesRead = 0;
-  silentSweeps = 0;
-  readonly socket: Socket;
+  readonly silence = new SilenceWatch();
   readonly stream: WsStream;
   private readonly maxBackpressureBytes: number;
   private readonly onTrust: () => void;
 
   constructor(socket: Socket, options: AcceptorOptions, onTrust: () => void, onClose: () => void) {
     const { events } = options;
-    this.socket = socket;
     this.onTrust = onTrust;
     this.maxBackpressureBytes = options.maxBackpressureBytes;
     this.stream = new WsStream(socket, false, options.maxPayloadBytes, {
       onMessage: (bytes) => events.onMessage(this, bytes),
-      // Its bytes are looked at: sweep.
+      // Its bytes are looked at: SilenceWatch.
       onSign: () => {},
       onBroken: () => {},
       onClose,
@@ -189,19 +186,9 @@ export class WsAcceptor implements Acceptor {
     this.strangers.close();
   }
 
-  /**
-   * Every quarter of the idle timeout: gives up a connection in which nothing flows, as the dialer does. Bytes count, since
-   * a sign of life may be a minute behind a large frame. A peer's own pings come whatever is queued for it here.
-   */
+  /** Every quarter of the idle timeout. */
   private sweep(): void {
-    for (const connection of this.connections) {
-      const { stream, socket } = connection;
-      const { bytesRead } = socket;
-      connection.silentSweeps = bytesRead === connection.bytesRead ? connection.silentSweeps + 1 : 0;
-      connection.bytesRead = bytesRead;
-      if (connection.silentSweeps > SILENT_SWEEPS_MAX) stream.terminate();
-      else stream.ping();
-    }
+    for (const { silence, stream } of this.connections) silence.sweep(stream);
   }
 }
 

@@ -30,8 +30,6 @@ const CloseTooBig = 1009;
 
 /** How long a connection that we closed may linger. */
 const CLOSE_TIMEOUT_MS = 1000;
-/** Sweeps (a quarter of the idle timeout each) without a byte, not even the answer to a ping, before a connection is given up. */
-export const SILENT_SWEEPS_MAX = 4;
 /** Small messages share one; a quarter of it, POOLED_BYTES_MIN, is not small. */
 const SLAB_BYTES = 64 * 1024;
 /** A longer message gets its memory as it comes: nobody has us hold what was only announced. */

@@ -111,9 +111,7 @@ export class SnapshotKeeper {
     const { fs, snapDir, reserveBytes } = this.setup;
     const fdatasync = async (fd: number): Promise<void> => {
       await fs.fdatasync(fd);
-      const { blocks, bavail, bsize } = await statfs(snapDir);
-      // Of 0 blocks: the file system does not say.
-      if (blocks === 0 || bavail * bsize >= reserveBytes) return;
+      if ((await freeBytes(snapDir)) >= reserveBytes) return;
       const text = `ENOSPC: less than ${reserveBytes} bytes would be left for the log`;
       throw Object.assign(new Error(text), { code: "ENOSPC" });
     };
@@ -239,9 +237,7 @@ export class SnapshotKeeper {
 
   /** The log takes more than is free: what it holds beyond its rules would end it. */
   private async isDiskShort(): Promise<boolean> {
-    if (this.held === Infinity) return false;
-    const { blocks, bavail, bsize } = await statfs(this.setup.dir);
-    return blocks !== 0 && bavail * bsize < this.log.storage.logBytes;
+    return this.held !== Infinity && (await freeBytes(this.setup.dir)) < this.log.storage.logBytes;
   }
 
   /** Entries behind `held` stay. */
@@ -284,4 +280,10 @@ async function removeDraft(fs: WalFs, draft: string): Promise<void> {
   } catch {
     // Never made; or it stays until the log is opened again.
   }
+}
+
+/** On the disk of `dir`; Infinity: its file system does not say. */
+async function freeBytes(dir: string): Promise<number> {
+  const { blocks, bavail, bsize } = await statfs(dir);
+  return blocks === 0 ? Infinity : bavail * bsize;
 }
