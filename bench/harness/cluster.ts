@@ -47,8 +47,11 @@ const OPEN_TIMEOUT_MS = 30_000;
 const POLL_MS = 20;
 /** How often ports picked as free may turn out to be taken. */
 const PORT_ATTEMPTS_MAX = 3;
-/** A campaign before the links are up is lost; the next must not disturb one that is not. */
-const CAMPAIGN_EVERY_MS = 200;
+/**
+ * A campaign before the links are up is lost, and another ends the one under way, which takes as long as the disks do:
+ * this is the time to the second, and each is waited for twice as long as the one before.
+ */
+const CAMPAIGN_WAIT_MS = 200;
 
 export class Cluster {
   private readonly plan: ClusterPlan;
@@ -235,25 +238,28 @@ export class Cluster {
    */
   async waitForLeader(timeoutMs: number, campaign = true): Promise<number> {
     const begun = performance.now();
-    let asked = Number.NEGATIVE_INFINITY;
+    let askAt = begun;
+    let waitMs = CAMPAIGN_WAIT_MS;
     for (;;) {
-      const leader = await this.leaderNow();
+      const all = await Promise.all(this.alive.map((id) => this.call(id, "status", {})));
+      const leader = this.leaderAmong(all);
       if (leader !== 0) return leader;
       const now = performance.now();
       if (now - begun > timeoutMs) {
-        const text = `no leader within ${timeoutMs} ms among nodes ${this.alive.join(", ")}: the nodes cannot reach each other on ${HOST}, or the machine is overloaded.`;
+        const states = all.map(({ id, state, term }) => `${id} (${state}, term ${term})`);
+        const text = `no leader within ${timeoutMs} ms among nodes ${states.join(", ")}: the nodes cannot reach each other on ${HOST}, or the machine or its disk is overloaded.`;
         throw new BenchError("failed", text);
       }
-      if (campaign && now - asked > CAMPAIGN_EVERY_MS) {
-        asked = now;
+      if (campaign && now >= askAt) {
+        askAt = now + waitMs;
+        waitMs *= 2;
         await this.call(this.alive[0], "campaign", {});
       }
       await pause(POLL_MS);
     }
   }
 
-  private async leaderNow(): Promise<number> {
-    const all = await Promise.all(this.alive.map((id) => this.call(id, "status", {})));
+  private leaderAmong(all: readonly ReplyOf<"status">[]): number {
     for (const candidate of all) {
       if (candidate.state !== "StateLeader") continue;
       const followers = all.filter(({ leader, term }) => leader === candidate.id && term === candidate.term);

@@ -155,8 +155,9 @@ export interface RaftNodeOptions {
   snapshotEveryEntries?: number | undefined;
   /**
    * Bytes of log that are kept in front of the newest snapshot, for members that lag (etcd raft's
-   * SnapshotCatchUpEntries, in bytes). What is behind the last snapshot but one is kept in any case. Default:
-   * snapshotEveryBytes.
+   * SnapshotCatchUpEntries, in bytes). What is behind the last snapshot but one is kept in any case; and while a member
+   * gets a snapshot and catches up behind it, what it still needs: without a bound while it comes nearer, up to 8 times
+   * this (or the snapshot's size, if that is more) where it does not. Default: snapshotEveryBytes.
    */
   snapshotCatchUpBytes?: number | undefined;
   /**

@@ -19,7 +19,13 @@ const NEW_LEADER_MS = 3000;
 const SETTLE_MS = 30_000;
 let clusters = 0;
 
-async function startCluster(nodes = 3): Promise<{ cluster: Cluster; dir: string; leader: number }> {
+interface Started {
+  readonly cluster: Cluster;
+  readonly dir: string;
+  readonly leader: number;
+}
+
+async function startCluster(nodes = 3, followerDelayMs = 0): Promise<Started> {
   const dir = join(scratch.path, `cluster-${++clusters}`);
   const settings = {
     nodes,
@@ -27,6 +33,7 @@ async function startCluster(nodes = 3): Promise<{ cluster: Cluster; dir: string;
     durability: "o_dsync",
     batchBytes: 0,
     inFlight: 32,
+    followerDelayMs,
   } as const;
   const cluster = await Cluster.start({ dir, settings, basePort: 0, seed: clusters });
   const leader = await cluster.waitForLeader(LEADER_MS);
@@ -225,3 +232,12 @@ function flipPayloadByte(dir: string): void {
   bytes[at + 20] ^= 0x10;
   writeFileSync(join(wal, name), bytes);
 }
+
+test("a disk that takes longer than a campaign is waited for: each is given more time than the one before", async () => {
+  const { cluster, leader } = await startCluster(1, 400);
+  try {
+    assert.equal(leader, 1);
+  } finally {
+    await cluster.destroy();
+  }
+});
