@@ -5,9 +5,11 @@ import { assert } from "../base/assert.js";
 import { type ErrorCode, RaftmarkError } from "../base/errors.js";
 import {
   ConfChangeTransitionAuto,
+  type ConfChangeV2,
   type ConfState,
   type Entry,
   ErrProposalDroppedTransferring,
+  marshalConfChange,
   type RawNode,
   StateLeader,
   StateReplicate,
@@ -17,6 +19,7 @@ import { type CallEnd, CallWatch, endedCall, type Watched } from "./call-watch.j
 import type { MemberBook } from "./member-book.js";
 import { encodeMemberRecord } from "./member-record.js";
 import { type CheckedChange, type MembershipView, refusalOfChange, singlesOf } from "./membership-plan.js";
+import { FRAME_ROOM_BYTES } from "./sizes.js";
 
 export interface ChangeParts {
   readonly id: number;
@@ -28,6 +31,7 @@ export interface ChangeParts {
   /** As for proposals. */
   readonly leaderlessTicks: number;
   readonly timeoutTicks: number;
+  readonly maxFrameBytes: number;
 }
 
 interface Call extends Watched {
@@ -101,11 +105,17 @@ export class MembershipCall {
       return;
     }
     const given = new Map([...call.change.add, ...call.change.update].map((one) => [one.id, one.address]));
-    const error = rawNode.proposeConfChange({
+    const change: ConfChangeV2 = {
       transition: ConfChangeTransitionAuto,
       changes: singlesOf(call.change),
       context: encodeMemberRecord(book.record(given, trk.confState())),
-    });
+    };
+    const tooLarge = this.whyTooLarge(marshalConfChange(change).length);
+    if (tooLarge !== null) {
+      this.reject(new RaftmarkError("RAFT_CHANGE_REFUSED", tooLarge));
+      return;
+    }
+    const error = rawNode.proposeConfChange(change);
     if (error !== null) {
       const why = error === ErrProposalDroppedTransferring ? "it hands its leadership over" : error.message;
       const text = `node ${id} leads and takes no change of members now (${why}): try again soon`;
@@ -115,6 +125,17 @@ export class MembershipCall {
     call.term = rawNode.lastProposed.term;
     call.index = rawNode.lastProposed.first;
     assert(call.index > 0, "a leader's change has no place in its log");
+  }
+
+  /** An entry that no frame carries would never be committed, nor would anything behind it. */
+  private whyTooLarge(bytes: number): string | null {
+    const { maxFrameBytes } = this.parts;
+    const most = maxFrameBytes - FRAME_ROOM_BYTES;
+    if (bytes <= most) return null;
+    return (
+      `with all addresses the change takes ${bytes} bytes, and frames of maxFrameBytes (${maxFrameBytes}) carry at most ` +
+      `${most}: give every member a larger maxFrameBytes first`
+    );
   }
 
   private view(): MembershipView {

@@ -160,13 +160,12 @@ export class RaftNode extends SafeEmitter {
     };
     this.book = book;
     this.members = new Members({
-      id: options.id,
+      ...options,
+      ...limits,
       rawNode: this.rawNode,
       book,
       teller,
       secret: options.link === undefined ? options.secret : null,
-      ...limits,
-      electionTicks,
       lingerTicks: CLOSE_ELECTIONS * electionTicks,
       isConnected: (peer) => this.connected.has(peer),
       onChanged: (index) => this.channels.membership(index, this.members),

@@ -448,3 +448,20 @@ test("an address is changed for all members", async (t) => {
   const at = ({ node }: Running): string => node.status().members.find(({ id }) => id === 2)!.address;
   await until("all know", WAIT_MS, () => group.all.every((one) => at(one) === "127.0.0.1:7102"));
 });
+
+test("a change whose addresses no frame carries is refused, and the group commits on", async (t) => {
+  const group = await three(t, { maxFrameBytes: 4096 });
+  const leader = await group.leader();
+  const label = "a".repeat(60);
+  const add = Array.from({ length: 20 }, (_, i) => {
+    return { id: 10 + i, address: `${label}.${label}.${label}.example:${7000 + i}`, learner: true };
+  });
+  const error = await rejection(leader.node.changeMembership({ add }));
+  assert.equal(error.code, "RAFT_CHANGE_REFUSED");
+  assert.match(
+    error.message,
+    /the change takes \d+ bytes, and frames of maxFrameBytes \(4096\) carry at most 3840/,
+  );
+  await proposed(leader, "after");
+  await group.change({ add: add.slice(0, 2) });
+});
