@@ -1,10 +1,7 @@
-// What every route wants of HTTP: the target taken apart, queries checked, bodies read within a limit, answers sent.
+// What every route wants of HTTP: the target taken apart, queries checked, answers sent.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { didYouMean } from "../base/suggest.js";
 import { HttpError } from "./http-error.js";
-
-/** Room for a body at first. */
-const BODY_BYTES = 4096;
 
 /** A request's target as it was sent; node's URL would resolve dots in it, which may stand in a key. */
 export interface Target {
@@ -54,40 +51,6 @@ export function decoded(text: string): string {
   } catch {
     throw badRequest(`"${text.slice(0, 100)}" is no UTF-8 in percent-encoding`);
   }
-}
-
-/** The whole body. Throws 413 for one of more than `bytesMax`; the rest of it is let pass. */
-export async function bodyOf(request: IncomingMessage, bytesMax: number): Promise<Uint8Array> {
-  const tooLong = () => {
-    // Who still sends would not read the answer if the connection was closed now.
-    request.resume();
-    return new HttpError(413, "KV_TOO_LARGE", `the body is longer than ${bytesMax} bytes (maxValueBytes)`);
-  };
-  if (Number(request.headers["content-length"] ?? 0) > bytesMax) throw tooLong();
-  return new Promise((resolve, reject) => {
-    // One buffer that grows, not a list: a piece may be a byte, and its view a hundred.
-    let body = new Uint8Array(BODY_BYTES);
-    let bytes = 0;
-    request.on("data", (piece: Uint8Array) => {
-      const end = bytes + piece.length;
-      if (end > bytesMax) {
-        request.removeAllListeners("data");
-        reject(tooLong());
-        return;
-      }
-      if (end > body.length) {
-        const larger = new Uint8Array(Math.min(bytesMax, Math.max(end, 2 * body.length)));
-        larger.set(body.subarray(0, bytes));
-        body = larger;
-      }
-      body.set(piece, bytes);
-      bytes = end;
-    });
-    request.once("end", () => resolve(body.subarray(0, bytes)));
-    // Nobody is there to hear of it.
-    const cut = () => reject(badRequest("the connection was closed before the body was there"));
-    request.once("error", cut).once("close", cut);
-  });
 }
 
 export function badRequest(message: string): HttpError {

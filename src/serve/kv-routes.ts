@@ -3,17 +3,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Command } from "./commands.js";
 import { encodeCommand, KEY_BYTES_MAX, markOf } from "./commands.js";
-import {
-  badRequest,
-  bodyOf,
-  checkQuery,
-  decoded,
-  flagOf,
-  send,
-  sendJson,
-  type Target,
-  wholeOf,
-} from "./http.js";
+import { badRequest, checkQuery, decoded, flagOf, send, sendJson, type Target, wholeOf } from "./http.js";
 import { HttpError } from "./http-error.js";
 import type { Outcome } from "./kv.js";
 import type { Parts } from "./parts.js";
@@ -68,7 +58,7 @@ async function put(
 ): Promise<void> {
   checkQuery(query, ["cas"]);
   const ifRevision = conditionOf(request, query);
-  const value = await bodyOf(request, parts.config.maxValueBytes);
+  const value = await parts.bodies.read(request, parts.config.maxValueBytes);
   const outcome = await execute(parts, request, { op: "put", key, ifRevision, value });
   if (!outcome.changed) throw conditionFailed(key, outcome);
   const headers = { etag: `"${outcome.revision}"` };

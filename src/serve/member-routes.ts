@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import * as v from "valibot";
 import type { MembershipChange } from "../index.js";
 import { encodeCommand } from "./commands.js";
-import { badRequest, bodyOf, sendJson, type Target } from "./http.js";
+import { badRequest, sendJson, type Target } from "./http.js";
 import { HttpError } from "./http-error.js";
 import {
   address,
@@ -35,7 +35,7 @@ export async function serveMembers(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  if (request.method === "POST") await change(parts, await changeOf(request));
+  if (request.method === "POST") await change(parts, await changeOf(parts, request));
   sendMembers(parts, response);
 }
 
@@ -66,7 +66,7 @@ function sendMembers({ node, httpOf }: Parts, response: ServerResponse): void {
 
 type Change = v.InferOutput<typeof schema>;
 
-async function changeOf(request: IncomingMessage): Promise<Change> {
+async function changeOf({ bodies }: Parts, request: IncomingMessage): Promise<Change> {
   // With another type a page of anybody's could have a browser send it.
   if (!/^application\/json\b/i.test(request.headers["content-type"] ?? ""))
     throw new HttpError(
@@ -74,7 +74,7 @@ async function changeOf(request: IncomingMessage): Promise<Change> {
       "KV_NO_JSON",
       `send JSON, with content-type: application/json; as in ${EXAMPLE}`,
     );
-  const body = Buffer.from(await bodyOf(request, BODY_BYTES_MAX)).toString();
+  const body = Buffer.from(await bodies.read(request, BODY_BYTES_MAX)).toString();
   let json: unknown;
   try {
     json = JSON.parse(body);

@@ -1,5 +1,6 @@
 // What the routes work on: one node with its state and configuration.
 import type { RaftNode } from "../index.js";
+import type { Bodies } from "./bodies.js";
 import type { ServiceConfig } from "./config.js";
 import type { Registry } from "./exposition.js";
 import type { KvStore } from "./kv.js";
@@ -10,6 +11,7 @@ export interface Parts {
   readonly node: RaftNode;
   readonly store: KvStore;
   readonly loads: { readonly read: RequestLoad; readonly write: RequestLoad };
+  readonly bodies: Bodies;
   readonly registry: Registry;
   /** performance.now() of when the node was opened. */
   readonly since: number;

@@ -1,6 +1,7 @@
 // One node of the service in this process: the engine, the state, the HTTP server; opened together and closed in order.
 import { createServer, type Server } from "node:http";
 import { type Logger, RaftNode, registerMetrics } from "../index.js";
+import { Bodies } from "./bodies.js";
 import { checkDataDir } from "./check.js";
 import { fieldOf, openError, type ServiceConfig } from "./config.js";
 import { errorAt } from "./config-error.js";
@@ -122,7 +123,8 @@ function partsOf(config: ServiceConfig, node: RaftNode, store: KvStore, closing:
     single("gauge", "raftmark_kv_bytes", "Bytes of all keys and values.", () => store.bytes),
   );
   const httpOf = (id: number) => store.httpOf(id) ?? config.peers.get(id)?.http ?? null;
-  return { config, node, store, loads, registry, since: performance.now(), closing, httpOf };
+  const bodies = new Bodies(config.maxValueBytes);
+  return { config, node, store, loads, bodies, registry, since: performance.now(), closing, httpOf };
 }
 
 /** Resolves with the address that the server has. */

@@ -5,7 +5,8 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { after, before, test } from "node:test";
-import { bodyOf } from "../../src/serve/http.js";
+import { Bodies } from "../../src/serve/bodies.js";
+import type { HttpError } from "../../src/serve/http-error.js";
 import { newLogger, parseConfig, Service } from "../../src/serve/index.js";
 import { scratchDir, until } from "../process/support.js";
 
@@ -157,10 +158,37 @@ test("a body that is too long: told at once where its length is told, and while 
   assert.equal((await ask("PUT", "/kv/long", new Uint8Array(1000))).status, 200);
 });
 
+function bodyOf(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): IncomingMessage {
+  return Object.assign(Readable.from(pieces), { headers: {} }) as unknown as IncomingMessage;
+}
+
 test("a body that comes in pieces of a byte is whole", async () => {
   const value = Buffer.from(Array.from({ length: 20_000 }, (_, i) => (i * 7) & 0xff));
-  const request = Object.assign(Readable.from(Array.from(value, (byte) => Buffer.of(byte))), { headers: {} });
-  assert.deepEqual(Buffer.from(await bodyOf(request as unknown as IncomingMessage, value.length)), value);
+  const request = bodyOf(Array.from(value, (byte) => Buffer.of(byte)));
+  assert.deepEqual(Buffer.from(await new Bodies(value.length).read(request, value.length)), value);
+});
+
+test("bodies that are slow in coming have room together; one more is told to come again, and what ended makes room", async () => {
+  const bodies = new Bodies(1, 100_000);
+  let end = (): void => {};
+  const ending = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  async function* slow(): AsyncGenerator<Uint8Array> {
+    yield new Uint8Array(60_000);
+    await ending;
+  }
+  const first = bodies.read(bodyOf(slow()), 60_000);
+  await new Promise((resolve) => setImmediate(resolve));
+  const another = () => bodies.read(bodyOf([new Uint8Array(60_000)]), 60_000);
+  await assert.rejects(
+    another,
+    ({ status, body }: HttpError) => status === 503 && body.code === "KV_OVERLOADED",
+  );
+  assert.equal((await bodies.read(bodyOf([new Uint8Array(1000)]), 60_000)).length, 1000);
+  end();
+  assert.equal((await first).length, 60_000);
+  assert.equal((await another()).length, 60_000);
 });
 
 test("a client that goes away in the middle of a body harms nobody", async () => {
