@@ -30,7 +30,9 @@ export const HistoryRecord = z.object({
   at: z.string().describe("when the run began, ISO 8601"),
   commit: z.string().nullable(),
   dirty: z.boolean().nullable(),
-  machine: z.string().describe("figures of different machines are different curves"),
+  machine: z
+    .string()
+    .describe("with its Node.js and file system: figures of different ones are different curves"),
   command: z.string(),
   figures: z.array(Figure).min(1),
 });
@@ -50,7 +52,8 @@ export function recordOfResult(result: Result, name: string): HistoryRecord {
   const figures = rowsOf(result).map(({ settings, runs, proposalsPerS, latencyMs }) => {
     const valid = validRuns(runs);
     return {
-      configuration: configurationName(settings),
+      // Its short windows have a level of their own.
+      configuration: `${result.options.quick ? "quick: " : ""}${configurationName(settings)}`,
       proposalsPerS: proposalsPerS!.estimate,
       p50Ms: latencyMs!.p50,
       p99Ms: latencyMs!.p99,
@@ -88,8 +91,10 @@ export function recordOfGate({ judgement, head, environment, command }: GateFact
   };
 }
 
-function machineOf({ cpu, cores, node }: { cpu: string; cores: number; node: string }): string {
-  return `${cpu}, ${cores} cores, Node ${node}`;
+type Machine = Pick<Result["environment"], "cpu" | "cores" | "node" | "fileSystem">;
+
+function machineOf({ cpu, cores, node, fileSystem }: Machine): string {
+  return `${cpu}, ${cores} cores, Node ${node}, ${fileSystem.type}`;
 }
 
 /** Adds one line, and the file if there is none. False: the run is in it already. Throws BenchError. */

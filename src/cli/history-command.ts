@@ -15,7 +15,7 @@ export function historyCommand(): Command {
     .summary("throughput over time, and where it changed")
     .description(
       "Draws the throughput of every configuration in the history, one bar a run in the order of their dates, and marks where its level changed. " +
-        "Runs on different machines are different curves.",
+        "Runs on different machines, file systems or versions of Node.js are different curves, and so are quick ones.",
     )
     .option(...file)
     .option("--json", "points and changes as JSON")

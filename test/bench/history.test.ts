@@ -57,6 +57,18 @@ test("what is not accepted is not added", () => {
   assert.throws(() => recordOfResult(disturbed, "x.json"), /every run of row 1 was disturbed/);
 });
 
+test("runs on another file system, and quick ones, are curves of their own", () => {
+  const plain = result(1000);
+  const { environment, options } = plain;
+  const fileSystem = { ...environment.fileSystem, type: "xfs" };
+  const all = [
+    plain,
+    { ...plain, environment: { ...environment, fileSystem } },
+    { ...plain, options: { ...options, quick: !options.quick } },
+  ];
+  assert.equal(curvesOf(all.map((one) => recordOfResult(one, "x.json"))).length, 3);
+});
+
 test("bad lines are named by number, all of them; a missing file says what to do", async () => {
   const path = join(dir, "bad.ndjson");
   await appendRecord(path, recordOfResult(result(1000), "one.json"));
