@@ -160,7 +160,6 @@ export class Dialer {
         onMessage: (bytes) => {
           if (this.socket === socket) this.handleMessage(socket, handshake, bytes);
         },
-        onSign: () => {},
         // "close" follows this and every failure, and is where we act.
         onBroken: () => {
           if (this.socket === socket) this.tellBroken();

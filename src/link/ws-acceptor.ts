@@ -53,7 +53,6 @@ class WsConnection implements Accepted {
     this.stream = new WsStream(socket, false, options.maxPayloadBytes, {
       onMessage: (bytes) => events.onMessage(this, bytes),
       // Its bytes are looked at: SilenceWatch.
-      onSign: () => {},
       onBroken: () => {},
       onClose,
     });

@@ -42,8 +42,6 @@ const OUT_BYTES_KEPT_MAX = 4 << 20;
 export interface WsStreamEvents {
   /** A whole message, whose bytes are handed over. */
   onMessage(bytes: Uint8Array): void;
-  /** A ping or pong came. */
-  onSign(): void;
   /** The peer broke the protocol, or sent more than it may; the connection is being closed. */
   onBroken(code: number): void;
   /** It is gone. 1006: without a closing handshake; 1005: with one that gave no code. */
@@ -281,7 +279,6 @@ export class WsStream {
     const payload = this.control.subarray(0, this.frameRead);
     if (this.opcode !== OpClose) {
       if (this.opcode === OpPing && this.isOpen) this.write(OpPong, payload.slice());
-      this.events.onSign();
       return;
     }
     const code = payload.length === 0 ? CloseNoCode : (payload[0] << 8) | payload[1];
