@@ -5,7 +5,7 @@ import { crc32c } from "../../src/base/crc32c.js";
 import { CLOSE_REASONS, CloseLostLog, CloseRemoved, CloseUnknownPeer } from "../../src/link/close-codes.js";
 import { FrameSender } from "../../src/link/frame-sender.js";
 import type { Link, LinkHandler, LinkStats, SnapshotLane, SnapshotLaneEvents } from "../../src/link/index.js";
-import { LaneBulk, LaneExpress, laneOf } from "../../src/link/lanes.js";
+import { isForExpressToo, LaneBulk, LaneExpress, laneOf } from "../../src/link/lanes.js";
 import type { Sizes } from "../../src/node/sizes.js";
 import type { Message } from "../../src/raft/index.js";
 import { FrameReader, FrameWriter } from "../../src/wire/frame.js";
@@ -217,6 +217,7 @@ export class SimNetwork implements LaneNetwork {
         path.dialling = false;
         path.open = true;
         ends[0].tellPeer(to, true);
+        callee.enter("link", () => ends[1].tellPath(from));
       });
     });
     // One of them stands still or ends: another attempt, if nothing came of this one.
@@ -439,7 +440,8 @@ export class SimLink implements Link, LaneEnd {
       for (const lane of LANES) {
         const batch: Message[] = [];
         for (const message of messages) {
-          if (message.to === to && laneOf(message.type) === lane) batch.push(message);
+          const isOnIt = laneOf(message.type) === lane || (lane === LaneExpress && isForExpressToo(message));
+          if (message.to === to && isOnIt) batch.push(message);
         }
         if (batch.length === 0) continue;
         this.lane = lane;
@@ -485,6 +487,10 @@ export class SimLink implements Link, LaneEnd {
 
   refusedBy(peer: number, reason: string): void {
     this.handler?.onRefused?.({ peer, code: CloseLostLog, reason, by: "peer" });
+  }
+
+  tellPath(peer: number): void {
+    this.handler?.onPath?.(peer);
   }
 
   tellPeer(peer: number, connected: boolean): void {

@@ -137,7 +137,7 @@ export class Dialer {
     this.dial();
   }
 
-  /** Called every quarter of the idle timeout. */
+  /** Called every quarter of the time for which it may be silent. */
   sweep(): void {
     if (this.state >= StateChallenged) this.silence.sweep(this.socket!);
   }

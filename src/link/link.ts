@@ -33,6 +33,11 @@ export interface LinkHandler {
   /** The path by which `peer` hears us opened or closed. */
   onPeer(peer: number, connected: boolean): void;
   /**
+   * Another connection with `peer` was opened than that of onPeer: by which this node hears it, or for what is urgent. What
+   * was under way on one before it may be lost.
+   */
+  onPath?(peer: number): void;
+  /**
    * What each peer is shown while a path to it or from it is being proved; at most HELLO_BYTES_MAX. Opaque to the
    * link, read for each path, signed but not secret. Absent: nothing.
    */

@@ -321,6 +321,7 @@ export class MemoryNetwork {
       if (this.auto) this.schedule();
     } else {
       this.links.get(from)!.tellPeer(to, true);
+      this.links.get(to)!.tellPath(from);
     }
   }
 
@@ -337,7 +338,9 @@ export class MemoryNetwork {
     }
     for (const path of paths) {
       const [from, to] = path.split(" ").map(Number);
-      if (this.reaches(from!, to!)) this.links.get(from!)!.welcome(to!);
+      if (!this.reaches(from!, to!)) continue;
+      this.links.get(from!)!.welcome(to!);
+      this.links.get(to!)!.tellPath(from!);
     }
   }
 
@@ -463,6 +466,11 @@ class MemoryLink implements Link {
   tellPeer(peer: number, connected: boolean): void {
     this.notices.peer(peer, connected);
     if (!connected) this.notices.unreachable(peer);
+  }
+
+  /** For MemoryNetwork. */
+  tellPath(peer: number): void {
+    this.notices.path(peer);
   }
 
   /** For MemoryNetwork. */

@@ -8,11 +8,17 @@ export class Notices {
   /** Opened and closed in the order it happened: ids, negative for closed. */
   private changes: number[] = [];
   private unreachables = new Set<number>();
+  private paths = new Set<number>();
   private scheduled = false;
   private closed = false;
 
   unreachable(peer: number): void {
     this.unreachables.add(peer);
+    this.schedule();
+  }
+
+  path(peer: number): void {
+    this.paths.add(peer);
     this.schedule();
   }
 
@@ -33,12 +39,14 @@ export class Notices {
   }
 
   private deliver(): void {
-    const { changes, unreachables, handler } = this;
+    const { changes, unreachables, paths, handler } = this;
     this.scheduled = false;
     this.changes = [];
     this.unreachables = new Set();
+    this.paths = new Set();
     if (handler === null) return;
     for (const change of changes) if (!this.closed) handler.onPeer(Math.abs(change), change > 0);
     for (const peer of unreachables) if (!this.closed) handler.onUnreachable(peer);
+    for (const peer of paths) if (!this.closed) handler.onPath?.(peer);
   }
 }

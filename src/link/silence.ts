@@ -1,6 +1,6 @@
 // Whether anything flows in a connection, at either end of it. Main thread.
 
-/** Sweeps (a quarter of the idle timeout each) without a byte, not even the answer to a ping, before giving up. */
+/** Sweeps (a quarter each of the time for which it may be silent) without a byte, not even the answer to a ping, before giving up. */
 const SILENT_SWEEPS_MAX = 4;
 
 /** What is swept: a connection whose handshake has begun. */
@@ -15,7 +15,7 @@ export class SilenceWatch {
   private silentSweeps = 0;
 
   /**
-   * Called every quarter of the idle timeout: gives up a connection in which nothing flows. Bytes count, not messages
+   * Called every quarter of that time: gives up a connection in which nothing flows. Bytes count, not messages
    * or pongs: those may be a minute behind a large frame. The ping is a sign of life for the peer, too, which may hear
    * nothing else on this connection.
    */

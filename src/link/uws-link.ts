@@ -31,7 +31,7 @@ import { Dialer, type DialerEvents, type FrameRefused } from "./dialer.js";
 import { FRAME_TARGET_BYTES, FrameSender } from "./frame-sender.js";
 import { FrameTags } from "./frame-tags.js";
 import { AcceptorHandshake, HANDSHAKE_BYTES_MAX, type Identity } from "./handshake.js";
-import { type Lane, LaneBulk, LaneExpress, LaneSnapshot, laneOf } from "./lanes.js";
+import { isForExpressToo, type Lane, LaneBulk, LaneExpress, LaneSnapshot, laneOf } from "./lanes.js";
 import {
   type AcceptorKind,
   HELLO_BYTES_MAX,
@@ -69,6 +69,11 @@ export interface UwsLinkOptions {
   maxFrameBytes?: number;
   /** A connection is given up after so long without a byte; 8 .. 960. Default 8. */
   idleTimeoutS?: number;
+  /**
+   * One by which a peer is heard is given up sooner, and dialled anew: after some half more than so many milliseconds
+   * without a byte, not even the answer to a ping. At least 100, at most the idle timeout, which is the default.
+   */
+  silenceMs?: number;
   /** Connections that have not proved themselves: the oldest is cut for one more than these. Default 256 in all. */
   maxStrangers?: number;
   /** Default 64 from one address. */
@@ -158,7 +163,7 @@ class SocketLink implements UwsLink {
   private tls: TlsSettings | null;
   private readonly listenAt: Address;
   private readonly maxFrameBytes: number;
-  private readonly idleTimeoutS: number;
+  private readonly silenceMs: number;
   private readonly random: () => number;
   private readonly acceptor: Acceptor;
   private readonly sender: FrameSender;
@@ -193,8 +198,10 @@ class SocketLink implements UwsLink {
     this.self = { id, clusterId, key: NO_DATA, frameTags, incarnation: randomInt(2 ** 48 - 1) };
     this.maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
     requireInteger("maxFrameBytes", this.maxFrameBytes, 1024, 2 ** 30);
-    this.idleTimeoutS = options.idleTimeoutS ?? DEFAULT_IDLE_TIMEOUT_S;
-    requireInteger("idleTimeoutS", this.idleTimeoutS, 8, 960);
+    const idleTimeoutS = options.idleTimeoutS ?? DEFAULT_IDLE_TIMEOUT_S;
+    requireInteger("idleTimeoutS", idleTimeoutS, 8, 960);
+    this.silenceMs = options.silenceMs ?? idleTimeoutS * 1000;
+    requireInteger("silenceMs", this.silenceMs, 100, idleTimeoutS * 1000);
     const maxBackpressureBytes = options.maxBackpressureBytes ?? DEFAULT_MAX_BACKPRESSURE_BYTES;
     requireInteger("maxBackpressureBytes", maxBackpressureBytes, 1024, 2 ** 31 - 1);
     const targetBytes = options.frameTargetBytes ?? Math.min(FRAME_TARGET_BYTES, this.maxFrameBytes);
@@ -235,7 +242,7 @@ class SocketLink implements UwsLink {
       // Nothing but the handshake comes in this way.
       maxPayloadBytes: HANDSHAKE_BYTES_MAX * 2,
       maxBackpressureBytes,
-      idleTimeoutS: this.idleTimeoutS,
+      idleTimeoutS,
       strangers,
       tls: this.tls,
     };
@@ -264,7 +271,7 @@ class SocketLink implements UwsLink {
       throw new RaftmarkError("RAFT_CLOSED", "the link was closed while it was starting");
     }
     this.port = port;
-    this.sweeper = setInterval(() => this.sweep(), this.idleTimeoutS * 250);
+    this.sweeper = setInterval(() => this.sweep(), this.silenceMs / 4);
     for (const peer of this.peers.values()) peer.dialers[LaneBulk].start();
   }
 
@@ -282,6 +289,7 @@ class SocketLink implements UwsLink {
       const { batches } = peer;
       if (batches[LaneBulk].length === 0 && batches[LaneExpress].length === 0) this.touched.push(peer);
       batches[laneOf(message.type)].push(message);
+      if (isForExpressToo(message)) batches[LaneExpress].push(message);
     }
     for (let i = 0; i < this.touched.length; i++) {
       this.sendBatch(group, this.touched[i]!, LaneExpress);
@@ -446,6 +454,7 @@ class SocketLink implements UwsLink {
 
   private handleConnected(to: number, lane: Lane): void {
     this.refusals.forget(to);
+    this.notices.path(to);
     const express = this.peers.get(to)?.dialers[LaneExpress];
     if (lane === LaneExpress || this.closed) return;
     express?.start();
@@ -553,6 +562,7 @@ class SocketLink implements UwsLink {
       replaced.end(CloseReplaced, CLOSE_REASONS[CloseReplaced]!);
     }
     if (lane === LaneBulk) this.notices.peer(peer.id, true);
+    else if (lane === LaneExpress) this.notices.path(peer.id);
     for (const dialer of peer.dialers) dialer.nudge();
   }
 
@@ -602,7 +612,7 @@ class SocketLink implements UwsLink {
     this.notices.unreachable(peer);
   }
 
-  /** Looks after silent connections, every quarter of the idle timeout. */
+  /** Looks after silent connections, every quarter of the time that they may be. */
   private sweep(): void {
     for (const peer of this.peers.values()) for (const dialer of dialersOf(peer)) dialer.sweep();
   }

@@ -2,10 +2,11 @@
 // turn behind this node's own, and answered. What comes when this node does not lead that term is refused, and never sent
 // on. Main thread.
 //
-// An answer has to be true however late, often and out of order requests come: a request is looked at only if its count
-// is above all that were seen of that life of that member. One that came before, or was overtaken, gets no answer here;
-// who sent it gives up in time. So a refusal means that no copy of the request was appended, or will be. A life of this
-// node knows only its own terms: of what an earlier one led, nothing is said but that it is forgotten.
+// An answer has to be true however late, often and out of order requests come: what came of the last requests of each life
+// of a member is remembered, and one that comes again, as it does when a connection broke, gets the same answer. One that
+// is older than these gets none; who sent it gives up in time. So a refusal means that no copy of the request was
+// appended, or will be. A life of this node knows only its own terms: of what an earlier one led, nothing is said but that
+// it is forgotten.
 import { Fifo } from "../base/fifo.js";
 import type { Message, RawNode } from "../raft/index.js";
 import { type RaftError, StateLeader } from "../raft/index.js";
@@ -26,6 +27,8 @@ import { PayloadCopies, type PayloadCopy } from "./payload-copies.js";
 
 /** Lives of one member that are remembered. A connection outlives neither of its ends: one would do on a sound network. */
 const LIVES_MAX = 8;
+/** Requests of one life whose answers are remembered: more than are under way at once. */
+const ANSWERS_KEPT = 4096;
 
 export interface ArrivalLimits {
   readonly maxProposalBytes: number;
@@ -34,8 +37,17 @@ export interface ArrivalLimits {
   readonly maxQueuedBytes: number;
 }
 
+/** One life of a member. */
+interface Life {
+  /** By the request's count, in the order in which they came; null: it waits. */
+  readonly answers: Map<number, Message | null>;
+  /** Of those up to here some are not remembered any more. */
+  forgotten: number;
+}
+
 interface Arrival {
   readonly request: Message;
+  readonly life: Life;
   readonly copies: PayloadCopy[];
   readonly bytes: number;
 }
@@ -44,23 +56,23 @@ export class Arrivals {
   private readonly limits: ArrivalLimits;
   /** The term that this node was opened in: of this one and those before, it may have led any in an earlier life. */
   private readonly openedIn: number;
-  private readonly answer: (message: Message) => void;
+  private readonly post: (message: Message) => void;
   private readonly waiting = new Fifo<Arrival>();
   private proposals = 0;
   private bytes = 0;
   private readonly copies = new PayloadCopies();
-  /** By member: its lives, the newest last, and the highest count seen of each. */
-  private readonly lives = new Map<number, Map<string, number>>();
+  /** By member: its lives, the newest last. */
+  private readonly lives = new Map<number, Map<string, Life>>();
   /** This node closes: it takes no more. */
   isClosed = false;
   /** Proposals that were taken. */
   taken = 0;
 
-  /** `answer` sends a message, in front of what the core wants sent for what is appended from then on. */
-  constructor(limits: ArrivalLimits, openedIn: number, answer: (message: Message) => void) {
+  /** `post` sends a message, in front of what the core wants sent for what is appended from then on. */
+  constructor(limits: ArrivalLimits, openedIn: number, post: (message: Message) => void) {
     this.limits = limits;
     this.openedIn = openedIn;
-    this.answer = answer;
+    this.post = post;
   }
 
   /** Requests that wait to be appended. */
@@ -70,10 +82,14 @@ export class Arrivals {
 
   /** Takes a request that passed the door. Its entries are borrowed. */
   take(request: Message, { raft }: RawNode): void {
-    if (!this.isNew(request)) return;
+    const life = this.lifeIfNew(request);
+    if (life === null) return;
+    // What it lies in is the link's.
+    request.context = request.context.slice();
+    noteWaiting(life, sequenceIn(request.context));
     const why = this.refusal(request, raft);
     if (why !== null) {
-      this.answer(refused(request, why));
+      this.answer(life, refused(request, why));
       return;
     }
     const { copies } = this;
@@ -84,26 +100,41 @@ export class Arrivals {
       bytes += data.length;
       return { ...copies.last };
     });
-    // What it lies in is the link's.
     request.entries = [];
-    this.waiting.push({ request, copies: taken, bytes });
+    this.waiting.push({ request, life, copies: taken, bytes });
     this.proposals += taken.length;
     this.bytes += bytes;
   }
 
-  private isNew({ from, context }: Message): boolean {
-    let lives = this.lives.get(from);
+  /** Null: it came before, and is answered as it was then. */
+  private lifeIfNew({ from, context }: Message): Life | null {
+    const life = this.lifeOf(from, context);
+    const sequence = sequenceIn(context);
+    const known = life.answers.get(sequence);
+    if (known !== undefined && known !== null) this.post(known);
+    return known === undefined && sequence > life.forgotten ? life : null;
+  }
+
+  private lifeOf(member: number, context: Uint8Array): Life {
+    let lives = this.lives.get(member);
     if (lives === undefined) {
       lives = new Map();
-      this.lives.set(from, lives);
+      this.lives.set(member, lives);
     }
-    const life = Buffer.from(context.buffer, context.byteOffset, LIFE_BYTES).toString("latin1");
-    const sequence = sequenceIn(context);
-    const seen = lives.get(life);
-    if (seen !== undefined && sequence <= seen) return false;
-    lives.set(life, sequence);
-    if (lives.size > LIVES_MAX) lives.delete(lives.keys().next().value!);
-    return true;
+    const name = Buffer.from(context.buffer, context.byteOffset, LIFE_BYTES).toString("latin1");
+    let life = lives.get(name);
+    if (life === undefined) {
+      life = { answers: new Map(), forgotten: 0 };
+      lives.set(name, life);
+      if (lives.size > LIVES_MAX) lives.delete(lives.keys().next().value!);
+    }
+    return life;
+  }
+
+  private answer({ answers }: Life, answer: Message): void {
+    const sequence = sequenceIn(answer.context);
+    if (answers.has(sequence)) answers.set(sequence, answer);
+    this.post(answer);
   }
 
   private refusal({ from, term, entries }: Message, raft: RawNode["raft"]): ForwardRefusal | null {
@@ -133,18 +164,18 @@ export class Arrivals {
       bytes += costOf(this.waiting.peek(0));
       if (bytes > bytesMax && appended > 0) break;
       const arrival = this.shift();
-      const { request, copies } = arrival;
+      const { request, life, copies } = arrival;
       if (raft.state !== StateLeader || raft.term !== request.term) {
-        this.answer(refused(request, NotLeading));
+        this.answer(life, refused(request, NotLeading));
         continue;
       }
       const first = raft.raftLog.lastIndex() + 1;
       const refusal = rawNode.proposeEntries(this.copies.entries(copies, copies.length, raft.term, first));
       if (refusal !== null) {
-        this.answer(refused(request, whyRefused(refusal)));
+        this.answer(life, refused(request, whyRefused(refusal)));
         continue;
       }
-      this.answer(accepted(request, rawNode.lastProposed.first));
+      this.answer(life, accepted(request, rawNode.lastProposed.first));
       appended += copies.length;
     }
     this.taken += appended;
@@ -160,8 +191,21 @@ export class Arrivals {
 
   /** This node leads no more. */
   refuseAll(): void {
-    while (this.waiting.length > 0) this.answer(refused(this.shift().request, NotLeading));
+    while (this.waiting.length > 0) {
+      const { request, life } = this.shift();
+      this.answer(life, refused(request, NotLeading));
+    }
   }
+}
+
+/** It is to be answered. */
+function noteWaiting(life: Life, sequence: number): void {
+  const { answers } = life;
+  answers.set(sequence, null);
+  if (answers.size <= ANSWERS_KEPT) return;
+  const oldest: number = answers.keys().next().value!;
+  answers.delete(oldest);
+  life.forgotten = Math.max(life.forgotten, oldest);
 }
 
 function costOf({ bytes, copies }: Arrival): number {

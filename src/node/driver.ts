@@ -244,8 +244,8 @@ export class Driver {
     this.control((rawNode) => {
       const { raft } = rawNode;
       this.parts.proposals.tick(raft.state === StateLeader);
-      this.parts.forwarding?.forwards.tick(raft, raft.state === StateLeader);
-      this.parts.reads.tick(rawNode, raft.lead !== None);
+      this.parts.forwarding?.tick(raft);
+      this.parts.reads.tick(rawNode, this.parts.forwarding?.reachesLeader(raft) ?? raft.lead !== None);
       if (!this.disk.isSilent && !this.retired) rawNode.tick();
       this.parts.snapshots?.tick();
       this.parts.members?.tick();

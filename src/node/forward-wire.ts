@@ -1,7 +1,7 @@
 // What two nodes say to each other of a forwarded proposal: a MsgProp with entries from a node that does not lead to the
 // one that does, in its term, and a MsgProp without entries back. Neither is stepped: etcd's core forwards a proposal and
 // tells nobody what became of it. The request's context names it as no other of any node and time; an answer has the
-// same. Answers go the way of appends (lanes.ts), in front of those with the entries that they are about. Pure.
+// same. Answers go over both lanes (lanes.ts): in front of the entries that they are about, whatever else is under way. Pure.
 import { EntryNormal, Message, MsgProp } from "../raft/index.js";
 
 /** Drawn when the asking node opened. */

@@ -6,7 +6,9 @@ import {
   ErrProposalDroppedRemoved,
   ErrProposalDroppedTransferring,
   ErrProposalDroppedUncommittedLimit,
+  None,
   type RaftError,
+  StateLeader,
 } from "../raft/index.js";
 import { Arrivals } from "./arrivals.js";
 import { type ForwardRefusal, LIFE_BYTES, NoMember, Transferring, UncommittedLimit } from "./forward-wire.js";
@@ -57,6 +59,17 @@ export class Forwarding {
   /** This node does not lead: what it was asked goes to whoever does. */
   send(raft: Raft): void {
     this.forwards.send(raft, this.post);
+  }
+
+  /** A tick passed. */
+  tick(raft: Raft): void {
+    this.forwards.tick(raft, raft.state === StateLeader);
+    this.forwards.askAgain(raft, this.post);
+  }
+
+  /** A leader is known, and what is sent to it has a way. */
+  reachesLeader({ lead, id }: Raft): boolean {
+    return lead === id || (lead !== None && this.forwards.isConnected(lead));
   }
 
   canSend(raft: Raft): boolean {

@@ -2,8 +2,10 @@
 // nowhere; then settled by what this node applies there, as a leader's own are. Without a leader that is connected and
 // heard they wait. Main thread.
 //
-// What was sent and is not answered may be in the log. It is given up, `mayCommit` true, when the leader has not answered
-// for long, sooner if it is cut off or leads no more. What a leader says it did not append waits again, for the next one.
+// What was sent and is not answered may be in the log. Where a connection with the leader broke and another is there, it
+// is asked again: the leader answers what it answered before, or what it did not get. It is given up, `mayCommit` true,
+// when the leader has not answered for long, sooner if it is cut off or leads no more. What a leader says it did not
+// append waits again, for the next one.
 import { NO_DATA } from "../base/bytes.js";
 import { type ErrorCode, RaftmarkError } from "../base/errors.js";
 import { Entry, EntryNormal, Message, MsgProp, None, type RawNode } from "../raft/index.js";
@@ -68,6 +70,8 @@ export class Forwards {
   private ticks = 0;
   /** Members that hear this node, and since which tick. */
   private readonly connectedAt = new Map<number, number>();
+  /** With whom a connection was opened since they were asked again: what was under way on another may be lost. */
+  private readonly reopened = new Set<number>();
   /** A leader that refused, in which term, and until when it is not asked again. */
   private refuser = 0;
   private refusedIn = 0;
@@ -113,29 +117,56 @@ export class Forwards {
     if (this.life.length === 0) this.life = this.newLife();
     while (proposals.waitingCount > 0 && this.canSend(raft)) {
       const batch = proposals.take(limits.batchBytes, ENTRY_OVERHEAD_BYTES);
-      const request = new Message(MsgProp);
-      request.to = raft.lead;
-      request.from = this.id;
-      request.term = raft.term;
-      request.context = forwardContext(this.life, ++this.sequence);
-      request.entries = batch.map(
-        ({ slab, start, size }) =>
-          new Entry(EntryNormal, 0, 0, new Uint8Array(slab.bytes.buffer, start, size)),
-      );
       const bytes = batch.reduce((sum, { size }) => sum + size, 0);
       this.sentBytes += bytes;
-      const dueAt = this.ticks + limits.answerTicks + Math.ceil(this.sentBytes / limits.pathBytesPerTick);
-      this.requests.set(this.sequence, {
-        to: raft.lead,
-        term: raft.term,
-        proposals: batch,
-        bytes,
-        dueAt,
-        isCutOff: false,
-      });
+      const { lead: to, term } = raft;
+      const request = { to, term, proposals: batch, bytes, dueAt: this.dueAt, isCutOff: false };
+      this.requests.set(++this.sequence, request);
       this.sent += batch.length;
-      post(request);
+      post(this.messageOf(this.sequence, request));
     }
+  }
+
+  /** Of what is sent now. */
+  private get dueAt(): number {
+    const { answerTicks, pathBytesPerTick } = this.limits;
+    return this.ticks + answerTicks + Math.ceil(this.sentBytes / pathBytesPerTick);
+  }
+
+  private messageOf(sequence: number, { to, term, proposals }: Request): Message {
+    const message = new Message(MsgProp);
+    message.to = to;
+    message.from = this.id;
+    message.term = term;
+    message.context = forwardContext(this.life, sequence);
+    message.entries = proposals.map(
+      ({ slab, start, size }) => new Entry(EntryNormal, 0, 0, new Uint8Array(slab.bytes.buffer, start, size)),
+    );
+    return message;
+  }
+
+  /** Where a connection with the leader was opened anew: all that it has not answered, in the order of before. */
+  askAgain(raft: Raft, post: (message: Message) => void): void {
+    const { lead, term } = raft;
+    if (!this.reopened.delete(lead)) return;
+    for (const [sequence, request] of this.requests) {
+      if (request.to !== lead || request.term !== term) continue;
+      const { proposals } = request;
+      // All of them are given up. Of one that is not, all are sent: it has to be the same request.
+      if (proposals.every(({ settled }) => settled)) {
+        this.forget(sequence, request);
+        continue;
+      }
+      request.isCutOff = false;
+      request.dueAt = this.dueAt;
+      this.sent += proposals.length;
+      post(this.messageOf(sequence, request));
+    }
+  }
+
+  private forget(sequence: number, { bytes }: Request): void {
+    this.requests.delete(sequence);
+    this.sentBytes -= bytes;
   }
 
   /** What a leader says, that passed the door. */
@@ -149,8 +180,7 @@ export class Forwards {
       request.term !== answer.term
     )
       return;
-    this.requests.delete(sequence);
-    this.sentBytes -= request.bytes;
+    this.forget(sequence, request);
     if (answer.reject) this.refused(request, answer.rejectHint as ForwardRefusal);
     else
       for (const [at, one] of request.proposals.entries())
@@ -253,6 +283,16 @@ export class Forwards {
     this.unreachable(peer);
   }
 
+  /** A connection with it was opened, to it or from it. */
+  pathOpened(peer: number): void {
+    this.reopened.add(peer);
+  }
+
+  /** Whether what is sent to it now has a way. */
+  isConnected(peer: number): boolean {
+    return this.connectedAt.has(peer);
+  }
+
   /** What was sent to it may be lost. */
   unreachable(peer: number): void {
     for (const request of this.requests.values()) if (request.to === peer) this.hurry(request);
@@ -291,7 +331,7 @@ export class Forwards {
 
   private look(sequence: number, request: Request): void {
     const { proposals, limits } = this;
-    const { to, proposals: batch, bytes, isCutOff } = request;
+    const { to, proposals: batch, isCutOff } = request;
     const isDue = this.ticks > request.dueAt;
     const text = `node ${to}, which led, has not said what became of the proposal: it may be in its log`;
     for (const proposal of batch) {
@@ -300,14 +340,13 @@ export class Forwards {
         proposals.rejectOne(proposal, timedOut(true));
     }
     if (!isDue) return;
-    if (!isCutOff) {
+    if (batch.length > 0 && !isCutOff) {
       // It may fill the path for long yet: more is not sent into that.
       request.proposals = [];
-      request.dueAt = Infinity;
+      request.dueAt = this.ticks + limits.timeoutTicks;
       return;
     }
-    this.requests.delete(sequence);
-    this.sentBytes -= bytes;
+    this.forget(sequence, request);
   }
 
   /** The node ends: what was sent may or may not commit. */

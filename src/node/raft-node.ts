@@ -53,10 +53,10 @@ import { type Begun, beginState, checkOwner, newRawNode, openLog, tellStart } fr
 import { badOption } from "./option-errors.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { callOutside, OutsideLink, textOf } from "./outside.js";
+import { tellPeer, tellRefused, tellUnreached } from "./peer-lines.js";
 import { isShorterLog, openPeerLogs, type PeerLogs, standingOf } from "./peer-logs.js";
 import { Proposals } from "./proposals.js";
 import { Reads } from "./reads.js";
-import { refusalLine } from "./refusal-line.js";
 import { Shutdown } from "./shutdown.js";
 import { SnapshotService } from "./snapshot-service.js";
 import { newLink, tellExposure, tlsOf } from "./sockets.js";
@@ -241,6 +241,7 @@ export class RaftNode extends SafeEmitter {
         driver.control((rawNode) => rawNode.reportUnreachable(peer));
       },
       onPeer: (peer, connected) => this.peerChanged(peer, connected),
+      onPath: (peer) => this.pathOpened(peer),
       get hello() {
         return peerLogs.hello;
       },
@@ -253,10 +254,7 @@ export class RaftNode extends SafeEmitter {
       isRemoved: (peer) => this.book.isRemoved(peer),
       onSnapshotMessage: (peer, bytes, lane) => this.snapshots.onMessage(peer, bytes, lane),
       onSnapshotLaneClosed: (peer, lane) => this.snapshots.onLaneClosed(peer, lane),
-      onUnreached: (peer, address, why) => {
-        const text = `node ${peer} cannot be reached at ${address}, and is not heard: ${why}`;
-        this.teller.warn({ peer, address }, text, `unreached ${peer}`);
-      },
+      onUnreached: (peer, address, why) => tellUnreached(this.teller, peer, address, why),
     });
     members.begin(link, known);
     if (sockets !== null) tellExposure(options, this.teller);
@@ -586,34 +584,37 @@ export class RaftNode extends SafeEmitter {
   }
 
   private peerChanged(peer: number, connected: boolean): void {
-    if (connected) this.connected.add(peer);
-    else this.connected.delete(peer);
     this.forwarding.forwards.peerChanged(peer, connected);
-    // What it was asked for reads may be lost, or its answers.
-    if (connected && peer === this.rawNode.raft.lead)
-      this.driver.control((raw) => this.reads.leaderKnown(raw));
+    if (connected) {
+      this.connected.add(peer);
+      this.snapshots.connected(peer);
+      this.pathOpened(peer);
+    } else this.connected.delete(peer);
     // Whoever was to take over may be gone.
     if (this.shutdown !== null) this.driver.wake();
-    const text = connected ? `node ${peer} is connected` : `node ${peer} is not connected any more`;
-    this.teller.info({ peer, connected }, text, `peer ${peer} ${connected}`, `peer ${peer}`);
+    tellPeer(this.teller, peer, connected);
     this.announce("peer", { peer, connected, refusal: null });
+  }
+
+  /** What it was asked may be lost, or its answers. */
+  private pathOpened(peer: number): void {
+    this.forwarding.forwards.pathOpened(peer);
+    if (peer === this.rawNode.raft.lead) this.driver.control((raw) => this.reads.leaderKnown(raw));
   }
 
   private refused(refusal: LinkRefusal): void {
     const { peer, code, reason, by } = refusal;
     this.announce("peer", { peer, connected: false, refusal });
-    if (code === CloseLostLog) {
-      if (by === "peer") this.ownLogIsLost(peer, reason); // Else it is told where it was found out.
-      return;
-    }
+    if (code === CloseLostLog && by === "peer") this.ownLogIsLost(peer, reason);
+    // Else it is told where it was found out.
+    if (code === CloseLostLog) return;
     if (code === CloseRemoved && by === "peer") {
       // A learner that knows could not lead those who do not.
       if (this.rawNode.raft.trk.progress.get(peer)?.isLearner !== true || this.removal === null)
         this.removed(`node ${peer} says so`, false);
       return;
     }
-    const { text, kind } = refusalLine(refusal, this.rawNode.raft.trk.progress.has(peer));
-    this.teller.warn({ peer, code, by }, text, kind);
+    tellRefused(this.teller, refusal, this.rawNode.raft.trk.progress.has(peer));
   }
 
   /** A peer that knows this node's log from before has proof that this is not it, or not all of it. */

@@ -5,7 +5,7 @@
 // when it opened) and a count. So neither a repetition nor an answer that comes late can stand for another request.
 import { randomBytes } from "node:crypto";
 import { RaftmarkError } from "../base/errors.js";
-import type { RawNode, ReadState } from "../raft/index.js";
+import { None, type RawNode, type ReadState } from "../raft/index.js";
 import type { CallOptions } from "./api.js";
 import { CallWatch, endedCall, type Watched } from "./call-watch.js";
 
@@ -196,7 +196,7 @@ export class Reads {
     this.rounds = rest;
   }
 
-  /** `leader`: whether one is known. */
+  /** `leader`: whether one is known, and can be asked. */
   tick(rawNode: RawNode, leader: boolean): void {
     if (this.rounds.length === 0) return;
     const { leaderlessTicks, timeoutTicks, retryTicks } = this.limits;
@@ -208,7 +208,7 @@ export class Reads {
       if (round.waiters.every((waiter) => waiter.settled)) continue;
       if (round.age > timeoutTicks) this.settleAll(round, timedOut());
       else if (round.index === 0 && round.leaderlessTicks > leaderlessTicks)
-        this.settleAll(round, leaderless());
+        this.settleAll(round, leaderless(rawNode.raft.lead));
       else rest.push(round);
     }
     this.rounds = rest;
@@ -248,11 +248,12 @@ const TEXTS = {
   late: "the read was not answered in time: read again",
 };
 
-function leaderless(): RaftmarkError {
-  return RaftmarkError.withoutStack(
-    "RAFT_NO_LEADER",
-    "no leader was known for leaderlessTimeoutMs: is a majority of the members up and reachable?",
-  );
+function leaderless(lead: number): RaftmarkError {
+  const text =
+    lead === None
+      ? "no leader was known for leaderlessTimeoutMs: is a majority of the members up and reachable?"
+      : `node ${lead} leads, and this node could not ask it for leaderlessTimeoutMs: are the two connected?`;
+  return RaftmarkError.withoutStack("RAFT_NO_LEADER", text, { leader: lead });
 }
 
 function timedOut(): RaftmarkError {

@@ -61,6 +61,8 @@ class Transfer {
   at = 0;
   limit = 0;
   pumping = false;
+  /** The member knows of it. */
+  asked = false;
   /** It has it; the log is held until it has caught up. */
   done = false;
   /** The member has all up to here. */
@@ -149,8 +151,15 @@ export class SnapshotSender {
     if (transfer?.lane === lane) transfer.lane = null;
   }
 
+  /** Its connection is there again. What did not ask for its snapshot yet may never have heard of it. */
+  connected(to: number): void {
+    const transfer = this.transfers.get(to);
+    if (transfer?.asked === false) this.end(transfer, "the connection was lost before it asked for it");
+  }
+
   private wanted(transfer: Transfer, message: SnapshotMessage, lane: SnapshotLane): void {
     transfer.silentTicks = 0;
+    transfer.asked = true;
     if (transfer.lane !== lane || message.flag === 1) transfer.at = message.a;
     transfer.lane = lane;
     transfer.limit = message.b;

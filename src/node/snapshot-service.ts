@@ -143,6 +143,11 @@ export class SnapshotService {
     this.receiver.tick();
   }
 
+  /** It hears this node, perhaps again. */
+  connected(to: number): void {
+    this.sender.connected(to);
+  }
+
   /** A MsgSnap of the core's for another member. False: it cannot be sent. */
   send({ to, snapshot }: Message): boolean {
     const { metadata } = snapshot!;

@@ -46,6 +46,14 @@ export async function tlsOf(source: TlsSource | undefined): Promise<TlsOptions |
   return given;
 }
 
+/**
+ * In election timeouts: with what the link adds, a member is dialled anew when it is not heard for two. Until then others
+ * have elected, and who is silent because it has much to do loses nothing more. Bounds in milliseconds.
+ */
+const SILENCE_ELECTIONS = 1.5;
+const SILENCE_MS_MIN = 1500;
+const SILENCE_MS_MAX = 8000;
+
 /** Not started; knows these peers. */
 export function newLink(
   options: ResolvedOptions,
@@ -63,6 +71,10 @@ export function newLink(
     acceptor: options.acceptor,
     maxFrameBytes: options.maxFrameBytes,
     maxBackpressureBytes: options.linkBufferBytes,
+    silenceMs: Math.min(
+      SILENCE_MS_MAX,
+      Math.max(SILENCE_MS_MIN, SILENCE_ELECTIONS * options.electionTicks * options.tickMs),
+    ),
   });
 }
 

@@ -29,7 +29,7 @@ import {
 } from "../../src/link/index.js";
 import { type Lane, LaneBulk, LaneExpress } from "../../src/link/lanes.js";
 import { loadNativeUws } from "../../src/link/native-uws.js";
-import { Message, MsgApp, MsgAppResp, MsgHeartbeat, MsgHup } from "../../src/raft/raftpb/index.js";
+import { Message, MsgApp, MsgAppResp, MsgHeartbeat, MsgHup, MsgProp } from "../../src/raft/raftpb/index.js";
 import { FrameReader, FrameWriter } from "../../src/wire/index.js";
 import { append, Ear, response } from "./ear.js";
 
@@ -317,11 +317,15 @@ test("what has a timer waiting goes past bulk, on a connection of its own where 
   for (let i = 0; i < 20; i++) link.send(0, [append(1, 2, i + 2, data)]);
   link.send(0, [heartbeat, response(1, 2, 3)]);
   await ear.until(() => heard.includes(`express ${MsgAppResp}`));
+  // What became of a forwarded proposal is in front of the entries on bulk, and of all that waits there on express.
+  link.send(0, [Object.assign(new Message(MsgProp), { from: 1, to: 2, term: 1, index: 9 })]);
+  await ear.until(() => heard.includes(`express ${MsgProp}`));
   assert.ok(!heard.includes(`bulk ${MsgApp}`));
   // Losing it loses no append, and what is express has bulk again.
   express.terminate();
   bulk.resume();
   await ear.until(() => heard.filter((what) => what === `bulk ${MsgApp}`).length === 20);
+  await ear.until(() => heard.includes(`bulk ${MsgProp}`));
   while (!heard.includes(`bulk ${MsgAppResp}`)) {
     link.send(0, [response(1, 2, 4)]);
     await new Promise((done) => setTimeout(done, 5));
@@ -769,6 +773,8 @@ test("options that cannot work are refused at once", () => {
     { secret: "fifteen bytes..", peers: { 2: "10.0.0.2:7001" } },
     { secret: "\u00e4".repeat(7), listen: "10.0.0.1:7001" },
     { idleTimeoutS: 1 },
+    { silenceMs: 99 },
+    { silenceMs: 8001 },
     { maxFrameBytes: 5 },
     { maxFrameBytes: 5000, frameTargetBytes: 5001 },
     { maxBackpressureBytes: 0.5 },

@@ -56,17 +56,34 @@ class Leader {
   }
 }
 
-test("a request is appended once, however often it comes, and answered once", () => {
+test("a request is appended once, however often it comes, and answered the same each time that it is known what became of it", () => {
   const leader = new Leader();
   const before = leader.raw.raft.raftLog.lastIndex();
   leader.take(request(1), request(1), request(2, {}, 0, [3, 3]), request(1));
   assert.deepEqual(leader.append(), [`to 1: at ${before + 1}`, `to 1: at ${before + 2}`]);
   assert.equal(leader.raw.raft.raftLog.lastIndex(), before + 3);
-  assert.deepEqual(leader.take(request(2), request(1)).append(), []);
+  assert.deepEqual(leader.take(request(2), request(1)).append(), [
+    `to 1: at ${before + 2}`,
+    `to 1: at ${before + 1}`,
+  ]);
+  assert.equal(leader.raw.raft.raftLog.lastIndex(), before + 3);
 });
 
-test("one that was overtaken gets no answer: it cannot be told from one that came before", () => {
-  assert.deepEqual(new Leader().take(request(5), request(4)).append().length, 1);
+test("one that was overtaken is appended when it comes, once", () => {
+  const leader = new Leader();
+  const before = leader.raw.raft.raftLog.lastIndex();
+  leader.take(request(5), request(4), request(4));
+  assert.deepEqual(leader.append(), [`to 1: at ${before + 1}`, `to 1: at ${before + 2}`]);
+  assert.deepEqual(leader.take(request(4)).append(), [`to 1: at ${before + 2}`]);
+});
+
+test("of thousands before it is not known any more whether they came: they are not appended, nor answered", () => {
+  const leader = new Leader();
+  for (let sequence = 2; sequence < 5000; sequence++) leader.take(request(sequence)).append();
+  const last = leader.raw.raft.raftLog.lastIndex();
+  assert.deepEqual(leader.take(request(1), request(2), request(900)).append(), []);
+  assert.deepEqual(leader.take(request(4999)).append(), [`to 1: at ${last}`]);
+  assert.equal(leader.raw.raft.raftLog.lastIndex(), last);
 });
 
 test("another life of a member counts anew, and those before are remembered", () => {
@@ -80,8 +97,10 @@ test("who does not lead that term refuses, and appends no copy that comes later"
   leader.take(request(1));
   assert.deepEqual(leader.answers.splice(0), [`to 1: refused ${NotLeading}`]);
   leader.network.elect(2);
+  const last = leader.raw.raft.raftLog.lastIndex();
   leader.take(request(1, { term: leader.raw.raft.term }));
-  assert.deepEqual(leader.append(), []);
+  assert.deepEqual(leader.append(), [`to 1: refused ${NotLeading}`]);
+  assert.equal(leader.raw.raft.raftLog.lastIndex(), last);
 });
 
 test("what waits when the leader is deposed is refused", () => {
@@ -171,6 +190,7 @@ class Follower {
     for (let i = 0; i < count; i++) {
       this.proposals.tick(false);
       this.forwards.tick(this.raw.raft, false);
+      this.forwards.askAgain(this.raw.raft, (message) => this.sent.push(message));
     }
   }
 
@@ -325,6 +345,69 @@ test("without an answer it is given up in time, sooner when the leader is gone; 
   assert.deepEqual(await follower.settled(), { a: unknown, b: unknown, c: "RAFT_NO_LEADER false" });
   for (const message of follower.sent) follower.answer(accepted(message, 6));
   assert.equal(follower.forwards.awaits, false);
+});
+
+test("what was under way when a connection broke is asked again over the next, as it was; two answers count once", async () => {
+  const follower = new Follower();
+  follower.propose("a", "b").propose("c");
+  const [first, second] = follower.sent.splice(0);
+  follower.answer(accepted(second, 8));
+  follower.forwards.peerChanged(2, false);
+  follower.tick(5);
+  assert.equal(follower.sent.length, 0);
+  follower.forwards.peerChanged(2, true);
+  follower.forwards.pathOpened(2);
+  follower.tick();
+  const [again] = follower.sent;
+  assert.equal(follower.sent.length, 1);
+  assert.deepEqual([again.context, again.term, again.to], [first.context, first.term, first.to]);
+  const texts = (message: Message) => message.entries.map(({ data }) => Buffer.from(data).toString());
+  assert.deepEqual(texts(again), texts(first));
+  // It has the time of one that was sent now.
+  follower.tick(TICKS.answerTicks - 1);
+  for (const message of [again, first]) follower.answer(accepted(message, 6));
+  for (const index of [6, 7, 8]) follower.apply(2, index);
+  assert.deepEqual(await follower.settled(), { a: "2/6 done", b: "2/7 done", c: "2/8 done" });
+});
+
+test("a request goes again as a whole, whatever of it is given up; not to another leader, nor one that is given up", async () => {
+  const follower = new Follower();
+  const abort = new AbortController();
+  follower.proposals.add(Buffer.from("a"), { signal: abort.signal }).catch(() => {});
+  follower.propose("b").propose("c");
+  abort.abort();
+  follower.sent.splice(0);
+  follower.forwards.pathOpened(3);
+  follower.tick();
+  assert.equal(follower.sent.length, 0);
+  follower.forwards.pathOpened(2);
+  follower.tick();
+  assert.deepEqual(
+    follower.sent.splice(0).map(({ entries }) => entries.length),
+    [2, 1],
+  );
+  follower.tick(TICKS.answerTicks + 1);
+  follower.forwards.pathOpened(2);
+  follower.tick();
+  assert.equal(follower.sent.length, 0);
+});
+
+test("requests whose answers were lost do not take up the window for ever", async () => {
+  const follower = new Follower(60);
+  const long = "x".repeat(60);
+  follower.propose(long);
+  follower.tick(TICKS.answerTicks + 1);
+  follower.propose("b");
+  assert.equal(follower.sent.length, 1);
+  // Another connection: what was under way on the one before fills none.
+  follower.forwards.pathOpened(2);
+  follower.tick();
+  follower.send();
+  assert.equal(follower.sent.length, 2);
+  const patient = new Follower(60).propose(long);
+  patient.tick(TICKS.answerTicks + 1 + TICKS.timeoutTicks + 1);
+  patient.propose("b");
+  assert.equal(patient.sent.length, 2);
 });
 
 test("a leader that comes back has to be heard before it is sent anything", () => {

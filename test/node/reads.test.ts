@@ -9,7 +9,7 @@ import { Reads } from "../../src/node/reads.js";
 import { Message, MsgHeartbeat, MsgReadIndex, type RawNode } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
 import { atEnd, tempDir } from "../wal/helpers.js";
-import { openNode, WAIT_MS } from "./nodes.js";
+import { leaderOf, openNode, WAIT_MS } from "./nodes.js";
 import { StubLink } from "./stub-link.js";
 
 const LIMITS = { retryTicks: 3, leaderlessTicks: 10, timeoutTicks: 100 };
@@ -17,7 +17,10 @@ const LIMITS = { retryTicks: 3, leaderlessTicks: 10, timeoutTicks: 100 };
 /** Notes what is asked of the core. */
 class Core {
   readonly asked: Uint8Array[] = [];
-  readonly rawNode = { readIndex: (context: Uint8Array) => this.asked.push(context) } as unknown as RawNode;
+  readonly rawNode = {
+    readIndex: (context: Uint8Array) => this.asked.push(context),
+    raft: { lead: 0 },
+  } as unknown as RawNode;
 
   get names(): string[] {
     return this.asked.map((context) => Buffer.from(context).toString("hex"));
@@ -189,6 +192,24 @@ test("a follower that is connected anew asks its leader again: the request may b
   handler.onPeer(2, false);
   handler.onPeer(2, true);
   await until("it asks again", WAIT_MS, () => requests() === 2);
+  handler.onPath!(2);
+  await until("it asks again", WAIT_MS, () => requests() === 3);
+});
+
+test("a leader that is heard, and cannot be asked, is none for a read", async (t) => {
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  const open = (id: number) => openNode(t, dir, id, 3, { link: network.link(id), leaderlessTimeoutMs: 200 });
+  const nodes = [await open(1), await open(2), await open(3)];
+  const leader = await leaderOf(nodes);
+  const { id } = leader.node.status();
+  const other = nodes.find((one) => one !== leader)!;
+  network.cut(other.node.status().id, id);
+  await assert.rejects(other.node.readBarrier(), {
+    code: "RAFT_NO_LEADER",
+    leader: id,
+    message: /leads, and this node could not ask it/,
+  });
 });
 
 test("a lease ends before a member with shorter ticks elects another leader", async (t) => {

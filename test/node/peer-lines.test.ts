@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloseBadCertificate, CloseBadCluster, CloseBadKey, type LinkRefusal } from "../../src/link/index.js";
-import { refusalLine } from "../../src/node/refusal-line.js";
+import { refusalLine } from "../../src/node/peer-lines.js";
 
 const refusal = (code: number, reason: string, by: "peer" | "us" = "us"): LinkRefusal =>
   ({ peer: 3, code, reason, by }) as LinkRefusal;

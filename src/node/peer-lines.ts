@@ -1,4 +1,5 @@
-// What a node tells people when it or a peer refused a connection: who, why, and which option to look at. Pure.
+// What a node's lines say of the connections with its peers: whether there is one, why not, and, where it or the peer refused
+// one, which option to look at. Main thread.
 import {
   CloseBadCertificate,
   CloseBadCluster,
@@ -6,9 +7,26 @@ import {
   CloseUnknownPeer,
   type LinkRefusal,
 } from "../link/index.js";
+import type { Teller } from "./teller.js";
 
 const NOT_ADDED =
   "it is no member there: changeMembership({ add }) on the leader tells the members of a new one";
+
+export function tellPeer(teller: Teller, peer: number, connected: boolean): void {
+  const text = connected ? `node ${peer} is connected` : `node ${peer} is not connected any more`;
+  teller.info({ peer, connected }, text, `peer ${peer} ${connected}`, `peer ${peer}`);
+}
+
+export function tellUnreached(teller: Teller, peer: number, address: string, why: string): void {
+  const text = `node ${peer} cannot be reached at ${address}, and is not heard: ${why}`;
+  teller.warn({ peer, address }, text, `unreached ${peer}`);
+}
+
+export function tellRefused(teller: Teller, refusal: LinkRefusal, isMember: boolean): void {
+  const { peer, code, by } = refusal;
+  const { text, kind } = refusalLine(refusal, isMember);
+  teller.warn({ peer, code, by }, text, kind);
+}
 
 /** The line, and its kind for the teller. */
 export function refusalLine(refusal: LinkRefusal, isMember: boolean): { text: string; kind: string } {
