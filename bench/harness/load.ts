@@ -463,7 +463,7 @@ class Caller {
 }
 
 /** Waits for `event`, at most `ms`. */
-async function within(ms: number, event: Promise<void>): Promise<void> {
+export async function within(ms: number, event: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, ms);

@@ -45,8 +45,10 @@ export interface Percentiles {
 export interface TargetRun extends TargetRow {
   readonly clients: number;
   readonly windowMs: number;
+  /** Acknowledged in the window. */
   readonly writes: number;
   readonly writesPerS: number;
+  /** Of those under way in the window, whenever they were answered; reads too. */
   readonly writeMs: Percentiles | null;
   readonly reads: number;
   readonly readsPerS: number;
@@ -182,8 +184,9 @@ function runClient(plan: TargetLoadPlan, signal: AbortSignal): Promise<TargetLoa
   });
 }
 
-function runOf(
-  { clients }: TargetPlan,
+/** Puts together what the clients saw. */
+export function runOf(
+  { clients }: Pick<TargetPlan, "clients">,
   row: TargetRow,
   results: readonly TargetLoadResult[],
   elections: number,
@@ -194,17 +197,19 @@ function runOf(
   const [writes, reads] = (["writes", "reads"] as const).map((name) =>
     merged(results.map((one) => one[name])),
   );
-  const steps = Math.floor(windowMs / SERIES_STEP_MS);
-  const series = Array.from({ length: steps }, (_, i) => sum((result) => result.series[i] ?? 0));
+  const [writesDone, readsDone] = [sum((result) => result.writesDone), sum((result) => result.readsDone)];
+  // Those that every client has: Ctrl-C may come to one of them a step later.
+  const steps = Math.min(...results.map((result) => result.series.length));
+  const series = Array.from({ length: steps }, (_, i) => sum((result) => result.series[i]!));
   return {
     ...row,
     clients: Math.min(clients, row.inFlight),
     windowMs,
-    writes: writes!.total,
-    writesPerS: writes!.total / (windowMs / 1000),
+    writes: writesDone,
+    writesPerS: writesDone / (windowMs / 1000),
     writeMs: percentilesOf(writes!),
-    reads: reads!.total,
-    readsPerS: reads!.total / (windowMs / 1000),
+    reads: readsDone,
+    readsPerS: readsDone / (windowMs / 1000),
     readMs: percentilesOf(reads!),
     series: { stepMs: SERIES_STEP_MS, writes: series },
     acknowledged: sum((result) => result.acknowledged),

@@ -1,7 +1,7 @@
 // The load of one client process: so many callers, each with a key of its own, which it writes again and again, and reads.
 // At the end every key is read back: it must hold what was acknowledged last, or what was sent after that.
 import { LatencyCounts } from "../harness/latency.js";
-import { SERIES_STEP_MS } from "../harness/load.js";
+import { SERIES_STEP_MS, within } from "../harness/load.js";
 import { type Target, TargetClient } from "./target-client.js";
 
 export interface TargetLoadPlan {
@@ -21,9 +21,13 @@ export interface TargetLoadPlan {
 
 export interface TargetLoadResult {
   readonly windowMs: number;
+  /** Writes acknowledged in the window, and reads answered in it. */
+  readonly writesDone: number;
+  readonly readsDone: number;
+  /** Of those under way in it, whenever they were answered. */
   readonly writes: LatencyCounts;
   readonly reads: LatencyCounts;
-  /** Writes acknowledged in each step of the window. */
+  /** Writes acknowledged in each whole step of the window. */
   readonly series: readonly number[];
   /** Acknowledged, warm-up included. */
   readonly acknowledged: number;
@@ -63,6 +67,8 @@ export class TargetLoad {
   private readonly said: Record<string, number> = {};
   private readonly failed: Record<string, number> = {};
   private readonly findings: string[] = [];
+  private writesDone = 0;
+  private readsDone = 0;
   private again = 0;
   private acknowledged = 0;
   private windowStart = Infinity;
@@ -79,7 +85,8 @@ export class TargetLoad {
       revision: 0,
     }));
     this.filler = Buffer.alloc(plan.valueBytes, "raftmark ");
-    this.series = new Array<number>(Math.ceil(plan.durationMs / SERIES_STEP_MS)).fill(0);
+    // A rest of a step is none: it would count as a step in which less was done.
+    this.series = new Array<number>(Math.floor(plan.durationMs / SERIES_STEP_MS)).fill(0);
   }
 
   /** Loads, reads back, and takes its keys away again. */
@@ -87,12 +94,15 @@ export class TargetLoad {
     const { warmupMs, durationMs } = this.plan;
     const calling = Promise.all(this.callers.map((caller) => this.call(caller)));
     const over = calling.then(() => {});
-    await Promise.race([sleep(warmupMs), over]);
+    await within(warmupMs, over);
     this.windowStart = performance.now();
     onWindow(true);
-    await Promise.race([sleep(durationMs), over]);
+    await within(durationMs, over);
     this.windowEnd = performance.now();
     onWindow(false);
+    const windowMs = this.windowEnd - this.windowStart;
+    // Whole steps: also without the callers that gave up, and where a timer comes early, by less than a millisecond.
+    const steps = this.stopping ? Math.floor(windowMs / SERIES_STEP_MS) : this.series.length;
     this.stopping = true;
     await calling;
     let keysChecked = 0;
@@ -104,10 +114,12 @@ export class TargetLoad {
     );
     this.client.close();
     return {
-      windowMs: this.windowEnd - this.windowStart,
+      windowMs,
+      writesDone: this.writesDone,
+      readsDone: this.readsDone,
       writes: this.writes,
       reads: this.reads,
-      series: this.series,
+      series: this.series.slice(0, steps),
       acknowledged: this.acknowledged,
       again: this.again,
       said: this.said,
@@ -146,10 +158,11 @@ export class TargetLoad {
         `${caller.path}: write ${seq} got revision ${revision}, the one before it ${caller.revision}`,
       );
     caller.revision = revision;
-    if (now < this.windowStart || now >= this.windowEnd) return true;
+    if (this.counts(begun, now)) this.writes.record(now - begun);
+    if (!this.isInWindow(now)) return true;
+    this.writesDone++;
     const step = Math.floor((now - this.windowStart) / SERIES_STEP_MS);
     if (step < this.series.length) this.series[step]!++;
-    this.writes.record(now - begun);
     return true;
   }
 
@@ -178,8 +191,18 @@ export class TargetLoad {
     if (status !== 200 && status !== 404) return false;
     const now = performance.now();
     this.judge(caller, status, body);
-    if (now >= this.windowStart && now < this.windowEnd) this.reads.record(now - begun);
+    if (this.counts(begun, now)) this.reads.record(now - begun);
+    if (this.isInWindow(now)) this.readsDone++;
     return true;
+  }
+
+  private isInWindow(now: number): boolean {
+    return now >= this.windowStart && now < this.windowEnd;
+  }
+
+  /** Also what the window's edges cut: a stall over either is in the latencies of all it held up. */
+  private counts(begun: number, now: number): boolean {
+    return now >= this.windowStart && begun < this.windowEnd;
   }
 
   private async check(caller: Caller): Promise<boolean> {
@@ -225,8 +248,4 @@ export class TargetLoad {
 /** Which write a value is of. */
 function seqOf(value: Buffer): number {
   return Number.parseInt(value.toString("latin1", 0, VALUE_BYTES_MIN - 1), 16);
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
