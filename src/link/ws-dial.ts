@@ -5,7 +5,7 @@ import { connect as connectTls } from "node:tls";
 import { type Address, formatAddress } from "./address.js";
 import type { TlsSettings } from "./tls.js";
 import { WsStream, type WsStreamEvents } from "./ws-stream.js";
-import { newKey, refusalOfUpgrade, upgradeRequest } from "./ws-upgrade.js";
+import { newKey, refusalOfBeginning, refusalOfUpgrade, upgradeRequest } from "./ws-upgrade.js";
 
 /** Of the answer to the request to upgrade. */
 const HEAD_BYTES_MAX = 16 * 1024;
@@ -114,6 +114,12 @@ export class WsDial {
     if (this.failed) return;
     const had = this.head.length;
     this.head = Buffer.concat([this.head, bytes.subarray(0, count)]);
+    // Else who speaks something else, and waits for an answer, would hold this side until the timeout.
+    const stranger = refusalOfBeginning(this.head);
+    if (stranger !== null) {
+      this.fail(new Error(stranger));
+      return;
+    }
     const end = this.head.indexOf("\r\n\r\n", Math.max(0, had - 3), "latin1");
     if (end < 0 && this.head.length < HEAD_BYTES_MAX) return;
     const refusal =

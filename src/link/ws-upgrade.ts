@@ -4,6 +4,12 @@ import { createHash, randomBytes } from "node:crypto";
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const VERSION = "13";
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
+const BEGINNING = Buffer.from("HTTP/1.1 ");
+/** How an alert of TLS begins: of any version. */
+const TLS_ALERT = Buffer.from([0x15, 0x03]);
+/** Of what is no HTTP, as text or as bytes. */
+const SHOWN_CHARS_MAX = 40;
+const SHOWN_BYTES_MAX = 8;
 
 function acceptOf(key: string): string {
   return createHash("sha1")
@@ -20,6 +26,18 @@ export function upgradeRequest(host: string, path: string, key: string): string 
     `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
     `Sec-WebSocket-Version: ${VERSION}\r\nSec-WebSocket-Key: ${key}\r\n\r\n`
   );
+}
+
+/** Null: `bytes`, all that came so far, may be how an answer begins. Else what was found instead. */
+export function refusalOfBeginning(bytes: Buffer): string | null {
+  const count = Math.min(bytes.length, BEGINNING.length);
+  if (bytes.compare(BEGINNING, 0, count, 0, count) === 0) return null;
+  if (bytes.subarray(0, TLS_ALERT.length).equals(TLS_ALERT)) return "what answers wants TLS: give option tls";
+  const line = bytes.toString("latin1", 0, SHOWN_CHARS_MAX).split(/\r?\n/, 1)[0];
+  const found = /^[\x20-\x7e]+$/.test(line)
+    ? JSON.stringify(line)
+    : `the bytes ${bytes.toString("hex", 0, SHOWN_BYTES_MAX)}`;
+  return `what answers does not speak HTTP/1.1: it began with ${found}`;
 }
 
 /** Null: `head`, which ends before the empty line, accepts the request with `key`. Else why it does not. */

@@ -6,7 +6,7 @@ import { WebSocketServer } from "ws";
 import { Prng } from "../../src/base/prng.js";
 import { WsDial } from "../../src/link/ws-dial.js";
 import { WsStream } from "../../src/link/ws-stream.js";
-import { answerUpgrade, refusalOfUpgrade } from "../../src/link/ws-upgrade.js";
+import { answerUpgrade, refusalOfBeginning, refusalOfUpgrade } from "../../src/link/ws-upgrade.js";
 import { Ear } from "./ear.js";
 
 const MAX = 4 << 20;
@@ -251,7 +251,12 @@ test("it understands ws, and ws it: messages, pings, closes", async (t) => {
 test("who does not upgrade is left, and why is told", async (t) => {
   for (const [answer, why] of [
     ["HTTP/1.1 404 Not Found\r\n\r\n", /^failed: Unexpected server response: 404$/],
-    ["SSH-2.0-OpenSSH_9.6\r\n\r\n", /^failed: what answers does not speak HTTP/],
+    ["HTTP/1.1 no number\r\n\r\n", /^failed: what answers does not speak HTTP\/1\.1$/],
+    // Of another kind: they say no more until they are asked in their own way.
+    ["SSH-2.0-OpenSSH_9.6\r\n", /^failed: what .* HTTP\/1\.1: it began with "SSH-2\.0-OpenSSH_9\.6"$/],
+    ["HTTP/1.0 400 Bad", /: it began with "HTTP\/1\.0 400 Bad"$/],
+    ["\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00", /: it began with the bytes 0000120400000000$/],
+    ["\x15\x03\x01\x00\x02\x02\x46", /^failed: what answers wants TLS: give option tls$/],
     ["HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n", /Accept header$/],
     ["HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\n\r\n", /Upgrade header$/],
     [`HTTP/1.1 200 OK\r\nA: ${"b".repeat(20_000)}`, /an answer without an end$/],
@@ -275,6 +280,17 @@ test("who does not upgrade is left, and why is told", async (t) => {
     assert.match(heard.told[0]!, why);
     assert.equal(heard.told[1], "close 1006");
   }
+});
+
+test("an answer may come in parts, and is left at the first byte that is none of it", () => {
+  for (const part of ["H", "HTTP/1.1", "HTTP/1.1 1", "HTTP/1.1 101 Switching"])
+    assert.equal(refusalOfBeginning(Buffer.from(part)), null, part);
+  for (const part of ["h", "HTTP/2", "HTTP/1.10", "\r\n"])
+    assert.match(
+      refusalOfBeginning(Buffer.from(part)) ?? "",
+      /does not speak HTTP\/1\.1: it began with/,
+      part,
+    );
 });
 
 test("what is no request to upgrade is refused", async () => {
