@@ -8,6 +8,7 @@
 // append waits again, for the next one.
 import { NO_DATA } from "../base/bytes.js";
 import { type ErrorCode, RaftmarkError } from "../base/errors.js";
+import { Fifo } from "../base/fifo.js";
 import { Entry, EntryNormal, Message, MsgProp, None, type RawNode } from "../raft/index.js";
 import { ENTRY_OVERHEAD_BYTES } from "../wire/index.js";
 import { isNormal } from "./applier.js";
@@ -55,6 +56,18 @@ interface Request {
   isCutOff: boolean;
 }
 
+/** Entries of one term that were applied together, all of them normal. */
+interface AppliedRun {
+  readonly first: number;
+  readonly term: number;
+  readonly count: number;
+  /** Of each; undefined: none has any. */
+  readonly results: readonly unknown[] | undefined;
+}
+
+/** Of what was applied while a request was unanswered: a connection broke, and what it was about came before the answer. */
+const RECENT_ENTRIES_MAX = 16_384;
+
 export class Forwards {
   private readonly id: number;
   private readonly limits: ForwardLimits;
@@ -67,6 +80,8 @@ export class Forwards {
   private sentBytes = 0;
   /** Their place in the log is known, and not applied: ascending by term, and by index within a term. */
   private placed: Proposal[] = [];
+  private readonly recent = new Fifo<AppliedRun>();
+  private recentEntries = 0;
   private ticks = 0;
   /** Members that hear this node, and since which tick. */
   private readonly connectedAt = new Map<number, number>();
@@ -90,9 +105,9 @@ export class Forwards {
     this.limits = limits;
   }
 
-  /** Some are to be settled by what is applied. */
+  /** Some are to be settled by what is applied, or may be by what was, once it is known where they are. */
   get awaits(): boolean {
-    return this.placed.length > 0;
+    return this.placed.length > 0 || this.requests.size > 0;
   }
 
   /** Whether something that waits can be sent now. */
@@ -169,6 +184,12 @@ export class Forwards {
     this.sentBytes -= bytes;
   }
 
+  /** Nothing is unanswered: of what is applied nothing more will be asked. */
+  private forgetRecent(): void {
+    while (this.recent.length > 0) this.recent.shift();
+    this.recentEntries = 0;
+  }
+
   /** What a leader says, that passed the door. */
   answered(answer: Message, raft: Raft, applied: number): void {
     const sequence = sequenceIn(answer.context);
@@ -205,9 +226,14 @@ export class Forwards {
     placed.splice(at, 0, proposal);
   }
 
-  /** This node has applied that place before it heard of it: what came of the proposal there it does not know any more. */
+  /** This node has applied that place before it heard of it: perhaps it still knows what came of the proposal there. */
   private placedLate(proposal: Proposal, to: number, raft: Raft): void {
     const { term, index } = proposal;
+    const run = this.recentRun(index);
+    if (run?.term === term) {
+      this.proposals.resolveOne(proposal, { index, term, result: run.results?.[index - run.first] });
+      return;
+    }
     const found = raft.raftLog.termOrZero(index);
     if (found !== 0 && found !== term) {
       this.proposals.rejectOne(proposal, lost(proposal, { index, term: found }));
@@ -215,6 +241,26 @@ export class Forwards {
     }
     const text = `node ${to}, which led, said too late where the proposal is: its result is not known here any more`;
     this.proposals.rejectOne(proposal, unknown(text));
+  }
+
+  private recentRun(index: number): AppliedRun | null {
+    for (let at = this.recent.length - 1; at >= 0; at--) {
+      const run = this.recent.peek(at);
+      if (index >= run.first) return index < run.first + run.count ? run : null;
+    }
+    return null;
+  }
+
+  private remember(entries: readonly Entry[], results: readonly unknown[] | undefined): void {
+    const { recent } = this;
+    const { index: first, term } = entries[0];
+    const count = entries.length;
+    // Terms never fall along a log.
+    if (entries[count - 1].term !== term || !entries.every(isNormal)) return;
+    // The state machine may use its array again.
+    recent.push({ first, term, count, results: results?.slice() });
+    this.recentEntries += count;
+    while (this.recentEntries > RECENT_ENTRIES_MAX) this.recentEntries -= recent.shift().count;
   }
 
   private refused(request: Request, why: ForwardRefusal): void {
@@ -234,6 +280,7 @@ export class Forwards {
   // hot
   applied(entries: readonly Entry[], results: readonly unknown[] | undefined): void {
     const { placed, proposals } = this;
+    if (this.requests.size > 0) this.remember(entries, results);
     let result = 0;
     let done = 0;
     for (let i = 0; i < entries.length && done < placed.length; i++) {
@@ -314,6 +361,7 @@ export class Forwards {
     if (this.stuckTicks > leaderlessTicks)
       this.proposals.refuseOlder(leaderlessTicks, () => noLeader(raft.lead));
     for (const [sequence, request] of this.requests) this.look(sequence, request);
+    if (this.requests.size === 0 && this.recent.length > 0) this.forgetRecent();
     if (this.placed.length === 0) return;
     const isLeaderless = this.leaderlessTicks > leaderlessTicks;
     this.placed = this.placed.filter((proposal) => {

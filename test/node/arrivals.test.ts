@@ -309,6 +309,25 @@ test("an answer that comes behind the entry: lost if another is there, else its 
   });
 });
 
+test("an answer that comes behind the entry has its result, if it was applied while the answer was out", async () => {
+  const follower = new Follower();
+  const last = follower.raw.raft.raftLog.lastIndex();
+  follower.propose("a", "b").propose("c");
+  const [ab, c] = follower.sent;
+  const results = ["first", "second"];
+  const entries = [last, last + 1].map((index) => new Entry(EntryNormal, 2, index, Buffer.from("x")));
+  follower.forwards.applied(entries, results);
+  results.fill("of the next call");
+  follower.apply(3, last + 2);
+  follower.answer(accepted(ab, last), last + 2);
+  follower.answer(accepted(c, last + 2), last + 2);
+  assert.deepEqual(await follower.settled(), {
+    a: `2/${last} first`,
+    b: `2/${last + 1} second`,
+    c: "RAFT_LEADERSHIP_LOST true",
+  });
+});
+
 test("who does not lead is not asked again in that term for a while; what it refused waits for the next", async () => {
   const follower = new Follower();
   follower.propose("a").propose("b");

@@ -19,9 +19,9 @@ export const PLANTED_IN_FORWARDING: readonly Planted[] = [
     apply: () =>
       patch(Arrivals, (was) => ({
         append(this: Inside, ...args: Inside[]) {
-          const { answer } = this;
-          this.answer = (message: Message) =>
-            answer(
+          const { post } = this;
+          this.post = (message: Message) =>
+            post(
               message.index % 16 === 1
                 ? refused({ ...message, from: message.to, to: message.from }, UncommittedLimit)
                 : message,
@@ -29,7 +29,7 @@ export const PLANTED_IN_FORWARDING: readonly Planted[] = [
           try {
             return was.append.apply(this, args);
           } finally {
-            this.answer = answer;
+            this.post = post;
           }
         },
       })),
@@ -38,7 +38,12 @@ export const PLANTED_IN_FORWARDING: readonly Planted[] = [
     name: "a forwarded proposal that comes twice is appended twice",
     profile: "network",
     checkers: /exactly once/,
-    apply: () => patch(Arrivals, () => ({ isNew: () => true })),
+    apply: () =>
+      patch(Arrivals, () => ({
+        lifeIfNew(this: Inside, { from, context }: Message) {
+          return this.lifeOf(from, context);
+        },
+      })),
   },
   {
     name: "who was sent a proposal and leads no more is taken not to have appended it",
