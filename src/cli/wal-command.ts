@@ -169,7 +169,8 @@ function repairCommand(): Command {
     .description(
       "Does what etcd's Repair does: if the newest segment ends in a write that a crash tore, the segment is copied to " +
         "NAME.wal.broken and cut behind its last good record. Says what was lost. Anything else that is wrong is left as it is. " +
-        "raftmark's engine does this by itself when it opens a log, unless good records lie behind the damage.",
+        "raftmark's engine does this by itself when it opens a log. Where acknowledged records may lie behind the damage, " +
+        "neither does, though etcd would.",
     )
     .argument("<dir>", DIR_HELP)
     .addHelpText(

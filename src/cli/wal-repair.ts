@@ -1,5 +1,6 @@
 // `raftmark wal repair`: what etcd's Repair does, cutting a torn end of the newest segment with a copy kept, and the same
-// for torn bytes behind its zeros. Says in words what went. Refuses while a process has the log open.
+// for torn bytes behind its zeros; what our own reader takes for damage is never cut. Says in words what went. Refuses
+// while a process has the log open.
 import fs from "node:fs";
 import path from "node:path";
 import { grouped } from "../../bench/report/numbers.js";
@@ -33,6 +34,10 @@ export async function repairLog(
     if (plan.answer === "refuse") return { text: refusal(plan), exitCode: 1 };
     const misfit = plan.answer === "cut" ? misfitBefore(plan) : null;
     if (misfit !== null) return { text: misfitRefusal(plan, misfit), exitCode: 1 };
+    // To etcd an end inside a record is torn, also where that record's length is wrong and others lie behind it.
+    if (plan.answer === "cut" && damageOf(plan.bytes)?.torn === false) {
+      return { text: refusal(plan), exitCode: 1 };
+    }
     const text =
       plan.answer === "cut" ? cut(place.walDir, plan) : "the newest segment ends well: nothing was cut\n";
     const after = await verifyLog(findLog(dir), { threads, snap: null }, stderr);

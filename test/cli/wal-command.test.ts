@@ -231,6 +231,33 @@ test("a bit flipped in the last record: repair refuses as etcd does, and says wh
   assert.deepEqual(fs.readdirSync(join(dir, "wal")), before);
 });
 
+test("a wrong length with good records behind it, an unexpected end to etcd: repair changes nothing", async (t) => {
+  const dir = tempDir(t);
+  const log = await open(t, options(dir));
+  for (let index = 1; index <= 3; index++) {
+    await durable(log, log.append(null, entries(index, index, 1, 500), true));
+  }
+  await log.close();
+  const file = newestSegment(join(dir, "wal"));
+  const { stdout } = await wal("dump", dir, "--records", "--json");
+  const frames = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  // Of entry 2; the record reaches past the end of the file then.
+  const { offset } = frames.filter(({ type }) => type === "entry")[1];
+  const bytes = fs.readFileSync(file);
+  overwrite(file, offset + 2, Uint8Array.of(bytes[offset + 2] ^ 0x40));
+  const damaged = fs.readFileSync(file);
+  const repaired = await wal("repair", dir);
+  assert.equal(repaired.status, 1);
+  assert.match(
+    repaired.stdout,
+    /nothing was changed: .* \(etcd: unexpected EOF\), and not as a torn write leaves/,
+  );
+  assert.ok(damaged.equals(fs.readFileSync(file)));
+});
+
 test("a torn end: verify says so, repair cuts it, keeps a copy and says what went", async (t) => {
   const dir = await ownLog(t);
   const file = newestSegment(join(dir, "wal"));
@@ -447,8 +474,8 @@ test("progress: a line that is rewritten on a terminal, plain lines elsewhere, n
   assert.ok(live.every((text) => !text.includes("\n") && text.length < 30));
 });
 
-// Where raftmark is stricter than etcd, which notices nothing there.
-const STRICTER = ["dmg-garbage-after-zero"];
+// Where raftmark is stricter than etcd, which notices nothing there, or cuts good records off.
+const STRICTER = ["dmg-garbage-after-zero", "dmg-zero-sector-mid-file"];
 
 describe("every fixture gets the exit code of its state", { concurrency: 2 }, () => {
   if (!fs.existsSync(FIXTURES)) {
