@@ -10,6 +10,8 @@ export interface FaultPlan {
   op: Operation;
   /** Fails from this call on, counting from 1 the calls that all of the following fit. */
   from: number;
+  /** Up to this one; absent: for ever. */
+  to?: number;
   code: string;
   /** Only writes larger than this. */
   over?: number;
@@ -71,7 +73,7 @@ class Faults {
     if (plan.creates !== undefined && plan.creates !== created) return;
     if (plan.after !== undefined && plan.after !== last) return;
     if (plan.opened === true && Atomics.load(shared!, OPENED) === 0) return;
-    if (++this.calls < plan.from) return;
+    if (++this.calls < plan.from || this.calls > (plan.to ?? Infinity)) return;
     if (shared !== undefined) Atomics.add(shared, FAILED, 1);
     throw Object.assign(new Error(`${plan.code}: injected`), { code: plan.code });
   }

@@ -35,6 +35,8 @@ export function writeError(error: unknown, dir: string): RaftmarkError {
   return new RaftmarkError("WAL_IO", text, { mayCommit: true, cause: error });
 }
 
+const MORE_FILES = "close files or connections, or allow more of them (ulimit -n)";
+
 /** The log goes on without what failed: a segment prepared ahead, zeros written ahead. */
 export function warningOf(error: unknown, dir: string): RaftmarkError {
   if (error instanceof RaftmarkError) return error;
@@ -42,17 +44,18 @@ export function warningOf(error: unknown, dir: string): RaftmarkError {
   const code = isNoSpace(error) ? "WAL_NO_SPACE" : "WAL_IO";
   let what = "check the disk";
   if (isNoSpace(error)) what = "free space before appends need it";
-  else if (isNoDescriptor(error)) what = "close files or connections, or allow more of them (ulimit -n)";
+  else if (isNoDescriptor(error)) what = MORE_FILES;
   const text = `preparing space ahead for the log in ${dir} failed (${reason}); the log goes on, but ${what}`;
   return new RaftmarkError(code, text, { cause: error });
 }
 
-/** Old segments and snapshots that could not be removed. */
-export function releaseWarning(error: unknown, dir: string): RaftmarkError {
+/** Old segments and snapshots that could not be removed. `ended`: it is not tried again. */
+export function releaseWarning(error: unknown, dir: string, ended: boolean): RaftmarkError {
   const reason = error instanceof Error ? error.message : String(error);
-  const text =
-    `removing what a snapshot made superfluous in ${dir} failed (${reason}); the log goes on and keeps it until ` +
-    "it is opened again: check the disk and the permissions, then restart";
+  let then = "tries again after the next snapshot: check the disk and the permissions";
+  if (ended) then = "keeps it until it is opened again: check the disk and the permissions, then restart";
+  else if (isNoDescriptor(error)) then = `tries again after the next snapshot: ${MORE_FILES}`;
+  const text = `removing what a snapshot made superfluous in ${dir} failed (${reason}); the log goes on and ${then}`;
   return new RaftmarkError("WAL_IO", text, { cause: error });
 }
 

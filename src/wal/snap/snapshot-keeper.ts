@@ -8,7 +8,7 @@ import path from "node:path";
 import { assert } from "../../base/assert.js";
 import { RaftmarkError } from "../../base/errors.js";
 import type { SnapshotMetadata } from "../../raft/raftpb/index.js";
-import { releaseWarning, snapshotWriteError } from "../disk/errors.js";
+import { isNoDescriptor, releaseWarning, snapshotWriteError } from "../disk/errors.js";
 import type { WalFs } from "../disk/wal-fs.js";
 import { DIR_MODE, sortedSegments } from "../format/format.js";
 import type { DurableLog } from "../read/wal-storage.js";
@@ -49,11 +49,12 @@ export interface SnapshotLog {
 export class SnapshotKeeper {
   released = 0;
   recycled = 0;
-  /**
-   * A release ended early. Nothing is released after it until the log is opened again: a name whose removal failed
-   * might come back after a crash, and segments be missing behind it.
-   */
+  /** The last release ended early, and that was said. */
   private releaseFailed = false;
+  /** A name may be gone from the log's directory that a crash brings back: nothing behind it is removed before a sync. */
+  private unsynced = false;
+  /** Such a sync failed, and what the disk holds is unknown: nothing is released until the log is opened again. */
+  private releaseEnded = false;
   private readonly setup: SnapshotSetup;
   private readonly log: SnapshotLog;
   /** Ascending. */
@@ -141,12 +142,14 @@ export class SnapshotKeeper {
     // One that replaced the log leaves older ones without the entries that follow them.
     const base = this.log.storage.firstIndex() - 1;
     this.kept = [...this.kept.filter(({ index }) => index >= base), metadata].slice(-keep);
-    if (this.releaseFailed) return;
+    if (this.releaseEnded) return;
     try {
       await this.release();
+      this.releaseFailed = false;
     } catch (error) {
+      const isSaid = this.releaseFailed && !this.releaseEnded;
       this.releaseFailed = true;
-      this.log.warn(releaseWarning(error, this.setup.dir));
+      if (!isSaid) this.log.warn(releaseWarning(error, this.setup.dir, this.releaseEnded));
     }
   }
 
@@ -209,8 +212,9 @@ export class SnapshotKeeper {
 
   // Oldest first, each made durable before the next: what a crash leaves is always a row of segments without a gap.
   private async release(): Promise<void> {
-    const { dir, snapDir, fs, synced } = this.setup;
+    const { dir, snapDir, fs } = this.setup;
     const { storage, writer } = this.log;
+    await this.syncNames();
     this.compact((await this.isDiskShort()) ? Infinity : this.held);
     const base = storage.firstIndex() - 1;
     const segments = sortedSegments(await readdir(dir));
@@ -218,14 +222,11 @@ export class SnapshotKeeper {
     if (stays > 0) storage.forgetSegments(segments[stays]!.seq);
     for (let at = 0; at < stays && !this.closing.signal.aborted; at++) {
       const segment = `${dir}/${segments[at]!.name}`;
-      const rename = async (to: string): Promise<void> => {
-        fs.rename(segment, to);
-        if (synced) await fs.syncDir(dir);
-      };
-      if (await writer.recycle(rename)) this.recycled++;
+      if (await writer.recycle((to) => this.renameSegment(segment, to))) this.recycled++;
       else {
+        this.unsynced = true;
         await fs.unlink(segment);
-        if (synced) await fs.syncDir(dir);
+        await this.syncNames();
       }
       this.released++;
     }
@@ -233,6 +234,32 @@ export class SnapshotKeeper {
     for (const { name, index } of listSnapshots(snapDir)) {
       if (index < oldest && !this.closing.signal.aborted) await fs.unlink(`${snapDir}/${name}`);
     }
+  }
+
+  private async renameSegment(segment: string, to: string): Promise<void> {
+    const { fs } = this.setup;
+    this.unsynced = true;
+    fs.rename(segment, to);
+    try {
+      await this.syncNames();
+    } catch (error) {
+      // A crash may bring the old name back: nobody is to write under the new one.
+      await fs.unlink(to);
+      throw error;
+    }
+  }
+
+  private async syncNames(): Promise<void> {
+    const { dir, fs, synced } = this.setup;
+    if (!this.unsynced) return;
+    try {
+      if (synced) await fs.syncDir(dir);
+    } catch (error) {
+      // Without a descriptor it was not even tried.
+      this.releaseEnded = !isNoDescriptor(error);
+      throw error;
+    }
+    this.unsynced = false;
   }
 
   /** The log takes more than is free: what it holds beyond its rules would end it. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import type { RaftmarkError } from "../../../src/base/errors.js";
 import { ErrCompacted } from "../../../src/raft/errors.js";
 import { runSync, syncFs } from "../../../src/wal/disk/wal-fs.js";
@@ -11,7 +11,7 @@ import { sortedSegments } from "../../../src/wal/format/format.js";
 import { openWal, type Wal, type WalOptions } from "../../../src/wal/index.js";
 import { prepareSegment } from "../../../src/wal/write/prepare.js";
 import type { CopyPlan } from "../copying-fs.js";
-import type { FaultPlan } from "../faulty-fs.js";
+import { type FaultPlan, OPENED, sharedWords } from "../faulty-fs.js";
 import {
   assertSameEntries,
   durable,
@@ -146,7 +146,7 @@ for (const writer of WRITERS) {
   });
 }
 
-test("a segment that cannot be removed is a warning; nothing else is removed until the log is opened again", async (t) => {
+test("a segment that cannot be removed is a warning, and nothing behind it is removed", async (t) => {
   const dir = tempDir(t);
   const plan: FaultPlan = { op: "unlink", from: 3, code: "EACCES", path: ".wal" };
   const walFs = { module: new URL("../faulty-fs.js", import.meta.url).href, arg: plan };
@@ -163,13 +163,59 @@ test("a segment that cannot be removed is a warning; nothing else is removed unt
   assert.equal(warnings.length, 1);
   assert.equal(wal.stats().released, 2);
   assert.equal(segments(dir)[0]!.seq, 2);
-  assert.equal(wal.storage.firstIndex(), 201);
+  assert.equal(wal.storage.firstIndex(), 251);
   await wal.close();
   const again = await open(t, walOptions);
   assert.equal(again.recovered.snapshot?.index, 250);
   await again.saveSnapshot(meta(260, 1), Buffer.from("260"));
   assert.ok(segments(dir)[0]!.seq > 5);
   assert.deepEqual(snapFiles(dir).length, 1);
+});
+
+/** A log whose directory syncs fail as planned, with what it warned of; `save` appends 200 entries, and takes a snapshot. */
+async function unsyncedLog(t: TestContext, faults: Pick<FaultPlan, "from" | "to" | "code">) {
+  const dir = tempDir(t);
+  const shared = sharedWords();
+  const plan: FaultPlan = { ...faults, op: "syncDir", path: "/wal", opened: true, shared };
+  const walFs = { module: new URL("../faulty-fs.js", import.meta.url).href, arg: plan };
+  const more = { durability: "fdatasync" as const, segmentBytes: SEGMENT_BYTES, snapshotsKept: 1 };
+  const warnings: string[] = [];
+  const onWarning = ({ message }: RaftmarkError): unknown =>
+    message.includes("superfluous") && warnings.push(message);
+  const wal = await open(t, options(dir, { ...more, walFs, onWarning }));
+  const save = async (): Promise<void> => {
+    const last = wal.storage.lastIndex() + 200;
+    await append(wal, last - 199, last);
+    // Names of new segments are synced as they should be.
+    Atomics.store(shared, OPENED, 1);
+    await wal.saveSnapshot(meta(last, 1), Buffer.from("state"));
+    Atomics.store(shared, OPENED, 0);
+  };
+  return { dir, wal, warnings, save };
+}
+
+test("a release that finds no file descriptor is said once, and the next one does what it left", async (t) => {
+  const { dir, warnings, save } = await unsyncedLog(t, { from: 2, to: 3, code: "EMFILE" });
+  await save();
+  await save();
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0]!, /EMFILE.*tries again after the next snapshot: close files/);
+  assert.ok(segments(dir).length > 10);
+  await save();
+  assert.ok(segments(dir).length <= 2);
+  assert.equal(warnings.length, 1);
+});
+
+test("a directory that cannot be synced behind a removal ends all releasing", async (t) => {
+  const { wal, warnings, save } = await unsyncedLog(t, { from: 2, to: 2, code: "EIO" });
+  await save();
+  await save();
+  const { released } = wal.stats();
+  await save();
+  await save();
+  assert.equal(wal.stats().released, released);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0]!, /EIO.*keeps it until it is opened again/);
 });
 
 test("each step is durable before the next one that relies on it", async (t) => {
