@@ -148,7 +148,7 @@ export async function openLog(
     return wal;
   } catch (error) {
     await pool.end();
-    storage?.close();
+    await storage?.close();
     lock?.release();
     throw openError(error, dir);
   }

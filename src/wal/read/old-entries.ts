@@ -9,16 +9,18 @@
 import fs from "node:fs/promises";
 import { keepBytes, letGoOfBytes, takeBytes } from "../../base/byte-pool.js";
 import { type Entry, EntryNormal, entrySize, payloadsSize } from "../../raft/raftpb/index.js";
-import { corruptError } from "../disk/errors.js";
+import { corruptError, isNoDescriptor } from "../disk/errors.js";
 import { sortedSegments } from "../format/format.js";
 import type { PointIndex } from "../format/point-index.js";
 import { ENTRY_COST, type ReadPace } from "./read-pace.js";
-import { CUT_SHORT, READ_BYTES, Run } from "./segment-reader.js";
+import { CUT_SHORT, READ_BYTES, Run, type SegmentReader } from "./segment-reader.js";
 
 /** Bytes of log that are read for a piece, more only for an entry that is larger. */
 const PIECE_BYTES = 1 << 20;
 /** A wait for the pace is thought over so often: the group may have nothing to do any more. */
 const WAIT_MS_MAX = 100;
+/** Without a file descriptor, the next try comes so much later. */
+const NO_DESCRIPTOR_MS = 100;
 /** A piece that nobody asked for between two looks at this distance is let go of. */
 const LOOK_MS = 1000;
 /** In a turn, runs are handed over for this share of the time that other work took in the last one; one at least. */
@@ -72,6 +74,8 @@ export class OldEntries {
   owedSince = Number.POSITIVE_INFINITY;
   private readonly dir: string;
   private readonly points: PointIndex;
+  /** Has a descriptor when there is none left. */
+  private readonly reader: SegmentReader;
   private readonly log: LogEnd;
   private readonly pace: ReadPace;
   /** By reader. */
@@ -87,9 +91,10 @@ export class OldEntries {
   /** File names of segments by number, as of the last time that one was not among them. */
   private names = new Map<number, string>();
 
-  constructor(dir: string, points: PointIndex, log: LogEnd, pace: ReadPace) {
+  constructor(dir: string, points: PointIndex, reader: SegmentReader, log: LogEnd, pace: ReadPace) {
     this.dir = dir;
     this.points = points;
+    this.reader = reader;
     this.log = log;
     this.pace = pace;
   }
@@ -120,14 +125,18 @@ export class OldEntries {
   private begin(piece: Piece): void {
     const waitMs = this.isPaced(piece) ? this.pace.waitMs(piece.reader, this.log.commit) : 0;
     if (waitMs >= 1) {
-      const again = (): void => {
-        if (this.onRead !== null) this.begin(piece);
-      };
-      setTimeout(again, Math.min(waitMs, WAIT_MS_MAX)).unref();
+      this.beginLater(piece, Math.min(waitMs, WAIT_MS_MAX));
       return;
     }
     this.queue.push(piece);
     this.pumping ??= this.pump();
+  }
+
+  private beginLater(piece: Piece, waitMs: number): void {
+    const again = (): void => {
+      if (this.onRead !== null) this.begin(piece);
+    };
+    setTimeout(again, waitMs).unref();
   }
 
   /** It is a peer's, and what it asks for, a quorum has. */
@@ -200,8 +209,12 @@ export class OldEntries {
       const { entries } = piece;
       try {
         if (this.isWanted(piece)) await this.read(piece, entries);
-      } catch {
+      } catch (error) {
         // Damage, or entries and their files that were given up meanwhile. What was read before is sound.
+        if (isNoDescriptor(error) && this.isWanted(piece) && !this.readWaiting(piece)) {
+          this.beginLater(piece, NO_DESCRIPTOR_MS);
+          continue;
+        }
       }
       if (this.isPaced(piece))
         this.pace.took(piece.reader, payloadsSize(entries) + entries.length * ENTRY_COST);
@@ -212,6 +225,19 @@ export class OldEntries {
       this.onRead?.(piece.reader);
     }
     this.pumping = null;
+  }
+
+  /**
+   * There is no descriptor left: with the one that is kept, waiting for the disk. False: others were faster, and have that,
+   * too. What else fails, who reads the piece sees.
+   */
+  private readWaiting({ first, entries }: Piece): boolean {
+    try {
+      if (entries.length === 0) this.reader.read(first, this.log.lastIndex() + 1, PIECE_BYTES, entries);
+      return true;
+    } catch (error) {
+      return entries.length > 0 || !isNoDescriptor(error);
+    }
   }
 
   private async read(piece: Piece, into: Entry[]): Promise<void> {
@@ -245,6 +271,7 @@ export class OldEntries {
       }
     } finally {
       await this.answer(file.close());
+      this.reader.keepSpare();
     }
   }
 

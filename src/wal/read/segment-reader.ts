@@ -201,7 +201,13 @@ export class SegmentReader {
       next = run.next;
       if (run.full || size >= maxSize) break;
     }
+    this.keepSpare();
     return size;
+  }
+
+  /** Takes a descriptor for when there is none left, if it has none. */
+  keepSpare(): void {
+    this.spare.refill(true);
   }
 
   private file(segment: number): OpenFile {
@@ -212,17 +218,23 @@ export class SegmentReader {
       return file!;
     }
     if (this.open.length === OPEN_FILES_MAX) this.closeOldest();
-    let file: OpenFile;
-    try {
-      file = this.openFile(segment);
-    } catch (error) {
-      if (!isNoDescriptor(error)) throw error;
-      if (this.open.length > 0) this.closeOldest();
-      else this.spare.giveUp();
-      file = this.openFile(segment);
+    for (;;) {
+      try {
+        const file = this.openFile(segment);
+        this.open.push(file);
+        return file;
+      } catch (error) {
+        // More than once where another thread is faster.
+        if (!isNoDescriptor(error) || !this.makeRoom()) throw error;
+      }
     }
-    this.open.push(file);
-    return file;
+  }
+
+  /** For one more open file. False: there is none to give up. */
+  private makeRoom(): boolean {
+    if (this.open.length === 0) return this.spare.giveUp();
+    this.closeOldest();
+    return true;
   }
 
   private openFile(segment: number): OpenFile {
@@ -238,10 +250,11 @@ export class SegmentReader {
 
   /** Segments before number `seq` go, and their files get another use. */
   forgetBefore(seq: number): void {
-    for (let at = this.open.length - 1; at >= 0; at--) {
+    const { length } = this.open;
+    for (let at = length - 1; at >= 0; at--) {
       if (this.open[at]!.segment < seq) fs.closeSync(this.open.splice(at, 1)[0]!.fd);
     }
-    this.spare.refill();
+    this.spare.refill(this.open.length < length);
   }
 
   close(): void {

@@ -188,7 +188,7 @@ export class DurableLog implements WalStorage {
     this.points = points;
     this.reader = new SegmentReader(dir, points);
     this.pace = new ReadPace(catchUpBytesPerS);
-    this.old = new OldEntries(dir, points, this, this.pace);
+    this.old = new OldEntries(dir, points, this.reader, this, this.pace);
     this.last = lastIndex;
     this.tailFirst = lastIndex + 1;
     this.hardState = hardState;
@@ -504,8 +504,8 @@ export class DurableLog implements WalStorage {
   }
 
   /** Resolved when nothing reads any more. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    await this.old.close();
     this.reader.close();
-    return this.old.close();
   }
 }

@@ -230,6 +230,7 @@ test("while the group goes on a peer waits for its pace: with committed entries,
   // Idle.
   const alive = setInterval(() => {}, 1000);
   t.after(() => clearInterval(alive));
+  t.after(() => clearInterval(alive));
   assert.equal(await next(), PEER);
   assert.equal(wal.storage.atHand!(PEER, 2000), true);
 });
@@ -372,6 +373,35 @@ test("where reading on the side fails, and waiting for the disk does not, nothin
     if (args[1] === undefined) throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
     return original(...args);
   });
+  assertSameEntries(await readAll(wal, PEER, 1, 401, 1000), run(1, 400));
+});
+
+test("where no file descriptor is left, not even a kept one, reading waits until there is", async (t) => {
+  const wal = await written(t, run(1, 400), { segmentBytes: 8192 });
+  const { readers, next } = calls(wal);
+  let failed = 0;
+  let tried = (): void => {};
+  const often = new Promise<void>((resolve) => {
+    tried = resolve;
+  });
+  const fail = (): never => {
+    if (++failed === 12) tried();
+    throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
+  };
+  const { mock: open } = t.mock.method(fs, "openSync", fail);
+  const { mock: list } = t.mock.method(fs, "readdirSync", fail);
+  const { mock: listLater } = t.mock.method(fsPromises, "readdir", async () => fail());
+  const atHand = wal.storage.atHand!.bind(wal.storage);
+  assert.equal(atHand(PEER, 1), false);
+  // Nothing else keeps the loop alive.
+  const alive = setInterval(() => {}, 1000);
+  t.after(() => clearInterval(alive));
+  const called = next();
+  await Promise.race([often, called]);
+  assert.equal(atHand(PEER, 1), false);
+  assert.deepEqual(readers, []);
+  for (const mock of [open, list, listLater]) mock.restore();
+  assert.equal(await called, PEER);
   assertSameEntries(await readAll(wal, PEER, 1, 401, 1000), run(1, 400));
 });
 
