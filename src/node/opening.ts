@@ -93,18 +93,25 @@ export function checkOwner(wal: Wal, options: ResolvedOptions): void {
   throw new RaftmarkError("RAFT_BAD_OPTION", text);
 }
 
-/** Says what the node starts with: the first line of its life. */
+/** Says what the node starts with: the first lines of its life. */
 export function tellStart(
   wal: Wal,
   { id, clusterId, listen, voters, dir }: ResolvedOptions,
   teller: Teller,
 ): void {
-  const { created, hardState, firstIndex, lastIndex, snapshot, torn, durability } = wal.recovered;
+  const { created, hardState, firstIndex, lastIndex, snapshot, brokenSnapshots, torn, durability } =
+    wal.recovered;
   const { term } = hardState;
   const what = created ? "a new log" : `term ${term}, a log up to index ${lastIndex}`;
   const behind = snapshot === null ? "" : `, the snapshot at index ${snapshot.index}`;
   const fields = { clusterId, dir, listen, voters, term, firstIndex, lastIndex, durability };
   teller.info(fields, `node ${id} starts: ${what}${behind}; it listens at ${listen}`);
+  if (brokenSnapshots.length > 0) {
+    const text =
+      `damaged snapshots are set aside as ${brokenSnapshots.join(", ")}: the node starts from what is before them; ` +
+      "check the disk";
+    teller.warn({ brokenSnapshots }, text);
+  }
   if (torn === null) return;
   const text =
     `the last write before was cut short, and not acknowledged: its ${torn.bytesCut} bytes are cut off, and ` +

@@ -404,3 +404,19 @@ test("three nodes take theirs each for itself, and have equal states after resta
     assert.equal(machine.restored.length, 1);
   }
 });
+
+test("a damaged snapshot that is set aside is said, with its file", async (t) => {
+  const dir = tempDir(t);
+  const node = await open(t, dir, new SlotMachine());
+  await lead(node);
+  await node.takeSnapshot();
+  await load(node, 10);
+  await node.takeSnapshot();
+  await node.close();
+  const newest = path.join(dir, "snap", snapFiles(dir).at(-1)!);
+  fs.truncateSync(newest, 10);
+  const lines = new Lines();
+  await open(t, dir, new SlotMachine(), { logger: lines });
+  const [said] = lines.matching(/^warn damaged snapshots are set aside/);
+  assert.ok(said?.includes(`${newest}.broken`), lines.all.join("\n"));
+});

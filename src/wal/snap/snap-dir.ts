@@ -67,8 +67,9 @@ export interface SnapshotChoice {
 }
 
 /**
- * The newest recorded snapshot whose file is sound. Damaged ones are renamed, as etcd does. WAL_CORRUPT if the log's
- * first entries are released, or were replaced by a snapshot, and no snapshot stands for them.
+ * The newest recorded snapshot whose file is sound. Damaged ones in front of it are renamed, as etcd does. WAL_CORRUPT,
+ * and all stays as it was, if the log's first entries are released, or were replaced by a snapshot, and no snapshot
+ * stands for them.
  */
 export async function chooseSnapshot(
   dir: string,
@@ -81,7 +82,7 @@ export async function chooseSnapshot(
   const base = baseOf(dir, log, records);
   const present = new Set(listSnapshots(snapDir).map(({ name }) => name));
   const kept = records.filter((record) => record.index >= base.index && present.has(snapName(record)));
-  const broken: string[] = [];
+  const damaged: string[] = [];
   while (kept.length > 0) {
     const newest = kept[kept.length - 1]!;
     const path = `${snapDir}/${snapName(newest)}`;
@@ -90,12 +91,12 @@ export async function chooseSnapshot(
       kept[kept.length - 1] = metadata;
       break;
     }
-    fs.renameSync(path, `${path}.broken`);
-    broken.push(`${path}.broken`);
+    damaged.push(path);
     kept.pop();
   }
-  if (kept.length === 0 && base.index > 0) throw noSnapshotError(dir, snapDir, base.index, broken);
-  return { base, kept, broken };
+  if (kept.length === 0 && base.index > 0) throw noSnapshotError(dir, snapDir, base.index, damaged);
+  for (const path of damaged) fs.renameSync(path, `${path}.broken`);
+  return { base, kept, broken: damaged.map((path) => `${path}.broken`) };
 }
 
 // The oldest recorded snapshot behind which no entry is missing: it gives the term before the first entry.
@@ -120,8 +121,8 @@ async function verified(path: string, record: SnapshotMetadata): Promise<Snapsho
   }
 }
 
-function noSnapshotError(dir: string, snapDir: string, index: number, broken: string[]): RaftmarkError {
-  const what = broken.length > 0 ? `damaged (now ${broken.join(", ")})` : "missing";
+function noSnapshotError(dir: string, snapDir: string, index: number, damaged: string[]): RaftmarkError {
+  const what = damaged.length > 0 ? `damaged (${damaged.join(", ")})` : "missing";
   const text =
     `the log in ${dir} needs a snapshot at entry ${index} or later, and those in ${snapDir} are ${what}. Restore ` +
     `such a file from a copy if there is one. ${ADVICE}`;
