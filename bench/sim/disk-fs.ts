@@ -136,6 +136,13 @@ export class DiskFs {
     return statsOf(this.existing(path, "stat"));
   }
 
+  /** There are no symbolic links. */
+  realpathSync(path: string): string {
+    this.host.touch("name");
+    this.existing(path, "realpath");
+    return path;
+  }
+
   readdirSync(path: string): string[] {
     this.host.touch("name");
     const node = this.existing(path, "scandir");

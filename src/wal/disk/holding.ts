@@ -94,7 +94,8 @@ function isSettled(mtimeMs: number): boolean {
 
 const NO_ENTRY = { throwIfNoEntry: false } as const;
 
-function isHeld(file: HeldFile): boolean {
+/** It is under its name, and was not changed. */
+export function isHeld(file: HeldFile): boolean {
   // hot
   const found = fs.statSync(file.path, NO_ENTRY);
   if (found === undefined || found.ino !== file.ino || found.dev !== file.dev) return false;

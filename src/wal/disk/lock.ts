@@ -1,10 +1,13 @@
 // One process owns a log directory. Node has no flock, so the lock is a file beside the directory that names its
 // owner: pid and the time that the kernel started it, because pids come back. A lock of a dead process (kill -9) is
-// taken over. It does not guard against owners in another pid namespace or on another host.
+// taken over; one that cannot be read is not. It lies beside where symbolic links lead, so that a directory has one under
+// all its names. It does not guard against owners in another pid namespace or on another host.
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { RaftmarkError } from "../../base/errors.js";
-import { type HeldFile, heldLock } from "./holding.js";
+import { systemCode } from "./errors.js";
+import { type HeldFile, heldLock, isHeld } from "./holding.js";
 
 interface Owner {
   pid: number;
@@ -25,7 +28,7 @@ const DYING_WAIT_MS = 10;
 
 /** Takes the lock of `dir`, or throws WAL_LOCKED. */
 export async function lockDir(dir: string): Promise<DirLock> {
-  const path = `${dir}.lock`;
+  const path = `${realPath(dir)}.lock`;
   const nonce = randomBytes(8).toString("hex");
   const mine: Owner = { pid: process.pid, started: statOf(process.pid)?.started ?? "", nonce };
   const draft = `${path}.${nonce}`;
@@ -34,7 +37,10 @@ export async function lockDir(dir: string): Promise<DirLock> {
   try {
     let attempts = 0;
     for (let waits = 0; attempts < 8; ) {
-      if (tryLink(draft, path)) return { file: heldLock(draft, path), release: () => release(path, nonce) };
+      if (tryLink(draft, path)) {
+        const file = heldLock(draft, path);
+        return { file, release: () => release(file, nonce) };
+      }
       const owner = readOwner(path);
       const life = owner === null ? "dead" : lifeOf(owner);
       if (life === "dead") {
@@ -51,6 +57,16 @@ export async function lockDir(dir: string): Promise<DirLock> {
   throw new RaftmarkError("WAL_LOCKED", `the lock ${path} is contended by starting processes; try again`);
 }
 
+/** Of `dir`, which need not be there yet. */
+function realPath(dir: string): string {
+  try {
+    return fs.realpathSync(dir);
+  } catch (error) {
+    if (systemCode(error) !== "ENOENT") throw error;
+    return join(fs.realpathSync(dirname(dir)), basename(dir));
+  }
+}
+
 function lockedError(dir: string, path: string, owner: Owner): RaftmarkError {
   const text =
     `the log directory ${dir} is in use by process ${owner.pid} (${path}); ` +
@@ -63,7 +79,7 @@ function tryLink(draft: string, path: string): boolean {
     fs.linkSync(draft, path);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    if (systemCode(error) === "EEXIST") return false;
     throw error;
   }
 }
@@ -75,21 +91,43 @@ function setAside(path: string, stale: Owner | null, nonce: string): void {
   try {
     fs.renameSync(path, aside);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    if (systemCode(error) === "ENOENT") return;
     throw error;
   }
-  const moved = readOwner(aside);
-  if (moved !== null && moved.nonce !== (stale?.nonce ?? "")) tryLink(aside, path);
-  fs.rmSync(aside, { force: true });
-}
-
-function release(path: string, nonce: string): void {
-  if (readOwner(path)?.nonce === nonce) fs.rmSync(path, { force: true });
-}
-
-function readOwner(path: string): Owner | null {
+  let isStale = false;
   try {
-    const owner = JSON.parse(fs.readFileSync(path, "utf8")) as Owner;
+    const moved = readOwner(aside);
+    isStale = moved === null || moved.nonce === (stale?.nonce ?? "");
+  } finally {
+    if (!isStale) tryLink(aside, path);
+    fs.rmSync(aside, { force: true });
+  }
+}
+
+// To find it as it was made takes no file descriptor, of which there may be none. A copy of it is ours, too.
+function release(file: HeldFile, nonce: string): void {
+  if (isHeld(file) || isNamed(file.path, nonce)) fs.rmSync(file.path, { force: true });
+}
+
+function isNamed(path: string, nonce: string): boolean {
+  try {
+    return readOwner(path)?.nonce === nonce;
+  } catch {
+    return false;
+  }
+}
+
+/** Null: it is not there, or names nobody. Throws if it cannot be read, as that says nothing of its owner. */
+function readOwner(path: string): Owner | null {
+  let text: string;
+  try {
+    text = fs.readFileSync(path, "utf8");
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return null;
+    throw error;
+  }
+  try {
+    const owner = JSON.parse(text) as Owner;
     // 0 and less are groups of processes to kill(2), and one of those always lives.
     const isProcess = Number.isSafeInteger(owner.pid) && owner.pid > 0;
     return isProcess && typeof owner.nonce === "string" ? owner : null;
@@ -115,7 +153,7 @@ function signalReaches(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    return systemCode(error) === "EPERM";
   }
 }
 

@@ -13,7 +13,7 @@ import type { WriterKind } from "../write/writer.js";
 
 /** What openWal takes. Sizes are bytes. */
 export interface WalOptions {
-  /** The directory that becomes the wal directory; its lock lies beside it as `DIR.lock`. */
+  /** The directory that becomes the wal directory; its lock lies beside it as `DIR.lock`, where symbolic links lead. */
   dir: string;
   /** Opaque bytes for the metadata record of a new log; of an existing log the stored ones count. */
   metadata: Uint8Array;

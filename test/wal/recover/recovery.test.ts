@@ -265,6 +265,40 @@ test("one owner: a second open is refused, also by the same process; released by
   await (await openWal(walOptions)).close();
 });
 
+test("a lock that cannot be read is not taken over, and released all the same", async (t) => {
+  const walOptions = options(tempDir(t));
+  const lock = `${walOptions.dir}.lock`;
+  const wal = await open(t, walOptions);
+  const original = fs.readFileSync;
+  let code = "EACCES";
+  const { mock } = t.mock.method(fs, "readFileSync", (...args: Parameters<typeof original>) => {
+    if (args[0] === lock) throw Object.assign(new Error(code), { code });
+    return original(...args);
+  });
+  await assert.rejects(openWal(walOptions), { code: "WAL_NOT_WRITABLE" });
+  code = "EMFILE";
+  await assert.rejects(openWal(walOptions), { code: "WAL_IO" });
+  await durable(wal, wal.append(null, run(1, 1), true));
+  await wal.close();
+  assert.equal(fs.existsSync(lock), false);
+  mock.restore();
+  await (await openWal(walOptions)).close();
+});
+
+test("one owner under all names of a directory", async (t) => {
+  const [a, b] = [tempDir(t), tempDir(t)];
+  await (await openWal(options(a))).close();
+  const real = path.join(a, "of its own");
+  fs.renameSync(options(a).dir, real);
+  for (const dir of [a, b]) fs.symlinkSync(real, options(dir).dir);
+  const wal = await openWal(options(a));
+  for (const dir of [options(b).dir, real]) {
+    await assert.rejects(openWal({ ...options(b), dir }), { code: "WAL_LOCKED" });
+  }
+  await wal.close();
+  await (await openWal(options(b))).close();
+});
+
 for (const writer of WRITERS) {
   test(`${writer}: after kill -9 under load the lock is taken over and every report was true`, async (t) => {
     const walOptions = options(tempDir(t), { writer });
