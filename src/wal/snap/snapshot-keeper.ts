@@ -188,8 +188,12 @@ export class SnapshotKeeper {
     }
   }
 
-  /** Once: a directory that is there may be of a process that ended before it made the name durable. */
+  /**
+   * Once: a directory that is there may be of a process that ended before it made the name durable. Again where somebody
+   * removed it.
+   */
   private async makeDir(): Promise<void> {
+    if (!existsSync(this.setup.snapDir)) this.made = null;
     this.made ??= this.makeDirNow();
     const { made } = this;
     try {

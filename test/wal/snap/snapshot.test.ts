@@ -375,6 +375,17 @@ test("a log without the snapshot it needs is refused, and so are snapshots witho
   await assert.rejects(openWal(walOptions), corrupt);
 });
 
+test("where the directory of snapshots is removed, the next one makes it again", async (t) => {
+  const dir = tempDir(t);
+  const wal = await open(t, options(dir));
+  await append(wal, 1, 10);
+  await wal.saveSnapshot(meta(5, 1), Buffer.from("5"));
+  fs.rmSync(path.join(dir, "snap"), { recursive: true });
+  await wal.saveSnapshot(meta(7, 1), Buffer.from("7"));
+  await wal.close();
+  assert.equal((await readState(await open(t, options(dir)))).toString(), "7");
+});
+
 test("what is refused for its snapshot keeps its torn end, too", async (t) => {
   const dir = tempDir(t);
   const walOptions = options(dir);
