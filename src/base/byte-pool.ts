@@ -76,6 +76,11 @@ export function letGoOfBytes(buffer: ArrayBufferLike): void {
   if (lease === undefined) return;
   assert(lease.holders > 0, "a buffer was let go of twice");
   if (--lease.holders > 0) return;
+  if (bytePoolTesting.poison) {
+    // Simulated processes share the thread, and each has turns of its own.
+    setImmediate(() => setImmediate(() => putBack(buffer as ArrayBuffer)));
+    return;
+  }
   fresh.push(buffer as ArrayBuffer);
   if (turning) return;
   turning = true;

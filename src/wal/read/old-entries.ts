@@ -82,7 +82,9 @@ export class OldEntries {
   private readonly pieces = new Map<number, Piece>();
   /** To be read; also pieces that nobody waits for any more. */
   private readonly queue: Piece[] = [];
-  private pumping: Promise<void> | null = null;
+  private isPumping = false;
+  /** Resolved when it last ended, or ends. */
+  private pumped: Promise<void> = Promise.resolve();
   /** How long the event loop was at other work between two runs that were handed over in turns of their own. */
   private turnMs = 0;
   /** When the work on a piece went on in this turn; performance.now(). */
@@ -129,7 +131,8 @@ export class OldEntries {
       return;
     }
     this.queue.push(piece);
-    this.pumping ??= this.pump();
+    // It may end before it returns: at pieces that nobody wants any more.
+    if (!this.isPumping) this.pumped = this.pump();
   }
 
   private beginLater(piece: Piece, waitMs: number): void {
@@ -181,7 +184,7 @@ export class OldEntries {
     this.onRead = null;
     this.pieces.clear();
     this.look();
-    await this.pumping;
+    await this.pumped;
   }
 
   private readonly look = (): void => {
@@ -205,6 +208,7 @@ export class OldEntries {
   }
 
   private async pump(): Promise<void> {
+    this.isPumping = true;
     for (let piece = this.queue.shift(); piece !== undefined; piece = this.queue.shift()) {
       const { entries } = piece;
       try {
@@ -224,7 +228,7 @@ export class OldEntries {
       // Also if it is not wanted any more: in place of what was overwritten, something else can be sent.
       this.onRead?.(piece.reader);
     }
-    this.pumping = null;
+    this.isPumping = false;
   }
 
   /**

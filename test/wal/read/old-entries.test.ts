@@ -235,6 +235,24 @@ test("while the group goes on a peer waits for its pace: with committed entries,
   assert.equal(wal.storage.atHand!(PEER, 2000), true);
 });
 
+test("what waited for its pace, and is not wanted when its time comes, holds up nobody", {
+  timeout: 20_000,
+}, async (t) => {
+  const wal = await written(t, run(1, 3000, 1000), { catchUpBytesPerS: 1 });
+  const { next } = calls(wal);
+  await durable(wal, wal.append({ term: 1, vote: 1, commit: 3000 }, [entry(3001, 1, 10)], true));
+  assert.equal(wal.storage.atHand!(PEER, 1), false);
+  assert.equal(await next(), PEER);
+  assert.equal(wal.storage.atHand!(PEER, 2000), false);
+  // Its log turned out to end sooner.
+  assert.equal(wal.storage.atHand!(PEER, 1000), false);
+  const alive = setInterval(() => {}, 1000);
+  t.after(() => clearInterval(alive));
+  while (!wal.storage.atHand!(PEER, 1000)) assert.equal(await next(), PEER);
+  assert.equal(wal.storage.atHand!(-1, 2500), false);
+  while (!wal.storage.atHand!(-1, 2500)) await next();
+});
+
 test("as long as nobody listens, all is at hand", async (t) => {
   const wal = await written(t, run(1, 100));
   assert.equal(wal.storage.atHand!(PEER, 1), true);
