@@ -38,6 +38,11 @@ export class MemberBook {
     return this.given.get(id) ?? this.initial.get(id);
   }
 
+  /** A change gave its address: that one counts for all members. */
+  isGiven(id: number): boolean {
+    return this.given.has(id);
+  }
+
   /** It was a member, and its id is not to be used again. */
   isRemoved(id: number): boolean {
     return this.removed.has(id);

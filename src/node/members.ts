@@ -43,7 +43,7 @@ export class Members {
   /** The newest change that is not applied, as far as look() knows. */
   private pending = 0;
   private isRemoved = false;
-  /** Members by a change that this node has not applied, as they show themselves. */
+  /** Members, or where they are, by a change that this node has not applied, as they show themselves. */
   private readonly ahead = new Map<number, Standing>();
   /** Applied changes of members since the node opened. */
   changes = 0;
@@ -88,20 +88,27 @@ export class Members {
   get standing(): Standing {
     const { id, rawNode, book } = this.parts;
     const isMember = rawNode.raft.trk.progress.has(id);
-    return { at: isMember ? book.at : 0, address: book.addressOf(id) ?? "" };
+    return { at: isMember ? book.at : 0, given: book.isGiven(id), address: book.addressOf(id) ?? "" };
   }
 
   /**
-   * Somebody with the cluster's key whom this node does not know. If it is a member by a change that is not applied here
-   * yet, it may lead, and be the only one that this node could hear of it: a node that is far behind, or joins with a
-   * list of members of long ago.
+   * Somebody with the cluster's key shows itself. If it is a member by a change that is not applied here yet, or is at
+   * another address by one, it may lead, and be the only one that this node could hear of it: a node that is far behind, was
+   * away while others moved, or joins with a list of members of long ago.
    */
   meet(id: number, standing: Standing | null): void {
-    const { book, rawNode } = this.parts;
-    if (standing === null || book.isRemoved(id) || standing.at <= rawNode.raft.raftLog.applied) return;
-    if (!isAddress(standing.address) || this.ahead.size >= STRANGERS_MAX) return;
+    if (standing === null || this.parts.book.isRemoved(id) || standing.at <= this.appliedAt) return;
+    const known = this.ahead.get(id);
+    // One that was started again shows what it had applied by then.
+    if (!isAddress(standing.address) || standing.at < (known?.at ?? 0)) return;
+    if (known === undefined && this.ahead.size >= STRANGERS_MAX) return;
     this.ahead.set(id, standing);
     this.sync();
+  }
+
+  /** Up to here the book has all changes; within a batch of entries the core's `applied` is behind it. */
+  private get appliedAt(): number {
+    return Math.max(this.parts.book.at, this.parts.rawNode.raft.raftLog.applied);
   }
 
   // ---- for callers
@@ -195,8 +202,8 @@ export class Members {
   private sync(): void {
     const { link, known, leaving } = this;
     if (link === null) return;
-    const { applied } = this.parts.rawNode.raft.raftLog;
-    for (const [id, { at }] of this.ahead) if (at <= applied) this.ahead.delete(id);
+    const { appliedAt } = this;
+    for (const [id, { at }] of this.ahead) if (at <= appliedAt) this.ahead.delete(id);
     const wanted = this.wanted();
     for (const [id, address] of wanted) {
       leaving.delete(id);
@@ -224,7 +231,9 @@ export class Members {
     };
     if (trk.peerIds.length === 0) for (const [member, address] of book.begunWith) want(member, address);
     for (const member of trk.peerIds) want(member, book.addressOf(member));
-    for (const [member, { address }] of this.ahead) if (!wanted.has(member)) want(member, address);
+    // Where a first member thinks that it listens is not where each reaches it (a proxy, a mapped port): the options are.
+    for (const [member, { address, given }] of this.ahead)
+      if (given || !wanted.has(member)) want(member, address);
     for (const index of raftLog.unappliedConfChanges) {
       const page = raftLog.slice(index, index + 1, Infinity);
       const change = page instanceof RaftError ? null : decodeConfChange(page[0]!);
@@ -244,7 +253,7 @@ export class Members {
   }
 }
 
-/** Members that are known by what they show alone: no group has as many more than one node knows of. */
+/** Members that are ahead of this node by what they show: no group has as many. */
 const STRANGERS_MAX = 64;
 
 function isAddress(text: string): boolean {

@@ -18,7 +18,8 @@ import type { Teller } from "./teller.js";
 
 /**
  * What a node shows (little-endian): u8 version, log id, u64 incarnation, u64 last index that is durable now, f64
- * promise, f64 index of the newest change of members, and its address to the end. Older versions end before.
+ * promise, f64 index of the newest change of members, u8 whether a change gave its address, and that address to the end.
+ * Older versions end before.
  */
 interface Hello {
   readonly logId: string;
@@ -36,23 +37,29 @@ const HELLO_VERSION = 1;
 const HELLO_BYTES = 1 + LOG_ID_BYTES + 8 + 8;
 const HELLO_PROMISE_BYTES = 8;
 const HELLO_STANDING_AT = HELLO_BYTES + HELLO_PROMISE_BYTES;
+const STANDING_HEAD_BYTES = 8 + 1;
 const STANDING_BYTES_MAX = 512;
 
 /** As what a node shows itself: a member since a change of members, at an address. */
 export interface Standing {
   /** Index of the newest change that it has applied; 0: none, or it is no member. */
   readonly at: number;
+  /** A change gave the address. Else it is what a first member was begun with, and others may reach it elsewhere. */
+  readonly given: boolean;
   readonly address: string;
 }
 
 /** What a proved peer shows of itself; null: nothing, as an older version. */
 export function standingOf(hello: Uint8Array): Standing | null {
-  if (hello.length < HELLO_STANDING_AT + 8 || hello[0] !== HELLO_VERSION) return null;
+  if (hello.length < HELLO_STANDING_AT + STANDING_HEAD_BYTES || hello[0] !== HELLO_VERSION) return null;
   const view = new DataView(hello.buffer, hello.byteOffset, hello.length);
   const at = view.getFloat64(HELLO_STANDING_AT, true);
-  const address = Buffer.from(hello.subarray(HELLO_STANDING_AT + 8)).toString();
-  return Number.isSafeInteger(at) && at > 0 && address !== "" ? { at, address } : null;
+  const given = hello[HELLO_STANDING_AT + 8]!;
+  const address = Buffer.from(hello.subarray(HELLO_STANDING_AT + STANDING_HEAD_BYTES)).toString();
+  if (!Number.isSafeInteger(at) || at <= 0 || given > 1 || address === "") return null;
+  return { at, given: given === 1, address };
 }
+
 /** A log of an older version has no id. */
 const NO_LOG_ID = "";
 const NO_LOG_ID_BYTES = new Uint8Array(LOG_ID_BYTES);
@@ -92,7 +99,7 @@ export interface PeerLogsOptions {
 
 export class PeerLogs {
   /** What this node shows of itself beside its log. */
-  standing: () => Standing = () => ({ at: 0, address: "" });
+  standing: () => Standing = () => ({ at: 0, given: false, address: "" });
   private readonly incarnation = randomBytes(8).readBigUInt64LE();
   private readonly options: PeerLogsOptions;
   private own: string;
@@ -126,13 +133,14 @@ export class PeerLogs {
   get hello(): Uint8Array {
     const { logId, lastIndex, promiseMs } = this.options;
     const plain = encodeHello(logId ?? NO_LOG_ID_BYTES, this.incarnation, lastIndex(), promiseMs);
-    const { at, address } = this.standing();
+    const { at, given, address } = this.standing();
     const text = Buffer.from(address);
     if (text.length > STANDING_BYTES_MAX) return plain;
-    const bytes = new Uint8Array(plain.length + 8 + text.length);
+    const bytes = new Uint8Array(plain.length + STANDING_HEAD_BYTES + text.length);
     bytes.set(plain);
     new DataView(bytes.buffer).setFloat64(plain.length, at, true);
-    bytes.set(text, plain.length + 8);
+    bytes[plain.length + 8] = given ? 1 : 0;
+    bytes.set(text, plain.length + STANDING_HEAD_BYTES);
     return bytes;
   }
 

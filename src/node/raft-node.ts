@@ -214,19 +214,8 @@ export class RaftNode extends SafeEmitter {
       trace,
     });
     const { rawNode, driver, forwarding, members, snapshots, connected, loopDelay, link } = this;
-    this.figures = {
-      id: options.id,
-      wal,
-      link,
-      rawNode,
-      driver,
-      forwarding,
-      members,
-      snapshots,
-      peerLogs,
-      connected,
-      loopDelay,
-    };
+    const engine = { wal, link, rawNode, driver, peerLogs };
+    this.figures = { id: options.id, ...engine, forwarding, members, snapshots, connected, loopDelay };
   }
 
   private async start(): Promise<void> {
@@ -247,7 +236,9 @@ export class RaftNode extends SafeEmitter {
       },
       onHello: (peer, hello) => {
         peerLogs.noteProgress(this.rawNode.raft);
-        return peerLogs.meet(peer, hello);
+        const refusal = peerLogs.meet(peer, hello);
+        if (refusal === null) members.meet(peer, standingOf(hello));
+        return refusal;
       },
       onRefused: (refusal) => this.refused(refusal),
       onStranger: (peer, hello) => members.meet(peer, standingOf(hello)),
@@ -343,7 +334,7 @@ export class RaftNode extends SafeEmitter {
   /**
    * Resolves when this node has applied everything that was committed before the call, so that a read of its state
    * machine is linearizable (§6.4 of the Raft thesis). Costs a round of heartbeats; calls of one turn share it.
-   * Without a leader it waits for one. Rejects with RAFT_NO_LEADER, RAFT_TIMEOUT, RAFT_ABORTED, RAFT_FENCED,
+   * Without a leader it waits for one. Rejects with RAFT_NO_LEADER, RAFT_TIMEOUT, RAFT_ABORTED, RAFT_FENCED, RAFT_REMOVED,
    * RAFT_CLOSED or RAFT_BAD_OPTION. Settles within `timeoutMs`, and in any case within requestTimeoutMs.
    */
   readBarrier(options?: CallOptions): Promise<void> {

@@ -159,3 +159,33 @@ test("a new member whose options name nobody who is there is reached by those wh
     [2, 3, 4].map((id) => `${id} ${at(id)}`),
   );
 });
+
+test("a member that was away while the others moved is reached by them, and hears them again", async (t) => {
+  const dir = tempDir(t);
+  const ports = await freePorts(5);
+  const at = (id: number): string => `127.0.0.1:${ports[id - 1]}`;
+  const addresses: Record<number, string> = { 1: at(1), 2: at(2), 3: at(3) };
+  const before = { ...addresses };
+  const open = (id: number, peers: Record<number, string>): Promise<Running> =>
+    openNode(t, dir, id, 1, { listen: peers[id]!, peers: { ...peers } });
+  const running = new Map<number, Running>();
+  for (const id of [1, 2, 3]) running.set(id, await open(id, before));
+  await leaderOf([...running.values()]);
+  await running.get(3)!.node.close();
+  running.delete(3);
+  for (const id of [1, 2]) {
+    const leader = await leaderOf([...running.values()]);
+    const address = at(id + 3);
+    await leader.node.changeMembership({ update: [{ id, address }] });
+    const knows = ({ node }: Running): boolean =>
+      node.status().members.some((one) => one.id === id && one.address === address);
+    await until("both know", WAIT_MS, () => [...running.values()].every(knows));
+    await running.get(id)!.node.close();
+    addresses[id] = address;
+    running.set(id, await open(id, addresses));
+  }
+  const leader = await leaderOf([...running.values()]);
+  await leader.node.propose(Buffer.from("at other places"));
+  const back = await open(3, before);
+  await until("it has the log", WAIT_MS, () => back.machine.log.includes("at other places"));
+});

@@ -1,0 +1,75 @@
+// Where a node dials its members: as the book has it, as a member that is ahead shows itself, and what of that counts.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MemberBook } from "../../src/node/member-book.js";
+import { Members } from "../../src/node/members.js";
+import { Teller } from "../../src/node/teller.js";
+import { MemoryStorage, RawNode } from "../../src/raft/index.js";
+import { StubLink } from "./stub-link.js";
+
+/** Keeps whom it was told of. */
+class DialledLink extends StubLink {
+  readonly dialled: string[] = [];
+  override setPeer(peer?: number, address?: string | null): void {
+    this.dialled.push(`${peer} ${address}`);
+  }
+}
+
+/** Node 3 of three, which has applied nothing since it was begun with these addresses. */
+function begun(): { members: Members; link: DialledLink } {
+  const initial: Record<number, string> = { 1: "proxy:7001", 2: "proxy:7002", 3: "here:7003" };
+  const storage = new MemoryStorage();
+  const confState = {
+    voters: [1, 2, 3],
+    learners: [],
+    votersOutgoing: [],
+    learnersNext: [],
+    autoLeave: false,
+  };
+  storage.applySnapshot({ data: new Uint8Array(0), metadata: { index: 1, term: 1, confState } });
+  const rawNode = new RawNode({
+    id: 3,
+    electionTick: 10,
+    heartbeatTick: 1,
+    storage,
+    maxSizePerMsg: 1024,
+    maxInflightMsgs: 16,
+    random: () => 0,
+  });
+  const members = new Members({
+    id: 3,
+    rawNode,
+    book: new MemberBook(new Map(Object.entries(initial).map(([id, at]) => [Number(id), at])), null),
+    teller: new Teller(3, null),
+    secret: null,
+    lingerTicks: 20,
+    isConnected: () => false,
+    electionTicks: 10,
+    leaderlessTicks: 100,
+    timeoutTicks: 100,
+    maxFrameBytes: 1 << 20,
+    onRemoved: () => {},
+    onChanged: () => {},
+  });
+  const link = new DialledLink();
+  members.begin(link, initial);
+  return { members, link };
+}
+
+test("a member that a change moved is dialled where it says, before that change is applied here", () => {
+  const { members, link } = begun();
+  members.meet(1, { at: 9, given: true, address: "there:7101" });
+  // Started again, it shows what it had applied then.
+  members.meet(1, { at: 8, given: true, address: "once:7101" });
+  members.meet(2, { at: 1, given: true, address: "long ago:7002" });
+  assert.deepEqual(link.dialled, ["1 there:7101"]);
+});
+
+test("where a first member thinks that it listens counts for nobody who reaches it elsewhere", () => {
+  const { members, link } = begun();
+  members.meet(1, { at: 9, given: false, address: "behind-the-proxy:7001" });
+  assert.deepEqual(link.dialled, []);
+  // Of whom this node knows nothing, that is all there is.
+  members.meet(4, { at: 9, given: false, address: "there:7004" });
+  assert.deepEqual(link.dialled, ["4 there:7004"]);
+});
