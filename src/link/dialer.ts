@@ -127,11 +127,12 @@ export class Dialer {
     return true;
   }
 
+  /** Where the peer is dialled from now on. Whoever answered where it was dialled before is not given up for that. */
   setAddress(address: Address): void {
-    // A connection that stands is not given up for the same address said again.
     if (address.host === this.address.host && address.port === this.address.port) return;
     this.address = address;
-    if (this.state === StateStopped) return;
+    // The peer is told to move while it still runs there: until it does, nobody answers at the new address.
+    if (this.state === StateStopped || this.state >= StateChallenged) return;
     this.stop();
     this.backoffMs = BACKOFF_MS_MIN;
     this.dial();

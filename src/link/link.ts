@@ -104,7 +104,7 @@ export interface Link {
    * until the call returns. Never throws for a peer that is away; that is onUnreachable, later.
    */
   send(group: number, messages: readonly Message[]): void;
-  /** Where `peer` listens, from now on; null: it is gone. */
+  /** Where `peer` is dialled from now on, and connections to it that stand stay; null: it is gone. */
   setPeer(peer: number, address: string | null): void;
   /**
    * Opens a connection of its own to fetch a snapshot from `peer`, and another whenever it is lost, until it is closed. A

@@ -637,6 +637,20 @@ test("absent and unknown peers are reported once a turn, after send", async (t) 
   assert.equal(link.stats().framesDropped, 10);
 });
 
+test("a peer that is to move is heard where it is, and then dialled where it will be", async (t) => {
+  const one = await startNode(t, 1);
+  const two = await startNode(t, 2);
+  await acquaint({ 1: one, 2: two });
+  const there = await startNode(t, 2);
+  one.link.setPeer(2, addressOf(there.link));
+  two.link.send(0, [response(2, 1, 1)]);
+  await one.ear.until(() => one.ear.messages.length === 1);
+  assert.deepEqual(two.ear.peers, ["+1"]);
+  await two.link.close();
+  there.link.setPeer(1, addressOf(one.link));
+  await there.ear.until(() => there.ear.peers.includes("+1"));
+});
+
 test("a removed peer is cut off", async (t) => {
   const nodes = await startCluster(t, [1, 2]);
   nodes[1]!.link.setPeer(2, null);
