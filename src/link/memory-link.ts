@@ -312,10 +312,14 @@ export class MemoryNetwork {
     return from !== to && this.links.has(from) && this.links.has(to) && !this.cuts.has(`${from} ${to}`);
   }
 
-  /** A path opens: at once if its ends have nothing to show nor to ask. */
+  private reachesAnyWay(one: number, other: number): boolean {
+    return this.reaches(one, other) || this.reaches(other, one);
+  }
+
+  /** A path opens: at once if its ends have nothing to show nor to ask, and neither refused the other. */
   private open(from: number, to: number): void {
-    if (this.links.get(from)!.asksHello || this.links.get(to)!.asksHello) {
-      const pair = pairOf(from, to);
+    const pair = pairOf(from, to);
+    if (this.refused.has(pair) || this.links.get(from)!.asksHello || this.links.get(to)!.asksHello) {
       const paths = this.unproved.get(pair) ?? this.refused.get(pair) ?? new Set();
       this.unproved.set(pair, paths.add(`${from} ${to}`));
       if (this.auto) this.schedule();
@@ -328,8 +332,10 @@ export class MemoryNetwork {
   /** Shows each of the pair what the other has to show, and opens their paths unless one refuses. */
   private prove(pair: string, paths: Set<string>): void {
     this.unproved.delete(pair);
-    this.refused.delete(pair);
     const [one, other] = pair.split(" ").map((id) => this.links.get(Number(id)));
+    // Cut off from each other they stand as they stood: who heals them has them meet.
+    if (one !== undefined && other !== undefined && !this.reachesAnyWay(one.id, other.id)) return;
+    this.refused.delete(pair);
     if (one === undefined || other === undefined) return;
     const refusals = [one.meet(other), other.meet(one)];
     if (refusals.some((reason) => reason !== null)) {
@@ -440,19 +446,21 @@ class MemoryLink implements Link {
     return this.handler!.hello !== undefined || this.handler!.onHello !== undefined;
   }
 
-  /** For MemoryNetwork: looks at what `other` shows. Returns null, or why it is refused, and both owners are told. */
+  /** For MemoryNetwork: looks at what `other` shows. Returns null, or why it is refused, and the owners are told. */
   meet(other: MemoryLink): string | null {
     if (this.gone.has(other.id)) {
       const code = this.handler!.isRemoved?.(other.id) === true ? CloseRemoved : CloseUnknownPeer;
-      const reason = CLOSE_REASONS[code]!;
-      this.refusals.tell({ peer: other.id, code, reason, by: "self" });
-      other.refusals.tell({ peer: this.id, code, reason, by: "peer" });
-      return reason;
+      return this.refuse(other, code, CLOSE_REASONS[code]!);
     }
     const reason = this.handler!.onHello?.(other.id, other.handler!.hello?.slice() ?? NO_DATA) ?? null;
-    if (reason === null) return null;
-    this.refusals.tell({ peer: other.id, code: CloseLostLog, reason, by: "self" });
-    other.refusals.tell({ peer: this.id, code: CloseLostLog, reason, by: "peer" });
+    return reason === null ? null : this.refuse(other, CloseLostLog, reason);
+  }
+
+  /** The other owner hears of it if anything gets there. */
+  private refuse(other: MemoryLink, code: number, reason: string): string {
+    this.refusals.tell({ peer: other.id, code, reason, by: "self" });
+    if (this.network.reaches(this.id, other.id))
+      other.refusals.tell({ peer: this.id, code, reason, by: "peer" });
     return reason;
   }
 

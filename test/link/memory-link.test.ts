@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import {
   CloseBadMessage,
+  CloseUnknownPeer,
   type Link,
   type LinkHandler,
   type LinkRefusal,
@@ -89,6 +90,28 @@ test("a partition cuts both ways, a cut one way, and heal undoes them", async (t
   await ears[1]!.until(() => ears[1]!.peers.length === 6);
   assert.deepEqual(ears[1]!.peers, ["+2", "+3", "-2", "-3", "+2", "+3"]);
 });
+
+for (const ways of ["the way to it", "both ways"]) {
+  test(`who is cut off, ${ways}, hears of a refusal when that is healed, and not before`, async (t) => {
+    const { network, links, ears } = await start(t, { auto: false }, [1, 2]);
+    const told: LinkRefusal[] = [];
+    Object.assign(ears[2]!, { onRefused: (refusal: LinkRefusal) => told.push(refusal) });
+    network.cut(1, 2);
+    if (ways === "both ways") network.cut(2, 1);
+    links[1]!.setPeer(2, null);
+    network.deliver();
+    // Notices come in a turn of their own.
+    await new Promise((done) => setImmediate(done));
+    assert.deepEqual(told, []);
+    network.heal();
+    network.deliver();
+    await new Promise((done) => setImmediate(done));
+    assert.deepEqual(
+      told.map(({ peer, code, by }) => [peer, code, by]),
+      [[1, CloseUnknownPeer, "peer"]],
+    );
+  });
+}
 
 test("drops and delays repeat from their seed, and keep each pair's order", async (t) => {
   const run = async (seed: number): Promise<number[]> => {
