@@ -632,7 +632,7 @@ export class Driver {
     this.applier.end();
   }
 
-  /** A conf change, or the empty entry of a new leader's term. */
+  /** A conf change, or an empty entry: of a new leader's term, or behind a change (departures.ts). */
   private applyOther(entry: Entry): void {
     const { rawNode, proposals, members } = this.parts;
     if (entry.type === EntryNormal) members?.passed(entry);

@@ -16,6 +16,8 @@ export class MemberBook {
   private removed: Set<number>;
   /** Index of the newest change that is applied; 0: there was none. */
   at = 0;
+  /** Of the newest that removed somebody, if it was applied here, and no snapshot came since; else 0. */
+  removedAt = 0;
 
   /** `initial`: what the node was begun with. `record`: of the snapshot that its log begins behind; null: there is none. */
   constructor(initial: ReadonlyMap<number, string>, record: MemberRecord | null) {
@@ -43,6 +45,11 @@ export class MemberBook {
     return this.given.has(id);
   }
 
+  /** Ids are used up. */
+  get hasRemoved(): boolean {
+    return this.removed.size > 0;
+  }
+
   /** It was a member, and its id is not to be used again. */
   isRemoved(id: number): boolean {
     return this.removed.has(id);
@@ -68,7 +75,11 @@ export class MemberBook {
     if (record !== null) this.take(record);
     this.at = entry.index;
     const { progress } = rawNode.raft.trk;
-    for (const id of before) if (!progress.has(id)) this.remove(id);
+    for (const id of before) {
+      if (progress.has(id)) continue;
+      this.remove(id);
+      this.removedAt = entry.index;
+    }
     return state;
   }
 
@@ -80,6 +91,7 @@ export class MemberBook {
 
   /** A leader's snapshot took the state's place. */
   install(record: MemberRecord | null): void {
+    this.removedAt = 0;
     if (record !== null) this.take(record);
   }
 

@@ -8,22 +8,21 @@ import {
   type Entry,
   isConfChangeV2,
   RaftError,
-  type RawNode,
   type SnapshotMetadata,
 } from "../raft/index.js";
 import type { CallOptions, Member, MembershipChange, MembershipChanged } from "./api.js";
+import { Departures } from "./departures.js";
 import { decodeMemberRecord } from "./member-record.js";
 import { type ChangeParts, MembershipCall } from "./membership-change.js";
 import { type CheckedChange, checkChange } from "./membership-plan.js";
 import type { Standing } from "./peer-logs.js";
 import type { Teller } from "./teller.js";
 
-export interface MembersParts extends Omit<ChangeParts, "rawNode"> {
-  readonly rawNode: RawNode;
+export interface MembersParts extends Omit<ChangeParts, "departures"> {
   readonly teller: Teller;
   /** The cluster's key, which may be too short for addresses beyond this machine; null: addresses are the link's affair. */
   readonly secret: string | null;
-  /** How long a removed member is still heard, in ticks: others may not know yet that it is, and want its vote. */
+  /** How long a removed member is still heard, in ticks, once a majority knows: the rest may not, and want its vote. */
   readonly lingerTicks: number;
   /** The committed entries that are applied say that this node is no member any more. Once. */
   readonly onRemoved: (index: number) => void;
@@ -33,6 +32,7 @@ export interface MembersParts extends Omit<ChangeParts, "rawNode"> {
 
 export class Members {
   private readonly parts: MembersParts;
+  private readonly departures: Departures;
   private readonly change: MembershipCall;
   /** Null: not started yet. */
   private link: Link | null = null;
@@ -50,7 +50,8 @@ export class Members {
 
   constructor(parts: MembersParts) {
     this.parts = parts;
-    this.change = new MembershipCall(parts);
+    this.departures = new Departures(parts);
+    this.change = new MembershipCall({ ...parts, departures: this.departures });
   }
 
   /** Whom a link is to know from the start, without this node. */
@@ -139,11 +140,13 @@ export class Members {
       this.pending = newest;
       this.sync();
     }
+    this.departures.turn();
     if (this.change.isOpen) this.change.turn();
   }
 
   tick(): void {
     this.change.tick();
+    if (!this.departures.areKnown) return;
     for (const [id, ticks] of this.leaving) {
       this.leaving.set(id, ticks - 1);
       if (ticks > 0) continue;
@@ -167,8 +170,9 @@ export class Members {
     this.change.applied(entry, state);
   }
 
-  /** An entry that is neither a caller's nor a change: the first one of a leader's term. */
+  /** An entry that is neither a caller's nor a change: the first one of a leader's term, or one behind a change. */
   passed(entry: Entry): void {
+    this.departures.passed(entry);
     if (this.change.isOpen) this.change.applied(entry, null);
   }
 

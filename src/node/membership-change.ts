@@ -16,6 +16,7 @@ import {
 } from "../raft/index.js";
 import type { CallOptions, MembershipChanged } from "./api.js";
 import { type CallEnd, CallWatch, endedCall, type Watched } from "./call-watch.js";
+import type { Departures } from "./departures.js";
 import type { MemberBook } from "./member-book.js";
 import { encodeMemberRecord } from "./member-record.js";
 import { type CheckedChange, type MembershipView, refusalOfChange, singlesOf } from "./membership-plan.js";
@@ -25,6 +26,7 @@ export interface ChangeParts {
   readonly id: number;
   readonly rawNode: RawNode;
   readonly book: MemberBook;
+  readonly departures: Departures;
   /** It hears this node now. */
   readonly isConnected: (peer: number) => boolean;
   readonly electionTicks: number;
@@ -39,7 +41,7 @@ interface Call extends Watched {
   /** Where it is in the log; 0: not there yet. */
   term: number;
   index: number;
-  /** It is applied, and the joint state that it led to is not left yet. */
+  /** It is applied, and the joint state that it led to is not left yet, or not known to a majority to be. */
   committed: boolean;
   ticks: number;
   readonly resolve: (changed: MembershipChanged) => void;
@@ -167,14 +169,20 @@ export class MembershipCall {
     const { call } = this;
     if (call === null || call.index === 0) return;
     if (call.committed) {
-      if (!this.isJoint) this.resolve(call);
+      if (this.isDone) this.resolve(call);
     } else if (entry.index === call.index && entry.term === call.term) {
       call.committed = true;
       if (state === null) {
         const text = "the change led to no membership, so that nothing changed";
         this.reject(new RaftmarkError("RAFT_CHANGE_REFUSED", text));
-      } else if (!this.isJoint) this.resolve(call);
+      } else if (this.isDone) this.resolve(call);
     } else if (entry.term > call.term) this.reject(lost(call, entry));
+  }
+
+  /** What was removed may be turned off. A leader that removed itself hears no more of it. */
+  private get isDone(): boolean {
+    const { id, rawNode, departures } = this.parts;
+    return !this.isJoint && (departures.areKnown || !rawNode.raft.trk.progress.has(id));
   }
 
   private get isJoint(): boolean {
@@ -186,8 +194,11 @@ export class MembershipCall {
     const { call } = this;
     if (call === null || call.index === 0) return;
     if (call.committed) {
-      if (!this.isJoint) this.resolve(call);
-    } else if (last.index >= call.index) this.reject(leadershipLost(false));
+      if (this.isJoint) return;
+      // Whether a majority knows of what it removed stands in what is skipped.
+      if (call.change.remove.length === 0) this.resolve(call);
+      else this.reject(leadershipLost(true, false));
+    } else if (last.index >= call.index) this.reject(leadershipLost(false, false));
     else if (last.term > call.term) this.reject(lost(call, last));
   }
 
@@ -204,9 +215,9 @@ export class MembershipCall {
     if (call === null) return;
     call.ticks++;
     if (call.index !== 0 && this.leaderlessTicks > parts.leaderlessTicks)
-      this.reject(leadershipLost(call.committed));
+      this.reject(leadershipLost(call.committed, this.isJoint));
     else if (call.ticks > parts.timeoutTicks) {
-      const { aborted: _, late } = textsOf(call);
+      const { aborted: _, late } = textsOf(call, this.isJoint);
       const text = `${late} (requestTimeoutMs)`;
       this.reject(new RaftmarkError("RAFT_TIMEOUT", text, { mayCommit: call.index !== 0 }));
     }
@@ -215,7 +226,7 @@ export class MembershipCall {
   private giveUp(call: Call, end: CallEnd): void {
     if (this.call !== call) return;
     this.call = null;
-    call.reject(endedCall(end, textsOf(call), call.index !== 0));
+    call.reject(endedCall(end, textsOf(call, this.isJoint), call.index !== 0));
   }
 
   private resolve(call: Call): void {
@@ -237,13 +248,20 @@ export class MembershipCall {
     if (call === null) return;
     const mayCommit = call.index !== 0;
     const text = mayCommit
-      ? `${why}; ${call.committed ? IN_FORCE : "the change is in the log and may still commit"}`
+      ? `${why}; ${call.committed ? standOf(this.isJoint) : "the change is in the log and may still commit"}`
       : why;
     this.reject(new RaftmarkError(code, text, { mayCommit, cause }));
   }
 }
 
-const IN_FORCE = "the change is committed, and its joint state is not left yet";
+const JOINT = "the change is committed, and its joint state is not left yet";
+const UNKNOWN =
+  "the change is in force, and a majority of its voters is not known to know: do not turn off what it removed";
+
+/** Of a change that is committed. */
+function standOf(isJoint: boolean): string {
+  return isJoint ? JOINT : UNKNOWN;
+}
 
 const WAITING = {
   aborted: "aborted before the change was in the log",
@@ -253,14 +271,13 @@ const APPENDED = {
   aborted: "aborted while the change is in the log: it may still commit",
   late: "not committed in time; the change is in the log and may still commit",
 };
-const COMMITTED = {
-  aborted: `aborted: ${IN_FORCE}`,
-  late: `${IN_FORCE}: a majority of the old or the new voters is away`,
-};
 
-function textsOf(call: Call): { aborted: string; late: string } {
+function textsOf(call: Call, isJoint: boolean): { aborted: string; late: string } {
   if (call.index === 0) return WAITING;
-  return call.committed ? COMMITTED : APPENDED;
+  if (!call.committed) return APPENDED;
+  const stands = standOf(isJoint);
+  const whose = isJoint ? "the old or the new voters" : "the new voters";
+  return { aborted: `aborted: ${stands}`, late: `${stands}: a majority of ${whose} is away` };
 }
 
 function underWay(): RaftmarkError {
@@ -275,9 +292,9 @@ function lost(call: Call, entry: { readonly index: number; readonly term: number
   return new RaftmarkError("RAFT_PROPOSAL_DROPPED", text);
 }
 
-function leadershipLost(committed: boolean): RaftmarkError {
+function leadershipLost(committed: boolean, isJoint: boolean): RaftmarkError {
   const text = committed
-    ? `this node leads no more; ${IN_FORCE}: who leads now leaves it`
+    ? `this node leads no more; ${standOf(isJoint)}${isJoint ? ": who leads now leaves it" : ""}`
     : "this node leads no more, and does not know whether the change, which is in its log, will be committed";
   return new RaftmarkError("RAFT_LEADERSHIP_LOST", text, { mayCommit: true });
 }

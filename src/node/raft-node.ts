@@ -359,13 +359,14 @@ export class RaftNode extends SafeEmitter {
   }
 
   /**
-   * Changes who the members are: all of `change` at once, on the leader. Resolves when the new membership is in force and a
-   * joint state was left, which the leader does by itself, whoever that is then: a removed member may be turned off. Rejects
-   * with RAFT_BAD_OPTION (what is written cannot be meant), RAFT_CHANGE_REFUSED (it does not fit the members as they are, or
-   * would leave a group that cannot commit: etcd's strict-reconfig-check), RAFT_CHANGE_UNDER_WAY (one at a time),
-   * RAFT_NOT_LEADER, RAFT_PROPOSAL_DROPPED, RAFT_LEADERSHIP_LOST, RAFT_TIMEOUT, RAFT_ABORTED, RAFT_FENCED, RAFT_REMOVED or
-   * RAFT_CLOSED; `mayCommit` tells whether it may still take effect, or has. Settles within `timeoutMs`, and in any case
-   * within requestTimeoutMs.
+   * Changes who the members are: all of `change` at once, on the leader. Resolves when the new membership is in force, a joint
+   * state was left, which the leader does by itself, whoever that is then, and a majority of the new voters knows: a removed
+   * member may be turned off (a leader that removes itself stays until it closes by itself). Rejects with RAFT_BAD_OPTION
+   * (what is written cannot be meant), RAFT_CHANGE_REFUSED (it does not fit the members as they are, or would leave a group
+   * that cannot commit: etcd's strict-reconfig-check), RAFT_CHANGE_UNDER_WAY (one at a time), RAFT_NOT_LEADER,
+   * RAFT_PROPOSAL_DROPPED, RAFT_LEADERSHIP_LOST, RAFT_TIMEOUT, RAFT_ABORTED, RAFT_FENCED, RAFT_REMOVED or RAFT_CLOSED;
+   * `mayCommit` tells whether it may still take effect, or has. Settles within `timeoutMs`, and in any case within
+   * requestTimeoutMs.
    */
   changeMembership(change: MembershipChange, options?: CallOptions): Promise<MembershipChanged> {
     const refusal = this.endedError() ?? refusalOfCall(options);

@@ -1,5 +1,6 @@
 // Changes of members of running nodes: learners, promotion, removal, replacement, and what is refused and why.
 import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { type TestContext, test } from "node:test";
 import type { MembershipChange, RaftNode } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
@@ -222,6 +223,29 @@ test("removed members who are the only ones to know stay until the others do", a
   await until("there is a leader", WAIT_MS, () =>
     group.all.some(({ node }) => node.status().state === "StateLeader"),
   );
+});
+
+test("what was removed stays, and its change does not resolve, before a majority of the others knows", async (t) => {
+  const group = await three(t, { leaderlessTimeoutMs: 2000 });
+  const leader = await group.leader();
+  const { id } = leader.node.status();
+  const [other, gone] = [1, 2, 3].filter((each) => each !== id) as [number, number];
+  // The one that stays hears no more of the leader, as soon as that knows.
+  const cut = (event: unknown): void => {
+    if ((event as { node: number }).node === id) group.network.partition([id], [other]);
+  };
+  subscribe("raftmark:membership", cut);
+  t.after(() => unsubscribe("raftmark:membership", cut));
+  const error = await rejection(leader.node.changeMembership({ remove: [gone] }));
+  assert.deepEqual([error.code, error.mayCommit], ["RAFT_LEADERSHIP_LOST", true]);
+  assert.match(error.message, /the change is in force, and .*: do not turn off what it removed/);
+  const isClosed = (): boolean => group.nodes.get(gone)!.lines.matching(/this node is closed/).length > 0;
+  assert.ok(!isClosed());
+  unsubscribe("raftmark:membership", cut);
+  group.network.heal();
+  await until("it may go", WAIT_MS, isClosed);
+  group.nodes.delete(gone);
+  await proposed(await group.leader(), "without it");
 });
 
 test("a new member gets a snapshot, and with it the members and where they listen", async (t) => {

@@ -1,0 +1,55 @@
+// When members that were removed may go: as soon as a majority of those who stay knows that the change is committed. Until
+// then that majority, without the leader, may still want their votes (§6: who does not know is in the old membership).
+// Whoever leads appends an empty entry behind the newest change that it has applied: what carries that entry carries a commit
+// index that includes the change, so that it commits where a majority of the new voters knows, and has all that came before.
+// The others recognize it, as the first entry of a term is the only other empty one. Main thread.
+import { assert } from "../base/assert.js";
+import { type Entry, type RawNode, StateLeader } from "../raft/index.js";
+import type { MemberBook } from "./member-book.js";
+
+const NO_BYTES = new Uint8Array(0);
+
+export interface DeparturesParts {
+  readonly id: number;
+  readonly rawNode: RawNode;
+  readonly book: MemberBook;
+}
+
+export class Departures {
+  private readonly parts: DeparturesParts;
+  /** Index of the newest entry of that kind that is applied. */
+  private knownAt = 0;
+  /** The one that this node appended last. Invariant: as long as its term lasts it is in the log, or applied. */
+  private appended = { index: 0, term: 0 };
+
+  constructor(parts: DeparturesParts) {
+    this.parts = parts;
+  }
+
+  /**
+   * A majority of the voters knows of the newest change that removed somebody here. What a snapshot skipped cannot be waited
+   * for.
+   */
+  get areKnown(): boolean {
+    return this.parts.book.removedAt <= this.knownAt;
+  }
+
+  /** Once a turn. */
+  turn(): void {
+    const { id, rawNode, book } = this.parts;
+    // Also where a snapshot says who was removed: others may wait for it.
+    if (!book.hasRemoved || book.at <= this.knownAt) return;
+    const { state, trk, term } = rawNode.raft;
+    if (state !== StateLeader || !trk.progress.has(id)) return;
+    if (this.appended.term === term && this.appended.index > book.at) return;
+    // Refused, as when leadership is handed over, it is tried again.
+    if (rawNode.propose(NO_BYTES) === null) this.appended = { index: rawNode.lastProposed.first, term };
+  }
+
+  /** An entry without bytes is applied. */
+  passed(entry: Entry): void {
+    assert(entry.size === 0, "an entry with bytes is a caller's");
+    if (this.parts.rawNode.raft.raftLog.termOrZero(entry.index - 1) !== entry.term) return;
+    this.knownAt = entry.index;
+  }
+}

@@ -1,0 +1,35 @@
+// When what a change removed may go: by which entry of the log a member knows that a majority of the others knows.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Departures } from "../../src/node/departures.js";
+import { MemberBook } from "../../src/node/member-book.js";
+import { Entry, EntryNormal, MemoryStorage, RawNode } from "../../src/raft/index.js";
+
+test("an empty entry behind the change says so, unless it is the first of a leader's term", () => {
+  const storage = new MemoryStorage();
+  const confState = { voters: [1, 2], learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
+  storage.applySnapshot({ data: new Uint8Array(0), metadata: { index: 1, term: 1, confState } });
+  const empty = (term: number, index: number): Entry =>
+    new Entry(EntryNormal, term, index, new Uint8Array(0));
+  const [before, first, second] = [empty(1, 2), empty(2, 3), empty(2, 4)];
+  storage.append([before!, first!, second!]);
+  const rawNode = new RawNode({
+    id: 1,
+    electionTick: 10,
+    heartbeatTick: 1,
+    storage,
+    maxSizePerMsg: 1024,
+    maxInflightMsgs: 16,
+    random: () => 0,
+  });
+  const book = new MemberBook(new Map(), null);
+  const departures = new Departures({ id: 1, rawNode, book });
+  assert.ok(departures.areKnown);
+  departures.passed(before!);
+  book.removedAt = 3;
+  assert.ok(!departures.areKnown);
+  departures.passed(first!);
+  assert.ok(!departures.areKnown);
+  departures.passed(second!);
+  assert.ok(departures.areKnown);
+});
