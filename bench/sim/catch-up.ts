@@ -24,9 +24,11 @@ export class CatchUp {
     const leader = processes.find(({ leads }) => leads);
     if (leader === undefined || processes.length < 3 || ruined.size > 0) return;
     const member = dice.pick(this.world.others(leader));
+    const { term } = leader.parts!.rawNode.raft;
     await this.leaveBehind(leader, member);
     const { network, checker, schedule } = this.world;
-    if (checker.violation !== null || !leader.leads) return;
+    // What it got from another that led meanwhile, the checker does not count as its own.
+    if (checker.violation !== null || !leader.leads || leader.parts!.rawNode.raft.term !== term) return;
     const { raftLog } = leader.parts!.rawNode.raft;
     const lacks = sharedWith(raftLog, member.parts!.rawNode.raft.raftLog) + 1;
     const bytes = checker.bytesOf(leader.id, lacks, raftLog.lastIndex() + 1);

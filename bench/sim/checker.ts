@@ -399,8 +399,14 @@ export class Checker {
           );
         const { snapshot } = seen.view;
         seen.promises.snapshot = Math.max(seen.promises.snapshot, snapshot.index);
-        for (let at = index; at > snapshot.index && seen.promises.ackedTerms[at] !== terms[at]; at--) {
-          seen.promises.ackedTerms[at] = terms[at];
+        const { ackedTerms } = seen.promises;
+        // What stood behind an entry of an earlier term went with it, if others commit it or not.
+        if (ackedTerms[index] !== undefined && ackedTerms[index] !== terms[index]) {
+          ackedTerms.length = index;
+          seen.promises.acked = index;
+        }
+        for (let at = index; at > snapshot.index && ackedTerms[at] !== terms[at]; at--) {
+          ackedTerms[at] = terms[at];
         }
         seen.promises.acked = Math.max(seen.promises.acked, index);
       }

@@ -428,6 +428,8 @@ export class SimProcess {
       const before = delays.get(lane) ?? this.dice.below(500);
       const delay = before + this.dice.below(50);
       delays.set(lane, delay);
+      // What asks for a turn from now on gets a later one.
+      if (lane === "turn") this.immediateDue = Math.max(this.immediateDue, this.schedule.now + delay);
       this.schedule.after(delay, () => this.inside(life, lane, work));
     }
   }

@@ -111,6 +111,24 @@ const FOUND: readonly (SimPlan & { what: string })[] = [
     steps: 15_000,
     profile: "feud",
   },
+  {
+    what: "entries that a member acknowledged and a later leader overwrote, and that another one committed, were held against it (the checker's own fault)",
+    seed: 1546652555,
+    steps: STEPS_DEFAULT,
+    profile: "members",
+  },
+  {
+    what: "turns that a sleep of the host held back came behind those that were asked for later (the simulator's own fault)",
+    seed: 1026042424,
+    steps: STEPS_DEFAULT,
+    profile: "network",
+  },
+  {
+    what: "what a leader got from another that led meanwhile did not count as lacking (the checker's own fault)",
+    seed: 1420805518,
+    steps: STEPS_DEFAULT,
+    profile: "network",
+  },
 ];
 
 for (const { what, ...plan } of FOUND) {
