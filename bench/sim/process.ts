@@ -118,6 +118,13 @@ export interface Parts {
   readonly wal: Wal;
   readonly driver: Driver;
   readonly book: MemberBook;
+  readonly forwarding: { readonly forwards: Asked };
+}
+
+/** Of Forwards: what it sent to a leader that has not answered; in ticks. */
+interface Asked {
+  readonly ticks: number;
+  readonly requests: ReadonlyMap<number, { readonly proposals: readonly unknown[]; readonly dueAt: number }>;
 }
 
 interface Held {
@@ -222,6 +229,15 @@ export class SimProcess {
   /** It takes itself for the leader. */
   get leads(): boolean {
     return this.parts?.rawNode.raft.state === StateLeader;
+  }
+
+  /** For so long it may yet wait for the leader's answer to what it sent: a slow path has its time. */
+  get patienceMs(): number {
+    const { requests, ticks } = this.parts!.forwarding.forwards;
+    const dues = [...requests.values()]
+      .filter(({ proposals }) => proposals.length > 0)
+      .map(({ dueAt }) => dueAt);
+    return Math.max(0, ...dues.map((dueAt) => dueAt + 1 - ticks)) * this.plan.tickMs;
   }
 
   /** Who leads as far as it knows; 0: nobody. */

@@ -533,7 +533,7 @@ export class World implements Stage {
     const hasSnapshots = this.processes[0]!.plan.snapshots !== null;
     const settleMin = hasSnapshots ? SETTLE_SNAPSHOTS_MS_MIN : SETTLE_MS_MIN;
     const settleMs = Math.max(settleMin, SETTLE_ELECTIONS * electionMs);
-    const end = schedule.now + settleMs * 1000;
+    let end = schedule.now + settleMs * 1000;
     if (checker.violation !== null) return;
     if (!(await this.until(() => this.ready !== null, end))) {
       const states = this.processes.map(
@@ -547,6 +547,7 @@ export class World implements Stage {
     }
     if (checker.violation !== null) return;
     const before = checker.writes;
+    end += 1000 * Math.max(...this.sound.map(({ patienceMs }) => patienceMs));
     for (const process of this.sound) this.read(process);
     // One may be refused: a transfer of leadership is under way, or a leader that has just been deposed.
     const again = (): void => {

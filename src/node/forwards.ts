@@ -135,17 +135,24 @@ export class Forwards {
       const bytes = batch.reduce((sum, { size }) => sum + size, 0);
       this.sentBytes += bytes;
       const { lead: to, term } = raft;
-      const request = { to, term, proposals: batch, bytes, dueAt: this.dueAt, isCutOff: false };
+      const request = {
+        to,
+        term,
+        proposals: batch,
+        bytes,
+        dueAt: this.dueBehind(this.sentBytes),
+        isCutOff: false,
+      };
       this.requests.set(++this.sequence, request);
       this.sent += batch.length;
       post(this.messageOf(this.sequence, request));
     }
   }
 
-  /** Of what is sent now. */
-  private get dueAt(): number {
+  /** Of what is sent now, as the last of so many bytes. */
+  private dueBehind(bytes: number): number {
     const { answerTicks, pathBytesPerTick } = this.limits;
-    return this.ticks + answerTicks + Math.ceil(this.sentBytes / pathBytesPerTick);
+    return this.ticks + answerTicks + Math.ceil(bytes / pathBytesPerTick);
   }
 
   private messageOf(sequence: number, { to, term, proposals }: Request): Message {
@@ -164,6 +171,7 @@ export class Forwards {
   askAgain(raft: Raft, post: (message: Message) => void): void {
     const { lead, term } = raft;
     if (!this.reopened.delete(lead)) return;
+    let bytes = 0;
     for (const [sequence, request] of this.requests) {
       if (request.to !== lead || request.term !== term) continue;
       const { proposals } = request;
@@ -173,7 +181,8 @@ export class Forwards {
         continue;
       }
       request.isCutOff = false;
-      request.dueAt = this.dueAt;
+      bytes += request.bytes;
+      request.dueAt = this.dueBehind(bytes);
       this.sent += proposals.length;
       post(this.messageOf(sequence, request));
     }
