@@ -114,8 +114,8 @@ export function tellStart(
   }
   if (torn === null) return;
   const text =
-    `the last write before was cut short, and not acknowledged: its ${torn.bytesCut} bytes are cut off, and ` +
-    `the segment as it was is kept as ${torn.copy}`;
+    `the last write before was cut short, and so not acknowledged (unless the file was shortened since): its ` +
+    `${torn.bytesCut} bytes are cut off, and the segment as it was is kept as ${torn.copy}`;
   teller.info({ ...torn }, text);
 }
 
