@@ -84,9 +84,20 @@ function hasWrongLength({ bytes, offset, crc }: Stop): boolean {
   return [2, 3].some((fields) => {
     const end = endOfFields(bytes, at, fields);
     if (end === -1 || end - at === frame.length) return false;
-    const record = parseRecord(bytes, at, end);
+    const record = recordOf(bytes, at, end);
+    if (record === null) return false;
     return record.hasData ? continues(bytes, record, crc) : isSeal(record) && record.crc === crc;
   });
+}
+
+/** Null: these bytes are none. */
+function recordOf(bytes: Uint8Array, at: number, end: number): RecordSpan | null {
+  try {
+    return parseRecord(bytes, at, end);
+  } catch (error) {
+    if (error instanceof MalformedError) return null;
+    throw error;
+  }
 }
 
 /** Where fields 1 to `count`, one of each from `at` on, end; -1: they are not there. */
@@ -214,9 +225,6 @@ function parseFrame(bytes: Uint8Array, at: number): { record: RecordSpan; end: n
   const frame = frameAt(bytes, at);
   const end = at + 8 + frame.length + frame.padding;
   if (frame.zero || end > bytes.length) return null;
-  try {
-    return { record: parseRecord(bytes, at + 8, at + 8 + frame.length), end };
-  } catch {
-    return null;
-  }
+  const record = recordOf(bytes, at + 8, at + 8 + frame.length);
+  return record === null ? null : { record, end };
 }

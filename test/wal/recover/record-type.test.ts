@@ -11,6 +11,7 @@ import { Entry, type HardState } from "../../../src/raft/raftpb/index.js";
 import { runAsync } from "../../../src/wal/disk/wal-fs.js";
 import type { Codec } from "../../../src/wal/format/codec.js";
 import { createJsCodec } from "../../../src/wal/format/codec-js.js";
+import { SCAN_BAD_PROTO } from "../../../src/wal/format/layout.js";
 import { encodeEntry, encodeHardState, FrameBuilder } from "../../../src/wal/format/record.js";
 import { openWal, readWal } from "../../../src/wal/index.js";
 import { RecordScan } from "../../../src/wal/inspect/record-scan.js";
@@ -18,6 +19,7 @@ import { SegmentReader } from "../../../src/wal/read/segment-reader.js";
 import { listSegments, recover, type ScanPool } from "../../../src/wal/recover/recovery.js";
 import { SegmentScanner, scanMemoryBytes } from "../../../src/wal/recover/scan-segment.js";
 import { asyncSource } from "../../../src/wal/recover/segment-source.js";
+import { judgeEnd } from "../../../src/wal/recover/torn.js";
 import { durable, meta, options, tempDir } from "../helpers.js";
 import { check } from "../promised.js";
 
@@ -272,4 +274,13 @@ test("entries that cannot be where they are", async (t) => {
       assert.match(answer, /^WAL_CORRUPT offset \d+/, `${what}, ${reader}: ${JSON.stringify(said)}`);
     }
   }
+});
+
+test("a damaged frame with a number that no record has is judged like any other", () => {
+  const bytes = new Uint8Array(512);
+  // Its length is wrong, its type and checksum above 2^53 - 1, and it has data.
+  const huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+  bytes.set([40, 0, 0, 0, 0, 0, 0, 0, 0x08, ...huge, 0x10, ...huge, 0x1a, 2, 1, 2]);
+  const stop = { bytes, result: SCAN_BAD_PROTO, offset: 0, crc: 0, sealed: 0 };
+  assert.doesNotThrow(() => judgeEnd(stop));
 });
