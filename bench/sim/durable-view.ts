@@ -4,13 +4,7 @@ import { EMPTY_HARD_STATE, type HardState } from "../../src/raft/index.js";
 import { frameAt } from "../../src/wal/format/codec-js.js";
 import { crc32c } from "../../src/wal/format/crc32c.js";
 import { RECORD_CRC, RECORD_ENTRY, RECORD_SNAPSHOT, RECORD_STATE } from "../../src/wal/format/format.js";
-import {
-  MalformedError,
-  parseEntry,
-  parseNumbers,
-  parseRecord,
-  type RecordSpan,
-} from "../../src/wal/format/record.js";
+import { parseEntry, parseNumbers, recordIn } from "../../src/wal/format/record.js";
 import { SimDir, type SimDisk, SimFile } from "./disk.js";
 
 /** Directories from the disk's root to the segments. */
@@ -174,13 +168,4 @@ function firstSegment(dir: SimDir): number {
     if (/^[0-9a-f]{16}-.*\.wal$/.test(name)) first = Math.min(first, Number.parseInt(name.slice(0, 16), 16));
   }
   return first;
-}
-
-function recordIn(bytes: Uint8Array, start: number, end: number): RecordSpan | null {
-  try {
-    return parseRecord(bytes, start, end);
-  } catch (error) {
-    if (error instanceof MalformedError) return null;
-    throw error;
-  }
 }

@@ -79,7 +79,7 @@ export class Dialer {
   private connectedAt = 0;
   /** Of the connection that stands. */
   private tags: FrameTags | null = null;
-  /** The connection's bytes read by the last sweep, and the sweeps since they grew. */
+  /** Of the connection that stands, or is being opened. */
   private silence = new SilenceWatch();
 
   constructor(options: DialerOptions) {

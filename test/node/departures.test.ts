@@ -3,12 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Departures } from "../../src/node/departures.js";
 import { MemberBook } from "../../src/node/member-book.js";
-import { Entry, EntryNormal, MemoryStorage, RawNode } from "../../src/raft/index.js";
+import { Entry, EntryNormal, RawNode } from "../../src/raft/index.js";
+import { newStorage } from "../raft/network.js";
 
 test("an empty entry behind the change says so, unless it is the first of a leader's term", () => {
-  const storage = new MemoryStorage();
-  const confState = { voters: [1, 2], learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
-  storage.applySnapshot({ data: new Uint8Array(0), metadata: { index: 1, term: 1, confState } });
+  const storage = newStorage([1, 2]);
   const empty = (term: number, index: number): Entry =>
     new Entry(EntryNormal, term, index, new Uint8Array(0));
   const [before, first, second] = [empty(1, 2), empty(2, 3), empty(2, 4)];

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { MemberBook } from "../../src/node/member-book.js";
 import { Members } from "../../src/node/members.js";
 import { Teller } from "../../src/node/teller.js";
-import { MemoryStorage, RawNode } from "../../src/raft/index.js";
+import { Network } from "../raft/network.js";
 import { StubLink } from "./stub-link.js";
 
 /** Keeps whom it was told of. */
@@ -18,27 +18,9 @@ class DialledLink extends StubLink {
 /** Node 3 of three, which has applied nothing since it was begun with these addresses. */
 function begun(): { members: Members; link: DialledLink } {
   const initial: Record<number, string> = { 1: "proxy:7001", 2: "proxy:7002", 3: "here:7003" };
-  const storage = new MemoryStorage();
-  const confState = {
-    voters: [1, 2, 3],
-    learners: [],
-    votersOutgoing: [],
-    learnersNext: [],
-    autoLeave: false,
-  };
-  storage.applySnapshot({ data: new Uint8Array(0), metadata: { index: 1, term: 1, confState } });
-  const rawNode = new RawNode({
-    id: 3,
-    electionTick: 10,
-    heartbeatTick: 1,
-    storage,
-    maxSizePerMsg: 1024,
-    maxInflightMsgs: 16,
-    random: () => 0,
-  });
   const members = new Members({
     id: 3,
-    rawNode,
+    rawNode: new Network({ voters: [1, 2, 3] }).raw(3),
     book: new MemberBook(new Map(Object.entries(initial).map(([id, at]) => [Number(id), at])), null),
     teller: new Teller(3, null),
     secret: null,

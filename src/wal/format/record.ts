@@ -252,6 +252,16 @@ export function parseRecord(bytes: Uint8Array, at: number, end: number): RecordS
   return record;
 }
 
+/** The same; null: these bytes are none. */
+export function recordIn(bytes: Uint8Array, at: number, end: number): RecordSpan | null {
+  try {
+    return parseRecord(bytes, at, end);
+  } catch (error) {
+    if (error instanceof MalformedError) return null;
+    throw error;
+  }
+}
+
 /** The entry in bytes[at, end). Its data is a view of `bytes`. */
 export function parseEntry(bytes: Uint8Array, at: number, end: number): Entry {
   let type = 0;

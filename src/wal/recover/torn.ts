@@ -9,7 +9,7 @@ import { crc32cRange } from "../../base/crc32c.js";
 import { frameAt } from "../format/codec-js.js";
 import { RECORD_CRC, SECTOR_BYTES } from "../format/format.js";
 import * as L from "../format/layout.js";
-import { FieldReader, MalformedError, parseRecord, type RecordSpan } from "../format/record.js";
+import { FieldReader, MalformedError, type RecordSpan, recordIn } from "../format/record.js";
 import { COMMITTED, NO_SEGMENT_HEAD, NOT_OF_TYPE, STATE_BACK, TERM_BACK } from "./misfits.js";
 
 /** Where the scan of the newest segment stopped. */
@@ -84,20 +84,10 @@ function hasWrongLength({ bytes, offset, crc }: Stop): boolean {
   return [2, 3].some((fields) => {
     const end = endOfFields(bytes, at, fields);
     if (end === -1 || end - at === frame.length) return false;
-    const record = recordOf(bytes, at, end);
+    const record = recordIn(bytes, at, end);
     if (record === null) return false;
     return record.hasData ? continues(bytes, record, crc) : isSeal(record) && record.crc === crc;
   });
-}
-
-/** Null: these bytes are none. */
-function recordOf(bytes: Uint8Array, at: number, end: number): RecordSpan | null {
-  try {
-    return parseRecord(bytes, at, end);
-  } catch (error) {
-    if (error instanceof MalformedError) return null;
-    throw error;
-  }
 }
 
 /** Where fields 1 to `count`, one of each from `at` on, end; -1: they are not there. */
@@ -225,6 +215,6 @@ function parseFrame(bytes: Uint8Array, at: number): { record: RecordSpan; end: n
   const frame = frameAt(bytes, at);
   const end = at + 8 + frame.length + frame.padding;
   if (frame.zero || end > bytes.length) return null;
-  const record = recordOf(bytes, at + 8, at + 8 + frame.length);
+  const record = recordIn(bytes, at + 8, at + 8 + frame.length);
   return record === null ? null : { record, end };
 }
