@@ -22,6 +22,16 @@ export function isNoSpace(error: unknown): boolean {
   return code === "ENOSPC" || code === "EDQUOT";
 }
 
+const MORE_FILES = "close files or connections, or allow more of them (ulimit -n)";
+
+/** What to do about what the disk or its file system refused, unless it has too little space. */
+function remedy(error: unknown): string {
+  if (isNoDescriptor(error)) return MORE_FILES;
+  if (systemCode(error) === "EFBIG")
+    return "allow larger files (ulimit -f), or set a smaller segmentBytes";
+  return "check the disk";
+}
+
 /** A failed write or sync of an open log. */
 export function writeError(error: unknown, dir: string): RaftmarkError {
   if (error instanceof RaftmarkError) return error;
@@ -30,21 +40,16 @@ export function writeError(error: unknown, dir: string): RaftmarkError {
     const text = `no space left for the log in ${dir} (${reason}); free space or enlarge the volume, then restart`;
     return new RaftmarkError("WAL_NO_SPACE", text, { mayCommit: true, cause: error });
   }
-  const what = isNoDescriptor(error) ? "allow more open files (ulimit -n)" : "check the disk";
-  const text = `writing the log in ${dir} failed (${reason}); ${what}, then restart the node`;
+  const text = `writing the log in ${dir} failed (${reason}); ${remedy(error)}, then restart the node`;
   return new RaftmarkError("WAL_IO", text, { mayCommit: true, cause: error });
 }
-
-const MORE_FILES = "close files or connections, or allow more of them (ulimit -n)";
 
 /** The log goes on without what failed: a segment prepared ahead, zeros written ahead. */
 export function warningOf(error: unknown, dir: string): RaftmarkError {
   if (error instanceof RaftmarkError) return error;
   const reason = error instanceof Error ? error.message : String(error);
   const code = isNoSpace(error) ? "WAL_NO_SPACE" : "WAL_IO";
-  let what = "check the disk";
-  if (isNoSpace(error)) what = "free space before appends need it";
-  else if (isNoDescriptor(error)) what = MORE_FILES;
+  const what = isNoSpace(error) ? "free space before appends need it" : remedy(error);
   const text = `preparing space ahead for the log in ${dir} failed (${reason}); the log goes on, but ${what}`;
   return new RaftmarkError(code, text, { cause: error });
 }
@@ -74,7 +79,8 @@ export function openError(error: unknown, dir: string): RaftmarkError {
     const text = `no space left to open the log in ${dir} (${reason}); free space, or set a smaller segmentBytes`;
     return new RaftmarkError("WAL_NO_SPACE", text, { cause: error });
   }
-  return new RaftmarkError("WAL_IO", `opening the log in ${dir} failed (${reason})`, { cause: error });
+  const text = `opening the log in ${dir} failed (${reason}); ${remedy(error)}, then start the node again`;
+  return new RaftmarkError("WAL_IO", text, { cause: error });
 }
 
 /** What works today for a node whose log is damaged or gone. */

@@ -91,6 +91,17 @@ for (const writer of WRITERS) {
     });
   }
 
+  for (const [code, advice] of [
+    ["EIO", /check the disk, then start the node again/],
+    ["EFBIG", /allow larger files \(ulimit -f\), or set a smaller segmentBytes, then start/],
+  ] as const) {
+    test(`${writer}: a first segment that cannot be written (${code}): opening says what to do`, async (t) => {
+      const plan: FaultPlan = { op: "write", from: 1, code };
+      const walOptions = options(tempDir(t), { writer, walFs: { module: FAULTY, arg: plan } });
+      await assert.rejects(openWal(walOptions), { code: "WAL_IO", message: advice });
+    });
+  }
+
   test(`${writer}: no space to prepare a segment ahead is a warning, on an append it is the end`, async (t) => {
     const walOptions = options(tempDir(t), { writer, segmentBytes: 4096 });
     await (await openWal(walOptions)).close();
