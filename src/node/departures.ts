@@ -1,13 +1,14 @@
 // When members that were removed may go: as soon as a majority of those who stay knows that the change is committed. Until
 // then that majority, without the leader, may still want their votes (§6: who does not know is in the old membership).
-// Whoever leads appends an empty entry behind the newest change that it has applied: what carries that entry carries a commit
-// index that includes the change, so that it commits where a majority of the new voters knows, and has all that came before.
-// The others recognize it, as the first entry of a term is the only other empty one. Main thread.
+// Whoever leads appends an empty entry behind the newest change that it has applied, as long as the log has none that is to
+// be applied still: what carries that entry carries a commit index that includes the change, so that it commits where a
+// majority of the new voters knows, and has all that came before. The others recognize it: the only other empty entry is the
+// first of a term. Main thread.
+
 import { assert } from "../base/assert.js";
+import { NO_DATA } from "../base/bytes.js";
 import { type Entry, type RawNode, StateLeader } from "../raft/index.js";
 import type { MemberBook } from "./member-book.js";
-
-const NO_BYTES = new Uint8Array(0);
 
 export interface DeparturesParts {
   readonly id: number;
@@ -43,7 +44,7 @@ export class Departures {
     if (state !== StateLeader || !trk.progress.has(id)) return;
     if (this.appended.term === term && this.appended.index > book.at) return;
     // Refused, as when leadership is handed over, it is tried again.
-    if (rawNode.propose(NO_BYTES) === null) this.appended = { index: rawNode.lastProposed.first, term };
+    if (proposeNothing(rawNode)) this.appended = { index: rawNode.lastProposed.first, term };
   }
 
   /** An entry without bytes is applied. */
@@ -52,4 +53,9 @@ export class Departures {
     if (this.parts.rawNode.raft.raftLog.termOrZero(entry.index - 1) !== entry.term) return;
     this.knownAt = entry.index;
   }
+}
+
+/** Of a leader: an empty entry. False: it is refused, or could tell others of a change that only this node knows committed. */
+export function proposeNothing(rawNode: RawNode): boolean {
+  return rawNode.raft.raftLog.unappliedConfChanges.length === 0 && rawNode.propose(NO_DATA) === null;
 }

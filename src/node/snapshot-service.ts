@@ -1,12 +1,9 @@
 // All that a node has to do with snapshots, put together: its own, those that it sends to members, and the one that it
 // is sent; and what people are told of them. Main thread.
-import { NO_DATA } from "../base/bytes.js";
 import type { RaftmarkError } from "../base/errors.js";
 import type { Link, SnapshotLane } from "../link/index.js";
 import {
   type ConfState,
-  Entry,
-  EntryNormal,
   type Message,
   type RawNode,
   type SnapshotMetadata,
@@ -14,6 +11,7 @@ import {
 } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
 import type { SnapshotProgress, SnapshotSending, SnapshotTaken } from "./api.js";
+import { proposeNothing } from "./departures.js";
 import type { SnapshotEvent } from "./events.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Sessions } from "./sessions.js";
@@ -165,13 +163,13 @@ export class SnapshotService {
 
   /**
    * The newest one's file is damaged. Another has to be of a later index: where nothing was applied since, the leader, who
-   * alone sends snapshots, writes an entry that says nothing.
+   * alone sends snapshots, writes an entry that says nothing. Where a change of members is to be applied, that will do.
    */
   private replaceUnsound(): void {
     this.own.replace();
     this.parts.control((rawNode) => {
       if (rawNode.raft.state === StateLeader && rawNode.raft.raftLog.applied === this.own.last?.index)
-        rawNode.proposeEntries([new Entry(EntryNormal, 0, 0, NO_DATA)]);
+        proposeNothing(rawNode);
     });
   }
 

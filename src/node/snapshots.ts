@@ -155,7 +155,7 @@ export class Snapshots {
     this.bytes += taken.bytes;
     this.retryMs = RETRY_MS_MIN;
     this.retryAt = 0;
-    this.installed(taken);
+    this.newest(taken);
     this.parts.onTaken(taken, performance.now() - begun);
     for (const one of asked) one.resolve(taken);
     this.look();
@@ -191,8 +191,13 @@ export class Snapshots {
     this.look();
   }
 
-  /** This one is the log's newest now. */
+  /** A leader's is the state now, and the log's newest: nothing is applied behind it. */
   installed(taken: SnapshotTaken): void {
+    this.newest(taken);
+    this.due.begin();
+  }
+
+  private newest(taken: SnapshotTaken): void {
     if (this.last !== null && taken.index <= this.last.index) return;
     this.unreadable = false;
     this.last = taken;

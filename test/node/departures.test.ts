@@ -1,9 +1,18 @@
 // When what a change removed may go: by which entry of the log a member knows that a majority of the others knows.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Departures } from "../../src/node/departures.js";
+import { NO_DATA } from "../../src/base/bytes.js";
+import { Departures, proposeNothing } from "../../src/node/departures.js";
 import { MemberBook } from "../../src/node/member-book.js";
-import { Entry, EntryNormal, RawNode } from "../../src/raft/index.js";
+import {
+  ConfChangeAddLearnerNode,
+  type ConfChangeType,
+  decodeConfChange,
+  Entry,
+  EntryNormal,
+  isEmptyHardState,
+  RawNode,
+} from "../../src/raft/index.js";
 import { newStorage } from "../raft/network.js";
 
 test("an empty entry behind the change says so, unless it is the first of a leader's term", () => {
@@ -31,4 +40,36 @@ test("an empty entry behind the change says so, unless it is the first of a lead
   assert.ok(!departures.areKnown);
   departures.passed(second!);
   assert.ok(departures.areKnown);
+});
+
+test("no leader appends one while a change is to be applied: it would say of that, too, that others know", () => {
+  const storage = newStorage([1]);
+  const rawNode = new RawNode({
+    id: 1,
+    electionTick: 10,
+    heartbeatTick: 1,
+    storage,
+    maxSizePerMsg: 1024,
+    maxInflightMsgs: 16,
+    random: () => 0,
+  });
+  const { raftLog } = rawNode.raft;
+  const turn = (): void => {
+    const { entries, hardState, committedEntries } = rawNode.ready();
+    storage.append(entries);
+    if (!isEmptyHardState(hardState)) storage.setHardState(hardState);
+    for (const entry of committedEntries)
+      if (entry.type !== EntryNormal) rawNode.applyConfChange(decodeConfChange(entry)!);
+    rawNode.advance();
+  };
+  rawNode.campaign();
+  while (rawNode.hasReady()) turn();
+  const change = { type: ConfChangeAddLearnerNode as ConfChangeType, nodeId: 2 };
+  assert.equal(rawNode.proposeConfChange({ transition: 0, changes: [change], context: NO_DATA }), null);
+  const last = raftLog.lastIndex();
+  assert.ok(!proposeNothing(rawNode));
+  assert.equal(raftLog.lastIndex(), last);
+  while (rawNode.hasReady()) turn();
+  assert.ok(proposeNothing(rawNode));
+  assert.equal(raftLog.lastIndex(), last + 1);
 });

@@ -303,6 +303,23 @@ test("one that is to replace another and fails waits for its next try, however o
   await assert.rejects(byHand, { code: "RAFT_SNAPSHOT_FAILED", message: /at index 5 is of no use/ });
 });
 
+test("what was applied before a leader's snapshot was installed does not count against the next one", () => {
+  const own = new Snapshots({
+    wal: {} as Wal,
+    stateMachine: { apply: () => undefined, snapshot: () => new Uint8Array(1) },
+    sessions: new Sessions(),
+    policy: { snapshotEveryBytes: 100, snapshotEveryEntries: 10, snapshotCatchUpBytes: 0 },
+    tickMs: 1000,
+    last: null,
+    onTaken: () => assert.fail("taken"),
+    onFailed: () => assert.fail("failed"),
+  });
+  assert.ok(!own.applied(9, 99));
+  own.installed({ index: 50, term: 1, bytes: 1 });
+  assert.ok(!own.applied(9, 99));
+  assert.ok(own.applied(0, 1));
+});
+
 test("a full disk while one is taken leaves the node running, and nothing of it behind; with room it goes", async (t) => {
   const small = path.join(tempDir(t), "small");
   fs.mkdirSync(small);
