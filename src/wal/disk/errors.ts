@@ -27,8 +27,7 @@ const MORE_FILES = "close files or connections, or allow more of them (ulimit -n
 /** What to do about what the disk or its file system refused, unless it has too little space. */
 function remedy(error: unknown): string {
   if (isNoDescriptor(error)) return MORE_FILES;
-  if (systemCode(error) === "EFBIG")
-    return "allow larger files (ulimit -f), or set a smaller segmentBytes";
+  if (systemCode(error) === "EFBIG") return "allow larger files (ulimit -f), or set a smaller segmentBytes";
   return "check the disk";
 }
 
