@@ -150,15 +150,13 @@ export class SnapshotService {
   send({ to, snapshot }: Message): boolean {
     const { metadata } = snapshot!;
     const why = this.whyUnsent();
-    if (!this.lacking.has(to)) this.tellLacking(to, metadata, why);
-    this.lacking.add(to);
     // It became a member later, and would not take a state in which it is none: the next one has it.
-    if (why === null && !hasMember(metadata.confState, to)) {
-      this.own.replace();
-      return false;
-    }
-    if (why === null) this.sender.begin(to, metadata);
-    return why === null;
+    const isOld = why === null && !hasMember(metadata.confState, to);
+    if (!this.lacking.has(to)) this.tellLacking(to, metadata, why, isOld);
+    this.lacking.add(to);
+    if (isOld) this.own.replace();
+    else if (why === null) this.sender.begin(to, metadata);
+    return why === null && !isOld;
   }
 
   /**
@@ -278,8 +276,10 @@ export class SnapshotService {
     this.parts.announce({ index, term, bytes: 0, from: 0, error });
   }
 
-  private tellLacking(to: number, { index }: SnapshotMetadata, why: string | null): void {
-    const what = why === null ? `it gets the snapshot at index ${index}` : `${why}: it stays behind`;
+  private tellLacking(to: number, { index }: SnapshotMetadata, why: string | null, isOld: boolean): void {
+    let what = `it gets the snapshot at index ${index}`;
+    if (why !== null) what = `${why}: it stays behind`;
+    else if (isOld) what = `it gets the next snapshot, as it is no member in the one at index ${index}`;
     const text = `node ${to} needs entries that this node's log has no more: ${what}`;
     this.parts.teller[why === null ? "info" : "warn"]({ peer: to, index }, text, `lacking ${to}`);
   }
