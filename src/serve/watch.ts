@@ -22,7 +22,7 @@ export class Watches {
   async serve(parts: Parts, response: ServerResponse, { query }: Target): Promise<void> {
     checkQuery(query, ["from", "key", "prefix"]);
     const wanted = filterOf(query);
-    const from = wholeOf(query, "from", 1) ?? parts.store.lastIndex + 1;
+    const from = beginOf(parts, wholeOf(query, "from", 1));
     if (this.count >= WATCHES_MAX)
       throw new HttpError(
         503,
@@ -40,7 +40,8 @@ export class Watches {
         "content-type": "application/x-ndjson; charset=utf-8",
         "cache-control": "no-store",
         "x-content-type-options": "nosniff",
-        "raftmark-index": String(from),
+        // It begins behind that.
+        "raftmark-index": String(from - 1),
       });
       response.flushHeaders();
       // All of the answer: what follows on the connection would wait for its end.
@@ -57,6 +58,12 @@ export class Watches {
       response.end();
     }
   }
+}
+
+/** What was applied behind the last command is none: a watch that begins there may do so where the log has been cut since. */
+function beginOf({ node, store }: Parts, from: number | null): number {
+  const asked = from ?? store.lastIndex + 1;
+  return asked > store.lastIndex ? Math.max(asked, node.status().applied + 1) : asked;
 }
 
 type Entries = AsyncIterableIterator<CommittedEntry, undefined>;

@@ -318,6 +318,27 @@ test("watch: what a snapshot stands for is told with 410, and from where on to w
   watched.stop();
 });
 
+test("watch: from now on, and from behind an answer, where the log begins behind entries that are no changes", async () => {
+  await ask("PUT", "/kv/before", "x");
+  for (let round = 0; round < 2; round++) {
+    await ask("POST", "/sessions");
+    await service.node.takeSnapshot();
+  }
+  const index = Number((await ask("GET", "/kv/before")).headers.get("raftmark-index"));
+  const { log, applied } = service.node.status();
+  assert.ok(log.firstIndex > index + 1, `${log.firstIndex} ${index}`);
+  for (const path of ["/watch", `/watch?from=${index + 1}`]) {
+    const got = await ask("HEAD", path);
+    assert.deepEqual([got.status, got.headers.get("raftmark-index")], [200, `${applied}`], path);
+  }
+  assert.equal(errorOf(await ask("GET", `/watch?from=${index}`)), "410 RAFT_COMPACTED");
+  const watched = watch(`/watch?from=${index + 1}`);
+  const { revision } = (await ask("PUT", "/kv/behind", "x")).json;
+  await until("the next change", 5000, () => watched.lines.length === 1);
+  assert.equal(watched.lines[0].index, revision);
+  watched.stop();
+});
+
 test("status, members, metrics, probes", async () => {
   const status = (await ask("GET", "/status?hash=1")).json;
   assert.equal(status.state, "StateLeader");
