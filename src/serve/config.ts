@@ -19,6 +19,8 @@ import {
 } from "./issues.js";
 
 const MiB = 1024 * 1024;
+/** Of a value, whatever maxValueBytes says. */
+export const VALUE_BYTES_MAX = 8 * MiB;
 /** Fields that a message names, where the one in it is not one of them. */
 const LISTED_MAX = 3;
 
@@ -42,7 +44,7 @@ const schema = v.strictObject({
   snapshotSendBytesPerS: v.optional(integer(4096, 2 ** 32)),
   catchUpBytesPerS: v.optional(integer(4096, 2 ** 32)),
   requestTimeoutMs: v.optional(integer(1, 60_000), 5000),
-  maxValueBytes: v.optional(integer(1, 8 * MiB), MiB),
+  maxValueBytes: v.optional(integer(1, VALUE_BYTES_MAX), MiB),
   readOnly: v.optional(v.picklist(["safe", "lease"])),
   durability: v.optional(v.picklist(["o_direct", "o_dsync", "fdatasync", "none"])),
   segmentBytes: v.optional(integer(1024, 2 ** 31 - 1)),

@@ -1,7 +1,8 @@
 // A configuration as the engine's options.
 import type { Logger, RaftNodeOptions, TlsOptions } from "../index.js";
 import { readCertificates, type TlsFiles } from "./certificates.js";
-import type { ServiceConfig } from "./config.js";
+import { COMMAND_OVERHEAD_BYTES, KEY_BYTES_MAX } from "./commands.js";
+import { type ServiceConfig, VALUE_BYTES_MAX } from "./config.js";
 import type { Source } from "./config-error.js";
 import type { KvStore } from "./kv.js";
 
@@ -21,6 +22,11 @@ const ENGINE_OPTIONS = [
   "electionTicks",
 ] as const satisfies readonly (keyof ServiceConfig & keyof RaftNodeOptions)[];
 
+/** What a session puts in front of a command. */
+const SESSION_HEAD_BYTES = 24;
+/** The largest command, the same on members of whatever maxValueBytes: who leads takes what others pass on. */
+const PROPOSAL_BYTES_MAX = VALUE_BYTES_MAX + KEY_BYTES_MAX + COMMAND_OVERHEAD_BYTES + SESSION_HEAD_BYTES;
+
 export function engineOptions(config: ServiceConfig, store: KvStore, logger: Logger): RaftNodeOptions {
   const { id, dataDir, listen, secret, tls } = config;
   const given = Object.fromEntries(
@@ -33,6 +39,7 @@ export function engineOptions(config: ServiceConfig, store: KvStore, logger: Log
     listen,
     secret,
     peers: Object.fromEntries([...config.peers].map(([peer, { raft }]) => [peer, raft])),
+    maxProposalBytes: PROPOSAL_BYTES_MAX,
     stateMachine: store,
     logger,
     ...(tls === undefined ? {} : { tls: certificates(config.source, tls, logger) }),

@@ -56,7 +56,12 @@ async function ask(method: string, path: string, body?: string | Uint8Array, hea
   const response = await fetch(base + path, init);
   const text = await response.text();
   const isJson = response.headers.get("content-type")?.startsWith("application/json");
-  return { status: response.status, text, headers: response.headers, json: isJson ? JSON.parse(text) : null };
+  return {
+    status: response.status,
+    text,
+    headers: response.headers,
+    json: isJson && text !== "" ? JSON.parse(text) : null,
+  };
 }
 
 /** The error of an answer, checked to be whole. */
@@ -156,6 +161,22 @@ test("a body that is too long: told at once where its length is told, and while 
   assert.equal(chunked.status, 413);
   assert.equal(errorOf(await ask("GET", "/kv/long")), "404 KV_NOT_FOUND");
   assert.equal((await ask("PUT", "/kv/long", new Uint8Array(1000))).status, 200);
+});
+
+test("the largest value that can be configured, in the largest command, is taken", async () => {
+  const bytes = 8 * 1024 * 1024;
+  const other = await open(
+    CONFIG.replace("maxValueBytes: 1000", `maxValueBytes: ${bytes}`).replace("data\n", "large\n"),
+  );
+  const { id } = await other.node.openSession();
+  const response = await fetch(`http://${other.http}/kv/${"k".repeat(1024)}?cas=0`, {
+    method: "PUT",
+    body: new Uint8Array(bytes),
+    headers: { "idempotency-key": `${id}-1` },
+  });
+  const text = await response.text();
+  await other.close({ timeoutMs: 0 });
+  assert.equal(response.status, 200, text);
 });
 
 function bodyOf(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): IncomingMessage {
