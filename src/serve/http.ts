@@ -10,7 +10,11 @@ export interface Target {
   readonly query: URLSearchParams;
 }
 
-export function targetOf({ url = "/" }: IncomingMessage): Target {
+/** In absolute form (RFC 9112, 3.2.2) a target has a scheme and a host in front. */
+const ORIGIN = /^https?:\/\/[^/?]*\/?/i;
+
+export function targetOf(request: IncomingMessage): Target {
+  const url = request.url!.replace(ORIGIN, "/");
   const at = url.indexOf("?");
   if (at < 0) return { path: url, query: new URLSearchParams() };
   return { path: url.slice(0, at), query: new URLSearchParams(url.slice(at + 1)) };

@@ -100,6 +100,8 @@ test("keys: slashes, dots, percent signs, other scripts", async () => {
   }
   // As it is, without a client that takes dots for a path.
   assert.equal((await raw("GET", "/kv/a/b/../c")).body, "a/b/../c");
+  // As it would be sent to a proxy.
+  assert.equal((await raw("GET", "http://x:1/kv/a/b/../c?stale=1")).body, "a/b/../c");
 });
 
 test("compare-and-set: by revision, for an absent key, as query and as headers", async () => {
