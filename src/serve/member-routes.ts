@@ -2,7 +2,7 @@
 // keeps in its state. Changes are made on the leader.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import * as v from "valibot";
-import type { MembershipChange } from "../index.js";
+import { type MembershipChange, RaftmarkError } from "../index.js";
 import { encodeCommand } from "./commands.js";
 import { badRequest, sendJson, type Target } from "./http.js";
 import { HttpError } from "./http-error.js";
@@ -29,24 +29,36 @@ const MEANT = { address: "raft" };
 const EXAMPLE =
   '{"add":[{"id":4,"raft":"10.0.0.4:7001","http":"10.0.0.4:8080","learner":true}],"promote":[],"remove":[3]}';
 
-/** GET and POST of /members. */
-export async function serveMembers(
-  parts: Parts,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  if (request.method === "POST") await change(parts, await changeOf(parts, request));
-  sendMembers(parts, response);
-}
+export class MemberRoutes {
+  private isChanging = false;
 
-/** DELETE of /members/ID. */
-export async function removeMember(parts: Parts, response: ServerResponse, { path }: Target): Promise<void> {
-  const text = path.slice("/members/".length);
-  const parsed = v.safeParse(id, /^\d+$/.test(text) ? Number(text) : null);
-  if (!parsed.success)
-    throw badRequest(`"${text.slice(0, 100)}" is no node id: DELETE /members/3 removes node 3`);
-  await change(parts, { add: [], promote: [], remove: [parsed.output] });
-  sendMembers(parts, response);
+  /** GET and POST of /members. */
+  async serve(parts: Parts, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.method === "POST") await this.change(parts, await changeOf(parts, request));
+    sendMembers(parts, response);
+  }
+
+  /** DELETE of /members/ID. */
+  async remove(parts: Parts, response: ServerResponse, { path }: Target): Promise<void> {
+    const text = path.slice("/members/".length);
+    const parsed = v.safeParse(id, /^\d+$/.test(text) ? Number(text) : null);
+    if (!parsed.success)
+      throw badRequest(`"${text.slice(0, 100)}" is no node id: DELETE /members/3 removes node 3`);
+    await this.change(parts, { add: [], promote: [], remove: [parsed.output] });
+    sendMembers(parts, response);
+  }
+
+  /** One at a time: a second one, which the engine would refuse, would have noted where clients reach its members. */
+  private async change(parts: Parts, wanted: Change): Promise<void> {
+    if (this.isChanging)
+      throw new RaftmarkError("RAFT_CHANGE_UNDER_WAY", "another change of members is being made: ask again");
+    this.isChanging = true;
+    try {
+      await change(parts, wanted);
+    } finally {
+      this.isChanging = false;
+    }
+  }
 }
 
 function sendMembers({ node, httpOf }: Parts, response: ServerResponse): void {
@@ -96,7 +108,8 @@ function issueText(issue: v.BaseIssue<unknown>): string {
   return issue.input === undefined ? `${name} ${missingText(issue)}` : `${name}: ${wrongText(issue)}`;
 }
 
-async function change({ node, config, httpOf }: Parts, { add, promote, remove }: Change): Promise<void> {
+async function change(parts: Parts, { add, promote, remove }: Change): Promise<void> {
+  const { node, config, httpOf } = parts;
   const { id: self, leader } = node.status();
   if (leader !== self) {
     // Before anything is written.
@@ -105,16 +118,30 @@ async function change({ node, config, httpOf }: Parts, { add, promote, remove }:
     throw new HttpError(503, "RAFT_NOT_LEADER", `members are changed on the leader; ${where}`, hint);
   }
   const timeoutMs = config.requestTimeoutMs;
-  for (const { id, http } of add) {
-    const value = new TextEncoder().encode(http);
-    await node.propose(encodeCommand({ op: "member", key: String(id), ifRevision: null, value }), {
-      timeoutMs,
-    });
-  }
+  // Who is a member: as it is, not as this node had it.
+  await node.readBarrier({ timeoutMs });
+  const members = new Set(node.status().members.map((member) => member.id));
   const wanted: MembershipChange = {
     add: add.map(({ id, raft, learner }) => ({ id, address: raft, learner })),
     promote,
     remove,
   };
+  // Noted before, so that nobody is a member without; of those who are none it changes nothing, should the change be refused.
+  await noteHttp(
+    parts,
+    add.filter(({ id }) => !members.has(id)),
+  );
   await node.changeMembership(wanted, { timeoutMs });
+}
+
+/** Notes where clients reach members. */
+async function noteHttp(
+  { node, config }: Parts,
+  places: readonly { readonly id: number; readonly http: string }[],
+): Promise<void> {
+  for (const { id, http } of places) {
+    const value = new TextEncoder().encode(http);
+    const command = encodeCommand({ op: "member", key: String(id), ifRevision: null, value });
+    await node.propose(command, { timeoutMs: config.requestTimeoutMs });
+  }
 }

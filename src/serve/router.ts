@@ -7,7 +7,7 @@ import { CONTENT_TYPE } from "./exposition.js";
 import { checkQuery, flagOf, send, sendJson, type Target, targetOf } from "./http.js";
 import { HttpError, toHttpError } from "./http-error.js";
 import { serveKey } from "./kv-routes.js";
-import { removeMember, serveMembers } from "./member-routes.js";
+import { MemberRoutes } from "./member-routes.js";
 import type { Parts } from "./parts.js";
 import { ClusterWatch, statusOf } from "./status.js";
 import { Watches } from "./watch.js";
@@ -29,6 +29,7 @@ export class Router {
   private readonly logger: Logger;
   private readonly watches = new Watches();
   private readonly cluster = new ClusterWatch();
+  private readonly members = new MemberRoutes();
   private readonly routes: ReadonlyMap<string, Route>;
   private readonly key: Route;
   private readonly member: Route;
@@ -42,7 +43,7 @@ export class Router {
     };
     this.member = {
       methods: ["DELETE"],
-      handle: (_, response, target) => removeMember(parts, response, target),
+      handle: (_, response, target) => this.members.remove(parts, response, target),
     };
     this.routes = new Map<string, Route>([
       ...pageRoutes(),
@@ -53,7 +54,7 @@ export class Router {
         "/members",
         {
           methods: [...READ, "POST"],
-          handle: (request, response) => serveMembers(parts, request, response),
+          handle: (request, response) => this.members.serve(parts, request, response),
         },
       ],
       [

@@ -394,14 +394,22 @@ test("members: who is one, changes as JSON, and what cannot be", async () => {
   const post = (body: unknown, type = "application/json") =>
     ask("POST", "/members", typeof body === "string" ? body : JSON.stringify(body), { "content-type": type });
   assert.deepEqual((await ask("GET", "/members")).json.members.length, 1);
-  const four = { id: 4, raft: "127.0.0.1:1", http: "127.0.0.1:2", learner: true };
-  const added = await post({ add: [four] });
-  assert.equal(added.status, 200, added.text);
+  // Of two at once one is refused, and what it said of node 4 with it.
+  const fours = ["127.0.0.1:2", "127.0.0.1:3"].map((http) => ({
+    id: 4,
+    raft: "127.0.0.1:1",
+    http,
+    learner: true,
+  }));
+  const answers = await Promise.all(fours.map((one) => post({ add: [one] })));
+  const won = answers.findIndex(({ status }) => status === 200);
+  assert.equal(answers[1 - won]?.status, 409, answers[0].text);
+  const [added, four] = [answers[won], fours[won]];
   const { progress, ...shown } = added.json.members[1];
   assert.deepEqual(shown, {
     id: 4,
     raft: "127.0.0.1:1",
-    http: "127.0.0.1:2",
+    http: four.http,
     role: "learner",
     isLeader: false,
   });
@@ -412,6 +420,9 @@ test("members: who is one, changes as JSON, and what cannot be", async () => {
   );
   assert.equal(errorOf(await post({ add: [four] })), "409 RAFT_CHANGE_REFUSED");
   assert.equal(errorOf(await post({ promote: [9] })), "409 RAFT_CHANGE_REFUSED");
+  // What is refused changes nothing, nor where clients are sent.
+  assert.equal(errorOf(await post({ add: [{ ...four, http: "10.9.9.9:1" }] })), "409 RAFT_CHANGE_REFUSED");
+  assert.equal((await ask("GET", "/members")).json.members[1].http, four.http);
   assert.equal(errorOf(await post({ add: [four] }, "text/plain")), "415 KV_NO_JSON");
   assert.equal(errorOf(await post("{")), "400 KV_BAD_REQUEST");
   const { raft, ...fields } = four;
