@@ -6,8 +6,8 @@ export const EXAMPLE_CONFIG = `# A node of a raftmark service. This file may be 
 id: 1
 dataDir: ./data/1
 
-# Every member: where the others reach it, and where clients do. They found an empty cluster; one that has data knows
-# its members itself, and takes addresses from here.
+# Every member: where the others reach it, and where clients do. An empty node begins with them. From then on its data says
+# who the members are and where they listen, not this file: POST /members changes that ("Members" in docs/serve.md).
 peers:
   1: { raft: "127.0.0.1:7001", http: "127.0.0.1:8081" }
   2: { raft: "127.0.0.1:7002", http: "127.0.0.1:8082" }

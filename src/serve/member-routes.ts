@@ -21,8 +21,14 @@ import type { Parts } from "./parts.js";
 const BODY_BYTES_MAX = 64 * 1024;
 const id = integer(1, Number.MAX_SAFE_INTEGER);
 const ids = v.optional(v.array(id), []);
-const added = v.strictObject({ id, raft: address, http: address, learner: v.optional(v.boolean(), false) });
-const schema = v.strictObject({ add: v.optional(v.array(added), []), promote: ids, remove: ids });
+const moved = v.strictObject({ id, raft: address, http: address });
+const added = v.strictObject({ ...moved.entries, learner: v.optional(v.boolean(), false) });
+const schema = v.strictObject({
+  add: v.optional(v.array(added), []),
+  promote: ids,
+  remove: ids,
+  update: v.optional(v.array(moved), []),
+});
 /** The engine's name for where the members reach one. */
 const MEANT = { address: "raft" };
 
@@ -44,7 +50,7 @@ export class MemberRoutes {
     const parsed = v.safeParse(id, /^\d+$/.test(text) ? Number(text) : null);
     if (!parsed.success)
       throw badRequest(`"${text.slice(0, 100)}" is no node id: DELETE /members/3 removes node 3`);
-    await this.change(parts, { add: [], promote: [], remove: [parsed.output] });
+    await this.change(parts, { add: [], promote: [], remove: [parsed.output], update: [] });
     sendMembers(parts, response);
   }
 
@@ -102,13 +108,14 @@ function issueText(issue: v.BaseIssue<unknown>): string {
   const path = pathOf(issue);
   const name = path.length === 0 ? "the body" : path.join(".").slice(0, 100);
   if (isUnknown(issue)) {
-    const known = Object.keys(path.length === 1 ? schema.entries : added.entries);
+    const fields = path.length === 1 ? schema : path[0] === "add" ? added : moved;
+    const known = Object.keys(fields.entries);
     return `${name}: ${unknownText(path.at(-1)!, known, known.length, MEANT)}`;
   }
   return issue.input === undefined ? `${name} ${missingText(issue)}` : `${name}: ${wrongText(issue)}`;
 }
 
-async function change(parts: Parts, { add, promote, remove }: Change): Promise<void> {
+async function change(parts: Parts, { add, promote, remove, update }: Change): Promise<void> {
   const { node, config, httpOf } = parts;
   const { id: self, leader } = node.status();
   if (leader !== self) {
@@ -125,6 +132,7 @@ async function change(parts: Parts, { add, promote, remove }: Change): Promise<v
     add: add.map(({ id, raft, learner }) => ({ id, address: raft, learner })),
     promote,
     remove,
+    update: update.map(({ id, raft }) => ({ id, address: raft })),
   };
   // Noted before, so that nobody is a member without; of those who are none it changes nothing, should the change be refused.
   await noteHttp(
@@ -132,6 +140,18 @@ async function change(parts: Parts, { add, promote, remove }: Change): Promise<v
     add.filter(({ id }) => !members.has(id)),
   );
   await node.changeMembership(wanted, { timeoutMs });
+  try {
+    await noteHttp(parts, update);
+  } catch (error) {
+    throw changedAlready(error);
+  }
+}
+
+function changedAlready(error: unknown): unknown {
+  if (!(error instanceof RaftmarkError)) return error;
+  const { code, message, leader } = error;
+  const text = `the members are changed, and where clients reach them may not be: ask for the same update again; ${message}`;
+  return new RaftmarkError(code, text, { mayCommit: true, leader, cause: error });
 }
 
 /** Notes where clients reach members. */

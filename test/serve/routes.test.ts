@@ -4,7 +4,8 @@ import { request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { after, before, test } from "node:test";
+import { after, before, mock, test } from "node:test";
+import { RaftmarkError } from "../../src/index.js";
 import { Bodies } from "../../src/serve/bodies.js";
 import type { HttpError } from "../../src/serve/http-error.js";
 import { newLogger, parseConfig, Service } from "../../src/serve/index.js";
@@ -422,7 +423,21 @@ test("members: who is one, changes as JSON, and what cannot be", async () => {
   assert.equal(errorOf(await post({ promote: [9] })), "409 RAFT_CHANGE_REFUSED");
   // What is refused changes nothing, nor where clients are sent.
   assert.equal(errorOf(await post({ add: [{ ...four, http: "10.9.9.9:1" }] })), "409 RAFT_CHANGE_REFUSED");
-  assert.equal((await ask("GET", "/members")).json.members[1].http, four.http);
+  const elsewhere = { id: 1, raft: four.raft, http: "10.9.9.9:1" };
+  assert.equal(errorOf(await post({ update: [elsewhere] })), "409 RAFT_CHANGE_REFUSED");
+  const { members } = (await ask("GET", "/members")).json;
+  assert.deepEqual([members[0].http, members[1].http], ["127.0.0.1:0", four.http]);
+  const moved = { id: 4, raft: "127.0.0.1:4", http: "127.0.0.1:5" };
+  const there = (await post({ update: [moved] })).json.members[1];
+  assert.deepEqual({ id: there.id, raft: there.raft, http: there.http }, moved);
+  // The change was made, and what came behind it was not: asked for again it is.
+  const dropped = new RaftmarkError("RAFT_PROPOSAL_DROPPED", "it hands over");
+  const propose = mock.method(service.node, "propose", () => Promise.reject(dropped));
+  const half = await post({ update: [{ ...moved, http: "127.0.0.1:6" }] });
+  assert.deepEqual([errorOf(half), half.json.error.mayCommit], ["503 RAFT_PROPOSAL_DROPPED", true]);
+  propose.mock.restore();
+  const again = await post({ update: [{ ...moved, http: "127.0.0.1:6" }] });
+  assert.equal(again.json.members[1].http, "127.0.0.1:6");
   assert.equal(errorOf(await post({ add: [four] }, "text/plain")), "415 KV_NO_JSON");
   assert.equal(errorOf(await post("{")), "400 KV_BAD_REQUEST");
   const { raft, ...fields } = four;
@@ -431,13 +446,14 @@ test("members: who is one, changes as JSON, and what cannot be", async () => {
     [{ add: [{ ...four, raft: "b" }] }, /^add\.0\.raft: must be an address, host:port, .*, not "b"; as in /],
     [
       { promot: [4] },
-      /^promot: there is no such field; there is add, promote, remove\. Did you mean promote\?; as in /,
+      /^promot: there is no such field; there is add, promote, remove, update\. Did you mean promote\?; as in /,
     ],
     [{ add: [fields] }, /^add\.0\.raft is missing: it must be an address, host:port; as in /],
     [
       { add: [{ ...fields, address: raft }] },
       /^add\.0\.address: there is no such field; there is id, raft, http, learner\. Did you mean raft\?; as in /,
     ],
+    [{ update: [four] }, /^update\.0\.learner: there is no such field; there is id, raft, http\.; as in /],
     [{ add: [{ ...four, learner: "yes" }] }, /^add\.0\.learner: must be true or false, not "yes"; as in /],
     [{ remove: 4 }, /^remove: must be a list, not 4; as in /],
     [7, /^the body: must be a mapping of fields to values, not 7; as in /],
