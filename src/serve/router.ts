@@ -9,6 +9,7 @@ import { HttpError, toHttpError } from "./http-error.js";
 import { serveKey } from "./kv-routes.js";
 import { MemberRoutes } from "./member-routes.js";
 import type { Parts } from "./parts.js";
+import { Readiness } from "./readiness.js";
 import { ClusterWatch, statusOf } from "./status.js";
 import { Watches } from "./watch.js";
 
@@ -29,6 +30,7 @@ export class Router {
   private readonly logger: Logger;
   private readonly watches = new Watches();
   private readonly cluster = new ClusterWatch();
+  private readonly readiness = new Readiness();
   private readonly members = new MemberRoutes();
   private readonly routes: ReadonlyMap<string, Route>;
   private readonly key: Route;
@@ -123,16 +125,8 @@ export class Router {
     sendJson(response, 200, { alive: true });
   }
 
-  /** Ready: it can answer, as far as it knows. */
-  private ready(response: ServerResponse): void {
-    const { id, leader, fault, state, lostLogs } = this.parts.node.status();
-    if (this.parts.closing.aborted) throw new HttpError(503, "RAFT_CLOSED", "this node shuts down");
-    if (fault !== null) throw new HttpError(503, "RAFT_FENCED", fault);
-    if (state === "StateRemoved") throw new HttpError(503, "RAFT_REMOVED", "this node is no member any more");
-    const lost = lostLogs.find(({ node }) => node === id);
-    if (lost !== undefined) throw new HttpError(503, "RAFT_LOG_LOST", lost.reason);
-    if (leader === 0) throw new HttpError(503, "RAFT_NO_LEADER", "no leader is known");
-    sendJson(response, 200, { ready: true, leader });
+  private async ready(response: ServerResponse): Promise<void> {
+    sendJson(response, 200, { ready: true, leader: await this.readiness.check(this.parts) });
   }
 }
 
