@@ -11,7 +11,6 @@ import {
   type ConfChangeSingle,
   ConfChangeUpdateNode,
 } from "../raft/index.js";
-import type { MembershipChange } from "./api.js";
 import { shown } from "./option-errors.js";
 
 /** etcd's readyPercentThreshold: a learner that has not this much of the leader's log is not promoted. */
@@ -210,13 +209,4 @@ export function singlesOf(change: CheckedChange): ConfChangeSingle[] {
     ...change.remove.map((id) => single(ConfChangeRemoveNode, id)),
     ...change.update.map(({ id }) => single(ConfChangeUpdateNode, id)),
   ];
-}
-
-/** In words, for the log. */
-export function changeText(change: MembershipChange | CheckedChange): string {
-  const ids = (list: readonly (number | { readonly id: number })[] | undefined): string =>
-    (list ?? []).map((one) => (typeof one === "number" ? one : one.id)).join(", ");
-  return FIELDS.filter((field) => (change[field]?.length ?? 0) > 0)
-    .map((field) => `${field} ${ids(change[field])}`)
-    .join("; ");
 }

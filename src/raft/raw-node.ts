@@ -186,20 +186,6 @@ export class RawNode {
     return rd;
   }
 
-  /** What ready() would return, without accepting it; an object of its own. */
-  readyWithoutAccept(): Ready {
-    const rd = new Ready();
-    this.fill(rd);
-    const r = this.raft;
-    rd.messages = r.msgs.slice();
-    if (this.asyncStorageWrites) {
-      this.addStorageMessages(rd, r.msgsAfterAppend.slice());
-    } else {
-      for (const m of r.msgsAfterAppend) if (m.to !== r.id) rd.messages.push(m);
-    }
-    return rd;
-  }
-
   // hot
   hasReady(): boolean {
     const r = this.raft;

@@ -127,11 +127,6 @@ function typeSet(types: readonly number[]): boolean[] {
   return set;
 }
 
-/** Whether messages of this type may travel between nodes. */
-export function isWireType(type: number): boolean {
-  return type >= 0 && type <= MsgForgetLeader && !LOCAL_TYPES[type];
-}
-
 /**
  * Builds frames one after another in one buffer, until `rewind`. All frames of a driver's turn are built between two
  * rewinds: entries that go to several followers are then encoded, and summed, once.

@@ -23,7 +23,6 @@ export {
   type FrameWriterOptions,
   getU32,
   getU64,
-  isWireType,
   putU32,
   putU64,
 } from "./frame.js";

@@ -14,10 +14,10 @@ import {
   FrameReader,
   type FrameTagger,
   FrameWriter,
-  isWireType,
 } from "../../src/wire/index.js";
 import { digest, group, mutated } from "../raft/forged.js";
 import type { Member, Network } from "../raft/network.js";
+import { isWireType } from "../wire/random.js";
 import { chance, changed, pick } from "./bytes.js";
 import { fuzz } from "./harness.js";
 

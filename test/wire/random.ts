@@ -2,8 +2,7 @@
 import fc from "fast-check";
 import { NO_DATA } from "../../src/base/bytes.js";
 import type { EntryType, MessageType, Snapshot } from "../../src/raft/raftpb/index.js";
-import { Entry, Message } from "../../src/raft/raftpb/index.js";
-import { isWireType } from "../../src/wire/index.js";
+import { Entry, Message, MsgForgetLeader, MsgStorageApplyResp } from "../../src/raft/raftpb/index.js";
 
 const EDGES = [
   0,
@@ -45,6 +44,13 @@ const snapshot: fc.Arbitrary<Snapshot> = fc
     data,
     metadata: { confState: { voters, learners, votersOutgoing, learnersNext, autoLeave }, index, term },
   }));
+
+/** Types that stay in a node. */
+export const LOCAL_TYPES: number[] = [0, 1, 10, 11, 12, 19, 20, 21, MsgStorageApplyResp, MsgForgetLeader];
+
+export function isWireType(type: number): boolean {
+  return type >= 0 && type <= MsgForgetLeader && !LOCAL_TYPES.includes(type);
+}
 
 const wireTypes = [...Array(24).keys()].filter(isWireType) as MessageType[];
 

@@ -100,11 +100,6 @@ export class ProgressTracker {
     };
   }
 
-  /** One voter, no change under way: what it stores is committed. */
-  isSingleton(): boolean {
-    return this.config.voters.incoming.ids.length === 1 && this.config.voters.outgoing.ids.length === 0;
-  }
-
   /** AckedIndexer: a voter has acknowledged up to its match. */
   // hot
   ackedIndex(id: number): number {
@@ -145,10 +140,6 @@ export class ProgressTracker {
   /** All voters of both halves, ascending. */
   voterNodes(): readonly number[] {
     return this.config.voters.ids();
-  }
-
-  learnerNodes(): readonly number[] {
-    return this.config.learners;
   }
 
   resetVotes(): void {

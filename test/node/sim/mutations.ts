@@ -164,7 +164,7 @@ export const MUTATIONS: readonly Mutation[] = [
     apply: () =>
       patch(Raft, (was) => ({
         committedEntryInCurrentTerm(this: Inside) {
-          return this.trk.isSingleton() || was.committedEntryInCurrentTerm.call(this);
+          return this.trk.voterNodes().length === 1 || was.committedEntryInCurrentTerm.call(this);
         },
       })),
   },
