@@ -54,7 +54,7 @@ export function headline({ judgement }: Pick<GateFacts, "judgement">): string {
 }
 
 /** "0.90 (0.88 to 0.93)". */
-export function ratioText({ estimate, low, high }: RatioInterval): string {
+function ratioText({ estimate, low, high }: RatioInterval): string {
   return `${estimate.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`;
 }
 
@@ -99,7 +99,7 @@ export function sameEngineMarkdown(base: Tree, head: Tree, count: number): strin
   return `### raftmark gate: open\n\n${sameEngineText(count)}.\n\nBase ${treeText(base)}, head ${treeText(head)}.\n`;
 }
 
-export function sameEngineText(count: number): string {
+function sameEngineText(count: number): string {
   return (
     "The gate is open: base and head differ in nothing that runs in the engine, so nothing was measured " +
     `(${count} built files of dist/src, without its cli, and of dist/assembly, and packages of the lock file, byte for byte)`

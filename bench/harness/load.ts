@@ -89,7 +89,7 @@ const DRAIN_STEP_MS = 10;
 
 /** The warm-up is over when the rates of so many successive windows lie within this share of their mean. */
 export const STABLE_WINDOWS = 3;
-export const STABLE_TOLERANCE = 0.1;
+const STABLE_TOLERANCE = 0.1;
 /** In flight while priming, if that is more than asked for; and no more bytes than this. */
 const PRIME_IN_FLIGHT = 256;
 const PRIME_BYTES_MAX = 4 * 1024 * 1024;

@@ -14,7 +14,7 @@ export class NotToBeHad extends Error {
 }
 
 /** The package `node` fetches what this one is in an install script. */
-export function nodePackage(version: string): string {
+function nodePackage(version: string): string {
   const { platform, arch } = process;
   const prefix = platform === "darwin" && arch === "arm64" ? "node-bin" : "node";
   return `${prefix}-${platform}-${arch}@${version}`;

@@ -14,7 +14,7 @@ export interface Runtime {
   readonly flags: readonly string[];
 }
 
-export const OWN_RUNTIME: Runtime = { execPath: process.execPath, flags: [] };
+const OWN_RUNTIME: Runtime = { execPath: process.execPath, flags: [] };
 
 const UWS_PROGRAM = fileURLToPath(new URL("./has-uws.js", import.meta.url));
 const ANSWER_MS = 20_000;

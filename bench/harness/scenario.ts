@@ -35,7 +35,7 @@ export interface Variant {
 }
 
 /** More than this is a typing mistake, not a plan. */
-export const VARIANTS_MAX = 500;
+const VARIANTS_MAX = 500;
 
 /** Values of every axis: what the command line says, else the scenario, else the default. */
 export function resolveAxes(scenario: Scenario, quick: boolean, given: Partial<AxisValues>): AxisValues {
@@ -161,7 +161,7 @@ const NEEDS_A_LOG: readonly Settings["event"][] = ["restart", "catch-up", "repla
 const TAKES_A_NODE: readonly Settings["event"][] = ["kill-leader", "pause-follower", ...NEEDS_A_LOG];
 
 /** Why these settings cannot be run together, and what to give instead; null: they can. */
-export function whyImpossible(settings: Settings): string | null {
+function whyImpossible(settings: Settings): string | null {
   const { event, nodes, link, from, batching, batchBytes } = settings;
   if (settings.followerDelayMs > 0 && nodes < 2) {
     return "--follower-delay-ms slows a follower, and one node has none; give --nodes 2 or more";

@@ -15,7 +15,7 @@ export interface ChangePoint {
 export const P_MAX = 0.01;
 const PERMUTATIONS = 999;
 /** A level has at least so many values: a single odd run is none. */
-export const LEVEL_MIN = 3;
+const LEVEL_MIN = 3;
 
 /** Change points of positive values, in order. */
 export function changePoints(values: readonly number[], seed = 1): ChangePoint[] {

@@ -16,7 +16,7 @@ export interface LagJudgement {
 
 type Judged = Pick<Run, "generator" | "latencyMs" | "load">;
 
-export function judgeLag({ generator, latencyMs, load }: Judged): LagJudgement {
+function judgeLag({ generator, latencyMs, load }: Judged): LagJudgement {
   const part = (lagUs: number, ms: number) => (ms > 0 ? lagUs / 1000 / ms : 0);
   const typical = part(generator.lagP50Us, latencyMs.p50);
   // A closed loop is late by no more than its thread's delay, which the engine's own work makes: its tail is no lag.

@@ -31,7 +31,7 @@ export function verdict(result: Body): string {
 }
 
 /** The answer first: what is proven or seen, what it did, what limits it; then what else there is to say. */
-export function verdictSentences(result: Body): string[] {
+function verdictSentences(result: Body): string[] {
   const rows = rowsOf(result).filter((row): row is Counted => row.proposalsPerS !== null);
   if (rows.length === 0) return ["No configuration gave a valid run, so there is nothing to compare."];
   const disturbed = disturbanceText(result);

@@ -125,7 +125,7 @@ class Tally {
 }
 
 /** Equal engines: how often is one named? By noise, by table and by the number of rounds. */
-export function equalVerdicts(seed: number, tables = TABLES): Finding[] {
+function equalVerdicts(seed: number, tables = TABLES): Finding[] {
   const prng = new Prng(seed);
   const byNoise = new Tally();
   const byShape = new Tally();
@@ -153,7 +153,7 @@ export function equalVerdicts(seed: number, tables = TABLES): Finding[] {
 }
 
 /** One writer is 15 % faster: how often is it told, and is any other named? */
-export function trueVerdicts(seed: number, tables = POWER_TABLES): Finding[] {
+function trueVerdicts(seed: number, tables = POWER_TABLES): Finding[] {
   const prng = new Prng(seed);
   const noise = { spread: 0.1, tails: "normal", drift: "no drift" } as const;
   return SHAPES.map((shape) => {
@@ -179,7 +179,7 @@ function shapeText({ writers, loads }: Shape): string {
 }
 
 /** The text names a winner when a statement is proven, and not otherwise: the README's result with made-up throughput. */
-export async function verdictTexts(seed: number): Promise<Finding> {
+async function verdictTexts(seed: number): Promise<Finding> {
   const result = Result.parse(JSON.parse(await readFile(CANONICAL, "utf8")));
   const settings = new Map<number, Settings>(result.runs.map((run) => [run.position, run.settings]));
   const prng = new Prng(seed);

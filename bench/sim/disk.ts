@@ -39,10 +39,6 @@ export class SimFile {
     return this.allocated.size;
   }
 
-  get dirtySectors(): number {
-    return this.dirty.size;
-  }
-
   write(from: Uint8Array, position: number): void {
     const end = position + from.length;
     this.reserve(end);

@@ -51,7 +51,7 @@ export function medianInterval(values: readonly number[], confidence = CONFIDENC
  * interval and p-value speak of one test. It covers at least `confidence` for any symmetric distribution, and is nearly
  * as sharp as a t-interval. Of fewer values than the test needs it is their range.
  */
-export function centreInterval(values: readonly number[], confidence = CONFIDENCE): Interval {
+function centreInterval(values: readonly number[], confidence = CONFIDENCE): Interval {
   assert(values.length > 0 && values.every(Number.isFinite), "values are finite");
   const averages = values.flatMap((value, i) => values.slice(i).map((other) => (value + other) / 2));
   averages.sort(ascending);
@@ -115,7 +115,7 @@ export function signedRankPValue(differences: readonly number[]): number {
  * The greatest k of which P(sum of the positive ranks of n equals <= k) <= tail: so many of the means of two values lie
  * outside an interval at each end. 0 if there is none.
  */
-export function rankSumWithin(n: number, tail: number): number {
+function rankSumWithin(n: number, tail: number): number {
   const ranks = Array.from({ length: n }, (_, i) => i + 1);
   const chances = rankSumChances(ranks, (n * (n + 1)) / 2);
   let sum = 0;

@@ -68,7 +68,7 @@ export function cpuUsPerCommit(runs: readonly Pick<Run, "nodes" | "done">[]): nu
 }
 
 /** Latencies of several runs as if they had been recorded into one. */
-export function mergedLatency(runs: readonly Run[]): Run["latencyMs"] {
+function mergedLatency(runs: readonly Run[]): Run["latencyMs"] {
   const merged = mergeHistograms(runs.map(({ histogram }) => histogram));
   const samples = runs.map(({ histogram }) => decode(histogram).totalCount);
   const total = samples.reduce((sum, count) => sum + count, 0);

@@ -150,7 +150,7 @@ async function compareRevisions(base: string, head: string, words: Words, comman
 }
 
 /** Checks the words before anything is built, and hands them on as they are. Exported for tests. */
-export function revisionWords(
+function revisionWords(
   words: Words,
   command: string,
 ): { rounds: number; seed: number; benchWords: string[] } {

@@ -6,7 +6,7 @@ import { EntryNormal, Message, MsgProp } from "../raft/index.js";
 
 /** Drawn when the asking node opened. */
 export const LIFE_BYTES = 8;
-export const FORWARD_CONTEXT_BYTES = LIFE_BYTES + 8;
+const FORWARD_CONTEXT_BYTES = LIFE_BYTES + 8;
 
 /** Why a forwarded proposal was refused. All but the last: it is in no log, and never will be by this request. */
 export const NotLeading = 1;

@@ -347,7 +347,7 @@ export function isShorterLog(reason: string): boolean {
 }
 
 /** How long a member elects nobody after a heartbeat: a tick of its timer may be nearly over when that comes. */
-export function promiseMsOf(options: { readonly electionTicks: number; readonly tickMs: number }): number {
+function promiseMsOf(options: { readonly electionTicks: number; readonly tickMs: number }): number {
   return (options.electionTicks - 1) * options.tickMs;
 }
 

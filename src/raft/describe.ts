@@ -20,7 +20,7 @@ import {
 import type { ReadState, Ready, SoftState } from "./ready.js";
 import { STATE_NAMES } from "./ready.js";
 
-export const ENTRY_TYPE_NAMES: readonly string[] = ["EntryNormal", "EntryConfChange", "EntryConfChangeV2"];
+const ENTRY_TYPE_NAMES: readonly string[] = ["EntryNormal", "EntryConfChange", "EntryConfChangeV2"];
 
 const CONF_CHANGE_TYPE_NAMES: readonly string[] = [
   "ConfChangeAddNode",

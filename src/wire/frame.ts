@@ -42,8 +42,8 @@ import {
 } from "./encode.js";
 import { WireError, type WireRefusal } from "./wire-error.js";
 
-export const FRAME_VERSION = 1;
-export const FRAME_MAGIC = 0x4b4d4652;
+const FRAME_VERSION = 1;
+const FRAME_MAGIC = 0x4b4d4652;
 const KIND_MESSAGES = 0;
 export const FRAME_HEADER_BYTES = 40;
 const CRC_BYTES = 4;

@@ -11,7 +11,6 @@ export {
   FRAME_HEADER_BYTES,
   FRAME_OVERHEAD_BYTES,
   FRAME_TAG_BYTES,
-  FRAME_VERSION,
   type FrameAdd,
   FrameAdded,
   FrameFull,

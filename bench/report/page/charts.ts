@@ -30,7 +30,7 @@ function ninesOf(percentile: number): number {
   return -Math.log10(1 - percentile / 100);
 }
 
-export function percentileOf(nines: number): number {
+function percentileOf(nines: number): number {
   return 100 * (1 - 10 ** -nines);
 }
 

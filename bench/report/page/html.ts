@@ -34,7 +34,7 @@ function isList(value: Html | readonly Piece[]): value is readonly Piece[] {
   return Array.isArray(value);
 }
 
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (char) => ENTITIES[char]);
 }
 

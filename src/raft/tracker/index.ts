@@ -9,8 +9,6 @@ export {
 } from "./progress.js";
 export {
   describeProgressMap,
-  describeTrackerConfig,
-  EMPTY_TRACKER_CONFIG,
   type ProgressMap,
   ProgressTracker,
   type TrackerConfig,

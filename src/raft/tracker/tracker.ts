@@ -21,7 +21,7 @@ export interface TrackerConfig {
 
 const NO_VOTERS = new MajorityConfig([]);
 
-export const EMPTY_TRACKER_CONFIG: TrackerConfig = {
+const EMPTY_TRACKER_CONFIG: TrackerConfig = {
   voters: new JointConfig(NO_VOTERS, NO_VOTERS),
   learners: [],
   learnersNext: [],
@@ -171,7 +171,7 @@ export class ProgressTracker {
 }
 
 /** `voters=(1 2)&&(1) learners=(3) learners_next=(2) autoleave`, absent parts left out; ids in hex. */
-export function describeTrackerConfig(config: TrackerConfig): string {
+function describeTrackerConfig(config: TrackerConfig): string {
   let text = `voters=${config.voters.toString()}`;
   if (config.learners.length > 0) text += ` learners=${new MajorityConfig(config.learners).toString()}`;
   if (config.learnersNext.length > 0) {

@@ -44,7 +44,7 @@ export function segmentName(seq: number, index: number): string {
 }
 
 /** Null for a name that is no segment's. Numbers above 2^53 lose digits; etcd-reader.ts keeps all of them. */
-export function parseSegmentName(name: string): SegmentName | null {
+function parseSegmentName(name: string): SegmentName | null {
   const match = SEGMENT_NAME.exec(name);
   if (match === null) return null;
   return { name, seq: Number.parseInt(match[1]!, 16), index: Number.parseInt(match[2]!, 16) };
