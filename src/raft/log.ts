@@ -64,9 +64,8 @@ export class RaftLog {
     const { storage } = this;
     if (storage.confChangesAfter !== undefined) return storage.confChangesAfter(index).slice();
     const found: number[] = [];
-    const error = this.scan(index + 1, storage.lastIndex() + 1, PAGE_BYTES, (page) => {
+    const error = this.scan(index + 1, storage.lastIndex() + 1, (page) => {
       for (const { type, index } of page) if (type !== EntryNormal) found.push(index);
-      return false;
     });
     if (error !== null) fail("the storage failed to give its own entries");
     return found;
@@ -355,20 +354,13 @@ export class RaftLog {
     return this.slice(index, last + 1, maxSize);
   }
 
-  /**
-   * Calls `visit` with all entries in [lo, hi), a page of pageSize bytes at a time, until it returns true.
-   */
-  scan(
-    lo: number,
-    hi: number,
-    pageSize: number,
-    visit: (page: readonly Entry[]) => boolean,
-  ): RaftError | null {
+  /** Calls `visit` with all entries in [lo, hi), a page at a time. */
+  private scan(lo: number, hi: number, visit: (page: readonly Entry[]) => void): RaftError | null {
     for (let next = lo; next < hi; ) {
-      const page = this.slice(next, hi, pageSize);
+      const page = this.slice(next, hi, PAGE_BYTES);
       if (page instanceof RaftError) return page;
       assert(page.length > 0, "an empty page inside the log");
-      if (visit(page)) return null;
+      visit(page);
       next += page.length;
     }
     return null;
@@ -410,9 +402,8 @@ export class RaftLog {
     const stored = Math.min(hi, unstable.offset);
     if (lo < stored && storage.sizeOf !== undefined) size = storage.sizeOf(lo, stored);
     else {
-      const error = this.scan(lo, stored, PAGE_BYTES, (page) => {
+      const error = this.scan(lo, stored, (page) => {
         size += payloadsSize(page);
-        return false;
       });
       if (error !== null) fail("entries in range are compacted");
     }
