@@ -2,7 +2,7 @@
 // message when the file is whole, checked and durable. Until then nothing here knows of it. Main thread.
 import { RaftmarkError } from "../base/errors.js";
 import type { SnapshotLane, SnapshotLaneEvents } from "../link/index.js";
-import { type Message, None, type RawNode, type SnapshotMetadata } from "../raft/index.js";
+import { confStateHas, type Message, None, type RawNode, type SnapshotMetadata } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
 import type { SnapshotProgress } from "./api.js";
 import { type FetchLost, SnapshotFetch } from "./snapshot-fetch.js";
@@ -90,8 +90,7 @@ export class SnapshotReceiver {
     const { index, term, confState } = snapshot!.metadata;
     if (messageTerm < raft.term || index <= raft.raftLog.committed) return false;
     if (raft.raftLog.matchTerm(index, term)) return false;
-    const { voters, learners, votersOutgoing } = confState;
-    return [voters, learners, votersOutgoing].some((ids) => ids.includes(raft.id));
+    return confStateHas(confState, raft.id);
   }
 
   private begin(message: Message, metadata: SnapshotMetadata): void {

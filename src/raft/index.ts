@@ -64,6 +64,7 @@ export {
   ConfChangeTransitionJointExplicit,
   ConfChangeTransitionJointImplicit,
   ConfChangeUpdateNode,
+  confStateHas,
   EMPTY_CONF_STATE,
   EMPTY_HARD_STATE,
   EMPTY_SNAPSHOT,

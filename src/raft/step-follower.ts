@@ -12,6 +12,7 @@ import {
 import { hex } from "./logger.js";
 import type { Raft } from "./raft.js";
 import {
+  confStateHas,
   EMPTY_SNAPSHOT,
   Message,
   MsgApp,
@@ -203,9 +204,7 @@ function restore(r: Raft, snapshot: Snapshot): boolean {
     r.becomeFollower(r.term + 1, None);
     return false;
   }
-  // LearnersNext need not be looked at: who is in there is in VotersOutgoing.
-  const members = [confState.voters, confState.learners, confState.votersOutgoing];
-  if (!members.some((ids) => ids.includes(r.id))) {
+  if (!confStateHas(confState, r.id)) {
     r.logger?.warn(
       `${hex(r.id)} attempted to restore snapshot but it is not in the ConfState ` +
         `${describeConfState(confState)}; should never happen`,

@@ -124,6 +124,11 @@ export const EMPTY_CONF_STATE: ConfState = {
   autoLeave: false,
 };
 
+/** Whether `id` is a member. LearnersNext need not be looked at: who is in there is in VotersOutgoing. */
+export function confStateHas({ voters, learners, votersOutgoing }: ConfState, id: number): boolean {
+  return voters.includes(id) || learners.includes(id) || votersOutgoing.includes(id);
+}
+
 /** What a snapshot is of: the last entry in it, and the membership there. */
 export interface SnapshotMetadata {
   readonly confState: ConfState;

@@ -21,6 +21,7 @@ export {
 export { marshalConfChange, unmarshalConfChange, unmarshalConfChangeV2 } from "./conf-change-codec.js";
 export type { ConfState, EntryType, HardState, Snapshot, SnapshotMetadata } from "./entry.js";
 export {
+  confStateHas,
   EMPTY_CONF_STATE,
   EMPTY_HARD_STATE,
   EMPTY_SNAPSHOT,
