@@ -1,6 +1,7 @@
 // How long a caller waits: until its signal aborts, or its own timeoutMs is over. For proposals, reads and whoever waits
 // for a leader alike; requestTimeoutMs, which bounds them all, is theirs. Main thread.
 import { RaftmarkError } from "../base/errors.js";
+import { None } from "../raft/index.js";
 import { AbortWatch } from "./abort-watch.js";
 
 /** A call that waits. */
@@ -44,6 +45,15 @@ export class CallWatch<T extends Watched> {
     if (call.signal !== null) this.aborts.remove(call.signal, call);
     if (call.timer !== null) clearTimeout(call.timer);
   }
+}
+
+/** The error of a call that waited for a leader; `what` says why one that is known was of no use. */
+export function noLeader(lead: number, what: string): RaftmarkError {
+  const text =
+    lead === None
+      ? "no leader was known for leaderlessTimeoutMs: is a majority of the members up and reachable?"
+      : `node ${lead} leads, and ${what} for leaderlessTimeoutMs: are the two connected?`;
+  return RaftmarkError.withoutStack("RAFT_NO_LEADER", text, { leader: lead });
 }
 
 /** The error of a call that ends so; `aborted` and `late` say what that means for it. */

@@ -12,6 +12,7 @@ import { Fifo } from "../base/fifo.js";
 import { Entry, EntryNormal, Message, MsgProp, None, type RawNode } from "../raft/index.js";
 import { ENTRY_OVERHEAD_BYTES } from "../wire/index.js";
 import { isNormal } from "./applier.js";
+import { noLeader } from "./call-watch.js";
 import {
   type ForwardRefusal,
   forwardContext,
@@ -368,7 +369,9 @@ export class Forwards {
     this.leaderlessTicks = raft.lead === None ? this.leaderlessTicks + 1 : 0;
     // Of those that came meanwhile each has its time.
     if (this.stuckTicks > leaderlessTicks)
-      this.proposals.refuseOlder(leaderlessTicks, () => noLeader(raft.lead));
+      this.proposals.refuseOlder(leaderlessTicks, () =>
+        noLeader(raft.lead, "did not take proposals of this node"),
+      );
     for (const [sequence, request] of this.requests) this.look(sequence, request);
     if (this.requests.size === 0 && this.recent.length > 0) this.forgetRecent();
     if (this.placed.length === 0) return;
@@ -431,14 +434,6 @@ function isBehind(proposal: Proposal, term: number, index: number): boolean {
 
 function unknown(text: string): RaftmarkError {
   return RaftmarkError.withoutStack("RAFT_LEADERSHIP_LOST", text, { mayCommit: true });
-}
-
-function noLeader(lead: number): RaftmarkError {
-  const text =
-    lead === None
-      ? "no leader was known for leaderlessTimeoutMs: is a majority of the members up and reachable?"
-      : `node ${lead} leads, and did not take proposals of this node for leaderlessTimeoutMs: are the two connected?`;
-  return RaftmarkError.withoutStack("RAFT_NO_LEADER", text, { leader: lead });
 }
 
 function errorOf(to: number, why: ForwardRefusal): RaftmarkError {

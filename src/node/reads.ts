@@ -5,9 +5,9 @@
 // when it opened) and a count. So neither a repetition nor an answer that comes late can stand for another request.
 import { randomBytes } from "node:crypto";
 import { RaftmarkError } from "../base/errors.js";
-import { None, type RawNode, type ReadState } from "../raft/index.js";
+import type { RawNode, ReadState } from "../raft/index.js";
 import type { CallOptions } from "./api.js";
-import { CallWatch, endedCall, type Watched } from "./call-watch.js";
+import { CallWatch, endedCall, noLeader, type Watched } from "./call-watch.js";
 
 interface Waiter extends Watched {
   settled: boolean;
@@ -208,7 +208,7 @@ export class Reads {
       if (round.waiters.every((waiter) => waiter.settled)) continue;
       if (round.age > timeoutTicks) this.settleAll(round, timedOut());
       else if (round.index === 0 && round.leaderlessTicks > leaderlessTicks)
-        this.settleAll(round, leaderless(rawNode.raft.lead));
+        this.settleAll(round, noLeader(rawNode.raft.lead, "this node could not ask it"));
       else rest.push(round);
     }
     this.rounds = rest;
@@ -247,14 +247,6 @@ const TEXTS = {
   aborted: "the read was aborted",
   late: "the read was not answered in time: read again",
 };
-
-function leaderless(lead: number): RaftmarkError {
-  const text =
-    lead === None
-      ? "no leader was known for leaderlessTimeoutMs: is a majority of the members up and reachable?"
-      : `node ${lead} leads, and this node could not ask it for leaderlessTimeoutMs: are the two connected?`;
-  return RaftmarkError.withoutStack("RAFT_NO_LEADER", text, { leader: lead });
-}
 
 function timedOut(): RaftmarkError {
   return RaftmarkError.withoutStack(
