@@ -150,8 +150,7 @@ export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, unde
     this.isDone = true;
     this.page = [];
     this.feeds.waiting.delete(this);
-    // It asks for nothing any more: what was read for it goes.
-    this.feeds.rawNode.raft.raftLog.atHand(this.reader, 0);
+    this.feeds.rawNode.raft.raftLog.release(this.reader);
     if (this.signal !== null) this.feeds.aborts.remove(this.signal, this);
     const { waiters } = this;
     if (waiters.length > 0 && error !== null) waiters.shift().reject(error);

@@ -315,6 +315,11 @@ export class RaftLog {
     return this.storage.atHand!(reader, index);
   }
 
+  /** `reader` asks atHand() no more. */
+  release(reader: number): void {
+    this.storage.release?.(reader);
+  }
+
   // hot
   private maxAppliableIndex(allowUnstable: boolean): number {
     if (allowUnstable || this.committed < this.unstable.offset) return this.committed;

@@ -24,6 +24,8 @@ export interface Storage {
    * the one before. Without this method all entries are at hand.
    */
   atHand?(reader: number, index: number): boolean;
+  /** `reader` asks for nothing any more: what was read for it may go. */
+  release?(reader: number): void;
   /**
    * An index from which on all entries up to `index`, which is in the log, have the same term: as low as can be told
    * without reading.

@@ -299,6 +299,10 @@ export class DurableLog implements WalStorage {
     return old.atHand(reader, index);
   }
 
+  release(reader: number): void {
+    this.old.release(reader);
+  }
+
   runStart(index: number): number {
     assert(index > this.base.index && index <= this.last, "run of an entry outside the log");
     const { points } = this;
