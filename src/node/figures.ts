@@ -1,13 +1,18 @@
 // What a node shows of itself: status() and metrics, read from its parts when somebody asks, and never kept. Main thread.
 import type { Link } from "../link/index.js";
-import { type RawNode, STATE_NAMES, StateCandidate } from "../raft/index.js";
+import {
+  PROGRESS_STATE_NAMES,
+  type RawNode,
+  STATE_NAMES,
+  StateCandidate,
+  StateLeader,
+} from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
-import type { LostLog, NodeMetrics, NodeStatus, PeerMetrics } from "./api.js";
+import type { LostLog, MemberProgress, NodeMetrics, NodeStatus, PeerMetrics } from "./api.js";
 import type { Driver } from "./driver.js";
 import type { Forwarding } from "./forwarding.js";
 import type { LoopDelayWatch } from "./loop-delay.js";
 import type { Members } from "./members.js";
-import { progressOf } from "./progress.js";
 import type { SnapshotService } from "./snapshot-service.js";
 
 export interface FigureParts {
@@ -64,7 +69,7 @@ export function statusOf(
     waitingForSnapshot: end === null ? snapshots.waiting() : [],
     sendingSnapshots: snapshots.sending(),
     receivingSnapshot: snapshots.fetching,
-    progress: end === null ? progressOf(rawNode.raft) : [],
+    progress: end === null ? progressOf(rawNode) : [],
     lostLogs: parts.peerLogs.lostLogs,
     fault,
   };
@@ -105,4 +110,16 @@ export function metricsOf(parts: FigureParts): NodeMetrics {
     eventLoopDelay: parts.loopDelay.read(),
     link: parts.link.implementation,
   };
+}
+
+/** The leader's view of the members, by ascending id; empty unless it leads. */
+function progressOf(rawNode: RawNode): MemberProgress[] {
+  const members: MemberProgress[] = [];
+  if (rawNode.raft.state !== StateLeader) return members;
+  rawNode.withProgress((id, _, { isLearner, state, match, next, inflights, recentActive }) => {
+    const [inflightMsgs, inflightBytes] = [inflights.count(), inflights.size()];
+    const name = PROGRESS_STATE_NAMES[state];
+    members.push({ id, isLearner, state: name, match, next, inflightMsgs, inflightBytes, recentActive });
+  });
+  return members;
 }

@@ -12,7 +12,8 @@ import {
   None,
 } from "./raftpb/index.js";
 
-export interface BootstrapPeer {
+/** A member of the initial configuration, for RawNode.bootstrap. */
+export interface Peer {
   readonly id: number;
   readonly context: Uint8Array;
 }
@@ -22,7 +23,7 @@ export interface BootstrapPeer {
  * membership, so that the node may campaign at once. They are handed out to be applied like all others:
  * applying a change twice changes nothing.
  */
-export function bootstrap(r: Raft, peers: readonly BootstrapPeer[]): RaftError | null {
+export function bootstrap(r: Raft, peers: readonly Peer[]): RaftError | null {
   if (peers.length === 0) return ErrBootstrapNoPeers;
   if (r.raftLog.lastIndex() !== 0 || r.term !== 0) return ErrBootstrapNotEmpty;
   for (const peer of peers) {

@@ -1,3 +1,4 @@
+export type { Peer } from "./bootstrap.js";
 export type { Config, ReadOnlyOption, Settings } from "./config.js";
 export { ReadOnlyLeaseBased, ReadOnlySafe, resolveConfig } from "./config.js";
 export {
@@ -111,7 +112,7 @@ export {
   unmarshalConfChange,
   unmarshalConfChangeV2,
 } from "./raftpb/index.js";
-export type { Peer, Proposed } from "./raw-node.js";
+export type { Proposed } from "./raw-node.js";
 export { RawNode } from "./raw-node.js";
 export { ROUND_CONTEXT_BYTES } from "./read-only.js";
 export type { ReadState, SoftState, StateType } from "./ready.js";
@@ -127,7 +128,14 @@ export type { BasicStatus, ProgressType, Status } from "./status.js";
 export { ProgressTypeLearner, ProgressTypePeer } from "./status.js";
 export type { Storage } from "./storage.js";
 export type { ProgressState } from "./tracker/index.js";
-export { describeProgressMap, Progress, StateProbe, StateReplicate, StateSnapshot } from "./tracker/index.js";
+export {
+  describeProgressMap,
+  PROGRESS_STATE_NAMES,
+  Progress,
+  StateProbe,
+  StateReplicate,
+  StateSnapshot,
+} from "./tracker/index.js";
 export {
   appendIsPlausible,
   INDEX_JUMP_MAX,

@@ -3,7 +3,7 @@
 // when that is done: advance(), or with Config.asyncStorageWrites by stepping the responses that the storage
 // messages carry.
 import { assert } from "../base/assert.js";
-import { bootstrap } from "./bootstrap.js";
+import { bootstrap, type Peer } from "./bootstrap.js";
 import { type Config, resolveConfig } from "./config.js";
 import { ErrEmptyProposal, RaftError } from "./errors.js";
 import { applyConfChange } from "./membership.js";
@@ -49,12 +49,6 @@ import { step, tick } from "./step.js";
 import { stepDown } from "./step-leader.js";
 import type { Progress } from "./tracker/index.js";
 import { checkMessage } from "./validate.js";
-
-/** A member of the initial configuration, for RawNode.bootstrap. */
-export interface Peer {
-  readonly id: number;
-  readonly context: Uint8Array;
-}
 
 /** Where the entries of a proposal went. */
 export class Proposed {

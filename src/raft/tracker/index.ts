@@ -1,5 +1,6 @@
 export { Inflights } from "./inflights.js";
 export {
+  PROGRESS_STATE_NAMES,
   Progress,
   type ProgressInit,
   type ProgressState,

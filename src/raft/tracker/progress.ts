@@ -12,7 +12,8 @@ export const StateSnapshot = 2;
 /** One of StateProbe, StateReplicate and StateSnapshot. */
 export type ProgressState = 0 | 1 | 2;
 
-const STATE_NAMES: readonly string[] = ["StateProbe", "StateReplicate", "StateSnapshot"];
+/** By ProgressState. */
+export const PROGRESS_STATE_NAMES = ["StateProbe", "StateReplicate", "StateSnapshot"] as const;
 
 export interface ProgressInit {
   readonly match: number;
@@ -157,7 +158,7 @@ export class Progress {
   }
 
   toString(): string {
-    let text = `${STATE_NAMES[this.state]} match=${this.match} next=${this.next}`;
+    let text = `${PROGRESS_STATE_NAMES[this.state]} match=${this.match} next=${this.next}`;
     if (this.isLearner) text += " learner";
     if (this.isPaused()) text += " paused";
     if (this.pendingSnapshot > 0) text += ` pendingSnap=${this.pendingSnapshot}`;
