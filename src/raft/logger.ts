@@ -1,5 +1,5 @@
 // The injected logger of the core. The core itself writes nothing: without a logger no text is ever built, so
-// every call site reads `if (r.logger !== null) r.logger.info(...)`.
+// call sites read `r.logger?.info(...)`, whose arguments are evaluated only where there is one.
 
 /**
  * Where log lines go; one call a line, without a newline. Levels are etcd raft's DEBUG, INFO, WARN, ERROR.

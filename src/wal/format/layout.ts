@@ -163,7 +163,7 @@ export const SCAN_BAD_CRC = -2;
 export const SCAN_BAD_PROTO = -3;
 export const SCAN_GAP = -4;
 export const SCAN_UNSAFE = -5;
-/** Its checksum is right, but it is not what a record of its type is (order.ts in the tools' words). */
+/** Its checksum is right, but it is not what a record of its type is (NOT_OF_TYPE of recover/misfits.ts). */
 export const SCAN_KIND = -6;
 export const SCAN_STATE_BACK = -7;
 export const SCAN_COMMITTED = -8;

@@ -63,7 +63,7 @@ export interface LogEnd {
   lastIndex(): number;
   /** Known to be committed up to here. */
   readonly commit: number;
-  /** Up to here nobody holds entries that they took (DurableStorage.settled). */
+  /** Up to here nobody holds entries that they took (WalStorage.settled). */
   readonly settled: number;
 }
 
