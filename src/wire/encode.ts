@@ -2,6 +2,7 @@
 // fields), straight into one growing buffer. Entries that go to several followers are encoded once. Main thread.
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
+import { putVarint, varintSize } from "../base/varint.js";
 import {
   type ConfState,
   type Entry,
@@ -40,33 +41,6 @@ const MESSAGE_FIXED_BYTES_MAX = 9 * (1 + VARINT_BYTES_MAX) + 2 + 2 * (1 + VARINT
 const ENTRY_FIXED_BYTES_MAX = 2 * (1 + VARINT_BYTES_MAX) + 2 + 2 * (1 + VARINT_BYTES_MAX);
 /** Below this, copying byte by byte beats the call of `set`. */
 const COPY_LOOP_BYTES_MAX = 24;
-
-/** Writes a safe integer >= 0 as a varint at `pos`; returns the position after it. hot */
-export function putUvarint(bytes: Uint8Array, pos: number, value: number): number {
-  let rest = value;
-  // No bitwise operator above 2^31: an index passes it in minutes.
-  while (rest >= 0x80000000) {
-    bytes[pos++] = (rest % 128) | 0x80;
-    rest = Math.floor(rest / 128);
-  }
-  while (rest >= 0x80) {
-    bytes[pos++] = (rest & 0x7f) | 0x80;
-    rest >>>= 7;
-  }
-  bytes[pos++] = rest;
-  return pos;
-}
-
-/** The length of `value` as a varint. hot */
-export function uvarintLength(value: number): number {
-  if (value < 0x80) return 1;
-  if (value < 0x4000) return 2;
-  if (value < 0x200000) return 3;
-  if (value < 0x10000000) return 4;
-  let length = 4;
-  for (let limit = 0x10000000; value >= limit; limit *= 128) length++;
-  return length;
-}
 
 /** Where the encoded entries of one MsgApp lie in the writer's buffer. */
 export class EntriesBlock {
@@ -145,7 +119,7 @@ export function messageBytes(m: Message): number {
 /** The length of one entry of a message. hot */
 export function entryBytes(entry: Entry): number {
   const length = entrySize(entry);
-  return 1 + uvarintLength(length) + length;
+  return 1 + varintSize(length) + length;
 }
 
 /** At least the length of `message` when encoded, above it by less than 64 bytes an entry; snapshots count. */
@@ -180,15 +154,15 @@ export function encodeMessage(w: ByteWriter, m: Message, cache: EntriesCache | n
   bytes[pos++] = 0x08;
   bytes[pos++] = m.type;
   bytes[pos++] = 0x10;
-  pos = putUvarint(bytes, pos, m.to);
+  pos = putVarint(bytes, pos, m.to);
   bytes[pos++] = 0x18;
-  pos = putUvarint(bytes, pos, m.from);
+  pos = putVarint(bytes, pos, m.from);
   bytes[pos++] = 0x20;
-  pos = putUvarint(bytes, pos, m.term);
+  pos = putVarint(bytes, pos, m.term);
   bytes[pos++] = 0x28;
-  pos = putUvarint(bytes, pos, m.logTerm);
+  pos = putVarint(bytes, pos, m.logTerm);
   bytes[pos++] = 0x30;
-  pos = putUvarint(bytes, pos, m.index);
+  pos = putVarint(bytes, pos, m.index);
   let block: EntriesBlock | null = null;
   if (m.entries.length > 0) {
     w.pos = pos;
@@ -199,16 +173,16 @@ export function encodeMessage(w: ByteWriter, m: Message, cache: EntriesCache | n
   }
   w.entriesEnd = pos;
   bytes[pos++] = 0x40;
-  pos = putUvarint(bytes, pos, m.commit);
+  pos = putVarint(bytes, pos, m.commit);
   if (m.snapshot !== null) pos = putBytes(bytes, pos, 0x4a, snapshot);
   bytes[pos++] = 0x50;
   bytes[pos++] = m.reject ? 1 : 0;
   bytes[pos++] = 0x58;
-  pos = putUvarint(bytes, pos, m.rejectHint);
+  pos = putVarint(bytes, pos, m.rejectHint);
   if (m.context !== NO_DATA) pos = putBytes(bytes, pos, 0x62, m.context);
   if (m.vote !== 0) {
     bytes[pos++] = 0x68;
-    pos = putUvarint(bytes, pos, m.vote);
+    pos = putVarint(bytes, pos, m.vote);
   }
   w.pos = pos;
   return block;
@@ -223,9 +197,9 @@ function encodeSnapshot(snapshot: Snapshot): Uint8Array {
   const metadata = new Uint8Array(snapshotBytesMax({ ...snapshot, data: NO_DATA }));
   let end = putBytes(metadata, 0, 0x0a, encodeConfState(confState));
   metadata[end++] = 0x10;
-  end = putUvarint(metadata, end, index);
+  end = putVarint(metadata, end, index);
   metadata[end++] = 0x18;
-  end = putUvarint(metadata, end, term);
+  end = putVarint(metadata, end, term);
   pos = putBytes(bytes, pos, 0x12, metadata.subarray(0, end));
   return bytes.subarray(0, pos);
 }
@@ -237,7 +211,7 @@ function encodeConfState(c: ConfState): Uint8Array {
   for (const ids of [c.voters, c.learners, c.votersOutgoing, c.learnersNext]) {
     for (const id of ids) {
       bytes[pos++] = tag;
-      pos = putUvarint(bytes, pos, id);
+      pos = putVarint(bytes, pos, id);
     }
     tag += 0x08;
   }
@@ -248,7 +222,7 @@ function encodeConfState(c: ConfState): Uint8Array {
 
 function putBytes(bytes: Uint8Array, pos: number, tag: number, value: Uint8Array): number {
   bytes[pos++] = tag;
-  const start = putUvarint(bytes, pos, value.length);
+  const start = putVarint(bytes, pos, value.length);
   bytes.set(value, start);
   return start + value.length;
 }
@@ -307,14 +281,14 @@ function encodeEntry(w: ByteWriter, { type, term, index, bytes: data, size }: En
   }
   let { pos } = w;
   bytes[pos++] = 0x3a;
-  pos = putUvarint(bytes, pos, 4 + uvarintLength(term) + uvarintLength(index));
+  pos = putVarint(bytes, pos, 4 + varintSize(term) + varintSize(index));
   w.pos = putNumbers(bytes, pos, type, term, index);
 }
 
 /** What an entry with data has in front of it, as field 7 of a message. hot */
 export function entryHeadBytes(term: number, index: number, size: number): number {
-  const inner = 5 + uvarintLength(term) + uvarintLength(index) + uvarintLength(size);
-  return 1 + uvarintLength(inner + size) + inner;
+  const inner = 5 + varintSize(term) + varintSize(index) + varintSize(size);
+  return 1 + varintSize(inner + size) + inner;
 }
 
 /** Writes that head of entryHeadBytes at `pos`. hot */
@@ -328,10 +302,10 @@ export function putEntryHead(
 ): void {
   let pos = at;
   bytes[pos++] = 0x3a;
-  pos = putUvarint(bytes, pos, 5 + uvarintLength(term) + uvarintLength(index) + uvarintLength(size) + size);
+  pos = putVarint(bytes, pos, 5 + varintSize(term) + varintSize(index) + varintSize(size) + size);
   pos = putNumbers(bytes, pos, type, term, index);
   bytes[pos++] = 0x22;
-  putUvarint(bytes, pos, size);
+  putVarint(bytes, pos, size);
 }
 
 /** hot */
@@ -339,7 +313,7 @@ function putNumbers(bytes: Uint8Array, at: number, type: number, term: number, i
   bytes[at] = 0x08;
   bytes[at + 1] = type;
   bytes[at + 2] = 0x10;
-  const pos = putUvarint(bytes, at + 3, term);
+  const pos = putVarint(bytes, at + 3, term);
   bytes[pos] = 0x18;
-  return putUvarint(bytes, pos + 1, index);
+  return putVarint(bytes, pos + 1, index);
 }

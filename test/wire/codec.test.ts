@@ -3,8 +3,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { decodeMessageProto, encodeMessageProto } from "../../bench/micro/proto.js";
 import { NO_DATA } from "../../src/base/bytes.js";
+import { putVarint, varintSize } from "../../src/base/varint.js";
 import { Entry, EntryNormal, Message, MsgApp, NO_ENTRIES, runEnd } from "../../src/raft/raftpb/index.js";
-import { putUvarint, uvarintLength } from "../../src/wire/encode.js";
 import {
   ByteWriter,
   decodeMessage,
@@ -205,9 +205,9 @@ test("a snapshot in any encoding means what protobufjs reads in it", () => {
 test("varints: edges, and random values against BigInt", () => {
   const same = (value: number): void => {
     const bytes = new Uint8Array(12);
-    const end = putUvarint(bytes, 0, value);
+    const end = putVarint(bytes, 0, value);
     assert.deepEqual([...bytes.subarray(0, end)], varint(BigInt(value)), `varint of ${value}`);
-    assert.equal(uvarintLength(value), end, `length of ${value}`);
+    assert.equal(varintSize(value), end, `length of ${value}`);
     assert.equal(decode(withTerm(BigInt(value))).term, value);
   };
   for (const bits of [7, 14, 21, 28, 31, 32, 33, 35, 42, 49, 52]) {

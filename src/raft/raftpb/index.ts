@@ -67,4 +67,4 @@ export {
   NO_MESSAGES,
   None,
 } from "./message.js";
-export { entriesSize, entrySize, payloadsSize, varintSize } from "./size.js";
+export { entriesSize, entrySize, payloadsSize } from "./size.js";

@@ -1,19 +1,7 @@
 // Encoded sizes of entries, as etcd's raftpb.Entry.Size(): the limits in Config count these bytes.
 import { NO_DATA } from "../../base/bytes.js";
+import { varintSize } from "../../base/varint.js";
 import type { Entry } from "./entry.js";
-
-/** Bytes of `n` as a varint. No bitwise operator: terms and indexes pass 2^31. */
-// hot
-export function varintSize(n: number): number {
-  if (n < 0x80) return 1;
-  if (n < 0x4000) return 2;
-  if (n < 0x200000) return 3;
-  if (n < 0x10000000) return 4;
-  if (n < 0x800000000) return 5;
-  if (n < 0x40000000000) return 6;
-  if (n < 0x2000000000000) return 7;
-  return 8;
-}
 
 /** Encoded bytes of an entry: type, term and index are always there, data unless absent. */
 // hot

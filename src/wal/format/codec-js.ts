@@ -2,17 +2,16 @@
 // on it, and the tests hold the WASM against it.
 
 import { crc32cRange } from "../../base/crc32c.js";
+import { putVarint, varintSize } from "../../base/varint.js";
 import { type Codec, type CodecMemory, memoryOver } from "./codec.js";
 import {
   framePadding,
   putFrameHeader,
-  putVarint,
   RECORD_CRC,
   RECORD_ENTRY,
   RECORD_METADATA,
   RECORD_SNAPSHOT,
   RECORD_STATE,
-  varintSize,
 } from "./format.js";
 import * as L from "./layout.js";
 import { FieldReader, MalformedError, type RecordSpan } from "./record.js";

@@ -2,6 +2,8 @@
 // codecs, the writer, recovery and the tools take it from here.
 import { assert } from "../../base/assert.js";
 
+export { putVarint, varintSize } from "../../base/varint.js";
+
 export const RECORD_METADATA = 1;
 export const RECORD_ENTRY = 2;
 export const RECORD_STATE = 3;
@@ -58,30 +60,6 @@ export function sortedSegments(names: readonly string[]): SegmentName[] {
     if (parsed !== null) segments.push(parsed);
   }
   return segments.sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-/** Bytes of `value` as a varint; `value` is a safe integer >= 0. */
-export function varintSize(value: number): number {
-  let size = 1;
-  while (value >= 128) {
-    value = Math.floor(value / 128);
-    size++;
-  }
-  return size;
-}
-
-/** Writes `value` as a varint at `at`; returns the offset behind it. */
-export function putVarint(bytes: Uint8Array, at: number, value: number): number {
-  while (value >= 0x80000000) {
-    bytes[at++] = (value % 128) | 0x80;
-    value = Math.floor(value / 128);
-  }
-  while (value >= 0x80) {
-    bytes[at++] = (value & 0x7f) | 0x80;
-    value >>>= 7;
-  }
-  bytes[at++] = value;
-  return at;
 }
 
 /** Zero bytes behind a record of `n` bytes. */

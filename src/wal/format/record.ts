@@ -1,9 +1,10 @@
 // Records one at a time, for what is rare: segment heads, snapshot records, entries too large for the ring, reading
 // back from disk, tools. The batch path is in the codecs. Numbers are safe integers; etcd-reader.ts keeps 64 bits.
 import { NO_DATA } from "../../base/bytes.js";
+import { putVarint, varintSize } from "../../base/varint.js";
 import { type ConfState, Entry, type EntryType, entrySize, type HardState } from "../../raft/raftpb/index.js";
 import { crc32c } from "./crc32c.js";
-import { framePadding, putFrameHeader, putVarint, RECORD_CRC, SEAL_BYTES, varintSize } from "./format.js";
+import { framePadding, putFrameHeader, RECORD_CRC, SEAL_BYTES } from "./format.js";
 
 /** Builds frames in a row under one rolling CRC. */
 export class FrameBuilder {
