@@ -196,7 +196,7 @@ export class Driver {
         if (type === MsgHeartbeat) checkCommit(rawNode.raft, messages[i]);
         if (type === MsgSnap) this.parts.snapshots?.receive(messages[i]);
         else if (type === MsgProp) this.forwarded(messages[i]);
-        else rawNode.step(messages[i]);
+        else rawNode.step(messages[i], true);
         trace?.committed(rawNode.raft.raftLog.committed, messages[i].from);
       }
     });

@@ -81,7 +81,10 @@ function fieldsByType(pairs: readonly (readonly [number, number])[]): number[] {
   return fields;
 }
 
-/** Why the messages of a frame are refused, all of them; null: they may be stepped. Changes nothing. */
+/**
+ * Why the messages of a frame are refused, all of them; null: they may be stepped, and appends pass appendIsPlausible().
+ * Changes nothing.
+ */
 // hot
 export function refusalOfMessages(r: Raft, messages: readonly Message[]): string | null {
   for (let i = 0; i < messages.length; i++) {

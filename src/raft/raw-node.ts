@@ -150,10 +150,13 @@ export class RawNode {
     return raft.trk.peerIds.length === 0 && raft.installConfState(confState);
   }
 
-  /** Takes a message from a peer, or a response of this node's storage threads. */
+  /**
+   * Takes a message from a peer, or a response of this node's storage threads. `entriesChecked`: it passed
+   * appendIsPlausible(), if it is a MsgApp, so that its entries are not gone through again.
+   */
   // hot
-  step(m: Message): RaftError | null {
-    const error = checkMessage(this.raft, m);
+  step(m: Message, entriesChecked = false): RaftError | null {
+    const error = checkMessage(this.raft, m, entriesChecked);
     return error === null ? step(this.raft, m) : error;
   }
 

@@ -89,9 +89,9 @@ export const INDEX_JUMP_MAX = 2 ** 48;
 /** Members in each list of a ConfState: far more than a group can have, and few enough to be checked in no time. */
 export const MEMBERS_MAX = 1000;
 
-/** Null: the message may be stepped. */
+/** Null: the message may be stepped. `entriesChecked`: of a MsgApp, appendIsPlausible() is known. */
 // hot
-export function checkMessage(r: Raft, m: Message): RaftError | null {
+export function checkMessage(r: Raft, m: Message, entriesChecked = false): RaftError | null {
   const type = m.type;
   const fromStorage = m.from === LocalAppendThread || m.from === LocalApplyThread;
   if (IS_LOCAL[type] === undefined) return ErrStepBadMessage;
@@ -108,7 +108,8 @@ export function checkMessage(r: Raft, m: Message): RaftError | null {
   }
   switch (type) {
     case MsgApp:
-      return termHasOtherLeader(r, m) || !appendIsPlausible(m) ? ErrStepBadMessage : null;
+      if (termHasOtherLeader(r, m)) return ErrStepBadMessage;
+      return entriesChecked || appendIsPlausible(m) ? null : ErrStepBadMessage;
     case MsgHeartbeat:
       return termHasOtherLeader(r, m) ? ErrStepBadMessage : null;
     case MsgAppResp:
