@@ -88,7 +88,7 @@ async function readAll(wal: Wal, reader: number, lo: number, hi: number, maxSize
     found.push(...page);
   }
   // Its last piece is handed over before it is whole; the call for that is not of who reads next.
-  await (wal.storage as unknown as { old: { pumping: Promise<void> | null } }).old.pumping;
+  await (wal.storage as unknown as { old: { pumped: Promise<void> } }).old.pumped;
   return found;
 }
 
