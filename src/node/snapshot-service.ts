@@ -3,7 +3,7 @@
 import type { RaftmarkError } from "../base/errors.js";
 import type { Link, SnapshotLane } from "../link/index.js";
 import {
-  type ConfState,
+  confStateHas,
   type Message,
   type RawNode,
   type SnapshotMetadata,
@@ -151,7 +151,7 @@ export class SnapshotService {
     const { metadata } = snapshot!;
     const why = this.whyUnsent();
     // It became a member later, and would not take a state in which it is none: the next one has it.
-    const isOld = why === null && !hasMember(metadata.confState, to);
+    const isOld = why === null && !confStateHas(metadata.confState, to);
     if (!this.lacking.has(to)) this.tellLacking(to, metadata, why, isOld);
     this.lacking.add(to);
     if (isOld) this.own.replace();
@@ -305,8 +305,4 @@ export class SnapshotService {
     this.parts.teller.warn({ peer: from, code: error.code, index }, text, `not received ${from}`);
     this.parts.announce({ index, term, bytes: 0, from, error });
   }
-}
-
-function hasMember({ voters, learners, votersOutgoing }: ConfState, id: number): boolean {
-  return [voters, learners, votersOutgoing].some((ids) => ids.includes(id));
 }

@@ -15,6 +15,8 @@ export type Command = {
 
 /** Bytes of a key at most: a u16 has room for more, but nobody needs it. */
 export const KEY_BYTES_MAX = 1024;
+/** What a command takes beside its key and value, at most. */
+export const COMMAND_OVERHEAD_BYTES = 12;
 
 const PUT = 1;
 const DELETE = 2;
