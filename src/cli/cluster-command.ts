@@ -24,8 +24,9 @@ import { asSentence } from "./serve-command.js";
 const MAIN = fileURLToPath(new URL("main.js", import.meta.url));
 const DIR = "raftmark-cluster";
 const UNUSABLE = 2;
-/** How the command begins the sentence that it ends with. */
+/** How the command begins the sentence that it ends with, and what its line has where that is JSON. */
 const SAYS = "raftmark: ";
+const ENDS_WITH = '"exitCode":';
 const NODES_MAX = 9;
 const START_MS = 15_000;
 /** From SIGTERM on: handing over, draining, and what the disk takes. */
@@ -158,19 +159,18 @@ class LocalCluster {
     process.stderr.write(`node ${id} ended (${how}): ${this.lastWords(id, begin)}\n  ${again}\n`);
   }
 
-  /** What it ended with: its sentence, or else the last line, in the log from `begin` on. Another process may write to that as well. */
+  /** What it ended with, or else the last line, in the log from `begin` on. Another process may write to that as well. */
   private lastWords(id: number, begin: number): string {
     const text = readFileSync(this.path(`node-${id}.log`))
       .subarray(begin)
       .toString()
       .trim();
     const lines = text.split("\n");
-    const said = lines.findLast((line) => line.startsWith(SAYS));
-    if (said !== undefined) return said.slice(SAYS.length).replace(/\.$/, "");
-    const line = lines.at(-1)!;
+    const line = lines.findLast((one) => one.startsWith(SAYS) || one.includes(ENDS_WITH)) ?? lines.at(-1)!;
     try {
-      return (JSON.parse(line) as { msg: string }).msg;
+      return (JSON.parse(line) as { msg: string }).msg.replace(/\.$/, "");
     } catch {
+      if (line.startsWith(SAYS)) return line.slice(SAYS.length).replace(/\.$/, "");
       return line === "" ? "it said nothing" : line;
     }
   }

@@ -1,7 +1,7 @@
-// `raftmark serve`: one node of the service in this process, until a signal ends it. Exit codes: 0 it was asked to end; 1 a fault ended
-// it; 2 it could not start.
+// `raftmark serve`: one node of the service in this process, until a signal ends it. Exit codes tell a service manager whether to
+// start it again: see HELP.
 import { Command } from "commander";
-import { RaftmarkError } from "../index.js";
+import { type ErrorCode, RaftmarkError } from "../index.js";
 import {
   ConfigError,
   checkConfig,
@@ -15,6 +15,13 @@ import { CommandError } from "./command-error.js";
 
 const FAULT = 1;
 const UNUSABLE = 2;
+/** Of a start that failed: it fails again until a person has mended something. Any other cause may pass by itself. */
+const LASTING: readonly ErrorCode[] = [
+  "RAFT_BAD_OPTION",
+  "RAFT_MEMBERSHIP_DIFFERS",
+  "WAL_CORRUPT",
+  "WAL_NOT_WRITABLE",
+];
 
 const HELP = `
 What it serves, at the address of http in the configuration:
@@ -37,7 +44,14 @@ Examples:
   curl -X PUT localhost:8081/kv/greeting -d hello && curl localhost:8081/kv/greeting
 
 Signals: SIGTERM and SIGINT hand leadership over and let what is under way end; a second one hurries. SIGHUP reads the
-certificates again. Exit codes: 0 it was asked to end; 1 a fault ended it; 2 it could not start.`;
+certificates again.
+
+Exit codes:
+  0   it was asked to end, or is no member of the cluster any more: not to be started again
+  1   a fault ended it, or it could not start for what may pass: an address in use or not there yet, a lock, a full or failing
+      disk. To be started again
+  2   it cannot start until somebody mends it: the command line, the configuration or a file that it names, a dataDir that
+      cannot be written to, a damaged log (WAL_CORRUPT)`;
 
 interface Words {
   readonly config?: string;
@@ -96,7 +110,10 @@ async function run(config: ServiceConfig): Promise<number> {
     service = await asSentence(() => Service.open(config, logger));
   } catch (error) {
     ending.release();
-    throw error;
+    if (process.stderr.isTTY || !(error instanceof CommandError)) throw error;
+    // Where lines are JSON, so is the last.
+    logger.error({ error: error.cause, exitCode: error.exitCode }, error.message);
+    return error.exitCode;
   }
   logger.info({ http: service.http }, `node ${config.id} serves clients at http://${service.http}/`);
   if (!isLoopback(service.http))
@@ -177,7 +194,11 @@ export async function asSentence<T>(work: () => Promise<T>): Promise<T> {
     if (error instanceof ConfigError)
       throw new CommandError(UNUSABLE, error.message.replace(/[^.?]$/, "$&."), error);
     if (error instanceof RaftmarkError)
-      throw new CommandError(UNUSABLE, `${error.message} (${error.code}).`, error);
+      throw new CommandError(
+        LASTING.includes(error.code) ? UNUSABLE : FAULT,
+        `${error.message} (${error.code}).`,
+        error,
+      );
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 // One node of the service in this process: the engine, the state, the HTTP server; opened together and closed in order.
 import { createServer, type Server } from "node:http";
-import { type Logger, RaftNode, registerMetrics } from "../index.js";
+import { type Logger, RaftmarkError, RaftNode, registerMetrics } from "../index.js";
 import { Bodies } from "./bodies.js";
 import { checkDataDir } from "./check.js";
 import { fieldOf, openError, type ServiceConfig } from "./config.js";
@@ -34,7 +34,7 @@ export class Service {
 
   /**
    * Opens the node, then listens for clients. Rejects with ConfigError for what the configuration is to blame for, and with
-   * the errors of RaftNode.open; nothing is left open then.
+   * the errors of RaftNode.open, of which RAFT_ADDRESS_IN_USE and RAFT_LINK are of either address; nothing is left open then.
    */
   static async open(config: ServiceConfig, logger: Logger): Promise<Service> {
     const store = new KvStore();
@@ -132,10 +132,12 @@ function listen(server: Server, { id, http, source }: ServiceConfig): Promise<st
   const at = http.lastIndexOf(":");
   const host = http.slice(0, at).replace(/^\[|\]$/g, "");
   return new Promise((resolve, reject) => {
-    server.once("error", ({ code, message }: NodeJS.ErrnoException) => {
-      const why =
-        code === "EADDRINUSE" ? "something listens there already: stop it, or take another port" : message;
-      reject(errorAt(source, fieldOf(source, id, "http"), `cannot listen at ${http}: ${why}`));
+    server.once("error", (cause: NodeJS.ErrnoException) => {
+      const isTaken = cause.code === "EADDRINUSE";
+      const why = isTaken ? "something listens there already: stop it, or take another port" : cause.message;
+      const { message } = errorAt(source, fieldOf(source, id, "http"), `cannot listen at ${http}: ${why}`);
+      // Not the configuration's fault alone: it may pass, as the members' address may.
+      reject(new RaftmarkError(isTaken ? "RAFT_ADDRESS_IN_USE" : "RAFT_LINK", message, { cause }));
     });
     server.listen(Number(http.slice(at + 1)), host, () => {
       const address = server.address();

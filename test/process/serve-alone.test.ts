@@ -83,6 +83,6 @@ secret: abcdefgh
   for (const more of [["--check"], []]) {
     const command = new Command(scratch.path, "serve", "--config", "checked.yaml", ...more);
     assert.equal(await command.end(20_000), 2, command.stdout);
-    assert.match(command.stderr, /^raftmark: checked\.yaml:4:9: secret: .* at least 16 bytes/);
+    assert.match(command.stderr, /(^raftmark: |"msg":")checked\.yaml:4:9: secret: .* at least 16 bytes/);
   }
 });

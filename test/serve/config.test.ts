@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { RaftmarkError } from "../../src/index.js";
 import {
   ConfigError,
   checkConfig,
@@ -185,7 +186,7 @@ durability: none
     const config = await parseConfig(given, FILE);
     await assert.rejects(Service.open(config, newLogger("error", process.stderr, 1)), (error: Error) => {
       assert.match(error.message.replace(FILE, "F"), expected);
-      return error instanceof ConfigError;
+      return error instanceof RaftmarkError && error.code === "RAFT_ADDRESS_IN_USE";
     });
   }
   await new Promise((resolve) => taken.close(resolve));
