@@ -22,6 +22,8 @@ const LASTING: readonly ErrorCode[] = [
   "WAL_CORRUPT",
   "WAL_NOT_WRITABLE",
 ];
+/** Of SIGHUP. */
+const NOT_ANEW = "The configuration and the cluster's key (secretFile) are read at the start alone.";
 
 const HELP = `
 What it serves, at the address of http in the configuration:
@@ -39,6 +41,7 @@ An error is JSON with a code, a sentence, and mayCommit: whether what was asked 
 Examples:
   raftmark cluster up                          three nodes on this machine, with one command
   raftmark serve --print-config > node.yaml    a complete configuration; every field is explained in it
+  openssl rand -hex 32 > cluster.key           the key that it names, the same for all members
   raftmark serve --config node.yaml --check    says what is wrong with it, with the line, and starts nothing
   raftmark serve --config node.yaml --id 2     one file for all machines, the id from here
   curl -X PUT localhost:8081/kv/greeting -d hello && curl localhost:8081/kv/greeting
@@ -125,12 +128,17 @@ async function run(config: ServiceConfig): Promise<number> {
     logger.warn({}, "durability: none waits for no disk: what was acknowledged is lost with the power");
   reload = () => {
     if (config.tls === undefined) {
-      logger.info({}, "SIGHUP: there is no tls in the configuration, and so nothing to load anew");
+      logger.info(
+        {},
+        `SIGHUP: there is no tls in the configuration, and so nothing to load anew. ${NOT_ANEW}`,
+      );
       return;
     }
-    service.reloadTls().catch((error: Error) => {
-      logger.error({ error }, `the certificates were not loaded anew, those in use stay: ${error.message}`);
-    });
+    service.reloadTls().then(
+      () => logger.info({}, `SIGHUP: the files of tls were read again. ${NOT_ANEW}`),
+      (error: Error) =>
+        logger.error({ error }, `the certificates were not loaded anew, those in use stay: ${error.message}`),
+    );
   };
   if (isStale) reload();
   process.send?.({ serves: service.http });

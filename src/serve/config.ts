@@ -151,7 +151,8 @@ async function completed(config: Checked, source: Source, given: number | null):
   return {
     ...config,
     id,
-    dataDir: resolve(base, dataDir),
+    // One file for all nodes of one machine, too: each has a directory of its own.
+    dataDir: resolve(base, dataDir.replaceAll("{id}", String(id))),
     listen,
     http,
     secret: await secretOf(config, source, base),

@@ -4,7 +4,7 @@ export const EXAMPLE_CONFIG = `# A node of a raftmark service. This file may be 
 # \`raftmark serve --config node.yaml --id 2\` gives it. Paths are relative to this file.
 
 id: 1
-dataDir: ./data/1
+dataDir: ./data/{id}              # {id}: the node's id
 
 # Every member: where the others reach it, and where clients do. An empty node begins with them. From then on its data says
 # who the members are and where they listen, not this file: POST /members changes that ("Members" in docs/serve.md).

@@ -193,6 +193,6 @@ test("what cannot start says why, in one sentence with its place", async () => {
   assert.equal(await check.end(20_000), 0, check.stderr);
   assert.match(
     check.stdout,
-    /^node\.yaml is sound: node 3 of 1, 2, 3, clients at 127\.0\.0\.1:8083, data in .*data\/1$/m,
+    /^node\.yaml is sound: node 3 of 1, 2, 3, clients at 127\.0\.0\.1:8083, data in .*data\/3$/m,
   );
 });

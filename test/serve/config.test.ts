@@ -43,6 +43,8 @@ test("what is not there is filled in, and paths are relative to the file", async
 test("the example is a configuration, with everything that is commented out as well", async () => {
   const config = await parseConfig(EXAMPLE_CONFIG, FILE);
   assert.deepEqual([...config.peers.keys()], [1, 2, 3]);
+  // Also for three nodes on one machine.
+  assert.equal((await parseConfig(EXAMPLE_CONFIG, FILE, 3)).dataDir, join(dir, "data/3"));
   const all = EXAMPLE_CONFIG.replace(/^secretFile.*$/m, "")
     .replaceAll(/^# ([a-zA-Z]+:)/gm, "$1")
     .replace('secret: "..."', 'secret: "0123456789abcdef"');
