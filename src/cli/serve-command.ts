@@ -88,11 +88,12 @@ async function serve({ config: file, id, check }: Words): Promise<number> {
   }
   const config = await asSentence(() => readConfig(file, id === undefined ? null : idOf(id)));
   if (check === true) {
-    await asSentence(() => checkConfig(config));
+    const warnings = await asSentence(() => checkConfig(config));
     const members = [...config.peers.keys()].join(", ");
     process.stdout.write(
       `${file} is sound: node ${config.id} of ${members}, clients at ${config.http}, data in ${config.dataDir}\n`,
     );
+    for (const { message } of warnings) process.stderr.write(`raftmark: ${message}.\n`);
     return 0;
   }
   return run(config);

@@ -3,9 +3,9 @@ import { constants } from "node:fs";
 import { access, lstat, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { checkOptions } from "../index.js";
-import { readCertificates } from "./certificates.js";
+import { nameError, readCertificates } from "./certificates.js";
 import { openError, type ServiceConfig } from "./config.js";
-import { errorAt } from "./config-error.js";
+import { type ConfigError, errorAt } from "./config-error.js";
 import { engineOptions } from "./engine-options.js";
 import { KvStore } from "./kv.js";
 import { newLogger } from "./logger.js";
@@ -15,19 +15,21 @@ const PROC_SUPER_MAGIC = 0x9fa0;
 const SYSFS_MAGIC = 0x62656572;
 
 /**
- * Throws ConfigError for the first thing that is wrong. What is in the data directory, and whether the ports are free, shows
- * at the start alone.
+ * Throws ConfigError for the first thing that is wrong; resolves with what will be. What is in the data directory, and whether
+ * the ports are free, shows at the start alone.
  */
-export async function checkConfig(config: ServiceConfig): Promise<void> {
+export async function checkConfig(config: ServiceConfig): Promise<ConfigError[]> {
   try {
     await checkOptions(engineOptions(config, new KvStore(), newLogger("error", process.stderr, config.id)));
   } catch (error) {
     throw openError(error, config);
   }
   const { tls, source } = config;
-  const late = tls === undefined ? null : (await readCertificates(source, tls)).outOfDate;
-  if (late !== null) throw late;
+  const certificates = tls === undefined ? null : await readCertificates(source, tls);
+  const wrong = certificates && (certificates.outOfDate ?? nameError(config, certificates.own));
+  if (wrong !== null) throw wrong;
   await checkDataDir(config);
+  return certificates?.endsSoon ? [certificates.endsSoon] : [];
 }
 
 /** Throws ConfigError where the data directory cannot be used, or made. The start asks as well: see whyUnusable. */

@@ -5,9 +5,11 @@ import { BUCKET_MS, type RequestLoad } from "./load.js";
 
 export const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
+type Labels = Readonly<Record<string, string | number>>;
+
 interface Sample {
   readonly value: number;
-  readonly labels?: Readonly<Record<string, string | number>>;
+  readonly labels?: Labels;
   /** Where it is another than the metric's: name_bucket, name_sum, name_count. */
   readonly metricName?: string;
 }
@@ -20,13 +22,19 @@ interface Metric {
 }
 
 /** What has a name and gives its values when it is asked: a metric of prom-client's. */
-interface Source {
+export interface Source {
   readonly name: string;
   get(): Promise<Metric> | Metric;
 }
 
 export class Registry {
   private readonly sources = new Map<string, Source>();
+  private readonly labels: Labels;
+
+  /** `labels` stand in front of each sample's own. */
+  constructor(labels: Labels) {
+    this.labels = labels;
+  }
 
   registerMetric(source: Source): void {
     if (this.sources.has(source.name)) throw new Error(`there is a metric ${source.name} already`);
@@ -35,7 +43,7 @@ export class Registry {
 
   async metrics(): Promise<string> {
     const all = await Promise.all([...this.sources.values()].map((source) => source.get()));
-    return all.map(textOf).join("");
+    return all.map((metric) => textOf(metric, this.labels)).join("");
   }
 }
 
@@ -86,13 +94,12 @@ function histogram(name: string, kind: string, load: RequestLoad): Sample[] {
   return samples;
 }
 
-function textOf({ name, help, type, values }: Metric): string {
+function textOf({ name, help, type, values }: Metric, common: Labels): string {
   const lines = values.map((sample) => {
-    const labels = Object.entries(sample.labels ?? {}).map(
+    const labels = Object.entries({ ...common, ...sample.labels }).map(
       ([label, value]) => `${label}="${escaped(value)}"`,
     );
-    const list = labels.length === 0 ? "" : `{${labels.join(",")}}`;
-    return `${sample.metricName ?? name}${list} ${valueText(sample.value)}\n`;
+    return `${sample.metricName ?? name}{${labels.join(",")}} ${valueText(sample.value)}\n`;
   });
   const shown = help.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
   return `# HELP ${name} ${shown}\n# TYPE ${name} ${type}\n${lines.join("")}`;

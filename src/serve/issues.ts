@@ -5,6 +5,12 @@ import { boundText, didYouMean } from "../base/suggest.js";
 export const ADDRESS = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^:\s/[\]]+)):(\d{1,5})$/;
 const SHOWN_CHARS_MAX = 100;
 
+/** Of an address, without brackets. */
+export function hostOf(text: string): string {
+  const [, v6, name] = ADDRESS.exec(text)!;
+  return v6 ?? name;
+}
+
 export const integer = (min: number, max: number) =>
   v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max));
 

@@ -2,6 +2,7 @@
 import { createServer, type Server } from "node:http";
 import { type Logger, RaftmarkError, RaftNode, registerMetrics } from "../index.js";
 import { Bodies } from "./bodies.js";
+import { CertificatesSeen } from "./certificates.js";
 import { checkDataDir } from "./check.js";
 import { fieldOf, openError, type ServiceConfig } from "./config.js";
 import { errorAt } from "./config-error.js";
@@ -30,6 +31,7 @@ export class Service {
   private readonly config: ServiceConfig;
   private readonly server: Server;
   private readonly closing: AbortController;
+  private readonly seen: CertificatesSeen | null;
   private closed: Promise<void> | null = null;
 
   /**
@@ -48,6 +50,8 @@ export class Service {
     try {
       const closing = new AbortController();
       const parts = partsOf(config, node, store, closing.signal);
+      const seen = await CertificatesSeen.of(config, logger);
+      if (seen !== null) parts.registry.registerMetric(seen.metric());
       const router = new Router(parts, logger);
       const pipelines = new Pipelines();
       const server = createServer(
@@ -58,7 +62,7 @@ export class Service {
         },
       );
       const http = await listen(server, config);
-      return new Service(config, node, server, http, closing);
+      return new Service(config, node, server, http, closing, seen);
     } catch (error) {
       await node.close({ timeoutMs: 0 });
       throw error;
@@ -71,12 +75,14 @@ export class Service {
     server: Server,
     http: string,
     closing: AbortController,
+    seen: CertificatesSeen | null,
   ) {
     this.config = config;
     this.node = node;
     this.server = server;
     this.http = http;
     this.closing = closing;
+    this.seen = seen;
     node.once("fault", (error) => this.onFault(error));
     node.once("removed", (error) => this.onRemoved(error));
   }
@@ -85,6 +91,7 @@ export class Service {
   async reloadTls(): Promise<void> {
     try {
       await this.node.reloadTls();
+      await this.seen?.look();
     } catch (error) {
       throw openError(error, this.config);
     }
@@ -115,7 +122,7 @@ export class Service {
 
 function partsOf(config: ServiceConfig, node: RaftNode, store: KvStore, closing: AbortSignal): Parts {
   const loads = { read: new RequestLoad(), write: new RequestLoad() };
-  const registry = new Registry();
+  const registry = new Registry({ node: String(config.id) });
   registerMetrics(registry, node);
   for (const metric of requestMetrics(loads)) registry.registerMetric(metric);
   registry.registerMetric(single("gauge", "raftmark_kv_keys", "Keys that there are.", () => store.keys));

@@ -1,11 +1,12 @@
 // The files of TLS: what --check and the start say of those that cannot be used, or not any more.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { after, mock, test } from "node:test";
 import { ConfigError, checkConfig, newLogger, parseConfig, Service } from "../../src/serve/index.js";
-import { Authority, NO_OPENSSL } from "../link/certificates.js";
+import { Authority, NO_OPENSSL, type Pems } from "../link/certificates.js";
 import { scratchDir } from "../process/support.js";
 
 const scratch = scratchDir("certificates");
@@ -77,4 +78,43 @@ test("TLS: --check refuses a certificate that has expired, and the start warns o
   assert.match(warnings[0], expected);
   await assert.rejects(service.reloadTls(), expected);
   await service.close({ timeoutMs: 0 });
+});
+
+test("TLS: a certificate that does not name the node's address, or ends soon: what --check and the start say, and when it ends", {
+  skip: NO_OPENSSL,
+}, async () => {
+  const authority = new Authority();
+  const [good, other] = [authority.member(), authority.member("DNS:elsewhere")];
+  authority.remove();
+  const put = ({ ca, cert, key }: Pems) => write({ "ca.pem": ca, "node.pem": cert, "node.key": key });
+  const config = await parseConfig(CONFIG, FILE);
+  const refused =
+    /:8:9: tls\.cert: .*\/node\.pem is for DNS:elsewhere, and not for 127\.0\.0\.1, where peers has/;
+  put(other);
+  await assert.rejects(checkConfig(config), refused);
+  put(good);
+  assert.deepEqual(await checkConfig(config), []);
+
+  const warnings: string[] = [];
+  const warn = (_: object, text: string) => warnings.push(text);
+  const service = await Service.open(config, { ...newLogger("error", process.stderr, 1), warn });
+  try {
+    const end = /^raftmark_tls_not_after_timestamp_seconds\{node="1"\} (\d+)$/m;
+    const figures = await (await fetch(`http://${service.http}/metrics`)).text();
+    const { validTo } = new X509Certificate(good.cert);
+    assert.equal(Number(end.exec(figures)?.[1]) * 1000, Date.parse(validTo));
+    put(other);
+    await service.reloadTls();
+    assert.match(warnings.at(-1)!, refused);
+    put(good);
+    // A quarter of its life is left.
+    mock.timers.enable({ apis: ["Date"], now: Date.parse(validTo) - 11 * 3600_000 });
+    const soon = /:8:9: tls\.cert: .*\/node\.pem counts until \d{4}-\d\d-\d\d only: put a new one there/;
+    assert.match((await checkConfig(config))[0].message, soon);
+    await service.reloadTls();
+    assert.match(warnings.at(-1)!, soon);
+  } finally {
+    mock.timers.reset();
+    await service.close({ timeoutMs: 0 });
+  }
 });

@@ -375,14 +375,15 @@ test("status, members, metrics, probes", async () => {
   const { text, headers } = await ask("GET", "/metrics");
   assert.match(headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
   assert.match(text, /^# TYPE raftmark_kv_request_seconds histogram$/m);
-  assert.match(text, /^raftmark_is_leader\{node="1"\} 1$/m);
+  for (const name of ["is_leader", "kv_keys"])
+    assert.match(text, new RegExp(`^raftmark_${name}\\{node="1"\\} \\d+$`, "m"));
   for (const line of text.trim().split("\n"))
     assert.match(line, /^(# (HELP|TYPE) \w+ .+|\w+(\{(\w+="[^"]*",?)+\})? (\S+))$/);
   const count = (name: string) =>
-    Number(new RegExp(`^${name}\\{kind="write"[^}]*\\} (\\d+)$`, "m").exec(text)?.[1]);
+    Number(new RegExp(`^${name}\\{node="1",kind="write"[^}]*\\} (\\d+)$`, "m").exec(text)?.[1]);
   assert.ok(count("raftmark_kv_request_seconds_count") > 100);
   assert.equal(
-    Number(/_bucket\{kind="write",le="\+Inf"\} (\d+)/.exec(text)?.[1]),
+    Number(/_bucket\{node="1",kind="write",le="\+Inf"\} (\d+)/.exec(text)?.[1]),
     count("raftmark_kv_request_seconds_count"),
   );
   assert.equal((await ask("GET", "/livez")).status, 200);
