@@ -94,12 +94,27 @@ export async function parseConfig(
   const [fault] = document.errors;
   if (fault !== undefined) {
     const { line, col } = lines.linePos(fault.pos[0]);
-    throw new ConfigError(`${file}:${line}:${col}: this is no YAML: ${lowerCase(fault.message)}`);
+    const why = FAULTS[fault.code] ?? `this is no YAML: ${lowerCase(fault.message)}`;
+    throw new ConfigError(`${file}:${line}:${col}: ${why}`);
   }
   const source: Source = { file, document, lines };
-  const parsed = v.safeParse(schema, document.toJS() ?? {});
+  const parsed = v.safeParse(schema, valueOf(source) ?? {});
   if (!parsed.success) throw issueError(source, firstOf(parsed.issues));
   return completed(parsed.output, source, id);
+}
+
+/** Of the library's errors those whose text is for programmers. */
+const FAULTS: Readonly<Record<string, string>> = {
+  MULTIPLE_DOCS: "a second document begins here (---): a configuration is one",
+};
+
+function valueOf(source: Source): unknown {
+  try {
+    return source.document.toJS();
+  } catch (error) {
+    // An alias (*name) of nothing, or of too much.
+    throw errorAt(source, [], `this is no YAML: ${lowerCase((error as Error).message)}`);
+  }
 }
 
 /** What RaftNode.open found wrong, as an error of the configuration; any other error as it is. */
@@ -208,7 +223,9 @@ function issueError(source: Source, issue: v.BaseIssue<unknown>): ConfigError {
   }
   if (issue.input === undefined)
     return errorAt(source, path.slice(0, -1), `${path.at(-1)} ${missingText(issue)}`);
-  return errorAt(source, path, wrongText(issue, path[0] === "secret"));
+  // What YAML takes for a number, a mapping and so on.
+  const hint = issue.type === "string" && issue.input !== null ? ": put it in quotes" : "";
+  return errorAt(source, path, wrongText(issue, path[0] === "secret") + hint);
 }
 
 function keyError(source: Source, path: readonly string[], what: string): ConfigError {

@@ -112,6 +112,17 @@ const WRONG: [what: string, text: string, expected: RegExp][] = [
     /^F:7:7: http: 0\.0\.0\.0:7001 is where the members reach this node \(10\.0\.0\.2:7001\)/,
   ],
   ["no YAML", `${GOOD}peers: [\n`, /^F:\d+:\d+: this is no YAML: /],
+  [
+    "two documents",
+    `${GOOD}---\nid: 3\n`,
+    /^F:7:1: a second document begins here \(---\): a configuration is one$/,
+  ],
+  ["an alias of nothing", `${GOOD}tickMs: *none\n`, /^F:1:1: this is no YAML: unresolved alias .*: none$/],
+  [
+    "a secret that is a number",
+    GOOD.replace(/secretFile.*\n/, "secret: 12345678901234567890\n"),
+    /^F:6:9: secret: must be text, not this: put it in quotes$/,
+  ],
   ["a field twice", `${GOOD}id: 3\n`, /^F:7:1: this is no YAML: map keys must be unique$/],
   ["nothing at all", "", /^F:1:1: dataDir is missing/],
 ];
