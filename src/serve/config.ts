@@ -98,7 +98,7 @@ export async function parseConfig(
     throw new ConfigError(`${file}:${line}:${col}: ${why}`);
   }
   const source: Source = { file, document, lines };
-  const parsed = v.safeParse(schema, valueOf(source) ?? {});
+  const parsed = v.safeParse(schema, dataOf(source) ?? {});
   if (!parsed.success) throw issueError(source, firstOf(parsed.issues));
   return completed(parsed.output, source, id);
 }
@@ -108,7 +108,7 @@ const FAULTS: Readonly<Record<string, string>> = {
   MULTIPLE_DOCS: "a second document begins here (---): a configuration is one",
 };
 
-function valueOf(source: Source): unknown {
+function dataOf(source: Source): unknown {
   try {
     return source.document.toJS();
   } catch (error) {
