@@ -1,6 +1,6 @@
 // `raftmark serve`: one node of the service in this process, until a signal ends it. Exit codes tell a service manager whether to
 // start it again: see HELP.
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { type ErrorCode, RaftmarkError } from "../index.js";
 import {
   ConfigError,
@@ -59,6 +59,7 @@ Exit codes:
 interface Words {
   readonly config?: string;
   readonly id?: string;
+  readonly initialClusterState?: "new" | "existing";
   readonly check?: true;
   readonly printConfig?: true;
 }
@@ -72,6 +73,12 @@ export function serveCommand(): Command {
     )
     .option("--config <file>", "the node's configuration, YAML")
     .option("--id <id>", "this node's id, in place of the one in the configuration")
+    .addOption(
+      new Option(
+        "--initial-cluster-state <state>",
+        "the same of that field: existing for a node that joins a cluster; of an empty directory only",
+      ).choices(["new", "existing"]),
+    )
     .option("--check", "check the configuration and end")
     .option("--print-config", "print a complete configuration with every field explained, and end")
     .addHelpText("after", HELP)
@@ -81,12 +88,14 @@ export function serveCommand(): Command {
     });
 }
 
-async function serve({ config: file, id, check }: Words): Promise<number> {
+async function serve({ config: file, id, initialClusterState, check }: Words): Promise<number> {
   if (file === undefined) {
     const text = "--config is missing: raftmark serve --print-config > node.yaml makes one to begin with.";
     throw new CommandError(UNUSABLE, text);
   }
-  const config = await asSentence(() => readConfig(file, id === undefined ? null : idOf(id)));
+  const config = await asSentence(() =>
+    readConfig(file, id === undefined ? null : idOf(id), initialClusterState ?? null),
+  );
   if (check === true) {
     const warnings = await asSentence(() => checkConfig(config));
     const members = [...config.peers.keys()].join(", ");

@@ -75,12 +75,17 @@ export type ServiceConfig = Omit<Checked, "id" | "listen" | "http" | "secret" | 
 };
 
 /**
- * Reads the configuration in `file`; `id` is what the command line says, and counts more. Throws ConfigError: the first thing
- * that is wrong.
+ * Reads the configuration in `file`; `id` and `state` are what the command line says of id and initialClusterState, and count
+ * more. Throws ConfigError: the first thing that is wrong.
  */
-export async function readConfig(file: string, id: number | null = null): Promise<ServiceConfig> {
+export async function readConfig(
+  file: string,
+  id: number | null = null,
+  state: "new" | "existing" | null = null,
+): Promise<ServiceConfig> {
   const content = await readText(file, "the configuration", "name it with --config");
-  return parseConfig(content, file, id);
+  const config = await parseConfig(content, file, id);
+  return state === null ? config : { ...config, initialClusterState: state };
 }
 
 /** The same from its text; `file` is what it is called, and what its paths are relative to. */

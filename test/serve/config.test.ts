@@ -37,7 +37,8 @@ test("what is not there is filled in, and paths are relative to the file", async
   assert.equal(config.secret, "0123456789abcdef0123456789abcdef");
   assert.deepEqual([config.requestTimeoutMs, config.maxValueBytes, config.logLevel], [5000, 1048576, "info"]);
   const other = await readConfig(FILE, 1);
-  assert.deepEqual([other.id, other.listen], [1, "10.0.0.1:7001"]);
+  assert.deepEqual([other.id, other.listen, other.initialClusterState], [1, "10.0.0.1:7001", undefined]);
+  assert.equal((await readConfig(FILE, 1, "existing")).initialClusterState, "existing");
 });
 
 test("the example is a configuration, with everything that is commented out as well", async () => {

@@ -72,12 +72,24 @@ test("kubernetes: the parts agree, and the configuration is sound for every pod"
   const [{ data }] = kind("ConfigMap");
   writeFileSync(join(scratch.path, "cluster.key"), "0123456789abcdef0123456789abcdef");
   const text = data["node.yaml"].replace("/key/cluster.key", "cluster.key");
+  // As a pod starts, with a raftmark that says how it was called.
+  const started = (host: string, ids: string) => {
+    writeFileSync(join(scratch.path, "ids"), ids);
+    writeFileSync(join(scratch.path, "raftmark"), '#!/bin/sh\necho "$@"\n', { mode: 0o755 });
+    const env = { HOSTNAME: host, PATH: `${scratch.path}:${process.env.PATH}` };
+    const [line] = container.args;
+    const args = [...container.command.slice(1), line.replace("/config/ids", join(scratch.path, "ids"))];
+    return execFileSync(container.command[0], args, { encoding: "utf8", env }).trim();
+  };
+  const joined = "raftmark-2 4\nraftmark-10   17\n";
+  const call = "serve --config /config/node.yaml --id";
+  assert.equal(started("raftmark-1", joined), `${call} 2`);
+  assert.equal(started("raftmark-2", joined), `${call} 4 --initial-cluster-state existing`);
+  assert.equal(started("raftmark-10", joined), `${call} 17 --initial-cluster-state existing`);
   for (let pod = 0; pod < set.spec.replicas; pod++) {
-    const expression = /\$\(\(.*?\)\)/.exec(container.args[0])![0];
     const host = `${set.metadata.name}-${pod}`;
-    const id = Number(
-      execFileSync("sh", ["-c", `HOSTNAME=${host}; echo "${expression}"`], { encoding: "utf8" }),
-    );
+    const id = Number(started(host, data.ids).split(" ").at(-1));
+    assert.equal(id, pod + 1);
     const config = await parseConfig(text, join(scratch.path, "node.yaml"), id);
     assert.equal(config.peers.size, set.spec.replicas);
     const { raft, http } = config.peers.get(id)!;
