@@ -35,6 +35,8 @@ export interface ApplierParts {
   readonly onHeld: () => void;
 }
 
+const RETURNED = "stateMachine.apply returned what it must not: ";
+
 export class Applier {
   private readonly parts: ApplierParts;
   /** The state machine has them, and has not said that it applied them. */
@@ -42,7 +44,7 @@ export class Applier {
   /** Of MsgStorageApply: they come behind. */
   private waiting: Message[] = [];
   private hasEnded = false;
-  /** Whose fault it is what is thrown now, as the beginning of a sentence. */
+  /** Not "": what is thrown now is the state machine's, whatever it is; how a sentence about it begins. */
   blame = "";
 
   constructor(parts: ApplierParts) {
@@ -99,18 +101,32 @@ export class Applier {
     const normal = plan === null ? entries.slice() : plan.toApply;
     const count = normal.length;
     let returned: unknown;
+    let promise: Promise<unknown> | null = null;
     if (count > 0) {
       this.blame = "stateMachine.apply threw: ";
       returned = this.parts.stateMachine.apply(normal);
+      this.blame = RETURNED;
+      // A promise of ours: whatever theirs is, it is heard once.
+      if (returned !== undefined && !Array.isArray(returned) && isThenable(returned))
+        promise = Promise.resolve(returned);
       this.blame = "";
     }
-    if (returned !== undefined && !Array.isArray(returned) && isThenable(returned))
-      this.wait(returned, entries, count, plan, responses);
-    else this.parts.onApplied(entries, planned(plan, resultsOf(returned, count)), responses);
+    if (promise === null) this.parts.onApplied(entries, this.results(returned, count, plan), responses);
+    else this.wait(promise, entries, count, plan, responses);
+  }
+
+  /** Of what was returned. Getters and the like in it are the state machine's, too. */
+  // hot
+  private results(returned: unknown, count: number, plan: ApplyPlan | null): readonly unknown[] | undefined {
+    this.blame = RETURNED;
+    const own = resultsOf(returned, count);
+    const results = plan === null ? own : plan.results(own);
+    this.blame = "";
+    return results;
   }
 
   private wait(
-    returned: PromiseLike<unknown>,
+    promise: Promise<unknown>,
     entries: readonly Entry[],
     count: number,
     plan: ApplyPlan | null,
@@ -121,11 +137,10 @@ export class Applier {
     onHeld();
     const applied = (value: unknown): void => {
       this.held = null;
-      onApplied(entries, planned(plan, resultsOf(value, count)), responses);
+      onApplied(entries, this.results(value, count, plan), responses);
       onHeld();
     };
-    // A promise of ours: whatever theirs is, it is heard once.
-    Promise.resolve(returned).then(
+    promise.then(
       (value) => guard(() => applied(value)),
       (cause) =>
         guard(() => {
@@ -150,9 +165,4 @@ function allPlain(entries: readonly Entry[]): boolean {
     if (!isNormal(entry) || isOfSession(entry.bytes, entry.start, entry.size)) return false;
   }
   return true;
-}
-
-// hot
-function planned(plan: ApplyPlan | null, results: readonly unknown[] | undefined) {
-  return plan === null ? results : plan.results(results);
 }

@@ -11,9 +11,7 @@ export function resultsOf(returned: unknown, count: number): readonly unknown[] 
   // As of an arrow function whose last expression has a value: nothing was meant by it.
   if (!Array.isArray(returned) || returned.length === 0) return undefined;
   if (returned.length !== count) {
-    throw new TypeError(
-      `stateMachine.apply returned ${returned.length} results for ${count} entries: whose they are is not known`,
-    );
+    throw new TypeError(`${returned.length} results for ${count} entries: whose they are is not known`);
   }
   for (let i = 0; i < count; i++) refusePromise(returned[i]);
   return returned;
@@ -24,6 +22,6 @@ function refusePromise(value: unknown): void {
   // Nobody else will look at it, and a rejection that nobody looks at would end the process.
   value.then(undefined, () => {});
   throw new TypeError(
-    "stateMachine.apply returned promises among its results: return one promise of all of them, as the entries count as applied before",
+    "promises among its results: return one promise of all of them, as the entries count as applied before",
   );
 }

@@ -47,6 +47,9 @@ import type { Trace } from "./trace.js";
 /** What an entry takes in the log beside its data, about. */
 const RECORD_BYTES = 32;
 
+/** They say for themselves what and where: an old entry that was read back for a follower, or a log that is lost. */
+const TELLING: readonly string[] = ["WAL_CORRUPT", "RAFT_LOG_LOST", "RAFT_MEMBERSHIP_DIFFERS"];
+
 /** What a driver drives. One Raft group; links may be shared between groups. */
 export interface DriverParts {
   readonly group: number;
@@ -301,17 +304,12 @@ export class Driver {
     try {
       work();
     } catch (cause) {
-      // They say for themselves what and where: an old entry that was read back for a follower, or a log that is lost.
-      if (
-        cause instanceof RaftmarkError &&
-        (cause.code === "WAL_CORRUPT" ||
-          cause.code === "RAFT_LOG_LOST" ||
-          cause.code === "RAFT_MEMBERSHIP_DIFFERS")
-      ) {
+      const who = this.applier.blame;
+      // Not the state machine's, which may be of another node.
+      if (who === "" && cause instanceof RaftmarkError && TELLING.includes(cause.code)) {
         this.fence(cause);
         return;
       }
-      const who = this.applier.blame;
       const text = `node ${this.parts.id} stopped: ${who}${cause instanceof Error ? cause.message : String(cause)}`;
       this.fence(new RaftmarkError("RAFT_FENCED", text, { cause }));
     }

@@ -148,7 +148,7 @@ test("what apply rejects with fences the node, and is the cause; a late end of i
   assert.equal(node.status().state, "StateFenced");
   const other = await soleWith(t, { apply: async () => ["one", "too many"] });
   const wrong = await rejection(other.node.propose(Buffer.from("x")));
-  assert.match(wrong.message, /returned 2 results for 1 entries/);
+  assert.match(wrong.message, /returned what it must not: 2 results for 1 entries/);
 });
 
 test("a slow state machine holds no more than the limit, the leader is held back, and then all is applied", async (t) => {

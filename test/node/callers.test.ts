@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import vm from "node:vm";
-import type { Entry, Logger, RaftmarkError, RaftNode, RaftNodeOptions } from "../../src/index.js";
+import {
+  type Entry,
+  type Logger,
+  RaftmarkError,
+  type RaftNode,
+  type RaftNodeOptions,
+} from "../../src/index.js";
 import { type Link, type LinkHandler, MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
 import { tempDir } from "../wal/helpers.js";
@@ -173,7 +179,7 @@ test("a promise among the results fences the node, and says so; nobody is told t
   for (const apply of [failing, async (entries: readonly Entry[]) => failing(entries)]) {
     const { node, error } = await applying(t, apply);
     assert.equal(error.code, "RAFT_FENCED");
-    assert.match(error.message, /stateMachine\.apply returned promises among its results/);
+    assert.match(error.message, /stateMachine\.apply returned what it must not: promises among its results/);
     assert.equal(node.status().state, "StateFenced");
     await node.close();
   }
@@ -195,7 +201,7 @@ test("a state machine may empty the array that it is given", async (t) => {
 test("results are one an entry; another number is refused, none at all is fine", async (t) => {
   for (const apply of [() => ["a", "b"], (entries: readonly Entry[]) => [...entries, 1]]) {
     const { error } = await applying(t, apply);
-    assert.match(error.message, /stateMachine\.apply returned 2 results for 1 entries/);
+    assert.match(error.message, /stateMachine\.apply returned what it must not: 2 results for 1 entries/);
   }
   for (const [returned, result] of [
     [["a"], "a"],
@@ -225,6 +231,33 @@ test("what apply throws is the cause of every rejection", async (t) => {
   const later = await rejection(node.propose(Buffer.from("y")));
   assert.equal(later.code, "RAFT_FENCED");
   assert.equal(later.cause, thrown);
+});
+
+test("a state machine's error is that, whatever code it has: of another node, it says nothing of this one's log", async (t) => {
+  const cause = new RaftmarkError("RAFT_LOG_LOST", "the log of a node of another group is lost");
+  const fail = (): never => {
+    throw cause;
+  };
+  const odd = {
+    // biome-ignore lint/suspicious/noThenProperty: what the test is about.
+    get then() {
+      return fail();
+    },
+  };
+  for (const apply of [fail, async () => fail(), () => odd, () => [odd], async () => [odd]]) {
+    const dir = tempDir(t);
+    const { node } = await sole(t, { stateMachine: { apply } as RaftNodeOptions["stateMachine"] }, dir);
+    const faults: RaftmarkError[] = [];
+    node.onFault = (error) => faults.push(error);
+    await rejection(node.propose(Buffer.from("x")));
+    assert.deepEqual([faults[0]!.code, faults[0]!.cause], ["RAFT_FENCED", cause]);
+    assert.match(faults[0]!.message, /stopped: stateMachine\.apply .*another group/);
+    await node.close();
+    const again = await sole(t, {}, dir);
+    await again.node.propose(Buffer.from("y"));
+    assert.deepEqual(again.node.status().lostLogs, []);
+    await again.node.close();
+  }
 });
 
 test("a fenced or closed node says so in its state, and leads no more", async (t) => {
