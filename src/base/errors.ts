@@ -88,6 +88,15 @@ export type ErrorCode =
   /** A newer snapshot is recorded already. */
   | "WAL_SNAPSHOT_OUTDATED";
 
+/** What was thrown, as text, whatever that is: also what has none, or throws when it is asked for it. */
+export function textOf(cause: unknown): string {
+  try {
+    return cause instanceof Error ? `${cause.message}` : String(cause);
+  } catch {
+    return "something that has no text";
+  }
+}
+
 /** What an error carries beside code and text. */
 export interface ErrorDetails {
   mayCommit?: boolean;

@@ -3,7 +3,7 @@
 //
 // Order inside a turn is what makes acknowledgements true: messages leave at once, a response that depends on
 // durable state travels inside MsgStorageAppend and leaves only from `onDurable` (etcd raft, AsyncStorageWrites).
-import { RaftmarkError } from "../base/errors.js";
+import { RaftmarkError, textOf } from "../base/errors.js";
 import type { Link } from "../link/index.js";
 import {
   decodeConfChange,
@@ -144,7 +144,7 @@ export class Driver {
       restored: (metadata, bytes) => this.guard(() => this.restored(metadata, bytes)),
       hasEnded: () => this.stopped,
       failed: (cause, what) => {
-        const text = `node ${id} stopped: ${what}: ${cause instanceof Error ? cause.message : String(cause)}`;
+        const text = `node ${id} stopped: ${what}: ${textOf(cause)}`;
         this.fence(new RaftmarkError("RAFT_FENCED", text, { cause }));
       },
     });
@@ -310,7 +310,7 @@ export class Driver {
         this.fence(cause);
         return;
       }
-      const text = `node ${this.parts.id} stopped: ${who}${cause instanceof Error ? cause.message : String(cause)}`;
+      const text = `node ${this.parts.id} stopped: ${who}${textOf(cause)}`;
       this.fence(new RaftmarkError("RAFT_FENCED", text, { cause }));
     }
   }

@@ -72,7 +72,16 @@ export function shown(value: unknown): string {
   }
   if (typeof value === "function") return "a function";
   if (typeof value !== "object" || value === null) return String(value);
-  const name = value.constructor?.name ?? "";
+  const name = classOf(value);
   if (name === "Object" || name === "") return "an object";
   return `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`;
+}
+
+/** "": of none, or whoever made it does not let one see. */
+function classOf(value: object): string {
+  try {
+    return `${value.constructor?.name ?? ""}`;
+  } catch {
+    return "";
+  }
 }

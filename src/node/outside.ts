@@ -7,10 +7,6 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown }).then === "function";
 }
 
-export function textOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
-}
-
 /** `failed` gets what `call` throws, or what its promise rejects with. */
 export function callOutside(call: () => unknown, failed: (cause: unknown) => void): void {
   try {

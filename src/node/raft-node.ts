@@ -1,7 +1,7 @@
 // RaftNode: one member of a cluster in this process. Opens (with opening.ts) and closes the parts (log, core, link, clock)
 // and forwards to the driver, which does the work. Main thread.
 /// <reference lib="esnext.disposable" preserve="true" />
-import { RaftmarkError } from "../base/errors.js";
+import { RaftmarkError, textOf } from "../base/errors.js";
 import { clusterKey } from "../link/cluster-key.js";
 import {
   CloseLostLog,
@@ -52,7 +52,7 @@ import { Members, removedError } from "./members.js";
 import { type Begun, beginState, checkOwner, newRawNode, openLog, tellStart } from "./opening.js";
 import { badOption } from "./option-errors.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
-import { callOutside, OutsideLink, textOf } from "./outside.js";
+import { callOutside, OutsideLink } from "./outside.js";
 import { tellPeer, tellRefused, tellUnreached } from "./peer-lines.js";
 import { isShorterLog, openPeerLogs, type PeerLogs, standingOf } from "./peer-logs.js";
 import { Proposals } from "./proposals.js";

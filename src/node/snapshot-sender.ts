@@ -1,7 +1,7 @@
 // The end that has a snapshot: which members the core wants to have it, and the pieces that they ask for, at the pace of the
 // option. As long as one is on its way, and until its member has caught up behind it, the log behind it is held. Main
 // thread.
-import { RaftmarkError } from "../base/errors.js";
+import { RaftmarkError, textOf } from "../base/errors.js";
 import type { SnapshotLane } from "../link/index.js";
 import type { SnapshotMetadata } from "../raft/index.js";
 import type { SnapshotFile, Wal } from "../wal/index.js";
@@ -177,7 +177,7 @@ export class SnapshotSender {
       }
     } catch (cause) {
       if (cause instanceof RaftmarkError && cause.code === "WAL_CORRUPT") this.parts.onUnsound();
-      this.end(transfer, cause instanceof Error ? cause.message : String(cause));
+      this.end(transfer, textOf(cause));
     } finally {
       transfer.pumping = false;
     }

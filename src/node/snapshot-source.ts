@@ -2,7 +2,7 @@
 // counted. What is wrong with it is the state machine's, and said so. Pure.
 import { types } from "node:util";
 import { NO_DATA } from "../base/bytes.js";
-import { RaftmarkError } from "../base/errors.js";
+import { RaftmarkError, textOf } from "../base/errors.js";
 import type { SnapshotSource } from "./api.js";
 import { shown } from "./option-errors.js";
 import { headOf } from "./session-snapshot.js";
@@ -12,8 +12,8 @@ type Next = Promise<IteratorResult<unknown>>;
 
 /** An error of the state machine's, for who asked for the snapshot. */
 export function sourceError(cause: unknown): RaftmarkError {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  return new RaftmarkError("RAFT_SNAPSHOT_FAILED", `stateMachine.snapshot failed: ${text}`, { cause });
+  const text = `stateMachine.snapshot failed: ${textOf(cause)}`;
+  return new RaftmarkError("RAFT_SNAPSHOT_FAILED", text, { cause });
 }
 
 /** The chunks of one snapshot. Iterated once. */
@@ -60,14 +60,14 @@ export class SnapshotChunks implements AsyncIterable<Uint8Array>, AsyncIterator<
   private async nextOfState(): Promise<IteratorResult<Uint8Array, undefined>> {
     const asked = this.first ?? this.ask();
     this.first = null;
-    let result: IteratorResult<unknown>;
+    let value: unknown;
     try {
-      result = await asked;
+      const result = await asked;
+      if (result.done === true) return { done: true, value: undefined };
+      value = result.value;
     } catch (cause) {
       throw sourceError(cause);
     }
-    if (result.done === true) return { done: true, value: undefined };
-    const { value } = result;
     if (!types.isUint8Array(value)) {
       throw sourceError(`a chunk must be a Uint8Array, not ${shown(value)}`);
     }

@@ -1,6 +1,6 @@
 // The link of a node that has none of its caller's: sockets, TLS, and what is to be said of how open they are. Main thread.
 import * as v from "valibot";
-import { RaftmarkError } from "../base/errors.js";
+import { RaftmarkError, textOf } from "../base/errors.js";
 import { isLoopback, parseAddress } from "../link/address.js";
 import { SECRET_BYTES_MIN } from "../link/cluster-key.js";
 import { createUwsLink, type TlsOptions, type TlsSource, type UwsLink } from "../link/index.js";
@@ -34,13 +34,8 @@ export async function tlsOf(source: TlsSource | undefined): Promise<TlsOptions |
   try {
     given = typeof source === "function" ? await source() : source;
   } catch (cause) {
-    throw new RaftmarkError(
-      "RAFT_BAD_OPTION",
-      `option tls: the function failed: ${(cause as Error)?.message ?? cause}`,
-      {
-        cause,
-      },
-    );
+    const text = `option tls: the function failed: ${textOf(cause)}`;
+    throw new RaftmarkError("RAFT_BAD_OPTION", text, { cause });
   }
   checkTls(given);
   return given;

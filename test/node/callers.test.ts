@@ -12,7 +12,7 @@ import {
 import { type Link, type LinkHandler, MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
 import { tempDir } from "../wal/helpers.js";
-import { allApplied, leaderOf, openNode, type Running, rejection, sole, WAIT_MS } from "./nodes.js";
+import { allApplied, leaderOf, Machine, openNode, type Running, rejection, sole, WAIT_MS } from "./nodes.js";
 
 /** As a caller in JavaScript passes it. */
 function propose(node: RaftNode, bytes: unknown, options?: unknown): Promise<unknown> {
@@ -257,6 +257,42 @@ test("a state machine's error is that, whatever code it has: of another node, it
     await again.node.propose(Buffer.from("y"));
     assert.deepEqual(again.node.status().lostLogs, []);
     await again.node.close();
+  }
+});
+
+test("what is thrown may have no text, and counts all the same: in apply, snapshot, a listener and tls", async (t) => {
+  const textless = [
+    Object.create(null),
+    {
+      toString() {
+        throw new Error("no text");
+      },
+    },
+    Object.defineProperty(new Error(), "message", {
+      get() {
+        throw new Error("no message");
+      },
+    }),
+  ];
+  for (const thrown of textless) {
+    const fail = (): never => {
+      throw thrown;
+    };
+    for (const apply of [fail, async () => fail()]) {
+      const { node, error } = await applying(t, apply);
+      assert.deepEqual([error.code, error.cause], ["RAFT_FENCED", thrown]);
+      await node.close();
+    }
+    const stateMachine = Object.assign(new Machine(), { snapshot: fail });
+    const { node } = await sole(t, { stateMachine });
+    const told: string[] = [];
+    node.on("snapshot", fail);
+    node.on("snapshot", ({ error }) => told.push(error!.code));
+    await node.propose(Buffer.from("x"));
+    assert.equal((await rejection(node.takeSnapshot())).cause, thrown);
+    await until("the listener behind it is told", WAIT_MS, () => told.length > 0);
+    assert.equal((await rejection(sole(t, { tls: fail }))).code, "RAFT_BAD_OPTION");
+    await node.close();
   }
 });
 

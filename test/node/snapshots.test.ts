@@ -228,6 +228,11 @@ test("a state machine that fails: told, the node goes on, and tries again later"
     ["a promise", () => Promise.resolve(new Uint8Array(1)) as never, /not a Promise, which comes too late/],
     ["chunks of another kind", () => ["state"] as never, /a chunk must be a Uint8Array, not "state"/],
     [
+      "what is no step of it",
+      () => ({ [Symbol.asyncIterator]: () => ({ next: () => null }) }) as never,
+      /null/,
+    ],
+    [
       "in the middle",
       async function* () {
         yield new Uint8Array(300 * KiB);

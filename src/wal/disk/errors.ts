@@ -1,5 +1,5 @@
 // From what the operating system says to the codes that users see.
-import { type ErrorCode, RaftmarkError } from "../../base/errors.js";
+import { type ErrorCode, RaftmarkError, textOf } from "../../base/errors.js";
 
 interface SystemError {
   code?: string;
@@ -34,7 +34,7 @@ function remedy(error: unknown): string {
 /** A failed write or sync of an open log. */
 export function writeError(error: unknown, dir: string): RaftmarkError {
   if (error instanceof RaftmarkError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = textOf(error);
   if (isNoSpace(error)) {
     const text = `no space left for the log in ${dir} (${reason}); free space or enlarge the volume, then restart`;
     return new RaftmarkError("WAL_NO_SPACE", text, { mayCommit: true, cause: error });
@@ -46,7 +46,7 @@ export function writeError(error: unknown, dir: string): RaftmarkError {
 /** The log goes on without what failed: a segment prepared ahead, zeros written ahead. */
 export function warningOf(error: unknown, dir: string): RaftmarkError {
   if (error instanceof RaftmarkError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = textOf(error);
   const code = isNoSpace(error) ? "WAL_NO_SPACE" : "WAL_IO";
   const what = isNoSpace(error) ? "free space before appends need it" : remedy(error);
   const text = `preparing space ahead for the log in ${dir} failed (${reason}); the log goes on, but ${what}`;
@@ -55,7 +55,7 @@ export function warningOf(error: unknown, dir: string): RaftmarkError {
 
 /** Old segments and snapshots that could not be removed. `ended`: it is not tried again. */
 export function releaseWarning(error: unknown, dir: string, ended: boolean): RaftmarkError {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = textOf(error);
   let then = "tries again after the next snapshot: check the disk and the permissions";
   if (ended) then = "keeps it until it is opened again: check the disk and the permissions, then restart";
   else if (isNoDescriptor(error)) then = `tries again after the next snapshot: ${MORE_FILES}`;
@@ -67,7 +67,7 @@ export function releaseWarning(error: unknown, dir: string, ended: boolean): Raf
 export function openError(error: unknown, dir: string): RaftmarkError {
   if (error instanceof RaftmarkError) return error;
   const code = systemCode(error);
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = textOf(error);
   if (["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENOTEMPTY", "ENAMETOOLONG"].includes(code)) {
     const text =
       `the log directory ${dir} cannot be written (${reason}); ` +
@@ -101,7 +101,7 @@ export function corruptError(file: string, offset: number, record: number, what:
 /** A snapshot that cannot be written. The log goes on without it. */
 export function snapshotWriteError(error: unknown, file: string): RaftmarkError {
   if (error instanceof RaftmarkError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = textOf(error);
   if (isNoSpace(error)) {
     const text = `no space left for the snapshot ${file} (${reason}); free space, then take one again`;
     return new RaftmarkError("WAL_NO_SPACE", text, { cause: error });

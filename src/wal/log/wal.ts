@@ -1,7 +1,7 @@
 // The log on the main thread: numbers appends, feeds the ring, keeps what does not fit in order, and moves entries to
 // storage when the writer reports them durable. Decides nothing about files; waits for nothing.
 import { assert } from "../../base/assert.js";
-import { RaftmarkError } from "../../base/errors.js";
+import { RaftmarkError, textOf } from "../../base/errors.js";
 import { Fifo } from "../../base/fifo.js";
 import {
   type Entry,
@@ -347,7 +347,7 @@ export class RingWal implements Wal, SnapshotLog {
 
   /** An invariant of the log's does not hold, and nobody else would catch it. */
   private broke(cause: unknown): void {
-    const text = `the log failed: ${cause instanceof Error ? cause.message : String(cause)}`;
+    const text = `the log failed: ${textOf(cause)}`;
     this.onWriterFault(new RaftmarkError("RAFT_FENCED", text, { mayCommit: true, cause }));
   }
 
