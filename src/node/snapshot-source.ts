@@ -28,7 +28,7 @@ export class SnapshotChunks implements AsyncIterable<Uint8Array>, AsyncIterator<
   /** Of the state, so far. */
   bytes = 0;
 
-  /** Asks for the first chunk. `table`: of the sessions, as they are now. Throws RAFT_SNAPSHOT_FAILED. */
+  /** Asks for the first chunk. `table`: of the sessions, as they are now. Throws what is wrong with `source`. */
   constructor(source: SnapshotSource, table: Uint8Array = NO_DATA) {
     this.table = table;
     this.chunks = types.isUint8Array(source) ? [source].values() : iteratorOf(source);
@@ -99,7 +99,7 @@ function iteratorOf(source: unknown): Chunks {
   if (typeof source === "object" && typeof one === "function") return one.call(source);
   const hint =
     typeof (source as { then?: unknown } | null)?.then === "function" ? ", which comes too late" : "";
-  throw sourceError(
+  throw new TypeError(
     `it must return a Uint8Array, or something to iterate over that gives them, not ${shown(source)}${hint}`,
   );
 }

@@ -133,7 +133,8 @@ export class Snapshots {
     try {
       chunks = new SnapshotChunks(stateMachine.snapshot!(), this.parts.sessions.encode());
     } catch (cause) {
-      throw cause instanceof RaftmarkError ? cause : sourceError(cause);
+      // Whatever code it has, it is the state machine's: this node's own decide below what becomes of it.
+      throw sourceError(cause);
     }
     this.source = { index: metadata.index, chunks };
     try {

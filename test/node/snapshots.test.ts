@@ -224,6 +224,13 @@ test("a state machine that fails: told, the node goes on, and tries again later"
       },
       /no state today/,
     ],
+    [
+      "throws what another node told it",
+      () => {
+        throw new RaftmarkError("RAFT_CLOSED", "node 7 is closed");
+      },
+      /stateMachine\.snapshot failed: node 7 is closed/,
+    ],
     ["a string", () => "state" as never, /must return a Uint8Array.* not "state"/],
     ["a promise", () => Promise.resolve(new Uint8Array(1)) as never, /not a Promise, which comes too late/],
     ["chunks of another kind", () => ["state"] as never, /a chunk must be a Uint8Array, not "state"/],
