@@ -48,7 +48,8 @@ export class CommittedFeeds {
   /** Throws RAFT_COMPACTED, and RAFT_BAD_OPTION for a signal that cannot be listened to. */
   open(from: number | undefined, signal: AbortSignal | undefined): CommittedFeed {
     const first = this.rawNode.raft.raftLog.firstIndex();
-    const next = from ?? this.applied() + 1;
+    // Applied is less than the log begins with while a leader's snapshot is on its way to the state machine.
+    const next = from ?? Math.max(this.applied() + 1, first);
     if (next < first) throw compacted(next, first);
     const feed = new CommittedFeed(this, --this.readers, next, signal ?? null);
     if (signal?.aborted) feed.finish(null);

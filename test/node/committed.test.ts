@@ -177,6 +177,39 @@ test("what a snapshot stands for is refused, at the call and on the way, and the
   assert.equal((await lagging.next()).done, true);
 });
 
+test("without `from` it begins behind a leader's snapshot that is being restored", async (t) => {
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  const running: Running[] = [];
+  const opened: unknown[] = [];
+  let away: Running | null = null;
+  const restore = async (): Promise<void> => {
+    try {
+      opened.push(away!.node.committed());
+    } catch (error) {
+      opened.push(error);
+    }
+  };
+  const stateMachine = { apply: () => undefined, snapshot: () => Buffer.from("s"), restore };
+  const options = { stateMachine, snapshotCatchUpBytes: 0, segmentBytes: 8192 };
+  for (const id of [1, 2, 3])
+    running.push(await openNode(t, dir, id, 3, { ...options, link: network.link(id) }));
+  const leader = await leaderOf(running);
+  away = running.find((one) => one !== leader)!;
+  const others = running.filter((one) => one !== away).map(({ node }) => node.status().id);
+  network.partition([away.node.status().id], others);
+  const { lastIndex } = away.node.status();
+  while (leader.node.status().log.firstIndex <= lastIndex + 1) {
+    await propose(leader.node, 0, 100, 200);
+    await leader.node.takeSnapshot();
+  }
+  network.heal();
+  await until("it restores", WAIT_MS, () => opened.length > 0);
+  await propose(leader.node, 0, 1);
+  const [entry] = await take(opened[0] as AsyncIterator<CommittedEntry>, 1);
+  assert.ok(entry!.index >= leader.node.status().log.firstIndex);
+});
+
 test("it ends with the loop, the signal and the node; a fenced node throws", async (t) => {
   let broken = false;
   const apply = (_: readonly Entry[]): undefined => {
