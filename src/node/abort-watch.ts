@@ -45,9 +45,18 @@ export class AbortWatch<T> {
     if (watch === undefined) return;
     watch.items.delete(item);
     if (watch.items.size > 0) return;
+    this.unlisten(signal, watch);
+  }
+
+  /** None of the items is aborted any more, and no signal is listened to for them. */
+  end(): void {
+    for (const [signal, watch] of this.watches) this.unlisten(signal, watch);
+  }
+
+  private unlisten(signal: AbortSignal, { listener }: Watch<T>): void {
     this.watches.delete(signal);
     callOutside(
-      () => signal.removeEventListener("abort", watch.listener),
+      () => signal.removeEventListener("abort", listener),
       () => {},
     );
   }

@@ -92,6 +92,8 @@ export class CommittedFeeds {
   end(error: RaftmarkError | null): void {
     this.ended ??= { error };
     for (const feed of [...this.waiting]) feed.finish(error);
+    // Those of which nobody waits for an entry hear of it when they are asked: until then nothing of the node is held.
+    this.aborts.end();
   }
 }
 

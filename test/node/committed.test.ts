@@ -1,5 +1,6 @@
 // node.committed(): every committed entry once and in order, from memory and from segments, as fast as it is asked for.
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { type TestContext, test } from "node:test";
 import type { CommittedEntry, CommittedOptions, Entry, RaftmarkError, RaftNode } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
@@ -232,10 +233,12 @@ test("it ends with the loop, the signal and the node; a fenced node throws", asy
 
   const other = await ready(t);
   await propose(other.node, 0, 10);
-  const late = other.node.committed({ from: 1 });
+  const { signal } = new AbortController();
+  const late = other.node.committed({ from: 1, signal });
   await take(late, 1);
   const open = other.node.committed().next();
   await other.node.close();
+  assert.equal(getEventListeners(signal, "abort").length, 0);
   assert.deepEqual([(await open).done, (await late.next()).done], [true, true]);
   assert.throws(() => other.node.committed(), { code: "RAFT_CLOSED" });
 
