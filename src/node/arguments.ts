@@ -1,6 +1,7 @@
 // What callers pass, checked at the door: a value of another type would be one thing in this node's memory and another
 // in the log and on the peers. Pure.
 import { types } from "node:util";
+import { bytesIn } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
 import { didYouMean } from "../base/suggest.js";
 import { shown } from "./option-errors.js";
@@ -16,7 +17,7 @@ export function refusalOfBytes(bytes: unknown): RaftmarkError | null {
   if (!(bytes.buffer instanceof ArrayBuffer) && types.isSharedArrayBuffer(bytes.buffer)) {
     return bad("propose: the bytes lie in shared memory, where another thread may change them: pass a copy");
   }
-  if (isOfSession(bytes, 0, bytes.length))
+  if (isOfSession(bytes, 0, bytesIn(bytes)))
     return bad(
       "propose: the bytes begin as entries of sessions do, and nothing else may: put another byte in front",
     );

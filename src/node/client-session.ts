@@ -1,6 +1,7 @@
 // A client's session with the group, as a program on one member sees it: each proposal has a number of its own in it, is
 // proposed until its outcome is known, and is applied once however often it is. Holds nothing that the group does not know
 // but which numbers are under way here. Main thread.
+import { bytesIn } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
 import type { CallOptions, Proposed, SessionCallOptions } from "./api.js";
 import { refusalOfBytes, refusalOfSessionCall } from "./arguments.js";
@@ -89,7 +90,7 @@ export class ClientSession {
   async propose(bytes: Uint8Array, options: SessionCallOptions = {}): Promise<Proposed> {
     const refusal = refusalOfBytes(bytes) ?? refusalOfSessionCall(options);
     if (refusal !== null) throw refusal;
-    if (bytes.length === 0) throw new RaftmarkError("RAFT_BAD_OPTION", "an empty proposal: give it a byte");
+    if (bytesIn(bytes) === 0) throw new RaftmarkError("RAFT_BAD_OPTION", "an empty proposal: give it a byte");
     const sequence = options.sequence ?? this.next;
     if (sequence === null) {
       const text = `session ${this.id} was taken up again, and which numbers were used in it is not known here: give option sequence`;

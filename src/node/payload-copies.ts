@@ -6,6 +6,7 @@
 // applied and the log has let go of it. Main thread.
 import { assert } from "../base/assert.js";
 import { keepBytes, letGoOfBytes, takeBytes } from "../base/byte-pool.js";
+import { bytesIn } from "../base/bytes.js";
 import { Entry, EntryNormal } from "../raft/raftpb/index.js";
 import { entryHeadBytes, putEntryHead } from "../wire/encode.js";
 
@@ -15,17 +16,6 @@ const SLAB_BYTES = 64 * 1024;
 const ALONE_BYTES = SLAB_BYTES / 8;
 /** Up to here a loop of byte stores beats the call of TypedArray.set. */
 const SMALL_COPY = 24;
-
-/**
- * How many bytes there are, whatever `length` a subclass or a property of the caller's gives itself: a copy by that one
- * would hold what happens to lie in the slab, or let the next be written over it.
- */
-export const bytesIn: (bytes: Uint8Array) => number = lengthOf();
-
-function lengthOf(): (bytes: Uint8Array) => number {
-  const getter = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), "length")!.get!;
-  return (bytes) => getter.call(bytes);
-}
 
 /** Memory that copies lie in. */
 export class Slab {

@@ -5,13 +5,14 @@
 // this node's own log says meanwhile. So only what is applied tells that a proposal is lost: another term's entry at its
 // index, or any entry of a later term in front of it, since terms never fall along a log (Raft paper, Figure 3).
 import { assert } from "../base/assert.js";
+import { bytesIn } from "../base/bytes.js";
 import { type ErrorCode, RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import type { CallOptions, Proposed } from "./api.js";
 import { BatchCall } from "./batch-call.js";
 import { type CallEnd, CallWatch, endedCall, type Watched } from "./call-watch.js";
-import { bytesIn, PayloadCopies, type PayloadCopy, type Slab } from "./payload-copies.js";
+import { PayloadCopies, type PayloadCopy, type Slab } from "./payload-copies.js";
 import type { Trace } from "./trace.js";
 
 /** Of a proposal whose place another node's log is to say: `index`, until that is known. */

@@ -1,6 +1,7 @@
 // Entries of client sessions: which session and which of its proposals an entry is, in front of what is proposed, inside
 // the entry's data, so that etcd's format stays as it is. Big-endian: 8 bytes that begin no other entry, u64 session, u64
 // sequence, payload. Session 0: one is opened; then there is no more. Pure.
+import { bytesIn } from "../base/bytes.js";
 import { Entry } from "../raft/index.js";
 import type { SessionPlace } from "./api.js";
 
@@ -11,7 +12,7 @@ export const SESSION_HEAD_BYTES = MAGIC.length + 16;
 
 /** Of a session, or what opens one (0, 0, nothing). */
 export function sessionBytes(session: number, sequence: number, payload: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(SESSION_HEAD_BYTES + payload.length);
+  const bytes = new Uint8Array(SESSION_HEAD_BYTES + bytesIn(payload));
   bytes.set(MAGIC);
   const view = new DataView(bytes.buffer);
   view.setBigUint64(MAGIC.length, BigInt(session));

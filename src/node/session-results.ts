@@ -1,6 +1,7 @@
 // What a state machine's apply returned for an entry of a session, as bytes that a snapshot carries and a retry is answered
 // from: bytes, or what JSON gives back as it was. Pure.
 import { types } from "node:util";
+import { bytesIn } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
 
 /** Longer results are not kept. */
@@ -15,14 +16,14 @@ const BYTES = 2;
 /** Null: it is nothing that could be given again as it was, or too long. */
 export function encodeResult(result: unknown): Uint8Array | null {
   if (result === undefined) return Uint8Array.of(UNDEFINED);
-  if (types.isUint8Array(result)) return result.length > RESULT_BYTES_MAX ? null : tagged(BYTES, result);
+  if (types.isUint8Array(result)) return bytesIn(result) > RESULT_BYTES_MAX ? null : tagged(BYTES, result);
   if (!isJson(result, 0, { left: RESULT_BYTES_MAX })) return null;
   const text = Buffer.from(JSON.stringify(result));
   return text.length > RESULT_BYTES_MAX ? null : tagged(JSON_TEXT, text);
 }
 
 function tagged(tag: number, bytes: Uint8Array): Uint8Array {
-  const encoded = new Uint8Array(1 + bytes.length);
+  const encoded = new Uint8Array(1 + bytesIn(bytes));
   encoded[0] = tag;
   encoded.set(bytes, 1);
   return encoded;

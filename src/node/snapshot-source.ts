@@ -1,7 +1,7 @@
 // What stateMachine.snapshot() gave, made into chunks for the log: asked for its first chunk at once, checked, and
 // counted. What is wrong with it is the state machine's, and said so. Pure.
 import { types } from "node:util";
-import { NO_DATA } from "../base/bytes.js";
+import { bytesIn, NO_DATA } from "../base/bytes.js";
 import { RaftmarkError, textOf } from "../base/errors.js";
 import type { SnapshotSource } from "./api.js";
 import { shown } from "./option-errors.js";
@@ -60,19 +60,18 @@ export class SnapshotChunks implements AsyncIterable<Uint8Array>, AsyncIterator<
   private async nextOfState(): Promise<IteratorResult<Uint8Array, undefined>> {
     const asked = this.first ?? this.ask();
     this.first = null;
-    let value: unknown;
     try {
-      const result = await asked;
-      if (result.done === true) return { done: true, value: undefined };
-      value = result.value;
+      const { done, value } = await asked;
+      if (done === true) return { done: true, value: undefined };
+      if (!types.isUint8Array(value))
+        throw new TypeError(`a chunk must be a Uint8Array, not ${shown(value)}`);
+      // One of ours: theirs may say that it has another length than its bytes have.
+      const chunk = new Uint8Array(value.buffer, value.byteOffset, bytesIn(value));
+      this.bytes += chunk.length;
+      return { done: false, value: chunk };
     } catch (cause) {
       throw sourceError(cause);
     }
-    if (!types.isUint8Array(value)) {
-      throw sourceError(`a chunk must be a Uint8Array, not ${shown(value)}`);
-    }
-    this.bytes += value.length;
-    return { done: false, value };
   }
 
   /** The rest is not wanted. What the state machine says to that is nobody's concern. */

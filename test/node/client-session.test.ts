@@ -174,6 +174,30 @@ test("committed() tells which proposal of a session an entry is, and nothing of 
   ]);
 });
 
+test("a length that is not that of the bytes is as good as none, in a session, a result and a snapshot", async (t) => {
+  const lying = (of: Uint8Array, length: number) => Object.defineProperty(of, "length", { value: length });
+  const seen: string[] = [];
+  const stateMachine = {
+    apply: (entries: readonly Entry[]) =>
+      entries.map(({ data }) => {
+        seen.push(Buffer.from(data).toString());
+        return lying(bytes("result"), 3);
+      }),
+    snapshot: () => lying(bytes("state"), 3),
+    restore: async () => {},
+  };
+  const { node } = await sole(t, { stateMachine });
+  const session = await node.openSession();
+  await session.propose(lying(bytes("shorter"), 2));
+  await session.propose(lying(bytes("longer"), 30));
+  assert.deepEqual(seen, ["shorter", "longer"]);
+  const again = await session.propose(bytes("shorter"), { sequence: 1 });
+  assert.equal(Buffer.from(again.result as Uint8Array).toString(), "result");
+  assert.equal((await node.takeSnapshot()).bytes, 5);
+  const forged = await rejection(node.propose(lying(sessionBytes(session.id, 9, bytes("x")), 3)));
+  assert.equal(forged.code, "RAFT_BAD_OPTION");
+});
+
 test("bad arguments are refused at the door", async (t) => {
   const { node } = await sole(t);
   const session = await node.openSession();
