@@ -237,7 +237,7 @@ export interface RaftNodeOptions {
    * its size. Default: twice that, 32 MiB with all defaults.
    */
   linkBufferBytes?: number;
-  /** Bytes of one proposal; less than maxFrameBytes. Default 8 MiB. */
+  /** Bytes of one proposal; less than maxFrameBytes. Those of the leader count as well. Default 8 MiB. */
   maxProposalBytes?: number;
   /** Proposals waiting for the driver; more are refused with RAFT_OVERLOADED. Default 65,536. */
   maxQueuedProposals?: number;

@@ -144,6 +144,7 @@ export class Arrivals {
     const { maxProposalBytes, maxQueuedProposals, maxQueuedBytes } = this.limits;
     let bytes = 0;
     for (const { size } of entries) {
+      // Who sent several sends them one by one then.
       if (size > maxProposalBytes) return TooLarge;
       bytes += size;
     }

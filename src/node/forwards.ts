@@ -92,6 +92,8 @@ export class Forwards {
   private refuser = 0;
   private refusedIn = 0;
   private refusedUntil = 0;
+  /** Proposals up to this number are sent each by itself: a leader found one among some of them too large. */
+  private aloneUpTo = -1;
   /** Ticks without a leader to send to, and without one that is known. */
   private stuckTicks = 0;
   private leaderlessTicks = 0;
@@ -132,7 +134,8 @@ export class Forwards {
     const { proposals, limits } = this;
     if (this.life.length === 0) this.life = this.newLife();
     while (proposals.waitingCount > 0 && this.canSend(raft)) {
-      const batch = proposals.take(limits.batchBytes, ENTRY_OVERHEAD_BYTES);
+      const bytesMax = proposals.oldestWaiting <= this.aloneUpTo ? 0 : limits.batchBytes;
+      const batch = proposals.take(bytesMax, ENTRY_OVERHEAD_BYTES);
       const bytes = batch.reduce((sum, { size }) => sum + size, 0);
       this.sentBytes += bytes;
       const { lead: to, term } = raft;
@@ -279,6 +282,12 @@ export class Forwards {
       this.refuser = request.to;
       this.refusedIn = request.term;
       this.refusedUntil = this.ticks + this.limits.graceTicks;
+      proposals.giveBack(request.proposals);
+      return;
+    }
+    // Only that one is, and the answer does not say which.
+    if (why === TooLarge && request.proposals.length > 1) {
+      this.aloneUpTo = Math.max(this.aloneUpTo, request.proposals.at(-1)!.number);
       proposals.giveBack(request.proposals);
       return;
     }

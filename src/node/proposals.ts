@@ -300,6 +300,11 @@ export class Proposals {
     return taken;
   }
 
+  /** Of what has waited longest, as Proposal.number; there must be something. */
+  get oldestWaiting(): number {
+    return this.waiting[0].number;
+  }
+
   /** They were taken, and are in no log: they wait again, in front of all that came later. */
   giveBack(taken: readonly Proposal[]): void {
     const rest = taken.filter((proposal) => !proposal.settled);

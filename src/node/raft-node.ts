@@ -274,7 +274,7 @@ export class RaftNode extends SafeEmitter {
    * state machine. While another node leads they are sent to it; while none is known that is connected, and after a
    * leader that had to refuse them, they wait for one, for leaderlessTimeoutMs at most (RAFT_NO_LEADER). With option
    * forwardProposals false both are refused at once (RAFT_NOT_LEADER). Calls that are under way together may be
-   * committed in another order than they were made in, if the leader changes.
+   * committed in another order than they were made in, if the leader changes, or finds one of them too large.
    * Rejects with RAFT_PROPOSAL_DROPPED, RAFT_LEADERSHIP_LOST, RAFT_NO_LEADER, RAFT_NOT_LEADER, RAFT_TIMEOUT,
    * RAFT_PROPOSAL_TOO_LARGE, RAFT_OVERLOADED, RAFT_ABORTED, RAFT_FENCED, RAFT_REMOVED or RAFT_CLOSED, and RAFT_BAD_OPTION for
    * arguments that cannot be meant, no bytes among them; `mayCommit` on the error tells whether it may still take
@@ -292,7 +292,8 @@ export class RaftNode extends SafeEmitter {
 
   /**
    * As propose() for each of `batch`, one entry each, with one promise for all: it resolves when all are applied, with what
-   * became of each. No transaction: others' proposals may come between, and the batch's order holds while the leader stays.
+   * became of each. No transaction: others' proposals may come between, and the batch's order holds while the leader stays
+   * and takes all.
    * Rejects when each has an outcome, as the first that was not applied; `mayCommit` is true if any is or may be.
    */
   proposeMany(batch: readonly Uint8Array[], options?: CallOptions): Promise<Proposed[]> {

@@ -347,6 +347,22 @@ test("who does not lead is not asked again in that term for a while; what it ref
   assert.deepEqual(await follower.settled(), {});
 });
 
+test("what a leader finds too large takes none of those down that were sent with it", async () => {
+  const follower = new Follower();
+  follower.propose("large", "b");
+  follower.answer(refused(follower.sent[0]!, TooLarge));
+  follower.propose("behind", "with it");
+  const [, ...again] = follower.sent;
+  assert.deepEqual(
+    again.map(({ entries }) => entries.map(({ data }) => Buffer.from(data).toString())),
+    [["large"], ["b"], ["behind", "with it"]],
+  );
+  follower.answer(refused(again[0]!, TooLarge));
+  follower.answer(accepted(again[1]!, 6));
+  follower.apply(2, 6);
+  assert.deepEqual(await follower.settled(), { b: "2/6 done", large: "RAFT_PROPOSAL_TOO_LARGE false" });
+});
+
 test("without an answer it is given up in time, sooner when the leader is gone; late answers say nothing then", async () => {
   const follower = new Follower();
   follower.propose("a");
