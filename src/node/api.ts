@@ -237,7 +237,7 @@ export interface RaftNodeOptions {
    * its size. Default: twice that, 32 MiB with all defaults.
    */
   linkBufferBytes?: number;
-  /** Bytes of one proposal; less than maxFrameBytes. Those of the leader count as well. Default 8 MiB. */
+  /** Bytes of one proposal, which has 24 more in a session; less than maxFrameBytes. The leader's count as well. Default 8 MiB. */
   maxProposalBytes?: number;
   /** Proposals waiting for the driver; more are refused with RAFT_OVERLOADED. Default 65,536. */
   maxQueuedProposals?: number;
@@ -338,7 +338,11 @@ export interface CommittedEntry {
   readonly index: number;
   readonly term: number;
   readonly data: Uint8Array;
-  /** Of a proposal of a session: which one; as often as it was proposed, and only the first was applied. */
+  /**
+   * Of a proposal of a session: which one. It stands here as often as it was proposed, also where it was not applied: all
+   * but the first, what the group had no such session for (RAFT_SESSION_EXPIRED), and what was too far behind
+   * (RAFT_OUTCOME_FORGOTTEN). The entry does not tell; what `apply` is given does.
+   */
   readonly session?: SessionPlace;
 }
 

@@ -78,7 +78,8 @@ export class ClientSession {
   /**
    * As RaftNode.propose, and applied once: what may have been lost is proposed again, under the same number, until its
    * outcome is known or time is up. Who retries a call of an earlier process, or through another member, gives that call's
-   * `sequence`, with the same bytes: nothing compares them. Then it resolves with the outcome of the first that was applied, its index, and its result (undefined,
+   * `sequence`, with the same bytes: nothing compares them. They take 24 bytes more than out of a session, of maxProposalBytes
+   * and maxQueuedBytes. Then it resolves with the outcome of the first that was applied, its index, and its result (undefined,
    * bytes, or a copy of what JSON can carry, 64 KiB at most).
    *
    * Rejects as RaftNode.propose does, with `mayCommit` true if any try of this call may be applied; and with
@@ -94,6 +95,10 @@ export class ClientSession {
     const sequence = options.sequence ?? this.next;
     if (sequence === null) {
       const text = `session ${this.id} was taken up again, and which numbers were used in it is not known here: give option sequence`;
+      throw new RaftmarkError("RAFT_BAD_OPTION", text);
+    }
+    if (sequence > Number.MAX_SAFE_INTEGER) {
+      const text = `session ${this.id}: its last number, 2^53-1, was used: open another`;
       throw new RaftmarkError("RAFT_BAD_OPTION", text);
     }
     const lowest = Math.min(sequence, ...this.underWay.keys());

@@ -222,8 +222,14 @@ test("bad arguments are refused at the door", async (t) => {
   const behind = await rejection(session.propose(bytes("b"), { sequence: 1 }));
   assert.deepEqual([behind.code, behind.mayCommit], ["RAFT_OUTCOME_FORGOTTEN", true]);
   assert.equal((await session.propose(bytes("next"))).result, undefined);
+  await session.propose(bytes("last"), { sequence: Number.MAX_SAFE_INTEGER });
+  assert.match(
+    (await rejection(session.propose(bytes("none left")))).message,
+    /last number, 2\^53-1, was used/,
+  );
+  const other = await node.openSession();
   await node.close();
-  assert.equal((await rejection(session.propose(bytes("a")))).code, "RAFT_CLOSED");
+  assert.equal((await rejection(other.propose(bytes("a")))).code, "RAFT_CLOSED");
 });
 
 test("an unknown outcome is tried again until time is up, and no later refusal takes back that it may be applied", async () => {
