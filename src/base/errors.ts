@@ -55,7 +55,7 @@ export type ErrorCode =
    * it so is to be mended, and the node started again.
    */
   | "RAFT_FENCED"
-  /** stateMachine.snapshot threw, or gave what is no state; `cause` has it. The node goes on. */
+  /** stateMachine.snapshot threw, or gave what is no state (`cause`); or nothing is applied yet. The node goes on. */
   | "RAFT_SNAPSHOT_FAILED"
   /** The group has no such session any more: open another. */
   | "RAFT_SESSION_EXPIRED"
@@ -114,7 +114,7 @@ export class RaftmarkError extends Error {
   override readonly name = "RaftmarkError";
   readonly code: ErrorCode;
   readonly mayCommit: boolean;
-  /** With RAFT_NOT_LEADER: who leads. 0: nobody is known to; also with every other code. */
+  /** With RAFT_NOT_LEADER and RAFT_NO_LEADER: who leads. 0: nobody is known to; also with every other code. */
   readonly leader: number;
 
   constructor(code: ErrorCode, message: string, options: ErrorDetails = {}) {

@@ -43,7 +43,8 @@ export interface StateMachine {
    * finds them without one in bytes[start, start + size). What is sent to a worker or stored is made of these: a copy of
    * the entry itself ({ ...entry }, structuredClone) has no `data`, and all of `bytes`, which is of its neighbours too.
    */
-  apply(entries: readonly Entry[]): readonly unknown[] | undefined | PromiseLike<unknown>;
+  // biome-ignore lint/suspicious/noConfusingVoidType: so that a method without a return is one.
+  apply(entries: readonly Entry[]): readonly unknown[] | undefined | void | PromiseLike<unknown>;
   /**
    * Gives the whole state as it is now, as bytes that restore() takes: a Uint8Array, or something to iterate over (an
    * array, a generator, a Readable without an encoding) that gives Uint8Arrays. Called between two calls of apply (never
@@ -169,52 +170,52 @@ export interface RaftNodeOptions {
   /** Bytes a second of snapshots that this node sends to members, all of them together. Default 32 MiB. */
   snapshotSendBytesPerS?: number | undefined;
   /** Distinguishes clusters that could reach each other. Default 1. */
-  clusterId?: number;
+  clusterId?: number | undefined;
   /** Milliseconds a tick. Default 100. */
-  tickMs?: number;
+  tickMs?: number | undefined;
   /** Default 10: an election starts after 10 to 19 ticks without a leader. */
-  electionTicks?: number;
+  electionTicks?: number | undefined;
   /** Default 1. */
-  heartbeatTicks?: number;
+  heartbeatTicks?: number | undefined;
   /**
    * A leader whose disk has not answered for so long while appends wait gives up leadership; nobody campaigns without
    * one. Default: one election timeout, electionTicks * tickMs.
    */
-  diskTimeoutMs?: number;
+  diskTimeoutMs?: number | undefined;
   /**
    * Where the log is encoded and written: "inline-js" and "inline-wasm" on the main thread, in TypeScript or WebAssembly;
    * "pool-wasm" in a worker thread. Default "pool-wasm".
    */
-  writer?: WriterKind;
+  writer?: WriterKind | undefined;
   /**
    * How an append becomes durable. Default: `o_direct` where the file system takes it, past the page cache, else
    * `o_dsync`; status().disk says which.
    */
   durability?: Durability | undefined;
   /** Bytes of one file of the log. Default 64,000,000, as etcd. */
-  segmentBytes?: number;
+  segmentBytes?: number | undefined;
   /** Bytes of recent log kept in memory; older entries are read back from the segments. Default 4 MiB. */
-  logCacheBytes?: number;
+  logCacheBytes?: number | undefined;
   /**
    * With writer "pool-wasm": microseconds for which both of its threads look for news before they sleep. Saves the
    * waking of two threads a commit, and costs up to a core each while there is load: for a node with cores of its own.
    * Default 0.
    */
-  busyPollUs?: number;
+  busyPollUs?: number | undefined;
   /** Cap on the bytes of one group commit, so that several can be under way. Default 1 MiB. */
-  batchBytesMax?: number;
+  batchBytesMax?: number | undefined;
   /** Bytes of entries in one MsgApp; less than maxFrameBytes. Default 1 MiB. */
-  maxSizePerMsg?: number;
+  maxSizePerMsg?: number | undefined;
   /**
    * Bytes of waiting proposals that one turn of the driver appends. Default 48 KiB: small enough that several batches
    * are under way at once (encoded, on the wire, on the disks), large enough to share the cost of each.
    */
-  proposalBatchBytes?: number;
+  proposalBatchBytes?: number | undefined;
   /**
    * Default "async"; "sync" waits for each append before the next Ready, and for each promise of apply, heartbeats
    * included: for measuring what that costs.
    */
-  storageWrites?: StorageWrites;
+  storageWrites?: StorageWrites | undefined;
   /**
    * Default "safe": a round of heartbeats to a quorum a read. "lease": the leader answers on the strength of a quorum's
    * answers to heartbeats, for (electionTicks - 1) * 0.9 - 1 ticks from when those were sent; linearizable as long as
@@ -222,64 +223,64 @@ export interface RaftNodeOptions {
    * leadership, it asks a quorum. All members alike. Where a member elects sooner than the leader would (tickMs,
    * electionTicks), leases are as short as that asks for; see docs/operate.md before changing those two.
    */
-  readOnly?: ReadOnlyKind;
+  readOnly?: ReadOnlyKind | undefined;
   /** Appends on the way to one follower, as etcd raft's MaxInflightMsgs. Default 256. */
-  maxInflightMsgs?: number;
+  maxInflightMsgs?: number | undefined;
   /**
    * Bytes on the way to one follower, by message the last of which may cross it: at least maxSizePerMsg. What a path
    * carries in a second is this by its round trip. Default 8 MiB.
    */
-  maxInflightBytes?: number;
+  maxInflightBytes?: number | undefined;
   /** Bytes of one frame between nodes; the same on every member. Default 64 MiB. */
-  maxFrameBytes?: number;
+  maxFrameBytes?: number | undefined;
   /**
    * Bytes that the link holds for one peer: at least maxInflightBytes and one message, so that nothing is dropped for
    * its size. Default: twice that, 32 MiB with all defaults.
    */
-  linkBufferBytes?: number;
+  linkBufferBytes?: number | undefined;
   /** Bytes of one proposal, which has 24 more in a session; less than maxFrameBytes. The leader's count as well. Default 8 MiB. */
-  maxProposalBytes?: number;
+  maxProposalBytes?: number | undefined;
   /** Proposals waiting for the driver; more are refused with RAFT_OVERLOADED. Default 65,536. */
-  maxQueuedProposals?: number;
+  maxQueuedProposals?: number | undefined;
   /** Their bytes, likewise. Default 256 MiB. */
-  maxQueuedBytes?: number;
+  maxQueuedBytes?: number | undefined;
   /**
    * What is proposed while another node leads, a learner's proposals too, is sent to the leader, or waits for one; see
    * RaftNode.propose. False: it is refused at once (RAFT_NOT_LEADER). Default true.
    */
-  forwardProposals?: boolean;
+  forwardProposals?: boolean | undefined;
   /**
    * Milliseconds after which a read, or a proposal that has not left this node, is given up if no leader was known
    * meanwhile (RAFT_NO_LEADER), and a proposal in this node's log, of yet unknown fate, if this node has not led
    * meanwhile (RAFT_LEADERSHIP_LOST). Default: five election
    * timeouts, 5 * electionTicks * tickMs.
    */
-  leaderlessTimeoutMs?: number;
+  leaderlessTimeoutMs?: number | undefined;
   /**
    * Milliseconds after which any proposal or read is given up (RAFT_TIMEOUT), whatever timeoutMs its call was given.
    * Default 60,000.
    */
-  requestTimeoutMs?: number;
+  requestTimeoutMs?: number | undefined;
   /** Seeds the election timeouts. Default: random. */
-  seed?: number;
+  seed?: number | undefined;
   /** Gets a line for each election, leader, connection, refusal and fault. Without it faults go to standard error. */
-  logger?: Logger;
+  logger?: Logger | undefined;
   /**
    * Frames between nodes carry a tag under a key of their connection, so that nobody on the way can change, make or
    * repeat one; off only where both ends turn it off, and then they carry a checksum. Default true.
    */
-  frameTags?: boolean;
+  frameTags?: boolean | undefined;
   /**
    * What accepts connections: uWebSockets.js, which is not installed with raftmark, or `ws`. Default: uWebSockets.js
    * where one is installed and loads, else `ws`; metrics.link says which.
    */
   acceptor?: AcceptorKind | undefined;
   /** A link of the caller's in place of sockets; `listen` is then not used. For measurements and simulations. */
-  link?: Link;
+  link?: Link | undefined;
   /** File operations of the log that fail or wait on purpose (WalOptions.walFs). For tests and measurements. */
   walFs?: { module: string; arg: unknown };
   /** Notes when things happen inside the node, for the bench's waterfall; no stable interface. */
-  trace?: Trace;
+  trace?: Trace | undefined;
 }
 
 /**

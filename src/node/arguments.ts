@@ -2,7 +2,7 @@
 // in the log and on the peers. Pure.
 import { types } from "node:util";
 import { bytesIn } from "../base/bytes.js";
-import { RaftmarkError } from "../base/errors.js";
+import { RaftmarkError, textOf } from "../base/errors.js";
 import { didYouMean } from "../base/suggest.js";
 import { shown } from "./option-errors.js";
 import { isOfSession } from "./session-entry.js";
@@ -26,8 +26,10 @@ export function refusalOfBytes(bytes: unknown): RaftmarkError | null {
 
 /** Null: as refusalOfBytes, each of them; at least one. */
 export function refusalOfBatch(batch: unknown): RaftmarkError | null {
-  if (!Array.isArray(batch) || batch.length === 0)
-    return bad(`proposeMany: the batch must be an array of one Uint8Array or more, not ${shown(batch)}`);
+  if (!Array.isArray(batch) || batch.length === 0) {
+    const what = Array.isArray(batch) ? "an empty one" : shown(batch);
+    return bad(`proposeMany: the batch must be an array of one Uint8Array or more, not ${what}`);
+  }
   for (let i = 0; i < batch.length; i++) {
     const refusal = refusalOfBytes(batch[i]);
     if (refusal !== null) return refusal;
@@ -95,6 +97,15 @@ function refusalOfOptions(options: unknown, known: Readonly<Record<string, Known
   if (options === undefined) return null;
   if (typeof options !== "object" || options === null)
     return bad(`the call's options must be an object, not ${shown(options)}`);
+  try {
+    return refusalOfEach(options, known);
+  } catch (cause) {
+    const text = `the call's options cannot be read: ${textOf(cause)}`;
+    return new RaftmarkError("RAFT_BAD_OPTION", text, { cause });
+  }
+}
+
+function refusalOfEach(options: object, known: Readonly<Record<string, Known>>): RaftmarkError | null {
   const names = Object.keys(known);
   for (const key in options) {
     if (!names.includes(key)) return bad(`option ${key}: there is no such option.${didYouMean(key, names)}`);
@@ -109,7 +120,7 @@ function refusalOfOptions(options: unknown, known: Readonly<Record<string, Known
 
 /** As setTimeout takes them. */
 function isMilliseconds(value: unknown): value is number {
-  return typeof value === "number" && value >= 0 && value < 2 ** 31 - 1;
+  return typeof value === "number" && value >= 0 && value <= 2 ** 31 - 1;
 }
 
 /** Also one of another realm, or of a library. */

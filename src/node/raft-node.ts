@@ -405,8 +405,8 @@ export class RaftNode extends SafeEmitter {
   /**
    * Takes a snapshot of the state as it is now, whenever one is due, and resolves when it is recorded, and what it makes
    * superfluous released: with the last entry that is in it, and the bytes of the state; with the newest one if nothing
-   * was applied since. Waits for one that is under way. Rejects with RAFT_SNAPSHOT_FAILED (stateMachine.snapshot failed;
-   * `cause`), WAL_NO_SPACE, WAL_IO, WAL_SNAPSHOT_OUTDATED (a leader sent a newer one meanwhile), RAFT_FENCED, RAFT_CLOSED,
+   * was applied since. Waits for one that is under way. Rejects with RAFT_SNAPSHOT_FAILED (stateMachine.snapshot failed:
+   * `cause`; or nothing is applied that it would be of), WAL_NO_SPACE, WAL_IO, WAL_SNAPSHOT_OUTDATED (a leader sent a newer one meanwhile), RAFT_FENCED, RAFT_CLOSED,
    * or RAFT_BAD_OPTION without stateMachine.snapshot.
    */
   takeSnapshot(): Promise<SnapshotTaken> {

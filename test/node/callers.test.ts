@@ -46,7 +46,7 @@ test("many are proposed in one call: an entry each, in order, copied, with the r
     wanted.map((_, i) => i),
   );
   const cases: [unknown, RegExp][] = [
-    [[], /array of one Uint8Array or more/],
+    [[], /array of one Uint8Array or more, not an empty one/],
     [Buffer.from("a"), /array of one Uint8Array or more, not a Buffer/],
     [[Buffer.from("a"), "b"], /not "b"$/],
     [[Buffer.from("a"), new Uint8Array(0)], /an empty proposal/],
@@ -108,7 +108,12 @@ test("a signal is an AbortSignal, or the call is refused", async (t) => {
       assert.match(error.message, /^option signal: must be an AbortSignal, not/);
     }
   }
-  for (const options of [null, 5, "x"]) {
+  const unreadable = {
+    get signal() {
+      throw new Error("no signal");
+    },
+  };
+  for (const options of [null, 5, "x", unreadable]) {
     assert.equal((await rejection(propose(node, bytes, options))).code, "RAFT_BAD_OPTION");
   }
   for (const id of ["2", 0, -1, 1.5, undefined, Number.NaN]) {

@@ -260,6 +260,8 @@ test("timeoutMs is a number of milliseconds, and an option that there is not is 
       assert.match(error.message, /^option timeoutMs: must be a number of milliseconds above 0/);
     }
   }
+  // As long as a timer of Node's takes.
+  await node.propose(Buffer.from("x"), { timeoutMs: 2 ** 31 - 1 });
   const error = await rejection(node.propose(Buffer.from("x"), { timeout: 5 } as object));
   assert.match(error.message, /option timeout: there is no such option\. Did you mean.*timeoutMs/);
 });

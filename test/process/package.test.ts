@@ -103,7 +103,12 @@ test("its types compile without @types/node, with libraries checked", () => {
       apply: (entries) => entries.map(({ index, data }) => counts.set(index, data.length).size),
     };
     const peers = { 1: "127.0.0.1:7001" };
-    const node = await RaftNode.open({ id: 1, dir: "data", listen: peers[1], peers, secret: "x", stateMachine });
+    class Silent implements StateMachine {
+      apply() {}
+    }
+    const unset = { tickMs: undefined, logger: undefined, link: undefined, stateMachine: new Silent() };
+    const own = { id: 1, dir: "data", listen: peers[1], peers, secret: "x" };
+    const node = await RaftNode.open({ ...own, ...unset, stateMachine });
     node.on("leader", ({ leader, term }) => [leader.toFixed(), term.toFixed()]);
     node.once("fault", (error: RaftmarkError) => error.code);
     const { index }: { index: number } = await node.propose(new Uint8Array(1));
@@ -116,7 +121,15 @@ test("its types compile without @types/node, with libraries checked", () => {
   writeFileSync(join(scratch, "example.ts"), example);
   const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
   for (const target of ["es2022", "esnext"]) {
-    const options = ["--noEmit", "--strict", "--target", target, "--module", "nodenext"];
+    const options = [
+      "--noEmit",
+      "--strict",
+      "--exactOptionalPropertyTypes",
+      "--target",
+      target,
+      "--module",
+      "nodenext",
+    ];
     const { status, output } = run(
       process.execPath,
       tsc,
