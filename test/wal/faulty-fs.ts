@@ -31,7 +31,7 @@ export interface FaultPlan {
 export const FAILED = 0;
 /** Raised by each write, sync, cut or renaming that is tried after a failure. */
 export const LATER = 1;
-/** While it is 1, writes and syncs do not return. */
+/** While it is 1, writes and syncs do not return; while it is 2, removals do not. */
 export const HANGS = 2;
 /** Raised by the test when the log is open. */
 export const OPENED = 3;
@@ -85,18 +85,18 @@ class Faults {
     this.pass(op, file.path, file.created, last, bytes);
   }
 
-  /** Runs `operation` once the disk does not hang. */
-  waiting(operation: () => Step): Step {
+  /** Runs `operation` once the disk does not hang with `word`. */
+  waiting(operation: () => Step, word = 1): Step {
     const { shared } = this.plan;
-    if (shared === undefined || Atomics.load(shared, HANGS) !== 1) return operation();
-    if (isMainThread) return whenReleased(shared).then(operation);
-    while (Atomics.load(shared, HANGS) === 1) Atomics.wait(shared, HANGS, 1);
+    if (shared === undefined || Atomics.load(shared, HANGS) !== word) return operation();
+    if (isMainThread) return whenReleased(shared, word).then(operation);
+    while (Atomics.load(shared, HANGS) === word) Atomics.wait(shared, HANGS, word);
     return operation();
   }
 }
 
-async function whenReleased(shared: Int32Array): Promise<void> {
-  while (Atomics.load(shared, HANGS) === 1) await new Promise((resolve) => setTimeout(resolve, 2));
+async function whenReleased(shared: Int32Array, word: number): Promise<void> {
+  while (Atomics.load(shared, HANGS) === word) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 export function createWalFs(plan: FaultPlan, base: WalFs): WalFs {
@@ -128,7 +128,7 @@ export function createWalFs(plan: FaultPlan, base: WalFs): WalFs {
     },
     unlink(path) {
       faults.pass("unlink", path, false, null);
-      return base.unlink(path);
+      return faults.waiting(() => base.unlink(path), 2);
     },
     syncDir(dir) {
       faults.pass("syncDir", dir, false, null);

@@ -136,8 +136,8 @@ export interface Wal {
   silentMs(gapMsMax?: number): number;
   /**
    * Writes a snapshot of the state at metadata.index (which must be applied, so committed), records it in the log
-   * behind what was appended so far, and releases what is older than the kept ones: stageSnapshot, then
-   * recordSnapshot.
+   * behind what was appended so far, and releases what is older than the kept ones: stageSnapshot, recordSnapshot, and
+   * resolved when the release was tried.
    */
   saveSnapshot(
     metadata: SnapshotMetadata,
@@ -156,10 +156,10 @@ export interface Wal {
     options?: { signal?: AbortSignal },
   ): Promise<void>;
   /**
-   * Records a staged snapshot behind what was appended so far. Resolved when the record is durable, storage has the
-   * snapshot, and the release of older ones was tried. A snapshot that the log does not lead up to (its index is ahead
-   * of the log, or of another term there) replaces the log, which goes on at index + 1. Commit index and term are
-   * raised to the snapshot's, if they are behind. The record takes a sequence number like an append.
+   * Records a staged snapshot behind what was appended so far. Resolved when the record is durable and storage has the
+   * snapshot; for the release behind it only saveSnapshot and close() wait. A snapshot that the log does not lead up to
+   * (its index is ahead of the log, or of another term there) replaces the log, which goes on at index + 1. Commit
+   * index and term are raised to the snapshot's, if they are behind. The record takes a sequence number like an append.
    */
   recordSnapshot(metadata: SnapshotMetadata): Promise<void>;
   /**

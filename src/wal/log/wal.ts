@@ -195,7 +195,7 @@ export class RingWal implements Wal, SnapshotLog {
 
   recordSnapshot(metadata: SnapshotMetadata): Promise<void> {
     if (this.fault !== null || this.closing !== null) return Promise.reject(this.refusal());
-    return this.snapshots.record(metadata);
+    return this.snapshots.record(metadata).recorded;
   }
 
   /** For the keeper of snapshots: the record alone. */

@@ -1,7 +1,8 @@
 // Writes snapshots, has them recorded and releases what they make superfluous. Main thread; file operations do not
 // wait. Order of a save: draft written and synced, renamed, directory synced, recorded in the log, and only then are
 // older segments and files released, oldest first: a crash between any two steps leaves a log that opens, with either
-// the old or the new snapshot. Files are written side by side, records and releases one after the other.
+// the old or the new snapshot. Files are written side by side, records one after the other, and so are releases: none of
+// the first waits for one of the second.
 import { existsSync, mkdirSync } from "node:fs";
 import { readdir, statfs } from "node:fs/promises";
 import path from "node:path";
@@ -61,8 +62,10 @@ export class SnapshotKeeper {
   private kept: SnapshotMetadata[];
   private held = Infinity;
   private readonly closing = new AbortController();
-  /** Settled when every record and release so far has ended. */
+  /** Settled when every record so far has ended. */
   private records: Promise<unknown> = Promise.resolve();
+  /** Settled when every record and release so far has ended. */
+  private releases: Promise<unknown> = Promise.resolve();
   private readonly writes = new Set<Promise<unknown>>();
   private drafts = 0;
   /** The directory is there, and its name is durable. */
@@ -77,7 +80,7 @@ export class SnapshotKeeper {
 
   async save(metadata: SnapshotMetadata, data: SnapshotData, signal: AbortSignal | null): Promise<void> {
     await this.stage(metadata, data, signal);
-    await this.record(metadata);
+    await this.record(metadata).released;
   }
 
   /** Writes the file; without a record it counts for nothing. */
@@ -124,11 +127,13 @@ export class SnapshotKeeper {
     this.held = index;
   }
 
-  /** Records a snapshot whose file is there, and releases what it makes superfluous. */
-  record(metadata: SnapshotMetadata): Promise<void> {
+  /** Records a snapshot whose file is there, and then releases what it makes superfluous. */
+  record(metadata: SnapshotMetadata): { recorded: Promise<void>; released: Promise<void> } {
     const recorded = this.records.then(() => this.recordNow(metadata));
     this.records = recorded.catch(() => {});
-    return recorded;
+    const released = this.releases.then(() => recorded).then(() => this.releaseNow());
+    this.releases = released.catch(() => {});
+    return { recorded, released };
   }
 
   private async recordNow(metadata: SnapshotMetadata): Promise<void> {
@@ -142,6 +147,9 @@ export class SnapshotKeeper {
     // One that replaced the log leaves older ones without the entries that follow them.
     const base = this.log.storage.firstIndex() - 1;
     this.kept = [...this.kept.filter(({ index }) => index >= base), metadata].slice(-keep);
+  }
+
+  private async releaseNow(): Promise<void> {
     if (this.releaseEnded) return;
     try {
       await this.release();
@@ -278,6 +286,8 @@ export class SnapshotKeeper {
     const { storage } = log;
     const caughtUp = storage.backBy(kept[kept.length - 1]!.index, setup.catchUpBytes);
     const index = Math.min(kept[0]!.index, caughtUp, Math.max(held, storage.firstIndex() - 1));
+    // Nothing new; or the next one has just replaced the log, and is not among the kept yet.
+    if (index < storage.firstIndex()) return;
     const term = storage.term(index);
     assert(typeof term === "number", "compacting to where there is no log");
     storage.compact({ index, term });
@@ -301,7 +311,7 @@ export class SnapshotKeeper {
   async close(): Promise<void> {
     this.closing.abort();
     await Promise.allSettled(this.writes);
-    await this.records;
+    await this.releases;
   }
 }
 

@@ -9,11 +9,13 @@ import { ErrCompacted } from "../../../src/raft/errors.js";
 import { runSync, syncFs } from "../../../src/wal/disk/wal-fs.js";
 import { sortedSegments } from "../../../src/wal/format/format.js";
 import { openWal, type Wal, type WalOptions } from "../../../src/wal/index.js";
+import type { SnapshotLog } from "../../../src/wal/snap/snapshot-keeper.js";
 import { prepareSegment } from "../../../src/wal/write/prepare.js";
 import type { CopyPlan } from "../copying-fs.js";
-import { type FaultPlan, OPENED, sharedWords } from "../faulty-fs.js";
+import { type FaultPlan, HANGS, OPENED, sharedWords } from "../faulty-fs.js";
 import {
   assertSameEntries,
+  atEnd,
   durable,
   entriesFrom,
   entry,
@@ -170,6 +172,86 @@ test("a segment that cannot be removed is a warning, and nothing behind it is re
   await again.saveSnapshot(meta(260, 1), Buffer.from("260"));
   assert.ok(segments(dir)[0]!.seq > 5);
   assert.deepEqual(snapFiles(dir).length, 1);
+});
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A log of entries 1 to 300 whose segments are not removed while `hang(true)`. */
+async function hangingLog(t: TestContext) {
+  const dir = tempDir(t);
+  const shared = sharedWords();
+  const plan: FaultPlan = { op: "unlink", from: Infinity, code: "", shared };
+  const walFs = { module: new URL("../faulty-fs.js", import.meta.url).href, arg: plan };
+  const warnings: string[] = [];
+  const onWarning = ({ message }: RaftmarkError): unknown => warnings.push(message);
+  const more = { durability: "none" as const, segmentBytes: SEGMENT_BYTES, snapshotsKept: 1 };
+  const walOptions = options(dir, { ...more, walFs, onWarning });
+  const wal = await open(t, walOptions);
+  const hang = (hangs: boolean): unknown => Atomics.store(shared, HANGS, hangs ? 2 : 0);
+  atEnd(t, () => hang(false));
+  await append(wal, 1, 300);
+  /** A snapshot that replaces the log, and 50 entries behind it; returns whether it is recorded when they are durable. */
+  const record = async (index: number): Promise<boolean> => {
+    await wal.stageSnapshot(meta(index, 1), Buffer.from(`${index}`));
+    let isRecorded = false;
+    wal.recordSnapshot(meta(index, 1)).then(
+      () => {
+        isRecorded = true;
+      },
+      (error: RaftmarkError) => warnings.push(error.message),
+    );
+    await turn();
+    await append(wal, index + 1, index + 50);
+    await turn();
+    return isRecorded;
+  };
+  return { dir, walOptions, wal, warnings, hang, record };
+}
+
+test("a record waits for no release, its own or an earlier one; a save and the log's end wait for all", async (t) => {
+  const { dir, walOptions, wal, warnings, hang, record } = await hangingLog(t);
+  hang(true);
+  for (const index of [350, 450]) {
+    assert.ok(await record(index), `the record at ${index}`);
+    assert.equal((await readState(wal)).toString(), `${index}`);
+  }
+  assert.equal(segments(dir)[0]!.seq, 0);
+  hang(false);
+  await wal.saveSnapshot(meta(500, 1), Buffer.from("500"));
+  assert.ok(segments(dir).length <= 2);
+  assert.equal(snapFiles(dir).length, 1);
+  hang(true);
+  assert.ok(await record(550));
+  let isClosed = false;
+  const closed = wal.close().then(() => {
+    isClosed = true;
+  });
+  for (let i = 0; i < 20; i++) await turn();
+  assert.ok(!isClosed, "a release is under way");
+  hang(false);
+  await closed;
+  assert.deepEqual(warnings, []);
+  assertSameEntries(entriesFrom(await open(t, walOptions)), run(551, 600));
+});
+
+test("a release goes on where the next snapshot replaces the log meanwhile", async (t) => {
+  const { dir, wal, warnings, hang, record } = await hangingLog(t);
+  hang(true);
+  assert.ok((await record(350)) && (await record(450)));
+  // The log has the next one, and who keeps them is told late.
+  const log = wal as unknown as SnapshotLog;
+  const { appendSnapshot } = log;
+  let tell = (): void => {};
+  const told = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  log.appendSnapshot = (metadata) => appendSnapshot.call(log, metadata).then(() => told);
+  assert.equal(await record(550), false);
+  hang(false);
+  while (segments(dir)[0]!.index <= 350 && warnings.length === 0) await turn();
+  tell();
+  await wal.close();
+  assert.deepEqual(warnings, []);
 });
 
 /**
