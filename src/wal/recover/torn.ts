@@ -3,7 +3,9 @@
 // Segments are full of zeros before use, a write begins only when the one before it is durable, and ends with a seal
 // (record.ts). So what a torn write leaves is: everything up to the seal of the write before it; behind that, sectors
 // of 512 bytes that arrived and sectors that did not, which are zeros; and nothing behind its own seal. Damage that
-// looks otherwise, with good records behind it, hit something that was durable, and must not be cut off.
+// looks otherwise, with good records behind it, hit something that was durable, and must not be cut off. An entry's
+// data may look like a log itself: where heads tell, nothing is looked for in it; where they are lost, such a torn write
+// is refused, and nothing cut.
 
 import { crc32cRange } from "../../base/crc32c.js";
 import { frameAt } from "../format/codec-js.js";
@@ -119,7 +121,25 @@ function isHole({ bytes, result, offset, sealed }: Stop): boolean {
   for (let sector = first; sector < end; sector += SECTOR_BYTES) {
     const to = Math.min(bytes.length, sector + SECTOR_BYTES);
     // A write leaves alone what is before it in its first sector.
-    if (allZero(bytes, Math.max(sector, sealed), to)) return !wentOnBehind(bytes, offset);
+    if (allZero(bytes, Math.max(sector, sealed), to))
+      return endsSealed(bytes, offset) || !wentOnBehind(bytes, offset);
+  }
+  return false;
+}
+
+/**
+ * Whether the damaged record at `at` is followed by the rest of its write, record by record up to the seal, and that by
+ * nothing.
+ */
+function endsSealed(bytes: Uint8Array, at: number): boolean {
+  const used = lastNonZero(bytes, at);
+  let frame = exactFrame(bytes, at);
+  while (frame !== null) {
+    const { crc }: RecordSpan = frame.record;
+    const seal = parseFrame(bytes, frame.end);
+    if (seal !== null && isSeal(seal.record)) return seal.record.crc === crc && used <= seal.end;
+    frame = exactFrame(bytes, frame.end);
+    if (frame !== null && !continues(bytes, frame.record, crc)) return false;
   }
   return false;
 }
@@ -194,6 +214,8 @@ export function hasRecordAfter(bytes: Uint8Array, at: number, crc: number): bool
   const damaged = parseFrame(bytes, at);
   if (damaged !== null) seeds.push(damaged.record.crc);
   const used = lastNonZero(bytes, at);
+  const own = exactFrame(bytes, at);
+  if (own !== null && used <= own.end) return false;
   for (let from = at + 8; from < used; from += 8) {
     if (bytes[from + 8] !== 0x08 || bytes[from + 10] !== 0x10) continue;
     const frame = parseFrame(bytes, from);
@@ -210,7 +232,19 @@ function continues(bytes: Uint8Array, record: RecordSpan, seed: number): boolean
   return crc32cRange(seed, bytes, record.dataStart, record.dataEnd) === record.crc;
 }
 
-function parseFrame(bytes: Uint8Array, at: number): { record: RecordSpan; end: number } | null {
+interface Frame {
+  readonly record: RecordSpan;
+  readonly end: number;
+}
+
+/** One with data, whose length, padding and fields agree on where it ends: damage to one of them makes it none. */
+function exactFrame(bytes: Uint8Array, at: number): Frame | null {
+  const frame = parseFrame(bytes, at);
+  if (frame === null || frame.end % 8 !== 0) return null;
+  return endOfFields(bytes, at + 8, 3) === at + 8 + frameAt(bytes, at).length ? frame : null;
+}
+
+function parseFrame(bytes: Uint8Array, at: number): Frame | null {
   if (at + 8 > bytes.length) return null;
   const frame = frameAt(bytes, at);
   const end = at + 8 + frame.length + frame.padding;

@@ -5,6 +5,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import type { RaftmarkError } from "../../../src/base/errors.js";
+import { Entry } from "../../../src/raft/raftpb/index.js";
 import {
   RECORD_CRC,
   RECORD_ENTRY,
@@ -26,6 +27,7 @@ import {
   tempDir,
   WRITERS,
 } from "../helpers.js";
+import { check, promised } from "../promised.js";
 
 /** A closed log of entries 1 to `last` in segments of 8 KiB. */
 async function written(t: TestContext, last: number, more: Partial<WalOptions> = {}): Promise<WalOptions> {
@@ -181,6 +183,54 @@ test("a sector missing from the last write is torn, whatever follows it there; o
 function endOf(file: string): number {
   return Math.ceil(lastNonZero(fs.readFileSync(file), 0) / 8) * 8;
 }
+
+test("of a write whose data is a log itself, what a power loss leaves is torn, and what it cannot leave is damage", async (t) => {
+  const walOptions = await written(t, 3, { segmentBytes: 64 << 10 });
+  for (let last = 4; last <= 8; last++) {
+    const wal = await openWal(walOptions);
+    await durable(wal, wal.append(null, run(last, last), true));
+    await wal.close();
+  }
+  const file = newestSegment(walOptions.dir);
+  const before = fs.readFileSync(file);
+  const begins = endOf(file);
+  const opens = async (bytes: Uint8Array): Promise<string> => {
+    fs.writeFileSync(file, bytes);
+    const said = promised(check(walOptions.dir));
+    try {
+      const wal = await openWal(walOptions);
+      assert.equal(wal.recovered.lastIndex >= 8, true, "nothing of an earlier write is gone");
+      await wal.close();
+      assert.equal(said, wal.recovered.torn === null ? "opens" : "cuts");
+    } catch (error) {
+      assert.equal((error as RaftmarkError).code, "WAL_CORRUPT");
+      assert.equal(said, "refuses");
+    }
+    return said;
+  };
+  // Frames begin at multiples of 8, and at one of these the copied ones do.
+  for (let shift = 0; shift < 8; shift++) {
+    fs.writeFileSync(file, before);
+    const data = new Uint8Array(2000 + shift + begins).fill(9);
+    data.set(before.subarray(0, begins), 2000 + shift);
+    const wal = await openWal(walOptions);
+    await durable(wal, wal.append(null, [new Entry(0, 1, 9, data), ...run(10, 12)], true));
+    const bytes = fs.readFileSync(file);
+    const ends = endOf(file);
+    await durable(wal, wal.append(null, run(13, 13), true));
+    await wal.close();
+    const wroteOn = fs.readFileSync(file);
+    const hole = (of: Buffer, from: number, to: number): Buffer => Buffer.from(of).fill(0, from, to);
+    const sector = Math.ceil(begins / 512) * 512 + 512;
+    const what = `data shifted by ${shift}`;
+    assert.equal(await opens(hole(bytes, sector, sector + 512)), "cuts", `a sector, ${what}`);
+    assert.equal(await opens(hole(bytes, begins + 2500, ends)), "cuts", `the rest, ${what}`);
+    assert.equal(await opens(hole(bytes, sector, sector + 40)), "refuses", `no sector, ${what}`);
+    assert.equal(await opens(hole(wroteOn, sector, sector + 512)), "refuses", `an earlier write, ${what}`);
+    const isCut = hole(wroteOn, sector, sector + 512).fill(0, ends + 8, ends + 64);
+    assert.equal(await opens(isCut), "refuses", `an earlier write, and the next one's head, ${what}`);
+  }
+});
 
 test("a sector missing from an earlier write is damage: that one was acknowledged", async (t) => {
   const walOptions = await written(t, 3);
