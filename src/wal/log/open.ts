@@ -345,7 +345,7 @@ async function mendDir(
   options: Plan,
   walFs: WalFs,
 ): Promise<TornTail | null> {
-  const torn = log.torn === null ? null : await cutTorn(dir, log.torn);
+  const torn = log.torn === null ? null : await cutTorn(walFs, dir, log.torn);
   const { tail } = log;
   const file = `${dir}/${tail.name}`;
   if (tail.headEnd === 0) {

@@ -5,18 +5,18 @@
 // (WAL-FORMAT section 6; stricter than etcd, which cuts at any zeroed sector of the last segment even if good records
 // follow). Main thread; nothing here holds it for long.
 import fs from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { assert } from "../../base/assert.js";
 import { RaftmarkError } from "../../base/errors.js";
 import { EMPTY_HARD_STATE, type HardState } from "../../raft/raftpb/index.js";
 import { ADVICE, corruptError } from "../disk/errors.js";
-import { runAsync } from "../disk/wal-fs.js";
+import { runAsync, type WalFs } from "../disk/wal-fs.js";
 import type { Codec } from "../format/codec.js";
 import { createJsCodec } from "../format/codec-js.js";
 import { bindWasmCodec, createWasmMemory, wasmModule } from "../format/codec-wasm.js";
-import { FILE_MODE, SECTOR_BYTES, type SegmentName, sortedSegments } from "../format/format.js";
+import { SECTOR_BYTES, type SegmentName, sortedSegments } from "../format/format.js";
 import { dropFrom, PointIndex } from "../format/point-index.js";
+import { fillZeros, noHurry } from "../write/prepare.js";
 import type { TailState } from "../write/segment-writer.js";
 import { goesBack } from "./misfits.js";
 import {
@@ -300,62 +300,38 @@ const COPY_BYTES = 256 << 10;
  * Keeps a copy of the segment as it was, then overwrites the torn end, [offset, used), with zeros (its size stays). From
  * behind: while anything is left there, the sector of the damaged frame still tells that it is torn.
  */
-export async function cutTorn(dir: string, { file, offset, used }: TornEnd): Promise<TornTail> {
+export async function cutTorn(walFs: WalFs, dir: string, { file, offset, used }: TornEnd): Promise<TornTail> {
   let copy = `${file}.broken`;
   for (let n = 1; fs.existsSync(copy); n++) copy = `${file}.broken.${n}`;
-  const { O_RDWR, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
-  const segment = await open(file, O_RDWR);
+  await copyTo(walFs, copy, file, used);
+  await walFs.syncDir(dir);
+  const fd = walFs.open(file, fs.constants.O_WRONLY);
   try {
-    const broken = await open(copy, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE);
-    try {
-      const piece = new Uint8Array(COPY_BYTES);
-      for (let at = 0; at < used; ) {
-        const { bytesRead } = await segment.read(piece, 0, Math.min(COPY_BYTES, used - at), at);
-        assert(bytesRead > 0, "segment became shorter while it was opened");
-        await writeAll(broken, piece, bytesRead, at);
-        at += bytesRead;
-      }
-      await broken.sync();
-    } finally {
-      await broken.close();
-    }
     const next = Math.min(used, offset - (offset % SECTOR_BYTES) + SECTOR_BYTES);
-    await clear(segment, next, used);
-    await clear(segment, offset, next);
+    await runAsync(fillZeros(walFs, fd, next, used, noHurry));
+    await runAsync(fillZeros(walFs, fd, offset, next, noHurry));
   } finally {
-    await segment.close();
+    walFs.close(fd);
   }
-  await syncDir(dir);
   return { file, offset, bytesCut: used - offset, copy };
 }
 
-/** Durably. */
-async function clear(file: FileHandle, from: number, to: number): Promise<void> {
-  if (from === to) return;
-  const zeros = new Uint8Array(Math.min(COPY_BYTES, to - from));
-  for (let at = from; at < to; at += zeros.length) {
-    await writeAll(file, zeros, Math.min(zeros.length, to - at), at);
-  }
-  await file.sync();
-}
-
-async function writeAll(
-  file: FileHandle,
-  bytes: Uint8Array,
-  length: number,
-  position: number,
-): Promise<void> {
-  for (let done = 0; done < length; ) {
-    done += (await file.write(bytes, done, length - done, position + done)).bytesWritten;
-  }
-}
-
-/** Makes names in `dir` durable. */
-async function syncDir(dir: string): Promise<void> {
-  const handle = await open(dir, "r");
+/** The first `bytes` of `file`, durably. */
+async function copyTo(walFs: WalFs, copy: string, file: string, bytes: number): Promise<void> {
+  const { O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
+  const source = asyncSource(file);
+  let fd = -1;
   try {
-    await handle.sync();
+    fd = walFs.open(copy, O_WRONLY | O_CREAT | O_EXCL);
+    const piece = new Uint8Array(Math.min(COPY_BYTES, bytes));
+    for (let at = 0; at < bytes; at += source.got) {
+      await source.read(piece, 0, Math.min(piece.length, bytes - at), at);
+      assert(source.got > 0, "segment became shorter while it was opened");
+      await walFs.write(fd, piece, 0, source.got, at);
+    }
+    await walFs.fdatasync(fd);
   } finally {
-    await handle.close();
+    if (fd !== -1) walFs.close(fd);
+    source.close();
   }
 }

@@ -16,6 +16,7 @@ import {
 import { encodeEntry, encodeSnapshotRecord, FrameBuilder } from "../../../src/wal/format/record.js";
 import { openWal, readWal, type WalOptions } from "../../../src/wal/index.js";
 import { lastNonZero } from "../../../src/wal/recover/torn.js";
+import { type FaultPlan, sharedWords } from "../faulty-fs.js";
 import {
   allEntries,
   assertSameEntries,
@@ -92,6 +93,50 @@ for (const writer of WRITERS) {
     assertSameEntries(allEntries(again), [...run(1, 19), ...run(20, 30, 2)]);
   });
 }
+
+test("a cut of a torn end that fails at any step has lost nothing, and the next start makes up for it", async (t) => {
+  const walOptions = await written(t, 20, { durability: "fdatasync" });
+  const file = newestSegment(walOptions.dir);
+  const last = frames(walOptions.dir, path.basename(file)).findLast(({ type }) => type === "entry")!;
+  const torn = fs.readFileSync(file);
+  const used = last.offset + 60;
+  torn.fill(0, used);
+  const failed = { open: 0, write: 0, fdatasync: 0, syncDir: 0 };
+  for (const op of ["open", "write", "fdatasync", "syncDir"] as const) {
+    for (let from = 1; ; from++) {
+      fs.writeFileSync(file, torn);
+      const shared = sharedWords();
+      const plan: FaultPlan = {
+        op,
+        from,
+        to: from,
+        code: "EIO",
+        path: op === "syncDir" ? "" : ".wal",
+        shared,
+      };
+      const walFs = { module: new URL("../faulty-fs.js", import.meta.url).href, arg: plan };
+      let wal = await openWal({ ...walOptions, walFs }).catch((error: RaftmarkError) => {
+        assert.equal(error.code, "WAL_IO");
+        return null;
+      });
+      if (wal !== null) {
+        await wal.close();
+        break;
+      }
+      failed[op]++;
+      wal = await open(t, walOptions);
+      assertSameEntries(allEntries(wal), run(1, 19));
+      await wal.close();
+      const copies = fs.readdirSync(walOptions.dir).filter((name) => name.includes(".broken"));
+      const isKept = (name: string): boolean =>
+        fs.readFileSync(path.join(walOptions.dir, name)).equals(torn.subarray(0, used));
+      assert.ok(copies.some(isKept), `a copy, after failure ${from} of ${op}`);
+      for (const name of copies) fs.rmSync(path.join(walOptions.dir, name));
+    }
+  }
+  // Beside what any opening does, and the seal behind the cut: the copy, its name, and the cut in two pieces.
+  assert.deepEqual(failed, { open: 5, write: 4, fdatasync: 5, syncDir: 3 });
+});
 
 test("a file cut at any byte of its last record is a torn end", async (t) => {
   const walOptions = await written(t, 3);
