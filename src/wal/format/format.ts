@@ -2,8 +2,6 @@
 // codecs, the writer, recovery and the tools take it from here.
 import { assert } from "../../base/assert.js";
 
-export { putVarint, varintSize } from "../../base/varint.js";
-
 export const RECORD_METADATA = 1;
 export const RECORD_ENTRY = 2;
 export const RECORD_STATE = 3;

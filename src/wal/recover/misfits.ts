@@ -11,7 +11,7 @@ export const COMMITTED =
   "an entry at or below the commit index, which nothing replaces: it is damaged, or of another type";
 export const TERM_BACK =
   "an entry of a lower term than the one before it: it is damaged, or of another type, or an entry is missing";
-export const SAME_ENTRY =
+const SAME_ENTRY =
   "an entry without data in place of one of the same term, which it would be itself: it is of another type";
 export const NO_SEGMENT_HEAD =
   "a segment begins with a checksum record and one of metadata; this is neither, or not there";
