@@ -37,18 +37,25 @@ export async function checkOptions(options: RaftNodeOptions): Promise<void> {
 
 /** With those above it. On /proc mkdir(2) says that the parent is missing, and Node's own recursion tries for ever. */
 async function makeDir(dir: string): Promise<void> {
-  const above = dirname(resolve(dir));
+  try {
+    await makeOne(dir);
+  } catch (error) {
+    const above = dirname(resolve(dir));
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || above === dir) throw error;
+    await makeDir(above);
+    await makeOne(dir);
+  }
+}
+
+/** Other nodes may make the same ones above them at the same time. */
+async function makeOne(dir: string): Promise<void> {
   const make = (recursive: boolean) => mkdir(dir, { recursive, mode: 0o700 });
   try {
     await make(false);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" && above !== dir) {
-      await makeDir(above);
-      await make(false);
-      // It is there: right for a directory alone.
-    } else if (code === "EEXIST") await make(true);
-    else throw error;
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    // It is there: right for a directory alone.
+    await make(true);
   }
 }
 

@@ -24,6 +24,12 @@ test("it is made with those above it, and used again", async (t) => {
   assert.equal(fs.statSync(path.dirname(dir)).mode & 0o777, 0o700);
 });
 
+test("nodes that are opened at once make those above them together", async (t) => {
+  const group = path.join(tempDir(t), "a", "b");
+  const opened = ["1", "2", "3"].map((name) => RaftNode.open(options(path.join(group, name))));
+  for (const node of await Promise.all(opened)) await node.close();
+});
+
 test("a file, a place below one, and one where the kernel lets nothing be made are refused at once", async (t) => {
   const file = path.join(tempDir(t), "file");
   fs.writeFileSync(file, "x");
