@@ -35,7 +35,9 @@ export interface ApplierParts {
   readonly onHeld: () => void;
 }
 
-const RETURNED = "stateMachine.apply returned what it must not: ";
+const THREW = "threw";
+const REJECTED = "rejected";
+const RETURNED = "returned what it must not";
 
 export class Applier {
   private readonly parts: ApplierParts;
@@ -44,8 +46,9 @@ export class Applier {
   /** Of MsgStorageApply: they come behind. */
   private waiting: Message[] = [];
   private hasEnded = false;
-  /** Not "": what is thrown now is the state machine's, whatever it is; how a sentence about it begins. */
-  blame = "";
+  /** Not null: what is thrown now is the state machine's, whatever it is: given these, it did so. */
+  private given: readonly Entry[] | null = null;
+  private failed = THREW;
 
   constructor(parts: ApplierParts) {
     this.parts = parts;
@@ -59,6 +62,18 @@ export class Applier {
   /** All that was handed out is applied. */
   get isIdle(): boolean {
     return this.held === null && this.waiting.length === 0;
+  }
+
+  /** Not "": what is thrown now is the state machine's; how a sentence about it begins. */
+  get blame(): string {
+    const normal = (this.given ?? []).filter(isNormal);
+    if (normal.length === 0) return "";
+    const [first, last] = [normal[0]!.index, normal.at(-1)!.index];
+    const what =
+      first === last
+        ? `entry ${first}. It stays in the log, and stops`
+        : `one of the entries ${first} to ${last}. They stay in the log, and stop`;
+    return `stateMachine.apply ${this.failed} on ${what} the node at each start, until apply is mended: `;
   }
 
   /** The first entry that the state machine holds, or is still to get; Infinity: there is none. */
@@ -103,25 +118,33 @@ export class Applier {
     let returned: unknown;
     let promise: Promise<unknown> | null = null;
     if (count > 0) {
-      this.blame = "stateMachine.apply threw: ";
+      this.given = entries;
+      this.failed = THREW;
       returned = this.parts.stateMachine.apply(normal);
-      this.blame = RETURNED;
+      this.failed = RETURNED;
       // A promise of ours: whatever theirs is, it is heard once.
       if (returned !== undefined && !Array.isArray(returned) && isThenable(returned))
         promise = Promise.resolve(returned);
-      this.blame = "";
+      this.given = null;
     }
-    if (promise === null) this.parts.onApplied(entries, this.results(returned, count, plan), responses);
+    if (promise === null)
+      this.parts.onApplied(entries, this.results(entries, returned, count, plan), responses);
     else this.wait(promise, entries, count, plan, responses);
   }
 
   /** Of what was returned. Getters and the like in it are the state machine's, too. */
   // hot
-  private results(returned: unknown, count: number, plan: ApplyPlan | null): readonly unknown[] | undefined {
-    this.blame = RETURNED;
+  private results(
+    entries: readonly Entry[],
+    returned: unknown,
+    count: number,
+    plan: ApplyPlan | null,
+  ): readonly unknown[] | undefined {
+    this.given = entries;
+    this.failed = RETURNED;
     const own = resultsOf(returned, count);
     const results = plan === null ? own : plan.results(own);
-    this.blame = "";
+    this.given = null;
     return results;
   }
 
@@ -137,7 +160,7 @@ export class Applier {
     onHeld();
     const applied = (value: unknown): void => {
       this.held = null;
-      onApplied(entries, this.results(value, count, plan), responses);
+      onApplied(entries, this.results(entries, value, count, plan), responses);
       onHeld();
     };
     promise.then(
@@ -145,7 +168,8 @@ export class Applier {
       (cause) =>
         guard(() => {
           this.held = null;
-          this.blame = "stateMachine.apply rejected: ";
+          this.given = entries;
+          this.failed = REJECTED;
           throw cause;
         }),
     );

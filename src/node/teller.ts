@@ -74,10 +74,16 @@ export class Teller {
     const { logger } = this;
     const all = held === 0 ? { node: this.id, ...fields } : { node: this.id, ...fields, repeated: held };
     const last = (): void => {
-      if (level === "error") process.stderr.write(`raftmark: node ${this.id}: ${text}\n`);
+      if (level === "error") process.stderr.write(`raftmark: ${this.withName(text)}\n`);
     };
     if (logger === null) last();
     else callOutside(() => logger[level](all, text), last);
+  }
+
+  /** Some begin with it. */
+  private withName(text: string): string {
+    const name = `node ${this.id}`;
+    return text.startsWith(`${name} `) ? text : `${name}: ${text}`;
   }
 
   /** How many of this kind were held back since the last; -1: hold this one back, too. */

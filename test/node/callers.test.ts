@@ -184,7 +184,7 @@ test("a promise among the results fences the node, and says so; nobody is told t
   for (const apply of [failing, async (entries: readonly Entry[]) => failing(entries)]) {
     const { node, error } = await applying(t, apply);
     assert.equal(error.code, "RAFT_FENCED");
-    assert.match(error.message, /stateMachine\.apply returned what it must not: promises among its results/);
+    assert.match(error.message, /stateMachine\.apply returned what it must not on .*: promises among its results/);
     assert.equal(node.status().state, "StateFenced");
     await node.close();
   }
@@ -206,7 +206,7 @@ test("a state machine may empty the array that it is given", async (t) => {
 test("results are one an entry; another number is refused, none at all is fine", async (t) => {
   for (const apply of [() => ["a", "b"], (entries: readonly Entry[]) => [...entries, 1]]) {
     const { error } = await applying(t, apply);
-    assert.match(error.message, /stateMachine\.apply returned what it must not: 2 results for 1 entries/);
+    assert.match(error.message, /stateMachine\.apply returned what it must not on .*: 2 results for 1 entries/);
   }
   for (const [returned, result] of [
     [["a"], "a"],
@@ -432,13 +432,16 @@ test("RAFT_NOT_LEADER carries the leader's id, or 0", async (t) => {
   }
 });
 
-test("without a logger a fault goes to standard error", async (t) => {
+test("without a logger a fault goes to standard error; one of apply names the entries, which stay", async (t) => {
   const written: string[] = [];
   t.mock.method(process.stderr, "write", (text: string) => written.push(text) > 0);
   const apply = (): never => {
     throw new Error("broken");
   };
   const { node } = await sole(t, { logger: undefined, stateMachine: { apply } });
-  await rejection(node.propose(Buffer.from("x")));
-  assert.deepEqual(written, ["raftmark: node 1: node 1 stopped: stateMachine.apply threw: broken\n"]);
+  await rejection(node.proposeMany([Buffer.from("x"), Buffer.from("y")]));
+  assert.deepEqual(written, [
+    "raftmark: node 1 stopped: stateMachine.apply threw on one of the entries 2 to 3. They stay in the log, and stop the " +
+      "node at each start, until apply is mended: broken\n",
+  ]);
 });
