@@ -13,8 +13,10 @@ import {
 import type { CallOptions, Member, MembershipChange, MembershipChanged } from "./api.js";
 import { Departures } from "./departures.js";
 import { decodeMemberRecord } from "./member-record.js";
+import { tellDifferences } from "./membership.js";
 import { type ChangeParts, MembershipCall } from "./membership-change.js";
 import { type CheckedChange, checkChange } from "./membership-plan.js";
+import type { ResolvedOptions } from "./options.js";
 import type { Standing } from "./peer-logs.js";
 import type { Teller } from "./teller.js";
 
@@ -66,6 +68,21 @@ export class Members {
     this.known.delete(this.parts.id);
     this.sync();
     this.look(this.parts.rawNode.raft.raftLog.applied);
+  }
+
+  /**
+   * Tells where the options say something else than the log, when it is known what of that is committed: `known` resolves
+   * when all that was is applied. Without a leader that says it, what is applied counts, unless a change is in the log.
+   */
+  async compare(options: ResolvedOptions, known: Promise<void>): Promise<void> {
+    const { rawNode, teller } = this.parts;
+    const code = await known.then(
+      () => null,
+      (error: RaftmarkError) => error.code,
+    );
+    const isUnknown = code === "RAFT_NO_LEADER" || code === "RAFT_TIMEOUT";
+    if (code !== null && !(isUnknown && rawNode.raft.raftLog.unappliedConfChanges.length === 0)) return;
+    tellDifferences(options, this.list(), teller);
   }
 
   /** Ascending by id. */
@@ -162,7 +179,9 @@ export class Members {
     const state = book.apply(rawNode, entry);
     if (state !== null) {
       this.changes++;
-      teller.info({ index: entry.index, ...state }, `the members are ${this.text()} now`, "members");
+      const text = `the members are ${this.text()} now`;
+      // By topic: a change is joint for a moment, and a restart replays them all.
+      teller.info({ index: entry.index, ...state }, text, "members", "members");
       this.sync();
       this.parts.onChanged(entry.index);
       this.look(entry.index);

@@ -1,8 +1,9 @@
 // Who the members are when a log is opened: its newest snapshot says, or else what it was begun with, and then the
 // committed changes behind that. The peers in the options begin an empty log and nothing else: a node that took other
 // members from a file could win an election that the others know nothing of. A difference is told. Main thread.
-import { type ConfState, EMPTY_CONF_STATE, MemoryStorage, RaftError, RawNode } from "../raft/index.js";
+import { type ConfState, EMPTY_CONF_STATE } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
+import type { Member } from "./api.js";
 import { MemberBook } from "./member-book.js";
 import type { MemberRecord } from "./member-record.js";
 import { decodeMetadata } from "./metadata.js";
@@ -19,60 +20,20 @@ export function addressesOf({ peers }: Pick<ResolvedOptions, "peers">): Map<numb
   return new Map(Object.entries(peers).map(([id, address]) => [Number(id), address]));
 }
 
-/**
- * The book of members as of the log's snapshot (`record` is what that keeps), from where applying goes on. Tells where the
- * options say something else than the log.
- */
-export function openMembers(
-  wal: Wal,
-  options: ResolvedOptions,
-  record: MemberRecord | null,
-  teller: Teller,
-): MemberBook {
+/** The book of members as of the log's snapshot (`record` is what that keeps), from where applying goes on. */
+export function openMembers(wal: Wal, options: ResolvedOptions, record: MemberRecord | null): MemberBook {
   const { bootstrap } = decodeMetadata(wal.recovered.metadata);
   // Of whom nobody else says anything, the options do: a log of an older version has no addresses.
-  const initial = new Map([...addressesOf(options), ...(bootstrap?.addresses ?? [])]);
-  const now = new MemberBook(initial, record);
-  const ids = committedMembers(wal, options.id, now);
-  if (!wal.recovered.created) tellDifferences(options, ids, now, teller);
-  return new MemberBook(initial, record);
+  return new MemberBook(new Map([...addressesOf(options), ...(bootstrap?.addresses ?? [])]), record);
 }
 
-/** Whoever may have to be reached: voters, old and new, and learners; ascending. `book` gets what they say, too. */
-function committedMembers({ recovered, storage }: Wal, id: number, book: MemberBook): readonly number[] {
-  const { hardState, confState } = storage.initialState();
-  const begun = recovered.snapshot?.index ?? 0;
-  const replay = replayFrom(id, confState);
-  for (const index of recovered.confChanges) {
-    if (index <= begun || index > hardState.commit) continue;
-    const page = storage.entries(index, index + 1, Number.POSITIVE_INFINITY);
-    if (!(page instanceof RaftError)) book.apply(replay, page[0]!);
-  }
-  return replay.raft.trk.peerIds;
-}
-
-/** A node that does nothing but take changes. */
-function replayFrom(id: number, confState: ConfState): RawNode {
-  const storage = new MemoryStorage();
-  storage.applySnapshot({ data: new Uint8Array(0), metadata: { index: 1, term: 1, confState } });
-  return new RawNode({
-    id,
-    electionTick: 2,
-    heartbeatTick: 1,
-    storage,
-    maxSizePerMsg: 1,
-    maxInflightMsgs: 1,
-    random: () => 0,
-  });
-}
-
-function tellDifferences(
+/** Where the options say something else than the log, by which these are the members; none: it has not heard yet. */
+export function tellDifferences(
   { voters: given, peers, dir, listen, id }: ResolvedOptions,
-  ids: readonly number[],
-  book: MemberBook,
+  members: readonly Member[],
   teller: Teller,
 ): void {
-  // It has not heard yet who they are.
+  const ids = members.map((member) => member.id);
   if (ids.length === 0) return;
   if (given.join() !== ids.join()) {
     const text =
@@ -80,10 +41,9 @@ function tellDifferences(
       "changeMembership changes who they are";
     teller.warn({ given, members: ids }, text);
   }
-  for (const member of ids) {
-    const known = book.addressOf(member);
+  for (const { id: member, address: known } of members) {
     const other = peers[member];
-    if (known === undefined || other === undefined || known === other) continue;
+    if (known === "" || other === undefined || known === other) continue;
     const whom =
       member === id ? `The others dial this node at ${known}, and it listens at ${listen}` : "The log counts";
     const text =

@@ -103,7 +103,7 @@ export function checkOwner(wal: Wal, options: ResolvedOptions): void {
 /** Says what the node starts with: the first lines of its life. */
 export function tellStart(
   wal: Wal,
-  { id, clusterId, listen, voters, dir }: ResolvedOptions,
+  { id, clusterId, listen, peers, dir }: ResolvedOptions,
   teller: Teller,
 ): void {
   const { created, hardState, firstIndex, lastIndex, snapshot, brokenSnapshots, torn, durability } =
@@ -111,7 +111,7 @@ export function tellStart(
   const { term } = hardState;
   const what = created ? "a new log" : `term ${term}, a log up to index ${lastIndex}`;
   const behind = snapshot === null ? "" : `, the snapshot at index ${snapshot.index}`;
-  const fields = { clusterId, dir, listen, voters, term, firstIndex, lastIndex, durability };
+  const fields = { clusterId, dir, listen, peers, term, firstIndex, lastIndex, durability };
   teller.info(fields, `node ${id} starts: ${what}${behind}; it listens at ${listen}`);
   if (brokenSnapshots.length > 0) {
     const text =
@@ -137,10 +137,10 @@ export interface Begun {
 /**
  * The state machine begins where the log does: with its newest snapshot. Rejects with what restore does, and WAL_CORRUPT.
  */
-export async function beginState(wal: Wal, options: ResolvedOptions, teller: Teller): Promise<Begun> {
+export async function beginState(wal: Wal, options: ResolvedOptions): Promise<Begun> {
   const sessions = new Sessions();
   const { snapshot } = wal.recovered;
-  if (snapshot === null) return { restored: null, sessions, book: openMembers(wal, options, null, teller) };
+  if (snapshot === null) return { restored: null, sessions, book: openMembers(wal, options, null) };
   const { stateMachine, dir } = options;
   if (stateMachine.restore === undefined) {
     const text =
@@ -152,7 +152,7 @@ export async function beginState(wal: Wal, options: ResolvedOptions, teller: Tel
   assert(stream !== null, "the snapshot that was recovered is gone");
   try {
     const record: MemberRecord | null = decodeMemberRecord(stream.metadata.members);
-    const book = openMembers(wal, options, record, teller);
+    const book = openMembers(wal, options, record);
     const bytes = await restoreWithSessions(stream, sessions, async (state) => stateMachine.restore!(state));
     return { restored: { index: snapshot.index, term: snapshot.term, bytes }, sessions, book };
   } finally {

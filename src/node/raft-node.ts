@@ -102,6 +102,8 @@ export class RaftNode extends SafeEmitter {
   /** Not null: close() was called. */
   private shutdown: Shutdown | null = null;
   private closing: Promise<void> | null = null;
+  /** Of what the node asks for itself. */
+  private readonly ending = new AbortController();
   private isClosed = false;
   /** Peers that hear this node. */
   private readonly connected = new Set<number>();
@@ -124,7 +126,7 @@ export class RaftNode extends SafeEmitter {
     try {
       checkOwner(wal, resolved);
       const peerLogs = await openPeerLogs(wal, resolved, teller);
-      const begun = await beginState(wal, resolved, teller);
+      const begun = await beginState(wal, resolved);
       node = new RaftNode(resolved, wal, teller, peerLogs, begun, tls);
       await node.start();
       return node;
@@ -254,6 +256,8 @@ export class RaftNode extends SafeEmitter {
       driver.tick();
       this.teller.tick();
     }, options.tickMs);
+    if (!this.wal.recovered.created)
+      void members.compare(options, this.reads.add({ signal: this.ending.signal }));
     driver.wake();
   }
 
@@ -488,6 +492,7 @@ export class RaftNode extends SafeEmitter {
     const { driver, rawNode, connected, proposals, forwarding, reads, teller } = this;
     forwarding.arrivals.isClosed = true;
     this.pauses.end();
+    this.ending.abort();
     const shutdown = new Shutdown({
       rawNode,
       connected,

@@ -162,7 +162,9 @@ test("a node restarts from its own log: peers of the options are told, and not f
   await group.close(4);
   const again = await group.open(4, { ...peersOf(1, 2, 4), 3: "127.0.0.1:9" });
   await until("it has its members", WAIT_MS, () => rolesOf(again.node) === "2 voter, 3 voter, 4 voter");
-  const told = again.lines.matching(/^warn option peers/);
+  const differences = (): string[] => again.lines.matching(/^warn option peers/);
+  await until("it tells of both", WAIT_MS, () => differences().length === 2);
+  const told = differences();
   assert.match(
     told[0]!,
     /names nodes 1, 2, 3, 4, and by the log in .* the members are nodes 2, 3, 4: the log counts/,
@@ -174,6 +176,26 @@ test("a node restarts from its own log: peers of the options are told, and not f
   );
   await proposed(await group.leader(), "later");
   await until("it applies", WAIT_MS, () => has(again, "later"));
+  // It went through all changes within a second.
+  const said = (): string[] => again.lines.matching(/the members are .* now/);
+  await until("it tells how it stands", WAIT_MS, () => said().at(-1) === "info the members are 2, 3, 4 now");
+});
+
+test("a member that starts where a change says that it is, which it has not heard yet, tells of no difference", async (t) => {
+  const group = await three(t);
+  const moves = (await group.leader()).node.status().id === 3 ? 2 : 3;
+  const others = [1, 2, 3].filter((id) => id !== moves);
+  group.network.partition([moves], others);
+  const moved = "127.0.0.1:8000";
+  await (await leaderOf(others.map((id) => group.nodes.get(id)!))).node.changeMembership({
+    update: [{ id: moves, address: moved }],
+  });
+  await group.close(moves);
+  group.network.heal();
+  const { node, lines } = await group.open(moves, { ...peersOf(1, 2, 3), [moves]: moved });
+  await node.readBarrier();
+  assert.equal(node.status().members[moves - 1]!.address, moved);
+  assert.deepEqual(lines.matching(/option peers/), []);
 });
 
 test("a node that was down while it was removed is told by the others, and does not start again", async (t) => {
