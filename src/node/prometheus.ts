@@ -1,5 +1,7 @@
 // A node's figures for Prometheus. Nothing is imported of prom-client, an optional peer: its registry is taken as it is, and
-// asks for the values when it is scraped. Nothing is counted for it besides. Main thread.
+// asks for the values when it is scraped. Nothing is counted for it besides. One set of metrics a registry serves all nodes
+// that are in it. Main thread.
+import { RaftmarkError } from "../base/errors.js";
 import type {
   DurationHistogram,
   MemberProgress,
@@ -8,6 +10,7 @@ import type {
   PeerMetrics,
   SnapshotSending,
 } from "./api.js";
+import { shown } from "./option-errors.js";
 
 interface Value {
   readonly value: number;
@@ -30,6 +33,8 @@ interface PromMetric {
 export interface PromRegistry {
   // biome-ignore lint/suspicious/noExplicitAny: prom-client's parameter is its own class, which ours looks like.
   registerMetric(metric: any): void;
+  /** Undefined: it has no such metric, as after its clear(). */
+  getSingleMetric?(name: string): unknown;
 }
 
 /** What is wanted of the node. */
@@ -125,6 +130,11 @@ const GAUGES: readonly [name: string, help: string, of: (reading: Reading) => nu
     "wal_append_max_seconds",
     "Longest time from an append to the log until it was durable, since the node opened.",
     ({ status }) => status.disk.appendLatencyMaxMs / 1000,
+  ],
+  [
+    "lost_logs",
+    "Logs of members that are known to be lost, this node's own among them.",
+    ({ status }) => status.lostLogs.length,
   ],
   ["disk_silent", "1: the disk of the log does not answer.", ({ status }) => is(status.disk.silent)],
   ["snapshot_index", "Index of the newest snapshot; 0: none.", ({ status }) => status.snapshot?.index ?? 0],
@@ -229,13 +239,65 @@ const SENDING: readonly [name: string, help: string, of: (sending: SnapshotSendi
   ],
 ];
 
+/** By id: whose figures a registry has. */
+type Nodes = Map<number, Watched>;
+
+const registries = new WeakMap<PromRegistry, Nodes>();
+/** How a node is taken out of each registry that it is in. */
+const registrations = new WeakMap<Watched, (() => void)[]>();
+const closed = new WeakSet<Watched>();
+
 /**
- * Registers a node's figures as `raftmark_...`, with label `node`, and `member` for what is of one other member. They are
- * read when they are scraped, all of one scrape at the same moment. Once a registry: a second node of the same process
- * needs one of its own. Throws what the registry throws for a name it has.
+ * Puts a node's figures into a registry as `raftmark_...`, with label `node`, and `member` for what is of one other member;
+ * beside those of other nodes of the process, if it has some. They are read when they are scraped, all of one scrape at the
+ * same moment. Returns what takes them out again, which closing the node does by itself. Throws RAFT_BAD_OPTION for what
+ * is no registry or node, and for a second node of the same id (of another cluster: it needs a registry of its own), and
+ * what the registry throws for a name that it has of others.
  */
-export function registerMetrics(register: PromRegistry, node: Watched): void {
-  const read = sharedReading(node);
+export function registerMetrics(register: PromRegistry, node: Watched): () => void {
+  check(typeof register?.registerMetric === "function", "register", "prom-client's Registry", register);
+  check(typeof node?.status === "function", "node", "a RaftNode", node);
+  const { id } = node.status();
+  const nodes = nodesOf(register);
+  const known = nodes.get(id);
+  if (known !== undefined && known !== node) {
+    const text = `registerMetrics: the registry has another node ${id} already, which is not closed: give this one its own`;
+    throw new RaftmarkError("RAFT_BAD_OPTION", text);
+  }
+  const unregister = (): void => {
+    if (nodes.get(id) === node) nodes.delete(id);
+  };
+  if (closed.has(node)) return unregister;
+  nodes.set(id, node);
+  registrations.set(node, [...(registrations.get(node) ?? []), unregister]);
+  return unregister;
+}
+
+/** The node is closed: it has no figures any more. */
+export function unregisterMetrics(node: Watched): void {
+  closed.add(node);
+  for (const unregister of registrations.get(node) ?? []) unregister();
+}
+
+function check(is: boolean, name: string, what: string, given: unknown): void {
+  if (is) return;
+  const text = `registerMetrics(register, node): ${name} must be ${what}, not ${shown(given)}`;
+  throw new RaftmarkError("RAFT_BAD_OPTION", text);
+}
+
+/** Those whose figures the registry serves; it gets the metrics for them where it has none. */
+function nodesOf(register: PromRegistry): Nodes {
+  const known = registries.get(register);
+  const isCleared = register.getSingleMetric !== undefined && !register.getSingleMetric("raftmark_term");
+  if (known !== undefined && !isCleared) return known;
+  const nodes: Nodes = new Map();
+  addMetrics(register, nodes);
+  registries.set(register, nodes);
+  return nodes;
+}
+
+function addMetrics(register: PromRegistry, nodes: Nodes): void {
+  const read = sharedReadings(nodes);
   const add = (
     type: PromMetric["type"],
     name: string,
@@ -248,12 +310,13 @@ export function registerMetrics(register: PromRegistry, node: Watched): void {
       type,
       aggregator: "sum",
       get: async () => {
-        const reading = read();
-        const own = { node: String(reading.status.id) };
-        const labelled = values(reading).map((each) => ({ ...each, labels: { ...own, ...each.labels } }));
+        const labelled = read().flatMap((reading) => {
+          const own = { node: String(reading.status.id) };
+          return values(reading).map((each) => ({ ...each, labels: { ...own, ...each.labels } }));
+        });
         return { ...metric, values: labelled };
       },
-      // The node's figures are its own.
+      // A node's figures are its own.
       reset: () => {},
     };
     register.registerMetric(metric);
@@ -292,16 +355,16 @@ export function registerMetrics(register: PromRegistry, node: Watched): void {
     );
 }
 
-/** A registry asks for all its metrics at once: they get the same reading. */
-function sharedReading(node: Watched): () => Reading {
-  let reading: Reading | null = null;
+/** A registry asks for all its metrics at once: they get the same readings, one a node. */
+function sharedReadings(nodes: Nodes): () => readonly Reading[] {
+  let readings: Reading[] | null = null;
   return () => {
-    if (reading !== null) return reading;
-    reading = { status: node.status(), metrics: node.metrics };
+    if (readings !== null) return readings;
+    readings = [...nodes.values()].map((node) => ({ status: node.status(), metrics: node.metrics }));
     queueMicrotask(() => {
-      reading = null;
+      readings = null;
     });
-    return reading;
+    return readings;
   };
 }
 

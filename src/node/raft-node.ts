@@ -55,6 +55,7 @@ import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { callOutside, OutsideLink } from "./outside.js";
 import { tellPeer, tellRefused, tellUnreached } from "./peer-lines.js";
 import { isShorterLog, openPeerLogs, type PeerLogs, standingOf } from "./peer-logs.js";
+import { unregisterMetrics } from "./prometheus.js";
 import { Proposals } from "./proposals.js";
 import { Reads } from "./reads.js";
 import { Shutdown } from "./shutdown.js";
@@ -527,6 +528,7 @@ export class RaftNode extends SafeEmitter {
     this.snapshots.end(closed);
     this.leaders.end(closed);
     this.loopDelay.end();
+    unregisterMetrics(this);
     await this.link.close();
     await this.peerLogs.settled();
     await this.wal.close();

@@ -82,7 +82,6 @@ test("prom-client serves what status() and metrics have, and each member's progr
   assert.ok(scraped.get(`raftmark_elections_won_total{node="${id}"}`)! >= 1);
   const toOther = `raftmark_peer_sent_bytes_total{node="${id}",member="${other.status().id}"}`;
   assert.ok(scraped.get(toOther)! > 0);
-  assert.throws(() => registerMetrics(own, other), /already/);
   const others = new Registry();
   registerMetrics(others, other);
   const follows = await others.metrics();
@@ -154,4 +153,41 @@ test("the histogram of the log is cumulative, with its sum and count", async (t)
       ['_count{node="1"}', 5],
     ],
   );
+});
+
+test("a registry serves all nodes that are in it, until they are closed or taken out", async (t) => {
+  const nodes = await openThree(t);
+  const register = new Registry();
+  const served = async (): Promise<string[]> =>
+    [...(await register.getSingleMetricAsString("raftmark_term")).matchAll(/node="(\d)"/g)].map(
+      ([, id]) => id!,
+    );
+  const [one, two, three] = nodes as [RaftNode, RaftNode, RaftNode];
+  const unregister = [one, two, three, three].map((node) => registerMetrics(register, node));
+  assert.deepEqual(await served(), ["1", "2", "3"]);
+  assert.equal(valuesOf(await register.metrics()).get('raftmark_lost_logs{node="2"}'), 0);
+  unregister[1]!();
+  assert.deepEqual(await served(), ["1", "3"]);
+  // What is read of a closed one is no figure of a node that runs; opened again, it is there again.
+  await three.close({ timeoutMs: 0 });
+  registerMetrics(register, three);
+  assert.deepEqual(await served(), ["1"]);
+  registerMetrics(register, still(two));
+  unregister[1]!();
+  assert.deepEqual(await served(), ["1", "2"]);
+  assert.throws(() => registerMetrics(register, two), { code: "RAFT_BAD_OPTION", message: /another node 2/ });
+  register.clear();
+  registerMetrics(register, two);
+  assert.deepEqual(await served(), ["2"]);
+});
+
+test("swapped arguments are refused with what they must be", async (t) => {
+  const [node] = await openThree(t);
+  const code = "RAFT_BAD_OPTION";
+  const swapped = () => registerMetrics(node as never, new Registry() as never);
+  assert.throws(swapped, { code, message: /register must be prom-client's Registry, not a RaftNode/ });
+  assert.throws(() => registerMetrics(new Registry(), undefined as never), {
+    code,
+    message: /a RaftNode, not un/,
+  });
 });
