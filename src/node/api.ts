@@ -263,7 +263,10 @@ export interface RaftNodeOptions {
   requestTimeoutMs?: number | undefined;
   /** Seeds the election timeouts. Default: random. */
   seed?: number | undefined;
-  /** Gets a line for each election, leader, connection, refusal and fault. Without it faults go to standard error. */
+  /**
+   * Gets a line for each election, leader, connection, refusal and fault. Without it faults go to standard error, and, once
+   * a member and reason, why there is no connection with it if that does not pass by itself: key, cluster, version, TLS.
+   */
   logger?: Logger | undefined;
   /**
    * Frames between nodes carry a tag under a key of their connection, so that nobody on the way can change, make or

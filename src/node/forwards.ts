@@ -70,6 +70,8 @@ interface AppliedRun {
 const RECENT_ENTRIES_MAX = 16_384;
 
 export class Forwards {
+  /** What is in the way of a leader, for errors. */
+  said = (): string => "";
   private readonly id: number;
   private readonly limits: ForwardLimits;
   private readonly proposals: Proposals;
@@ -379,7 +381,7 @@ export class Forwards {
     // Of those that came meanwhile each has its time.
     if (this.stuckTicks > leaderlessTicks)
       this.proposals.refuseOlder(leaderlessTicks, () =>
-        noLeader(raft.lead, "did not take proposals of this node"),
+        noLeader(raft.lead, "did not take proposals of this node", this.said()),
       );
     for (const [sequence, request] of this.requests) this.look(sequence, request);
     if (this.requests.size === 0 && this.recent.length > 0) this.forgetRecent();

@@ -102,6 +102,11 @@ export class Members {
     return this.parts.rawNode.raft.trk.voters.outgoing.ids.length > 0;
   }
 
+  /** It is, was or may soon be a member, as far as the link was told. */
+  knows(peer: number): boolean {
+    return this.known.has(peer);
+  }
+
   /** What this node shows to others. */
   get standing(): Standing {
     const { id, rawNode, book } = this.parts;

@@ -134,6 +134,12 @@ export interface Begun {
   readonly book: MemberBook;
 }
 
+/** In place of what RaftNode's constructor gets of open(), where somebody else calls it. */
+export function notOpened(): never {
+  const text = "new RaftNode() makes no node: open one by `await RaftNode.open(options)`";
+  throw new RaftmarkError("RAFT_BAD_OPTION", text);
+}
+
 /**
  * The state machine begins where the log does: with its newest snapshot. Rejects with what restore does, and WAL_CORRUPT.
  */

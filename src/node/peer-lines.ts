@@ -1,10 +1,13 @@
 // What a node's lines say of the connections with its peers: whether there is one, why not, and, where it or the peer refused
-// one, which option to look at. Main thread.
+// one, which option to look at. What does not pass by itself is told without a logger, too. Main thread.
 import {
   CloseBadCertificate,
   CloseBadCluster,
+  CloseBadFrame,
   CloseBadKey,
+  CloseBadVersion,
   CloseUnknownPeer,
+  CloseWrongNode,
   type LinkRefusal,
 } from "../link/index.js";
 import type { Teller } from "./teller.js";
@@ -12,30 +15,142 @@ import type { Teller } from "./teller.js";
 const NOT_ADDED =
   "it is no member there: changeMembership({ add }) on the leader tells the members of a new one";
 
-export function tellPeer(teller: Teller, peer: number, connected: boolean): void {
-  const text = connected ? `node ${peer} is connected` : `node ${peer} is not connected any more`;
-  teller.info({ peer, connected }, text, `peer ${peer} ${connected}`, `peer ${peer}`);
+/** What a member was refused for, or refuses, that does not pass by itself: somebody has to know, logger or not. */
+const LASTING: ReadonlySet<number> = new Set([
+  CloseBadKey,
+  CloseBadCluster,
+  CloseBadVersion,
+  CloseBadCertificate,
+  CloseBadFrame,
+  CloseWrongNode,
+]);
+/** Reasons of one member that are told so. */
+const LOUD_MAX = 8;
+/** Nobody is there, or is slow. Else something else answers there, if it does so for longer than a node takes to end. */
+const SILENT = /\bE[A-Z_]{3,}\b|timed out/;
+const STRANGE_MS = 3000;
+/** Every dialler tries again sooner. */
+const UNREACHED_MS = 10_000;
+/** Members whose words an error carries. */
+const SAID_MAX = 3;
+
+/** What was in the way of a connection with a peer. */
+interface Words {
+  refusal: string;
+  /** Frames that had come from it before. */
+  received: number;
+  unreached: string;
+  unreachedAt: number;
+  /** Since when nothing but what is no node answers at its address; Infinity: it does not. */
+  strangeSince: number;
+  /** What was told without a logger, until it is connected. */
+  readonly loud: Set<string>;
 }
 
-export function tellUnreached(teller: Teller, peer: number, address: string, why: string): void {
-  const text = `node ${peer} cannot be reached at ${address}, and is not heard: ${why}`;
-  teller.warn({ peer, address }, text, `unreached ${peer}`);
+export interface PeerLinesParts {
+  readonly teller: Teller;
+  /** The peer hears this node. */
+  readonly isConnected: (peer: number) => boolean;
+  /** Frames that came from it. */
+  readonly received: (peer: number) => number;
+  /** Milliseconds, never falling. */
+  readonly now?: () => number;
 }
 
-export function tellRefused(teller: Teller, refusal: LinkRefusal, isMember: boolean): void {
-  const { peer, code, by } = refusal;
-  const { text, kind } = refusalLine(refusal, isMember);
-  teller.warn({ peer, code, by }, text, kind);
+/** Tells of the connections with peers, and remembers what is in the way of one. */
+export class PeerLines {
+  private readonly parts: PeerLinesParts;
+  private readonly now: () => number;
+  private readonly words = new Map<number, Words>();
+
+  constructor(parts: PeerLinesParts) {
+    this.parts = parts;
+    this.now = parts.now ?? (() => performance.now());
+  }
+
+  changed(peer: number, connected: boolean): void {
+    const words = this.words.get(peer);
+    if (words !== undefined && connected) {
+      words.loud.clear();
+      words.strangeSince = Infinity;
+    } else if (words !== undefined && this.parts.received(peer) > words.received) words.refusal = "";
+    const text = connected ? `node ${peer} is connected` : `node ${peer} is not connected any more`;
+    this.parts.teller.info({ peer, connected }, text, `peer ${peer} ${connected}`, `peer ${peer}`);
+  }
+
+  unreached(peer: number, address: string, why: string): void {
+    const text = `node ${peer} cannot be reached at ${address}, and is not heard: ${why}`;
+    const words = this.wordsOf(peer);
+    words.unreached = text;
+    words.unreachedAt = this.now();
+    words.strangeSince = SILENT.test(why) ? Infinity : Math.min(words.strangeSince, this.now());
+    const kind = `unreached ${peer}`;
+    const isLoud = this.now() - words.strangeSince >= STRANGE_MS && this.isNew(words, kind);
+    this.parts.teller.warn({ peer, address }, text, isLoud ? `${kind} strange` : kind, undefined, isLoud);
+  }
+
+  /** A stranger may call itself anything, and come again and again: it is told to a logger alone. */
+  refused(refusal: LinkRefusal, isMember: boolean): void {
+    const { peer, code, by } = refusal;
+    const { text, kind, about } = refusalLine(refusal, isMember);
+    let isLoud = false;
+    if (isMember) {
+      const words = this.wordsOf(peer);
+      words.refusal = text;
+      words.unreached = "";
+      words.strangeSince = Infinity;
+      words.received = this.parts.received(peer);
+      isLoud = LASTING.has(code) && this.isNew(words, about);
+    }
+    this.parts.teller.warn({ peer, code, by }, text, kind, undefined, isLoud);
+  }
+
+  private wordsOf(peer: number): Words {
+    const known = this.words.get(peer);
+    if (known !== undefined) return known;
+    const words = {
+      refusal: "",
+      received: 0,
+      unreached: "",
+      unreachedAt: 0,
+      strangeSince: Infinity,
+      loud: new Set<string>(),
+    };
+    this.words.set(peer, words);
+    return words;
+  }
+
+  private isNew({ loud }: Words, kind: string): boolean {
+    if (loud.has(kind) || loud.size >= LOUD_MAX) return false;
+    loud.add(kind);
+    return true;
+  }
+
+  /** What is in the way of members, behind a sentence about what does not work; empty: nothing is known. */
+  said(): string {
+    const all = [...this.words]
+      .map(([peer, words]) => this.lastOf(peer, words))
+      .filter((text) => text !== "");
+    return all.length === 0 ? "" : ` Last: ${all.slice(0, SAID_MAX).join("; ")}`;
+  }
+
+  private lastOf(peer: number, { refusal, received, unreached, unreachedAt }: Words): string {
+    const { isConnected, received: receivedOf } = this.parts;
+    if (unreached !== "" && this.now() - unreachedAt < UNREACHED_MS) return unreached;
+    // Both directions work again.
+    return isConnected(peer) && receivedOf(peer) > received ? "" : refusal;
+  }
 }
 
-/** The line, and its kind for the teller. */
-export function refusalLine(refusal: LinkRefusal, isMember: boolean): { text: string; kind: string } {
+/** The line, its kind for the teller, and what it is about, whoever of the two refused. */
+export function refusalLine(refusal: LinkRefusal, isMember: boolean) {
   const { peer, code, reason, by } = refusal;
   const who = isMember ? `node ${peer}` : `a stranger (node ${peer})`;
   const refuses = by === "peer" ? "refuses this node" : "is refused";
   // A stranger may call itself anything. Of a member another reason is news, though the code is the same.
   const which = isMember ? `${peer} ${reason.replace(/[0-9A-F]{4,}/g, "")}` : "";
-  return { text: `${who} ${refuses}: ${reason}${hintOf(refusal)}`, kind: `refused ${by} ${code} ${which}` };
+  const about = `${code} ${which}`;
+  return { text: `${who} ${refuses}: ${reason}${hintOf(refusal)}`, kind: `refused ${by} ${about}`, about };
 }
 
 /** What to look at, for what is a matter of options. */
@@ -43,6 +158,7 @@ function hintOf({ code, by, reason }: LinkRefusal): string {
   if (code === CloseUnknownPeer && by === "peer") return ` (${NOT_ADDED})`;
   if (code === CloseBadKey) return " (the two have different secrets: option secret)";
   if (code === CloseBadCluster) return " (the two are of different clusters: option clusterId)";
+  if (code === CloseWrongNode) return " (the address is another node's: option peers of the one that dials)";
   if (code === CloseBadCertificate && reason.includes("WRONG_VERSION_NUMBER"))
     return " (it speaks without TLS: option tls)";
   return "";

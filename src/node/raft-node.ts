@@ -49,18 +49,17 @@ import { LeaderWatch } from "./leader-watch.js";
 import { LoopDelayWatch } from "./loop-delay.js";
 import type { MemberBook } from "./member-book.js";
 import { Members, removedError } from "./members.js";
-import { type Begun, beginState, checkOwner, newRawNode, openLog, tellStart } from "./opening.js";
-import { badOption } from "./option-errors.js";
+import { type Begun, beginState, checkOwner, newRawNode, notOpened, openLog, tellStart } from "./opening.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { callOutside, OutsideLink } from "./outside.js";
-import { tellPeer, tellRefused, tellUnreached } from "./peer-lines.js";
+import { PeerLines } from "./peer-lines.js";
 import { isShorterLog, openPeerLogs, type PeerLogs, standingOf } from "./peer-logs.js";
 import { unregisterMetrics } from "./prometheus.js";
 import { Proposals } from "./proposals.js";
 import { Reads } from "./reads.js";
 import { Shutdown } from "./shutdown.js";
 import { SnapshotService } from "./snapshot-service.js";
-import { newLink, tellExposure, tlsOf } from "./sockets.js";
+import { loadAnew, newLink, tellExposure, tlsOf } from "./sockets.js";
 import { Teller } from "./teller.js";
 
 /** The only group a node has so far; frames, driver and ring carry the number (DESIGN, "Kept open"). */
@@ -93,6 +92,7 @@ export class RaftNode extends SafeEmitter {
   private readonly members: Members;
   private readonly driver: Driver;
   private readonly teller: Teller;
+  private readonly peerLines: PeerLines;
   private readonly peerLogs: PeerLogs;
   private readonly leaders = new LeaderWatch();
   private readonly channels: NodeChannels;
@@ -144,7 +144,7 @@ export class RaftNode extends SafeEmitter {
     wal: Wal,
     teller: Teller,
     peerLogs: PeerLogs,
-    { restored, sessions, book }: Begun,
+    { restored, sessions, book }: Begun = notOpened(),
     tls: TlsOptions | null,
   ) {
     super();
@@ -180,6 +180,12 @@ export class RaftNode extends SafeEmitter {
     this.proposals = new Proposals({ ...options, ...limits }, trace);
     this.forwarding = new Forwarding(options, this.proposals, this.rawNode.raft.term);
     this.reads = new Reads(options.id, { ...limits, retryTicks: electionTicks });
+    this.peerLines = new PeerLines({
+      teller,
+      isConnected: (peer) => this.connected.has(peer),
+      received: (id) => this.link.stats().peers?.find((peer) => peer.id === id)?.framesReceived ?? 0,
+    });
+    this.reads.said = this.forwarding.forwards.said = () => this.peerLines.said();
     this.snapshots = new SnapshotService({
       group: GROUP,
       options,
@@ -248,7 +254,7 @@ export class RaftNode extends SafeEmitter {
       isRemoved: (peer) => this.book.isRemoved(peer),
       onSnapshotMessage: (peer, bytes, lane) => this.snapshots.onMessage(peer, bytes, lane),
       onSnapshotLaneClosed: (peer, lane) => this.snapshots.onLaneClosed(peer, lane),
-      onUnreached: (peer, address, why) => tellUnreached(this.teller, peer, address, why),
+      onUnreached: (peer, address, why) => this.peerLines.unreached(peer, address, why),
     });
     members.begin(link, known);
     if (sockets !== null) tellExposure(options, this.teller);
@@ -457,13 +463,7 @@ export class RaftNode extends SafeEmitter {
    * it was.
    */
   async reloadTls(): Promise<void> {
-    const { tls } = this.options;
-    if (this.sockets === null || typeof tls !== "function")
-      throw badOption("tls", "must be a function for reloadTls(), which asks it again");
-    const given = await tlsOf(tls);
-    const ended = this.endedError();
-    if (ended !== null) throw ended;
-    this.sockets.setTls(given!);
+    await loadAnew(this.sockets, this.options.tls, () => this.endedError());
     this.teller.info({}, "certificate, key and authorities were loaded anew: new connections use them");
   }
 
@@ -592,7 +592,7 @@ export class RaftNode extends SafeEmitter {
     } else this.connected.delete(peer);
     // Whoever was to take over may be gone.
     if (this.shutdown !== null) this.driver.wake();
-    tellPeer(this.teller, peer, connected);
+    this.peerLines.changed(peer, connected);
     this.announce("peer", { peer, connected, refusal: null });
   }
 
@@ -614,7 +614,7 @@ export class RaftNode extends SafeEmitter {
         this.removed(`node ${peer} says so`, false);
       return;
     }
-    tellRefused(this.teller, refusal, this.rawNode.raft.trk.progress.has(peer));
+    this.peerLines.refused(refusal, this.members.knows(peer));
   }
 
   /** A peer that knows this node's log from before has proof that this is not it, or not all of it. */

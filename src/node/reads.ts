@@ -57,6 +57,8 @@ export function readerOf(context: Uint8Array): number {
 
 export class Reads {
   private readonly limits: ReadLimits;
+  /** What is in the way of a leader, for errors. */
+  said = (): string => "";
   /** What every context of this node begins with until it is opened again. */
   private readonly prefix: Uint8Array;
   private readonly calls = new CallWatch<Waiter>((waiter, end) => {
@@ -208,7 +210,7 @@ export class Reads {
       if (round.waiters.every((waiter) => waiter.settled)) continue;
       if (round.age > timeoutTicks) this.settleAll(round, timedOut());
       else if (round.index === 0 && round.leaderlessTicks > leaderlessTicks)
-        this.settleAll(round, noLeader(rawNode.raft.lead, "this node could not ask it"));
+        this.settleAll(round, noLeader(rawNode.raft.lead, "this node could not ask it", this.said()));
       else rest.push(round);
     }
     this.rounds = rest;

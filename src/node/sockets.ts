@@ -5,7 +5,7 @@ import { isLoopback, parseAddress } from "../link/address.js";
 import { SECRET_BYTES_MIN } from "../link/cluster-key.js";
 import { createUwsLink, type TlsOptions, type TlsSource, type UwsLink } from "../link/index.js";
 import { resolveTls } from "../link/tls.js";
-import { parseOptions } from "./option-errors.js";
+import { badOption, parseOptions } from "./option-errors.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Teller } from "./teller.js";
 
@@ -39,6 +39,23 @@ export async function tlsOf(source: TlsSource | undefined): Promise<TlsOptions |
   }
   checkTls(given);
   return given;
+}
+
+/**
+ * Asks option `tls`, a function, anew, for connections of `sockets` (null: they are not ours) from then on. Throws
+ * RAFT_BAD_OPTION, or what `ended` gives.
+ */
+export async function loadAnew(
+  sockets: UwsLink | null,
+  tls: TlsSource | undefined,
+  ended: () => RaftmarkError | null,
+): Promise<void> {
+  if (sockets === null || typeof tls !== "function")
+    throw badOption("tls", "must be a function for reloadTls(), which asks it again");
+  const given = await tlsOf(tls);
+  const error = ended();
+  if (error !== null) throw error;
+  sockets.setTls(given!);
 }
 
 /**

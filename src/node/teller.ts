@@ -1,4 +1,4 @@
-// What a node tells people: lines for the caller's logger, a fault also where nobody gave one. Whatever the logger does,
+// What a node tells people: lines for the caller's logger, what nobody may miss also where nobody gave one. Whatever the logger does,
 // the node goes on; a line of the same kind is not repeated endlessly. Main thread.
 import type { Logger } from "./api.js";
 import { callOutside } from "./outside.js";
@@ -24,6 +24,8 @@ interface Line {
   readonly text: string;
   readonly kind: string | undefined;
   readonly topic: string | undefined;
+  /** On standard error, if there is no logger or it fails. */
+  readonly isLoud: boolean;
 }
 
 export class Teller {
@@ -43,16 +45,17 @@ export class Teller {
 
   /** With a `topic`, of which each line says how it stands now: the newest is told later where it is held back. */
   info(fields: object, text: string, kind?: string, topic?: string): void {
-    this.line({ level: "info", fields, text, kind, topic });
+    this.line({ level: "info", fields, text, kind, topic, isLoud: false });
   }
 
-  warn(fields: object, text: string, kind?: string, topic?: string): void {
-    this.line({ level: "warn", fields, text, kind, topic });
+  /** `isLoud`: on standard error, if there is no logger or it fails. */
+  warn(fields: object, text: string, kind?: string, topic?: string, isLoud = false): void {
+    this.line({ level: "warn", fields, text, kind, topic, isLoud });
   }
 
   /** A fault. On standard error, if there is no logger or it fails. */
   error(fields: object, text: string, kind?: string): void {
-    this.line({ level: "error", fields, text, kind, topic: undefined });
+    this.line({ level: "error", fields, text, kind, topic: undefined, isLoud: true });
   }
 
   /** Time went on: what was held back, and is how things stand still, may be told now. */
@@ -64,7 +67,7 @@ export class Teller {
   }
 
   private line(line: Line): void {
-    const { level, fields, text, kind, topic } = line;
+    const { level, fields, text, kind, topic, isLoud } = line;
     const held = kind === undefined ? 0 : this.pass(kind);
     if (topic !== undefined) {
       if (held < 0) this.waiting.set(topic, line);
@@ -74,7 +77,7 @@ export class Teller {
     const { logger } = this;
     const all = held === 0 ? { node: this.id, ...fields } : { node: this.id, ...fields, repeated: held };
     const last = (): void => {
-      if (level === "error") process.stderr.write(`raftmark: ${this.withName(text)}\n`);
+      if (isLoud) process.stderr.write(`raftmark: ${this.withName(text)}\n`);
     };
     if (logger === null) last();
     else callOutside(() => logger[level](all, text), last);

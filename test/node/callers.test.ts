@@ -2,13 +2,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import vm from "node:vm";
-import {
-  type Entry,
-  type Logger,
-  RaftmarkError,
-  type RaftNode,
-  type RaftNodeOptions,
-} from "../../src/index.js";
+import { type Entry, type Logger, RaftmarkError, RaftNode, type RaftNodeOptions } from "../../src/index.js";
 import { type Link, type LinkHandler, MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
 import { tempDir } from "../wal/helpers.js";
@@ -184,7 +178,10 @@ test("a promise among the results fences the node, and says so; nobody is told t
   for (const apply of [failing, async (entries: readonly Entry[]) => failing(entries)]) {
     const { node, error } = await applying(t, apply);
     assert.equal(error.code, "RAFT_FENCED");
-    assert.match(error.message, /stateMachine\.apply returned what it must not on .*: promises among its results/);
+    assert.match(
+      error.message,
+      /stateMachine\.apply returned what it must not on .*: promises among its results/,
+    );
     assert.equal(node.status().state, "StateFenced");
     await node.close();
   }
@@ -206,7 +203,10 @@ test("a state machine may empty the array that it is given", async (t) => {
 test("results are one an entry; another number is refused, none at all is fine", async (t) => {
   for (const apply of [() => ["a", "b"], (entries: readonly Entry[]) => [...entries, 1]]) {
     const { error } = await applying(t, apply);
-    assert.match(error.message, /stateMachine\.apply returned what it must not on .*: 2 results for 1 entries/);
+    assert.match(
+      error.message,
+      /stateMachine\.apply returned what it must not on .*: 2 results for 1 entries/,
+    );
   }
   for (const [returned, result] of [
     [["a"], "a"],
@@ -444,4 +444,9 @@ test("without a logger a fault goes to standard error; one of apply names the en
     "raftmark: node 1 stopped: stateMachine.apply threw on one of the entries 2 to 3. They stay in the log, and stop the " +
       "node at each start, until apply is mended: broken\n",
   ]);
+});
+
+test("the constructor says how a node is opened", () => {
+  const make = () => new (RaftNode as unknown as new (options: object) => unknown)({ id: 1 });
+  assert.throws(make, { code: "RAFT_BAD_OPTION", message: /RaftNode\.open\(options\)/ });
 });

@@ -8,6 +8,7 @@ import { freePorts } from "../../bench/harness/ports.js";
 import type { RaftNodeOptions, TlsSource } from "../../src/node/api.js";
 import { RaftNode } from "../../src/node/raft-node.js";
 import { Authority, NO_OPENSSL } from "../link/certificates.js";
+import { until } from "../process/support.js";
 
 const SECRET = "a secret of the test's, long enough";
 
@@ -126,4 +127,25 @@ test("a node that others can reach in the clear says so, once", async (t) => {
   const here = await open(t, { secret: "short" });
   assert.ok(here.lines.every((line) => !line.startsWith("warn")));
   assert.ok(here.lines.some((line) => line.includes("openssl rand -hex 32")));
+});
+
+test("nodes with different secrets say so without a logger, and in the error of who waits for a leader", async (t) => {
+  const written: string[] = [];
+  t.mock.method(process.stderr, "write", (text: string) => written.push(text) > 0);
+  const ports = await freePorts(2);
+  const peers = Object.fromEntries(ports.map((port, i) => [i + 1, `127.0.0.1:${port}`]));
+  const start = (id: number, secret: string) =>
+    open(t, { id, peers, listen: peers[id]!, secret, tickMs: 20, logger: undefined } as never);
+  const { node } = await start(1, SECRET);
+  await start(2, "another secret of the test's");
+  const message =
+    /node 2 (is refused|refuses this node): bad key \(the two have different secrets: option secret\)$/;
+  await until("they tell", 60_000, () => written.length === 2);
+  assert.ok(
+    written.every((line) => /^raftmark: node [12]: node [12] .*: bad key \(/.test(line)),
+    written.join(""),
+  );
+  await assert.rejects(node.propose(Buffer.from("x")), { code: "RAFT_NO_LEADER", message });
+  await assert.rejects(node.readBarrier(), { code: "RAFT_NO_LEADER", message });
+  assert.equal(written.length, 2);
 });
