@@ -193,6 +193,10 @@ test("the lines of a node tell its life, and are fewer than 20", async (t) => {
     for (const { node } of running) if (node.status().leader !== heir) node.transferLeadership(heir);
     return running.every(({ node }) => node.status().leader === heir);
   });
+  // In the turn behind that.
+  const knows = (log: Line[]) =>
+    log.some(({ text }) => new RegExp(`^node ${heir}\\b.* leads term`).test(text));
+  await until("all tell", WAIT_MS, () => [...logs.values()].every(knows));
   const terms = running[0]!.node.status().term;
   for (const id of [follower, leader, heir]) await running[id - 1]!.node.close({ timeoutMs: 0 });
   for (const [id, log] of logs) {
