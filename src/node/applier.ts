@@ -3,7 +3,7 @@
 // The core hands out no more than its limit (Config.maxCommittedSizePerReady) before it hears that some was applied, so
 // that this waits within it. Main thread.
 import { assert } from "../base/assert.js";
-import { type Entry, EntryNormal, type Message, NO_MESSAGES } from "../raft/index.js";
+import { type Entry, EntryNormal, type Message } from "../raft/index.js";
 import type { StateMachine } from "./api.js";
 import { resultsOf } from "./apply-results.js";
 import { isThenable } from "./outside.js";
@@ -109,7 +109,7 @@ export class Applier {
   }
 
   // hot
-  call(entries: readonly Entry[], responses: readonly Message[] = NO_MESSAGES): void {
+  private call(entries: readonly Entry[], responses: readonly Message[]): void {
     assert(this.held === null, "two calls of apply at once");
     // An array of the state machine's own, which may empty it: ours tells what was applied.
     const plan = allPlain(entries) ? null : this.parts.plan(entries);

@@ -7,7 +7,6 @@ import { RaftmarkError, textOf } from "../base/errors.js";
 import type { Link } from "../link/index.js";
 import {
   decodeConfChange,
-  EMPTY_HARD_STATE,
   type Entry,
   EntryNormal,
   type HardState,
@@ -18,11 +17,9 @@ import {
   MsgStorageAppend,
   MsgStorageApply,
   MsgTimeoutNow,
-  NO_MESSAGES,
   None,
   payloadsSize,
   type RawNode,
-  type Ready,
   type SnapshotMetadata,
   StateLeader,
 } from "../raft/index.js";
@@ -64,6 +61,8 @@ export interface DriverParts {
   readonly proposalBatchBytes: number;
   /** Bytes that may wait for the log before proposals are held back. */
   readonly maxBacklogBytes: number;
+  /** Option storageWrites "sync": no Ready is taken before what the one before wants is durable, and applied. */
+  readonly waitsForStorage: boolean;
   /** A disk that has not answered for so long makes a leader give up, and keeps anyone from campaigning. */
   readonly diskTimeoutMs: number;
   /** The disk was found silent (for so long, on appends that wait), or it answers again (0). */
@@ -105,11 +104,8 @@ export class Driver {
   /** This node's log is not the one that its peers count on: it takes part in nothing. */
   private retired = false;
   private readonly install: SnapshotInstall;
-  /** Without async storage writes: the Ready whose append is on its way; no other is taken meanwhile. */
-  private storing: Ready | null = null;
-  private storingLeads = false;
-  /** That append is durable, and its Ready's entries are being applied. */
-  private storingApplies = false;
+  /** With waitsForStorage: of a Ready whose append is on its way, what is applied when that is durable. */
+  private behindAppend: Message | null = null;
   /** Who led in which term, as far as the last turn knew. */
   private knownLeader = 0;
   private knownTerm = 0;
@@ -282,9 +278,15 @@ export class Driver {
     else this.behindApply.push(call);
   }
 
-  /** All that the core has handed out is applied: also what is of a Ready that is still being stored. */
+  /** All that the core has handed out is applied. */
   private get isIdle(): boolean {
-    return this.applier.isIdle && this.storing === null;
+    return this.applier.isIdle && this.behindAppend === null;
+  }
+
+  /** No other Ready is taken now. What the applier only keeps does not count: after endApplying() it would for ever. */
+  private get isStoring(): boolean {
+    const { appendSeqs, install, applier } = this;
+    return this.parts.waitsForStorage && (appendSeqs.length > 0 || install.busy || applier.isBusy);
   }
 
   /** No further turn, no further message; proposals are the caller's to end. */
@@ -346,10 +348,13 @@ export class Driver {
     if (forwarding !== undefined && forwarding.arrivals.count > 0 && !this.backlogged())
       this.proposed += forwarding.append(rawNode, this.parts.proposalBatchBytes);
     if (reads.waitingCount > 0 || reads.heldBack) reads.ask(rawNode, raft.lead !== None);
-    if (this.storing !== null) return;
+    if (this.isStoring) {
+      this.sendOutbox();
+      return;
+    }
     if (rawNode.hasReady()) this.handleReady();
     else this.sendOutbox();
-    if (riding.waiting || (this.storing === null && rawNode.hasReady()) || this.canPropose()) this.wake();
+    if (riding.waiting || (!this.isStoring && rawNode.hasReady()) || this.canPropose()) this.wake();
   };
 
   /** Something waits to be proposed, and can be. */
@@ -433,10 +438,6 @@ export class Driver {
       reads.confirmed(ready.readStates, this.install.busy ? 0 : this.applied);
       if (reads.heldBack) this.wake();
     }
-    if (!rawNode.asyncStorageWrites) {
-      this.store(ready);
-      return;
-    }
     const messages = ready.messages;
     const { outbox, riding } = this;
     let apply: Message | null = null;
@@ -449,7 +450,8 @@ export class Driver {
       else if (!riding.holds(message)) outbox.push(message);
     }
     this.sendOutbox();
-    if (apply !== null) this.applier.apply(apply);
+    if (apply !== null && this.isStoring) this.behindAppend = apply;
+    else if (apply !== null) this.applier.apply(apply);
   }
 
   /** What this turn sends, and what was held for it. */
@@ -480,60 +482,6 @@ export class Driver {
     reads.applied(metadata.index);
     snapshots?.installed(metadata, bytes);
     this.parts.members?.installed(metadata);
-  }
-
-  /** Without async storage writes. A leader's messages may leave before its own log is durable (§10.2.1). */
-  private store(ready: Ready): void {
-    const leads = this.parts.rawNode.basicStatus().softState.raftState === StateLeader;
-    if (leads) this.send(ready.messages);
-    this.storing = ready;
-    this.storingLeads = leads;
-    if (ready.snapshot === null) this.storeRest(ready);
-    else this.install.whole(ready.snapshot, () => this.guard(() => this.storeRest(ready)));
-  }
-
-  private storeRest(ready: Ready): void {
-    const { wal } = this.parts;
-    const changed = ready.hardState !== EMPTY_HARD_STATE;
-    if (!changed && ready.entries.length === 0) {
-      this.stored();
-      return;
-    }
-    const seq = wal.append(changed ? ready.hardState : null, ready.entries, ready.mustSync);
-    this.parts.trace?.handed(seq, ready.entries);
-    this.appendSeqs.push(seq);
-    this.appendResponses.push(NO_MESSAGES);
-  }
-
-  /** What store() began is durable: the rest of that Ready. */
-  private stored(): void {
-    const ready = this.storing!;
-    this.storingApplies = true;
-    if (!this.storingLeads) this.send(ready.messages);
-    if (ready.committedEntries.length > 0) this.applier.call(ready.committedEntries);
-    else this.advance();
-  }
-
-  /** Without async storage writes: all of the Ready is done. */
-  private advance(): void {
-    const { rawNode, id, trace } = this.parts;
-    this.storing = null;
-    this.storingApplies = false;
-    rawNode.advance();
-    trace?.committed(rawNode.raft.raftLog.committed, id);
-    this.wake();
-  }
-
-  private send(all: readonly Message[]): void {
-    for (const message of all) {
-      if (message.type === MsgSnap) this.sendSnapshot(message);
-      else this.outbox.push(message);
-    }
-    const { outbox } = this;
-    if (outbox.length === 0) return;
-    this.parts.trace?.sending(outbox);
-    this.parts.link.send(this.parts.group, outbox);
-    outbox.length = 0;
   }
 
   /** Hands one MsgStorageAppend to the log; its responses wait for it to be durable. */
@@ -577,19 +525,23 @@ export class Driver {
       link.send(group, outbox);
       outbox.length = 0;
     }
-    const isStored = this.appendSeqs.length === 0 && !this.install.busy;
-    if (this.storing !== null && !this.storingApplies && isStored) this.stored();
+    const { behindAppend } = this;
+    if (behindAppend !== null && this.appendSeqs.length === 0) {
+      this.behindAppend = null;
+      this.applier.apply(behindAppend);
+      this.wake();
+    }
     this.settleStorage();
     this.wakeForWork();
   }
 
   /**
-   * Up to where the log may use memory of entries again: raft holds none of it, nor does the state machine. Never without
-   * async storage writes: what is to be sent then waits in raft for as long as disk and state machine take.
+   * Up to where the log may use memory of entries again: raft holds none of it, nor does the state machine. Never with
+   * waitsForStorage: what is to be sent then waits in raft for as long as disk and state machine take.
    */
   private settleStorage(): void {
-    const { wal, rawNode } = this.parts;
-    if (!rawNode.asyncStorageWrites) return;
+    const { wal, rawNode, waitsForStorage } = this.parts;
+    if (waitsForStorage) return;
     wal.storage.settled = Math.min(rawNode.raft.raftLog.unstable.offset, this.applier.heldFrom) - 1;
   }
 
@@ -618,7 +570,6 @@ export class Driver {
       if (snapshots.applied(entries.length, bytes)) this.wake();
     }
     for (let i = 0; i < responses.length; i++) rawNode.step(responses[i]);
-    if (this.storing !== null) this.advance();
   }
 
   /** The state machine is at work, or a snapshot on its way to it. After endApplying() it is not asked to apply more. */

@@ -184,7 +184,7 @@ export function newRawNode(options: ResolvedOptions, wal: Wal, peerLogs: PeerLog
     maxSizePerProbe: PROBE_BYTES_MAX,
     maxCommittedSizePerReady: Math.min(options.maxSizePerMsg, APPLY_BYTES_MAX) * 4,
     maxUncommittedEntriesSize: options.maxQueuedBytes,
-    asyncStorageWrites: options.storageWrites === "async",
+    asyncStorageWrites: true,
     mayHavePromised: !wal.recovered.created,
     // A tick of the lease is shorter where a member promises less than this one would, as its options differ: what
     // passed then counts for more, and the lease ends in time.

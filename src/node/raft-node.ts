@@ -216,6 +216,7 @@ export class RaftNode extends SafeEmitter {
       members: this.members,
       proposalBatchBytes: options.proposalBatchBytes,
       maxBacklogBytes: options.maxQueuedBytes,
+      waitsForStorage: options.storageWrites === "sync",
       diskTimeoutMs: options.diskTimeoutMs,
       onDisk: (silentMs) => tellDisk(teller, options, silentMs),
       onFault: (error) => this.faulted(error),

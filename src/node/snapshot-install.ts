@@ -87,21 +87,6 @@ export class SnapshotInstall {
     }
   }
 
-  /** Records it and gives it to the state machine: for a driver that does nothing else until `done`. */
-  whole({ metadata }: Snapshot, done: () => void): void {
-    this.busy = true;
-    this.recording = true;
-    const recorded = this.parts.wal.recordSnapshot(metadata).then(() => {
-      this.recording = false;
-      return this.restore(metadata);
-    });
-    const ended = (): void => {
-      this.busy = false;
-      done();
-    };
-    recorded.then(ended, (cause: unknown) => this.failed(cause));
-  }
-
   private failed(cause: unknown): void {
     const what = this.recording ? "a leader's snapshot could not be recorded" : "stateMachine.restore threw";
     this.parts.failed(cause, what);

@@ -72,6 +72,7 @@ export class Member {
       reads: new Reads(id, { retryTicks: ELECTION_TICKS, ...NO_LIMITS }),
       proposalBatchBytes: MiB,
       maxBacklogBytes: MiB,
+      waitsForStorage: false,
       diskTimeoutMs: ELECTION_TICKS * TICK_MS,
       trace: null,
       onDisk: (silentMs) => this.disk.push(silentMs),

@@ -128,7 +128,7 @@ export class SimProcess {
       storage: wal.storage,
       maxSizePerMsg: MiB,
       maxInflightMsgs: 256,
-      asyncStorageWrites: isAsync,
+      asyncStorageWrites: true,
       mayHavePromised: !wal.recovered.created,
       elapsedTicks: clock,
       readOnlyOption: lease ? ReadOnlyLeaseBased : ReadOnlySafe,
@@ -158,6 +158,7 @@ export class SimProcess {
       reads,
       proposalBatchBytes: MiB,
       maxBacklogBytes: MiB,
+      waitsForStorage: !isAsync,
       // Its unit here is the tick, as everywhere.
       diskTimeoutMs: ELECTION_TICKS,
       onDisk: () => {},

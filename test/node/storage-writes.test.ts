@@ -1,0 +1,158 @@
+// Option storageWrites "sync" as a driver takes it: a gate in front of the next Ready. The disk answers when the test
+// says so.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { MemoryNetwork } from "../../src/link/index.js";
+import { Driver } from "../../src/node/driver.js";
+import { Proposals } from "../../src/node/proposals.js";
+import { Reads } from "../../src/node/reads.js";
+import { type Entry, RawNode, StateLeader } from "../../src/raft/index.js";
+import { EMPTY_CONF_STATE } from "../../src/raft/raftpb/index.js";
+import { MemoryDisk, MemoryWal } from "./sim/memory-wal.js";
+
+const MiB = 1 << 20;
+const NO_LIMITS = { leaderlessTicks: Infinity, timeoutTicks: Infinity };
+
+/** A sole voter. */
+class Sole {
+  readonly given: string[] = [];
+  /** Of each call of apply, in order; null: none is at work. */
+  resolve: (() => void) | null = null;
+  private readonly disk = new MemoryDisk();
+  private readonly asked: (() => void)[] = [];
+  private readonly rawNode: RawNode;
+  private readonly proposals: Proposals;
+  readonly driver: Driver;
+
+  constructor(waits: boolean) {
+    const confState = { ...EMPTY_CONF_STATE, voters: [1] };
+    const wal = new MemoryWal(
+      this.disk,
+      confState,
+      () => 0,
+      (done) => this.asked.push(done),
+    );
+    this.rawNode = new RawNode({
+      id: 1,
+      electionTick: 10,
+      heartbeatTick: 1,
+      storage: wal.storage,
+      maxSizePerMsg: MiB,
+      maxInflightMsgs: 256,
+      asyncStorageWrites: true,
+      random: () => 0,
+    });
+    this.proposals = new Proposals({
+      maxProposalBytes: MiB,
+      maxQueuedProposals: 1000,
+      maxQueuedBytes: MiB,
+      ...NO_LIMITS,
+    });
+    this.driver = new Driver({
+      group: 0,
+      id: 1,
+      rawNode: this.rawNode,
+      wal,
+      link: new MemoryNetwork().link(1),
+      stateMachine: { apply: (entries) => this.apply(entries) },
+      proposals: this.proposals,
+      reads: new Reads(1, { retryTicks: 10, ...NO_LIMITS }),
+      proposalBatchBytes: MiB,
+      maxBacklogBytes: MiB,
+      waitsForStorage: waits,
+      diskTimeoutMs: 1000,
+      trace: null,
+      onDisk: () => {},
+      onFault: (error) => {
+        throw error;
+      },
+    });
+  }
+
+  private apply(entries: readonly Entry[]): Promise<undefined> {
+    for (const { data } of entries) this.given.push(Buffer.from(data).toString());
+    return new Promise((resolve) => {
+      this.resolve = () => {
+        this.resolve = null;
+        resolve(undefined);
+      };
+    });
+  }
+
+  async lead(): Promise<void> {
+    this.driver.campaign();
+    while (this.driver.applied === 0) await this.answer();
+    assert.equal(this.rawNode.raft.state, StateLeader);
+  }
+
+  async propose(text: string): Promise<void> {
+    this.proposals.add(Buffer.from(text)).catch(() => {});
+    this.driver.wake();
+    await this.turns();
+  }
+
+  /** The disk answers all that it was asked. */
+  async answer(): Promise<void> {
+    for (const done of this.asked.splice(0)) done();
+    await this.turns();
+  }
+
+  async turns(): Promise<void> {
+    for (let i = 0; i < 8; i++) await turn();
+  }
+
+  /** What the disk has. */
+  get stored(): string[] {
+    return this.disk.entries.map(({ data }) => Buffer.from(data).toString());
+  }
+}
+
+for (const waits of [false, true])
+  test(`no other Ready before what the last one wants is durable, and applied: ${waits}`, async () => {
+    const sole = new Sole(waits);
+    await sole.lead();
+    const { driver } = sole;
+    const before = driver.readies;
+    await sole.propose("a");
+    await sole.propose("b");
+    assert.equal(driver.readies, before + (waits ? 1 : 2));
+    // Then "b" is on its way to the disk, with the news that "a" is committed.
+    await sole.answer();
+    assert.deepEqual(sole.stored.slice(1), ["a"]);
+    assert.deepEqual(sole.given, waits ? [] : ["a"]);
+    const onItsWay = driver.readies;
+    await sole.answer();
+    assert.deepEqual(sole.stored.slice(1), ["a", "b"]);
+    assert.deepEqual(sole.given, ["a"]);
+    await sole.propose("c");
+    await sole.answer();
+    assert.equal(sole.stored.length, waits ? 3 : 4);
+    assert.equal(driver.readies === onItsWay, waits);
+    sole.resolve!();
+    await sole.turns();
+    for (let i = 0; i < 4; i++) await sole.answer();
+    assert.deepEqual(sole.stored.slice(1), ["a", "b", "c"]);
+    driver.stop();
+  });
+
+test("what the state machine is not asked for after the end keeps nothing else waiting", async () => {
+  const sole = new Sole(true);
+  await sole.lead();
+  const { driver } = sole;
+  await sole.propose("a");
+  await sole.answer();
+  await sole.answer();
+  assert.equal(driver.isApplying, true);
+  driver.endApplying();
+  sole.resolve!();
+  await sole.turns();
+  for (const text of ["b", "c", "d"]) {
+    await sole.propose(text);
+    await sole.answer();
+    await sole.answer();
+  }
+  assert.deepEqual(sole.stored.slice(1), ["a", "b", "c", "d"]);
+  assert.deepEqual([sole.given, driver.isApplying], [["a"], false]);
+  driver.stop();
+});
