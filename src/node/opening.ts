@@ -6,6 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
+import { clusterKey } from "../link/cluster-key.js";
 import { RawNode, ReadOnlyLeaseBased, ReadOnlySafe } from "../raft/index.js";
 import { openWal, type Wal } from "../wal/index.js";
 import { ENTRY_OVERHEAD_BYTES, MESSAGE_OVERHEAD_BYTES } from "../wire/index.js";
@@ -61,6 +62,8 @@ async function makeOne(dir: string): Promise<void> {
 
 /** Recovers what is durable, or begins a log. Rejects with the codes of openWal. */
 export async function openLog(options: ResolvedOptions, teller: Teller): Promise<Wal> {
+  // While the log is being read: the link waits for it.
+  if (options.link === undefined) void clusterKey(options.secret);
   try {
     await makeDir(options.dir);
   } catch (cause) {

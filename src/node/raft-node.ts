@@ -2,7 +2,6 @@
 // and forwards to the driver, which does the work. Main thread.
 /// <reference lib="esnext.disposable" preserve="true" />
 import { RaftmarkError, textOf } from "../base/errors.js";
-import { clusterKey } from "../link/cluster-key.js";
 import {
   CloseLostLog,
   CloseRemoved,
@@ -120,8 +119,6 @@ export class RaftNode extends SafeEmitter {
     const resolved = resolveOptions(options);
     const teller = new Teller(resolved.id, resolved.logger ?? null);
     const tls = await tlsOf(resolved.tls);
-    // While the log is being read: the link waits for it.
-    if (resolved.link === undefined) void clusterKey(resolved.secret);
     const wal = await openLog(resolved, teller);
     let node: RaftNode | null = null;
     try {
