@@ -90,12 +90,15 @@ export async function search(
   return found;
 }
 
+/** A signal to both may be heard of here so much later, on a machine that has much to do. */
+const CTRL_C_MS = 500;
+
 function ask(worker: ChildProcess, world: SimPlan): Promise<Report> {
   return new Promise((resolve, reject) => {
     const gone = (how: number | null | Error): void => {
       const why = how instanceof Error ? how.message : `it ended with ${how}`;
-      // A Ctrl-C that met it before it was apart is heard of in the next turn.
-      setImmediate(() => reject(new Error(`seed ${world.seed}: its process did not answer: ${why}`)));
+      // A Ctrl-C that met it before it was apart is heard of soon.
+      setTimeout(() => reject(new Error(`seed ${world.seed}: its process did not answer: ${why}`)), CTRL_C_MS);
     };
     worker.once("exit", gone);
     worker.once("error", gone);
