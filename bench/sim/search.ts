@@ -98,7 +98,10 @@ function ask(worker: ChildProcess, world: SimPlan): Promise<Report> {
     const gone = (how: number | null | Error): void => {
       const why = how instanceof Error ? how.message : `it ended with ${how}`;
       // A Ctrl-C that met it before it was apart is heard of soon.
-      setTimeout(() => reject(new Error(`seed ${world.seed}: its process did not answer: ${why}`)), CTRL_C_MS);
+      setTimeout(
+        () => reject(new Error(`seed ${world.seed}: its process did not answer: ${why}`)),
+        CTRL_C_MS,
+      );
     };
     worker.once("exit", gone);
     worker.once("error", gone);
