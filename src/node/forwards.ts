@@ -51,7 +51,8 @@ interface Request {
   /** None: they are given up, and what was sent may still be on its way. */
   proposals: Proposal[];
   readonly bytes: number;
-  /** The tick at which it is given up. */
+  /** The tick at which it was sent last, and the one at which it is given up. */
+  sentAt: number;
   dueAt: number;
   /** Who has it is cut off, or leads no more. */
   isCutOff: boolean;
@@ -146,6 +147,7 @@ export class Forwards {
         term,
         proposals: batch,
         bytes,
+        sentAt: this.ticks,
         dueAt: this.dueBehind(this.sentBytes),
         isCutOff: false,
       };
@@ -188,6 +190,7 @@ export class Forwards {
       }
       request.isCutOff = false;
       bytes += request.bytes;
+      request.sentAt = this.ticks;
       request.dueAt = this.dueBehind(bytes);
       this.sent += proposals.length;
       post(this.messageOf(sequence, request));
@@ -412,9 +415,9 @@ export class Forwards {
     }
     if (!isDue) return;
     if (batch.length > 0 && !isCutOff) {
-      // It may fill the path for long yet: more is not sent into that.
+      // It may fill the path for long yet, and more is not sent into that; or be lost: then it is as long again.
       request.proposals = [];
-      request.dueAt = this.ticks + limits.timeoutTicks;
+      request.dueAt = Math.min(2 * this.ticks - request.sentAt, this.ticks + limits.timeoutTicks);
       return;
     }
     this.forget(sequence, request);

@@ -382,6 +382,17 @@ test("without an answer it is given up in time, sooner when the leader is gone; 
   assert.equal(follower.forwards.awaits, false);
 });
 
+test("what is given up holds its part of the window as long again, and no longer: it may be lost without a broken connection", () => {
+  const follower = new Follower(1);
+  follower.propose("a").tick(TICKS.answerTicks + 1);
+  follower.propose("b").tick(TICKS.answerTicks);
+  follower.send();
+  assert.equal(follower.sent.length, 1);
+  follower.tick(2);
+  follower.send();
+  assert.equal(follower.sent.length, 2);
+});
+
 test("what was under way when a connection broke is asked again over the next, as it was; two answers count once", async () => {
   const follower = new Follower();
   follower.propose("a", "b").propose("c");
