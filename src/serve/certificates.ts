@@ -42,26 +42,28 @@ export async function readCertificates(source: Source, files: TlsFiles): Promise
   }
   if (!own.checkPrivateKey(secret)) throw at("key", `does not belong to the certificate in ${files.cert}`);
   const now = Date.now();
-  const date = outOfDate(own, now);
-  // An authority that is out of date may stand beside its successor.
-  const dates = authorities.map((one) => outOfDate(one, now));
-  const late =
-    date !== null
-      ? at("cert", `${date}: the other members refuse it`)
-      : dates.includes(null)
-        ? null
-        : at("ca", `${dates[0]}: no member is believed by it`);
-  const ends = whenSoon(own, now);
-  const last = authorities.map((one) => whenSoon(one, now));
-  const soon =
-    late !== null
-      ? null
-      : ends !== null
-        ? at("cert", `${ends}: put a new one there, and send SIGHUP`)
-        : last.includes(null)
-          ? null
-          : at("ca", `${last.at(-1)}: put another beside it, and send SIGHUP`);
-  return { pem: { ca, cert, key }, outOfDate: late, endsSoon: soon, own };
+  const judge = (
+    of: (one: X509Certificate, now: number) => string | null,
+    ofOwn: (text: string) => string,
+    ofAuthorities: (texts: readonly (string | null)[]) => string,
+  ): ConfigError | null => {
+    const mine = of(own, now);
+    if (mine !== null) return at("cert", ofOwn(mine));
+    const theirs = authorities.map((one) => of(one, now));
+    // One of which that is so may stand beside its successor.
+    return theirs.includes(null) ? null : at("ca", ofAuthorities(theirs));
+  };
+  const late = judge(
+    outOfDate,
+    (date) => `${date}: the other members refuse it`,
+    (dates) => `${dates[0]}: no member is believed by it`,
+  );
+  const soon = judge(
+    whenSoon,
+    (end) => `${end}: put a new one there, and send SIGHUP`,
+    (ends) => `${ends.at(-1)}: put another beside it, and send SIGHUP`,
+  );
+  return { pem: { ca, cert, key }, outOfDate: late, endsSoon: late === null ? soon : null, own };
 }
 
 /** Of a certificate under which the others cannot dial this node, where peers says that they do; null: they can. */

@@ -7,13 +7,11 @@ import { MemberBook } from "../../src/node/member-book.js";
 import {
   ConfChangeAddLearnerNode,
   type ConfChangeType,
-  decodeConfChange,
   Entry,
   EntryNormal,
-  isEmptyHardState,
   RawNode,
 } from "../../src/raft/index.js";
-import { newStorage } from "../raft/network.js";
+import { Network, newStorage } from "../raft/network.js";
 
 test("an empty entry behind the change says so, unless it is the first of a leader's term", () => {
   const storage = newStorage([1, 2]);
@@ -43,33 +41,16 @@ test("an empty entry behind the change says so, unless it is the first of a lead
 });
 
 test("no leader appends one while a change is to be applied: it would say of that, too, that others know", () => {
-  const storage = newStorage([1]);
-  const rawNode = new RawNode({
-    id: 1,
-    electionTick: 10,
-    heartbeatTick: 1,
-    storage,
-    maxSizePerMsg: 1024,
-    maxInflightMsgs: 16,
-    random: () => 0,
-  });
+  const network = new Network({ voters: [1] });
+  network.elect(1);
+  const rawNode = network.raw(1);
   const { raftLog } = rawNode.raft;
-  const turn = (): void => {
-    const { entries, hardState, committedEntries } = rawNode.ready();
-    storage.append(entries);
-    if (!isEmptyHardState(hardState)) storage.setHardState(hardState);
-    for (const entry of committedEntries)
-      if (entry.type !== EntryNormal) rawNode.applyConfChange(decodeConfChange(entry)!);
-    rawNode.advance();
-  };
-  rawNode.campaign();
-  while (rawNode.hasReady()) turn();
   const change = { type: ConfChangeAddLearnerNode as ConfChangeType, nodeId: 2 };
   assert.equal(rawNode.proposeConfChange({ transition: 0, changes: [change], context: NO_DATA }), null);
   const last = raftLog.lastIndex();
   assert.ok(!proposeNothing(rawNode));
   assert.equal(raftLog.lastIndex(), last);
-  while (rawNode.hasReady()) turn();
+  network.settle();
   assert.ok(proposeNothing(rawNode));
   assert.equal(raftLog.lastIndex(), last + 1);
 });
