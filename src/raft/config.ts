@@ -59,6 +59,11 @@ export interface Config {
    * maxSizePerMsg, and at least one entry, as etcd raft.
    */
   readonly maxSizePerProbe?: number;
+  /**
+   * What a follower does with an append that begins below its commit index and reaches beyond it: takes what lies
+   * beyond, or drops all of it and answers with that index. Default false, as etcd raft.
+   */
+  readonly takesBeyondCommit?: boolean;
   readonly checkQuorum?: boolean;
   readonly preVote?: boolean;
   readonly readOnlyOption?: ReadOnlyOption;
@@ -95,6 +100,7 @@ export function resolveConfig(config: Config): Settings | RaftError {
     inflightOverheadPerMsg: config.inflightOverheadPerMsg ?? 0,
     inflightOverheadPerEntry: config.inflightOverheadPerEntry ?? 0,
     maxSizePerProbe: orDefault(config.maxSizePerProbe, Infinity),
+    takesBeyondCommit: config.takesBeyondCommit ?? false,
     checkQuorum: config.checkQuorum ?? false,
     preVote: config.preVote ?? false,
     readOnlyOption: config.readOnlyOption ?? ReadOnlySafe,

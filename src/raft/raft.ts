@@ -53,6 +53,8 @@ export class Raft {
 
   /** Leader: who is to take over; None: no transfer is under way. */
   leadTransferee = None;
+  /** The last proposal to leave a joint configuration was; the next heartbeat tries again. */
+  autoLeaveDropped = false;
   /**
    * Leader: no conf change may be proposed before this index is applied. At least the index of the last
    * unapplied conf change in the log; may be too high, never too low.
@@ -207,6 +209,7 @@ export class Raft {
     const { peerIds, peers } = this.trk;
     for (let i = 0; i < peers.length; i++) peers[i].reset(peerIds[i] === this.id ? last : 0, last + 1);
     this.pendingConfIndex = 0;
+    this.autoLeaveDropped = false;
     this.uncommittedSize = 0;
     this.inheritedSize = 0;
     this.readOnly.reset();

@@ -140,10 +140,10 @@ export function handleAppendEntries(r: Raft, m: Message): void {
   let { index, logTerm, entries } = m;
   const known = log.committed - index;
   if (known > 0) {
-    // What is committed is known to match. etcd answers with that at once, and drops what lies behind it; a leader that
-    // sent it twice, beginning below a commit index that was on the way, then has to find the place again.
-    const at = known <= entries.length ? entries[known - 1].term : 0;
-    if (known >= entries.length || at !== log.termOrZero(log.committed)) {
+    // What is committed is known to match. Where all of it is dropped, a leader that sent it twice, beginning below a
+    // commit index that was on the way, has to find the place again.
+    const at = r.settings.takesBeyondCommit && known < entries.length ? entries[known - 1].term : 0;
+    if (at === 0 || at !== log.termOrZero(log.committed)) {
       response.index = log.committed;
       r.send(response);
       return;

@@ -11,6 +11,7 @@ import {
   type ConfChangeV2,
   Entry,
   EntryConfChange,
+  EntryConfChangeV2,
   EntryNormal,
   ErrBadConfChange,
   ErrBootstrapNoPeers,
@@ -480,6 +481,26 @@ test("membership: joint consensus with automatic leave", () => {
   network.settle();
   const cs = network.get(1).confState;
   assert.deepEqual([cs?.voters, cs?.votersOutgoing, cs?.learners], [[1], [], [3]]);
+});
+
+test("membership: a new leader leaves a joint configuration once its term's first entry is applied, as etcd's", () => {
+  const network = new Network({ voters: [1, 2, 3] });
+  network.elect(1);
+  const changes = [{ type: ConfChangeAddLearnerNode, nodeId: 4 }] as const;
+  assert.equal(network.raw(1).proposeConfChange({ transition: 1, changes, context: NO_DATA }), null);
+  // All are in the joint configuration; that it is left reaches nobody.
+  network.drops = (m) => m.entries.some(({ type, size }) => type === EntryConfChangeV2 && size === 0);
+  network.settle();
+  const { storage } = network.get(2);
+  const last = storage.lastIndex();
+  network.drops = (m) => m.from === 1 || m.to === 1 || m.type === MsgApp;
+  network.elect(2);
+  network.tick(2, 2);
+  assert.equal(storage.lastIndex(), last + 1);
+  network.heal();
+  network.tick(2, 2);
+  assert.equal(storage.lastIndex(), last + 2);
+  assert.deepEqual(network.get(3).confState?.votersOutgoing, []);
 });
 
 test("membership: a change that leaves no voter is refused, proposed or applied; nothing changes", () => {

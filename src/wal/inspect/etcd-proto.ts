@@ -96,21 +96,27 @@ class Reader {
     }
   }
 
-  blob(): Uint8Array {
+  blob(tagAt?: number): Uint8Array {
     const length = BigInt.asIntN(64, this.varint());
-    if (length < 0n) throw new ProtoError("proto: negative length found during unmarshaling");
+    const before = tagAt === undefined ? 0 : this.at - tagAt;
+    if (length < 0n || BigInt(before) + length >= 1n << 63n) {
+      throw new ProtoError("proto: negative length found during unmarshaling");
+    }
     if (BigInt(this.at) + length > BigInt(this.bytes.length)) throw new ProtoError(UNEXPECTED_EOF);
     const start = this.at;
     this.at += Number(length);
     return this.bytes.subarray(start, this.at);
   }
 
-  // A group may hold groups: counted, not recursed into, since bytes from outside decide how deep they go.
-  skip(wire: number): void {
+  /**
+   * Behind the value of a field whose tag began at `tagAt`. A group may hold groups: counted, not recursed into, since
+   * bytes from outside decide how deep they go. Where etcd's place in the field overflows, it says "negative length".
+   */
+  skip(wire: number, tagAt: number): void {
     for (let depth = 0; ; wire = Number(this.varint() & 7n)) {
       if (wire === 0) this.varint();
       else if (wire === 1) this.at += 8;
-      else if (wire === 2) this.blob();
+      else if (wire === 2) this.blob(tagAt);
       else if (wire === 3) depth++;
       else if (wire === 4) depth--;
       else if (wire === 5) this.at += 4;
@@ -124,6 +130,7 @@ class Reader {
 function decode(name: string, schema: Schema, bytes: Uint8Array, message = new Message()): Message {
   const reader = new Reader(bytes);
   while (!reader.done) {
+    const tagAt = reader.at;
     const tag = reader.varint();
     const field = Number(BigInt.asIntN(32, tag >> 3n));
     const wire = Number(tag & 7n);
@@ -131,7 +138,7 @@ function decode(name: string, schema: Schema, bytes: Uint8Array, message = new M
     if (field <= 0) throw new ProtoError(`proto: ${name}: illegal tag ${field} (wire type ${tag})`);
     const known = schema[field];
     if (known === undefined) {
-      reader.skip(wire);
+      reader.skip(wire, tagAt);
       continue;
     }
     const [fieldName, kind] = known;
