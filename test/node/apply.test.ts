@@ -8,8 +8,8 @@ import { Applier } from "../../src/node/applier.js";
 import { Sessions } from "../../src/node/sessions.js";
 import { EntryNormal, Entry as LogEntry, Message, MsgStorageApply } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
-import { atEnd, tempDir } from "../wal/helpers.js";
-import { type Given, leaderOf, openNode, type Running, rejection, sole, WAIT_MS } from "./nodes.js";
+import { atEnd } from "../wal/helpers.js";
+import { type Given, leaderOf, openNodes, type Running, rejection, sole, WAIT_MS } from "./nodes.js";
 
 /** One call of apply, and what ends it. */
 interface Call {
@@ -266,16 +266,16 @@ test("entries stay as they are until the promise resolves, whatever the log does
   });
   const ports = await freePorts(3);
   const peers = Object.fromEntries(ports.map((port, i) => [i + 1, `127.0.0.1:${port}`]));
-  const dir = tempDir(t);
-  const running: Running[] = [];
   const slow = new Patient();
   const entryBytes = 100_000;
-  for (const id of [1, 2, 3]) {
-    const stateMachine =
-      id === 3 ? (slow as unknown as RaftNodeOptions["stateMachine"]) : { apply: () => undefined };
-    const options = { listen: peers[id]!, peers, logCacheBytes: 16 << 20, electionTicks: 100 };
-    running.push(await openNode(t, dir, id, 3, { ...options, stateMachine }));
-  }
+  const { running } = await openNodes(t, 3, (id) => ({
+    link: undefined,
+    listen: peers[id],
+    peers,
+    logCacheBytes: 16 << 20,
+    electionTicks: 100,
+    ...(id === 3 ? { stateMachine: slow as unknown as RaftNodeOptions["stateMachine"] } : {}),
+  }));
   running[0]!.node.campaign();
   const { node } = await leaderOf(running);
   const fill = (i: number): Buffer => Buffer.alloc(entryBytes, 65 + (i % 26));

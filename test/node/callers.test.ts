@@ -6,7 +6,7 @@ import { type Entry, type Logger, RaftmarkError, RaftNode, type RaftNodeOptions 
 import { type Link, type LinkHandler, MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
 import { tempDir } from "../wal/helpers.js";
-import { allApplied, leaderOf, Machine, openNode, type Running, rejection, sole, WAIT_MS } from "./nodes.js";
+import { allApplied, leaderOf, Machine, openNode, openNodes, rejection, sole, WAIT_MS } from "./nodes.js";
 
 /** As a caller in JavaScript passes it. */
 function propose(node: RaftNode, bytes: unknown, options?: unknown): Promise<unknown> {
@@ -323,23 +323,17 @@ test("loggers, handlers and listeners that throw or reject end nothing", async (
     throw new Error("boom");
   };
   const logger = { debug: boom, info: boom, warn: boom, error: async () => boom() } as unknown as Logger;
-  const network = new MemoryNetwork();
-  const dir = tempDir(t);
   let broken = false;
   const apply = (): undefined => {
     if (broken) boom();
   };
-  const running: Running[] = [];
-  for (const id of [1, 2, 3]) {
-    const one = await openNode(t, dir, id, 3, { link: network.link(id), logger, stateMachine: { apply } });
-    for (const event of ["leader", "peer", "fault"] as const) {
-      one.node.on(event, boom);
-      one.node.on(event, async () => boom());
-    }
-    running.push(one);
-  }
+  const { running } = await openNodes(t, 3, () => ({ logger, stateMachine: { apply } }));
   const faults: RaftmarkError[] = [];
   for (const { node } of running) {
+    for (const event of ["leader", "peer", "fault"] as const) {
+      node.on(event, boom);
+      node.on(event, async () => boom());
+    }
     node.on("fault", (error) => faults.push(error));
     node.onFault = boom;
   }
@@ -384,14 +378,10 @@ class FailingLink implements Link {
 }
 
 test("a link that throws loses messages, and no node", async (t) => {
-  const network = new MemoryNetwork();
   const dir = tempDir(t);
-  const running: Running[] = [];
-  const links: FailingLink[] = [];
-  for (const id of [1, 2, 3]) {
-    links.push(new FailingLink(network.link(id)));
-    running.push(await openNode(t, dir, id, 3, { link: links[id - 1] }));
-  }
+  const network = new MemoryNetwork();
+  const links = [1, 2, 3].map((id) => new FailingLink(network.link(id)));
+  const { running } = await openNodes(t, 3, (id) => ({ link: links[id - 1] }), dir);
   const leader = await leaderOf(running);
   await leader.node.propose(Buffer.from("before"));
   const link = links[leader.node.status().id - 1]!;
@@ -410,9 +400,7 @@ test("a link that throws loses messages, and no node", async (t) => {
     await node.close();
   }
   // Each left its log to the next.
-  for (const id of [1, 2, 3]) {
-    await (await openNode(t, dir, id, 3, { link: new MemoryNetwork().link(id) })).node.close();
-  }
+  for (const { node } of (await openNodes(t, 3, () => ({}), dir)).running) await node.close();
 });
 
 test("RAFT_NOT_LEADER carries the leader's id, or 0", async (t) => {

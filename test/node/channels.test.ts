@@ -9,7 +9,7 @@ import { NodeChannels } from "../../src/node/channels.js";
 import { StateCandidate, StateFollower, StateLeader } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
 import { atEnd, tempDir } from "../wal/helpers.js";
-import { leaderOf, openNode, type Running, sole, WAIT_MS } from "./nodes.js";
+import { leaderOf, openNode, openNodes, type Running, sole, WAIT_MS } from "./nodes.js";
 import { SlotMachine } from "./snapshot-machine.js";
 
 type Channel = keyof DiagnosticsChannels;
@@ -34,22 +34,12 @@ function listen<C extends Channel>(t: TestContext, channel: C): DiagnosticsChann
 }
 
 test("each channel says whom it is about, and what happened", async (t) => {
-  const dir = tempDir(t);
-  const network = new MemoryNetwork();
   const elections = listen(t, "raftmark:election");
   const leaders = listen(t, "raftmark:leader");
   const links = listen(t, "raftmark:link");
   const snapshots = listen(t, "raftmark:snapshot");
   const fenced = listen(t, "raftmark:fenced");
-  const running: Running[] = [];
-  for (const id of [1, 2, 3])
-    running.push(
-      await openNode(t, dir, id, 3, {
-        clusterId: 77,
-        link: network.link(id),
-        stateMachine: new SlotMachine(),
-      }),
-    );
+  const { running } = await openNodes(t, 3, () => ({ clusterId: 77, stateMachine: new SlotMachine() }));
   const leader = await leaderOf(running);
   const { id, term } = leader.node.status();
   await until("all know", WAIT_MS, () => new Set(leaders.map(({ node }) => node)).size === 3);
@@ -74,12 +64,8 @@ test("each channel says whom it is about, and what happened", async (t) => {
 });
 
 test("a change of members is published by every member, with who they are then", async (t) => {
-  const dir = tempDir(t);
-  const network = new MemoryNetwork();
   const changes = listen(t, "raftmark:membership");
-  const running: Running[] = [];
-  for (const id of [1, 2, 3])
-    running.push(await openNode(t, dir, id, 3, { clusterId: 77, link: network.link(id) }));
+  const { running } = await openNodes(t, 3, () => ({ clusterId: 77 }));
   const leader = await leaderOf(running);
   const { index } = await leader.node.changeMembership({
     add: [{ id: 4, address: "127.0.0.1:7004", learner: true }],

@@ -1,6 +1,6 @@
 // The end of a node in order: leadership goes on, what is under way gets its outcome, and nothing takes longer than it may.
 import assert from "node:assert/strict";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import type { RaftNode } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
 import { MsgTimeoutNow } from "../../src/raft/index.js";
@@ -9,9 +9,9 @@ import { tempDir } from "../wal/helpers.js";
 import { Hands } from "./hands.js";
 import {
   allApplied,
-  type Given,
   leaderOf,
   openNode,
+  openNodes,
   type Running,
   rejection,
   SOLE,
@@ -21,22 +21,15 @@ import {
 
 /** So long that a test which waited for it would not end. */
 const LONG_MS = 10 * WAIT_MS;
-
-async function open(t: TestContext, n: number, more: (id: number) => Given): Promise<Running[]> {
-  const dir = tempDir(t);
-  const running: Running[] = [];
-  for (let id = 1; id <= n; id++) running.push(await openNode(t, dir, id, n, more(id)));
-  return running;
-}
+/** Nobody campaigns by itself while the test runs. */
+const ON_CALL = { electionTicks: 10_000 };
 
 function others(all: readonly Running[], of: Running): Running[] {
   return all.filter((one) => one !== of);
 }
 
 test("a leader that closes hands over before an election is due, and what it had appended is acknowledged", async (t) => {
-  const network = new MemoryNetwork();
-  // Nobody campaigns by itself while the test runs.
-  const running = await open(t, 3, (id) => ({ link: network.link(id), electionTicks: 10_000 }));
+  const { running } = await openNodes(t, 3, () => ON_CALL);
   running[0]!.node.campaign();
   const leader = await leaderOf(running);
   const proposals = Array.from({ length: 100 }, (_, i) => leader.node.propose(Buffer.from(`p${i}`)));
@@ -56,8 +49,7 @@ test("a leader that closes hands over before an election is due, and what it had
 });
 
 test("a leader hands over to the voter that has most of its log, of those that are connected", async (t) => {
-  const network = new MemoryNetwork();
-  const running = await open(t, 5, (id) => ({ link: network.link(id), electionTicks: 10_000 }));
+  const { running } = await openNodes(t, 5, () => ON_CALL);
   running[0]!.node.campaign();
   const leader = await leaderOf(running);
   // Two that are gone, whatever they had.
@@ -71,15 +63,12 @@ test("a leader hands over to the voter that has most of its log, of those that a
 });
 
 test("a sole voter, and a leader whom nobody hears, close at once; a follower hands nothing over", async (t) => {
-  const [sole] = await open(t, 1, () => SOLE);
-  sole!.node.campaign();
-  await sole!.node.whenLeader();
-  const written = sole!.node.propose(Buffer.from("x"));
-  await sole!.node.close({ timeoutMs: LONG_MS });
+  const { node: alone } = await sole(t);
+  const written = alone.propose(Buffer.from("x"));
+  await alone.close({ timeoutMs: LONG_MS });
   assert.equal((await written).index > 0, true);
 
-  const network = new MemoryNetwork();
-  const running = await open(t, 3, (id) => ({ link: network.link(id), electionTicks: 10_000 }));
+  const { running } = await openNodes(t, 3, () => ON_CALL);
   running[0]!.node.campaign();
   const leader = await leaderOf(running);
   for (const { node, lines } of others(running, leader)) {
@@ -92,7 +81,7 @@ test("a sole voter, and a leader whom nobody hears, close at once; a follower ha
 
 test("what has no outcome within the bound rejects with a true mayCommit", async (t) => {
   const hands = new Hands();
-  const running = await open(t, 3, (id) => ({ link: hands.link(id), electionTicks: 10_000 }));
+  const { running } = await openNodes(t, 3, (id) => ({ link: hands.link(id), ...ON_CALL }));
   running[0]!.node.campaign();
   const leader = await leaderOf(running);
   await leader.node.propose(Buffer.from("before"));
@@ -109,7 +98,7 @@ test("what has no outcome within the bound rejects with a true mayCommit", async
 
 test("a second close with less patience ends the first; a bad bound leaves the node running", async (t) => {
   const hands = new Hands();
-  const running = await open(t, 3, (id) => ({ link: hands.link(id), electionTicks: 10_000 }));
+  const { running } = await openNodes(t, 3, (id) => ({ link: hands.link(id), ...ON_CALL }));
   running[0]!.node.campaign();
   const { node } = await leaderOf(running);
   for (const options of [
@@ -135,7 +124,7 @@ test("a second close with less patience ends the first; a bad bound leaves the n
 test("an heir that does not take over in time is not waited for, and another one asked", async (t) => {
   const network = new MemoryNetwork();
   const asked: number[] = [];
-  const running = await open(t, 3, (id) => {
+  const { running } = await openNodes(t, 3, (id) => {
     const link = network.link(id);
     const send = link.send.bind(link);
     // Who is asked first does not hear of it.
@@ -155,11 +144,9 @@ test("an heir that does not take over in time is not waited for, and another one
 });
 
 test("a leader whose state machine hangs hands over within its bound, whatever it has not taken from its queue", async (t) => {
-  const network = new MemoryNetwork();
   let hangs = false;
-  const running = await open(t, 3, (id) => ({
-    link: network.link(id),
-    electionTicks: 10_000,
+  const { running } = await openNodes(t, 3, () => ({
+    ...ON_CALL,
     maxSizePerMsg: 1 << 10,
     // Else what waits is sent to the heir, and may commit there.
     forwardProposals: false,
@@ -209,10 +196,10 @@ test("a node that fences itself while it closes ends, and says why", async (t) =
   const apply = (): undefined => {
     if (broken) throw new Error("broken");
   };
-  const running = await open(t, 3, (id) => ({
+  const { running } = await openNodes(t, 3, (id) => ({
     link: hands.link(id),
-    electionTicks: 10_000,
     stateMachine: { apply },
+    ...ON_CALL,
   }));
   running[0]!.node.campaign();
   const { node } = await leaderOf(running);
@@ -230,7 +217,7 @@ function calls(node: RaftNode, timeoutMs: number): Promise<unknown>[] {
 
 test("timeoutMs ends a call, and its error says whether it may commit", async (t) => {
   const hands = new Hands();
-  const running = await open(t, 3, (id) => ({ link: hands.link(id), electionTicks: 10_000 }));
+  const { running } = await openNodes(t, 3, (id) => ({ link: hands.link(id), ...ON_CALL }));
   const nobody = await rejection(running[0]!.node.whenLeader({ timeoutMs: 5 }));
   assert.deepEqual([nobody.code, nobody.mayCommit], ["RAFT_TIMEOUT", false]);
   running[0]!.node.campaign();
@@ -246,8 +233,7 @@ test("timeoutMs ends a call, and its error says whether it may commit", async (t
 });
 
 test("timeoutMs is a number of milliseconds, and an option that there is not is refused by name", async (t) => {
-  const [sole] = await open(t, 1, () => SOLE);
-  const { node } = sole!;
+  const { node } = await openNode(t, tempDir(t), 1, 1, SOLE);
   for (const timeoutMs of [0, -1, "5", null, Number.NaN, Infinity, 2 ** 31]) {
     const options = { timeoutMs } as { timeoutMs: number };
     for (const call of [

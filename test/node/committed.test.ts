@@ -3,10 +3,9 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { type TestContext, test } from "node:test";
 import type { CommittedEntry, CommittedOptions, Entry, RaftmarkError, RaftNode } from "../../src/index.js";
-import { MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
 import { tempDir } from "../wal/helpers.js";
-import { type Given, leaderOf, openNode, type Running, rejection, sole, WAIT_MS } from "./nodes.js";
+import { type Given, leaderOf, openNodes, type Running, rejection, sole, WAIT_MS } from "./nodes.js";
 
 /** All that it recovered is applied. */
 async function ready(t: TestContext, more?: Given, dir?: string): Promise<Running> {
@@ -35,10 +34,7 @@ async function propose(node: RaftNode, from: number, to: number, bytes = 0): Pro
 }
 
 test("what is committed from now on, on every member, in order, with index and term", async (t) => {
-  const network = new MemoryNetwork();
-  const dir = tempDir(t);
-  const running: Running[] = [];
-  for (const id of [1, 2, 3]) running.push(await openNode(t, dir, id, 3, { link: network.link(id) }));
+  const { running } = await openNodes(t, 3);
   const { node } = await leaderOf(running);
   await propose(node, 0, 5);
   await until("level", WAIT_MS, () => running.every(({ machine }) => machine.log.length === 5));
@@ -179,9 +175,6 @@ test("what a snapshot stands for is refused, at the call and on the way, and the
 });
 
 test("without `from` it begins behind a leader's snapshot that is being restored", async (t) => {
-  const network = new MemoryNetwork();
-  const dir = tempDir(t);
-  const running: Running[] = [];
   const opened: unknown[] = [];
   let away: Running | null = null;
   const restore = async (): Promise<void> => {
@@ -193,8 +186,7 @@ test("without `from` it begins behind a leader's snapshot that is being restored
   };
   const stateMachine = { apply: () => undefined, snapshot: () => Buffer.from("s"), restore };
   const options = { stateMachine, snapshotCatchUpBytes: 0, segmentBytes: 8192 };
-  for (const id of [1, 2, 3])
-    running.push(await openNode(t, dir, id, 3, { ...options, link: network.link(id) }));
+  const { network, running } = await openNodes(t, 3, () => options);
   const leader = await leaderOf(running);
   away = running.find((one) => one !== leader)!;
   const others = running.filter((one) => one !== away).map(({ node }) => node.status().id);

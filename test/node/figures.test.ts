@@ -4,16 +4,13 @@ import { test } from "node:test";
 import { MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
 import { tempDir } from "../wal/helpers.js";
-import { allApplied, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
+import { allApplied, leaderOf, openNode, openNodes, type Running, WAIT_MS } from "./nodes.js";
 import { SlotMachine } from "./snapshot-machine.js";
 
 const total = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0);
 
 test("elections are counted where they are run, and leaders where they are known", async (t) => {
-  const dir = tempDir(t);
-  const network = new MemoryNetwork();
-  const running: Running[] = [];
-  for (const id of [1, 2, 3]) running.push(await openNode(t, dir, id, 3, { link: network.link(id) }));
+  const { network, running } = await openNodes(t, 3);
   const first = await leaderOf(running);
   const sum = (of: (running: Running) => number): number => total(running.map(of));
   const { metrics } = first.node;
@@ -49,10 +46,7 @@ test("elections are counted where they are run, and leaders where they are known
 });
 
 test("what goes to a peer and comes from it adds up to the whole, and drops are told by peer", async (t) => {
-  const dir = tempDir(t);
-  const network = new MemoryNetwork();
-  const running: Running[] = [];
-  for (const id of [1, 2, 3]) running.push(await openNode(t, dir, id, 3, { link: network.link(id) }));
+  const { network, running } = await openNodes(t, 3);
   const leader = await leaderOf(running);
   const { id } = leader.node.status();
   const [away, other] = running.filter((one) => one !== leader).map(({ node }) => node.status().id);
@@ -131,11 +125,7 @@ test("a snapshot is seen while it is taken, sent and received", async (t) => {
 });
 
 test("the log's durable writes are in the histogram, and the ring is empty when all is written", async (t) => {
-  const dir = tempDir(t);
-  const network = new MemoryNetwork();
-  const running: Running[] = [];
-  for (const id of [1, 2])
-    running.push(await openNode(t, dir, id, 2, { link: network.link(id), durability: "fdatasync" }));
+  const { running } = await openNodes(t, 2, () => ({ durability: "fdatasync" }));
   const leader = await leaderOf(running);
   await leader.node.propose(Buffer.from("last"));
   await allApplied(running, "last");

@@ -11,6 +11,7 @@ import {
   leaderOf,
   Machine,
   openNode,
+  openNodes,
   type Running,
   rejection,
   WAIT_MS,
@@ -32,14 +33,12 @@ class Telling extends Machine {
 }
 
 async function cluster(t: TestContext, more: Given = {}) {
-  const network = new MemoryNetwork();
-  const dir = tempDir(t);
-  const running: Running[] = [];
-  for (const id of [1, 2, 3]) {
-    const machine = new Telling(id);
-    const one = await openNode(t, dir, id, 3, { link: network.link(id), stateMachine: machine, ...more });
-    running.push({ ...one, machine });
-  }
+  const machines = [1, 2, 3].map((id) => new Telling(id));
+  const { network, running: opened } = await openNodes(t, 3, (id) => ({
+    stateMachine: machines[id - 1],
+    ...more,
+  }));
+  const running = opened.map((one, i) => ({ ...one, machine: machines[i] }));
   const leader = await leaderOf(running);
   const followers = running.filter((one) => one !== leader);
   return { network, running, leader, followers };
@@ -101,8 +100,7 @@ test("without a leader a proposal waits for one; for leaderlessTimeoutMs, its ow
   assert.deepEqual([(await aborted).code, (await aborted).mayCommit], ["RAFT_ABORTED", false]);
   await one.node.close();
   // Nobody leads yet when these are called.
-  const running = [];
-  for (const id of [1, 2, 3]) running.push(await openNode(t, dir, id, 3, { link: network.link(id) }));
+  const { running } = await openNodes(t, 3, () => ({}), dir);
   await Promise.all(running.map(({ node }, i) => node.propose(bytes(`early ${i}`))));
   for (const i of [0, 1, 2]) await allApplied(running, `early ${i}`);
 });

@@ -9,6 +9,7 @@ import {
   RaftNode,
   type RaftNodeOptions,
 } from "../../src/index.js";
+import { MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
 import { atEnd, tempDir } from "../wal/helpers.js";
 
@@ -75,6 +76,20 @@ export async function openNode(
   } as RaftNodeOptions);
   atEnd(t, () => node.close());
   return { node, machine, lines };
+}
+
+/** Nodes 1 to `n` of one cluster, over a network in memory where `moreOf` names no other link. */
+export async function openNodes(
+  t: TestContext,
+  n: number,
+  moreOf: (id: number) => Given = () => ({}),
+  dir = tempDir(t),
+): Promise<{ network: MemoryNetwork; running: Running[] }> {
+  const network = new MemoryNetwork();
+  const running: Running[] = [];
+  for (let id = 1; id <= n; id++)
+    running.push(await openNode(t, dir, id, n, { link: network.link(id), ...moreOf(id) }));
+  return { network, running };
 }
 
 /** Who leads, once all of `running` know it. */

@@ -1,38 +1,14 @@
 // A node's figures as prom-client serves them.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Registry } from "prom-client";
-import type { NodeMetrics } from "../../src/index.js";
-import { MemoryNetwork } from "../../src/link/index.js";
+import type { NodeMetrics, RaftNode } from "../../src/index.js";
 import { registerMetrics } from "../../src/node/prometheus.js";
-import { RaftNode } from "../../src/node/raft-node.js";
+import { openNodes } from "./nodes.js";
 
 async function openThree(t: TestContext): Promise<RaftNode[]> {
-  const dir = mkdtempSync(join(tmpdir(), "raftmark-prom-"));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
-  const network = new MemoryNetwork();
-  const peers = { 1: "127.0.0.1:7001", 2: "127.0.0.1:7002", 3: "127.0.0.1:7003" };
-  const nodes: RaftNode[] = [];
-  for (const id of [1, 2, 3] as const) {
-    const node = await RaftNode.open({
-      id,
-      dir: join(dir, String(id)),
-      listen: peers[id],
-      peers,
-      secret: "of the test, long enough",
-      stateMachine: { apply: () => undefined },
-      writer: "inline-js",
-      durability: "none",
-      tickMs: 20,
-      link: network.link(id),
-    });
-    t.after(() => node.close({ timeoutMs: 0 }));
-    nodes.push(node);
-  }
-  return nodes;
+  const { running } = await openNodes(t, 3, () => ({ tickMs: 20 }));
+  return running.map(({ node }) => node);
 }
 
 /** The value of each line that is no comment. */

@@ -1,14 +1,10 @@
 // Faults that users of other engines reported, against RaftNode as a whole: each test names the report.
 import assert from "node:assert/strict";
-import fs from "node:fs";
-import os from "node:os";
-import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type RaftmarkError, RaftNode, type RaftNodeOptions } from "../../src/index.js";
+import type { RaftmarkError } from "../../src/index.js";
 import { type Link, MemoryNetwork } from "../../src/link/index.js";
 import {
-  type Entry,
   type Message,
   MsgApp,
   MsgAppResp,
@@ -19,29 +15,21 @@ import {
   MsgVote,
 } from "../../src/raft/index.js";
 import { Hands } from "./hands.js";
+import { type Given, openNodes, type Running } from "./nodes.js";
 
 const TICK_MS = 10;
 const ELECTION_TICKS = 30;
 /** Whoever does not tick, as a process that stands still. */
 const STANDS_STILL_MS = 60_000;
 
-class Machine {
-  readonly applied: string[] = [];
-
-  apply(entries: readonly Entry[]): undefined {
-    for (const { data } of entries) this.applied.push(Buffer.from(data).toString());
-  }
-}
-
-interface Member {
-  readonly node: RaftNode;
-  readonly machine: Machine;
-}
-
 class Group {
-  readonly members: Member[] = [];
+  readonly members: readonly Running[];
 
-  get(id: number): Member {
+  constructor(members: readonly Running[]) {
+    this.members = members;
+  }
+
+  get(id: number): Running {
     return this.members[id - 1];
   }
 
@@ -65,37 +53,16 @@ async function startGroup(
   t: TestContext,
   size: number,
   linkOf: (id: number) => Link,
-  optionsOf: (id: number) => Partial<RaftNodeOptions>,
+  moreOf: (id: number) => Given = () => ({}),
 ): Promise<Group> {
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "raftmark-reports-"));
-  const group = new Group();
-  t.after(async () => {
-    for (const { node } of group.members) await node.close();
-    fs.rmSync(dir, { recursive: true, force: true });
-  });
-  const ids = Array.from({ length: size }, (_, i) => i + 1);
-  const peers = Object.fromEntries(ids.map((id) => [id, `127.0.0.1:${7000 + id}`]));
-  for (const id of ids) {
-    const machine = new Machine();
-    const node = await RaftNode.open({
-      id,
-      dir: path.join(dir, String(id)),
-      listen: peers[id],
-      peers,
-      secret: "a test's",
-      stateMachine: machine,
-      link: linkOf(id),
-      tickMs: TICK_MS,
-      electionTicks: ELECTION_TICKS,
-      writer: "inline-wasm",
-      durability: "none",
-      segmentBytes: 1 << 20,
-      seed: id,
-      ...optionsOf(id),
-    });
-    group.members.push({ node, machine });
-  }
-  return group;
+  const own = { tickMs: TICK_MS, electionTicks: ELECTION_TICKS };
+  const { running } = await openNodes(t, size, (id) => ({
+    link: linkOf(id),
+    seed: id,
+    ...own,
+    ...moreOf(id),
+  }));
+  return new Group(running);
 }
 
 async function until(what: string, holds: () => boolean): Promise<void> {
@@ -148,7 +115,7 @@ test("a deposed leader answers no read by late answers to other requests (etcd#2
   assert.ok(hands.release(2, 1, old) + hands.release(3, 1, old) > 0);
   await sleep(20 * TICK_MS);
   assert.equal(answered, false);
-  assert.deepEqual(one.machine.applied, ["x=1"]);
+  assert.deepEqual(one.machine.log, ["x=1"]);
   // At once: the clock of node 1 stands still, and its read would be waited for.
   await Promise.all(group.members.map(({ node }) => node.close({ timeoutMs: 0 })));
   await Promise.all([read, elsewhere]);
@@ -184,12 +151,7 @@ test("a leader that is cut off answers no read by its lease once another may lea
 
 test("no proposal that is called lost commits (openraft#2095, cockroach#115020)", async (t) => {
   const hands = new Hands();
-  const group = await startGroup(
-    t,
-    5,
-    (id) => hands.link(id),
-    () => ({}),
-  );
+  const group = await startGroup(t, 5, (id) => hands.link(id));
   const among = (ids: readonly number[], from: number, to: number): boolean =>
     ids.includes(from) && ids.includes(to);
   /** Until every promise to a leader has run out. */
@@ -197,7 +159,7 @@ test("no proposal that is called lost commits (openraft#2095, cockroach#115020)"
   await group.lead(1);
   await until("all know", () => group.allKnow(1));
   await group.get(1).node.propose(bytes("a"));
-  await until("all have it", () => group.members.every(({ machine }) => machine.applied.includes("a")));
+  await until("all have it", () => group.members.every(({ machine }) => machine.log.includes("a")));
   const base = group.get(1).node.status().lastIndex;
   // Ten proposals of node 1 reach node 2 only.
   hands.rule = (from, to) => (among([1, 2], from, to) ? "pass" : "drop");
@@ -234,7 +196,7 @@ test("no proposal that is called lost commits (openraft#2095, cockroach#115020)"
   // 2 is elected by 4 and 5, and commits the ten.
   hands.rule = (from, to) => (among([2, 4, 5], from, to) ? "pass" : "drop");
   await group.lead(2);
-  const { applied } = group.get(4).machine;
+  const { log: applied } = group.get(4).machine;
   await until("the ten are applied", () => applied.includes("p9"));
   assert.deepEqual(
     lost.filter((name) => applied.includes(name)),

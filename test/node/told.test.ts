@@ -8,14 +8,11 @@ import { encodeMetadata } from "../../src/node/metadata.js";
 import { openWal } from "../../src/wal/index.js";
 import { until } from "../process/support.js";
 import { meta, tempDir } from "../wal/helpers.js";
-import { leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
+import { leaderOf, openNode, openNodes, WAIT_MS } from "./nodes.js";
 
 test("a leader found and lost is told to code and to people", async (t) => {
-  const network = new MemoryNetwork();
-  const dir = tempDir(t);
-  const running: Running[] = [];
   const events: number[] = [];
-  for (const id of [1, 2, 3]) running.push(await openNode(t, dir, id, 3, { link: network.link(id) }));
+  const { network, running } = await openNodes(t, 3);
   running[0]!.node.on("leader", ({ leader }) => events.push(leader));
   const leaders = await Promise.all(running.map(({ node }) => node.whenLeader()));
   assert.ok(leaders.every((leader) => leader >= 1 && leader <= 3));
@@ -46,10 +43,7 @@ test("a node that starts again tells of no election that did not begin", async (
 });
 
 test("who proposes to a leader that hands over is told so, and what to do", async (t) => {
-  const network = new MemoryNetwork();
-  const dir = tempDir(t);
-  const running: Running[] = [];
-  for (const id of [1, 2, 3]) running.push(await openNode(t, dir, id, 3, { link: network.link(id) }));
+  const { network, running } = await openNodes(t, 3);
   const { node } = await leaderOf(running);
   const { id } = node.status();
   const heir = (id % 3) + 1;
@@ -97,9 +91,7 @@ async function lacking(
     await wal.saveSnapshot(meta(1000, 3, [1, 2, 3]), Buffer.from("state"));
     await wal.close();
   }
-  const running: Running[] = [];
-  for (const id of [1, 2, 3])
-    running.push(await openNode(t, dir, id, 3, { link: linkOf(network, id), ...moreOf() }));
+  const { running } = await openNodes(t, 3, (id) => ({ link: linkOf(network, id), ...moreOf() }), dir);
   const leader = await leaderOf(running);
   await leader.node.propose(Buffer.from("new"));
   await until("it waits", WAIT_MS, () => leader.node.status().waitingForSnapshot.length > 0);

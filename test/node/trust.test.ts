@@ -1,44 +1,17 @@
 // What a RaftNode does about TLS and the cluster's secret: options, certificates loaded anew, and what it warns of.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { freePorts } from "../../bench/harness/ports.js";
-import type { RaftNodeOptions, TlsSource } from "../../src/node/api.js";
-import { RaftNode } from "../../src/node/raft-node.js";
+import type { RaftNode, TlsSource } from "../../src/index.js";
 import { Authority, NO_OPENSSL } from "../link/certificates.js";
 import { until } from "../process/support.js";
+import { tempDir } from "../wal/helpers.js";
+import { type Given, openNode, type Running, SOLE } from "./nodes.js";
 
 const SECRET = "a secret of the test's, long enough";
 
-function scratch(t: TestContext): string {
-  const dir = mkdtempSync(join(tmpdir(), "raftmark-trust-"));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
-  return dir;
-}
-
-async function open(
-  t: TestContext,
-  options: Partial<RaftNodeOptions>,
-): Promise<{ node: RaftNode; lines: string[] }> {
-  const lines: string[] = [];
-  const say = (level: string) => (_fields: object, text: string) => lines.push(`${level} ${text}`);
-  const logger = { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
-  const node = await RaftNode.open({
-    id: 1,
-    dir: scratch(t),
-    listen: "127.0.0.1:0",
-    peers: { 1: "127.0.0.1:0" },
-    secret: SECRET,
-    stateMachine: { apply: (entries) => entries.map(({ index }) => index) },
-    writer: "inline-js",
-    durability: "none",
-    logger,
-    ...options,
-  });
-  t.after(() => node.close());
-  return { node, lines };
+function open(t: TestContext, more: Given, id = 1, dir = tempDir(t)): Promise<Running> {
+  return openNode(t, dir, id, 1, { ...SOLE, secret: SECRET, ...more });
 }
 
 test("three nodes with TLS elect, replicate and take new certificates", { skip: NO_OPENSSL }, async (t) => {
@@ -54,9 +27,8 @@ test("three nodes with TLS elect, replicate and take new certificates", { skip: 
     return authority.member();
   };
   const nodes: RaftNode[] = [];
-  const dir = scratch(t);
-  const start = (id: number) =>
-    open(t, { peers, tls, tickMs: 50, id, listen: peers[id]!, dir: join(dir, String(id)) });
+  const dir = tempDir(t);
+  const start = (id: number) => open(t, { peers, tls, tickMs: 50, listen: peers[id]! }, id, dir);
   for (const id of [1, 2, 3]) nodes.push((await start(id)).node);
   assert.match(nodes[0]!.metrics.link, /^ws on node:tls/);
   const leader = nodes[(await nodes[0]!.whenLeader()) - 1]!;
@@ -85,7 +57,7 @@ test("what of option tls is wrong is said by name, and no key is shown", { skip:
   const authority = new Authority();
   t.after(() => authority.remove());
   const good = authority.member();
-  const refusal = (tls: unknown, more: Partial<RaftNodeOptions> = {}): Promise<string> =>
+  const refusal = (tls: unknown, more: Given = {}): Promise<string> =>
     open(t, { tls: tls as TlsSource, ...more }).then(
       () => assert.fail("not refused"),
       (error: { code: string; message: string }) => {
@@ -119,14 +91,14 @@ test("a node that others can reach in the clear says so, once", async (t) => {
   const [port] = await freePorts(1);
   const { lines } = await open(t, { listen: `0.0.0.0:${port}`, peers: { 1: `127.0.0.1:${port}` } });
   assert.deepEqual(
-    lines.filter((line) => line.includes("option tls")),
+    lines.all.filter((line) => line.includes("option tls")),
     [
       "warn what nodes say to each other can be read on the way, if not changed: give option tls (docs/operate.md, Trust)",
     ],
   );
   const here = await open(t, { secret: "short" });
-  assert.ok(here.lines.every((line) => !line.startsWith("warn")));
-  assert.ok(here.lines.some((line) => line.includes("openssl rand -hex 32")));
+  assert.ok(here.lines.all.every((line) => !line.startsWith("warn")));
+  assert.ok(here.lines.all.some((line) => line.includes("openssl rand -hex 32")));
 });
 
 test("nodes with different secrets say so without a logger, and in the error of who waits for a leader", async (t) => {
