@@ -1,10 +1,9 @@
 // Read barriers between their callers and the core: identities, asking again, and what is left behind.
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import type { RaftmarkError } from "../../src/base/errors.js";
 import { MemoryNetwork } from "../../src/link/index.js";
-import { RaftNode } from "../../src/node/raft-node.js";
 import { Reads } from "../../src/node/reads.js";
 import { Message, MsgHeartbeat, MsgReadIndex, type RawNode } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
@@ -166,34 +165,42 @@ test("requests that were lost are not waited for: a leader that is known anew is
   await Promise.all(all);
 });
 
-test("a follower that is connected anew asks its leader again: the request may be lost, or its answer", async (t) => {
+/** Node 3, whose ticks are so long that none makes it ask: its link, and of whom it asked a read, oldest first. */
+async function follower(t: TestContext) {
   const link = new StubLink();
-  const node = await RaftNode.open({
-    id: 3,
-    dir: tempDir(t),
-    listen: "127.0.0.1:39503",
-    peers: { 2: "127.0.0.1:39502", 3: "127.0.0.1:39503" },
-    secret: "k",
-    stateMachine: { apply: () => undefined },
-    writer: "inline-js",
-    durability: "none",
-    // No tick of the test's time, so that nothing else makes it ask.
-    tickMs: 60_000,
-    link,
-  });
+  const { node } = await openNode(t, tempDir(t), 3, 3, { link, tickMs: WAIT_MS });
+  // What waits is not answered.
   atEnd(t, () => node.close({ timeoutMs: 0 }));
-  const requests = (): number => link.sent.filter(({ type }) => type === MsgReadIndex).length;
+  const asked = (): number[] => link.sent.filter(({ type }) => type === MsgReadIndex).map(({ to }) => to);
   const handler = link.handler!;
+  const heardFrom = (leader: number, term: number): void => {
+    handler.onMessages(0, leader, [Object.assign(new Message(MsgHeartbeat), { from: leader, to: 3, term })]);
+  };
+  return { node, handler, asked, heardFrom };
+}
+
+test("a follower that is connected anew asks its leader again: the request may be lost, or its answer", async (t) => {
+  const { node, handler, asked, heardFrom } = await follower(t);
   handler.onPeer(2, true);
-  handler.onMessages(0, 2, [Object.assign(new Message(MsgHeartbeat), { from: 2, to: 3, term: 2 })]);
+  heardFrom(2, 2);
   const read = node.readBarrier();
   read.catch(() => {});
-  await until("it asks", WAIT_MS, () => requests() === 1);
+  await until("it asks", WAIT_MS, () => asked().length === 1);
   handler.onPeer(2, false);
   handler.onPeer(2, true);
-  await until("it asks again", WAIT_MS, () => requests() === 2);
+  await until("it asks again", WAIT_MS, () => asked().length === 2);
   handler.onPath!(2);
-  await until("it asks again", WAIT_MS, () => requests() === 3);
+  await until("it asks again", WAIT_MS, () => asked().length === 3);
+});
+
+test("an election leaves nothing to the timer: whoever leads is asked at once, also what another was asked", async (t) => {
+  const { node, asked, heardFrom } = await follower(t);
+  node.readBarrier().catch(() => {});
+  heardFrom(2, 2);
+  await until("it asks", WAIT_MS, () => asked().length > 0);
+  heardFrom(1, 3);
+  await until("it asks the other", WAIT_MS, () => asked().length > 1);
+  assert.deepEqual(asked(), [2, 1]);
 });
 
 test("a leader that is heard, and cannot be asked, is none for a read", async (t) => {

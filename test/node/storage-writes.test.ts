@@ -9,7 +9,7 @@ import { Proposals } from "../../src/node/proposals.js";
 import { Reads } from "../../src/node/reads.js";
 import { type Entry, RawNode, StateLeader } from "../../src/raft/index.js";
 import { EMPTY_CONF_STATE } from "../../src/raft/raftpb/index.js";
-import { MemoryDisk, MemoryWal } from "./sim/memory-wal.js";
+import { MemoryWal } from "./memory-wal.js";
 
 const MiB = 1 << 20;
 const NO_LIMITS = { leaderlessTicks: Infinity, timeoutTicks: Infinity };
@@ -19,7 +19,7 @@ class Sole {
   readonly given: string[] = [];
   /** Of each call of apply, in order; null: none is at work. */
   resolve: (() => void) | null = null;
-  private readonly disk = new MemoryDisk();
+  private readonly wal: MemoryWal;
   private readonly asked: (() => void)[] = [];
   private readonly rawNode: RawNode;
   private readonly proposals: Proposals;
@@ -27,12 +27,8 @@ class Sole {
 
   constructor(waits: boolean) {
     const confState = { ...EMPTY_CONF_STATE, voters: [1] };
-    const wal = new MemoryWal(
-      this.disk,
-      confState,
-      () => 0,
-      (done) => this.asked.push(done),
-    );
+    const wal = new MemoryWal(confState, (done) => this.asked.push(done));
+    this.wal = wal;
     this.rawNode = new RawNode({
       id: 1,
       electionTick: 10,
@@ -104,7 +100,7 @@ class Sole {
 
   /** What the disk has. */
   get stored(): string[] {
-    return this.disk.entries.map(({ data }) => Buffer.from(data).toString());
+    return this.wal.entries.map(({ data }) => Buffer.from(data).toString());
   }
 }
 

@@ -6,8 +6,7 @@ import { ReadOnly } from "../../../src/raft/read-only.js";
 import { Inflights } from "../../../src/raft/tracker/inflights.js";
 import { Progress } from "../../../src/raft/tracker/progress.js";
 import { ProgressTracker } from "../../../src/raft/tracker/tracker.js";
-import { patch } from "../../node/sim/mutations.js";
-import type { Inside, Planted } from "./planted-fault.js";
+import { type Inside, type Planted, patch } from "./planted-fault.js";
 
 export const PLANTED_IN_CORE: readonly Planted[] = [
   {

@@ -8,8 +8,7 @@ import { Proposals } from "../../../src/node/proposals.js";
 import { encodeResult } from "../../../src/node/session-results.js";
 import { Sessions } from "../../../src/node/sessions.js";
 import type { Entry, Message } from "../../../src/raft/index.js";
-import { patch } from "../../node/sim/mutations.js";
-import type { Inside, Planted } from "./planted-fault.js";
+import { type Inside, type Planted, patch } from "./planted-fault.js";
 
 export const PLANTED_IN_FORWARDING: readonly Planted[] = [
   {

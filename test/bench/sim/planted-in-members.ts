@@ -3,8 +3,7 @@
 import { MemberBook } from "../../../src/node/member-book.js";
 import { encodeMemberRecord } from "../../../src/node/member-record.js";
 import { Members } from "../../../src/node/members.js";
-import { patch } from "../../node/sim/mutations.js";
-import type { Inside, Planted } from "./planted-fault.js";
+import { type Inside, type Planted, patch } from "./planted-fault.js";
 
 export const PLANTED_IN_MEMBERS: readonly Planted[] = [
   {

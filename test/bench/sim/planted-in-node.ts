@@ -15,8 +15,7 @@ import { SpareDescriptors } from "../../../src/wal/disk/spare-descriptors.js";
 import { asyncFs } from "../../../src/wal/disk/wal-fs.js";
 import { RingWal } from "../../../src/wal/log/wal.js";
 import { DurableLog } from "../../../src/wal/read/wal-storage.js";
-import { appendedIn, patch } from "../../node/sim/mutations.js";
-import type { Inside, Planted } from "./planted-fault.js";
+import { appendedIn, type Inside, type Planted, patch } from "./planted-fault.js";
 
 const lost = () => new RaftmarkError("RAFT_PROPOSAL_DROPPED", "lost, as far as this node can see");
 

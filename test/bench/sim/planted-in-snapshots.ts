@@ -3,8 +3,7 @@
 import { Registers } from "../../../bench/sim/registers.js";
 import { Snapshots } from "../../../src/node/snapshots.js";
 import { SnapshotKeeper } from "../../../src/wal/snap/snapshot-keeper.js";
-import { patch } from "../../node/sim/mutations.js";
-import type { Inside, Planted } from "./planted-fault.js";
+import { type Inside, type Planted, patch } from "./planted-fault.js";
 
 export const PLANTED_IN_SNAPSHOTS: readonly Planted[] = [
   {

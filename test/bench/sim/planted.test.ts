@@ -14,6 +14,8 @@ const SHORT = [
   "an append is acknowledged before it is durable",
   "one copy is a quorum",
   "a sync of a directory does nothing",
+  "an answer to an earlier heartbeat confirms a later request",
+  "a proposal waits until the log grows past its index",
 ];
 
 const wanted = process.env["PLANTED"] ?? "";

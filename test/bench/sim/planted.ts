@@ -1,6 +1,5 @@
 // Faults put into the built classes one at a time, each of which the simulator must find: of consensus, of durability, of
-// flow, of reads and of the wire. Those of reads and outcomes that test/node/sim knows are among them; more of the core
-// and of what is around it are in files of their own.
+// flow and of the wire. Those of reads, more of the core and of what is around it are in files of their own.
 
 import { Applier } from "../../../src/node/applier.js";
 import { Driver } from "../../../src/node/driver.js";
@@ -14,44 +13,13 @@ import { Progress } from "../../../src/raft/tracker/progress.js";
 import { asyncFs } from "../../../src/wal/disk/wal-fs.js";
 import { RingWal } from "../../../src/wal/log/wal.js";
 import { FrameReader } from "../../../src/wire/frame.js";
-import { MUTATIONS, patch } from "../../node/sim/mutations.js";
-import type { Inside, Planted } from "./planted-fault.js";
+import { type Inside, type Planted, patch } from "./planted-fault.js";
 import { PLANTED_IN_CORE } from "./planted-in-core.js";
 import { PLANTED_IN_FORWARDING } from "./planted-in-forwarding.js";
 import { PLANTED_IN_MEMBERS } from "./planted-in-members.js";
 import { PLANTED_IN_NODE } from "./planted-in-node.js";
+import { PLANTED_IN_READS } from "./planted-in-reads.js";
 import { PLANTED_IN_SNAPSHOTS } from "./planted-in-snapshots.js";
-
-/** Of the old world's faults those that can be seen here, and where. */
-const OF_OLD_WORLD: Record<string, { profile: string; checkers?: RegExp }> = {
-  "requests of different nodes are told apart by their counts alone": {
-    profile: "reads",
-    checkers: /linearizable|settles/,
-  },
-  "an answer to an earlier heartbeat confirms a later request": { profile: "all" },
-  "a request joins the round that is under way": { profile: "all" },
-  "a request of an earlier incarnation has the identity of a later one": { profile: "feud" },
-  "a request is asked anew under the identity it had": { profile: "reads" },
-  "a sole voter answers before it has committed in its term": { profile: "crash" },
-  "a leader answers before it has committed in its term": { profile: "all" },
-  "a lease never runs out": { profile: "network" },
-  "a lease counts from the answers": { profile: "reads" },
-  "a lease is kept during a transfer and after it was tried": { profile: "network" },
-  "a lease is measured in ticks that a process counted, though it may have stood still": {
-    profile: "network",
-  },
-  "a voter forgets with a restart that a lease rests on it": { profile: "leases" },
-  "a proposal is called lost as soon as another entry of this node's takes its index": {
-    profile: "feud",
-    checkers: /mayCommit/,
-  },
-  "a proposal waits until the log grows past its index": { profile: "feud", checkers: /settles/ },
-};
-
-const ofOldWorld: Planted[] = MUTATIONS.flatMap(({ name, nodes, lease, apply }) => {
-  const here = OF_OLD_WORLD[name];
-  return here === undefined ? [] : [{ checkers: /linearizable/, ...here, name, nodes, lease, apply }];
-});
 
 function withFs(name: "fdatasync" | "syncDir"): () => void {
   const fs = asyncFs as unknown as Record<string, unknown>;
@@ -219,7 +187,7 @@ export const PLANTED: readonly Planted[] = [
         checkSettled: () => null,
       })),
   },
-  ...ofOldWorld,
+  ...PLANTED_IN_READS,
   ...PLANTED_IN_CORE,
   ...PLANTED_IN_NODE,
   ...PLANTED_IN_SNAPSHOTS,

@@ -1,5 +1,4 @@
-// Faults that were mended in reads and in what proposals say of their fate, put back into the built classes one at a
-// time: whoever searches for such faults must find each of them.
+// Planted faults of reads and of what proposals say of their fate; each was one of the engine's own before it was mended.
 import { createHash } from "node:crypto";
 import { RaftmarkError } from "../../../src/base/errors.js";
 import { Proposals } from "../../../src/node/proposals.js";
@@ -7,50 +6,8 @@ import { Reads } from "../../../src/node/reads.js";
 import { type Entry, type Message, RawNode } from "../../../src/raft/index.js";
 import { Raft } from "../../../src/raft/raft.js";
 import { ReadOnly } from "../../../src/raft/read-only.js";
-import type { Misfortune } from "./world.js";
+import { appendedIn, type Inside, type Planted, patch } from "./planted-fault.js";
 
-export interface Mutation {
-  readonly name: string;
-  /** The mode of reads in which it shows. */
-  readonly lease: boolean;
-  /** Members of the worlds in which it shows. */
-  readonly nodes: number;
-  /** Half of all that befalls those worlds; left out: as drawn. */
-  readonly favourite?: Misfortune;
-  /** What a world with it comes to. */
-  readonly finding: RegExp;
-  /** Puts the fault in; the result takes it out. */
-  apply(): () => void;
-}
-
-/** The classes as they are inside: a mutation reaches what no caller can. */
-// biome-ignore lint/suspicious/noExplicitAny: private members are the point.
-type Inside = any;
-
-/** What `proposals` has appended and not done. */
-export function appendedIn(proposals: Inside): Inside[] {
-  const batches = Array.from({ length: proposals.appended.length }, (_, i) => proposals.appended.peek(i));
-  return batches.flat().slice(proposals.head);
-}
-
-/** Replaces methods of `owner` by what `make` returns, given those there are. */
-export function patch(
-  owner: { prototype: object },
-  make: (was: Inside) => Record<string, unknown>,
-): () => void {
-  const prototype = owner.prototype as Record<string, unknown>;
-  const was = { ...Object.getOwnPropertyDescriptors(prototype) };
-  const methods = make(Object.fromEntries(Object.entries(was).map(([name, { value }]) => [name, value])));
-  for (const [name, value] of Object.entries(methods)) {
-    if (was[name] === undefined) throw new Error(`${name} is no method: what did it become?`);
-    Object.defineProperty(prototype, name, { ...was[name], value });
-  }
-  return () => {
-    for (const name of Object.keys(methods)) Object.defineProperty(prototype, name, was[name]);
-  };
-}
-
-const STALE = /^stale: /;
 const CONTEXT_BYTES = 8;
 
 /** The round of the newest request with this context; heartbeats carry `part` of a request's context. */
@@ -82,27 +39,29 @@ function leaseTicks(raft: Inside): number {
   return (raft.settings.electionTick - 1) * 0.9 - 1;
 }
 
-export const MUTATIONS: readonly Mutation[] = [
+export const PLANTED_IN_READS: readonly Planted[] = [
   {
     name: "requests of different nodes are told apart by their counts alone",
-    lease: false,
+    profile: "reads",
     nodes: 5,
-    favourite: "slowDown",
-    finding: STALE,
+    lease: false,
+    checkers: /linearizable|settles/,
     apply: () => byContext((context) => context.slice(-CONTEXT_BYTES)),
   },
   {
     name: "an answer to an earlier heartbeat confirms a later request",
-    lease: false,
+    profile: "all",
     nodes: 5,
-    finding: STALE,
+    lease: false,
+    checkers: /linearizable/,
     apply: () => patch(ReadOnly, () => ({ roundOf: (): number => Number.MAX_SAFE_INTEGER })),
   },
   {
     name: "a request joins the round that is under way",
-    lease: false,
+    profile: "all",
     nodes: 5,
-    finding: STALE,
+    lease: false,
+    checkers: /linearizable/,
     apply: () =>
       patch(ReadOnly, () => ({
         addRequest(this: Inside, index: number, request: Message) {
@@ -112,9 +71,10 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a request of an earlier incarnation has the identity of a later one",
-    lease: false,
+    profile: "feud",
     nodes: 5,
-    finding: STALE,
+    lease: false,
+    checkers: /linearizable/,
     apply: () =>
       patch(Reads, () => ({
         sequenceOf: (context: Uint8Array) => Number(Buffer.from(context).readBigUInt64BE(context.length - 8)),
@@ -122,10 +82,10 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a request is asked anew under the identity it had",
-    lease: false,
+    profile: "reads",
     nodes: 3,
-    favourite: "slowDown",
-    finding: STALE,
+    lease: false,
+    checkers: /linearizable/,
     apply() {
       const undo = [
         // As long as a heartbeat's context may be.
@@ -150,17 +110,11 @@ export const MUTATIONS: readonly Mutation[] = [
     },
   },
   {
-    name: "an election leaves unanswered requests to the timer",
-    lease: false,
-    nodes: 5,
-    finding: /waits? \d+ ticks although there is a leader again/,
-    apply: () => patch(Reads, () => ({ leaderKnown: () => {} })),
-  },
-  {
     name: "a sole voter answers before it has committed in its term",
-    lease: false,
+    profile: "crash",
     nodes: 1,
-    finding: STALE,
+    lease: false,
+    checkers: /linearizable/,
     apply: () =>
       patch(Raft, (was) => ({
         committedEntryInCurrentTerm(this: Inside) {
@@ -170,24 +124,26 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a leader answers before it has committed in its term",
-    lease: false,
+    profile: "all",
     nodes: 5,
-    finding: STALE,
+    lease: false,
+    checkers: /linearizable/,
     apply: () => patch(Raft, () => ({ committedEntryInCurrentTerm: () => true })),
   },
   {
     name: "a lease never runs out",
-    lease: true,
+    profile: "network",
     nodes: 5,
-    finding: STALE,
+    lease: true,
+    checkers: /linearizable/,
     apply: () => lease((raft) => !raft.leaseGivenUp && raft.leadTransferee === 0),
   },
   {
     name: "a lease counts from the answers",
-    lease: true,
+    profile: "reads",
     nodes: 5,
-    favourite: "isolate",
-    finding: STALE,
+    lease: true,
+    checkers: /linearizable/,
     apply() {
       const answered = new WeakMap<object, { round: number; at: number }>();
       const undo = [
@@ -214,17 +170,18 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a lease is kept during a transfer and after it was tried",
-    lease: true,
+    profile: "network",
     nodes: 5,
-    favourite: "transfer",
-    finding: STALE,
+    lease: true,
+    checkers: /linearizable/,
     apply: () => lease((raft, sent) => raft.leaseClock() - sent < leaseTicks(raft)),
   },
   {
     name: "a lease is measured in ticks that a process counted, though it may have stood still",
-    lease: true,
+    profile: "network",
     nodes: 5,
-    finding: STALE,
+    lease: true,
+    checkers: /linearizable/,
     apply: () =>
       patch(Raft, () => ({
         leaseClock(this: Inside) {
@@ -234,10 +191,10 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a voter forgets with a restart that a lease rests on it",
-    lease: true,
+    profile: "leases",
     nodes: 3,
-    favourite: "blackout",
-    finding: STALE,
+    lease: true,
+    checkers: /linearizable/,
     apply: () =>
       patch(Raft, (was) => ({
         promiseNotToVote(this: Inside) {
@@ -247,10 +204,10 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a proposal is called lost as soon as another entry of this node's takes its index",
-    lease: false,
+    profile: "feud",
     nodes: 5,
-    favourite: "scatter",
-    finding: /which its caller was told is lost/,
+    lease: false,
+    checkers: /mayCommit/,
     apply: () =>
       patch(Proposals, (was) => ({
         appendedAt(this: Inside, term: number, firstIndex: number, count: number) {
@@ -266,10 +223,10 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a proposal waits until the log grows past its index",
-    lease: false,
+    profile: "feud",
     nodes: 5,
-    favourite: "scatter",
-    finding: /^write of .* never ends/,
+    lease: false,
+    checkers: /settles/,
     apply: () =>
       patch(Proposals, () => ({
         applied(this: Inside, entry: Entry, result: unknown) {

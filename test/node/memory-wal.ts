@@ -1,14 +1,8 @@
-// A log in memory that answers late, as a disk does: what was appended is durable some time after, in order; a crash
-// keeps a part of what was on its way. Nothing of it survives but the disk.
-import { MemoryStorage } from "../../../src/raft/index.js";
-import {
-  type ConfState,
-  EMPTY_HARD_STATE,
-  type Entry,
-  type HardState,
-} from "../../../src/raft/raftpb/index.js";
-import type { Recovered, Wal, WalStats, WalStorage } from "../../../src/wal/index.js";
-import { BatchTimes } from "../../../src/wal/write/batch-times.js";
+// A log in memory that answers when the test says so: what was appended is durable then, in order.
+import { MemoryStorage } from "../../src/raft/index.js";
+import { type ConfState, EMPTY_HARD_STATE, type Entry, type HardState } from "../../src/raft/raftpb/index.js";
+import type { Recovered, Wal, WalStats, WalStorage } from "../../src/wal/index.js";
+import { BatchTimes } from "../../src/wal/write/batch-times.js";
 
 interface Write {
   readonly seq: number;
@@ -17,30 +11,14 @@ interface Write {
   readonly sync: boolean;
 }
 
-/** What a node's crash leaves. */
-export class MemoryDisk {
-  /** Entry at index i + 1. */
-  readonly entries: Entry[] = [];
-  hardState: HardState = EMPTY_HARD_STATE;
-  /** Its log was opened before. */
-  isUsed = false;
-
-  write({ hardState, entries }: Write): void {
-    if (entries.length > 0) this.entries.splice(entries[0].index - 1, Infinity, ...entries);
-    if (hardState !== null) this.hardState = hardState;
-  }
-}
-
 class LogStorage extends MemoryStorage implements WalStorage {
   readonly cacheBytes = 0;
   readonly logBytes = 0;
   private readonly voters: ConfState;
 
-  constructor(disk: MemoryDisk, voters: ConfState) {
+  constructor(voters: ConfState) {
     super();
     this.voters = voters;
-    this.append(disk.entries);
-    this.setHardState(disk.hardState);
   }
 
   override initialState(): { hardState: HardState; confState: ConfState } {
@@ -55,33 +33,25 @@ export class MemoryWal implements Wal {
   readonly backlogBytes = 0;
   onDurable: (seq: number) => void = () => {};
   onFault: () => void = () => {};
-  private readonly disk: MemoryDisk;
-  /** Runs its argument when the disk has answered; the process may be gone or stand still then. */
+  /** What is durable. */
+  readonly entries: Entry[] = [];
+  /** Runs its argument when the disk has answered. */
   private readonly later: (done: () => void) => void;
-  /** The time, in the unit of `silentMs`. */
-  private readonly now: () => number;
-  /** Since when the disk has not answered what it was given; Infinity: it has. */
-  private askedAt = Infinity;
   private seq = 0;
   /** Not reported yet, oldest first; the first `flushing` of them are on their way to the disk. */
   private readonly pending: Write[] = [];
   private flushing = 0;
-  /** Reported without a sync, and not on the disk yet. */
-  private readonly unsynced: Write[] = [];
-  private lastState: HardState;
+  private lastState: HardState = EMPTY_HARD_STATE;
 
-  constructor(disk: MemoryDisk, voters: ConfState, now: () => number, later: (done: () => void) => void) {
-    this.disk = disk;
-    this.now = now;
+  constructor(voters: ConfState, later: (done: () => void) => void) {
     this.later = later;
-    this.storage = new LogStorage(disk, voters);
-    this.lastState = disk.hardState;
+    this.storage = new LogStorage(voters);
     this.recovered = {
-      created: !disk.isUsed,
+      created: true,
       durability: "fdatasync",
       metadata: new Uint8Array(0),
-      hardState: disk.hardState,
-      lastIndex: disk.entries.length,
+      hardState: EMPTY_HARD_STATE,
+      lastIndex: 0,
       firstIndex: 1,
       records: 0,
       segments: 1,
@@ -90,7 +60,6 @@ export class MemoryWal implements Wal {
       brokenSnapshots: [],
       confChanges: [],
     };
-    disk.isUsed = true;
   }
 
   append(hardState: HardState | null, entries: readonly Entry[], mustSync: boolean): number {
@@ -111,22 +80,14 @@ export class MemoryWal implements Wal {
       setImmediate(() => this.report());
       return;
     }
-    this.askedAt = this.now();
     this.later(() => this.report());
   }
 
   private report(): void {
     const done = this.pending.splice(0, this.flushing);
     this.flushing = 0;
-    this.askedAt = Infinity;
-    const synced = done.some((write) => write.sync);
-    if (synced) {
-      for (const write of this.unsynced.splice(0)) this.disk.write(write);
-      for (const write of done) this.disk.write(write);
-    } else {
-      this.unsynced.push(...done);
-    }
     for (const { hardState, entries } of done) {
+      if (entries.length > 0) this.entries.splice(entries[0].index - 1, Infinity, ...entries);
       this.storage.append(entries);
       if (hardState !== null) this.storage.setHardState(hardState);
     }
@@ -134,28 +95,20 @@ export class MemoryWal implements Wal {
     this.onDurable(done[done.length - 1].seq);
   }
 
-  /** The process is gone: of what was on its way the disk has the first `share` (0 .. 1), and nothing comes after. */
-  crash(share: number): void {
-    const lost = [...this.unsynced, ...this.pending];
-    for (const write of lost.slice(0, Math.round(share * lost.length))) this.disk.write(write);
-    this.pending.length = 0;
-    this.unsynced.length = 0;
-  }
-
   silentMs(): number {
-    return Math.max(0, this.now() - this.askedAt);
+    return 0;
   }
 
   saveSnapshot(): Promise<void> {
-    throw new Error("the world takes no snapshots");
+    throw new Error("nobody takes snapshots");
   }
 
   stageSnapshot(): Promise<void> {
-    throw new Error("the world takes no snapshots");
+    throw new Error("nobody takes snapshots");
   }
 
   recordSnapshot(): Promise<void> {
-    throw new Error("the world takes no snapshots");
+    throw new Error("nobody takes snapshots");
   }
 
   openSnapshot(): Promise<null> {
@@ -167,7 +120,7 @@ export class MemoryWal implements Wal {
   }
 
   stageSnapshotFile(): Promise<void> {
-    throw new Error("the world takes no snapshots");
+    throw new Error("nobody takes snapshots");
   }
 
   holdFrom(): void {}
