@@ -1,12 +1,13 @@
 // The load of one client process against a service of known behaviour, and what is put together of several.
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { LatencyCounts } from "../../bench/harness/latency.js";
 import { SERIES_STEP_MS } from "../../bench/harness/load.js";
 import { runOf } from "../../bench/target/run-target.js";
+import { parseTarget } from "../../bench/target/target-client.js";
 import { TargetLoad, type TargetLoadPlan, type TargetLoadResult } from "../../bench/target/target-load.js";
+import { listen } from "../listen.js";
 
 const CALLERS = 8;
 
@@ -29,12 +30,7 @@ async function loadOf(t: TestContext, more: Partial<TargetLoadPlan> = {}) {
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => (request.method === held ? waiting.push(answer) : answer()));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const targets = [{ host: "127.0.0.1", port: (server.address() as AddressInfo).port }];
+  const targets = [parseTarget(await listen(t, server))!];
   const plan = { targets, run: "r", client: 0, callers: CALLERS, valueBytes: 32, readsPerWrite: 1 };
   const times = { warmupMs: 20, durationMs: 150, patienceMs: 20_000 };
   const hold = (method: string) => {

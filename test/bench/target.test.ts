@@ -1,14 +1,14 @@
 // The load on a cluster that runs already: against real nodes of the service, through the loss of a leader, and against a
 // service that loses what it acknowledged.
 import assert from "node:assert/strict";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer } from "node:http";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import { runTarget, type TargetPlan } from "../../bench/target/run-target.js";
 import { parseTarget, TargetClient } from "../../bench/target/target-client.js";
 import { targetText } from "../../bench/target/target-text.js";
 import { targetPlanOf } from "../../src/cli/bench-target.js";
+import { deadAddress, listen } from "../listen.js";
 import { ServeCluster } from "../process/serve-cluster.js";
 import { scratchDir, until } from "../process/support.js";
 
@@ -77,7 +77,7 @@ async function keysAt(cluster: ServeCluster, id = 1): Promise<number> {
 async function forgetful(t: TestContext, losing: number): Promise<string> {
   const kept = new Map<string, { value: Buffer; revision: number }>();
   let revision = 0;
-  const server: Server = createServer((request, response) => {
+  const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
@@ -95,12 +95,7 @@ async function forgetful(t: TestContext, losing: number): Promise<string> {
       else json(404, { error: { code: "KV_NOT_FOUND" } });
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return listen(t, server);
 }
 
 test("a service that loses what it acknowledged is found out", async (t) => {
@@ -114,26 +109,20 @@ test("a service that loses what it acknowledged is found out", async (t) => {
 });
 
 test("who does not answer, or is no node of the service, is named", async (t) => {
-  const closed = createServer();
-  await new Promise<void>((resolve) => closed.listen(0, "127.0.0.1", resolve));
-  const { port } = closed.address() as AddressInfo;
-  await new Promise((resolve) => closed.close(resolve));
+  const dead = await deadAddress();
   await assert.rejects(
-    runTarget(planOf([`127.0.0.1:${port}`]), () => {}, never),
+    runTarget(planOf([dead]), () => {}, never),
     {
       kind: "environment",
       message: new RegExp(
-        `^--target: no answer at 127.0.0.1:${port}: .*ECONNREFUSED.* raftmark cluster up`.replace(
-          " raft",
-          ".*raft",
-        ),
+        `^--target: no answer at ${dead}: .*ECONNREFUSED.* raftmark cluster up`.replace(" raft", ".*raft"),
       ),
     },
   );
-  const other = createServer((_, response) => response.end("hello"));
-  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
-  t.after(() => other.close());
-  const at = `127.0.0.1:${(other.address() as AddressInfo).port}`;
+  const at = await listen(
+    t,
+    createServer((_, response) => response.end("hello")),
+  );
   await assert.rejects(
     runTarget(planOf([at]), () => {}, never),
     {
@@ -145,25 +134,17 @@ test("who does not answer, or is no node of the service, is named", async (t) =>
 
 test("a client follows the leader that an answer names", async (t) => {
   const asked: string[] = [];
-  const leader = createServer((_, response) => response.end("done"));
-  await new Promise<void>((resolve) => leader.listen(0, "127.0.0.1", resolve));
-  const http = `127.0.0.1:${(leader.address() as AddressInfo).port}`;
+  const http = await listen(
+    t,
+    createServer((_, response) => response.end("done")),
+  );
   const follower = createServer((request, response) => {
     asked.push(request.url!);
     response
       .writeHead(503)
       .end(JSON.stringify({ error: { code: "RAFT_NOT_LEADER", leader: { id: 2, http } } }));
   });
-  await new Promise<void>((resolve) => follower.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    for (const server of [leader, follower]) server.closeAllConnections();
-    for (const server of [leader, follower]) server.close();
-  });
-  const client = new TargetClient(
-    [parseTarget(`127.0.0.1:${(follower.address() as AddressInfo).port}`)!],
-    2,
-    0,
-  );
+  const client = new TargetClient([parseTarget(await listen(t, follower))!], 2, 0);
   const first = await client.ask("PUT", "/kv/a", Buffer.from("x"), 10_000);
   assert.deepEqual([first.status, first.tries, first.failure], [200, 1, "503 RAFT_NOT_LEADER"]);
   const second = await client.ask("PUT", "/kv/b", Buffer.from("x"), 10_000);

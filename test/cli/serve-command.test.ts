@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { listen } from "../listen.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const dir = mkdtempSync(join(tmpdir(), "raftmark-serve-"));
@@ -27,10 +28,8 @@ async function serve(text: string): Promise<{ code: number; lines: string[] }> {
   return { code, lines: said.trim().split("\n") };
 }
 
-test("a start that failed: 1 where the cause may pass, 2 where a person must mend it; the last line is JSON as the others", async () => {
-  const taken = createServer().listen(0, "127.0.0.1");
-  await once(taken, "listening");
-  const at = `127.0.0.1:${(taken.address() as AddressInfo).port}`;
+test("a start that failed: 1 where the cause may pass, 2 where a person must mend it; the last line is JSON as the others", async (t) => {
+  const at = await listen(t, createServer());
   const config = (raft: string, http: string, secret: string) =>
     `id: 1\ndataDir: data\ndurability: none\nsecret: ${secret}\npeers: { 1: { raft: "${raft}", http: "${http}" } }\n`;
   const good = "0123456789abcdef";
@@ -39,15 +38,11 @@ test("a start that failed: 1 where the cause may pass, 2 where a person must men
     [config("127.0.0.1:0", at, good), 1, /^node\.yaml:5:\d+: .*\(RAFT_ADDRESS_IN_USE\)\.$/],
     [config("10.0.0.1:7001", "127.0.0.1:0", "short678"), 2, /^node\.yaml:4:9: secret: .*16 bytes/],
   ];
-  try {
-    for (const [text, expected, msg] of cases) {
-      const { code, lines } = await serve(text);
-      assert.equal(code, expected, lines.join("\n"));
-      const last = JSON.parse(lines.at(-1)!);
-      assert.deepEqual([last.level, last.node, last.exitCode], [50, 1, expected]);
-      assert.match(last.msg, msg);
-    }
-  } finally {
-    taken.close();
+  for (const [text, expected, msg] of cases) {
+    const { code, lines } = await serve(text);
+    assert.equal(code, expected, lines.join("\n"));
+    const last = JSON.parse(lines.at(-1)!);
+    assert.deepEqual([last.level, last.node, last.exitCode], [50, 1, expected]);
+    assert.match(last.msg, msg);
   }
 });

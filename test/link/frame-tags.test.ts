@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { createCipheriv } from "node:crypto";
-import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { connect, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { Prng } from "../../src/base/prng.js";
 import { FrameTags, TAG_KEY_BYTES } from "../../src/link/frame-tags.js";
 import { AcceptorHandshake, DialerHandshake, type Identity } from "../../src/link/handshake.js";
 import { CloseBadTag, createUwsLink, type LinkRefusal, type UwsLink } from "../../src/link/index.js";
 import { FRAME_TAG_BYTES } from "../../src/wire/index.js";
+import { listen } from "../listen.js";
 import { append, Ear, response } from "./ear.js";
 
 const KEY = new Uint8Array(TAG_KEY_BYTES).map((_, i) => i * 5 + (i >> 6) + 1);
@@ -219,17 +219,15 @@ test("a handshake with any byte changed, cut, repeated or made up comes to nothi
 
 /** Who sits on the path from node 1 to node 2: frames of the server pass `change`, once `armed`. */
 interface OnPath {
-  port: number;
+  address: string;
   change: ((frame: Buffer, head: Buffer) => Buffer) | null;
 }
 
 /** A relay that knows WebSocket frames of the server's side: what it lets pass unchanged is byte for byte the same. */
 async function relay(t: TestContext, target: () => number): Promise<OnPath> {
-  const path: OnPath = { port: 0, change: null };
-  const sockets: Socket[] = [];
+  const path: OnPath = { address: "", change: null };
   const server = createServer((down) => {
     const up = connect(target(), "127.0.0.1");
-    sockets.push(down, up);
     for (const [one, other] of [
       [down, up],
       [up, down],
@@ -266,13 +264,7 @@ async function relay(t: TestContext, target: () => number): Promise<OnPath> {
       }
     });
   });
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  path.port = (server.address() as AddressInfo).port;
+  path.address = await listen(t, server);
   return path;
 }
 
@@ -326,7 +318,7 @@ for (const [name, attack] of Object.entries(attacks)) {
       await two.start(ears[2]);
       const path = await relay(t, () => one.port);
       one.setPeer(2, `127.0.0.1:${two.port}`);
-      two.setPeer(1, `127.0.0.1:${path.port}`);
+      two.setPeer(1, path.address);
       await ears[1].until(() => ears[1].peers.includes("+2"));
       const data = new Uint8Array(large ? 50_000 : 10);
       const send = (index: number): void => one.send(0, [append(1, 2, index, data)]);

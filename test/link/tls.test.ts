@@ -2,7 +2,7 @@
 // logs; and new certificates count without a restart.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { type AddressInfo, connect as connectTcp, createServer } from "node:net";
+import { connect as connectTcp, createServer } from "node:net";
 import { after, type TestContext, test } from "node:test";
 import { connect, type TLSSocket } from "node:tls";
 import {
@@ -13,6 +13,7 @@ import {
   type UwsLink,
 } from "../../src/link/index.js";
 import { resolveTls } from "../../src/link/tls.js";
+import { listen } from "../listen.js";
 import { Authority, NO_OPENSSL } from "./certificates.js";
 import { append, Ear, response } from "./ear.js";
 
@@ -100,9 +101,7 @@ test("nothing but TLS is on the wire", options, async (t) => {
       socket.on("error", () => {});
     }
   });
-  t.after(() => path.close());
-  await once(path.listen(0, "127.0.0.1"), "listening");
-  two!.link.setPeer(1, `127.0.0.1:${(path.address() as AddressInfo).port}`);
+  two!.link.setPeer(1, await listen(t, path));
   const marker = "a text that nobody on the way is to read";
   while (!two!.ear.messages.some(({ index }) => index === 77) || seen.length < 1000) {
     one!.link.send(0, [append(1, 2, 77, Buffer.from(marker))]);

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { scryptSync } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
 import { crc32c } from "../../src/base/crc32c.js";
@@ -31,6 +31,7 @@ import { type Lane, LaneBulk, LaneExpress } from "../../src/link/lanes.js";
 import { loadNativeUws } from "../../src/link/native-uws.js";
 import { Message, MsgApp, MsgAppResp, MsgHeartbeat, MsgHup, MsgProp } from "../../src/raft/raftpb/index.js";
 import { FrameReader, FrameWriter } from "../../src/wire/index.js";
+import { deadAddress, listen } from "../listen.js";
 import { append, Ear, response } from "./ear.js";
 
 const CLUSTER = 42;
@@ -128,27 +129,30 @@ async function dialAs(
   return socket;
 }
 
+/** A server of WebSockets at a peer's address: it answers pings if it may, and says what its test has it say. */
+async function impostor(
+  t: TestContext,
+  autoPong = true,
+): Promise<{ server: WebSocketServer; address: string }> {
+  const http = createServer();
+  const server = new WebSocketServer({ server: http, path: LINK_PATH, autoPong });
+  return { server, address: await listen(t, http) };
+}
+
 /** A peer by hand: accepts whoever dials, as node `id`, and sends `bytes` once it is trusted. */
 async function acceptAs(
   t: TestContext,
   id: number,
   bytes: Uint8Array,
 ): Promise<{ address: string; closed: Promise<number> }> {
-  const http = createServer();
-  const server = new WebSocketServer({ server: http, path: LINK_PATH });
-  t.after(() => {
-    for (const client of server.clients) client.terminate();
-    http.close();
-  });
+  const { server, address } = await impostor(t);
   const closed = new Promise<number>((resolve) => {
     server.on("connection", (socket) => {
       acceptGuest(socket, id, () => socket.send(bytes));
       socket.once("close", resolve);
     });
   });
-  http.listen(0, "127.0.0.1");
-  await once(http, "listening");
-  return { address: `127.0.0.1:${(http.address() as AddressInfo).port}`, closed };
+  return { address, closed };
 }
 
 test("the implementation that runs is told", (t) => {
@@ -364,9 +368,7 @@ test("another key is refused both ways", async (t) => {
 
 test("a peer that refuses every attempt is dialled on, and told of once", async (t) => {
   const { link, ear, refusals } = await startNode(t, 1);
-  const http = createServer();
-  const server = new WebSocketServer({ server: http });
-  t.after(() => http.close());
+  const { server, address } = await impostor(t);
   let attempts = 0;
   server.on("connection", (socket) => {
     socket.send(new AcceptorHandshake(identity(2)).challenge());
@@ -376,9 +378,7 @@ test("a peer that refuses every attempt is dialled on, and told of once", async 
       ear.changed();
     });
   });
-  http.listen(0, "127.0.0.1");
-  await once(http, "listening");
-  link.setPeer(2, `127.0.0.1:${(http.address() as AddressInfo).port}`);
+  link.setPeer(2, address);
   await ear.until(() => attempts === 4);
   assert.deepEqual(refusals, [{ peer: 2, code: CloseBadKey, reason: "bad key", by: "peer" }]);
 });
@@ -509,19 +509,6 @@ test("garbage instead of a proof is refused, whatever its length", async (t) => 
     assert.equal(code, length === 5000 ? tooBig : CloseBadFrame, `${length} bytes`);
   }
 });
-
-/** A server of WebSockets at a peer's address: it answers pings, and says what its test has it say. */
-async function impostor(t: TestContext): Promise<{ server: WebSocketServer; address: string }> {
-  const http = createServer();
-  const server = new WebSocketServer({ server: http });
-  t.after(() => {
-    for (const client of server.clients) client.terminate();
-    http.close();
-  });
-  http.listen(0, "127.0.0.1");
-  await once(http, "listening");
-  return { server, address: `127.0.0.1:${(http.address() as AddressInfo).port}` };
-}
 
 test("an accept of someone without the key is refused", async (t) => {
   const { link, ear, refusals } = await startNode(t, 1);
@@ -667,25 +654,19 @@ async function dialerToHandmade(t: TestContext) {
     seen.push(what);
     ear.changed();
   };
-  const http = createServer();
-  const server = new WebSocketServer({ server: http, path: LINK_PATH, autoPong: false });
-  t.after(() => {
-    for (const client of server.clients) client.terminate();
-    http.close();
-  });
+  const { server, address } = await impostor(t, false);
+  const [host, port] = address.split(":") as [string, string];
   const streams: Socket[] = [];
   server.on("connection", (socket, request) => {
     acceptGuest(socket, 2);
     socket.on("ping", () => see("ping"));
     streams.push(request.socket);
   });
-  http.listen(0, "127.0.0.1");
-  await once(http, "listening");
   const dialer = new Dialer({
     self: identity(1),
     peer: 2,
     lane: LaneBulk,
-    address: { host: "127.0.0.1", port: (http.address() as AddressInfo).port },
+    address: { host, port: Number(port) },
     tls: () => null,
     maxFrameBytes: 1 << 20,
     random: () => 0,
@@ -842,12 +823,7 @@ test("a peer of which nobody listens at its address is told, with the address an
       ear.changed();
     },
   });
-  const gone = createServer().listen(0, "127.0.0.1");
-  await once(gone, "listening");
-  const { port } = gone.address() as AddressInfo;
-  gone.close();
-  await once(gone, "close");
-  link.setPeer(2, `127.0.0.1:${port}`);
+  link.setPeer(2, await deadAddress());
   await ear.until(() => told.length > 0);
   assert.match(told[0]!, /^2 127\.0\.0\.1:\d+ connect ECONNREFUSED/);
 });

@@ -2,9 +2,9 @@
 // the connection, and nothing that is not whole and sound replaces anything.
 import assert from "node:assert/strict";
 import fs from "node:fs";
-import net from "node:net";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
+import { freePorts } from "../../bench/harness/ports.js";
 import { type Entry, RaftNode, type RaftNodeOptions } from "../../src/index.js";
 import { type Link, type LinkHandler, MemoryNetwork, type SnapshotLane } from "../../src/link/index.js";
 import { PIECE, PIECE_HEAD_BYTES } from "../../src/node/snapshot-wire.js";
@@ -130,17 +130,9 @@ function inMemory(
   return { cluster, network };
 }
 
-async function freeAddress(): Promise<string> {
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await new Promise((done) => server.once("listening", done));
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((done) => server.close(done));
-  return `127.0.0.1:${port}`;
-}
-
 async function overSockets(t: TestContext, more: More = {}): Promise<Cluster> {
-  const peers: Record<number, string> = {};
-  for (const id of [1, 2, 3]) peers[id] = await freeAddress();
+  const ports = await freePorts(3);
+  const peers = Object.fromEntries(ports.map((port, i) => [i + 1, `127.0.0.1:${port}`]));
   return new Cluster(t, peers, () => more);
 }
 

@@ -16,7 +16,6 @@ import {
   type Logger,
   MemoryStorage,
   type Message,
-  type MessageType,
   RaftError,
   RawNode,
   type ReadState,
@@ -291,10 +290,6 @@ export class Network {
   /** Nothing reaches or leaves these nodes. */
   isolate(...ids: number[]): void {
     this.drops = (m) => m.from !== m.to && (ids.includes(m.to) || ids.includes(m.from));
-  }
-
-  dropType(type: MessageType): void {
-    this.drops = (m) => m.type === type;
   }
 
   heal(): void {

@@ -15,6 +15,7 @@ import {
   readConfig,
   Service,
 } from "../../src/serve/index.js";
+import { listen } from "../listen.js";
 
 const dir = mkdtempSync(join(tmpdir(), "raftmark-config-"));
 after(() => rmSync(dir, { recursive: true, force: true }));
@@ -181,20 +182,18 @@ test("what the start refuses --check refuses, with its place, and touches nothin
   assert.equal(existsSync(join(dir, "untouched")), false);
 });
 
-test("where clients cannot be served has its place", async () => {
-  const taken = createServer();
-  await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
-  const { port } = taken.address() as { port: number };
+test("where clients cannot be served has its place", async (t) => {
+  const taken = await listen(t, createServer());
   const text = `id: 1
 dataDir: taken
 peers:
-  1: { raft: "127.0.0.1:0", http: "127.0.0.1:${port}" }
+  1: { raft: "127.0.0.1:0", http: "${taken}" }
 secret: 0123456789abcdef
 durability: none
 `;
   const cases: [string, RegExp][] = [
     [text, /^F:4:35: peers\.1\.http: cannot listen at .*: something listens there already/],
-    [`${text}http: "127.0.0.1:${port}"\n`, /^F:7:7: http: cannot listen at/],
+    [`${text}http: "${taken}"\n`, /^F:7:7: http: cannot listen at/],
   ];
   for (const [given, expected] of cases) {
     const config = await parseConfig(given, FILE);
@@ -203,5 +202,4 @@ durability: none
       return error instanceof RaftmarkError && error.code === "RAFT_ADDRESS_IN_USE";
     });
   }
-  await new Promise((resolve) => taken.close(resolve));
 });
