@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { after, type TestContext, test } from "node:test";
 import { AckedWriter } from "../../bench/harness/acked.js";
 import { Cluster } from "../../bench/harness/cluster.js";
 import { Payloads } from "../../bench/harness/payload.js";
@@ -25,7 +25,8 @@ interface Started {
   readonly leader: number;
 }
 
-async function startCluster(nodes = 3, followerDelayMs = 0): Promise<Started> {
+/** A cluster with a leader, which goes with the test. */
+async function startCluster(t: TestContext, nodes = 3, followerDelayMs = 0): Promise<Started> {
   const dir = join(scratch.path, `cluster-${++clusters}`);
   const settings = {
     nodes,
@@ -36,6 +37,7 @@ async function startCluster(nodes = 3, followerDelayMs = 0): Promise<Started> {
     followerDelayMs,
   } as const;
   const cluster = await Cluster.start({ dir, settings, basePort: 0, seed: clusters });
+  t.after(() => cluster.destroy());
   const leader = await cluster.waitForLeader(LEADER_MS);
   return { cluster, dir, leader };
 }
@@ -104,118 +106,102 @@ function truthOf(
   return runTruthCheck({ nodes, ackedFiles, ackedMin });
 }
 
-test("kill -9 of a follower: throughput goes on, it comes back and catches up, nothing is lost", async () => {
-  const { cluster, dir, leader } = await startCluster();
-  try {
-    const { load, ended } = startLoad(cluster, leader, dir);
-    await until("the load to run", SETTLE_MS, () => load.acked > 200);
-    const follower = cluster.ids.find((id) => id !== leader) ?? 0;
-    await cluster.kill(follower);
-    const atKill = load.acked;
-    await until("throughput without the follower", SETTLE_MS, () => load.acked > atKill + 500);
-    await cluster.restart(follower);
-    const { commit } = await cluster.call(leader, "status", {});
-    await until("the follower to have what it missed", SETTLE_MS, async () => {
-      return (await cluster.call(follower, "status", {})).applied >= commit;
-    });
-    await cluster.call(leader, "haltLoad", {});
-    const outcome = await ended.catch(() => null);
-    // The load's clock is stopped with it: what counts here is that no proposal failed.
-    assert.deepEqual(outcome?.failed, {});
-    assert.equal(outcome?.unanswered, 0);
-    assert.equal((await cluster.call(leader, "status", {})).state, "StateLeader");
-    assert.equal(await cluster.catchUp(SETTLE_MS), true);
-    const report = await truthOf(cluster, await cluster.stop(), [load.ackedPath], outcome?.acked ?? 1);
-    assert.deepEqual(report.findings, []);
-    assert.ok(report.ackedChecked > 700);
-  } finally {
-    await cluster.destroy();
-  }
+test("kill -9 of a follower: throughput goes on, it comes back and catches up, nothing is lost", async (t) => {
+  const { cluster, dir, leader } = await startCluster(t);
+  const { load, ended } = startLoad(cluster, leader, dir);
+  await until("the load to run", SETTLE_MS, () => load.acked > 200);
+  const follower = cluster.ids.find((id) => id !== leader) ?? 0;
+  await cluster.kill(follower);
+  const atKill = load.acked;
+  await until("throughput without the follower", SETTLE_MS, () => load.acked > atKill + 500);
+  await cluster.restart(follower);
+  const { commit } = await cluster.call(leader, "status", {});
+  await until("the follower to have what it missed", SETTLE_MS, async () => {
+    return (await cluster.call(follower, "status", {})).applied >= commit;
+  });
+  await cluster.call(leader, "haltLoad", {});
+  const outcome = await ended.catch(() => null);
+  // The load's clock is stopped with it: what counts here is that no proposal failed.
+  assert.deepEqual(outcome?.failed, {});
+  assert.equal(outcome?.unanswered, 0);
+  assert.equal((await cluster.call(leader, "status", {})).state, "StateLeader");
+  assert.equal(await cluster.catchUp(SETTLE_MS), true);
+  const report = await truthOf(cluster, await cluster.stop(), [load.ackedPath], outcome?.acked ?? 1);
+  assert.deepEqual(report.findings, []);
+  assert.ok(report.ackedChecked > 700);
 });
 
-test("kill -9 of the leader: a new leader in time, no acknowledged proposal lost", async () => {
-  const { cluster, dir, leader } = await startCluster();
+test("kill -9 of the leader: a new leader in time, no acknowledged proposal lost", async (t) => {
+  const { cluster, dir, leader } = await startCluster(t);
   const remote = new Remote(dir);
-  try {
-    const { load } = startLoad(cluster, leader, dir);
-    await remote.propose(cluster, leader, 20);
-    await until("the load to run", SETTLE_MS, () => load.acked > 200);
-    await cluster.kill(leader);
-    const killed = performance.now();
-    const next = await cluster.waitForLeader(NEW_LEADER_MS, false);
-    const tookMs = performance.now() - killed;
-    assert.notEqual(next, leader);
-    assert.ok(tookMs < NEW_LEADER_MS, `a new leader after ${Math.round(tookMs)} ms`);
-    await remote.propose(cluster, next, 20);
-    await cluster.restart(leader);
-    await until("the old leader to follow", SETTLE_MS, async () => {
-      return (await cluster.call(leader, "status", {})).leader === next;
-    });
-    await remote.propose(cluster, next, 20);
-    assert.equal(await cluster.catchUp(SETTLE_MS), true);
-    remote.close();
-    const files = [load.ackedPath, remote.ackedPath];
-    const report = await truthOf(cluster, await cluster.stop(), files, remote.acked + 1);
-    assert.deepEqual(report.findings, []);
-    assert.equal(remote.acked, 60);
-  } finally {
-    await cluster.destroy();
-  }
+  const { load } = startLoad(cluster, leader, dir);
+  await remote.propose(cluster, leader, 20);
+  await until("the load to run", SETTLE_MS, () => load.acked > 200);
+  await cluster.kill(leader);
+  const killed = performance.now();
+  const next = await cluster.waitForLeader(NEW_LEADER_MS, false);
+  const tookMs = performance.now() - killed;
+  assert.notEqual(next, leader);
+  assert.ok(tookMs < NEW_LEADER_MS, `a new leader after ${Math.round(tookMs)} ms`);
+  await remote.propose(cluster, next, 20);
+  await cluster.restart(leader);
+  await until("the old leader to follow", SETTLE_MS, async () => {
+    return (await cluster.call(leader, "status", {})).leader === next;
+  });
+  await remote.propose(cluster, next, 20);
+  assert.equal(await cluster.catchUp(SETTLE_MS), true);
+  remote.close();
+  const files = [load.ackedPath, remote.ackedPath];
+  const report = await truthOf(cluster, await cluster.stop(), files, remote.acked + 1);
+  assert.deepEqual(report.findings, []);
+  assert.equal(remote.acked, 60);
 });
 
-test("kill -9 of every node: what was acknowledged is there after they come back", async () => {
-  const { cluster, dir, leader } = await startCluster();
+test("kill -9 of every node: what was acknowledged is there after they come back", async (t) => {
+  const { cluster, dir, leader } = await startCluster(t);
   const remote = new Remote(dir);
-  try {
-    const { load } = startLoad(cluster, leader, dir);
-    await remote.propose(cluster, leader, 20);
-    await until("the load to run", SETTLE_MS, () => load.acked > 200);
-    await Promise.all(cluster.ids.map((id) => cluster.kill(id)));
-    for (const id of cluster.ids) await cluster.restart(id);
-    await remote.propose(cluster, await cluster.waitForLeader(LEADER_MS), 20);
-    assert.equal(await cluster.catchUp(SETTLE_MS), true);
-    remote.close();
-    const files = [load.ackedPath, remote.ackedPath];
-    const report = await truthOf(cluster, await cluster.stop(), files, remote.acked + 1);
-    assert.deepEqual(report.findings, []);
-  } finally {
-    await cluster.destroy();
-  }
+  const { load } = startLoad(cluster, leader, dir);
+  await remote.propose(cluster, leader, 20);
+  await until("the load to run", SETTLE_MS, () => load.acked > 200);
+  await Promise.all(cluster.ids.map((id) => cluster.kill(id)));
+  for (const id of cluster.ids) await cluster.restart(id);
+  await remote.propose(cluster, await cluster.waitForLeader(LEADER_MS), 20);
+  assert.equal(await cluster.catchUp(SETTLE_MS), true);
+  remote.close();
+  const files = [load.ackedPath, remote.ackedPath];
+  const report = await truthOf(cluster, await cluster.stop(), files, remote.acked + 1);
+  assert.deepEqual(report.findings, []);
 });
 
-test("the truth check refuses logs and journals that were changed after the run", async () => {
-  const { cluster, dir, leader } = await startCluster();
+test("the truth check refuses logs and journals that were changed after the run", async (t) => {
+  const { cluster, dir, leader } = await startCluster(t);
   const remote = new Remote(dir);
-  try {
-    await remote.propose(cluster, leader, 50);
-    assert.equal(await cluster.catchUp(SETTLE_MS), true);
-    remote.close();
-    const states = await cluster.stop();
-    const check = () => truthOf(cluster, states, [remote.ackedPath], 50);
-    assert.deepEqual((await check()).findings, []);
+  await remote.propose(cluster, leader, 50);
+  assert.equal(await cluster.catchUp(SETTLE_MS), true);
+  remote.close();
+  const states = await cluster.stop();
+  const check = () => truthOf(cluster, states, [remote.ackedPath], 50);
+  assert.deepEqual((await check()).findings, []);
 
-    const wrong = new Map(states).set(2, {
-      applied: states.get(2)?.applied ?? 0,
-      count: 50,
-      hash: "0".repeat(16),
-    });
-    assert.match(
-      (await truthOf(cluster, wrong, [remote.ackedPath], 50)).findings.join("\n"),
-      /node 2: its state machine/,
-    );
+  const wrong = new Map(states).set(2, {
+    applied: states.get(2)?.applied ?? 0,
+    count: 50,
+    hash: "0".repeat(16),
+  });
+  assert.match(
+    (await truthOf(cluster, wrong, [remote.ackedPath], 50)).findings.join("\n"),
+    /node 2: its state machine/,
+  );
 
-    flipPayloadByte(cluster.dirOf(3));
-    const flipped = await check();
-    assert.equal(flipped.ok, false);
-    assert.match(flipped.findings.join("\n"), /node 3: its log in .* cannot be read: .*\.wal/);
+  flipPayloadByte(cluster.dirOf(3));
+  const flipped = await check();
+  assert.equal(flipped.ok, false);
+  assert.match(flipped.findings.join("\n"), /node 3: its log in .* cannot be read: .*\.wal/);
 
-    rmSync(join(cluster.dirOf(1), "wal"), { recursive: true });
-    const lost = await check();
-    assert.equal(lost.ok, false);
-    assert.match(lost.findings.join("\n"), /acknowledged proposal seq 0 of client 500 .* is in 1 log\(s\)/);
-  } finally {
-    await cluster.destroy();
-  }
+  rmSync(join(cluster.dirOf(1), "wal"), { recursive: true });
+  const lost = await check();
+  assert.equal(lost.ok, false);
+  assert.match(lost.findings.join("\n"), /acknowledged proposal seq 0 of client 500 .* is in 1 log\(s\)/);
 });
 
 /** Changes one byte of an entry in the middle of the first segment of a node's log. */
@@ -233,11 +219,6 @@ function flipPayloadByte(dir: string): void {
   writeFileSync(join(wal, name), bytes);
 }
 
-test("a disk that takes longer than a campaign is waited for: each is given more time than the one before", async () => {
-  const { cluster, leader } = await startCluster(1, 400);
-  try {
-    assert.equal(leader, 1);
-  } finally {
-    await cluster.destroy();
-  }
+test("a disk that takes longer than a campaign is waited for: each is given more time than the one before", async (t) => {
+  assert.equal((await startCluster(t, 1, 400)).leader, 1);
 });
