@@ -49,24 +49,10 @@ import {
   TERM_JUMP_MAX,
 } from "../../src/raft/index.js";
 import { MSG_ENTRIES_MAX } from "../../src/raft/raftpb/index.js";
+import { digest } from "./forged.js";
 import { bytes, Network } from "./network.js";
 
 const TOO_BIG = 2 ** 53;
-
-/** Everything a refused message could have changed. */
-function digest(raw: RawNode): unknown {
-  const r = raw.raft;
-  return {
-    status: raw.basicStatus(),
-    log: r.raftLog.toString(),
-    config: r.trk.configString(),
-    progress: r.trk.peers.map(String),
-    votes: [...r.trk.votes],
-    clocks: [r.electionElapsed, r.heartbeatElapsed],
-    queued: [r.msgs.length, r.msgsAfterAppend.length, r.readStates.length, r.pendingReadIndexMessages.length],
-    pendingConfIndex: r.pendingConfIndex,
-  };
-}
 
 function message(type: MessageType, fields: Partial<Message>): Message {
   return Object.assign(new Message(type), fields);

@@ -42,17 +42,19 @@ const CONFIGS: readonly ConfigOverrides[] = [
 ];
 
 /** Everything a refused message could have changed. */
-export function digest(raw: RawNode): string {
+export function digest(raw: RawNode): object {
   const r = raw.raft;
-  return JSON.stringify([
-    raw.basicStatus(),
-    r.raftLog.toString(),
-    r.trk.configString(),
-    r.trk.peers.map(String),
-    [...r.trk.votes],
-    [r.electionElapsed, r.heartbeatElapsed, r.leadTransferee, r.pendingConfIndex],
-    [r.msgs.length, r.msgsAfterAppend.length, r.readStates.length, r.pendingReadIndexMessages.length],
-  ]);
+  return {
+    status: raw.basicStatus(),
+    log: r.raftLog.toString(),
+    config: r.trk.configString(),
+    progress: r.trk.peers.map(String),
+    votes: [...r.trk.votes],
+    clocks: [r.electionElapsed, r.heartbeatElapsed],
+    leadTransferee: r.leadTransferee,
+    pendingConfIndex: r.pendingConfIndex,
+    queued: [r.msgs.length, r.msgsAfterAppend.length, r.readStates.length, r.pendingReadIndexMessages.length],
+  };
 }
 
 /** A group amid something: elections, lost messages, often in a joint configuration. */

@@ -35,7 +35,7 @@ function stepAndCheck(raw: RawNode, m: Message): void {
   const before = digest(raw);
   const error = raw.step(m);
   const log = raw.raft.raftLog;
-  if (error !== null) assert.equal(digest(raw), before, `refused, yet changed: ${JSON.stringify(m)}`);
+  if (error !== null) assert.deepEqual(digest(raw), before, `refused, yet changed: ${JSON.stringify(m)}`);
   assert.ok(log.applied <= log.applying && log.applying <= log.committed && log.committed <= log.lastIndex());
 }
 
