@@ -2,6 +2,7 @@
 // on it, and the tests hold the WASM against it.
 
 import { crc32cRange } from "../../base/crc32c.js";
+import { FieldReader, MalformedError } from "../../base/protobuf.js";
 import { putVarint, varintSize } from "../../base/varint.js";
 import { type Codec, type CodecMemory, memoryOver } from "./codec.js";
 import {
@@ -14,7 +15,7 @@ import {
   RECORD_STATE,
 } from "./format.js";
 import * as L from "./layout.js";
-import { FieldReader, MalformedError, type RecordSpan } from "./record.js";
+import type { RecordSpan } from "./record.js";
 
 /** A codec over `buffer`, laid out as layout.ts says. */
 export function createJsCodec(buffer: ArrayBufferLike): Codec {

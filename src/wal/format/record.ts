@@ -1,6 +1,7 @@
 // Records one at a time, for what is rare: segment heads, snapshot records, entries too large for the ring, reading
 // back from disk, tools. The batch path is in the codecs. Numbers are safe integers; etcd-reader.ts keeps 64 bits.
 import { NO_DATA } from "../../base/bytes.js";
+import { FieldReader, unlessMalformed } from "../../base/protobuf.js";
 import { putVarint, varintSize } from "../../base/varint.js";
 import { type ConfState, Entry, type EntryType, entrySize, type HardState } from "../../raft/raftpb/index.js";
 import { crc32c } from "./crc32c.js";
@@ -142,91 +143,6 @@ function encodeNumbers(values: readonly number[]): Uint8Array {
   return bytes.slice(0, at);
 }
 
-/** Thrown by the decoders below; callers turn it into an error that names the place. */
-export class MalformedError extends Error {
-  override readonly name = "MalformedError";
-}
-
-/** Reads protobuf fields off bytes[at, end). */
-export class FieldReader {
-  private readonly bytes: Uint8Array;
-  private readonly end: number;
-  at: number;
-  field = 0;
-  wire = 0;
-
-  constructor(bytes: Uint8Array, at: number, end: number) {
-    this.bytes = bytes;
-    this.at = at;
-    this.end = end;
-  }
-
-  /** Steps to the next field; false at the end. */
-  next(): boolean {
-    if (this.at === this.end) return false;
-    const tag = this.varint();
-    this.field = Math.floor(tag / 8);
-    this.wire = tag % 8;
-    if (this.field === 0 || tag > 0xffffffff) throw new MalformedError("bad field tag");
-    return true;
-  }
-
-  /** A varint as a number; one above 2^53-1 is refused. */
-  varint(): number {
-    let value = 0;
-    let scale = 1;
-    for (let i = 0; i < 10; i++) {
-      if (this.at >= this.end) throw new MalformedError("varint is cut");
-      const byte = this.bytes[this.at++];
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) {
-        if (!Number.isSafeInteger(value)) throw new MalformedError("number above 2^53-1");
-        return value;
-      }
-      scale *= 128;
-    }
-    throw new MalformedError("varint is too long");
-  }
-
-  /** A varint with all 64 bits. */
-  varint64(): bigint {
-    const start = this.at;
-    for (let i = 0; i < 10; i++) {
-      if (this.at >= this.end) throw new MalformedError("varint is cut");
-      if (this.bytes[this.at++] >= 0x80) continue;
-      let value = 0n;
-      for (let at = this.at - 1; at >= start; at--) value = (value << 7n) | BigInt(this.bytes[at] & 0x7f);
-      return BigInt.asUintN(64, value);
-    }
-    throw new MalformedError("varint is too long");
-  }
-
-  /** The value of a varint field. */
-  number(): number {
-    if (this.wire !== 0) throw new MalformedError("wrong wire type");
-    return this.varint();
-  }
-
-  /** Start of a length-delimited value, `at` moves behind it. */
-  span(): { start: number; end: number } {
-    if (this.wire !== 2) throw new MalformedError("wrong wire type");
-    const length = this.varint();
-    if (length > this.end - this.at) throw new MalformedError("field is cut");
-    const start = this.at;
-    this.at += length;
-    return { start, end: this.at };
-  }
-
-  skip(): void {
-    if (this.wire === 0) this.varint64();
-    else if (this.wire === 2) this.span();
-    else if (this.wire === 1) this.at += 8;
-    else if (this.wire === 5) this.at += 4;
-    else throw new MalformedError("unknown wire type");
-    if (this.at > this.end) throw new MalformedError("field is cut");
-  }
-}
-
 /** A record as parsed; data lies in bytes[dataStart, dataEnd), hasData tells absent from empty. */
 export interface RecordSpan {
   type: number;
@@ -255,12 +171,7 @@ export function parseRecord(bytes: Uint8Array, at: number, end: number): RecordS
 
 /** The same; null: these bytes are none. */
 export function recordIn(bytes: Uint8Array, at: number, end: number): RecordSpan | null {
-  try {
-    return parseRecord(bytes, at, end);
-  } catch (error) {
-    if (error instanceof MalformedError) return null;
-    throw error;
-  }
+  return unlessMalformed(() => parseRecord(bytes, at, end));
 }
 
 /** The entry in bytes[at, end). Its data is a view of `bytes`. */
@@ -274,10 +185,8 @@ export function parseEntry(bytes: Uint8Array, at: number, end: number): Entry {
     if (reader.field === 1) type = reader.number();
     else if (reader.field === 2) term = reader.number();
     else if (reader.field === 3) index = reader.number();
-    else if (reader.field === 4) {
-      const span = reader.span();
-      data = bytes.subarray(span.start, span.end);
-    } else reader.skip();
+    else if (reader.field === 4) data = reader.view();
+    else reader.skip();
   }
   return new Entry(type as EntryType, term, index, data);
 }

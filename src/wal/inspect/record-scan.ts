@@ -2,11 +2,12 @@
 // which read any etcd-format log. Stricter than etcd's reader (an end must be followed by nothing but zeros), and it
 // says where the damage is. Recovery has its own scan in the codecs.
 import { NO_DATA } from "../../base/bytes.js";
+import { MalformedError } from "../../base/protobuf.js";
 import { frameAt } from "../format/codec-js.js";
 import { crc32c } from "../format/crc32c.js";
 import { RECORD_CRC, RECORD_METADATA, RECORD_SNAPSHOT } from "../format/format.js";
 import * as L from "../format/layout.js";
-import { MalformedError, parseEntry, parseRecord } from "../format/record.js";
+import { parseEntry, parseRecord } from "../format/record.js";
 import { NO_SEGMENT_HEAD, NOT_OF_TYPE } from "../recover/misfits.js";
 import { hasRecordAfter, isMisplaced, judgeEnd, lastNonZero, MISPLACED } from "../recover/torn.js";
 import { decodeEntry, decodeRecord, type EtcdEntry, ProtoError } from "./etcd-proto.js";

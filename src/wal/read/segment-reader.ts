@@ -3,6 +3,7 @@
 // again. SegmentReader waits for the disk; old-entries.ts does not, and takes runs off their bytes with what is here.
 // Frames are taken off in WASM, a run at once.
 import fs from "node:fs";
+import { MalformedError } from "../../base/protobuf.js";
 import { Entry, type EntryType, entrySize } from "../../raft/raftpb/index.js";
 import { corruptError, isNoDescriptor } from "../disk/errors.js";
 import { SpareDescriptors } from "../disk/spare-descriptors.js";
@@ -12,7 +13,7 @@ import { crc32c } from "../format/crc32c.js";
 import { RECORD_CRC, RECORD_ENTRY, sortedSegments } from "../format/format.js";
 import * as L from "../format/layout.js";
 import type { PointIndex } from "../format/point-index.js";
-import { MalformedError, parseEntry, parseRecord } from "../format/record.js";
+import { parseEntry, parseRecord } from "../format/record.js";
 
 export const READ_BYTES = 96 * 1024;
 const OPEN_FILES_MAX = 4;

@@ -3,6 +3,7 @@
 // no file. A procedure of steps (wal-fs.ts): a worker reads synchronously, the main thread does not wait.
 import { assert } from "../../base/assert.js";
 import { NO_DATA } from "../../base/bytes.js";
+import { MalformedError } from "../../base/protobuf.js";
 import type { ConfState, HardState } from "../../raft/raftpb/index.js";
 import type { Steps } from "../disk/wal-fs.js";
 import type { Codec } from "../format/codec.js";
@@ -10,7 +11,7 @@ import { frameAt } from "../format/codec-js.js";
 import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_STATE } from "../format/format.js";
 import * as L from "../format/layout.js";
 import { dropFrom, PointIndex } from "../format/point-index.js";
-import { MalformedError, parseEntry } from "../format/record.js";
+import { parseEntry } from "../format/record.js";
 import { parseSnapshotRecord } from "../format/snapshot-record.js";
 import { misplaced } from "./misfits.js";
 import type { SegmentSource } from "./segment-source.js";

@@ -8,10 +8,11 @@
 // is refused, and nothing cut.
 
 import { crc32cRange } from "../../base/crc32c.js";
+import { FieldReader, MalformedError } from "../../base/protobuf.js";
 import { frameAt } from "../format/codec-js.js";
 import { RECORD_CRC, SECTOR_BYTES } from "../format/format.js";
 import * as L from "../format/layout.js";
-import { FieldReader, MalformedError, type RecordSpan, recordIn } from "../format/record.js";
+import { type RecordSpan, recordIn } from "../format/record.js";
 import { COMMITTED, NO_SEGMENT_HEAD, NOT_OF_TYPE, STATE_BACK, TERM_BACK } from "./misfits.js";
 
 /** Where the scan of the newest segment stopped. */
@@ -94,7 +95,7 @@ function hasWrongLength({ bytes, offset, crc }: Stop): boolean {
 
 /** Where fields 1 to `count`, one of each from `at` on, end; -1: they are not there. */
 function endOfFields(bytes: Uint8Array, at: number, count: number): number {
-  const reader = new FieldReader(bytes, at, bytes.length);
+  const reader = new FieldReader(bytes, at);
   try {
     for (let field = 1; field <= count; field++) {
       if (!reader.next() || reader.field !== field || reader.wire !== (field === 3 ? 2 : 0)) return -1;

@@ -10,12 +10,13 @@ import { type FileHandle, open } from "node:fs/promises";
 import { assert } from "../../base/assert.js";
 import { NO_DATA } from "../../base/bytes.js";
 import { crc32cCombine } from "../../base/crc32c.js";
+import { FieldReader, MalformedError } from "../../base/protobuf.js";
 import { putVarint, varintSize } from "../../base/varint.js";
 import { EMPTY_CONF_STATE, type SnapshotMetadata } from "../../raft/raftpb/index.js";
 import { snapshotError } from "../disk/errors.js";
 import type { WalFs } from "../disk/wal-fs.js";
 import { crc32c } from "../format/crc32c.js";
-import { encodeConfState, FieldReader, MalformedError } from "../format/record.js";
+import { encodeConfState } from "../format/record.js";
 import { parseConfState } from "../format/snapshot-record.js";
 import type { SnapshotData, SnapshotStream } from "./snapshot-data.js";
 
@@ -381,17 +382,13 @@ async function readField(file: FileHandle, at: number, limit: number): Promise<F
 function parseMetadata(bytes: Uint8Array): SnapshotMetadata {
   let { confState, index, term } = EMPTY_METADATA;
   let members: Uint8Array | undefined;
-  const reader = new FieldReader(bytes, 0, bytes.length);
+  const reader = new FieldReader(bytes);
   while (reader.next()) {
-    if (reader.field === 1) {
-      const { start, end } = reader.span();
-      confState = parseConfState(bytes, start, end);
-    } else if (reader.field === 2) index = reader.number();
+    if (reader.field === 1) confState = parseConfState(reader.view());
+    else if (reader.field === 2) index = reader.number();
     else if (reader.field === 3) term = reader.number();
-    else if (reader.field === MEMBERS) {
-      const { start, end } = reader.span();
-      members = bytes.slice(start, end);
-    } else reader.skip();
+    else if (reader.field === MEMBERS) members = reader.view().slice();
+    else reader.skip();
   }
   return members === undefined ? { confState, index, term } : { confState, index, term, members };
 }
