@@ -26,7 +26,7 @@ export const WORD_TAIL = 1;
 export const WORD_CLOSING = 2;
 /** Segments prepared so far by this process. */
 export const WORD_PREPARED = 3;
-/** 1: preparing the next segment failed; the writer has to make it itself. */
+/** The one that could not be prepared, counted with those; the writer has to make it itself. */
 export const WORD_PREPARE_FAILED = 4;
 /** Points consumed. */
 export const WORD_POINTS_HEAD = 5;

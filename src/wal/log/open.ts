@@ -42,7 +42,7 @@ import {
 } from "../snap/snap-dir.js";
 import type { SnapshotSetup } from "../snap/snapshot-keeper.js";
 import { InlineWriter } from "../write/inline-writer.js";
-import { fillZeros, noHurry, preparedBytes, prepareSegment, removePrepared } from "../write/prepare.js";
+import { fillZeros, preparedBytes, prepareSegment, removePrepared } from "../write/prepare.js";
 import { segmentHead, type TailState, type WriterSetup, writerMemoryBytes } from "../write/segment-writer.js";
 import { BUSY_POLL_US_MAX, type Writer, type WriterOptions } from "../write/writer.js";
 import type { Recovered, Wal, WalOptions } from "./types.js";
@@ -240,7 +240,7 @@ async function create(dir: string, file: string, options: Plan, walFs: WalFs): P
   const bytes = preparedBytes(Math.max(segmentBytes, head.length + SEGMENT_END_BYTES), durability);
   const direct = durability === "o_direct";
   const task = { path: file, bytes, sparse, recycled: false, direct, count: 0 };
-  await runAsync(prepareSegment(walFs, task, noHurry));
+  await runAsync(prepareSegment(walFs, task));
   await writeAt(walFs, file, head, 0);
   await walFs.syncDir(draft);
   await syncAbove(walFs, path.dirname(dir));
@@ -365,7 +365,7 @@ async function mendDir(
     const from = Math.max(log.tailBytes, tail.offset);
     try {
       if (options.durability === "none") await walFs.truncate(fd, bytes);
-      else await runAsync(fillZeros(walFs, fd, from, bytes, noHurry));
+      else await runAsync(fillZeros(walFs, fd, from, bytes));
     } finally {
       walFs.close(fd);
     }

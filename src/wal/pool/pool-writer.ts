@@ -9,7 +9,8 @@ import { type PlainError, warningOf, writeError } from "../disk/errors.js";
 import { type CodecMemory, memoryOver } from "../format/codec.js";
 import { createWasmMemory, type WasmMemory, wasmModule } from "../format/codec-wasm.js";
 import * as L from "../format/layout.js";
-import { type PoolPrepareTask, Preparer, type PrepareTask, removePrepared } from "../write/prepare.js";
+import { type PrepareTask, removePrepared } from "../write/prepare.js";
+import { Preparer } from "../write/preparer.js";
 import { type WriterSetup, writerMemoryBytes } from "../write/segment-writer.js";
 import type { Writer, WriterOptions } from "../write/writer.js";
 import type { Meeting } from "./meeting.js";
@@ -28,6 +29,11 @@ export interface WalTask {
   large: MessagePort;
   walFs: { module: string; arg: unknown } | null;
   busyPollUs: number;
+}
+
+export interface PoolPrepareTask extends PrepareTask {
+  control: SharedArrayBuffer;
+  walFs: { module: string; arg: unknown } | null;
 }
 
 /** Null: ended because the log was closed. */
@@ -54,7 +60,6 @@ export class PoolWriter implements Writer {
   private readonly task: Promise<void>;
   private readonly large: MessagePort;
   private readonly preparer: Preparer;
-  private preparing: Promise<void> = Promise.resolve();
   private ended = false;
   private faulted = false;
   private closing = false;
@@ -72,10 +77,15 @@ export class PoolWriter implements Writer {
     this.options = options;
     const { setup } = options;
     this.busyPollMs = options.busyPollUs / 1000;
-    this.preparer = new Preparer(setup.dir, setup.segmentBytes, setup.tail.offset, setup.durability);
     const memory = createWasmMemory(writerMemoryBytes(setup.ringBytes, setup.outBytes));
     this.memory = memoryOver(memory.buffer);
     this.pool = pool;
+    this.preparer = new Preparer(setup, this.memory, {
+      prepare: (task) =>
+        this.prepare({ ...task, control: memory.buffer as SharedArrayBuffer, walFs: options.walFs }),
+      warn: (error) => this.onWarning(warningOf(error, setup.dir)),
+      ended: () => this.wake(),
+    });
     const channel = new MessageChannel();
     channel.port1.on("message", ({ code, message }: PlainError) => {
       this.onWarning(new RaftmarkError(code, message));
@@ -99,7 +109,7 @@ export class PoolWriter implements Writer {
     // The task's first notice says that it runs.
     this.ready = new Promise((resolve) => {
       const started = (): void => {
-        this.prepareNext();
+        this.preparer.next();
         resolve();
         this.listen();
       };
@@ -173,12 +183,13 @@ export class PoolWriter implements Writer {
   private takeNotice(): void {
     if (this.ended) return;
     this.seen = Atomics.load(this.memory.i32, WORDS + L.WORD_NOTICE);
-    this.prepareNext();
+    this.preparer.next();
     this.onNotice();
   }
 
   private taskEnded(result: WalTaskResult | RaftmarkError): void {
     this.ended = true;
+    void this.preparer.stop();
     this.large.close();
     // Ends the waiting: a waiter that is never woken would hold the memory for good.
     Atomics.notify(this.memory.i32, WORDS + L.WORD_NOTICE);
@@ -190,52 +201,18 @@ export class PoolWriter implements Writer {
     else this.onFault(new RaftmarkError(result.code, result.message, { mayCommit: true }));
   }
 
-  private prepareNext(): void {
-    if (this.closing || this.ended) return;
-    const next = this.preparer.next(this.memory.i32, this.memory.f64);
-    if (next !== null) this.prepare(next, Promise.resolve());
+  private async prepare(task: PoolPrepareTask): Promise<void> {
+    const failure = await this.pool.run<PoolPrepareTask, PlainError | null>("runPrepare", task);
+    if (failure !== null) throw new RaftmarkError(failure.code, failure.message);
   }
 
-  async recycle(rename: (to: string) => Promise<void>): Promise<boolean> {
-    if (this.closing || this.ended) return false;
-    const next = this.preparer.recycle(this.memory.i32, this.memory.f64);
-    if (next === null) return false;
-    const renamed = rename(next.path);
-    this.prepare(next, renamed);
-    await renamed;
-    return true;
-  }
-
-  private prepare(next: PrepareTask, ready: Promise<void>): void {
-    const control = this.memory.buffer as SharedArrayBuffer;
-    const task: PoolPrepareTask = { ...next, control, walFs: this.options.walFs };
-    this.preparing = ready
-      .then(() => this.pool.run<PoolPrepareTask, PlainError | null>("runPrepare", task))
-      .then(
-        (failure) => {
-          if (failure !== null) {
-            this.prepareFailed(task, new RaftmarkError(failure.code, failure.message));
-            return;
-          }
-          Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARED, task.count);
-          this.wake();
-        },
-        (error: unknown) => this.prepareFailed(task, error),
-      );
-  }
-
-  // The writer tries for itself when it needs the segment, and only then it is a fault.
-  private prepareFailed(task: PrepareTask, error: unknown): void {
-    this.onWarning(warningOf(error, this.options.setup.dir));
-    Atomics.store(this.memory.i32, WORDS + L.WORD_PREPARE_FAILED, task.count);
-    this.wake();
+  recycle(rename: (to: string) => Promise<void>): Promise<boolean> {
+    return this.preparer.recycle(rename);
   }
 
   async close(): Promise<void> {
     this.closing = true;
-    // No segment is needed any more; what is being filled may stop.
-    Atomics.store(this.memory.i32, WORDS + L.WORD_HURRY, 0x7fffffff);
-    await this.preparing;
+    await this.preparer.stop();
     Atomics.store(this.memory.i32, WORDS + L.WORD_CLOSING, 1);
     this.wake();
     await this.task;

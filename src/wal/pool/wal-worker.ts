@@ -8,9 +8,9 @@ import { type PlainError, warningOf, writeError } from "../disk/errors.js";
 import { loadFs, runSync, syncFs } from "../disk/wal-fs.js";
 import { bindWasmCodec } from "../format/codec-wasm.js";
 import * as L from "../format/layout.js";
-import { isHurried, type PoolPrepareTask, prepareSegment } from "../write/prepare.js";
+import { isHurried, prepareSegment } from "../write/prepare.js";
 import { SegmentWriter } from "../write/segment-writer.js";
-import type { WalTask, WalTaskResult } from "./pool-writer.js";
+import type { PoolPrepareTask, WalTask, WalTaskResult } from "./pool-writer.js";
 
 export { runMeeting } from "./meeting.js";
 export { runScan } from "./scan-worker.js";

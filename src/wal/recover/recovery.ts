@@ -16,7 +16,7 @@ import { createJsCodec } from "../format/codec-js.js";
 import { bindWasmCodec, createWasmMemory, wasmModule } from "../format/codec-wasm.js";
 import { SECTOR_BYTES, type SegmentName, sortedSegments } from "../format/format.js";
 import { dropFrom, PointIndex } from "../format/point-index.js";
-import { fillZeros, noHurry } from "../write/prepare.js";
+import { fillZeros } from "../write/prepare.js";
 import type { TailState } from "../write/segment-writer.js";
 import { goesBack } from "./misfits.js";
 import {
@@ -308,8 +308,8 @@ export async function cutTorn(walFs: WalFs, dir: string, { file, offset, used }:
   const fd = walFs.open(file, fs.constants.O_WRONLY);
   try {
     const next = Math.min(used, offset - (offset % SECTOR_BYTES) + SECTOR_BYTES);
-    await runAsync(fillZeros(walFs, fd, next, used, noHurry));
-    await runAsync(fillZeros(walFs, fd, offset, next, noHurry));
+    await runAsync(fillZeros(walFs, fd, next, used));
+    await runAsync(fillZeros(walFs, fd, offset, next));
   } finally {
     walFs.close(fd);
   }

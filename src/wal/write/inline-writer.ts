@@ -6,7 +6,8 @@ import { warningOf, writeError } from "../disk/errors.js";
 import { runAsync, type WalFs } from "../disk/wal-fs.js";
 import type { Codec, CodecMemory } from "../format/codec.js";
 import * as L from "../format/layout.js";
-import { isHurried, Preparer, type PrepareTask, prepareSegment, removePrepared } from "./prepare.js";
+import { isHurried, prepareSegment, removePrepared } from "./prepare.js";
+import { Preparer } from "./preparer.js";
 import { SegmentWriter } from "./segment-writer.js";
 import type { Writer, WriterOptions } from "./writer.js";
 
@@ -20,7 +21,6 @@ export class InlineWriter implements Writer {
   onNotice: () => void = () => {};
   onFault: (error: RaftmarkError) => void = () => {};
   onWarning: (warning: RaftmarkError) => void = () => {};
-  private readonly fs: WalFs;
   private readonly options: WriterOptions;
   private readonly segments: SegmentWriter;
   private readonly large: Uint8Array[] = [];
@@ -29,20 +29,17 @@ export class InlineWriter implements Writer {
   private running: Promise<void> = Promise.resolve();
   /** Inside wake(): a notice has to wait for the event loop. */
   private waking = false;
-  private closing = false;
   private faulted = false;
   private readonly preparer: Preparer;
-  private preparing: Promise<void> = Promise.resolve();
 
   constructor(codec: Codec, fs: WalFs, options: WriterOptions) {
     this.memory = codec.memory;
-    this.fs = fs;
     this.options = options;
     this.segments = new SegmentWriter(codec, fs, options.setup, {
       notify: () => this.notify(),
       waitPrepared: () => {
-        this.prepareNext();
-        return this.preparing;
+        this.preparer.next();
+        return this.preparer.underWay;
       },
       waitPoints: () => new Promise((resolve) => setImmediate(resolve)),
       waitDescriptor: () => new Promise((resolve) => setTimeout(resolve, DESCRIPTOR_WAIT_MS)),
@@ -50,9 +47,13 @@ export class InlineWriter implements Writer {
       warn: (error) => this.warn(error),
       takeLarge: () => this.large.shift()!,
     });
-    const { dir, segmentBytes, durability, tail } = options.setup;
-    this.preparer = new Preparer(dir, segmentBytes, tail.offset, durability);
-    this.prepareNext();
+    const { i32 } = codec.memory;
+    this.preparer = new Preparer(options.setup, codec.memory, {
+      prepare: (task) => runAsync(prepareSegment(fs, task, () => isHurried(i32, task.count))),
+      warn: (error) => this.warn(error),
+      ended: () => {},
+    });
+    this.preparer.next();
   }
 
   wake(): void {
@@ -76,7 +77,7 @@ export class InlineWriter implements Writer {
         const tail = Atomics.load(i32, WORDS + L.WORD_TAIL) >>> 0;
         if (tail === Atomics.load(i32, WORDS + L.WORD_HEAD) >>> 0) break;
         await runAsync(this.segments.commit());
-        this.prepareNext();
+        this.preparer.next();
       }
     } catch (error) {
       this.faulted = true;
@@ -97,42 +98,14 @@ export class InlineWriter implements Writer {
     setImmediate(() => this.onWarning(warning));
   }
 
-  private prepareNext(): void {
-    const { i32, f64 } = this.memory;
-    const task = this.closing ? null : this.preparer.next(i32, f64);
-    if (task !== null) this.prepare(task, Promise.resolve());
-  }
-
-  async recycle(rename: (to: string) => Promise<void>): Promise<boolean> {
-    const { i32, f64 } = this.memory;
-    const task = this.closing ? null : this.preparer.recycle(i32, f64);
-    if (task === null) return false;
-    const renamed = rename(task.path);
-    this.prepare(task, renamed);
-    await renamed;
-    return true;
-  }
-
-  private prepare(task: PrepareTask, ready: Promise<void>): void {
-    const { i32 } = this.memory;
-    const hurry = (): boolean => this.closing || isHurried(i32, task.count);
-    this.preparing = ready
-      .then(() => runAsync(prepareSegment(this.fs, task, hurry)))
-      .then(
-        () => {
-          Atomics.store(i32, WORDS + L.WORD_PREPARED, task.count);
-        },
-        (error: unknown) => {
-          this.warn(error);
-        },
-      );
+  recycle(rename: (to: string) => Promise<void>): Promise<boolean> {
+    return this.preparer.recycle(rename);
   }
 
   async close(): Promise<void> {
     if (!this.faulted) this.wake();
     while (this.busy) await this.running;
-    this.closing = true;
-    await this.preparing;
+    await this.preparer.stop();
     this.segments.close();
     // Of a log that is not ours any more, nothing is; opening removes them, too.
     if (!this.faulted) removePrepared(this.options.setup.dir);
