@@ -86,7 +86,8 @@ export class PeerLines {
     words.strangeSince = SILENT.test(why) ? Infinity : Math.min(words.strangeSince, this.now());
     const kind = `unreached ${peer}`;
     const isLoud = this.now() - words.strangeSince >= STRANGE_MS && this.isNew(words, kind);
-    this.parts.teller.warn({ peer, address }, text, isLoud ? `${kind} strange` : kind, undefined, isLoud);
+    if (isLoud) this.parts.teller.warnLoudly({ peer, address }, text, `${kind} strange`);
+    else this.parts.teller.warn({ peer, address }, text, kind);
   }
 
   /** A stranger may call itself anything, and come again and again: it is told to a logger alone. */
@@ -102,7 +103,7 @@ export class PeerLines {
       words.received = this.parts.received(peer);
       isLoud = LASTING.has(code) && this.isNew(words, about);
     }
-    this.parts.teller.warn({ peer, code, by }, text, kind, undefined, isLoud);
+    this.parts.teller[isLoud ? "warnLoudly" : "warn"]({ peer, code, by }, text, kind);
   }
 
   private wordsOf(peer: number): Words {

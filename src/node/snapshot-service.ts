@@ -149,14 +149,22 @@ export class SnapshotService {
   /** A MsgSnap of the core's for another member. False: it cannot be sent. */
   send({ to, snapshot }: Message): boolean {
     const { metadata } = snapshot!;
+    const { index } = metadata;
     const why = this.whyUnsent();
+    if (why !== null) {
+      this.lacks(to, index, "warn", `${why}: it stays behind`);
+      return false;
+    }
     // It became a member later, and would not take a state in which it is none: the next one has it.
-    const isOld = why === null && !confStateHas(metadata.confState, to);
-    if (!this.lacking.has(to)) this.tellLacking(to, metadata, why, isOld);
-    this.lacking.add(to);
-    if (isOld) this.own.replace();
-    else if (why === null) this.sender.begin(to, metadata);
-    return why === null && !isOld;
+    if (!confStateHas(metadata.confState, to)) {
+      const next = `it gets the next snapshot, as it is no member in the one at index ${index}`;
+      this.lacks(to, index, "info", next);
+      this.own.replace();
+      return false;
+    }
+    this.lacks(to, index, "info", `it gets the snapshot at index ${index}`);
+    this.sender.begin(to, metadata);
+    return true;
   }
 
   /**
@@ -276,12 +284,12 @@ export class SnapshotService {
     this.parts.announce({ index, term, bytes: 0, from: 0, error });
   }
 
-  private tellLacking(to: number, { index }: SnapshotMetadata, why: string | null, isOld: boolean): void {
-    let what = `it gets the snapshot at index ${index}`;
-    if (why !== null) what = `${why}: it stays behind`;
-    else if (isOld) what = `it gets the next snapshot, as it is no member in the one at index ${index}`;
+  /** `to` needs a snapshot, that at `index`; told once, with `what` comes of it. */
+  private lacks(to: number, index: number, level: "info" | "warn", what: string): void {
+    if (this.lacking.has(to)) return;
+    this.lacking.add(to);
     const text = `node ${to} needs entries that this node's log has no more: ${what}`;
-    this.parts.teller[why === null ? "info" : "warn"]({ peer: to, index }, text, `lacking ${to}`);
+    this.parts.teller[level]({ peer: to, index }, text, `lacking ${to}`);
   }
 
   private transferEnded(to: number, { index }: SnapshotMetadata, why: string | null): void {

@@ -48,9 +48,13 @@ export class Teller {
     this.line({ level: "info", fields, text, kind, topic, isLoud: false });
   }
 
-  /** `isLoud`: on standard error, if there is no logger or it fails. */
-  warn(fields: object, text: string, kind?: string, topic?: string, isLoud = false): void {
-    this.line({ level: "warn", fields, text, kind, topic, isLoud });
+  warn(fields: object, text: string, kind?: string, topic?: string): void {
+    this.line({ level: "warn", fields, text, kind, topic, isLoud: false });
+  }
+
+  /** On standard error, if there is no logger or it fails. */
+  warnLoudly(fields: object, text: string, kind: string): void {
+    this.line({ level: "warn", fields, text, kind, topic: undefined, isLoud: true });
   }
 
   /** A fault. On standard error, if there is no logger or it fails. */
