@@ -5,6 +5,7 @@
 import type * as uWS from "uWebSockets.js";
 import { type AddressInfo, connect, createServer } from "node:net";
 import type { Address } from "./address.js";
+import { CLOSE_REASONS } from "./close-codes.js";
 import { descriptorLimit, openDescriptors } from "./descriptors.js";
 import type { NativeUws, UwsModule } from "./native-uws.js";
 import { type Stranger, type StrangerLimits, Strangers } from "./strangers.js";
@@ -16,8 +17,8 @@ export interface Accepted {
   owner: unknown;
   /** Sends one message, whose bytes are borrowed until it returns. False: dropped, too much waits. Not after close. */
   send(bytes: Uint8Array): boolean;
-  /** Closes with a code; onClose may come before this returns. Harmless when closed. */
-  end(code: number, reason: string): void;
+  /** Closes with a code, and what it means; onClose may come before this returns. Harmless when closed. */
+  end(code: number): void;
   /** It proved itself: from here on it stays as long as it lives. */
   trust(): void;
 }
@@ -79,8 +80,8 @@ class UwsConnection implements Accepted, Stranger {
     return this.socket.send(bytes, true, false) !== UWS_DROPPED;
   }
 
-  end(code: number, reason: string): void {
-    this.socket?.end(code, reason);
+  end(code: number): void {
+    this.socket?.end(code, CLOSE_REASONS[code] ?? "");
   }
 
   trust(): void {

@@ -308,7 +308,7 @@ class SocketLink implements UwsLink {
       this.sender.forget(id);
       for (const dialer of dialersOf(peer)) dialer.stop();
       const code = this.codeOfStranger(id);
-      for (const connection of peer.outbound) connection?.end(code, CLOSE_REASONS[code]!);
+      for (const connection of peer.outbound) connection?.end(code);
       if (peer.outbound[LaneBulk] !== null) this.notices.peer(id, false);
     } else if (peer === undefined) {
       const added = this.addPeer(id, address);
@@ -364,7 +364,7 @@ class SocketLink implements UwsLink {
         if (sent) guest.tags?.sent();
         return sent;
       },
-      close: () => connection.end(CloseGoingAway, CLOSE_REASONS[CloseGoingAway]!),
+      close: () => connection.end(CloseGoingAway),
     };
     const { handler } = this;
     if (handler!.onSnapshotMessage?.(guest.peer, bytes, guest.snapshotLane) === true) return;
@@ -389,7 +389,7 @@ class SocketLink implements UwsLink {
     this.refusals.close();
     if (this.sweeper !== null) clearInterval(this.sweeper);
     for (const peer of this.peers.values()) for (const dialer of dialersOf(peer)) dialer.stop();
-    for (const guest of [...this.guests]) guest.end(CloseGoingAway, CLOSE_REASONS[CloseGoingAway]!);
+    for (const guest of [...this.guests]) guest.end(CloseGoingAway);
     // A turn of the event loop, so that the close frames leave before the sockets are cut.
     await new Promise((resolve) => setImmediate(resolve));
     this.acceptor.close();
@@ -481,7 +481,7 @@ class SocketLink implements UwsLink {
     const guest = new Guest(this.self);
     connection.owner = guest;
     this.guests.add(connection);
-    if (this.closed) connection.end(CloseGoingAway, CLOSE_REASONS[CloseGoingAway]!);
+    if (this.closed) connection.end(CloseGoingAway);
     else connection.send(guest.handshake.challenge());
   }
 
@@ -490,7 +490,7 @@ class SocketLink implements UwsLink {
     connection.owner = new Guest(this.self);
     this.guests.add(connection);
     if (!this.closed) this.tellCertificate(why);
-    connection.end(CloseBadCertificate, CLOSE_REASONS[CloseBadCertificate]!);
+    connection.end(CloseBadCertificate);
   }
 
   private tellCertificate(why: string): void {
@@ -544,7 +544,7 @@ class SocketLink implements UwsLink {
     const peer = this.peers.get(guest.peer);
     if (byPeer) {
       this.refusals.tell({ peer: guest.peer, code, reason, by: "peer" });
-      connection.end(code, CLOSE_REASONS[code] ?? "");
+      connection.end(code);
       return;
     }
     if (code !== 0 || peer === undefined) {
@@ -559,7 +559,7 @@ class SocketLink implements UwsLink {
     peer.outbound[lane] = connection;
     if (replaced !== null) {
       this.tellLost(peer.id, lane);
-      replaced.end(CloseReplaced, CLOSE_REASONS[CloseReplaced]!);
+      replaced.end(CloseReplaced);
     }
     if (lane === LaneBulk) this.notices.peer(peer.id, true);
     else if (lane === LaneExpress) this.notices.path(peer.id);
@@ -583,7 +583,7 @@ class SocketLink implements UwsLink {
 
   private refuseGuest(connection: Accepted, peer: number, code: number, reason = CLOSE_REASONS[code]!): void {
     this.refusals.tell({ peer, code, reason, by: "self" });
-    connection.end(code, CLOSE_REASONS[code]!);
+    connection.end(code);
   }
 
   private hello(): Uint8Array {

@@ -11,6 +11,7 @@ import {
   LINK_PATH,
 } from "./acceptor.js";
 import type { Address } from "./address.js";
+import { CLOSE_REASONS } from "./close-codes.js";
 import { SilenceWatch } from "./silence.js";
 import { type Stranger, Strangers } from "./strangers.js";
 import type { TlsSettings } from "./tls.js";
@@ -66,8 +67,8 @@ class WsConnection implements Accepted {
     return true;
   }
 
-  end(code: number, reason: string): void {
-    this.stream.close(code, reason);
+  end(code: number): void {
+    this.stream.close(code, CLOSE_REASONS[code]);
   }
 
   trust(): void {
