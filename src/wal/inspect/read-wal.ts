@@ -15,7 +15,7 @@ import {
   sortedSegments,
 } from "../format/format.js";
 import * as L from "../format/layout.js";
-import { parseEntry, parseNumbers, parseRecord, type RecordSpan } from "../format/record.js";
+import { parseEntry, parseNumbers, type RecordSpan, recordIn } from "../format/record.js";
 import { NO_SEGMENT_HEAD, NOT_OF_TYPE } from "../recover/misfits.js";
 import { isMisplaced, judgeEnd, MISPLACED } from "../recover/torn.js";
 import { CONFLICT, sameMetadata } from "./check-segment.js";
@@ -67,8 +67,9 @@ export function* readWal(dir: string): Generator<WalRecord, void, void> {
           throw corruptError(path, at, number, "it is cut, and another segment follows");
         break;
       }
-      if (isLast && isTornEnd(bytes, at, frame.length, crc, sealed)) break;
-      const record = checked(path, bytes, at, frame.length, number);
+      const record = recordIn(bytes, at + 8, at + 8 + frame.length);
+      if (isLast && isTornEnd(bytes, at, record, crc, sealed)) break;
+      if (record === null) throw corruptError(path, at, number, "the record cannot be parsed");
       if (record.type === RECORD_CRC) {
         if (crc !== 0 && crc !== record.crc)
           throw corruptError(path, at, number, "the checksum chain breaks");
@@ -105,26 +106,20 @@ function misfit(
   }
 }
 
-// Cheap for good records: their CRC is right.
-function isTornEnd(bytes: Uint8Array, offset: number, length: number, crc: number, sealed: number): boolean {
-  let result = L.SCAN_BAD_CRC;
-  try {
-    const record = parseRecord(bytes, offset + 8, offset + 8 + length);
+// Cheap for good records: their CRC is right. Null is torn, or damaged.
+function isTornEnd(
+  bytes: Uint8Array,
+  offset: number,
+  record: RecordSpan | null,
+  crc: number,
+  sealed: number,
+): boolean {
+  if (record !== null) {
     if (offset === 0 && record.type === RECORD_CRC) return false;
     if (crc32c(crc, bytes.subarray(record.dataStart, record.dataEnd)) === record.crc) return false;
-  } catch {
-    // Not a record: torn, or damaged.
-    result = L.SCAN_BAD_PROTO;
   }
+  const result = record === null ? L.SCAN_BAD_PROTO : L.SCAN_BAD_CRC;
   return judgeEnd({ bytes, result, offset, crc, sealed }) === "torn";
-}
-
-function checked(path: string, bytes: Uint8Array, at: number, length: number, number: number): RecordSpan {
-  try {
-    return parseRecord(bytes, at + 8, at + 8 + length);
-  } catch {
-    throw corruptError(path, at, number, "the record cannot be parsed");
-  }
 }
 
 function toRecord(

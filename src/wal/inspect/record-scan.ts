@@ -2,12 +2,12 @@
 // which read any etcd-format log. Stricter than etcd's reader (an end must be followed by nothing but zeros), and it
 // says where the damage is. Recovery has its own scan in the codecs.
 import { NO_DATA } from "../../base/bytes.js";
-import { MalformedError } from "../../base/protobuf.js";
+import { unlessMalformed } from "../../base/protobuf.js";
 import { frameAt } from "../format/codec-js.js";
 import { crc32c } from "../format/crc32c.js";
 import { RECORD_CRC, RECORD_METADATA, RECORD_SNAPSHOT } from "../format/format.js";
 import * as L from "../format/layout.js";
-import { parseEntry, parseRecord } from "../format/record.js";
+import { parseEntry, recordIn } from "../format/record.js";
 import { NO_SEGMENT_HEAD, NOT_OF_TYPE } from "../recover/misfits.js";
 import { hasRecordAfter, isMisplaced, judgeEnd, lastNonZero, MISPLACED } from "../recover/torn.js";
 import { decodeEntry, decodeRecord, type EtcdEntry, ProtoError } from "./etcd-proto.js";
@@ -155,26 +155,22 @@ function recordOf(
   at: number,
   length: number,
 ): { type: number; crc: number; data: Uint8Array | null } {
-  try {
-    const { type, crc, hasData, dataStart, dataEnd } = parseRecord(bytes, at, at + length);
-    return { type, crc, data: hasData ? bytes.subarray(dataStart, dataEnd) : null };
-  } catch (error) {
-    if (!(error instanceof MalformedError)) throw error;
+  const quick = recordIn(bytes, at, at + length);
+  if (quick === null) {
     const { type, crc, data } = decodeRecord(bytes.subarray(at, at + length));
     return { type: Number(type), crc, data };
   }
+  const { type, crc, hasData, dataStart, dataEnd } = quick;
+  return { type, crc, data: hasData ? bytes.subarray(dataStart, dataEnd) : null };
 }
 
 /** An entry record's entry. The quick decoder does for all but numbers above 2^53-1. */
 export function entryOf(data: Uint8Array | null): EtcdEntry {
   const bytes = data ?? NOTHING;
-  try {
-    const { type, term, index, data } = parseEntry(bytes, 0, bytes.length);
-    return { type, term: BigInt(term), index: BigInt(index), data: data === NO_DATA ? null : data };
-  } catch (error) {
-    if (!(error instanceof MalformedError)) throw error;
-    return decodeEntry(bytes);
-  }
+  const quick = unlessMalformed(() => parseEntry(bytes, 0, bytes.length));
+  if (quick === null) return decodeEntry(bytes);
+  const { type, term, index, data: own } = quick;
+  return { type, term: BigInt(term), index: BigInt(index), data: own === NO_DATA ? null : own };
 }
 
 /**

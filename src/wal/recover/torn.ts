@@ -8,7 +8,7 @@
 // is refused, and nothing cut.
 
 import { crc32cRange } from "../../base/crc32c.js";
-import { FieldReader, MalformedError } from "../../base/protobuf.js";
+import { FieldReader, LENGTH, unlessMalformed, VARINT } from "../../base/protobuf.js";
 import { frameAt } from "../format/codec-js.js";
 import { RECORD_CRC, SECTOR_BYTES } from "../format/format.js";
 import * as L from "../format/layout.js";
@@ -95,17 +95,15 @@ function hasWrongLength({ bytes, offset, crc }: Stop): boolean {
 
 /** Where fields 1 to `count`, one of each from `at` on, end; -1: they are not there. */
 function endOfFields(bytes: Uint8Array, at: number, count: number): number {
-  const reader = new FieldReader(bytes, at);
-  try {
+  const end = unlessMalformed(() => {
+    const reader = new FieldReader(bytes, at);
     for (let field = 1; field <= count; field++) {
-      if (!reader.next() || reader.field !== field || reader.wire !== (field === 3 ? 2 : 0)) return -1;
+      if (!reader.next() || !reader.is(field, field === 3 ? LENGTH : VARINT)) return -1;
       reader.skip();
     }
     return reader.at;
-  } catch (error) {
-    if (error instanceof MalformedError) return -1;
-    throw error;
-  }
+  });
+  return end ?? -1;
 }
 
 /**
