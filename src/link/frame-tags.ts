@@ -38,6 +38,10 @@ const PADS = 256;
 const ZEROS = new Uint8Array(PADS * FRAME_TAG_BYTES);
 const NO_PADS = new Uint8Array(0);
 
+/** Read as this file is: a connection may have taken the last descriptor. */
+// dist/src/link/frame-tags.js -> dist/assembly/tag.wasm
+const MODULE_BYTES = readFileSync(new URL("../../assembly/tag.wasm", import.meta.url));
+
 /** One for all connections of a thread: none keeps anything in it but from begin() to finish(). */
 class Hasher {
   private readonly module: TagModule;
@@ -51,9 +55,7 @@ class Hasher {
   private keyed: Uint8Array | null = null;
 
   constructor() {
-    // dist/src/link/frame-tags.js -> dist/assembly/tag.wasm
-    const bytes = readFileSync(new URL("../../assembly/tag.wasm", import.meta.url));
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {});
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(MODULE_BYTES), {});
     this.module = exports as unknown as TagModule;
     this.bytes = new Uint8Array(this.module.memory.buffer);
     this.input = this.module.input();

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { createCipheriv } from "node:crypto";
 import { connect, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { Prng } from "../../src/base/prng.js";
+import { descriptorLimit } from "../../src/link/descriptors.js";
 import { FrameTags, TAG_KEY_BYTES } from "../../src/link/frame-tags.js";
 import { AcceptorHandshake, DialerHandshake, type Identity } from "../../src/link/handshake.js";
 import { CloseBadTag, createUwsLink, type LinkRefusal, type UwsLink } from "../../src/link/index.js";
@@ -342,3 +344,21 @@ for (const [name, attack] of Object.entries(attacks)) {
     });
   }
 }
+
+test("no file descriptor left: the first connection's tags are made all the same", {
+  skip: descriptorLimit() === 0 && "the system does not tell of descriptors",
+}, () => {
+  const script = `
+    import { openSync } from "node:fs";
+    import { FrameTags, TAG_KEY_BYTES } from ${JSON.stringify(new URL("../../src/link/frame-tags.js", import.meta.url).href)};
+    let code = "";
+    while (code === "") {
+      try { openSync("/dev/null"); } catch (error) { code = error.code; }
+    }
+    new FrameTags(new Uint8Array(TAG_KEY_BYTES)).tag(new Uint8Array(100), 0, 50);
+    process.stdout.write(code);
+  `;
+  const args = ["-c", 'ulimit -n 100; exec "$0" --input-type=module -e "$1"', process.execPath, script];
+  const { stdout, stderr } = spawnSync("sh", args, { encoding: "utf8" });
+  assert.equal(stdout, "EMFILE", stderr);
+});

@@ -44,14 +44,15 @@ export interface WasmCodec extends Codec {
   unframe(end: number, rowsMax: number): number;
 }
 
+/** Read as this file is, in each thread: when the module is wanted there may be no descriptor left to read it by. */
+// dist/src/wal/format/codec-wasm.js -> dist/assembly/wal.wasm
+const BYTES = readFileSync(new URL("../../../assembly/wal.wasm", import.meta.url));
+
 let compiled: object | null = null;
 
 /** The compiled module; can be posted to a worker. */
 export function wasmModule(): object {
-  // dist/src/wal/codec-wasm.js -> dist/assembly/wal.wasm
-  compiled ??= new globalThis.WebAssembly.Module(
-    readFileSync(new URL("../../../assembly/wal.wasm", import.meta.url)),
-  );
+  compiled ??= new globalThis.WebAssembly.Module(BYTES);
   return compiled;
 }
 

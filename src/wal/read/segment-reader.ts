@@ -182,8 +182,6 @@ export class SegmentReader {
     this.dir = dir;
     this.points = points;
     this.spare = new SpareDescriptors(dir, 1);
-    // Checksums need it, and later there may be no descriptor left to load it.
-    wasmModule();
   }
 
   /**
