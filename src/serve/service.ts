@@ -1,6 +1,7 @@
 // One node of the service in this process: the engine, the state, the HTTP server; opened together and closed in order.
 import { createServer, type Server } from "node:http";
 import { type Logger, RaftmarkError, RaftNode, registerMetrics } from "../index.js";
+import { descriptorLimit } from "../link/descriptors.js";
 import { Bodies } from "./bodies.js";
 import { CertificatesSeen } from "./certificates.js";
 import { checkDataDir } from "./check.js";
@@ -19,6 +20,13 @@ const REQUEST_MS_MAX = 60_000;
 const HEADER_BYTES_MAX = 16 * 1024;
 /** Answers that are on their way when the node is closed. */
 const LAST_ANSWERS_MS = 1000;
+/**
+ * File descriptors that clients leave to log and links, or half of all if that is less: what those have, and the part of
+ * which the link takes the lack for a flood of strangers (SPARE_DESCRIPTORS in link/acceptor.ts).
+ */
+const DESCRIPTORS_KEPT = 512;
+/** That connections are dropped is told so often at most. */
+const DROPS_TOLD_MS = 60_000;
 
 export class Service {
   /** Called once when the node fenced itself: it answers 503 from then on. */
@@ -61,6 +69,7 @@ export class Service {
           pipelines.add(request, response, () => void router.serve(request, response));
         },
       );
+      limitClients(server, descriptorLimit(), logger);
       const http = await listen(server, config);
       return new Service(config, node, server, http, closing, seen);
     } catch (error) {
@@ -132,6 +141,24 @@ function partsOf(config: ServiceConfig, node: RaftNode, store: KvStore, closing:
   const httpOf = (id: number) => store.httpOf(id) ?? config.peers.get(id)?.http ?? null;
   const bodies = new Bodies(config.maxValueBytes);
   return { config, node, store, loads, bodies, registry, since: performance.now(), closing, httpOf };
+}
+
+/** Clients must not take the last descriptor. `limit`: of the process, 0 where the system does not tell. */
+function limitClients(server: Server, limit: number, logger: Logger): void {
+  if (limit === 0) return;
+  const most = limit - Math.min(DESCRIPTORS_KEPT, Math.floor(limit / 2));
+  server.maxConnections = most;
+  let dropped = 0;
+  let toldAt = Number.NEGATIVE_INFINITY;
+  server.on("drop", () => {
+    dropped++;
+    const now = performance.now();
+    if (now - toldAt < DROPS_TOLD_MS) return;
+    const text = `clients have ${most} connections, all that a limit of ${limit} file descriptors leaves them: more are closed as they come; raise the limit (ulimit -n, LimitNOFILE)`;
+    logger.warn({ dropped }, text);
+    dropped = 0;
+    toldAt = now;
+  });
 }
 
 /** Resolves with the address that the server has. */
