@@ -207,11 +207,11 @@ Ctrl-C stops all; the same command then goes on with the data. raftmark serve --
 `);
   }
 
-  /** Resolves at the first signal; a second one kills. */
+  /** Resolves at the first signal; a second one kills, but SIGHUP, which the shell and the system send of one terminal. */
   private untilAsked(): Promise<void> {
     return new Promise((resolve) => {
-      const onSignal = () => {
-        if (this.isEnding) for (const { child } of this.members) child.kill("SIGKILL");
+      const onSignal = (signal: NodeJS.Signals) => {
+        if (this.isEnding && signal !== "SIGHUP") for (const { child } of this.members) child.kill("SIGKILL");
         this.isEnding = true;
         resolve();
       };

@@ -1,4 +1,6 @@
 // The `raftmark` command: subcommands, and how an error becomes a sentence and an exit code.
+import { closeSync } from "node:fs";
+import { isatty } from "node:tty";
 import { Command, CommanderError } from "commander";
 import { BenchError, EXIT_CODES } from "../../bench/harness/bench-error.js";
 import { packageVersion } from "../../bench/harness/environment.js";
@@ -53,15 +55,24 @@ for (const command of COMMANDS) program.addCommand(inherit(command, "raftmark"))
 outliveReaders();
 process.exitCode = await main(process.argv);
 
-/** `raftmark ... | head`: a reader that goes away is no fault, and the exit code stays; a result is a file anyway. */
+/**
+ * `raftmark ... | head`: a reader that goes away, or a terminal that is closed, is no fault, and the exit code stays; a result is
+ * a file anyway. What cannot be written to standard error is lost, and nothing else: a node goes on without its lines, as when
+ * their disk is full, and has them again when there is room.
+ */
 function outliveReaders(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EPIPE") return;
-      process.stderr.write(`raftmark: cannot write the output (${error.code ?? error.message}).\n`, () => {});
-      process.exit(2);
-    });
-  }
+  const { stdout, stderr } = process;
+  stderr.on("error", () => {});
+  stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE" || (error.code === "EIO" && stdout.isTTY)) return;
+    stderr.write(`raftmark: cannot write the output (${error.code ?? error.message}).\n`);
+    process.exit(2);
+  });
+  // Node.js sets terminals back as it ends, and aborts where one is gone by then: it passes over what is closed.
+  const terminals = [0, 1, 2].filter((fd) => isatty(fd));
+  process.on("exit", () => {
+    for (const fd of terminals) if (!isatty(fd)) closeSync(fd);
+  });
 }
 
 /** Commander's own errors become sentences of ours, which name the help of the command that was meant. */
