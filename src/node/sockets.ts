@@ -5,6 +5,7 @@ import { isLoopback, parseAddress } from "../link/address.js";
 import { SECRET_BYTES_MIN } from "../link/cluster-key.js";
 import { createUwsLink, type TlsOptions, type TlsSource, type UwsLink } from "../link/index.js";
 import { resolveTls } from "../link/tls.js";
+import { tryTls } from "../link/tls-trial.js";
 import { badOption, parseOptions } from "./option-errors.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Teller } from "./teller.js";
@@ -15,11 +16,11 @@ const pem = v.custom<string | Uint8Array>(
 );
 const tlsSchema = v.strictObject({ ca: pem, cert: pem, key: pem });
 
-/** Throws RAFT_BAD_OPTION naming what of option `tls`, or of what it gave, is wrong. */
-function checkTls(given: TlsOptions): void {
+/** Rejects with RAFT_BAD_OPTION naming what of option `tls`, or of what it gave, is wrong. */
+async function checkTls(given: TlsOptions): Promise<void> {
   parseOptions(tlsSchema, given, "tls");
   try {
-    resolveTls(given);
+    await tryTls(resolveTls(given));
   } catch (error) {
     throw error instanceof RaftmarkError
       ? new RaftmarkError("RAFT_BAD_OPTION", `option ${error.message}`, { cause: error.cause })
@@ -37,7 +38,7 @@ export async function tlsOf(source: TlsSource | undefined): Promise<TlsOptions |
     const text = `option tls: the function failed: ${textOf(cause)}`;
     throw new RaftmarkError("RAFT_BAD_OPTION", text, { cause });
   }
-  checkTls(given);
+  await checkTls(given);
   return given;
 }
 

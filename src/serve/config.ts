@@ -123,7 +123,7 @@ function dataOf(source: Source): unknown {
 }
 
 /** What RaftNode.open found wrong, as an error of the configuration; any other error as it is. */
-export function openError(error: unknown, { source }: ServiceConfig): unknown {
+export function openError(error: unknown, { source, tls }: ServiceConfig): unknown {
   if (!(error instanceof RaftmarkError) || error.code !== "RAFT_BAD_OPTION") return error;
   if (error.cause instanceof ConfigError) return error.cause;
   const match = /^option ([\w.]+): (.*)$/s.exec(error.message);
@@ -131,7 +131,8 @@ export function openError(error: unknown, { source }: ServiceConfig): unknown {
   const path = (match[1] === "dir" ? "dataDir" : match[1]).split(".");
   if (path[0] === "secret" && !source.document.has("secret")) path[0] = "secretFile";
   if (path[0] === "peers" && path.length === 2) path.push("raft");
-  return errorAt(source, path, match[2]);
+  const file = path[0] === "tls" ? tls?.[path[1] as keyof typeof tls] : undefined;
+  return errorAt(source, path, file === undefined ? match[2] : `${file} ${match[2]}`);
 }
 
 /** The field that says where node `id` listens: of its own, or else its address among the members. */

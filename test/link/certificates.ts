@@ -20,44 +20,47 @@ export class Authority {
   readonly ca: string;
   private count = 0;
 
-  constructor() {
-    this.openssl(
-      "req",
-      "-x509",
-      ...NEW_KEY,
-      "-keyout",
-      "ca.key",
-      "-out",
-      "ca.pem",
-      "-subj",
-      "/CN=ca",
-      "-days",
-      "2",
-    );
+  /** `above`: who vouches for it, `days` long; without one it is the first. */
+  constructor(above: Authority | null = null, days = 2) {
+    const names = [...NEW_KEY, "-keyout", "ca.key"];
+    if (above === null) {
+      this.openssl("req", "-x509", ...names, "-out", "ca.pem", "-subj", "/CN=ca", "-days", `${days}`);
+    } else {
+      this.openssl("req", ...names, "-out", "ca.csr", "-subj", "/CN=below");
+      const use = "basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n";
+      writeFileSync(join(this.dir, "ca.pem"), above.sign(this.read("ca.csr"), use, days));
+    }
     this.ca = this.read("ca.pem");
   }
 
   /** A member dialled at `address`. */
-  member(address = "IP:127.0.0.1"): Pems {
+  member(address = "IP:127.0.0.1", use = "serverAuth,clientAuth"): Pems {
     const name = `m${++this.count}`;
     this.openssl("req", ...NEW_KEY, "-keyout", `${name}.key`, "-out", `${name}.csr`, "-subj", `/CN=${name}`);
-    writeFileSync(
-      join(this.dir, "ext"),
-      `subjectAltName=${address}\nextendedKeyUsage=serverAuth,clientAuth\n`,
+    const cert = this.sign(
+      this.read(`${name}.csr`),
+      `subjectAltName=${address}\nextendedKeyUsage=${use}\n`,
+      2,
     );
-    const authority = [
+    return { ca: this.ca, cert, key: this.read(`${name}.key`) };
+  }
+
+  private sign(request: string, extensions: string, days: number): string {
+    writeFileSync(join(this.dir, "request"), request);
+    writeFileSync(join(this.dir, "ext"), extensions);
+    const how = [
       "-CA",
       "ca.pem",
       "-CAkey",
       "ca.key",
       "-CAcreateserial",
       "-days",
-      "2",
+      `${days}`,
       "-extfile",
       "ext",
     ];
-    this.openssl("x509", "-req", "-in", `${name}.csr`, "-out", `${name}.pem`, ...authority);
-    return { ca: this.ca, cert: this.read(`${name}.pem`), key: this.read(`${name}.key`) };
+    this.openssl("x509", "-req", "-in", "request", "-out", "signed.pem", ...how);
+    return this.read("signed.pem");
   }
 
   remove(): void {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { freePorts } from "../../bench/harness/ports.js";
-import type { RaftNode, TlsSource } from "../../src/index.js";
+import type { RaftNode, TlsOptions, TlsSource } from "../../src/index.js";
 import { Authority, NO_OPENSSL } from "../link/certificates.js";
 import { until } from "../process/support.js";
 import { tempDir } from "../wal/helpers.js";
@@ -21,10 +21,11 @@ test("three nodes with TLS elect, replicate and take new certificates", { skip: 
   const peers = Object.fromEntries(ports.map((port, i) => [i + 1, `127.0.0.1:${port}`]));
   let asked = 0;
   let failing: Error | null = null;
+  let given: TlsOptions | null = null;
   const tls: TlsSource = async () => {
     asked++;
     if (failing !== null) throw failing;
-    return authority.member();
+    return given ?? authority.member();
   };
   const nodes: RaftNode[] = [];
   const dir = tempDir(t);
@@ -44,6 +45,16 @@ test("three nodes with TLS elect, replicate and take new certificates", { skip: 
     cause: failing,
   });
   failing = null;
+  // Whose certificates nobody here believes.
+  const elsewhere = new Authority();
+  given = { ...elsewhere.member(), ca: authority.ca };
+  elsewhere.remove();
+  await assert.rejects(leader.reloadTls(), {
+    code: "RAFT_BAD_OPTION",
+    message:
+      /^option tls\.cert: would be refused by the other members \(\w+\): no authority in tls\.ca vouches/,
+  });
+  given = null;
   await leader.propose(Buffer.from("c"));
   // A member that starts again is heard by the others' new certificates, and they by it.
   const other = leader === nodes[0] ? 2 : 1;

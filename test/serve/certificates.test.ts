@@ -32,6 +32,7 @@ test("TLS: a key of another certificate, and files that are something else, with
 }, async () => {
   const authority = new Authority();
   const [one, other] = [authority.member(), authority.member()];
+  const forServers = authority.member("IP:127.0.0.1", "serverAuth");
   authority.remove();
   const good = { "ca.pem": one.ca, "node.pem": one.cert, "node.key": one.key };
   const cases: [Readonly<Record<string, string>>, RegExp][] = [
@@ -42,6 +43,14 @@ test("TLS: a key of another certificate, and files that are something else, with
     [{ "node.key": one.cert }, /^F:9:8: tls\.key: .*\/node\.key is no private key that can be used: /],
     [{ "node.pem": one.key }, /^F:8:9: tls\.cert: .*\/node\.pem has no certificate in PEM$/],
     [{ "ca.pem": "" }, /^F:7:7: tls\.ca: .*\/ca\.pem has no certificate in PEM$/],
+    [
+      { "ca.pem": one.cert },
+      /^F:8:9: tls\.cert: .*\/node\.pem would be refused .*no authority in tls\.ca vouches/,
+    ],
+    [
+      { "node.pem": forServers.cert, "node.key": forServers.key },
+      /^F:8:9: tls\.cert: .*\/node\.pem would be refused .*: it is not for a TLS client;/,
+    ],
   ];
   const config = await parseConfig(CONFIG, FILE);
   for (const [bad, expected] of cases) {
