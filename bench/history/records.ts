@@ -1,7 +1,7 @@
 // The history file: one JSON line an accepted run, each run once, in the order in which they were added. Reads, checks
 // and appends; what a line comes from is a bench result or a gate.
 import { existsSync } from "node:fs";
-import { appendFile, readFile } from "node:fs/promises";
+import { appendFile, open, readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { configurationName } from "../compare/configurations.js";
@@ -15,6 +15,7 @@ import { cpuUsPerCommit, rowsOf, soundRuns, validRuns } from "../stats/rows.js";
 
 export const DEFAULT_HISTORY = join("results", "history.ndjson");
 const HISTORY_VERSION = 1;
+const NEWLINE = 0x0a;
 
 const Figure = z.object({
   configuration: z.string().describe("every setting in words: lines of one configuration make one curve"),
@@ -103,10 +104,24 @@ export async function appendRecord(path: string, record: HistoryRecord): Promise
   if (existsSync(path) && (await readHistory(path)).some((other) => runKey(other) === key)) return false;
   try {
     await makeDirs(dirname(resolve(path)));
-    await appendFile(path, `${JSON.stringify(HistoryRecord.parse(record))}\n`);
+    const line = `${JSON.stringify(HistoryRecord.parse(record))}\n`;
+    await appendFile(path, (await endsWithinLine(path)) ? `\n${line}` : line);
     return true;
   } catch (cause) {
     throw new BenchError("environment", `cannot add to ${path} (${codeOf(cause)}).`, cause);
+  }
+}
+
+/** Editors and merges leave a last line without its end; what is added would run on in it. */
+async function endsWithinLine(path: string): Promise<boolean> {
+  if (!existsSync(path)) return false;
+  const file = await open(path, "r");
+  try {
+    const { size } = await file.stat();
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(1), 0, 1, Math.max(0, size - 1));
+    return bytesRead === 1 && buffer[0] !== NEWLINE;
+  } finally {
+    await file.close();
   }
 }
 

@@ -1,6 +1,6 @@
 // History: lines in and out, curves, and change points against series whose changes are known.
 import assert from "node:assert/strict";
-import { appendFileSync, mkdtempSync, rmSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -158,4 +158,14 @@ test("the same result twice is one run, added again or standing twice in the fil
   assert.equal(await appendRecord(path, recordOfResult(result(1000), "copy-of-one.json")), false);
   appendFileSync(path, `${JSON.stringify(one)}\n`);
   assert.equal((await readHistory(path)).length, 1);
+});
+
+test("a last line without its end stays a line", async () => {
+  const path = join(dir, "open.ndjson");
+  await appendRecord(path, recordOfResult(result(1000), "one.json"));
+  writeFileSync(path, readFileSync(path, "utf8").trimEnd());
+  await appendRecord(path, recordOfResult(result(1100), "two.json"));
+  await appendRecord(path, recordOfResult(result(1200), "three.json"));
+  assert.equal((await readHistory(path)).length, 3);
+  assert.equal(readFileSync(path, "utf8").split("\n").length, 4, "three lines, none empty");
 });
