@@ -17,7 +17,7 @@ export interface CountedPlan {
   readonly dir: string;
 }
 
-/** One counter a commit at one load: the repeats of both sides. */
+/** One counter a commit at one load: the repeats of both sides, NaN where a side does not keep it. */
 export interface Counted {
   readonly inFlight: number;
   readonly counter: CounterName;

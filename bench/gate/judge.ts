@@ -71,6 +71,8 @@ export interface Limit {
   readonly hard: boolean;
   readonly slack: number;
   readonly broken: boolean;
+  /** Who does not keep it, so that the limit is neither kept nor broken; null: both do. */
+  readonly notKeptBy: "base" | "head" | "both" | null;
 }
 
 export interface Judgement {
@@ -189,5 +191,13 @@ function limit(counted: Counted): Limit {
   const { counter, base, head } = counted;
   const hard = isHard(counted);
   const slack = SLACK[counter];
-  return { ...counted, hard, slack, broken: hard && Math.min(...head) > Math.max(...base) * (1 + slack) };
+  const notKeptBy = withoutFigures(base, head);
+  const broken = hard && notKeptBy === null && Math.min(...head) > Math.max(...base) * (1 + slack);
+  return { ...counted, hard, slack, broken, notKeptBy };
+}
+
+function withoutFigures(base: readonly number[], head: readonly number[]): Limit["notKeptBy"] {
+  const [inBase, inHead] = [base, head].map((values) => values.every(Number.isFinite));
+  if (inBase && inHead) return null;
+  return inBase ? "head" : inHead ? "base" : "both";
 }

@@ -34,6 +34,7 @@ export interface Window {
   readonly proposalsPerS: number;
   readonly acked: number;
   readonly cpuMs: number;
+  /** NaN: the engine does not keep it. */
   readonly counters: Readonly<Record<CounterName, number>>;
 }
 
@@ -43,6 +44,10 @@ export const COUNTER_NAMES = [...NODE_COUNTERS, "allocatedBytes"] as const;
 export type CounterName = (typeof COUNTER_NAMES)[number];
 
 type Sample = ReplyOf<"sample">;
+/** What is counted in one. */
+type CountedSample = Pick<Sample, "allocatedBytes"> & {
+  readonly metrics: Pick<Sample["metrics"], (typeof NODE_COUNTERS)[number] | "missing">;
+};
 
 /**
  * New spaces as large as they become, from the start: how far one has grown decides how often a process collects its old
@@ -184,15 +189,21 @@ export class Side {
   }
 }
 
-function countersOf(before: readonly Sample[], after: readonly Sample[], leader: number): Window["counters"] {
+/** Exported for tests. */
+export function countersOf(
+  before: readonly CountedSample[],
+  after: readonly CountedSample[],
+  leader: number,
+): Window["counters"] {
   const counters = NODE_COUNTERS.map((name) => {
-    const read = ({ metrics }: Sample) => metrics[name];
+    const read = ({ metrics }: CountedSample) =>
+      metrics.missing.includes(name) ? Number.NaN : metrics[name];
     return [name, total(after, read) - total(before, read)];
   });
   const allocatedBytes = after[leader].allocatedBytes - before[leader].allocatedBytes;
   return { ...Object.fromEntries(counters), allocatedBytes } as Window["counters"];
 }
 
-function total(samples: readonly Sample[], read: (sample: Sample) => number): number {
+function total<T>(samples: readonly T[], read: (sample: T) => number): number {
   return samples.reduce((sum, sample) => sum + read(sample), 0);
 }

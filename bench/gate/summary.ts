@@ -46,10 +46,16 @@ export function headline({ judgement }: Pick<GateFacts, "judgement">): string {
   ];
   if (reasons.length > 0) return `The gate is closed: ${reasons.join("; ")}`;
   const undecided = findings.filter(({ verdict }) => verdict === "undecided").length;
-  const doubt =
-    undecided === 0
-      ? ""
-      : ` (${undecided} of ${findings.length} measures were too noisy to tell: more --pairs would tell)`;
+  const apart = limits.filter(({ hard, notKeptBy }) => hard && notKeptBy !== null).length;
+  const doubts = [
+    ...(undecided === 0
+      ? []
+      : [`${undecided} of ${findings.length} measures were too noisy to tell: more --pairs would tell`]),
+    ...(apart === 0
+      ? []
+      : [`${apart} of the counters' limits compare nothing, as a side does not keep them`]),
+  ];
+  const doubt = doubts.length === 0 ? "" : ` (${doubts.join("; ")})`;
   return `The gate is open: nothing is more than ${percent(tolerance)} worse for sure${doubt}`;
 }
 
@@ -125,11 +131,17 @@ function findingRow({ inFlight, measure, base, head, ratio, verdict }: Finding):
   return [String(inFlight), ...cells];
 }
 
-function limitRow({ inFlight, counter, base, head, hard, slack, broken }: Limit): string[] {
+function limitRow(limit: Limit): string[] {
+  const { inFlight, counter, base, head } = limit;
   const range = (values: readonly number[]) =>
-    `${short(Math.min(...values))} to ${short(Math.max(...values))}`;
-  const said = !hard ? "none, told only" : `${broken ? "**broken**" : "kept"}, slack ${percent(slack)}`;
-  return [String(inFlight), COUNTER_TITLES[counter], range(base), range(head), said];
+    values.every(Number.isFinite) ? `${short(Math.min(...values))} to ${short(Math.max(...values))}` : "–";
+  return [String(inFlight), COUNTER_TITLES[counter], range(base), range(head), limitText(limit)];
+}
+
+function limitText({ hard, slack, broken, notKeptBy }: Limit): string {
+  if (notKeptBy !== null)
+    return `not comparable: ${notKeptBy === "both" ? "neither side keeps" : `${notKeptBy} does not keep`} it`;
+  return hard ? `${broken ? "**broken**" : "kept"}, slack ${percent(slack)}` : "none, told only";
 }
 
 function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -161,7 +173,8 @@ export function benchmarkEntries({ findings, limits }: Judgement): {
         range: `${percent((ratio.high - ratio.low) / 2)} (against base)`,
         extra: `head/base ${ratioText(ratio)}`,
       }));
-  const counted = limits.map(({ inFlight, counter, head }) => ({
+  const told = limits.filter(({ notKeptBy }) => notKeptBy !== "head" && notKeptBy !== "both");
+  const counted = told.map(({ inFlight, counter, head }) => ({
     name: `${COUNTER_TITLES[counter]} per commit, ${inFlight} in flight`,
     unit: "per commit",
     value: Math.min(...head),

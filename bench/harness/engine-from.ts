@@ -4,9 +4,9 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import type { Entry, NodeMetrics, RaftNodeOptions, StateMachine } from "../../src/index.js";
+import type { Entry, RaftNodeOptions, StateMachine } from "../../src/index.js";
 import { PayloadCopies } from "../../src/node/payload-copies.js";
-import type { Engine, EngineSource } from "./engine.js";
+import type { Engine, EngineMetrics, EngineSource } from "./engine.js";
 import { NO_METRICS } from "./null-engine.js";
 
 /** Root of a built tree; absent: this one. */
@@ -50,7 +50,7 @@ async function load(tree: string): Promise<EngineSource> {
 /**
  * Another revision's engine as this harness expects one. An option that the revision does not have is left out where
  * it has the value that stands for not giving it; otherwise the revision refuses it, in its own words. Counters that it
- * does not keep read 0. One that keeps what it is given to propose gets bytes of its own.
+ * does not keep read 0, and are named. One that keeps what it is given to propose gets bytes of its own.
  */
 function adapted(foreign: EngineSource, own: EngineSource, tree: string): EngineSource {
   const copies = existsSync(join(tree, "dist", "src", "node", "payload-copies.js"));
@@ -80,7 +80,14 @@ function essential({ id, dir, listen, peers, secret, stateMachine }: RaftNodeOpt
 /** An own property before the getter of the class, so that all else stays the engine itself. */
 function withAllCounters(engine: Engine): Engine {
   const prototype = Object.getPrototypeOf(engine) as object;
-  const read = () => ({ ...NO_METRICS, ...(Reflect.get(prototype, "metrics", engine) as NodeMetrics) });
+  const read = (): EngineMetrics => {
+    const own = Object.entries(Reflect.get(prototype, "metrics", engine) as Record<string, unknown>);
+    const kept = Object.fromEntries(
+      own.filter(([, value]) => value !== undefined && !Number.isNaN(value as number)),
+    );
+    const missing = Object.keys(NO_METRICS).filter((name) => !Object.hasOwn(kept, name));
+    return { ...NO_METRICS, ...kept, missing };
+  };
   return Object.defineProperty(engine, "metrics", { get: read });
 }
 

@@ -10,6 +10,9 @@ import type {
 } from "../../src/index.js";
 import type { Trace } from "../../src/node/trace.js";
 
+/** `missing`: counters that the engine does not keep, which read 0; absent: none. */
+export type EngineMetrics = NodeMetrics & { readonly missing?: readonly string[] };
+
 export interface Engine {
   onFault: (error: RaftmarkError) => void;
   propose(bytes: Uint8Array): Promise<Proposed>;
@@ -21,7 +24,7 @@ export interface Engine {
   /** Absent: its members stay who they are. */
   changeMembership?(change: MembershipChange): Promise<{ readonly index: number }>;
   status(): NodeStatus;
-  readonly metrics: NodeMetrics;
+  readonly metrics: EngineMetrics;
   close(options?: CloseOptions): Promise<void>;
 }
 

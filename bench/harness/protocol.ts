@@ -156,6 +156,7 @@ const Metrics = z.object({
   walBytes: amount,
   walEntries: amount,
   link: z.string(),
+  missing: z.array(z.string()).default([]),
 });
 
 const Sample = z.object({

@@ -4,8 +4,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { type IntervalHistogram, monitorEventLoopDelay, performance } from "node:perf_hooks";
 import v8 from "node:v8";
-import type { NodeMetrics } from "../../src/index.js";
 import { monotonicUs } from "../../src/wal/write/monotonic.js";
+import type { EngineMetrics } from "./engine.js";
 
 export interface ThreadCpu {
   readonly tid: number;
@@ -31,7 +31,7 @@ export interface Sample {
   readonly rssBytes: number;
   /** JavaScript heap that the main thread has allocated since the sampler was made. */
   readonly allocatedBytes: number;
-  readonly metrics: Omit<NodeMetrics, "walSyncSeconds" | "peers" | "eventLoopDelay">;
+  readonly metrics: Omit<EngineMetrics, "walSyncSeconds" | "peers" | "eventLoopDelay">;
 }
 
 /** Takes samples; one a process, since it keeps the event-loop monitor. */
@@ -44,7 +44,7 @@ export class Sampler {
   }
 
   /** Reads everything; the event-loop delay then starts afresh, so that a window's is its own. */
-  take(metrics: NodeMetrics): Sample {
+  take(metrics: EngineMetrics): Sample {
     const cpu = process.cpuUsage();
     const sample = {
       atMs: performance.now(),
@@ -72,7 +72,7 @@ function countersOf({
   peers: __,
   eventLoopDelay: ___,
   ...counters
-}: NodeMetrics): Sample["metrics"] {
+}: EngineMetrics): Sample["metrics"] {
   return counters;
 }
 

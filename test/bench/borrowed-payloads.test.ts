@@ -54,7 +54,8 @@ test("proposals of a client that go out together, and again to another node, are
   }
 });
 
-test("a revision that keeps what it is given gets bytes of its own", async () => {
+/** A built tree of another revision, and its one node. */
+async function ofOldTree(work: (engine: Engine, tree: string) => Promise<void>): Promise<void> {
   const tree = mkdtempSync(join(tmpdir(), "raftmark-tree-"));
   try {
     mkdirSync(join(tree, "dist/src/node"), { recursive: true });
@@ -62,7 +63,8 @@ test("a revision that keeps what it is given gets bytes of its own", async () =>
     writeFileSync(
       join(tree, "dist/src/index.js"),
       `export const kept = [];
-      class Old { get metrics() { return {}; } async propose(bytes) { kept.push(bytes); } }
+      const metrics = { messagesSent: 7, walSyncs: 0, walBytes: NaN };
+      class Old { get metrics() { return metrics; } async propose(bytes) { kept.push(bytes); } }
       export const RaftNode = { open: async () => new Old() };
       export { kept as seen };`,
     );
@@ -75,13 +77,26 @@ test("a revision that keeps what it is given gets bytes of its own", async () =>
     const stateMachine = { apply: () => undefined, restore: async () => {} };
     const peers = { 1: "127.0.0.1:1" };
     const options = { id: 1, dir: tree, listen: "127.0.0.1:1", peers, secret: "secret", stateMachine };
-    const expected = await proposeAll(await source.open(options));
+    await work(await source.open(options), tree);
+  } finally {
+    rmSync(tree, { recursive: true, force: true });
+  }
+}
+
+test("a revision that keeps what it is given gets bytes of its own", () =>
+  ofOldTree(async (engine, tree) => {
+    const expected = await proposeAll(engine);
     const { seen } = (await import(join(tree, "dist/src/index.js"))) as { seen: Uint8Array[] };
     assert.deepEqual(
       seen.map((bytes) => Uint8Array.from(bytes)),
       expected,
     );
-  } finally {
-    rmSync(tree, { recursive: true, force: true });
-  }
-});
+  }));
+
+test("what a revision does not count reads 0 and is named, where what it counts may be 0 itself", () =>
+  ofOldTree(async ({ metrics }) => {
+    assert.equal(metrics.messagesSent, 7);
+    assert.equal(metrics.walBytes, 0);
+    for (const name of ["walBytes", "bytesSent"]) assert.ok(metrics.missing?.includes(name), name);
+    for (const name of ["messagesSent", "walSyncs"]) assert.ok(!metrics.missing?.includes(name), name);
+  }));

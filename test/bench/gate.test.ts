@@ -5,7 +5,7 @@ import type { Counted } from "../../bench/gate/counted.js";
 import { judge, MEASURES, pairedRatio, verdictOf } from "../../bench/gate/judge.js";
 import type { Sample } from "../../bench/gate/pairs.js";
 import { estimateGateMs, GATE_DEFAULTS } from "../../bench/gate/run-gate.js";
-import { COUNTER_NAMES, type CounterName, type Window } from "../../bench/gate/side.js";
+import { COUNTER_NAMES, type CounterName, countersOf, type Window } from "../../bench/gate/side.js";
 import { benchmarkEntries, type GateFacts, gateMarkdown, headline } from "../../bench/gate/summary.js";
 import { Prng } from "../../src/base/prng.js";
 import { gatePlanOf } from "../../src/cli/gate-command.js";
@@ -141,6 +141,40 @@ test("a counter fails the gate when no repeat of head is near base, and only a h
   assert.equal(passes(counted("framesSent", [20, 20, 20])), true);
   assert.equal(passes(counted("allocatedBytes", [20, 20, 20], 1)), true);
   assert.equal(passes(counted("messagesSent", [4, 4, 4])), true);
+});
+
+test("a counter that one side does not keep is neither kept nor broken, and no figure of head's", () => {
+  const none = [Number.NaN, Number.NaN, Number.NaN];
+  const limits: Counted[] = [
+    { ...counted("messagesSent", [9, 9, 9]), base: none },
+    counted("walSyncs", none),
+    { ...counted("walBytes", none), base: none },
+    { ...counted("bytesSent", [0.02, 0.02, 0.02]), base: [0, 0, 0] },
+  ];
+  const told = facts({ samples: samples(1, QUIET, 1), counted: limits.slice(0, 3), voids: [] });
+  assert.equal(told.judgement.passed, true);
+  const markdown = gateMarkdown(told);
+  assert.match(markdown, /\| messages \| – \| 9\.0* to 9\.0* \| not comparable: base does not keep it \|/);
+  assert.match(markdown, /\| durable writes \| .* \| – \| not comparable: head does not keep it \|/);
+  assert.match(markdown, /\| bytes logged \| – \| – \| not comparable: neither side keeps it \|/);
+  assert.match(
+    headline(told),
+    /open: .*\(3 of the counters' limits compare nothing, as a side does not keep/,
+  );
+  assert.ok(benchmarkEntries(told.judgement).smaller.every(({ value }) => Number.isFinite(value)));
+  const kept = facts({ samples: samples(1, QUIET, 1), counted: limits, voids: [] });
+  assert.equal(kept.judgement.passed, false, "a counter that base keeps at 0 went up");
+});
+
+test("what a side does not keep of its counters stays unknown over its nodes", () => {
+  const of = (n: number, missing: string[]) => ({
+    allocatedBytes: n,
+    metrics: { messagesSent: n, framesSent: n, bytesSent: n, walSyncs: n, walBytes: 0, missing },
+  });
+  const found = countersOf([of(1, []), of(1, ["walBytes"])], [of(5, []), of(6, ["walBytes"])], 1);
+  assert.equal(found.messagesSent, 9);
+  assert.ok(Number.isNaN(found.walBytes));
+  assert.equal(found.allocatedBytes, 5);
 });
 
 function facts(evidence: Parameters<typeof judge>[0]): GateFacts {
