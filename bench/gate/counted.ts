@@ -8,6 +8,7 @@ import { BenchError } from "../harness/bench-error.js";
 import { bothOf } from "./pairs.js";
 import { COUNTER_NAMES, type CounterName, type LoadedSide, type StartSide, type Window } from "./side.js";
 import { persistently, type Troubles } from "./troubles.js";
+import { type Void, voidsOf } from "./voids.js";
 
 export interface CountedPlan {
   readonly baseEnv: NodeJS.ProcessEnv;
@@ -39,7 +40,7 @@ const FIRST = { inFlight: 64, warmupMs: 200, durationMs: 0, ackedMax: 0 };
 
 export interface CountedOutcome {
   readonly counted: readonly Counted[];
-  readonly voids: readonly string[];
+  readonly voids: readonly Void[];
 }
 
 const BROKEN_MAX = 2;
@@ -80,11 +81,7 @@ async function countOnce(
     head = await start("head", plan.headEnv);
     const counted = await countInTurn(base, head);
     const [baseFaults, headFaults] = await bothOf([base.finish(), head.finish()]);
-    const voids = [
-      ...baseFaults.map((why) => `base, counted run: ${why}`),
-      ...headFaults.map((why) => `head, counted run: ${why}`),
-    ];
-    return { counted, voids };
+    return { counted, voids: voidsOf("counted run", baseFaults, headFaults) };
   } finally {
     await base.destroy();
     await head?.destroy();

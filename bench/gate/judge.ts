@@ -1,6 +1,6 @@
 // What the gate's figures mean. Noisy measures (throughput, CPU a commit) fail it only if the whole interval of
 // head/base lies beyond the tolerance and the rank test agrees; counters only if every repeat of head is above every
-// repeat of base by more than its slack. Void runs fail it always. Pure.
+// repeat of base by more than its slack. Void runs of head fail it always; those of base alone leave it unmeasured. Pure.
 //
 // The gate looks at its pairs more than once, since noise decides how many it takes: a group-sequential test (Pocock
 // 1977). Whoever closes after any pair at 95 % closes on one head in five that loses just what is allowed. So it closes
@@ -13,6 +13,7 @@ import { CONFIDENCE, pairsMinAt, type RatioInterval, ratioOfLogs } from "../stat
 import type { Counted } from "./counted.js";
 import { PAIRS_FACTOR_MAX, type Sample } from "./pairs.js";
 import type { CounterName, Window } from "./side.js";
+import type { Void } from "./voids.js";
 
 interface Measure {
   readonly name: string;
@@ -79,7 +80,10 @@ export interface Judgement {
   readonly tolerance: number;
   readonly findings: readonly Finding[];
   readonly limits: readonly Limit[];
-  readonly voids: readonly string[];
+  readonly voids: readonly Void[];
+  /** `unmeasured`: base's own runs prove nothing, which says nothing of head. */
+  readonly state: "open" | "closed" | "unmeasured";
+  /** It is open. */
   readonly passed: boolean;
 }
 
@@ -104,7 +108,7 @@ function isHard({ counter, inFlight }: Pick<Counted, "counter" | "inFlight">): b
 export interface Evidence {
   readonly samples: readonly Sample[];
   readonly counted: readonly Counted[];
-  readonly voids: readonly string[];
+  readonly voids: readonly Void[];
 }
 
 export function judge({ samples, counted, voids }: Evidence, tolerance: number): Judgement {
@@ -116,7 +120,9 @@ export function judge({ samples, counted, voids }: Evidence, tolerance: number):
   });
   const limits = counted.map(limit);
   const bad = findings.some(({ verdict }) => verdict === "worse") || limits.some(({ broken }) => broken);
-  return { tolerance, findings, limits, voids, passed: !bad && voids.length === 0 };
+  const isVoid = (side: Void["side"]) => voids.some((one) => one.side === side);
+  const state = isVoid("head") ? "closed" : isVoid("base") ? "unmeasured" : bad ? "closed" : "open";
+  return { tolerance, findings, limits, voids, state, passed: state === "open" };
 }
 
 /** Whether the gate may end, of at least the `pairs` asked for: open where no measure that is too noisy to tell leans towards a loss. */

@@ -7,6 +7,7 @@ import type { Settings } from "../harness/axes.js";
 import { BenchError } from "../harness/bench-error.js";
 import { estimateWindowsMs, type LoadedSide, type StartSide, type Window } from "./side.js";
 import { persistently, type Troubles } from "./troubles.js";
+import { type Void, voidsOf } from "./voids.js";
 
 export interface PairsPlan {
   readonly baseEnv: NodeJS.ProcessEnv;
@@ -35,8 +36,8 @@ export interface Sample {
 
 export interface PairsOutcome {
   readonly samples: readonly Sample[];
-  /** Why figures must not be used, with the side's name; empty: they may. */
-  readonly voids: readonly string[];
+  /** Why figures must not be used; empty: they may. */
+  readonly voids: readonly Void[];
 }
 
 /** Starting, electing, catching up, stopping, checking the logs: a pair, both sides. */
@@ -87,7 +88,7 @@ export async function runPairs(
 ): Promise<PairsOutcome> {
   const { plan, signal, troubles } = work;
   const samples: Sample[] = [];
-  const voids: string[] = [];
+  const voids: Void[] = [];
   const prng = new Prng(plan.seed);
   const max = Math.max(BROKEN_MAX_MIN, Math.ceil(plan.pairs * BROKEN_SHARE_MAX));
   for (let pair = 0; pair < plan.pairs * PAIRS_FACTOR_MAX; pair++) {
@@ -128,11 +129,7 @@ async function runPair(work: PairsWork, pair: number, attempt: number, prng: Prn
     const [base, head] = headFirst ? [sides[1], sides[0]] : sides;
     const samples = await alternate(work, pair, { base, head }, prng);
     const [baseFaults, headFaults] = await bothOf([base.finish(), head.finish()]);
-    const voids = [
-      ...baseFaults.map((why) => `base, pair ${pair + 1}: ${why}`),
-      ...headFaults.map((why) => `head, pair ${pair + 1}: ${why}`),
-    ];
-    return { samples, voids };
+    return { samples, voids: voidsOf(`pair ${pair + 1}`, baseFaults, headFaults) };
   } finally {
     await Promise.all(sides.map((side) => side.destroy()));
   }

@@ -5,6 +5,7 @@ import { roughly, short } from "../report/numbers.js";
 import type { RatioInterval } from "../stats/intervals.js";
 import { type Finding, type Judgement, type Limit, LOOK_CONFIDENCE, MEASURES } from "./judge.js";
 import type { CounterName } from "./side.js";
+import { voidText } from "./voids.js";
 
 export interface GateFacts {
   readonly base: Tree;
@@ -29,10 +30,21 @@ const COUNTER_TITLES: Readonly<Record<CounterName, string>> = {
   allocatedBytes: "bytes of heap, leader",
 };
 
+const STATES: Readonly<Record<Judgement["state"], string>> = {
+  open: "open",
+  closed: "**closed**",
+  unmeasured: "could not be measured",
+};
+
 /** One line: passed or not, and why. */
 export function headline({ judgement }: Pick<GateFacts, "judgement">): string {
-  const { findings, limits, voids, tolerance } = judgement;
-  if (voids.length > 0) return `The gate is closed: the run is void, its figures prove nothing (${voids[0]})`;
+  const { findings, limits, voids, tolerance, state } = judgement;
+  if (state === "unmeasured") {
+    return `The speed could not be measured (this says nothing of head): base's own logs do not prove what it acknowledged (${voidText(voids[0])})`;
+  }
+  const ofHead = voids.find(({ side }) => side === "head");
+  if (ofHead !== undefined)
+    return `The gate is closed: the run is void, its figures prove nothing (${voidText(ofHead)})`;
   const worse = findings.filter(({ verdict }) => verdict === "worse");
   const broken = limits.filter((limit) => limit.broken);
   const reasons = [
@@ -66,9 +78,9 @@ function ratioText({ estimate, low, high }: RatioInterval): string {
 
 export function gateMarkdown(facts: GateFacts): string {
   const { base, head, judgement, troubles, environment, command, seed, pairs, windows, elapsedMs } = facts;
-  const { findings, limits, voids, tolerance } = judgement;
+  const { findings, limits, voids, tolerance, state } = judgement;
   const parts = [
-    `### raftmark gate: ${judgement.passed ? "open" : "**closed**"}`,
+    `### raftmark gate: ${STATES[state]}`,
     `${headline(facts)}.`,
     `Base ${treeText(base)}, head ${treeText(head)}.`,
     table(
@@ -86,7 +98,7 @@ export function gateMarkdown(facts: GateFacts): string {
     limits.length === 0
       ? "Nothing was counted."
       : table(["in flight", "per commit", "base", "head", "limit"], limits.map(limitRow)),
-    ...(voids.length === 0 ? [] : [`**Void:**\n${voids.map((why) => `- ${why}`).join("\n")}`]),
+    ...(voids.length === 0 ? [] : [`**Void:**\n${voids.map((one) => `- ${voidText(one)}`).join("\n")}`]),
     ...(troubles.length === 0
       ? []
       : [

@@ -10,6 +10,7 @@ import { runPairs } from "../gate/pairs.js";
 import { GATE_DEFAULTS, GATE_SETTINGS, type GatePlan, runGate } from "../gate/run-gate.js";
 import { startSide } from "../gate/side.js";
 import { Troubles } from "../gate/troubles.js";
+import { voidText } from "../gate/voids.js";
 import { BenchError } from "../harness/bench-error.js";
 import { ENGINE_TREE, TEST_SLOWDOWN } from "../harness/engine-from.js";
 import { makeDirs } from "../harness/make-dirs.js";
@@ -128,7 +129,7 @@ async function gateRun(
     ]),
   );
   const { passed, voids, troubles } = outcome;
-  const told = { passed, voids: [...voids], alarms, ratios, troubles: [...troubles] };
+  const told = { passed, voids: voids.map(voidText), alarms, ratios, troubles: [...troubles] };
   return { ...common, ...told, ms: sinceMs(), unmeasured: null };
 }
 

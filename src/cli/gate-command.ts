@@ -16,7 +16,7 @@ import {
   sameEngineMarkdown,
 } from "../../bench/gate/summary.js";
 import { notMeasured } from "../../bench/gate/troubles.js";
-import { BenchError, codeOf } from "../../bench/harness/bench-error.js";
+import { BenchError, codeOf, EXIT_CODES } from "../../bench/harness/bench-error.js";
 import { makeDirs } from "../../bench/harness/make-dirs.js";
 import { appendRecord, DEFAULT_HISTORY, recordOfGate } from "../../bench/history/records.js";
 import { roughly } from "../../bench/report/numbers.js";
@@ -44,7 +44,7 @@ export function gateCommand(): Command {
       "Builds both revisions, counts what a commit costs in each (messages, durable writes, bytes: hard limits), and " +
         "measures throughput and CPU in pairs of fresh clusters that take turns. Fails only if a whole " +
         `${LOOK_CONFIDENCE * 100} % interval of head/base lies beyond the tolerance (an error of 5 % for the whole gate), if a counter ` +
-        "went up, or if a run is void. What cannot be measured " +
+        "went up, or if a run of head is void. What cannot be measured " +
         "is tried again, and is no failure. Where the engine is the same in both, nothing is measured. It takes two " +
         "minutes after building, and up to ten where noise leaves the answer open.",
     )
@@ -76,9 +76,9 @@ Examples:
   raftmark gate --base v1.2.0 --head main          two revisions
   raftmark gate --base HEAD~1 --tolerance 3% --pairs 16
 
-Exit codes: 0 not slower for sure, or nothing differs that runs in the engine; 1 slower, a counter went up, or a
-run's logs do not prove what it acknowledged; 2 could not be measured (windows in which neither side commits, clusters that do not
-come up, an error of the gate's own, each tried again first), bad usage, or a revision that is not there or does not
+Exit codes: 0 not slower for sure, or nothing differs that runs in the engine; 1 slower, a counter went up, or the logs of
+head's runs do not prove what it acknowledged; 2 could not be measured (windows in which neither side commits, clusters that do not
+come up, an error of the gate's own, each tried again first; the logs of a run of base), bad usage, or a revision that is not there or does not
 build; 130 Ctrl-C.`;
 
 /** Runs the gate and returns the exit code. Throws BenchError, never one with exit code 1: that is a judgement. */
@@ -92,8 +92,10 @@ async function gate(words: Words, command: string): Promise<number> {
     return 0;
   }
   await publish(gateMarkdown(outcome), words, filesOf(outcome, words));
-  return outcome.judgement.passed ? 0 : 1;
+  return EXIT_CODE_OF[outcome.judgement.state];
 }
+
+const EXIT_CODE_OF = { open: 0, closed: 1, unmeasured: EXIT_CODES.unmeasured } as const;
 
 /** Nothing differs: so many parts were compared. */
 interface SameEngine extends Pick<GateFacts, "base" | "head"> {

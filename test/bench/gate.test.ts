@@ -7,6 +7,7 @@ import type { Sample } from "../../bench/gate/pairs.js";
 import { estimateGateMs, GATE_DEFAULTS } from "../../bench/gate/run-gate.js";
 import { COUNTER_NAMES, type CounterName, countersOf, type Window } from "../../bench/gate/side.js";
 import { benchmarkEntries, type GateFacts, gateMarkdown, headline } from "../../bench/gate/summary.js";
+import { voidsOf } from "../../bench/gate/voids.js";
 import { Prng } from "../../src/base/prng.js";
 import { gatePlanOf } from "../../src/cli/gate-command.js";
 import { sampleResult } from "./sample-result.js";
@@ -204,15 +205,31 @@ test("a void run closes the gate, however fast it was", () => {
   const closed = facts({
     samples: samples(1.5, QUIET, 1),
     counted: [],
-    voids: ["head, pair 1: logs: a hash"],
+    voids: voidsOf("pair 1", ["a hash"], ["logs: a hash"]),
   });
   assert.equal(closed.judgement.passed, false);
   assert.match(headline(closed), /closed: the run is void.*head, pair 1: logs: a hash/);
-  assert.match(gateMarkdown(closed), /\*\*Void:\*\*\n- head, pair 1/);
+  assert.match(gateMarkdown(closed), /\*\*Void:\*\*\n- base, pair 1: a hash\n- head, pair 1/);
   assert.match(
     gateMarkdown(closed),
     /Troubles, tried again .* \(1\):\n- pair 2, 64 in flight: head: nothing was committed/,
   );
+});
+
+test("base's own void run says nothing of head: not closed, not open, and the counters told", () => {
+  const { judgement, ...rest } = facts({
+    samples: samples(0.5, QUIET, 1),
+    counted: [counted("walSyncs", [12, 12, 12])],
+    voids: voidsOf("pair 3", ["logs: lost"], []),
+  });
+  assert.equal(judgement.state, "unmeasured");
+  assert.equal(judgement.passed, false);
+  const markdown = gateMarkdown({ judgement, ...rest });
+  assert.match(
+    markdown,
+    /^### raftmark gate: could not be measured\n\nThe speed .* base's own logs .*\(base, pair 3: logs: lost\)/,
+  );
+  assert.match(markdown, /\| durable writes \| 8\.0* to 8\.02 \| 12\.0* to 12\.0* \|/);
 });
 
 test("the summary says what is worse and by how much; other tools get head's figures", () => {

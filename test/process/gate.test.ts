@@ -17,6 +17,7 @@ import { fileURLToPath } from "node:url";
 import { Trees } from "../../bench/compare/trees.js";
 import { PAIRS_FACTOR_MAX } from "../../bench/gate/pairs.js";
 import { GATE_DEFAULTS, runGate } from "../../bench/gate/run-gate.js";
+import { voidText } from "../../bench/gate/voids.js";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { engineFrom, TEST_WRONG_STATE } from "../../bench/harness/engine-from.js";
 import { freePorts } from "../../bench/harness/ports.js";
@@ -59,7 +60,10 @@ test("a small gate run counts and measures both sides; a wrong state on one make
   const wrong = { ...base, counted: false, headEnv: { [TEST_WRONG_STATE]: "3" } };
   const spoilt = await runGate(wrong, quiet, never);
   assert.equal(spoilt.passed, false);
-  assert.match(spoilt.voids.join(), /^head, pair 1: logs: node 3: its state machine reported hash/);
+  assert.match(
+    spoilt.voids.map(voidText).join(),
+    /^head, pair 1: logs: node 3: its state machine reported hash/,
+  );
   assert.deepEqual(readdirSync(base.dir), []);
 });
 
