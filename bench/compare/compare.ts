@@ -17,8 +17,9 @@ export interface Figure {
   readonly name: string;
   readonly unit: string;
   readonly better: "higher" | "lower";
-  readonly base: number;
-  readonly head: number;
+  /** Null: there is no round in which both runs count. */
+  readonly base: number | null;
+  readonly head: number | null;
   /** Over rounds in which both runs count; null: none, or a figure is zero. */
   readonly ratio: RatioInterval | null;
 }
@@ -76,8 +77,8 @@ function matchOf(base: Row, head: Row): Match {
       name,
       unit,
       better,
-      base: bases.length === 0 ? 0 : median(bases),
-      head: heads.length === 0 ? 0 : median(heads),
+      base: bases.length === 0 ? null : median(bases),
+      head: heads.length === 0 ? null : median(heads),
       ratio: usable ? ratioInterval(bases, heads) : null,
     };
   };

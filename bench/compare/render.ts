@@ -63,7 +63,8 @@ export function renderComparison(comparison: Comparison, names: Names): string {
     lines.push("", match.name);
     for (const figure of match.figures) {
       const { name, unit, base, head } = figure;
-      const values = `${short(base)} to ${short(head)} ${unit}`;
+      const values =
+        base === null || head === null ? noPairText(match) : `${short(base)} to ${short(head)} ${unit}`;
       lines.push(
         `  ${name.padEnd(NAME_WIDTH - 2)} ${values.padEnd(34)} ${ratioSentence(figure, PAIRS_MIN, alternating)}`,
       );
@@ -86,9 +87,9 @@ export function comparisonMarkdown(comparison: Comparison, names: Names): string
   for (const match of comparison.matches) {
     const rows = match.figures.map((figure) => [
       `${figure.name}, ${figure.unit}`,
-      short(figure.base),
-      short(figure.head),
-      ratioSentence(figure, PAIRS_MIN, comparison.alternating),
+      figure.base === null ? "–" : short(figure.base),
+      figure.head === null ? "–" : short(figure.head),
+      figure.base === null ? noPairText(match) : ratioSentence(figure, PAIRS_MIN, comparison.alternating),
     ]);
     const counted = match.counters.map(({ name, base, head }) => [
       `${COUNTER_TITLES[name]} per commit`,
@@ -105,6 +106,11 @@ export function comparisonMarkdown(comparison: Comparison, names: Names): string
   }
   if (comparison.matches.length === 0) parts.push("The two have no configuration in common.");
   return `${[...parts, ...notes(comparison)].join("\n\n")}\n`;
+}
+
+function noPairText({ voids, disturbed }: Match): string {
+  if (disturbed > 0 && voids === 0) return "no pair of undisturbed runs";
+  return "no pair of runs that count";
 }
 
 function remarks({ voids, disturbed }: Match): string[] {

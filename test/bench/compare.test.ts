@@ -112,6 +112,20 @@ test("void runs are left out with their partners, and counted", () => {
   assert.match(renderComparison(compareResults(base, head, true), NAMES), /1 void run was left out/);
 });
 
+test("where no round counts on both sides there are no figures, and no zeros", () => {
+  const why = ["other programs took 60 % of the CPU"];
+  const comparison = compareResults(result(1000, 4), result(1000, 4, { disturbed: why }), true);
+  const text = renderComparison(comparison, NAMES);
+  assert.match(text, /^ {2}throughput +no pair of undisturbed runs +not comparable$/m);
+  assert.match(
+    comparisonMarkdown(comparison, NAMES),
+    /^\| throughput, proposals\/s \| – \| – \| no pair of undisturbed runs \|$/m,
+  );
+  assert.doesNotMatch(text, /\b0 to 0\b/);
+  const void_ = compareResults(result(1000, 4), result(1000, 4, { void: ["logs: wrong"] }), true);
+  assert.match(renderComparison(void_, NAMES), /throughput +no pair of runs that count +not comparable/);
+});
+
 test("disturbed runs are left out with their partners, and counted, be there no others", () => {
   const why = ["other programs took 60 % of the CPU"];
   const head = result(2000, 8);
