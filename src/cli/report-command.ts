@@ -1,14 +1,16 @@
 // `raftmark report`: result files to one HTML page, or to Markdown.
 import { readdirSync, statSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { Command } from "commander";
 import { isSame } from "../../bench/compare/compare.js";
-import { BenchError, codeOf } from "../../bench/harness/bench-error.js";
+import { BenchError, codeOf, messageOf } from "../../bench/harness/bench-error.js";
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import type { NamedResult } from "../../bench/report/page/model.js";
 import { renderPage } from "../../bench/report/page/page.js";
 import { readResult } from "../../bench/report/read-result.js";
+import type { Result } from "../../bench/report/result-schema.js";
+import { verdict } from "../../bench/report/verdict.js";
+import { writeWhole } from "../../bench/report/write-result.js";
 import { didYouMean } from "../base/suggest.js";
 
 interface Words {
@@ -57,9 +59,11 @@ async function report(paths: readonly string[], words: Words): Promise<number> {
     throw new BenchError("usage", text);
   }
   const sources = paths.length > 0 ? paths : [newestResult()];
+  const out = words.out ?? (sources.length === 1 ? besides(sources[0]) : "report.html");
+  refuseSource(sources, words.out ?? (format === "markdown" ? null : out));
   const results: NamedResult[] = [];
   for (const path of sources) {
-    const result = await readResult(path);
+    const result = await judgedResult(path);
     const same = results.find((other) => isSame(other.result, result));
     if (same === undefined) results.push({ name: freeName(path, results), result });
     else process.stderr.write(`${path} is the same result as ${same.name}: it is shown once\n`);
@@ -71,10 +75,41 @@ async function report(paths: readonly string[], words: Words): Promise<number> {
     return 0;
   }
   const page = renderPage(results);
-  const out = words.out ?? (sources.length === 1 ? besides(sources[0]) : "report.html");
   await writePage(page, out);
   process.stdout.write(`Page: ${out} (${Math.ceil(page.length / 1024)} KiB); open it in a browser.\n`);
   return 0;
+}
+
+/** A result whose verdict is what this raftmark makes of its figures, whatever is written there. */
+async function judgedResult(path: string): Promise<Result> {
+  const read = await readResult(path);
+  if (read.runs.length === 0)
+    throw new BenchError("usage", `${path} holds no run: there is nothing to report.`);
+  const said = verdict(read);
+  if (said !== read.verdict) {
+    const why = "another raftmark wrote it, or somebody changed the file";
+    process.stderr.write(
+      `${path}: the verdict in it is not what its figures give (${why}); the figures' own is shown\n`,
+    );
+  }
+  return { ...read, verdict: said };
+}
+
+/** A page in a result's place would be the end of the measurement. Null: it goes to stdout. */
+function refuseSource(sources: readonly string[], out: string | null): void {
+  if (out === null || !sources.some((path) => isSameFile(path, out))) return;
+  throw new BenchError("usage", `--out: ${out} is a result to be read: choose another file for the page.`);
+}
+
+/** By whatever name or link. */
+function isSameFile(one: string, other: string): boolean {
+  if (resolve(one) === resolve(other)) return true;
+  try {
+    const [a, b] = [one, other].map((path) => statSync(path, { bigint: true }));
+    return a.dev === b.dev && a.ino === b.ino;
+  } catch {
+    return false; // One is not there, which whoever reads or writes it says better.
+  }
 }
 
 function besides(path: string): string {
@@ -103,11 +138,9 @@ function newestResult(): string {
 }
 
 async function writePage(text: string, out: string): Promise<void> {
-  try {
-    await mkdir(dirname(resolve(out)), { recursive: true });
-    await writeFile(out, text);
-  } catch (cause) {
-    const why = `cannot write to ${out} (${codeOf(cause)}): choose another file with --out.`;
+  await writeWhole(text, out).catch((error: unknown) => {
+    const cause = error instanceof BenchError ? error.cause : error;
+    const why = `cannot write to ${out} (${codeOf(cause) || messageOf(cause)}): choose another file with --out.`;
     throw new BenchError("environment", why, cause);
-  }
+  });
 }

@@ -2,7 +2,7 @@
 // be read. How it looks in a browser is report-page.test.ts's.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -11,6 +11,8 @@ import { resultMarkdown } from "../../bench/report/markdown.js";
 import type { PageData } from "../../bench/report/page/chart-data.js";
 import { html, toText } from "../../bench/report/page/html.js";
 import { renderPage } from "../../bench/report/page/page.js";
+import type { Result } from "../../bench/report/result-schema.js";
+import { verdict } from "../../bench/report/verdict.js";
 import { catchUp } from "../../bench/scenarios/catch-up.js";
 import { leaderLoss } from "../../bench/scenarios/leader-loss.js";
 import { memberChange } from "../../bench/scenarios/member-change.js";
@@ -141,14 +143,25 @@ test("all void: the page says so instead of drawing", () => {
   assert.deepEqual(dataOf(page).charts, []);
 });
 
+/** As a bench writes it. */
+function judgedResult(): Result {
+  const made = richResult();
+  return { ...made, verdict: verdict(made) };
+}
+
 test("raftmark report writes the page beside the result, or where it is told", () => {
-  const path = file("result.json", richResult());
-  const { status, stdout } = report(path);
+  const path = file("result.json", judgedResult());
+  const { status, stdout, stderr } = report(path);
   assert.equal(status, 0);
+  assert.equal(stderr, "");
   assert.match(stdout, /^Page: .*result\.html \(\d+ KiB\); open it in a browser\.\n$/);
   assert.ok(readFileSync(join(dir, "result.html"), "utf8").startsWith("<!doctype html>"));
   assert.equal(report(path, "-o", "deep/er/page.html").status, 0);
-  assert.ok(readFileSync(join(dir, "deep", "er", "page.html"), "utf8").includes("pool-wasm is faster."));
+  assert.ok(
+    readFileSync(join(dir, "deep", "er", "page.html"), "utf8").includes(
+      toText(html`${judgedResult().verdict}`),
+    ),
+  );
 });
 
 test("several results stand over each other, with their ratios", () => {
@@ -167,14 +180,44 @@ test("several results stand over each other, with their ratios", () => {
 });
 
 test("the same result twice is one", () => {
-  const path = file("once.json", richResult());
+  const path = file("once.json", judgedResult());
   const { status, stderr } = report(path, path, "-o", "once.html");
   assert.equal(status, 0);
   assert.match(stderr, /^.*once\.json is the same result as once: it is shown once\n$/);
   assert.equal(
     readFileSync(join(dir, "once.html"), "utf8"),
-    renderPage([{ name: "once", result: richResult() }]),
+    renderPage([{ name: "once", result: judgedResult() }]),
   );
+});
+
+test("the verdict is what the figures give, whatever stands in the file", () => {
+  const { status, stdout, stderr } = report(file("edited.json", richResult()), "--format", "markdown");
+  assert.equal(status, 0);
+  assert.ok(stdout.includes(`> ${judgedResult().verdict} **1 of 12`), stdout);
+  assert.doesNotMatch(stdout, /pool-wasm is faster\./);
+  assert.match(stderr, /^.*edited\.json: the verdict in it is not what its figures give \(.*\n$/);
+});
+
+test("a page never takes a result's place, by whatever name", () => {
+  const path = file("kept.json", judgedResult());
+  const other = file("second.json", { ...judgedResult(), elapsedMs: 1 });
+  const text = readFileSync(path, "utf8");
+  symlinkSync(path, join(dir, "link.html"));
+  for (const words of [
+    [path, "-o", "kept.json"],
+    [other, path, "-o", "./deep/../kept.json"],
+    [path, "-o", "link.html"],
+    [path, "-o", "kept.json", "--format", "markdown"],
+  ]) {
+    const { status, stdout, stderr } = report(...words);
+    assert.equal(status, 2, words.join(" "));
+    assert.match(
+      stderr,
+      /^raftmark: --out: .* is a result to be read: choose another file for the page\.\n$/,
+    );
+    assert.equal(stdout, "");
+    assert.equal(readFileSync(path, "utf8"), text);
+  }
 });
 
 /** The cells of the first table whose caption begins so, by heading. */
@@ -308,12 +351,12 @@ test("without a name: the newest result in results/local", () => {
 });
 
 test("as Markdown: the table, the verdict, the machine", () => {
-  const { status, stdout } = report(file("result.json", richResult()), "--format", "markdown");
+  const { status, stdout } = report(file("result.json", judgedResult()), "--format", "markdown");
   assert.equal(status, 0);
   assert.match(stdout, /^\| in flight \| writer \| proposals\/s \|/);
   assert.match(
     stdout,
-    /^> pool-wasm is faster\. \*\*1 of 12 runs are void and prove nothing\.\*\* \*\*Interrupted/m,
+    /^> Interrupted: .*\. \*\*1 of 12 runs are void and prove nothing\.\*\* \*\*Interrupted/m,
   );
   assert.match(stdout, /sample CPU, 2 cores/);
 });
@@ -336,6 +379,11 @@ const REFUSED: [string, () => string, RegExp][] = [
     "a field that is missing",
     () => file("cut.json", { ...richResult(), runs: [{}] }),
     /is damaged at runs\[0\]/,
+  ],
+  [
+    "no run",
+    () => file("noruns.json", { ...richResult(), runs: [] }),
+    /noruns\.json holds no run: there is nothing to report\./,
   ],
   [
     "a histogram that is damaged",
