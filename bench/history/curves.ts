@@ -81,6 +81,7 @@ function axisOf(low: number, high: number): { low: number; high: number } {
 }
 
 export function renderHistory(curves: readonly Curve[]): string {
+  if (curves.length === 0) return "There is no run in it: raftmark history add RESULT adds one.\n";
   const machines = [...new Set(curves.map(({ machine }) => machine))];
   const blocks = machines.map((machine) => {
     const texts = curves.filter((curve) => curve.machine === machine).map(renderCurve);

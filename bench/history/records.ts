@@ -8,7 +8,7 @@ import { configurationName } from "../compare/configurations.js";
 import { IN_FLIGHT } from "../gate/run-gate.js";
 import type { GateFacts } from "../gate/summary.js";
 import { DEFAULT_SETTINGS } from "../harness/axes.js";
-import { BenchError, codeOf } from "../harness/bench-error.js";
+import { BenchError, codeOf, messageOf } from "../harness/bench-error.js";
 import { makeDirs } from "../harness/make-dirs.js";
 import type { Result } from "../report/result-schema.js";
 import { cpuUsPerCommit, rowsOf, soundRuns, validRuns } from "../stats/rows.js";
@@ -47,6 +47,8 @@ export function recordOfResult(result: Result, name: string): HistoryRecord {
   if (bad !== undefined) throw refuse(`row ${bad.position + 1} is void (${bad.void[0]})`);
   if (result.interrupted) throw refuse("its run was interrupted");
   if (result.runs.length === 0) throw refuse("it holds no run");
+  const still = rowsOf(result).find(({ proposalsPerS }) => proposalsPerS?.estimate === 0);
+  if (still !== undefined) throw refuse(`row ${still.position + 1} committed nothing (0 proposals/s)`);
   const disturbed = rowsOf(result).find(({ runs }) => soundRuns(runs).length === 0);
   if (disturbed !== undefined) throw refuse(`every run of row ${disturbed.position + 1} was disturbed`);
   const { environment } = result;
@@ -102,13 +104,14 @@ function machineOf({ cpu, cores, node, fileSystem }: Machine): string {
 export async function appendRecord(path: string, record: HistoryRecord): Promise<boolean> {
   const key = runKey(record);
   if (existsSync(path) && (await readHistory(path)).some((other) => runKey(other) === key)) return false;
+  const line = `${JSON.stringify(HistoryRecord.parse(record))}\n`;
   try {
     await makeDirs(dirname(resolve(path)));
-    const line = `${JSON.stringify(HistoryRecord.parse(record))}\n`;
     await appendFile(path, (await endsWithinLine(path)) ? `\n${line}` : line);
     return true;
   } catch (cause) {
-    throw new BenchError("environment", `cannot add to ${path} (${codeOf(cause)}).`, cause);
+    const why = codeOf(cause) || messageOf(cause);
+    throw new BenchError("environment", `cannot add to ${path} (${why}).`, cause);
   }
 }
 

@@ -51,6 +51,10 @@ test("what is not accepted is not added", () => {
     () => recordOfResult(result(1000, ["no quorum"]), "x.json"),
     /x\.json is not added: row 1 is void \(no quorum\)/,
   );
+  assert.throws(
+    () => recordOfResult(result(0), "x.json"),
+    /x\.json is not added: row 1 committed nothing \(0 proposals\/s\)\. The history/,
+  );
   assert.throws(() => recordOfResult({ ...result(1000), interrupted: true }, "x.json"), /interrupted/);
   const disturbed = result(1000);
   disturbed.runs[0].disturbed = ["other programs took 60 % of the CPU"];
@@ -148,6 +152,15 @@ test("points stand in the order of their dates, whatever the order in which they
   assert.deepEqual(
     curve.points.map(({ proposalsPerS }) => proposalsPerS),
     [10, 20, 30],
+  );
+});
+
+test("an empty history says that there is no run in it", async () => {
+  const path = join(dir, "empty.ndjson");
+  writeFileSync(path, "\n");
+  assert.match(
+    renderHistory(curvesOf(await readHistory(path))),
+    /^There is no run in it: raftmark history add/,
   );
 });
 
