@@ -89,6 +89,7 @@ async function gate(words: Words, command: string): Promise<number> {
   });
   if ("same" in outcome) {
     await publish(sameEngineMarkdown(outcome.base, outcome.head, outcome.same), words, []);
+    sayUnwritten(words);
     return 0;
   }
   await publish(gateMarkdown(outcome), words, filesOf(outcome, words));
@@ -223,6 +224,15 @@ function filesOf(facts: GateFacts, { benchmarkDir, record }: Words): Work[] {
     files.push(() => appendRecord(DEFAULT_HISTORY, recordOfGate(facts, new Date())));
   }
   return files;
+}
+
+/** Whoever reads the files next would otherwise look for them, or take older ones for these. */
+function sayUnwritten({ benchmarkDir, record }: Words): void {
+  const asked = [
+    ...(benchmarkDir === undefined ? [] : ["--benchmark-dir"]),
+    ...(record === true ? ["--record"] : []),
+  ];
+  if (asked.length > 0) say(`nothing was measured, so nothing is written for ${asked.join(" and ")}`);
 }
 
 async function publish(markdown: string, { summary }: Words, files: readonly Work[]): Promise<void> {

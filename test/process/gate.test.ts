@@ -246,8 +246,14 @@ test(
 test("the gate of one engine against itself measures nothing, says so and is open", needsClone, async () => {
   const cwd = folder();
   const summary = join(cwd, "summary.md");
-  const command = new Command(cwd, "gate", "--base", "worktree", "--summary", summary);
+  const files = ["--summary", summary, "--benchmark-dir", join(cwd, "figures"), "--record"];
+  const command = new Command(cwd, "gate", "--base", "worktree", ...files);
   assert.equal(await command.end(OVER_MS), 0, command.stderr);
+  assert.match(
+    command.stderr,
+    /^nothing was measured, so nothing is written for --benchmark-dir and --record$/m,
+  );
+  assert.deepEqual(readdirSync(cwd), ["summary.md"]);
   assert.match(
     command.stdout,
     /differ in nothing that runs in the engine, so nothing was measured \(\d\d+ built files/,
