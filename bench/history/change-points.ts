@@ -1,6 +1,9 @@
 // Where a series changed its level: binary segmentation on the logarithm of the values. The best split of a segment
 // (least squares, so the largest scaled difference of the means) counts if a permutation test says that shuffled values
-// seldom split as well; then both halves are searched. Pure and seeded.
+// seldom split as well; then both halves are searched. A curve without a change has to pass the first test to be searched
+// at all, so that P_MAX is the chance of a false change for the whole curve (test/bench/history.test.ts), and near it where
+// there are true ones. Runs are taken for independent: where each resembles the one before it (lag-1 correlation 0.3, 30
+// runs), 9 % of such curves show a change. Pure and seeded.
 import { mean } from "simple-statistics";
 import { Prng } from "../../src/base/prng.js";
 

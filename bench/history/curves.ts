@@ -87,8 +87,15 @@ export function renderHistory(curves: readonly Curve[]): string {
     const texts = curves.filter((curve) => curve.machine === machine).map(renderCurve);
     return `${machine}\n\n${texts.join("\n\n")}`;
   });
-  const method = `A ${MARK} marks a change of level: binary segmentation, permutation test, p <= ${P_MAX}.`;
-  return `${blocks.join("\n\n")}\n\n${method}\n`;
+  return `${blocks.join("\n\n")}\n\n${legend(curves.length)}\n`;
+}
+
+/** What a mark is worth: the test is right for one curve of runs that know nothing of one another. */
+function legend(curves: number): string {
+  const falseMarks = `of curves of independent runs without a change, ${P_MAX * 100} in 100 has one all the same`;
+  const here = curves > 1 ? ` (here are ${curves})` : "";
+  const alike = "more, where runs are like those before them for other reasons, as on one day's machine";
+  return `A ${MARK} marks a change of level: binary segmentation, permutation test, p <= ${P_MAX}; ${falseMarks}${here}, and ${alike}.`;
 }
 
 function renderCurve(curve: Curve): string {

@@ -13,6 +13,7 @@ import {
   recordOfResult,
 } from "../../bench/history/records.js";
 import type { Result } from "../../bench/report/result-schema.js";
+import { normals } from "../../bench/stats/family.js";
 import { Prng } from "../../src/base/prng.js";
 import { sampleResult } from "./sample-result.js";
 
@@ -98,6 +99,24 @@ test("change points: each step at its place, none in noise, and one odd run is n
   assert.deepEqual(changePoints(odd), []);
   for (const short of [[], [1], [1, 2, 3], [5, 5, 5, 5, 5, 5, 5, 5]])
     assert.deepEqual(changePoints(short), []);
+});
+
+test("of curves of 30 independent runs, one in 100 shows a change that is none, as the legend says", () => {
+  const normal = normals(new Prng(11));
+  const curves = 500;
+  let wrong = 0;
+  for (let i = 1; i <= curves; i++) {
+    const values = Array.from({ length: 30 }, () => 1000 * Math.exp(0.05 * normal()));
+    if (changePoints(values, i).length > 0) wrong++;
+  }
+  // What is said, and three standard deviations of so many curves.
+  const most = curves * 0.01 + 3 * Math.sqrt(curves * 0.01 * 0.99);
+  assert.ok(wrong <= most, `${wrong} of ${curves}`);
+  const records = [record(0, 1), record(1, 1, "m2")];
+  assert.match(
+    renderHistory(curvesOf(records)),
+    /of curves of independent runs without a change, 1 in 100 has one all the same \(here are 2\), and more,/,
+  );
 });
 
 function record(i: number, proposalsPerS: number, machine = "m1"): HistoryRecord {
