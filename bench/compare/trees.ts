@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { didYouMean } from "../../src/base/suggest.js";
 import { BenchError, codeOf } from "../harness/bench-error.js";
+import { whyStale } from "../harness/built-from.js";
 import { gitEnvironment, gitIn, gitInSync } from "../harness/git.js";
 
 /** A tree whose `dist` is built. */
@@ -74,8 +75,20 @@ export class Trees {
     throw new BenchError("usage", text);
   }
 
-  /** The tree this program runs from. */
+  /** As `resolve`, and for the current files whether they are what was built. Throws BenchError. */
+  async check(revision: string): Promise<void> {
+    if (revision === WORKTREE) this.refuseStale();
+    else await this.resolve(revision);
+  }
+
+  private refuseStale(): void {
+    const why = whyStale(this.root);
+    if (why !== null) throw new BenchError("environment", why);
+  }
+
+  /** The tree this program runs from. Throws BenchError (environment) where its `dist` is of other files. */
   async current(): Promise<Tree> {
+    this.refuseStale();
     const commit = await gitIn(this.root, ["rev-parse", "HEAD"]).catch(() => null);
     const dirty = (await gitIn(this.root, ["status", "--porcelain"]).catch(() => "?")) !== "";
     return { revision: WORKTREE, commit, dirty, dir: this.root, dependencies: "its own" };

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { takesDirect } from "../../src/wal/disk/direct.js";
 import { BenchError, codeOf } from "./bench-error.js";
+import { whyStale } from "./built-from.js";
 import { gitIn } from "./git.js";
 import type { FileSystem } from "./run-dir.js";
 
@@ -21,9 +22,9 @@ export interface Environment {
   readonly node: string;
   readonly v8: string;
   readonly raftmark: string;
-  /** Commit that the program was built from; null outside its repository. */
+  /** Commit that is checked out; null outside the program's repository. */
   readonly commit: string | null;
-  /** The working tree differs from the commit. */
+  /** The working tree differs from the commit, or the program was built from other sources. */
   readonly dirty: boolean | null;
   readonly fileSystem: {
     readonly type: string;
@@ -62,7 +63,8 @@ async function commit(): Promise<{ commit: string | null; dirty: boolean | null 
   try {
     const top = await git("rev-parse", "--show-toplevel");
     if (realpathSync(top) !== realpathSync(PACKAGE_ROOT)) return { commit: null, dirty: null };
-    return { commit: await git("rev-parse", "HEAD"), dirty: (await git("status", "--porcelain")) !== "" };
+    const dirty = whyStale(PACKAGE_ROOT) !== null || (await git("status", "--porcelain")) !== "";
+    return { commit: await git("rev-parse", "HEAD"), dirty };
   } catch {
     return { commit: null, dirty: null }; // No git, or no repository: an installed package.
   }

@@ -75,7 +75,8 @@ Examples:
   raftmark compare v1.0.0 HEAD --scenario durability --quick --format markdown
 
 Exit codes: 0 compared, whatever was found; 1 a bench failed on the way; 2 bad usage, a result that cannot be used, two
-results without a configuration in common, or a revision that is not there or does not build; 130 Ctrl-C, which keeps the rounds that are done.`;
+results without a configuration in common, a revision that is not there or does not build, or current files that dist was
+not built from; 130 Ctrl-C, which keeps the rounds that are done.`;
 
 /** Compares and returns the exit code. Throws BenchError. */
 async function compare(base: string, head: string, words: Words, command: string): Promise<number> {
@@ -119,7 +120,7 @@ async function compareRevisions(base: string, head: string, words: Words, comman
     const dir = await mkdtemp(join(tmpdir(), "raftmark-compare-"));
     process.once("exit", killBenchesNow);
     try {
-      for (const revision of [base, head]) if (revision !== WORKTREE) await trees.resolve(revision);
+      for (const revision of [base, head]) await trees.check(revision);
       const built: Tree[] = [];
       for (const revision of [base, head]) {
         say(`building ${revision}`);

@@ -78,8 +78,8 @@ Examples:
 
 Exit codes: 0 not slower for sure, or nothing differs that runs in the engine; 1 slower, a counter went up, or a
 run's logs do not prove what it acknowledged; 2 could not be measured (windows in which neither side commits, clusters that do not
-come up, an error of the gate's own, each tried again first), bad usage, or a revision that is not there or does not
-build; 130 Ctrl-C.`;
+come up, an error of the gate's own, each tried again first), bad usage, a revision that is not there or does not
+build, or current files that dist was not built from; 130 Ctrl-C.`;
 
 /** Runs the gate and returns the exit code. Throws BenchError, never one with exit code 1: that is a judgement. */
 async function gate(words: Words, command: string): Promise<number> {
@@ -108,9 +108,7 @@ async function judged(
 ): Promise<GateFacts | SameEngine> {
   const trees = await Trees.open(signal);
   try {
-    for (const revision of [words.base, words.head]) {
-      if (revision !== WORKTREE) await trees.resolve(revision);
-    }
+    for (const revision of [words.base, words.head]) await trees.check(revision);
     say(`building ${words.base} and ${words.head}`);
     const base = await trees.build(words.base);
     const head = await trees.build(words.head);

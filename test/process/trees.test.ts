@@ -146,3 +146,21 @@ test("a revision that cannot be checked out is told as that", async () => {
     await trees.remove();
   }
 });
+
+test("the current files are refused where dist was built from others, before anything is built", async () => {
+  const { path, commits } = repository();
+  mkdirSync(join(path, "src"));
+  writeFileSync(join(path, "src", "raft.ts"), "");
+  const trees = await Trees.open(never, path);
+  const isRefused = (error: unknown) =>
+    error instanceof BenchError &&
+    error.exitCode === 2 &&
+    /^dist in .*: npm run build\.$/.test(error.message);
+  try {
+    await assert.rejects(trees.check("worktree"), isRefused);
+    await assert.rejects(trees.build("worktree"), isRefused);
+    await trees.check(commits[0]);
+  } finally {
+    await trees.remove();
+  }
+});
