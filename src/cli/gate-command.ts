@@ -1,37 +1,35 @@
 // `raftmark gate` (`npm run bench:ci`): is head slower than base? Words to a plan, two trees to a judgement, that to a
 // summary, files for other tools and an exit code.
 import { randomInt } from "node:crypto";
-import { appendFile, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
 import { Command } from "commander";
 import { Trees, WORKTREE } from "../../bench/compare/trees.js";
 import { GATE_PAIRS_MIN, LOOK_CONFIDENCE, MEASURES, pairedRatio } from "../../bench/gate/judge.js";
 import { PAIRS_FACTOR_MAX, type Sample } from "../../bench/gate/pairs.js";
 import { estimateGateMs, GATE_DEFAULTS, type GatePlan, runGate } from "../../bench/gate/run-gate.js";
 import { differingParts, enginePartsOf } from "../../bench/gate/same-engine.js";
-import {
-  benchmarkEntries,
-  type GateFacts,
-  gateMarkdown,
-  sameEngineMarkdown,
-} from "../../bench/gate/summary.js";
+import { type GateFacts, gateMarkdown, sameEngineMarkdown } from "../../bench/gate/summary.js";
 import { notMeasured } from "../../bench/gate/troubles.js";
-import { BenchError, codeOf } from "../../bench/harness/bench-error.js";
-import { makeDirs } from "../../bench/harness/make-dirs.js";
-import { appendRecord, DEFAULT_HISTORY, recordOfGate } from "../../bench/history/records.js";
+import { BenchError } from "../../bench/harness/bench-error.js";
+import { DEFAULT_HISTORY } from "../../bench/history/records.js";
 import { roughly } from "../../bench/report/numbers.js";
+import {
+  checkOutputs,
+  exitCodeOf,
+  type Output,
+  type OutputWords,
+  outputsOf,
+  type Told,
+  writeOutputs,
+} from "./gate-outputs.js";
 import { untilInterrupted } from "./interrupt.js";
 
-interface Words {
+interface Words extends OutputWords {
   readonly base: string;
   readonly head: string;
   readonly tolerance?: string;
   readonly pairs?: string;
   readonly seed?: string;
-  readonly summary?: string;
-  readonly benchmarkDir?: string;
   readonly dir?: string;
-  readonly record?: true;
 }
 
 const PAIRS_MAX = 100;
@@ -79,20 +77,33 @@ Examples:
 Exit codes: 0 not slower for sure, or nothing differs that runs in the engine; 1 slower, a counter went up, or a
 run's logs do not prove what it acknowledged; 2 could not be measured (windows in which neither side commits, clusters that do not
 come up, an error of the gate's own, each tried again first), bad usage, a revision that is not there or does not
-build, or current files that dist was not built from; 130 Ctrl-C.`;
+build, current files that dist was not built from, or files asked for that cannot be written; 130 Ctrl-C.`;
 
 /** Runs the gate and returns the exit code. Throws BenchError, never one with exit code 1: that is a judgement. */
 async function gate(words: Words, command: string): Promise<number> {
   const plan = gatePlanOf(words);
+  const outputs = outputsOf(words, process.env["GITHUB_STEP_SUMMARY"], DEFAULT_HISTORY);
+  await checkOutputs(outputs);
   const outcome = await untilInterrupted((signal) => judged(words, plan, command, signal)).catch((error) => {
     throw notMeasured(error);
   });
-  if ("same" in outcome) {
-    await publish(sameEngineMarkdown(outcome.base, outcome.head, outcome.same), words, []);
-    return 0;
-  }
-  await publish(gateMarkdown(outcome), words, filesOf(outcome, words));
-  return outcome.judgement.passed ? 0 : 1;
+  return "same" in outcome
+    ? publish(
+        { markdown: sameEngineMarkdown(outcome.base, outcome.head, outcome.same), facts: null },
+        true,
+        outputs,
+      )
+    : publish({ markdown: gateMarkdown(outcome), facts: outcome }, outcome.judgement.passed, outputs);
+}
+
+/** Tells all there is to tell, and returns the exit code. */
+async function publish(told: Told, passed: boolean, outputs: readonly Output[]): Promise<number> {
+  const faults = await writeOutputs(outputs, told);
+  for (const fault of faults) say(`raftmark: ${fault}`);
+  // Last, and with the code known: stdout may be full, too, and that ends the process.
+  process.exitCode = exitCodeOf(passed, faults);
+  process.stdout.write(told.markdown);
+  return process.exitCode;
 }
 
 /** Nothing differs: so many parts were compared. */
@@ -203,45 +214,4 @@ function sayPair(pair: number, samples: readonly Sample[]): void {
     return `${inFlight} in flight: throughput ${ratio(MEASURES.throughput.of)}, CPU ${ratio(MEASURES.cpu.of)}`;
   });
   say(`pair ${pair + 1}, head/base: ${texts.join("; ")}`);
-}
-
-type Work = () => Promise<unknown>;
-
-/** What is written besides the summary, where it is asked for. */
-function filesOf(facts: GateFacts, { benchmarkDir, record }: Words): Work[] {
-  const files: Work[] = [];
-  if (benchmarkDir !== undefined) {
-    const { bigger, smaller } = benchmarkEntries(facts.judgement);
-    files.push(() => write(join(benchmarkDir, "throughput.json"), `${JSON.stringify(bigger, null, 2)}\n`));
-    files.push(() => write(join(benchmarkDir, "cost.json"), `${JSON.stringify(smaller, null, 2)}\n`));
-  }
-  if (record === true && facts.judgement.passed) {
-    files.push(() => appendRecord(DEFAULT_HISTORY, recordOfGate(facts, new Date())));
-  }
-  return files;
-}
-
-async function publish(markdown: string, { summary }: Words, files: readonly Work[]): Promise<void> {
-  process.stdout.write(markdown);
-  const stepSummary = process.env["GITHUB_STEP_SUMMARY"];
-  await writing(async () => {
-    if (summary !== undefined) await write(summary, markdown);
-    if (stepSummary !== undefined && stepSummary !== "") await appendFile(stepSummary, markdown);
-    for (const file of files) await file();
-  });
-}
-
-async function write(path: string, text: string): Promise<void> {
-  await makeDirs(dirname(resolve(path)));
-  await writeFile(path, text);
-}
-
-async function writing(work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (cause) {
-    if (cause instanceof BenchError) throw cause;
-    const text = `cannot write what --summary, --benchmark-dir, --record or GITHUB_STEP_SUMMARY asks for (${codeOf(cause)}).`;
-    throw new BenchError("environment", text, cause);
-  }
 }

@@ -59,7 +59,7 @@ function outliveReaders(): void {
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EPIPE") return;
       process.stderr.write(`raftmark: cannot write the output (${error.code ?? error.message}).\n`, () => {});
-      process.exit(2);
+      process.exit(Number(process.exitCode ?? 0) || 2); // What was found stands.
     });
   }
 }

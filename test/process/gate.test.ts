@@ -190,6 +190,10 @@ test("bad words: exit code 2 and a sentence, before anything is built", async ()
     [["compare", "HEAD", "HEAD", "--format", "html"], /--format: "html" is not one of/],
     [["gate"], /required option '--base/],
     [["gate", "--base", "HEAD", "--tolerance", "5"], /Did you mean 5%\?/],
+    [
+      ["gate", "--base", "HEAD", "--summary", "old.json/x"],
+      /what --summary asks for to old\.json\/x \(ENOTDIR\)/,
+    ],
     [["history"], /cannot read results\/history\.ndjson \(ENOENT\)/],
     [["history", "add", "old.json"], /made by schema 1/],
   ];
