@@ -18,6 +18,14 @@ export interface GateFacts {
   readonly pairs: number;
   readonly windows: number;
   readonly elapsedMs: number;
+  /** It ended before there were pairs enough to judge the speed by; absent: it did not. */
+  readonly unfinished?: Unfinished;
+}
+
+export interface Unfinished {
+  readonly why: string;
+  readonly pairsAsked: number;
+  readonly pairsMax: number;
 }
 
 const COUNTER_TITLES: Readonly<Record<CounterName, string>> = {
@@ -30,8 +38,9 @@ const COUNTER_TITLES: Readonly<Record<CounterName, string>> = {
 };
 
 /** One line: passed or not, and why. */
-export function headline({ judgement }: Pick<GateFacts, "judgement">): string {
-  const { findings, limits, voids, tolerance } = judgement;
+export function headline({ judgement, unfinished }: Pick<GateFacts, "judgement" | "unfinished">): string {
+  const { limits, voids, tolerance } = judgement;
+  const findings = unfinished === undefined ? judgement.findings : [];
   if (voids.length > 0) return `The gate is closed: the run is void, its figures prove nothing (${voids[0]})`;
   const worse = findings.filter(({ verdict }) => verdict === "worse");
   const broken = limits.filter((limit) => limit.broken);
@@ -45,6 +54,8 @@ export function headline({ judgement }: Pick<GateFacts, "judgement">): string {
     ),
   ];
   if (reasons.length > 0) return `The gate is closed: ${reasons.join("; ")}`;
+  if (unfinished !== undefined)
+    return `The gate did not finish${limits.length === 0 ? "" : "; no limit of what was counted is broken"}`;
   const undecided = findings.filter(({ verdict }) => verdict === "undecided").length;
   const doubt =
     undecided === 0
@@ -60,23 +71,13 @@ function ratioText({ estimate, low, high }: RatioInterval): string {
 
 export function gateMarkdown(facts: GateFacts): string {
   const { base, head, judgement, troubles, environment, command, seed, pairs, windows, elapsedMs } = facts;
-  const { findings, limits, voids, tolerance } = judgement;
+  const { limits, voids, tolerance } = judgement;
   const parts = [
-    `### raftmark gate: ${judgement.passed ? "open" : "**closed**"}`,
+    `### raftmark gate: ${stateText(facts)}`,
     `${headline(facts)}.`,
+    ...unfinishedText(facts),
     `Base ${treeText(base)}, head ${treeText(head)}.`,
-    table(
-      [
-        "in flight",
-        "measure",
-        "base",
-        "head",
-        `head / base (${percent(LOOK_CONFIDENCE)} interval)`,
-        "p",
-        "verdict",
-      ],
-      findings.map(findingRow),
-    ),
+    ...findingsText(facts),
     limits.length === 0
       ? "Nothing was counted."
       : table(["in flight", "per commit", "base", "head", "limit"], limits.map(limitRow)),
@@ -92,6 +93,29 @@ export function gateMarkdown(facts: GateFacts): string {
       `Node ${environment.node}, ${environment.fileSystem.type}; ${roughly(elapsedMs)}. \`${command}\``,
   ];
   return `${parts.join("\n\n")}\n`;
+}
+
+function stateText({ judgement, unfinished }: GateFacts): string {
+  if (!judgement.passed) return "**closed**";
+  return unfinished === undefined ? "open" : "not finished";
+}
+
+function unfinishedText({ unfinished, pairs }: GateFacts): string[] {
+  if (unfinished === undefined) return [];
+  const { why, pairsAsked, pairsMax } = unfinished;
+  const of = pairs < pairsAsked ? `${pairsAsked}` : `up to ${pairsMax}`;
+  return [`**Not finished: ${pairs} of ${of} pairs, no verdict on speed.** ${why}`];
+}
+
+function findingsText({ judgement: { findings }, unfinished }: GateFacts): string[] {
+  if (unfinished === undefined) {
+    const interval = `head / base (${percent(LOOK_CONFIDENCE)} interval)`;
+    const heading = ["in flight", "measure", "base", "head", interval, "p", "verdict"];
+    return [table(heading, findings.map(findingRow))];
+  }
+  if (findings.length === 0) return [];
+  const rows = findings.map((finding) => [...findingCells(finding), finding.ratio.estimate.toFixed(3)]);
+  return [table(["in flight", "measure", "base", "head", "head / base, not judged"], rows)];
 }
 
 /** The summary where nothing had to be measured. `count`: files and packages that were compared. */
@@ -111,18 +135,15 @@ function treeText({ revision, commit, dirty, dependencies }: Tree): string {
   return `\`${revision}\`${hash}, dependencies ${dependencies}`;
 }
 
-function findingRow({ inFlight, measure, base, head, ratio, verdict }: Finding): string[] {
-  const { name, unit } = MEASURES[measure];
+function findingRow(finding: Finding): string[] {
+  const { ratio, verdict } = finding;
   const said = verdict === "worse" ? "**worse**" : verdict;
-  const cells = [
-    `${name}, ${unit}`,
-    short(base),
-    short(head),
-    ratioText(ratio),
-    ratio.pValue.toFixed(3),
-    said,
-  ];
-  return [String(inFlight), ...cells];
+  return [...findingCells(finding), ratioText(ratio), ratio.pValue.toFixed(3), said];
+}
+
+function findingCells({ inFlight, measure, base, head }: Finding): string[] {
+  const { name, unit } = MEASURES[measure];
+  return [String(inFlight), `${name}, ${unit}`, short(base), short(head)];
 }
 
 function limitRow({ inFlight, counter, base, head, hard, slack, broken }: Limit): string[] {

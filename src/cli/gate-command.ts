@@ -7,13 +7,19 @@ import { GATE_PAIRS_MIN, LOOK_CONFIDENCE, MEASURES, pairedRatio } from "../../be
 import { PAIRS_FACTOR_MAX, type Sample } from "../../bench/gate/pairs.js";
 import { estimateGateMs, GATE_DEFAULTS, type GatePlan, runGate } from "../../bench/gate/run-gate.js";
 import { differingParts, enginePartsOf } from "../../bench/gate/same-engine.js";
-import { type GateFacts, gateMarkdown, sameEngineMarkdown } from "../../bench/gate/summary.js";
+import {
+  type GateFacts,
+  gateMarkdown,
+  sameEngineMarkdown,
+  type Unfinished,
+} from "../../bench/gate/summary.js";
 import { notMeasured } from "../../bench/gate/troubles.js";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { DEFAULT_HISTORY } from "../../bench/history/records.js";
 import { roughly } from "../../bench/report/numbers.js";
 import {
   checkOutputs,
+  type Ending,
   exitCodeOf,
   type Output,
   type OutputWords,
@@ -77,7 +83,8 @@ Examples:
 Exit codes: 0 not slower for sure, or nothing differs that runs in the engine; 1 slower, a counter went up, or a
 run's logs do not prove what it acknowledged; 2 could not be measured (windows in which neither side commits, clusters that do not
 come up, an error of the gate's own, each tried again first), bad usage, a revision that is not there or does not
-build, current files that dist was not built from, or files asked for that cannot be written; 130 Ctrl-C.`;
+build, current files that dist was not built from, or files asked for that cannot be written; 130 Ctrl-C. What ends it in
+the middle leaves the pairs that are done without a verdict on speed; what was counted by then closes it still (1).`;
 
 /** Runs the gate and returns the exit code. Throws BenchError, never one with exit code 1: that is a judgement. */
 async function gate(words: Words, command: string): Promise<number> {
@@ -87,23 +94,30 @@ async function gate(words: Words, command: string): Promise<number> {
   const outcome = await untilInterrupted((signal) => judged(words, plan, command, signal)).catch((error) => {
     throw notMeasured(error);
   });
-  return "same" in outcome
-    ? publish(
-        { markdown: sameEngineMarkdown(outcome.base, outcome.head, outcome.same), facts: null },
-        true,
-        outputs,
-      )
-    : publish({ markdown: gateMarkdown(outcome), facts: outcome }, outcome.judgement.passed, outputs);
+  if ("same" in outcome) {
+    const markdown = sameEngineMarkdown(outcome.base, outcome.head, outcome.same);
+    return publish({ markdown, facts: null, cut: null, passed: true }, outputs);
+  }
+  const { facts, cut } = outcome;
+  const { passed } = facts.judgement;
+  return publish({ markdown: gateMarkdown(facts), facts: cut === null ? facts : null, cut, passed }, outputs);
 }
 
 /** Tells all there is to tell, and returns the exit code. */
-async function publish(told: Told, passed: boolean, outputs: readonly Output[]): Promise<number> {
+async function publish(told: Told & Ending, outputs: readonly Output[]): Promise<number> {
   const faults = await writeOutputs(outputs, told);
+  if (told.cut !== null) faults.unshift(told.cut.message);
   for (const fault of faults) say(`raftmark: ${fault}`);
   // Last, and with the code known: stdout may be full, too, and that ends the process.
-  process.exitCode = exitCodeOf(passed, faults);
+  process.exitCode = exitCodeOf(told, faults);
   process.stdout.write(told.markdown);
   return process.exitCode;
+}
+
+/** What was measured; `cut`: why it is not all that was to be. */
+interface Measured {
+  readonly facts: GateFacts;
+  readonly cut: BenchError | null;
 }
 
 /** Nothing differs: so many parts were compared. */
@@ -116,7 +130,7 @@ async function judged(
   plan: Omit<GatePlan, "base" | "head">,
   command: string,
   signal: AbortSignal,
-): Promise<GateFacts | SameEngine> {
+): Promise<Measured | SameEngine> {
   const trees = await Trees.open(signal);
   try {
     for (const revision of [words.base, words.head]) await trees.check(revision);
@@ -142,7 +156,8 @@ async function judged(
     const { seed, windows } = plan;
     const pairs = new Set(outcome.samples.map(({ pair }) => pair)).size;
     const { environment, troubles } = outcome;
-    return {
+    const cut = outcome.cut as BenchError | null;
+    const facts = {
       base,
       head,
       judgement: outcome,
@@ -153,10 +168,17 @@ async function judged(
       pairs,
       windows,
       elapsedMs,
+      ...(cut === null ? {} : { unfinished: unfinishedBy(cut, plan.pairs) }),
     };
+    return { facts, cut };
   } finally {
     await trees.remove();
   }
+}
+
+function unfinishedBy({ message }: BenchError, pairsAsked: number): Unfinished {
+  const why = `${message[0].toUpperCase()}${message.slice(1)}`;
+  return { why, pairsAsked, pairsMax: pairsAsked * PAIRS_FACTOR_MAX };
 }
 
 /** So many of what differs are named. */

@@ -3,7 +3,7 @@
 import { appendFile, open, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { benchmarkEntries, type GateFacts } from "../../bench/gate/summary.js";
-import { BenchError, codeOf, messageOf } from "../../bench/harness/bench-error.js";
+import { BenchError, codeOf, EXIT_CODES, messageOf } from "../../bench/harness/bench-error.js";
 import { makeDirs } from "../../bench/harness/make-dirs.js";
 import { appendRecord, readHistory, recordOfGate } from "../../bench/history/records.js";
 import { checkWritable, writeWhole } from "../../bench/report/write-result.js";
@@ -118,8 +118,15 @@ function cannotWrite({ option, path }: Output, error: unknown): string {
   return `cannot write what ${option} asks for to ${path} (${why})`;
 }
 
-/** Closed is closed, whatever could not be written; an open gate whose files are missing somewhere is not in order. */
-export function exitCodeOf(passed: boolean, faults: readonly string[]): number {
-  if (!passed) return 1;
-  return faults.length > 0 ? new BenchError("environment", "").exitCode : 0;
+export interface Ending {
+  readonly passed: boolean;
+  /** What ended it before it was over. */
+  readonly cut: BenchError | null;
+}
+
+/** Closed is closed, whatever ended it or could not be written; an open gate whose files are missing is not in order. */
+export function exitCodeOf({ passed, cut }: Ending, faults: readonly string[]): number {
+  if (!passed) return EXIT_CODES.failed;
+  if (cut !== null) return cut.exitCode;
+  return faults.length > 0 ? EXIT_CODES.environment : 0;
 }

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
-import { BenchError } from "../../bench/harness/bench-error.js";
+import { BenchError, type BenchErrorKind } from "../../bench/harness/bench-error.js";
 import { checkOutputs, exitCodeOf, outputsOf, writeOutputs } from "../../src/cli/gate-outputs.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "raftmark-outputs-"));
@@ -31,9 +31,14 @@ test("one output that cannot be written leaves the others, and is told by option
   assert.equal(readFileSync(step, "utf8"), told.markdown);
 });
 
-test("a closed gate is exit code 1 whatever could not be written, an open one 2 then", () => {
-  assert.deepEqual([exitCodeOf(false, []), exitCodeOf(false, ["x"])], [1, 1]);
-  assert.deepEqual([exitCodeOf(true, []), exitCodeOf(true, ["x"])], [0, 2]);
+test("a closed gate is exit code 1, whatever ended it or could not be written; an open one is not in order then", () => {
+  const code = (passed: boolean, kind: BenchErrorKind | null, faults: string[] = []) =>
+    exitCodeOf({ passed, cut: kind === null ? null : new BenchError(kind, "") }, faults);
+  assert.deepEqual([code(false, null), code(false, null, ["x"]), code(false, "unmeasured")], [1, 1, 1]);
+  assert.deepEqual([code(true, null), code(true, null, ["x"])], [0, 2]);
+  assert.deepEqual([code(true, "unmeasured"), code(true, "environment", ["x"])], [2, 2]);
+  assert.deepEqual([code(true, "interrupted"), code(true, "terminated")], [130, 143]);
+  assert.equal(code(false, "interrupted"), 1);
 });
 
 test("what cannot be written is found before anything is measured; what can is as it was", async () => {
