@@ -164,6 +164,21 @@ test(
   },
 );
 
+test(
+  "a place where compare cannot leave its results is told before anything is built",
+  needsClone,
+  async () => {
+    const cwd = folder();
+    writeFileSync(join(cwd, "results"), "a file");
+    const command = new Command(cwd, "compare", "HEAD", "worktree", ...TINY);
+    assert.equal(await command.end(OVER_MS), 2, command.stderr);
+    assert.match(
+      command.stderr,
+      /^raftmark: cannot write the result to results\/local\/.*-base\.json \(ENOTDIR\): it goes below the current directory, so run this in another one\.\n$/,
+    );
+  },
+);
+
 test("the gate of one engine against itself measures nothing, says so and is open", needsClone, async () => {
   const cwd = folder();
   const summary = join(cwd, "summary.md");
