@@ -1,16 +1,17 @@
 // Revisions of this repository as built trees: a git worktree each in a temporary directory, dependencies linked from
 // the current tree where the lock file is the same, else installed from the revision's own. Removed at the end,
-// whatever happens. Owns those directories; knows nothing of benches.
+// whatever happens, or by the next to open where the process was killed. Owns those directories; knows nothing of benches.
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync, realpathSync, rmSync } from "node:fs";
+import { lstatSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { didYouMean } from "../../src/base/suggest.js";
 import { BenchError, codeOf } from "../harness/bench-error.js";
 import { whyStale } from "../harness/built-from.js";
 import { gitEnvironment, gitIn, gitInSync } from "../harness/git.js";
+import { isAlive } from "../harness/run-dir.js";
 
 /** A tree whose `dist` is built. */
 export interface Tree {
@@ -28,6 +29,8 @@ export interface Tree {
 export const WORKTREE = "worktree";
 
 const OWN_TREE = fileURLToPath(new URL("../../../", import.meta.url));
+const PREFIX = "raftmark-trees-";
+const OURS = new RegExp(`^${PREFIX}(\\d+)-\\w{6}$`);
 const LOCK_FILE = "package-lock.json";
 /** Of a failed build, so many last lines are shown. */
 const LINES_SHOWN = 15;
@@ -60,7 +63,8 @@ export class Trees {
       const text = `revisions are compared in a clone of raftmark's repository, and ${root} is none${why}: clone it, and run this there.`;
       throw new BenchError("usage", text);
     }
-    return new Trees(root, await mkdtemp(join(tmpdir(), "raftmark-trees-")), signal);
+    await sweep(root);
+    return new Trees(root, await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`)), signal);
   }
 
   /** Checks that every revision exists, before anything is built. Throws BenchError (usage). */
@@ -161,6 +165,23 @@ export class Trees {
     for (const child of this.children) endGroup(child);
     rmSync(this.parent, { recursive: true, force: true, maxRetries: 3 });
     gitInSync(this.root, ["worktree", "prune"]);
+  }
+}
+
+/**
+ * Removes what killed processes left: a worktree that this repository itself names, in a directory named and placed as
+ * ours, which this user owns, and whose process is gone.
+ */
+async function sweep(root: string): Promise<void> {
+  const list = await gitIn(root, ["worktree", "list", "--porcelain"]).catch(() => "");
+  for (const [, dir] of list.matchAll(/^worktree (.*)$/gm)) {
+    const parent = dirname(dir);
+    const pid = OURS.exec(basename(parent))?.[1];
+    if (pid === undefined || dirname(parent) !== realpathSync(tmpdir()) || isAlive(Number(pid))) continue;
+    const found = lstatSync(parent, { throwIfNoEntry: false });
+    if (found !== undefined && (!found.isDirectory() || found.uid !== process.getuid?.())) continue;
+    await gitIn(root, ["worktree", "remove", "--force", "--force", dir]).catch(() => {});
+    await rm(parent, { recursive: true, force: true, maxRetries: 3 }).catch(() => {}); // Another may be at it.
   }
 }
 

@@ -67,7 +67,11 @@ export function compareCommand(): Command {
     .action(async (base: string, head: string, words: Words, self: Command) => {
       const parent = self.parent as (Command & { rawArgs: string[] }) | null;
       const line = ["raftmark", ...(parent?.rawArgs.slice(2) ?? [])].join(" ");
-      process.exitCode = await compare(base, head, words, line);
+      const given = self.options.filter(
+        (option) => self.getOptionValueSource(option.attributeName()) === "cli",
+      );
+      const flags = given.map(({ long }) => long ?? "");
+      process.exitCode = await compare(base, head, words, line, flags);
     });
 }
 
@@ -82,11 +86,19 @@ results without a configuration in common, a revision that is not there or does 
 not built from; 130 Ctrl-C. That, and a bench that fails, keeps the rounds that are done.`;
 
 /** Compares and returns the exit code. Throws BenchError. */
-async function compare(base: string, head: string, words: Words, command: string): Promise<number> {
+async function compare(
+  base: string,
+  head: string,
+  words: Words,
+  command: string,
+  flags: readonly string[],
+): Promise<number> {
   if (!FORMATS.includes(words.format)) {
     throw new BenchError("usage", `--format: "${words.format}" is not one of ${FORMATS.join(", ")}.`);
   }
   if (isFile(base) || isFile(head)) {
+    const idle = flags.filter((flag) => flag !== "--format");
+    if (idle.length > 0) throw doNothing(idle, isFile(base) ? base : head);
     const [one, other] = [await usable(base), await usable(head)];
     const comparison = compareResults(one, other, tookTurns(one, other));
     if (comparison.matches.length === 0) throw nothingInCommon(comparison, { base, head });
@@ -94,6 +106,11 @@ async function compare(base: string, head: string, words: Words, command: string
     return 0;
   }
   return compareRevisions(base, head, words, command);
+}
+
+function doNothing(flags: readonly string[], file: string): BenchError {
+  const text = `${flags.join(", ")}: for two revisions, which are run; ${file} is a result, and was. Leave ${flags.length === 1 ? "it" : "them"} out.`;
+  return new BenchError("usage", text);
 }
 
 /** Named like a result or lying there: no revision. */

@@ -198,6 +198,10 @@ test("bad words: exit code 2 and a sentence, before anything is built", async ()
   writeFileSync(join(cwd, "text.json"), "hello");
   const cases: [string[], RegExp][] = [
     [["compare", "old.json", "old.json"], /old\.json was made by schema 1/],
+    [
+      ["compare", "old.json", "old.json", "--rounds", "3", "--quick"],
+      /--rounds, --quick: for two revisions, which/,
+    ],
     [["compare", "text.json", "old.json"], /text\.json is not JSON/],
     [["compare", "none.json", "old.json"], /there is no file none\.json/],
     [["compare", "HEAD", "HEAD", "--scenario", "canoncal"], /Did you mean canonical\?/],

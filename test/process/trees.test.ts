@@ -1,7 +1,7 @@
 // Trees of revisions with real git: what is built, told and removed, and whose index and files stay as they were.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -162,5 +162,26 @@ test("the current files are refused where dist was built from others, before any
     await trees.check(commits[0]);
   } finally {
     await trees.remove();
+  }
+});
+
+test("trees of a process that was killed are removed by the next, those of one that lives are not", async () => {
+  const { path, commits } = repository();
+  const gone = spawnSync(process.execPath, ["-e", ""]).pid;
+  const options = { cwd: path, env: gitEnvironment() };
+  const [killed, living] = [gone, process.pid].map((pid) => {
+    const parent = join(realpathSync(tmpdir()), `raftmark-trees-${pid}-abcdef`);
+    mkdirSync(parent);
+    execFileSync("git", ["worktree", "add", "--detach", "--quiet", join(parent, "1-x"), commits[0]], options);
+    return parent;
+  });
+  try {
+    const trees = await Trees.open(never, path);
+    await trees.remove();
+    assert.equal(existsSync(killed), false);
+    assert.equal(existsSync(living), true);
+    assert.equal(worktrees(path), 2, "the repository's own, and the living one's");
+  } finally {
+    for (const parent of [killed, living]) rmSync(parent, { recursive: true, force: true });
   }
 });
