@@ -26,8 +26,15 @@ export interface AlternatePlan {
 
 type Name = "base" | "head";
 
-/** Null: interrupted before the first round was whole. */
-export type Alternated = { readonly base: Result; readonly head: Result } | null;
+export interface Alternated {
+  /** Of the rounds of which both sides are done; null: there is none. */
+  readonly results: { readonly base: Result; readonly head: Result } | null;
+  /** What ended it before all rounds were done, a signal's reason among others; null: nothing. */
+  readonly ended: unknown;
+}
+
+/** Runs one round of one side. Tests have their own. */
+export type RunBench = typeof benchOnce;
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const TAIL_CHARS = 4000;
@@ -36,12 +43,14 @@ const EXIT_VOID = 1;
 /** The bench's own limit for an orderly end is 9 s; that of this process too, so it takes both to lose what is done. */
 const END_MS_MAX = 8000;
 
-/** Ctrl-C keeps the rounds of which both sides are done, marked as interrupted. */
+/** What ends it, be it Ctrl-C or a bench that fails, leaves the rounds of which both sides are done, marked as interrupted. */
 export async function alternate(
   plan: AlternatePlan,
   signal: AbortSignal,
   onRun: (round: number, name: Name) => void,
+  run: RunBench = benchOnce,
 ): Promise<Alternated> {
+  let ended: unknown = null;
   const done: Record<Name, Result[]> = { base: [], head: [] };
   const prng = new Prng(plan.seed);
   try {
@@ -51,17 +60,17 @@ export async function alternate(
       const seed = prng.nextU32();
       for (const name of order) {
         onRun(round, name);
-        made[name] = await benchOnce(plan, name, seed, signal);
+        made[name] = await run(plan, name, seed, signal);
       }
       done.base.push(made.base!);
       done.head.push(made.head!);
     }
   } catch (error) {
-    if (!signal.aborted) throw error;
+    ended = signal.aborted ? signal.reason : error;
   }
-  if (done.base.length === 0) return null;
-  const cut = done.base.length < plan.rounds;
-  return { base: merged(plan, "base", done.base, cut), head: merged(plan, "head", done.head, cut) };
+  if (done.base.length === 0) return { results: null, ended };
+  const of = (name: Name) => merged(plan, name, done[name], ended !== null);
+  return { results: { base: of("base"), head: of("head") }, ended };
 }
 
 async function benchOnce(

@@ -1,15 +1,17 @@
 // Revisions of this repository as built trees: a git worktree each in a temporary directory, dependencies linked from
 // the current tree where the lock file is the same, else installed from the revision's own. Removed at the end,
-// whatever happens. Owns those directories; knows nothing of benches.
-import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
-import { readFileSync, realpathSync, rmSync } from "node:fs";
+// whatever happens, or by the next to open where the process was killed. Owns those directories; knows nothing of benches.
+import { type ChildProcess, spawn } from "node:child_process";
+import { lstatSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { didYouMean } from "../../src/base/suggest.js";
 import { BenchError, codeOf } from "../harness/bench-error.js";
+import { whyStale } from "../harness/built-from.js";
+import { gitEnvironment, gitIn, gitInSync } from "../harness/git.js";
+import { isAlive } from "../harness/run-dir.js";
 
 /** A tree whose `dist` is built. */
 export interface Tree {
@@ -27,10 +29,13 @@ export interface Tree {
 export const WORKTREE = "worktree";
 
 const OWN_TREE = fileURLToPath(new URL("../../../", import.meta.url));
+const PREFIX = "raftmark-trees-";
+const OURS = new RegExp(`^${PREFIX}(\\d+)-\\w{6}$`);
 const LOCK_FILE = "package-lock.json";
 /** Of a failed build, so many last lines are shown. */
 const LINES_SHOWN = 15;
-const OUTPUT_MAX = 64 * 1024 * 1024;
+/** Of what a build says, so many characters are kept for that. */
+const SAID_MAX = 64 * 1024;
 
 export class Trees {
   private readonly root: string;
@@ -50,7 +55,7 @@ export class Trees {
   /** `root` is a clone of the repository, and `dist` is built from it. Throws BenchError (usage). */
   static async open(signal: AbortSignal, root = OWN_TREE): Promise<Trees> {
     let why = "";
-    const top = await gitIn(root, "rev-parse", "--show-toplevel").catch((error: unknown) => {
+    const top = await gitIn(root, ["rev-parse", "--show-toplevel"]).catch((error: unknown) => {
       why = gitsWords(error);
       return "";
     });
@@ -58,29 +63,42 @@ export class Trees {
       const text = `revisions are compared in a clone of raftmark's repository, and ${root} is none${why}: clone it, and run this there.`;
       throw new BenchError("usage", text);
     }
-    return new Trees(root, await mkdtemp(join(tmpdir(), "raftmark-trees-")), signal);
+    await sweep(root);
+    return new Trees(root, await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`)), signal);
   }
 
   /** Checks that every revision exists, before anything is built. Throws BenchError (usage). */
   async resolve(revision: string): Promise<string> {
     // After --end-of-options a word that begins with "-" is a revision and no option.
     const args = ["rev-parse", "--verify", "--quiet", "--end-of-options", `${revision}^{commit}`];
-    const commit = await gitIn(this.root, ...args).catch(() => "");
+    const commit = await gitIn(this.root, args).catch(() => "");
     if (commit !== "") return commit;
-    const refs = await gitIn(this.root, "for-each-ref", "--format=%(refname:short)").catch(() => "");
+    const refs = await gitIn(this.root, ["for-each-ref", "--format=%(refname:short)"]).catch(() => "");
     const hint = didYouMean(revision, [...refs.split("\n"), WORKTREE]);
     const text = `there is no revision "${revision}" in ${this.root}: name a commit, branch or tag (git fetch brings those of others), or ${WORKTREE}.${hint}`;
     throw new BenchError("usage", text);
   }
 
-  /** The tree this program runs from. */
+  /** As `resolve`, and for the current files whether they are what was built. Throws BenchError. */
+  async check(revision: string): Promise<void> {
+    if (revision === WORKTREE) this.refuseStale();
+    else await this.resolve(revision);
+  }
+
+  private refuseStale(): void {
+    const why = whyStale(this.root);
+    if (why !== null) throw new BenchError("environment", why);
+  }
+
+  /** The tree this program runs from. Throws BenchError (environment) where its `dist` is of other files. */
   async current(): Promise<Tree> {
-    const commit = await gitIn(this.root, "rev-parse", "HEAD").catch(() => null);
-    const dirty = (await gitIn(this.root, "status", "--porcelain").catch(() => "?")) !== "";
+    this.refuseStale();
+    const commit = await gitIn(this.root, ["rev-parse", "HEAD"]).catch(() => null);
+    const dirty = (await gitIn(this.root, ["status", "--porcelain"]).catch(() => "?")) !== "";
     return { revision: WORKTREE, commit, dirty, dir: this.root, dependencies: "its own" };
   }
 
-  /** Checks out and builds `revision`. Throws BenchError (environment) with the build's last lines. */
+  /** Checks out and builds `revision`. Throws BenchError (environment) with the last lines of what failed. */
   async build(revision: string): Promise<Tree> {
     if (revision === WORKTREE) return this.current();
     const commit = await this.resolve(revision);
@@ -104,13 +122,13 @@ export class Trees {
   /** A program in its own process group, so that all of it can be ended. */
   private run(revision: string, cwd: string, program: string, args: string[]): Promise<void> {
     this.signal.throwIfAborted();
-    const env = { ...process.env };
+    const env = gitEnvironment();
     for (const name of Object.keys(env)) if (name.startsWith("npm_")) delete env[name];
     const child = spawn(program, args, { cwd, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
     this.children.add(child);
     let said = "";
     const note = (text: Buffer) => {
-      said = (said + text.toString()).slice(-OUTPUT_MAX / 1024);
+      said = (said + text.toString()).slice(-SAID_MAX);
     };
     child.stdout.on("data", note);
     child.stderr.on("data", note);
@@ -136,17 +154,34 @@ export class Trees {
   async remove(): Promise<void> {
     process.removeListener("exit", this.onExit);
     for (const dir of this.dirs) {
-      await gitIn(this.root, "worktree", "remove", "--force", "--force", dir).catch(() => {});
+      await gitIn(this.root, ["worktree", "remove", "--force", "--force", dir]).catch(() => {});
     }
     await rm(this.parent, { recursive: true, force: true, maxRetries: 3 });
-    await gitIn(this.root, "worktree", "prune").catch(() => {});
+    await gitIn(this.root, ["worktree", "prune"]).catch(() => {});
   }
 
   /** For the last moments of the process. */
   private removeSync(): void {
     for (const child of this.children) endGroup(child);
     rmSync(this.parent, { recursive: true, force: true, maxRetries: 3 });
-    spawnSync("git", ["-C", this.root, "worktree", "prune"], { stdio: "ignore" });
+    gitInSync(this.root, ["worktree", "prune"]);
+  }
+}
+
+/**
+ * Removes what killed processes left: a worktree that this repository itself names, in a directory named and placed as
+ * ours, which this user owns, and whose process is gone.
+ */
+async function sweep(root: string): Promise<void> {
+  const list = await gitIn(root, ["worktree", "list", "--porcelain"]).catch(() => "");
+  for (const [, dir] of list.matchAll(/^worktree (.*)$/gm)) {
+    const parent = dirname(dir);
+    const pid = OURS.exec(basename(parent))?.[1];
+    if (pid === undefined || dirname(parent) !== realpathSync(tmpdir()) || isAlive(Number(pid))) continue;
+    const found = lstatSync(parent, { throwIfNoEntry: false });
+    if (found !== undefined && (!found.isDirectory() || found.uid !== process.getuid?.())) continue;
+    await gitIn(root, ["worktree", "remove", "--force", "--force", dir]).catch(() => {});
+    await rm(parent, { recursive: true, force: true, maxRetries: 3 }).catch(() => {}); // Another may be at it.
   }
 }
 
@@ -166,7 +201,8 @@ function buildFailure(
 ): BenchError {
   const lines = said.trimEnd().split("\n").slice(-LINES_SHOWN);
   const shown = lines.map((line) => `  ${line}`).join("\n");
-  const text = `revision ${revision} does not build: "${words.join(" ")}" ended with ${how}. Its last lines:\n${shown}`;
+  const what = words[0] === "git" ? "could not be checked out" : "does not build";
+  const text = `revision ${revision} ${what}: "${words.join(" ")}" ended with ${how}. Its last lines:\n${shown}`;
   return new BenchError("environment", text);
 }
 
@@ -183,9 +219,4 @@ function gitsWords(error: unknown): string {
   if (codeOf(error) === "ENOENT") return " (git is missing)";
   const fatal = /^fatal: (.*)$/m.exec(String((error as { stderr?: unknown }).stderr ?? ""))?.[1];
   return fatal === undefined ? "" : ` (git: ${fatal})`;
-}
-
-async function gitIn(dir: string, ...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)("git", ["-C", dir, ...args], { maxBuffer: OUTPUT_MAX });
-  return stdout.trim();
 }

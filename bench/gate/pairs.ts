@@ -40,6 +40,12 @@ export interface PairsOutcome {
   readonly voids: readonly Void[];
 }
 
+/** Whole pairs, and what ended them before they were enough. */
+export interface PairsRun extends PairsOutcome {
+  /** What was thrown; null: nothing was. */
+  readonly cut: { readonly error: unknown } | null;
+}
+
 /** Starting, electing, catching up, stopping, checking the logs: a pair, both sides. */
 const FIXED_MS = 3500;
 
@@ -79,30 +85,46 @@ export interface PairsWork {
 
 /**
  * Runs pairs until there are as many as asked for and the samples are `enough`; `onPair` is told after each. What fails
- * on the way is tried again; throws BenchError (unmeasured) where too much does.
+ * on the way is tried again; where too much does, or the signal aborts, the pairs that are whole are kept.
  */
 export async function runPairs(
   work: PairsWork,
   onPair: (pair: number, samples: readonly Sample[]) => void,
   enough: (samples: readonly Sample[]) => boolean = () => true,
-): Promise<PairsOutcome> {
-  const { plan, signal, troubles } = work;
+): Promise<PairsRun> {
   const samples: Sample[] = [];
   const voids: Void[] = [];
+  const keep = (pair: number, outcome: PairsOutcome) => {
+    samples.push(...outcome.samples);
+    voids.push(...outcome.voids);
+    onPair(pair, outcome.samples);
+  };
+  const isOver = (pair: number) => pair >= work.plan.pairs && (voids.length > 0 || enough(samples));
+  try {
+    await pairByPair(work, isOver, keep);
+    return { samples, voids, cut: null };
+  } catch (error) {
+    return { samples, voids, cut: { error } };
+  }
+}
+
+async function pairByPair(
+  work: PairsWork,
+  isOver: (pair: number) => boolean,
+  keep: (pair: number, outcome: PairsOutcome) => void,
+): Promise<void> {
+  const { plan, signal, troubles } = work;
   const prng = new Prng(plan.seed);
   const max = Math.max(BROKEN_MAX_MIN, Math.ceil(plan.pairs * BROKEN_SHARE_MAX));
   for (let pair = 0; pair < plan.pairs * PAIRS_FACTOR_MAX; pair++) {
-    if (pair >= plan.pairs && (voids.length > 0 || enough(samples))) break;
+    if (isOver(pair)) break;
     signal.throwIfAborted();
     const told = { name: `pair ${pair + 1}`, what: "pairs of clusters that came to nothing", max };
     const outcome = await persistently(troubles, told, signal, (attempt) =>
       runPair(work, pair, attempt, prng),
     );
-    samples.push(...outcome.samples);
-    voids.push(...outcome.voids);
-    onPair(pair, outcome.samples);
+    keep(pair, outcome);
   }
-  return { samples, voids };
 }
 
 async function runPair(work: PairsWork, pair: number, attempt: number, prng: Prng): Promise<PairsOutcome> {

@@ -51,6 +51,11 @@ export interface GateOutcome extends Judgement {
   readonly troubles: readonly string[];
   readonly samples: readonly Sample[];
   readonly environment: Environment;
+  /**
+   * Why there are fewer pairs than a judgement takes; null: there are enough. Otherwise nothing is judged by speed: the
+   * findings are what was seen, and `state` is by what was counted or is void alone.
+   */
+  readonly cut: Error | null;
 }
 
 export interface GateObserver {
@@ -61,8 +66,9 @@ export interface GateObserver {
 }
 
 /**
- * Runs both halves. Throws BenchError: unmeasured, whatever failed on the way and had been tried again often enough,
- * environment, or why the run was aborted. Nothing is left running.
+ * Runs both halves. What ends it once the counted one is over leaves what there is (`cut`). Before that it throws
+ * BenchError: unmeasured, whatever failed on the way and had been tried again often enough, environment, or why the run
+ * was aborted. Nothing is left running.
  */
 export async function runGate(
   plan: GatePlan,
@@ -92,9 +98,17 @@ export async function runGate(
     const noisy = await runPairs({ ...common, plan: { ...sides, ...shape } }, onPair, enough);
     const voids = [...exact.voids, ...noisy.voids];
     const evidence = { samples: noisy.samples, counted: exact.counted, voids };
+    const cut = noisy.cut === null ? null : whyEnded(noisy.cut.error, signal);
+    // Nothing was proved, and nothing is there to tell.
+    if (cut !== null && !plan.counted && noisy.samples.length === 0) throw cut;
     const judgement = judge(evidence, plan.tolerance);
-    return { ...judgement, troubles: troubles.told, samples: noisy.samples, environment };
+    const { passed, state } = cut === null ? judgement : judge({ ...evidence, samples: [] }, plan.tolerance);
+    return { ...judgement, passed, state, troubles: troubles.told, samples: noisy.samples, environment, cut };
   }).catch((error: unknown) => {
-    throw signal.aborted ? error : notMeasured(error);
+    throw whyEnded(error, signal);
   });
+}
+
+function whyEnded(error: unknown, signal: AbortSignal): Error {
+  return (signal.aborted ? signal.reason : notMeasured(error)) as Error;
 }

@@ -19,6 +19,14 @@ export interface GateFacts {
   readonly pairs: number;
   readonly windows: number;
   readonly elapsedMs: number;
+  /** It ended before there were pairs enough to judge the speed by; absent: it did not. */
+  readonly unfinished?: Unfinished;
+}
+
+export interface Unfinished {
+  readonly why: string;
+  readonly pairsAsked: number;
+  readonly pairsMax: number;
 }
 
 const COUNTER_TITLES: Readonly<Record<CounterName, string>> = {
@@ -37,8 +45,9 @@ const STATES: Readonly<Record<Judgement["state"], string>> = {
 };
 
 /** One line: passed or not, and why. */
-export function headline({ judgement }: Pick<GateFacts, "judgement">): string {
-  const { findings, limits, voids, tolerance, state } = judgement;
+export function headline({ judgement, unfinished }: Pick<GateFacts, "judgement" | "unfinished">): string {
+  const { limits, voids, tolerance, state } = judgement;
+  const findings = unfinished === undefined ? judgement.findings : [];
   if (state === "unmeasured") {
     return `The speed could not be measured (this says nothing of head): base's own logs do not prove what it acknowledged (${voidText(voids[0])})`;
   }
@@ -57,6 +66,8 @@ export function headline({ judgement }: Pick<GateFacts, "judgement">): string {
     ),
   ];
   if (reasons.length > 0) return `The gate is closed: ${reasons.join("; ")}`;
+  if (unfinished !== undefined)
+    return `The gate did not finish${limits.length === 0 ? "" : "; no limit of what was counted is broken"}`;
   const undecided = findings.filter(({ verdict }) => verdict === "undecided").length;
   const apart = limits.filter(({ hard, notKeptBy }) => hard && notKeptBy !== null).length;
   const doubts = [
@@ -78,23 +89,13 @@ function ratioText({ estimate, low, high }: RatioInterval): string {
 
 export function gateMarkdown(facts: GateFacts): string {
   const { base, head, judgement, troubles, environment, command, seed, pairs, windows, elapsedMs } = facts;
-  const { findings, limits, voids, tolerance, state } = judgement;
+  const { limits, voids, tolerance } = judgement;
   const parts = [
-    `### raftmark gate: ${STATES[state]}`,
+    `### raftmark gate: ${stateText(facts)}`,
     `${headline(facts)}.`,
+    ...unfinishedText(facts),
     `Base ${treeText(base)}, head ${treeText(head)}.`,
-    table(
-      [
-        "in flight",
-        "measure",
-        "base",
-        "head",
-        `head / base (${percent(LOOK_CONFIDENCE)} interval)`,
-        "p",
-        "verdict",
-      ],
-      findings.map(findingRow),
-    ),
+    ...findingsText(facts),
     limits.length === 0
       ? "Nothing was counted."
       : table(["in flight", "per commit", "base", "head", "limit"], limits.map(limitRow)),
@@ -110,6 +111,28 @@ export function gateMarkdown(facts: GateFacts): string {
       `Node ${environment.node}, ${environment.fileSystem.type}; ${roughly(elapsedMs)}. \`${command}\``,
   ];
   return `${parts.join("\n\n")}\n`;
+}
+
+function stateText({ judgement: { state }, unfinished }: GateFacts): string {
+  return unfinished !== undefined && state === "open" ? "not finished" : STATES[state];
+}
+
+function unfinishedText({ unfinished, pairs }: GateFacts): string[] {
+  if (unfinished === undefined) return [];
+  const { why, pairsAsked, pairsMax } = unfinished;
+  const of = pairs < pairsAsked ? `${pairsAsked}` : `up to ${pairsMax}`;
+  return [`**Not finished: ${pairs} of ${of} pairs, no verdict on speed.** ${why}`];
+}
+
+function findingsText({ judgement: { findings }, unfinished }: GateFacts): string[] {
+  if (unfinished === undefined) {
+    const interval = `head / base (${percent(LOOK_CONFIDENCE)} interval)`;
+    const heading = ["in flight", "measure", "base", "head", interval, "p", "verdict"];
+    return [table(heading, findings.map(findingRow))];
+  }
+  if (findings.length === 0) return [];
+  const rows = findings.map((finding) => [...findingCells(finding), finding.ratio.estimate.toFixed(3)]);
+  return [table(["in flight", "measure", "base", "head", "head / base, not judged"], rows)];
 }
 
 /** The summary where nothing had to be measured. `count`: files and packages that were compared. */
@@ -129,18 +152,15 @@ function treeText({ revision, commit, dirty, dependencies }: Tree): string {
   return `\`${revision}\`${hash}, dependencies ${dependencies}`;
 }
 
-function findingRow({ inFlight, measure, base, head, ratio, verdict }: Finding): string[] {
-  const { name, unit } = MEASURES[measure];
+function findingRow(finding: Finding): string[] {
+  const { ratio, verdict } = finding;
   const said = verdict === "worse" ? "**worse**" : verdict;
-  const cells = [
-    `${name}, ${unit}`,
-    short(base),
-    short(head),
-    ratioText(ratio),
-    ratio.pValue.toFixed(3),
-    said,
-  ];
-  return [String(inFlight), ...cells];
+  return [...findingCells(finding), ratioText(ratio), ratio.pValue.toFixed(3), said];
+}
+
+function findingCells({ inFlight, measure, base, head }: Finding): string[] {
+  const { name, unit } = MEASURES[measure];
+  return [String(inFlight), `${name}, ${unit}`, short(base), short(head)];
 }
 
 function limitRow(limit: Limit): string[] {

@@ -1,15 +1,16 @@
 // Everything about the machine and the program that changes a figure: it stands beside the figures.
-import { execFile } from "node:child_process";
 import { closeSync, constants, openSync, readFileSync, realpathSync, writeSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { arch, availableParallelism, cpus, loadavg, platform, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { takesDirect } from "../../src/wal/disk/direct.js";
 import { BenchError, codeOf } from "./bench-error.js";
+import { whyStale } from "./built-from.js";
+import { gitIn } from "./git.js";
 import type { FileSystem } from "./run-dir.js";
 
+const GIT_MS_MAX = 5000;
 const PACKAGE_ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
 export interface Environment {
@@ -21,9 +22,9 @@ export interface Environment {
   readonly node: string;
   readonly v8: string;
   readonly raftmark: string;
-  /** Commit that the program was built from; null outside its repository. */
+  /** Commit that is checked out; null outside the program's repository. */
   readonly commit: string | null;
-  /** The working tree differs from the commit. */
+  /** The working tree differs from the commit, or the program was built from other sources. */
   readonly dirty: boolean | null;
   readonly fileSystem: {
     readonly type: string;
@@ -58,14 +59,12 @@ export function packageVersion(): string {
 
 /** The commit of the package's own repository, not of one it happens to be installed in. */
 async function commit(): Promise<{ commit: string | null; dirty: boolean | null }> {
-  const git = async (...args: string[]) => {
-    const { stdout } = await promisify(execFile)("git", ["-C", PACKAGE_ROOT, ...args], { timeout: 5000 });
-    return stdout.trim();
-  };
+  const git = (...args: string[]) => gitIn(PACKAGE_ROOT, args, GIT_MS_MAX);
   try {
     const top = await git("rev-parse", "--show-toplevel");
     if (realpathSync(top) !== realpathSync(PACKAGE_ROOT)) return { commit: null, dirty: null };
-    return { commit: await git("rev-parse", "HEAD"), dirty: (await git("status", "--porcelain")) !== "" };
+    const dirty = whyStale(PACKAGE_ROOT) !== null || (await git("status", "--porcelain")) !== "";
+    return { commit: await git("rev-parse", "HEAD"), dirty };
   } catch {
     return { commit: null, dirty: null }; // No git, or no repository: an installed package.
   }

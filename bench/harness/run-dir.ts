@@ -101,7 +101,8 @@ async function sweep(base: string): Promise<void> {
 /** A file that says: kept on purpose. */
 export const KEEP_MARK = "KEEP";
 
-function isAlive(pid: number): boolean {
+/** Whether there is a process `pid`, whoever's. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

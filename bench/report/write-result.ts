@@ -5,6 +5,9 @@ import { BenchError, codeOf, messageOf } from "../harness/bench-error.js";
 import { makeDirs } from "../harness/make-dirs.js";
 import { Result } from "./result-schema.js";
 
+/** What to do where a result cannot be written, for commands that have the option. */
+const OTHER_OUT = "choose another file with --out";
+
 /** results/local/2026-11-23T02-41-56-canonical.json, below the current directory. */
 export function defaultPath(result: { startedAt: string; scenario: { name: string } }): string {
   const stamp = result.startedAt.slice(0, 19).replaceAll(":", "-");
@@ -15,18 +18,26 @@ export function defaultPath(result: { startedAt: string; scenario: { name: strin
  * Checks `result` against its schema and writes it to `path`, whatever is there; without one below results/local, where
  * `name` is told apart from the result's own and another run's file stays. Returns the path.
  */
-export async function writeResult(result: Result, path?: string, name = ""): Promise<string> {
+export async function writeResult(
+  result: Result,
+  path?: string,
+  name = "",
+  cure = OTHER_OUT,
+): Promise<string> {
   const text = textOf(Result.parse(result));
-  return path === undefined
-    ? writeNew(text, defaultPath(result).replace(/\.json$/, `${name}.json`))
-    : writeWhole(text, path);
+  return path === undefined ? writeNew(text, namedPath(result, name), cure) : writeWhole(text, path, cure);
+}
+
+/** The default path of one of several results of one run. */
+export function namedPath(result: Parameters<typeof defaultPath>[0], name: string): string {
+  return defaultPath(result).replace(/\.json$/, `${name}.json`);
 }
 
 /** Like `writeWhole`, but next to what is there: of two runs begun in one second both results stay. Returns the path. */
-export async function writeNew(text: string, path: string): Promise<string> {
+export async function writeNew(text: string, path: string, cure = OTHER_OUT): Promise<string> {
   for (let n = 1; ; n++) {
     const free = n === 1 ? path : path.replace(/\.json$/, `-${n}.json`);
-    if (await atPath(free, reserve)) return writeWhole(text, free);
+    if (await atPath(free, reserve, cure)) return writeWhole(text, free, cure);
   }
 }
 
@@ -47,28 +58,36 @@ function textOf({ runs, ...rest }: Result): string {
 }
 
 /** Whether a result can go to `path`, asked before the minutes that it takes to have one. Throws BenchError if not. */
-export async function checkWritable(path: string): Promise<void> {
-  await atPath(path, async (target) => {
-    if (await takesBytes(target)) return;
-    const partial = partialOf(target);
-    await writeFile(partial, "");
-    await rm(partial);
-  });
+export async function checkWritable(path: string, cure = OTHER_OUT): Promise<void> {
+  await atPath(
+    path,
+    async (target) => {
+      if (await takesBytes(target)) return;
+      const partial = partialOf(target);
+      await writeFile(partial, "");
+      await rm(partial);
+    },
+    cure,
+  );
 }
 
 /** Writes `text` to `path`, whole or not at all. Returns the path as given. */
-export async function writeWhole(text: string, path: string): Promise<string> {
-  await atPath(path, async (target) => {
-    if (await takesBytes(target)) return writeFile(target, text);
-    const partial = partialOf(target);
-    try {
-      await writeFile(partial, text);
-      await rename(partial, target);
-    } catch (error) {
-      await rm(partial, { force: true });
-      throw error;
-    }
-  });
+export async function writeWhole(text: string, path: string, cure = OTHER_OUT): Promise<string> {
+  await atPath(
+    path,
+    async (target) => {
+      if (await takesBytes(target)) return writeFile(target, text);
+      const partial = partialOf(target);
+      try {
+        await writeFile(partial, text);
+        await rename(partial, target);
+      } catch (error) {
+        await rm(partial, { force: true });
+        throw error;
+      }
+    },
+    cure,
+  );
   return path;
 }
 
@@ -83,17 +102,13 @@ async function takesBytes(target: string): Promise<boolean> {
   return found !== null && !found.isFile();
 }
 
-async function atPath<T>(path: string, work: (target: string) => Promise<T>): Promise<T> {
+async function atPath<T>(path: string, work: (target: string) => Promise<T>, cure: string): Promise<T> {
   const target = resolve(path);
   try {
     await makeDirs(dirname(target));
     return await work(target);
   } catch (cause) {
     const why = codeOf(cause) || messageOf(cause);
-    throw new BenchError(
-      "environment",
-      `cannot write the result to ${path} (${why}): choose another file with --out.`,
-      cause,
-    );
+    throw new BenchError("environment", `cannot write the result to ${path} (${why}): ${cure}.`, cause);
   }
 }

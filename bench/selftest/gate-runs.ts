@@ -106,7 +106,11 @@ async function gateRun(
     { counted: () => {}, pair: () => {}, trouble: () => {} },
     signal,
   );
-  const outcome = await running.catch((error: unknown) => {
+  const whole = running.then((made) => {
+    if (made.cut !== null) throw made.cut;
+    return made;
+  });
+  const outcome = await whole.catch((error: unknown) => {
     if (error instanceof BenchError && error.kind === "unmeasured") return error;
     throw error;
   });
@@ -159,7 +163,7 @@ export async function calibrate(
   let spins = FIRST_SPINS;
   for (let i = 0; i < CALIBRATIONS; i++) {
     await withRunDir(null, false, async (runDir) => {
-      const { samples } = await runPairs(
+      const { samples, cut } = await runPairs(
         {
           plan: {
             ...GATE_DEFAULTS,
@@ -178,6 +182,7 @@ export async function calibrate(
         },
         () => {},
       );
+      if (cut !== null) throw cut.error;
       const { of } = MEASURES.throughput;
       const ratio = Math.exp(median(samples.map(({ base, head }) => Math.log(of([head]) / of([base])))));
       tried.push({ spins, ratio });

@@ -11,10 +11,10 @@ import { type Comparison, compareResults, tookTurns } from "../../bench/compare/
 import { comparisonMarkdown, type Names, renderComparison } from "../../bench/compare/render.js";
 import { type Tree, Trees, WORKTREE } from "../../bench/compare/trees.js";
 import { AXES, AXIS_NAMES, type AxisName, allowedText } from "../../bench/harness/axes.js";
-import { BenchError } from "../../bench/harness/bench-error.js";
+import { BenchError, EXIT_CODES } from "../../bench/harness/bench-error.js";
 import { readResult } from "../../bench/report/read-result.js";
 import type { Result } from "../../bench/report/result-schema.js";
-import { writeResult } from "../../bench/report/write-result.js";
+import { checkWritable, namedPath, writeResult } from "../../bench/report/write-result.js";
 import { PAIRS_MIN } from "../../bench/stats/intervals.js";
 import { planOf } from "./bench-command.js";
 import { wholeNumber } from "./gate-command.js";
@@ -33,6 +33,9 @@ type Words = Readonly<Partial<Record<AxisName, string>>> & {
 
 const FORMATS = ["text", "markdown"];
 const ROUNDS_MAX = 100;
+const SIDES = ["base", "head"] as const;
+/** There is no option for where results go. */
+const RUN_ELSEWHERE = "it goes below the current directory, so run this in another one";
 
 export function compareCommand(): Command {
   const command = new Command("compare")
@@ -64,7 +67,11 @@ export function compareCommand(): Command {
     .action(async (base: string, head: string, words: Words, self: Command) => {
       const parent = self.parent as (Command & { rawArgs: string[] }) | null;
       const line = ["raftmark", ...(parent?.rawArgs.slice(2) ?? [])].join(" ");
-      process.exitCode = await compare(base, head, words, line);
+      const given = self.options.filter(
+        (option) => self.getOptionValueSource(option.attributeName()) === "cli",
+      );
+      const flags = given.map(({ long }) => long ?? "");
+      process.exitCode = await compare(base, head, words, line, flags);
     });
 }
 
@@ -75,14 +82,23 @@ Examples:
   raftmark compare v1.0.0 HEAD --scenario durability --quick --format markdown
 
 Exit codes: 0 compared, whatever was found; 1 a bench failed on the way; 2 bad usage, a result that cannot be used, two
-results without a configuration in common, or a revision that is not there or does not build; 130 Ctrl-C, which keeps the rounds that are done.`;
+results without a configuration in common, a revision that is not there or does not build, or current files that dist was
+not built from; 130 Ctrl-C. That, and a bench that fails, keeps the rounds that are done.`;
 
 /** Compares and returns the exit code. Throws BenchError. */
-async function compare(base: string, head: string, words: Words, command: string): Promise<number> {
+async function compare(
+  base: string,
+  head: string,
+  words: Words,
+  command: string,
+  flags: readonly string[],
+): Promise<number> {
   if (!FORMATS.includes(words.format)) {
     throw new BenchError("usage", `--format: "${words.format}" is not one of ${FORMATS.join(", ")}.`);
   }
   if (isFile(base) || isFile(head)) {
+    const idle = flags.filter((flag) => flag !== "--format");
+    if (idle.length > 0) throw doNothing(idle, isFile(base) ? base : head);
     const [one, other] = [await usable(base), await usable(head)];
     const comparison = compareResults(one, other, tookTurns(one, other));
     if (comparison.matches.length === 0) throw nothingInCommon(comparison, { base, head });
@@ -90,6 +106,11 @@ async function compare(base: string, head: string, words: Words, command: string
     return 0;
   }
   return compareRevisions(base, head, words, command);
+}
+
+function doNothing(flags: readonly string[], file: string): BenchError {
+  const text = `${flags.join(", ")}: for two revisions, which are run; ${file} is a result, and was. Leave ${flags.length === 1 ? "it" : "them"} out.`;
+  return new BenchError("usage", text);
 }
 
 /** Named like a result or lying there: no revision. */
@@ -113,13 +134,13 @@ async function usable(path: string): Promise<Result> {
 
 async function compareRevisions(base: string, head: string, words: Words, command: string): Promise<number> {
   const { rounds, seed, benchWords } = revisionWords(words, command);
-  let ended: BenchError | null = null;
-  const made = await untilInterrupted(async (signal) => {
+  const { results, ended } = await untilInterrupted(async (signal) => {
     const trees = await Trees.open(signal);
     const dir = await mkdtemp(join(tmpdir(), "raftmark-compare-"));
     process.once("exit", killBenchesNow);
     try {
-      for (const revision of [base, head]) if (revision !== WORKTREE) await trees.resolve(revision);
+      for (const revision of [base, head]) await trees.check(revision);
+      await checkKeepable(words.scenario);
       const built: Tree[] = [];
       for (const revision of [base, head]) {
         say(`building ${revision}`);
@@ -128,25 +149,24 @@ async function compareRevisions(base: string, head: string, words: Words, comman
         built.push(tree);
       }
       const plan = { base: built[0], head: built[1], rounds, seed, benchWords, command, dir };
-      const results = await alternate(plan, signal, (round, name) => {
+      return await alternate(plan, signal, (round, name) => {
         say(`round ${round + 1} of ${rounds}: ${name} (${name === "base" ? base : head})`);
       });
-      if (signal.aborted) ended = signal.reason as BenchError;
-      return results;
     } finally {
       process.removeListener("exit", killBenchesNow);
       await rm(dir, { recursive: true, force: true });
       await trees.remove();
     }
   });
-  if (made !== null) {
-    show(compareResults(made.base, made.head, true), { base, head }, words);
-    await keep(made.base, "base");
-    await keep(made.head, "head");
+  let kept = true;
+  if (results !== null) {
+    show(compareResults(results.base, results.head, true), { base, head }, words);
+    kept = await keep(results);
   }
-  if (ended === null) return 0;
-  if (made === null) throw ended;
-  return (ended as BenchError).exitCode;
+  if (ended === null) return kept ? 0 : EXIT_CODES.environment;
+  // Whoever pressed Ctrl-C knows why it ended, if there is something to show.
+  if (results !== null && ended instanceof BenchError && ended.kind !== "failed") return ended.exitCode;
+  throw ended;
 }
 
 /** Checks the words before anything is built, and hands them on as they are. Exported for tests. */
@@ -176,8 +196,25 @@ function revisionWords(
   return { rounds, seed, benchWords };
 }
 
-async function keep(result: Result, name: string): Promise<void> {
-  say(`Result of ${name}: ${await writeResult(result, undefined, `-${name}`)}`);
+/** Whether `keep` will find a place, asked before the minutes that it takes to have something. Throws BenchError. */
+async function checkKeepable(scenario: string): Promise<void> {
+  const like = { startedAt: new Date().toISOString(), scenario: { name: scenario } };
+  for (const name of SIDES) await checkWritable(namedPath(like, `-${name}`), RUN_ELSEWHERE);
+}
+
+/** Writes both, whatever becomes of the other; says where, or why not. Returns whether both are written. */
+async function keep(results: Readonly<Record<(typeof SIDES)[number], Result>>): Promise<boolean> {
+  let kept = true;
+  for (const name of SIDES) {
+    try {
+      say(`Result of ${name}: ${await writeResult(results[name], undefined, `-${name}`, RUN_ELSEWHERE)}`);
+    } catch (error) {
+      if (!(error instanceof BenchError)) throw error;
+      say(`raftmark: ${name}: ${error.message}`);
+      kept = false;
+    }
+  }
+  return kept;
 }
 
 /** Which configurations each has, as far as a sentence can say. */

@@ -1,8 +1,6 @@
 // `raftmark gate` (`npm run bench:ci`): is head slower than base? Words to a plan, two trees to a judgement, that to a
 // summary, files for other tools and an exit code.
 import { randomInt } from "node:crypto";
-import { appendFile, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
 import { Command } from "commander";
 import { Trees, WORKTREE } from "../../bench/compare/trees.js";
 import { GATE_PAIRS_MIN, LOOK_CONFIDENCE, MEASURES, pairedRatio } from "../../bench/gate/judge.js";
@@ -10,28 +8,34 @@ import { PAIRS_FACTOR_MAX, type Sample } from "../../bench/gate/pairs.js";
 import { estimateGateMs, GATE_DEFAULTS, type GatePlan, runGate } from "../../bench/gate/run-gate.js";
 import { differingParts, enginePartsOf } from "../../bench/gate/same-engine.js";
 import {
-  benchmarkEntries,
   type GateFacts,
   gateMarkdown,
   sameEngineMarkdown,
+  type Unfinished,
 } from "../../bench/gate/summary.js";
 import { notMeasured } from "../../bench/gate/troubles.js";
-import { BenchError, codeOf, EXIT_CODES } from "../../bench/harness/bench-error.js";
-import { makeDirs } from "../../bench/harness/make-dirs.js";
-import { appendRecord, DEFAULT_HISTORY, recordOfGate } from "../../bench/history/records.js";
+import { BenchError } from "../../bench/harness/bench-error.js";
+import { DEFAULT_HISTORY } from "../../bench/history/records.js";
 import { roughly } from "../../bench/report/numbers.js";
+import {
+  checkOutputs,
+  type Ending,
+  exitCodeOf,
+  type Output,
+  type OutputWords,
+  outputsOf,
+  type Told,
+  writeOutputs,
+} from "./gate-outputs.js";
 import { untilInterrupted } from "./interrupt.js";
 
-interface Words {
+interface Words extends OutputWords {
   readonly base: string;
   readonly head: string;
   readonly tolerance?: string;
   readonly pairs?: string;
   readonly seed?: string;
-  readonly summary?: string;
-  readonly benchmarkDir?: string;
   readonly dir?: string;
-  readonly record?: true;
 }
 
 const PAIRS_MAX = 100;
@@ -78,25 +82,53 @@ Examples:
 
 Exit codes: 0 not slower for sure, or nothing differs that runs in the engine; 1 slower, a counter went up, or the logs of
 head's runs do not prove what it acknowledged; 2 could not be measured (windows in which neither side commits, clusters that do not
-come up, an error of the gate's own, each tried again first; the logs of a run of base), bad usage, or a revision that is not there or does not
-build; 130 Ctrl-C.`;
+come up, an error of the gate's own, each tried again first; the logs of a run of base), bad usage, a revision that is not there or does not
+build, current files that dist was not built from, or files asked for that cannot be written; 130 Ctrl-C. What ends it in
+the middle leaves the pairs that are done without a verdict on speed; what was counted by then closes it still (1).`;
 
 /** Runs the gate and returns the exit code. Throws BenchError, never one with exit code 1: that is a judgement. */
 async function gate(words: Words, command: string): Promise<number> {
   const plan = gatePlanOf(words);
+  const outputs = outputsOf(words, process.env["GITHUB_STEP_SUMMARY"], DEFAULT_HISTORY);
+  await checkOutputs(outputs);
   const outcome = await untilInterrupted((signal) => judged(words, plan, command, signal)).catch((error) => {
     throw notMeasured(error);
   });
   if ("same" in outcome) {
-    await publish(sameEngineMarkdown(outcome.base, outcome.head, outcome.same), words, []);
     sayUnwritten(words);
-    return 0;
+    const markdown = sameEngineMarkdown(outcome.base, outcome.head, outcome.same);
+    return publish({ markdown, facts: null, cut: null, state: "open" }, outputs);
   }
-  await publish(gateMarkdown(outcome), words, filesOf(outcome, words));
-  return EXIT_CODE_OF[outcome.judgement.state];
+  const { facts, cut } = outcome;
+  const { state } = facts.judgement;
+  return publish({ markdown: gateMarkdown(facts), facts: cut === null ? facts : null, cut, state }, outputs);
 }
 
-const EXIT_CODE_OF = { open: 0, closed: 1, unmeasured: EXIT_CODES.unmeasured } as const;
+/** Tells all there is to tell, and returns the exit code. */
+async function publish(told: Told & Ending, outputs: readonly Output[]): Promise<number> {
+  const faults = await writeOutputs(outputs, told);
+  if (told.cut !== null) faults.unshift(told.cut.message);
+  for (const fault of faults) say(`raftmark: ${fault}`);
+  // Last, and with the code known: stdout may be full, too, and that ends the process.
+  process.exitCode = exitCodeOf(told, faults);
+  process.stdout.write(told.markdown);
+  return process.exitCode;
+}
+
+/** Whoever reads the files next would otherwise look for them, or take older ones for these. */
+function sayUnwritten({ benchmarkDir, record }: Words): void {
+  const asked = [
+    ...(benchmarkDir === undefined ? [] : ["--benchmark-dir"]),
+    ...(record === true ? ["--record"] : []),
+  ];
+  if (asked.length > 0) say(`nothing was measured, so nothing is written for ${asked.join(" and ")}`);
+}
+
+/** What was measured; `cut`: why it is not all that was to be. */
+interface Measured {
+  readonly facts: GateFacts;
+  readonly cut: BenchError | null;
+}
 
 /** Nothing differs: so many parts were compared. */
 interface SameEngine extends Pick<GateFacts, "base" | "head"> {
@@ -108,12 +140,10 @@ async function judged(
   plan: Omit<GatePlan, "base" | "head">,
   command: string,
   signal: AbortSignal,
-): Promise<GateFacts | SameEngine> {
+): Promise<Measured | SameEngine> {
   const trees = await Trees.open(signal);
   try {
-    for (const revision of [words.base, words.head]) {
-      if (revision !== WORKTREE) await trees.resolve(revision);
-    }
+    for (const revision of [words.base, words.head]) await trees.check(revision);
     say(`building ${words.base} and ${words.head}`);
     const base = await trees.build(words.base);
     const head = await trees.build(words.head);
@@ -136,7 +166,8 @@ async function judged(
     const { seed, windows } = plan;
     const pairs = new Set(outcome.samples.map(({ pair }) => pair)).size;
     const { environment, troubles } = outcome;
-    return {
+    const cut = outcome.cut as BenchError | null;
+    const facts = {
       base,
       head,
       judgement: outcome,
@@ -147,10 +178,17 @@ async function judged(
       pairs,
       windows,
       elapsedMs,
+      ...(cut === null ? {} : { unfinished: unfinishedBy(cut, plan.pairs) }),
     };
+    return { facts, cut };
   } finally {
     await trees.remove();
   }
+}
+
+function unfinishedBy({ message }: BenchError, pairsAsked: number): Unfinished {
+  const why = `${message[0].toUpperCase()}${message.slice(1)}`;
+  return { why, pairsAsked, pairsMax: pairsAsked * PAIRS_FACTOR_MAX };
 }
 
 /** So many of what differs are named. */
@@ -208,54 +246,4 @@ function sayPair(pair: number, samples: readonly Sample[]): void {
     return `${inFlight} in flight: throughput ${ratio(MEASURES.throughput.of)}, CPU ${ratio(MEASURES.cpu.of)}`;
   });
   say(`pair ${pair + 1}, head/base: ${texts.join("; ")}`);
-}
-
-type Work = () => Promise<unknown>;
-
-/** What is written besides the summary, where it is asked for. */
-function filesOf(facts: GateFacts, { benchmarkDir, record }: Words): Work[] {
-  const files: Work[] = [];
-  if (benchmarkDir !== undefined) {
-    const { bigger, smaller } = benchmarkEntries(facts.judgement);
-    files.push(() => write(join(benchmarkDir, "throughput.json"), `${JSON.stringify(bigger, null, 2)}\n`));
-    files.push(() => write(join(benchmarkDir, "cost.json"), `${JSON.stringify(smaller, null, 2)}\n`));
-  }
-  if (record === true && facts.judgement.passed) {
-    files.push(() => appendRecord(DEFAULT_HISTORY, recordOfGate(facts, new Date())));
-  }
-  return files;
-}
-
-/** Whoever reads the files next would otherwise look for them, or take older ones for these. */
-function sayUnwritten({ benchmarkDir, record }: Words): void {
-  const asked = [
-    ...(benchmarkDir === undefined ? [] : ["--benchmark-dir"]),
-    ...(record === true ? ["--record"] : []),
-  ];
-  if (asked.length > 0) say(`nothing was measured, so nothing is written for ${asked.join(" and ")}`);
-}
-
-async function publish(markdown: string, { summary }: Words, files: readonly Work[]): Promise<void> {
-  process.stdout.write(markdown);
-  const stepSummary = process.env["GITHUB_STEP_SUMMARY"];
-  await writing(async () => {
-    if (summary !== undefined) await write(summary, markdown);
-    if (stepSummary !== undefined && stepSummary !== "") await appendFile(stepSummary, markdown);
-    for (const file of files) await file();
-  });
-}
-
-async function write(path: string, text: string): Promise<void> {
-  await makeDirs(dirname(resolve(path)));
-  await writeFile(path, text);
-}
-
-async function writing(work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (cause) {
-    if (cause instanceof BenchError) throw cause;
-    const text = `cannot write what --summary, --benchmark-dir, --record or GITHUB_STEP_SUMMARY asks for (${codeOf(cause)}).`;
-    throw new BenchError("environment", text, cause);
-  }
 }

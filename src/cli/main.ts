@@ -66,7 +66,7 @@ function outliveReaders(): void {
   stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE" || (error.code === "EIO" && stdout.isTTY)) return;
     stderr.write(`raftmark: cannot write the output (${error.code ?? error.message}).\n`);
-    process.exit(2);
+    process.exit(Number(process.exitCode ?? 0) || 2); // What was found stands.
   });
   // Node.js sets terminals back as it ends, and aborts where one is gone by then: it passes over what is closed.
   const terminals = [0, 1, 2].filter((fd) => isatty(fd));

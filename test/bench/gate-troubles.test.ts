@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { GATE_DEFAULTS, runGate } from "../../bench/gate/run-gate.js";
+import { GATE_DEFAULTS, type GateOutcome, runGate } from "../../bench/gate/run-gate.js";
 import { differingParts, enginePartsOf } from "../../bench/gate/same-engine.js";
 import { COUNTER_NAMES, type LoadedSide, type SidePlan, type Window } from "../../bench/gate/side.js";
 import { BenchError } from "../../bench/harness/bench-error.js";
@@ -28,9 +28,10 @@ interface Asked {
 async function gate(
   spoil: (at: "start" | "warm-up" | "window" | "finish", asked: Asked) => void,
   counted = false,
+  signal = never,
+  countsOf: (plan: SidePlan) => number = () => 8,
 ) {
   const prng = new Prng(5);
-  const counters = Object.fromEntries(COUNTER_NAMES.map((name) => [name, 8])) as Window["counters"];
   let starts = 0;
   let windows = 0;
   const ended: string[] = [];
@@ -40,6 +41,8 @@ async function gate(
     spoil("start", { plan, starts, windows });
     const window = (): Window => {
       windows++;
+      const counts = COUNTER_NAMES.map((name) => [name, countsOf(plan)]);
+      const counters = Object.fromEntries(counts) as Window["counters"];
       const figures = { proposalsPerS: 1e5 + prng.below(1000), acked: 1000, cpuMs: 10, counters };
       try {
         spoil("window", { plan, starts, windows });
@@ -63,14 +66,16 @@ async function gate(
   };
   const plan = { ...GATE_DEFAULTS, base: ROOT, head: ROOT, headEnv: {}, counted, seed: 1, dir };
   const observer = { counted() {}, pair() {}, trouble: (text: string) => told.push(text) };
-  const running = runGate(plan, observer, never, start);
+  const running = runGate(plan, observer, signal, start);
   const outcome = await running.catch((error: unknown) => error);
   return { outcome, told, starts: () => starts, ended };
 }
 
 const STOOD_STILL = new Error("stood still");
 
-function isUnmeasured(outcome: unknown, why: RegExp): void {
+/** Whether there was something to keep or not. */
+function isUnmeasured(ended: unknown, why: RegExp): void {
+  const outcome = ended instanceof Error ? ended : (ended as GateOutcome).cut;
   assert.ok(outcome instanceof BenchError, String(outcome));
   assert.equal(outcome.exitCode, 2);
   assert.match(outcome.message, /^the speed could not be measured \(this says nothing of head\): /);
@@ -82,7 +87,7 @@ test("where neither side commits, that is told and both windows measured again",
     if (at === "window" && (windows === 7 || windows === 8)) throw STOOD_STILL;
   });
   assert.ok(!(outcome instanceof Error), String(outcome));
-  const judged = outcome as Awaited<ReturnType<typeof runGate>>;
+  const judged = outcome as GateOutcome;
   assert.equal(judged.passed, true);
   assert.equal(judged.samples.length, GATE_DEFAULTS.pairs * GATE_DEFAULTS.windows * 2);
   assert.equal(told.length, 1);
@@ -107,7 +112,7 @@ async function stalling(name: "base" | "head") {
     if (at === "window" && plan.name === name && ++own % 12 === 0) throw STOOD_STILL;
   });
   assert.ok(!(outcome instanceof Error), String(outcome));
-  return { judged: outcome as Awaited<ReturnType<typeof runGate>>, told };
+  return { judged: outcome as GateOutcome, told };
 }
 
 test("a side that stands still in one window of twelve is slower by them, and told", async () => {
@@ -126,7 +131,7 @@ test("a head that commits nothing in any window closes the gate", async () => {
   const { outcome } = await gate((at, { plan }) => {
     if (at === "window" && plan.name === "head") throw STOOD_STILL;
   });
-  assert.equal((outcome as Awaited<ReturnType<typeof runGate>>).passed, false);
+  assert.equal((outcome as GateOutcome).passed, false);
 });
 
 test("clusters that do not come up, break, or end in disorder are replaced; all of them are ended", async () => {
@@ -160,6 +165,50 @@ test("clusters that never come up: exit code 2, with the reason", async () => {
     if (at === "start") throw new BenchError("failed", "no leader within 15 s.");
   }, true);
   isUnmeasured(exact.outcome, /3 counted runs that came to nothing/);
+});
+
+/** Clusters that come up until the counted run and `pairs` pairs are done. */
+const dyingAfter =
+  (pairs: number) =>
+  (at: string, { starts }: Asked): void => {
+    if (at === "start" && starts > 2 + 2 * pairs) throw new BenchError("failed", "node 2 went away.");
+  };
+
+test("clusters that break for good after some pairs leave them, and what was counted, and no verdict on speed", async () => {
+  const { outcome } = await gate((at, asked) => {
+    dyingAfter(3)(at, asked);
+    if (at === "window" && asked.plan.name === "head" && asked.starts > 2) throw STOOD_STILL;
+  }, true);
+  const kept = outcome as GateOutcome;
+  isUnmeasured(
+    kept,
+    /4 pairs of clusters that came to nothing, more than 3; the last: pair 4: node 2 went away/,
+  );
+  assert.deepEqual([...new Set(kept.samples.map(({ pair }) => pair))], [0, 1, 2]);
+  assert.ok(kept.limits.length > 0 && kept.troubles.length > 4);
+  assert.equal(kept.passed, true, "however slow head seemed to be");
+});
+
+test("a broken limit stays proved where no pair could be measured", async () => {
+  const { outcome } = await gate(dyingAfter(0), true, never, ({ name }) => (name === "head" ? 16 : 8));
+  const kept = outcome as GateOutcome;
+  isUnmeasured(kept, /came to nothing/);
+  assert.equal(kept.passed, false);
+  assert.ok(kept.limits.some(({ broken }) => broken));
+});
+
+test("whoever interrupts a gate after some pairs has them, and what was counted", async () => {
+  const controller = new AbortController();
+  const why = new BenchError("interrupted", "interrupted.");
+  const spoil = (at: string, { starts }: Asked): void => {
+    if (at === "warm-up" && starts > 2 + 2 * 5) controller.abort(why);
+    controller.signal.throwIfAborted();
+  };
+  const { outcome } = await gate(spoil, true, controller.signal);
+  const kept = outcome as GateOutcome;
+  assert.equal(kept.cut, why);
+  assert.equal(new Set(kept.samples.map(({ pair }) => pair)).size, 5);
+  assert.ok(kept.limits.length > 0 && kept.passed);
 });
 
 test("an error of the gate's own is tried again too, and told with its place", async () => {

@@ -232,6 +232,33 @@ test("base's own void run says nothing of head: not closed, not open, and the co
   assert.match(markdown, /\| durable writes \| 8\.0* to 8\.02 \| 12\.0* to 12\.0* \|/);
 });
 
+test("a gate that did not finish says how far it came, what was counted, and nothing of what speed means", () => {
+  const evidence = {
+    samples: samples(0.5, QUIET, 1),
+    counted: [counted("walSyncs", [8, 8, 8])],
+    voids: [],
+  };
+  const unfinished = { why: "Interrupted.", pairsAsked: 8, pairsMax: 40 };
+  const { judgement, ...rest } = facts(evidence);
+  const cut = { ...rest, judgement: { ...judgement, passed: true, state: "open" as const }, unfinished };
+  const markdown = gateMarkdown(cut);
+  assert.match(
+    markdown,
+    /^### raftmark gate: not finished\n\nThe gate did not finish; no limit .* is broken\.\n/,
+  );
+  assert.match(markdown, /\*\*Not finished: 6 of 8 pairs, no verdict on speed\.\*\* Interrupted\.\n/);
+  assert.match(markdown, /\| 64 \| throughput, proposals\/s \| [^|]+ \| [^|]+ \| 0\.\d+ \|\n/);
+  assert.match(markdown, /\| 64 \| durable writes \|.*kept/);
+  assert.doesNotMatch(markdown, /worse\*\*/);
+  assert.match(gateMarkdown({ ...cut, pairs: 12 }), /Not finished: 12 of up to 40 pairs/);
+  const broken = facts({ ...evidence, counted: [counted("walSyncs", [12, 12, 12])] });
+  const closed = gateMarkdown({ ...broken, unfinished });
+  assert.match(
+    closed,
+    /^### raftmark gate: \*\*closed\*\*\n\nThe gate is closed: durable writes per commit .* went up\.\n/,
+  );
+});
+
 test("the summary says what is worse and by how much; other tools get head's figures", () => {
   const closed = facts({
     samples: samples(0.9, QUIET, 1),

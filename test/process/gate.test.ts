@@ -1,6 +1,5 @@
 // The gate, compare and history with real clusters and real git: small runs, and each way in which one can go wrong.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import {
   cpSync,
   existsSync,
@@ -10,15 +9,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Trees } from "../../bench/compare/trees.js";
 import { PAIRS_FACTOR_MAX } from "../../bench/gate/pairs.js";
 import { GATE_DEFAULTS, runGate } from "../../bench/gate/run-gate.js";
 import { voidText } from "../../bench/gate/voids.js";
-import { BenchError } from "../../bench/harness/bench-error.js";
 import { engineFrom, TEST_WRONG_STATE } from "../../bench/harness/engine-from.js";
 import { freePorts } from "../../bench/harness/ports.js";
 import { Result } from "../../bench/report/result-schema.js";
@@ -101,77 +97,6 @@ test("an engine of another tree takes the trace that comes with it", async () =>
   await engine.close({ timeoutMs: 0 });
 });
 
-/** A repository with three commits: one that builds, one that does not, one with another lock file. */
-function repository(): { path: string; commits: string[] } {
-  const path = folder();
-  const git = (...args: string[]) =>
-    execFileSync("git", ["-c", "user.name=t", "-c", "user.email=t@localhost", ...args], {
-      cwd: path,
-      encoding: "utf8",
-    }).trim();
-  git("init", "--quiet", "--initial-branch=main");
-  mkdirSync(join(path, "node_modules"));
-  writeFileSync(join(path, ".gitignore"), "node_modules\n");
-  writeFileSync(join(path, "package-lock.json"), "{}");
-  const commits = [
-    "fs.writeFileSync('built', '')",
-    // Twenty lines of its own: how many the runtime says about an error differs from Node to Node.
-    "for (let i = 1; i <= 20; i++) console.error('line ' + i); process.exitCode = 1",
-  ].map((build) => {
-    const scripts = { build: `node -e "${build}"` };
-    writeFileSync(join(path, "package.json"), JSON.stringify({ name: "t", version: "1.0.0", scripts }));
-    git("add", "-A");
-    git("commit", "--quiet", "-m", "c");
-    return git("rev-parse", "HEAD");
-  });
-  return { path, commits };
-}
-
-function worktrees(path: string): number {
-  const list = execFileSync("git", ["worktree", "list"], { cwd: path, encoding: "utf8" });
-  return list.trim().split("\n").length;
-}
-
-test("a revision is built in a worktree of its own with linked dependencies, and removed", async () => {
-  const { path, commits } = repository();
-  const trees = await Trees.open(never, path);
-  const tree = await trees.build(commits[0]);
-  assert.ok(existsSync(join(tree.dir, "built")));
-  assert.ok(existsSync(join(tree.dir, "node_modules")));
-  assert.match(tree.dependencies, /linked/);
-  assert.equal(tree.commit, commits[0]);
-  assert.equal(worktrees(path), 2);
-  await trees.remove();
-  assert.equal(worktrees(path), 1);
-  assert.equal(existsSync(tree.dir), false);
-});
-
-test("a revision that does not build is told with the build's last lines; one that is not there by name", async () => {
-  const { path, commits } = repository();
-  const trees = await Trees.open(never, path);
-  try {
-    await assert.rejects(trees.build(commits[1]), (error) => {
-      assert.ok(error instanceof BenchError && error.exitCode === 2);
-      assert.match(error.message, /does not build: "npm run -s build" ended with 1/);
-      assert.match(error.message, /Its last lines:\n {2}line 6\n(.*\n){13} {2}line 20$/);
-      return true;
-    });
-    await assert.rejects(trees.build("mian"), /no revision "mian".*Did you mean main\?/);
-    await assert.rejects(trees.build("--help"), /no revision "--help"/);
-  } finally {
-    await trees.remove();
-  }
-  assert.equal(worktrees(path), 1);
-});
-
-test("outside a clone, revisions are refused, in git's own words", async () => {
-  await assert.rejects(
-    Trees.open(never, tmpdir()),
-    (error) =>
-      error instanceof BenchError && error.exitCode === 2 && /is none \(git: .*\): /.test(error.message),
-  );
-});
-
 const TINY = ["--writer", "pool-wasm", "--in-flight", "16", "--duration", "200ms", "--warmup", "100ms"];
 
 /** The current tree is a clone when it is developed, and none in an installed package. */
@@ -243,6 +168,21 @@ test(
   },
 );
 
+test(
+  "a place where compare cannot leave its results is told before anything is built",
+  needsClone,
+  async () => {
+    const cwd = folder();
+    writeFileSync(join(cwd, "results"), "a file");
+    const command = new Command(cwd, "compare", "HEAD", "worktree", ...TINY);
+    assert.equal(await command.end(OVER_MS), 2, command.stderr);
+    assert.match(
+      command.stderr,
+      /^raftmark: cannot write the result to results\/local\/.*-base\.json \(ENOTDIR\): it goes below the current directory, so run this in another one\.\n$/,
+    );
+  },
+);
+
 test("the gate of one engine against itself measures nothing, says so and is open", needsClone, async () => {
   const cwd = folder();
   const summary = join(cwd, "summary.md");
@@ -268,6 +208,10 @@ test("bad words: exit code 2 and a sentence, before anything is built", async ()
   writeFileSync(join(cwd, "text.json"), "hello");
   const cases: [string[], RegExp][] = [
     [["compare", "old.json", "old.json"], /old\.json was made by schema 1/],
+    [
+      ["compare", "old.json", "old.json", "--rounds", "3", "--quick"],
+      /--rounds, --quick: for two revisions, which/,
+    ],
     [["compare", "text.json", "old.json"], /text\.json is not JSON/],
     [["compare", "none.json", "old.json"], /there is no file none\.json/],
     [["compare", "HEAD", "HEAD", "--scenario", "canoncal"], /Did you mean canonical\?/],
@@ -275,6 +219,10 @@ test("bad words: exit code 2 and a sentence, before anything is built", async ()
     [["compare", "HEAD", "HEAD", "--format", "html"], /--format: "html" is not one of/],
     [["gate"], /required option '--base/],
     [["gate", "--base", "HEAD", "--tolerance", "5"], /Did you mean 5%\?/],
+    [
+      ["gate", "--base", "HEAD", "--summary", "old.json/x"],
+      /what --summary asks for to old\.json\/x \(ENOTDIR\)/,
+    ],
     [["history"], /cannot read results\/history\.ndjson \(ENOENT\)/],
     [["history", "add", "old.json"], /made by schema 1/],
   ];
