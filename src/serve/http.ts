@@ -20,6 +20,11 @@ export function targetOf(request: IncomingMessage): Target {
   return { path: url.slice(0, at), query: new URLSearchParams(url.slice(at + 1)) };
 }
 
+/** Whether it changes nothing: GET or HEAD. */
+export function isRead({ method }: IncomingMessage): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
 /** Throws 400 for a parameter that is not one of `known`, or is there twice. */
 export function checkQuery(query: URLSearchParams, known: readonly string[]): void {
   for (const name of new Set(query.keys())) {

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "../index.js";
 import { PAGE_POLICY, readAssets } from "./assets.js";
 import { CONTENT_TYPE } from "./exposition.js";
-import { checkQuery, flagOf, send, sendJson, type Target, targetOf } from "./http.js";
+import { checkQuery, flagOf, isRead, send, sendJson, type Target, targetOf } from "./http.js";
 import { HttpError, toHttpError } from "./http-error.js";
 import { serveKey } from "./kv-routes.js";
 import { MemberRoutes } from "./member-routes.js";
@@ -101,7 +101,7 @@ export class Router {
   }
 
   private async measured(request: IncomingMessage, response: ServerResponse, target: Target): Promise<void> {
-    const load = READ.includes(request.method!) ? this.parts.loads.read : this.parts.loads.write;
+    const load = isRead(request) ? this.parts.loads.read : this.parts.loads.write;
     const begun = performance.now();
     try {
       await serveKey(this.parts, request, response, target);

@@ -55,3 +55,32 @@ test("thousands of requests on one connection are answered in order, few at a ti
   while (underWay > 0) await new Promise((resolve) => setImmediate(resolve));
   assert.ok(served < before + REQUESTS, `${served - before} served`);
 });
+
+test("a change begins when all that was asked before is answered, and what is behind it when it is; reads go on at once", async (t) => {
+  const pipelines = new Pipelines();
+  const methods = ["GET", "HEAD", "PUT", "DELETE", "GET", "GET", "POST", "GET"];
+  let underWay: string[] = [];
+  const seen: string[] = [];
+  const server = createServer((request, response) => {
+    response.once("close", () => {
+      underWay = underWay.slice(1);
+    });
+    pipelines.add(request, response, async () => {
+      underWay.push(request.method!);
+      seen.push(underWay.join("+"));
+      // What was begun with it has its turn, and so has what was begun behind it, before it ends.
+      for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+      response.end();
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const last = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+  socket.write(methods.map((method) => `${method} / HTTP/1.1\r\nhost: a\r\n\r\n`).join("") + last);
+  socket.resume();
+  await once(socket, "close");
+  const expected = ["GET", "GET+HEAD", "PUT", "DELETE", "GET", "GET+GET", "POST", "GET", "GET+GET"];
+  assert.deepEqual(seen, expected);
+});
