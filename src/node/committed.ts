@@ -128,7 +128,7 @@ export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, unde
     }
     if (this.isDone) return Promise.resolve(DONE);
     if (this.at < this.page.length && this.waiters.length === 0)
-      return Promise.resolve({ done: false, value: this.page[this.at++]! });
+      return Promise.resolve({ done: false, value: this.take() });
     return new Promise((resolve, reject) => {
       this.waiters.push({ resolve, reject });
       this.feeds.waiting.add(this);
@@ -174,10 +174,20 @@ export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, unde
     }
     const loaded = this.page.length - this.at;
     while (waiters.length > 0 && this.at < this.page.length)
-      waiters.shift().resolve({ done: false, value: this.page[this.at++]! });
+      waiters.shift().resolve({ done: false, value: this.take() });
     if (waiters.length === 0) feeds.waiting.delete(this);
     else if (more) this.schedule();
     return loaded;
+  }
+
+  /** The next of the page, which goes with its last: until a slow reader asks again, that may be long. */
+  private take(): CommittedEntry {
+    const entry = this.page[this.at++]!;
+    if (this.at === this.page.length) {
+      this.page = [];
+      this.at = 0;
+    }
+    return entry;
   }
 
   /** Takes the next page. True: there is more behind it. */

@@ -13,7 +13,7 @@ export interface ErrorBody {
   readonly leader?: { readonly id: number; readonly http: string | null };
   /** With KV_CONDITION: the revision that the key has; 0: it is absent. */
   readonly revision?: number;
-  /** With RAFT_COMPACTED: the first index from which on a watch can begin. */
+  /** Of a watch, with RAFT_COMPACTED: the first index from which on it can begin; with KV_OVERLOADED: where it ended. */
   readonly from?: number;
 }
 

@@ -1,10 +1,12 @@
 // GET /watch: the changes that are committed, from an index on, as lines of JSON for as long as the client reads. A client that
-// reads slowly holds a page of the log and no more; one that falls behind what can be told is told so, and begins anew.
+// reads slowly holds a page of the log and a line, the lines of all within one limit; one that falls behind what can be told is
+// told so, and begins anew.
 import type { ServerResponse } from "node:http";
 import { type CommittedEntry, RaftmarkError } from "../index.js";
-import { decodeCommand } from "./commands.js";
+import { type Command, decodeCommand } from "./commands.js";
 import { badRequest, checkQuery, type Target, wholeOf } from "./http.js";
 import { HttpError, toHttpError } from "./http-error.js";
+import { LineRoom, type Reader } from "./line-room.js";
 import type { Parts } from "./parts.js";
 
 /** One line of the answer. */
@@ -15,9 +17,16 @@ export type WatchLine =
 /** Empty lines between changes that are long in coming: whoever sits in between sees that somebody is there. */
 const IDLE_MS = 15_000;
 const WATCHES_MAX = 1000;
+/** What is given to a client's connection at once. A line that is longer needs room, and one sees whether it is read. */
+const PIECE_BYTES = 64 * 1024;
 
 export class Watches {
   private count = 0;
+  private readonly room: LineRoom;
+
+  constructor(room = new LineRoom()) {
+    this.room = room;
+  }
 
   async serve(parts: Parts, response: ServerResponse, { query }: Target): Promise<void> {
     checkQuery(query, ["from", "key", "prefix"]);
@@ -32,7 +41,7 @@ export class Watches {
     const ended = new AbortController();
     const signal = AbortSignal.any([ended.signal, parts.closing]);
     // Throws, before anything is answered, if what is asked for is not there any more.
-    const entries = open(parts, from, signal);
+    const watch = new Watch(parts, this.room, response, signal, wanted, from);
     response.once("close", () => ended.abort());
     this.count++;
     try {
@@ -46,12 +55,12 @@ export class Watches {
       response.flushHeaders();
       // All of the answer: what follows on the connection would wait for its end.
       if (response.req.method === "HEAD") return;
-      await tell(parts, response, entries, wanted);
+      await watch.tell();
       // The client is there, and the node ended: it shuts down, or was removed.
       if (!ended.signal.aborted)
         throw new RaftmarkError("RAFT_CLOSED", "this node shuts down: watch another");
     } catch (error) {
-      const { body } = toHttpError(refined(parts, error));
+      const { body } = toHttpError(refined(parts, error, 0));
       response.write(`${JSON.stringify({ error: body })}\n`);
     } finally {
       this.count--;
@@ -73,36 +82,124 @@ function open(parts: Parts, from: number, signal: AbortSignal): Entries {
   try {
     return parts.node.committed({ from, signal });
   } catch (error) {
-    throw refined(parts, error);
+    throw refined(parts, error, from);
   }
 }
 
-async function tell(
-  { store }: Parts,
-  response: ServerResponse,
-  entries: Entries,
-  wanted: (key: string) => boolean,
-): Promise<void> {
-  const idle = setInterval(() => {
-    if (response.writableLength === 0) response.write("\n");
-  }, IDLE_MS);
-  idle.unref();
-  try {
-    for await (const { index, data } of entries) {
+interface Change {
+  readonly index: number;
+  readonly command: Command;
+  /** Of its value, as the line has it. */
+  readonly bytes: number;
+}
+
+/** One client's. */
+class Watch implements Reader {
+  held = 0;
+  hasRead = true;
+  private readonly parts: Parts;
+  private readonly room: LineRoom;
+  private readonly response: ServerResponse;
+  private readonly signal: AbortSignal;
+  private readonly wanted: (key: string) => boolean;
+  private entries: Entries;
+
+  constructor(
+    parts: Parts,
+    room: LineRoom,
+    response: ServerResponse,
+    signal: AbortSignal,
+    wanted: (key: string) => boolean,
+    from: number,
+  ) {
+    this.parts = parts;
+    this.room = room;
+    this.response = response;
+    this.signal = signal;
+    this.wanted = wanted;
+    this.entries = open(parts, from, signal);
+  }
+
+  get isWaitedFor(): boolean {
+    return this.response.writableLength > 0;
+  }
+
+  /** In the middle of a line, behind which there is no place for an error. */
+  cut(): void {
+    this.response.req.socket.destroy();
+  }
+
+  /** Resolves when the client is gone, or the node ends. */
+  async tell(): Promise<void> {
+    const { response } = this;
+    const idle = setInterval(() => {
+      if (response.writableLength === 0) response.write("\n");
+    }, IDLE_MS);
+    idle.unref();
+    try {
+      // A call each: what it has of an entry would be kept while the next is waited for.
+      while (await this.tellNext());
+    } finally {
+      clearInterval(idle);
+      this.room.release(this);
+      await this.entries.return!();
+    }
+  }
+
+  private async tellNext(): Promise<boolean> {
+    let change = await this.nextChange();
+    if (change === null) return false;
+    const { index, bytes } = change;
+    if (bytes > PIECE_BYTES && this.held === 0 && !this.room.take(this, bytes)) {
+      // It is read again when there is room.
+      change = null;
+      await this.entries.return!();
+      await this.room.wait(this, bytes, this.signal);
+      if (this.signal.aborted) return false;
+      if (this.held === 0) throw noRoom(index);
+      this.entries = open(this.parts, index, this.signal);
+      return true;
+    }
+    const line = lineOf(change);
+    change = null;
+    await this.send(line);
+    this.room.release(this);
+    return !this.response.destroyed;
+  }
+
+  /** Null: there is none any more. */
+  private async nextChange(): Promise<Change | null> {
+    const { store } = this.parts;
+    for (;;) {
+      const { done, value } = await this.entries.next();
+      if (done) return null;
+      const { index, data } = value;
       const changed = store.changedAt(index);
       if (changed === null) throw new RaftmarkError("RAFT_COMPACTED", "");
       const command = decodeCommand(data);
-      if (!changed || command.op === "member" || !wanted(command.key)) continue;
-      const { key } = command;
-      const line: WatchLine =
-        command.op === "delete"
-          ? { index, type: "delete", key }
-          : { index, type: "put", key, value: Buffer.from(command.value).toString("base64") };
-      if (!response.write(`${JSON.stringify(line)}\n`)) await drained(response);
+      if (!changed || command.op === "member" || !this.wanted(command.key)) continue;
+      const bytes = command.op === "delete" ? 0 : Math.ceil(command.value.length / 3) * 4;
+      return { index, command, bytes };
     }
-  } finally {
-    clearInterval(idle);
   }
+
+  private async send(line: Uint8Array): Promise<void> {
+    const { response } = this;
+    for (let at = 0; at < line.length && !response.destroyed; at += PIECE_BYTES) {
+      if (response.write(line.subarray(at, at + PIECE_BYTES))) continue;
+      await drained(response);
+      this.hasRead = true;
+    }
+  }
+}
+
+function lineOf({ index, command }: Change): Uint8Array {
+  const { key } = command;
+  const line: WatchLine =
+    command.op === "delete"
+      ? { index, type: "delete", key }
+      : { index, type: "put", key, value: Buffer.from(command.value).toString("base64") };
+  return Buffer.from(`${JSON.stringify(line)}\n`);
 }
 
 /** Resolves when the client has read, or is gone. */
@@ -126,8 +223,14 @@ function filterOf(query: URLSearchParams): (key: string) => boolean {
   return () => true;
 }
 
-function refined(parts: Parts, error: unknown): unknown {
-  return error instanceof RaftmarkError && error.code === "RAFT_COMPACTED" ? compacted(parts, 0) : error;
+function noRoom(index: number): HttpError {
+  const text = `others that watch this node do not read, and fill the room for long lines: watch from ${index}, or another node`;
+  return new HttpError(503, "KV_OVERLOADED", text, { from: index });
+}
+
+/** `from`: as compacted() has it. */
+function refined(parts: Parts, error: unknown, from: number): unknown {
+  return error instanceof RaftmarkError && error.code === "RAFT_COMPACTED" ? compacted(parts, from) : error;
 }
 
 /** `from`: the index that was asked for; 0: the client fell behind. */

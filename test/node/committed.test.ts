@@ -89,6 +89,8 @@ test("a feed holds a page at most, whatever waits behind it, and entries stay as
   assert.ok(page.length > 1 && page.length * 1000 <= 256 << 10, `${page.length} entries`);
   assert.equal(text(first!), "0".padEnd(1000));
   assert.equal(Number(text((await take(feed, 2997)).at(-1)!)), 2998);
+  await take(feed, 1);
+  assert.equal((feed as unknown as { page: readonly CommittedEntry[] }).page.length, 0, "all were given");
 });
 
 test("many feeds of many small entries share each turn of the event loop, and none is passed over", async (t) => {
