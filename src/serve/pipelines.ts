@@ -15,27 +15,40 @@ interface Waiting {
 
 /** Of one connection. Invariant: more than one is under way only if all of them are reads. */
 interface Line {
-  underWay: number;
+  readonly underWay: Set<ServerResponse>;
   isReading: boolean;
   readonly waiting: Waiting[];
+  /** The answer to what was asked last. */
+  last: ServerResponse;
 }
 
 export class Pipelines {
-  private readonly lines = new WeakMap<Socket, Line>();
+  private readonly closing: AbortSignal;
+  private readonly lines = new Map<Socket, Line>();
 
-  /** Calls `serve` now, or when what the connection asked before lets it; never for one that is gone. */
+  /** From when `closing` aborts on, what is asked last on a connection is told to be the last. */
+  constructor(closing: AbortSignal) {
+    this.closing = closing;
+    const tell = (): void => {
+      for (const { last } of this.lines.values()) tellLast(last);
+    };
+    closing.addEventListener("abort", tell, { once: true });
+  }
+
+  /**
+   * Calls `serve` now, or when what the connection asked before lets it; never for one that is gone. Of what was begun the
+   * response closes.
+   */
   add(request: IncomingMessage, response: ServerResponse, serve: () => void): void {
     const { socket } = request;
-    let line = this.lines.get(socket);
-    if (line === undefined) {
-      line = { underWay: 0, isReading: false, waiting: [] };
-      this.lines.set(socket, line);
-    }
-    const { waiting } = line;
+    const line = this.lines.get(socket) ?? this.begin(socket, response);
+    line.last = response;
+    if (this.closing.aborted) tellLast(response);
+    const { waiting, underWay } = line;
     const begin = (): void => {
-      line.underWay++;
+      underWay.add(response);
       response.once("close", () => {
-        line.underWay--;
+        underWay.delete(response);
         this.go(socket, line);
       });
       serve();
@@ -43,6 +56,16 @@ export class Pipelines {
     waiting.push({ isRead: isRead(request), begin });
     this.go(socket, line);
     if (waiting.length > 0) socket.pause();
+  }
+
+  private begin(socket: Socket, last: ServerResponse): Line {
+    const line: Line = { underWay: new Set(), isReading: false, waiting: [], last };
+    this.lines.set(socket, line);
+    socket.once("close", () => {
+      this.lines.delete(socket);
+      for (const response of line.underWay) if (response.socket === null) abandon(response);
+    });
+    return line;
   }
 
   private go(socket: Socket, line: Line): void {
@@ -59,5 +82,15 @@ export class Pipelines {
 
 /** RFC 9112, 9.3.2: at once only what changes nothing; the effects of all else are in the order in which it was asked for. */
 function mayBegin({ underWay, isReading }: Line, next: Waiting): boolean {
-  return underWay === 0 || (isReading && next.isRead && underWay < UNDER_WAY_MAX);
+  return underWay.size === 0 || (isReading && next.isRead && underWay.size < UNDER_WAY_MAX);
+}
+
+function tellLast(response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader("connection", "close");
+}
+
+/** Node.js closes the answer that the connection is at, and leaves those behind it as they are. */
+function abandon(response: ServerResponse): void {
+  response.destroy();
+  response.emit("close");
 }

@@ -61,13 +61,10 @@ export class Service {
       const seen = await CertificatesSeen.of(config, logger);
       if (seen !== null) parts.registry.registerMetric(seen.metric());
       const router = new Router(parts, logger);
-      const pipelines = new Pipelines();
+      const pipelines = new Pipelines(closing.signal);
       const server = createServer(
         { requestTimeout: REQUEST_MS_MAX, maxHeaderSize: HEADER_BYTES_MAX },
-        (request, response) => {
-          if (closing.signal.aborted) response.setHeader("connection", "close");
-          pipelines.add(request, response, () => void router.serve(request, response));
-        },
+        (request, response) => pipelines.add(request, response, () => void router.serve(request, response)),
       );
       limitClients(server, descriptorLimit(), logger);
       const http = await listen(server, config);

@@ -61,7 +61,7 @@ export class Watches {
         throw new RaftmarkError("RAFT_CLOSED", "this node shuts down: watch another");
     } catch (error) {
       const { body } = toHttpError(refined(parts, error, 0));
-      response.write(`${JSON.stringify({ error: body })}\n`);
+      if (!response.destroyed) response.write(`${JSON.stringify({ error: body })}\n`);
     } finally {
       this.count--;
       response.end();

@@ -5,11 +5,12 @@ import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { test } from "node:test";
 import { Pipelines } from "../../src/serve/pipelines.js";
+import { until } from "../process/support.js";
 
 const REQUESTS = 5_000;
 
 test("thousands of requests on one connection are answered in order, few at a time; also with bodies, and cut off", async (t) => {
-  const pipelines = new Pipelines();
+  const pipelines = new Pipelines(new AbortController().signal);
   let underWay = 0;
   let most = 0;
   let served = 0;
@@ -57,7 +58,7 @@ test("thousands of requests on one connection are answered in order, few at a ti
 });
 
 test("a change begins when all that was asked before is answered, and what is behind it when it is; reads go on at once", async (t) => {
-  const pipelines = new Pipelines();
+  const pipelines = new Pipelines(new AbortController().signal);
   const methods = ["GET", "HEAD", "PUT", "DELETE", "GET", "GET", "POST", "GET"];
   let underWay: string[] = [];
   const seen: string[] = [];
@@ -83,4 +84,54 @@ test("a change begins when all that was asked before is answered, and what is be
   await once(socket, "close");
   const expected = ["GET", "GET+HEAD", "PUT", "DELETE", "GET", "GET+GET", "POST", "GET", "GET+GET"];
   assert.deepEqual(seen, expected);
+});
+
+test("a connection that goes ends all that was begun for it: also what is behind an answer that does not end", async (t) => {
+  const pipelines = new Pipelines(new AbortController().signal);
+  let begun = 0;
+  let closed = 0;
+  const server = createServer((request, response) => {
+    pipelines.add(request, response, () => {
+      begun++;
+      response.once("close", () => closed++);
+      response.write("and so on");
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  socket.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(100));
+  await until("what begins at once", 60_000, () => begun === 64);
+  socket.destroy();
+  await until("their end", 60_000, () => closed === 64);
+  assert.equal(begun, 64);
+});
+
+test("on a connection that closing finds in the middle of a request, its answer is told to be the last", async (t) => {
+  const closing = new AbortController();
+  const pipelines = new Pipelines(closing.signal);
+  const server = createServer((request, response) => {
+    pipelines.add(request, response, async () => {
+      for await (const _ of request);
+      response.end(request.url);
+    });
+    if (request.url === "/last") closing.abort();
+  });
+  server.listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  let text = "";
+  socket.setEncoding("latin1").on("data", (piece: string) => {
+    text += piece;
+  });
+  const put = (path: string) => `PUT ${path} HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n`;
+  socket.write(`${put("/first")}body${put("/last")}`);
+  await until("what is told of it", 60_000, () => closing.signal.aborted);
+  socket.write("body");
+  await until("the answer", 60_000, () => text.includes("\r\n\r\n/last"));
+  t.after(() => socket.destroy());
+  const told = [...text.matchAll(/^Connection: (.*)\r\n/gim)].map(([, value]) => value);
+  assert.deepEqual(told, ["keep-alive", "close"]);
 });
