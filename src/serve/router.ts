@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "../index.js";
 import { PAGE_POLICY, readAssets } from "./assets.js";
+import { refuseCrossSite } from "./cross-site.js";
 import { CONTENT_TYPE } from "./exposition.js";
 import { checkQuery, flagOf, isRead, send, sendJson, type Target, targetOf } from "./http.js";
 import { HttpError, toHttpError } from "./http-error.js";
@@ -72,6 +73,7 @@ export class Router {
   /** Answers one request; never throws. */
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
+      refuseCrossSite(request);
       const target = targetOf(request);
       const route = this.routeOf(target.path);
       if (route === undefined) {

@@ -157,6 +157,40 @@ for (const [what, method, path, expected, text, headers] of REFUSED) {
   });
 }
 
+test("changes that a page of another site has a browser send are refused; reads, the node's own pages and programs are not", async () => {
+  const host = base.slice("http://".length);
+  const cases: [headers: Record<string, string>, isTaken: boolean][] = [
+    [{}, true],
+    [{ origin: `http://${host}` }, true],
+    [{ origin: `HTTP://${host.toUpperCase()}` }, true],
+    [{ origin: "http://evil.example" }, false],
+    [{ origin: `http://${host}0` }, false],
+    [{ origin: "http://127.0.0.1" }, false],
+    [{ origin: "null" }, false],
+    [{ origin: "file://" }, false],
+    [{ origin: "https://kv.example", host: "kv.example:443" }, true],
+    [{ origin: "https://kv.example", host: "kv.example:80" }, false],
+    [{ "sec-fetch-site": "same-origin", origin: "https://kv.example" }, true],
+    [{ "sec-fetch-site": "none" }, true],
+    [{ "sec-fetch-site": "same-site", origin: `http://${host}` }, false],
+    [{ "sec-fetch-site": "cross-site" }, false],
+  ];
+  for (const [headers, isTaken] of cases) {
+    const what = JSON.stringify(headers);
+    const answers = [
+      await raw("PUT", "/kv/site", "x", headers),
+      await raw("DELETE", "/kv/site", undefined, headers),
+      await raw("POST", "/sessions", "", { ...headers, "content-type": "text/plain" }),
+      await raw("POST", "/members", "{", { ...headers, "content-type": "application/json" }),
+      await raw("DELETE", "/members/9", undefined, headers),
+    ];
+    const codes = answers.map(({ status }) => status);
+    assert.deepEqual(codes, isTaken ? [200, 200, 200, 400, 409] : [403, 403, 403, 403, 403], what);
+    if (!isTaken) assert.equal(JSON.parse(answers[0].body).error.code, "KV_CROSS_SITE");
+    assert.equal((await raw("GET", "/status", undefined, headers)).status, 200, what);
+  }
+});
+
 test("a body that is too long: told at once where its length is told, and while it comes where it is not", async () => {
   const long = new Uint8Array(1001);
   assert.equal(errorOf(await ask("PUT", "/kv/long", long)), "413 KV_TOO_LARGE");
