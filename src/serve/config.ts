@@ -7,7 +7,6 @@ import { LineCounter, parseDocument } from "yaml";
 import { RaftmarkError } from "../index.js";
 import { ConfigError, errorAt, placeOf, type Source } from "./config-error.js";
 import {
-  ADDRESS,
   address,
   firstOf,
   integer,
@@ -17,6 +16,7 @@ import {
   unknownText,
   wrongText,
 } from "./issues.js";
+import { clashOf, doClash, portOf, unreachableText } from "./places.js";
 
 const MiB = 1024 * 1024;
 /** Of a value, whatever maxValueBytes says. */
@@ -164,6 +164,7 @@ async function completed(config: Checked, source: Source, given: number | null):
     const text = `${http} is where the members reach this node (${listen}): clients need another port`;
     throw errorAt(source, fieldOf(source, id, "http"), text);
   }
+  checkHttps(source, peers, id);
   const files = tls && {
     ca: resolve(base, tls.ca),
     cert: resolve(base, tls.cert),
@@ -183,21 +184,17 @@ async function completed(config: Checked, source: Source, given: number | null):
   };
 }
 
-/** Whether one process cannot listen at both. */
-function doClash(a: string, b: string): boolean {
-  const [hostA, portA] = placeAt(a);
-  const [hostB, portB] = placeAt(b);
-  return portA === portB && portA !== 0 && (hostA === hostB || isWildcard(hostA) || isWildcard(hostB));
-}
-
-function placeAt(text: string): [host: string, port: number] {
-  const [, v6, name, port] = ADDRESS.exec(text)!;
-  const host = (v6 ?? name).toLowerCase();
-  return [host === "localhost" ? "127.0.0.1" : host, Number(port)];
-}
-
-function isWildcard(host: string): boolean {
-  return host === "0.0.0.0" || /^[0:]+$/.test(host);
+/** Throws for the first member that clients cannot reach where it says; this node itself may say where to listen. */
+function checkHttps(source: Source, peers: ReadonlyMap<number, PeerAddresses>, self: number): void {
+  const members = [...peers].map(([id, { raft, http }]) => ({ id, raft, http }));
+  for (const { id, http } of members) {
+    // Alone it is asked by nobody on others' behalf, and may listen at any free port.
+    const isOwn = id === self && (portOf(http) > 0 || peers.size === 1);
+    const why = isOwn ? null : unreachableText(http, id);
+    if (why !== null) throw errorAt(source, ["peers", String(id), "http"], why);
+  }
+  const clash = clashOf(members);
+  if (clash !== null) throw errorAt(source, ["peers", String(clash.id), "http"], clash.text);
 }
 
 async function secretOf({ secret, secretFile }: Checked, source: Source, base: string): Promise<string> {

@@ -17,6 +17,7 @@ import {
   wrongText,
 } from "./issues.js";
 import type { Parts } from "./parts.js";
+import { clashOf, unreachableText } from "./places.js";
 
 const BODY_BYTES_MAX = 64 * 1024;
 const id = integer(1, Number.MAX_SAFE_INTEGER);
@@ -100,8 +101,18 @@ async function changeOf({ bodies }: Parts, request: IncomingMessage): Promise<Ch
     throw badRequest(`the body is no JSON: ${(error as Error).message}; as in ${EXAMPLE}`);
   }
   const parsed = v.safeParse(schema, json);
-  if (parsed.success) return parsed.output;
+  if (parsed.success) return checked(parsed.output);
   throw badRequest(`${issueText(firstOf(parsed.issues))}; as in ${EXAMPLE}`);
+}
+
+/** Throws 400 for addresses at which no client can be. */
+function checked(change: Change): Change {
+  for (const name of ["add", "update"] as const)
+    for (const [i, { id, http }] of change[name].entries()) {
+      const why = unreachableText(http, id);
+      if (why !== null) throw badRequest(`${name}.${i}.http: ${why}`);
+    }
+  return change;
 }
 
 function issueText(issue: v.BaseIssue<unknown>): string {
@@ -127,7 +138,16 @@ async function change(parts: Parts, { add, promote, remove, update }: Change): P
   const timeoutMs = config.requestTimeoutMs;
   // Who is a member: as it is, not as this node had it.
   await node.readBarrier({ timeoutMs });
-  const members = new Set(node.status().members.map((member) => member.id));
+  const { members: standing } = node.status();
+  const members = new Set(standing.map((member) => member.id));
+  const named = new Set([...add, ...update].map(({ id }) => id).concat(remove));
+  const clash = clashOf(
+    [...add, ...update],
+    standing
+      .filter(({ id }) => !named.has(id))
+      .map(({ id, address }) => ({ id, raft: address, http: httpOf(id) })),
+  );
+  if (clash !== null) throw new RaftmarkError("RAFT_CHANGE_REFUSED", clash.text);
   const wanted: MembershipChange = {
     add: add.map(({ id, raft, learner }) => ({ id, address: raft, learner })),
     promote,

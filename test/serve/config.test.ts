@@ -42,6 +42,13 @@ test("what is not there is filled in, and paths are relative to the file", async
   assert.equal((await readConfig(FILE, 1, "existing")).initialClusterState, "existing");
 });
 
+test("where clients reach a member: alone at any port, and itself at all addresses", async () => {
+  const alone = GOOD.replace(/^ {2}1:.*\n/m, "").replace("10.0.0.2:8080", "10.0.0.2:0");
+  assert.equal((await parseConfig(alone, FILE)).http, "10.0.0.2:0");
+  const everywhere = GOOD.replace("10.0.0.2:8080", "0.0.0.0:8080");
+  assert.equal((await parseConfig(everywhere, FILE)).http, "0.0.0.0:8080");
+});
+
 test("the example is a configuration, with everything that is commented out as well", async () => {
   const config = await parseConfig(EXAMPLE_CONFIG, FILE);
   assert.deepEqual([...config.peers.keys()], [1, 2, 3]);
@@ -112,6 +119,36 @@ const WRONG: [what: string, text: string, expected: RegExp][] = [
     "clients where the members are, at all addresses",
     `${GOOD}http: "0.0.0.0:7001"\n`,
     /^F:7:7: http: 0\.0\.0\.0:7001 is where the members reach this node \(10\.0\.0\.2:7001\)/,
+  ],
+  [
+    "clients of another member at no port",
+    GOOD.replace("10.0.0.1:8080", "10.0.0.1:0"),
+    /^F:4:37: peers\.1\.http: "10\.0\.0\.1:0" has port 0, at which nobody can be reached$/,
+  ],
+  [
+    "its own at no port",
+    GOOD.replace("10.0.0.2:8080", "10.0.0.2:0"),
+    /^F:5:37: peers\.2\.http: .* has port 0/,
+  ],
+  [
+    "clients of another member at all addresses",
+    GOOD.replace("10.0.0.1:8080", "[::]:8080"),
+    /^F:4:37: peers\.1\.http: "\[::\]:8080" is where to listen, .*; give the address of node 1$/,
+  ],
+  [
+    "one address for clients of two members",
+    GOOD.replace("10.0.0.2:8080", "10.0.0.1:8080"),
+    /^F:5:37: peers\.2\.http: 10\.0\.0\.1:8080, where clients reach node 2, is where clients reach node 1: each listens at/,
+  ],
+  [
+    "the same in two spellings",
+    GOOD.replace("10.0.0.1:8080", "[fd00::1]:8080").replace("10.0.0.2:8080", "[FD00:0::1]:8080"),
+    /^F:5:\d+: peers\.2\.http: \[FD00:0::1\]:8080, where clients reach node 2, is where clients reach node 1/,
+  ],
+  [
+    "clients where another member is",
+    GOOD.replace("10.0.0.2:8080", "10.0.0.1:7001"),
+    /^F:5:37: peers\.2\.http: 10\.0\.0\.1:7001, where clients reach node 2, is that of node 1: each listens at/,
   ],
   ["no YAML", `${GOOD}peers: [\n`, /^F:\d+:\d+: this is no YAML: /],
   [

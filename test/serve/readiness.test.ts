@@ -14,11 +14,14 @@ after(async () => {
 });
 
 async function open(id: number, rafts: readonly string[]): Promise<Service> {
-  const peers = rafts.map((raft, i) => `${i + 1}: { raft: "${raft}", http: "127.0.0.1:0" }`).join(", ");
+  const peers = rafts
+    .map((raft, i) => `${i + 1}: { raft: "${raft}", http: "127.0.0.1:${i + 1}" }`)
+    .join(", ");
   const text = `
 id: ${id}
 dataDir: data-${rafts.length}-${id}
 peers: { ${peers} }
+http: "127.0.0.1:0"
 secret: 0123456789abcdef
 tickMs: 50
 durability: none

@@ -462,6 +462,23 @@ test("members: who is one, changes as JSON, and what cannot be", async () => {
   assert.equal(errorOf(await post({ update: [elsewhere] })), "409 RAFT_CHANGE_REFUSED");
   const { members } = (await ask("GET", "/members")).json;
   assert.deepEqual([members[0].http, members[1].http], ["127.0.0.1:0", four.http]);
+  const five = { id: 5, raft: "127.0.0.1:7", http: "127.0.0.1:8", learner: true };
+  for (const [change, expected] of [
+    [
+      { http: four.http },
+      /, where clients reach node 5, is where clients reach node 4: each listens at one of its own$/,
+    ],
+    [{ http: four.raft }, /, where clients reach node 5, is that of node 4: each listens at one of its own$/],
+    [
+      { raft: four.http },
+      /, the address for node 5, is where clients reach node 4: each listens at one of its own$/,
+    ],
+    [{ http: five.raft }, /, where clients reach node 5, is that of node 5: each listens at one of its own$/],
+  ] as const) {
+    const got = await post({ add: [{ ...five, ...change }] });
+    assert.equal(errorOf(got), "409 RAFT_CHANGE_REFUSED");
+    assert.match(got.json.error.message, expected);
+  }
   const moved = { id: 4, raft: "127.0.0.1:4", http: "127.0.0.1:5" };
   const there = (await post({ update: [moved] })).json.members[1];
   assert.deepEqual({ id: there.id, raft: there.raft, http: there.http }, moved);
@@ -490,6 +507,11 @@ test("members: who is one, changes as JSON, and what cannot be", async () => {
     ],
     [{ update: [four] }, /^update\.0\.learner: there is no such field; there is id, raft, http\.; as in /],
     [{ add: [{ ...four, learner: "yes" }] }, /^add\.0\.learner: must be true or false, not "yes"; as in /],
+    [
+      { update: [{ id: 4, raft, http: "0.0.0.0:0" }] },
+      /^update\.0\.http: "0\.0\.0\.0:0" has port 0, at which nobody can be reached$/,
+    ],
+    [{ add: [{ ...four, http: "[::]:80" }] }, /^add\.0\.http: "\[::\]:80" is where to listen, .* of node 4$/],
     [{ remove: 4 }, /^remove: must be a list, not 4; as in /],
     [7, /^the body: must be a mapping of fields to values, not 7; as in /],
   ];
