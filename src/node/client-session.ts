@@ -142,7 +142,7 @@ async function proposeUntil(host: SessionHost, bytes: Uint8Array, options: CallO
   const endsAt = performance.now() + Math.min(options.timeoutMs ?? Infinity, host.requestTimeoutMs);
   let mayCommit = false;
   for (;;) {
-    const timeoutMs = Math.max(1, endsAt - performance.now());
+    const timeoutMs = Math.max(1, Math.ceil(endsAt - performance.now()));
     try {
       return { proposed: await host.propose(bytes, { signal, timeoutMs }), mayCommit };
     } catch (cause) {

@@ -137,7 +137,11 @@ async function change(parts: Parts, { add, promote, remove, update }: Change): P
   }
   const timeoutMs = config.requestTimeoutMs;
   // Who is a member: as it is, not as this node had it.
-  await node.readBarrier({ timeoutMs });
+  try {
+    await node.readBarrier({ timeoutMs });
+  } catch (error) {
+    throw nothingChanged(error);
+  }
   const { members: standing } = node.status();
   const members = new Set(standing.map((member) => member.id));
   const named = new Set([...add, ...update].map(({ id }) => id).concat(remove));
@@ -165,6 +169,15 @@ async function change(parts: Parts, { add, promote, remove, update }: Change): P
   } catch (error) {
     throw changedAlready(error);
   }
+}
+
+/** Of a leader that asks first whether it still leads: what it says of the read is of no use to who asks for a change. */
+function nothingChanged(error: unknown): unknown {
+  if (!(error instanceof RaftmarkError) || error.code !== "RAFT_TIMEOUT") return error;
+  const text =
+    "no member was changed: this node leads, or did, and no majority of the members answered it in time; ask again when " +
+    "enough of them are up and reachable";
+  return new RaftmarkError("RAFT_TIMEOUT", text, { leader: error.leader, cause: error });
 }
 
 function changedAlready(error: unknown): unknown {

@@ -1,7 +1,7 @@
 // Sessions as callers use them: on three nodes, across leaders, restarts and snapshots.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { type Entry, type Proposed, RaftmarkError } from "../../src/index.js";
+import { type CallOptions, type Entry, type Proposed, RaftmarkError } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
 import { ClientSession, Pauses } from "../../src/node/client-session.js";
 import { sessionBytes } from "../../src/node/session-entry.js";
@@ -240,7 +240,9 @@ test("an unknown outcome is tried again until time is up, and no later refusal t
   const host = {
     requestTimeoutMs: 60_000,
     pauses: new Pauses(),
-    propose: async (framed: Uint8Array) => {
+    propose: async (framed: Uint8Array, { timeoutMs }: CallOptions) => {
+      // As a message shows it.
+      assert.ok(Number.isInteger(timeoutMs), `${timeoutMs}`);
       given.push(framed);
       const next = outcomes.shift() ?? lost;
       if (next instanceof Error) throw next;

@@ -369,6 +369,7 @@ test("watch: what a snapshot stands for is told with 410, and from where on to w
   }
   const refused = await ask("GET", "/watch?from=1");
   assert.equal(errorOf(refused), "410 RAFT_COMPACTED");
+  assert.match(refused.json.error.message, /^entry 1 is behind a snapshot: read the keys/);
   const { from } = refused.json.error;
   assert.ok(from > 1, `${from}`);
   const watched = watch(`/watch?from=${from}`);
@@ -521,6 +522,15 @@ test("members: who is one, changes as JSON, and what cannot be", async () => {
     assert.match(got.json.error.message, expected);
   }
   assert.equal(errorOf(await ask("DELETE", "/members/x")), "400 KV_BAD_REQUEST");
+  const late = new RaftmarkError("RAFT_TIMEOUT", "the read was not answered in time: read again");
+  const barrier = mock.method(service.node, "readBarrier", () => Promise.reject(late));
+  const unheard = await ask("DELETE", "/members/4");
+  barrier.mock.restore();
+  assert.deepEqual([errorOf(unheard), unheard.json.error.mayCommit], ["504 RAFT_TIMEOUT", false]);
+  assert.match(
+    unheard.json.error.message,
+    /^no member was changed: .* no majority of the members answered it in time/,
+  );
   assert.equal(errorOf(await ask("DELETE", "/members/9")), "409 RAFT_CHANGE_REFUSED");
   assert.equal((await ask("DELETE", "/members/4")).json.members.length, 1);
 });
