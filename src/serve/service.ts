@@ -67,6 +67,8 @@ export class Service {
         (request, response) => pipelines.add(request, response, () => void router.serve(request, response)),
       );
       limitClients(server, descriptorLimit(), logger);
+      // A client that sends no more may still wait for its answer; behind the last one Node.js closes the connection.
+      Object.assign(server, { httpAllowHalfOpen: true });
       const http = await listen(server, config);
       return new Service(config, node, server, http, closing, seen);
     } catch (error) {

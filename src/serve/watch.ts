@@ -16,6 +16,8 @@ export type WatchLine =
 
 /** Empty lines between changes that are long in coming: whoever sits in between sees that somebody is there. */
 const IDLE_MS = 15_000;
+/** The same for a client that sends no more: it may wait for changes, or be gone, which the second line tells. */
+const HALF_OPEN_MS = 1000;
 const WATCHES_MAX = 1000;
 /** What is given to a client's connection at once. A line that is longer needs room, and one sees whether it is read. */
 const PIECE_BYTES = 64 * 1024;
@@ -132,9 +134,13 @@ class Watch implements Reader {
   /** Resolves when the client is gone, or the node ends. */
   async tell(): Promise<void> {
     const { response } = this;
+    const { socket } = response.req;
+    let idleMs = 0;
     const idle = setInterval(() => {
-      if (response.writableLength === 0) response.write("\n");
-    }, IDLE_MS);
+      idleMs += HALF_OPEN_MS;
+      if ((idleMs % IDLE_MS > 0 && !socket.readableEnded) || response.writableLength > 0) return;
+      response.write("\n");
+    }, HALF_OPEN_MS);
     idle.unref();
     try {
       // A call each: what it has of an entry would be kept while the next is waited for.

@@ -341,6 +341,42 @@ test("watch: one key, and from now on", async () => {
   watched.stop();
 });
 
+/** All that a client gets that says at once that it sends no more, until the connection is closed. */
+function halfOpen(host: string, request: string, onText: (text: string) => void = () => {}): Promise<string> {
+  const port = Number(host.split(":").at(-1));
+  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  let text = "";
+  socket.setEncoding("latin1").on("data", (piece: string) => {
+    text += piece;
+    onText(text);
+  });
+  socket.end(request);
+  return new Promise((resolve) => socket.once("close", () => resolve(text)));
+}
+
+test("a client that sends no more behind a whole request is answered, and the connection closed", async () => {
+  const put = "PUT /kv/half-open HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nhalf";
+  const get = "GET /kv/half-open HTTP/1.1\r\nhost: x\r\n\r\n";
+  assert.match(await halfOpen(base, put), /^HTTP\/1\.1 200 OK\r\n.*\{"key":"half-open","revision":\d+\}\n$/s);
+  assert.match(await halfOpen(base, get), /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nhalf$/s);
+  assert.match(await halfOpen(base, put + get), /^HTTP\/1\.1 200 .*HTTP\/1\.1 200 .*\r\n\r\nhalf$/s);
+  assert.match(await halfOpen(base, put.slice(0, -2)), /^(HTTP\/1\.1 400 .*)?$/s);
+});
+
+test("a client that sends no more may watch; a shutdown tells it, and does not wait for it", async () => {
+  const other = await open(CONFIG.replace("dataDir: data", "dataDir: half-open"));
+  await other.node.whenLeader();
+  let seen = "";
+  const all = halfOpen(other.http, "GET /watch HTTP/1.1\r\nhost: x\r\n\r\n", (text) => {
+    seen = text;
+  });
+  await until("the watch to stand", 60_000, () => seen.includes("\r\n\r\n"));
+  await fetch(`http://${other.http}/kv/a`, { method: "PUT", body: "x" });
+  await until("the change", 60_000, () => seen.includes('"type":"put","key":"a"'));
+  await other.close({ timeoutMs: 0 });
+  assert.match(await all, /"RAFT_CLOSED"/);
+});
+
 test("watch: HEAD is answered, and ends: the next request on the connection is, too", async () => {
   const socket = connect(Number(base.split(":")[2]), "127.0.0.1");
   let text = "";

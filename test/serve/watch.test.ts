@@ -41,6 +41,8 @@ async function serve(t: TestContext, room: LineRoom): Promise<Served> {
     const query = new URLSearchParams(request.url!.split("?")[1]);
     void watches.serve(parts, response, { path: "/watch", query });
   });
+  // As the service has it.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => {
@@ -132,4 +134,26 @@ test("a client that does not read keeps nobody from short lines, and one that re
       await until("all that it watches", 60_000, () => text.includes(`{"index":${index},`));
     }),
   );
+});
+
+test("of a client that is gone, or only sends no more, one finds out which before the next idle line of others", async (t) => {
+  const served = await serve(t, new LineRoom());
+  const ask = async (): Promise<{ socket: Socket; text(): string }> => {
+    const socket = connect({ port: served.port, host: "127.0.0.1", allowHalfOpen: true });
+    t.after(() => socket.destroy());
+    let text = "";
+    socket.setEncoding("latin1").on("data", (piece: string) => {
+      text += piece;
+    });
+    socket.write("GET /watch HTTP/1.1\r\nhost: x\r\n\r\n");
+    await until("its stream", 60_000, () => text.includes("\r\n\r\n"));
+    return { socket, text: () => text };
+  };
+  const [open, half, gone] = [await ask(), await ask(), await ask()];
+  const before = open.text();
+  half.socket.end();
+  gone.socket.destroy();
+  await until("it to be found gone", 60_000, () => served.responses[2].destroyed);
+  assert.equal(open.text(), before);
+  assert.equal(served.responses[1].destroyed, false);
 });
