@@ -8,6 +8,7 @@ import {
   encodeWant,
   GONE,
   PIECE,
+  type Piece,
   type SnapshotName,
 } from "./snapshot-wire.js";
 
@@ -77,22 +78,28 @@ export class SnapshotFetch implements AsyncIterable<Uint8Array>, AsyncIterator<U
       this.fail(new FetchLost(`node ${this.parts.from} has it no more, or leads no more`));
       return true;
     }
-    if (!message.isSound) {
+    return this.onPiece(message);
+  }
+
+  /** False: none of us sends such a piece. */
+  private onPiece({ fileBytes, at, bytes, isSound }: Piece): boolean {
+    if (!isSound) {
       this.refused++;
       this.ask(true);
       return true;
     }
-    const isNext = message.b === this.received && message.b + message.bytes.length <= message.a;
-    if (!isNext || (this.fileBytes !== -1 && message.a !== this.fileBytes)) {
+    const end = at + bytes.length;
+    const isNext = at === this.received && end <= fileBytes;
+    if (!isNext || (this.fileBytes !== -1 && fileBytes !== this.fileBytes)) {
       // Behind one that was refused, or lost.
-      if (message.b > this.received) this.ask(true);
+      if (at > this.received) this.ask(true);
       return true;
     }
-    // More than there is room for: none of us sends that.
-    if (message.b + message.bytes.length > this.limit) return false;
-    this.fileBytes = message.a;
-    this.pieces.push(message.bytes);
-    this.received += message.bytes.length;
+    // More than there is room for.
+    if (end > this.limit) return false;
+    this.fileBytes = fileBytes;
+    this.pieces.push(bytes);
+    this.received = end;
     this.stalledTicks = 0;
     this.idleTicks = 0;
     this.wake();

@@ -13,11 +13,11 @@ import {
   END,
   encodeGone,
   PIECE_HEAD_BYTES,
-  type SnapshotMessage,
   sealPiece,
   TAKEN,
   UNSOUND,
   WANT,
+  type Want,
 } from "./snapshot-wire.js";
 
 /** How long a member may be without a connection for its snapshot before that counts as failed. */
@@ -141,7 +141,7 @@ export class SnapshotSender {
       return true;
     }
     if (message.kind !== END) return false;
-    if (isIt) this.memberEnded(transfer, message.flag);
+    if (isIt) this.memberEnded(transfer, message.how);
     return true;
   }
 
@@ -157,12 +157,12 @@ export class SnapshotSender {
     if (transfer?.asked === false) this.end(transfer, "the connection was lost before it asked for it");
   }
 
-  private wanted(transfer: Transfer, message: SnapshotMessage, lane: SnapshotLane): void {
+  private wanted(transfer: Transfer, { from, to, anew }: Want, lane: SnapshotLane): void {
     transfer.silentTicks = 0;
     transfer.asked = true;
-    if (transfer.lane !== lane || message.flag === 1) transfer.at = message.a;
+    if (transfer.lane !== lane || anew) transfer.at = from;
     transfer.lane = lane;
-    transfer.limit = message.b;
+    transfer.limit = to;
     void this.pump(transfer);
   }
 

@@ -23,30 +23,46 @@ export const UNSOUND = 2;
 const HEAD_BYTES = 26;
 const RANGE_BYTES = HEAD_BYTES + 16;
 export const PIECE_HEAD_BYTES = RANGE_BYTES + 4;
-const EMPTY = new Uint8Array(0);
 
-/** Any of the four; what a kind does not have is 0 or empty. */
-export interface SnapshotMessage {
-  readonly kind: number;
-  readonly flag: number;
-  readonly group: number;
-  readonly index: number;
-  readonly term: number;
-  /** WANT: from; PIECE: length of the file. */
-  readonly a: number;
-  /** WANT: to; PIECE: place. */
-  readonly b: number;
-  /** Of a PIECE; borrowed from the message. */
-  readonly bytes: Uint8Array;
-  /** PIECE: the bytes have the CRC that was sent with them. */
-  readonly isSound: boolean;
-}
-
+/** Which snapshot it is about. */
 export interface SnapshotName {
   readonly group: number;
   readonly index: number;
   readonly term: number;
 }
+
+/** Bytes [from, to) of the file may be sent. */
+export interface Want extends SnapshotName {
+  readonly kind: typeof WANT;
+  /** From `from` on, whatever was sent before. */
+  readonly anew: boolean;
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface End extends SnapshotName {
+  readonly kind: typeof END;
+  /** TAKEN, UNSOUND, or else it is not wanted any more. */
+  readonly how: number;
+}
+
+export interface Piece extends SnapshotName {
+  readonly kind: typeof PIECE;
+  /** Length of the whole file. */
+  readonly fileBytes: number;
+  /** Place in it. */
+  readonly at: number;
+  /** At least one; borrowed from the message. */
+  readonly bytes: Uint8Array;
+  /** The bytes have the CRC that was sent with them. */
+  readonly isSound: boolean;
+}
+
+export interface Gone extends SnapshotName {
+  readonly kind: typeof GONE;
+}
+
+export type SnapshotMessage = Want | End | Piece | Gone;
 
 export function encodeWant(of: SnapshotName, from: number, to: number, anew: boolean): Uint8Array {
   const bytes = begin(WANT, anew ? 1 : 0, of, RANGE_BYTES);
@@ -78,25 +94,38 @@ export function sealPiece(bytes: Uint8Array): void {
 /** Null: it is none of these. */
 export function decodeSnapshotMessage(bytes: Uint8Array): SnapshotMessage | null {
   if (bytes.length < HEAD_BYTES) return null;
+  const of = { group: getU64(bytes, 2), index: getU64(bytes, 10), term: getU64(bytes, 18) };
+  if (![of.group, of.index, of.term].every(Number.isSafeInteger)) return null;
   const kind = bytes[0]!;
-  const least = kind === WANT ? RANGE_BYTES : kind === PIECE ? PIECE_HEAD_BYTES + 1 : HEAD_BYTES;
-  const isLong = kind === PIECE ? bytes.length < least : bytes.length !== least;
-  if (kind < WANT || kind > GONE || isLong) return null;
-  const hasRange = kind === WANT || kind === PIECE;
-  const body = kind === PIECE ? bytes.subarray(PIECE_HEAD_BYTES) : EMPTY;
-  const message = {
-    kind,
-    flag: bytes[1]!,
-    group: getU64(bytes, 2),
-    index: getU64(bytes, 10),
-    term: getU64(bytes, 18),
-    a: hasRange ? getU64(bytes, HEAD_BYTES) : 0,
-    b: hasRange ? getU64(bytes, HEAD_BYTES + 8) : 0,
-    bytes: body,
-    isSound: kind === PIECE && crc32c(0, body) === getU32(bytes, RANGE_BYTES),
+  if (kind === WANT) return decodeWant(of, bytes);
+  if (kind === PIECE) return decodePiece(of, bytes);
+  if (bytes.length !== HEAD_BYTES) return null;
+  if (kind === END) return { kind, ...of, how: bytes[1]! };
+  return kind === GONE ? { kind, ...of } : null;
+}
+
+function decodeWant(of: SnapshotName, bytes: Uint8Array): Want | null {
+  if (bytes.length !== RANGE_BYTES) return null;
+  const from = getU64(bytes, HEAD_BYTES);
+  const to = getU64(bytes, HEAD_BYTES + 8);
+  if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to)) return null;
+  return { kind: WANT, ...of, anew: bytes[1] === 1, from, to };
+}
+
+function decodePiece(of: SnapshotName, message: Uint8Array): Piece | null {
+  if (message.length <= PIECE_HEAD_BYTES) return null;
+  const fileBytes = getU64(message, HEAD_BYTES);
+  const at = getU64(message, HEAD_BYTES + 8);
+  if (!Number.isSafeInteger(fileBytes) || !Number.isSafeInteger(at)) return null;
+  const bytes = message.subarray(PIECE_HEAD_BYTES);
+  return {
+    kind: PIECE,
+    ...of,
+    fileBytes,
+    at,
+    bytes,
+    isSound: crc32c(0, bytes) === getU32(message, RANGE_BYTES),
   };
-  const { group, index, term, a, b } = message;
-  return [group, index, term, a, b].every(Number.isSafeInteger) ? message : null;
 }
 
 function begin(kind: number, flag: number, of: SnapshotName, size: number): Uint8Array {

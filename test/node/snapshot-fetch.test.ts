@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SnapshotLaneEvents } from "../../src/link/index.js";
 import { SnapshotFetch } from "../../src/node/snapshot-fetch.js";
-import { beginPiece, decodeSnapshotMessage, sealPiece } from "../../src/node/snapshot-wire.js";
+import { beginPiece, decodeSnapshotMessage, sealPiece, type Want } from "../../src/node/snapshot-wire.js";
 import { meta } from "../wal/helpers.js";
 
 const NAME = { group: 0, index: 50, term: 2 };
@@ -19,7 +19,7 @@ test("more than there is room for is not taken: the connection is given up, and 
     windowBytes: 1000,
     openLane: (given) => {
       events = given;
-      const send = (bytes: Uint8Array): boolean => limits.push(decodeSnapshotMessage(bytes)!.b) > 0;
+      const send = (bytes: Uint8Array): boolean => limits.push((decodeSnapshotMessage(bytes) as Want).to) > 0;
       return { send, close: () => {} };
     },
   });

@@ -10,6 +10,7 @@ import {
   GONE,
   NOT_WANTED,
   PIECE,
+  type Piece,
   type SnapshotMessage,
   TAKEN,
   UNSOUND,
@@ -89,8 +90,11 @@ class Lane implements SnapshotLane {
   close(): void {
     this.closed = true;
   }
+  get pieces(): Piece[] {
+    return this.got.filter((message) => message.kind === PIECE);
+  }
   get places(): number[] {
-    return this.got.filter(({ kind }) => kind === PIECE).map(({ b }) => b);
+    return this.pieces.map(({ at }) => at);
   }
 }
 
@@ -107,7 +111,7 @@ test("pieces as far as there is room, from where it is asked, over whatever conn
   assert.equal(sender.onMessage(3, encodeWant(NAME, 0, 250, true), lane), true);
   await settled();
   assert.deepEqual(lane.places, [0, 100, 200]);
-  assert.equal(lane.got[2]!.bytes.length, 50);
+  assert.equal(lane.pieces[2]!.bytes.length, 50);
   // More room; then it is asked for anew from an earlier place.
   sender.onMessage(3, encodeWant(NAME, 0, 450, false), lane);
   await settled();
@@ -120,7 +124,9 @@ test("pieces as far as there is room, from where it is asked, over whatever conn
   sender.onMessage(3, encodeWant(NAME, 900, 5000, true), second);
   await settled();
   assert.deepEqual(second.places, [900]);
-  assert.ok([...lane.got, ...second.got].every(({ isSound, a }) => isSound && a === FILE.length));
+  const pieces = [...lane.pieces, ...second.pieces];
+  assert.equal(pieces.length, lane.got.length + second.got.length);
+  assert.ok(pieces.every(({ isSound, fileBytes }) => isSound && fileBytes === FILE.length));
   sender.onMessage(3, encodeEnd(NAME, TAKEN), second);
   assert.deepEqual(bench.seen, ["file closed", "end 3 50 null"]);
   assert.equal(sender.sent, 1);

@@ -12,8 +12,10 @@ import {
   GONE,
   PIECE,
   PIECE_HEAD_BYTES,
+  type Piece,
   sealPiece,
   TAKEN,
+  UNSOUND,
   WANT,
 } from "../../src/node/snapshot-wire.js";
 
@@ -27,17 +29,37 @@ function piece(size: number): Uint8Array {
 }
 
 test("what is said is read", () => {
-  const want = decodeSnapshotMessage(encodeWant(NAME, 5, 2 ** 45, true))!;
-  assert.deepEqual(
-    [want.kind, want.flag, want.index, want.term, want.a, want.b],
-    [WANT, 1, NAME.index, 3, 5, 2 ** 45],
-  );
-  const end = decodeSnapshotMessage(encodeEnd(NAME, TAKEN))!;
-  assert.deepEqual([end.kind, end.flag, end.index], [END, TAKEN, NAME.index]);
-  assert.equal(decodeSnapshotMessage(encodeGone(NAME))!.kind, GONE);
-  const one = decodeSnapshotMessage(piece(100))!;
-  assert.deepEqual([one.kind, one.a, one.b, one.isSound], [PIECE, 1000, 500, true]);
-  assert.deepEqual([...one.bytes], new Array(100).fill(7));
+  assert.deepEqual(decodeSnapshotMessage(encodeWant(NAME, 5, 2 ** 45, true)), {
+    kind: WANT,
+    ...NAME,
+    anew: true,
+    from: 5,
+    to: 2 ** 45,
+  });
+  assert.deepEqual(decodeSnapshotMessage(encodeEnd(NAME, TAKEN)), { kind: END, ...NAME, how: TAKEN });
+  assert.deepEqual(decodeSnapshotMessage(encodeGone(NAME)), { kind: GONE, ...NAME });
+  assert.deepEqual(decodeSnapshotMessage(piece(100)), {
+    kind: PIECE,
+    ...NAME,
+    fileBytes: 1000,
+    at: 500,
+    bytes: new Uint8Array(100).fill(7),
+    isSound: true,
+  });
+});
+
+test("the bytes are those that other versions say", () => {
+  const name = "0000000000000000" + "0700000000010000" + "0300000000000000";
+  const range = "0500000000000000" + "0000000000200000";
+  const place = "e803000000000000" + "f401000000000000";
+  const all: readonly (readonly [Uint8Array, string])[] = [
+    [encodeWant(NAME, 5, 2 ** 45, true), `0101${name}${range}`],
+    [encodeWant(NAME, 5, 2 ** 45, false), `0100${name}${range}`],
+    [encodeEnd(NAME, UNSOUND), `0202${name}`],
+    [piece(3), `0300${name}${place}bd6a33ba070707`],
+    [encodeGone(NAME), `0400${name}`],
+  ];
+  for (const [bytes, hex] of all) assert.equal(Buffer.from(bytes).toString("hex"), hex);
 });
 
 test("what is cut, too long or of another kind is none; a bit of a piece that turned is seen", () => {
@@ -56,12 +78,15 @@ test("what is cut, too long or of another kind is none; a bit of a piece that tu
     const bytes = piece(1 + prng.below(300));
     const at = PIECE_HEAD_BYTES + prng.below(bytes.length - PIECE_HEAD_BYTES);
     bytes[at]! ^= 1 << prng.below(8);
-    assert.equal(decodeSnapshotMessage(bytes)!.isSound, false, `SEED=${seed}, round ${round}`);
+    assert.equal((decodeSnapshotMessage(bytes) as Piece).isSound, false, `SEED=${seed}, round ${round}`);
     // Anything: an answer, and no exception.
     decodeSnapshotMessage(Uint8Array.from({ length: prng.below(80) }, () => prng.below(256)));
   }
-  // No index of ours.
-  const huge = encodeGone(NAME);
-  huge.fill(255, 10, 18);
-  assert.equal(decodeSnapshotMessage(huge), null);
+  // No number of ours: group, index, term; from or length, to or place.
+  for (const bytes of all) {
+    const hasRange = bytes[0] === WANT || bytes[0] === PIECE;
+    for (const at of hasRange ? [2, 10, 18, 26, 34] : [2, 10, 18]) {
+      assert.equal(decodeSnapshotMessage(bytes.slice().fill(255, at, at + 8)), null);
+    }
+  }
 });
