@@ -17,7 +17,7 @@ import { tellDifferences } from "./membership.js";
 import { type ChangeParts, MembershipCall } from "./membership-change.js";
 import { type CheckedChange, checkChange } from "./membership-plan.js";
 import type { ResolvedOptions } from "./options.js";
-import type { Standing } from "./peer-logs.js";
+import type { Standing } from "./peer-hello.js";
 import type { Teller } from "./teller.js";
 
 export interface MembersParts extends Omit<ChangeParts, "departures"> {

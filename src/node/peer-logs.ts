@@ -12,57 +12,13 @@ import { RaftmarkError } from "../base/errors.js";
 import { type RawNode, StateLeader } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
 import type { LostLog } from "./api.js";
-import { decodeMetadata, LOG_ID_BYTES } from "./metadata.js";
+import { decodeMetadata } from "./metadata.js";
 import type { ResolvedOptions } from "./options.js";
+import { NO_LOG_ID, type ShownLog } from "./peer-hello.js";
 import type { Teller } from "./teller.js";
-
-/**
- * What a node shows (little-endian): u8 version, log id, u64 incarnation, u64 last index that is durable now, f64
- * promise, f64 index of the newest change of members, u8 whether a change gave its address, and that address to the end.
- * Older versions end before.
- */
-interface Hello {
-  readonly logId: string;
-  /** Drawn when the node opened: its log may have become shorter only between two of them. */
-  readonly incarnation: bigint;
-  readonly lastIndex: number;
-  /** Milliseconds for which it elects nobody after a heartbeat, at least; Infinity: it did not say. */
-  readonly promiseMs: number;
-}
 
 /** Beside the log's directory: which logs the peers have. */
 const PEER_LOGS_FILE = "peer-logs.json";
-
-const HELLO_VERSION = 1;
-const HELLO_BYTES = 1 + LOG_ID_BYTES + 8 + 8;
-const HELLO_PROMISE_BYTES = 8;
-const HELLO_STANDING_AT = HELLO_BYTES + HELLO_PROMISE_BYTES;
-const STANDING_HEAD_BYTES = 8 + 1;
-const STANDING_BYTES_MAX = 512;
-
-/** As what a node shows itself: a member since a change of members, at an address. */
-export interface Standing {
-  /** Index of the newest change that it has applied; 0: none, or it is no member. */
-  readonly at: number;
-  /** A change gave the address. Else it is what a first member was begun with, and others may reach it elsewhere. */
-  readonly given: boolean;
-  readonly address: string;
-}
-
-/** What a proved peer shows of itself; null: nothing, as an older version. */
-export function standingOf(hello: Uint8Array): Standing | null {
-  if (hello.length < HELLO_STANDING_AT + STANDING_HEAD_BYTES || hello[0] !== HELLO_VERSION) return null;
-  const view = new DataView(hello.buffer, hello.byteOffset, hello.length);
-  const at = view.getFloat64(HELLO_STANDING_AT, true);
-  const given = hello[HELLO_STANDING_AT + 8]!;
-  const address = Buffer.from(hello.subarray(HELLO_STANDING_AT + STANDING_HEAD_BYTES)).toString();
-  if (!Number.isSafeInteger(at) || at <= 0 || given > 1 || address === "") return null;
-  return { at, given: given === 1, address };
-}
-
-/** A log of an older version has no id. */
-const NO_LOG_ID = "";
-const NO_LOG_ID_BYTES = new Uint8Array(LOG_ID_BYTES);
 
 /** How a refusal begins for a log that ends too early; the refused node then knows that it can trust its own no more. */
 const SHORTER = "shorter log: ";
@@ -98,10 +54,11 @@ export interface PeerLogsOptions {
 }
 
 export class PeerLogs {
-  /** What this node shows of itself beside its log. */
-  standing: () => Standing = () => ({ at: 0, given: false, address: "" });
   private readonly incarnation = randomBytes(8).readBigUInt64LE();
   private readonly options: PeerLogsOptions;
+  /** The log that is here. */
+  private readonly found: string;
+  /** The one that the file says is this node's. */
   private own: string;
   private readonly logs = new Map<number, string>();
   /** The incarnation of each peer that was looked at last, and why it was refused for its length; null: it was not. */
@@ -126,22 +83,15 @@ export class PeerLogs {
 
   private constructor(options: PeerLogsOptions) {
     this.options = options;
-    this.own = options.logId === null ? NO_LOG_ID : hex(options.logId);
+    const { logId } = options;
+    this.found = logId === null ? NO_LOG_ID : Buffer.from(logId).toString("hex");
+    this.own = this.found;
   }
 
   /** What this node shows now: one that was here before, and is met again behind another process, is no shorter for it. */
-  get hello(): Uint8Array {
-    const { logId, lastIndex, promiseMs } = this.options;
-    const plain = encodeHello(logId ?? NO_LOG_ID_BYTES, this.incarnation, lastIndex(), promiseMs);
-    const { at, given, address } = this.standing();
-    const text = Buffer.from(address);
-    if (text.length > STANDING_BYTES_MAX) return plain;
-    const bytes = new Uint8Array(plain.length + STANDING_HEAD_BYTES + text.length);
-    bytes.set(plain);
-    new DataView(bytes.buffer).setFloat64(plain.length, at, true);
-    bytes[plain.length + 8] = given ? 1 : 0;
-    bytes.set(text, plain.length + STANDING_HEAD_BYTES);
-    return bytes;
+  get shown(): ShownLog {
+    const { lastIndex, promiseMs } = this.options;
+    return { logId: this.found, incarnation: this.incarnation, lastIndex: lastIndex(), promiseMs };
   }
 
   private async read(): Promise<void> {
@@ -173,11 +123,10 @@ export class PeerLogs {
     }
     if (known.own === this.own) return;
     // It stays, so that the next start finds it, too.
-    const found = this.own;
     this.own = known.own;
     this.loses(
       id,
-      `${OTHER}${file} remembers log ${known.own} of this node, and here is ${found || "one without an id"}`,
+      `${OTHER}${file} remembers log ${known.own} of this node, and here is ${this.found || "one without an id"}`,
     );
   }
 
@@ -209,10 +158,8 @@ export class PeerLogs {
     }
   }
 
-  /** Takes what `peer` shows. Null: it is welcome; else why not. */
-  meet(peer: number, bytes: Uint8Array): string | null {
-    const hello = decodeHello(bytes);
-    // Shows nothing, or what a later version shows.
+  /** Takes what `peer` shows; null: nothing, or what a later version shows. Null: it is welcome; else why not. */
+  meet(peer: number, hello: ShownLog | null): string | null {
     if (hello === null) return null;
     this.leastPromise = Math.min(this.leastPromise, hello.promiseMs);
     const refusal = this.refusalOf(peer, hello);
@@ -230,7 +177,7 @@ export class PeerLogs {
     return null;
   }
 
-  private refusalOf(peer: number, hello: Hello): string | null {
+  private refusalOf(peer: number, hello: ShownLog): string | null {
     const known = this.logs.get(peer);
     if (known !== undefined && known !== hello.logId) {
       const found = hello.logId === NO_LOG_ID ? "a log without an id" : `log ${hello.logId}`;
@@ -349,44 +296,6 @@ export function isShorterLog(reason: string): boolean {
 /** How long a member elects nobody after a heartbeat: a tick of its timer may be nearly over when that comes. */
 function promiseMsOf(options: { readonly electionTicks: number; readonly tickMs: number }): number {
   return (options.electionTicks - 1) * options.tickMs;
-}
-
-function encodeHello(
-  logId: Uint8Array,
-  incarnation: bigint,
-  lastIndex: number,
-  promiseMs: number,
-): Uint8Array {
-  const bytes = new Uint8Array(HELLO_BYTES + HELLO_PROMISE_BYTES);
-  const view = new DataView(bytes.buffer);
-  bytes[0] = HELLO_VERSION;
-  bytes.set(logId, 1);
-  view.setBigUint64(1 + LOG_ID_BYTES, incarnation, true);
-  view.setBigUint64(9 + LOG_ID_BYTES, BigInt(lastIndex), true);
-  view.setFloat64(HELLO_BYTES, promiseMs, true);
-  return bytes;
-}
-
-function decodeHello(bytes: Uint8Array): Hello | null {
-  if (bytes.length < HELLO_BYTES || bytes[0] !== HELLO_VERSION) return null;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const logId = hex(bytes.subarray(1, 1 + LOG_ID_BYTES));
-  return {
-    logId: logId === hex(NO_LOG_ID_BYTES) ? NO_LOG_ID : logId,
-    incarnation: view.getBigUint64(1 + LOG_ID_BYTES, true),
-    lastIndex: Number(view.getBigUint64(9 + LOG_ID_BYTES, true)),
-    promiseMs: promiseOf(view),
-  };
-}
-
-function promiseOf(hello: DataView): number {
-  if (hello.byteLength < HELLO_BYTES + HELLO_PROMISE_BYTES) return Infinity;
-  const promiseMs = hello.getFloat64(HELLO_BYTES, true);
-  return promiseMs > 0 ? promiseMs : Infinity;
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString("hex");
 }
 
 function parse(text: string): v.InferOutput<typeof fileSchema> | null {

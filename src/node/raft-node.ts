@@ -51,8 +51,9 @@ import { Members, removedError } from "./members.js";
 import { type Begun, beginState, checkOwner, newRawNode, notOpened, openLog, tellStart } from "./opening.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { callOutside, OutsideLink } from "./outside.js";
+import { decodeHello, encodeHello } from "./peer-hello.js";
 import { PeerLines } from "./peer-lines.js";
-import { isShorterLog, openPeerLogs, type PeerLogs, standingOf } from "./peer-logs.js";
+import { isShorterLog, openPeerLogs, type PeerLogs } from "./peer-logs.js";
 import { unregisterMetrics } from "./prometheus.js";
 import { Proposals } from "./proposals.js";
 import { Reads } from "./reads.js";
@@ -171,7 +172,6 @@ export class RaftNode extends SafeEmitter {
       onChanged: (index) => this.channels.membership(index, this.members),
       onRemoved: (index) => this.removed(`by the change at index ${index}`, true),
     });
-    peerLogs.standing = () => this.members.standing;
     this.sockets = options.link === undefined ? newLink(options, this.members.addresses, tls) : null;
     this.link = this.sockets ?? this.guardedLink(options.link!);
     this.proposals = new Proposals({ ...options, ...limits }, trace);
@@ -239,16 +239,17 @@ export class RaftNode extends SafeEmitter {
       onPeer: (peer, connected) => this.peerChanged(peer, connected),
       onPath: (peer) => this.pathOpened(peer),
       get hello() {
-        return peerLogs.hello;
+        return encodeHello({ ...peerLogs.shown, standing: members.standing });
       },
-      onHello: (peer, hello) => {
+      onHello: (peer, bytes) => {
+        const hello = decodeHello(bytes);
         peerLogs.noteProgress(this.rawNode.raft);
         const refusal = peerLogs.meet(peer, hello);
-        if (refusal === null) members.meet(peer, standingOf(hello));
+        if (refusal === null) members.meet(peer, hello?.standing ?? null);
         return refusal;
       },
       onRefused: (refusal) => this.refused(refusal),
-      onStranger: (peer, hello) => members.meet(peer, standingOf(hello)),
+      onStranger: (peer, bytes) => members.meet(peer, decodeHello(bytes)?.standing ?? null),
       isRemoved: (peer) => this.book.isRemoved(peer),
       onSnapshotMessage: (peer, bytes, lane) => this.snapshots.onMessage(peer, bytes, lane),
       onSnapshotLaneClosed: (peer, lane) => this.snapshots.onLaneClosed(peer, lane),

@@ -190,15 +190,15 @@ test("a process that was here before is met again as long as its log is now, not
   };
   const leader = await open(1, "1.json");
   const original = await open(3, "3.json");
-  assert.equal(leader.meet(3, original.hello), null);
+  assert.equal(leader.meet(3, original.shown), null);
   log.last = 9;
   leader.hasReached(3, 9);
   const copy = await open(3, "copy.json");
-  assert.equal(leader.meet(3, copy.hello), null);
-  assert.equal(leader.meet(3, original.hello), null);
+  assert.equal(leader.meet(3, copy.shown), null);
+  assert.equal(leader.meet(3, original.shown), null);
   log.last = 8;
   assert.match(
-    leader.meet(3, (await open(3, "short.json")).hello)!,
+    leader.meet(3, (await open(3, "short.json")).shown)!,
     /shorter log: node 3 acknowledged .* up to 9/,
   );
   for (const each of [leader, original, copy]) await each.settled();
