@@ -23,13 +23,12 @@ import {
   ProtoError,
 } from "../../src/wal/inspect/etcd-proto.js";
 import {
-  etcdReadAll,
   etcdReadSnap,
-  etcdRepair,
   etcdSegments,
   etcdValidSnapshots,
   etcdVerify,
 } from "../../src/wal/inspect/etcd-reader.js";
+import { etcdReadAll, etcdRepair } from "./etcd-log.js";
 import { type CodecName, EtcdWriter } from "./etcd-writer.js";
 import type { Kind } from "./kind.js";
 

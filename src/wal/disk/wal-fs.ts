@@ -30,6 +30,13 @@ export interface WalFs {
 
 export const FILE_MODE = 0o600;
 
+/** Where a copy of a segment is kept before its torn end is cut, by etcd's name; older ones are kept, so it may be numbered. */
+export function brokenPath(segment: string): string {
+  let copy = `${segment}.broken`;
+  for (let n = 1; fs.existsSync(copy); n++) copy = `${segment}.broken.${n}`;
+  return copy;
+}
+
 /** Waits in the calling thread: for workers. */
 export const syncFs: WalFs = {
   open: (path, flags) => fs.openSync(path, flags, FILE_MODE),

@@ -24,7 +24,6 @@ export const SEAL_BYTES = 16;
  */
 export const SEGMENT_END_BYTES = 8;
 
-export const FILE_MODE = 0o600;
 export const DIR_MODE = 0o700;
 
 const SEGMENT_NAME = /^([0-9a-f]{16})-([0-9a-f]{16})\.wal$/;

@@ -2,9 +2,12 @@
 // all 64 bits: for tools over foreign logs and for the conformance fixtures. Our own recovery is stricter and
 // elsewhere (recovery.ts).
 import fs from "node:fs";
+import path from "node:path";
+import { NO_DATA } from "../../base/bytes.js";
+import { brokenPath, FILE_MODE, syncFs } from "../disk/wal-fs.js";
 import { frameAt } from "../format/codec-js.js";
 import { crc32c } from "../format/crc32c.js";
-import { FILE_MODE, SECTOR_BYTES } from "../format/format.js";
+import { SECTOR_BYTES } from "../format/format.js";
 import {
   decodeEntry,
   decodeRecord,
@@ -25,6 +28,8 @@ const RECORD_BYTES_MAX = 10 * 1024 * 1024;
 const EOF = "EOF";
 const CRC_MISMATCH = "wal: crc mismatch";
 const NOT_FOUND = "wal: file not found";
+/** What was read is there beside it. */
+export const SNAPSHOT_NOT_FOUND = "wal: snapshot not found";
 const CONFLICT = "wal: conflicting metadata found";
 
 const METADATA = 1n;
@@ -126,53 +131,49 @@ export class EtcdDecoder {
   }
 }
 
-export interface EtcdLog {
+/** What etcd's ReadAll gives beside the entries. */
+export interface EtcdRead {
   /** "" or etcd's error text; on some errors there are results beside it. */
-  error: string;
-  metadata: Uint8Array;
-  hardState: EtcdHardState;
-  entries: EtcdEntry[];
+  readonly error: string;
+  readonly metadata: Uint8Array;
+  readonly hardState: EtcdHardState;
 }
 
-/** etcd's Open or OpenForRead, then ReadAll. */
-export function etcdReadAll(dir: string, snap: EtcdSnapshotId, write: boolean): EtcdLog {
-  return readAll(dir, snap, write, true);
-}
-
-// `keep`: hold the entries, or only count them.
-function readAll(dir: string, snap: EtcdSnapshotId, write: boolean, keep: boolean): EtcdLog {
-  const nothing = { metadata: new Uint8Array(0), hardState: ZERO_STATE, entries: [] };
-  const all = new ReadAll(snap, keep);
+/**
+ * etcd's Open or OpenForRead, then ReadAll. `onEntry` gets each entry behind the snapshot as it is read: it takes the place
+ * of an earlier one with its index, and of those behind that.
+ */
+export function etcdRead(
+  dir: string,
+  snap: EtcdSnapshotId,
+  write: boolean,
+  onEntry: (entry: EtcdEntry) => void = () => {},
+): EtcdRead {
+  const all = new ReadAll(snap, onEntry);
   try {
     all.run(openAt(dir, snap));
   } catch (error) {
     if (!(error instanceof EtcdError)) throw error;
     const text = error.message;
     const isEnd = text === EOF || (!write && text === UNEXPECTED_EOF);
-    if (!isEnd) return { ...nothing, error: text, hardState: all.stateBeside(text) };
+    if (!isEnd) return { error: text, metadata: NO_DATA, hardState: all.stateBeside(text) };
   }
   // In write mode 3.4 overwrites this error with that of making the encoder.
-  const error = all.matched || write ? "" : "wal: snapshot not found";
-  return {
-    error,
-    metadata: all.metadata ?? nothing.metadata,
-    hardState: all.hardState,
-    entries: all.entries,
-  };
+  const error = all.matched || write ? "" : SNAPSHOT_NOT_FOUND;
+  return { error, metadata: all.metadata ?? NO_DATA, hardState: all.hardState };
 }
 
 class ReadAll {
   metadata: Uint8Array | null = null;
   hardState: EtcdHardState = ZERO_STATE;
-  readonly entries: EtcdEntry[] = [];
   matched = false;
   private readonly snap: EtcdSnapshotId;
-  private readonly keep: boolean;
+  private readonly onEntry: (entry: EtcdEntry) => void;
   private count = 0n;
 
-  constructor(snap: EtcdSnapshotId, keep: boolean) {
+  constructor(snap: EtcdSnapshotId, onEntry: (entry: EtcdEntry) => void) {
     this.snap = snap;
-    this.keep = keep;
+    this.onEntry = onEntry;
   }
 
   /** Ends by throwing. */
@@ -193,9 +194,7 @@ class ReadAll {
     const position = entry.index - this.snap.index - 1n;
     if (position > this.count) throw new EtcdError("wal: slice bounds out of range");
     this.count = position + 1n;
-    if (!this.keep) return;
-    this.entries.length = Number(position);
-    this.entries.push(entry);
+    this.onEntry(entry);
   }
 
   stateBeside(error: string): EtcdHardState {
@@ -273,7 +272,7 @@ export function etcdVerify(dir: string, snap: EtcdSnapshotId): string {
     if (!(error instanceof EtcdError)) throw error;
     if (error.message !== EOF && error.message !== UNEXPECTED_EOF) return error.message;
   }
-  return matched ? "" : "wal: snapshot not found";
+  return matched ? "" : SNAPSHOT_NOT_FOUND;
 }
 
 /** etcd's ValidSnapshotEntries. */
@@ -332,23 +331,16 @@ export function etcdPlanRepair(dir: string): EtcdRepairPlan {
   return { answer, error, name: last.name, bytes, offset: decoder.lastOffset };
 }
 
-/** etcd's Repair: cuts a torn end of the last segment, keeping a copy as NAME.broken. */
-export function etcdRepair(dir: string): boolean {
-  const plan = etcdPlanRepair(dir);
-  if (plan.answer === "cut") applyRepair(dir, plan);
-  return plan.answer !== "refuse";
-}
-
 /**
  * Does what a plan to cut says, the copy first and durably. Returns the name of the copy; an older one is kept, so it
  * may carry a number. `zeros` are left behind the cut: without any, a segment of ours that ends with a seal is closed,
  * and another has to follow.
  */
 export function applyRepair(dir: string, plan: EtcdRepairPlan, zeros = 0): string {
-  let copy = `${plan.name}.broken`;
-  for (let n = 1; fs.existsSync(`${dir}/${copy}`); n++) copy = `${plan.name}.broken.${n}`;
-  fs.writeFileSync(`${dir}/${copy}`, plan.bytes, { mode: FILE_MODE, flag: "wx", flush: true });
-  const file = fs.openSync(`${dir}/${plan.name}`, "r+");
+  const segment = `${dir}/${plan.name}`;
+  const copy = brokenPath(segment);
+  fs.writeFileSync(copy, plan.bytes, { mode: FILE_MODE, flag: "wx", flush: true });
+  const file = fs.openSync(segment, "r+");
   try {
     fs.ftruncateSync(file, plan.offset + zeros);
     fs.writeSync(file, new Uint8Array(zeros), 0, zeros, plan.offset);
@@ -356,17 +348,8 @@ export function applyRepair(dir: string, plan: EtcdRepairPlan, zeros = 0): strin
   } finally {
     fs.closeSync(file);
   }
-  syncDir(dir);
-  return copy;
-}
-
-function syncDir(dir: string): void {
-  const fd = fs.openSync(dir, "r");
-  try {
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
+  syncFs.syncDir(dir);
+  return path.basename(copy);
 }
 
 /** What etcd 3.4's entry points answer for a log: "" is no error. */
@@ -380,8 +363,8 @@ export interface EtcdAnswers {
 /** Asks all of them, at a snapshot. One segment at a time is in memory. */
 export function etcdAnswers(dir: string, snap: EtcdSnapshotId): EtcdAnswers {
   return {
-    read: readAll(dir, snap, false, false).error,
-    write: readAll(dir, snap, true, false).error,
+    read: etcdRead(dir, snap, false).error,
+    write: etcdRead(dir, snap, true).error,
     verify: etcdVerify(dir, snap),
     validSnapshots: etcdValidSnapshots(dir).error,
   };

@@ -10,7 +10,7 @@ import { assert } from "../../base/assert.js";
 import { RaftmarkError } from "../../base/errors.js";
 import { EMPTY_HARD_STATE, type HardState } from "../../raft/raftpb/index.js";
 import { ADVICE, corruptError } from "../disk/errors.js";
-import { runAsync, type WalFs } from "../disk/wal-fs.js";
+import { brokenPath, runAsync, type WalFs } from "../disk/wal-fs.js";
 import type { Codec } from "../format/codec.js";
 import { createJsCodec } from "../format/codec-js.js";
 import { bindWasmCodec, createWasmMemory, wasmModule } from "../format/codec-wasm.js";
@@ -301,8 +301,7 @@ const COPY_BYTES = 256 << 10;
  * behind: while anything is left there, the sector of the damaged frame still tells that it is torn.
  */
 export async function cutTorn(walFs: WalFs, dir: string, { file, offset, used }: TornEnd): Promise<TornTail> {
-  let copy = `${file}.broken`;
-  for (let n = 1; fs.existsSync(copy); n++) copy = `${file}.broken.${n}`;
+  const copy = brokenPath(file);
   await copyTo(walFs, copy, file, used);
   await walFs.syncDir(dir);
   const fd = walFs.open(file, fs.constants.O_WRONLY);
