@@ -10,7 +10,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { assert } from "../../base/assert.js";
 import { NO_DATA } from "../../base/bytes.js";
 import { crc32cCombine } from "../../base/crc32c.js";
-import { FieldReader, MalformedError } from "../../base/protobuf.js";
+import { FieldReader, LENGTH, MalformedError, VARINT } from "../../base/protobuf.js";
 import { putVarint, varintSize } from "../../base/varint.js";
 import { EMPTY_CONF_STATE, type SnapshotMetadata } from "../../raft/raftpb/index.js";
 import { snapshotError } from "../disk/errors.js";
@@ -200,7 +200,7 @@ function encodeMetadataField(metadata: SnapshotMetadata): Uint8Array {
 
 /** A field of ours in raftpb.SnapshotMetadata, which etcd's readers skip: bytes. */
 const MEMBERS = 1000;
-const MEMBERS_TAG = MEMBERS * 8 + 2;
+const MEMBERS_TAG = MEMBERS * 8 + LENGTH;
 
 function encodeMembers(members: Uint8Array): Uint8Array {
   return concat(varint(MEMBERS_TAG, 0), varint(members.length, 0), members);
@@ -365,13 +365,13 @@ async function readField(file: FileHandle, at: number, limit: number): Promise<F
   const { bytesRead } = await file.read(window, 0, window.length, at);
   const reader = new FieldReader(window, 0, bytesRead);
   if (!reader.next()) throw new MalformedError("field is cut");
-  if (reader.wire === 2) {
+  if (reader.wire === LENGTH) {
     const length = reader.varint();
     const start = at + reader.at;
     if (length > limit - start) throw new MalformedError("field is cut");
     return { id: reader.field, value: 0, start, end: start + length };
   }
-  if (reader.wire === 0) {
+  if (reader.wire === VARINT) {
     const value = reader.varint();
     return { id: reader.field, value, start: at, end: at + reader.at };
   }
