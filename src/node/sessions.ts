@@ -26,11 +26,34 @@ export interface SessionLimits {
 
 const LIMITS: SessionLimits = { sessions: 10_000, outcomes: 65_536, outcomeBytes: 16 << 20 };
 
-/** What was applied of a session. */
-interface Session {
+/** What was applied of a session, in a ring of all by who proposed last. */
+class Session {
+  readonly id: number;
   highest: number;
   /** Bit i: highest - i was applied; of SESSION_WINDOW. */
   applied: bigint;
+  /** Whose last proposal comes right before its own in the log, and right behind; of one that is in no ring: itself. */
+  older: Session = this;
+  newer: Session = this;
+
+  constructor(id: number, highest: number, applied: bigint) {
+    this.id = id;
+    this.highest = highest;
+    this.applied = applied;
+  }
+
+  leave(): void {
+    this.older.newer = this.newer;
+    this.newer.older = this.older;
+  }
+
+  /** Of a ring that it is not in. */
+  standBefore(newer: Session): void {
+    this.older = newer.older;
+    this.newer = newer;
+    this.older.newer = this;
+    newer.older = this;
+  }
 }
 
 /** The first, and only, time that it was applied. */
@@ -55,11 +78,15 @@ export type SessionAnswer =
 const APPLIED_BITS = (1n << BigInt(SESSION_WINDOW)) - 1n;
 
 export class Sessions {
-  /** By id; who proposed last is last. */
   private sessions = new Map<number, Session>();
+  /**
+   * No session: where the ring of all of them begins and ends. The order is not the map's own, as whoever proposes goes to
+   * its end: a map's first key is found behind all that were taken out before it.
+   */
+  private ends = new Session(0, 0, 0n);
   /** By session and sequence; the oldest first. */
   private outcomes = new Map<string, Outcome>();
-  /** Their keys, the oldest first: a map's own first key is found behind all that were taken out before it. */
+  /** Their keys, the oldest first, for the same reason. */
   private order = new Fifo<string>();
   private outcomeBytes = 0;
   private readonly limits: SessionLimits;
@@ -97,8 +124,8 @@ export class Sessions {
       plan.answer({ kind: "expired" });
       return;
     }
-    this.sessions.delete(id);
-    this.sessions.set(id, session);
+    session.leave();
+    session.standBefore(this.ends);
     const behind = session.highest - sequence;
     if (behind >= SESSION_WINDOW) plan.answer({ kind: "behind" });
     else if (behind >= 0 && (session.applied >> BigInt(behind)) % 2n === 1n) plan.again(keyOf(id, sequence));
@@ -110,8 +137,16 @@ export class Sessions {
   }
 
   private open(id: number): void {
-    this.sessions.set(id, { highest: 0, applied: 0n });
-    if (this.sessions.size > this.limits.sessions) this.sessions.delete(this.sessions.keys().next().value!);
+    this.add(new Session(id, 0, 0n));
+    if (this.sessions.size <= this.limits.sessions) return;
+    const oldest = this.ends.newer;
+    oldest.leave();
+    this.sessions.delete(oldest.id);
+  }
+
+  private add(session: Session): void {
+    this.sessions.set(session.id, session);
+    session.standBefore(this.ends);
   }
 
   /** For SessionPlan. */
@@ -136,14 +171,14 @@ export class Sessions {
 
   /** All of it; empty: there is nothing. */
   encode(): Uint8Array {
-    const { sessions, outcomes } = this;
+    const { sessions, ends, outcomes } = this;
     if (sessions.size === 0 && outcomes.size === 0) return new Uint8Array(0);
     const bytes = Buffer.alloc(8 + sessions.size * 24 + outcomes.size * 36 + this.outcomeBytes);
     let at = bytes.writeUInt32BE(sessions.size, 0);
-    for (const [id, { highest, applied }] of sessions) {
-      at = bytes.writeBigUInt64BE(BigInt(id), at);
-      at = bytes.writeBigUInt64BE(BigInt(highest), at);
-      at = bytes.writeBigUInt64BE(applied, at);
+    for (let session = ends.newer; session !== ends; session = session.newer) {
+      at = bytes.writeBigUInt64BE(BigInt(session.id), at);
+      at = bytes.writeBigUInt64BE(BigInt(session.highest), at);
+      at = bytes.writeBigUInt64BE(session.applied, at);
     }
     at = bytes.writeUInt32BE(outcomes.size, at);
     for (const [key, { index, term, result }] of outcomes) {
@@ -168,6 +203,7 @@ export class Sessions {
     }
     return () => {
       this.sessions = read.sessions;
+      this.ends = read.ends;
       this.outcomes = read.outcomes;
       this.order = read.order;
       this.outcomeBytes = read.outcomeBytes;
@@ -181,7 +217,8 @@ export class Sessions {
     for (let left = u32(); left > 0; left--) {
       const id = u64();
       const highest = u64();
-      this.sessions.set(id, { highest, applied: bytes.readBigUInt64BE((at += 8) - 8) });
+      if (this.sessions.has(id)) return -1;
+      this.add(new Session(id, highest, bytes.readBigUInt64BE((at += 8) - 8)));
     }
     for (let left = u32(); left > 0; left--) {
       const key = keyOf(u64(), u64());

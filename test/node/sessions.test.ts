@@ -128,6 +128,30 @@ test("the session that proposed the longest ago goes for another; the oldest out
   ]);
 });
 
+test("who proposed the longest ago is found among many that came and went, in linear time, and is who a dumb twin says", () => {
+  const MANY = 140_000;
+  const many = new Sessions({ sessions: MANY, outcomes: 2, outcomeBytes: 1000 });
+  many.plan(Array.from({ length: MANY }, (_, i) => open(1 + i)));
+  const others = Array.from({ length: 120_000 }, (_, i) => open(1 + MANY + i));
+  const before = process.cpuUsage();
+  many.plan(others);
+  // Of the processor, as others may have the machine. Each behind all that went: 3.6 billion moves.
+  assert.ok(process.cpuUsage(before).user < 1_000_000);
+  const prng = new Prng(1);
+  const few = new Sessions({ sessions: 5, outcomes: 2, outcomeBytes: 1000 });
+  let twin: number[] = [];
+  for (let index = 1; index <= 2000; index++) {
+    const id = twin.length < 5 || prng.below(4) === 0 ? index : twin[prng.below(5)]!;
+    apply(few, id === index ? open(index) : of(index, id, index));
+    twin = [...twin.filter((one) => one !== id), id].slice(-5);
+    const table = Buffer.from(few.encode());
+    assert.deepEqual(
+      twin.map((_, place) => Number(table.readBigUInt64BE(4 + 24 * place))),
+      twin,
+    );
+  }
+});
+
 test("random logs come to the same state and answers, however they are cut, and across snapshots", () => {
   for (let seed = 1; seed <= 60; seed++) {
     const prng = new Prng(seed);
