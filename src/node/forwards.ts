@@ -31,7 +31,7 @@ type Raft = RawNode["raft"];
 export interface ForwardLimits {
   /** Bytes of one request, with what entries cost besides; a single proposal may have more. */
   readonly batchBytes: number;
-  /** Of proposals that were sent and are not answered. */
+  /** Of proposals that were sent and are not answered, with what entries cost besides. */
   readonly windowBytes: number;
   /** A leader that has not answered a request for so many ticks is not waited for. */
   readonly answerTicks: number;
@@ -139,7 +139,7 @@ export class Forwards {
     while (proposals.waitingCount > 0 && this.canSend(raft)) {
       const bytesMax = proposals.oldestWaiting <= this.aloneUpTo ? 0 : limits.batchBytes;
       const batch = proposals.take(bytesMax, ENTRY_OVERHEAD_BYTES);
-      const bytes = batch.reduce((sum, { size }) => sum + size, 0);
+      const bytes = batch.reduce((sum, { size }) => sum + size + ENTRY_OVERHEAD_BYTES, 0);
       this.sentBytes += bytes;
       const { lead: to, term } = raft;
       const request = {

@@ -19,6 +19,7 @@ import {
 import { Forwards } from "../../src/node/forwards.js";
 import { Proposals } from "../../src/node/proposals.js";
 import { Entry, EntryNormal, Message, MsgProp, type RawNode } from "../../src/raft/index.js";
+import { ENTRY_OVERHEAD_BYTES } from "../../src/wire/index.js";
 import { Network } from "../raft/network.js";
 
 const LIMITS = { maxProposalBytes: 100, maxQueuedProposals: 4, maxQueuedBytes: 1000 };
@@ -268,13 +269,14 @@ test("tens of thousands that are placed are settled in linear time by what is ap
 
 test("a slow path has its time for what was sent, and nothing more is sent into it until that is answered or cut off", async () => {
   const follower = new Follower(200, 10);
-  follower.propose("a".repeat(90)).propose("b".repeat(90)).propose("c".repeat(90)).propose("d");
+  const [a, b, c] = ["a", "b", "c"].map((name) => name.repeat(90 - ENTRY_OVERHEAD_BYTES));
+  follower.propose(a!).propose(b!).propose(c!).propose("d");
   assert.equal(follower.sent.length, 3);
   // 50 ticks, and 9, 18 and 27 for 90 bytes each.
   follower.tick(59);
   assert.deepEqual(Object.keys(await follower.settled()), []);
   follower.tick(9);
-  assert.deepEqual(await follower.settled(), { ["a".repeat(90)]: "RAFT_LEADERSHIP_LOST true" });
+  assert.deepEqual(await follower.settled(), { [a!]: "RAFT_LEADERSHIP_LOST true" });
   follower.tick(20);
   follower.send();
   assert.deepEqual([Object.keys(await follower.settled()).length, follower.sent.length], [3, 3]);
@@ -471,9 +473,9 @@ test("a leader that comes back has to be heard before it is sent anything", () =
   assert.equal(follower.sent.length, 1);
 });
 
-test("no more is under way than the window holds", () => {
-  const follower = new Follower(150);
-  follower.propose(..."abcdefgh".split("").map((name) => name.repeat(50)));
+test("no more is under way than the window holds, with what entries cost besides", () => {
+  const follower = new Follower(3 * (1 + ENTRY_OVERHEAD_BYTES));
+  for (const name of "abcdefgh") follower.propose(name);
   assert.equal(follower.sent.length, 3);
   follower.answer(accepted(follower.sent[0], 6));
   follower.send();
