@@ -186,7 +186,7 @@ export class Driver {
     const refusal = refusalOfMessages(this.parts.rawNode.raft, messages);
     if (refusal !== null) return this.refuse(refusal);
     this.guard(() => {
-      const { rawNode, trace } = this.parts;
+      const { rawNode, forwarding, trace } = this.parts;
       trace?.received(messages);
       for (let i = 0; i < messages.length; i++) {
         const { type } = messages[i];
@@ -196,6 +196,7 @@ export class Driver {
         if (type === MsgSnap) this.parts.snapshots?.receive(messages[i]);
         else if (type === MsgProp) this.forwarded(messages[i]);
         else rawNode.step(messages[i], true);
+        forwarding?.stepped(messages[i], rawNode.raft);
         trace?.committed(rawNode.raft.raftLog.committed, messages[i].from);
       }
     });
@@ -400,11 +401,11 @@ export class Driver {
   }
 
   private propose(): void {
-    const { rawNode, proposals, id, trace, forwarding } = this.parts;
+    const { rawNode, proposals, reads, id, trace, forwarding } = this.parts;
     const { lead, state, term, raftLog } = rawNode.raft;
     if (state !== StateLeader) {
       if (forwarding?.isOn === true) {
-        forwarding.send(rawNode.raft);
+        if (forwarding.send(rawNode.raft)) reads.askForSign(rawNode);
         return;
       }
       const where = lead === 0 ? "no leader is known, try again soon" : `node ${lead} leads, propose there`;

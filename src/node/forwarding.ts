@@ -6,6 +6,9 @@ import {
   ErrProposalDroppedRemoved,
   ErrProposalDroppedTransferring,
   ErrProposalDroppedUncommittedLimit,
+  MsgApp,
+  MsgHeartbeat,
+  MsgReadIndexResp,
   None,
   type RaftError,
   StateLeader,
@@ -56,9 +59,19 @@ export class Forwarding {
     else this.forwards.answered(message, rawNode.raft, applied);
   }
 
-  /** This node does not lead: what it was asked goes to whoever does. */
-  send(raft: Raft): void {
+  /** A message was stepped. */
+  // hot
+  stepped({ type, from, term }: Message, { lead, term: ours }: Raft): void {
+    if (from !== lead || term !== ours) return;
+    // Whoever led and started anew in this term answers votes and proposals.
+    if (type === MsgApp || type === MsgHeartbeat || type === MsgReadIndexResp)
+      this.forwards.heardLeader(from);
+  }
+
+  /** This node does not lead: what it was asked goes to whoever does. True: that one has to give a sign of life first. */
+  send(raft: Raft): boolean {
     this.forwards.send(raft, this.post);
+    return this.forwards.wantsSign(raft);
   }
 
   /** A tick passed. */

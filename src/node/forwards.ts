@@ -87,8 +87,12 @@ export class Forwards {
   private readonly recent = new Fifo<AppliedRun>();
   private recentEntries = 0;
   private ticks = 0;
-  /** Members that hear this node, and since which tick. */
-  private readonly connectedAt = new Map<number, number>();
+  /** Members that hear this node. */
+  private readonly connected = new Set<number>();
+  /** Of those, who was heard as a leader since they do. */
+  private readonly heard = new Set<number>();
+  /** Who was asked for a sign of life since a connection with it was opened. */
+  private readonly asked = new Set<number>();
   /** With whom a connection was opened since they were asked again: what was under way on another may be lost. */
   private readonly reopened = new Set<number>();
   /** A leader that refused, in which term, and until when it is not asked again. */
@@ -125,11 +129,23 @@ export class Forwards {
    * A leader that is connected and was heard since: one that broke off may have started anew, and would not know what an
    * earlier life of it appended.
    */
-  private hasLeader({ lead, term, electionElapsed }: Raft): boolean {
-    const connectedAt = this.connectedAt.get(lead);
-    if (lead === None || lead === this.id || connectedAt === undefined) return false;
-    if (electionElapsed >= this.ticks - connectedAt) return false;
+  private hasLeader({ lead, term }: Raft): boolean {
+    if (lead === None || lead === this.id || !this.heard.has(lead)) return false;
     return lead !== this.refuser || term !== this.refusedIn || this.ticks >= this.refusedUntil;
+  }
+
+  /** The leader of this term said something that nobody else says. */
+  // hot
+  heardLeader(lead: number): void {
+    if (!this.heard.has(lead) && this.connected.has(lead)) this.heard.add(lead);
+  }
+
+  /** Something waits for the leader to be heard, and may wait until its next heartbeat. True once for each connection. */
+  wantsSign({ lead }: Raft): boolean {
+    if (this.proposals.waitingCount === 0 || this.heard.has(lead)) return false;
+    if (!this.connected.has(lead) || this.asked.has(lead)) return false;
+    this.asked.add(lead);
+    return true;
   }
 
   /** Sends what waits, as far as the window goes. */
@@ -346,22 +362,24 @@ export class Forwards {
   }
 
   peerChanged(peer: number, connected: boolean): void {
+    this.heard.delete(peer);
     if (connected) {
-      this.connectedAt.set(peer, this.ticks);
+      this.connected.add(peer);
       return;
     }
-    this.connectedAt.delete(peer);
+    this.connected.delete(peer);
     this.unreachable(peer);
   }
 
   /** A connection with it was opened, to it or from it. */
   pathOpened(peer: number): void {
     this.reopened.add(peer);
+    this.asked.delete(peer);
   }
 
   /** Whether what is sent to it now has a way. */
   isConnected(peer: number): boolean {
-    return this.connectedAt.has(peer);
+    return this.connected.has(peer);
   }
 
   /** What was sent to it may be lost. */

@@ -136,6 +136,13 @@ export class Reads {
     this.askAgain(rawNode, 0);
   }
 
+  /** A request for nobody, to hear of the leader. */
+  askForSign(rawNode: RawNode): void {
+    // Earlier ones may be lost with a connection.
+    this.answered = this.sequence;
+    this.request(rawNode);
+  }
+
   /** For every round that is not confirmed. A new identity for every request. */
   private request(rawNode: RawNode): void {
     const { rounds } = this;

@@ -16,9 +16,23 @@ import {
   TooLarge,
   UncommittedLimit,
 } from "../../src/node/forward-wire.js";
+import { Forwarding } from "../../src/node/forwarding.js";
 import { Forwards } from "../../src/node/forwards.js";
+import type { ResolvedOptions } from "../../src/node/options.js";
 import { Proposals } from "../../src/node/proposals.js";
-import { Entry, EntryNormal, Message, MsgProp, type RawNode } from "../../src/raft/index.js";
+import {
+  Entry,
+  EntryNormal,
+  Message,
+  MsgApp,
+  MsgHeartbeat,
+  MsgPreVoteResp,
+  MsgProp,
+  MsgReadIndex,
+  MsgReadIndexResp,
+  MsgVoteResp,
+  type RawNode,
+} from "../../src/raft/index.js";
 import { ENTRY_OVERHEAD_BYTES } from "../../src/wire/index.js";
 import { Network } from "../raft/network.js";
 
@@ -184,6 +198,8 @@ class Follower {
     this.forwards = new Forwards(1, this.proposals, () => new Uint8Array(LIFE_BYTES), limits);
     this.forwards.peerChanged(2, true);
     this.forwards.peerChanged(3, true);
+    this.forwards.heardLeader(2);
+    this.forwards.heardLeader(3);
     this.tick();
   }
 
@@ -252,8 +268,7 @@ test("tens of thousands that are placed are settled in linear time by what is ap
   const limits = { batchBytes: 1e9, windowBytes: 1e9, ...TICKS };
   const forwards = new Forwards(1, proposals, () => new Uint8Array(LIFE_BYTES), limits);
   forwards.peerChanged(2, true);
-  proposals.tick(false);
-  forwards.tick(follower.raw.raft, false);
+  forwards.heardLeader(2);
   for (let i = 0; i < COUNT; i++) resolved.push(proposals.add(Buffer.from("x")));
   forwards.send(follower.raw.raft, (message) => follower.sent.push(message));
   forwards.answered(accepted(follower.sent[0]!, 6), follower.raw.raft, 5);
@@ -458,19 +473,48 @@ test("requests whose answers were lost do not take up the window for ever", asyn
   assert.equal(patient.sent.length, 2);
 });
 
-test("a leader that comes back has to be heard before it is sent anything", () => {
+test("a leader that comes back has to be heard before it is sent anything, and is asked for a sign once; no tick is waited for", () => {
   const follower = new Follower();
-  follower.forwards.peerChanged(2, false);
-  follower.forwards.peerChanged(2, true);
+  const { forwards } = follower;
   const { raft } = follower.raw;
-  raft.electionElapsed = 3;
+  forwards.peerChanged(2, false);
+  // Over what is left of the connection before.
+  forwards.heardLeader(2);
+  forwards.peerChanged(2, true);
+  assert.equal(forwards.wantsSign(raft), false);
   follower.propose("a");
-  follower.tick(2);
+  follower.tick(3);
   follower.send();
   assert.equal(follower.sent.length, 0);
-  raft.electionElapsed = 0;
+  assert.deepEqual([forwards.wantsSign(raft), forwards.wantsSign(raft)], [true, false]);
+  // It, or the answer, may have been on the way over another one.
+  forwards.pathOpened(2);
+  assert.equal(forwards.wantsSign(raft), true);
+  forwards.heardLeader(2);
   follower.send();
   assert.equal(follower.sent.length, 1);
+  follower.propose("b");
+  assert.deepEqual([follower.sent.length, forwards.wantsSign(raft)], [2, false]);
+});
+
+test("a leader is heard by what nobody else says in its term: no vote, and no word on proposals, of a life that never led", () => {
+  const { raw } = new Follower();
+  const options = { id: 1, tickMs: 10, electionTicks: 10, proposalBatchBytes: 100, maxFrameBytes: 1 << 20 };
+  const limits = { ...LIMITS, maxInflightBytes: 1000, leaderlessTimeoutMs: 100, requestTimeoutMs: 1000 };
+  const all = { forwardProposals: true, ...options, ...limits } as unknown as ResolvedOptions;
+  const proposals = new Proposals({ ...LIMITS, ...TICKS });
+  const forwarding = new Forwarding(all, proposals, 1);
+  const hears = (fields: Partial<Message>): boolean => {
+    forwarding.forwards.peerChanged(2, true);
+    forwarding.stepped(Object.assign(new Message(MsgApp), { from: 2, to: 1, term: 2 }, fields), raw.raft);
+    return forwarding.canSend(raw.raft);
+  };
+  for (const type of [MsgApp, MsgHeartbeat, MsgReadIndexResp] as const) {
+    assert.ok(hears({ type }));
+    assert.ok(!hears({ type, from: 3 }) && !hears({ type, term: 1 }));
+  }
+  for (const type of [MsgProp, MsgVoteResp, MsgPreVoteResp, MsgReadIndex] as const)
+    assert.ok(!hears({ type }));
 });
 
 test("no more is under way than the window holds, with what entries cost besides", () => {

@@ -32,20 +32,45 @@ class Telling extends Machine {
   }
 }
 
+/** No tick comes before a test gives up: what waits for one is not settled. */
+const NO_TICKS = { tickMs: 60_000 };
+
 async function cluster(t: TestContext, more: Given = {}) {
   const machines = [1, 2, 3].map((id) => new Telling(id));
-  const { network, running: opened } = await openNodes(t, 3, (id) => ({
-    stateMachine: machines[id - 1],
-    ...more,
-  }));
+  const dir = tempDir(t);
+  const moreOf = (id: number) => ({ stateMachine: machines[id - 1], ...more });
+  const { network, running: opened } = await openNodes(t, 3, moreOf, dir);
   const running = opened.map((one, i) => ({ ...one, machine: machines[i] }));
+  if (more.tickMs === NO_TICKS.tickMs) {
+    await until("node 1 leads", WAIT_MS, () => {
+      const leads = running[0].node.status().state === "StateLeader";
+      if (!leads) running[0].node.campaign();
+      return leads;
+    });
+  }
   const leader = await leaderOf(running);
   const followers = running.filter((one) => one !== leader);
-  return { network, running, leader, followers };
+  return { network, dir, running, leader, followers };
 }
 
 function bytes(text: string): Buffer {
   return Buffer.from(text);
+}
+
+async function settlesWithoutTicks(promise: Promise<unknown>): Promise<void> {
+  let settled = false;
+  void promise.finally(() => {
+    settled = true;
+  });
+  await until("it is settled", NO_TICKS.tickMs / 4, () => settled);
+  await promise;
+}
+
+/** Its connection with another node broke, and there is one again. */
+function connectedAnew({ node }: Running): () => boolean {
+  const told: boolean[] = [];
+  node.on("peer", ({ connected }) => told.push(connected));
+  return () => told.join() === "false,true";
 }
 
 function idOf({ node }: Running): number {
@@ -109,6 +134,33 @@ test("forwardProposals: false refuses what another node would have to append", a
   const { leader, followers } = await cluster(t, { forwardProposals: false });
   const error = await rejection(followers[0].node.propose(bytes("x")));
   assert.deepEqual([error.code, error.leader, error.mayCommit], ["RAFT_NOT_LEADER", idOf(leader), false]);
+});
+
+test("a follower's first proposals go when it hears its leader, and at no tick; over a new connection it asks for that", async (t) => {
+  const { network, leader, followers } = await cluster(t, NO_TICKS);
+  const [follower] = followers;
+  await settlesWithoutTicks(follower.node.propose(bytes("first")));
+  const isConnectedAnew = connectedAnew(follower);
+  network.cut(idOf(follower), idOf(leader));
+  network.heal();
+  await until("another connection", WAIT_MS, isConnectedAnew);
+  await settlesWithoutTicks(follower.node.propose(bytes("behind the cut")));
+});
+
+test("a leader that started anew is sent nothing, though nobody has heard yet that it leads no more", async (t) => {
+  const { network, dir, leader, followers } = await cluster(t, NO_TICKS);
+  const [follower, other] = followers;
+  const id = idOf(leader);
+  await follower.node.propose(bytes("to its earlier life"));
+  const isConnectedAnew = connectedAnew(follower);
+  await leader.node.close({ timeoutMs: 0 });
+  await openNode(t, dir, id, 3, { link: network.link(id), ...NO_TICKS });
+  await until("another connection", WAIT_MS, isConnectedAnew);
+  assert.equal(follower.node.status().leader, id);
+  const proposed = follower.node.propose(bytes("to the next leader"));
+  other.node.campaign();
+  await settlesWithoutTicks(proposed);
+  assert.equal(follower.node.status().leader, idOf(other));
 });
 
 test("what a leader took and never answered may commit, and the caller is told so soon after the link broke", async (t) => {
