@@ -263,6 +263,14 @@ export class Driver {
     if (!this.disk.isSilent && !this.retired) this.control((rawNode) => rawNode.campaign());
   }
 
+  /** A connection with the leader was opened: what it was asked may be lost with another, or its answers. */
+  askAgain(): void {
+    this.control((rawNode) => {
+      this.parts.reads.leaderKnown(rawNode);
+      this.parts.forwarding?.askAgain(rawNode.raft);
+    });
+  }
+
   /** Runs `call` on the RawNode, then a turn. */
   control(call: (rawNode: RawNode) => void): void {
     if (this.stopped) return;

@@ -77,6 +77,11 @@ export class Forwarding {
   /** A tick passed. */
   tick(raft: Raft): void {
     this.forwards.tick(raft, raft.state === StateLeader);
+    this.askAgain(raft);
+  }
+
+  /** What the leader has not answered, where a connection with it was opened since it was asked. */
+  askAgain(raft: Raft): void {
     this.forwards.askAgain(raft, this.post);
   }
 
@@ -96,6 +101,7 @@ export class Forwarding {
 
   leaderChanged(raft: Raft): void {
     this.forwards.leaderChanged(raft);
+    this.askAgain(raft);
     // Of another term than this node leads now, if it does.
     if (raft.lead !== raft.id) this.arrivals.refuseAll();
   }

@@ -95,6 +95,8 @@ export class Forwards {
   private readonly asked = new Set<number>();
   /** With whom a connection was opened since they were asked again: what was under way on another may be lost. */
   private readonly reopened = new Set<number>();
+  /** Of what was asked again since the last tick. */
+  private askedAgainBytes = 0;
   /** A leader that refused, in which term, and until when it is not asked again. */
   private refuser = 0;
   private refusedIn = 0;
@@ -191,10 +193,15 @@ export class Forwards {
     return message;
   }
 
-  /** Where a connection with the leader was opened anew: all that it has not answered, in the order of before. */
+  /**
+   * Where a connection with the leader was opened anew: all that it has not answered, in the order of before. Where one
+   * breaks, four may: what would be more than a window in a tick waits for the next.
+   */
   askAgain(raft: Raft, post: (message: Message) => void): void {
     const { lead, term } = raft;
-    if (!this.reopened.delete(lead)) return;
+    if (!this.reopened.has(lead) || !this.isConnected(lead)) return;
+    if (this.askedAgainBytes > 0 && this.askedAgainBytes + this.sentBytes > this.limits.windowBytes) return;
+    this.reopened.delete(lead);
     let bytes = 0;
     for (const [sequence, request] of this.requests) {
       if (request.to !== lead || request.term !== term) continue;
@@ -211,6 +218,7 @@ export class Forwards {
       this.sent += proposals.length;
       post(this.messageOf(sequence, request));
     }
+    this.askedAgainBytes += bytes;
   }
 
   private forget(sequence: number, { bytes }: Request): void {
@@ -395,6 +403,7 @@ export class Forwards {
   /** A tick passed; `leads`: this node does. */
   tick(raft: Raft, leads: boolean): void {
     this.ticks++;
+    this.askedAgainBytes = 0;
     const { leaderlessTicks, timeoutTicks } = this.limits;
     const isStuck = !leads && !this.hasLeader(raft);
     this.stuckTicks = isStuck ? this.stuckTicks + 1 : 0;

@@ -598,7 +598,7 @@ export class RaftNode extends SafeEmitter {
   /** What it was asked may be lost, or its answers. */
   private pathOpened(peer: number): void {
     this.forwarding.forwards.pathOpened(peer);
-    if (peer === this.rawNode.raft.lead) this.driver.control((raw) => this.reads.leaderKnown(raw));
+    if (peer === this.rawNode.raft.lead) this.driver.askAgain();
   }
 
   private refused(refusal: LinkRefusal): void {

@@ -207,8 +207,12 @@ class Follower {
     for (let i = 0; i < count; i++) {
       this.proposals.tick(false);
       this.forwards.tick(this.raw.raft, false);
-      this.forwards.askAgain(this.raw.raft, (message) => this.sent.push(message));
+      this.askAgain();
     }
+  }
+
+  askAgain(): void {
+    this.forwards.askAgain(this.raw.raft, (message) => this.sent.push(message));
   }
 
   propose(...names: string[]): this {
@@ -417,10 +421,12 @@ test("what was under way when a connection broke is asked again over the next, a
   follower.answer(accepted(second, 8));
   follower.forwards.peerChanged(2, false);
   follower.tick(5);
+  // It hears the leader again, and the leader does not hear it yet.
+  follower.forwards.pathOpened(2);
+  follower.askAgain();
   assert.equal(follower.sent.length, 0);
   follower.forwards.peerChanged(2, true);
-  follower.forwards.pathOpened(2);
-  follower.tick();
+  follower.askAgain();
   const [again] = follower.sent;
   assert.equal(follower.sent.length, 1);
   assert.deepEqual([again.context, again.term, again.to], [first.context, first.term, first.to]);
@@ -453,6 +459,23 @@ test("a request goes again as a whole, whatever of it is given up; not to anothe
   follower.forwards.pathOpened(2);
   follower.tick();
   assert.equal(follower.sent.length, 0);
+});
+
+test("connections that open one after the other have little asked again for each, and no more than a window in a tick", () => {
+  const follower = new Follower(6 * (1 + ENTRY_OVERHEAD_BYTES));
+  const opened = (): number => {
+    follower.sent.splice(0);
+    follower.forwards.pathOpened(2);
+    follower.askAgain();
+    return follower.sent.length;
+  };
+  follower.propose("a").propose("b");
+  assert.deepEqual([opened(), opened(), opened(), opened()], [2, 2, 2, 0]);
+  follower.tick();
+  assert.equal(follower.sent.length, 2);
+  for (const name of "cdef") follower.propose(name);
+  follower.tick();
+  assert.deepEqual([opened(), opened()], [6, 0]);
 });
 
 test("requests whose answers were lost do not take up the window for ever", async () => {

@@ -175,6 +175,18 @@ test("what a leader took and never answered may commit, and the caller is told s
   await allApplied(running, "unheard");
 });
 
+test("what is under way when a connection breaks is asked again when the next opens, and not at a tick", async (t) => {
+  const { network, leader, followers } = await cluster(t, NO_TICKS);
+  const [follower] = followers;
+  network.cut(idOf(leader), idOf(follower));
+  const proposed = follower.node.propose(bytes("unheard"));
+  await until("the leader has it", WAIT_MS, () => leader.machine.log.includes("unheard"));
+  network.heal();
+  // Its heartbeats say to the follower what is committed.
+  await leader.node.readBarrier();
+  await settlesWithoutTicks(proposed);
+});
+
 test("an aborted or late proposal that was sent may commit", async (t) => {
   const { network, leader, followers } = await cluster(t, { tickMs: 400 });
   const [follower] = followers;
