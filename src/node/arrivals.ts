@@ -1,6 +1,6 @@
 // Proposals that other members sent to this node because it leads: copied as they come, each request once, appended by a
 // turn behind this node's own, and answered. What comes when this node does not lead that term is refused, and never sent
-// on. Main thread.
+// on; what comes while it hands its leadership over waits for the end of that. Main thread.
 //
 // An answer has to be true however late, often and out of order requests come: what came of the last requests of each life
 // of a member is remembered, and one that comes again, as it does when a connection broke, gets the same answer. One that
@@ -9,7 +9,7 @@
 // it is forgotten.
 import { Fifo } from "../base/fifo.js";
 import type { Message, RawNode } from "../raft/index.js";
-import { type RaftError, StateLeader } from "../raft/index.js";
+import { None, type RaftError, StateLeader } from "../raft/index.js";
 import { ENTRY_OVERHEAD_BYTES } from "../wire/index.js";
 import {
   accepted,
@@ -22,6 +22,7 @@ import {
   refused,
   sequenceIn,
   TooLarge,
+  Transferring,
 } from "./forward-wire.js";
 import { PayloadCopies, type PayloadCopy } from "./payload-copies.js";
 
@@ -63,8 +64,7 @@ export class Arrivals {
   private readonly copies = new PayloadCopies();
   /** By member: its lives, the newest last. */
   private readonly lives = new Map<number, Map<string, Life>>();
-  /** This node closes: it takes no more. */
-  isClosed = false;
+  private isClosed = false;
   /** Proposals that were taken. */
   taken = 0;
 
@@ -150,7 +150,14 @@ export class Arrivals {
     }
     const isFull =
       this.proposals + entries.length > maxQueuedProposals || this.bytes + bytes > maxQueuedBytes;
-    return isFull && this.waiting.length > 0 ? Overloaded : null;
+    if (!isFull || this.waiting.length === 0) return null;
+    // Its sender has room for it, and nobody proposed too much.
+    return raft.leadTransferee === None ? Overloaded : Transferring;
+  }
+
+  /** Some wait, and not for the end of a transfer of leadership. */
+  canAppend({ leadTransferee }: RawNode["raft"]): boolean {
+    return this.waiting.length > 0 && leadTransferee === None;
   }
 
   /**
@@ -188,6 +195,12 @@ export class Arrivals {
     this.proposals -= arrival.copies.length;
     this.bytes -= arrival.bytes;
     return arrival;
+  }
+
+  /** This node closes: it takes no more. What waits for a transfer of leadership would hold up its end, and so the next leader. */
+  close({ leadTransferee }: RawNode["raft"]): void {
+    this.isClosed = true;
+    if (leadTransferee !== None) this.refuseAll();
   }
 
   /** This node leads no more. */

@@ -214,11 +214,12 @@ export class Driver {
   private wakeForWork(): void {
     // hot
     if (this.scheduled || this.stopped) return;
-    const { rawNode, proposals, reads } = this.parts;
+    const { rawNode, proposals, reads, forwarding } = this.parts;
     const { raft } = rawNode;
     const leaderChanged = raft.lead !== this.knownLeader || raft.term !== this.knownTerm;
-    if (leaderChanged || proposals.waitingCount > 0 || reads.waitingCount > 0 || rawNode.hasReady())
-      this.wake();
+    const isAsked = proposals.waitingCount > 0 || reads.waitingCount > 0;
+    // A transfer of leadership may be over.
+    if (leaderChanged || isAsked || rawNode.hasReady() || forwarding?.canAppend(raft) === true) this.wake();
   }
 
   /** Counts a frame that is refused, and says why, for the link to act on. */
@@ -354,7 +355,7 @@ export class Driver {
       for (const call of this.behindApply.splice(0)) call(rawNode);
     this.parts.members?.turn();
     if (proposals.waitingCount > 0) this.propose();
-    if (forwarding !== undefined && forwarding.arrivals.count > 0 && !this.backlogged())
+    if (forwarding?.canAppend(raft) === true && !this.backlogged())
       this.proposed += forwarding.append(rawNode, this.parts.proposalBatchBytes);
     if (reads.waitingCount > 0 || reads.heldBack) reads.ask(rawNode, raft.lead !== None);
     if (this.isStoring) {
@@ -371,7 +372,7 @@ export class Driver {
     const { rawNode, proposals, forwarding } = this.parts;
     const count = proposals.waitingCount;
     if (rawNode.raft.state === StateLeader)
-      return (count > 0 || (forwarding?.arrivals.count ?? 0) > 0) && !this.backlogged();
+      return (count > 0 || forwarding?.canAppend(rawNode.raft) === true) && !this.backlogged();
     return count > 0 && forwarding?.canSend(rawNode.raft) === true;
   }
 

@@ -10,6 +10,7 @@ const FORWARD_CONTEXT_BYTES = LIFE_BYTES + 8;
 
 /** Why a forwarded proposal was refused. All but the last: it is in no log, and never will be by this request. */
 export const NotLeading = 1;
+/** It hands its leadership over, and has as many waiting for that to end as it may. */
 export const Transferring = 2;
 export const Overloaded = 3;
 export const UncommittedLimit = 4;

@@ -94,6 +94,11 @@ export class Forwarding {
     return this.isOn && this.forwards.canSend(raft);
   }
 
+  /** Something came that can be appended. */
+  canAppend(raft: Raft): boolean {
+    return this.arrivals.canAppend(raft);
+  }
+
   /** Appends what came, as far as `bytesMax` goes; returns how many proposals. */
   append(rawNode: RawNode, bytesMax: number): number {
     return this.arrivals.append(rawNode, bytesMax, reasonOf);

@@ -490,7 +490,7 @@ export class RaftNode extends SafeEmitter {
 
   private newShutdown(): Shutdown {
     const { driver, rawNode, connected, proposals, forwarding, reads, teller } = this;
-    forwarding.arrivals.isClosed = true;
+    driver.control(({ raft }) => forwarding.arrivals.close(raft));
     this.pauses.end();
     this.ending.abort();
     const shutdown = new Shutdown({

@@ -14,6 +14,7 @@ import {
   Overloaded,
   refused,
   TooLarge,
+  Transferring,
   UncommittedLimit,
 } from "../../src/node/forward-wire.js";
 import { Forwarding } from "../../src/node/forwarding.js";
@@ -65,8 +66,10 @@ class Leader {
     return this;
   }
 
+  /** What a turn says. */
   append(bytesMax = 1000): string[] {
-    this.arrivals.append(this.raw, bytesMax, () => UncommittedLimit);
+    if (this.arrivals.canAppend(this.raw.raft))
+      this.arrivals.append(this.raw, bytesMax, () => UncommittedLimit);
     return this.answers.splice(0);
   }
 }
@@ -123,6 +126,39 @@ test("what waits when the leader is deposed is refused", () => {
   leader.raw.raft.becomeFollower(3, 3);
   leader.arrivals.refuseAll();
   assert.deepEqual(leader.append(), [`to 1: refused ${NotLeading}`, `to 1: refused ${NotLeading}`]);
+});
+
+test("what comes while leadership is handed over waits: it is appended if that fails, and refused by who leads no more, or closes", () => {
+  for (const end of ["fails", "comes off", "closes"] as const) {
+    const leader = new Leader();
+    const { raw, arrivals } = leader;
+    const before = raw.raft.raftLog.lastIndex();
+    raw.transferLeader(3);
+    leader.take(request(1), request(2), request(3), request(4));
+    assert.deepEqual(leader.append(), []);
+    // More than it may have waiting: the rest waits at its sender.
+    assert.deepEqual(leader.take(request(5)).append(), [`to 1: refused ${Transferring}`]);
+    if (end === "fails") raw.transferLeader(2);
+    else if (end === "closes") arrivals.close(raw.raft);
+    else {
+      raw.raft.becomeFollower(3, 3);
+      arrivals.refuseAll();
+    }
+    const answers = [1, 2, 3, 4].map((i) =>
+      end === "fails" ? `to 1: at ${before + i}` : `to 1: refused ${NotLeading}`,
+    );
+    assert.deepEqual(leader.append(), answers);
+  }
+});
+
+test("who closes takes nothing more, and appends what waits, to hand over behind it", () => {
+  const leader = new Leader().take(request(1));
+  const before = leader.raw.raft.raftLog.lastIndex();
+  leader.arrivals.close(leader.raw.raft);
+  assert.deepEqual(leader.take(request(2)).append(), [
+    `to 1: refused ${NotLeading}`,
+    `to 1: at ${before + 1}`,
+  ]);
 });
 
 test("of a term that an earlier life may have led, or that is not known yet, it says that it is forgotten", () => {

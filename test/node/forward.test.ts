@@ -199,7 +199,26 @@ test("an aborted or late proposal that was sent may commit", async (t) => {
   assert.deepEqual([(await aborted).code, (await aborted).mayCommit], ["RAFT_ABORTED", true]);
 });
 
-test("a leader that hands over refuses, and the proposal goes to the next one", async (t) => {
+test("what a leader gets that hands over is taken when that is given up, and goes to another where it closes; at no tick", async (t) => {
+  const { network, leader, followers } = await cluster(t, NO_TICKS);
+  const [follower, heir] = followers;
+  await follower.node.propose(bytes("first"));
+  network.partition([idOf(leader)], [idOf(heir)]);
+  leader.node.transferLeadership(idOf(heir));
+  const kept = follower.node.propose(bytes("kept"));
+  // Behind it on the same way.
+  await follower.node.readBarrier();
+  // To itself: it leads on.
+  leader.node.transferLeadership(idOf(leader));
+  await settlesWithoutTicks(kept);
+  leader.node.transferLeadership(idOf(heir));
+  const next = follower.node.propose(bytes("for the next"));
+  await follower.node.readBarrier();
+  await Promise.all([leader.node.close(), settlesWithoutTicks(next)]);
+  assert.equal(follower.node.status().state, "StateLeader");
+});
+
+test("a leader that hands over keeps what comes, and the proposal goes to the next one", async (t) => {
   const { leader, running } = await cluster(t);
   const calls: Promise<unknown>[] = [];
   const names: string[] = [];
