@@ -1,9 +1,10 @@
 // Whether `dist` was built from the files that lie beside it. The build leaves the sources' hashes behind; who names a
-// commit, or measures "the current files", asks before it does. Owns the stamp; knows nothing of git.
+// commit, or measures "the current files", asks before it does. Owns the stamp; knows nothing of git, and takes no
+// package of the bench, which an installed package comes without.
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { join, sep } from "node:path";
-import { z } from "zod";
+import * as v from "valibot";
 
 const STAMP = join("dist", "built-from.json");
 const FOLDERS = ["src", "assembly", "bench"];
@@ -13,11 +14,9 @@ const NOT_MEASURED = join("page", "client") + sep;
 /** What the last compilation began behind. */
 const FIRST_OUTPUT = join("dist", "assembly", "wal.wasm");
 
-const Stamp = z.object({
-  root: z.string().describe("where it was built: elsewhere the times of its files say nothing"),
-  files: z.record(z.string(), z.string().nullable()).describe("null: changed while it was built"),
-});
-type Stamp = z.output<typeof Stamp>;
+/** `root`: where it was built; elsewhere the times of its files say nothing. A file without a hash changed meanwhile. */
+const Stamp = v.object({ root: v.string(), files: v.record(v.string(), v.nullable(v.string())) });
+type Stamp = v.InferOutput<typeof Stamp>;
 type ReadStamp = Stamp & { readonly stampedMs: number };
 
 /** Notes what the `dist` of `root`, just built, was built from. */
@@ -62,7 +61,7 @@ function isBuilt(root: string, name: string, stamp: ReadStamp, here: boolean): b
 function readStamp(root: string): ReadStamp | null {
   try {
     const path = join(root, STAMP);
-    return { ...Stamp.parse(JSON.parse(readFileSync(path, "utf8"))), stampedMs: statSync(path).mtimeMs };
+    return { ...v.parse(Stamp, JSON.parse(readFileSync(path, "utf8"))), stampedMs: statSync(path).mtimeMs };
   } catch {
     return null;
   }
