@@ -12,14 +12,6 @@ import { Command, childrenOf, commandLineOf, isRunning, scratchDir, until } from
 const scratch = scratchDir("bench");
 afterEach(() => Command.killAll());
 after(() => scratch.remove());
-let runs = 0;
-
-/** A fresh current directory. */
-function folder(): string {
-  const path = join(scratch.path, `cwd-${++runs}`);
-  mkdirSync(path);
-  return path;
-}
 
 const SHORT = ["--duration", "300ms", "--warmup", "100ms", "--in-flight", "16", "--rounds", "1"];
 const ONE = ["--writer", "pool-wasm"];
@@ -61,7 +53,7 @@ function assertClean(cwd: string): void {
 }
 
 test("a run gives a table, one sentence and a result that is true", async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const command = new Command(cwd, "bench", ...SHORT, "--writer", "inline-js,pool-wasm");
   assert.equal(await command.end(OVER_MS), 0, command.stderr);
   assert.match(command.stdout, /│ inline-js +│ +[\d,]+ │/);
@@ -87,7 +79,7 @@ test("a run gives a table, one sentence and a result that is true", async () => 
 });
 
 test("sizes, one node, no durability, an order and a seed; JSON on stdout alone", async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const axes = ["--nodes", "1", "--entry-bytes", "16,4096", "--durability", "none", ...ONE];
   const command = new Command(cwd, "bench", ...SHORT, ...axes, "--order", "random", "--seed", "7", "--json");
   assert.equal(await command.end(OVER_MS), 0, command.stderr);
@@ -104,7 +96,7 @@ test("sizes, one node, no durability, an order and a seed; JSON on stdout alone"
 });
 
 test("--keep keeps the logs and names their place", async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--keep", "--dir", "data");
   assert.equal(await command.end(OVER_MS), 0, command.stderr);
   const kept = /Data kept in (.*)/.exec(command.stdout)?.[1] ?? "";
@@ -120,7 +112,7 @@ for (const [signal, code] of [
   ["SIGTERM", 143],
 ] as const) {
   test(`${signal} ends a run: one sentence, exit code ${code}, no orphan, no data left`, async () => {
-    const cwd = folder();
+    const cwd = scratch.folder();
     const { command, nodes } = await started(cwd);
     command.child.kill(signal);
     assert.equal(await command.end(FAULT_MS), code);
@@ -135,7 +127,7 @@ for (const [signal, code] of [
   ["SIGTERM", 143],
 ] as const) {
   test(`${signal} after a run is done keeps it: marked in the result, the table and the sentence`, async () => {
-    const cwd = folder();
+    const cwd = scratch.folder();
     const command = new Command(
       cwd,
       "bench",
@@ -169,7 +161,7 @@ function burner(): { stop: () => void } {
 }
 
 test("a disturbed run that is made again counts once, and its first logs go", async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const others = burner();
   try {
     const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--keep", "--dir", "data", "--json");
@@ -189,7 +181,7 @@ test("a disturbed run that is made again counts once, and its first logs go", as
 });
 
 test("configurations that are up at once: a window each round, one log a cluster, and SIGINT keeps what is done", async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const axes = ["--writer", "inline-js,pool-wasm", "--in-flight", "1,16", "--nodes", "1", "--rounds", "50"];
   const command = new Command(
     cwd,
@@ -228,7 +220,7 @@ test("configurations that are up at once: a window each round, one log a cluster
 });
 
 test("SIGINT while a disturbed run is made again keeps the disturbed one", async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const others = burner();
   try {
     const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--out", "partial.json");
@@ -264,7 +256,7 @@ test("what cannot be asked is refused before anything starts, with what to give 
     [["--link", "tcp"], /--link: "tcp" is not one of sockets, uws, ws, memory/],
   ];
   for (const [words, message] of refusals) {
-    const cwd = folder();
+    const cwd = scratch.folder();
     const command = new Command(cwd, "bench", ...words);
     assert.equal(await command.end(FAULT_MS), 2, words.join(" "));
     assert.match(command.stderr, /^raftmark: .*\n$/);
@@ -274,7 +266,7 @@ test("what cannot be asked is refused before anything starts, with what to give 
 });
 
 test("each run has the Node.js and the flags that were asked for, and says its version", async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const flags = "none,--max-semi-space-size=8";
   const asked = ["--node", process.execPath, "--node-flags", flags, "--link", "ws", "--json"];
   const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--nodes", "2", "--order", "table", ...asked);
@@ -289,12 +281,12 @@ test("each run has the Node.js and the flags that were asked for, and says its v
 });
 
 test("--list explains every scenario, and --format markdown prints a table alone", async () => {
-  const list = new Command(folder(), "bench", "--list");
+  const list = new Command(scratch.folder(), "bench", "--list");
   assert.equal(await list.end(OVER_MS), 0);
   for (const name of ["canonical", "offered-load", "leader-loss"])
     assert.match(list.stdout, new RegExp(`^${name}\n  [A-Z]`, "m"));
   const markdown = new Command(
-    folder(),
+    scratch.folder(),
     "bench",
     ...SHORT,
     ...ONE,
@@ -311,14 +303,14 @@ test("--list explains every scenario, and --format markdown prints a table alone
 });
 
 test("a reader that goes away ends a command without a word", async () => {
-  const command = new Command(folder(), "bench", "--list");
+  const command = new Command(scratch.folder(), "bench", "--list");
   command.child.stdout?.destroy();
   assert.equal(await command.end(OVER_MS), 0);
   assert.equal(command.stderr, "");
 });
 
 test("kill -9 of the harness takes the nodes with it, and the next run cleans up", async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const { command, nodes } = await started(cwd);
   command.child.kill("SIGKILL");
   await command.end(FAULT_MS);
@@ -331,7 +323,7 @@ test("kill -9 of the harness takes the nodes with it, and the next run cleans up
 });
 
 test("a killed node process ends the run, and the sentence says which", async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const { command, nodes } = await started(cwd);
   const victim = nodes.get("node-2") ?? 0;
   process.kill(victim, "SIGKILL");
@@ -345,7 +337,7 @@ test("a killed node process ends the run, and the sentence says which", async ()
 });
 
 test("a node process that is killed when a run is done: it is kept, and the sentence says what ended it", async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const words = [...SHORT, ...ONE, "--rounds", "50", "--out", "partial.json"];
   const command = new Command(cwd, "bench", ...words);
   await until("a node to be killed when a round is done", OVER_MS, () => {
@@ -365,7 +357,7 @@ test("a node process that is killed when a run is done: it is kept, and the sent
 });
 
 test("a result that cannot be written at the end is shown all the same", async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--nodes", "1", "--out", "/dev/full");
   assert.equal(await command.end(OVER_MS), 2);
   assert.match(command.stdout, /│ +16 │ pool-wasm +│ +[\d,]+ │/);
@@ -374,7 +366,7 @@ test("a result that cannot be written at the end is shown all the same", async (
 });
 
 test("a data directory that cannot be written is named", async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   writeFileSync(join(cwd, "file"), "");
   for (const dir of ["file", "file/below", "/proc/raftmark"]) {
     const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--dir", dir);
@@ -387,7 +379,7 @@ test("a data directory that cannot be written is named", async () => {
 });
 
 test("a port in use is named, and what to do about it", async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as { port: number };
@@ -411,7 +403,7 @@ test("a port in use is named, and what to do about it", async () => {
 });
 
 test("a result that cannot be written is an error with the place in it", async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--nodes", "1", "--out", "/proc/raftmark.json");
   assert.equal(await command.end(OVER_MS), 2);
   assert.match(command.stderr, /cannot write the result to \/proc\/raftmark.json/);
@@ -424,7 +416,7 @@ function mountSmall(path: string, mib: number): boolean {
 }
 
 test("a disk too small for a run is told before it begins", async (t) => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const small = join(cwd, "small");
   if (!mountSmall(small, 16)) return t.skip("may not mount a small file system here");
   t.after(() => spawnSync("umount", ["-l", small]));
@@ -437,7 +429,7 @@ test("a disk too small for a run is told before it begins", async (t) => {
 });
 
 test("a disk that fills up in the run ends it, and the sentence says what to do", async (t) => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const small = join(cwd, "small");
   if (!mountSmall(small, 224)) return t.skip("may not mount a small file system here");
   t.after(() => spawnSync("umount", ["-l", small]));

@@ -1,14 +1,6 @@
 // The gate, compare and history with real clusters and real git: small runs, and each way in which one can go wrong.
 import assert from "node:assert/strict";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -26,20 +18,13 @@ const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const scratch = scratchDir("gate");
 afterEach(() => Command.killAll());
 after(() => scratch.remove());
-let folders = 0;
-
-function folder(): string {
-  const path = join(scratch.path, `cwd-${++folders}`);
-  mkdirSync(path);
-  return path;
-}
 
 const never = new AbortController().signal;
 const SMALL = { ...GATE_DEFAULTS, pairs: 1, windows: 2, windowMs: 50, warmupMs: 100, seed: 1 };
 const OVER_MS = 120_000;
 
 test("a small gate run counts and measures both sides; a wrong state on one makes it void", async () => {
-  const base = { ...SMALL, base: ROOT, head: ROOT, dir: folder() };
+  const base = { ...SMALL, base: ROOT, head: ROOT, dir: scratch.folder() };
   const quiet = { counted: () => {}, pair: () => {}, trouble: () => {} };
   const sound = await runGate({ ...base, headEnv: {} }, quiet, never);
   assert.deepEqual(sound.voids, []);
@@ -78,7 +63,7 @@ test("an engine of another tree is told by what is missing", async () => {
 });
 
 test("an engine of another tree takes the trace that comes with it", async () => {
-  const tree = folder();
+  const tree = scratch.folder();
   for (const part of ["src", "assembly"]) {
     cpSync(join(ROOT, "dist", part), join(tree, "dist", part), { recursive: true });
   }
@@ -104,7 +89,7 @@ const isClone = existsSync(join(ROOT, ".git"));
 const needsClone = { skip: isClone ? false : "this tree is no git clone" };
 
 test("two revisions take turns and leave two results that compare again", needsClone, async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const words = ["compare", "worktree", "worktree", "--rounds", "2", "--seed", "4", ...TINY];
   const command = new Command(cwd, ...words);
   assert.equal(await command.end(OVER_MS), 0, command.stderr);
@@ -150,7 +135,7 @@ test(
   "Ctrl-C in the middle: exit code 130, the whole rounds are kept, nothing is left running",
   needsClone,
   async () => {
-    const cwd = folder();
+    const cwd = scratch.folder();
     const words = ["compare", "worktree", "worktree", "--rounds", "50", "--dir", cwd, ...TINY];
     const command = new Command(cwd, ...words);
     await until("the second round", OVER_MS, () => command.stderr.includes("round 2 of 50"));
@@ -172,7 +157,7 @@ test(
   "a place where compare cannot leave its results is told before anything is built",
   needsClone,
   async () => {
-    const cwd = folder();
+    const cwd = scratch.folder();
     writeFileSync(join(cwd, "results"), "a file");
     const command = new Command(cwd, "compare", "HEAD", "worktree", ...TINY);
     assert.equal(await command.end(OVER_MS), 2, command.stderr);
@@ -184,7 +169,7 @@ test(
 );
 
 test("the gate of one engine against itself measures nothing, says so and is open", needsClone, async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   const summary = join(cwd, "summary.md");
   const files = ["--summary", summary, "--benchmark-dir", join(cwd, "figures"), "--record"];
   const command = new Command(cwd, "gate", "--base", "worktree", ...files);
@@ -207,7 +192,7 @@ test("the gate of one engine against itself measures nothing, says so and is ope
 });
 
 test("bad words: exit code 2 and a sentence, before anything is built", async () => {
-  const cwd = folder();
+  const cwd = scratch.folder();
   writeFileSync(join(cwd, "old.json"), '{"schemaVersion":1}');
   writeFileSync(join(cwd, "text.json"), "hello");
   const cases: [string[], RegExp][] = [

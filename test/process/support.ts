@@ -7,16 +7,29 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
+interface ScratchDir {
+  readonly path: string;
+  /** A new directory in it. */
+  folder(): string;
+  remove(): void;
+}
+
 /** A directory on the disk that the repository lies on: a memory file system would prove less. */
-export function scratchDir(name: string): { readonly path: string; remove(): void } {
+export function scratchDir(name: string): ScratchDir {
   const base = join(ROOT, ".raftmark-test");
   mkdirSync(base, { recursive: true });
   const path = mkdtempSync(join(base, `${name}-`));
+  let folders = 0;
+  const folder = () => {
+    const one = join(path, `cwd-${++folders}`);
+    mkdirSync(one);
+    return one;
+  };
   const remove = () => {
     rmSync(path, { recursive: true, force: true });
     if (readdirSync(base).length === 0) rmdirSync(base);
   };
-  return { path, remove };
+  return { path, folder, remove };
 }
 
 /** The command running in `cwd`. */

@@ -12,19 +12,12 @@ import { scratchDir } from "./support.js";
 
 const scratch = scratchDir("trees");
 after(() => scratch.remove());
-let folders = 0;
-
-function folder(): string {
-  const path = join(scratch.path, `cwd-${++folders}`);
-  mkdirSync(path);
-  return path;
-}
 
 const never = new AbortController().signal;
 
 /** A repository with two commits: one that builds, one that does not. */
 function repository(): { path: string; commits: string[] } {
-  const path = folder();
+  const path = scratch.folder();
   const git = (...args: string[]) =>
     execFileSync("git", ["-c", "user.name=t", "-c", "user.email=t@localhost", ...args], {
       cwd: path,
