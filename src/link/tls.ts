@@ -27,6 +27,12 @@ export interface TlsSettings {
   readonly minVersion: "TLSv1.3";
 }
 
+/** Of a private key: why it cannot be used though it may be sound; null: it is not encrypted. */
+export function lockedText(key: string): string | null {
+  if (!/^-----BEGIN ENCRYPTED |^Proc-Type: 4,ENCRYPTED/m.test(key)) return null;
+  return "is encrypted, and nobody is here to type its passphrase: openssl pkey -in FILE writes it without";
+}
+
 /** Throws RAFT_BAD_OPTION naming what cannot be used. */
 export function resolveTls(given: TlsOptions): TlsSettings {
   const pem = (name: keyof TlsOptions): string => {
@@ -37,6 +43,8 @@ export function resolveTls(given: TlsOptions): TlsSettings {
     throw new RaftmarkError("RAFT_BAD_OPTION", value === undefined ? `${text}, and is missing` : text);
   };
   const settings = { ca: pem("ca"), cert: pem("cert"), key: pem("key"), minVersion: "TLSv1.3" } as const;
+  const locked = lockedText(settings.key);
+  if (locked !== null) throw new RaftmarkError("RAFT_BAD_OPTION", `tls.key: ${locked}`);
   // One by one, so that it can be said which.
   const parts: [string, Partial<TlsSettings>][] = [
     ["ca", { ca: settings.ca }],

@@ -3,6 +3,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import type { Logger, TlsOptions } from "../index.js";
+import { lockedText } from "../link/tls.js";
 import type { ServiceConfig } from "./config.js";
 import { type ConfigError, errorAt, type Source } from "./config-error.js";
 import { type Source as MetricSource, single } from "./exposition.js";
@@ -39,6 +40,8 @@ export async function readCertificates(source: Source, files: TlsFiles): Promise
   const authorities = certificatesIn(ca, (text) => at("ca", text));
   const chain = certificatesIn(cert, (text) => at("cert", text));
   const [own] = chain;
+  const locked = lockedText(key);
+  if (locked !== null) throw at("key", locked);
   let secret: KeyObject;
   try {
     secret = createPrivateKey(key);

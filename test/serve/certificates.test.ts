@@ -34,6 +34,7 @@ test("TLS: a key of another certificate, and files that are something else, with
   const authority = new Authority();
   const [one, other] = [authority.member(), authority.member()];
   const forServers = authority.member("IP:127.0.0.1", "serverAuth");
+  const locked = authority.locked(one.key);
   const half = authority.ca.slice(0, authority.ca.length / 2);
   authority.remove();
   const good = { "ca.pem": one.ca, "node.pem": one.cert, "node.key": one.key };
@@ -43,6 +44,7 @@ test("TLS: a key of another certificate, and files that are something else, with
       /^F:9:8: tls\.key: .*\/node\.key does not belong to the certificate in .*\/node\.pem$/,
     ],
     [{ "node.key": one.cert }, /^F:9:8: tls\.key: .*\/node\.key is no private key that can be used: /],
+    [{ "node.key": locked }, /^F:9:8: tls\.key: .*\/node\.key is encrypted, .* writes it without$/],
     [{ "node.pem": one.key }, /^F:8:9: tls\.cert: .*\/node\.pem has no certificate in PEM$/],
     [{ "ca.pem": one.ca + half }, /^F:7:7: tls\.ca: .*\/ca\.pem has a certificate that is cut off$/],
     [{ "ca.pem": "" }, /^F:7:7: tls\.ca: .*\/ca\.pem has no certificate in PEM$/],
