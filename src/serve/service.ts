@@ -17,6 +17,11 @@ import { Router } from "./router.js";
 
 /** A client that sends its request this slowly is cut off. */
 const REQUEST_MS_MAX = 60_000;
+/**
+ * An idle connection is closed after it: later than a proxy in front gives its up (nginx 60 s). What that sends as it is closed
+ * would be lost, and a POST is not asked again.
+ */
+const IDLE_MS_MAX = 75_000;
 const HEADER_BYTES_MAX = 16 * 1024;
 /** Answers that are on their way when the node is closed. */
 const LAST_ANSWERS_MS = 1000;
@@ -63,7 +68,7 @@ export class Service {
       const router = new Router(parts, logger);
       const pipelines = new Pipelines(closing.signal);
       const server = createServer(
-        { requestTimeout: REQUEST_MS_MAX, maxHeaderSize: HEADER_BYTES_MAX },
+        { requestTimeout: REQUEST_MS_MAX, keepAliveTimeout: IDLE_MS_MAX, maxHeaderSize: HEADER_BYTES_MAX },
         (request, response) => pipelines.add(request, response, () => void router.serve(request, response)),
       );
       limitClients(server, descriptorLimit(), logger);

@@ -160,6 +160,11 @@ for (const [what, method, path, expected, text, headers] of REFUSED) {
   });
 }
 
+test("an idle connection stays longer than a proxy in front keeps its side of it", async () => {
+  const { headers } = await ask("POST", "/sessions");
+  assert.equal(headers.get("keep-alive"), "timeout=75");
+});
+
 test("changes that a page of another site has a browser send are refused; reads, the node's own pages and programs are not", async () => {
   const host = base.slice("http://".length);
   const cases: [headers: Record<string, string>, isTaken: boolean][] = [
