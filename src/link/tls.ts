@@ -27,12 +27,6 @@ export interface TlsSettings {
   readonly minVersion: "TLSv1.3";
 }
 
-/** Of a private key: why it cannot be used though it may be sound; null: it is not encrypted. */
-export function lockedText(key: string): string | null {
-  if (!/^-----BEGIN ENCRYPTED |^Proc-Type: 4,ENCRYPTED/m.test(key)) return null;
-  return "is encrypted, and nobody is here to type its passphrase: openssl pkey -in FILE writes it without";
-}
-
 /** Throws RAFT_BAD_OPTION naming what cannot be used. */
 export function resolveTls(given: TlsOptions): TlsSettings {
   const pem = (name: keyof TlsOptions): string => {
@@ -63,4 +57,10 @@ export function resolveTls(given: TlsOptions): TlsSettings {
   if (!/-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/.test(settings.ca))
     throw new RaftmarkError("RAFT_BAD_OPTION", "tls.ca: there is no certificate in it");
   return settings;
+}
+
+/** Of a private key: why it cannot be used though it may be sound; null: it is not encrypted. */
+function lockedText(key: string): string | null {
+  if (!/^-----BEGIN ENCRYPTED |^Proc-Type: 4,ENCRYPTED/m.test(key)) return null;
+  return "is encrypted, and nobody is here to type its passphrase: openssl pkey -in FILE writes it without";
 }

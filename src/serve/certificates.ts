@@ -3,7 +3,6 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import type { Logger, TlsOptions } from "../index.js";
-import { lockedText } from "../link/tls.js";
 import type { ServiceConfig } from "./config.js";
 import { type ConfigError, errorAt, type Source } from "./config-error.js";
 import { type Source as MetricSource, single } from "./exposition.js";
@@ -40,15 +39,9 @@ export async function readCertificates(source: Source, files: TlsFiles): Promise
   const authorities = certificatesIn(ca, (text) => at("ca", text));
   const chain = certificatesIn(cert, (text) => at("cert", text));
   const [own] = chain;
-  const locked = lockedText(key);
-  if (locked !== null) throw at("key", locked);
-  let secret: KeyObject;
-  try {
-    secret = createPrivateKey(key);
-  } catch (error) {
-    throw at("key", `is no private key that can be used: ${(error as Error).message}`);
-  }
-  if (!own.checkPrivateKey(secret)) throw at("key", `does not belong to the certificate in ${files.cert}`);
+  const secret = privateKeyIn(key);
+  if (secret !== null && !own.checkPrivateKey(secret))
+    throw at("key", `does not belong to the certificate in ${files.cert}`);
   const shown = chain.map((one): Placed => ({ one, file: "cert" }));
   const way = wayFrom(shown[0], [...shown, ...authorities.map((one): Placed => ({ one, file: "ca" }))]);
   const now = Date.now();
@@ -126,6 +119,15 @@ async function read(source: Source, files: TlsFiles, name: keyof TlsFiles): Prom
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     throw errorAt(source, ["tls", name], `cannot read ${files[name]} (${code})`);
+  }
+}
+
+/** Null: there is none that can be used, of which the engine says why. */
+function privateKeyIn(pem: string): KeyObject | null {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    return null;
   }
 }
 

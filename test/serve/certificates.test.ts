@@ -43,7 +43,7 @@ test("TLS: a key of another certificate, and files that are something else, with
       { "node.key": other.key },
       /^F:9:8: tls\.key: .*\/node\.key does not belong to the certificate in .*\/node\.pem$/,
     ],
-    [{ "node.key": one.cert }, /^F:9:8: tls\.key: .*\/node\.key is no private key that can be used: /],
+    [{ "node.key": one.cert }, /^F:9:8: tls\.key: .*\/node\.key cannot be used: /],
     [{ "node.key": locked }, /^F:9:8: tls\.key: .*\/node\.key is encrypted, .* writes it without$/],
     [{ "node.pem": one.key }, /^F:8:9: tls\.cert: .*\/node\.pem has no certificate in PEM$/],
     [{ "ca.pem": one.ca + half }, /^F:7:7: tls\.ca: .*\/ca\.pem has a certificate that is cut off$/],
