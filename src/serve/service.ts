@@ -1,5 +1,6 @@
 // One node of the service in this process: the engine, the state, the HTTP server; opened together and closed in order.
 import { createServer, type Server } from "node:http";
+import { Server as NetServer } from "node:net";
 import { type Logger, RaftmarkError, RaftNode, registerMetrics } from "../index.js";
 import { descriptorLimit } from "../link/descriptors.js";
 import { Bodies } from "./bodies.js";
@@ -122,12 +123,14 @@ export class Service {
 
   private async end(closed: Promise<void>): Promise<void> {
     const { server } = this;
-    const ended = new Promise<void>((resolve) => server.close(() => resolve()));
+    // Not http's close(), which closes connections that seem idle: of some a request is on its way. They get an answer, their last.
+    const ended = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
     this.closing.abort();
-    server.closeIdleConnections();
     await closed;
+    // What is here by now is read.
+    await new Promise((resolve) => setImmediate(resolve));
     const timer = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS);
-    server.closeIdleConnections();
+    server.close();
     await ended;
     clearTimeout(timer);
   }

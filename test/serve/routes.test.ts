@@ -1,5 +1,6 @@
 // What the service answers over HTTP: a node alone, in this process, with a client on raw sockets where one is needed.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -383,6 +384,24 @@ test("a client that sends no more may watch; a shutdown tells it, and does not w
   await until("the change", 60_000, () => seen.includes('"type":"put","key":"a"'));
   await other.close({ timeoutMs: 0 });
   assert.match(await all, /"RAFT_CLOSED"/);
+});
+
+test("a request that a shutdown finds on its way, on a connection that seems idle, is answered, and told to be the last", async () => {
+  const other = await open(CONFIG.replace("dataDir: data", "dataDir: on-its-way"));
+  const [, host, port] = /^(.*):(\d+)$/.exec(other.http)!;
+  const socket = connect(Number(port), host);
+  let text = "";
+  socket.setEncoding("latin1").on("data", (piece: string) => {
+    text += piece;
+  });
+  const put = "PUT /kv/a HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n1";
+  socket.write(put);
+  await until("the first answer", 60_000, () => text.includes('"revision"'));
+  text = "";
+  socket.write(put);
+  await Promise.all([once(socket, "close"), other.close()]);
+  assert.match(text, /^HTTP\/1\.1 503 .*\r\nretry-after: 1\r\n.*"RAFT_CLOSED"/is);
+  assert.match(text, /\r\nconnection: close\r\n/i);
 });
 
 test("watch: HEAD is answered, and ends: the next request on the connection is, too", async () => {
