@@ -52,6 +52,8 @@ export class Watches {
         "content-type": "application/x-ndjson; charset=utf-8",
         "cache-control": "no-store",
         "x-content-type-options": "nosniff",
+        // nginx would keep changes until it has a buffer full of them.
+        "x-accel-buffering": "no",
         // It begins behind that.
         "raftmark-index": String(from - 1),
       });

@@ -413,6 +413,7 @@ test("watch: HEAD is answered, and ends: the next request on the connection is, 
   socket.write("HEAD /watch HTTP/1.1\r\nhost: x\r\n\r\nGET /livez HTTP/1.1\r\nhost: x\r\n\r\n");
   await until("both answers", 5000, () => text.includes('{"alive":true}'));
   assert.match(text, /^HTTP\/1\.1 200 OK\r\n.*application\/x-ndjson/s);
+  assert.match(text, /\r\nx-accel-buffering: no\r\n/);
   socket.destroy();
 });
 
