@@ -144,14 +144,14 @@ interface Placed {
 function wayFrom(first: Placed, all: readonly Placed[]): Placed[] {
   const { one } = first;
   const others = all.filter((other) => other.one.fingerprint256 !== one.fingerprint256);
-  if (one.checkIssued(one))
+  if (isBy(one, one))
     return all.some(
       ({ one: { fingerprint256 }, file }) => file === "ca" && fingerprint256 === one.fingerprint256,
     )
       ? [first]
       : [];
   const ways = others
-    .filter(({ one: above }) => one.checkIssued(above) && one.verify(above.publicKey))
+    .filter(({ one: above }) => isBy(one, above))
     .map((above) => wayFrom(above, others))
     .filter((way) => way.length > 0);
   const now = Date.now();
@@ -159,6 +159,11 @@ function wayFrom(first: Placed, all: readonly Placed[]): Placed[] {
     Math.min(...way.map(({ one }) => (outOfDate(one, now) === null ? Date.parse(one.validTo) : 0)));
   const [best] = ways.sort((a, b) => endOf(b) - endOf(a));
   return best === undefined ? [] : [first, ...best];
+}
+
+/** By name, and by signature: an authority that changes its key vouches for the new one under the same name. */
+function isBy(one: X509Certificate, above: X509Certificate): boolean {
+  return one.checkIssued(above) && one.verify(above.publicKey);
 }
 
 /** On one line. */
