@@ -59,7 +59,9 @@ async function verdicts(settings: TlsSettings): Promise<["server" | "client", st
       ["client", codeOf(guest)],
     ];
   } catch (cause) {
-    const text = `tls.cert, with tls.key: no connection can be made with them: ${(cause as Error).message}`;
+    // OpenSSL's words without its own places.
+    const { reason, message } = cause as Error & { reason?: string };
+    const text = `tls.cert: no connection can be made with it and tls.key: ${reason ?? message}`;
     throw new RaftmarkError("RAFT_BAD_OPTION", text, { cause });
   } finally {
     for (const stream of [dialled, near, far]) stream.destroy();

@@ -37,6 +37,8 @@ export function resolveTls(given: TlsOptions): TlsSettings {
     throw new RaftmarkError("RAFT_BAD_OPTION", value === undefined ? `${text}, and is missing` : text);
   };
   const settings = { ca: pem("ca"), cert: pem("cert"), key: pem("key"), minVersion: "TLSv1.3" } as const;
+  const locked = lockedText(settings.key);
+  if (locked !== null) throw new RaftmarkError("RAFT_BAD_OPTION", `tls.key: ${locked}`);
   // One by one, so that it can be said which.
   const parts: [string, Partial<TlsSettings>][] = [
     ["ca", { ca: settings.ca }],
@@ -55,4 +57,10 @@ export function resolveTls(given: TlsOptions): TlsSettings {
   if (!/-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/.test(settings.ca))
     throw new RaftmarkError("RAFT_BAD_OPTION", "tls.ca: there is no certificate in it");
   return settings;
+}
+
+/** Of a private key: why it cannot be used though it may be sound; null: it is not encrypted. */
+function lockedText(key: string): string | null {
+  if (!/^-----BEGIN ENCRYPTED |^Proc-Type: 4,ENCRYPTED/m.test(key)) return null;
+  return "is encrypted, and nobody is here to type its passphrase: openssl pkey -in FILE writes it without";
 }

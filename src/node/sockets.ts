@@ -53,11 +53,20 @@ export async function loadAnew(
 ): Promise<void> {
   if (sockets === null || typeof tls !== "function")
     throw badOption("tls", "must be a function for reloadTls(), which asks it again");
+  const turns = loads.get(sockets) ?? { asked: 0, counts: 0 };
+  loads.set(sockets, turns);
+  const turn = ++turns.asked;
   const given = await tlsOf(tls);
   const error = ended();
   if (error !== null) throw error;
+  // One that was asked for later was there sooner.
+  if (turn < turns.counts) return;
+  turns.counts = turn;
   sockets.setTls(given!);
 }
+
+/** Of each link: how often certificates were asked for, and which of those times counts. */
+const loads = new WeakMap<UwsLink, { asked: number; counts: number }>();
 
 /**
  * In election timeouts: with what the link adds, a member is dialled anew when it is not heard for two. Until then others

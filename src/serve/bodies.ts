@@ -73,5 +73,5 @@ function tooLong(bytesMax: number): HttpError {
 
 function noRoom(): HttpError {
   const text = "values that other clients are still sending fill the room for them: try again soon";
-  return new HttpError(503, "KV_OVERLOADED", text, {}, { "retry-after": "1" });
+  return new HttpError(503, "KV_OVERLOADED", text);
 }

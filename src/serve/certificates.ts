@@ -12,6 +12,8 @@ export type TlsFiles = NonNullable<ServiceConfig["tls"]>;
 
 const PEM = /-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----[^-]*-----END \1CERTIFICATE-----/g;
 
+const BEGIN = /-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/g;
+
 export interface Certificates {
   readonly pem: TlsOptions;
   /** Not null: OpenSSL takes them, and the other members will not, if this machine's clock is right. */
@@ -20,6 +22,8 @@ export interface Certificates {
   readonly endsSoon: ConfigError | null;
   /** The node's own. */
   readonly own: X509Certificate;
+  /** When it does not count any more: it ends, or one by which it counts. As Date.now(). */
+  readonly end: number;
 }
 
 /** "Soon" is the last quarter of a certificate's life, of a long one the last thirty days. */
@@ -33,37 +37,33 @@ export async function readCertificates(source: Source, files: TlsFiles): Promise
   const key = await read(source, files, "key");
   const at = (name: keyof TlsFiles, text: string) => errorAt(source, ["tls", name], `${files[name]} ${text}`);
   const authorities = certificatesIn(ca, (text) => at("ca", text));
-  const [own] = certificatesIn(cert, (text) => at("cert", text));
-  let secret: KeyObject;
-  try {
-    secret = createPrivateKey(key);
-  } catch (error) {
-    throw at("key", `is no private key that can be used: ${(error as Error).message}`);
-  }
-  if (!own.checkPrivateKey(secret)) throw at("key", `does not belong to the certificate in ${files.cert}`);
+  const chain = certificatesIn(cert, (text) => at("cert", text));
+  const [own] = chain;
+  const secret = privateKeyIn(key);
+  if (secret !== null && !own.checkPrivateKey(secret))
+    throw at("key", `does not belong to the certificate in ${files.cert}`);
+  const shown = chain.map((one): Placed => ({ one, file: "cert" }));
+  const way = wayFrom(shown[0], [...shown, ...authorities.map((one): Placed => ({ one, file: "ca" }))]);
   const now = Date.now();
-  const judge = (
-    of: (one: X509Certificate, now: number) => string | null,
-    ofOwn: (text: string) => string,
-    ofAuthorities: (texts: readonly (string | null)[]) => string,
-  ): ConfigError | null => {
-    const mine = of(own, now);
-    if (mine !== null) return at("cert", ofOwn(mine));
-    const theirs = authorities.map((one) => of(one, now));
-    // One of which that is so may stand beside its successor.
-    return theirs.includes(null) ? null : at("ca", ofAuthorities(theirs));
+  const counting = way.length === 0 ? [shown[0]] : way;
+  // Of the first of which there is something to say.
+  const judge = (of: typeof outOfDate, rest: (file: Placed["file"]) => string): ConfigError | null => {
+    for (const { one, file } of counting) {
+      const what = of(one, now);
+      const whose =
+        one === own ? "" : `has ${nameOf(one)}, by which this node's certificate counts, and which `;
+      if (what !== null) return at(file, `${whose}${what}: ${rest(file)}`);
+    }
+    return null;
   };
-  const late = judge(
-    outOfDate,
-    (date) => `${date}: the other members refuse it`,
-    (dates) => `${dates[0]}: no member is believed by it`,
+  const late = judge(outOfDate, () => "the other members refuse it");
+  const soon = judge(whenSoon, (file) =>
+    file === "cert"
+      ? "put a new one there, and send SIGHUP"
+      : "put another beside it, then a certificate of that one into tls.cert, with SIGHUP for each",
   );
-  const soon = judge(
-    whenSoon,
-    (end) => `${end}: put a new one there, and send SIGHUP`,
-    (ends) => `${ends.at(-1)}: put another beside it, and send SIGHUP`,
-  );
-  return { pem: { ca, cert, key }, outOfDate: late, endsSoon: late === null ? soon : null, own };
+  const end = Math.min(...counting.map(({ one }) => Date.parse(one.validTo)));
+  return { pem: { ca, cert, key }, outOfDate: late, endsSoon: late === null ? soon : null, own, end };
 }
 
 /** Of a certificate under which the others cannot dial this node, where peers says that they do; null: they can. */
@@ -101,14 +101,14 @@ export class CertificatesSeen {
 
   async look(): Promise<void> {
     const { source, tls } = this.config;
-    const { own, endsSoon } = await readCertificates(source, tls!);
-    this.endS = Date.parse(own.validTo) / 1000;
+    const { own, end, endsSoon } = await readCertificates(source, tls!);
+    this.endS = end / 1000;
     for (const worry of [nameError(this.config, own), endsSoon])
       if (worry !== null) this.logger.warn({}, worry.message);
   }
 
   metric(): MetricSource {
-    const help = "When the certificate of this node ends, in seconds since 1970.";
+    const help = "When the certificate of this node ends, or one by which it counts, in seconds since 1970.";
     return single("gauge", "raftmark_tls_not_after_timestamp_seconds", help, () => this.endS);
   }
 }
@@ -122,10 +122,61 @@ async function read(source: Source, files: TlsFiles, name: keyof TlsFiles): Prom
   }
 }
 
+/** Null: there is none that can be used, of which the engine says why. */
+function privateKeyIn(pem: string): KeyObject | null {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    return null;
+  }
+}
+
+/** A certificate of one of the files. */
+interface Placed {
+  readonly one: X509Certificate;
+  readonly file: "ca" | "cert";
+}
+
+/**
+ * By what members believe a certificate: itself, who signed it, and so on to an authority that signed itself. Of several ways the one
+ * that counts longest, of which there is one where one counts now; empty: there is none.
+ */
+function wayFrom(first: Placed, all: readonly Placed[]): Placed[] {
+  const { one } = first;
+  const others = all.filter((other) => other.one.fingerprint256 !== one.fingerprint256);
+  if (isBy(one, one))
+    return all.some(
+      ({ one: { fingerprint256 }, file }) => file === "ca" && fingerprint256 === one.fingerprint256,
+    )
+      ? [first]
+      : [];
+  const ways = others
+    .filter(({ one: above }) => isBy(one, above))
+    .map((above) => wayFrom(above, others))
+    .filter((way) => way.length > 0);
+  const now = Date.now();
+  const endOf = (way: readonly Placed[]): number =>
+    Math.min(...way.map(({ one }) => (outOfDate(one, now) === null ? Date.parse(one.validTo) : 0)));
+  const [best] = ways.sort((a, b) => endOf(b) - endOf(a));
+  return best === undefined ? [] : [first, ...best];
+}
+
+/** By name, and by signature: an authority that changes its key vouches for the new one under the same name. */
+function isBy(one: X509Certificate, above: X509Certificate): boolean {
+  return one.checkIssued(above) && one.verify(above.publicKey);
+}
+
+/** On one line. */
+function nameOf({ subject }: X509Certificate): string {
+  return subject === "" ? "an authority without a name" : subject.replaceAll("\n", ", ");
+}
+
 /** One at least. */
 function certificatesIn(pem: string, refusal: (text: string) => ConfigError): X509Certificate[] {
   const blocks = pem.match(PEM);
   if (blocks === null) throw refusal("has no certificate in PEM");
+  // OpenSSL takes those in front of it.
+  if (blocks.length !== pem.match(BEGIN)!.length) throw refusal("has a certificate that is cut off");
   try {
     return blocks.map((block) => new X509Certificate(block));
   } catch (error) {

@@ -33,7 +33,7 @@ export class HttpError extends Error {
     super(message);
     this.status = status;
     this.body = { code, message, mayCommit: false, ...more };
-    this.headers = headers;
+    this.headers = status === 503 ? { "retry-after": "1", ...headers } : headers;
   }
 }
 
@@ -68,11 +68,5 @@ export function toHttpError(error: unknown, httpOf: (id: number) => string | nul
   const { code, message, mayCommit, leader } = error;
   const hint = leader === 0 ? {} : { leader: { id: leader, http: httpOf(leader) } };
   const status = STATUS[code] ?? 500;
-  return new HttpError(
-    status,
-    code,
-    message,
-    { mayCommit, ...hint },
-    status === 503 ? { "retry-after": "1" } : {},
-  );
+  return new HttpError(status, code, message, { mayCommit, ...hint });
 }

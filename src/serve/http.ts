@@ -13,11 +13,15 @@ export interface Target {
 /** In absolute form (RFC 9112, 3.2.2) a target has a scheme and a host in front. */
 const ORIGIN = /^https?:\/\/[^/?]*\/?/i;
 
+/** Throws 400 for a query that is no UTF-8 in percent-encoding; the path is its route's matter. */
 export function targetOf(request: IncomingMessage): Target {
   const url = request.url!.replace(ORIGIN, "/");
   const at = url.indexOf("?");
   if (at < 0) return { path: url, query: new URLSearchParams() };
-  return { path: url.slice(0, at), query: new URLSearchParams(url.slice(at + 1)) };
+  const text = url.slice(at + 1);
+  // URLSearchParams takes what stands for no UTF-8 for U+FFFD.
+  for (const part of text.split(/[&=]/)) decoded(part);
+  return { path: url.slice(0, at), query: new URLSearchParams(text) };
 }
 
 /** Whether it changes nothing: GET or HEAD. */

@@ -22,9 +22,13 @@ export async function serveKey(
 }
 
 function keyOf(path: string): string {
-  const key = decoded(path.slice("/kv/".length));
+  return checkedKey(decoded(path.slice("/kv/".length)));
+}
+
+/** Throws 400 for what is no key. */
+export function checkedKey(key: string): string {
   const bytes = Buffer.byteLength(key);
-  if (bytes === 0) throw badRequest("name a key: /kv/KEY");
+  if (bytes === 0) throw badRequest("name a key: this one is empty");
   if (bytes > KEY_BYTES_MAX) throw badRequest(`the key has ${bytes} bytes; ${KEY_BYTES_MAX} are allowed`);
   return key;
 }

@@ -61,6 +61,10 @@ export class Pipelines {
   private begin(socket: Socket, last: ServerResponse): Line {
     const line: Line = { underWay: new Set(), isReading: false, waiting: [], last };
     this.lines.set(socket, line);
+    // Node.js resumes at the end of each request.
+    socket.on("resume", () => {
+      if (line.waiting.length > 0) socket.pause();
+    });
     socket.once("close", () => {
       this.lines.delete(socket);
       for (const response of line.underWay) if (response.socket === null) abandon(response);
@@ -70,7 +74,8 @@ export class Pipelines {
 
   private go(socket: Socket, line: Line): void {
     const { waiting } = line;
-    if (waiting.length === 0 || socket.destroyed) return;
+    // Ended is one whose last answer is given; what waits would get none.
+    if (waiting.length === 0 || !socket.writable) return;
     while (waiting.length > 0 && mayBegin(line, waiting[0])) {
       const next = waiting.shift()!;
       line.isReading = next.isRead;

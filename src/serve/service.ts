@@ -1,5 +1,6 @@
 // One node of the service in this process: the engine, the state, the HTTP server; opened together and closed in order.
 import { createServer, type Server } from "node:http";
+import { Server as NetServer } from "node:net";
 import { type Logger, RaftmarkError, RaftNode, registerMetrics } from "../index.js";
 import { descriptorLimit } from "../link/descriptors.js";
 import { Bodies } from "./bodies.js";
@@ -17,6 +18,11 @@ import { Router } from "./router.js";
 
 /** A client that sends its request this slowly is cut off. */
 const REQUEST_MS_MAX = 60_000;
+/**
+ * An idle connection is closed after it: later than a proxy in front gives its up (nginx 60 s). What that sends as it is closed
+ * would be lost, and a POST is not asked again.
+ */
+const IDLE_MS_MAX = 75_000;
 const HEADER_BYTES_MAX = 16 * 1024;
 /** Answers that are on their way when the node is closed. */
 const LAST_ANSWERS_MS = 1000;
@@ -63,7 +69,7 @@ export class Service {
       const router = new Router(parts, logger);
       const pipelines = new Pipelines(closing.signal);
       const server = createServer(
-        { requestTimeout: REQUEST_MS_MAX, maxHeaderSize: HEADER_BYTES_MAX },
+        { requestTimeout: REQUEST_MS_MAX, keepAliveTimeout: IDLE_MS_MAX, maxHeaderSize: HEADER_BYTES_MAX },
         (request, response) => pipelines.add(request, response, () => void router.serve(request, response)),
       );
       limitClients(server, descriptorLimit(), logger);
@@ -117,12 +123,14 @@ export class Service {
 
   private async end(closed: Promise<void>): Promise<void> {
     const { server } = this;
-    const ended = new Promise<void>((resolve) => server.close(() => resolve()));
+    // Not http's close(), which closes connections that seem idle: of some a request is on its way. They get an answer, their last.
+    const ended = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
     this.closing.abort();
-    server.closeIdleConnections();
     await closed;
+    // What is here by now is read.
+    await new Promise((resolve) => setImmediate(resolve));
     const timer = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS);
-    server.closeIdleConnections();
+    server.close();
     await ended;
     clearTimeout(timer);
   }

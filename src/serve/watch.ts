@@ -6,6 +6,7 @@ import { type CommittedEntry, RaftmarkError } from "../index.js";
 import { type Command, decodeCommand } from "./commands.js";
 import { badRequest, checkQuery, type Target, wholeOf } from "./http.js";
 import { HttpError, toHttpError } from "./http-error.js";
+import { checkedKey } from "./kv-routes.js";
 import { LineRoom, type Reader } from "./line-room.js";
 import type { Parts } from "./parts.js";
 
@@ -51,6 +52,8 @@ export class Watches {
         "content-type": "application/x-ndjson; charset=utf-8",
         "cache-control": "no-store",
         "x-content-type-options": "nosniff",
+        // nginx would keep changes until it has a buffer full of them.
+        "x-accel-buffering": "no",
         // It begins behind that.
         "raftmark-index": String(from - 1),
       });
@@ -224,9 +227,10 @@ function filterOf(query: URLSearchParams): (key: string) => boolean {
   const key = query.get("key");
   const prefix = query.get("prefix");
   if (key !== null && prefix !== null) throw badRequest("a watch takes key or prefix, not both");
+  // What no key can be would be waited for in vain.
+  if (key !== null || prefix) checkedKey(key ?? prefix!);
   if (key !== null) return (each) => each === key;
-  if (prefix !== null) return (each) => each.startsWith(prefix);
-  return () => true;
+  return (each) => each.startsWith(prefix ?? "");
 }
 
 function noRoom(index: number): HttpError {

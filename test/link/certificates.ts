@@ -34,15 +34,22 @@ export class Authority {
   }
 
   /** A member dialled at `address`. */
-  member(address = "IP:127.0.0.1", use = "serverAuth,clientAuth"): Pems {
+  member(address = "IP:127.0.0.1", use = "serverAuth,clientAuth", newKey = NEW_KEY): Pems {
     const name = `m${++this.count}`;
-    this.openssl("req", ...NEW_KEY, "-keyout", `${name}.key`, "-out", `${name}.csr`, "-subj", `/CN=${name}`);
+    this.openssl("req", ...newKey, "-keyout", `${name}.key`, "-out", `${name}.csr`, "-subj", `/CN=${name}`);
     const cert = this.sign(
       this.read(`${name}.csr`),
       `subjectAltName=${address}\nextendedKeyUsage=${use}\n`,
       2,
     );
     return { ca: this.ca, cert, key: this.read(`${name}.key`) };
+  }
+
+  /** A key under a passphrase, as openssl makes one that is not asked for anything else. */
+  locked(key: string): string {
+    writeFileSync(join(this.dir, "open.key"), key);
+    this.openssl("pkey", "-in", "open.key", "-aes256", "-passout", "pass:x", "-out", "locked.key");
+    return this.read("locked.key");
   }
 
   private sign(request: string, extensions: string, days: number): string {

@@ -63,3 +63,20 @@ test("a certificate that members would refuse is told, with why; what TLS takes 
     }
   }
 });
+
+test("a key under a passphrase, and one that TLS 1.3 has no use for, are told in words, on a line", {
+  skip: NO_OPENSSL,
+}, async () => {
+  const ours = authority();
+  const good = ours.member();
+  assert.throws(
+    () => resolveTls({ ...good, key: ours.locked(good.key) }),
+    /^RaftmarkError: tls\.key: is encrypted, .*: openssl pkey -in FILE writes it without$/,
+  );
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp256k1", "-nodes"];
+  const other = ours.member("IP:127.0.0.1", "serverAuth,clientAuth", curve);
+  await assert.rejects(
+    tryTls(resolveTls(other)),
+    /^RaftmarkError: tls\.cert: no connection can be made with it and tls\.key: no suitable signature algorithm$/,
+  );
+});

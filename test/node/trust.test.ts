@@ -1,6 +1,9 @@
 // What a RaftNode does about TLS and the cluster's secret: options, certificates loaded anew, and what it warns of.
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
 import { type TestContext, test } from "node:test";
+import { connect } from "node:tls";
 import { freePorts } from "../../bench/harness/ports.js";
 import type { RaftNode, TlsOptions, TlsSource } from "../../src/index.js";
 import { Authority, NO_OPENSSL } from "../link/certificates.js";
@@ -96,6 +99,28 @@ test("what of option tls is wrong is said by name, and no key is shown", { skip:
   assert.match(await refusal(good, { acceptor: "uws" }), /^option acceptor: "uws" cannot go with tls/);
   const { node } = await open(t, { tls: good });
   await assert.rejects(node.reloadTls(), { code: "RAFT_BAD_OPTION", message: /must be a function/ });
+});
+
+test("of two reloads the later counts, however long the first one takes", { skip: NO_OPENSSL }, async (t) => {
+  const authority = new Authority();
+  t.after(() => authority.remove());
+  const [first, second, third] = [authority.member(), authority.member(), authority.member()];
+  let answer: (pems: TlsOptions) => void = () => {};
+  const late = new Promise<TlsOptions>((resolve) => {
+    answer = resolve;
+  });
+  const given = [first, late, third];
+  const address = `127.0.0.1:${(await freePorts(1))[0]}`;
+  const { node } = await open(t, { tls: async () => given.shift()!, listen: address, peers: { 1: address } });
+  const reloads = [node.reloadTls(), node.reloadTls()];
+  for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
+  answer(second);
+  await Promise.all(reloads);
+  const socket = connect({ port: Number(address.split(":")[1]), rejectUnauthorized: false });
+  t.after(() => socket.destroy());
+  await once(socket, "secureConnect");
+  const shown = socket.getPeerX509Certificate()!;
+  assert.equal(shown.fingerprint256, new X509Certificate(third.cert).fingerprint256);
 });
 
 test("a node that others can reach in the clear says so, once", async (t) => {

@@ -5,6 +5,7 @@ import { X509Certificate } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, mock, test } from "node:test";
+import { readCertificates } from "../../src/serve/certificates.js";
 import { ConfigError, checkConfig, newLogger, parseConfig, Service } from "../../src/serve/index.js";
 import { Authority, NO_OPENSSL, type Pems } from "../link/certificates.js";
 import { scratchDir } from "../process/support.js";
@@ -33,6 +34,8 @@ test("TLS: a key of another certificate, and files that are something else, with
   const authority = new Authority();
   const [one, other] = [authority.member(), authority.member()];
   const forServers = authority.member("IP:127.0.0.1", "serverAuth");
+  const locked = authority.locked(one.key);
+  const half = authority.ca.slice(0, authority.ca.length / 2);
   authority.remove();
   const good = { "ca.pem": one.ca, "node.pem": one.cert, "node.key": one.key };
   const cases: [Readonly<Record<string, string>>, RegExp][] = [
@@ -40,8 +43,10 @@ test("TLS: a key of another certificate, and files that are something else, with
       { "node.key": other.key },
       /^F:9:8: tls\.key: .*\/node\.key does not belong to the certificate in .*\/node\.pem$/,
     ],
-    [{ "node.key": one.cert }, /^F:9:8: tls\.key: .*\/node\.key is no private key that can be used: /],
+    [{ "node.key": one.cert }, /^F:9:8: tls\.key: .*\/node\.key cannot be used: /],
+    [{ "node.key": locked }, /^F:9:8: tls\.key: .*\/node\.key is encrypted, .* writes it without$/],
     [{ "node.pem": one.key }, /^F:8:9: tls\.cert: .*\/node\.pem has no certificate in PEM$/],
+    [{ "ca.pem": one.ca + half }, /^F:7:7: tls\.ca: .*\/ca\.pem has a certificate that is cut off$/],
     [{ "ca.pem": "" }, /^F:7:7: tls\.ca: .*\/ca\.pem has no certificate in PEM$/],
     [
       { "ca.pem": one.cert },
@@ -111,7 +116,9 @@ test("TLS: a certificate that does not name the node's address, or ends soon: wh
     const end = /^raftmark_tls_not_after_timestamp_seconds\{node="1"\} (\d+)$/m;
     const figures = await (await fetch(`http://${service.http}/metrics`)).text();
     const { validTo } = new X509Certificate(good.cert);
-    assert.equal(Number(end.exec(figures)?.[1]) * 1000, Date.parse(validTo));
+    // The authority's may be a second sooner.
+    const ends = [good.ca, good.cert].map((pem) => Date.parse(new X509Certificate(pem).validTo));
+    assert.equal(Number(end.exec(figures)?.[1]) * 1000, Math.min(...ends));
     put(other);
     await service.reloadTls();
     assert.match(warnings.at(-1)!, refused);
@@ -125,5 +132,36 @@ test("TLS: a certificate that does not name the node's address, or ends soon: wh
   } finally {
     mock.timers.reset();
     await service.close({ timeoutMs: 0 });
+  }
+});
+
+test("TLS: a certificate counts as long as those by which it does: what is said of one between, wherever it stands", {
+  skip: NO_OPENSSL,
+}, async () => {
+  const first = new Authority();
+  const late = new Authority(first, 0);
+  const between = new Authority(first, 1);
+  const [old, good] = [late.member(), between.member()];
+  for (const authority of [first, late, between]) authority.remove();
+  const config = await parseConfig(CONFIG, FILE);
+  const put = ({ cert, key }: Pems, ca: string, behind: string) =>
+    write({ "ca.pem": ca, "node.pem": cert + behind, "node.key": key });
+  const expired = (at: string) =>
+    new RegExp(`:${at}.* has CN=below, by which .* expired on .*: the other members refuse it$`);
+  put(old, first.ca, late.ca);
+  await assert.rejects(checkConfig(config), expired("8:9: tls\\.cert"));
+  // Whatever else is believed.
+  put(old, first.ca + late.ca + between.ca, "");
+  await assert.rejects(checkConfig(config), expired("7:7: tls\\.ca"));
+  put(good, late.ca + first.ca, between.ca);
+  assert.deepEqual(await checkConfig(config), []);
+  const end = Date.parse(new X509Certificate(between.ca).validTo);
+  assert.equal((await readCertificates(config.source, config.tls!)).end, end);
+  mock.timers.enable({ apis: ["Date"], now: end - 5 * 3600_000 });
+  try {
+    const soon = /:8:9: tls\.cert: .* has CN=below, by which .* counts until .* only: put a new one there/;
+    assert.match((await checkConfig(config))[0].message, soon);
+  } finally {
+    mock.timers.reset();
   }
 });

@@ -1,7 +1,7 @@
 // What a client asks ahead on one connection: answered in order, and no more of it under way at once than is said.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { test } from "node:test";
 import { Pipelines } from "../../src/serve/pipelines.js";
@@ -86,6 +86,43 @@ test("a change begins when all that was asked before is answered, and what is be
   assert.deepEqual(seen, expected);
 });
 
+test("behind what waits no more is read of the connection, and all of it once nothing does", async (t) => {
+  const pipelines = new Pipelines(new AbortController().signal);
+  const asked: string[] = [];
+  let answered = 0;
+  let first: ServerResponse | null = null;
+  const server = createServer((request, response) => {
+    asked.push(request.url!);
+    pipelines.add(request, response, () => {
+      if (first === null) first = response;
+      else response.end(() => answered++);
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  t.after(() => socket.destroy());
+  socket.resume();
+  const padding = "x".repeat(1000);
+  // More than the system keeps of a connection that nobody reads.
+  for (let i = 0; i < 20_000; i++)
+    socket.write(`DELETE /${i} HTTP/1.1\r\nhost: a\r\npadding: ${padding}\r\n\r\n`);
+  await until("the first", 60_000, () => first !== null);
+  for (let before = -1, turns = 0; turns < 100; turns++) {
+    if (asked.length > before) turns = 0;
+    before = asked.length;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.ok(asked.length < 1000, `${asked.length} were read`);
+  (first as ServerResponse | null)!.end();
+  await until("all others", 60_000, () => answered === 19_999);
+  assert.deepEqual(
+    asked,
+    Array.from({ length: 20_000 }, (_, i) => `/${i}`),
+  );
+});
+
 test("a connection that goes ends all that was begun for it: also what is behind an answer that does not end", async (t) => {
   const pipelines = new Pipelines(new AbortController().signal);
   let begun = 0;
@@ -101,7 +138,8 @@ test("a connection that goes ends all that was begun for it: also what is behind
   t.after(() => server.close());
   await once(server, "listening");
   const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
-  socket.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(100));
+  // One more would wait, and nothing be read behind it, the end included: the next write tells then.
+  socket.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(64));
   await until("what begins at once", 60_000, () => begun === 64);
   socket.destroy();
   await until("their end", 60_000, () => closed === 64);
@@ -134,4 +172,33 @@ test("on a connection that closing finds in the middle of a request, its answer 
   t.after(() => socket.destroy());
   const told = [...text.matchAll(/^Connection: (.*)\r\n/gim)].map(([, value]) => value);
   assert.deepEqual(told, ["keep-alive", "close"]);
+});
+
+test("what is asked behind an answer that is told to be the last is not begun: nobody would hear of it", async (t) => {
+  const closing = new AbortController();
+  const pipelines = new Pipelines(closing.signal);
+  const begun: string[] = [];
+  let asked = 0;
+  let first: ServerResponse | null = null;
+  const server = createServer((request, response) => {
+    asked++;
+    pipelines.add(request, response, () => {
+      begun.push(request.url!);
+      if (first === null) first = response;
+      else response.end();
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  socket.resume();
+  socket.write("PUT /first HTTP/1.1\r\nhost: a\r\n\r\n");
+  await until("the first", 60_000, () => asked === 1);
+  closing.abort();
+  socket.write("PUT /second HTTP/1.1\r\nhost: a\r\n\r\n");
+  await until("the second", 60_000, () => asked === 2);
+  (first as ServerResponse | null)!.end();
+  await once(socket, "close");
+  assert.deepEqual(begun, ["/first"]);
 });

@@ -1,5 +1,6 @@
 // What the service answers over HTTP: a node alone, in this process, with a client on raw sockets where one is needed.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -138,6 +139,9 @@ const REFUSED: [
   ["no UTF-8", "GET", "/kv/%ff", "400 KV_BAD_REQUEST", /no UTF-8/],
   ["another method", "POST", "/kv/a", "405 KV_NO_METHOD", /GET, HEAD, PUT, DELETE/],
   ["a method of a page", "DELETE", "/status", "405 KV_NO_METHOD", /GET, HEAD/],
+  ["a query of no UTF-8", "GET", "/watch?key=%ff", "400 KV_BAD_REQUEST", /"%ff" is no UTF-8/],
+  ["a watch of what is no key", "GET", "/watch?key=", "400 KV_BAD_REQUEST", /name a key/],
+  ["and that begins no key", "GET", `/watch?prefix=${"x".repeat(1025)}`, "400 KV_BAD_REQUEST", /1024 are/],
   ["an unknown parameter", "GET", "/kv/a?stal=1", "400 KV_BAD_REQUEST", /Did you mean stale\?/],
   ["a parameter twice", "GET", "/kv/a?stale=1&stale=0", "400 KV_BAD_REQUEST", /more than once/],
   ["no flag", "GET", "/kv/a?stale=yes", "400 KV_BAD_REQUEST", /1 or 0/],
@@ -156,6 +160,11 @@ for (const [what, method, path, expected, text, headers] of REFUSED) {
     if (got.status === 405) assert.match(got.headers.get("allow") ?? "", /GET/);
   });
 }
+
+test("an idle connection stays longer than a proxy in front keeps its side of it", async () => {
+  const { headers } = await ask("POST", "/sessions");
+  assert.equal(headers.get("keep-alive"), "timeout=75");
+});
 
 test("changes that a page of another site has a browser send are refused; reads, the node's own pages and programs are not", async () => {
   const host = base.slice("http://".length);
@@ -377,6 +386,24 @@ test("a client that sends no more may watch; a shutdown tells it, and does not w
   assert.match(await all, /"RAFT_CLOSED"/);
 });
 
+test("a request that a shutdown finds on its way, on a connection that seems idle, is answered, and told to be the last", async () => {
+  const other = await open(CONFIG.replace("dataDir: data", "dataDir: on-its-way"));
+  const [, host, port] = /^(.*):(\d+)$/.exec(other.http)!;
+  const socket = connect(Number(port), host);
+  let text = "";
+  socket.setEncoding("latin1").on("data", (piece: string) => {
+    text += piece;
+  });
+  const put = "PUT /kv/a HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n1";
+  socket.write(put);
+  await until("the first answer", 60_000, () => text.includes('"revision"'));
+  text = "";
+  socket.write(put);
+  await Promise.all([once(socket, "close"), other.close()]);
+  assert.match(text, /^HTTP\/1\.1 503 .*\r\nretry-after: 1\r\n.*"RAFT_CLOSED"/is);
+  assert.match(text, /\r\nconnection: close\r\n/i);
+});
+
 test("watch: HEAD is answered, and ends: the next request on the connection is, too", async () => {
   const socket = connect(Number(base.split(":")[2]), "127.0.0.1");
   let text = "";
@@ -386,6 +413,7 @@ test("watch: HEAD is answered, and ends: the next request on the connection is, 
   socket.write("HEAD /watch HTTP/1.1\r\nhost: x\r\n\r\nGET /livez HTTP/1.1\r\nhost: x\r\n\r\n");
   await until("both answers", 5000, () => text.includes('{"alive":true}'));
   assert.match(text, /^HTTP\/1\.1 200 OK\r\n.*application\/x-ndjson/s);
+  assert.match(text, /\r\nx-accel-buffering: no\r\n/);
   socket.destroy();
 });
 
