@@ -1,7 +1,7 @@
 // What npx starts: executable as it is committed, and a sentence where nothing is built.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -27,6 +27,18 @@ test("a clone that is not built is told to build", () => {
     const { status, stderr } = spawnSync(join(dir, BIN), ["bench"], { encoding: "utf8" });
     assert.equal(status, 2);
     assert.match(stderr, /^raftmark: .* not built yet: npm ci && npm run build .*\n$/);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+});
+
+test("a head that does not build is no regression: the gate's script ends with 2, whatever the build ended with", () => {
+  const dir = mkdtempSync(join(tmpdir(), "raftmark-script-"));
+  try {
+    writeFileSync(join(dir, "npm"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    const env = { ...process.env, PATH: `${dir}:${process.env["PATH"]}` };
+    const { status } = spawnSync("sh", ["-c", PACKAGE.scripts["bench:ci"]], { cwd: dir, env });
+    assert.equal(status, 2);
   } finally {
     rmSync(dir, { recursive: true });
   }
