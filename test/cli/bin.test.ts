@@ -32,14 +32,26 @@ test("a clone that is not built is told to build", () => {
   }
 });
 
-test("a head that does not build is no regression: the gate's script ends with 2, whatever the build ended with", () => {
+/** What a script of package.json does with a build that ends with `code`, and a node that says its id. */
+function script(name: string, code: number) {
   const dir = mkdtempSync(join(tmpdir(), "raftmark-script-"));
   try {
-    writeFileSync(join(dir, "npm"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    writeFileSync(join(dir, "npm"), `#!/bin/sh\nexit ${code}\n`, { mode: 0o755 });
+    writeFileSync(join(dir, "node"), "#!/bin/sh\necho $$\n", { mode: 0o755 });
     const env = { ...process.env, PATH: `${dir}:${process.env["PATH"]}` };
-    const { status } = spawnSync("sh", ["-c", PACKAGE.scripts["bench:ci"]], { cwd: dir, env });
-    assert.equal(status, 2);
+    const options = { cwd: dir, env, encoding: "utf8" } as const;
+    return spawnSync("sh", ["-c", PACKAGE.scripts[name]], options);
   } finally {
     rmSync(dir, { recursive: true });
   }
+}
+
+test("a head that does not build is no regression: the gate's script ends with 2, whatever the build ended with", () => {
+  assert.equal(script("bench:ci", 1).status, 2);
 });
+
+for (const name of ["bench", "bench:smoke", "bench:ci", "bench:selftest", "test:sim"])
+  test(`npm run ${name} hands a signal to the program: no shell in between, which would end and leave it running`, () => {
+    const { pid, stdout } = script(name, 0);
+    assert.equal(stdout.trim(), String(pid));
+  });
