@@ -76,7 +76,11 @@ export class Trees {
     const commit = await gitIn(this.root, args).catch(() => "");
     if (commit !== "") return commit;
     const refs = await gitIn(this.root, ["for-each-ref", "--format=%(refname:short)"]).catch(() => "");
-    const hint = didYouMean(revision, [...refs.split("\n"), WORKTREE]);
+    const isShallow = await gitIn(this.root, ["rev-parse", "--is-shallow-repository"]).catch(() => "");
+    const hint =
+      isShallow === "true"
+        ? " This clone is shallow, and it may lie behind its end: git fetch --unshallow, or fetch-depth: 0 where CI checks out."
+        : didYouMean(revision, [...refs.split("\n"), WORKTREE]);
     const text = `there is no revision "${revision}" in ${this.root}: name a commit, branch or tag (git fetch brings those of others), or ${WORKTREE}.${hint}`;
     throw new BenchError("usage", text);
   }

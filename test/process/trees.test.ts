@@ -200,3 +200,19 @@ test("removing trees forgets no worktree of somebody else's whose disk is away",
   await trees.remove();
   assert.equal(worktrees(path), 2, "the repository's own, and the one that is away");
 });
+
+test("in a shallow clone, as CI makes them, a revision that is missing is said to be behind its end", async () => {
+  const { path } = repository();
+  const shallow = join(scratch.folder(), "shallow");
+  const words = ["clone", "--quiet", "--depth", "1", `file://${path}`, shallow];
+  execFileSync("git", words, { env: gitEnvironment() });
+  const trees = await Trees.open(never, shallow);
+  try {
+    await assert.rejects(trees.resolve("HEAD^"), {
+      kind: "usage",
+      message: /shallow, .* git fetch --unshallow/,
+    });
+  } finally {
+    await trees.remove();
+  }
+});
