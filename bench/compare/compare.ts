@@ -24,10 +24,11 @@ export interface Figure {
   readonly ratio: RatioInterval | null;
 }
 
+/** Null: that side does not keep it. */
 export interface Counter {
   readonly name: keyof PerCommit;
-  readonly base: number;
-  readonly head: number;
+  readonly base: number | null;
+  readonly head: number | null;
 }
 
 export interface Match {
@@ -122,10 +123,11 @@ function countersOf(pairs: readonly [Run, Run][]): Counter[] {
   if (pairs.length === 0) return [];
   const names = Object.keys(pairs[0][0].perCommit) as (keyof PerCommit)[];
   return names.flatMap((name) => {
-    const values = pairs.map((pair) => pair.map(({ perCommit }) => perCommit[name]));
-    if (values.flat().some((value) => value === null)) return [];
-    const [base, head] = [0, 1].map((side) => median(values.map((pair) => Number(pair[side]))));
-    return [{ name, base, head }];
+    const [base, head] = [0, 1].map((side) => {
+      const values = pairs.flatMap((pair) => pair[side].perCommit[name] ?? []);
+      return values.length < pairs.length ? null : median(values);
+    });
+    return base === null && head === null ? [] : [{ name, base, head }];
   });
 }
 

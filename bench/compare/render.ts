@@ -93,9 +93,9 @@ export function comparisonMarkdown(comparison: Comparison, names: Names): string
     ]);
     const counted = match.counters.map(({ name, base, head }) => [
       `${COUNTER_TITLES[name]} per commit`,
-      short(base),
-      short(head),
-      "counted",
+      base === null ? "–" : short(base),
+      head === null ? "–" : short(head),
+      base === null || head === null ? `${base === null ? "base" : "head"} does not keep it` : "counted",
     ]);
     const table = [["", "base", "head", "head / base"], ["---", "---:", "---:", "---"], ...rows, ...counted];
     parts.push(
@@ -122,8 +122,8 @@ function remarks({ voids, disturbed }: Match): string[] {
 }
 
 function counterText({ name, base, head }: Counter): string {
-  const values = short(base) === short(head) ? short(base) : `${short(base)} to ${short(head)}`;
-  return `${COUNTER_TITLES[name]} ${values}`;
+  const [from, to] = [base, head].map((value) => (value === null ? "not kept" : short(value)));
+  return `${COUNTER_TITLES[name]} ${from === to ? from : `${from} to ${to}`}`;
 }
 
 /** What is judged one by one is not as sure taken together. */

@@ -31,6 +31,8 @@ export const WORKTREE = "worktree";
 const OWN_TREE = fileURLToPath(new URL("../../../", import.meta.url));
 const PREFIX = "raftmark-trees-";
 const OURS = new RegExp(`^${PREFIX}(\\d+)-\\w{6}$`);
+/** A worktree, also one that is half made, or whose directory is gone. */
+const FORGET = ["worktree", "remove", "--force", "--force"];
 const LOCK_FILE = "package-lock.json";
 /** Of a failed build, so many last lines are shown. */
 const LINES_SHOWN = 15;
@@ -74,7 +76,11 @@ export class Trees {
     const commit = await gitIn(this.root, args).catch(() => "");
     if (commit !== "") return commit;
     const refs = await gitIn(this.root, ["for-each-ref", "--format=%(refname:short)"]).catch(() => "");
-    const hint = didYouMean(revision, [...refs.split("\n"), WORKTREE]);
+    const isShallow = await gitIn(this.root, ["rev-parse", "--is-shallow-repository"]).catch(() => "");
+    const hint =
+      isShallow === "true"
+        ? " This clone is shallow, and it may lie behind its end: git fetch --unshallow, or fetch-depth: 0 where CI checks out."
+        : didYouMean(revision, [...refs.split("\n"), WORKTREE]);
     const text = `there is no revision "${revision}" in ${this.root}: name a commit, branch or tag (git fetch brings those of others), or ${WORKTREE}.${hint}`;
     throw new BenchError("usage", text);
   }
@@ -151,20 +157,18 @@ export class Trees {
     });
   }
 
+  /** Those it made and no others: a prune would forget the worktrees whose disk is away. */
   async remove(): Promise<void> {
-    process.removeListener("exit", this.onExit);
-    for (const dir of this.dirs) {
-      await gitIn(this.root, ["worktree", "remove", "--force", "--force", dir]).catch(() => {});
-    }
+    for (const dir of this.dirs) await gitIn(this.root, [...FORGET, dir]).catch(() => {});
     await rm(this.parent, { recursive: true, force: true, maxRetries: 3 });
-    await gitIn(this.root, ["worktree", "prune"]).catch(() => {});
+    process.removeListener("exit", this.onExit);
   }
 
-  /** For the last moments of the process. */
+  /** For the last moments of the process, which may come in the middle of `remove`. */
   private removeSync(): void {
     for (const child of this.children) endGroup(child);
     rmSync(this.parent, { recursive: true, force: true, maxRetries: 3 });
-    gitInSync(this.root, ["worktree", "prune"]);
+    for (const dir of this.dirs) gitInSync(this.root, [...FORGET, dir]);
   }
 }
 
@@ -180,7 +184,7 @@ async function sweep(root: string): Promise<void> {
     if (pid === undefined || dirname(parent) !== realpathSync(tmpdir()) || isAlive(Number(pid))) continue;
     const found = lstatSync(parent, { throwIfNoEntry: false });
     if (found !== undefined && (!found.isDirectory() || found.uid !== process.getuid?.())) continue;
-    await gitIn(root, ["worktree", "remove", "--force", "--force", dir]).catch(() => {});
+    await gitIn(root, [...FORGET, dir]).catch(() => {});
     await rm(parent, { recursive: true, force: true, maxRetries: 3 }).catch(() => {}); // Another may be at it.
   }
 }

@@ -143,7 +143,7 @@ export function sameEngineMarkdown(base: Tree, head: Tree, count: number): strin
 function sameEngineText(count: number): string {
   return (
     "The gate is open: base and head differ in nothing that runs in the engine, so nothing was measured " +
-    `(${count} built files of dist/src, without its cli, and of dist/assembly, and packages of the lock file, byte for byte)`
+    `(${count} built files of dist/src, without its cli and serve, and of dist/assembly, and packages of the lock file, byte for byte)`
   );
 }
 

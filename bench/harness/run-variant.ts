@@ -370,11 +370,10 @@ function figures(
     },
     ...(marks.length > 0 ? { marks: [...marks] } : {}),
     fsyncs: counters?.walSyncs ?? 0,
-    entriesPerFsync:
-      counters === undefined || counters.walSyncs === 0 ? null : counters.walEntries / counters.walSyncs,
+    entriesPerFsync: entriesPerFsync(counters),
     nodes,
     perCommit: {
-      ...perCommit(nodes, load.done),
+      ...perCommit(nodes, cluster.ids.length, load.done),
       fsyncsWaited: trace.fsyncsWaited,
       allocatedBytes: allocatedBytes(before.get(leader), after.get(leader), load.done),
     },
@@ -403,21 +402,32 @@ function readMeasures({ reads, readsDone, windowMs }: LoadResult): Measures {
   };
 }
 
-/** What the whole cluster did in the window, by proposals applied in it. */
-function perCommit(
-  nodes: readonly NodeUse[],
+/** What the whole cluster, of `count` nodes, did in the window, by proposals applied in it. Exported for tests. */
+export function perCommit(
+  nodes: readonly Pick<NodeUse, "leader" | "counters">[],
+  count: number,
   done: number,
 ): Omit<PerCommit, "fsyncsWaited" | "allocatedBytes"> {
+  const of = (values: readonly (number | undefined)[]) =>
+    values.reduce<number | null>(
+      (sum, value) => (sum === null || value === undefined ? null : sum + value / Math.max(1, done)),
+      0,
+    );
   const each = (name: keyof NodeUse["counters"]) =>
-    nodes.reduce((sum, { counters }) => sum + counters[name], 0) / Math.max(1, done);
+    nodes.length < count ? null : of(nodes.map(({ counters }) => counters[name]));
   return {
     messages: each("messagesSent"),
     frames: each("framesSent"),
     sentBytes: each("bytesSent"),
     fsyncs: each("walSyncs"),
     walBytes: each("walBytes"),
-    turns: (nodes.find(({ leader }) => leader)?.counters.turns ?? 0) / Math.max(1, done),
+    turns: of([nodes.find(({ leader }) => leader)?.counters.turns]),
   };
+}
+
+function entriesPerFsync(counters: NodeUse["counters"] | undefined): number | null {
+  const { walSyncs = 0, walEntries } = counters ?? {};
+  return walSyncs === 0 || walEntries === undefined ? null : walEntries / walSyncs;
 }
 
 function allocatedBytes(before: Sample | undefined, after: Sample | undefined, done: number): number | null {
@@ -459,7 +469,8 @@ function useOf(
   const counters: Record<string, number> = {};
   for (const [name, value] of Object.entries(after.metrics)) {
     const start = before.metrics[name as keyof typeof before.metrics];
-    if (typeof value === "number") counters[name] = value - Number(start);
+    if (typeof value === "number" && !after.metrics.missing.includes(name))
+      counters[name] = value - Number(start);
   }
   return [
     {

@@ -19,6 +19,8 @@ export const P_MAX = 0.01;
 const PERMUTATIONS = 999;
 /** A level has at least so many values: a single odd run is none. */
 const LEVEL_MIN = 3;
+/** Of fewer, chance splits even two levels without noise as well more often than P_MAX: of 9 in 2 shuffles of 126. */
+export const MARKED_MIN = 10;
 
 /** Change points of positive values, in order. */
 export function changePoints(values: readonly number[], seed = 1): ChangePoint[] {

@@ -1,12 +1,14 @@
 // History as curves: one a configuration and machine, in the order of their dates, drawn as text with both axes and the
 // change points. Pure.
 import { grouped } from "../report/numbers.js";
-import { type ChangePoint, changePoints, P_MAX } from "./change-points.js";
+import { type ChangePoint, changePoints, MARKED_MIN, P_MAX } from "./change-points.js";
 import type { HistoryRecord } from "./records.js";
 
 export interface Point {
   readonly at: string;
   readonly commit: string | null;
+  /** Of other files than the commit's; null: not known. */
+  readonly dirty: boolean | null;
   readonly proposalsPerS: number;
 }
 
@@ -21,12 +23,12 @@ export interface Curve {
 export function curvesOf(records: readonly HistoryRecord[]): Curve[] {
   const curves = new Map<string, { configuration: string; machine: string; points: Point[] }>();
   const dated = [...records].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
-  for (const { at, commit, machine, figures } of dated) {
+  for (const { at, commit, dirty, machine, figures } of dated) {
     for (const { configuration, proposalsPerS } of figures) {
       const key = JSON.stringify([machine, configuration]);
       const curve = curves.get(key) ?? { configuration, machine, points: [] };
       curves.set(key, curve);
-      curve.points.push({ at, commit, proposalsPerS });
+      curve.points.push({ at, commit, dirty, proposalsPerS });
     }
   }
   return [...curves.values()].map((curve) => ({
@@ -104,7 +106,8 @@ function renderCurve(curve: Curve): string {
   const last = points[points.length - 1];
   const ends = [...new Set([Math.min(...values), Math.max(...values)].map(grouped))].join(" to ");
   const range = `${ends} proposals/s`;
-  const many = `${points.length} run${points.length === 1 ? "" : "s"}`;
+  const few = points.length < MARKED_MIN ? ` (a change could show from ${MARKED_MIN} on)` : "";
+  const many = `${points.length} run${points.length === 1 ? "" : "s"}${few}`;
   const lines = [
     configuration,
     ...plot(curve).map((line) => `  ${line}`),
@@ -124,7 +127,7 @@ function dayOf({ at }: Point): string {
 }
 
 function nameOf(point: Point): string {
-  const { commit } = point;
+  const { commit, dirty } = point;
   const day = dayOf(point);
-  return commit === null ? day : `${commit.slice(0, 10)}, ${day}`;
+  return commit === null ? day : `${commit.slice(0, 10)}${dirty === true ? "+" : ""}, ${day}`;
 }

@@ -28,7 +28,10 @@ const Figure = z.object({
 export const HistoryRecord = z.object({
   historyVersion: z.literal(HISTORY_VERSION),
   source: z.enum(["bench", "gate"]),
-  at: z.string().describe("when the run began, ISO 8601"),
+  at: z
+    .string()
+    .refine((at) => Number.isFinite(Date.parse(at)), "it is no date")
+    .describe("when the run began, ISO 8601"),
   commit: z.string().nullable(),
   dirty: z.boolean().nullable(),
   machine: z
@@ -102,9 +105,12 @@ function machineOf({ cpu, cores, node, fileSystem }: Machine): string {
 
 /** Adds one line, and the file if there is none. False: the run is in it already. Throws BenchError. */
 export async function appendRecord(path: string, record: HistoryRecord): Promise<boolean> {
+  const parsed = HistoryRecord.safeParse(record);
+  // What a raftmark measured is one; a file that was edited need not be.
+  if (!parsed.success) throw new BenchError("usage", `the run is not added: ${faultOf(parsed.error)}.`);
   const key = runKey(record);
   if (existsSync(path) && (await readHistory(path)).some((other) => runKey(other) === key)) return false;
-  const line = `${JSON.stringify(HistoryRecord.parse(record))}\n`;
+  const line = `${JSON.stringify(parsed.data)}\n`;
   try {
     await makeDirs(dirname(resolve(path)));
     await appendFile(path, (await endsWithinLine(path)) ? `\n${line}` : line);
@@ -166,7 +172,9 @@ function parseLine(line: string): HistoryRecord | string {
     return "not JSON";
   }
   const parsed = HistoryRecord.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const { path, message } = parsed.error.issues[0];
+  return parsed.success ? parsed.data : faultOf(parsed.error);
+}
+
+function faultOf({ issues: [{ path, message }] }: z.ZodError): string {
   return `${z.core.toDotPath(path) || "the line"}: ${message}`;
 }

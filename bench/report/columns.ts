@@ -83,8 +83,10 @@ const FSYNCS: Column = {
   title: "fsyncs/s",
   cell: ({ runs }) => {
     const valid = validRuns(runs);
-    // A leader that was killed told nothing of its disk.
-    if (!valid.every((run) => run.nodes.some(({ leader }) => leader))) return "-";
+    // A leader that was killed told nothing of its disk; nor does an engine that does not count it.
+    const told = ({ nodes }: Run) =>
+      nodes.some(({ leader, counters }) => leader && counters.walSyncs !== undefined);
+    if (!valid.every(told)) return "-";
     return grouped(total(valid, (run) => run.fsyncs) / (total(valid, (run) => run.windowMs) / 1000));
   },
 };
@@ -144,9 +146,10 @@ function measureColumn(rows: readonly Row[], name: string): Column {
   };
 }
 
-/** Entries that shared a durable write of the leader's log, over all rounds; null: it made none. */
+/** Entries that shared a durable write of the leader's log, over all rounds; null: it made none, or did not count them. */
 export function entriesPerFsync({ runs }: Pick<Row, "runs">): number | null {
   const valid = validRuns(runs);
+  if (valid.some((run) => run.fsyncs > 0 && run.entriesPerFsync === null)) return null;
   const fsyncs = total(valid, (run) => run.fsyncs);
   const entries = total(valid, (run) => (run.entriesPerFsync ?? 0) * run.fsyncs);
   return fsyncs === 0 ? null : entries / fsyncs;

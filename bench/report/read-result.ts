@@ -11,6 +11,13 @@ export async function readResult(path: string): Promise<Result> {
   renameLink(value);
   gatherMeanings(value);
   const version = (value as { schemaVersion?: unknown } | null)?.schemaVersion;
+  const maker = otherMaker(value);
+  if (maker !== null) {
+    throw refuse(
+      path,
+      `is a result of ${maker}, which tells all of it when it ends: no other command reads it`,
+    );
+  }
   if (typeof version !== "number") {
     throw refuse(path, `is not a result of raftmark bench: it has no "schemaVersion"`);
   }
@@ -29,6 +36,21 @@ export async function readResult(path: string): Promise<Result> {
     path,
     `is damaged at ${z.core.toDotPath(where) || "its top"} (${message}): run the bench again`,
   );
+}
+
+/** Whether it is whole, and what a bench wrote whose results have a form of their own: the log's, or that of a running cluster. */
+export async function isOtherResult(path: string): Promise<boolean> {
+  try {
+    return otherMaker(parse(path, await textOf(path))) !== null;
+  } catch {
+    return false; // Whoever reads it says why.
+  }
+}
+
+function otherMaker(value: unknown): string | null {
+  const { tool, kind } = (value ?? {}) as { tool?: unknown; kind?: unknown };
+  if (tool === "raftmark bench wal") return tool;
+  return kind === "raftmark target" ? "raftmark bench --target" : null;
 }
 
 /** Before there was --node, uws was the link's name for what the engine takes, which now is "sockets". */

@@ -65,21 +65,22 @@ const Settings = z.object({
   trace: z.enum(["on", "off"]).describe("on: sampled proposals were followed for the waterfall"),
 });
 
+/** One that is missing is one that the node's engine, of an earlier revision, does not keep. */
 const Counters = z.object({
-  proposals: z.number(),
-  applied: z.number(),
-  turns: z.number(),
-  readies: z.number(),
-  messagesSent: z.number(),
-  messagesReceived: z.number(),
-  framesSent: z.number(),
-  bytesSent: z.number(),
-  bytesReceived: z.number(),
-  framesDropped: z.number(),
-  walSyncs: z.number(),
-  walWrites: z.number(),
-  walBytes: z.number(),
-  walEntries: z.number(),
+  proposals: z.number().optional(),
+  applied: z.number().optional(),
+  turns: z.number().optional(),
+  readies: z.number().optional(),
+  messagesSent: z.number().optional(),
+  messagesReceived: z.number().optional(),
+  framesSent: z.number().optional(),
+  bytesSent: z.number().optional(),
+  bytesReceived: z.number().optional(),
+  framesDropped: z.number().optional(),
+  walSyncs: z.number().optional(),
+  walWrites: z.number().optional(),
+  walBytes: z.number().optional(),
+  walEntries: z.number().optional(),
 });
 
 /** What one node used within the measured window. */
@@ -126,19 +127,22 @@ const Waterfall = z.object({
 });
 export type Waterfall = z.output<typeof Waterfall>;
 
-/** What one applied proposal cost the cluster, over the window. Counted, not timed: little noise. */
+/**
+ * What one applied proposal cost the cluster, over the window. Counted, not timed: little noise. Null: an engine does not
+ * keep that, or a node that ended in the window took its counts with it.
+ */
 const PerCommit = z.object({
-  messages: z.number(),
-  frames: z.number(),
-  sentBytes: z.number(),
-  fsyncs: z.number().describe("durable writes of all logs"),
+  messages: z.number().nullable(),
+  frames: z.number().nullable(),
+  sentBytes: z.number().nullable(),
+  fsyncs: z.number().nullable().describe("durable writes of all logs"),
   fsyncsWaited: z
     .number()
     .nullable()
     .describe("durable writes of the leader's log that a proposal waited for"),
-  walBytes: z.number().describe("bytes written to all logs"),
+  walBytes: z.number().nullable().describe("bytes written to all logs"),
   allocatedBytes: z.number().nullable().describe("JavaScript heap that the leader's main thread allocated"),
-  turns: z.number().describe("turns of the leader's driver"),
+  turns: z.number().nullable().describe("turns of the leader's driver"),
 });
 export type PerCommit = z.output<typeof PerCommit>;
 
@@ -183,7 +187,7 @@ export const Run = z.object({
     data: z.string(),
   }),
   series: z.object({
-    stepMs: z.number(),
+    stepMs: z.number().min(10).max(10_000).describe("other runs' steps are drawn beside it, by the shortest"),
     applied: z.array(z.number()),
     due: z.array(z.number()).optional().describe("open loop: what came due in each step"),
     p99Ms: z.array(z.number().nullable()).optional().describe("of each step; null where nothing was applied"),

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { BenchError, messageOf } from "../harness/bench-error.js";
 import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "../harness/latency.js";
 import { SERIES_STEP_MS } from "../harness/load.js";
-import { type Target, TargetClient, targetText } from "./target-client.js";
+import { SILENT_MS, type Target, TargetClient, targetText } from "./target-client.js";
 import type { TargetLoadPlan, TargetLoadResult } from "./target-load.js";
 
 export interface TargetRow {
@@ -44,7 +44,10 @@ export interface Percentiles {
 
 export interface TargetRun extends TargetRow {
   readonly clients: number;
+  /** Of the client that had the longest: those whose callers all gave up have a shorter one. */
   readonly windowMs: number;
+  /** Callers that gave up, as a request of theirs had no outcome: there were so many fewer from then on. */
+  readonly gaveUp: number;
   /** Acknowledged in the window. */
   readonly writes: number;
   readonly writesPerS: number;
@@ -60,6 +63,8 @@ export interface TargetRun extends TargetRow {
   readonly failed: Readonly<Record<string, number>>;
   readonly keysChecked: number;
   readonly findings: readonly string[];
+  /** Keys that could not be read back, so that nothing is known of them, a sentence each. */
+  readonly unread: readonly string[];
   /** How often the term rose between before and after. */
   readonly elections: number;
 }
@@ -71,38 +76,69 @@ export interface TargetResult {
   readonly node: string;
   readonly members: readonly Member[];
   readonly runs: readonly TargetRun[];
-  /** Ctrl-C: only the runs that were done are told. */
+  /** Only the runs that were done are told. */
   readonly interrupted: boolean;
+}
+
+export interface TargetOutcome {
+  readonly result: TargetResult;
+  /** What ended it before all rows were done; null: they are. */
+  readonly cut: BenchError | null;
 }
 
 const PROGRAM = fileURLToPath(new URL("./target-main.js", import.meta.url));
 /** How long a request is tried again: an election, and more. */
 const PATIENCE_MS = 15_000;
-/** Beyond warm-up and window: what is under way, reading back, deleting. */
-const SLACK_MS = 60_000;
+/** Beyond warm-up and window: a write, its outcome, reading back and deleting, each of which may wait till its patience is over. */
+const SLACK_MS = 4 * (PATIENCE_MS + SILENT_MS) + 20_000;
 
-/** Rejects with BenchError where a target does not answer as a node of the service, or a client fails. */
+/** Rejects with BenchError where a target does not answer as a node of the service, or there is no row that was done. */
 export async function runTarget(
   plan: TargetPlan,
   say: (text: string) => void,
   signal: AbortSignal,
-): Promise<TargetResult> {
+): Promise<TargetOutcome> {
   const startedAt = new Date().toISOString();
   const members = await Promise.all(plan.targets.map(memberAt));
+  refuseTwice(members);
   const leader = members.find(({ state }) => state === "StateLeader");
   const who = leader === undefined ? "none of them leads" : `node ${leader.id} leads term ${leader.term}`;
   say(`${members.length} node${members.length === 1 ? "" : "s"} of a running cluster; ${who}`);
   const runs: TargetRun[] = [];
+  let cut: BenchError | null = null;
   for (const row of plan.rows) {
-    if (signal.aborted) break;
-    const before = await termOf(plan.targets);
-    const results = await loadAll(plan, row, signal);
-    runs.push(runOf(plan, row, results, Math.max(0, (await termOf(plan.targets)) - before)));
+    try {
+      runs.push(await rowOf(plan, row, signal));
+      signal.throwIfAborted();
+    } catch (error) {
+      if (!(error instanceof BenchError)) throw error;
+      cut = error;
+      break;
+    }
   }
-  if (runs.length === 0) throw signal.reason;
+  if (cut !== null && runs.length === 0) throw cut;
   const { command } = plan;
   const node = process.version;
-  return { kind: "raftmark target", startedAt, command, node, members, runs, interrupted: signal.aborted };
+  const interrupted = cut !== null;
+  const result = { kind: "raftmark target", startedAt, command, node, members, runs, interrupted } as const;
+  return { result, cut };
+}
+
+async function rowOf(plan: TargetPlan, row: TargetRow, signal: AbortSignal): Promise<TargetRun> {
+  const before = await termOf(plan.targets);
+  signal.throwIfAborted();
+  const results = await loadAll(plan, row, signal);
+  return runOf(plan, row, results, Math.max(0, (await termOf(plan.targets)) - before));
+}
+
+/** By two names, or of two clusters, whose sum would be shown as one's. */
+function refuseTwice(members: readonly Member[]): void {
+  for (const [i, { id, target }] of members.entries()) {
+    const other = members.slice(0, i).find((member) => member.id === id);
+    if (other === undefined) continue;
+    const text = `--target: node ${id} answers at ${other.target} and at ${target}: name each node of one cluster once.`;
+    throw new BenchError("usage", text);
+  }
 }
 
 /** The highest of those that answer: some may have been stopped meanwhile. */
@@ -131,10 +167,21 @@ async function memberAt(target: Target): Promise<Member> {
   }
 }
 
-/** All client processes at once. */
+/** All client processes at once; where one fails, the others end in order first. */
 async function loadAll(plan: TargetPlan, row: TargetRow, signal: AbortSignal): Promise<TargetLoadResult[]> {
+  const ending = new AbortController();
+  const end = () => ending.abort();
+  signal.addEventListener("abort", end, { once: true });
+  const running = clientsOf(plan, row, ending.signal);
+  for (const client of running) client.catch(end);
+  await Promise.allSettled(running);
+  signal.removeEventListener("abort", end);
+  return Promise.all(running);
+}
+
+function clientsOf(plan: TargetPlan, row: TargetRow, signal: AbortSignal): Promise<TargetLoadResult>[] {
   const clients = Math.min(plan.clients, row.inFlight);
-  const running = Array.from({ length: clients }, (_, client) => {
+  return Array.from({ length: clients }, (_, client) => {
     // Callers that do not divide go to the first.
     const callers = Math.floor(row.inFlight / clients) + (client < row.inFlight % clients ? 1 : 0);
     const { targets, run, warmupMs, durationMs } = plan;
@@ -154,7 +201,6 @@ async function loadAll(plan: TargetPlan, row: TargetRow, signal: AbortSignal): P
       signal,
     );
   });
-  return Promise.all(running);
 }
 
 function runClient(plan: TargetLoadPlan, signal: AbortSignal): Promise<TargetLoadResult> {
@@ -193,7 +239,7 @@ export function runOf(
 ): TargetRun {
   const sum = (of: (result: TargetLoadResult) => number) =>
     results.reduce((so, result) => so + of(result), 0);
-  const windowMs = Math.max(1, sum((result) => result.windowMs) / results.length);
+  const windowMs = Math.max(1, ...results.map((result) => result.windowMs));
   const [writes, reads] = (["writes", "reads"] as const).map((name) =>
     merged(results.map((one) => one[name])),
   );
@@ -205,6 +251,7 @@ export function runOf(
     ...row,
     clients: Math.min(clients, row.inFlight),
     windowMs,
+    gaveUp: sum((result) => result.gaveUp),
     writes: writesDone,
     writesPerS: writesDone / (windowMs / 1000),
     writeMs: percentilesOf(writes!),
@@ -218,6 +265,7 @@ export function runOf(
     failed: counted(results.map((result) => result.failed)),
     keysChecked: sum((result) => result.keysChecked),
     findings: results.flatMap((result) => result.findings),
+    unread: results.flatMap((result) => result.unread),
     elections,
   };
 }

@@ -27,7 +27,7 @@ export function targetText({ host, port }: Target): string {
 }
 
 /** A node that took a request and is silent for so long is given up. */
-const SILENT_MS = 10_000;
+export const SILENT_MS = 10_000;
 /** Between two tries where nobody leads. */
 const RETRY_MS = 20;
 

@@ -38,13 +38,17 @@ export interface TargetLoadResult {
   readonly failed: Readonly<Record<string, number>>;
   /** What is not as it was acknowledged, a sentence each. */
   readonly findings: readonly string[];
-  /** Keys that were read back. */
+  /** Keys that were read back, and a sentence for those that could not be. */
   readonly keysChecked: number;
+  readonly unread: readonly string[];
+  /** Callers that gave up before the load was over. */
+  readonly gaveUp: number;
 }
 
 /** The shortest that names a write. */
 export const VALUE_BYTES_MIN = 16;
 const FINDINGS_MAX = 5;
+const UNREAD_MAX = 5;
 
 /** One caller and its key. */
 interface Caller {
@@ -67,6 +71,8 @@ export class TargetLoad {
   private readonly said: Record<string, number> = {};
   private readonly failed: Record<string, number> = {};
   private readonly findings: string[] = [];
+  private readonly unread: string[] = [];
+  private gaveUp = 0;
   private writesDone = 0;
   private readsDone = 0;
   private again = 0;
@@ -108,8 +114,9 @@ export class TargetLoad {
     let keysChecked = 0;
     await Promise.all(
       this.callers.map(async (caller) => {
-        if (await this.check(caller)) keysChecked++;
-        await this.client.ask("DELETE", caller.path, null, this.plan.patienceMs);
+        const checked = await this.check(caller);
+        if (checked) keysChecked++;
+        await this.client.ask("DELETE", caller.path, null, checked ? this.plan.patienceMs : 0);
       }),
     );
     this.client.close();
@@ -126,6 +133,8 @@ export class TargetLoad {
       failed: this.failed,
       findings: this.findings,
       keysChecked,
+      unread: this.unread,
+      gaveUp: this.gaveUp,
     };
   }
 
@@ -137,8 +146,11 @@ export class TargetLoad {
   private async call(caller: Caller): Promise<void> {
     const { readsPerWrite } = this.plan;
     while (!this.stopping) {
-      if (!(await this.write(caller))) return;
-      for (let i = 0; i < readsPerWrite && !this.stopping; i++) if (!(await this.read(caller))) return;
+      let goesOn = await this.write(caller);
+      for (let i = 0; goesOn && i < readsPerWrite && !this.stopping; i++) goesOn = await this.read(caller);
+      if (goesOn) continue;
+      this.gaveUp++;
+      return;
     }
   }
 
@@ -208,7 +220,8 @@ export class TargetLoad {
   private async check(caller: Caller): Promise<boolean> {
     const { status, body } = await this.client.ask("GET", caller.path, null, this.plan.patienceMs);
     if (status !== 200 && status !== 404) {
-      this.find(`${caller.path} could not be read back: ${status === 0 ? "nobody answered" : status}`);
+      const why = status === 0 ? "nobody answered" : status;
+      if (this.unread.length < UNREAD_MAX) this.unread.push(`${caller.path} could not be read back: ${why}`);
       return false;
     }
     this.judge(caller, status, body);

@@ -46,6 +46,7 @@ export function targetText(result: TargetResult, paint: Paint): string {
   const lines = [table.toString(), ...runs.flatMap((run) => aside(run)), answerOf(runs)];
   const lost = runs.flatMap(({ findings }) => findings);
   for (const finding of lost) lines.push(paint.red(`NOT AS ACKNOWLEDGED: ${finding}`));
+  for (const one of runs.flatMap(({ unread }) => unread)) lines.push(paint.red(`NOT CHECKED: ${one}`));
   lines.push(checkedText(runs));
   return `${lines.join("\n")}\n`;
 }
@@ -53,7 +54,7 @@ export function targetText(result: TargetResult, paint: Paint): string {
 /** "1,240 writes/s with a p99 of 12.1 ms, at 64 in flight": the most that was seen. */
 function answerOf(runs: readonly TargetRun[]): string {
   const best = runs.reduce((a, b) => (b.writesPerS > a.writesPerS ? b : a));
-  if (best.writeMs === null) return "\nNo write was acknowledged.";
+  if (best.writeMs === null) return "\nNo write was acknowledged in the window.";
   const at = `${grouped(best.inFlight)} in flight, ${best.valueBytes} B each, from ${best.clients} client process${best.clients === 1 ? "" : "es"}`;
   return `\nSeen: ${grouped(best.writesPerS)} writes/s with a p99 of ${short(best.writeMs.p99)} ms, at ${at}.`;
 }
@@ -71,13 +72,21 @@ function aside(run: TargetRun): string[] {
       ? [`${where}: ${grouped(run.again)} requests were tried again: ${counts(run.said)}`]
       : []),
     ...(Object.keys(run.failed).length > 0 ? [`${where}: without an outcome: ${counts(run.failed)}`] : []),
+    ...(run.gaveUp > 0
+      ? [`${where}: ${run.gaveUp} of the callers gave up, so that fewer were in flight from then on`]
+      : []),
   ];
 }
 
 function checkedText(runs: readonly TargetRun[]): string {
   const sum = (of: (run: TargetRun) => number) => runs.reduce((so, run) => so + of(run), 0);
-  const what = `${grouped(sum(({ acknowledged }) => acknowledged))} acknowledged writes to ${grouped(sum(({ keysChecked }) => keysChecked))} keys, read back`;
-  return sum(({ findings }) => findings.length) === 0
-    ? `Checked: ${what}: every key has what was acknowledged last.`
-    : `Checked: ${what}.`;
+  const [keys, acknowledged] = [sum(({ keysChecked }) => keysChecked), sum((run) => run.acknowledged)];
+  const left = sum(({ inFlight }) => inFlight) - keys;
+  const what = `${grouped(acknowledged)} acknowledged writes to ${grouped(keys + left)} keys`;
+  const read = left === 0 ? "read back" : `of which ${grouped(keys)} were read back`;
+  const found = sum(({ findings }) => findings.length) > 0 || keys === 0;
+  const all = left === 0 ? "every key" : "each of those";
+  return found
+    ? `Checked: ${what}, ${read}.`
+    : `Checked: ${what}, ${read}: ${all} has what was acknowledged last.`;
 }

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import type { Output } from "../../bench/report/progress.js";
 import { checkWritable, defaultPath, writeNew, writeWhole } from "../../bench/report/write-result.js";
-import { runTarget, type TargetPlan, type TargetRow } from "../../bench/target/run-target.js";
+import { runTarget, type TargetPlan, type TargetRow, type TargetRun } from "../../bench/target/run-target.js";
 import { parseTarget, type Target } from "../../bench/target/target-client.js";
 import { VALUE_BYTES_MIN } from "../../bench/target/target-load.js";
 import { targetText } from "../../bench/target/target-text.js";
@@ -86,12 +86,7 @@ export async function benchTarget(words: TargetWords, command: string, out: Outp
   await checkWritable(words.out ?? defaultPath({ startedAt, scenario }));
   const { stream, paint } = out;
   const say = (text: string): void => void stream.write(`${paint.dim(text)}\n`);
-  let ended: BenchError | null = null;
-  const result = await untilInterrupted(async (signal) => {
-    const made = await runTarget(plan, say, signal);
-    if (signal.aborted) ended = signal.reason as BenchError;
-    return made;
-  });
+  const { result, cut } = await untilInterrupted((signal) => runTarget(plan, say, signal));
   const text = `${JSON.stringify(result, null, 2)}\n`;
   const path =
     words.out === undefined
@@ -99,6 +94,10 @@ export async function benchTarget(words: TargetWords, command: string, out: Outp
       : await writeWhole(text, words.out);
   stream.write(`\n${targetText(result, paint)}Result: ${path}\n`);
   if (words.json) process.stdout.write(`${JSON.stringify(result)}\n`);
-  if (ended !== null) return (ended as BenchError).exitCode;
-  return result.runs.every(({ findings, writes }) => findings.length === 0 && writes > 0) ? 0 : 1;
+  // Whoever pressed Ctrl-C knows why it ended.
+  if (cut?.kind === "failed") throw cut;
+  if (cut !== null) return cut.exitCode;
+  const isSound = ({ findings, unread, writes }: TargetRun) =>
+    findings.length === 0 && unread.length === 0 && writes > 0;
+  return result.runs.every(isSound) ? 0 : 1;
 }

@@ -5,6 +5,9 @@ import { BenchError } from "../../bench/harness/bench-error.js";
 /** From the signal to the end of the process, at most. */
 const ORDERLY_MS_MAX = 9000;
 
+/** The terminal asks npm as well as what npm runs, and npm passes it on: that is asked once. */
+const ONCE_MS = 500;
+
 /** Runs `work`, for `orderlyMsMax` after the signal at most, with a signal that aborts on Ctrl-C, SIGTERM, a closed terminal, or when nobody reads stdout any more. */
 export async function untilInterrupted<T>(
   work: (signal: AbortSignal) => Promise<T>,
@@ -12,9 +15,14 @@ export async function untilInterrupted<T>(
 ): Promise<T> {
   const controller = new AbortController();
   let deadline: NodeJS.Timeout | undefined;
+  let askedAt = 0;
   const interrupt = (kind: "interrupted" | "terminated", why: string) => {
     const error = new BenchError(kind, `${why}: the run was ended, its nodes stopped and its data removed.`);
-    if (controller.signal.aborted) process.exit(error.exitCode);
+    if (controller.signal.aborted) {
+      if (performance.now() - askedAt > ONCE_MS) process.exit(error.exitCode);
+      return;
+    }
+    askedAt = performance.now();
     controller.abort(error);
     deadline = setTimeout(() => {
       process.stderr.write(`raftmark: ${why}, and it did not end in order: what was done is lost.\n`);

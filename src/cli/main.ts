@@ -7,6 +7,7 @@ import { packageVersion } from "../../bench/harness/environment.js";
 import { commandWithout, missingBenchPackages } from "./bench-packages.js";
 import { clusterCommand } from "./cluster-command.js";
 import { CommandError } from "./command-error.js";
+import { whyTakenByNpm } from "./npm-options.js";
 import { serveCommand } from "./serve-command.js";
 import { walCommand } from "./wal-command.js";
 
@@ -93,6 +94,9 @@ async function main(argv: string[]): Promise<number> {
     program.outputHelp();
     return EXIT_CODES.usage;
   }
+  const command = program.commands.find((each) => each.name() === argv[2]);
+  const taken = command === undefined ? null : whyTakenByNpm(command, process.env);
+  if (taken !== null) return complain(taken, EXIT_CODES.usage);
   try {
     await program.parseAsync(argv);
     return Number(process.exitCode ?? 0);

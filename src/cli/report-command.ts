@@ -7,7 +7,7 @@ import { BenchError, codeOf, messageOf } from "../../bench/harness/bench-error.j
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import type { NamedResult } from "../../bench/report/page/model.js";
 import { renderPage } from "../../bench/report/page/page.js";
-import { readResult } from "../../bench/report/read-result.js";
+import { isOtherResult, readResult } from "../../bench/report/read-result.js";
 import type { Result } from "../../bench/report/result-schema.js";
 import { verdict } from "../../bench/report/verdict.js";
 import { writeWhole } from "../../bench/report/write-result.js";
@@ -58,7 +58,7 @@ async function report(paths: readonly string[], words: Words): Promise<number> {
     const text = `--format: "${format}" is not one of ${FORMATS.join(", ")}.${didYouMean(format, FORMATS)}`;
     throw new BenchError("usage", text);
   }
-  const sources = paths.length > 0 ? paths : [newestResult()];
+  const sources = paths.length > 0 ? paths : [await newestResult()];
   const out = words.out ?? (sources.length === 1 ? besides(sources[0]) : "report.html");
   refuseSource(sources, words.out ?? (format === "markdown" ? null : out));
   const results: NamedResult[] = [];
@@ -123,7 +123,7 @@ function freeName(path: string, taken: readonly NamedResult[]): string {
   return same === 0 ? name : `${name} (${same + 1})`;
 }
 
-function newestResult(): string {
+async function newestResult(): Promise<string> {
   let names: string[] = [];
   try {
     names = readdirSync(LOCAL).filter((name) => name.endsWith(".json"));
@@ -131,8 +131,7 @@ function newestResult(): string {
     // No such folder: said below.
   }
   const dated = names.map((name) => ({ path: join(LOCAL, name), at: statSync(join(LOCAL, name)).mtimeMs }));
-  const newest = dated.sort((a, b) => b.at - a.at)[0];
-  if (newest !== undefined) return newest.path;
+  for (const { path } of dated.sort((a, b) => b.at - a.at)) if (!(await isOtherResult(path))) return path;
   const text = `there is no result in ${LOCAL}: run raftmark bench first, or name a result file.`;
   throw new BenchError("usage", text);
 }

@@ -10,6 +10,7 @@ import { compareResults, tookTurns } from "../../bench/compare/compare.js";
 import { configurationKey, configurationName } from "../../bench/compare/configurations.js";
 import { comparisonMarkdown, renderComparison } from "../../bench/compare/render.js";
 import { DEFAULT_SETTINGS } from "../../bench/harness/axes.js";
+import { perCommit } from "../../bench/harness/run-variant.js";
 import type { Result } from "../../bench/report/result-schema.js";
 import { normals } from "../../bench/stats/family.js";
 import { Prng } from "../../src/base/prng.js";
@@ -176,6 +177,22 @@ test("counters stand side by side, what only this scenario measures too", () => 
     comparisonMarkdown(compareResults(base, head, true), NAMES),
     /\| messages per commit \| 0\.100 \| 0\.200/,
   );
+});
+
+test("a counter that only one side keeps is shown, and as not kept by the other", () => {
+  const old = result(1000, 6);
+  old.runs = old.runs.map((run) => ({ ...run, perCommit: { ...run.perCommit, walBytes: null } }));
+  const comparison = compareResults(old, result(1000, 6), true);
+  assert.match(renderComparison(comparison, NAMES), /per commit: .*bytes logged not kept to \d/);
+  assert.match(
+    comparisonMarkdown(comparison, NAMES),
+    /\| bytes logged per commit \| – \| \d+ \| base does not keep it \|/,
+  );
+  const counters = { messagesSent: 30, walBytes: 600, turns: 3 };
+  const node = (leader: boolean, more: object = {}) => ({ leader, counters: { ...counters, ...more } });
+  const each = perCommit([node(true), node(false, { walBytes: undefined })], 2, 10);
+  assert.deepEqual([each.messages, each.walBytes, each.turns, each.frames], [6, null, 0.3, null]);
+  assert.equal(perCommit([node(true)], 2, 10).messages, null, "a node is gone, and its counts with it");
 });
 
 test("two that took no turns are shown and not judged, and what would be is said", () => {

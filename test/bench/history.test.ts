@@ -162,8 +162,8 @@ test("the axis of a quiet curve is wide enough that noise stays small; of a long
 });
 
 function pointOf(i: number) {
-  const { at, commit } = record(i, 1);
-  return { at, commit };
+  const { at, commit, dirty } = record(i, 1);
+  return { at, commit, dirty };
 }
 
 test("points stand in the order of their dates, whatever the order in which they were added", () => {
@@ -200,4 +200,30 @@ test("a last line without its end stays a line", async () => {
   await appendRecord(path, recordOfResult(result(1200), "three.json"));
   assert.equal((await readHistory(path)).length, 3);
   assert.equal(readFileSync(path, "utf8").split("\n").length, 4, "three lines, none empty");
+});
+
+test("a line without a date has no place in a curve, and a run whose figures are none is refused in a sentence", async () => {
+  const path = join(dir, "edited.ndjson");
+  const record = recordOfResult(result(1000), "x.json");
+  writeFileSync(path, `${JSON.stringify({ ...record, at: "yesterday" })}\n`);
+  await assert.rejects(readHistory(path), { kind: "usage", message: /line 1: at: it is no date/ });
+  const edited = recordOfResult(result(-1), "x.json");
+  await assert.rejects(appendRecord(join(dir, "none.ndjson"), edited), {
+    kind: "usage",
+    message: /^the run is not added: figures\[0\]\.proposalsPerS: /,
+  });
+});
+
+test("a curve too short for a mark says so, and files that were not the commit's are told", () => {
+  const levels = (runs: number) => Array.from({ length: runs }, (_, i) => (i < runs / 2 ? 1000 : 100));
+  assert.deepEqual([changePoints(levels(9)).length, changePoints(levels(10)).length], [0, 1]);
+  const records = (runs: number) =>
+    levels(runs).map((speed, i) => {
+      const at = new Date(1e12 + i * 1e6).toISOString();
+      return { ...recordOfResult(result(speed), "x.json"), at, commit: "0123456789ab", dirty: true };
+    });
+  const short = renderHistory(curvesOf(records(9)));
+  assert.match(short, /9 runs \(a change could show from 10 on\): /);
+  assert.match(short, /the last 100 \(0123456789\+, /);
+  assert.doesNotMatch(renderHistory(curvesOf(records(10))), /could show/);
 });

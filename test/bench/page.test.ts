@@ -2,7 +2,15 @@
 // be read. How it looks in a browser is report-page.test.ts's.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -348,7 +356,15 @@ test("without a name: the newest result in results/local", () => {
   mkdirSync(join(dir, "results", "local"), { recursive: true });
   file(join("results", "local", "r.json"), richResult());
   assert.match(report().stdout, /^Page: results.local.r\.html/);
+  // Those of the log and of a running cluster lie there, too, and are no pages.
+  for (const [name, other] of Object.entries(OTHERS)) {
+    const path = file(join("results", "local", name), other);
+    utimesSync(path, new Date(), new Date(Date.now() + 60_000));
+  }
+  assert.match(report().stdout, /^Page: results.local.r\.html/);
 });
+
+const OTHERS = { "t-target.json": { kind: "raftmark target" }, "t-wal.json": { tool: "raftmark bench wal" } };
 
 test("as Markdown: the table, the verdict, the machine", () => {
   const { status, stdout } = report(file("result.json", judgedResult()), "--format", "markdown");
@@ -365,6 +381,11 @@ const REFUSED: [string, () => string, RegExp][] = [
   ["no file", () => join(dir, "none.json"), /there is no file .*none\.json: name a result/],
   ["not JSON", () => file("bad.json", "{"), /bad\.json is not JSON/],
   ["something else", () => file("other.json", { a: 1 }), /other\.json is not a result of raftmark bench/],
+  [
+    "of a running cluster",
+    () => file("target.json", OTHERS["t-target.json"]),
+    /target\.json is a result of raftmark bench --target, which .* no other command reads it\./,
+  ],
   [
     "an old schema",
     () => file("old.json", { ...richResult(), schemaVersion: 1 }),

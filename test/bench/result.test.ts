@@ -56,6 +56,18 @@ test("in results from before --node, uws was what is called sockets now", async 
   assert.deepEqual(read.options.axes["link"], ["sockets", "memory"]);
 });
 
+test("a step of the series that nobody could draw is damage", async () => {
+  const path = join(dir, "step.json");
+  for (const stepMs of [0, -1, 1e21]) {
+    const runs = result.runs.map((run) => ({ ...run, series: { ...run.series, stepMs } }));
+    writeFileSync(path, JSON.stringify({ ...result, runs }));
+    await assert.rejects(readResult(path), {
+      kind: "usage",
+      message: /damaged at runs\[0\]\.series\.stepMs/,
+    });
+  }
+});
+
 test("schema 2, which told of the stages in every run, is read as the present one", async () => {
   const path = join(dir, "schema-2.json");
   const us = { mean: 1, p50: 1, p90: 1, p99: 1 };

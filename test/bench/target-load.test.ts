@@ -38,7 +38,11 @@ async function loadOf(t: TestContext, more: Partial<TargetLoadPlan> = {}) {
     for (const answer of waiting) answer();
     waiting = [];
   };
-  return { load: new TargetLoad({ ...plan, ...times, ...more }), hold };
+  const close = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return { load: new TargetLoad({ ...plan, ...times, ...more }), hold, close };
 }
 
 for (const method of ["PUT", "GET"])
@@ -63,7 +67,16 @@ test("a rest of a step is no step of the series", async (t) => {
 test("of several clients: throughput is what was answered in the window, and the series has the steps of all", () => {
   const writes = new LatencyCounts();
   for (const ms of [1, 2, 300]) writes.record(ms);
-  const nothing = { acknowledged: 0, again: 0, said: {}, failed: {}, findings: [], keysChecked: 0 };
+  const nothing = {
+    acknowledged: 0,
+    again: 0,
+    said: {},
+    failed: {},
+    findings: [],
+    keysChecked: 0,
+    unread: [],
+    gaveUp: 0,
+  };
   // As of a timer that came early.
   const one = {
     windowMs: 199.5,
@@ -77,7 +90,24 @@ test("of several clients: throughput is what was answered in the window, and the
     { ...one, series: [1, 1] },
     { ...one, series: [2, 0, 7] },
   ];
-  const run = runOf({ clients: 2 }, { inFlight: 2, valueBytes: 32, readsPerWrite: 0 }, results, 0);
+  const row = { inFlight: 2, valueBytes: 32, readsPerWrite: 0 };
+  const run = runOf({ clients: 2 }, row, results, 0);
   assert.deepEqual([run.writes, run.writesPerS, run.writeMs?.max], [4, 4 / 0.1995, 300]);
   assert.deepEqual(run.series.writes, [3, 1]);
+  // Its callers gave up at once: the load was there for the whole window all the same.
+  const gone = { ...one, windowMs: 0.5, writesDone: 0, series: [0, 0], gaveUp: 1 };
+  const half = runOf({ clients: 2 }, row, [results[0]!, gone], 0);
+  assert.deepEqual([half.writesPerS, half.gaveUp], [2 / 0.1995, 1]);
+});
+
+test("a key that cannot be read back is not checked, which is not the same as lost", async (t) => {
+  const { load, hold, close } = await loadOf(t, { patienceMs: 0, readsPerWrite: 0 });
+  const { findings, unread, keysChecked, gaveUp, acknowledged } = await load.run((open) => {
+    if (!open) return;
+    hold("PUT");
+    close();
+  });
+  assert.ok(acknowledged > 0);
+  assert.deepEqual([findings, keysChecked, gaveUp], [[], 0, CALLERS]);
+  assert.match(unread[0]!, /could not be read back: nobody answered$/);
 });

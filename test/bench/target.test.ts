@@ -41,7 +41,7 @@ test("three nodes of the service, then one of them killed in the middle: nothing
   await cluster.start();
   const targets = cluster.ids.map((id) => cluster.urlOf(id));
   const said: string[] = [];
-  const result = await runTarget(planOf(targets), (text) => said.push(text), never);
+  const { result } = await runTarget(planOf(targets), (text) => said.push(text), never);
   const [run] = result.runs;
   assert.match(said.join("\n"), /3 nodes of a running cluster; node \d leads term \d+/);
   assert.deepEqual(run!.findings, []);
@@ -61,7 +61,7 @@ test("three nodes of the service, then one of them killed in the middle: nothing
   const running = runTarget(planOf(targets, { warmupMs: 0, durationMs: 5000, run: "s" }), () => {}, never);
   await until("it runs", 20_000, async () => (await keysAt(cluster, leader)) === 8);
   cluster.node(leader).child.kill("SIGKILL");
-  const [through] = (await running).runs;
+  const [through] = (await running).result.runs;
   assert.deepEqual(through!.findings, []);
   assert.equal(through!.keysChecked, 8);
   assert.ok(through!.again > 0, "somebody was refused");
@@ -100,12 +100,32 @@ async function forgetful(t: TestContext, losing: number): Promise<string> {
 
 test("a service that loses what it acknowledged is found out", async (t) => {
   const rows = [{ inFlight: 4, valueBytes: 64, readsPerWrite: 1 }];
-  const honest = await runTarget(planOf([await forgetful(t, 0)], { rows }), () => {}, never);
+  const { result: honest } = await runTarget(planOf([await forgetful(t, 0)], { rows }), () => {}, never);
   assert.deepEqual(honest.runs[0]!.findings, []);
-  const result = await runTarget(planOf([await forgetful(t, 10)], { rows }), () => {}, never);
+  const { result } = await runTarget(planOf([await forgetful(t, 10)], { rows }), () => {}, never);
   const { findings } = result.runs[0]!;
   assert.ok(findings.some((finding) => /write \d+ was acknowledged last, and \d+ sent$/.test(finding)));
   assert.match(targetText(result, PAINT), /NOT AS ACKNOWLEDGED: \/kv\/bench-r-/);
+});
+
+test("a node named twice is no two nodes", async (t) => {
+  const [one, other] = [await forgetful(t, 0), await forgetful(t, 0)];
+  await assert.rejects(
+    runTarget(planOf([one, other]), () => {}, never),
+    {
+      kind: "usage",
+      message: `--target: node 1 answers at ${one} and at ${other}: name each node of one cluster once.`,
+    },
+  );
+});
+
+test("where a client fails, the rows before it are told", async (t) => {
+  const target = await forgetful(t, 0);
+  const row = { inFlight: 2, valueBytes: 64, readsPerWrite: 0 };
+  // What cannot be allocated ends the process that wants it.
+  const rows = [row, { ...row, valueBytes: 2 ** 53 }, row];
+  const { result, cut } = await runTarget(planOf([target], { rows }), () => {}, never);
+  assert.deepEqual([result.runs.length, result.interrupted, cut?.kind], [1, true, "failed"]);
 });
 
 test("who does not answer, or is no node of the service, is named", async (t) => {

@@ -1,7 +1,7 @@
 // What npx starts: executable as it is committed, and a sentence where nothing is built.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -31,3 +31,27 @@ test("a clone that is not built is told to build", () => {
     rmSync(dir, { recursive: true });
   }
 });
+
+/** What a script of package.json does with a build that ends with `code`, and a node that says its id. */
+function script(name: string, code: number) {
+  const dir = mkdtempSync(join(tmpdir(), "raftmark-script-"));
+  try {
+    writeFileSync(join(dir, "npm"), `#!/bin/sh\nexit ${code}\n`, { mode: 0o755 });
+    writeFileSync(join(dir, "node"), "#!/bin/sh\necho $$\n", { mode: 0o755 });
+    const env = { ...process.env, PATH: `${dir}:${process.env["PATH"]}` };
+    const options = { cwd: dir, env, encoding: "utf8" } as const;
+    return spawnSync("sh", ["-c", PACKAGE.scripts[name]], options);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
+
+test("a head that does not build is no regression: the gate's script ends with 2, whatever the build ended with", () => {
+  assert.equal(script("bench:ci", 1).status, 2);
+});
+
+for (const name of ["bench", "bench:smoke", "bench:ci", "bench:selftest", "test:sim"])
+  test(`npm run ${name} hands a signal to the program: no shell in between, which would end and leave it running`, () => {
+    const { pid, stdout } = script(name, 0);
+    assert.equal(stdout.trim(), String(pid));
+  });

@@ -32,3 +32,23 @@ test("what does not end in order is ended, and that is said", () => {
   assert.equal(ended.status, 130);
   assert.equal(ended.stderr, "raftmark: interrupted, and it did not end in order: what was done is lost.\n");
 });
+
+test("asked twice in a moment, as by a terminal and by npm, is asked once; twice by a person is at once", () => {
+  const twice = (ms: number) =>
+    run(`
+      const held = setInterval(() => {}, 1000);
+      const again = () => process.kill(process.pid, "SIGINT");
+      const work = (signal) => new Promise((resolve) => {
+        signal.addEventListener("abort", () => {
+          setTimeout(again, ${ms});
+          setTimeout(resolve, ${ms} + 300, "kept");
+        });
+        again();
+      });
+      process.stdout.write(await untilInterrupted(work));
+      clearInterval(held);`);
+  const once = twice(1);
+  assert.deepEqual([once.status, once.stdout], [0, "kept"]);
+  const hurried = twice(1000);
+  assert.deepEqual([hurried.status, hurried.stdout], [130, ""]);
+});

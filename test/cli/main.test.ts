@@ -105,3 +105,20 @@ for (const [args, expected] of MISTAKES) {
     assert.equal(stderr.trim().split("\n").length, 1, "one sentence");
   });
 }
+
+test("an option that npm took for itself is no other run than the one that was asked for", () => {
+  const run = (words: string[], more: NodeJS.ProcessEnv) =>
+    spawnSync(process.execPath, [MAIN, ...words], { encoding: "utf8", env: { ...process.env, ...more } });
+  const gate = run(["gate", "main"], { npm_lifecycle_event: "bench:ci", npm_config_base: "true" });
+  assert.equal(gate.status, 2);
+  assert.equal(
+    gate.stderr,
+    "raftmark: npm took --base for itself: write -- between, npm run bench:ci -- --base ...\n",
+  );
+  const quick = run(["bench"], { npm_lifecycle_event: "bench", npm_config_quick: "true" });
+  assert.equal(quick.status, 2);
+  assert.match(quick.stderr, /npm run bench -- --quick/);
+  // Npm's own option may stand in an .npmrc.
+  const list = run(["bench", "--list"], { npm_lifecycle_event: "bench", npm_config_json: "true" });
+  assert.equal(list.status, 0);
+});

@@ -1,7 +1,15 @@
 // Trees of revisions with real git: what is built, told and removed, and whose index and files stay as they were.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -176,5 +184,35 @@ test("trees of a process that was killed are removed by the next, those of one t
     assert.equal(worktrees(path), 2, "the repository's own, and the living one's");
   } finally {
     for (const parent of [killed, living]) rmSync(parent, { recursive: true, force: true });
+  }
+});
+
+test("removing trees forgets no worktree of somebody else's whose disk is away", async () => {
+  const { path, commits } = repository();
+  const away = join(scratch.folder(), "away");
+  execFileSync("git", ["worktree", "add", "--detach", "--quiet", away, commits[0]!], {
+    cwd: path,
+    env: gitEnvironment(),
+  });
+  renameSync(away, `${away}-unplugged`);
+  const trees = await Trees.open(never, path);
+  await trees.build(commits[0]!);
+  await trees.remove();
+  assert.equal(worktrees(path), 2, "the repository's own, and the one that is away");
+});
+
+test("in a shallow clone, as CI makes them, a revision that is missing is said to be behind its end", async () => {
+  const { path } = repository();
+  const shallow = join(scratch.folder(), "shallow");
+  const words = ["clone", "--quiet", "--depth", "1", `file://${path}`, shallow];
+  execFileSync("git", words, { env: gitEnvironment() });
+  const trees = await Trees.open(never, shallow);
+  try {
+    await assert.rejects(trees.resolve("HEAD^"), {
+      kind: "usage",
+      message: /shallow, .* git fetch --unshallow/,
+    });
+  } finally {
+    await trees.remove();
   }
 });
