@@ -488,7 +488,7 @@ function errorOf(to: number, why: ForwardRefusal): RaftmarkError {
       return RaftmarkError.withoutStack("RAFT_PROPOSAL_DROPPED", text);
     }
     case NoMember: {
-      const text = `node ${to} leads a group of which this node, or itself, is no member any more`;
+      const text = `node ${to} leads a group of which this node is no member any more`;
       return RaftmarkError.withoutStack("RAFT_PROPOSAL_DROPPED", text);
     }
     case TooLarge: {

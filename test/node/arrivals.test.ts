@@ -2,6 +2,7 @@
 // of order.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { NO_DATA } from "../../src/base/bytes.js";
 import type { RaftmarkError } from "../../src/base/errors.js";
 import { Arrivals } from "../../src/node/arrivals.js";
 import {
@@ -22,6 +23,7 @@ import { Forwards } from "../../src/node/forwards.js";
 import type { ResolvedOptions } from "../../src/node/options.js";
 import { Proposals } from "../../src/node/proposals.js";
 import {
+  ConfChangeRemoveNode,
   Entry,
   EntryNormal,
   Message,
@@ -72,6 +74,14 @@ class Leader {
       this.arrivals.append(this.raw, bytesMax, () => UncommittedLimit);
     return this.answers.splice(0);
   }
+}
+
+/** As a node has it. */
+function forwardingOf(id: number): Forwarding {
+  const options = { id, tickMs: 10, electionTicks: 10, proposalBatchBytes: 100, maxFrameBytes: 1 << 20 };
+  const limits = { ...LIMITS, maxInflightBytes: 1000, leaderlessTimeoutMs: 100, requestTimeoutMs: 1000 };
+  const all = { forwardProposals: true, ...options, ...limits } as unknown as ResolvedOptions;
+  return new Forwarding(all, new Proposals({ ...LIMITS, ...TICKS }), 1);
 }
 
 test("a request is appended once, however often it comes, and answered the same each time that it is known what became of it", () => {
@@ -126,6 +136,25 @@ test("what waits when the leader is deposed is refused", () => {
   leader.raw.raft.becomeFollower(3, 3);
   leader.arrivals.refuseAll();
   assert.deepEqual(leader.append(), [`to 1: refused ${NotLeading}`, `to 1: refused ${NotLeading}`]);
+});
+
+test("a leader that removed itself appends nothing more, and refuses what waits as who does not lead", () => {
+  const { network, raw } = new Leader();
+  const forwarding = forwardingOf(2);
+  const answers: Message[] = [];
+  forwarding.post = (message) => answers.push(message);
+  forwarding.receive(request(1), raw, 0);
+  raw.applyConfChange({
+    transition: 0,
+    changes: [{ type: ConfChangeRemoveNode, nodeId: 2 }],
+    context: NO_DATA,
+  });
+  assert.ok(!network.raw(2).raft.trk.progress.has(2));
+  forwarding.append(raw, 1000);
+  assert.deepEqual(
+    answers.map(({ reject, rejectHint }) => [reject, rejectHint]),
+    [[true, NotLeading]],
+  );
 });
 
 test("what comes while leadership is handed over waits: it is appended if that fails, and refused by who leads no more, or closes", () => {
@@ -558,11 +587,7 @@ test("a leader that comes back has to be heard before it is sent anything, and i
 
 test("a leader is heard by what nobody else says in its term: no vote, and no word on proposals, of a life that never led", () => {
   const { raw } = new Follower();
-  const options = { id: 1, tickMs: 10, electionTicks: 10, proposalBatchBytes: 100, maxFrameBytes: 1 << 20 };
-  const limits = { ...LIMITS, maxInflightBytes: 1000, leaderlessTimeoutMs: 100, requestTimeoutMs: 1000 };
-  const all = { forwardProposals: true, ...options, ...limits } as unknown as ResolvedOptions;
-  const proposals = new Proposals({ ...LIMITS, ...TICKS });
-  const forwarding = new Forwarding(all, proposals, 1);
+  const forwarding = forwardingOf(1);
   const hears = (fields: Partial<Message>): boolean => {
     forwarding.forwards.peerChanged(2, true);
     forwarding.stepped(Object.assign(new Message(MsgApp), { from: 2, to: 1, term: 2 }, fields), raw.raft);
