@@ -66,10 +66,7 @@ export class WsDial {
     const tlsOptions = { ...connectOptions, ...tls, rejectUnauthorized: true };
     this.socket = tls === null ? connect(connectOptions) : connectTls(tlsOptions);
     const { socket } = this;
-    this.timer = setTimeout(
-      () => this.fail(new Error(this.unproved ? "no TLS in time" : "Opening handshake has timed out")),
-      timeoutMs,
-    );
+    this.timer = setTimeout(() => this.tooLate(), timeoutMs);
     if (tls !== null)
       socket.on("connect", () => {
         this.unproved = true;
@@ -95,8 +92,9 @@ export class WsDial {
     this.stream!.send(bytes);
   }
 
+  /** Nothing, before it is upgraded. */
   ping(): void {
-    this.stream!.ping();
+    this.stream?.ping();
   }
 
   close(code: number, reason = ""): void {
@@ -104,10 +102,12 @@ export class WsDial {
   }
 
   terminate(): void {
-    this.stopTimer();
-    this.failed = true;
-    if (this.stream === null) this.socket.destroy();
+    if (this.stream === null) this.tooLate();
     else this.stream.terminate();
+  }
+
+  private tooLate(): void {
+    this.fail(new Error(this.unproved ? "no TLS in time" : "Opening handshake has timed out"));
   }
 
   private readAnswer(bytes: Uint8Array, count: number): void {
