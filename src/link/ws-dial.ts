@@ -3,6 +3,7 @@
 import { connect, type NetConnectOpts, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { type Address, formatAddress } from "./address.js";
+import { names } from "./names.js";
 import type { TlsSettings } from "./tls.js";
 import { WsStream, type WsStreamEvents } from "./ws-stream.js";
 import { newKey, refusalOfBeginning, refusalOfUpgrade, upgradeRequest } from "./ws-upgrade.js";
@@ -52,6 +53,7 @@ export class WsDial {
     const connectOptions: NetConnectOpts = {
       host: address.host,
       port: address.port,
+      lookup: names.lookup,
       noDelay: true,
       onread: {
         buffer: readBuffer,
