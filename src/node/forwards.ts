@@ -58,7 +58,7 @@ interface Request {
   isCutOff: boolean;
 }
 
-/** Entries of one term that were applied together, all of them normal. */
+/** Entries of one term that were applied together, one behind the other, all of them normal. */
 interface AppliedRun {
   readonly first: number;
   readonly term: number;
@@ -276,7 +276,7 @@ export class Forwards {
       this.proposals.resolveOne(proposal, { index, term, result: run.results?.[index - run.first] });
       return;
     }
-    const found = raft.raftLog.termOrZero(index);
+    const found = run?.term ?? raft.raftLog.termOrZero(index);
     if (found !== 0 && found !== term) {
       this.proposals.rejectOne(proposal, lost(proposal, { index, term: found }));
       return;
@@ -293,15 +293,26 @@ export class Forwards {
     return null;
   }
 
+  /** Of all normal ones: a new leader's first is none, and comes with those that members had waiting for it. */
   private remember(entries: readonly Entry[], results: readonly unknown[] | undefined): void {
     const { recent } = this;
-    const { index: first, term } = entries[0];
-    const count = entries.length;
-    // Terms never fall along a log.
-    if (entries[count - 1].term !== term || !entries.every(isNormal)) return;
-    // The state machine may use its array again.
-    recent.push({ first, term, count, results: results?.slice() });
-    this.recentEntries += count;
+    let result = 0;
+    for (let at = 0; at < entries.length; ) {
+      const { index: first, term } = entries[at];
+      let count = 0;
+      while (at < entries.length && isNormal(entries[at]) && entries[at].term === term) {
+        at++;
+        count++;
+      }
+      if (count === 0) {
+        at++;
+        continue;
+      }
+      // The state machine may use its array again.
+      recent.push({ first, term, count, results: results?.slice(result, result + count) });
+      result += count;
+      this.recentEntries += count;
+    }
     while (this.recentEntries > RECENT_ENTRIES_MAX) this.recentEntries -= recent.shift().count;
   }
 

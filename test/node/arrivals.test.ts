@@ -398,19 +398,29 @@ test("an answer that comes behind the entry: lost if another is there, else its 
 test("an answer that comes behind the entry has its result, if it was applied while the answer was out", async () => {
   const follower = new Follower();
   const last = follower.raw.raft.raftLog.lastIndex();
-  follower.propose("a", "b").propose("c");
-  const [ab, c] = follower.sent;
-  const results = ["first", "second"];
-  const entries = [last, last + 1].map((index) => new Entry(EntryNormal, 2, index, Buffer.from("x")));
+  follower.propose("a", "b").propose("c").propose("d");
+  const [ab, c, d] = follower.sent;
+  const results = ["first", "second", "of the next term"];
+  const entry = (term: number, index: number, data = "x") =>
+    new Entry(EntryNormal, term, index, Buffer.from(data));
+  // As a leader's first entry comes with what had waited for that leader.
+  const entries = [
+    entry(2, last, ""),
+    entry(2, last + 1),
+    entry(2, last + 2),
+    entry(3, last + 3, ""),
+    entry(3, last + 4),
+  ];
   follower.forwards.applied(entries, results);
   results.fill("of the next call");
-  follower.apply(3, last + 2);
-  follower.answer(accepted(ab, last), last + 2);
-  follower.answer(accepted(c, last + 2), last + 2);
+  follower.answer(accepted(ab, last + 1), last + 4);
+  follower.answer(accepted(c, last + 4), last + 4);
+  follower.answer(accepted(d, last + 5), last + 5);
   assert.deepEqual(await follower.settled(), {
-    a: `2/${last} first`,
-    b: `2/${last + 1} second`,
-    c: "RAFT_LEADERSHIP_LOST true",
+    a: `2/${last + 1} first`,
+    b: `2/${last + 2} second`,
+    c: "RAFT_PROPOSAL_DROPPED false",
+    d: "RAFT_LEADERSHIP_LOST true",
   });
 });
 
