@@ -86,7 +86,7 @@ export class Forwarding {
     this.askAgain(raft);
   }
 
-  /** What the leader has not answered, where a connection with it was opened since it was asked. */
+  /** What is not answered, where a connection with who was asked was opened since. */
   askAgain(raft: Raft): void {
     this.forwards.askAgain(raft, this.post);
   }

@@ -2,10 +2,10 @@
 // nowhere; then settled by what this node applies there, as a leader's own are. Without a leader that is connected and
 // heard they wait. Main thread.
 //
-// What was sent and is not answered may be in the log. Where a connection with the leader broke and another is there, it
-// is asked again: the leader answers what it answered before, or what it did not get. It is given up, `mayCommit` true,
-// when the leader has not answered for long, sooner if it is cut off or leads no more. What a leader says it did not
-// append waits again, for the next one.
+// What was sent and is not answered may be in the log. Where a connection with who got it broke and another is there, it is
+// asked again: whether that one leads still or not, it answers what it answered before, or what it did not get. It is given
+// up, `mayCommit` true, when that one has not answered for long, sooner if it is cut off or leads no more. What it says it
+// did not append waits again, for the next leader.
 import { NO_DATA } from "../base/bytes.js";
 import { type ErrorCode, RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
@@ -194,17 +194,25 @@ export class Forwards {
   }
 
   /**
-   * Where a connection with the leader was opened anew: all that it has not answered, in the order of before. Where one
-   * breaks, four may: what would be more than a window in a tick waits for the next.
+   * Where a connection with who was sent something was opened anew, whether or not it leads still, as it knows what it did
+   * with that: all that it has not answered, in the order of before. Where one breaks, four may: what would be more than a
+   * window in a tick waits for the next.
    */
   askAgain(raft: Raft, post: (message: Message) => void): void {
-    const { lead, term } = raft;
-    if (!this.reopened.has(lead) || !this.isConnected(lead)) return;
-    if (this.askedAgainBytes > 0 && this.askedAgainBytes + this.sentBytes > this.limits.windowBytes) return;
-    this.reopened.delete(lead);
+    const { reopened, limits } = this;
+    for (const peer of reopened) {
+      if (!this.isConnected(peer)) continue;
+      if (this.askedAgainBytes > 0 && this.askedAgainBytes + this.sentBytes > limits.windowBytes) return;
+      reopened.delete(peer);
+      this.askedAgainBytes += this.askOneAgain(peer, raft, post);
+    }
+  }
+
+  /** Returns the bytes of what was asked. */
+  private askOneAgain(peer: number, { lead, term }: Raft, post: (message: Message) => void): number {
     let bytes = 0;
     for (const [sequence, request] of this.requests) {
-      if (request.to !== lead || request.term !== term) continue;
+      if (request.to !== peer) continue;
       const { proposals } = request;
       // All of them are given up. Of one that is not, all are sent: it has to be the same request.
       if (proposals.every(({ settled }) => settled)) {
@@ -215,10 +223,11 @@ export class Forwards {
       bytes += request.bytes;
       request.sentAt = this.ticks;
       request.dueAt = this.dueBehind(bytes);
+      if (peer !== lead || request.term !== term) this.hurry(request);
       this.sent += proposals.length;
       post(this.messageOf(sequence, request));
     }
-    this.askedAgainBytes += bytes;
+    return bytes;
   }
 
   private forget(sequence: number, { bytes }: Request): void {

@@ -514,6 +514,32 @@ test("what was under way when a connection broke is asked again over the next, a
   assert.deepEqual(await follower.settled(), { a: "2/6 done", b: "2/7 done", c: "2/8 done" });
 });
 
+test("who leads no more says what it did with what it was sent, over the next connection: applied, or for the next leader", async () => {
+  const follower = new Follower();
+  const { forwards, raw } = follower;
+  const last = raw.raft.raftLog.lastIndex();
+  follower.propose("appended").propose("lost on the way");
+  const [first, second] = follower.sent.splice(0);
+  forwards.peerChanged(2, false);
+  raw.raft.becomeFollower(3, 3);
+  forwards.leaderChanged(raw.raft);
+  forwards.peerChanged(2, true);
+  forwards.pathOpened(2);
+  follower.askAgain();
+  assert.deepEqual(
+    follower.sent.splice(0).map(({ to, term, context }) => ({ to, term, context })),
+    [first, second].map(({ context }) => ({ to: 2, term: 2, context })),
+  );
+  follower.answer(accepted(first, last + 1), last);
+  follower.apply(2, last + 1);
+  follower.answer(refused(second, NotLeading), last + 1);
+  forwards.peerChanged(3, true);
+  forwards.heardLeader(3);
+  follower.send();
+  assert.deepEqual([follower.sent[0].to, follower.sent[0].term], [3, 3]);
+  assert.deepEqual(await follower.settled(), { appended: `2/${last + 1} done` });
+});
+
 test("a request goes again as a whole, whatever of it is given up; not to another leader, nor one that is given up", async () => {
   const follower = new Follower();
   const abort = new AbortController();
