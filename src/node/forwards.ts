@@ -271,6 +271,12 @@ export class Forwards {
       this.placedLate(proposal, to, raft);
       return;
     }
+    const lastTerm = raft.raftLog.termOrZero(applied);
+    if (lastTerm > term) {
+      // What excludes it is applied, and perhaps nothing comes behind that.
+      this.proposals.rejectOne(proposal, lost(proposal, { index: applied, term: lastTerm }));
+      return;
+    }
     const { placed } = this;
     let at = placed.length;
     while (at > 0 && isBehind(placed[at - 1], term, index)) at--;

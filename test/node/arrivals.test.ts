@@ -540,6 +540,17 @@ test("who leads no more says what it did with what it was sent, over the next co
   assert.deepEqual(await follower.settled(), { appended: `2/${last + 1} done` });
 });
 
+test("an answer that comes behind an entry of a later term, for a place that the log may never reach, says that it is lost", async () => {
+  const follower = new Follower();
+  const { network, forwards, raw } = follower;
+  follower.propose("a");
+  network.elect(3);
+  forwards.leaderChanged(raw.raft);
+  const { applied } = raw.raft.raftLog;
+  follower.answer(accepted(follower.sent[0], applied + 5), applied);
+  assert.deepEqual(await follower.settled(), { a: "RAFT_PROPOSAL_DROPPED false" });
+});
+
 test("a request goes again as a whole, whatever of it is given up; not to another leader, nor one that is given up", async () => {
   const follower = new Follower();
   const abort = new AbortController();
