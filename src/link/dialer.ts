@@ -140,7 +140,8 @@ export class Dialer {
 
   /** Called every quarter of the time for which it may be silent. */
   sweep(): void {
-    if (this.state >= StateChallenged) this.silence.sweep(this.socket!);
+    // Also one that is being opened: a path may swallow what was begun on it, and carry what is begun now.
+    if (this.state >= StateDialling) this.silence.sweep(this.socket!);
   }
 
   private dial(): void {

@@ -45,8 +45,9 @@ export class Notices {
     this.unreachables = new Set();
     this.paths = new Set();
     if (handler === null) return;
-    for (const change of changes) if (!this.closed) handler.onPeer(Math.abs(change), change > 0);
+    // First: what is sent again because a connection is there is not what may have been lost with the one before.
     for (const peer of unreachables) if (!this.closed) handler.onUnreachable(peer);
+    for (const change of changes) if (!this.closed) handler.onPeer(Math.abs(change), change > 0);
     for (const peer of paths) if (!this.closed) handler.onPath?.(peer);
   }
 }

@@ -3,7 +3,7 @@
 /** Sweeps (a quarter each of the time for which it may be silent) without a byte, not even the answer to a ping, before giving up. */
 const SILENT_SWEEPS_MAX = 4;
 
-/** What is swept: a connection whose handshake has begun. */
+/** What is swept: a connection, or what is to become one. */
 interface Swept {
   readonly bytesRead: number;
   ping(): void;

@@ -3,6 +3,7 @@
 import { connect, type NetConnectOpts, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { type Address, formatAddress } from "./address.js";
+import { names } from "./names.js";
 import type { TlsSettings } from "./tls.js";
 import { WsStream, type WsStreamEvents } from "./ws-stream.js";
 import { newKey, refusalOfBeginning, refusalOfUpgrade, upgradeRequest } from "./ws-upgrade.js";
@@ -52,6 +53,7 @@ export class WsDial {
     const connectOptions: NetConnectOpts = {
       host: address.host,
       port: address.port,
+      lookup: names.lookup,
       noDelay: true,
       onread: {
         buffer: readBuffer,
@@ -66,10 +68,7 @@ export class WsDial {
     const tlsOptions = { ...connectOptions, ...tls, rejectUnauthorized: true };
     this.socket = tls === null ? connect(connectOptions) : connectTls(tlsOptions);
     const { socket } = this;
-    this.timer = setTimeout(
-      () => this.fail(new Error(this.unproved ? "no TLS in time" : "Opening handshake has timed out")),
-      timeoutMs,
-    );
+    this.timer = setTimeout(() => this.tooLate(), timeoutMs);
     if (tls !== null)
       socket.on("connect", () => {
         this.unproved = true;
@@ -95,8 +94,9 @@ export class WsDial {
     this.stream!.send(bytes);
   }
 
+  /** Nothing, before it is upgraded. */
   ping(): void {
-    this.stream!.ping();
+    this.stream?.ping();
   }
 
   close(code: number, reason = ""): void {
@@ -104,10 +104,12 @@ export class WsDial {
   }
 
   terminate(): void {
-    this.stopTimer();
-    this.failed = true;
-    if (this.stream === null) this.socket.destroy();
+    if (this.stream === null) this.tooLate();
     else this.stream.terminate();
+  }
+
+  private tooLate(): void {
+    this.fail(new Error(this.unproved ? "no TLS in time" : "Opening handshake has timed out"));
   }
 
   private readAnswer(bytes: Uint8Array, count: number): void {

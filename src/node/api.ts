@@ -220,8 +220,9 @@ export interface RaftNodeOptions {
    * Default "safe": a round of heartbeats to a quorum a read. "lease": the leader answers on the strength of a quorum's
    * answers to heartbeats, for (electionTicks - 1) * 0.9 - 1 ticks from when those were sent; linearizable as long as
    * no member's clock is faster than the leader's by more than a tenth. Without a lease, and during a transfer of
-   * leadership, it asks a quorum. All members alike. Where a member elects sooner than the leader would (tickMs,
-   * electionTicks), leases are as short as that asks for; see docs/operate.md before changing those two.
+   * leadership, it asks a quorum. All members alike: who has met one with "safe" since it started holds no lease. Where a
+   * member elects sooner than the leader would (tickMs, electionTicks), leases are as short as that asks for; see
+   * docs/operate.md before changing any of these.
    */
   readOnly?: ReadOnlyKind | undefined;
   /** Appends on the way to one follower, as etcd raft's MaxInflightMsgs. Default 256. */

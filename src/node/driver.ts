@@ -264,10 +264,10 @@ export class Driver {
     if (!this.disk.isSilent && !this.retired) this.control((rawNode) => rawNode.campaign());
   }
 
-  /** A connection with the leader was opened: what it was asked may be lost with another, or its answers. */
-  askAgain(): void {
+  /** A connection with `peer` was opened: what it was asked may be lost with another, or its answers. */
+  askAgain(peer: number): void {
     this.control((rawNode) => {
-      this.parts.reads.leaderKnown(rawNode);
+      if (peer === rawNode.raft.lead) this.parts.reads.leaderKnown(rawNode);
       this.parts.forwarding?.askAgain(rawNode.raft);
     });
   }

@@ -14,7 +14,13 @@ import {
   StateLeader,
 } from "../raft/index.js";
 import { Arrivals } from "./arrivals.js";
-import { type ForwardRefusal, LIFE_BYTES, NoMember, Transferring, UncommittedLimit } from "./forward-wire.js";
+import {
+  type ForwardRefusal,
+  LIFE_BYTES,
+  NotLeading,
+  Transferring,
+  UncommittedLimit,
+} from "./forward-wire.js";
 import { Forwards } from "./forwards.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Proposals } from "./proposals.js";
@@ -80,7 +86,7 @@ export class Forwarding {
     this.askAgain(raft);
   }
 
-  /** What the leader has not answered, where a connection with it was opened since it was asked. */
+  /** What is not answered, where a connection with who was asked was opened since. */
   askAgain(raft: Raft): void {
     this.forwards.askAgain(raft, this.post);
   }
@@ -114,7 +120,8 @@ export class Forwarding {
 
 function reasonOf(refusal: RaftError): ForwardRefusal {
   if (refusal === ErrProposalDroppedTransferring) return Transferring;
-  return refusal === ErrProposalDroppedRemoved ? NoMember : UncommittedLimit;
+  // A leader that removed itself appends nothing more: for the members' proposals another one will lead.
+  return refusal === ErrProposalDroppedRemoved ? NotLeading : UncommittedLimit;
 }
 
 /** Why the core of a leader does not take a proposal, as the end of a sentence. */

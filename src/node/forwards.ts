@@ -2,10 +2,10 @@
 // nowhere; then settled by what this node applies there, as a leader's own are. Without a leader that is connected and
 // heard they wait. Main thread.
 //
-// What was sent and is not answered may be in the log. Where a connection with the leader broke and another is there, it
-// is asked again: the leader answers what it answered before, or what it did not get. It is given up, `mayCommit` true,
-// when the leader has not answered for long, sooner if it is cut off or leads no more. What a leader says it did not
-// append waits again, for the next one.
+// What was sent and is not answered may be in the log. Where a connection with who got it broke and another is there, it is
+// asked again: whether that one leads still or not, it answers what it answered before, or what it did not get. It is given
+// up, `mayCommit` true, when that one has not answered for long, sooner if it is cut off or leads no more. What it says it
+// did not append waits again, for the next leader.
 import { NO_DATA } from "../base/bytes.js";
 import { type ErrorCode, RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
@@ -58,7 +58,7 @@ interface Request {
   isCutOff: boolean;
 }
 
-/** Entries of one term that were applied together, all of them normal. */
+/** Entries of one term that were applied together, one behind the other, all of them normal. */
 interface AppliedRun {
   readonly first: number;
   readonly term: number;
@@ -194,17 +194,25 @@ export class Forwards {
   }
 
   /**
-   * Where a connection with the leader was opened anew: all that it has not answered, in the order of before. Where one
-   * breaks, four may: what would be more than a window in a tick waits for the next.
+   * Where a connection with who was sent something was opened anew, whether or not it leads still, as it knows what it did
+   * with that: all that it has not answered, in the order of before. Where one breaks, four may: what would be more than a
+   * window in a tick waits for the next.
    */
   askAgain(raft: Raft, post: (message: Message) => void): void {
-    const { lead, term } = raft;
-    if (!this.reopened.has(lead) || !this.isConnected(lead)) return;
-    if (this.askedAgainBytes > 0 && this.askedAgainBytes + this.sentBytes > this.limits.windowBytes) return;
-    this.reopened.delete(lead);
+    const { reopened, limits } = this;
+    for (const peer of reopened) {
+      if (!this.isConnected(peer)) continue;
+      if (this.askedAgainBytes > 0 && this.askedAgainBytes + this.sentBytes > limits.windowBytes) return;
+      reopened.delete(peer);
+      this.askedAgainBytes += this.askOneAgain(peer, raft, post);
+    }
+  }
+
+  /** Returns the bytes of what was asked. */
+  private askOneAgain(peer: number, { lead, term }: Raft, post: (message: Message) => void): number {
     let bytes = 0;
     for (const [sequence, request] of this.requests) {
-      if (request.to !== lead || request.term !== term) continue;
+      if (request.to !== peer) continue;
       const { proposals } = request;
       // All of them are given up. Of one that is not, all are sent: it has to be the same request.
       if (proposals.every(({ settled }) => settled)) {
@@ -215,10 +223,11 @@ export class Forwards {
       bytes += request.bytes;
       request.sentAt = this.ticks;
       request.dueAt = this.dueBehind(bytes);
+      if (peer !== lead || request.term !== term) this.hurry(request);
       this.sent += proposals.length;
       post(this.messageOf(sequence, request));
     }
-    this.askedAgainBytes += bytes;
+    return bytes;
   }
 
   private forget(sequence: number, { bytes }: Request): void {
@@ -262,6 +271,12 @@ export class Forwards {
       this.placedLate(proposal, to, raft);
       return;
     }
+    const lastTerm = raft.raftLog.termOrZero(applied);
+    if (lastTerm > term) {
+      // What excludes it is applied, and perhaps nothing comes behind that.
+      this.proposals.rejectOne(proposal, lost(proposal, { index: applied, term: lastTerm }));
+      return;
+    }
     const { placed } = this;
     let at = placed.length;
     while (at > 0 && isBehind(placed[at - 1], term, index)) at--;
@@ -276,7 +291,7 @@ export class Forwards {
       this.proposals.resolveOne(proposal, { index, term, result: run.results?.[index - run.first] });
       return;
     }
-    const found = raft.raftLog.termOrZero(index);
+    const found = run?.term ?? raft.raftLog.termOrZero(index);
     if (found !== 0 && found !== term) {
       this.proposals.rejectOne(proposal, lost(proposal, { index, term: found }));
       return;
@@ -293,15 +308,26 @@ export class Forwards {
     return null;
   }
 
+  /** Of all normal ones: a new leader's first is none, and comes with those that members had waiting for it. */
   private remember(entries: readonly Entry[], results: readonly unknown[] | undefined): void {
     const { recent } = this;
-    const { index: first, term } = entries[0];
-    const count = entries.length;
-    // Terms never fall along a log.
-    if (entries[count - 1].term !== term || !entries.every(isNormal)) return;
-    // The state machine may use its array again.
-    recent.push({ first, term, count, results: results?.slice() });
-    this.recentEntries += count;
+    let result = 0;
+    for (let at = 0; at < entries.length; ) {
+      const { index: first, term } = entries[at];
+      let count = 0;
+      while (at < entries.length && isNormal(entries[at]) && entries[at].term === term) {
+        at++;
+        count++;
+      }
+      if (count === 0) {
+        at++;
+        continue;
+      }
+      // The state machine may use its array again.
+      recent.push({ first, term, count, results: results?.slice(result, result + count) });
+      result += count;
+      this.recentEntries += count;
+    }
     while (this.recentEntries > RECENT_ENTRIES_MAX) this.recentEntries -= recent.shift().count;
   }
 
@@ -488,7 +514,7 @@ function errorOf(to: number, why: ForwardRefusal): RaftmarkError {
       return RaftmarkError.withoutStack("RAFT_PROPOSAL_DROPPED", text);
     }
     case NoMember: {
-      const text = `node ${to} leads a group of which this node, or itself, is no member any more`;
+      const text = `node ${to} leads a group of which this node is no member any more`;
       return RaftmarkError.withoutStack("RAFT_PROPOSAL_DROPPED", text);
     }
     case TooLarge: {

@@ -191,7 +191,7 @@ export function newRawNode(options: ResolvedOptions, wal: Wal, peerLogs: PeerLog
     asyncStorageWrites: true,
     mayHavePromised: !wal.recovered.created,
     // A tick of the lease is shorter where a member promises less than this one would, as its options differ: what
-    // passed then counts for more, and the lease ends in time.
+    // passed then counts for more, and the lease ends in time. Where one promises nothing it is Infinity, and no lease holds.
     elapsedTicks: () =>
       leaseClock.elapsedMs() /
       Math.min(options.tickMs, peerLogs.leastPromiseMs / (options.electionTicks - 1)),

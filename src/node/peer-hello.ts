@@ -13,7 +13,7 @@ export interface ShownLog {
   /** Drawn when the node opened: its log may have become shorter only between two of them. */
   readonly incarnation: bigint;
   readonly lastIndex: number;
-  /** Milliseconds for which it elects nobody after a heartbeat, at least; Infinity: it did not say. */
+  /** Milliseconds for which it elects nobody after a heartbeat, at least; 0: it promises nothing; Infinity: it did not say. */
   readonly promiseMs: number;
 }
 
@@ -79,7 +79,7 @@ export function decodeHello(bytes: Uint8Array): Hello | null {
 function promiseIn(hello: DataView): number {
   if (hello.byteLength < STANDING_AT) return Infinity;
   const promiseMs = hello.getFloat64(PROMISE_AT, true);
-  return promiseMs > 0 ? promiseMs : Infinity;
+  return promiseMs >= 0 ? promiseMs : Infinity;
 }
 
 function standingIn(bytes: Uint8Array, view: DataView): Standing | null {

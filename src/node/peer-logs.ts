@@ -140,7 +140,7 @@ export class PeerLogs {
     return this.lost.has(this.options.id);
   }
 
-  /** Milliseconds for which every peer that was met elects nobody after a heartbeat. Never rises. */
+  /** Milliseconds for which every peer that was met elects nobody after a heartbeat; 0: one promises nothing. Never rises. */
   get leastPromiseMs(): number {
     return this.leastPromise;
   }
@@ -293,9 +293,9 @@ export function isShorterLog(reason: string): boolean {
   return reason.startsWith(SHORTER);
 }
 
-/** How long a member elects nobody after a heartbeat: a tick of its timer may be nearly over when that comes. */
-function promiseMsOf(options: { readonly electionTicks: number; readonly tickMs: number }): number {
-  return (options.electionTicks - 1) * options.tickMs;
+/** How long a member elects nobody after a heartbeat, whatever happens: a tick of its timer may be nearly over when that comes. */
+function promiseMsOf({ readOnly, electionTicks, tickMs }: ResolvedOptions): number {
+  return readOnly === "lease" ? (electionTicks - 1) * tickMs : 0;
 }
 
 function parse(text: string): v.InferOutput<typeof fileSchema> | null {

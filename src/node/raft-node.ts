@@ -598,7 +598,7 @@ export class RaftNode extends SafeEmitter {
   /** What it was asked may be lost, or its answers. */
   private pathOpened(peer: number): void {
     this.forwarding.forwards.pathOpened(peer);
-    if (peer === this.rawNode.raft.lead) this.driver.askAgain();
+    this.driver.askAgain(peer);
   }
 
   private refused(refusal: LinkRefusal): void {

@@ -29,7 +29,8 @@ export interface Config {
   readonly random: (bound: number) => number;
   /**
    * The leader's clock for its lease: ticks since any moment, as a real number that never falls and does not stand still
-   * with the process. Left out: the calls of tick() are counted, which is right only where time is what ticks say.
+   * with the process; Infinity: no lease holds any more. Left out: the calls of tick() are counted, which is right only
+   * where time is what ticks say.
    */
   readonly elapsedTicks?: (() => number) | null;
   /**

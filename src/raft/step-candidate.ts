@@ -11,6 +11,7 @@ import {
   MsgHeartbeat,
   MsgPreVoteResp,
   MsgProp,
+  MsgReadIndexResp,
   MsgSnap,
   MsgTimeoutNow,
   MsgVoteResp,
@@ -18,7 +19,7 @@ import {
 } from "./raftpb/index.js";
 import { STATE_NAMES, StateCandidate, StatePreCandidate } from "./ready.js";
 import { bcastAppend } from "./replicate.js";
-import { handleAppendEntries, handleHeartbeat, handleSnapshot } from "./step-follower.js";
+import { handleAppendEntries, handleHeartbeat, handleSnapshot, takeReadIndex } from "./step-follower.js";
 
 export function stepCandidate(r: Raft, m: Message): RaftError | null {
   assert(r.state === StateCandidate || r.state === StatePreCandidate, "not a candidate");
@@ -42,6 +43,11 @@ export function stepCandidate(r: Raft, m: Message): RaftError | null {
     case MsgPreVoteResp:
     case MsgVoteResp:
       handleVoteResponse(r, m);
+      return null;
+    // Who leads this term proved it for a read of ours: that counts, whatever we were about to ask the others. A heartbeat
+    // may end this campaign before anybody hears of it, and then nobody asks again.
+    case MsgReadIndexResp:
+      takeReadIndex(r, m);
       return null;
     case MsgTimeoutNow:
       r.logger?.debug(

@@ -120,7 +120,7 @@ function forgetLeader(r: Raft): void {
   r.lead = None;
 }
 
-function takeReadIndex(r: Raft, m: Message): void {
+export function takeReadIndex(r: Raft, m: Message): void {
   if (m.entries.length !== 1) {
     r.logger?.error(
       `${hex(r.id)} invalid format of MsgReadIndexResp from ${hex(m.from)}, ` +

@@ -9,6 +9,8 @@ export class Ear implements LinkHandler {
   readonly unreachable: number[] = [];
   /** "+2" and "-2": peer 2 can hear us, and no longer. */
   readonly peers: string[] = [];
+  /** Both, in order; "lost 2" of onUnreachable. */
+  readonly told: string[] = [];
   /** What onMessages answers. */
   refuses: string | undefined = undefined;
   /** True while the test is inside `send`. */
@@ -24,11 +26,13 @@ export class Ear implements LinkHandler {
 
   onUnreachable(peer: number): void {
     this.unreachable.push(peer);
+    this.told.push(`lost ${peer}`);
     this.changed();
   }
 
   onPeer(peer: number, connected: boolean): void {
     this.peers.push(`${connected ? "+" : "-"}${peer}`);
+    this.told.push(this.peers.at(-1)!);
     this.changed();
   }
 

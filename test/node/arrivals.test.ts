@@ -2,6 +2,7 @@
 // of order.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { NO_DATA } from "../../src/base/bytes.js";
 import type { RaftmarkError } from "../../src/base/errors.js";
 import { Arrivals } from "../../src/node/arrivals.js";
 import {
@@ -22,6 +23,7 @@ import { Forwards } from "../../src/node/forwards.js";
 import type { ResolvedOptions } from "../../src/node/options.js";
 import { Proposals } from "../../src/node/proposals.js";
 import {
+  ConfChangeRemoveNode,
   Entry,
   EntryNormal,
   Message,
@@ -72,6 +74,14 @@ class Leader {
       this.arrivals.append(this.raw, bytesMax, () => UncommittedLimit);
     return this.answers.splice(0);
   }
+}
+
+/** As a node has it. */
+function forwardingOf(id: number): Forwarding {
+  const options = { id, tickMs: 10, electionTicks: 10, proposalBatchBytes: 100, maxFrameBytes: 1 << 20 };
+  const limits = { ...LIMITS, maxInflightBytes: 1000, leaderlessTimeoutMs: 100, requestTimeoutMs: 1000 };
+  const all = { forwardProposals: true, ...options, ...limits } as unknown as ResolvedOptions;
+  return new Forwarding(all, new Proposals({ ...LIMITS, ...TICKS }), 1);
 }
 
 test("a request is appended once, however often it comes, and answered the same each time that it is known what became of it", () => {
@@ -126,6 +136,25 @@ test("what waits when the leader is deposed is refused", () => {
   leader.raw.raft.becomeFollower(3, 3);
   leader.arrivals.refuseAll();
   assert.deepEqual(leader.append(), [`to 1: refused ${NotLeading}`, `to 1: refused ${NotLeading}`]);
+});
+
+test("a leader that removed itself appends nothing more, and refuses what waits as who does not lead", () => {
+  const { network, raw } = new Leader();
+  const forwarding = forwardingOf(2);
+  const answers: Message[] = [];
+  forwarding.post = (message) => answers.push(message);
+  forwarding.receive(request(1), raw, 0);
+  raw.applyConfChange({
+    transition: 0,
+    changes: [{ type: ConfChangeRemoveNode, nodeId: 2 }],
+    context: NO_DATA,
+  });
+  assert.ok(!network.raw(2).raft.trk.progress.has(2));
+  forwarding.append(raw, 1000);
+  assert.deepEqual(
+    answers.map(({ reject, rejectHint }) => [reject, rejectHint]),
+    [[true, NotLeading]],
+  );
 });
 
 test("what comes while leadership is handed over waits: it is appended if that fails, and refused by who leads no more, or closes", () => {
@@ -369,19 +398,29 @@ test("an answer that comes behind the entry: lost if another is there, else its 
 test("an answer that comes behind the entry has its result, if it was applied while the answer was out", async () => {
   const follower = new Follower();
   const last = follower.raw.raft.raftLog.lastIndex();
-  follower.propose("a", "b").propose("c");
-  const [ab, c] = follower.sent;
-  const results = ["first", "second"];
-  const entries = [last, last + 1].map((index) => new Entry(EntryNormal, 2, index, Buffer.from("x")));
+  follower.propose("a", "b").propose("c").propose("d");
+  const [ab, c, d] = follower.sent;
+  const results = ["first", "second", "of the next term"];
+  const entry = (term: number, index: number, data = "x") =>
+    new Entry(EntryNormal, term, index, Buffer.from(data));
+  // As a leader's first entry comes with what had waited for that leader.
+  const entries = [
+    entry(2, last, ""),
+    entry(2, last + 1),
+    entry(2, last + 2),
+    entry(3, last + 3, ""),
+    entry(3, last + 4),
+  ];
   follower.forwards.applied(entries, results);
   results.fill("of the next call");
-  follower.apply(3, last + 2);
-  follower.answer(accepted(ab, last), last + 2);
-  follower.answer(accepted(c, last + 2), last + 2);
+  follower.answer(accepted(ab, last + 1), last + 4);
+  follower.answer(accepted(c, last + 4), last + 4);
+  follower.answer(accepted(d, last + 5), last + 5);
   assert.deepEqual(await follower.settled(), {
-    a: `2/${last} first`,
-    b: `2/${last + 1} second`,
-    c: "RAFT_LEADERSHIP_LOST true",
+    a: `2/${last + 1} first`,
+    b: `2/${last + 2} second`,
+    c: "RAFT_PROPOSAL_DROPPED false",
+    d: "RAFT_LEADERSHIP_LOST true",
   });
 });
 
@@ -475,6 +514,43 @@ test("what was under way when a connection broke is asked again over the next, a
   assert.deepEqual(await follower.settled(), { a: "2/6 done", b: "2/7 done", c: "2/8 done" });
 });
 
+test("who leads no more says what it did with what it was sent, over the next connection: applied, or for the next leader", async () => {
+  const follower = new Follower();
+  const { forwards, raw } = follower;
+  const last = raw.raft.raftLog.lastIndex();
+  follower.propose("appended").propose("lost on the way");
+  const [first, second] = follower.sent.splice(0);
+  forwards.peerChanged(2, false);
+  raw.raft.becomeFollower(3, 3);
+  forwards.leaderChanged(raw.raft);
+  forwards.peerChanged(2, true);
+  forwards.pathOpened(2);
+  follower.askAgain();
+  assert.deepEqual(
+    follower.sent.splice(0).map(({ to, term, context }) => ({ to, term, context })),
+    [first, second].map(({ context }) => ({ to: 2, term: 2, context })),
+  );
+  follower.answer(accepted(first, last + 1), last);
+  follower.apply(2, last + 1);
+  follower.answer(refused(second, NotLeading), last + 1);
+  forwards.peerChanged(3, true);
+  forwards.heardLeader(3);
+  follower.send();
+  assert.deepEqual([follower.sent[0].to, follower.sent[0].term], [3, 3]);
+  assert.deepEqual(await follower.settled(), { appended: `2/${last + 1} done` });
+});
+
+test("an answer that comes behind an entry of a later term, for a place that the log may never reach, says that it is lost", async () => {
+  const follower = new Follower();
+  const { network, forwards, raw } = follower;
+  follower.propose("a");
+  network.elect(3);
+  forwards.leaderChanged(raw.raft);
+  const { applied } = raw.raft.raftLog;
+  follower.answer(accepted(follower.sent[0], applied + 5), applied);
+  assert.deepEqual(await follower.settled(), { a: "RAFT_PROPOSAL_DROPPED false" });
+});
+
 test("a request goes again as a whole, whatever of it is given up; not to another leader, nor one that is given up", async () => {
   const follower = new Follower();
   const abort = new AbortController();
@@ -558,11 +634,7 @@ test("a leader that comes back has to be heard before it is sent anything, and i
 
 test("a leader is heard by what nobody else says in its term: no vote, and no word on proposals, of a life that never led", () => {
   const { raw } = new Follower();
-  const options = { id: 1, tickMs: 10, electionTicks: 10, proposalBatchBytes: 100, maxFrameBytes: 1 << 20 };
-  const limits = { ...LIMITS, maxInflightBytes: 1000, leaderlessTimeoutMs: 100, requestTimeoutMs: 1000 };
-  const all = { forwardProposals: true, ...options, ...limits } as unknown as ResolvedOptions;
-  const proposals = new Proposals({ ...LIMITS, ...TICKS });
-  const forwarding = new Forwarding(all, proposals, 1);
+  const forwarding = forwardingOf(1);
   const hears = (fields: Partial<Message>): boolean => {
     forwarding.forwards.peerChanged(2, true);
     forwarding.stepped(Object.assign(new Message(MsgApp), { from: 2, to: 1, term: 2 }, fields), raw.raft);

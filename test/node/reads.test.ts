@@ -8,7 +8,7 @@ import { Reads } from "../../src/node/reads.js";
 import { Message, MsgHeartbeat, MsgReadIndex, type RawNode } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
 import { atEnd, tempDir } from "../wal/helpers.js";
-import { leaderOf, openNode, WAIT_MS } from "./nodes.js";
+import { leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
 import { StubLink } from "./stub-link.js";
 
 const LIMITS = { retryTicks: 3, leaderlessTicks: 10, timeoutTicks: 100 };
@@ -243,3 +243,29 @@ test("a lease ends before a member with shorter ticks elects another leader", as
   // Its lease of its own ticks would still hold, and what it would answer is stale.
   await assert.rejects(old.node.readBarrier({ signal: AbortSignal.timeout(200) }), { code: "RAFT_ABORTED" });
 });
+
+test("there is no lease where a member promises nothing: it may vote as soon as it is started again", async (t) => {
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  // One election timeout is ten seconds: the lease would outlive all that follows.
+  const open = (id: number, readOnly: "lease" | "safe") =>
+    openNode(t, dir, id, 3, { link: network.link(id), tickMs: 1000, readOnly });
+  const old = await open(1, "lease");
+  const others = [await open(2, "safe"), await open(3, "safe")];
+  await leads(old);
+  await old.node.propose(Buffer.from("before"));
+  await old.node.readBarrier();
+  network.partition([1], [2, 3]);
+  for (const { node } of others) await node.close({ timeoutMs: 0 });
+  const [heir] = [await open(2, "safe"), await open(3, "safe")];
+  await leads(heir!);
+  await heir!.node.propose(Buffer.from("after"));
+  await assert.rejects(old.node.readBarrier({ signal: AbortSignal.timeout(200) }), { code: "RAFT_ABORTED" });
+});
+
+async function leads({ node }: Running): Promise<void> {
+  await until("it leads", WAIT_MS, () => {
+    if (node.status().state === "StateFollower") node.campaign();
+    return node.status().state === "StateLeader";
+  });
+}

@@ -7,11 +7,14 @@ import {
   MsgAppResp,
   MsgHeartbeat,
   MsgHeartbeatResp,
+  MsgPreVote,
+  MsgReadIndexResp,
   MsgTimeoutNow,
   MsgVote,
   RawNode,
   ReadOnlyLeaseBased,
   StateFollower,
+  StatePreCandidate,
 } from "../../src/raft/index.js";
 import { bytes, Network, newStorage, text } from "./network.js";
 
@@ -52,6 +55,30 @@ test("requests of two nodes under the same name are both answered (tikv#4764)", 
       network.get(id).readStates.map((s) => text(s.requestCtx)),
       ["same"],
     );
+});
+
+test("an answer that finds its reader asking for pre-votes counts: a heartbeat may end that unnoticed", () => {
+  const network = new Network({ voters: [1, 2, 3], config: { preVote: true, checkQuorum: true } });
+  network.elect(1);
+  const late: Message[] = [];
+  network.drops = (m) => {
+    const holds = m.type === MsgReadIndexResp;
+    if (holds) late.push(m);
+    return holds || m.type === MsgPreVote;
+  };
+  network.raw(2).readIndex(bytes("A"));
+  network.settle();
+  network.raw(2).campaign();
+  network.work(2);
+  assert.equal(network.raw(2).raft.state, StatePreCandidate);
+  network.raw(2).step(late[0]);
+  network.raw(1).tick();
+  network.settle();
+  assert.equal(network.raw(2).raft.lead, 1);
+  assert.deepEqual(
+    network.get(2).readStates.map((s) => text(s.requestCtx)),
+    ["A"],
+  );
 });
 
 test("a sole voter answers no read before it has committed in its own term", () => {
