@@ -1,17 +1,15 @@
 // The open loop against engines of known behaviour: due times come from the plan, and a stall is in every latency.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { AckedWriter, readAcked } from "../../bench/harness/acked.js";
 import { percentileMs, toHistogram } from "../../bench/harness/latency.js";
 import type { LoadPlan, Target } from "../../bench/harness/load.js";
 import { DueTimes, OpenLoop, OUTSTANDING_BYTES_MAX } from "../../bench/harness/open-loop.js";
 import type { Proposed } from "../../src/index.js";
+import { tempDir } from "../temp-dir.js";
 
-const dir = mkdtempSync(join(tmpdir(), "raftmark-open-"));
-after(() => rmSync(dir, { recursive: true, force: true }));
+const dir = tempDir();
 let files = 0;
 
 const PLAN: LoadPlan = {
