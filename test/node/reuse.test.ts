@@ -7,6 +7,7 @@ import { Prng } from "../../src/base/prng.js";
 import { type Entry, RaftmarkError } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/memory-link.js";
 import { until } from "../process/support.js";
+import { seedOf } from "../seed.js";
 import { tempDir } from "../wal/helpers.js";
 import { type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
 
@@ -115,8 +116,7 @@ async function agree(
 }
 
 test("bytes that are used again are nobody's any more, over forwarding, changes of leaders and a slow state machine", async (t) => {
-  const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`SEED=${seed} node --test dist/test/node/reuse.test.js`);
+  const seed = seedOf(t, import.meta.url);
   const prng = new Prng(seed);
   const { nodes, checkers } = await cluster(t);
   let loads = true;
@@ -155,8 +155,7 @@ test("bytes that are used again are nobody's any more, over forwarding, changes 
 });
 
 test("bytes that are used again are nobody's, when a leader stands still and refuses late what it was sent", async (t) => {
-  const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`SEED=${seed} node --test dist/test/node/reuse.test.js`);
+  const seed = seedOf(t, import.meta.url);
   const prng = new Prng(seed);
   const { network, nodes, checkers } = await cluster(t, { tickMs: 15, logCacheBytes: 1 << 17 });
   let number = 0;
