@@ -1,14 +1,13 @@
 // The journal of acknowledgements, on disk and back.
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { AckedWriter, readAcked } from "../../bench/harness/acked.js";
 import { Prng } from "../../src/base/prng.js";
+import { tempDir } from "../temp-dir.js";
 
-const dir = mkdtempSync(join(tmpdir(), "raftmark-acked-"));
-after(() => rmSync(dir, { recursive: true, force: true }));
+const dir = tempDir();
 
 test("what was acknowledged in order is one run; a jump begins another", () => {
   const path = join(dir, "runs");

@@ -1,22 +1,12 @@
 // When a dist is of the sources beside it, and when it is not: builds are made up, times are set in order.
 import assert from "node:assert/strict";
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, mkdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { stampSources, whyStale } from "../../bench/harness/built-from.js";
+import { tempDir } from "../temp-dir.js";
 
-const scratch = mkdtempSync(join(tmpdir(), "raftmark-built-"));
-after(() => rmSync(scratch, { recursive: true, force: true }));
+const scratch = tempDir();
 let trees = 0;
 
 /** Writes `path`, and waits until a file written then has a later time: clocks of file systems step. */

@@ -1,8 +1,7 @@
 // Two results side by side: what is matched, what is told apart, and what is said against it.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -14,6 +13,7 @@ import { perCommit } from "../../bench/harness/run-variant.js";
 import type { Result } from "../../bench/report/result-schema.js";
 import { normals } from "../../bench/stats/family.js";
 import { Prng } from "../../src/base/prng.js";
+import { tempDir } from "../temp-dir.js";
 import { type Outcome, sampleResult, sampleRun } from "./sample-result.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
@@ -69,31 +69,27 @@ test("configurations are matched by settings, wherever they stand; the rest is l
   assert.match(comparisonMarkdown(nothing, NAMES), /only in head: .*2 in flight/);
 });
 
-test("raftmark compare: results with nothing in common are refused in one sentence, one result twice is called that", () => {
-  const dir = mkdtempSync(join(tmpdir(), "raftmark-compare-"));
-  try {
-    const [one, other] = [1, 64].map((inFlight) => {
-      const path = join(dir, `${inFlight}.json`);
-      const made = { ...sampleResult([{ settings: { inFlight }, proposalsPerS: 100 }]), verdict: "" };
-      writeFileSync(path, JSON.stringify(made));
-      return path;
-    });
-    const run = (...words: string[]) =>
-      spawnSync(process.execPath, [MAIN, "compare", ...words], { encoding: "utf8" });
-    const refused = run(one, other);
-    assert.equal(refused.status, 2);
-    assert.equal(refused.stdout, "");
-    assert.match(
-      refused.stderr,
-      /have no configuration in common \(.*1 in flight.*; .*64 in flight.*\): there is nothing/,
-    );
-    assert.equal(refused.stderr.trim().split("\n").length, 1, "one sentence");
-    const twice = run(one, one);
-    assert.equal(twice.status, 0);
-    assert.match(twice.stdout, /the two are the same result/);
-  } finally {
-    rmSync(dir, { recursive: true });
-  }
+test("raftmark compare: results with nothing in common are refused in one sentence, one result twice is called that", (t) => {
+  const dir = tempDir(t);
+  const [one, other] = [1, 64].map((inFlight) => {
+    const path = join(dir, `${inFlight}.json`);
+    const made = { ...sampleResult([{ settings: { inFlight }, proposalsPerS: 100 }]), verdict: "" };
+    writeFileSync(path, JSON.stringify(made));
+    return path;
+  });
+  const run = (...words: string[]) =>
+    spawnSync(process.execPath, [MAIN, "compare", ...words], { encoding: "utf8" });
+  const refused = run(one, other);
+  assert.equal(refused.status, 2);
+  assert.equal(refused.stdout, "");
+  assert.match(
+    refused.stderr,
+    /have no configuration in common \(.*1 in flight.*; .*64 in flight.*\): there is nothing/,
+  );
+  assert.equal(refused.stderr.trim().split("\n").length, 1, "one sentence");
+  const twice = run(one, one);
+  assert.equal(twice.status, 0);
+  assert.match(twice.stdout, /the two are the same result/);
 });
 
 test("many figures judged one by one are said to be that, and few rounds judge nothing", () => {

@@ -1,20 +1,19 @@
 // The gate never fails by itself: what keeps it from measuring is counted, told, tried again, and in the end no
 // judgement. Sides are made up; what they do is what real ones did.
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { GATE_DEFAULTS, type GateOutcome, runGate } from "../../bench/gate/run-gate.js";
 import { differingParts, enginePartsOf } from "../../bench/gate/same-engine.js";
 import { COUNTER_NAMES, type LoadedSide, type SidePlan, type Window } from "../../bench/gate/side.js";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { Prng } from "../../src/base/prng.js";
+import { tempDir } from "../temp-dir.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const dir = mkdtempSync(join(tmpdir(), "raftmark-gate-"));
-after(() => rmSync(dir, { recursive: true, force: true }));
+const dir = tempDir();
 const never = new AbortController().signal;
 
 /** What one side is asked for, counted over the whole gate. */

@@ -1,9 +1,8 @@
 // History: lines in and out, curves, and change points against series whose changes are known.
 import assert from "node:assert/strict";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { changePoints } from "../../bench/history/change-points.js";
 import { curvesOf, plot, renderHistory } from "../../bench/history/curves.js";
 import {
@@ -15,10 +14,10 @@ import {
 import type { Result } from "../../bench/report/result-schema.js";
 import { normals } from "../../bench/stats/family.js";
 import { Prng } from "../../src/base/prng.js";
+import { tempDir } from "../temp-dir.js";
 import { sampleResult } from "./sample-result.js";
 
-const dir = mkdtempSync(join(tmpdir(), "raftmark-history-"));
-after(() => rmSync(dir, { recursive: true, force: true }));
+const dir = tempDir();
 
 function result(proposalsPerS: number, voids: string[] = []): Result {
   const outcomes = [{ settings: {}, proposalsPerS, p50: 2, void: voids }];

@@ -1,18 +1,16 @@
 // The closed loop against an engine of known behaviour.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { AckedWriter, readAcked } from "../../bench/harness/acked.js";
 import type { Engine } from "../../bench/harness/engine.js";
 import { UNITS_PER_MS } from "../../bench/harness/latency.js";
 import { ClosedLoop, isStable } from "../../bench/harness/load.js";
 import { readHeader } from "../../bench/harness/payload.js";
 import { type Proposed, RaftmarkError } from "../../src/index.js";
+import { tempDir } from "../temp-dir.js";
 
-const dir = mkdtempSync(join(tmpdir(), "raftmark-load-"));
-after(() => rmSync(dir, { recursive: true, force: true }));
+const dir = tempDir();
 let files = 0;
 
 /** Answers what was proposed in a turn of the event loop all at once, as a group commit does. */

@@ -2,18 +2,9 @@
 // be read. How it looks in a browser is report-page.test.ts's.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import {
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import type { PageData } from "../../bench/report/page/chart-data.js";
@@ -26,11 +17,11 @@ import { leaderLoss } from "../../bench/scenarios/leader-loss.js";
 import { memberChange } from "../../bench/scenarios/member-change.js";
 import { pausedFollower } from "../../bench/scenarios/paused-follower.js";
 import { snapshotUnderLoad } from "../../bench/scenarios/snapshot-under-load.js";
+import { tempDir } from "../temp-dir.js";
 import { openResult, richResult, scenarioResult } from "./sample-page.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
-const dir = mkdtempSync(join(tmpdir(), "raftmark-page-"));
-after(() => rmSync(dir, { recursive: true, force: true }));
+const dir = tempDir();
 
 function report(...args: string[]) {
   const run = spawnSync(process.execPath, [MAIN, "report", ...args], { encoding: "utf8", cwd: dir });

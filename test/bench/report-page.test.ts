@@ -2,8 +2,7 @@
 // a phone shows it without scrolling sideways and without half a word, whatever the scenario. Needs Chromium (CHROMIUM
 // names one elsewhere).
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
@@ -12,21 +11,19 @@ import { findChromium } from "../../bench/report/chromium.js";
 import type { NamedResult } from "../../bench/report/page/model.js";
 import { renderPage } from "../../bench/report/page/page.js";
 import { SCENARIOS } from "../../bench/scenarios/all.js";
+import { tempDir } from "../temp-dir.js";
 import { openResult, richResult, scenarioResult } from "./sample-page.js";
 
 const executablePath = findChromium();
 const skip =
   executablePath === null ? "no Chromium here: install chromium, or name one with CHROMIUM" : false;
-const dir = mkdtempSync(join(tmpdir(), "raftmark-report-page-"));
+const dir = tempDir();
 let browser: Browser | null = null;
 
 before(async () => {
   if (executablePath !== null) browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 });
-after(async () => {
-  await browser?.close();
-  rmSync(dir, { recursive: true, force: true });
-});
+after(() => browser?.close());
 
 const PAGES: Record<string, NamedResult[]> = {
   ...Object.fromEntries(

@@ -1,28 +1,18 @@
 // The result file: it comes back as it was written, and its published schema is the one the program has.
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { readResult } from "../../bench/report/read-result.js";
 import { Result, resultJsonSchema, SCHEMA_VERSION } from "../../bench/report/result-schema.js";
 import { checkWritable, defaultPath, writeNew, writeResult } from "../../bench/report/write-result.js";
+import { tempDir } from "../temp-dir.js";
 import { sampleResult } from "./sample-result.js";
 
-const dir = mkdtempSync(join(tmpdir(), "raftmark-result-"));
-after(() => rmSync(dir, { recursive: true, force: true }));
+const dir = tempDir();
 const result: Result = {
   ...sampleResult([
     { settings: { writer: "inline-js" }, proposalsPerS: 1000 },

@@ -1,13 +1,13 @@
 // The axes --node and --node-flags: what is found, and what is refused before anything is started.
 import assert from "node:assert/strict";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { DEFAULT_SETTINGS, parseAxis, type Settings } from "../../bench/harness/axes.js";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { findRuntimes } from "../../bench/harness/runtimes.js";
 import { nodeText } from "../../bench/report/node-text.js";
+import { tempDir } from "../temp-dir.js";
 import { sampleResult } from "./sample-result.js";
 
 const settings = (given: Partial<Settings>): Settings => ({ ...DEFAULT_SETTINGS, ...given });
@@ -21,8 +21,7 @@ const refused = (given: Partial<Settings>, message: RegExp) =>
 
 /** An executable that prints `text` whatever it is given. */
 function program(t: TestContext, text: string): string {
-  const dir = mkdtempSync(join(tmpdir(), "raftmark-node-"));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const dir = tempDir(t);
   const path = join(dir, "node");
   writeFileSync(path, `#!/bin/sh\necho "${text}"\n`);
   chmodSync(path, 0o700);
@@ -85,8 +84,7 @@ test("what cannot be found, is no Node.js or not a supported one, and flags that
 });
 
 test("a version that npx does not find is refused", async (t) => {
-  const dir = mkdtempSync(join(tmpdir(), "raftmark-npx-"));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const dir = tempDir(t);
   const says = (text: string) => {
     writeFileSync(join(dir, "npx"), `#!/bin/sh\necho "${text}" >&2\nexit 1\n`);
     chmodSync(join(dir, "npx"), 0o700);

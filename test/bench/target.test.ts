@@ -10,7 +10,7 @@ import { targetText } from "../../bench/target/target-text.js";
 import { targetPlanOf } from "../../src/cli/bench-target.js";
 import { deadAddress, listen } from "../listen.js";
 import { ServeCluster } from "../process/serve-cluster.js";
-import { scratchDir, until } from "../process/support.js";
+import { PATIENCE_MS, scratchDir, until } from "../process/support.js";
 
 const scratch = scratchDir("target");
 after(() => scratch.remove());
@@ -57,10 +57,20 @@ test("three nodes of the service, then one of them killed in the middle: nothing
   assert.match(text, /writes\/s/);
   assert.match(text, /Checked: [\d,]+ acknowledged writes to 8 keys, read back: every key has what was/);
 
-  const leader = await cluster.leaderAt(1);
-  const running = runTarget(planOf(targets, { warmupMs: 0, durationMs: 5000, run: "s" }), () => {}, never);
-  await until("it runs", 20_000, async () => (await keysAt(cluster, leader)) === 8);
+  const leader = await cluster.leader();
+  const over = new AbortController();
+  // The first client begins with the leader, and misses it.
+  const first = cluster.ids.filter((id) => id !== leader)[0]!;
+  const order = [leader, ...cluster.ids.filter((id) => id !== leader)].map((id) => cluster.urlOf(id));
+  const endless = planOf(order, { warmupMs: 0, durationMs: 600_000, run: "s" });
+  const running = runTarget(endless, () => {}, over.signal);
+  await until("it runs", PATIENCE_MS, async () => (await keysAt(cluster, leader)) === 8);
   cluster.node(leader).child.kill("SIGKILL");
+  cluster.ids = cluster.ids.filter((id) => id !== leader);
+  await until("another to lead", PATIENCE_MS, async () => (await cluster.leader()) !== leader);
+  const applied = await appliedAt(cluster, first);
+  await until("it goes on", PATIENCE_MS, async () => (await appliedAt(cluster, first)) > applied + 100);
+  over.abort();
   const [through] = (await running).result.runs;
   assert.deepEqual(through!.findings, []);
   assert.equal(through!.keysChecked, 8);
@@ -68,6 +78,10 @@ test("three nodes of the service, then one of them killed in the middle: nothing
   assert.ok(through!.elections > 0);
   assert.deepEqual(through!.failed, {});
 });
+
+async function appliedAt(cluster: ServeCluster, id: number): Promise<number> {
+  return ((await cluster.ask(id, "GET", "/status")).json as { applied: number }).applied;
+}
 
 async function keysAt(cluster: ServeCluster, id = 1): Promise<number> {
   return ((await cluster.ask(id, "GET", "/status")).json as { kv: { keys: number } }).kv.keys;

@@ -1,9 +1,8 @@
 // The truth check can fail: every way in which a run can lie is found, and named.
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { type AckedJournal, AckedWriter, readAcked } from "../../bench/harness/acked.js";
 import { LogDigest } from "../../bench/harness/log-digest.js";
 import { Payloads } from "../../bench/harness/payload.js";
@@ -15,12 +14,12 @@ import { EMPTY_CONF_STATE, Entry } from "../../src/raft/raftpb/index.js";
 import { asyncFs } from "../../src/wal/disk/wal-fs.js";
 import { snapName } from "../../src/wal/snap/snap-dir.js";
 import { writeSnapFile } from "../../src/wal/snap/snap-file.js";
+import { tempDir } from "../temp-dir.js";
 
 const RUN_ID = 77;
 const CLIENT = 2;
 const COUNT = 20;
-const dir = mkdtempSync(join(tmpdir(), "raftmark-truth-"));
-after(() => rmSync(dir, { recursive: true, force: true }));
+const dir = tempDir();
 
 /** The empty entry of the leader's term, then COUNT payloads: seq i at index i + 2, term 3. */
 function honestLog(): Entry[] {

@@ -1,20 +1,14 @@
 // `raftmark bench wal`: runs, reports, and leaves nothing behind, also when it is interrupted. Figures are not looked at.
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { WalBenchResult } from "../../bench/wal/run.js";
+import { tempDir } from "../temp-dir.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
-
-function tempDir(t: TestContext): string {
-  const dir = mkdtempSync(join(tmpdir(), "raftmark-bench-wal-"));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
-  return dir;
-}
 
 /** Run directories of process `pid` in memory. */
 function leftInMemory(pid: number): string[] {

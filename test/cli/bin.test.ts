@@ -1,11 +1,11 @@
 // What npx starts: executable as it is committed, and a sentence where nothing is built.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { tempDir } from "../temp-dir.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const PACKAGE = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
@@ -18,40 +18,31 @@ test("the bin runs by itself, whatever was built when npx first looked", () => {
   assert.doesNotMatch(BIN, /^dist/, "no build replaces it");
 });
 
-test("a clone that is not built is told to build", () => {
-  const dir = mkdtempSync(join(tmpdir(), "raftmark-bin-"));
-  try {
-    mkdirSync(join(dir, "bin"));
-    copyFileSync(join(ROOT, "package.json"), join(dir, "package.json"));
-    copyFileSync(join(ROOT, BIN), join(dir, BIN));
-    const { status, stderr } = spawnSync(join(dir, BIN), ["bench"], { encoding: "utf8" });
-    assert.equal(status, 2);
-    assert.match(stderr, /^raftmark: .* not built yet: npm ci && npm run build .*\n$/);
-  } finally {
-    rmSync(dir, { recursive: true });
-  }
+test("a clone that is not built is told to build", (t) => {
+  const dir = tempDir(t);
+  mkdirSync(join(dir, "bin"));
+  copyFileSync(join(ROOT, "package.json"), join(dir, "package.json"));
+  copyFileSync(join(ROOT, BIN), join(dir, BIN));
+  const { status, stderr } = spawnSync(join(dir, BIN), ["bench"], { encoding: "utf8" });
+  assert.equal(status, 2);
+  assert.match(stderr, /^raftmark: .* not built yet: npm ci && npm run build .*\n$/);
 });
 
 /** What a script of package.json does with a build that ends with `code`, and a node that says its id. */
-function script(name: string, code: number) {
-  const dir = mkdtempSync(join(tmpdir(), "raftmark-script-"));
-  try {
-    writeFileSync(join(dir, "npm"), `#!/bin/sh\nexit ${code}\n`, { mode: 0o755 });
-    writeFileSync(join(dir, "node"), "#!/bin/sh\necho $$\n", { mode: 0o755 });
-    const env = { ...process.env, PATH: `${dir}:${process.env["PATH"]}` };
-    const options = { cwd: dir, env, encoding: "utf8" } as const;
-    return spawnSync("sh", ["-c", PACKAGE.scripts[name]], options);
-  } finally {
-    rmSync(dir, { recursive: true });
-  }
+function script(t: TestContext, name: string, code: number) {
+  const dir = tempDir(t);
+  writeFileSync(join(dir, "npm"), `#!/bin/sh\nexit ${code}\n`, { mode: 0o755 });
+  writeFileSync(join(dir, "node"), "#!/bin/sh\necho $$\n", { mode: 0o755 });
+  const env = { ...process.env, PATH: `${dir}:${process.env["PATH"]}` };
+  return spawnSync("sh", ["-c", PACKAGE.scripts[name]], { cwd: dir, env, encoding: "utf8" });
 }
 
-test("a head that does not build is no regression: the gate's script ends with 2, whatever the build ended with", () => {
-  assert.equal(script("bench:ci", 1).status, 2);
+test("a head that does not build is no regression: the gate's script ends with 2, whatever the build ended with", (t) => {
+  assert.equal(script(t, "bench:ci", 1).status, 2);
 });
 
 for (const name of ["bench", "bench:smoke", "bench:ci", "bench:selftest", "test:sim"])
-  test(`npm run ${name} hands a signal to the program: no shell in between, which would end and leave it running`, () => {
-    const { pid, stdout } = script(name, 0);
+  test(`npm run ${name} hands a signal to the program: no shell in between, which would end and leave it running`, (t) => {
+    const { pid, stdout } = script(t, name, 0);
     assert.equal(stdout.trim(), String(pid));
   });

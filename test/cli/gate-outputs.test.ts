@@ -1,15 +1,14 @@
 // What the gate writes for other tools: each place by itself, tried before, and none that decides the judgement.
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 import type { Judgement } from "../../bench/gate/judge.js";
 import { BenchError, type BenchErrorKind } from "../../bench/harness/bench-error.js";
 import { checkOutputs, exitCodeOf, outputsOf, writeOutputs } from "../../src/cli/gate-outputs.js";
+import { tempDir } from "../temp-dir.js";
 
-const scratch = mkdtempSync(join(tmpdir(), "raftmark-outputs-"));
-after(() => rmSync(scratch, { recursive: true, force: true }));
+const scratch = tempDir();
 let dir = "";
 let folders = 0;
 beforeEach(() => {

@@ -6,10 +6,10 @@ import { existsSync, openSync, readdirSync, readFileSync, writeFileSync } from "
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { isRunning, scratchDir, until } from "../process/support.js";
+import { killProcess, scratchDir, until } from "../process/support.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 const CONFIG = `id: 1
 dataDir: data
 peers: { 1: { raft: "127.0.0.1:0", http: "127.0.0.1:0" } }
@@ -73,7 +73,7 @@ echo $code > code`;
   /** Of no effect where the command has ended. */
   signal(signal: NodeJS.Signals): void {
     const pid = Number(this.read("pid"));
-    if (pid > 0 && this.read("code") === "" && isRunning(pid)) process.kill(pid, signal);
+    if (pid > 0 && this.read("code") === "") killProcess(pid, signal);
   }
 
   /** The exit code. */

@@ -2,17 +2,16 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { listen } from "../listen.js";
+import { tempDir } from "../temp-dir.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
-const dir = mkdtempSync(join(tmpdir(), "raftmark-serve-"));
-after(() => rmSync(dir, { recursive: true, force: true }));
+const dir = tempDir();
 
 async function serve(text: string): Promise<{ code: number; lines: string[] }> {
   writeFileSync(join(dir, "node.yaml"), text);

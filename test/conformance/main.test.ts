@@ -1,11 +1,11 @@
 // The conformance command from outside: what it prints and how it exits.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { tempDir } from "../temp-dir.js";
 
 const MAIN = fileURLToPath(new URL("./main.js", import.meta.url));
 const GOOD = "vote cfg=(1) votes=(y)\n----\nVoteWon\n";
@@ -16,8 +16,7 @@ function run(...args: string[]): { status: number | null; stdout: string; stderr
 }
 
 function directory(t: TestContext, files: Record<string, string>): string {
-  const root = mkdtempSync(join(tmpdir(), "raftmark-conformance-"));
-  t.after(() => rmSync(root, { recursive: true }));
+  const root = tempDir(t);
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(root, name)), { recursive: true });
     writeFileSync(join(root, name), text);

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { freePorts } from "../../bench/harness/ports.js";
 import type { RaftNodeOptions } from "../../src/index.js";
-import { scratchDir } from "../process/support.js";
+import { killChild, scratchDir } from "../process/support.js";
 import type { Command, MemberConfig, Told } from "./member.js";
 
 const PROGRAM = fileURLToPath(new URL("./member.js", import.meta.url));
@@ -91,9 +91,7 @@ export class Member {
     const { child } = this;
     if (child === null) return;
     this.child = null;
-    const gone = once(child, "exit");
-    child.kill("SIGKILL");
-    await gone;
+    await killChild(child);
   }
 }
 

@@ -1,11 +1,11 @@
 // Which uWebSockets.js is taken, of those that are installed: stand-ins in a folder of packages.
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { loadNativeUws } from "../../src/link/native-uws.js";
+import { tempDir } from "../temp-dir.js";
 
 const BINARY = `uws_${process.platform}_${process.arch}_${process.versions.modules}.node`;
 const WORKS = "module.exports = { getParts() {} };";
@@ -22,8 +22,7 @@ interface Installed {
 
 /** What a raftmark finds that is installed beside these. */
 function among(t: TestContext, packages: readonly Installed[]): string | null {
-  const root = realpathSync(mkdtempSync(join(tmpdir(), "raftmark-uws-")));
-  t.after(() => rmSync(root, { recursive: true, force: true }));
+  const root = realpathSync(tempDir(t));
   for (const { as, name, version, source, binary = false } of packages) {
     const dir = join(root, "node_modules", as);
     mkdirSync(join(dir, "binaries"), { recursive: true });

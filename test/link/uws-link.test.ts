@@ -810,7 +810,7 @@ test("an address of another machine cannot be listened at", async () => {
   await assert.rejects(link.start(new Ear()), { code: "RAFT_LINK" });
 });
 
-test("after close the process ends, also with strangers connected", { timeout: 20_000 }, async () => {
+test("after close the process ends, also with strangers connected", { timeout: 60_000 }, async () => {
   const script = `
     import net from "node:net";
     import { createUwsLink } from ${JSON.stringify(new URL("../../src/link/index.js", import.meta.url).href)};
@@ -825,15 +825,14 @@ test("after close the process ends, also with strangers connected", { timeout: 2
     const stranger = net.connect(one.port, "127.0.0.1"); stranger.on("error", () => {}); stranger.unref();
     await new Promise((resolve) => stranger.once("connect", resolve));
     await one.close(); await two.close();
-    console.log("closed");
+    // Of no effect unless something keeps the process alive for so long.
+    setTimeout(() => process.exit(3), 5000).unref();
   `;
   const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const started = performance.now();
   const [code] = (await once(child, "exit")) as [number];
   assert.equal(code, 0);
-  assert.ok(performance.now() - started < 8000, "it took the process long to end");
 });
 
 test("a peer of which nobody listens at its address is told, with the address and why", async (t) => {

@@ -188,14 +188,15 @@ test("what is under way when a connection breaks is asked again when the next op
 });
 
 test("an aborted or late proposal that was sent may commit", async (t) => {
-  const { network, leader, followers } = await cluster(t, { tickMs: 400 });
+  const { network, leader, followers } = await cluster(t, NO_TICKS);
   const [follower] = followers;
   network.cut(idOf(leader), idOf(follower));
-  const late = await rejection(follower.node.propose(bytes("late"), { timeoutMs: 50 }));
+  const late = await rejection(follower.node.propose(bytes("late"), { timeoutMs: 500 }));
   assert.deepEqual([late.code, late.mayCommit], ["RAFT_TIMEOUT", true]);
   const controller = new AbortController();
   const aborted = rejection(follower.node.propose(bytes("aborted"), { signal: controller.signal }));
-  setTimeout(() => controller.abort(), 50);
+  await until("the leader has it", WAIT_MS, () => leader.machine.log.includes("aborted"));
+  controller.abort();
   assert.deepEqual([(await aborted).code, (await aborted).mayCommit], ["RAFT_ABORTED", true]);
 });
 

@@ -1,7 +1,5 @@
 // Members of a cluster in this process, put together as RaftNode does it, over links in memory, with a log whose disk
 // the test can hang.
-import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import type { TestContext } from "node:test";
 import { NO_DATA } from "../../src/base/bytes.js";
@@ -13,6 +11,7 @@ import { Proposals } from "../../src/node/proposals.js";
 import { Reads } from "../../src/node/reads.js";
 import { type Entry, RawNode, StateLeader } from "../../src/raft/index.js";
 import { openWal, type Wal } from "../../src/wal/index.js";
+import { atEnd, tempDir } from "../temp-dir.js";
 import { HANGS, sharedWords } from "../wal/faulty-fs.js";
 
 const FAULTY = new URL("../wal/faulty-fs.js", import.meta.url).href;
@@ -132,16 +131,15 @@ export class Member {
 
 /** Three members with this writer, running; they end with the test. */
 export async function startMembers(t: TestContext, writer: WriterKind): Promise<Member[]> {
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "raftmark-members-"));
+  const dir = tempDir(t);
   const network = new MemoryNetwork();
   const members: Member[] = [];
-  t.after(async () => {
+  atEnd(t, async () => {
     for (const member of members) {
       member.stop();
       member.release();
     }
     for (const member of members) await member.wal.close();
-    fs.rmSync(dir, { recursive: true, force: true });
   });
   for (const id of VOTERS) {
     const words = sharedWords();

@@ -14,8 +14,9 @@ import {
   MsgReadIndex,
   MsgVote,
 } from "../../src/raft/index.js";
+import { until } from "../process/support.js";
 import { Hands } from "./hands.js";
-import { type Given, openNodes, type Running } from "./nodes.js";
+import { type Given, openNodes, type Running, WAIT_MS } from "./nodes.js";
 
 const TICK_MS = 10;
 const ELECTION_TICKS = 30;
@@ -38,7 +39,7 @@ class Group {
   }
 
   async lead(id: number): Promise<void> {
-    await until(`${id} leads`, () => {
+    await until(`${id} leads`, WAIT_MS, () => {
       if (!this.leads(id)) this.get(id).node.campaign();
       return this.leads(id);
     });
@@ -65,14 +66,6 @@ async function startGroup(
   return new Group(running);
 }
 
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const end = Date.now() + 60_000;
-  while (!holds()) {
-    assert.ok(Date.now() < end, `timed out: ${what}`);
-    await sleep(2);
-  }
-}
-
 function bytes(text: string): Uint8Array {
   return new Uint8Array(Buffer.from(text));
 }
@@ -95,10 +88,10 @@ test("a deposed leader answers no read by late answers to other requests (etcd#2
   // Node 1 stands still from here on, with a read of node 2 in its socket.
   hands.rule = (from, to) => (from === 1 || to === 1 ? "hold" : "pass");
   const elsewhere = two.node.readBarrier().catch(() => {});
-  await until("node 2's request is under way", () =>
+  await until("node 2's request is under way", WAIT_MS, () =>
     hands.waiting(2, 1).some(({ type }) => type === MsgReadIndex),
   );
-  await until("another leads", () => group.leads(2) || group.leads(3));
+  await until("another leads", WAIT_MS, () => group.leads(2) || group.leads(3));
   const leader = group.leads(2) ? two : three;
   await leader.node.propose(bytes("x=2"));
   // Node 1 goes on: a client reads there, and then what lay in its sockets comes in.
@@ -131,11 +124,11 @@ test("a leader that is cut off answers no read by its lease once another may lea
       (id) => ({ readOnly: "lease", electionTicks: 10, seed: round * 3 + id }),
     );
     await group.lead(1);
-    await until("all know", () => group.allKnow(1));
+    await until("all know", WAIT_MS, () => group.allKnow(1));
     await group.get(1).node.propose(bytes("x=1"));
     await sleep((10 + round) * TICK_MS);
     network.partition([1], [2, 3]);
-    await until("another leads", () => group.leads(2) || group.leads(3));
+    await until("another leads", WAIT_MS, () => group.leads(2) || group.leads(3));
     await group.get(group.leads(2) ? 2 : 3).node.propose(bytes("x=2"));
     const stale = group
       .get(1)
@@ -157,9 +150,9 @@ test("no proposal that is called lost commits (openraft#2095, cockroach#115020)"
   /** Until every promise to a leader has run out. */
   const expire = (): Promise<void> => sleep((ELECTION_TICKS + 10) * TICK_MS);
   await group.lead(1);
-  await until("all know", () => group.allKnow(1));
+  await until("all know", WAIT_MS, () => group.allKnow(1));
   await group.get(1).node.propose(bytes("a"));
-  await until("all have it", () => group.members.every(({ machine }) => machine.log.includes("a")));
+  await until("all have it", WAIT_MS, () => group.members.every(({ machine }) => machine.log.includes("a")));
   const base = group.get(1).node.status().lastIndex;
   // Ten proposals of node 1 reach node 2 only.
   hands.rule = (from, to) => (among([1, 2], from, to) ? "pass" : "drop");
@@ -173,7 +166,7 @@ test("no proposal that is called lost commits (openraft#2095, cockroach#115020)"
         if (!error.mayCommit) lost.push(name);
       });
   }
-  await until("node 2 has them", () => group.get(2).node.status().lastIndex === base + 10);
+  await until("node 2 has them", WAIT_MS, () => group.get(2).node.status().lastIndex === base + 10);
   // 3, 4 and 5 elect 3; its first entry reaches node 1 only, and takes the place of the ten in its log.
   hands.rule = () => "drop";
   await expire();
@@ -184,7 +177,7 @@ test("no proposal that is called lost commits (openraft#2095, cockroach#115020)"
     return replaces ? "pass" : "drop";
   };
   await group.lead(3);
-  await until("node 1 took it", () => group.get(1).node.status().lastIndex === base + 1);
+  await until("node 1 took it", WAIT_MS, () => group.get(1).node.status().lastIndex === base + 1);
   // 1, 3 and 4 elect 1 again; what it appends there leaves nowhere.
   hands.rule = () => "drop";
   await expire();
@@ -197,7 +190,7 @@ test("no proposal that is called lost commits (openraft#2095, cockroach#115020)"
   hands.rule = (from, to) => (among([2, 4, 5], from, to) ? "pass" : "drop");
   await group.lead(2);
   const { log: applied } = group.get(4).machine;
-  await until("the ten are applied", () => applied.includes("p9"));
+  await until("the ten are applied", WAIT_MS, () => applied.includes("p9"));
   assert.deepEqual(
     lost.filter((name) => applied.includes(name)),
     [],

@@ -7,6 +7,7 @@ import { Prng } from "../../src/base/prng.js";
 import { type Entry, RaftmarkError } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/memory-link.js";
 import { until } from "../process/support.js";
+import { seedOf } from "../seed.js";
 import { tempDir } from "../wal/helpers.js";
 import { type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
 
@@ -115,8 +116,7 @@ async function agree(
 }
 
 test("bytes that are used again are nobody's any more, over forwarding, changes of leaders and a slow state machine", async (t) => {
-  const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`SEED=${seed} node --test dist/test/node/reuse.test.js`);
+  const seed = seedOf(t, import.meta.url);
   const prng = new Prng(seed);
   const { nodes, checkers } = await cluster(t);
   let loads = true;
@@ -140,8 +140,8 @@ test("bytes that are used again are nobody's any more, over forwarding, changes 
   clients.catch(() => {
     loads = false;
   });
-  const end = Date.now() + SECONDS * 1000;
-  while (loads && Date.now() < end) {
+  const end = performance.now() + SECONDS * 1000;
+  while (loads && performance.now() < end) {
     await new Promise((done) => setTimeout(done, 200));
     const { leader } = nodes[0]!.node.status();
     const to = 1 + prng.below(3);
@@ -155,8 +155,7 @@ test("bytes that are used again are nobody's any more, over forwarding, changes 
 });
 
 test("bytes that are used again are nobody's, when a leader stands still and refuses late what it was sent", async (t) => {
-  const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`SEED=${seed} node --test dist/test/node/reuse.test.js`);
+  const seed = seedOf(t, import.meta.url);
   const prng = new Prng(seed);
   const { network, nodes, checkers } = await cluster(t, { tickMs: 15, logCacheBytes: 1 << 17 });
   let number = 0;
@@ -175,8 +174,8 @@ test("bytes that are used again are nobody's, when a leader stands still and ref
     }
   }, 2);
   t.after(() => clearInterval(load));
-  const end = Date.now() + SECONDS * 1000;
-  while (Date.now() < end) {
+  const end = performance.now() + SECONDS * 1000;
+  while (performance.now() < end) {
     await new Promise((done) => setTimeout(done, 100));
     network.freeze((await leaderOf(nodes)).node.status().id);
     await new Promise((done) => setTimeout(done, 300 + prng.below(200)));

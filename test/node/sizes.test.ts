@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Prng } from "../../src/base/prng.js";
 import { FRAME_ROOM_BYTES, resolveSizes, type Sizes } from "../../src/node/sizes.js";
+import { seedOf } from "../seed.js";
 
 const MiB = 1 << 20;
 
@@ -55,8 +56,7 @@ test("sizes that contradict each other are refused, with both and the rule", () 
 });
 
 test("whatever is given, what is made can be carried (random)", (t) => {
-  const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
-  t.diagnostic(`SEED=${seed} node --test dist/test/node/sizes.test.js`);
+  const seed = seedOf(t, import.meta.url);
   const prng = new Prng(seed);
   const names = [
     "maxFrameBytes",

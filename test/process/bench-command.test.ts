@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
 import { fileSystemOf } from "../../bench/harness/run-dir.js";
 import { Result } from "../../bench/report/result-schema.js";
-import { Command, childrenOf, commandLineOf, isRunning, scratchDir, until } from "./support.js";
+import { Command, childrenOf, commandLineOf, isRunning, killProcess, scratchDir, until } from "./support.js";
 
 const scratch = scratchDir("bench");
 afterEach(() => Command.killAll());
@@ -16,9 +16,9 @@ after(() => scratch.remove());
 const SHORT = ["--duration", "300ms", "--warmup", "100ms", "--in-flight", "16", "--rounds", "1"];
 const ONE = ["--writer", "pool-wasm"];
 const ENDLESS = ["--writer", "pool-wasm", "--in-flight", "16", "--duration", "60s", "--warmup", "100ms"];
-const OVER_MS = 60_000;
-/** Within this, a fault must have ended the command. */
-const FAULT_MS = 5000;
+const OVER_MS = 120_000;
+/** Within this, a fault must have ended the command: longer than it takes itself to give up, shorter than an endless run. */
+const FAULT_MS = 30_000;
 
 /** An endless run whose nodes are all up; resolves with their process ids. */
 async function started(cwd: string, nodes = 3): Promise<{ command: Command; nodes: Map<string, number> }> {
@@ -140,7 +140,8 @@ for (const [signal, code] of [
       "--out",
       "partial.json",
     );
-    await until("one run to be done", OVER_MS, () => /\[1\/50/.test(command.stdout));
+    // The second: of the one that was done last its log is looked at yet, for so long as the command gives itself.
+    await until("one run to be done", OVER_MS, () => /\[2\/50/.test(command.stdout));
     const nodes = childrenOf(command.pid);
     command.child.kill(signal);
     assert.equal(await command.end(FAULT_MS), code, command.stderr);
@@ -180,7 +181,8 @@ test("a disturbed run that is made again counts once, and its first logs go", as
   }
 });
 
-test("configurations that are up at once: a window each round, one log a cluster, and SIGINT keeps what is done", async () => {
+/** Four configurations, of which the second round is cut off by SIGINT when its second window is done. */
+async function cutOff(): Promise<Result> {
   const cwd = scratch.folder();
   const axes = ["--writer", "inline-js,pool-wasm", "--in-flight", "1,16", "--nodes", "1", "--rounds", "50"];
   const command = new Command(
@@ -199,7 +201,14 @@ test("configurations that are up at once: a window each round, one log a cluster
   assert.equal(await command.end(FAULT_MS), 130, command.stderr);
   const result = Result.parse(JSON.parse(readFileSync(join(cwd, "partial.json"), "utf8")));
   assert.equal(result.interrupted, true);
-  // The sixth window is done, and its cluster's log was checked after the signal.
+  assertClean(cwd);
+  return result;
+}
+
+test("configurations that are up at once: a window each round, one log a cluster, and SIGINT keeps what is done", async () => {
+  let result = await cutOff();
+  // Logs are checked after the signal; what takes longer than three seconds on a busy machine is left out.
+  for (let again = 0; again < 4 && result.runs.length === 4; again++) result = await cutOff();
   assert.ok(result.runs.length >= 6 && result.runs.length < 200, `${result.runs.length}`);
   for (const run of result.runs) {
     assert.deepEqual(run.void, []);
@@ -216,7 +225,6 @@ test("configurations that are up at once: a window each round, one log a cluster
     hashes(1).get("pool-wasm"),
     "fresh processes, and a log of their own",
   );
-  assertClean(cwd);
 });
 
 test("SIGINT while a disturbed run is made again keeps the disturbed one", async () => {
@@ -326,7 +334,7 @@ test("a killed node process ends the run, and the sentence says which", async ()
   const cwd = scratch.folder();
   const { command, nodes } = await started(cwd);
   const victim = nodes.get("node-2") ?? 0;
-  process.kill(victim, "SIGKILL");
+  killProcess(victim);
   assert.equal(await command.end(FAULT_MS), 1);
   assert.match(
     command.stderr,
@@ -344,7 +352,7 @@ test("a node process that is killed when a run is done: it is kept, and the sent
   await until("a killed node to end the bench", OVER_MS, () => {
     if (!/\[2\/50/.test(command.stdout)) return false;
     const node = childrenOf(command.pid).find((pid) => commandLineOf(pid).at(-1) === "node-2");
-    if (node !== undefined && isRunning(node)) process.kill(node, "SIGKILL");
+    if (node !== undefined) killProcess(node);
     return command.child.exitCode !== null;
   });
   assert.equal(await command.end(OVER_MS), 1, command.stderr);
@@ -386,16 +394,8 @@ test("a port in use is named, and what to do about it", async () => {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as { port: number };
   try {
-    const command = new Command(
-      cwd,
-      "bench",
-      ...SHORT,
-      ...ONE,
-      "--nodes",
-      "2",
-      "--base-port",
-      String(port - 1),
-    );
+    // Of the first node: the ports beside it are somebody's or nobody's.
+    const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--nodes", "1", "--base-port", String(port));
     assert.equal(await command.end(FAULT_MS), 2, command.stdout);
     assert.match(command.stderr, new RegExp(`127\\.0\\.0\\.1:${port}.*--base-port`));
     assertClean(cwd);

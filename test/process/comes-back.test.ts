@@ -2,14 +2,13 @@
 // leader, whose memory does not grow with what was missed.
 import assert from "node:assert/strict";
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { freePorts } from "../../bench/harness/ports.js";
 import { CACHE_BYTES, type Told } from "./member-node.js";
-import { scratchDir } from "./support.js";
+import { killChild, nextMessage, scratchDir } from "./support.js";
 
 const PROGRAM = fileURLToPath(new URL("./member-node.js", import.meta.url));
 const STOPPED_MS = 3000;
@@ -20,9 +19,9 @@ class Member {
   constructor(readonly child: ChildProcess) {}
 
   async tell(): Promise<Told> {
-    const told = once(this.child, "message");
+    const told = nextMessage(this.child);
     this.child.send("tell");
-    return (await told)[0] as Told;
+    return (await told) as Told;
   }
 }
 
@@ -33,27 +32,25 @@ async function cluster(t: TestContext): Promise<Member[]> {
   for (const id of [1, 2, 3]) peers[id] = `127.0.0.1:${ports[id - 1]}`;
   const members: Member[] = [];
   t.after(async () => {
-    const exits = members.map(({ child }) => (child.exitCode === null ? once(child, "exit") : null));
-    for (const { child } of members) child.kill("SIGKILL");
-    await Promise.all(exits);
+    await Promise.all(members.map(({ child }) => killChild(child)));
     dir.remove();
   });
   for (const id of [1, 2, 3]) {
     const child = fork(PROGRAM, [String(id), join(dir.path, String(id)), JSON.stringify(peers)]);
     members.push(new Member(child));
-    await once(child, "message");
+    await nextMessage(child);
   }
   return members;
 }
 
 /** Asks all members until `found` gives something. */
 async function until<T>(members: readonly Member[], found: (told: readonly Told[]) => T | null): Promise<T> {
-  const end = Date.now() + WAIT_MS;
+  const end = performance.now() + WAIT_MS;
   for (;;) {
     const told = await Promise.all(members.map((member) => member.tell()));
     const result = found(told);
     if (result !== null) return result;
-    assert.ok(Date.now() < end, `not within ${WAIT_MS} ms: ${JSON.stringify(told)}`);
+    assert.ok(performance.now() < end, `not within ${WAIT_MS} ms: ${JSON.stringify(told)}`);
     await sleep(100);
   }
 }

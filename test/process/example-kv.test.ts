@@ -45,7 +45,7 @@ test("examples/kv: three processes from one command; a write through one, a read
     stream.on("data", (text: Buffer) => {
       said += text.toString();
     });
-  await until("all three to know a leader", 30_000, () => said.match(/node \d leads/g)?.length === 3);
+  await until("all three to know a leader", 60_000, () => said.match(/node \d leads/g)?.length === 3);
   const url = (id: number) => `http://127.0.0.1:${port + 2 + id}/greeting`;
   for (const id of [1, 2, 3]) {
     const put = await fetch(url(id), { method: "PUT", body: `hello ${id}` });

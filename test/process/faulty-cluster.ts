@@ -6,13 +6,11 @@ import { freePorts } from "../../bench/harness/ports.js";
 import { pause } from "./nemesis-clients.js";
 import { type PathState, Relay } from "./relay.js";
 import { type Peers, ServeCluster } from "./serve-cluster.js";
-import { until } from "./support.js";
+import { PATIENCE_MS, until } from "./support.js";
 
 const START_ATTEMPTS_MAX = 10;
 const JSON_TYPE = { "content-type": "application/json" };
 const LAST_WORDS_MAX = 3000;
-/** Everything that is to come true does so within this, on a machine that is busy with other things, too. */
-export const PATIENCE_MS = 60_000;
 
 /** What /status tells, as far as it matters here. */
 interface Status {
@@ -156,7 +154,7 @@ export class FaultyCluster extends ServeCluster {
   }
 
   /** Resolves with who leads: who says so itself, in the highest term that anybody knows. */
-  async leader(): Promise<number> {
+  override async leader(): Promise<number> {
     let leader = 0;
     await this.until("a leader", async () => {
       const all = await this.statuses();

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { Prng } from "../../src/base/prng.js";
 import { crc32c, openWal, readWal } from "../../src/wal/index.js";
+import { seedOf } from "../seed.js";
 import { payload, placeOf } from "./payloads.js";
 import { scratchDir, until } from "./support.js";
 import { type Reported, Victim } from "./victim.js";
@@ -18,8 +19,7 @@ const SEGMENT_BYTES = 512 << 10;
 const START_MS = 30_000;
 
 test("five rounds of kill -9 under load: nothing reported durable is missing", async (t) => {
-  const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`SEED=${seed} node --test dist/test/process/kill-node.test.js`);
+  const seed = seedOf(t, import.meta.url);
   const random = new Prng(seed);
   const dir = join(scratch.path, "node");
   const reported: Reported[] = [];

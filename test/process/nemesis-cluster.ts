@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { freePorts } from "../../bench/harness/ports.js";
 import type { Answer, Call, NodeOptions, Notice } from "./nemesis-node.js";
 import { type PathState, Relay } from "./relay.js";
+import { killChild } from "./support.js";
 
 const PROGRAM = fileURLToPath(new URL("./nemesis-node.js", import.meta.url));
 export const TICK_MS = 30;
@@ -102,9 +103,7 @@ export class Member {
     this.child = null;
     this.opened = false;
     this.isStopped = false;
-    const ended = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGKILL");
-    await ended;
+    await killChild(child);
     for (const answer of this.calls.values()) answer(null);
     this.calls.clear();
   }

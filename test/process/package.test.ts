@@ -7,23 +7,21 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { tempDir } from "../temp-dir.js";
 
 const ROOT = resolve(fileURLToPath(new URL("../../../", import.meta.url)));
 const INSTALLED_BYTES_MAX = 12_000_000;
 // Not below the repository, whose node_modules would be found from there.
-const scratch = mkdtempSync(join(tmpdir(), "raftmark-package-"));
+const scratch = tempDir();
 const modules = join(scratch, "node_modules");
-after(() => rmSync(scratch, { recursive: true, force: true }));
 
 interface Manifest {
   readonly dependencies?: Record<string, string>;

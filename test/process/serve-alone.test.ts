@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { freePorts } from "../../bench/harness/ports.js";
 import { Authority, NO_OPENSSL } from "../link/certificates.js";
-import { Command, scratchDir, until } from "./support.js";
+import { Command, PATIENCE_MS, scratchDir, until } from "./support.js";
 
 const scratch = scratchDir("serve-alone");
 after(() => {
@@ -24,10 +24,10 @@ ${more}`;
   writeFileSync(join(scratch.path, `${name}.yaml`), text);
   const command = new Command(scratch.path, "serve", "--config", `${name}.yaml`);
   if (hangUpEarly) {
-    await until("its first line", 20_000, () => command.stderr.includes(" starts: "));
+    await until("its first line", PATIENCE_MS, () => command.stderr.includes(" starts: "));
     command.child.kill("SIGHUP");
   }
-  await until("it to serve", 20_000, () => {
+  await until("it to serve", PATIENCE_MS, () => {
     assert.equal(command.child.exitCode, null, command.stderr);
     return command.stderr.includes("serves clients at");
   });
@@ -37,7 +37,7 @@ ${more}`;
 test("durability none is warned of, once", async () => {
   const command = await serve("none", "durability: none\n");
   command.child.kill("SIGTERM");
-  assert.equal(await command.end(20_000), 0, command.stderr);
+  assert.equal(await command.end(PATIENCE_MS), 0, command.stderr);
   const warnings = command.stderr.split("\n").filter((line) => /"level":40/.test(line));
   assert.equal(warnings.length, 1, command.stderr);
   assert.match(warnings[0], /durability: none waits for no disk: .* lost with the power/);
@@ -45,9 +45,11 @@ test("durability none is warned of, once", async () => {
 
 test("SIGHUP without TLS, also while it opens: there is nothing to load anew", async () => {
   const command = await serve("clear", "durability: none\n", true);
-  await until("a line", 10_000, () => /"level":30.*SIGHUP: .* nothing to load anew/.test(command.stderr));
+  await until("a line", PATIENCE_MS, () =>
+    /"level":30.*SIGHUP: .* nothing to load anew/.test(command.stderr),
+  );
   command.child.kill("SIGTERM");
-  assert.equal(await command.end(20_000), 0, command.stderr);
+  assert.equal(await command.end(PATIENCE_MS), 0, command.stderr);
 });
 
 test("SIGHUP with a key that does not fit: which file, and that the certificates in use stay; then with one that does", {
@@ -63,16 +65,16 @@ test("SIGHUP with a key that does not fit: which file, and that the certificates
   write("tls.key", other.key);
   command.child.kill("SIGHUP");
   const kept = /those in use stay: tls\.yaml:6:\d+: tls\.key: .*\/tls\.key does not belong to .*\/tls\.pem"/;
-  await until("a line", 10_000, () => kept.test(command.stderr)).catch(() =>
+  await until("a line", PATIENCE_MS, () => kept.test(command.stderr)).catch(() =>
     assert.match(command.stderr, kept),
   );
   write("tls.pem", other.cert);
   command.child.kill("SIGHUP");
   // The key of tls is not the cluster's: whoever replaced that one hears so.
   const anew = /files of tls were read again\. .*\(secretFile\) are read at the start alone/;
-  await until("another", 10_000, () => anew.test(command.stderr));
+  await until("another", PATIENCE_MS, () => anew.test(command.stderr));
   command.child.kill("SIGTERM");
-  assert.equal(await command.end(20_000), 0, command.stderr);
+  assert.equal(await command.end(PATIENCE_MS), 0, command.stderr);
 });
 
 test("--check ends with 2 where the start would", async () => {
@@ -84,7 +86,7 @@ secret: abcdefgh
   writeFileSync(join(scratch.path, "checked.yaml"), text);
   for (const more of [["--check"], []]) {
     const command = new Command(scratch.path, "serve", "--config", "checked.yaml", ...more);
-    assert.equal(await command.end(20_000), 2, command.stdout);
+    assert.equal(await command.end(PATIENCE_MS), 2, command.stdout);
     assert.match(command.stderr, /(^raftmark: |"msg":")checked\.yaml:4:9: secret: .* at least 16 bytes/);
   }
 });

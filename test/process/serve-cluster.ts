@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePorts } from "../../bench/harness/ports.js";
-import { Command, until } from "./support.js";
+import { Command, PATIENCE_MS, until } from "./support.js";
 
 /** An answer of the service. */
 export interface Answer {
@@ -29,7 +29,8 @@ export class ServeCluster {
   /** `fields` are the configuration's, beside those that each node needs. */
   constructor(dir: string, size: number, fields: Readonly<Record<string, unknown>> = {}) {
     this.dir = dir;
-    this.fields = { tickMs: 30, durability: "none", logLevel: "info", ...fields };
+    // Elections after a second: the machine may be busy.
+    this.fields = { tickMs: 100, durability: "none", logLevel: "info", ...fields };
     this.ids = Array.from({ length: size }, (_, i) => i + 1);
   }
 
@@ -79,7 +80,7 @@ export class ServeCluster {
   async startNode(id: number): Promise<void> {
     const node = new Command(this.dir, "serve", "--config", this.configOf(id));
     this.nodes.set(id, node);
-    await until(`node ${id} to answer`, 20_000, async () => {
+    await until(`node ${id} to answer`, PATIENCE_MS, async () => {
       if (node.child.exitCode !== null) throw new Error(`node ${id} ended:\n${node.stderr}`);
       return (await this.tried(id, "GET", "/livez"))?.status === 200;
     });
@@ -88,7 +89,7 @@ export class ServeCluster {
   async ready(id: number): Promise<void> {
     await until(
       `node ${id} to be ready`,
-      20_000,
+      PATIENCE_MS,
       async () => (await this.tried(id, "GET", "/readyz"))?.status === 200,
     );
   }
@@ -105,7 +106,8 @@ export class ServeCluster {
   async ask(id: number, method: string, path: string, body?: string, headers = {}): Promise<Answer> {
     const response = await fetch(this.urlOf(id) + path, {
       method,
-      headers,
+      // A connection each: one that is kept may be closed by the service just when it is used again.
+      headers: { connection: "close", ...headers },
       signal: AbortSignal.timeout(20_000),
       ...(body === undefined ? {} : { body }),
     });
@@ -124,6 +126,17 @@ export class ServeCluster {
     return this.ask(id, method, path, body, headers).catch(() => null);
   }
 
+  /** Who leads, once all know. */
+  async leader(): Promise<number> {
+    let leader = 0;
+    await until("a leader that all know", PATIENCE_MS, async () => {
+      const known = new Set(await Promise.all(this.ids.map((id) => this.leaderAt(id))));
+      [leader] = known.size === 1 ? known : [0];
+      return leader !== 0;
+    });
+    return leader;
+  }
+
   /** The leader that `id` knows; 0: none. */
   async leaderAt(id: number): Promise<number> {
     return (await this.tried(id, "GET", "/status"))?.json.leader ?? 0;
@@ -132,7 +145,7 @@ export class ServeCluster {
   /** Resolves with the hash that all of them have at one index; nothing may be written meanwhile. */
   async agreed(): Promise<string> {
     let found = "";
-    await until("all states to be equal", 20_000, async () => {
+    await until("all states to be equal", PATIENCE_MS, async () => {
       const all = await Promise.all(this.ids.map((id) => this.tried(id, "GET", "/status?hash=1")));
       const states = new Set(all.map((answer) => JSON.stringify(answer?.json?.kv ?? answer)));
       found = all[0]?.json?.kv?.sha256 ?? "";
@@ -147,6 +160,6 @@ export class ServeCluster {
       .map((id) => this.node(id))
       .filter(({ child }) => child.exitCode === null && child.signalCode === null);
     for (const { child } of running) child.kill("SIGTERM");
-    return Promise.all(running.map((node) => node.end(20_000)));
+    return Promise.all(running.map((node) => node.end(PATIENCE_MS)));
   }
 }

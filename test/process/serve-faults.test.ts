@@ -64,6 +64,7 @@ async function round(dir: string, seed: number, say: (line: string) => void): Pr
   const random = new Prng(seed);
   const cluster = new FaultyCluster(dir, 3, {
     durability: undefined,
+    tickMs: 30,
     readOnly: seed % 2 === 0 ? "safe" : "lease",
     requestTimeoutMs: 2000,
     segmentBytes: 256 * 1024,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { ServeCluster } from "./serve-cluster.js";
-import { Command, scratchDir, until } from "./support.js";
+import { Command, PATIENCE_MS, scratchDir, until } from "./support.js";
 
 const scratch = scratchDir("serve-members");
 const cluster = new ServeCluster(join(scratch.path, "cluster"), 3, {
@@ -21,7 +21,7 @@ const JSON_TYPE = { "content-type": "application/json" };
 /** On whichever node leads, as it says itself. */
 async function change(method: string, path: string, body?: unknown): Promise<void> {
   let said = "";
-  await until(`${method} ${path}`, 20_000, async () => {
+  await until(`${method} ${path}`, PATIENCE_MS, async () => {
     const leader = await cluster.leaderAt(cluster.ids[0]);
     if (leader === 0) return false;
     const response = await fetch(cluster.urlOf(leader) + path, {
@@ -36,8 +36,11 @@ async function change(method: string, path: string, body?: unknown): Promise<voi
 }
 
 test("a member is replaced: a new one joins by a snapshot, learns, votes; the old one is removed and ends with 0", async () => {
-  for (let i = 0; i < 60; i++) await cluster.ask((i % 3) + 1, "PUT", `/kv/k${i}`, `${i}`);
-  const follower = ((await cluster.leaderAt(1)) % 3) + 1;
+  for (let i = 0; i < 60; i++) {
+    const put = () => cluster.tried((i % 3) + 1, "PUT", `/kv/k${i}`, `${i}`);
+    await until(`key ${i}`, PATIENCE_MS, async () => (await put())?.status === 200);
+  }
+  const follower = ((await cluster.leader()) % 3) + 1;
   const refused = await fetch(`${cluster.urlOf(follower)}/members`, {
     method: "POST",
     headers: JSON_TYPE,
@@ -47,20 +50,20 @@ test("a member is replaced: a new one joins by a snapshot, learns, votes; the ol
     error: { code: string; mayCommit: boolean; leader: { http: string } };
   };
   assert.deepEqual([refused.status, error.code, error.mayCommit], [503, "RAFT_NOT_LEADER", false]);
-  assert.equal(`http://${error.leader.http}`, cluster.urlOf(await cluster.leaderAt(1)));
+  assert.equal(`http://${error.leader.http}`, cluster.urlOf(await cluster.leader()));
 
   const fourth = await cluster.startNew(4);
   await change("POST", "/members", { add: [{ ...fourth, learner: true }] });
   await cluster.ready(4);
   await until(
     "it to have everything",
-    20_000,
+    PATIENCE_MS,
     async () => (await cluster.tried(4, "GET", "/kv/k59?stale=1"))?.text === "59",
   );
   // Promoted when it has caught up; until then that is refused, and asked again.
   await change("POST", "/members", { promote: [4], remove: [follower] });
   const gone = cluster.node(follower);
-  assert.equal(await gone.end(20_000), 0, gone.stderr);
+  assert.equal(await gone.end(PATIENCE_MS), 0, gone.stderr);
   assert.match(gone.stderr, /was removed from the cluster/);
   cluster.ids = cluster.ids.filter((id) => id !== follower).concat(4);
   const { members } = (await cluster.ask(4, "GET", "/members")).json;

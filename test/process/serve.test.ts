@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { type Answer, ServeCluster } from "./serve-cluster.js";
-import { Command, scratchDir, until } from "./support.js";
+import { Command, PATIENCE_MS, scratchDir, until } from "./support.js";
 
 const scratch = scratchDir("serve");
 const cluster = new ServeCluster(join(scratch.path, "cluster"), 3, {
@@ -22,7 +23,7 @@ after(() => {
 async function write(id: number, method: "PUT" | "DELETE", path: string, body?: string): Promise<Answer> {
   let at = id;
   let answer: Answer | null = null;
-  await until(`${method} ${path} to be answered`, 20_000, async () => {
+  await until(`${method} ${path} to be answered`, PATIENCE_MS, async () => {
     answer = await cluster.tried(at, method, path, body);
     if (answer !== null && answer.status < 500) return true;
     assert.equal(typeof (answer?.json.error.mayCommit ?? true), "boolean", answer?.text);
@@ -67,7 +68,9 @@ test("a watch on every node tells the same", async () => {
   }
   for (const id of cluster.ids) await write(id, "PUT", "/kv/watched", String(id));
   await write(2, "DELETE", "/kv/watched");
-  await until("five lines from each", 10_000, () => told.every(({ text }) => text.split("\n").length === 6));
+  await until("five lines from each", PATIENCE_MS, () =>
+    told.every(({ text }) => text.split("\n").length === 6),
+  );
   stopped.abort();
   const [first, ...others] = told.map(({ text }) => text);
   for (const other of others) assert.equal(other, first);
@@ -80,18 +83,27 @@ test("a watch on every node tells the same", async () => {
   );
 });
 
+interface View {
+  readonly id: number;
+  /** Null: it did not answer in time. */
+  readonly status: { readonly state: string } | null;
+}
+
 test("one node sees all of them at /cluster, and says so when one is away", async () => {
-  const leader = await cluster.leaderAt(1);
-  const other = (leader % 3) + 1;
-  const view = (await cluster.ask(other, "GET", "/cluster")).json;
-  assert.deepEqual(
-    view.members.map(({ id, status }: { id: number; status: { state: string } }) => [id, status.state]),
-    cluster.ids.map((id) => [id, id === leader ? "StateLeader" : "StateFollower"]),
-  );
+  let said: unknown;
+  await until("one that leads, and two that follow", PATIENCE_MS, async () => {
+    const leader = await cluster.leader();
+    const view = (await cluster.ask((leader % 3) + 1, "GET", "/cluster")).json;
+    said = view.members.map(({ id, status }: View) => [id, status?.state]);
+    return isDeepStrictEqual(
+      said,
+      cluster.ids.map((id) => [id, id === leader ? "StateLeader" : "StateFollower"]),
+    );
+  }).catch((error) => assert.fail(`${error.message}: ${JSON.stringify(said)}`));
 });
 
 test("the leader is killed under writes: the others go on, nothing acknowledged is lost, and it comes back", async () => {
-  const killed = await cluster.leaderAt(1);
+  const killed = await cluster.leader();
   const acknowledged = new Map<string, number>();
   let isOver = false;
   const writer = async (worker: number) => {
@@ -102,17 +114,17 @@ test("the leader is killed under writes: the others go on, nothing acknowledged 
     }
   };
   const writers = [1, 2, 3, 4].map(writer);
-  await until("writes before", 20_000, () => acknowledged.size > 100);
+  await until("writes before", PATIENCE_MS, () => acknowledged.size > 100);
   cluster.node(killed).child.kill("SIGKILL");
   const before = acknowledged.size;
-  await until("writes after", 20_000, () => acknowledged.size > before + 200);
+  await until("writes after", PATIENCE_MS, () => acknowledged.size > before + 200);
   const view = (await cluster.ask((killed % 3) + 1, "GET", "/cluster")).json;
   assert.equal(view.members[killed - 1].status, null);
   assert.match(view.members[killed - 1].error, /ECONNREFUSED|fetch failed/);
   await cluster.startNode(killed);
   await cluster.ready(killed);
   const more = acknowledged.size;
-  await until("writes when it is back", 20_000, () => acknowledged.size > more + 50);
+  await until("writes when it is back", PATIENCE_MS, () => acknowledged.size > more + 50);
   isOver = true;
   await Promise.all(writers);
   for (const [key, revision] of acknowledged) {
@@ -120,19 +132,20 @@ test("the leader is killed under writes: the others go on, nothing acknowledged 
     assert.equal(headers.get("etag"), `"${revision}"`, key);
   }
   await cluster.agreed();
-  const status = (await cluster.ask(killed, "GET", "/status")).json;
-  assert.ok(status.snapshot !== null, "snapshots were taken");
+  await until("it to have a snapshot", PATIENCE_MS, async () => {
+    return (await cluster.ask(killed, "GET", "/status")).json.snapshot !== null;
+  });
 });
 
 test("SIGTERM: the leader hands over, answers what is under way, and all end with 0; data is there afterwards", async () => {
   const sha256 = await cluster.agreed();
-  const leader = await cluster.leaderAt(1);
+  const leader = await cluster.leader();
   const watched = await fetch(`${cluster.urlOf(leader)}/watch`);
   cluster.node(leader).child.kill("SIGTERM");
-  assert.equal(await cluster.node(leader).end(20_000), 0, cluster.node(leader).stderr);
+  assert.equal(await cluster.node(leader).end(PATIENCE_MS), 0, cluster.node(leader).stderr);
   assert.match(await watched.text(), /"code":"RAFT_CLOSED"/);
   assert.match(cluster.node(leader).stderr, /SIGTERM: node \d ends in order.*has ended/s);
-  await until("another leader", 10_000, async () => {
+  await until("another leader", PATIENCE_MS, async () => {
     const next = await cluster.leaderAt((leader % 3) + 1);
     return next !== 0 && next !== leader;
   });
@@ -147,7 +160,7 @@ test("two of three away: reads and writes are answered in time, truly; stale rea
   await write(alive, "PUT", "/kv/stays", "here");
   await cluster.agreed();
   for (const id of others) cluster.node(id).child.kill("SIGKILL");
-  await until("no leader to be known", 20_000, async () => (await cluster.leaderAt(alive)) === 0);
+  await until("no leader to be known", PATIENCE_MS, async () => (await cluster.leaderAt(alive)) === 0);
   const [read, put, ready] = await Promise.all([
     cluster.ask(alive, "GET", "/kv/stays"),
     cluster.ask(alive, "PUT", "/kv/stays", "gone"),
@@ -179,18 +192,18 @@ test("what cannot start says why, in one sentence with its place", async () => {
   ];
   for (const [args, expected] of cases) {
     const command = new Command(scratch.path, ...args);
-    assert.equal(await command.end(20_000), 2);
+    assert.equal(await command.end(PATIENCE_MS), 2);
     assert.match(command.stderr, expected);
     assert.equal(command.stderr.trim().split("\n").length, 1, command.stderr);
   }
   const example = new Command(scratch.path, "serve", "--print-config");
-  assert.equal(await example.end(20_000), 0);
+  assert.equal(await example.end(PATIENCE_MS), 0);
   writeFileSync(
     join(scratch.path, "node.yaml"),
     example.stdout.replace(/^secretFile.*$/m, "secret: 0123456789abcdef"),
   );
   const check = new Command(scratch.path, "serve", "--config", "node.yaml", "--id", "3", "--check");
-  assert.equal(await check.end(20_000), 0, check.stderr);
+  assert.equal(await check.end(PATIENCE_MS), 0, check.stderr);
   assert.match(
     check.stdout,
     /^node\.yaml is sound: node 3 of 1, 2, 3, clients at 127\.0\.0\.1:8083, data in .*data\/3$/m,

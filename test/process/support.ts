@@ -1,11 +1,16 @@
 // What the process tests share: the command as a child, its descendants, waiting for an event with a deadline.
+import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+
+/** Everything that is to come true does so within this, on a machine that is busy with other things, too. */
+export const PATIENCE_MS = 60_000;
 
 interface ScratchDir {
   readonly path: string;
@@ -54,7 +59,7 @@ export class Command {
 
   /** Ends what a failed test left running. */
   static killAll(): void {
-    for (const { child } of Command.all) if (child.exitCode === null) child.kill("SIGKILL");
+    for (const { child } of Command.all) child.kill("SIGKILL");
   }
 
   get pid(): number {
@@ -110,8 +115,47 @@ export function isRunning(pid: number): boolean {
 
 /** The words of a process's command line. */
 export function commandLineOf(pid: number): string[] {
-  const path = `/proc/${pid}/cmdline`;
-  return existsSync(path) ? readFileSync(path, "utf8").split("\0").slice(0, -1) : [];
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
+  } catch {
+    return []; // It ended meanwhile.
+  }
+}
+
+/** Of no effect on a process that has ended meanwhile. */
+export function killProcess(pid: number, signal: NodeJS.Signals = "SIGKILL"): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, "ESRCH");
+  }
+}
+
+/** kill -9; resolves when it is gone, also where it was before. */
+export async function killChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, "exit");
+  child.kill("SIGKILL");
+  await gone;
+}
+
+/** The next message of a forked program; rejects where it ends without one. */
+export function nextMessage(child: ChildProcess): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      child.off("message", onMessage).off("exit", onExit);
+    };
+    const onMessage = (message: unknown): void => {
+      settle();
+      resolve(message);
+    };
+    const onExit = (code: number | null, signal: string | null): void => {
+      settle();
+      reject(new Error(`process ${child.pid} ended (${code ?? signal}) without a word`));
+    };
+    if (child.exitCode !== null || child.signalCode !== null) onExit(child.exitCode, child.signalCode);
+    else child.on("message", onMessage).on("exit", onExit);
+  });
 }
 
 function statusOf(pid: number): { state: string; parent: number } | null {

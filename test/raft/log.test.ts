@@ -20,6 +20,7 @@ import {
 } from "../../src/raft/index.js";
 import { RaftLog } from "../../src/raft/log.js";
 import { Unstable } from "../../src/raft/log-unstable.js";
+import { seedOf } from "../seed.js";
 import { SlowStorage } from "./slow-storage.js";
 
 function entry(index: number, term: number, size = 0): Entry {
@@ -360,8 +361,7 @@ for (const base of [2 ** 31 - 2, 2 ** 32 - 2, 2 ** 53 - 12]) {
 }
 
 test("RaftLog: it knows of unapplied conf changes what a scan of its entries finds", (t) => {
-  const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`SEED=${seed} node --test dist/test/raft/log.test.js`);
+  const seed = seedOf(t, import.meta.url);
   const prng = new Prng(seed);
   let storage = new MemoryStorage();
   let log = new RaftLog(storage, null, 1000);

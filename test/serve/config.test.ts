@@ -1,10 +1,9 @@
 // The configuration of the service: what is filled in, and what is said of what is wrong, with its place.
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { RaftmarkError } from "../../src/index.js";
 import {
   ConfigError,
@@ -16,9 +15,9 @@ import {
   Service,
 } from "../../src/serve/index.js";
 import { listen } from "../listen.js";
+import { tempDir } from "../temp-dir.js";
 
-const dir = mkdtempSync(join(tmpdir(), "raftmark-config-"));
-after(() => rmSync(dir, { recursive: true, force: true }));
+const dir = tempDir();
 writeFileSync(join(dir, "cluster.key"), "0123456789abcdef0123456789abcdef\n");
 
 const GOOD = `id: 2

@@ -10,7 +10,7 @@ import { RaftmarkError } from "../../src/index.js";
 import { Bodies } from "../../src/serve/bodies.js";
 import type { HttpError } from "../../src/serve/http-error.js";
 import { newLogger, parseConfig, Service } from "../../src/serve/index.js";
-import { scratchDir, until } from "../process/support.js";
+import { PATIENCE_MS, scratchDir, until } from "../process/support.js";
 
 const scratch = scratchDir("routes");
 let service: Service;
@@ -54,7 +54,12 @@ interface Got {
 }
 
 async function ask(method: string, path: string, body?: string | Uint8Array, headers = {}): Promise<Got> {
-  const init = { method, headers, ...(body === undefined ? {} : { body: body as string }) };
+  // A connection each: one that is kept may be closed by the service just when it is used again.
+  const init = {
+    method,
+    headers: { connection: "close", ...headers },
+    ...(body === undefined ? {} : { body: body as string }),
+  };
   const response = await fetch(base + path, init);
   const text = await response.text();
   const isJson = response.headers.get("content-type")?.startsWith("application/json");
@@ -273,11 +278,11 @@ test("watch: what changed, in order, from an index on, and as it comes; conditio
   await ask("PUT", "/kv/w/1?cas=0", "not made");
   await ask("DELETE", "/kv/w/none");
   const watched = watch(`/watch?from=${from}&prefix=w/`);
-  await until("the first line", 5000, () => watched.lines.length === 1);
+  await until("the first line", PATIENCE_MS, () => watched.lines.length === 1);
   await ask("PUT", "/kv/elsewhere", "x");
   await ask("PUT", "/kv/w/2", "two");
   await ask("DELETE", "/kv/w/1");
-  await until("three lines", 5000, () => watched.lines.length === 3);
+  await until("three lines", PATIENCE_MS, () => watched.lines.length === 3);
   const shown = watched.lines.map(({ type, key, value }) => [
     type,
     key,
@@ -317,9 +322,9 @@ test("a change of a session is made once, however often it is asked for, and tol
   }
   assert.equal((await ask("GET", "/kv/unused")).status, 404);
   assert.equal((await ask("PUT", "/kv/last", "x")).status, 200);
-  await until("three changes", 5000, () => watched.lines.length >= 3);
+  await until("three changes", PATIENCE_MS, () => watched.lines.length >= 3);
   const end = await ask("PUT", "/kv/once", "end");
-  await until("the last one", 5000, () => watched.lines.at(-1)?.index === end.json.revision);
+  await until("the last one", PATIENCE_MS, () => watched.lines.at(-1)?.index === end.json.revision);
   assert.deepEqual(
     watched.lines.map(({ type, index }) => [type, index]),
     [
@@ -342,10 +347,10 @@ test("a change of a session is made once, however often it is asked for, and tol
 
 test("watch: one key, and from now on", async () => {
   const watched = watch("/watch?key=only");
-  await until("the watch to stand", 5000, () => watched.begun);
+  await until("the watch to stand", PATIENCE_MS, () => watched.begun);
   await ask("PUT", "/kv/only2", "x");
   const { revision } = (await ask("PUT", "/kv/only", "x")).json;
-  await until("its line", 5000, () => watched.lines.length === 1);
+  await until("its line", PATIENCE_MS, () => watched.lines.length === 1);
   assert.deepEqual(watched.lines, [{ index: revision, type: "put", key: "only", value: "eA==" }]);
   watched.stop();
 });
@@ -411,7 +416,7 @@ test("watch: HEAD is answered, and ends: the next request on the connection is, 
     text += piece;
   });
   socket.write("HEAD /watch HTTP/1.1\r\nhost: x\r\n\r\nGET /livez HTTP/1.1\r\nhost: x\r\n\r\n");
-  await until("both answers", 5000, () => text.includes('{"alive":true}'));
+  await until("both answers", PATIENCE_MS, () => text.includes('{"alive":true}'));
   assert.match(text, /^HTTP\/1\.1 200 OK\r\n.*application\/x-ndjson/s);
   assert.match(text, /\r\nx-accel-buffering: no\r\n/);
   socket.destroy();
@@ -437,7 +442,7 @@ test("watch: what a snapshot stands for is told with 410, and from where on to w
   const { from } = refused.json.error;
   assert.ok(from > 1, `${from}`);
   const watched = watch(`/watch?from=${from}`);
-  await until("lines", 5000, () => watched.lines.length > 0);
+  await until("lines", PATIENCE_MS, () => watched.lines.length > 0);
   watched.stop();
 });
 
@@ -457,7 +462,7 @@ test("watch: from now on, and from behind an answer, where the log begins behind
   assert.equal(errorOf(await ask("GET", `/watch?from=${index}`)), "410 RAFT_COMPACTED");
   const watched = watch(`/watch?from=${index + 1}`);
   const { revision } = (await ask("PUT", "/kv/behind", "x")).json;
-  await until("the next change", 5000, () => watched.lines.length === 1);
+  await until("the next change", PATIENCE_MS, () => watched.lines.length === 1);
   assert.equal(watched.lines[0].index, revision);
   watched.stop();
 });
@@ -516,7 +521,7 @@ test("members: who is one, changes as JSON, and what cannot be", async () => {
   });
   assert.equal(progress.isLearner, true);
   // Its answer is shared for a moment.
-  await until("it to be seen, and found away", 5000, async () =>
+  await until("it to be seen, and found away", PATIENCE_MS, async () =>
     /ECONNREFUSED|fetch failed/.test((await ask("GET", "/cluster")).json.members[1]?.error ?? ""),
   );
   assert.equal(errorOf(await post({ add: [four] })), "409 RAFT_CHANGE_REFUSED");

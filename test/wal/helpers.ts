@@ -1,38 +1,17 @@
 // What the tests of the log share: directories, entries, and waiting for durability without clocks.
 import assert from "node:assert/strict";
 import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import type { TestContext } from "node:test";
 import type { WriterKind } from "../../src/node/api.js";
 import { Entry, Message, MsgApp, type SnapshotMetadata } from "../../src/raft/raftpb/index.js";
 import { openWal, readWal, type Wal, type WalOptions } from "../../src/wal/index.js";
 import { ByteWriter, decodeMessage, encodeMessage } from "../../src/wire/index.js";
+import { atEnd, tempDir } from "../temp-dir.js";
+
+export { atEnd, tempDir };
 
 export const WRITERS: readonly WriterKind[] = ["inline-js", "inline-wasm", "pool-wasm"];
-
-const cleanups = new WeakMap<TestContext, (() => unknown)[]>();
-
-// t.after runs hooks oldest first; a log must be closed before its directory goes.
-export function atEnd(t: TestContext, cleanup: () => unknown): void {
-  const known = cleanups.get(t);
-  if (known !== undefined) {
-    known.push(cleanup);
-    return;
-  }
-  const list = [cleanup];
-  cleanups.set(t, list);
-  t.after(async () => {
-    for (const each of list.reverse()) await each();
-  });
-}
-
-/** A directory that goes with the test; the log's own is `wal` below it. */
-export function tempDir(t: TestContext): string {
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "raftmark-wal-"));
-  atEnd(t, () => fs.rmSync(dir, { recursive: true, force: true }));
-  return dir;
-}
 
 export function options(dir: string, more: Partial<WalOptions> = {}): WalOptions {
   return {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describeFailure, runWorld } from "../../../bench/sim/run-sim.js";
 import { keepBytes, letGoOfBytes, POOLED_BYTES_MIN, takeBytes } from "../../../src/base/byte-pool.js";
+import { seedOf } from "../../seed.js";
 
 const STEPS = 3_000;
 /** Worlds of fresh seeds are begun until they had so many events, or this process has used so much. */
@@ -13,8 +14,7 @@ const FRESH_STEPS = 15_000;
 const PROFILES = ["all", "crash", "disk", "network", "feud", "reads", "leases", "snapshots"];
 
 test("fresh seeds: nothing that Raft promises breaks", { timeout: 300_000 }, async (t) => {
-  const first = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`SEED=${first}`);
+  const first = seedOf(t, import.meta.url);
   const begun = process.cpuUsage();
   const usedMs = (): number => {
     const { user, system } = process.cpuUsage(begun);

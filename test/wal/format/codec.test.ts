@@ -151,8 +151,7 @@ test("a run, wherever the encoder stops in it, is framed as its entries by thems
   }
 });
 
-test("encodeBatch: WASM and TypeScript leave the same memory", () => {
-  const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
+test("encodeBatch: WASM and TypeScript leave the same memory", (t) => {
   const property = fc.property(fc.array(item, { maxLength: 80 }), (items: Item[]) => {
     const a = twin(js);
     const b = twin(wasm);
@@ -183,7 +182,7 @@ test("encodeBatch: WASM and TypeScript leave the same memory", () => {
     b.ring.publish();
     takeBoth(OUT + OUT_BYTES, OUT + OUT_BYTES, L.POINTS_MAX);
   });
-  fc.assert(property, { seed, numRuns: 150 });
+  checkProperty(t, import.meta.url, property, 150);
 });
 
 function takeBoth(cap: number, segment: number, points: number): Uint8Array {
@@ -253,8 +252,7 @@ function someOfBoth(prng: Prng): Uint8Array {
   return takeBoth(limits[0]!, limits[1]!, limits[2]!);
 }
 
-test("a batch that is encoded in parts is the same", () => {
-  const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
+test("a batch that is encoded in parts is the same", (t) => {
   const sizes = fc.array(fc.tuple(size, fc.boolean()), { maxLength: 12 });
   const property = fc.property(sizes, fc.nat(8000), (entries, cap) => {
     const whole = twin(js);
@@ -280,7 +278,7 @@ test("a batch that is encoded in parts is the same", () => {
     for (const codec of [js, wasm]) codec.memory.u8.fill(0, OUT + bytes);
     assertSameMemory("in parts");
   });
-  fc.assert(property, { seed, numRuns: 300 });
+  checkProperty(t, import.meta.url, property, 300);
 });
 
 test("every data size around the edges of varints and padding is framed as the record builder frames it", () => {
@@ -334,8 +332,7 @@ function take(codec: Codec, ring: RingProducer): Uint8Array {
   return u8.slice(OUT, OUT + bytes);
 }
 
-test("scan: WASM and TypeScript agree on good and on damaged segments", () => {
-  const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
+test("scan: WASM and TypeScript agree on good and on damaged segments", (t) => {
   const flips = fc.array(fc.tuple(fc.nat(1 << 20), fc.nat(255)), { maxLength: 3 });
   const property = fc.property(fc.integer({ min: 1, max: 2 ** 31 }), flips, (draw, damage) => {
     const segment = someSegment(draw);
@@ -344,7 +341,7 @@ test("scan: WASM and TypeScript agree on good and on damaged segments", () => {
     assert.deepEqual(outcomes[1], outcomes[0]);
     assertSameMemory("scan");
   });
-  fc.assert(property, { seed, numRuns: 200 });
+  checkProperty(t, import.meta.url, property, 200);
 });
 
 function someSegment(draw: number): Uint8Array {

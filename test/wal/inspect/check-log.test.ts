@@ -16,6 +16,7 @@ import {
 import { encodeEntry, encodeSnapshotRecord, FrameBuilder } from "../../../src/wal/format/record.js";
 import { openWal } from "../../../src/wal/index.js";
 import { etcdAnswers } from "../../../src/wal/inspect/etcd-reader.js";
+import { seedOf } from "../../seed.js";
 import { durable, run as entries, open, options, tempDir } from "../helpers.js";
 import { check, type Promised, promised, START } from "../promised.js";
 
@@ -58,8 +59,7 @@ function harm(wal: string, { place, ...damage }: Damage): void {
 }
 
 test("what verify says of a damaged log is what the engine does with it", async (t) => {
-  const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`SEED=${seed} node --test dist/test/wal/inspect/check-log.test.js`);
+  const seed = seedOf(t, import.meta.url);
   const dir = tempDir(t);
   const source = path.join(dir, "source");
   fs.mkdirSync(source);

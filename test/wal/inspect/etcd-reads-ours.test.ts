@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -34,7 +33,7 @@ if (why !== "") test("etcd reads what we write", (t) => t.skip(why));
 else describe("etcd reads what we write", judge);
 
 function judge(): void {
-  const build = fs.mkdtempSync(path.join(os.tmpdir(), "raftmark-walcheck-"));
+  const build = tempDir();
   const walcheck = path.join(build, "walcheck");
   const scratch = scratchDir("etcd-reads");
   before(() => {
@@ -44,7 +43,6 @@ function judge(): void {
   });
   after(() => {
     Command.killAll();
-    fs.rmSync(build, { recursive: true, force: true });
     scratch.remove();
   });
 
@@ -68,7 +66,7 @@ function judge(): void {
     for (const log of logs) {
       const said = accepted(path.join(scratch.path, log));
       const found = /entries=(\d+) \[1\.\.\d+\]/.exec(said);
-      assert.ok(Number(found?.[1]) > 1000, said);
+      assert.ok(Number(found?.[1]) > 64, said);
     }
   });
 

@@ -11,6 +11,7 @@ import { ErrCompacted, ErrUnavailable } from "../../../src/raft/errors.js";
 import { Entry } from "../../../src/raft/raftpb/index.js";
 import { openWal, readWal } from "../../../src/wal/index.js";
 import type { DurableLog } from "../../../src/wal/read/wal-storage.js";
+import { seedOf } from "../../seed.js";
 import { type FaultPlan, OPENED, sharedWords } from "../faulty-fs.js";
 import {
   allEntries,
@@ -31,8 +32,7 @@ const FAULTY = new URL("../faulty-fs.js", import.meta.url).href;
 const RECORDER = new URL("../recording-fs.js", import.meta.url).href;
 
 test("a log is the same bytes however its appends become durable, also if each opening has another way", async (t) => {
-  const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`SEED=${seed} node --test dist/test/wal/log/wal.test.js`);
+  const seed = seedOf(t, import.meta.url);
   const kinds = ["o_direct", "o_dsync", "fdatasync", "none"] as const;
   /** Segments without the zeros ahead. */
   const logged = async (

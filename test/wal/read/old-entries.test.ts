@@ -18,6 +18,7 @@ import {
   runEnd,
 } from "../../../src/raft/raftpb/index.js";
 import { openWal, type Wal } from "../../../src/wal/index.js";
+import { seedOf } from "../../seed.js";
 import { assertSameEntries, durable, entry, meta, open, options, run, tempDir } from "../helpers.js";
 
 const PEER = 7;
@@ -169,8 +170,7 @@ test("what a piece lay in is used again when its reader has the next one, unless
 });
 
 test("all of an old log comes in order, and the main thread reads no file", async (t) => {
-  const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
-  t.diagnostic(`SEED=${seed} node --test dist/test/wal/read/old-entries.test.js`);
+  const seed = seedOf(t, import.meta.url);
   const prng = new Prng(seed);
   // Many small ones, some that span runs, and two larger than a piece.
   const entries = Array.from({ length: 3000 }, (_, i) => {

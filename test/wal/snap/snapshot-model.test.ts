@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { Prng } from "../../../src/base/prng.js";
 import type { Entry, SnapshotMetadata } from "../../../src/raft/raftpb/index.js";
 import { openWal, type Wal, type WalOptions } from "../../../src/wal/index.js";
+import { seedOf } from "../../seed.js";
 import {
   assertSameEntries,
   durable,
@@ -144,7 +145,7 @@ async function play(walOptions: WalOptions, seed: number): Promise<void> {
 
 for (const writer of WRITERS) {
   test(`${writer}: a log with snapshots is its model's`, async (t) => {
-    const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
+    const seed = seedOf(t, import.meta.url);
     for (let game = 0; game < (writer === "pool-wasm" ? 2 : 4); game++) {
       const dir = tempDir(t);
       const snapshotsKept = 1 + ((seed + game) % 3);
@@ -155,12 +156,7 @@ for (const writer of WRITERS) {
         logCacheBytes: 3000,
         snapshotsKept,
       };
-      try {
-        await play(options(dir, more), seed + game);
-      } catch (error) {
-        t.diagnostic(`SEED=${seed + game} node --test dist/test/wal/snap/snapshot-model.test.js`);
-        throw error;
-      }
+      await play(options(dir, more), seed + game);
     }
   });
 }

@@ -5,13 +5,13 @@ import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { Prng } from "../../../src/base/prng.js";
 import { openWal, type Wal } from "../../../src/wal/index.js";
+import { seedOf } from "../../seed.js";
 import { assertSameEntries, durable, entry, open, options, replay, run, tempDir } from "../helpers.js";
 
 const POLL_US = 300;
 
 test("appends that come just as the threads go to sleep are written", async (t) => {
-  const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`SEED=${seed} node --test dist/test/wal/write/busy-poll.test.js`);
+  const seed = seedOf(t, import.meta.url);
   const prng = new Prng(seed);
   const walOptions = options(tempDir(t), { writer: "pool-wasm", durability: "none", busyPollUs: POLL_US });
   const wal = await open(t, walOptions);

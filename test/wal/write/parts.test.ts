@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Prng } from "../../../src/base/prng.js";
 import type { Entry } from "../../../src/raft/raftpb/index.js";
+import { seedOf } from "../../seed.js";
 import {
   allEntries,
   asRun,
@@ -55,8 +56,7 @@ test("a large append is cut where batchBytesMax says", async (t) => {
 });
 
 test("appends of all sizes, whatever fits the ring and the segment", async (t) => {
-  const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`SEED=${seed} node --test dist/test/wal/write/parts.test.js`);
+  const seed = seedOf(t, import.meta.url);
   const prng = new Prng(seed);
   for (const busyPollUs of [0, 300]) {
     for (const ringBytes of [16 << 10, 128 << 10]) {
