@@ -4,8 +4,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { assert } from "../../base/assert.js";
-import { RaftmarkError } from "../../base/errors.js";
-import { type PlainError, warningOf, writeError } from "../disk/errors.js";
+import type { RaftmarkError } from "../../base/errors.js";
+import { fromPlain, type PlainError, warningOf, writeError } from "../disk/errors.js";
 import { type CodecMemory, memoryOver } from "../format/codec.js";
 import { createWasmMemory, type WasmMemory, wasmModule } from "../format/codec-wasm.js";
 import * as L from "../format/layout.js";
@@ -35,9 +35,6 @@ export interface PoolPrepareTask extends PrepareTask {
   control: SharedArrayBuffer;
   walFs: { module: string; arg: unknown } | null;
 }
-
-/** Null: ended because the log was closed. */
-export type WalTaskResult = PlainError | null;
 
 // ES2024 has it, our lib setting does not; Node has it since 16.
 interface AsyncWait {
@@ -87,9 +84,7 @@ export class PoolWriter implements Writer {
       ended: () => this.wake(),
     });
     const channel = new MessageChannel();
-    channel.port1.on("message", ({ code, message }: PlainError) => {
-      this.onWarning(new RaftmarkError(code, message));
-    });
+    channel.port1.on("message", (warning: PlainError) => this.onWarning(fromPlain(warning)));
     // After a listener was added, which would keep the process alive.
     channel.port1.unref();
     this.large = channel.port1;
@@ -101,9 +96,9 @@ export class PoolWriter implements Writer {
       walFs: options.walFs,
       busyPollUs: options.busyPollUs,
     };
-    const run = nextTurn().then(() => pool.run<WalTask, WalTaskResult>("runWal", task, [channel.port2]));
+    const run = nextTurn().then(() => pool.run<WalTask, PlainError | null>("runWal", task, [channel.port2]));
     this.task = run.then(
-      (result) => this.taskEnded(result),
+      (failure) => this.taskEnded(failure === null ? null : fromPlain(failure)),
       (error: unknown) => this.taskEnded(writeError(error, setup.dir)),
     );
     // The task's first notice says that it runs.
@@ -187,7 +182,8 @@ export class PoolWriter implements Writer {
     this.onNotice();
   }
 
-  private taskEnded(result: WalTaskResult | RaftmarkError): void {
+  /** Null: because the log was closed. */
+  private taskEnded(fault: RaftmarkError | null): void {
     this.ended = true;
     void this.preparer.stop();
     this.large.close();
@@ -195,15 +191,14 @@ export class PoolWriter implements Writer {
     Atomics.notify(this.memory.i32, WORDS + L.WORD_NOTICE);
     // Everything durable before the fault is still reported.
     this.onNotice();
-    this.faulted = result !== null;
-    if (result === null) assert(this.closing, "the writer ended without being closed");
-    else if (result instanceof RaftmarkError) this.onFault(result);
-    else this.onFault(new RaftmarkError(result.code, result.message, { mayCommit: true }));
+    this.faulted = fault !== null;
+    if (fault === null) assert(this.closing, "the writer ended without being closed");
+    else this.onFault(fault);
   }
 
   private async prepare(task: PoolPrepareTask): Promise<void> {
     const failure = await this.pool.run<PoolPrepareTask, PlainError | null>("runPrepare", task);
-    if (failure !== null) throw new RaftmarkError(failure.code, failure.message);
+    if (failure !== null) throw fromPlain(failure);
   }
 
   recycle(rename: (to: string) => Promise<void>): Promise<boolean> {

@@ -4,13 +4,13 @@
 import { dirname } from "node:path";
 import { receiveMessageOnPort } from "node:worker_threads";
 import { assert } from "../../base/assert.js";
-import { type PlainError, warningOf, writeError } from "../disk/errors.js";
+import { type PlainError, toPlain, warningOf, writeError } from "../disk/errors.js";
 import { loadFs, runSync, syncFs } from "../disk/wal-fs.js";
 import { bindWasmCodec } from "../format/codec-wasm.js";
 import * as L from "../format/layout.js";
 import { isHurried, prepareSegment } from "../write/prepare.js";
 import { SegmentWriter } from "../write/segment-writer.js";
-import type { PoolPrepareTask, WalTask, WalTaskResult } from "./pool-writer.js";
+import type { PoolPrepareTask, WalTask } from "./pool-writer.js";
 
 export { runMeeting } from "./meeting.js";
 export { runScan } from "./scan-worker.js";
@@ -21,7 +21,7 @@ const DESCRIPTOR_WAIT_MS = 20;
 const LOOKS = 32;
 
 /** Ends when the log is closed (null) or a write failed. */
-export async function runWal(task: WalTask): Promise<WalTaskResult> {
+export async function runWal(task: WalTask): Promise<PlainError | null> {
   const fs = await loadFs(syncFs, task.walFs);
   const codec = bindWasmCodec(task.module, task.memory);
   const { i32 } = codec.memory;
@@ -71,8 +71,7 @@ export async function runWal(task: WalTask): Promise<WalTaskResult> {
         Atomics.wait(i32, WORDS + L.WORD_WAKE, Atomics.load(i32, WORDS + L.WORD_WAKE), DESCRIPTOR_WAIT_MS);
       },
       warn: (error) => {
-        const { code, message } = warningOf(error, task.setup.dir);
-        task.large.postMessage({ code, message });
+        task.large.postMessage(toPlain(warningOf(error, task.setup.dir)));
       },
       takeLarge: () => {
         // It was posted before the item was published, so it is there.
@@ -91,15 +90,14 @@ export async function runWal(task: WalTask): Promise<WalTaskResult> {
       else awaitWake(seen);
     }
   } catch (error) {
-    const { code, message } = writeError(error, task.setup.dir);
-    return { code, message };
+    return toPlain(writeError(error, task.setup.dir));
   } finally {
     segments?.close();
     task.large.close();
   }
 }
 
-/** A segment's file, full of zeros. Null: done. An error object would lose its code on the way. */
+/** A segment's file, full of zeros. Null: done. */
 export async function runPrepare(task: PoolPrepareTask): Promise<PlainError | null> {
   const i32 = new Int32Array(task.control);
   try {
@@ -107,7 +105,6 @@ export async function runPrepare(task: PoolPrepareTask): Promise<PlainError | nu
     runSync(prepareSegment(fs, task, () => isHurried(i32, task.count)));
     return null;
   } catch (error) {
-    const { code, message } = warningOf(error, dirname(task.path));
-    return { code, message };
+    return toPlain(warningOf(error, dirname(task.path)));
   }
 }
