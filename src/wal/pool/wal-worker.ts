@@ -9,7 +9,7 @@ import { loadFs, runSync, syncFs } from "../disk/wal-fs.js";
 import { bindWasmCodec } from "../format/codec-wasm.js";
 import * as L from "../format/layout.js";
 import { isHurried, prepareSegment } from "../write/prepare.js";
-import { SegmentWriter } from "../write/segment-writer.js";
+import { SegmentWriter, type WriterHooks } from "../write/segment-writer.js";
 import type { PoolPrepareTask, WalTask } from "./pool-writer.js";
 
 export { runMeeting } from "./meeting.js";
@@ -20,74 +20,65 @@ const DESCRIPTOR_WAIT_MS = 20;
 /** How often a thread that polls looks before it asks for the time. */
 const LOOKS = 32;
 
+/** The words that the two threads tell each other, as the writer's waits for them. */
+class Words {
+  private readonly i32: Int32Array;
+  private readonly busyPollMs: number;
+
+  constructor(i32: Int32Array, busyPollUs: number) {
+    this.i32 = i32;
+    this.busyPollMs = busyPollUs / 1000;
+  }
+
+  load(word: number): number {
+    return Atomics.load(this.i32, WORDS + word);
+  }
+
+  notify(): void {
+    Atomics.add(this.i32, WORDS + L.WORD_NOTICE, 1);
+    Atomics.notify(this.i32, WORDS + L.WORD_NOTICE);
+  }
+
+  /** Returns when the main thread has raised WORD_WAKE from `seen`: looks for a while, then sleeps. */
+  awaitWake(seen: number): void {
+    if (this.busyPollMs > 0) {
+      const until = performance.now() + this.busyPollMs;
+      do {
+        for (let i = 0; i < LOOKS; i++) if (this.load(L.WORD_WAKE) !== seen) return;
+      } while (performance.now() < until);
+    }
+    Atomics.wait(this.i32, WORDS + L.WORD_WAKE, seen);
+  }
+
+  sleepUntil(done: () => boolean): void {
+    for (;;) {
+      const seen = this.load(L.WORD_WAKE);
+      if (done()) return;
+      this.awaitWake(seen);
+    }
+  }
+
+  /** A wake-up ends it early. */
+  sleep(ms: number): void {
+    Atomics.wait(this.i32, WORDS + L.WORD_WAKE, this.load(L.WORD_WAKE), ms);
+  }
+}
+
 /** Ends when the log is closed (null) or a write failed. */
 export async function runWal(task: WalTask): Promise<PlainError | null> {
   const fs = await loadFs(syncFs, task.walFs);
   const codec = bindWasmCodec(task.module, task.memory);
-  const { i32 } = codec.memory;
-
-  const busyPollMs = task.busyPollUs / 1000;
-  /** Returns when the main thread has raised WORD_WAKE from `seen`: looks for a while, then sleeps. */
-  const awaitWake = (seen: number): void => {
-    if (busyPollMs > 0) {
-      const until = performance.now() + busyPollMs;
-      do {
-        for (let i = 0; i < LOOKS; i++) if (Atomics.load(i32, WORDS + L.WORD_WAKE) !== seen) return;
-      } while (performance.now() < until);
-    }
-    Atomics.wait(i32, WORDS + L.WORD_WAKE, seen);
-  };
-  const sleepUntil = (done: () => boolean): void => {
-    for (;;) {
-      const seen = Atomics.load(i32, WORDS + L.WORD_WAKE);
-      if (done()) return;
-      awaitWake(seen);
-    }
-  };
-  const notify = (): void => {
-    Atomics.add(i32, WORDS + L.WORD_NOTICE, 1);
-    Atomics.notify(i32, WORDS + L.WORD_NOTICE);
-  };
+  const words = new Words(codec.memory.i32, task.busyPollUs);
   let segments: SegmentWriter | null = null;
   try {
-    segments = new SegmentWriter(codec, fs, task.setup, {
-      notify,
-      waitPrepared: (taken) =>
-        sleepUntil(
-          () =>
-            Atomics.load(i32, WORDS + L.WORD_PREPARED) > taken ||
-            Atomics.load(i32, WORDS + L.WORD_PREPARE_FAILED) > taken ||
-            Atomics.load(i32, WORDS + L.WORD_CLOSING) === 1,
-        ),
-      waitPoints: (head) => sleepUntil(() => Atomics.load(i32, WORDS + L.WORD_POINTS_HEAD) >>> 0 !== head),
-      waitRest: (tail, part) =>
-        sleepUntil(
-          () =>
-            Atomics.load(i32, WORDS + L.WORD_PART) !== part ||
-            Atomics.load(i32, WORDS + L.WORD_TAIL) >>> 0 !== tail,
-        ),
-      waitDescriptor: () => {
-        // A wake-up ends it early, which does no harm.
-        Atomics.wait(i32, WORDS + L.WORD_WAKE, Atomics.load(i32, WORDS + L.WORD_WAKE), DESCRIPTOR_WAIT_MS);
-      },
-      warn: (error) => {
-        task.large.postMessage(toPlain(warningOf(error, task.setup.dir)));
-      },
-      takeLarge: () => {
-        // It was posted before the item was published, so it is there.
-        const received = receiveMessageOnPort(task.large);
-        assert(received !== undefined, "no data for a large entry");
-        return received.message as Uint8Array;
-      },
-    });
-    notify();
+    segments = new SegmentWriter(codec, fs, task.setup, hooksOf(task, words));
+    words.notify();
     for (;;) {
-      const seen = Atomics.load(i32, WORDS + L.WORD_WAKE);
-      const closing = Atomics.load(i32, WORDS + L.WORD_CLOSING) === 1;
-      const tail = Atomics.load(i32, WORDS + L.WORD_TAIL) >>> 0;
-      if (tail !== Atomics.load(i32, WORDS + L.WORD_HEAD) >>> 0) runSync(segments.commit());
+      const seen = words.load(L.WORD_WAKE);
+      const closing = words.load(L.WORD_CLOSING) === 1;
+      if (words.load(L.WORD_TAIL) !== words.load(L.WORD_HEAD)) runSync(segments.commit());
       else if (closing) return null;
-      else awaitWake(seen);
+      else words.awaitWake(seen);
     }
   } catch (error) {
     return toPlain(writeError(error, task.setup.dir));
@@ -95,6 +86,30 @@ export async function runWal(task: WalTask): Promise<PlainError | null> {
     segments?.close();
     task.large.close();
   }
+}
+
+function hooksOf({ large, setup }: WalTask, words: Words): WriterHooks {
+  return {
+    notify: () => words.notify(),
+    waitPrepared: (taken) =>
+      words.sleepUntil(
+        () =>
+          words.load(L.WORD_PREPARED) > taken ||
+          words.load(L.WORD_PREPARE_FAILED) > taken ||
+          words.load(L.WORD_CLOSING) === 1,
+      ),
+    waitPoints: (head) => words.sleepUntil(() => words.load(L.WORD_POINTS_HEAD) >>> 0 !== head),
+    waitRest: (tail, part) =>
+      words.sleepUntil(() => words.load(L.WORD_PART) !== part || words.load(L.WORD_TAIL) >>> 0 !== tail),
+    waitDescriptor: () => words.sleep(DESCRIPTOR_WAIT_MS),
+    warn: (error) => large.postMessage(toPlain(warningOf(error, setup.dir))),
+    takeLarge: () => {
+      // It was posted before the item was published, so it is there.
+      const received = receiveMessageOnPort(large);
+      assert(received !== undefined, "no data for a large entry");
+      return received.message as Uint8Array;
+    },
+  };
 }
 
 /** A segment's file, full of zeros. Null: done. */
