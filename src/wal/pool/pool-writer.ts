@@ -16,7 +16,6 @@ import type { Writer, WriterOptions } from "../write/writer.js";
 import type { Meeting } from "./meeting.js";
 import type { ThreadPool } from "./thread-pool.js";
 
-const WORDS = L.CONTROL / 4;
 /** One is held by the writer's task, one is for the preparing of segments. */
 export const WRITER_THREADS = 2;
 
@@ -124,8 +123,8 @@ export class PoolWriter implements Writer {
   wake(): void {
     // hot
     const { i32 } = this.memory;
-    Atomics.add(i32, WORDS + L.WORD_WAKE, 1);
-    Atomics.notify(i32, WORDS + L.WORD_WAKE);
+    Atomics.add(i32, L.WORD_WAKE, 1);
+    Atomics.notify(i32, L.WORD_WAKE);
     if (this.busyPollMs === 0) return;
     this.pollUntil = performance.now() + this.busyPollMs;
     if (this.polling) return;
@@ -144,7 +143,7 @@ export class PoolWriter implements Writer {
   }
 
   private waitNotice(seen: number): ReturnType<AsyncWait["waitAsync"]> {
-    return (Atomics as unknown as AsyncWait).waitAsync(this.memory.i32, WORDS + L.WORD_NOTICE, seen);
+    return (Atomics as unknown as AsyncWait).waitAsync(this.memory.i32, L.WORD_NOTICE, seen);
   }
 
   // Waits for the next notice, forever: a pending waitAsync keeps no process alive.
@@ -166,7 +165,7 @@ export class PoolWriter implements Writer {
   };
 
   private readonly poll = (): void => {
-    if (Atomics.load(this.memory.i32, WORDS + L.WORD_NOTICE) !== this.seen) this.takeNotice();
+    if (Atomics.load(this.memory.i32, L.WORD_NOTICE) !== this.seen) this.takeNotice();
     if (performance.now() < this.pollUntil && !this.ended) {
       setImmediate(this.poll);
       return;
@@ -177,7 +176,7 @@ export class PoolWriter implements Writer {
 
   private takeNotice(): void {
     if (this.ended) return;
-    this.seen = Atomics.load(this.memory.i32, WORDS + L.WORD_NOTICE);
+    this.seen = Atomics.load(this.memory.i32, L.WORD_NOTICE);
     this.preparer.next();
     this.onNotice();
   }
@@ -188,7 +187,7 @@ export class PoolWriter implements Writer {
     void this.preparer.stop();
     this.large.close();
     // Ends the waiting: a waiter that is never woken would hold the memory for good.
-    Atomics.notify(this.memory.i32, WORDS + L.WORD_NOTICE);
+    Atomics.notify(this.memory.i32, L.WORD_NOTICE);
     // Everything durable before the fault is still reported.
     this.onNotice();
     this.faulted = fault !== null;
@@ -208,7 +207,7 @@ export class PoolWriter implements Writer {
   async close(): Promise<void> {
     this.closing = true;
     await this.preparer.stop();
-    Atomics.store(this.memory.i32, WORDS + L.WORD_CLOSING, 1);
+    Atomics.store(this.memory.i32, L.WORD_CLOSING, 1);
     this.wake();
     await this.task;
     await this.pool.end();

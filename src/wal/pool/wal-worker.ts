@@ -15,7 +15,6 @@ import type { PoolPrepareTask, WalTask } from "./pool-writer.js";
 export { runMeeting } from "./meeting.js";
 export { runScan } from "./scan-worker.js";
 
-const WORDS = L.CONTROL / 4;
 const DESCRIPTOR_WAIT_MS = 20;
 /** How often a thread that polls looks before it asks for the time. */
 const LOOKS = 32;
@@ -31,12 +30,12 @@ class Words {
   }
 
   load(word: number): number {
-    return Atomics.load(this.i32, WORDS + word);
+    return Atomics.load(this.i32, word);
   }
 
   notify(): void {
-    Atomics.add(this.i32, WORDS + L.WORD_NOTICE, 1);
-    Atomics.notify(this.i32, WORDS + L.WORD_NOTICE);
+    Atomics.add(this.i32, L.WORD_NOTICE, 1);
+    Atomics.notify(this.i32, L.WORD_NOTICE);
   }
 
   /** Returns when the main thread has raised WORD_WAKE from `seen`: looks for a while, then sleeps. */
@@ -47,7 +46,7 @@ class Words {
         for (let i = 0; i < LOOKS; i++) if (this.load(L.WORD_WAKE) !== seen) return;
       } while (performance.now() < until);
     }
-    Atomics.wait(this.i32, WORDS + L.WORD_WAKE, seen);
+    Atomics.wait(this.i32, L.WORD_WAKE, seen);
   }
 
   sleepUntil(done: () => boolean): void {
@@ -60,7 +59,7 @@ class Words {
 
   /** A wake-up ends it early. */
   sleep(ms: number): void {
-    Atomics.wait(this.i32, WORDS + L.WORD_WAKE, this.load(L.WORD_WAKE), ms);
+    Atomics.wait(this.i32, L.WORD_WAKE, this.load(L.WORD_WAKE), ms);
   }
 }
 

@@ -11,7 +11,6 @@ import { Preparer } from "./preparer.js";
 import { SegmentWriter } from "./segment-writer.js";
 import type { Writer, WriterOptions } from "./writer.js";
 
-const WORDS = L.CONTROL / 4;
 const DESCRIPTOR_WAIT_MS = 20;
 
 export class InlineWriter implements Writer {
@@ -74,8 +73,8 @@ export class InlineWriter implements Writer {
     const { i32 } = this.memory;
     try {
       for (;;) {
-        const tail = Atomics.load(i32, WORDS + L.WORD_TAIL) >>> 0;
-        if (tail === Atomics.load(i32, WORDS + L.WORD_HEAD) >>> 0) break;
+        const tail = Atomics.load(i32, L.WORD_TAIL) >>> 0;
+        if (tail === Atomics.load(i32, L.WORD_HEAD) >>> 0) break;
         await runAsync(this.segments.commit());
         this.preparer.next();
       }
