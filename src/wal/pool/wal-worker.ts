@@ -9,17 +9,16 @@ import { loadFs, runSync, syncFs } from "../disk/wal-fs.js";
 import { bindWasmCodec } from "../format/codec-wasm.js";
 import * as L from "../format/layout.js";
 import { isHurried, prepareSegment } from "../write/prepare.js";
-import { SegmentWriter, type WriterHooks } from "../write/segment-writer.js";
+import { DESCRIPTOR_WAIT_MS, SegmentWriter, type WriterHooks } from "../write/segment-writer.js";
 import type { PoolPrepareTask, WalTask } from "./pool-writer.js";
 
 export { runMeeting } from "./meeting.js";
 export { runScan } from "./scan-worker.js";
 
-const DESCRIPTOR_WAIT_MS = 20;
 /** How often a thread that polls looks before it asks for the time. */
 const LOOKS = 32;
 
-/** The words that the two threads tell each other, as the writer's waits for them. */
+/** The words that the two threads share, as the writer's looks at them and waits for the main one's. */
 class Words {
   private readonly i32: Int32Array;
   private readonly busyPollMs: number;

@@ -8,10 +8,8 @@ import type { Codec, CodecMemory } from "../format/codec.js";
 import * as L from "../format/layout.js";
 import { isHurried, prepareSegment, removePrepared } from "./prepare.js";
 import { Preparer } from "./preparer.js";
-import { SegmentWriter } from "./segment-writer.js";
+import { DESCRIPTOR_WAIT_MS, SegmentWriter } from "./segment-writer.js";
 import type { Writer, WriterOptions } from "./writer.js";
-
-const DESCRIPTOR_WAIT_MS = 20;
 
 export class InlineWriter implements Writer {
   readonly memory: CodecMemory;

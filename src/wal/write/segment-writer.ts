@@ -91,6 +91,8 @@ function outRegion(ringBytes: number): number {
 const SPARE_DESCRIPTORS = 4;
 /** How long a cut waits for a descriptor, if somebody else took those that it gave up, before it has failed. */
 const NO_DESCRIPTOR_MS_MAX = 30_000;
+/** What the thread around the writer takes for a moment (waitDescriptor). */
+export const DESCRIPTOR_WAIT_MS = 20;
 /** Since when the last look at lock and directory must be before a write starts with another one. */
 const UNSEEN_MS_MAX = 10;
 /** Zeros are written ahead when fewer than so many of them are left. */
