@@ -200,33 +200,22 @@ async function visit(
   { runId, ackedPath, seed, ...of }: VisitPlan,
 ): Promise<Visit> {
   const { settings } = plan.variant;
-  const { warmupMs } = plan;
+  const { warmupMs, primes } = plan;
   const durationMs = windowMs(of.durationMs, settings);
   const inLeader = settings.from === "leader";
   const loader = inLeader
     ? cluster.node(leader)
     : await cluster.startClient(clientOf(cluster, leader, settings));
+  const node = inLeader ? leader : loader.id;
   // Who runs the load takes its own sample, at the very edge.
   const others = cluster.ids.filter((id) => !inLeader || id !== leader);
-  const haltLoad = () => loader.call("haltLoad", {}, undefined, inLeader ? leader : loader.id);
+  const haltLoad = () => loader.call("haltLoad", {}, undefined, node);
   const event = eventFor({ cluster, leader, variant: plan.variant, durationMs, runId, haltLoad });
   // Who is started again counts from 0 again.
-  const startedAgain = settings.event === "catch-up" ? followerOf(cluster, leader) : 0;
+  const startedAgain = startedAgainIn(cluster, leader, settings);
+  const lasting = others.filter((id) => id !== startedAgain);
   const before = new Map<number, Sample>();
   const after = new Map<number, Sample>();
-  const sampleOthers = async (into: Map<number, Sample>) => {
-    for (const id of others) {
-      // A leader that was killed counts from 0 again, if it runs again yet.
-      const lost = settings.event === "kill-leader" && id === leader && into === after;
-      if (lost || (id === startedAgain && into === after) || !cluster.alive.includes(id)) continue;
-      const sample = await cluster.call(id, "sample", {}).catch((error: unknown) => {
-        // Killed meanwhile, as the scenario wants it.
-        if (cluster.alive.includes(id)) throw error;
-        return null;
-      });
-      if (sample !== null) into.set(id, sample);
-    }
-  };
   const sampling: Promise<void>[] = [];
   loader.onProgress = plan.onProgress;
   loader.onWindow = (open) => {
@@ -234,28 +223,14 @@ async function visit(
       plan.onPhase("measuring", durationMs);
       event.opened();
     }
-    const reading = sampleOthers(open ? before : after);
+    const reading = open ? sampleNodes(cluster, others, before) : sampleNodes(cluster, lasting, after);
     reading.catch(() => {}); // Awaited below; until then a failure must not count as unhandled.
     sampling.push(reading);
   };
   plan.onPhase("warming up", warmupMs);
-  const loading = loader.call(
-    "load",
-    {
-      plan: {
-        ...loadOf(settings),
-        runId,
-        client: leader,
-        warmupMs,
-        primes: plan.primes,
-        durationMs,
-        seed,
-      },
-      ackedPath,
-    },
-    warmupMs + durationMs + LOAD_SLACK_MS,
-    inLeader ? leader : loader.id,
-  );
+  const loadPlan = { ...loadOf(settings), runId, client: leader, warmupMs, primes, durationMs, seed };
+  const timeoutMs = warmupMs + durationMs + LOAD_SLACK_MS;
+  const loading = loader.call("load", { plan: loadPlan, ackedPath }, timeoutMs, node);
   const idleBefore = await idleUse(plan.idle);
   const load = await cluster.orFailure(loading);
   await Promise.all(sampling);
@@ -268,6 +243,29 @@ async function visit(
   const idleShare = (idleAfter.cpuMs - idleBefore.cpuMs) / (idleAfter.atMs - idleBefore.atMs);
   const idleCpuMs = idleShare * load.windowMs;
   return { leader, load, measures, marks: event.marks, before, after, idleCpuMs };
+}
+
+/** Whom the run's event kills and starts again; 0: nobody. */
+function startedAgainIn(cluster: Cluster, leader: number, { event }: Settings): number {
+  if (event === "kill-leader") return leader;
+  return event === "catch-up" ? followerOf(cluster, leader) : 0;
+}
+
+/** Reads the counters of those of `ids` that are there. */
+async function sampleNodes(
+  cluster: Cluster,
+  ids: readonly number[],
+  into: Map<number, Sample>,
+): Promise<void> {
+  for (const id of ids) {
+    if (!cluster.alive.includes(id)) continue;
+    const sample = await cluster.call(id, "sample", {}).catch((error: unknown) => {
+      // Killed meanwhile, as the scenario wants it.
+      if (cluster.alive.includes(id)) throw error;
+      return null;
+    });
+    if (sample !== null) into.set(id, sample);
+  }
 }
 
 /** What clusters have used so far; they tick, and what one of them does late is nobody else's. */
@@ -313,7 +311,6 @@ function figures(
   { leader, load, trace, marks, before, after, idleCpuMs }: Measurement & { readonly trace: TraceFigures },
 ): Omit<UncheckedRun, "measures" | "void"> {
   const { settings, position } = plan.variant;
-  const { total, max, sum } = load.latencies;
   const histogram = histogramOf(load.latencies);
   const shared = settings.link === "memory";
   const nodes = cluster.ids
@@ -323,7 +320,6 @@ function figures(
   const proposalsPerS = load.done / seconds;
   const counters = nodes.find((node) => node.leader)?.counters;
   const { link, node, options: nodeOptions } = cluster.openedAs(leader);
-  const at = (percentile: number) => (total === 0 ? 0 : percentileMs(histogram, percentile));
   return {
     position,
     round: plan.round,
@@ -348,15 +344,7 @@ function figures(
     failed: load.failed,
     proposalsPerS,
     payloadBytesPerS: proposalsPerS * Math.max(settings.entryBytes, ENTRY_BYTES_MIN),
-    latencyMs: {
-      mean: total === 0 ? 0 : sum / total / UNITS_PER_MS,
-      p50: at(50),
-      p90: at(90),
-      p99: at(99),
-      p99_9: at(99.9),
-      p99_99: at(99.99),
-      max: max / UNITS_PER_MS,
-    },
+    latencyMs: latencyMs(load.latencies, histogram),
     histogram: {
       unitUs: 1000 / UNITS_PER_MS,
       encoding: "HdrHistogram V2, compressed, base64",
@@ -379,6 +367,22 @@ function figures(
     },
     waterfall: trace.waterfall,
     otherCpuShare: otherCpuShare(nodes, cluster.ids.length, load, settings, idleCpuMs),
+  };
+}
+
+function latencyMs(
+  { total, max, sum }: LoadResult["latencies"],
+  histogram: Histogram,
+): UncheckedRun["latencyMs"] {
+  const at = (percentile: number) => (total === 0 ? 0 : percentileMs(histogram, percentile));
+  return {
+    mean: total === 0 ? 0 : sum / total / UNITS_PER_MS,
+    p50: at(50),
+    p90: at(90),
+    p99: at(99),
+    p99_9: at(99.9),
+    p99_99: at(99.99),
+    max: max / UNITS_PER_MS,
   };
 }
 

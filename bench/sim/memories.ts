@@ -67,7 +67,7 @@ export function clear(buffer: ArrayBufferLike): void {
   }
   const u32 = new Uint32Array(buffer);
   const ringBytes = u32[L.ENC_RING_MASK / 4] + 1;
-  const ringUsed = u32[L.CONTROL / 4 + L.WORD_TAIL] + SLACK;
+  const ringUsed = u32[L.WORD_TAIL] + SLACK;
   const written = new Float64Array(buffer)[L.STAT_BYTES / 8] + SLACK;
   const out = Math.ceil((L.RING + ringBytes) / BLOCK) * BLOCK;
   u8.fill(0, 0, L.RING + Math.min(ringBytes, ringUsed));

@@ -1,5 +1,8 @@
 // The boundary between a node's driver and whatever carries its messages. Main thread.
+import { assert } from "../base/assert.js";
+import { NO_DATA } from "../base/bytes.js";
 import type { Message } from "../raft/raftpb/index.js";
+import { CloseRemoved, CloseUnknownPeer } from "./close-codes.js";
 import type { SnapshotLane, SnapshotLaneEvents } from "./snapshot-lane.js";
 
 /** Longest `hello`. */
@@ -64,6 +67,18 @@ export interface LinkHandler {
   onSnapshotLaneClosed?(peer: number, lane: SnapshotLane): void;
   /** Nobody answered for `peer` at `address`, so that it is not heard: what was said. At every attempt to connect. */
   onUnreached?(peer: number, address: string, why: string): void;
+}
+
+/** What `handler` shows now. */
+export function helloOf(handler: LinkHandler): Uint8Array {
+  const hello = handler.hello ?? NO_DATA;
+  assert(hello.length <= HELLO_BYTES_MAX, "a hello above its limit");
+  return hello;
+}
+
+/** What peer `id`, whom the link does not know, is refused with. Null: the link is not started. */
+export function codeOfStranger(handler: LinkHandler | null, id: number): number {
+  return handler?.isRemoved?.(id) === true ? CloseRemoved : CloseUnknownPeer;
 }
 
 /** What went to one peer and came from it since start; frames, not the bytes of TCP and TLS around them. */

@@ -8,15 +8,9 @@ import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
 import type { Message } from "../raft/raftpb/index.js";
 import { FrameReader, FrameWriter } from "../wire/frame.js";
-import {
-  CLOSE_REASONS,
-  CloseBadMessage,
-  CloseLostLog,
-  CloseRemoved,
-  CloseUnknownPeer,
-} from "./close-codes.js";
+import { CLOSE_REASONS, CloseBadMessage, CloseLostLog } from "./close-codes.js";
 import { FRAME_TARGET_BYTES, FrameSender } from "./frame-sender.js";
-import type { Link, LinkHandler, LinkStats } from "./link.js";
+import { codeOfStranger, type Link, type LinkHandler, type LinkStats } from "./link.js";
 import { Notices } from "./notices.js";
 import { Refusals } from "./refusals.js";
 import type { SnapshotLane, SnapshotLaneEvents } from "./snapshot-lane.js";
@@ -449,7 +443,7 @@ class MemoryLink implements Link {
   /** For MemoryNetwork: looks at what `other` shows. Returns null, or why it is refused, and the owners are told. */
   meet(other: MemoryLink): string | null {
     if (this.gone.has(other.id)) {
-      const code = this.handler!.isRemoved?.(other.id) === true ? CloseRemoved : CloseUnknownPeer;
+      const code = codeOfStranger(this.handler, other.id);
       return this.refuse(other, code, CLOSE_REASONS[code]!);
     }
     const reason = this.handler!.onHello?.(other.id, other.handler!.hello?.slice() ?? NO_DATA) ?? null;

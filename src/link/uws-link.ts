@@ -1,6 +1,6 @@
 // The network link. Each node dials the peers it wants to hear; what it sends to a peer leaves over the connections
-// that the peer opened, one for each lane. Here: who is connected, frames out, frames in, and what the owner is told.
-// Main thread.
+// that the peer opened, one for each lane (guests.ts). Here: who is dialled, frames out, frames in, and what the owner
+// is told of them. Main thread.
 import { randomInt } from "node:crypto";
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
@@ -10,31 +10,18 @@ import type { Message } from "../raft/raftpb/index.js";
 import { FRAME_OVERHEAD_BYTES, FrameReader, FrameWriter } from "../wire/frame.js";
 import { type Accepted, type Acceptor, type AcceptorOptions, UwsAcceptor } from "./acceptor.js";
 import { type Address, parseAddress } from "./address.js";
-import {
-  CLOSE_REASONS,
-  CloseBadCertificate,
-  CloseBadCluster,
-  CloseBadFrame,
-  CloseBadMessage,
-  CloseBadTag,
-  CloseDuplicateId,
-  CloseGoingAway,
-  CloseLostLog,
-  CloseRemoved,
-  CloseReplaced,
-  CloseTimeout,
-  CloseUnknownPeer,
-  CloseWrongNode,
-} from "./close-codes.js";
+import { CLOSE_REASONS, CloseBadFrame, CloseBadMessage, CloseBadTag } from "./close-codes.js";
 import { checkSecret, clusterKey } from "./cluster-key.js";
 import { Dialer, type DialerEvents, type FrameRefused } from "./dialer.js";
 import { FRAME_TARGET_BYTES, FrameSender } from "./frame-sender.js";
-import { FrameTags } from "./frame-tags.js";
-import { AcceptorHandshake, HANDSHAKE_BYTES_MAX, type Identity } from "./handshake.js";
+import type { FrameTags } from "./frame-tags.js";
+import { type Guest, Guests } from "./guests.js";
+import { HANDSHAKE_BYTES_MAX, type Identity } from "./handshake.js";
 import { isForExpressToo, type Lane, LaneBulk, LaneExpress, LaneSnapshot, laneOf } from "./lanes.js";
 import {
   type AcceptorKind,
-  HELLO_BYTES_MAX,
+  codeOfStranger,
+  helloOf,
   type Link,
   type LinkHandler,
   type LinkRefusal,
@@ -43,8 +30,9 @@ import {
 import { listenError } from "./listen-error.js";
 import { loadNativeUws, NO_UWS } from "./native-uws.js";
 import { Notices } from "./notices.js";
+import { Peer } from "./peer.js";
 import { Refusals } from "./refusals.js";
-import { type SnapshotLane, type SnapshotLaneEvents, withoutTag, withTag } from "./snapshot-lane.js";
+import { type SnapshotLane, type SnapshotLaneEvents, withoutTag } from "./snapshot-lane.js";
 import { resolveTls, type TlsOptions, type TlsSettings } from "./tls.js";
 import { WsAcceptor } from "./ws-acceptor.js";
 
@@ -113,49 +101,6 @@ export function createUwsLink(options: UwsLinkOptions): UwsLink {
   return new SocketLink(options);
 }
 
-/** What we know of one peer. */
-class Peer {
-  readonly id: number;
-  /** By lane. That for express runs from the first connection for bulk on: who refuses, refuses one. */
-  readonly dialers: readonly [Dialer, Dialer];
-  /** The connections over which it hears us, by lane. */
-  readonly outbound: [Accepted | null, Accepted | null, Accepted | null] = [null, null, null];
-  /** Those over which we fetch snapshots from it. */
-  readonly fetching = new Set<Dialer>();
-  /** Messages of the `send` under way, by lane. */
-  readonly batches: readonly [Message[], Message[]] = [[], []];
-  /** Its life (Identity.incarnation) that connected last; 0: none yet. */
-  life = 0;
-  /** The one whose standing connection that replaced; 0: none. If it comes back, both live. */
-  replacedLife = 0;
-  /** One that is refused while another is connected: it came second. */
-  duplicateLife = 0;
-
-  constructor(id: number, dialers: readonly [Dialer, Dialer]) {
-    this.id = id;
-    this.dialers = dialers;
-  }
-}
-
-/** An accepted connection until it is closed. */
-class Guest {
-  readonly handshake: AcceptorHandshake;
-  /** Whom it proved to be; 0: nobody yet. */
-  peer = 0;
-  lane: Lane = LaneBulk;
-  life = 0;
-  /** It is proved, and wants to hear us. */
-  welcome = false;
-  /** Of the frames it hears; null: they have a CRC. */
-  tags: FrameTags | null = null;
-  /** For the owner, if it fetches a snapshot. */
-  snapshotLane: SnapshotLane | null = null;
-
-  constructor(self: Identity) {
-    this.handshake = new AcceptorHandshake(self);
-  }
-}
-
 class SocketLink implements UwsLink {
   /** Its key is known once `start` derived it. */
   private readonly self: Identity & { key: Uint8Array };
@@ -170,7 +115,7 @@ class SocketLink implements UwsLink {
   private readonly reader: FrameReader;
   private readonly notices = new Notices();
   private readonly peers = new Map<number, Peer>();
-  private readonly guests = new Set<Accepted>();
+  private readonly guests: Guests;
   /** Peers with messages in the `send` under way. */
   private readonly touched: Peer[] = [];
   /** Takes the frames of the batch under way. */
@@ -196,26 +141,16 @@ class SocketLink implements UwsLink {
     this.tls = options.tls === undefined ? null : resolveTls(options.tls);
     const frameTags = options.frameTags ?? true;
     this.self = { id, clusterId, key: NO_DATA, frameTags, incarnation: randomInt(2 ** 48 - 1) };
-    this.maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
-    requireInteger("maxFrameBytes", this.maxFrameBytes, 1024, 2 ** 30);
-    const idleTimeoutS = options.idleTimeoutS ?? DEFAULT_IDLE_TIMEOUT_S;
-    requireInteger("idleTimeoutS", idleTimeoutS, 8, 960);
-    this.silenceMs = options.silenceMs ?? idleTimeoutS * 1000;
-    requireInteger("silenceMs", this.silenceMs, 100, idleTimeoutS * 1000);
-    const maxBackpressureBytes = options.maxBackpressureBytes ?? DEFAULT_MAX_BACKPRESSURE_BYTES;
-    requireInteger("maxBackpressureBytes", maxBackpressureBytes, 1024, 2 ** 31 - 1);
-    const targetBytes = options.frameTargetBytes ?? Math.min(FRAME_TARGET_BYTES, this.maxFrameBytes);
-    if (targetBytes > this.maxFrameBytes) {
-      const text = `frameTargetBytes: ${targetBytes} must be at most maxFrameBytes (${this.maxFrameBytes})`;
-      throw new RaftmarkError("RAFT_BAD_OPTION", text);
-    }
-    requireInteger("frameTargetBytes", targetBytes, FRAME_OVERHEAD_BYTES, this.maxFrameBytes);
-    const strangers = {
-      max: options.maxStrangers ?? DEFAULT_MAX_STRANGERS,
-      maxPerAddress: options.maxStrangersPerAddress ?? DEFAULT_MAX_STRANGERS_PER_ADDRESS,
-    };
-    requireInteger("maxStrangers", strangers.max, 1, 65_536);
-    requireInteger("maxStrangersPerAddress", strangers.maxPerAddress, 1, strangers.max);
+    const limits = limitsOf(options);
+    const {
+      maxFrameBytes,
+      frameTargetBytes: targetBytes,
+      maxBackpressureBytes,
+      idleTimeoutS,
+      strangers,
+    } = limits;
+    this.maxFrameBytes = maxFrameBytes;
+    this.silenceMs = limits.silenceMs;
     this.random = options.random ?? Math.random;
     if (options.onRefused !== undefined) this.refusals.listeners.push(options.onRefused);
     const crc32c = options.crc32c ?? crc32cJs;
@@ -225,20 +160,14 @@ class SocketLink implements UwsLink {
       crc32c,
       targetBytes,
       partBytes: targetBytes,
-      maxBytes: this.maxFrameBytes,
+      maxBytes: maxFrameBytes,
     });
+    this.guests = new Guests(this.self, this.peers, this.notices, this.refusals);
     this.sender = new FrameSender(writer, (_to, frame) => this.carrier!.send(frame));
     this.reader = new FrameReader({ clusterId, self: id, crc32c });
     for (const [peer, address] of Object.entries(options.peers)) this.addPeer(Number(peer), address);
     const acceptorOptions: AcceptorOptions = {
-      events: {
-        onOpen: (connection) => this.handleOpen(connection),
-        onMessage: (connection, bytes) => this.handleGuestMessage(connection, bytes),
-        onClose: (connection) => this.handleGuestClose(connection),
-        onExpired: (connection) => this.refuseGuest(connection, 0, CloseTimeout),
-        onUntrusted: (connection, why) => this.handleUntrusted(connection, why),
-        onNoTls: (why) => this.tellCertificate(`no TLS: ${why}`),
-      },
+      events: this.guests,
       // Nothing but the handshake comes in this way.
       maxPayloadBytes: HANDSHAKE_BYTES_MAX * 2,
       maxBackpressureBytes,
@@ -257,6 +186,7 @@ class SocketLink implements UwsLink {
     assert(this.handler === null, "a link is started once");
     this.handler = handler;
     this.notices.handler = handler;
+    this.guests.handler = handler;
     this.refusals.listeners.push((refusal) => handler.onRefused?.(refusal));
     this.self.key = await clusterKey(this.secret);
     // Who closed it meanwhile finds no listener.
@@ -306,20 +236,16 @@ class SocketLink implements UwsLink {
       if (peer === undefined) return;
       this.peers.delete(id);
       this.sender.forget(id);
-      for (const dialer of dialersOf(peer)) dialer.stop();
-      const code = this.codeOfStranger(id);
+      for (const dialer of peer.allDialers) dialer.stop();
+      const code = codeOfStranger(this.handler, id);
       for (const connection of peer.outbound) connection?.end(code);
       if (peer.outbound[LaneBulk] !== null) this.notices.peer(id, false);
     } else if (peer === undefined) {
       const added = this.addPeer(id, address);
       if (this.port !== 0) added?.dialers[LaneBulk].start();
     } else {
-      for (const dialer of dialersOf(peer)) dialer.setAddress(parseAddress(address, `peers[${id}]`));
+      for (const dialer of peer.allDialers) dialer.setAddress(parseAddress(address, `peers[${id}]`));
     }
-  }
-
-  private codeOfStranger(id: number): number {
-    return this.handler?.isRemoved?.(id) === true ? CloseRemoved : CloseUnknownPeer;
   }
 
   openSnapshotLane(id: number, events: SnapshotLaneEvents): SnapshotLane {
@@ -355,22 +281,6 @@ class SocketLink implements UwsLink {
     return { code: CloseBadMessage, reason: CLOSE_REASONS[CloseBadMessage]! };
   }
 
-  /** What a peer that fetches a snapshot says. That is not tagged: it decides nothing but what is sent, and that is. */
-  private handleFetcher(connection: Accepted, guest: Guest, bytes: Uint8Array): void {
-    guest.snapshotLane ??= {
-      send: (answer) => {
-        if (!this.guests.has(connection)) return false;
-        const sent = connection.send(withTag(answer, guest.tags));
-        if (sent) guest.tags?.sent();
-        return sent;
-      },
-      close: () => connection.end(CloseGoingAway),
-    };
-    const { handler } = this;
-    if (handler!.onSnapshotMessage?.(guest.peer, bytes, guest.snapshotLane) === true) return;
-    this.refuseGuest(connection, guest.peer, CloseBadMessage);
-  }
-
   setTls(given: TlsOptions): void {
     if (this.tls === null)
       throw new RaftmarkError("RAFT_BAD_OPTION", "tls: a link that was opened without TLS stays without");
@@ -388,8 +298,8 @@ class SocketLink implements UwsLink {
     this.notices.close();
     this.refusals.close();
     if (this.sweeper !== null) clearInterval(this.sweeper);
-    for (const peer of this.peers.values()) for (const dialer of dialersOf(peer)) dialer.stop();
-    for (const guest of [...this.guests]) guest.end(CloseGoingAway);
+    for (const peer of this.peers.values()) for (const dialer of peer.allDialers) dialer.stop();
+    this.guests.close();
     // A turn of the event loop, so that the close frames leave before the sockets are cut.
     await new Promise((resolve) => setImmediate(resolve));
     this.acceptor.close();
@@ -436,7 +346,7 @@ class SocketLink implements UwsLink {
       random: this.random,
       events: {
         onFrame: (from, bytes, tags) => this.handleFrame(from, bytes, tags),
-        hello: () => this.hello(),
+        hello: () => helloOf(this.handler!),
         onHello: (from, hello) => this.handler!.onHello?.(from, hello) ?? null,
         onRefused: (other, code, byPeer, reason) =>
           this.refusals.tell({ peer: other, code, reason, by: byPeer ? "peer" : "self" }),
@@ -477,149 +387,35 @@ class SocketLink implements UwsLink {
     return typeof refused === "string" ? { code: CloseBadMessage, reason: refused } : null;
   }
 
-  private handleOpen(connection: Accepted): void {
-    const guest = new Guest(this.self);
-    connection.owner = guest;
-    this.guests.add(connection);
-    if (this.closed) connection.end(CloseGoingAway);
-    else connection.send(guest.handshake.challenge());
-  }
-
-  /** Its certificate does not count. */
-  private handleUntrusted(connection: Accepted, why: string): void {
-    connection.owner = new Guest(this.self);
-    this.guests.add(connection);
-    if (!this.closed) this.tellCertificate(why);
-    connection.end(CloseBadCertificate);
-  }
-
-  private tellCertificate(why: string): void {
-    const reason = `${CLOSE_REASONS[CloseBadCertificate]} (${why})`;
-    this.refusals.tell({ peer: 0, code: CloseBadCertificate, reason, by: "self" });
-  }
-
-  private handleGuestMessage(connection: Accepted, bytes: Uint8Array): void {
-    const guest = connection.owner as Guest;
-    if (this.closed) return;
-    // After its welcome a dialler has nothing to say.
-    if (guest.welcome && guest.lane === LaneSnapshot) this.handleFetcher(connection, guest, bytes);
-    else if (guest.welcome) this.refuseGuest(connection, guest.peer, CloseBadFrame);
-    else if (guest.peer !== 0) this.handleWelcome(connection, guest, bytes);
-    else this.handleProof(connection, guest, bytes);
-  }
-
-  private handleProof(connection: Accepted, guest: Guest, bytes: Uint8Array): void {
-    const { handshake } = guest;
-    const { code, peer, lane, incarnation, hello } = handshake.verify(bytes);
-    if (code !== 0) {
-      if (code === CloseBadCluster || code === CloseWrongNode)
-        connection.send(handshake.refuse(peer, code, CLOSE_REASONS[code]!));
-      this.refuseGuest(connection, peer, code);
-      return;
-    }
-    // From here on the dialler may know why: it has the key.
-    if (!this.peers.has(peer)) this.handler!.onStranger?.(peer, hello);
-    const known = this.peers.get(peer);
-    const duplicate = known?.duplicateLife === incarnation && known.outbound.some((one) => one !== null);
-    const unwelcome =
-      known === undefined || duplicate ? null : (this.handler!.onHello?.(peer, hello) ?? null);
-    if (known === undefined || duplicate || unwelcome !== null) {
-      const refusal =
-        known === undefined ? this.codeOfStranger(peer) : duplicate ? CloseDuplicateId : CloseLostLog;
-      const reason = unwelcome ?? CLOSE_REASONS[refusal]!;
-      connection.send(handshake.refuse(peer, refusal, reason));
-      this.refuseGuest(connection, peer, refusal, reason);
-      return;
-    }
-    guest.peer = peer;
-    guest.lane = lane;
-    guest.life = incarnation;
-    connection.send(handshake.accept(this.hello()));
-    const tagKey = handshake.tagKey();
-    guest.tags = tagKey === null ? null : new FrameTags(tagKey);
-  }
-
-  private handleWelcome(connection: Accepted, guest: Guest, bytes: Uint8Array): void {
-    const { code, byPeer, reason } = guest.handshake.finish(bytes);
-    const peer = this.peers.get(guest.peer);
-    if (byPeer) {
-      this.refusals.tell({ peer: guest.peer, code, reason, by: "peer" });
-      connection.end(code);
-      return;
-    }
-    if (code !== 0 || peer === undefined) {
-      this.refuseGuest(connection, guest.peer, code === 0 ? this.codeOfStranger(guest.peer) : code);
-      return;
-    }
-    guest.welcome = true;
-    connection.trust();
-    if (guest.life !== peer.life) this.handleNewLife(peer, guest.life);
-    const { lane } = guest;
-    const replaced = peer.outbound[lane];
-    peer.outbound[lane] = connection;
-    if (replaced !== null) {
-      this.tellLost(peer.id, lane);
-      replaced.end(CloseReplaced);
-    }
-    if (lane === LaneBulk) this.notices.peer(peer.id, true);
-    else if (lane === LaneExpress) this.notices.path(peer.id);
-    for (const dialer of peer.dialers) dialer.nudge();
-  }
-
-  /**
-   * Another life of the peer than the last connected. It came back, if the last one's connection is gone or only stands
-   * because nobody told us. But if a life that was replaced so comes back itself, both are alive: two nodes with one id,
-   * of which the second has to go.
-   */
-  private handleNewLife(peer: Peer, life: number): void {
-    const others = peer.outbound.filter((one) => one !== null && (one.owner as Guest).life !== life);
-    if (life === peer.replacedLife && others.length > 0) {
-      peer.duplicateLife = peer.life;
-      for (const other of others) this.refuseGuest(other!, peer.id, CloseDuplicateId);
-    }
-    peer.replacedLife = others.length > 0 ? peer.life : 0;
-    peer.life = life;
-  }
-
-  private refuseGuest(connection: Accepted, peer: number, code: number, reason = CLOSE_REASONS[code]!): void {
-    this.refusals.tell({ peer, code, reason, by: "self" });
-    connection.end(code);
-  }
-
-  private hello(): Uint8Array {
-    const hello = this.handler!.hello ?? NO_DATA;
-    assert(hello.length <= HELLO_BYTES_MAX, "a hello above its limit");
-    return hello;
-  }
-
-  private handleGuestClose(connection: Accepted): void {
-    this.guests.delete(connection);
-    const { peer: id, lane, snapshotLane } = connection.owner as Guest;
-    if (snapshotLane !== null && !this.closed) this.handler!.onSnapshotLaneClosed?.(id, snapshotLane);
-    const peer = this.peers.get(id);
-    if (peer?.outbound[lane] !== connection) {
-      // Replaced, never proved, or a peer that was removed.
-      return;
-    }
-    peer.outbound[lane] = null;
-    this.tellLost(id, lane);
-  }
-
-  /** A connection is gone, and with it perhaps frames that had been sent. Without that for express, bulk carries all. */
-  private tellLost(peer: number, lane: Lane): void {
-    if (lane !== LaneBulk) return;
-    this.notices.peer(peer, false);
-    this.notices.unreachable(peer);
-  }
-
   /** Looks after silent connections, every quarter of the time that they may be. */
   private sweep(): void {
-    for (const peer of this.peers.values()) for (const dialer of dialersOf(peer)) dialer.sweep();
+    for (const peer of this.peers.values()) for (const dialer of peer.allDialers) dialer.sweep();
   }
 }
 
-function dialersOf(peer: Peer): Dialer[] {
-  return [...peer.dialers, ...peer.fetching];
+/** With their defaults. Throws RAFT_BAD_OPTION. */
+function limitsOf(options: UwsLinkOptions) {
+  const maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
+  requireInteger("maxFrameBytes", maxFrameBytes, 1024, 2 ** 30);
+  const idleTimeoutS = options.idleTimeoutS ?? DEFAULT_IDLE_TIMEOUT_S;
+  requireInteger("idleTimeoutS", idleTimeoutS, 8, 960);
+  const silenceMs = options.silenceMs ?? idleTimeoutS * 1000;
+  requireInteger("silenceMs", silenceMs, 100, idleTimeoutS * 1000);
+  const maxBackpressureBytes = options.maxBackpressureBytes ?? DEFAULT_MAX_BACKPRESSURE_BYTES;
+  requireInteger("maxBackpressureBytes", maxBackpressureBytes, 1024, 2 ** 31 - 1);
+  const frameTargetBytes = options.frameTargetBytes ?? Math.min(FRAME_TARGET_BYTES, maxFrameBytes);
+  if (frameTargetBytes > maxFrameBytes) {
+    const text = `frameTargetBytes: ${frameTargetBytes} must be at most maxFrameBytes (${maxFrameBytes})`;
+    throw new RaftmarkError("RAFT_BAD_OPTION", text);
+  }
+  requireInteger("frameTargetBytes", frameTargetBytes, FRAME_OVERHEAD_BYTES, maxFrameBytes);
+  const strangers = {
+    max: options.maxStrangers ?? DEFAULT_MAX_STRANGERS,
+    maxPerAddress: options.maxStrangersPerAddress ?? DEFAULT_MAX_STRANGERS_PER_ADDRESS,
+  };
+  requireInteger("maxStrangers", strangers.max, 1, 65_536);
+  requireInteger("maxStrangersPerAddress", strangers.maxPerAddress, 1, strangers.max);
+  return { maxFrameBytes, idleTimeoutS, silenceMs, maxBackpressureBytes, frameTargetBytes, strangers };
 }
 
 function requireInteger(option: string, value: number, min: number, max: number): void {

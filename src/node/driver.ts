@@ -4,6 +4,7 @@
 // Order inside a turn is what makes acknowledgements true: messages leave at once, a response that depends on
 // durable state travels inside MsgStorageAppend and leaves only from `onDurable` (etcd raft, AsyncStorageWrites).
 import { RaftmarkError, textOf } from "../base/errors.js";
+import { Fifo } from "../base/fifo.js";
 import type { Link } from "../link/index.js";
 import {
   decodeConfChange,
@@ -92,10 +93,9 @@ export class Driver {
   private readonly sessions: Sessions;
   /** Wait until all is applied that was handed out. */
   private readonly behindApply: ((rawNode: RawNode) => void)[] = [];
-  /** Appends under way, oldest first from `appendHead`: sequence number and what to deliver when it is durable. */
-  private appendSeqs: number[] = [];
-  private appendResponses: Message[][] = [];
-  private appendHead = 0;
+  /** Appends under way: sequence number and what to deliver when it is durable. */
+  private readonly appendSeqs = new Fifo<number>();
+  private readonly appendResponses = new Fifo<readonly Message[]>();
   private savedTerm: number;
   private savedVote: number;
   private readonly outbox: Message[] = [];
@@ -516,18 +516,14 @@ export class Driver {
     const { rawNode, link, group, id, trace } = this.parts;
     const outbox = this.outbox;
     trace?.durable(seq);
-    while (this.appendHead < this.appendSeqs.length && this.appendSeqs[this.appendHead] <= seq) {
-      const responses = this.appendResponses[this.appendHead];
-      this.appendHead++;
+    const { appendSeqs, appendResponses } = this;
+    while (appendSeqs.length > 0 && appendSeqs.peek(0) <= seq) {
+      appendSeqs.shift();
+      const responses = appendResponses.shift();
       for (let i = 0; i < responses.length; i++) {
         if (responses[i].to !== id) outbox.push(responses[i]);
         else if (!this.install.takesStep(responses[i])) rawNode.step(responses[i]);
       }
-    }
-    if (this.appendHead === this.appendSeqs.length || this.appendHead >= 1024) {
-      this.appendSeqs.splice(0, this.appendHead);
-      this.appendResponses.splice(0, this.appendHead);
-      this.appendHead = 0;
     }
     trace?.committed(rawNode.raft.raftLog.committed, id);
     trace?.responding();
@@ -536,7 +532,7 @@ export class Driver {
       outbox.length = 0;
     }
     const { behindAppend } = this;
-    if (behindAppend !== null && this.appendSeqs.length === 0) {
+    if (behindAppend !== null && appendSeqs.length === 0) {
       this.behindAppend = null;
       this.applier.apply(behindAppend);
       this.wake();

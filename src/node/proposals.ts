@@ -137,7 +137,7 @@ export class Proposals {
   add(data: Uint8Array, options: CallOptions = NO_OPTIONS): Promise<Proposed> {
     const { signal, timeoutMs } = options;
     const length = bytesIn(data);
-    const refusal = this.refusal(length, signal);
+    const refusal = this.refusalOfSize(length) ?? this.refusalNow(1, length, signal);
     if (refusal !== null) return Promise.reject(refusal);
     const promise = new Promise<Proposed>(capture);
     this.copies.copy(data);
@@ -191,7 +191,7 @@ export class Proposals {
     let bytes = 0;
     for (const data of batch) {
       const length = bytesIn(data);
-      const refusal = this.refusal(length, signal);
+      const refusal = this.refusalOfSize(length);
       if (refusal !== null) return refusal;
       bytes += length;
     }
@@ -202,10 +202,7 @@ export class Proposals {
         `or maxQueuedBytes (${maxQueuedBytes}): split the call`;
       return new RaftmarkError("RAFT_PROPOSAL_TOO_LARGE", text);
     }
-    const count = this.waitingCount + batch.length;
-    return count > maxQueuedProposals || this.waitingBytes + bytes > maxQueuedBytes
-      ? this.overloaded()
-      : null;
+    return this.refusalNow(batch.length, bytes, signal);
   }
 
   /** The proposal that was queued last and its promise. Apart from add(), where its closures would cost every call. */
@@ -219,8 +216,9 @@ export class Proposals {
     );
   }
 
-  private refusal(length: number, signal: AbortSignal | undefined): RaftmarkError | null {
-    const { maxProposalBytes, maxQueuedProposals, maxQueuedBytes } = this.limits;
+  /** Whatever waits: an empty queue has no room for it, either. */
+  private refusalOfSize(length: number): RaftmarkError | null {
+    const { maxProposalBytes, maxQueuedBytes } = this.limits;
     if (length === 0) {
       return new RaftmarkError(
         "RAFT_BAD_OPTION",
@@ -235,17 +233,20 @@ export class Proposals {
       const text = `a proposal of ${length} bytes exceeds maxQueuedBytes (${maxQueuedBytes}): split it, or raise that`;
       return new RaftmarkError("RAFT_PROPOSAL_TOO_LARGE", text);
     }
-    if (this.waitingCount >= maxQueuedProposals || this.waitingBytes + length > maxQueuedBytes)
-      return this.overloaded();
-    if (signal?.aborted) return endedCall({ code: "RAFT_ABORTED", cause: signal.reason }, WAITING);
     return null;
   }
 
-  private overloaded(): RaftmarkError {
-    const text =
-      `${this.waitingCount} proposals (${this.waitingBytes} bytes) wait already: ` +
-      "propose again when earlier ones are done, or raise maxQueuedProposals or maxQueuedBytes";
-    return new RaftmarkError("RAFT_OVERLOADED", text);
+  /** Of `count` more, beside what waits. */
+  private refusalNow(count: number, bytes: number, signal: AbortSignal | undefined): RaftmarkError | null {
+    const { maxQueuedProposals, maxQueuedBytes } = this.limits;
+    if (this.waitingCount + count > maxQueuedProposals || this.waitingBytes + bytes > maxQueuedBytes) {
+      const text =
+        `${this.waitingCount} proposals (${this.waitingBytes} bytes) wait already: ` +
+        "propose again when earlier ones are done, or raise maxQueuedProposals or maxQueuedBytes";
+      return new RaftmarkError("RAFT_OVERLOADED", text);
+    }
+    if (signal?.aborted) return endedCall({ code: "RAFT_ABORTED", cause: signal.reason }, WAITING);
+    return null;
   }
 
   private giveUpAll({ proposals }: BatchCall, end: CallEnd): void {

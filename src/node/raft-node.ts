@@ -2,15 +2,8 @@
 // and forwards to the driver, which does the work. Main thread.
 /// <reference lib="esnext.disposable" preserve="true" />
 import { RaftmarkError, textOf } from "../base/errors.js";
-import {
-  CloseLostLog,
-  CloseRemoved,
-  type Link,
-  type LinkRefusal,
-  type TlsOptions,
-  type UwsLink,
-} from "../link/index.js";
-import type { Message, RawNode } from "../raft/index.js";
+import type { Link, LinkHandler, TlsOptions, UwsLink } from "../link/index.js";
+import type { RawNode } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
 import type {
   CallOptions,
@@ -39,24 +32,25 @@ import { ClientSession, openSession, Pauses, type SessionHost } from "./client-s
 import { CommittedFeeds } from "./committed.js";
 import { tellDisk } from "./disk-watch.js";
 import { Driver, fencedError } from "./driver.js";
-import { type NodeEvents, SafeEmitter } from "./events.js";
+import { type NodeEvents, type PeerEvent, SafeEmitter } from "./events.js";
 import { type FigureParts, metricsOf, statusOf } from "./figures.js";
 import { Forwarding } from "./forwarding.js";
 import { hideFields } from "./hide-fields.js";
 import { tellLeader } from "./leader-lines.js";
 import { LeaderWatch } from "./leader-watch.js";
+import { linkEvents } from "./link-events.js";
 import { LoopDelayWatch } from "./loop-delay.js";
 import type { MemberBook } from "./member-book.js";
 import { Members, removedError } from "./members.js";
 import { type Begun, beginState, checkOwner, newRawNode, notOpened, openLog, tellStart } from "./opening.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { callOutside, OutsideLink } from "./outside.js";
-import { decodeHello, encodeHello } from "./peer-hello.js";
 import { PeerLines } from "./peer-lines.js";
-import { isShorterLog, openPeerLogs, type PeerLogs } from "./peer-logs.js";
+import { openPeerLogs, type PeerLogs } from "./peer-logs.js";
 import { unregisterMetrics } from "./prometheus.js";
 import { Proposals } from "./proposals.js";
 import { Reads } from "./reads.js";
+import type { Sessions } from "./sessions.js";
 import { Shutdown } from "./shutdown.js";
 import { SnapshotService } from "./snapshot-service.js";
 import { loadAnew, newLink, tellExposure, tlsOf } from "./sockets.js";
@@ -197,20 +191,29 @@ export class RaftNode extends SafeEmitter {
       whenApplied: (call) => this.driver.whenApplied(call),
     });
     this.feeds = new CommittedFeeds(this.rawNode, () => this.driver.applied);
-    this.driver = new Driver({
+    this.driver = this.newDriver(sessions);
+    const { rawNode, driver, forwarding, members, snapshots, connected, loopDelay, link } = this;
+    const engine = { wal, link, rawNode, driver, peerLogs };
+    this.figures = { id: options.id, ...engine, forwarding, members, snapshots, connected, loopDelay };
+  }
+
+  private newDriver(sessions: Sessions): Driver {
+    const { options, wal, teller, rawNode, link, proposals, forwarding, reads, snapshots, feeds, members } =
+      this;
+    return new Driver({
       group: GROUP,
       id: options.id,
-      rawNode: this.rawNode,
+      rawNode,
       wal,
-      link: this.link,
+      link,
       stateMachine: options.stateMachine,
-      proposals: this.proposals,
-      forwarding: this.forwarding,
+      proposals,
+      forwarding,
       sessions,
-      reads: this.reads,
-      snapshots: this.snapshots,
-      feeds: this.feeds,
-      members: this.members,
+      reads,
+      snapshots,
+      feeds,
+      members,
       proposalBatchBytes: options.proposalBatchBytes,
       maxBacklogBytes: options.maxQueuedBytes,
       waitsForStorage: options.storageWrites === "sync",
@@ -218,59 +221,44 @@ export class RaftNode extends SafeEmitter {
       onDisk: (silentMs) => tellDisk(teller, options, silentMs),
       onFault: (error) => this.faulted(error),
       onLeader: (leader, term) => this.leaderChanged(leader, term),
-      trace,
+      trace: options.trace ?? null,
     });
-    const { rawNode, driver, forwarding, members, snapshots, connected, loopDelay, link } = this;
-    const engine = { wal, link, rawNode, driver, peerLogs };
-    this.figures = { id: options.id, ...engine, forwarding, members, snapshots, connected, loopDelay };
   }
 
   private async start(): Promise<void> {
-    const { driver, options, peerLogs, members, sockets, link } = this;
+    const { driver, options, peerLogs, members, sockets, link, wal, teller, rawNode } = this;
     if (peerLogs.ownIsLost) driver.retire();
-    tellStart(this.wal, options, this.teller);
+    tellStart(wal, options, teller);
     const known = sockets === null ? options.peers : members.addresses;
-    await this.link.start({
-      onMessages: (group, _from, messages) => this.received(group, messages),
-      onUnreachable: (peer) => {
-        this.forwarding.forwards.unreachable(peer);
-        driver.control((rawNode) => rawNode.reportUnreachable(peer));
-      },
-      onPeer: (peer, connected) => this.peerChanged(peer, connected),
-      onPath: (peer) => this.pathOpened(peer),
-      get hello() {
-        return encodeHello({ ...peerLogs.shown, standing: members.standing });
-      },
-      onHello: (peer, bytes) => {
-        const hello = decodeHello(bytes);
-        peerLogs.noteProgress(this.rawNode.raft);
-        const refusal = peerLogs.meet(peer, hello);
-        if (refusal === null) members.meet(peer, hello?.standing ?? null);
-        return refusal;
-      },
-      onRefused: (refusal) => this.refused(refusal),
-      onStranger: (peer, bytes) => members.meet(peer, decodeHello(bytes)?.standing ?? null),
-      isRemoved: (peer) => this.book.isRemoved(peer),
-      onSnapshotMessage: (peer, bytes, lane) => this.snapshots.onMessage(peer, bytes, lane),
-      onSnapshotLaneClosed: (peer, lane) => this.snapshots.onLaneClosed(peer, lane),
-      onUnreached: (peer, address, why) => this.peerLines.unreached(peer, address, why),
-    });
+    await link.start(this.linkEvents());
     members.begin(link, known);
-    if (sockets !== null) tellExposure(options, this.teller);
+    if (sockets !== null) tellExposure(options, teller);
     this.clock = setInterval(() => {
-      peerLogs.noteProgress(this.rawNode.raft);
+      peerLogs.noteProgress(rawNode.raft);
       driver.tick();
-      this.teller.tick();
+      teller.tick();
     }, options.tickMs);
-    if (!this.wal.recovered.created)
-      void members.compare(options, this.reads.add({ signal: this.ending.signal }));
+    if (!wal.recovered.created) void members.compare(options, this.reads.add({ signal: this.ending.signal }));
     driver.wake();
   }
 
-  // hot
-  private received(group: number, messages: readonly Message[]): string | undefined {
-    if (group === GROUP) return this.driver.messages(messages);
-    return this.driver.refuse(`group ${group}: this node has no group but ${GROUP}`);
+  private linkEvents(): LinkHandler {
+    const { rawNode, driver, forwarding, snapshots, members, book, peerLogs, peerLines, connected } = this;
+    return linkEvents({
+      group: GROUP,
+      rawNode,
+      driver,
+      forwarding,
+      snapshots,
+      members,
+      book,
+      peerLogs,
+      peerLines,
+      connected,
+      onPeer: (event) => this.peerChanged(event),
+      isRemoved: () => this.removal !== null,
+      onRemoved: (why) => this.removed(why, false),
+    });
   }
 
   private guardedLink(link: Link): Link {
@@ -582,48 +570,10 @@ export class RaftNode extends SafeEmitter {
     this.leaders.changed(leader);
   }
 
-  private peerChanged(peer: number, connected: boolean): void {
-    this.forwarding.forwards.peerChanged(peer, connected);
-    if (connected) {
-      this.connected.add(peer);
-      this.snapshots.connected(peer);
-      this.pathOpened(peer);
-    } else this.connected.delete(peer);
+  private peerChanged(event: PeerEvent): void {
     // Whoever was to take over may be gone.
     if (this.shutdown !== null) this.driver.wake();
-    this.peerLines.changed(peer, connected);
-    this.announce("peer", { peer, connected, refusal: null });
-  }
-
-  /** What it was asked may be lost, or its answers. */
-  private pathOpened(peer: number): void {
-    this.forwarding.forwards.pathOpened(peer);
-    this.driver.askAgain(peer);
-  }
-
-  private refused(refusal: LinkRefusal): void {
-    const { peer, code, reason, by } = refusal;
-    this.announce("peer", { peer, connected: false, refusal });
-    if (code === CloseLostLog && by === "peer") this.ownLogIsLost(peer, reason);
-    // Else it is told where it was found out.
-    if (code === CloseLostLog) return;
-    if (code === CloseRemoved && by === "peer") {
-      // A learner that knows could not lead those who do not.
-      if (this.rawNode.raft.trk.progress.get(peer)?.isLearner !== true || this.removal === null)
-        this.removed(`node ${peer} says so`, false);
-      return;
-    }
-    this.peerLines.refused(refusal, this.members.knows(peer));
-  }
-
-  /** A peer that knows this node's log from before has proof that this is not it, or not all of it. */
-  private ownLogIsLost(peer: number, reason: string): void {
-    this.peerLogs.refusedBy(peer, reason);
-    // A log in which nothing is committed is new: whoever knew another one has votes and entries of this node that it
-    // forgot. One with commits goes on with those who know it, else a node with a log of old could stop a group.
-    if (!isShorterLog(reason) && this.rawNode.raft.raftLog.committed > 0) return;
-    this.peerLogs.keepOwnLost(reason);
-    this.driver.retire();
+    this.announce("peer", event);
   }
 
   protected override announced<E extends keyof NodeEvents>(event: E, value: NodeEvents[E][0]): void {

@@ -156,10 +156,10 @@ class Encoder {
     this.ring.publish();
     const { i32, u8, u32 } = this.codec.memory;
     const limit = this.out + OUT_BYTES;
-    const tail = i32[L.CONTROL / 4 + L.WORD_TAIL] >>> 0;
+    const tail = i32[L.WORD_TAIL] >>> 0;
     const bytes = this.codec.encodeBatch(this.out, this.out, tail, limit, limit, L.POINTS_MAX);
     if (u32[L.ENC_STOP >>> 2] !== L.STOP_DRAINED) throw new Error("the encoder left something in the ring");
-    i32[L.CONTROL / 4 + L.WORD_HEAD] = u32[L.ENC_HEAD >>> 2];
+    i32[L.WORD_HEAD] = u32[L.ENC_HEAD >>> 2];
     return u8.slice(this.out, this.out + bytes);
   }
 }

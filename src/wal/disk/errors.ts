@@ -1,5 +1,5 @@
 // From what the operating system says to the codes that users see.
-import { type ErrorCode, RaftmarkError, textOf } from "../../base/errors.js";
+import { RaftmarkError, textOf } from "../../base/errors.js";
 
 interface SystemError {
   code?: string;
@@ -116,8 +116,13 @@ export function snapshotError(file: string, what: string): RaftmarkError {
   return new RaftmarkError("WAL_CORRUPT", text);
 }
 
-/** What crosses from a worker instead of an error object. */
-export interface PlainError {
-  code: ErrorCode;
-  message: string;
+/** What crosses from a worker instead of an error object, which would lose its code on the way. */
+export type PlainError = Pick<RaftmarkError, "code" | "message" | "mayCommit">;
+
+export function toPlain({ code, message, mayCommit }: RaftmarkError): PlainError {
+  return { code, message, mayCommit };
+}
+
+export function fromPlain({ code, message, mayCommit }: PlainError): RaftmarkError {
+  return new RaftmarkError(code, message, { mayCommit });
 }

@@ -1,6 +1,6 @@
 // Where things lie in the memory that the main thread, the writer and the codecs share. Offsets in bytes unless
-// named WORD_ (index of an Int32 from CONTROL). The same numbers are in assembly/layout.ts; the tests compare what
-// both make of them.
+// named WORD_ (index of an Int32). The same numbers are in assembly/layout.ts; the tests compare what both make of
+// them.
 
 /** Below it: the WASM module's own data. */
 export const CONTROL = 65536;
@@ -18,37 +18,38 @@ export const TIMES_MAX = 512;
 /** The ring begins here, the output region behind it. Recovery puts a segment's bytes here instead. */
 export const RING = 262144;
 
+const WORDS = CONTROL / 4;
 // Written by the main thread.
 /** Raised whenever the writer has something to look at; it sleeps on this. */
-export const WORD_WAKE = 0;
+export const WORD_WAKE = WORDS + 0;
 /** Ring position up to which the writer may take. Positions count bytes modulo 2^32. */
-export const WORD_TAIL = 1;
-export const WORD_CLOSING = 2;
+export const WORD_TAIL = WORDS + 1;
+export const WORD_CLOSING = WORDS + 2;
 /** Segments prepared so far by this process. */
-export const WORD_PREPARED = 3;
+export const WORD_PREPARED = WORDS + 3;
 /** The one that could not be prepared, counted with those; the writer has to make it itself. */
-export const WORD_PREPARE_FAILED = 4;
+export const WORD_PREPARE_FAILED = WORDS + 4;
 /** Points consumed. */
-export const WORD_POINTS_HEAD = 5;
+export const WORD_POINTS_HEAD = WORDS + 5;
 /** 1: the writer notes when batches are encoded and durable. */
-export const WORD_TIMING = 6;
+export const WORD_TIMING = WORDS + 6;
 /** Odd while the items before WORD_TAIL end in the middle of an append whose rest follows at once. */
-export const WORD_PART = 7;
+export const WORD_PART = WORDS + 7;
 // Written by the writer, on another cache line.
 /** Ring position up to which everything is taken and its space free. */
-export const WORD_HEAD = 16;
+export const WORD_HEAD = WORDS + 16;
 /** Raised whenever the main thread has something to look at. */
-export const WORD_NOTICE = 17;
+export const WORD_NOTICE = WORDS + 17;
 /** Low 32 bits of the durable sequence. */
-export const WORD_DURABLE = 18;
+export const WORD_DURABLE = WORDS + 18;
 /** Prepared segments taken so far. */
-export const WORD_TAKEN = 19;
+export const WORD_TAKEN = WORDS + 19;
 /** Points published. */
-export const WORD_POINTS_TAIL = 20;
+export const WORD_POINTS_TAIL = WORDS + 20;
 /** The writer waits for this many prepared segments: whoever fills one leaves the rest of it sparse. */
-export const WORD_HURRY = 21;
+export const WORD_HURRY = WORDS + 21;
 /** Times noted so far, modulo 2^32. */
-export const WORD_TIMES = 22;
+export const WORD_TIMES = WORDS + 22;
 
 /** Counters of the writer, doubles. */
 export const STAT_WRITES = CONTROL + 256;

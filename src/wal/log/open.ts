@@ -154,16 +154,16 @@ async function recoverDir(
 
 function newStorage(dir: string, log: RecoveredLog, options: Plan, metadata: Uint8Array): DurableLog {
   const { confState = EMPTY_CONF_STATE } = options;
-  return new DurableLog(
+  return new DurableLog({
     dir,
-    log.points,
-    log.tail.lastIndex,
-    log.hardState,
-    typeof confState === "function" ? confState(metadata) : confState,
-    options.logCacheBytes ?? LOG_CACHE_BYTES_DEFAULT,
-    options.segmentBytes,
-    options.catchUpBytesPerS ?? Infinity,
-  );
+    points: log.points,
+    lastIndex: log.tail.lastIndex,
+    hardState: log.hardState,
+    confState: typeof confState === "function" ? confState(metadata) : confState,
+    cacheBytesMax: options.logCacheBytes ?? LOG_CACHE_BYTES_DEFAULT,
+    segmentBytes: options.segmentBytes,
+    catchUpBytesPerS: options.catchUpBytesPerS ?? Infinity,
+  });
 }
 
 function writerSetup(dir: string, lock: WriterSetup["lock"], log: RecoveredLog, options: Plan): WriterSetup {

@@ -25,7 +25,6 @@ import type { Writer } from "../write/writer.js";
 import { Silence } from "./silence.js";
 import type { Recovered, Wal, WalStats } from "./types.js";
 
-const WORDS = L.CONTROL / 4;
 /** What an entry weighs in the backlog beside its data. */
 const ENTRY_COST = 64;
 /** An append is shown to a writer on another thread in parts of this size, so that it encodes while we push. */
@@ -271,14 +270,14 @@ export class RingWal implements Wal, SnapshotLog {
   // Points are published before the sequence that needs them.
   private takePoints(): void {
     const { i32, f64 } = this.writer.memory;
-    const tail = Atomics.load(i32, WORDS + L.WORD_POINTS_TAIL) >>> 0;
+    const tail = Atomics.load(i32, L.WORD_POINTS_TAIL) >>> 0;
     if (this.pointsHead === tail) return;
     for (let point = this.pointsHead; point !== tail; point = (point + 1) >>> 0) {
       const at = (L.POINTS + (point % L.POINTS_MAX) * L.POINT_BYTES) / 8;
       this.storage.points.add(f64[at], f64[at + 1], f64[at + 2], f64[at + 3], f64[at + 4]);
     }
     this.pointsHead = tail;
-    Atomics.store(i32, WORDS + L.WORD_POINTS_HEAD, tail);
+    Atomics.store(i32, L.WORD_POINTS_HEAD, tail);
     this.writer.pointsConsumed();
   }
 
@@ -290,7 +289,7 @@ export class RingWal implements Wal, SnapshotLog {
     const before = this.reported;
     const oldestAt = this.appends.length > 0 ? this.appends.peek(0).at : 0;
     try {
-      const low = Atomics.load(this.writer.memory.i32, WORDS + L.WORD_DURABLE) >>> 0;
+      const low = Atomics.load(this.writer.memory.i32, L.WORD_DURABLE) >>> 0;
       this.durable += (low - this.durable) >>> 0;
       assert(this.durable <= this.lastSeq, "durable before it was appended");
       this.takePoints();
@@ -330,7 +329,7 @@ export class RingWal implements Wal, SnapshotLog {
   /** As Silence wants it. */
   private writesOwedSince(): number {
     if (this.appends.length === 0) return Number.POSITIVE_INFINITY;
-    const low = Atomics.load(this.writer.memory.i32, WORDS + L.WORD_DURABLE) >>> 0;
+    const low = Atomics.load(this.writer.memory.i32, L.WORD_DURABLE) >>> 0;
     // Else the answer is there, and its notice on the way.
     const isOwed = low === this.durable >>> 0;
     return isOwed ? Math.max(this.answeredAt, this.appends.peek(0).at) : Number.POSITIVE_INFINITY;

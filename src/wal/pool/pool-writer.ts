@@ -4,8 +4,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { assert } from "../../base/assert.js";
-import { RaftmarkError } from "../../base/errors.js";
-import { type PlainError, warningOf, writeError } from "../disk/errors.js";
+import type { RaftmarkError } from "../../base/errors.js";
+import { fromPlain, type PlainError, warningOf, writeError } from "../disk/errors.js";
 import { type CodecMemory, memoryOver } from "../format/codec.js";
 import { createWasmMemory, type WasmMemory, wasmModule } from "../format/codec-wasm.js";
 import * as L from "../format/layout.js";
@@ -16,7 +16,6 @@ import type { Writer, WriterOptions } from "../write/writer.js";
 import type { Meeting } from "./meeting.js";
 import type { ThreadPool } from "./thread-pool.js";
 
-const WORDS = L.CONTROL / 4;
 /** One is held by the writer's task, one is for the preparing of segments. */
 export const WRITER_THREADS = 2;
 
@@ -35,9 +34,6 @@ export interface PoolPrepareTask extends PrepareTask {
   control: SharedArrayBuffer;
   walFs: { module: string; arg: unknown } | null;
 }
-
-/** Null: ended because the log was closed. */
-export type WalTaskResult = PlainError | null;
 
 // ES2024 has it, our lib setting does not; Node has it since 16.
 interface AsyncWait {
@@ -87,9 +83,7 @@ export class PoolWriter implements Writer {
       ended: () => this.wake(),
     });
     const channel = new MessageChannel();
-    channel.port1.on("message", ({ code, message }: PlainError) => {
-      this.onWarning(new RaftmarkError(code, message));
-    });
+    channel.port1.on("message", (warning: PlainError) => this.onWarning(fromPlain(warning)));
     // After a listener was added, which would keep the process alive.
     channel.port1.unref();
     this.large = channel.port1;
@@ -101,9 +95,9 @@ export class PoolWriter implements Writer {
       walFs: options.walFs,
       busyPollUs: options.busyPollUs,
     };
-    const run = nextTurn().then(() => pool.run<WalTask, WalTaskResult>("runWal", task, [channel.port2]));
+    const run = nextTurn().then(() => pool.run<WalTask, PlainError | null>("runWal", task, [channel.port2]));
     this.task = run.then(
-      (result) => this.taskEnded(result),
+      (failure) => this.taskEnded(failure === null ? null : fromPlain(failure)),
       (error: unknown) => this.taskEnded(writeError(error, setup.dir)),
     );
     // The task's first notice says that it runs.
@@ -129,8 +123,8 @@ export class PoolWriter implements Writer {
   wake(): void {
     // hot
     const { i32 } = this.memory;
-    Atomics.add(i32, WORDS + L.WORD_WAKE, 1);
-    Atomics.notify(i32, WORDS + L.WORD_WAKE);
+    Atomics.add(i32, L.WORD_WAKE, 1);
+    Atomics.notify(i32, L.WORD_WAKE);
     if (this.busyPollMs === 0) return;
     this.pollUntil = performance.now() + this.busyPollMs;
     if (this.polling) return;
@@ -149,7 +143,7 @@ export class PoolWriter implements Writer {
   }
 
   private waitNotice(seen: number): ReturnType<AsyncWait["waitAsync"]> {
-    return (Atomics as unknown as AsyncWait).waitAsync(this.memory.i32, WORDS + L.WORD_NOTICE, seen);
+    return (Atomics as unknown as AsyncWait).waitAsync(this.memory.i32, L.WORD_NOTICE, seen);
   }
 
   // Waits for the next notice, forever: a pending waitAsync keeps no process alive.
@@ -171,7 +165,7 @@ export class PoolWriter implements Writer {
   };
 
   private readonly poll = (): void => {
-    if (Atomics.load(this.memory.i32, WORDS + L.WORD_NOTICE) !== this.seen) this.takeNotice();
+    if (Atomics.load(this.memory.i32, L.WORD_NOTICE) !== this.seen) this.takeNotice();
     if (performance.now() < this.pollUntil && !this.ended) {
       setImmediate(this.poll);
       return;
@@ -182,28 +176,28 @@ export class PoolWriter implements Writer {
 
   private takeNotice(): void {
     if (this.ended) return;
-    this.seen = Atomics.load(this.memory.i32, WORDS + L.WORD_NOTICE);
+    this.seen = Atomics.load(this.memory.i32, L.WORD_NOTICE);
     this.preparer.next();
     this.onNotice();
   }
 
-  private taskEnded(result: WalTaskResult | RaftmarkError): void {
+  /** Null: because the log was closed. */
+  private taskEnded(fault: RaftmarkError | null): void {
     this.ended = true;
     void this.preparer.stop();
     this.large.close();
     // Ends the waiting: a waiter that is never woken would hold the memory for good.
-    Atomics.notify(this.memory.i32, WORDS + L.WORD_NOTICE);
+    Atomics.notify(this.memory.i32, L.WORD_NOTICE);
     // Everything durable before the fault is still reported.
     this.onNotice();
-    this.faulted = result !== null;
-    if (result === null) assert(this.closing, "the writer ended without being closed");
-    else if (result instanceof RaftmarkError) this.onFault(result);
-    else this.onFault(new RaftmarkError(result.code, result.message, { mayCommit: true }));
+    this.faulted = fault !== null;
+    if (fault === null) assert(this.closing, "the writer ended without being closed");
+    else this.onFault(fault);
   }
 
   private async prepare(task: PoolPrepareTask): Promise<void> {
     const failure = await this.pool.run<PoolPrepareTask, PlainError | null>("runPrepare", task);
-    if (failure !== null) throw new RaftmarkError(failure.code, failure.message);
+    if (failure !== null) throw fromPlain(failure);
   }
 
   recycle(rename: (to: string) => Promise<void>): Promise<boolean> {
@@ -213,7 +207,7 @@ export class PoolWriter implements Writer {
   async close(): Promise<void> {
     this.closing = true;
     await this.preparer.stop();
-    Atomics.store(this.memory.i32, WORDS + L.WORD_CLOSING, 1);
+    Atomics.store(this.memory.i32, L.WORD_CLOSING, 1);
     this.wake();
     await this.task;
     await this.pool.end();

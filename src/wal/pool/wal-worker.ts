@@ -4,102 +4,113 @@
 import { dirname } from "node:path";
 import { receiveMessageOnPort } from "node:worker_threads";
 import { assert } from "../../base/assert.js";
-import { type PlainError, warningOf, writeError } from "../disk/errors.js";
+import { type PlainError, toPlain, warningOf, writeError } from "../disk/errors.js";
 import { loadFs, runSync, syncFs } from "../disk/wal-fs.js";
 import { bindWasmCodec } from "../format/codec-wasm.js";
 import * as L from "../format/layout.js";
 import { isHurried, prepareSegment } from "../write/prepare.js";
-import { SegmentWriter } from "../write/segment-writer.js";
-import type { PoolPrepareTask, WalTask, WalTaskResult } from "./pool-writer.js";
+import { DESCRIPTOR_WAIT_MS, SegmentWriter, type WriterHooks } from "../write/segment-writer.js";
+import type { PoolPrepareTask, WalTask } from "./pool-writer.js";
 
 export { runMeeting } from "./meeting.js";
 export { runScan } from "./scan-worker.js";
 
-const WORDS = L.CONTROL / 4;
-const DESCRIPTOR_WAIT_MS = 20;
 /** How often a thread that polls looks before it asks for the time. */
 const LOOKS = 32;
 
-/** Ends when the log is closed (null) or a write failed. */
-export async function runWal(task: WalTask): Promise<WalTaskResult> {
-  const fs = await loadFs(syncFs, task.walFs);
-  const codec = bindWasmCodec(task.module, task.memory);
-  const { i32 } = codec.memory;
+/** The words that the two threads share, as the writer's looks at them and waits for the main one's. */
+class Words {
+  private readonly i32: Int32Array;
+  private readonly busyPollMs: number;
 
-  const busyPollMs = task.busyPollUs / 1000;
+  constructor(i32: Int32Array, busyPollUs: number) {
+    this.i32 = i32;
+    this.busyPollMs = busyPollUs / 1000;
+  }
+
+  load(word: number): number {
+    return Atomics.load(this.i32, word);
+  }
+
+  notify(): void {
+    Atomics.add(this.i32, L.WORD_NOTICE, 1);
+    Atomics.notify(this.i32, L.WORD_NOTICE);
+  }
+
   /** Returns when the main thread has raised WORD_WAKE from `seen`: looks for a while, then sleeps. */
-  const awaitWake = (seen: number): void => {
-    if (busyPollMs > 0) {
-      const until = performance.now() + busyPollMs;
+  awaitWake(seen: number): void {
+    if (this.busyPollMs > 0) {
+      const until = performance.now() + this.busyPollMs;
       do {
-        for (let i = 0; i < LOOKS; i++) if (Atomics.load(i32, WORDS + L.WORD_WAKE) !== seen) return;
+        for (let i = 0; i < LOOKS; i++) if (this.load(L.WORD_WAKE) !== seen) return;
       } while (performance.now() < until);
     }
-    Atomics.wait(i32, WORDS + L.WORD_WAKE, seen);
-  };
-  const sleepUntil = (done: () => boolean): void => {
+    Atomics.wait(this.i32, L.WORD_WAKE, seen);
+  }
+
+  sleepUntil(done: () => boolean): void {
     for (;;) {
-      const seen = Atomics.load(i32, WORDS + L.WORD_WAKE);
+      const seen = this.load(L.WORD_WAKE);
       if (done()) return;
-      awaitWake(seen);
+      this.awaitWake(seen);
     }
-  };
-  const notify = (): void => {
-    Atomics.add(i32, WORDS + L.WORD_NOTICE, 1);
-    Atomics.notify(i32, WORDS + L.WORD_NOTICE);
-  };
+  }
+
+  /** A wake-up ends it early. */
+  sleep(ms: number): void {
+    Atomics.wait(this.i32, L.WORD_WAKE, this.load(L.WORD_WAKE), ms);
+  }
+}
+
+/** Ends when the log is closed (null) or a write failed. */
+export async function runWal(task: WalTask): Promise<PlainError | null> {
+  const fs = await loadFs(syncFs, task.walFs);
+  const codec = bindWasmCodec(task.module, task.memory);
+  const words = new Words(codec.memory.i32, task.busyPollUs);
   let segments: SegmentWriter | null = null;
   try {
-    segments = new SegmentWriter(codec, fs, task.setup, {
-      notify,
-      waitPrepared: (taken) =>
-        sleepUntil(
-          () =>
-            Atomics.load(i32, WORDS + L.WORD_PREPARED) > taken ||
-            Atomics.load(i32, WORDS + L.WORD_PREPARE_FAILED) > taken ||
-            Atomics.load(i32, WORDS + L.WORD_CLOSING) === 1,
-        ),
-      waitPoints: (head) => sleepUntil(() => Atomics.load(i32, WORDS + L.WORD_POINTS_HEAD) >>> 0 !== head),
-      waitRest: (tail, part) =>
-        sleepUntil(
-          () =>
-            Atomics.load(i32, WORDS + L.WORD_PART) !== part ||
-            Atomics.load(i32, WORDS + L.WORD_TAIL) >>> 0 !== tail,
-        ),
-      waitDescriptor: () => {
-        // A wake-up ends it early, which does no harm.
-        Atomics.wait(i32, WORDS + L.WORD_WAKE, Atomics.load(i32, WORDS + L.WORD_WAKE), DESCRIPTOR_WAIT_MS);
-      },
-      warn: (error) => {
-        const { code, message } = warningOf(error, task.setup.dir);
-        task.large.postMessage({ code, message });
-      },
-      takeLarge: () => {
-        // It was posted before the item was published, so it is there.
-        const received = receiveMessageOnPort(task.large);
-        assert(received !== undefined, "no data for a large entry");
-        return received.message as Uint8Array;
-      },
-    });
-    notify();
+    segments = new SegmentWriter(codec, fs, task.setup, hooksOf(task, words));
+    words.notify();
     for (;;) {
-      const seen = Atomics.load(i32, WORDS + L.WORD_WAKE);
-      const closing = Atomics.load(i32, WORDS + L.WORD_CLOSING) === 1;
-      const tail = Atomics.load(i32, WORDS + L.WORD_TAIL) >>> 0;
-      if (tail !== Atomics.load(i32, WORDS + L.WORD_HEAD) >>> 0) runSync(segments.commit());
+      const seen = words.load(L.WORD_WAKE);
+      const closing = words.load(L.WORD_CLOSING) === 1;
+      if (words.load(L.WORD_TAIL) !== words.load(L.WORD_HEAD)) runSync(segments.commit());
       else if (closing) return null;
-      else awaitWake(seen);
+      else words.awaitWake(seen);
     }
   } catch (error) {
-    const { code, message } = writeError(error, task.setup.dir);
-    return { code, message };
+    return toPlain(writeError(error, task.setup.dir));
   } finally {
     segments?.close();
     task.large.close();
   }
 }
 
-/** A segment's file, full of zeros. Null: done. An error object would lose its code on the way. */
+function hooksOf({ large, setup }: WalTask, words: Words): WriterHooks {
+  return {
+    notify: () => words.notify(),
+    waitPrepared: (taken) =>
+      words.sleepUntil(
+        () =>
+          words.load(L.WORD_PREPARED) > taken ||
+          words.load(L.WORD_PREPARE_FAILED) > taken ||
+          words.load(L.WORD_CLOSING) === 1,
+      ),
+    waitPoints: (head) => words.sleepUntil(() => words.load(L.WORD_POINTS_HEAD) >>> 0 !== head),
+    waitRest: (tail, part) =>
+      words.sleepUntil(() => words.load(L.WORD_PART) !== part || words.load(L.WORD_TAIL) >>> 0 !== tail),
+    waitDescriptor: () => words.sleep(DESCRIPTOR_WAIT_MS),
+    warn: (error) => large.postMessage(toPlain(warningOf(error, setup.dir))),
+    takeLarge: () => {
+      // It was posted before the item was published, so it is there.
+      const received = receiveMessageOnPort(large);
+      assert(received !== undefined, "no data for a large entry");
+      return received.message as Uint8Array;
+    },
+  };
+}
+
+/** A segment's file, full of zeros. Null: done. */
 export async function runPrepare(task: PoolPrepareTask): Promise<PlainError | null> {
   const i32 = new Int32Array(task.control);
   try {
@@ -107,7 +118,6 @@ export async function runPrepare(task: PoolPrepareTask): Promise<PlainError | nu
     runSync(prepareSegment(fs, task, () => isHurried(i32, task.count)));
     return null;
   } catch (error) {
-    const { code, message } = warningOf(error, dirname(task.path));
-    return { code, message };
+    return toPlain(warningOf(error, dirname(task.path)));
   }
 }

@@ -147,6 +147,21 @@ class Chunk {
 /** What is left in the place of one that was given up. */
 const GONE = new Chunk(0, [], 0);
 
+export interface DurableLogOptions {
+  readonly dir: string;
+  readonly points: PointIndex;
+  readonly lastIndex: number;
+  readonly hardState: HardState;
+  /** As long as there is no snapshot. */
+  readonly confState: ConfState;
+  /** Of entries in memory. */
+  readonly cacheBytesMax: number;
+  /** What a segment holds at most, single large entries aside. */
+  readonly segmentBytes: number;
+  /** How fast old entries are read for a follower that catches up (ReadPace). */
+  readonly catchUpBytesPerS: number;
+}
+
 export class DurableLog implements WalStorage {
   readonly points: PointIndex;
   private readonly reader: SegmentReader;
@@ -170,33 +185,24 @@ export class DurableLog implements WalStorage {
   private last: number;
   /** Indexes of entries that change the membership, ascending. Invariant: all in (base.index, last]. */
   private confChanges: number[] = [];
-  /** What a segment holds at most, single large entries aside. */
   private readonly segmentBytes: number;
   cacheBytes = 0;
   settled = 0;
 
-  constructor(
-    dir: string,
-    points: PointIndex,
-    lastIndex: number,
-    hardState: HardState,
-    confState: ConfState,
-    cacheBytesMax: number,
-    segmentBytes: number,
-    catchUpBytesPerS: number,
-  ) {
+  constructor(options: DurableLogOptions) {
+    const { dir, points, lastIndex, cacheBytesMax } = options;
     this.points = points;
     this.reader = new SegmentReader(dir, points);
-    this.pace = new ReadPace(catchUpBytesPerS);
+    this.pace = new ReadPace(options.catchUpBytesPerS);
     this.old = new OldEntries(dir, points, this.reader, this, this.pace);
     this.last = lastIndex;
     this.tailFirst = lastIndex + 1;
-    this.hardState = hardState;
-    this.confState = confState;
+    this.hardState = options.hardState;
+    this.confState = options.confState;
     this.cacheBytesMax = cacheBytesMax;
     this.ring = new ByteRing(Math.min(cacheBytesMax, RING_BYTES_MAX));
     this.chunkBytesMax = Math.min(CHUNK_BYTES, cacheBytesMax * CHUNK_SHARE);
-    this.segmentBytes = segmentBytes;
+    this.segmentBytes = options.segmentBytes;
   }
 
   initialState(): { hardState: HardState; confState: ConfState } {

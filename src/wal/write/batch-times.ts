@@ -6,7 +6,6 @@ import type { CodecMemory } from "../format/codec.js";
 import * as L from "../format/layout.js";
 import { monotonicUs } from "./monotonic.js";
 
-const WORDS = L.CONTROL / 4;
 /** Records this far behind the newest may be written over while they are read. */
 const SAFE = L.TIMES_MAX / 2;
 
@@ -33,7 +32,7 @@ export class BatchTimer {
   /** Before a batch is encoded. */
   // hot
   begin(): void {
-    this.on = Atomics.load(this.memory.i32, WORDS + L.WORD_TIMING) === 1;
+    this.on = Atomics.load(this.memory.i32, L.WORD_TIMING) === 1;
     if (this.on) this.startUs = monotonicUs();
   }
 
@@ -47,14 +46,14 @@ export class BatchTimer {
   durable(seq: number): void {
     if (!this.on) return;
     const { i32, f64 } = this.memory;
-    const count = Atomics.load(i32, WORDS + L.WORD_TIMES) >>> 0;
+    const count = Atomics.load(i32, L.WORD_TIMES) >>> 0;
     const at = placeOf(count);
     f64[at] = seq;
     f64[at + 1] = this.startUs;
     f64[at + 2] = this.encodedUs;
     f64[at + 3] = monotonicUs();
     f64[at + 4] = f64[L.STAT_SYNCS / 8];
-    Atomics.store(i32, WORDS + L.WORD_TIMES, (count + 1) | 0);
+    Atomics.store(i32, L.WORD_TIMES, (count + 1) | 0);
   }
 }
 
@@ -73,7 +72,7 @@ export class BatchTimes {
 
   /** From now on the writer notes times, or no longer. */
   enable(on = true): void {
-    Atomics.store(this.memory.i32, WORDS + L.WORD_TIMING, on ? 1 : 0);
+    Atomics.store(this.memory.i32, L.WORD_TIMING, on ? 1 : 0);
   }
 
   /** Durable writes of the log so far. */
@@ -85,7 +84,7 @@ export class BatchTimes {
   // hot
   find(seq: number): BatchTime | null {
     const { i32, f64 } = this.memory;
-    const tail = Atomics.load(i32, WORDS + L.WORD_TIMES) >>> 0;
+    const tail = Atomics.load(i32, L.WORD_TIMES) >>> 0;
     if ((tail - this.head) >>> 0 > SAFE) {
       this.head = (tail - SAFE) >>> 0;
       this.passed = f64[placeOf(this.head - 1)];

@@ -8,11 +8,8 @@ import type { Codec, CodecMemory } from "../format/codec.js";
 import * as L from "../format/layout.js";
 import { isHurried, prepareSegment, removePrepared } from "./prepare.js";
 import { Preparer } from "./preparer.js";
-import { SegmentWriter } from "./segment-writer.js";
+import { DESCRIPTOR_WAIT_MS, SegmentWriter } from "./segment-writer.js";
 import type { Writer, WriterOptions } from "./writer.js";
-
-const WORDS = L.CONTROL / 4;
-const DESCRIPTOR_WAIT_MS = 20;
 
 export class InlineWriter implements Writer {
   readonly memory: CodecMemory;
@@ -74,8 +71,8 @@ export class InlineWriter implements Writer {
     const { i32 } = this.memory;
     try {
       for (;;) {
-        const tail = Atomics.load(i32, WORDS + L.WORD_TAIL) >>> 0;
-        if (tail === Atomics.load(i32, WORDS + L.WORD_HEAD) >>> 0) break;
+        const tail = Atomics.load(i32, L.WORD_TAIL) >>> 0;
+        if (tail === Atomics.load(i32, L.WORD_HEAD) >>> 0) break;
         await runAsync(this.segments.commit());
         this.preparer.next();
       }

@@ -67,7 +67,7 @@ export function preparedBytes(segmentBytes: number, durability: Durability): num
 
 /** Whether the writer waits for the `count`-th prepared segment. */
 export function isHurried(i32: Int32Array, count: number): boolean {
-  return Atomics.load(i32, L.CONTROL / 4 + L.WORD_HURRY) >= count;
+  return Atomics.load(i32, L.WORD_HURRY) >= count;
 }
 
 /** Removes what was prepared and not used. */

@@ -5,8 +5,6 @@ import * as L from "../format/layout.js";
 import { isHurried, type PrepareTask, preparedBytes, preparedName } from "./prepare.js";
 import type { WriterSetup } from "./segment-writer.js";
 
-const WORDS = L.CONTROL / 4;
-
 /**
  * From this size of a write on, a whole segment is not filled beside the appends: as fast as the disk can, that took
  * most of it from them. The segment stays sparse, and the writer fills it as it goes (SegmentWriter.fillAhead).
@@ -75,7 +73,7 @@ export class Preparer {
   /** No segment is needed any more; what is being filled may stop. Resolved when nothing is under way. */
   stop(): Promise<void> {
     this.stopped = true;
-    Atomics.store(this.memory.i32, WORDS + L.WORD_HURRY, 0x7fffffff);
+    Atomics.store(this.memory.i32, L.WORD_HURRY, 0x7fffffff);
     return this.underWay;
   }
 
@@ -85,11 +83,11 @@ export class Preparer {
       .then(() => hooks.prepare(task))
       .then(
         () => {
-          Atomics.store(memory.i32, WORDS + L.WORD_PREPARED, task.count);
+          Atomics.store(memory.i32, L.WORD_PREPARED, task.count);
         },
         (error: unknown) => {
           hooks.warn(error);
-          Atomics.store(memory.i32, WORDS + L.WORD_PREPARE_FAILED, task.count);
+          Atomics.store(memory.i32, L.WORD_PREPARE_FAILED, task.count);
         },
       )
       .then(() => hooks.ended());
@@ -97,7 +95,7 @@ export class Preparer {
 
   private plan(recycled: boolean): PrepareTask | null {
     const { i32, f64 } = this.memory;
-    const taken = Atomics.load(i32, WORDS + L.WORD_TAKEN);
+    const taken = Atomics.load(i32, L.WORD_TAKEN);
     if (this.stopped || this.count > taken) return null;
     if (this.takenBefore !== taken) {
       this.takenBefore = taken;

@@ -6,7 +6,6 @@ import type { Entry, HardState } from "../../raft/raftpb/index.js";
 import type { CodecMemory } from "../format/codec.js";
 import * as L from "../format/layout.js";
 
-const WORDS = L.CONTROL / 4;
 /** A run goes in pieces of at most this, unless one entry is longer, so that the writer encodes one while the next is copied. */
 const PIECE_BYTES = 64 << 10;
 /** Up to here a loop of byte stores beats the call of TypedArray.set. */
@@ -42,7 +41,7 @@ export class RingProducer {
     const wraps = size > toEnd;
     const need = wraps ? toEnd + size : size;
     if (need > this.ringBytes - ((this.tail - this.head) >>> 0)) {
-      this.head = Atomics.load(this.memory.i32, WORDS + L.WORD_HEAD) >>> 0;
+      this.head = Atomics.load(this.memory.i32, L.WORD_HEAD) >>> 0;
       if (need > this.ringBytes - ((this.tail - this.head) >>> 0)) return 0;
     }
     this.tail = (this.tail + need) >>> 0;
@@ -144,7 +143,7 @@ export class RingProducer {
 
   /** Bytes that the writer was shown and has not taken: commit state that waits for the next append is none of them. */
   get waitingBytes(): number {
-    return (this.published - Atomics.load(this.memory.i32, WORDS + L.WORD_HEAD)) >>> 0;
+    return (this.published - Atomics.load(this.memory.i32, L.WORD_HEAD)) >>> 0;
   }
 
   /** Bytes that `publish` would show. */
@@ -165,11 +164,11 @@ export class RingProducer {
 
   private show(): void {
     this.published = this.tail;
-    Atomics.store(this.memory.i32, WORDS + L.WORD_TAIL, this.tail);
+    Atomics.store(this.memory.i32, L.WORD_TAIL, this.tail);
   }
 
   private turnPart(): void {
     this.inPart = !this.inPart;
-    Atomics.add(this.memory.i32, WORDS + L.WORD_PART, 1);
+    Atomics.add(this.memory.i32, L.WORD_PART, 1);
   }
 }

@@ -91,6 +91,8 @@ function outRegion(ringBytes: number): number {
 const SPARE_DESCRIPTORS = 4;
 /** How long a cut waits for a descriptor, if somebody else took those that it gave up, before it has failed. */
 const NO_DESCRIPTOR_MS_MAX = 30_000;
+/** What the thread around the writer takes for a moment (waitDescriptor). */
+export const DESCRIPTOR_WAIT_MS = 20;
 /** Since when the last look at lock and directory must be before a write starts with another one. */
 const UNSEEN_MS_MAX = 10;
 /** Zeros are written ahead when fewer than so many of them are left. */
@@ -218,16 +220,16 @@ export class SegmentWriter {
   private look(): void {
     const { i32 } = this.codec.memory;
     do {
-      this.part = Atomics.load(i32, L.CONTROL / 4 + L.WORD_PART);
-      this.tail = Atomics.load(i32, L.CONTROL / 4 + L.WORD_TAIL) >>> 0;
-    } while (Atomics.load(i32, L.CONTROL / 4 + L.WORD_PART) !== this.part);
+      this.part = Atomics.load(i32, L.WORD_PART);
+      this.tail = Atomics.load(i32, L.WORD_TAIL) >>> 0;
+    } while (Atomics.load(i32, L.WORD_PART) !== this.part);
   }
 
   // Once the append is whole, the beginning of the next is not waited for.
   private lookForRest(): void {
     const { i32 } = this.codec.memory;
-    if (Atomics.load(i32, L.CONTROL / 4 + L.WORD_PART) !== this.part) this.part = 0;
-    this.tail = Atomics.load(i32, L.CONTROL / 4 + L.WORD_TAIL) >>> 0;
+    if (Atomics.load(i32, L.WORD_PART) !== this.part) this.part = 0;
+    this.tail = Atomics.load(i32, L.WORD_TAIL) >>> 0;
   }
 
   /** Adds to a batch that has `had` bytes; returns what it has then. */
@@ -249,12 +251,12 @@ export class SegmentWriter {
       bytes = this.codec.encodeBatch(out, out, tail, out, end, free);
     }
     // The records are in the output region: the ring's space is free before the write.
-    Atomics.store(i32, L.CONTROL / 4 + L.WORD_HEAD, u32[L.ENC_HEAD >>> 2]);
+    Atomics.store(i32, L.WORD_HEAD, u32[L.ENC_HEAD >>> 2]);
     return bytes;
   }
 
   private pointsHead(): number {
-    return Atomics.load(this.codec.memory.i32, L.CONTROL / 4 + L.WORD_POINTS_HEAD) >>> 0;
+    return Atomics.load(this.codec.memory.i32, L.WORD_POINTS_HEAD) >>> 0;
   }
 
   // The encoder counts from the start of the batch; the index wants offsets in a segment.
@@ -346,11 +348,10 @@ export class SegmentWriter {
 
   private publish(): void {
     const { i32, u32, f64 } = this.codec.memory;
-    const words = L.CONTROL / 4;
     f64[L.STAT_ENTRIES / 8] = f64[L.ENC_ENTRIES / 8];
-    Atomics.store(i32, words + L.WORD_POINTS_TAIL, u32[L.ENC_POINTS_TAIL >>> 2]);
+    Atomics.store(i32, L.WORD_POINTS_TAIL, u32[L.ENC_POINTS_TAIL >>> 2]);
     this.timer.durable(f64[L.ENC_SEQ / 8]);
-    Atomics.store(i32, words + L.WORD_DURABLE, f64[L.ENC_SEQ / 8] >>> 0);
+    Atomics.store(i32, L.WORD_DURABLE, f64[L.ENC_SEQ / 8] >>> 0);
     this.hooks.notify();
   }
 
@@ -365,7 +366,7 @@ export class SegmentWriter {
     assert(data.length === u32[(item + 4) >>> 2], "large data is not the item's");
     const entry = new Entry(type, f64[(item + 8) >>> 3], f64[(item + 16) >>> 3], data);
     u32[L.ENC_HEAD >>> 2] = (head + L.ENTRY_ITEM_BYTES) >>> 0;
-    Atomics.store(i32, L.CONTROL / 4 + L.WORD_HEAD, u32[L.ENC_HEAD >>> 2]);
+    Atomics.store(i32, L.WORD_HEAD, u32[L.ENC_HEAD >>> 2]);
     const encoded = encodeEntry(entry);
     const over = this.offset + encoded.length + 64 + SEAL_BYTES + SEGMENT_END_BYTES > this.setup.segmentBytes;
     if (over && this.offset !== this.headEnd) yield* this.cut();
@@ -399,7 +400,7 @@ export class SegmentWriter {
     const { u32, f64 } = this.codec.memory;
     const { dir, durability, segmentBytes } = this.setup;
     const synced = durability !== "none";
-    Atomics.store(this.codec.memory.i32, L.CONTROL / 4 + L.WORD_HURRY, this.taken + 1);
+    Atomics.store(this.codec.memory.i32, L.WORD_HURRY, this.taken + 1);
     this.hooks.notify();
     yield this.hooks.waitPrepared(this.taken);
     const path = preparedName(dir, this.taken);
@@ -439,7 +440,7 @@ export class SegmentWriter {
       this.fs.close(full.fd);
       this.spares.refill(true);
     }
-    Atomics.store(this.codec.memory.i32, L.CONTROL / 4 + L.WORD_TAKEN, this.taken);
+    Atomics.store(this.codec.memory.i32, L.WORD_TAKEN, this.taken);
   }
 
   /** What `open` gives: where no descriptor is left, with one that was kept for it, or as soon as there is one. */
@@ -461,7 +462,7 @@ export class SegmentWriter {
   }
 
   private prepareFailed(): boolean {
-    return Atomics.load(this.codec.memory.i32, L.CONTROL / 4 + L.WORD_PREPARED) <= this.taken;
+    return Atomics.load(this.codec.memory.i32, L.WORD_PREPARED) <= this.taken;
   }
 
   close(): void {

@@ -136,7 +136,7 @@ test("a run, wherever the encoder stops in it, is framed as its entries by thems
       const { u8, u32, f64 } = codec.memory;
       assert.ok(ring.pushRun(entries[0], entries[entries.length - 1]));
       ring.publish();
-      const tail = u32[L.CONTROL / 4 + L.WORD_TAIL];
+      const tail = u32[L.WORD_TAIL];
       const chunks: Uint8Array[] = [];
       do {
         const bytes = codec.encodeBatch(OUT, OUT, tail, OUT + cap, OUT + OUT_BYTES, 1);
@@ -186,10 +186,10 @@ test("encodeBatch: WASM and TypeScript leave the same memory", (t) => {
 });
 
 function takeBoth(cap: number, segment: number, points: number): Uint8Array {
-  const tail = js.memory.u32[L.CONTROL / 4 + L.WORD_TAIL];
+  const tail = js.memory.u32[L.WORD_TAIL];
   const results = [js, wasm].map((codec) => {
     const bytes = codec.encodeBatch(OUT, OUT, tail, cap, segment, points);
-    codec.memory.u32[L.CONTROL / 4 + L.WORD_HEAD] = codec.memory.u32[L.ENC_HEAD >>> 2];
+    codec.memory.u32[L.WORD_HEAD] = codec.memory.u32[L.ENC_HEAD >>> 2];
     return bytes;
   });
   assert.equal(results[0], results[1]);
@@ -266,12 +266,12 @@ test("a batch that is encoded in parts is the same", (t) => {
       if (!whole.ring.pushEntry(one, false)) break;
       parted.ring.pushEntry(one, false);
       parted.ring.publish();
-      const tail = u32[L.CONTROL / 4 + L.WORD_TAIL];
+      const tail = u32[L.WORD_TAIL];
       if (!ends || u32[L.ENC_STOP >>> 2] !== L.STOP_DRAINED) continue;
       bytes = wasm.encodeBatch(OUT, OUT + bytes, tail, OUT + cap, OUT + OUT_BYTES, L.POINTS_MAX);
     }
     whole.ring.publish();
-    const tail = u32[L.CONTROL / 4 + L.WORD_TAIL];
+    const tail = u32[L.WORD_TAIL];
     const all = [OUT + cap, OUT + OUT_BYTES, L.POINTS_MAX] as const;
     bytes = wasm.encodeBatch(OUT, OUT + bytes, tail, ...all);
     assert.equal(bytes, js.encodeBatch(OUT, OUT, tail, ...all));
@@ -326,9 +326,9 @@ function take(codec: Codec, ring: RingProducer): Uint8Array {
   ring.publish();
   const { u8, u32 } = codec.memory;
   const limit = OUT + OUT_BYTES;
-  const bytes = codec.encodeBatch(OUT, OUT, u32[L.CONTROL / 4 + L.WORD_TAIL], limit, limit, L.POINTS_MAX);
+  const bytes = codec.encodeBatch(OUT, OUT, u32[L.WORD_TAIL], limit, limit, L.POINTS_MAX);
   assert.equal(u32[L.ENC_STOP >>> 2], L.STOP_DRAINED);
-  u32[L.CONTROL / 4 + L.WORD_HEAD] = u32[L.ENC_HEAD >>> 2];
+  u32[L.WORD_HEAD] = u32[L.ENC_HEAD >>> 2];
   return u8.slice(OUT, OUT + bytes);
 }
 

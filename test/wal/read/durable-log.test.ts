@@ -15,11 +15,24 @@ import {
   entrySize,
 } from "../../../src/raft/raftpb/index.js";
 import { PointIndex } from "../../../src/wal/format/point-index.js";
-import { DurableLog } from "../../../src/wal/read/wal-storage.js";
+import { DurableLog, type DurableLogOptions } from "../../../src/wal/read/wal-storage.js";
 import { asRun, assertSameEntries, entry, meta } from "../helpers.js";
 
 const ENTRY_COST = 64;
 const SEGMENT_BYTES = 1 << 20;
+
+function newLog(options: Pick<DurableLogOptions, "cacheBytesMax"> & Partial<DurableLogOptions>): DurableLog {
+  return new DurableLog({
+    dir: "nowhere",
+    points: new PointIndex(),
+    lastIndex: 0,
+    hardState: EMPTY_HARD_STATE,
+    confState: EMPTY_CONF_STATE,
+    segmentBytes: SEGMENT_BYTES,
+    catchUpBytesPerS: Infinity,
+    ...options,
+  });
+}
 
 /** A log, and what must be in it. */
 class Model {
@@ -37,16 +50,7 @@ class Model {
 
   constructor(cacheBytesMax: number) {
     this.cacheBytesMax = cacheBytesMax;
-    this.log = new DurableLog(
-      "nowhere",
-      this.points,
-      0,
-      EMPTY_HARD_STATE,
-      EMPTY_CONF_STATE,
-      cacheBytesMax,
-      SEGMENT_BYTES,
-      Infinity,
-    );
+    this.log = newLog({ points: this.points, cacheBytesMax });
     const read = (lo: number, hi: number, maxSize: number, into: Entry[]): number => {
       const found = this.page(lo, hi, maxSize);
       into.push(...found);
@@ -244,16 +248,7 @@ test("bytes from the pool are used again once they are folded, and nothing that 
     bytePoolTesting.poison = false;
   });
   const prng = new Prng(11);
-  const log = new DurableLog(
-    "nowhere",
-    new PointIndex(),
-    0,
-    EMPTY_HARD_STATE,
-    EMPTY_CONF_STATE,
-    1 << 22,
-    SEGMENT_BYTES,
-    Infinity,
-  );
+  const log = newLog({ cacheBytesMax: 1 << 22 });
   /** Index of the first is 1. */
   const twin: Buffer[] = [];
   const buffers = new Set<ArrayBufferLike>();
@@ -336,10 +331,9 @@ test("a second change of members proves the one before it committed, whatever th
     [[1, 8], 2],
     [[3, 5, 8], 5],
   ] as const) {
-    const points = new PointIndex();
-    const state = { term: 3, vote: 1, commit: 2 };
-    const log = new DurableLog("nowhere", points, 9, state, EMPTY_CONF_STATE, 0, SEGMENT_BYTES, Infinity);
+    const hardState = { term: 3, vote: 1, commit: 2 };
+    const log = newLog({ lastIndex: 9, hardState, cacheBytesMax: 0 });
     log.begin({ index: 0, term: 0 }, null, confChanges);
-    assert.deepEqual(log.initialState().hardState, { ...state, commit });
+    assert.deepEqual(log.initialState().hardState, { ...hardState, commit });
   }
 });

@@ -1,0 +1,107 @@
+// What a node makes of what its link tells it: messages are the driver's, and each connection that opens, breaks or is
+// refused is told to all parts that reckon with peers. Main thread.
+import { CloseLostLog, CloseRemoved, type LinkHandler, type LinkRefusal } from "../link/index.js";
+import type { RawNode } from "../raft/index.js";
+import type { Driver } from "./driver.js";
+import type { PeerEvent } from "./events.js";
+import type { Forwarding } from "./forwarding.js";
+import type { MemberBook } from "./member-book.js";
+import type { Members } from "./members.js";
+import { decodeHello, encodeHello } from "./peer-hello.js";
+import type { PeerLines } from "./peer-lines.js";
+import { isShorterLog, type PeerLogs } from "./peer-logs.js";
+import type { SnapshotService } from "./snapshot-service.js";
+
+export interface LinkEventsParts {
+  readonly group: number;
+  readonly rawNode: RawNode;
+  readonly driver: Driver;
+  readonly forwarding: Forwarding;
+  readonly snapshots: SnapshotService;
+  readonly members: Members;
+  readonly book: MemberBook;
+  readonly peerLogs: PeerLogs;
+  readonly peerLines: PeerLines;
+  /** Peers that hear this node: kept here. */
+  readonly connected: Set<number>;
+  readonly onPeer: (event: PeerEvent) => void;
+  /** This node knows that it is no member any more. */
+  readonly isRemoved: () => boolean;
+  /** A peer says that this node is no member any more. */
+  readonly onRemoved: (why: string) => void;
+}
+
+/** For a link that may be the caller's: whatever it does with the handler, nothing in it wants a `this`. */
+export function linkEvents(parts: LinkEventsParts): LinkHandler {
+  const { group: own, rawNode, driver, forwarding, snapshots, members, book, peerLogs, peerLines } = parts;
+  const { connected: all } = parts;
+  const onPath = (peer: number): void => {
+    // What the peer was asked may be lost, or its answers.
+    forwarding.forwards.pathOpened(peer);
+    driver.askAgain(peer);
+  };
+  return {
+    // hot
+    onMessages: (group, _from, messages) =>
+      group === own
+        ? driver.messages(messages)
+        : driver.refuse(`group ${group}: this node has no group but ${own}`),
+    onUnreachable: (peer) => {
+      forwarding.forwards.unreachable(peer);
+      driver.control(() => rawNode.reportUnreachable(peer));
+    },
+    onPeer: (peer, connected) => {
+      forwarding.forwards.peerChanged(peer, connected);
+      if (connected) {
+        all.add(peer);
+        snapshots.connected(peer);
+        onPath(peer);
+      } else all.delete(peer);
+      peerLines.changed(peer, connected);
+      parts.onPeer({ peer, connected, refusal: null });
+    },
+    onPath,
+    get hello() {
+      return encodeHello({ ...peerLogs.shown, standing: members.standing });
+    },
+    onHello: (peer, bytes) => {
+      const hello = decodeHello(bytes);
+      peerLogs.noteProgress(rawNode.raft);
+      const refusal = peerLogs.meet(peer, hello);
+      if (refusal === null) members.meet(peer, hello?.standing ?? null);
+      return refusal;
+    },
+    onRefused: (refusal) => refused(parts, refusal),
+    onStranger: (peer, bytes) => members.meet(peer, decodeHello(bytes)?.standing ?? null),
+    isRemoved: (peer) => book.isRemoved(peer),
+    onSnapshotMessage: (peer, bytes, lane) => snapshots.onMessage(peer, bytes, lane),
+    onSnapshotLaneClosed: (peer, lane) => snapshots.onLaneClosed(peer, lane),
+    onUnreached: (peer, address, why) => peerLines.unreached(peer, address, why),
+  };
+}
+
+function refused(parts: LinkEventsParts, refusal: LinkRefusal): void {
+  const { peer, code, reason, by } = refusal;
+  parts.onPeer({ peer, connected: false, refusal });
+  if (code === CloseLostLog) {
+    // Else it is told where it was found out.
+    if (by === "peer") ownLogIsLost(parts, peer, reason);
+  } else if (code === CloseRemoved && by === "peer") removedBy(parts, peer);
+  else parts.peerLines.refused(refusal, parts.members.knows(peer));
+}
+
+function removedBy({ rawNode, isRemoved, onRemoved }: LinkEventsParts, peer: number): void {
+  // A learner that knows could not lead those who do not.
+  const isLearner = rawNode.raft.trk.progress.get(peer)?.isLearner === true;
+  if (!isLearner || !isRemoved()) onRemoved(`node ${peer} says so`);
+}
+
+/** A peer that knows this node's log from before has proof that this is not it, or not all of it. */
+function ownLogIsLost({ peerLogs, rawNode, driver }: LinkEventsParts, peer: number, reason: string): void {
+  peerLogs.refusedBy(peer, reason);
+  // A log in which nothing is committed is new: whoever knew another one has votes and entries of this node that it
+  // forgot. One with commits goes on with those who know it, else a node with a log of old could stop a group.
+  if (!isShorterLog(reason) && rawNode.raft.raftLog.committed > 0) return;
+  peerLogs.keepOwnLost(reason);
+  driver.retire();
+}
