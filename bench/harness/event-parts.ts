@@ -4,6 +4,7 @@ import type { Run } from "../report/result-schema.js";
 import { BenchError } from "./bench-error.js";
 import type { Cluster } from "./cluster.js";
 import { SERIES_STEP_MS } from "./load.js";
+import { NodeRefusal } from "./node-process.js";
 import type { LoadResult } from "./protocol.js";
 import type { Variant } from "./scenario.js";
 
@@ -72,8 +73,19 @@ export abstract class EventUnderLoad<Told> implements RunEvent {
   }
 
   async finish(load: LoadResult): Promise<Measures> {
-    return this.under === null ? {} : this.tell(await this.under, load);
+    if (this.under === null) return {};
+    try {
+      return this.tell(await this.under, load);
+    } catch (error) {
+      // Its load was refused then, too, so that the run is void.
+      if (isNotLeader(error) && Object.keys(load.failed).length > 0) return {};
+      throw error;
+    }
   }
+}
+
+function isNotLeader(error: unknown): boolean {
+  return error instanceof NodeRefusal && error.code === "RAFT_NOT_LEADER";
 }
 
 /** One that ends the load, and with it the window, when it is over. */

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
+import { BenchError } from "../../bench/harness/bench-error.js";
 import { runTarget, type TargetPlan } from "../../bench/target/run-target.js";
 import { parseTarget, TargetClient } from "../../bench/target/target-client.js";
 import { targetText } from "../../bench/target/target-text.js";
@@ -70,7 +71,7 @@ test("three nodes of the service, then one of them killed in the middle: nothing
   await until("another to lead", PATIENCE_MS, async () => (await cluster.leader()) !== leader);
   const applied = await appliedAt(cluster, first);
   await until("it goes on", PATIENCE_MS, async () => (await appliedAt(cluster, first)) > applied + 100);
-  over.abort();
+  over.abort(new BenchError("interrupted", "enough"));
   const [through] = (await running).result.runs;
   assert.deepEqual(through!.findings, []);
   assert.equal(through!.keysChecked, 8);

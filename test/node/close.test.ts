@@ -159,7 +159,8 @@ test("a leader whose state machine hangs hands over, whatever it has not taken f
   const { commit } = leader.node.status();
   await until("it is committed", WAIT_MS, () => leader.node.status().commit > commit);
   const queued = rejection(leader.node.propose(Buffer.from("queued")));
-  const closing = leader.node.close({ timeoutMs: LONG_MS });
+  // It waits for its queue for half of this, and has the other half to hand over in.
+  const closing = leader.node.close({ timeoutMs: 8_000 });
   const rest = others(running, leader);
   await leaderOf(rest);
   assert.notEqual(leader.node.status().state, "StateClosed");
