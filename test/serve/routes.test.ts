@@ -167,7 +167,7 @@ for (const [what, method, path, expected, text, headers] of REFUSED) {
 }
 
 test("an idle connection stays longer than a proxy in front keeps its side of it", async () => {
-  const { headers } = await ask("POST", "/sessions");
+  const { headers } = await ask("POST", "/sessions", undefined, { connection: "keep-alive" });
   assert.equal(headers.get("keep-alive"), "timeout=75");
 });
 
