@@ -53,7 +53,7 @@ import { Reads } from "./reads.js";
 import type { Sessions } from "./sessions.js";
 import { Shutdown } from "./shutdown.js";
 import { SnapshotService } from "./snapshot-service.js";
-import { loadAnew, newLink, tellExposure, tlsOf } from "./sockets.js";
+import { loadAnew, newLink, type TlsLoads, tellExposure, tlsOf } from "./sockets.js";
 import { Teller } from "./teller.js";
 
 /** The only group a node has so far; frames, driver and ring carry the number (DESIGN, "Kept open"). */
@@ -102,6 +102,7 @@ export class RaftNode extends SafeEmitter {
   private isClosed = false;
   /** Peers that hear this node. */
   private readonly connected = new Set<number>();
+  private readonly tlsLoads: TlsLoads = { asked: 0, counts: 0 };
   private readonly loopDelay = new LoopDelayWatch();
   private readonly figures: FigureParts;
 
@@ -450,7 +451,7 @@ export class RaftNode extends SafeEmitter {
    * it was.
    */
   async reloadTls(): Promise<void> {
-    await loadAnew(this.sockets, this.options.tls, () => this.endedError());
+    await loadAnew(this.sockets, this.options.tls, this.tlsLoads, () => this.endedError());
     this.teller.info({}, "certificate, key and authorities were loaded anew: new connections use them");
   }
 

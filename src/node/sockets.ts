@@ -42,6 +42,12 @@ export async function tlsOf(source: TlsSource | undefined): Promise<TlsOptions |
   return given;
 }
 
+/** How often a node's certificates were asked for anew, and which of those times counts. */
+export interface TlsLoads {
+  asked: number;
+  counts: number;
+}
+
 /**
  * Asks option `tls`, a function, anew, for connections of `sockets` (null: they are not ours) from then on. Throws
  * RAFT_BAD_OPTION, or what `ended` gives.
@@ -49,24 +55,20 @@ export async function tlsOf(source: TlsSource | undefined): Promise<TlsOptions |
 export async function loadAnew(
   sockets: UwsLink | null,
   tls: TlsSource | undefined,
+  loads: TlsLoads,
   ended: () => RaftmarkError | null,
 ): Promise<void> {
   if (sockets === null || typeof tls !== "function")
     throw badOption("tls", "must be a function for reloadTls(), which asks it again");
-  const turns = loads.get(sockets) ?? { asked: 0, counts: 0 };
-  loads.set(sockets, turns);
-  const turn = ++turns.asked;
+  const turn = ++loads.asked;
   const given = await tlsOf(tls);
   const error = ended();
   if (error !== null) throw error;
   // One that was asked for later was there sooner.
-  if (turn < turns.counts) return;
-  turns.counts = turn;
+  if (turn < loads.counts) return;
+  loads.counts = turn;
   sockets.setTls(given!);
 }
-
-/** Of each link: how often certificates were asked for, and which of those times counts. */
-const loads = new WeakMap<UwsLink, { asked: number; counts: number }>();
 
 /**
  * In election timeouts: with what the link adds, a member is dialled anew when it is not heard for two. Until then others

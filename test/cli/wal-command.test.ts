@@ -10,7 +10,8 @@ import { ByteProgress } from "../../src/cli/byte-progress.js";
 import { repairLog } from "../../src/cli/wal-repair.js";
 import { frame } from "../../src/wal/format/record.js";
 import { restore } from "../conformance/wal-kind.js";
-import { durable, run as entries, meta, newestSegment, open, options, tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
+import { durable, run as entries, meta, newestSegment, open, options } from "../wal/helpers.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));

@@ -8,7 +8,7 @@ import { Applier } from "../../src/node/applier.js";
 import { Sessions } from "../../src/node/sessions.js";
 import { EntryNormal, Entry as LogEntry, Message, MsgStorageApply } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
-import { atEnd } from "../wal/helpers.js";
+import { atEnd } from "../temp-dir.js";
 import { type Given, leaderOf, openNodes, type Running, rejection, sole, WAIT_MS } from "./nodes.js";
 
 /** One call of apply, and what ends it. */

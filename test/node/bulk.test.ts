@@ -4,7 +4,7 @@ import { type TestContext, test } from "node:test";
 import { freePorts } from "../../bench/harness/ports.js";
 import { Relay } from "../link/relay.js";
 import { until } from "../process/support.js";
-import { tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
 import { type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
 
 const MB = 1_000_000;

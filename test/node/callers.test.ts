@@ -5,7 +5,7 @@ import vm from "node:vm";
 import { type Entry, type Logger, RaftmarkError, RaftNode, type RaftNodeOptions } from "../../src/index.js";
 import { type Link, type LinkHandler, MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
-import { tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
 import { allApplied, leaderOf, Machine, openNode, openNodes, rejection, sole, WAIT_MS } from "./nodes.js";
 
 /** As a caller in JavaScript passes it. */

@@ -8,7 +8,7 @@ import { type TestContext, test } from "node:test";
 import { bytePoolTesting } from "../../src/base/byte-pool.js";
 import { MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
-import { tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
 import { type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
 
 const KB = 1 << 10;

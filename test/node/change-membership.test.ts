@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import type { MembershipChange, RaftNode } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
-import { tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
 import { type Given, leaderOf, openNode, type Running, rejection, WAIT_MS } from "./nodes.js";
 import { SlotMachine } from "./snapshot-machine.js";
 

@@ -8,7 +8,7 @@ import { MemoryNetwork } from "../../src/link/index.js";
 import { NodeChannels } from "../../src/node/channels.js";
 import { StateCandidate, StateFollower, StateLeader } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
-import { atEnd, tempDir } from "../wal/helpers.js";
+import { atEnd, tempDir } from "../temp-dir.js";
 import { leaderOf, openNode, openNodes, type Running, sole, WAIT_MS } from "./nodes.js";
 import { SlotMachine } from "./snapshot-machine.js";
 

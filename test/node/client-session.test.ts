@@ -6,7 +6,7 @@ import { MemoryNetwork } from "../../src/link/index.js";
 import { ClientSession, Pauses } from "../../src/node/client-session.js";
 import { sessionBytes } from "../../src/node/session-entry.js";
 import { until } from "../process/support.js";
-import { tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
 import { type Given, leaderOf, openNode, type Running, rejection, sole, WAIT_MS } from "./nodes.js";
 
 /** Counts how often each text was applied; its snapshot has all of it. */

@@ -5,7 +5,7 @@ import type { RaftNode } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
 import { MsgTimeoutNow } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
-import { tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
 import { Hands } from "./hands.js";
 import {
   allApplied,

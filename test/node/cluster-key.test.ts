@@ -5,7 +5,7 @@ import { syncBuiltinESMExports } from "node:module";
 import path from "node:path";
 import { test } from "node:test";
 import { RaftNode } from "../../src/index.js";
-import { tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
 import { SOLE } from "./nodes.js";
 
 test("open rejects where the key cannot be derived, and another try may do", async (t) => {

@@ -4,7 +4,7 @@ import { getEventListeners } from "node:events";
 import { type TestContext, test } from "node:test";
 import type { CommittedEntry, CommittedOptions, Entry, RaftmarkError, RaftNode } from "../../src/index.js";
 import { until } from "../process/support.js";
-import { tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
 import { type Given, leaderOf, openNodes, type Running, rejection, sole, WAIT_MS } from "./nodes.js";
 
 /** All that it recovered is applied. */

@@ -5,7 +5,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { RaftNode, type RaftNodeOptions } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/memory-link.js";
-import { tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
 import { SOLE } from "./nodes.js";
 
 const options = (dir: string): RaftNodeOptions => ({

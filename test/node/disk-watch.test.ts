@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StateFollower } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
+import { atEnd, tempDir } from "../temp-dir.js";
 import { HANGS, sharedWords } from "../wal/faulty-fs.js";
-import { atEnd, open, options, run, tempDir, WRITERS } from "../wal/helpers.js";
+import { open, options, run, WRITERS } from "../wal/helpers.js";
 import { type Member, startMembers } from "./members.js";
 
 const WAIT_MS = 30_000;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
-import { tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
 import { allApplied, leaderOf, openNode, openNodes, type Running, WAIT_MS } from "./nodes.js";
 import { SlotMachine } from "./snapshot-machine.js";
 

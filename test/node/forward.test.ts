@@ -4,7 +4,7 @@ import { type TestContext, test } from "node:test";
 import type { Entry } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
-import { tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
 import {
   allApplied,
   type Given,

@@ -8,7 +8,7 @@ import { type TestContext, test } from "node:test";
 import type { RaftmarkError } from "../../src/base/errors.js";
 import { RaftNode } from "../../src/index.js";
 import { until } from "../process/support.js";
-import { atEnd, tempDir } from "../wal/helpers.js";
+import { atEnd, tempDir } from "../temp-dir.js";
 
 const WAIT_MS = 30_000;
 

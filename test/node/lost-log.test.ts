@@ -9,7 +9,8 @@ import { PeerLogs } from "../../src/node/peer-logs.js";
 import type { RaftNode } from "../../src/node/raft-node.js";
 import { Teller } from "../../src/node/teller.js";
 import { until } from "../process/support.js";
-import { newestSegment, tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
+import { newestSegment } from "../wal/helpers.js";
 import { allApplied, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
 
 /** Three members with an entry each; then those of `wiped` start anew in an empty directory. */

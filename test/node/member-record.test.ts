@@ -4,7 +4,8 @@ import path from "node:path";
 import { test } from "node:test";
 import { decodeMemberRecord, encodeMemberRecord, type MemberRecord } from "../../src/node/member-record.js";
 import { openWal } from "../../src/wal/index.js";
-import { atEnd, meta, tempDir } from "../wal/helpers.js";
+import { atEnd, tempDir } from "../temp-dir.js";
+import { meta } from "../wal/helpers.js";
 
 const RECORD: MemberRecord = {
   before: {

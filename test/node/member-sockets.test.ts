@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { freePorts } from "../../bench/harness/ports.js";
 import { until } from "../process/support.js";
-import { tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
 import { type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
 
 test("members are replaced one by one under load, until none of the first is left; nothing acknowledged is lost", async (t) => {

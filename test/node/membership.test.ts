@@ -17,7 +17,8 @@ import {
 } from "../../src/raft/index.js";
 import { openWal } from "../../src/wal/index.js";
 import { until } from "../process/support.js";
-import { atEnd, durable, meta, tempDir } from "../wal/helpers.js";
+import { atEnd, tempDir } from "../temp-dir.js";
+import { durable, meta } from "../wal/helpers.js";
 import { openNode, rejection, WAIT_MS } from "./nodes.js";
 
 const LOG_ID = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);

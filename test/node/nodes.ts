@@ -11,7 +11,7 @@ import {
 } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/index.js";
 import { until } from "../process/support.js";
-import { atEnd, tempDir } from "../wal/helpers.js";
+import { atEnd, tempDir } from "../temp-dir.js";
 
 export const WAIT_MS = 60_000;
 

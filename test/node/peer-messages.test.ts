@@ -45,7 +45,7 @@ import {
   TERM_JUMP_MAX,
 } from "../../src/raft/index.js";
 import { Network } from "../raft/network.js";
-import { atEnd, tempDir } from "../wal/helpers.js";
+import { atEnd, tempDir } from "../temp-dir.js";
 import { Lines } from "./nodes.js";
 import { StubLink } from "./stub-link.js";
 

@@ -7,7 +7,7 @@ import { MemoryNetwork } from "../../src/link/index.js";
 import { Reads } from "../../src/node/reads.js";
 import { Message, MsgHeartbeat, MsgReadIndex, type RawNode } from "../../src/raft/index.js";
 import { until } from "../process/support.js";
-import { atEnd, tempDir } from "../wal/helpers.js";
+import { atEnd, tempDir } from "../temp-dir.js";
 import { leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
 import { StubLink } from "./stub-link.js";
 

@@ -12,7 +12,8 @@ import {
 import { encodeMetadata } from "../../src/node/metadata.js";
 import { openWal } from "../../src/wal/index.js";
 import { until } from "../process/support.js";
-import { atEnd, meta, tempDir } from "../wal/helpers.js";
+import { atEnd, tempDir } from "../temp-dir.js";
+import { meta } from "../wal/helpers.js";
 
 const WAIT_MS = 30_000;
 /** The last index that fits 31 bits is the snapshot's. */

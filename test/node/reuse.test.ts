@@ -8,7 +8,7 @@ import { type Entry, RaftmarkError } from "../../src/index.js";
 import { MemoryNetwork } from "../../src/link/memory-link.js";
 import { until } from "../process/support.js";
 import { seedOf } from "../seed.js";
-import { tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
 import { type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
 
 const SECONDS = Number(process.env["SECONDS"] ?? 3);

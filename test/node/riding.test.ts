@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { type Message, MsgApp } from "../../src/raft/index.js";
-import { tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
 import { Hands } from "./hands.js";
 import { allApplied, leaderOf, openNode, type Running } from "./nodes.js";
 

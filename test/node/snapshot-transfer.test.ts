@@ -10,7 +10,8 @@ import { type Link, type LinkHandler, MemoryNetwork, type SnapshotLane } from ".
 import { PIECE, PIECE_HEAD_BYTES } from "../../src/node/snapshot-wire.js";
 import { type Message, MsgReadIndexResp } from "../../src/raft/index.js";
 import { Command, until } from "../process/support.js";
-import { atEnd, snapFiles, tempDir } from "../wal/helpers.js";
+import { atEnd, tempDir } from "../temp-dir.js";
+import { snapFiles } from "../wal/helpers.js";
 import { Lines, leaderOf, type Running, WAIT_MS } from "./nodes.js";
 import { SlotMachine } from "./snapshot-machine.js";
 

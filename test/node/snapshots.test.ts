@@ -16,7 +16,8 @@ import { Sessions } from "../../src/node/sessions.js";
 import { Snapshots } from "../../src/node/snapshots.js";
 import type { Wal } from "../../src/wal/index.js";
 import { Command, until } from "../process/support.js";
-import { atEnd, meta, snapFiles, tempDir } from "../wal/helpers.js";
+import { atEnd, tempDir } from "../temp-dir.js";
+import { meta, snapFiles } from "../wal/helpers.js";
 import { Lines, leaderOf, WAIT_MS } from "./nodes.js";
 import { SlotMachine } from "./snapshot-machine.js";
 

@@ -7,7 +7,8 @@ import { type Link, MemoryNetwork } from "../../src/link/index.js";
 import { encodeMetadata } from "../../src/node/metadata.js";
 import { openWal } from "../../src/wal/index.js";
 import { until } from "../process/support.js";
-import { meta, tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
+import { meta } from "../wal/helpers.js";
 import { leaderOf, openNode, openNodes, WAIT_MS } from "./nodes.js";
 
 test("a leader found and lost is told to code and to people", async (t) => {

@@ -8,7 +8,7 @@ import { freePorts } from "../../bench/harness/ports.js";
 import type { RaftNode, TlsOptions, TlsSource } from "../../src/index.js";
 import { Authority, NO_OPENSSL } from "../link/certificates.js";
 import { until } from "../process/support.js";
-import { tempDir } from "../wal/helpers.js";
+import { tempDir } from "../temp-dir.js";
 import { type Given, openNode, type Running, SOLE } from "./nodes.js";
 
 const SECRET = "a secret of the test's, long enough";

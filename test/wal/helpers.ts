@@ -1,4 +1,4 @@
-// What the tests of the log share: directories, entries, and waiting for durability without clocks.
+// What the tests of the log share: logs, entries, and waiting for durability without clocks.
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
@@ -7,9 +7,7 @@ import type { WriterKind } from "../../src/node/api.js";
 import { Entry, Message, MsgApp, type SnapshotMetadata } from "../../src/raft/raftpb/index.js";
 import { openWal, readWal, type Wal, type WalOptions } from "../../src/wal/index.js";
 import { ByteWriter, decodeMessage, encodeMessage } from "../../src/wire/index.js";
-import { atEnd, tempDir } from "../temp-dir.js";
-
-export { atEnd, tempDir };
+import { atEnd } from "../temp-dir.js";
 
 export const WRITERS: readonly WriterKind[] = ["inline-js", "inline-wasm", "pool-wasm"];
 

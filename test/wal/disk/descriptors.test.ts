@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { descriptorLimit } from "../../../src/link/descriptors.js";
-import { allEntries, assertSameEntries, open, options, run, tempDir, WRITERS } from "../helpers.js";
+import { tempDir } from "../../temp-dir.js";
+import { allEntries, assertSameEntries, open, options, run, WRITERS } from "../helpers.js";
 
 const HELPERS = JSON.stringify(new URL("../helpers.js", import.meta.url).href);
 const ENTRIES = 400;

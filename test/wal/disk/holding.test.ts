@@ -7,17 +7,16 @@ import { createInterface } from "node:readline";
 import { test } from "node:test";
 import type { RaftmarkError } from "../../../src/base/errors.js";
 import { openWal, type Wal } from "../../../src/wal/index.js";
+import { atEnd, tempDir } from "../../temp-dir.js";
 import {
   allEntries,
   assertSameEntries,
-  atEnd,
   durable,
   entry,
   newestSegment,
   open,
   options,
   run,
-  tempDir,
   WRITERS,
 } from "../helpers.js";
 

@@ -17,7 +17,8 @@ import { encodeEntry, encodeSnapshotRecord, FrameBuilder } from "../../../src/wa
 import { openWal } from "../../../src/wal/index.js";
 import { etcdAnswers } from "../../../src/wal/inspect/etcd-reader.js";
 import { seedOf } from "../../seed.js";
-import { durable, run as entries, open, options, tempDir } from "../helpers.js";
+import { tempDir } from "../../temp-dir.js";
+import { durable, run as entries, open, options } from "../helpers.js";
 import { check, type Promised, promised, START } from "../promised.js";
 
 const RUNS = Number(process.env["FC_RUNS"] ?? 150);

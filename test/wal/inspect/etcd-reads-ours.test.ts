@@ -11,7 +11,8 @@ import { Entry } from "../../../src/raft/raftpb/index.js";
 import { openWal } from "../../../src/wal/index.js";
 import { Command, scratchDir, until } from "../../process/support.js";
 import { Victim } from "../../process/victim.js";
-import { durable, run as entries, entry, meta, open, options, tempDir, WRITERS } from "../helpers.js";
+import { tempDir } from "../../temp-dir.js";
+import { durable, run as entries, entry, meta, open, options, WRITERS } from "../helpers.js";
 
 const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 const SOURCE = path.join(path.dirname(ROOT.replace(/\/$/, "")), "shared", "peers", "walcheck");

@@ -7,18 +7,9 @@ import path from "node:path";
 import { type TestContext, test } from "node:test";
 import type { RaftmarkError } from "../../../src/base/errors.js";
 import { openWal, type Wal, type WalOptions } from "../../../src/wal/index.js";
+import { atEnd, tempDir } from "../../temp-dir.js";
 import { FAILED, type FaultPlan, LATER, OPENED, sharedWords } from "../faulty-fs.js";
-import {
-  allEntries,
-  assertSameEntries,
-  atEnd,
-  durable,
-  open,
-  options,
-  run,
-  tempDir,
-  WRITERS,
-} from "../helpers.js";
+import { allEntries, assertSameEntries, durable, open, options, run, WRITERS } from "../helpers.js";
 
 const FAULTY = new URL("../faulty-fs.js", import.meta.url).href;
 const BATCH = 5;

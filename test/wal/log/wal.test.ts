@@ -12,6 +12,7 @@ import { Entry } from "../../../src/raft/raftpb/index.js";
 import { openWal, readWal } from "../../../src/wal/index.js";
 import type { DurableLog } from "../../../src/wal/read/wal-storage.js";
 import { seedOf } from "../../seed.js";
+import { tempDir } from "../../temp-dir.js";
 import { type FaultPlan, OPENED, sharedWords } from "../faulty-fs.js";
 import {
   allEntries,
@@ -23,7 +24,6 @@ import {
   options,
   replay,
   run,
-  tempDir,
   WRITERS,
 } from "../helpers.js";
 import { recordings } from "../recording-fs.js";

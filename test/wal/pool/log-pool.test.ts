@@ -5,7 +5,8 @@ import os from "node:os";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { openWal } from "../../../src/wal/index.js";
-import { assertSameEntries, durable, open, options, replay, run, tempDir, WRITERS } from "../helpers.js";
+import { tempDir } from "../../temp-dir.js";
+import { assertSameEntries, durable, open, options, replay, run, WRITERS } from "../helpers.js";
 
 const TASKS = "/proc/self/task";
 const skip = fs.existsSync(TASKS) ? false : `no ${TASKS} on this system`;

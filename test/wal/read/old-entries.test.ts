@@ -19,7 +19,8 @@ import {
 } from "../../../src/raft/raftpb/index.js";
 import { openWal, type Wal } from "../../../src/wal/index.js";
 import { seedOf } from "../../seed.js";
-import { assertSameEntries, durable, entry, meta, open, options, run, tempDir } from "../helpers.js";
+import { tempDir } from "../../temp-dir.js";
+import { assertSameEntries, durable, entry, meta, open, options, run } from "../helpers.js";
 
 const PEER = 7;
 

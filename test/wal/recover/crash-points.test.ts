@@ -19,16 +19,8 @@ import * as L from "../../../src/wal/format/layout.js";
 import { putSeal } from "../../../src/wal/format/record.js";
 import { openWal, type Wal, type WalOptions } from "../../../src/wal/index.js";
 import { judgeEnd, lastNonZero } from "../../../src/wal/recover/torn.js";
-import {
-  assertSameEntries,
-  durable,
-  entriesFrom,
-  entry,
-  meta,
-  options,
-  readState,
-  tempDir,
-} from "../helpers.js";
+import { tempDir } from "../../temp-dir.js";
+import { assertSameEntries, durable, entriesFrom, entry, meta, options, readState } from "../helpers.js";
 import { type Op, recordings } from "../recording-fs.js";
 import { type Behind, Golden, ModelDisk, type ModelFile } from "./crash-model.js";
 

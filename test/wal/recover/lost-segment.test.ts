@@ -20,6 +20,7 @@ import {
 } from "../../../src/wal/format/record.js";
 import { openWal, readWal, type WalOptions } from "../../../src/wal/index.js";
 import { findLog } from "../../../src/wal/inspect/log-place.js";
+import { tempDir } from "../../temp-dir.js";
 import {
   allEntries,
   assertSameEntries,
@@ -31,7 +32,6 @@ import {
   options,
   replay,
   run,
-  tempDir,
   WRITERS,
 } from "../helpers.js";
 import { type Op, recordings } from "../recording-fs.js";

@@ -5,7 +5,8 @@ import fs from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { openWal } from "../../../src/wal/index.js";
-import { durable, open, options, run, tempDir } from "../helpers.js";
+import { tempDir } from "../../temp-dir.js";
+import { durable, open, options, run } from "../helpers.js";
 import { type Op, recordings } from "../recording-fs.js";
 
 const RECORDER = new URL("../recording-fs.js", import.meta.url).href;

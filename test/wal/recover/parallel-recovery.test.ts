@@ -10,7 +10,7 @@ import { segmentName } from "../../../src/wal/format/format.js";
 import { encodeEntry, encodeHardState, FrameBuilder, frame } from "../../../src/wal/format/record.js";
 import { LogPool } from "../../../src/wal/pool/log-pool.js";
 import { listSegments, type RecoveredLog, recover } from "../../../src/wal/recover/recovery.js";
-import { tempDir } from "../helpers.js";
+import { tempDir } from "../../temp-dir.js";
 
 const METADATA = Uint8Array.of(8, 1, 16, 2);
 

@@ -20,7 +20,8 @@ import { listSegments, recover, type ScanPool } from "../../../src/wal/recover/r
 import { SegmentScanner, scanMemoryBytes } from "../../../src/wal/recover/scan-segment.js";
 import { asyncSource } from "../../../src/wal/recover/segment-source.js";
 import { judgeEnd } from "../../../src/wal/recover/torn.js";
-import { durable, meta, options, tempDir } from "../helpers.js";
+import { tempDir } from "../../temp-dir.js";
+import { durable, meta, options } from "../helpers.js";
 import { check } from "../promised.js";
 
 const TYPE_AT = 9;

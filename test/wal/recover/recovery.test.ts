@@ -16,6 +16,7 @@ import {
 import { encodeEntry, encodeSnapshotRecord, FrameBuilder } from "../../../src/wal/format/record.js";
 import { openWal, readWal, type WalOptions } from "../../../src/wal/index.js";
 import { lastNonZero } from "../../../src/wal/recover/torn.js";
+import { tempDir } from "../../temp-dir.js";
 import { type FaultPlan, sharedWords } from "../faulty-fs.js";
 import {
   allEntries,
@@ -25,7 +26,6 @@ import {
   open,
   options,
   run,
-  tempDir,
   WRITERS,
 } from "../helpers.js";
 import { check, promised } from "../promised.js";

@@ -5,9 +5,9 @@ import fs from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import type { Wal } from "../../../src/wal/index.js";
+import { atEnd, tempDir } from "../../temp-dir.js";
 import {
   assertSameEntries,
-  atEnd,
   durable,
   entriesFrom,
   meta,
@@ -16,7 +16,6 @@ import {
   readState,
   run,
   snapFiles,
-  tempDir,
 } from "../helpers.js";
 
 const STATE = Buffer.alloc(300_000, "the state ");

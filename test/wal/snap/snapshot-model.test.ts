@@ -6,6 +6,7 @@ import { Prng } from "../../../src/base/prng.js";
 import type { Entry, SnapshotMetadata } from "../../../src/raft/raftpb/index.js";
 import { openWal, type Wal, type WalOptions } from "../../../src/wal/index.js";
 import { seedOf } from "../../seed.js";
+import { tempDir } from "../../temp-dir.js";
 import {
   assertSameEntries,
   durable,
@@ -14,7 +15,6 @@ import {
   options,
   readState,
   run,
-  tempDir,
   WRITERS,
 } from "../helpers.js";
 

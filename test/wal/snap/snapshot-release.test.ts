@@ -11,11 +11,11 @@ import { sortedSegments } from "../../../src/wal/format/format.js";
 import { openWal, type Wal, type WalOptions } from "../../../src/wal/index.js";
 import type { SnapshotLog } from "../../../src/wal/snap/snapshot-keeper.js";
 import { prepareSegment } from "../../../src/wal/write/prepare.js";
+import { atEnd, tempDir } from "../../temp-dir.js";
 import type { CopyPlan } from "../copying-fs.js";
 import { type FaultPlan, HANGS, OPENED, sharedWords } from "../faulty-fs.js";
 import {
   assertSameEntries,
-  atEnd,
   durable,
   entriesFrom,
   entry,
@@ -25,7 +25,6 @@ import {
   readState,
   run,
   snapFiles,
-  tempDir,
   WRITERS,
 } from "../helpers.js";
 import { operations } from "../ordered-fs.js";

@@ -11,6 +11,7 @@ import type { RaftmarkError } from "../../../src/base/errors.js";
 import { ErrCompacted } from "../../../src/raft/errors.js";
 import { openWal, readWal, type Wal } from "../../../src/wal/index.js";
 import { etcdReadSnap, etcdValidSnapshots } from "../../../src/wal/inspect/etcd-reader.js";
+import { tempDir } from "../../temp-dir.js";
 import type { FaultPlan } from "../faulty-fs.js";
 import {
   allEntries,
@@ -24,7 +25,6 @@ import {
   readState,
   run,
   snapFiles,
-  tempDir,
   WRITERS,
 } from "../helpers.js";
 import { recordings } from "../recording-fs.js";

@@ -6,7 +6,8 @@ import * as L from "../../../src/wal/format/layout.js";
 import type { Wal } from "../../../src/wal/index.js";
 import { BatchTimer, BatchTimes } from "../../../src/wal/write/batch-times.js";
 import { monotonicUs } from "../../../src/wal/write/monotonic.js";
-import { entry, open, options, tempDir, WRITERS } from "../helpers.js";
+import { tempDir } from "../../temp-dir.js";
+import { entry, open, options, WRITERS } from "../helpers.js";
 
 function durable(wal: Wal, seq: number): Promise<void> {
   return new Promise((resolve, reject) => {

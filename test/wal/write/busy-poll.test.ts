@@ -6,7 +6,8 @@ import { setTimeout } from "node:timers/promises";
 import { Prng } from "../../../src/base/prng.js";
 import { openWal, type Wal } from "../../../src/wal/index.js";
 import { seedOf } from "../../seed.js";
-import { assertSameEntries, durable, entry, open, options, replay, run, tempDir } from "../helpers.js";
+import { tempDir } from "../../temp-dir.js";
+import { assertSameEntries, durable, entry, open, options, replay, run } from "../helpers.js";
 
 const POLL_US = 300;
 

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { Prng } from "../../../src/base/prng.js";
 import type { Entry } from "../../../src/raft/raftpb/index.js";
 import { seedOf } from "../../seed.js";
+import { tempDir } from "../../temp-dir.js";
 import {
   allEntries,
   asRun,
@@ -15,7 +16,6 @@ import {
   options,
   replay,
   run,
-  tempDir,
 } from "../helpers.js";
 
 const ENTRIES = 500;

@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { memoryOver } from "../../../src/wal/format/codec.js";
 import * as L from "../../../src/wal/format/layout.js";
 import { noteSync, readSyncTimes, SYNC_BOUNDS_S } from "../../../src/wal/write/sync-times.js";
-import { durable, entry, open, options, tempDir, WRITERS } from "../helpers.js";
+import { tempDir } from "../../temp-dir.js";
+import { durable, entry, open, options, WRITERS } from "../helpers.js";
 
 test("the buckets are etcd's, and three finer ones; a bound is in its bucket, and nothing else is written", () => {
   const etcd = Array.from({ length: 14 }, (_, i) => 0.001 * 2 ** i);
