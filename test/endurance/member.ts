@@ -1,5 +1,6 @@
 // The program of a member: proposes while it is told to, and says how far it is. Its argument: MemberConfig as JSON.
 // Messages: a Command; each is answered by Told.
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { RaftNode, type RaftNodeOptions } from "../../src/index.js";
 import { TableMachine } from "./table-machine.js";
@@ -41,9 +42,11 @@ export interface Told {
   readonly snapshotsReceived: number;
   readonly rssBytes: number;
   readonly cpuMs: number;
-  /** From the program's start until the node was open, and until it had applied all that it knew committed then. */
+  /** From when it was told to open until the node was open, and until it had applied all that it knew committed then. */
   readonly openMs: number;
   readonly replayMs: number;
+  /** Without what its thread waited for a core meanwhile, which says nothing of the node. */
+  readonly ownReplayMs: number;
   /** What opening read of the log. */
   readonly recoveredRecords: number;
   readonly hash: string;
@@ -53,6 +56,7 @@ export interface Told {
 async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): Promise<void> {
   const machine = new TableMachine(rows, rowBytes);
   const begun = performance.now();
+  const waitedMs = waitedForCoreMs();
   const node = await RaftNode.open({
     id,
     dir,
@@ -66,6 +70,7 @@ async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): 
   const { commit } = node.status();
   while (node.status().applied < commit) await new Promise((resolve) => setImmediate(resolve));
   const replayMs = performance.now() - begun;
+  const ownReplayMs = replayMs - (waitedForCoreMs() - waitedMs);
   let wanted = 0;
   let running = 0;
   let acked = 0;
@@ -115,6 +120,7 @@ async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): 
       cpuMs: (cpu.user + cpu.system) / 1000,
       openMs,
       replayMs,
+      ownReplayMs,
       recoveredRecords: node.recovered.records,
       hash: hash === true ? machine.hash : "",
       fault: status.fault,
@@ -124,6 +130,15 @@ async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): 
   });
   process.once("disconnect", () => process.exit());
   process.send!("open");
+}
+
+/** This thread, since it began, while it could run; 0 where the system does not say. */
+function waitedForCoreMs(): number {
+  try {
+    return Number(readFileSync("/proc/thread-self/schedstat", "utf8").split(" ")[1]) / 1e6;
+  } catch {
+    return 0;
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -11,7 +11,7 @@ export interface RestartPlan {
   readonly inFlight: number;
   readonly snapshotEveryBytes: number;
   readonly segmentBytes: number;
-  /** Until it has applied all that it has; Infinity: its time is not looked at. */
+  /** Until it has applied all that it has, whatever else the machine does; Infinity: its time is not looked at. */
   readonly startMsMax: number;
   /** It is killed instead of closed. */
   readonly kill: boolean;
@@ -45,15 +45,16 @@ export async function restart(plan: RestartPlan): Promise<{ records: number; sta
     while ((await node!.say()).applied < applied) await sleep(LOOK_MS);
     const told = await node!.say({ hash: true });
     assert.equal(told.hash, hash);
-    const { openMs, replayMs, recoveredRecords } = told;
+    const { openMs, replayMs, ownReplayMs, recoveredRecords } = told;
     say(
       `${mib(acked * rowBytes)} proposed, ${mib(plan.stateBytes)} of state, ${mib(logBytes)} of log: ${recoveredRecords} ` +
-        `records read, open after ${Math.round(openMs)} ms, all applied after ${Math.round(replayMs)} ms`,
+        `records read, open after ${Math.round(openMs)} ms, all applied after ${Math.round(replayMs)} ms ` +
+        `(${Math.round(ownReplayMs)} with a core)`,
     );
     // Segments are read as a whole.
     const recordsMax = (3 * Math.max(snapshotEveryBytes, plan.stateBytes) + segmentBytes) / rowBytes;
     assert.ok(recoveredRecords < recordsMax, `${recoveredRecords} records were read, above ${recordsMax}`);
-    assert.ok(replayMs <= plan.startMsMax, `it took ${replayMs} ms`);
+    assert.ok(ownReplayMs <= plan.startMsMax, `it took ${ownReplayMs} ms`);
     return { records: recoveredRecords, startMs: replayMs };
   } finally {
     await group.end();
