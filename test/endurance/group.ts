@@ -15,6 +15,9 @@ const PROGRAM = fileURLToPath(new URL("./member.js", import.meta.url));
 const LEADER_WAIT_MS = 60_000;
 const POLL_MS = 50;
 
+/** The quickest of so many starts counts: others may keep the disk busy. */
+export const STARTS_MAX = 5;
+
 export interface GroupPlan {
   readonly members: number;
   readonly rows: number;
