@@ -70,6 +70,11 @@ export async function hostile(plan: HostilePlan): Promise<Map<string, number>> {
       await until(`something to be committed after ${done} connections`, ENDS_MS, async () => {
         const now = await leader.say();
         assert.ok(now.leads && now.term === before.term, "the leader lost its leadership");
+        const { rssBytes } = now;
+        assert.ok(
+          rssBytes < before.rssBytes + plan.growthMax,
+          `memory is ${mib(rssBytes)} after ${done} connections`,
+        );
         return now.acked > seen;
       });
     };
@@ -87,12 +92,12 @@ export async function hostile(plan: HostilePlan): Promise<Map<string, number>> {
     };
     await Promise.all(Array.from({ length: AT_ONCE }, attacker));
     for (const [what, count] of [...counts].sort()) say(`${count} x ${what}`);
+    await look();
     const after = await leader.say({ inFlight: 0 });
     say(
       `${after.acked - before.acked} commits meanwhile; memory ${mib(before.rssBytes)} -> ${mib(after.rssBytes)}`,
     );
     assert.equal(after.failed, before.failed);
-    assert.ok(after.rssBytes < before.rssBytes + plan.growthMax, `memory is ${mib(after.rssBytes)}`);
     await group.level(ENDS_MS);
     return counts;
   } finally {
