@@ -149,7 +149,7 @@ async function restarted(
     const { recoveredRecords, openMs, replayMs, ownReplayMs } = told;
     say(
       `${Math.round((performance.now() - begun) / 1000)} s: node ${member.id} read ${recoveredRecords} records, ` +
-        `open after ${Math.round(openMs)} ms, applied after ${Math.round(replayMs)} ms (${Math.round(ownReplayMs)} with a core)`,
+        `open after ${Math.round(openMs)} ms, applied after ${Math.round(replayMs)} ms (${Math.round(ownReplayMs)} its own)`,
     );
     if (ownReplayMs <= msMax) return told;
     assert.ok(starts < STARTS_MAX, `${starts} starts took more than ${Math.round(msMax)} ms each`);

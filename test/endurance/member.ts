@@ -1,6 +1,6 @@
 // The program of a member: proposes while it is told to, and says how far it is. Its argument: MemberConfig as JSON.
 // Messages: a Command; each is answered by Told.
-import { readFileSync } from "node:fs";
+import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { RaftNode, type RaftNodeOptions } from "../../src/index.js";
 import { TableMachine } from "./table-machine.js";
@@ -20,6 +20,7 @@ export interface Command {
   /** Left out: as before. 0: nothing. */
   readonly inFlight?: number;
   readonly hash?: boolean;
+  readonly campaign?: boolean;
   readonly close?: boolean;
 }
 
@@ -45,7 +46,7 @@ export interface Told {
   /** From when it was told to open until the node was open, and until it had applied all that it knew committed then. */
   readonly openMs: number;
   readonly replayMs: number;
-  /** Without what its thread waited for a core meanwhile, which says nothing of the node. */
+  /** Of `replayMs`, what its threads ran, and what cores idled: without what it waited for others of a busy machine. */
   readonly ownReplayMs: number;
   /** What opening read of the log. */
   readonly recoveredRecords: number;
@@ -56,7 +57,8 @@ export interface Told {
 async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): Promise<void> {
   const machine = new TableMachine(rows, rowBytes);
   const begun = performance.now();
-  const waitedMs = waitedForCoreMs();
+  const cpuBefore = process.cpuUsage();
+  const idleBefore = idleMs();
   const node = await RaftNode.open({
     id,
     dir,
@@ -70,7 +72,7 @@ async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): 
   const { commit } = node.status();
   while (node.status().applied < commit) await new Promise((resolve) => setImmediate(resolve));
   const replayMs = performance.now() - begun;
-  const ownReplayMs = replayMs - (waitedForCoreMs() - waitedMs);
+  const ownReplayMs = Math.min(replayMs, cpuMsSince(cpuBefore) + idleMs() - idleBefore);
   let wanted = 0;
   let running = 0;
   let acked = 0;
@@ -92,7 +94,8 @@ async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): 
     }
     running--;
   };
-  process.on("message", async ({ inFlight = wanted, hash, close }: Command) => {
+  process.on("message", async ({ inFlight = wanted, hash, campaign, close }: Command) => {
+    if (campaign === true) node.campaign();
     wanted = inFlight;
     for (let i = running; i < wanted; i++) void client();
     // What is under way gets its outcome first.
@@ -100,7 +103,6 @@ async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): 
     if (close === true) await node.close();
     const status = node.status();
     const { metrics } = node;
-    const cpu = process.cpuUsage();
     const told: Told = {
       id,
       leads: status.state === "StateLeader",
@@ -117,7 +119,7 @@ async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): 
       snapshotsTaken: metrics.snapshotsTaken,
       snapshotsReceived: metrics.snapshotsReceived,
       rssBytes: process.memoryUsage.rss(),
-      cpuMs: (cpu.user + cpu.system) / 1000,
+      cpuMs: cpuMsSince(),
       openMs,
       replayMs,
       ownReplayMs,
@@ -132,13 +134,14 @@ async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): 
   process.send!("open");
 }
 
-/** This thread, since it began, while it could run; 0 where the system does not say. */
-function waitedForCoreMs(): number {
-  try {
-    return Number(readFileSync("/proc/thread-self/schedstat", "utf8").split(" ")[1]) / 1e6;
-  } catch {
-    return 0;
-  }
+function cpuMsSince(before?: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
+/** Of all cores together; those that wait for the disk do not idle. */
+function idleMs(): number {
+  return cpus().reduce((sum, { times }) => sum + times.idle, 0);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -52,7 +52,7 @@ export async function restart(plan: RestartPlan): Promise<{ records: number }> {
       say(
         `${mib(acked * rowBytes)} proposed, ${mib(plan.stateBytes)} of state, ${mib(logBytes)} of log: ${recoveredRecords} ` +
           `records read, open after ${Math.round(openMs)} ms, all applied after ${Math.round(replayMs)} ms ` +
-          `(${Math.round(ownReplayMs)} with a core)`,
+          `(${Math.round(ownReplayMs)} its own)`,
       );
       if (ownReplayMs <= plan.startMsMax) break;
       assert.ok(starts < STARTS_MAX, `${starts} starts took more than ${plan.startMsMax} ms each`);
