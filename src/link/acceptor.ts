@@ -134,7 +134,7 @@ const LOOK_MS = 1000;
  * Apps: two fronts accept and upgrade in turns, and what is upgraded lives in the keeper's context. A front whose turn
  * comes is closed with what it accepted in its last one, and listens again; when descriptors get short, both are, and
  * no upgraded connection notices. A turn leaves some 300 bytes behind, and is taken only after descriptors were opened,
- * and kept, that no upgraded connection has.
+ * and kept, that no upgraded connection has. Who connects just then and is not accepted yet is reset, and dials anew.
  */
 export class UwsAcceptor implements Acceptor {
   readonly implementation: string;

@@ -1,5 +1,6 @@
 // The program of a member: proposes while it is told to, and says how far it is. Its argument: MemberConfig as JSON.
 // Messages: a Command; each is answered by Told.
+import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { RaftNode, type RaftNodeOptions } from "../../src/index.js";
 import { TableMachine } from "./table-machine.js";
@@ -19,6 +20,7 @@ export interface Command {
   /** Left out: as before. 0: nothing. */
   readonly inFlight?: number;
   readonly hash?: boolean;
+  readonly campaign?: boolean;
   readonly close?: boolean;
 }
 
@@ -41,9 +43,11 @@ export interface Told {
   readonly snapshotsReceived: number;
   readonly rssBytes: number;
   readonly cpuMs: number;
-  /** From the program's start until the node was open, and until it had applied all that it knew committed then. */
+  /** From when it was told to open until the node was open, and until it had applied all that it knew committed then. */
   readonly openMs: number;
   readonly replayMs: number;
+  /** Of `replayMs`, what its threads ran, and what cores idled: without what it waited for others of a busy machine. */
+  readonly ownReplayMs: number;
   /** What opening read of the log. */
   readonly recoveredRecords: number;
   readonly hash: string;
@@ -53,6 +57,8 @@ export interface Told {
 async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): Promise<void> {
   const machine = new TableMachine(rows, rowBytes);
   const begun = performance.now();
+  const cpuBefore = process.cpuUsage();
+  const idleBefore = idleMs();
   const node = await RaftNode.open({
     id,
     dir,
@@ -66,6 +72,7 @@ async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): 
   const { commit } = node.status();
   while (node.status().applied < commit) await new Promise((resolve) => setImmediate(resolve));
   const replayMs = performance.now() - begun;
+  const ownReplayMs = Math.min(replayMs, cpuMsSince(cpuBefore) + idleMs() - idleBefore);
   let wanted = 0;
   let running = 0;
   let acked = 0;
@@ -87,7 +94,8 @@ async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): 
     }
     running--;
   };
-  process.on("message", async ({ inFlight = wanted, hash, close }: Command) => {
+  process.on("message", async ({ inFlight = wanted, hash, campaign, close }: Command) => {
+    if (campaign === true) node.campaign();
     wanted = inFlight;
     for (let i = running; i < wanted; i++) void client();
     // What is under way gets its outcome first.
@@ -95,7 +103,6 @@ async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): 
     if (close === true) await node.close();
     const status = node.status();
     const { metrics } = node;
-    const cpu = process.cpuUsage();
     const told: Told = {
       id,
       leads: status.state === "StateLeader",
@@ -112,9 +119,10 @@ async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): 
       snapshotsTaken: metrics.snapshotsTaken,
       snapshotsReceived: metrics.snapshotsReceived,
       rssBytes: process.memoryUsage.rss(),
-      cpuMs: (cpu.user + cpu.system) / 1000,
+      cpuMs: cpuMsSince(),
       openMs,
       replayMs,
+      ownReplayMs,
       recoveredRecords: node.recovered.records,
       hash: hash === true ? machine.hash : "",
       fault: status.fault,
@@ -124,6 +132,16 @@ async function main({ id, dir, peers, rows, rowBytes, options }: MemberConfig): 
   });
   process.once("disconnect", () => process.exit());
   process.send!("open");
+}
+
+function cpuMsSince(before?: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
+/** Of all cores together; those that wait for the disk do not idle. */
+function idleMs(): number {
+  return cpus().reduce((sum, { times }) => sum + times.idle, 0);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

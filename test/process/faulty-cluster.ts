@@ -13,7 +13,7 @@ const JSON_TYPE = { "content-type": "application/json" };
 const LAST_WORDS_MAX = 3000;
 
 /** What /status tells, as far as it matters here. */
-interface Status {
+export interface Status {
   readonly id: number;
   readonly term: number;
   readonly leader: number;
@@ -22,6 +22,8 @@ interface Status {
   /** The newest; null: none yet. */
   readonly snapshot: { readonly index: number } | null;
   readonly members: readonly { readonly id: number; readonly role: string }[];
+  /** What a leader knows of the others; whoever does not lead has none. */
+  readonly progress: readonly { readonly id: number; readonly match: number }[];
   readonly isJoint: boolean;
 }
 

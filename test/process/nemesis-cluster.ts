@@ -162,7 +162,7 @@ export class NemesisCluster {
     return new NemesisCluster(members, relays);
   }
 
-  /** The path on which `from` reaches `to`; the other way is not touched. */
+  /** What `to` sends to `from` goes over this path, and little else: it is the one that `from` dials. */
   setPath(from: number, to: number, state: PathState): void {
     this.relays.get(`${from} ${to}`)!.set(state);
   }

@@ -86,7 +86,7 @@ class Nemesis {
   private async cut(member: Member): Promise<void> {
     const { random } = this;
     const state: PathState = random.below(2) === 0 ? "stalled" : "closed";
-    // 0: it is not heard; 1: it does not hear; else both.
+    // 0: it does not hear; 1: it is not heard; else both.
     const ways = random.below(4);
     const peers = this.cluster.members.filter(({ id }) => id !== member.id);
     const some = random.below(3) > 0 ? peers : [peers[random.below(peers.length)]];

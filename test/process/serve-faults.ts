@@ -2,7 +2,7 @@
 // until something was acknowledged meanwhile, where a majority is left that can.
 import assert from "node:assert/strict";
 import type { Prng } from "../../src/base/prng.js";
-import type { FaultyCluster } from "./faulty-cluster.js";
+import type { FaultyCluster, Status } from "./faulty-cluster.js";
 import type { KvHistory } from "./kv-history.js";
 import { pause } from "./nemesis-clients.js";
 import type { PathState } from "./relay.js";
@@ -79,7 +79,7 @@ async function isolateLeader(scene: Scene): Promise<void> {
   const leader = await cluster.leader();
   const state = kindOfCut(random);
   for (const id of without(cluster.ids, leader)) cluster.setBothWays(leader, id, state);
-  await last(scene, `leader ${leader} is isolated (${state})`);
+  await last(scene, `leader ${leader} is isolated (${state})`, (all) => commitOf(all, leader));
 }
 
 /** A member does not hear the others, or is not heard by them. */
@@ -94,7 +94,9 @@ async function cutOneWay(scene: Scene): Promise<void> {
     else cluster.setPath(id, member, state);
   }
   const what = isDeaf ? "does not hear the others" : "is not heard";
-  await last(scene, `node ${member} ${what} (${state}; leader ${leader})`);
+  // Who is not heard may hear what is new, but nobody learns that it does.
+  const knownOf = (all: readonly Status[]) => (isDeaf ? commitOf(all, member) : matchOf(all, member));
+  await last(scene, `node ${member} ${what} (${state}; leader ${leader})`, knownOf);
 }
 
 async function bridge(scene: Scene): Promise<void> {
@@ -102,8 +104,13 @@ async function bridge(scene: Scene): Promise<void> {
   const leader = await cluster.leader();
   const follower = some(without(cluster.ids, leader), random);
   const state = kindOfCut(random);
+  const term = leading(await cluster.statuses())?.term;
   cluster.setBothWays(leader, follower, state);
-  await last(scene, `leader ${leader} and node ${follower} are apart (${state})`);
+  await last(scene, `leader ${leader} and node ${follower} are apart (${state})`, (all) => {
+    const now = leading(all);
+    // Both see the third, if that leads by now.
+    return now?.id === leader && now.term === term ? commitOf(all, follower) : null;
+  });
 }
 
 /** One change brings the new one in and the old one, which runs, out; whoever leads. */
@@ -137,11 +144,43 @@ async function wipeMember(scene: Scene): Promise<void> {
   await signOfLife(scene, `node ${id} stands for node ${old}`);
 }
 
-/** The cuts last, and the group goes on; then they are mended. */
-async function last(scene: Scene, what: string): Promise<void> {
+/**
+ * The cuts last, and the group goes on; then they are mended. `reached` says how far who is cut off came: less far than the
+ * others, or something would lead past the cuts. Null: that cannot be said.
+ */
+async function last(
+  scene: Scene,
+  what: string,
+  reached: (all: readonly Status[]) => number | null | undefined,
+): Promise<void> {
+  const { cluster } = scene;
   await pause(scene.spanMs + scene.random.below(scene.spanMs));
   await signOfLife(scene, what);
-  await scene.cluster.heal();
+  await cluster.until(`all to tell how far they are while ${what}`, async () => {
+    const all = await cluster.statuses();
+    if (all.length < cluster.ids.length) return false;
+    const came = reached(all);
+    if (came === undefined) return false;
+    const most = Math.max(...all.map(({ commit }) => commit));
+    assert.ok(came === null || came + SIGN_OF_LIFE <= most, `${what}, and came to ${came} of ${most}`);
+    return true;
+  });
+  await cluster.heal();
+}
+
+/** Who leads, in the highest term that anybody knows; undefined: nobody yet. */
+function leading(all: readonly Status[]): Status | undefined {
+  const newest = Math.max(...all.map(({ term }) => term));
+  return all.find(({ id, term, leader }) => term === newest && leader === id);
+}
+
+function commitOf(all: readonly Status[], id: number): number | undefined {
+  return all.find((one) => one.id === id)?.commit;
+}
+
+/** What the leader has heard that `id` has. */
+function matchOf(all: readonly Status[], id: number): number | undefined {
+  return leading(all)?.progress.find((one) => one.id === id)?.match;
 }
 
 /** Changes that were begun after this was called, or not long before it, are acknowledged. */
