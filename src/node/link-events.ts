@@ -38,6 +38,7 @@ export function linkEvents(parts: LinkEventsParts): LinkHandler {
   const onPath = (peer: number): void => {
     // What the peer was asked may be lost, or its answers.
     forwarding.forwards.pathOpened(peer);
+    snapshots.pathOpened(peer);
     driver.askAgain(peer);
   };
   return {

@@ -62,9 +62,9 @@ const FIELDS: readonly number[] = fieldsByType([
   [MsgApp, INDEX | LOG_TERM | COMMIT | ENTRIES],
   [MsgAppResp, INDEX | LOG_TERM | REJECT | REJECT_HINT],
   [MsgVote, INDEX | LOG_TERM | CONTEXT],
-  [MsgVoteResp, REJECT],
+  [MsgVoteResp, LOG_TERM | COMMIT | REJECT],
   [MsgPreVote, INDEX | LOG_TERM],
-  [MsgPreVoteResp, REJECT],
+  [MsgPreVoteResp, LOG_TERM | COMMIT | REJECT],
   [MsgHeartbeat, COMMIT | CONTEXT],
   [MsgHeartbeatResp, CONTEXT],
   [MsgSnap, SNAPSHOT],
@@ -121,6 +121,9 @@ function refusalOf(r: Raft, m: Message): string | null {
       return m.type === MsgHeartbeat ? refusalOfLeader(r, m) : null;
     case MsgVote:
       return m.context.length === 0 || isCampaignTransfer(m.context) ? null : "an unknown context";
+    case MsgVoteResp:
+    case MsgPreVoteResp:
+      return m.reject || m.commit === 0 ? null : "a commit index without a rejection";
     case MsgSnap:
       if (m.snapshot === null || m.snapshot.metadata.index === 0 || !snapshotIsPlausible(r, m))
         return "a snapshot that cannot be";
@@ -147,6 +150,8 @@ function refusalOfLogTerm(m: Message): string | null {
   if (isLater) return `a log of term ${m.logTerm} in term ${m.term}`;
   if ((m.type === MsgApp || asksForVote) && (m.index === 0) !== (m.logTerm === 0))
     return `index ${m.index} of term ${m.logTerm}`;
+  if ((m.type === MsgVoteResp || m.type === MsgPreVoteResp) && (m.commit === 0) !== (m.logTerm === 0))
+    return `commit ${m.commit} of term ${m.logTerm}`;
   if (m.type === MsgAppResp && !m.reject && (m.rejectHint !== 0 || m.logTerm !== 0))
     return "a hint without a rejection";
   return null;

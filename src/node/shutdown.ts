@@ -17,7 +17,11 @@ export interface ShutdownParts {
 /** Looks after each turn whether it is done: every change that counts is followed by one, a tick at the latest. */
 export class Shutdown {
   private readonly parts: ShutdownParts;
-  /** Who was asked to take over. Each once: one that did not within an election timeout is no better later. */
+  /**
+   * Who was asked to take over. Each once, as one that did not within an election timeout is hardly better later; but a
+   * leader that stays because it was removed takes no proposals, and asks them all again: one that has not applied the
+   * removal yet could not campaign.
+   */
   private readonly asked = new Set<number>();
   private timer: NodeJS.Timeout | null = null;
   /** When the bound passes, in milliseconds of the monotonic clock. */
@@ -74,7 +78,11 @@ export class Shutdown {
     // Once it hands over, a leader takes nothing more into its log; nor as long as the state machine is too far behind.
     if (queued() > 0 && performance.now() < this.queueEndsAt) return true;
     if (raft.leadTransferee !== None && connected.has(raft.leadTransferee)) return true;
-    const heir = this.heir();
+    let heir = this.heir();
+    if (heir === None && this.stays && this.asked.size > 0) {
+      this.asked.clear();
+      heir = this.heir();
+    }
     if (heir === None) return false;
     this.asked.add(heir);
     onHandOver(heir);

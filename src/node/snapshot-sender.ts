@@ -157,6 +157,12 @@ export class SnapshotSender {
     if (transfer?.asked === false) this.end(transfer, "the connection was lost before it asked for it");
   }
 
+  /** The snapshot that it is being sent; null: none, or it has it. */
+  underWay(to: number): SnapshotMetadata | null {
+    const transfer = this.transfers.get(to);
+    return transfer === undefined || transfer.done ? null : transfer.metadata;
+  }
+
   private wanted(transfer: Transfer, { from, to, anew }: Want, lane: SnapshotLane): void {
     transfer.silentTicks = 0;
     transfer.asked = true;

@@ -1,10 +1,12 @@
 // All that a node has to do with snapshots, put together: its own, those that it sends to members, and the one that it
 // is sent; and what people are told of them. Main thread.
+import { NO_DATA } from "../base/bytes.js";
 import type { RaftmarkError } from "../base/errors.js";
 import type { Link, SnapshotLane } from "../link/index.js";
 import {
   confStateHas,
-  type Message,
+  Message,
+  MsgSnap,
   type RawNode,
   type SnapshotMetadata,
   StateLeader,
@@ -144,6 +146,22 @@ export class SnapshotService {
   /** It hears this node, perhaps again. */
   connected(to: number): void {
     this.sender.connected(to);
+  }
+
+  /**
+   * A connection with it was opened. What it said of its snapshot may be lost with another, that it has it above all: it is
+   * named again. Who fetches it goes on, who has it says so again, and who was started anew begins.
+   */
+  pathOpened(to: number): void {
+    const { rawNode, control, link, group } = this.parts;
+    const metadata = this.sender.underWay(to);
+    if (metadata === null) return;
+    const message = new Message(MsgSnap);
+    message.from = rawNode.raft.id;
+    message.to = to;
+    message.term = rawNode.raft.term;
+    message.snapshot = { data: NO_DATA, metadata };
+    control(() => link.send(group, [message]));
   }
 
   /** A MsgSnap of the core's for another member. False: it cannot be sent. */

@@ -13,7 +13,7 @@ import {
   MsgVoteResp,
   None,
 } from "./raftpb/index.js";
-import { StateLeader } from "./ready.js";
+import { StateFollower, StateLeader } from "./ready.js";
 
 /** Kinds of campaign: the round that only asks, a real one, and one at the leader's request. */
 export const campaignPreElection = 0;
@@ -144,14 +144,31 @@ export function handleVoteRequest(r: Raft, m: Message): void {
   rejectVote(r, m);
 }
 
-/** A rejection carries the voter's own term, so that a candidate that is behind learns it. */
+/**
+ * A rejection carries the voter's own term, so that a candidate that is behind learns it; and of who cannot lead itself,
+ * what it knows to be committed. It may have led, with entries that nobody else has, until a change was committed by
+ * which it is no voter: who does not know of that needs its vote, and would never get it.
+ */
 export function rejectVote(r: Raft, m: Message): void {
   if (r.logger !== null) logVote(r, m, "rejected", "from", "");
   const response = new Message(voteRespMsgType(m.type));
   response.to = m.from;
   response.term = r.term;
   response.reject = true;
+  if (!r.promotable()) {
+    response.commit = r.raftLog.committed;
+    response.logTerm = r.raftLog.termOrZero(response.commit);
+  }
   r.send(response);
+}
+
+/** Takes what a rejection says to be committed, if this node has it: that is so whatever the terms are. */
+export function learnCommit(r: Raft, { commit, logTerm }: Message): void {
+  if (commit <= r.raftLog.committed || r.state === StateLeader || !r.raftLog.matchTerm(commit, logTerm))
+    return;
+  r.raftLog.commitTo(commit);
+  // It asks again when the change is applied, whoever votes then.
+  if (r.state !== StateFollower && r.raftLog.hasUnappliedConfChange()) r.becomeFollower(r.term, None);
 }
 
 function voteRespMsgType(request: MessageType): MessageType {

@@ -10,6 +10,7 @@ import {
   handleVoteRequest,
   hup,
   inLease,
+  learnCommit,
   rejectVote,
 } from "./election.js";
 import type { RaftError } from "./errors.js";
@@ -33,6 +34,7 @@ import {
   MsgStorageAppendResp,
   MsgStorageApplyResp,
   MsgVote,
+  MsgVoteResp,
   None,
   type Snapshot,
 } from "./raftpb/index.js";
@@ -44,6 +46,7 @@ import { stepLeader } from "./step-leader.js";
 /** Takes one message. What it says must be plausible (validate.ts); an error is an expected refusal. */
 // hot
 export function step(r: Raft, m: Message): RaftError | null {
+  if (m.reject && m.commit !== 0 && (m.type === MsgVoteResp || m.type === MsgPreVoteResp)) learnCommit(r, m);
   // Term 0 is a local message, or one that any leader may take.
   if (m.term !== 0 && m.term !== r.term) {
     const goOn = m.term > r.term ? meetHigherTerm(r, m) : meetLowerTerm(r, m);

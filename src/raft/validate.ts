@@ -101,7 +101,9 @@ export function checkMessage(r: Raft, m: Message, entriesChecked = false): RaftE
   if (m.to !== 0 && m.to !== r.id) return ErrStepWrongNode;
   if (fromStorage) return null;
   if (m.term - r.term > TERM_JUMP_MAX) return ErrStepBadMessage;
-  if (IS_RESPONSE[type] && !r.trk.progress.has(m.from)) return ErrStepPeerNotFound;
+  // A leader that was removed leads on until another is elected, and may have answered a read by then.
+  if (IS_RESPONSE[type] && !r.trk.progress.has(m.from) && !(type === MsgReadIndexResp && m.from === r.lead))
+    return ErrStepPeerNotFound;
   if (!IS_TERMLESS[type]) {
     if (m.term === 0 || m.from === None) return ErrStepBadMessage;
     if (m.from === r.id && !IS_OWN[type]) return ErrStepBadMessage;

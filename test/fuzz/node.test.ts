@@ -126,7 +126,10 @@ function likely(prng: Prng, { raft }: RawNode): Message {
     m.reject = chance(prng, 0.3);
     if (m.reject) Object.assign(m, { rejectHint: prng.below(last + 3), logTerm });
   }
-  if (m.type === MsgVoteResp || m.type === MsgPreVoteResp) m.reject = chance(prng, 0.4);
+  if (m.type === MsgVoteResp || m.type === MsgPreVoteResp) {
+    m.reject = chance(prng, 0.4);
+    if (m.reject && index > 0 && chance(prng, 0.3)) Object.assign(m, { commit: index, logTerm });
+  }
   if (m.type === MsgHeartbeat || m.type === MsgHeartbeatResp) {
     m.context = chance(prng, 0.5) ? NO_DATA : randomBytes(prng, 8).fill(0, 0, 7);
   }

@@ -7,8 +7,8 @@ import { type TestContext, test } from "node:test";
 import { freePorts } from "../../bench/harness/ports.js";
 import { type Entry, RaftNode, type RaftNodeOptions } from "../../src/index.js";
 import { type Link, type LinkHandler, MemoryNetwork, type SnapshotLane } from "../../src/link/index.js";
-import { PIECE, PIECE_HEAD_BYTES } from "../../src/node/snapshot-wire.js";
-import { type Message, MsgReadIndexResp } from "../../src/raft/index.js";
+import { END, PIECE, PIECE_HEAD_BYTES } from "../../src/node/snapshot-wire.js";
+import { type Message, MsgAppResp, MsgReadIndexResp } from "../../src/raft/index.js";
 import { Command, until } from "../process/support.js";
 import { atEnd, tempDir } from "../temp-dir.js";
 import { snapFiles } from "../wal/helpers.js";
@@ -228,6 +228,40 @@ test("a connection that is cut again and again: it goes on where it was", async 
   await cluster.load(leader, 20);
   await cluster.level();
 });
+
+test("a member whose word that it has its snapshot is lost says so again when it is connected again", async (t) => {
+  const network = new MemoryNetwork();
+  let muted = 0;
+  const cluster = new Cluster(t, ADDRESSES, (id) => ({ link: mute(network.link(id), () => id === muted) }));
+  const { leader, lost } = await behind(cluster);
+  muted = lost;
+  const member = await cluster.start(lost);
+  await until("it has one", WAIT_MS, () => member.node.metrics.snapshotsReceived === 1);
+  muted = 0;
+  network.partition([leader.id], [lost]);
+  network.heal();
+  await cluster.load(leader, 20);
+  await cluster.level();
+  assert.deepEqual(leader.lines.matching(/did not get the snapshot/), []);
+});
+
+/** A link that, while it is to be, says nothing of what this node stored, nor of a snapshot but what it wants. */
+function mute(link: Link, isMute: () => boolean): Link {
+  const sound = meddling(link, () => {});
+  return {
+    ...sound,
+    send: (group, messages) =>
+      link.send(
+        group,
+        messages.filter(({ type }) => !isMute() || type !== MsgAppResp),
+      ),
+    openSnapshotLane: (peer, events): SnapshotLane => {
+      const lane = link.openSnapshotLane!(peer, events);
+      const send = (bytes: Uint8Array): boolean => (isMute() && bytes[0] === END ? true : lane.send(bytes));
+      return { send, close: () => lane.close() };
+    },
+  };
+}
 
 /** A link that changes what of a snapshot comes to this node. */
 function meddling(link: Link, change: (piece: Uint8Array) => void): Link {

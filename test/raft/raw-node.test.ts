@@ -535,6 +535,30 @@ test("step-down on removal: a removed leader follows", () => {
   assert.equal(network.raw(1).basicStatus().softState.raftState, StateFollower);
 });
 
+test("a removed leader's longer log holds up nobody: with its rejection it says what is committed (raft-rs)", () => {
+  for (const preVote of [true, false]) {
+    const network = new Network({ voters: [1, 2], config: { preVote, stepDownOnRemoval: true } });
+    network.elect(1);
+    const acknowledgements: Message[] = [];
+    network.drops = (m) => m.type === MsgAppResp && acknowledgements.push(m) > 0;
+    assert.equal(network.raw(1).proposeConfChange(change(ConfChangeRemoveNode, 1)), null);
+    network.settle();
+    // Of what comes behind the change, and of its commit, 2 hears nothing.
+    network.isolate(2);
+    network.propose(1, "nobody has it");
+    network.settle();
+    assert.equal(network.raw(1).step(acknowledgements[0]!), null);
+    network.settle();
+    assert.deepEqual(network.raw(1).raft.trk.confState().voters, [2]);
+    network.heal();
+    network.tick(40, 2);
+    assert.ok(network.get(2).leads(), `preVote ${preVote}`);
+    network.propose(2, "goes on");
+    network.settle();
+    assert.deepEqual(network.get(2).appliedTexts(), ["goes on"]);
+  }
+});
+
 test("a follower that is behind the compacted log is caught up by a snapshot", () => {
   const network = new Network({ voters: [1, 2, 3] });
   network.elect(1);

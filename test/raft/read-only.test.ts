@@ -276,3 +276,15 @@ test("a change of members that brings a term's first commit lets go the reads th
   network.settle();
   assert.equal(network.get(1).readStates.length, 1);
 });
+
+test("a leader that removed itself and leads on answers the reads of those who know", () => {
+  const network = new Network({ voters: [1, 2, 3] });
+  network.elect(1);
+  network.raw(1).proposeConfChange({ id: 0, type: ConfChangeRemoveNode, nodeId: 1, context: bytes("") });
+  network.settle();
+  network.tick(1, 1);
+  assert.deepEqual(network.raw(2).raft.trk.confState().voters, [2, 3]);
+  network.raw(2).readIndex(bytes("r"));
+  network.settle();
+  assert.equal(network.get(2).readStates.length, 1);
+});
