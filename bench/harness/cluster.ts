@@ -370,7 +370,7 @@ function unbatched({ entryBytes }: Settings): Partial<NodeConfig> {
 
 function openFailure(error: unknown, plan: ClusterPlan): unknown {
   if (!(error instanceof NodeRefusal)) return error;
-  const why = error.message.replace(/\.?$/, ".");
+  const why = error.said.replace(/\.?$/, ".");
   if (error.code === "RAFT_ADDRESS_IN_USE") {
     const last = plan.basePort + plan.settings.nodes - 1;
     const what =

@@ -8,14 +8,17 @@ import { type Command, FromNode, type Op, type ReplyOf, ReplyValue } from "./pro
 export type Params<K extends Op> = Omit<Extract<Command, { op: K }>, "call" | "node" | "op">;
 
 /** A command that the node refused: the code and text of its error. */
-export class NodeRefusal extends Error {
+export class NodeRefusal extends BenchError {
   override readonly name = "NodeRefusal";
   readonly code: string;
+  /** In the node's own words. */
+  readonly said: string;
   readonly mayCommit: boolean;
 
-  constructor(code: string, message: string, mayCommit: boolean) {
-    super(message);
+  constructor(what: string, code: string, said: string, mayCommit: boolean) {
+    super("failed", `${what}: ${said.replace(/\.?$/, ".")} [${code}]`);
     this.code = code;
+    this.said = said;
     this.mayCommit = mayCommit;
   }
 }
@@ -97,6 +100,11 @@ export class NodeProcess {
     return this.id === 0 ? "client" : `node-${this.id}`;
   }
 
+  /** In a sentence. */
+  private get who(): string {
+    return this.id === 0 ? "the client" : `node ${this.id}`;
+  }
+
   get pid(): number {
     return this.child.pid ?? 0;
   }
@@ -126,8 +134,7 @@ export class NodeProcess {
     const said = this.stderr.trim();
     const why = said === "" ? "" : ` It said last: ${lastLines(said).replace(/\.?$/, ".")}`;
     const hint = /ENOSPC/.test(said) ? ` ${DISK_FULL}` : "";
-    const who = this.id === 0 ? "the client" : `node ${this.id}`;
-    return `the process of ${who} (pid ${this.pid}) ${how} in the middle of the run.${why}${hint}`;
+    return `the process of ${this.who} (pid ${this.pid}) ${how} in the middle of the run.${why}${hint}`;
   }
 
   private receive(raw: unknown): void {
@@ -140,7 +147,9 @@ export class NodeProcess {
     if (message.kind === "reply") this.settle(message.call, message.value);
     else if (message.kind === "refusal") {
       const { code, message: text, mayCommit } = message.error;
-      this.waiting.get(message.call)?.reject(new NodeRefusal(code, text, mayCommit));
+      const waiting = this.waiting.get(message.call);
+      const what = `${this.who} refused "${waiting?.op}"`;
+      waiting?.reject(new NodeRefusal(what, code, text, mayCommit));
       this.waiting.delete(message.call);
     } else if (message.kind === "fault") this.fail(faultSentence(this.id, message.error));
     else if (message.kind === "window") this.onWindow(message.open);

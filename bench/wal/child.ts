@@ -96,7 +96,8 @@ async function append(job: AppendJob): Promise<AppendAnswer> {
       release(dir);
     }
     if (now < begun + job.ms * WARM_UP_SHARE) from = { at: now, appends, bytes };
-    else if (now < begun + job.ms) to = { at: now, appends, bytes };
+    // One that took longer than all of it is what was measured, then: of none there is no rate.
+    else if (now < begun + job.ms || to.appends <= from.appends) to = { at: now, appends, bytes };
     return now >= begun + job.ms;
   });
   const stats = wal.stats();
