@@ -40,6 +40,7 @@ export class CatchUp extends EventToItsEnd<Told> {
       this.until("a follower that was away to catch up", () => this.isLevel(follower)),
     );
     this.happened.add("it has caught up");
+    this.checkUnderLoad("a follower that was away to catch up");
     const after = await this.stretch(() => sleep(this.calmMs));
     return { before, away, opening, catching, after, behind };
   }

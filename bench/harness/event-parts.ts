@@ -47,10 +47,11 @@ export interface EventOutcome {
   readonly faults: readonly string[];
 }
 
-/** One run's event. `opened` is called when the window opens, `finish` after the load; then `marks` are whole. */
+/** One run's event. `opened` and `closed` are called when the window does so, `finish` after the load; then `marks` are whole. */
 export interface RunEvent {
   readonly marks: NonNullable<Run["marks"]>;
   opened(): void;
+  closed(): void;
   finish(load: LoadResult): Promise<EventOutcome>;
 }
 
@@ -98,6 +99,10 @@ export abstract class EventUnderLoad<Told> implements RunEvent {
   /** Told to `run` while it goes on: nothing that waits for proposals will come any more. */
   protected isLoadOver = false;
 
+  closed(): void {
+    this.isLoadOver = true;
+  }
+
   async finish(load: LoadResult): Promise<EventOutcome> {
     this.isLoadOver = true;
     if (this.under === null) return { measures: {}, faults: [] };
@@ -130,9 +135,14 @@ export abstract class EventToItsEnd<Told> extends EventUnderLoad<Told> {
   protected growth(what: string, index: number): Promise<void> {
     return this.until(what, async () => {
       if ((await this.commit()) >= index) return true;
-      if (this.isLoadOver) throw new NeverCame(what, "the load was over before");
+      this.checkUnderLoad(what);
       return false;
     });
+  }
+
+  /** Called when all is done that is to be measured under load: without one it was another question. */
+  protected checkUnderLoad(what: string): void {
+    if (this.isLoadOver) throw new NeverCame(what, "the load was over before");
   }
 
   protected async commit(): Promise<number> {

@@ -45,6 +45,7 @@ export class MemberReplaced extends EventToItsEnd<Told> {
     await this.change({ promote: [id], remove: [leaving] });
     const changedAt = performance.now();
     this.happened.add("it votes, and another is removed");
+    this.checkUnderLoad("a member to be replaced");
     await cluster.part(leaving);
     await sleep(this.calmMs);
     return {

@@ -199,10 +199,8 @@ export class NodeProcess {
           reject(reason);
         },
       });
-      this.child.send({ call, node, op, ...params }, (error) => {
-        if (error !== null)
-          this.waiting.get(call)?.reject(new BenchError("failed", this.endSentence(), error));
-      });
+      // What cannot be sent is told when the process has ended, and how is known.
+      this.child.send({ call, node, op, ...params }, () => {});
     });
   }
 

@@ -76,7 +76,10 @@ export class VariantRun {
     const { settings } = plan.variant;
     const leader = await leaderOf(cluster);
     await followEvery(cluster, settings);
-    if (this.visits.length === 0) this.standing = await standingOf(cluster);
+    if (this.visits.length === 0) {
+      this.standing = await standingOf(cluster);
+      await cluster.samples(); // What stood still before is none of this run's.
+    }
     const seed = arrivalsSeed(plan.seed, plan.sequence, this.visits.length);
     const visited = await visit(cluster, leader, plan, { durationMs, runId, ackedPath, seed });
     this.visits.push(visited);
@@ -128,7 +131,9 @@ export class VariantRun {
     const { cluster, visits, standing } = this;
     const samples = new Map<number, Sample[]>();
     for (const id of cluster.alive) {
-      const atEdges = visits.flatMap(({ after }) => after.get(id) ?? []);
+      const atEdges = visits.flatMap(({ before, after }) =>
+        [before.get(id) ?? [], after.get(id) ?? []].flat(),
+      );
       const last = await cluster.call(id, "sample", {}).catch(() => null); // Since then.
       samples.set(id, last === null ? atEdges : [...atEdges, last]);
     }
@@ -242,7 +247,7 @@ async function visit(
     if (open) {
       plan.onPhase("measuring", durationMs);
       event.opened();
-    }
+    } else event.closed();
     const reading = open ? sampleNodes(cluster, others, before) : sampleNodes(cluster, lasting, after);
     reading.catch(() => {}); // Awaited below; until then a failure must not count as unhandled.
     sampling.push(reading);

@@ -9,6 +9,7 @@ import {
   EventToItsEnd,
   EventUnderLoad,
   type Measures,
+  sleep,
 } from "../../bench/harness/event-parts.js";
 import { NodeRefusal } from "../../bench/harness/node-process.js";
 import type { LoadResult } from "../../bench/harness/protocol.js";
@@ -47,6 +48,34 @@ test("an event that a node refuses measures nothing, and says so", async () => {
   ]);
   await assert.rejects(outcomeOf(new BenchError("failed", "node 2 ended")), { message: "node 2 ended" });
   await assert.rejects(outcomeOf(new TypeError("a bug")), TypeError);
+});
+
+class Late extends EventToItsEnd<null> {
+  protected override async act(): Promise<null> {
+    await sleep(50);
+    this.checkUnderLoad("a follower to catch up");
+    return null;
+  }
+
+  protected override tell(): Measures {
+    return {};
+  }
+}
+
+test("an event that is over after its load was measured without one, which is no measure of it", async () => {
+  const plan = { haltLoad: async () => {} } as unknown as EventPlan;
+  const late = new Late(plan);
+  late.opened();
+  late.closed();
+  const { faults } = await late.finish(LOAD);
+  assert.deepEqual(faults, [
+    "what was to befall it came to no end: a follower to catch up: the load was over before.",
+  ]);
+  const early = new Late(plan);
+  early.opened();
+  await sleep(100);
+  early.closed();
+  assert.deepEqual(await early.finish(LOAD), { measures: {}, faults: [] });
 });
 
 class Growing extends EventToItsEnd<null> {
