@@ -16,7 +16,7 @@ export class NodeRefusal extends BenchError {
   readonly mayCommit: boolean;
 
   constructor(what: string, code: string, said: string, mayCommit: boolean) {
-    super("failed", `${what}: ${said.replace(/\.?$/, ".")} [${code}]`);
+    super("failed", `${what}: ${withCure(said, code)}`);
     this.code = code;
     this.said = said;
     this.mayCommit = mayCommit;
@@ -151,7 +151,8 @@ export class NodeProcess {
       const what = `${this.who} refused "${waiting?.op}"`;
       waiting?.reject(new NodeRefusal(what, code, text, mayCommit));
       this.waiting.delete(message.call);
-    } else if (message.kind === "fault") this.fail(faultSentence(this.id, message.error));
+    } else if (message.kind === "fault")
+      this.fail(`${this.who} stopped itself: ${withCure(message.error.message, message.error.code)}`);
     else if (message.kind === "window") this.onWindow(message.open);
     else if (message.kind === "progress") this.onProgress(message.acked);
   }
@@ -252,10 +253,8 @@ function lastLines(text: string): string {
 
 const DISK_FULL = "The disk is full: free space, or choose another place with --dir.";
 
-function faultSentence(id: number, error: { code: string; message: string }): string {
-  const full = error.code === "WAL_NO_SPACE" || error.code === "ENOSPC";
-  const what = `node ${id} stopped itself: ${error.message.replace(/\.?$/, ".")}`;
-  return full
-    ? `${what} The disk is full: free space, or choose another place with --dir.`
-    : `${what} [${error.code}]`;
+/** What a node said of an error, and what to do about it, where that is known. */
+function withCure(said: string, code: string): string {
+  const isFull = code === "WAL_NO_SPACE" || code === "ENOSPC";
+  return `${said.replace(/\.?$/, ".")} ${isFull ? DISK_FULL : `[${code}]`}`;
 }

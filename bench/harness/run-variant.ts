@@ -256,6 +256,7 @@ async function visit(
   const loadPlan = { ...loadOf(settings), runId, client: leader, warmupMs, primes, durationMs, seed };
   const timeoutMs = warmupMs + durationMs + LOAD_SLACK_MS;
   const loading = loader.call("load", { plan: loadPlan, ackedPath }, timeoutMs, node);
+  loading.catch(() => {}); // Awaited below; what fails before is told instead.
   const idleBefore = await idleUse(plan.idle);
   const load = await cluster.orFailure(loading);
   await Promise.all(sampling);

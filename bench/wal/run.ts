@@ -278,13 +278,16 @@ class WalBench {
   }
 
   private async run<J extends Job>(job: J): Promise<Answers[J["kind"]]> {
-    const out = await this.spawn(process.execPath, [CHILD, JSON.stringify(job)]);
+    const out = await this.spawn(`the measurement "${job.kind}"`, process.execPath, [
+      CHILD,
+      JSON.stringify(job),
+    ]);
     return JSON.parse(out) as Answers[J["kind"]];
   }
 
   private runPeer(peer: string, parent: string, durability: Durability, batch: number): Promise<number> {
     return this.inFreshDir(parent, async (dir) => {
-      const out = await this.spawn(peer, [
+      const out = await this.spawn(peer, peer, [
         ...["-mode", "wal", "-bytes", String(this.plan.bytes), "-persave", String(batch), "-dir", dir],
         ...["-duration", `${this.plan.ms}ms`, "-durable", durability === "none" ? "nofsync" : "fsync"],
       ]);
@@ -292,8 +295,8 @@ class WalBench {
     });
   }
 
-  /** Runs a program to its end; its stdout. */
-  private spawn(program: string, args: readonly string[]): Promise<string> {
+  /** Runs a program to its end; its stdout. `what`: in a sentence. */
+  private spawn(what: string, program: string, args: readonly string[]): Promise<string> {
     this.signal.throwIfAborted();
     return new Promise((resolve, reject) => {
       const child = spawn(program, args, {
@@ -318,7 +321,7 @@ class WalBench {
         else {
           const how = name === null ? `ended with code ${code}` : `was killed by ${name}`;
           const why = complaint.trim() === "" ? "." : `: ${complaint.trim()}`;
-          reject(new BenchError("failed", `${[program, ...args].join(" ")} ${how}${why}`));
+          reject(new BenchError("failed", `${what} ${how}${why}`));
         }
       });
     });
