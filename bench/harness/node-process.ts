@@ -180,23 +180,19 @@ export class NodeProcess {
     if (this.ended) return Promise.reject(new BenchError("failed", this.endSentence()));
     const call = ++this.calls;
     return new Promise<ReplyOf<K>>((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const stop = afterAwake(timeoutMs, () => {
         this.waiting.delete(call);
-        reject(
-          new BenchError(
-            "failed",
-            `node ${this.id} (pid ${this.pid}) did not answer "${op}" in ${timeoutMs} ms.`,
-          ),
-        );
-      }, timeoutMs);
+        const text = `${this.who} (pid ${this.pid}) did not answer "${op}" in ${timeoutMs} ms.`;
+        reject(new BenchError("failed", text));
+      });
       this.waiting.set(call, {
         op,
         resolve: (value) => {
-          clearTimeout(timer);
+          stop();
           resolve(value as ReplyOf<K>);
         },
         reject: (reason) => {
-          clearTimeout(timer);
+          stop();
           reject(reason);
         },
       });
@@ -240,6 +236,30 @@ export class NodeProcess {
   killNow(): void {
     if (!this.ended) this.child.kill("SIGKILL");
   }
+}
+
+/** A timer that fires later than this does so since the process stood still: stopped, or its machine asleep. */
+const LATE_MS = 1000;
+
+/**
+ * Does `work` when `ms` have passed in which this process ran, and what came meanwhile has been heard. Returns what stops
+ * it.
+ */
+function afterAwake(ms: number, work: () => void): () => void {
+  let timer: NodeJS.Timeout;
+  let heard: NodeJS.Immediate | undefined;
+  const wait = () => {
+    const due = performance.now() + ms;
+    timer = setTimeout(() => {
+      if (performance.now() > due + LATE_MS) wait();
+      else heard = setImmediate(work); // Behind the poll for what was sent to us.
+    }, ms);
+  };
+  wait();
+  return () => {
+    clearTimeout(timer);
+    clearImmediate(heard);
+  };
 }
 
 /** Closing writes out what was appended; a disk that takes longer than this is a fault. */
