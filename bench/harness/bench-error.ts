@@ -16,7 +16,7 @@ export type BenchErrorKind = keyof typeof EXIT_CODES;
 
 /** The message says what, where, and what to do. */
 export class BenchError extends Error {
-  override readonly name = "BenchError";
+  override readonly name: string = "BenchError";
   readonly kind: BenchErrorKind;
 
   constructor(kind: BenchErrorKind, message: string, cause?: unknown) {

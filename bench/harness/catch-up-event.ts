@@ -32,9 +32,7 @@ export class CatchUp extends EventToItsEnd<Told> {
     const { applied } = await cluster.call(follower, "status", {});
     const last = applied + Math.ceil((logMb * 1e6) / (entryBytes + RECORD_OVERHEAD_BYTES));
     await cluster.stopOne(follower);
-    const away = await this.stretch(() =>
-      this.until(`a log that grows by ${logMb} MB`, async () => (await this.commit()) >= last),
-    );
+    const away = await this.stretch(() => this.growth(`a log that grows by ${logMb} MB`, last));
     this.happened.add("it starts again");
     const behind = (await this.commit()) - applied;
     const opening = await this.stretch(() => cluster.restart(follower));
@@ -42,6 +40,7 @@ export class CatchUp extends EventToItsEnd<Told> {
       this.until("a follower that was away to catch up", () => this.isLevel(follower)),
     );
     this.happened.add("it has caught up");
+    this.checkUnderLoad("a follower that was away to catch up");
     const after = await this.stretch(() => sleep(this.calmMs));
     return { before, away, opening, catching, after, behind };
   }

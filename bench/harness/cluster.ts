@@ -271,13 +271,15 @@ export class Cluster {
   /** Waits until every running node has applied what the furthest has. Returns false if `timeoutMs` passes first. */
   async catchUp(timeoutMs: number): Promise<boolean> {
     const begun = performance.now();
-    while (performance.now() - begun < timeoutMs) {
+    for (;;) {
+      // Asked before it is given up: this process may have stood still for all of the time.
+      const isLate = performance.now() - begun > timeoutMs;
       const all = await Promise.all(this.alive.map((id) => this.call(id, "status", {})));
       const furthest = Math.max(...all.map(({ applied, commit }) => Math.max(applied, commit)));
       if (all.every(({ applied }) => applied === furthest)) return true;
+      if (isLate) return false;
       await pause(POLL_MS);
     }
-    return false;
   }
 
   /** kill -9 of one node; the rest of the cluster goes on. */
@@ -370,7 +372,7 @@ function unbatched({ entryBytes }: Settings): Partial<NodeConfig> {
 
 function openFailure(error: unknown, plan: ClusterPlan): unknown {
   if (!(error instanceof NodeRefusal)) return error;
-  const why = error.message.replace(/\.?$/, ".");
+  const why = error.said.replace(/\.?$/, ".");
   if (error.code === "RAFT_ADDRESS_IN_USE") {
     const last = plan.basePort + plan.settings.nodes - 1;
     const what =

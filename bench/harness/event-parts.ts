@@ -41,11 +41,35 @@ export class Marks {
   }
 }
 
-/** One run's event. `opened` is called when the window opens, `finish` after the load; then `marks` are whole. */
+/** What an event tells. `faults`: why it came to no end, which leaves its run void; then it measured nothing. */
+export interface EventOutcome {
+  readonly measures: Measures;
+  readonly faults: readonly string[];
+}
+
+/** One run's event. `opened` and `closed` are called when the window does so, `finish` after the load; then `marks` are whole. */
 export interface RunEvent {
   readonly marks: NonNullable<Run["marks"]>;
   opened(): void;
-  finish(load: LoadResult): Promise<Measures>;
+  closed(): void;
+  finish(load: LoadResult): Promise<EventOutcome>;
+}
+
+/** What was waited for did not come. */
+class NeverCame extends BenchError {
+  constructor(what: string, why: string) {
+    super("failed", `${what}: ${why}.`);
+  }
+}
+
+/** What a node refuses, or is not done in time, ends the event and not the bench; a node that ends by itself does. */
+export async function outcomeOf(told: Promise<Measures>): Promise<EventOutcome> {
+  try {
+    return { measures: await told, faults: [] };
+  } catch (error) {
+    if (!(error instanceof NeverCame || error instanceof NodeRefusal)) throw error;
+    return { measures: {}, faults: [`what was to befall it came to no end: ${error.message}`] };
+  }
 }
 
 /** An event that runs beside the load, from when the window opens. */
@@ -72,20 +96,18 @@ export abstract class EventUnderLoad<Told> implements RunEvent {
     this.under.catch(() => {}); // finish() tells.
   }
 
-  async finish(load: LoadResult): Promise<Measures> {
-    if (this.under === null) return {};
-    try {
-      return this.tell(await this.under, load);
-    } catch (error) {
-      // Its load was refused then, too, so that the run is void.
-      if (isNotLeader(error) && Object.keys(load.failed).length > 0) return {};
-      throw error;
-    }
-  }
-}
+  /** Told to `run` while it goes on: nothing that waits for proposals will come any more. */
+  protected isLoadOver = false;
 
-function isNotLeader(error: unknown): boolean {
-  return error instanceof NodeRefusal && error.code === "RAFT_NOT_LEADER";
+  closed(): void {
+    this.isLoadOver = true;
+  }
+
+  async finish(load: LoadResult): Promise<EventOutcome> {
+    this.isLoadOver = true;
+    if (this.under === null) return { measures: {}, faults: [] };
+    return outcomeOf(this.under.then((told) => this.tell(told, load)));
+  }
 }
 
 /** One that ends the load, and with it the window, when it is over. */
@@ -107,6 +129,20 @@ export abstract class EventToItsEnd<Told> extends EventUnderLoad<Told> {
   /** Waits for what may take as long as a window. */
   protected until(what: string, holds: () => Promise<boolean>): Promise<void> {
     return until(what, holds, Math.max(RECOVERY_MS_MAX, this.plan.durationMs));
+  }
+
+  /** Waits until the load has brought the log to `index`. */
+  protected growth(what: string, index: number): Promise<void> {
+    return this.until(what, async () => {
+      if ((await this.commit()) >= index) return true;
+      this.checkUnderLoad(what);
+      return false;
+    });
+  }
+
+  /** Called when all is done that is to be measured under load: without one it was another question. */
+  protected checkUnderLoad(what: string): void {
+    if (this.isLoadOver) throw new NeverCame(what, "the load was over before");
   }
 
   protected async commit(): Promise<number> {
@@ -170,7 +206,7 @@ export async function until(
   const begun = performance.now();
   while (!(await holds())) {
     const ms = performance.now() - begun;
-    if (ms > maxMs) throw new BenchError("failed", `${what}: not within ${maxMs / 1000} s.`);
+    if (ms > maxMs) throw new NeverCame(what, `not within ${maxMs / 1000} s`);
     await sleep(Math.max(ASK_EVERY_MS, ms * ASK_SHARE));
   }
 }

@@ -8,6 +8,7 @@ import {
   followerOf,
   type Measures,
   measure,
+  outcomeOf,
   RECOVERY_MS_MAX,
   type RunEvent,
   sleep,
@@ -37,13 +38,13 @@ export function windowMs(askedMs: number, { event, tickMs }: Settings): number {
 export function eventFor(plan: EventPlan): RunEvent {
   switch (plan.variant.settings.event) {
     case "none":
-      return { marks: [], opened() {}, finish: async () => ({}) };
+      return eventAfterLoad(async () => ({}));
     case "pause-follower":
       return new PauseFollower(plan);
     case "kill-leader":
       return new KillLeader(plan);
     case "restart":
-      return { marks: [], opened() {}, finish: () => restart(plan) };
+      return eventAfterLoad(() => restart(plan));
     case "catch-up":
       return new CatchUp(plan);
     case "replace-member":
@@ -51,6 +52,10 @@ export function eventFor(plan: EventPlan): RunEvent {
     case "snapshots":
       return new SnapshotsTaken(plan);
   }
+}
+
+function eventAfterLoad(tell: () => Promise<Measures>): RunEvent {
+  return { marks: [], opened() {}, closed() {}, finish: () => outcomeOf(tell()) };
 }
 
 interface Paused {

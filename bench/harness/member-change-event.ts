@@ -31,7 +31,7 @@ export class MemberReplaced extends EventToItsEnd<Told> {
     const opened = performance.now();
     await sleep(this.calmMs);
     const entries = Math.ceil((logMb * 1e6) / (entryBytes + RECORD_OVERHEAD_BYTES));
-    await this.until(`a log of ${logMb} MB`, async () => (await this.commit()) >= entries);
+    await this.growth(`a log of ${logMb} MB`, entries);
     const leaving = followerOf(cluster, leader);
     const { id, address } = await cluster.join();
     const addedAt = performance.now();
@@ -45,6 +45,7 @@ export class MemberReplaced extends EventToItsEnd<Told> {
     await this.change({ promote: [id], remove: [leaving] });
     const changedAt = performance.now();
     this.happened.add("it votes, and another is removed");
+    this.checkUnderLoad("a member to be replaced");
     await cluster.part(leaving);
     await sleep(this.calmMs);
     return {

@@ -8,14 +8,17 @@ import { type Command, FromNode, type Op, type ReplyOf, ReplyValue } from "./pro
 export type Params<K extends Op> = Omit<Extract<Command, { op: K }>, "call" | "node" | "op">;
 
 /** A command that the node refused: the code and text of its error. */
-export class NodeRefusal extends Error {
+export class NodeRefusal extends BenchError {
   override readonly name = "NodeRefusal";
   readonly code: string;
+  /** In the node's own words. */
+  readonly said: string;
   readonly mayCommit: boolean;
 
-  constructor(code: string, message: string, mayCommit: boolean) {
-    super(message);
+  constructor(what: string, code: string, said: string, mayCommit: boolean) {
+    super("failed", `${what}: ${withCure(said, code)}`);
     this.code = code;
+    this.said = said;
     this.mayCommit = mayCommit;
   }
 }
@@ -97,6 +100,11 @@ export class NodeProcess {
     return this.id === 0 ? "client" : `node-${this.id}`;
   }
 
+  /** In a sentence. */
+  private get who(): string {
+    return this.id === 0 ? "the client" : `node ${this.id}`;
+  }
+
   get pid(): number {
     return this.child.pid ?? 0;
   }
@@ -126,8 +134,7 @@ export class NodeProcess {
     const said = this.stderr.trim();
     const why = said === "" ? "" : ` It said last: ${lastLines(said).replace(/\.?$/, ".")}`;
     const hint = /ENOSPC/.test(said) ? ` ${DISK_FULL}` : "";
-    const who = this.id === 0 ? "the client" : `node ${this.id}`;
-    return `the process of ${who} (pid ${this.pid}) ${how} in the middle of the run.${why}${hint}`;
+    return `the process of ${this.who} (pid ${this.pid}) ${how} in the middle of the run.${why}${hint}`;
   }
 
   private receive(raw: unknown): void {
@@ -140,9 +147,12 @@ export class NodeProcess {
     if (message.kind === "reply") this.settle(message.call, message.value);
     else if (message.kind === "refusal") {
       const { code, message: text, mayCommit } = message.error;
-      this.waiting.get(message.call)?.reject(new NodeRefusal(code, text, mayCommit));
+      const waiting = this.waiting.get(message.call);
+      const what = `${this.who} refused "${waiting?.op}"`;
+      waiting?.reject(new NodeRefusal(what, code, text, mayCommit));
       this.waiting.delete(message.call);
-    } else if (message.kind === "fault") this.fail(faultSentence(this.id, message.error));
+    } else if (message.kind === "fault")
+      this.fail(`${this.who} stopped itself: ${withCure(message.error.message, message.error.code)}`);
     else if (message.kind === "window") this.onWindow(message.open);
     else if (message.kind === "progress") this.onProgress(message.acked);
   }
@@ -170,30 +180,24 @@ export class NodeProcess {
     if (this.ended) return Promise.reject(new BenchError("failed", this.endSentence()));
     const call = ++this.calls;
     return new Promise<ReplyOf<K>>((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const stop = afterAwake(timeoutMs, () => {
         this.waiting.delete(call);
-        reject(
-          new BenchError(
-            "failed",
-            `node ${this.id} (pid ${this.pid}) did not answer "${op}" in ${timeoutMs} ms.`,
-          ),
-        );
-      }, timeoutMs);
+        const text = `${this.who} (pid ${this.pid}) did not answer "${op}" in ${timeoutMs} ms.`;
+        reject(new BenchError("failed", text));
+      });
       this.waiting.set(call, {
         op,
         resolve: (value) => {
-          clearTimeout(timer);
+          stop();
           resolve(value as ReplyOf<K>);
         },
         reject: (reason) => {
-          clearTimeout(timer);
+          stop();
           reject(reason);
         },
       });
-      this.child.send({ call, node, op, ...params }, (error) => {
-        if (error !== null)
-          this.waiting.get(call)?.reject(new BenchError("failed", this.endSentence(), error));
-      });
+      // What cannot be sent is told when the process has ended, and how is known.
+      this.child.send({ call, node, op, ...params }, () => {});
     });
   }
 
@@ -234,6 +238,30 @@ export class NodeProcess {
   }
 }
 
+/** A timer that fires later than this does so since the process stood still: stopped, or its machine asleep. */
+const LATE_MS = 1000;
+
+/**
+ * Does `work` when `ms` have passed in which this process ran, and what came meanwhile has been heard. Returns what stops
+ * it.
+ */
+function afterAwake(ms: number, work: () => void): () => void {
+  let timer: NodeJS.Timeout;
+  let heard: NodeJS.Immediate | undefined;
+  const wait = () => {
+    const due = performance.now() + ms;
+    timer = setTimeout(() => {
+      if (performance.now() > due + LATE_MS) wait();
+      else heard = setImmediate(work); // Behind the poll for what was sent to us.
+    }, ms);
+  };
+  wait();
+  return () => {
+    clearTimeout(timer);
+    clearImmediate(heard);
+  };
+}
+
 /** Closing writes out what was appended; a disk that takes longer than this is a fault. */
 const CLOSE_TIMEOUT_MS = 3000;
 
@@ -245,10 +273,8 @@ function lastLines(text: string): string {
 
 const DISK_FULL = "The disk is full: free space, or choose another place with --dir.";
 
-function faultSentence(id: number, error: { code: string; message: string }): string {
-  const full = error.code === "WAL_NO_SPACE" || error.code === "ENOSPC";
-  const what = `node ${id} stopped itself: ${error.message.replace(/\.?$/, ".")}`;
-  return full
-    ? `${what} The disk is full: free space, or choose another place with --dir.`
-    : `${what} [${error.code}]`;
+/** What a node said of an error, and what to do about it, where that is known. */
+function withCure(said: string, code: string): string {
+  const isFull = code === "WAL_NO_SPACE" || code === "ENOSPC";
+  return `${said.replace(/\.?$/, ".")} ${isFull ? DISK_FULL : `[${code}]`}`;
 }

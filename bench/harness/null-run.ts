@@ -11,6 +11,7 @@ import { LatencyCounts, percentileMs, toHistogram } from "./latency.js";
 import { NodeProcess } from "./node-process.js";
 import { loadOf } from "./run-variant.js";
 import type { Runtime } from "./runtimes.js";
+import { ratePerS } from "./sound-figures.js";
 
 const PROGRAM = fileURLToPath(new URL("./node-main.js", import.meta.url));
 const WARMUP_MS = 200;
@@ -58,7 +59,7 @@ export async function nullRun(
     const histogram = toHistogram(LatencyCounts.of(latencies));
     const us = (percentile: number) => Math.round(percentileMs(histogram, percentile) * 1000);
     return {
-      proposalsPerS: (done / windowMs) * 1000,
+      proposalsPerS: ratePerS(done, windowMs),
       p50Us: us(50),
       p99Us: us(99),
       generatorUs: cpuMs === null || done === 0 ? null : (cpuMs / done) * 1000,

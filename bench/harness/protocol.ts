@@ -121,6 +121,8 @@ const Status = z.object({
   state: z.enum(["StateFollower", "StateCandidate", "StateLeader", "StatePreCandidate", "StateRemoved"]),
   leader: count,
   fault: z.string().nullable(),
+  // Engines of revisions before they watched it have none.
+  disk: z.object({ stalls: count }).optional(),
 });
 
 const Metrics = z.object({

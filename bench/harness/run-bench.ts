@@ -21,6 +21,7 @@ import {
   Sitting,
   seatingsOf,
 } from "./sitting.js";
+import { withSoundFigures } from "./sound-figures.js";
 import { STAGES } from "./waterfall.js";
 import { withRunDir } from "./with-run-dir.js";
 
@@ -56,8 +57,10 @@ export interface Observer {
   repeating(why: readonly string[]): void;
   /** Fewer rounds than announced: no time is left for another. */
   gaveUp(roundsDone: number, roundsPlanned: number): void;
-  /** A fault ends it, with the runs that are done. */
-  broken(fault: BenchError): void;
+  /** A fault ends it, with the runs that are done: of a node or of the machine, or else of ours. */
+  broken(fault: unknown): void;
+  /** The load on an engine that does nothing failed, so that the harness's own cost is not known. */
+  unweighed(fault: unknown): void;
 }
 
 /** At most so many of the runs planned are made again: a machine that is always disturbed must not take twice the time. */
@@ -95,8 +98,9 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
     const most = heaviest(variants);
     const nothing = await nullRun(most, runtimeOf(most), runDir.path, plan.quick, signal).catch(
       (error: unknown) => {
-        if (signal.aborted) return null; // The runs are done; this only stands beside them.
-        throw error;
+        // The runs are done; this only stands beside them.
+        if (!signal.aborted) observer.unweighed(error);
+        return null;
       },
     );
     const body = {
@@ -184,7 +188,7 @@ class Rounds {
         try {
           this.runs.push(...(await this.sitUndisturbed(seating, round, disk)));
         } catch (fault) {
-          if (!(fault instanceof BenchError) || this.signal.aborted || this.runs.length === 0) throw fault;
+          if (this.signal.aborted || this.runs.length === 0) throw fault;
           this.observer.broken(fault);
           return { runs: this.runs, repeated: this.repeated, interrupted: true };
         }
@@ -246,7 +250,7 @@ class Rounds {
       const done = await this.runsOf(sitting, round, disk);
       if (done.length === 0) return [];
       const checked = await sitting.finish();
-      return done.map((run) => ({ ...run, ...checked(run) }));
+      return done.map((run) => withSoundFigures({ ...run, ...checked(run) }));
     } catch (error) {
       if (!signal.aborted) throw error;
       this.cutShort = true;

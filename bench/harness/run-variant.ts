@@ -7,14 +7,16 @@ import type { NodeUse, PerCommit, Run } from "../report/result-schema.js";
 import { ENTRY_BYTES_MIN, type Settings } from "./axes.js";
 import type { Cluster } from "./cluster.js";
 import { cpuMsOf } from "./cpu.js";
-import { followerOf, type Measures, measure as toMeasure } from "./event-parts.js";
+import { type EventOutcome, followerOf, type Measures, measure as toMeasure } from "./event-parts.js";
 import { eventFor, windowMs } from "./events.js";
 import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "./latency.js";
 import { DRAIN_MS_MAX, type LoadPlan, SERIES_STEP_MS } from "./load.js";
+import { type Standing, standingOf, whyLost } from "./lost-lead.js";
 import { RECORD_OVERHEAD_BYTES } from "./payload.js";
 import type { LoadResult, ReplyOf } from "./protocol.js";
 import { readTrace, type TraceFigures, traceEvery } from "./run-trace.js";
 import type { Variant } from "./scenario.js";
+import { ratePerS } from "./sound-figures.js";
 import { mergedEdges, mergedLoads } from "./visits.js";
 
 export type Phase = "starting" | "warming up" | "measuring" | "catching up" | "checking the logs";
@@ -57,6 +59,8 @@ export class VariantRun {
   private readonly plan: VariantPlan;
   private readonly visits: Visit[] = [];
   private readonly faults: string[] = [];
+  /** As the nodes stood before the first visit. */
+  private standing: Standing = new Map();
 
   constructor(cluster: Cluster, plan: VariantPlan) {
     this.cluster = cluster;
@@ -72,8 +76,14 @@ export class VariantRun {
     const { settings } = plan.variant;
     const leader = await leaderOf(cluster);
     await followEvery(cluster, settings);
+    if (this.visits.length === 0) {
+      this.standing = await standingOf(cluster);
+      await cluster.samples(); // What stood still before is none of this run's.
+    }
     const seed = arrivalsSeed(plan.seed, plan.sequence, this.visits.length);
-    this.visits.push(await visit(cluster, leader, plan, { durationMs, runId, ackedPath, seed }));
+    const visited = await visit(cluster, leader, plan, { durationMs, runId, ackedPath, seed });
+    this.visits.push(visited);
+    this.faults.push(...visited.faults);
     plan.onPhase("catching up");
     if (!(await cluster.catchUp(CATCH_UP_TIMEOUT_MS))) {
       const s = CATCH_UP_TIMEOUT_MS / 1000;
@@ -88,8 +98,9 @@ export class VariantRun {
     const { leader } = visits[0];
     const load = mergedLoads(visits.map((visited) => visited.load));
     const faults = [...voidReasons(load, settings), ...this.faults];
-    if (visits.some((visited) => visited.leader !== leader))
-      faults.push("its leader lost the lead meanwhile");
+    const isDeposed = visits.some((visited) => visited.leader !== leader);
+    if (isDeposed) faults.push("its leader lost the lead meanwhile");
+    if (isDeposed || lostLead(load)) faults.push(...(await this.whyLost()));
     const before = new Map<number, Sample>();
     const after = new Map<number, Sample>();
     for (const id of cluster.ids) {
@@ -114,6 +125,22 @@ export class VariantRun {
       measures: { ...readMeasures(load), ...visits[visits.length - 1].measures },
       void: faults,
     };
+  }
+
+  private async whyLost(): Promise<string[]> {
+    const { cluster, visits, standing } = this;
+    const samples = new Map<number, Sample[]>();
+    for (const id of cluster.alive) {
+      const atEdges = visits.flatMap(({ before, after }) =>
+        [before.get(id) ?? [], after.get(id) ?? []].flat(),
+      );
+      const last = await cluster.call(id, "sample", {}).catch(() => null); // Since then.
+      samples.set(id, last === null ? atEdges : [...atEdges, last]);
+    }
+    const { tickMs } = this.plan.variant.settings;
+    const after = await standingOf(cluster);
+    const why = whyLost({ leader: visits[0].leader, tickMs, before: standing, after, samples });
+    return why === null ? [] : [why];
   }
 }
 
@@ -174,10 +201,8 @@ interface Measurement {
   readonly idleCpuMs: number;
 }
 
-interface Visit extends Measurement {
-  /** What the run's event told. */
-  readonly measures: Measures;
-}
+/** With what the run's event told. */
+interface Visit extends Measurement, EventOutcome {}
 
 /** Draws the arrivals of one visit: those of every visit are others, and the same again for the same seed of the bench. */
 export function arrivalsSeed(seed: number, sequence: number, visit: number): number {
@@ -222,7 +247,7 @@ async function visit(
     if (open) {
       plan.onPhase("measuring", durationMs);
       event.opened();
-    }
+    } else event.closed();
     const reading = open ? sampleNodes(cluster, others, before) : sampleNodes(cluster, lasting, after);
     reading.catch(() => {}); // Awaited below; until then a failure must not count as unhandled.
     sampling.push(reading);
@@ -231,6 +256,7 @@ async function visit(
   const loadPlan = { ...loadOf(settings), runId, client: leader, warmupMs, primes, durationMs, seed };
   const timeoutMs = warmupMs + durationMs + LOAD_SLACK_MS;
   const loading = loader.call("load", { plan: loadPlan, ackedPath }, timeoutMs, node);
+  loading.catch(() => {}); // Awaited below; what fails before is told instead.
   const idleBefore = await idleUse(plan.idle);
   const load = await cluster.orFailure(loading);
   await Promise.all(sampling);
@@ -239,10 +265,10 @@ async function visit(
     before.set(leader, load.before);
     after.set(leader, load.after);
   }
-  const measures = await cluster.orFailure(event.finish(load));
+  const outcome = await cluster.orFailure(event.finish(load));
   const idleShare = (idleAfter.cpuMs - idleBefore.cpuMs) / (idleAfter.atMs - idleBefore.atMs);
   const idleCpuMs = idleShare * load.windowMs;
-  return { leader, load, measures, marks: event.marks, before, after, idleCpuMs };
+  return { leader, load, ...outcome, marks: event.marks, before, after, idleCpuMs };
 }
 
 /** Whom the run's event kills and starts again; 0: nobody. */
@@ -293,6 +319,13 @@ function isExpected(code: string, { rate }: Settings): boolean {
   return (code === "OVERLOAD" || code === "RAFT_OVERLOADED") && rate > 0;
 }
 
+/** Codes that a leader which is none any more refuses with, or lets go. */
+const LOST_LEAD = ["RAFT_NOT_LEADER", "RAFT_NO_LEADER", "RAFT_LEADERSHIP_LOST", "RAFT_PROPOSAL_DROPPED"];
+
+function lostLead({ failed, unanswered }: LoadResult): boolean {
+  return unanswered > 0 || Object.keys(failed).some((code) => LOST_LEAD.includes(code));
+}
+
 function voidReasons(load: LoadResult, settings: Settings): string[] {
   const reasons: string[] = [];
   for (const [code, count] of Object.entries(load.failed)) {
@@ -316,8 +349,7 @@ function figures(
   const nodes = cluster.ids
     .flatMap((id) => useOf(id, id === leader, before.get(id), after.get(id)))
     .map((use) => (shared && !use.leader ? { ...use, ...NO_PROCESS } : use));
-  const seconds = Math.max(load.windowMs, Number.MIN_VALUE) / 1000;
-  const proposalsPerS = load.done / seconds;
+  const proposalsPerS = ratePerS(load.done, load.windowMs);
   const counters = nodes.find((node) => node.leader)?.counters;
   const { link, node, options: nodeOptions } = cluster.openedAs(leader);
   return {
@@ -393,7 +425,7 @@ function histogramOf(latencies: LoadResult["latencies"]): Histogram {
 function readMeasures({ reads, readsDone, windowMs }: LoadResult): Measures {
   if (reads.total === 0) return {};
   const histogram = histogramOf(reads);
-  const perS = readsDone / (windowMs / 1000);
+  const perS = ratePerS(readsDone, windowMs);
   return {
     readsPerS: toMeasure(perS, "/s", "higher", "linearizable reads confirmed"),
     readP50Ms: toMeasure(percentileMs(histogram, 50), "ms", "lower", "readBarrier() until confirmed, median"),
@@ -447,7 +479,7 @@ function otherCpuShare(
   { from }: Settings,
   idleCpuMs: number,
 ): number {
-  if (before === null || after === null || nodes.length < count) return 0;
+  if (before === null || after === null || nodes.length < count || after.atMs <= before.atMs) return 0;
   const client = from === "client" ? cpuMsOf(after) - cpuMsOf(before) : 0;
   const ours = nodes.reduce((sum, node) => sum + cpuMsOf(node), client + idleCpuMs);
   const all = after.machineBusyMs - before.machineBusyMs;
@@ -485,7 +517,7 @@ function useOf(
       cpuSystemMs: round(after.cpuSystemMs - before.cpuSystemMs),
       mainThreadMs: main === undefined ? null : round(main.cpuMs),
       otherThreadsMs: others.sort((a, b) => b - a),
-      loopActiveShare: Math.min(1, (after.loopActiveMs - before.loopActiveMs) / windowMs),
+      loopActiveShare: windowMs > 0 ? Math.min(1, (after.loopActiveMs - before.loopActiveMs) / windowMs) : 0,
       loopDelayMs: { p50: after.loopDelayP50Ms, p99: after.loopDelayP99Ms, max: after.loopDelayMaxMs },
       rssBytes: after.rssBytes,
       counters: counters as NodeUse["counters"],

@@ -15,7 +15,7 @@ import { traceEvery } from "./run-trace.js";
 import { type OnPhase, type UncheckedRun, VariantRun, warmUp } from "./run-variant.js";
 import type { Runtime } from "./runtimes.js";
 import { LOAD_AXES, type Load, loadGroups, type Variant } from "./scenario.js";
-import type { TruthReport } from "./truth.js";
+import type { TruthReport, TruthRequest } from "./truth.js";
 import { runTruthCheck } from "./truth-process.js";
 
 /** Variants by the cluster that they share; at least one each. */
@@ -270,26 +270,21 @@ export class Sitting {
 
   /** Stops every cluster and checks its logs: what they say stands in each run of theirs. */
   async finish(): Promise<(run: UncheckedRun) => Pick<Run, "truth" | "stateHash" | "void" | "measures">> {
-    const truths = new Map<number, TruthReport>();
+    const checked = new Map<number, TruthReport | string>();
     this.plan.onPhase("checking the logs");
     await Promise.all(this.seats.map(({ cluster }) => cluster.catchUp(GRACE_MS).catch(() => false)));
     const states = await Promise.all(this.seats.map(({ cluster }) => cluster.stop()));
     const checks = this.seats.map(async ({ cluster, variants, journals, acked }, i) => {
-      const nodes = cluster.logsOf(states[i]);
-      const silent = nodes.filter(({ state }) => state === null).map(({ id }) => id);
-      if (silent.length > 0) {
-        const text = `node ${silent.join(", ")} did not close within 3 s of being asked: its disk may be stuck.`;
-        throw new BenchError("failed", text);
-      }
-      const truth = await runTruthCheck(
-        { nodes, ackedFiles: journals, ackedMin: acked },
-        this.patience.signal,
-      );
-      for (const { position } of variants) truths.set(position, truth);
+      const request = { nodes: cluster.logsOf(states[i]), ackedFiles: journals, ackedMin: acked };
+      const truth = await this.truthOf(request);
+      for (const { position } of variants) checked.set(position, truth);
     });
     await Promise.all(checks);
     return (run) => {
-      const truth = truths.get(run.position)!;
+      const truth = checked.get(run.position)!;
+      if (typeof truth === "string") {
+        return { truth: null, stateHash: "", void: [...run.void, truth], measures: run.measures };
+      }
       return {
         // The journals of all loads on the cluster were checked; this run's part of them is its own.
         truth: { ...truth, ackedChecked: truth.ok ? run.acknowledged : truth.ackedChecked },
@@ -298,6 +293,20 @@ export class Sitting {
         measures: { ...run.measures, ...lostMeasure(run.settings, truth) },
       };
     };
+  }
+
+  /** What the logs say, or why they could not be asked: that leaves runs void, and the bench goes on. */
+  private async truthOf(request: TruthRequest): Promise<TruthReport | string> {
+    const silent = request.nodes.filter(({ state }) => state === null).map(({ id }) => id);
+    if (silent.length > 0) {
+      const who = `node ${silent.join(", ")}`;
+      return `the logs were not checked: ${who} did not close within 3 s of being asked, or did not run any more`;
+    }
+    const { signal } = this.patience;
+    return runTruthCheck(request, signal).catch((error: unknown) => {
+      if (signal.aborted || !(error instanceof BenchError)) throw error;
+      return `the logs were not checked: ${error.message}`;
+    });
   }
 
   /** Ends every process, and removes the data unless it is to be kept. */

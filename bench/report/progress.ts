@@ -1,7 +1,7 @@
 // What a bench says while it runs: one line that is rewritten on a terminal, plain lines elsewhere and under CI.
 import { clearLine, cursorTo } from "node:readline";
 import type { AxisName } from "../harness/axes.js";
-import type { BenchError } from "../harness/bench-error.js";
+import { messageOf } from "../harness/bench-error.js";
 import type { Observer, WindowedRun } from "../harness/run-bench.js";
 import type { Phase } from "../harness/run-variant.js";
 import { describe, type Load, type Variant, varyingAxes } from "../harness/scenario.js";
@@ -36,7 +36,7 @@ function figuresText(run: WindowedRun): string {
 
 export class Progress implements Observer {
   /** What ended it, where that was no abort. */
-  fault: BenchError | null = null;
+  fault: unknown = null;
   private readonly out: Output;
   private axes: AxisName[] = [];
   private load: Load = { warmupMs: 0, durationMs: 0, rounds: 1 };
@@ -140,8 +140,13 @@ export class Progress implements Observer {
     this.say(`${roundsDone} of ${roundsPlanned} rounds: there is no time left for another`);
   }
 
-  broken(fault: BenchError): void {
+  broken(fault: unknown): void {
     this.fault = fault;
+  }
+
+  unweighed(fault: unknown): void {
+    this.erase();
+    this.say(`what the harness itself costs is not known: ${messageOf(fault)}`);
   }
 
   /** No more lines; also after a failure. */

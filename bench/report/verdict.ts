@@ -241,34 +241,45 @@ function rateText({ estimate, interval, proven }: Comparison): string {
   return proven ? `at ${factor}` : `seen at ${factor}, which proves nothing yet`;
 }
 
-const EVENT_MEASURES = {
-  "kill-leader": ["newLeaderMs", "firstCommitMs"],
-  restart: ["openMs", "openGBPerS", "caughtUpMs"],
-  "catch-up": ["behindMB", "catchUpMs", "rateWhileCatchingUp"],
-  "replace-member": ["catchUpMs", "changeMs", "rateMeanwhile"],
-  snapshots: ["snapshotMs", "rateMeanwhile", "p99MeanwhileMs"],
-} as const;
+/** What an event's measures say, in the order of a sentence; one that was not taken is left out of it. */
+const EVENT_WORDS: Readonly<Record<string, readonly [name: string, say: (amount: string) => string][]>> = {
+  "kill-leader": [
+    ["newLeaderMs", (ms) => `a new leader stands ${ms} ms after kill -9`],
+    ["firstCommitMs", (ms) => ` and commits after ${ms} ms`],
+  ],
+  restart: [
+    ["openMs", (ms) => `a node opens in ${ms} ms`],
+    ["openGBPerS", (rate) => ` (${rate} GB/s)`],
+    ["caughtUpMs", (ms) => ` and has applied everything after ${ms} ms`],
+  ],
+  "catch-up": [
+    ["behindMB", (mb) => `a follower that is ${mb} MB behind`],
+    ["catchUpMs", (ms) => ` has caught up after ${ms} ms`],
+    ["rateWhileCatchingUp", (share) => `, while the group commits at ${share} % of its rate`],
+  ],
+  "replace-member": [
+    ["catchUpMs", (ms) => `a new member has caught up after ${ms} ms`],
+    ["changeMs", (ms) => ` and another's place ${ms} ms later`],
+    ["rateMeanwhile", (share) => `, while the group commits at ${share} % of its rate`],
+  ],
+  snapshots: [
+    ["snapshotMs", (ms) => `a snapshot takes ${ms} ms`],
+    ["rateMeanwhile", (share) => `, while the group commits at ${share} % of its rate`],
+    ["p99MeanwhileMs", (ms) => ` with a p99 of ${ms} ms`],
+  ],
+};
 
 /** What the event took, a clause a row that it befell. */
-function eventText(rows: readonly Row[], event: keyof typeof EVENT_MEASURES): string {
+function eventText(rows: readonly Row[], event: keyof typeof EVENT_WORDS): string {
   const varying = varyingOf(rows);
   const befallen = rows.filter(({ settings }) => settings.event === event);
   const clauses = befallen.map((row) => {
-    const [a, b, c] = EVENT_MEASURES[event].map((name) => measureOf(row, name)?.median ?? 0);
+    const words = EVENT_WORDS[event].flatMap(([name, say]) => {
+      const figure = measureOf(row, name);
+      return figure === null ? [] : [say(short(figure.median))];
+    });
     const place = varying.length === 0 ? "" : `with ${describe(row.settings, varying)} `;
-    if (event === "kill-leader") {
-      return `${place}a new leader stands ${short(a)} ms after kill -9 and commits after ${short(b)} ms; ${lostText([row])}`;
-    }
-    if (event === "catch-up") {
-      return `${place}a follower that is ${short(a)} MB behind has caught up after ${short(b)} ms, while the group commits at ${short(c)} % of its rate`;
-    }
-    if (event === "replace-member") {
-      return `${place}a new member has caught up after ${short(a)} ms and another's place ${short(b)} ms later, while the group commits at ${short(c)} % of its rate`;
-    }
-    if (event === "snapshots") {
-      return `${place}a snapshot takes ${short(a)} ms, while the group commits at ${short(b)} % of its rate with a p99 of ${short(c)} ms`;
-    }
-    return `${place}a node opens in ${short(a)} ms (${short(b)} GB/s) and has applied everything after ${short(c)} ms`;
+    return `${place}${words.join("").replace(/^[ ,]+/, "")}${event === "kill-leader" ? `; ${lostText([row])}` : ""}`;
   });
   const text = clauses.join("; ");
   return text.charAt(0).toUpperCase() + text.slice(1);

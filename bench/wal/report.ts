@@ -47,6 +47,18 @@ export function renderWalBench(result: WalBenchResult, paint: Paint): string {
         ratio(row.appendsPerS, row.writesPerS),
       ]),
     ),
+    ...(recovery === null ? [] : recoveryParts(recovery, paint)),
+    ...(result.interrupted ? [INTERRUPTED] : []),
+    ...result.skipped.map((text) => `skipped: ${text}`),
+    NOTES,
+  ];
+  return `${parts.join("\n")}\n`;
+}
+
+const INTERRUPTED = "Interrupted: what was measured before is here, the rest is not.";
+
+function recoveryParts(recovery: NonNullable<WalBenchResult["recovery"]>, paint: Paint): string[] {
+  return [
     paint.bold(
       `Opening a log of ${short(recovery.logBytes / 1e6)} MB, ${grouped(recovery.entries)} entries, every record verified`,
     ),
@@ -61,10 +73,7 @@ export function renderWalBench(result: WalBenchResult, paint: Paint): string {
         spread(row.idleP99Ms, short),
       ]),
     ),
-    ...result.skipped.map((text) => `skipped: ${text}`),
-    NOTES,
   ];
-  return `${parts.join("\n")}\n`;
 }
 
 const NOTES = `Figures are medians of the pairs, with their range; ratios are of each pair. goraft saves one batch after another.
@@ -93,6 +102,7 @@ function spread(values: readonly number[], show: (value: number) => string): str
 
 function ratio(ours: readonly number[], theirs: readonly number[]): string {
   if (theirs.length === 0) return "-";
-  const ratios = ours.map((value, pair) => value / theirs[pair]);
+  // Of the last pair one may be missing, where it was interrupted.
+  const ratios = ours.slice(0, theirs.length).map((value, pair) => value / theirs[pair]);
   return spread(ratios, (value) => value.toFixed(2));
 }

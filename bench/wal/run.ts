@@ -72,11 +72,22 @@ export interface WalBenchResult {
   readonly skipped: readonly string[];
   readonly appends: readonly AppendRow[];
   readonly loops: readonly LoopRow[];
-  readonly recovery: {
-    readonly logBytes: number;
-    readonly entries: number;
-    readonly rows: readonly RecoveryRow[];
-  };
+  /** Null: it did not come to that. */
+  readonly recovery: Recovery | null;
+  /** Ended by Ctrl-C or by a fault: what was measured before is here. */
+  readonly interrupted: boolean;
+}
+
+interface Recovery {
+  readonly logBytes: number;
+  readonly entries: number;
+  readonly rows: readonly RecoveryRow[];
+}
+
+export interface WalBenchOutcome {
+  readonly result: WalBenchResult;
+  /** What ended it before all was measured; null: it is. */
+  readonly cut: BenchError | null;
 }
 
 const TMPFS = "/dev/shm";
@@ -86,12 +97,14 @@ const PIPELINED = 8;
 export const POLLING_US = 2000;
 const CHILD = fileURLToPath(new URL("./child.js", import.meta.url));
 
-/** Runs `plan`; `say` gets a line before each part. Throws BenchError, with everything cleaned up. */
+/**
+ * Runs `plan`; `say` gets a line before each part. Everything is cleaned up; throws BenchError where nothing was measured.
+ */
 export async function runWalBench(
   plan: WalBenchPlan,
   say: (text: string) => void,
   signal: AbortSignal,
-): Promise<WalBenchResult> {
+): Promise<WalBenchOutcome> {
   const startedAt = new Date();
   const begun = performance.now();
   const disk = await RunDir.create(plan.dir, false);
@@ -107,15 +120,11 @@ export async function runWalBench(
     const environment = await readEnvironment(disk.fileSystem);
     const diskProbe = await probeDisk(disk.path);
     const skipped: string[] = [];
-    const appends: AppendRow[] = [];
     if (tmpfs === null) skipped.push(`appends on tmpfs: there is no ${TMPFS}`);
-    else appends.push(...(await bench.appends("tmpfs", tmpfs.path)));
     if (disk.fileSystem.volatile)
       skipped.push(`a real disk: ${disk.path} is ${disk.fileSystem.type}, memory`);
-    appends.push(...(await bench.appends("disk", disk.path)));
-    const loops = await bench.loops(disk.path);
-    const recovery = await bench.recovery(disk.path);
-    return {
+    const cut = await bench.all(disk.path, tmpfs?.path ?? null);
+    const result = {
       tool: "raftmark bench wal",
       command: plan.command,
       startedAt: startedAt.toISOString(),
@@ -124,10 +133,11 @@ export async function runWalBench(
       environment,
       diskProbe,
       skipped,
-      appends,
-      loops,
-      recovery,
-    };
+      ...bench.measured,
+      interrupted: cut !== null,
+    } as const;
+    if (cut !== null && result.appends.length === 0) throw cut;
+    return { result, cut };
   } finally {
     process.removeListener("exit", lastMoments);
     bench.killNow();
@@ -143,6 +153,9 @@ function pollings(writer: WriterKind): readonly number[] {
 
 class WalBench {
   private child: ChildProcess | null = null;
+  private readonly appendRows: AppendRow[] = [];
+  private readonly loopRows: LoopRow[] = [];
+  private recovered: Recovery | null = null;
 
   constructor(
     private readonly plan: WalBenchPlan,
@@ -150,7 +163,31 @@ class WalBench {
     private readonly signal: AbortSignal,
   ) {}
 
-  async appends(place: "tmpfs" | "disk", dir: string): Promise<AppendRow[]> {
+  /** All parts; gives what ended it before. */
+  async all(disk: string, tmpfs: string | null): Promise<BenchError | null> {
+    try {
+      if (tmpfs !== null) await this.appends("tmpfs", tmpfs);
+      await this.appends("disk", disk);
+      await this.loops(disk);
+      await this.recovery(disk);
+      return null;
+    } catch (error) {
+      if (error instanceof BenchError) return error;
+      throw error;
+    }
+  }
+
+  /** What there is so far: rows of which a figure is there. */
+  get measured(): Pick<WalBenchResult, "appends" | "loops" | "recovery"> {
+    const rows = this.recovered?.rows.filter(({ gbPerS }) => gbPerS.length > 0) ?? [];
+    return {
+      appends: this.appendRows.filter(({ entriesPerS }) => entriesPerS.length > 0),
+      loops: this.loopRows.filter(({ writesPerS }) => writesPerS.length > 0),
+      recovery: this.recovered === null || rows.length === 0 ? null : { ...this.recovered, rows },
+    };
+  }
+
+  private async appends(place: "tmpfs" | "disk", dir: string): Promise<void> {
     const { writers, batches, bytes, ms, pairs, peer } = this.plan;
     const durability: Durability = place === "tmpfs" ? "none" : "o_dsync";
     const rows: AppendRow[] = [];
@@ -164,6 +201,7 @@ class WalBench {
         }
       }
     }
+    this.appendRows.push(...rows);
     for (const row of rows) {
       const { batch, writer, busyPollUs, inFlight } = row;
       const how = `${inFlight === 1 ? "one at a time" : "pipelined"}${busyPollUs > 0 ? ", polling" : ""}`;
@@ -176,13 +214,11 @@ class WalBench {
         );
       }
     }
-    return rows;
   }
 
-  async loops(dir: string): Promise<LoopRow[]> {
+  private async loops(dir: string): Promise<void> {
     const { writers, bytes, ms, pairs } = this.plan;
     const kinds = writers.flatMap((writer) => pollings(writer).map((busyPollUs) => ({ writer, busyPollUs })));
-    const rows: LoopRow[] = [];
     for (const { writer, busyPollUs } of kinds) {
       const polling = busyPollUs > 0 ? ", polling" : "";
       this.say(`one durable append in flight against a bare O_DSYNC loop, ${writer}${polling}`);
@@ -197,6 +233,7 @@ class WalBench {
         ms,
       } as const;
       const row = { writer, busyPollUs, bytes: 0, appendsPerS: [] as number[], writesPerS: [] as number[] };
+      this.loopRows.push(row);
       for (let pair = 0; pair < pairs; pair++) {
         const answer = await this.inFreshDir(dir, (fresh) => this.run({ ...job, dir: fresh }));
         row.bytes = answer.bytesPerAppend;
@@ -206,19 +243,18 @@ class WalBench {
           (await this.inFreshDir(dir, (fresh) => this.run({ ...loop, dir: fresh }))).writesPerS,
         );
       }
-      rows.push(row);
     }
-    return rows;
   }
 
-  async recovery(dir: string): Promise<WalBenchResult["recovery"]> {
+  private async recovery(dir: string): Promise<void> {
     const { bytes, logBytes, threads, pairs } = this.plan;
-    return this.inFreshDir(dir, async (fresh) => {
+    await this.inFreshDir(dir, async (fresh) => {
       this.say(`opening a log of ${Math.round(logBytes / 1e6)} MB`);
       const written = await this.run({ kind: "fill", dir: fresh, bytes, logBytes });
       const rows = threads.map((count): RecoveryRow => {
         return { threads: count, gbPerS: [], loopDelayP99Ms: [], loopDelayMaxMs: [], idleP99Ms: [] };
       });
+      this.recovered = { logBytes: written.logBytes, entries: written.entries, rows };
       for (let pair = 0; pair < pairs; pair++) {
         for (const row of rows) {
           const job = { kind: "recover", dir: fresh, threads: row.threads, written } as const;
@@ -229,7 +265,6 @@ class WalBench {
           row.idleP99Ms.push(idleP99Ms);
         }
       }
-      return { logBytes: written.logBytes, entries: written.entries, rows };
     });
   }
 
@@ -243,13 +278,16 @@ class WalBench {
   }
 
   private async run<J extends Job>(job: J): Promise<Answers[J["kind"]]> {
-    const out = await this.spawn(process.execPath, [CHILD, JSON.stringify(job)]);
+    const out = await this.spawn(`the measurement "${job.kind}"`, process.execPath, [
+      CHILD,
+      JSON.stringify(job),
+    ]);
     return JSON.parse(out) as Answers[J["kind"]];
   }
 
   private runPeer(peer: string, parent: string, durability: Durability, batch: number): Promise<number> {
     return this.inFreshDir(parent, async (dir) => {
-      const out = await this.spawn(peer, [
+      const out = await this.spawn(peer, peer, [
         ...["-mode", "wal", "-bytes", String(this.plan.bytes), "-persave", String(batch), "-dir", dir],
         ...["-duration", `${this.plan.ms}ms`, "-durable", durability === "none" ? "nofsync" : "fsync"],
       ]);
@@ -257,8 +295,8 @@ class WalBench {
     });
   }
 
-  /** Runs a program to its end; its stdout. */
-  private spawn(program: string, args: readonly string[]): Promise<string> {
+  /** Runs a program to its end; its stdout. `what`: in a sentence. */
+  private spawn(what: string, program: string, args: readonly string[]): Promise<string> {
     this.signal.throwIfAborted();
     return new Promise((resolve, reject) => {
       const child = spawn(program, args, {
@@ -276,11 +314,15 @@ class WalBench {
         if (this.signal.aborted && child.pid !== undefined) return;
         reject(new BenchError("environment", `cannot run ${program}: ${error.message}.`, error));
       });
-      child.once("close", (code) => {
+      child.once("close", (code, name) => {
         this.child = null;
         if (this.signal.aborted) reject(this.signal.reason);
         else if (code === 0) resolve(out);
-        else reject(new BenchError("failed", `${[program, ...args].join(" ")} failed: ${complaint.trim()}`));
+        else {
+          const how = name === null ? `ended with code ${code}` : `was killed by ${name}`;
+          const why = complaint.trim() === "" ? "." : `: ${complaint.trim()}`;
+          reject(new BenchError("failed", `${what} ${how}${why}`));
+        }
       });
     });
   }

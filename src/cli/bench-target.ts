@@ -87,13 +87,15 @@ export async function benchTarget(words: TargetWords, command: string, out: Outp
   const { stream, paint } = out;
   const say = (text: string): void => void stream.write(`${paint.dim(text)}\n`);
   const { result, cut } = await untilInterrupted((signal) => runTarget(plan, say, signal));
+  stream.write(`\n${targetText(result, paint)}`);
+  if (words.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  // What took minutes to measure is shown before it may turn out that it cannot be kept.
   const text = `${JSON.stringify(result, null, 2)}\n`;
   const path =
     words.out === undefined
       ? await writeNew(text, defaultPath({ startedAt, scenario }))
       : await writeWhole(text, words.out);
-  stream.write(`\n${targetText(result, paint)}Result: ${path}\n`);
-  if (words.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  stream.write(`Result: ${path}\n`);
   // Whoever pressed Ctrl-C knows why it ended.
   if (cut?.kind === "failed") throw cut;
   if (cut !== null) return cut.exitCode;

@@ -54,7 +54,7 @@ export function benchWalCommand(): Command {
     .configureOutput({ outputError: () => {} })
     .addHelpText("after", EXAMPLES)
     .action(async (words: Words, self: Command) => {
-      await benchWal(planOf(words, commandLine(self)), words);
+      process.exitCode = await benchWal(planOf(words, commandLine(self)), words);
     });
 }
 
@@ -65,7 +65,8 @@ Examples:
   raftmark bench wal --peer /tmp/goraft.bin --pairs 5
                                                    against etcd's WAL in Go, pair by pair
 
-Exit codes: 0 measured; 1 a measurement failed; 2 bad usage or environment; 130 Ctrl-C.`;
+Exit codes: 0 measured; 1 a measurement failed; 2 bad usage or environment; 130 Ctrl-C. Ctrl-C, or a measurement that
+fails, keeps what was measured before, marked as interrupted.`;
 
 function commandLine(command: Command): string {
   let root = command;
@@ -73,25 +74,30 @@ function commandLine(command: Command): string {
   return ["raftmark", ...(root as Command & { rawArgs: string[] }).rawArgs.slice(2)].join(" ");
 }
 
-async function benchWal(plan: WalBenchPlan, words: Words): Promise<void> {
+/** Returns the exit code. Throws BenchError. */
+async function benchWal(plan: WalBenchPlan, words: Words): Promise<number> {
   const stream = words.json === true ? process.stderr : process.stdout;
   const paint = stream.isTTY === true && pc.isColorSupported ? pc.createColors(true) : PLAIN;
   const say = (text: string): void => void stream.write(`${paint.dim(text)}\n`);
   const startedAt = new Date().toISOString();
   await checkWritable(words.out ?? defaultPath({ startedAt, scenario: { name: "wal" } }));
-  const result = await untilInterrupted((signal) => runWalBench(plan, say, signal));
+  const { result, cut } = await untilInterrupted((signal) => runWalBench(plan, say, signal));
+  const { environment, diskProbe } = result;
+  stream.write(
+    `\n${renderWalBench(result, paint)}${environment.cpu}, ${environment.cores} cores, Node ${environment.node}; ` +
+      `${environment.fileSystem.type}: a durable 4 KiB write takes ${diskProbe.p50Us} µs (p99 ${diskProbe.p99Us} µs)\n`,
+  );
+  if (words.json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
+  // What took minutes to measure is shown before it may turn out that it cannot be kept.
   const text = `${JSON.stringify(result, null, 2)}\n`;
   const path =
     words.out === undefined
       ? await writeNew(text, defaultPath({ startedAt: result.startedAt, scenario: { name: "wal" } }))
       : await writeWhole(text, words.out);
-  const { environment, diskProbe } = result;
-  stream.write(
-    `\n${renderWalBench(result, paint)}${environment.cpu}, ${environment.cores} cores, Node ${environment.node}; ` +
-      `${environment.fileSystem.type}: a durable 4 KiB write takes ${diskProbe.p50Us} µs (p99 ${diskProbe.p99Us} µs)\n` +
-      `Result: ${path}\n`,
-  );
-  if (words.json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
+  stream.write(`Result: ${path}\n`);
+  // Whoever pressed Ctrl-C knows why it ended.
+  if (cut?.kind === "failed") throw cut;
+  return cut?.exitCode ?? 0;
 }
 
 /** Words to a plan; refuses before anything is started. */

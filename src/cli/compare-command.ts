@@ -81,9 +81,9 @@ Examples:
   raftmark compare main worktree --in-flight 1024 --writer pool-wasm
   raftmark compare v1.0.0 HEAD --scenario durability --quick --format markdown
 
-Exit codes: 0 compared, whatever was found; 1 a bench failed on the way; 2 bad usage, a result that cannot be used, two
-results without a configuration in common, a revision that is not there or does not build, or current files that dist was
-not built from; 130 Ctrl-C. That, and a bench that fails, keeps the rounds that are done.`;
+Exit codes: 0 compared, whatever was found; 1 a bench failed on the way, or void runs leave nothing; 2 bad usage, a
+result that cannot be used, two results without a configuration in common, a revision that is not there or does not build,
+or current files that dist was not built from; 130 Ctrl-C. That, and a bench that fails, keeps the rounds that are done.`;
 
 /** Compares and returns the exit code. Throws BenchError. */
 async function compare(
@@ -159,11 +159,17 @@ async function compareRevisions(base: string, head: string, words: Words, comman
     }
   });
   let kept = true;
+  let isCompared = false;
   if (results !== null) {
-    show(compareResults(results.base, results.head, true), { base, head }, words);
+    const comparison = compareResults(results.base, results.head, true);
+    show(comparison, { base, head }, words);
     kept = await keep(results);
+    // Disturbed runs are for the reader to make again; of void ones nothing was measured.
+    isCompared = comparison.matches.some(
+      ({ figures, voids }) => voids === 0 || figures.some((figure) => figure.base !== null),
+    );
   }
-  if (ended === null) return kept ? 0 : EXIT_CODES.environment;
+  if (ended === null) return kept ? (isCompared ? 0 : EXIT_CODES.failed) : EXIT_CODES.environment;
   // Whoever pressed Ctrl-C knows why it ended, if there is something to show.
   if (results !== null && ended instanceof BenchError && ended.kind !== "failed") return ended.exitCode;
   throw ended;

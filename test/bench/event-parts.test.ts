@@ -1,20 +1,31 @@
-// An event whose leader lost the lead ends its run, not the bench: the run is void by what its load was refused.
+// An event that comes to no end leaves its run void with the reason, and not the bench ended: what a node refuses, and what
+// is waited for in vain. A node that ends by itself ends the bench.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type EventPlan, EventUnderLoad, type Measures } from "../../bench/harness/event-parts.js";
+import { BenchError } from "../../bench/harness/bench-error.js";
+import {
+  type EventOutcome,
+  type EventPlan,
+  EventToItsEnd,
+  EventUnderLoad,
+  type Measures,
+  sleep,
+} from "../../bench/harness/event-parts.js";
 import { NodeRefusal } from "../../bench/harness/node-process.js";
 import type { LoadResult } from "../../bench/harness/protocol.js";
 
-class Refused extends EventUnderLoad<never> {
-  private readonly code: string;
+const LOAD = {} as LoadResult;
 
-  constructor(code: string) {
+class Failing extends EventUnderLoad<never> {
+  private readonly error: Error;
+
+  constructor(error: Error) {
     super({} as EventPlan);
-    this.code = code;
+    this.error = error;
   }
 
   protected override run(): Promise<never> {
-    return Promise.reject(new NodeRefusal(this.code, "node 2 leads", false));
+    return Promise.reject(this.error);
   }
 
   protected override tell(): Measures {
@@ -22,14 +33,69 @@ class Refused extends EventUnderLoad<never> {
   }
 }
 
-async function measuresOf(code: string, failed: Record<string, number>): Promise<Measures> {
-  const event = new Refused(code);
+function outcomeOf(error: Error): Promise<EventOutcome> {
+  const event = new Failing(error);
   event.opened();
-  return event.finish({ failed } as unknown as LoadResult);
+  return event.finish(LOAD);
 }
 
-test("a leader that lost the lead tells nothing of its event, if its load was refused, too", async () => {
-  assert.deepEqual(await measuresOf("RAFT_NOT_LEADER", { RAFT_NOT_LEADER: 64 }), {});
-  await assert.rejects(measuresOf("RAFT_NOT_LEADER", {}), { code: "RAFT_NOT_LEADER" });
-  await assert.rejects(measuresOf("RAFT_FENCED", { RAFT_NOT_LEADER: 64 }), { code: "RAFT_FENCED" });
+test("an event that a node refuses measures nothing, and says so", async () => {
+  const refusal = new NodeRefusal('node 1 refused "propose"', "RAFT_NOT_LEADER", "node 2 leads", false);
+  const { measures, faults } = await outcomeOf(refusal);
+  assert.deepEqual(measures, {});
+  assert.deepEqual(faults, [
+    'what was to befall it came to no end: node 1 refused "propose": node 2 leads. [RAFT_NOT_LEADER]',
+  ]);
+  await assert.rejects(outcomeOf(new BenchError("failed", "node 2 ended")), { message: "node 2 ended" });
+  await assert.rejects(outcomeOf(new TypeError("a bug")), TypeError);
+});
+
+class Late extends EventToItsEnd<null> {
+  protected override async act(): Promise<null> {
+    await sleep(50);
+    this.checkUnderLoad("a follower to catch up");
+    return null;
+  }
+
+  protected override tell(): Measures {
+    return {};
+  }
+}
+
+test("an event that is over after its load was measured without one, which is no measure of it", async () => {
+  const plan = { haltLoad: async () => {} } as unknown as EventPlan;
+  const late = new Late(plan);
+  late.opened();
+  late.closed();
+  const { faults } = await late.finish(LOAD);
+  assert.deepEqual(faults, [
+    "what was to befall it came to no end: a follower to catch up: the load was over before.",
+  ]);
+  const early = new Late(plan);
+  early.opened();
+  await sleep(100);
+  early.closed();
+  assert.deepEqual(await early.finish(LOAD), { measures: {}, faults: [] });
+});
+
+class Growing extends EventToItsEnd<null> {
+  protected override async act(): Promise<null> {
+    await this.growth("a log of 5 MB", 100);
+    return null;
+  }
+
+  protected override tell(): Measures {
+    return {};
+  }
+}
+
+test("an event that waits for the log to grow does so for as long as the load goes on", async () => {
+  const cluster = { call: async () => ({ commit: 99 }) };
+  const haltLoad = async () => {};
+  const event = new Growing({ cluster, leader: 1, durationMs: 10, haltLoad } as unknown as EventPlan);
+  event.opened();
+  const { faults } = await event.finish(LOAD);
+  assert.deepEqual(faults, [
+    "what was to befall it came to no end: a log of 5 MB: the load was over before.",
+  ]);
 });

@@ -1,7 +1,10 @@
-// What a node's process inherits. Real node processes are in test/process.
+// What a node's process inherits, and how long its answers are waited for. Real node processes are in test/process.
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { flagsForNodes } from "../../bench/harness/node-process.js";
+import { flagsForNodes, NodeProcess } from "../../bench/harness/node-process.js";
+import { atEnd, tempDir } from "../temp-dir.js";
 
 test("nodes inherit the flags of a bench, and none of a test runner's, whichever way their values are given", () => {
   assert.deepEqual(flagsForNodes(["--cpu-prof", "--cpu-prof-dir=/tmp"]), [
@@ -10,4 +13,25 @@ test("nodes inherit the flags of a bench, and none of a test runner's, whichever
   ]);
   assert.deepEqual(flagsForNodes(["--test-name-pattern", "a name"]), []);
   assert.deepEqual(flagsForNodes(["--test-name-pattern=a name"]), []);
+});
+
+/** Answers every command but "close". */
+const ANSWERING = `process.on("message", ({ call, op }) => {
+  if (op !== "close") process.send({ kind: "reply", call, value: null });
+});`;
+
+test("time in which the harness itself stood still is not the node's silence; a node that is silent is told", async (t) => {
+  const program = join(tempDir(t), "node.mjs");
+  writeFileSync(program, ANSWERING);
+  const node = new NodeProcess(1, program);
+  atEnd(t, () => node.kill());
+  await node.call("campaign", {});
+  for (const stillMs of [200, 1000]) {
+    const answer = node.call("campaign", {}, 200);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stillMs);
+    assert.equal(await answer, null, `${stillMs}`);
+  }
+  await assert.rejects(node.call("close", {}, 100), {
+    message: /^node 1 \(pid \d+\) did not answer "close" in 100 ms/,
+  });
 });

@@ -17,6 +17,7 @@ const SILENT: Observer = {
   progress() {},
   done() {},
   repeating() {},
+  unweighed() {},
   gaveUp() {},
   broken() {},
 };

@@ -28,10 +28,10 @@ test("a quick run measures every part and cleans up", (t) => {
   for (const row of result.appends) assert.ok(row.entriesPerS[0]! > 0);
   for (const row of result.loops) assert.ok(row.writesPerS[0]! > 0);
   assert.deepEqual(
-    result.recovery.rows.map((row) => row.threads),
+    result.recovery!.rows.map((row) => row.threads),
     [1, 2],
   );
-  assert.ok(result.recovery.logBytes > 65 << 20);
+  assert.ok(result.recovery!.logBytes > 65 << 20);
   for (const part of ["pipelined", "bare writes/s", "every record verified"])
     assert.ok(run.stdout.includes(part), part);
   assert.deepEqual(readdirSync(join(dir, "data")), []);
@@ -58,4 +58,41 @@ test("Ctrl-C ends it and removes what it wrote", async (t) => {
   assert.equal(await ended, 130);
   assert.deepEqual(readdirSync(dir), []);
   assert.deepEqual(leftInMemory(child.pid!), []);
+});
+
+test("Ctrl-C after a row is done keeps it: in the table and in the result, marked", async (t) => {
+  const dir = tempDir(t);
+  const out = join(dir, "result.json");
+  const args = [
+    "--duration",
+    "100ms",
+    "--pairs",
+    "1",
+    "--batch",
+    "64",
+    "--dir",
+    join(dir, "data"),
+    "--out",
+    out,
+  ];
+  const child = spawn(process.execPath, [MAIN, "bench", "wal", ...args], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  let said = "";
+  let isAsked = false;
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+    // A line before each part: the first part is done when the second begins.
+    if (isAsked || said.split("\n").length < 3) return;
+    isAsked = true;
+    child.kill("SIGINT");
+  });
+  assert.equal(await ended, 130);
+  const result = JSON.parse(readFileSync(out, "utf8")) as WalBenchResult;
+  assert.equal(result.interrupted, true);
+  assert.ok(result.appends.length > 0 && result.appends.every((row) => row.entriesPerS[0]! > 0));
+  assert.equal(result.recovery, null);
+  assert.match(said, /Interrupted: what was measured before is here/);
+  assert.doesNotMatch(said, /NaN/);
 });

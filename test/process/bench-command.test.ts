@@ -348,7 +348,7 @@ test("a node process that is killed when a run is done: it is kept, and the sent
   const cwd = scratch.folder();
   const words = [...SHORT, ...ONE, "--rounds", "50", "--out", "partial.json"];
   const command = new Command(cwd, "bench", ...words);
-  // Of each round until the bench ends: one that had closed already takes nothing with it, and its end is not told.
+  // Of each round until the bench ends: one that is closing, or had closed already, does not end it.
   await until("a killed node to end the bench", OVER_MS, () => {
     if (!/\[2\/50/.test(command.stdout)) return false;
     const node = childrenOf(command.pid).find((pid) => commandLineOf(pid).at(-1) === "node-2");
@@ -356,13 +356,15 @@ test("a node process that is killed when a run is done: it is kept, and the sent
     return command.child.exitCode !== null;
   });
   assert.equal(await command.end(OVER_MS), 1, command.stderr);
-  // It may have been closing by then, and is told by another sentence.
   assert.match(command.stderr, /^raftmark: .*node 2 .*\n$/);
   assert.match(command.stdout, /\nInterrupted: only the runs that were done are told\. /);
   const result = Result.parse(JSON.parse(readFileSync(join(cwd, "partial.json"), "utf8")));
   assert.equal(result.interrupted, true);
   assert.equal(result.runs.length, new Set(result.runs.map(({ round }) => round)).size, "each once");
-  for (const run of result.runs) assert.deepEqual(run.void, []);
+  // One killed as it was closing leaves its round void, and the bench goes on.
+  for (const reason of result.runs.flatMap((run) => run.void)) {
+    assert.match(reason, /^the logs were not checked: node 2 did not close/);
+  }
   assertClean(cwd);
 });
 
