@@ -8,23 +8,9 @@ import { type Codec, memoryOver } from "./codec.js";
 const PAGE = 65536;
 const MAXIMUM_PAGES = 65536;
 
-// TypeScript's es libs have no WebAssembly, and the dom lib would let DOM names into Node code.
-interface WasmMemory {
+export interface WasmMemory {
   readonly buffer: SharedArrayBuffer;
 }
-declare namespace globalThis {
-  const WebAssembly: {
-    Memory: new (descriptor: {
-      initial: number;
-      maximum: number;
-      shared: boolean;
-    }) => { readonly buffer: ArrayBufferLike };
-    Module: new (bytes: Uint8Array) => object;
-    Instance: new (module: object, imports: object) => { exports: Record<string, unknown> };
-  };
-}
-
-export type { WasmMemory };
 
 interface Exports {
   init(): void;
@@ -48,11 +34,11 @@ export interface WasmCodec extends Codec {
 // dist/src/wal/format/codec-wasm.js -> dist/assembly/wal.wasm
 const BYTES = readFileSync(new URL("../../../assembly/wal.wasm", import.meta.url));
 
-let compiled: object | null = null;
+let compiled: WebAssembly.Module | null = null;
 
 /** The compiled module; can be posted to a worker. */
 export function wasmModule(): object {
-  compiled ??= new globalThis.WebAssembly.Module(BYTES);
+  compiled ??= new WebAssembly.Module(BYTES);
   return compiled;
 }
 
@@ -65,12 +51,12 @@ export function createWasmMemory(bytes: number): WasmMemory {
 export function createMemory(bytes: number, shared: boolean): { readonly buffer: ArrayBufferLike } {
   const pages = Math.ceil(bytes / PAGE);
   assert(pages <= MAXIMUM_PAGES, "memory too large for WASM");
-  return new globalThis.WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
 }
 
 /** Instantiates the module over `memory`: once per memory. */
 export function bindWasmCodec(module: object, memory: WasmMemory): WasmCodec {
-  const instance = new globalThis.WebAssembly.Instance(module, { env: { memory } });
+  const instance = new WebAssembly.Instance(module, { env: { memory } });
   const exports = instance.exports as unknown as Exports;
   exports.init();
   return {

@@ -35,15 +35,6 @@ export interface PoolPrepareTask extends PrepareTask {
   walFs: { module: string; arg: unknown } | null;
 }
 
-// ES2024 has it, our lib setting does not; Node has it since 16.
-interface AsyncWait {
-  waitAsync(
-    words: Int32Array,
-    index: number,
-    value: number,
-  ): { async: false; value: string } | { async: true; value: Promise<string> };
-}
-
 export class PoolWriter implements Writer {
   readonly memory: CodecMemory;
   readonly overlaps = true;
@@ -142,8 +133,8 @@ export class PoolWriter implements Writer {
     this.large.postMessage(copy, [copy.buffer]);
   }
 
-  private waitNotice(seen: number): ReturnType<AsyncWait["waitAsync"]> {
-    return (Atomics as unknown as AsyncWait).waitAsync(this.memory.i32, L.WORD_NOTICE, seen);
+  private waitNotice(seen: number): ReturnType<typeof Atomics.waitAsync> {
+    return Atomics.waitAsync(this.memory.i32, L.WORD_NOTICE, seen);
   }
 
   // Waits for the next notice, forever: a pending waitAsync keeps no process alive.
