@@ -17,8 +17,9 @@ import {
 import * as L from "../format/layout.js";
 import { parseEntry, parseNumbers, type RecordSpan, recordIn } from "../format/record.js";
 import { NO_SEGMENT_HEAD, NOT_OF_TYPE } from "../recover/misfits.js";
+import { sameBytes } from "../recover/scan-segment.js";
 import { isMisplaced, judgeEnd, MISPLACED } from "../recover/torn.js";
-import { CONFLICT, sameMetadata } from "./check-segment.js";
+import { CONFLICT } from "./check-segment.js";
 import { ProtoError } from "./etcd-proto.js";
 import { RecordOrder } from "./record-order.js";
 
@@ -46,7 +47,7 @@ export function* readWal(dir: string): Generator<WalRecord, void, void> {
     if (type !== RECORD_METADATA) return "";
     const data = bytes.subarray(dataStart, dataEnd);
     metadata ??= data;
-    return sameMetadata(metadata, data) ? "" : CONFLICT;
+    return sameBytes(metadata, data) ? "" : CONFLICT;
   };
   for (const { name, seq } of segments) {
     const isLast = seq === segments[segments.length - 1]!.seq;

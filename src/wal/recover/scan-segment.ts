@@ -407,8 +407,9 @@ export function fitsLog(snapshot: SnapshotMark, points: PointIndex, last: number
   return points.term(points.find(index)) === term;
 }
 
+/** Absent and empty count as the same, as in etcd. */
 export function sameBytes(a: Uint8Array | null, b: Uint8Array | null): boolean {
-  return Buffer.compare(a ?? new Uint8Array(0), b ?? new Uint8Array(0)) === 0;
+  return Buffer.compare(a ?? NO_DATA, b ?? NO_DATA) === 0;
 }
 
 export const METADATA_DIFFERS = "its metadata differs from that of earlier segments";
