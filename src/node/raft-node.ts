@@ -25,7 +25,6 @@ import {
   refusalOfClose,
   refusalOfCommitted,
   refusalOfId,
-  refusalOfSession,
 } from "./arguments.js";
 import { NodeChannels } from "./channels.js";
 import { ClientSession, openSession, Pauses, type SessionHost } from "./client-session.js";
@@ -317,7 +316,7 @@ export class RaftNode extends SafeEmitter {
    * tells whether the group still has it. Throws RAFT_BAD_OPTION for what is no id.
    */
   session(id: number): ClientSession {
-    const refusal = refusalOfSession(id);
+    const refusal = refusalOfId(id, "session: a session's id");
     if (refusal !== null) throw refusal;
     return new ClientSession(this.sessionHost, id, null);
   }
@@ -385,7 +384,7 @@ export class RaftNode extends SafeEmitter {
    * event. Throws RAFT_BAD_OPTION for what is no id.
    */
   transferLeadership(id: number): void {
-    const refusal = refusalOfId(id);
+    const refusal = refusalOfId(id, "transferLeadership: a node id");
     if (refusal !== null) throw refusal;
     this.driver.control((rawNode) => rawNode.transferLeader(id));
   }
