@@ -14,13 +14,7 @@ import {
   StateLeader,
 } from "../raft/index.js";
 import { Arrivals } from "./arrivals.js";
-import {
-  type ForwardRefusal,
-  LIFE_BYTES,
-  NotLeading,
-  Transferring,
-  UncommittedLimit,
-} from "./forward-wire.js";
+import { LIFE_BYTES } from "./forward-wire.js";
 import { Forwards } from "./forwards.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Proposals } from "./proposals.js";
@@ -100,28 +94,12 @@ export class Forwarding {
     return this.isOn && this.forwards.canSend(raft);
   }
 
-  /** Something came that can be appended. */
-  canAppend(raft: Raft): boolean {
-    return this.arrivals.canAppend(raft);
-  }
-
-  /** Appends what came, as far as `bytesMax` goes; returns how many proposals. */
-  append(rawNode: RawNode, bytesMax: number): number {
-    return this.arrivals.append(rawNode, bytesMax, reasonOf);
-  }
-
   leaderChanged(raft: Raft): void {
     this.forwards.leaderChanged(raft);
     this.askAgain(raft);
     // Of another term than this node leads now, if it does.
     if (raft.lead !== raft.id) this.arrivals.refuseAll();
   }
-}
-
-function reasonOf(refusal: RaftError): ForwardRefusal {
-  if (refusal === ErrProposalDroppedTransferring) return Transferring;
-  // A leader that removed itself appends nothing more: for the members' proposals another one will lead.
-  return refusal === ErrProposalDroppedRemoved ? NotLeading : UncommittedLimit;
 }
 
 /** Why the core of a leader does not take a proposal, as the end of a sentence. */

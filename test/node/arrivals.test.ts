@@ -16,7 +16,6 @@ import {
   refused,
   TooLarge,
   Transferring,
-  UncommittedLimit,
 } from "../../src/node/forward-wire.js";
 import { Forwarding } from "../../src/node/forwarding.js";
 import { Forwards } from "../../src/node/forwards.js";
@@ -70,8 +69,7 @@ class Leader {
 
   /** What a turn says. */
   append(bytesMax = 1000): string[] {
-    if (this.arrivals.canAppend(this.raw.raft))
-      this.arrivals.append(this.raw, bytesMax, () => UncommittedLimit);
+    if (this.arrivals.canAppend(this.raw.raft)) this.arrivals.append(this.raw, bytesMax);
     return this.answers.splice(0);
   }
 }
@@ -150,7 +148,7 @@ test("a leader that removed itself appends nothing more, and refuses what waits 
     context: NO_DATA,
   });
   assert.ok(!network.raw(2).raft.trk.progress.has(2));
-  forwarding.append(raw, 1000);
+  forwarding.arrivals.append(raw, 1000);
   assert.deepEqual(
     answers.map(({ reject, rejectHint }) => [reject, rejectHint]),
     [[true, NotLeading]],
@@ -226,7 +224,7 @@ test("tens of thousands of small requests that wait are appended in linear time,
   for (let i = 1; i <= COUNT; i++) arrivals.take(request(i, {}, 0, [1]), raw);
   const before = process.cpuUsage();
   let turns = 0;
-  for (; arrivals.count > 0; turns++) arrivals.append(raw, 48 << 10, () => UncommittedLimit);
+  for (; arrivals.count > 0; turns++) arrivals.append(raw, 48 << 10);
   // Of the processor, as others may have the machine. Each with each: 1.8 billion moves.
   assert.ok(process.cpuUsage(before).user < 1_000_000);
   assert.ok(turns > COUNT / 2000, `${turns} turns`);
