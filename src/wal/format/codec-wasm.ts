@@ -16,7 +16,6 @@ interface Exports {
   init(): void;
   crc32c(seed: number, pointer: number, length: number): number;
   encodeBatch(out: number, at: number, tail: number, cap: number, segment: number, points: number): number;
-  frameRecord(out: number, type: number, data: number, length: number, hasData: number): number;
   scan(end: number): number;
   unframe(end: number, rowsMax: number): number;
 }
@@ -63,8 +62,6 @@ export function bindWasmCodec(module: object, memory: WasmMemory): WasmCodec {
     memory: memoryOver(memory.buffer),
     crc32c: (seed, pointer, length) => exports.crc32c(seed, pointer, length) >>> 0,
     encodeBatch: exports.encodeBatch,
-    frameRecord: (out, type, data, length, hasData) =>
-      exports.frameRecord(out, type, data, length, hasData ? 1 : 0),
     scan: exports.scan,
     unframe: exports.unframe,
   };
