@@ -7,7 +7,8 @@ import { MalformedError } from "../../base/protobuf.js";
 import type { ConfState, HardState } from "../../raft/raftpb/index.js";
 import type { Steps } from "../disk/wal-fs.js";
 import type { Codec } from "../format/codec.js";
-import { frameAt } from "../format/codec-js.js";
+import { createJsCodec, frameAt } from "../format/codec-js.js";
+import { bindWasmCodec, createWasmMemory } from "../format/codec-wasm.js";
 import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_STATE } from "../format/format.js";
 import * as L from "../format/layout.js";
 import { dropFrom, PointIndex } from "../format/point-index.js";
@@ -15,6 +16,15 @@ import { parseEntry, parseSnapshotRecord } from "../format/record.js";
 import { misplaced } from "./misfits.js";
 import type { SegmentSource } from "./segment-source.js";
 import { isMisplaced, judgeEnd, lastNonZero, MISPLACED, wrongText } from "./torn.js";
+
+/** Makes a codec with so much memory. */
+export type CodecOf = (bytes: number) => Codec;
+
+/** `module`: of the WASM codec; null: the TypeScript one. */
+export function codecsOf(module: object | null): CodecOf {
+  if (module === null) return (bytes) => createJsCodec(new ArrayBuffer(bytes));
+  return (bytes) => bindWasmCodec(module, createWasmMemory(bytes));
+}
 
 /** Memory for a codec that scans with a window of this size. */
 export function scanMemoryBytes(windowBytes: number): number {
@@ -96,7 +106,7 @@ export interface ScanTask {
 export class SegmentScanner {
   readonly result: SegmentScan;
   private codec: Codec;
-  private readonly codecOf: (bytes: number) => Codec;
+  private readonly codecOf: CodecOf;
   private readonly task: ScanTask;
   private before: LogBefore | null;
   private readonly source: SegmentSource;
@@ -116,7 +126,7 @@ export class SegmentScanner {
     task: ScanTask,
     source: SegmentSource,
     codec: Codec,
-    codecOf: (bytes: number) => Codec,
+    codecOf: CodecOf,
     before: LogBefore | null,
   ) {
     this.task = task;

@@ -19,7 +19,7 @@ import {
   type SnapshotMetadata,
 } from "../../raft/raftpb/index.js";
 import { snapshotError } from "../disk/errors.js";
-import type { WalFs } from "../disk/wal-fs.js";
+import { type WalFs, withFile } from "../disk/wal-fs.js";
 import { crc32c } from "../format/crc32c.js";
 import type { SnapshotData, SnapshotStream } from "./snapshot-data.js";
 
@@ -34,6 +34,9 @@ const WIDE_HEAD_BYTES = 3 + WIDE_CRC + 2 * WIDE_LENGTH;
 /** More than this is no metadata. */
 const METADATA_BYTES_MAX = 16 << 20;
 
+/** Flags. */
+export const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
+
 /** Writes and syncs the file. On an error it is closed and left behind. */
 export async function writeSnapFile(
   fs: WalFs,
@@ -42,15 +45,12 @@ export async function writeSnapFile(
   data: SnapshotData,
   signal: AbortSignal,
 ): Promise<void> {
-  const fd = fs.open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC);
-  try {
+  await withFile(fs, path, NEW_FILE, async (fd) => {
     const suffix = encodeMetadataField(metadata);
     if (data instanceof Uint8Array) await writeKnown(fs, fd, data, suffix, signal);
     else await writeStream(fs, fd, data, suffix, signal);
     await fs.fdatasync(fd);
-  } finally {
-    fs.close(fd);
-  }
+  });
 }
 
 async function writeKnown(
