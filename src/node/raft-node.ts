@@ -148,15 +148,10 @@ export class RaftNode extends SafeEmitter {
     this.rawNode = newRawNode(options, wal, peerLogs);
     const trace = options.trace ?? null;
     trace?.attach(wal.batchTimes);
-    const { tickMs, electionTicks } = options;
-    const limits = {
-      leaderlessTicks: Math.ceil(options.leaderlessTimeoutMs / tickMs),
-      timeoutTicks: Math.ceil(options.requestTimeoutMs / tickMs),
-    };
+    const { electionTicks } = options;
     this.book = book;
     this.members = new Members({
       ...options,
-      ...limits,
       rawNode: this.rawNode,
       book,
       teller,
@@ -168,9 +163,9 @@ export class RaftNode extends SafeEmitter {
     });
     this.sockets = options.link === undefined ? newLink(options, this.members.addresses, tls) : null;
     this.link = this.sockets ?? this.guardedLink(options.link!);
-    this.proposals = new Proposals({ ...options, ...limits }, trace);
+    this.proposals = new Proposals(options, trace);
     this.forwarding = new Forwarding(options, this.proposals, this.rawNode.raft.term);
-    this.reads = new Reads(options.id, { ...limits, retryTicks: electionTicks });
+    this.reads = new Reads(options.id, { ...options, retryTicks: electionTicks });
     this.peerLines = new PeerLines({
       teller,
       isConnected: (peer) => this.connected.has(peer),

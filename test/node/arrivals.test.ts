@@ -77,7 +77,7 @@ class Leader {
 /** As a node has it. */
 function forwardingOf(id: number): Forwarding {
   const options = { id, tickMs: 10, electionTicks: 10, proposalBatchBytes: 100, maxFrameBytes: 1 << 20 };
-  const limits = { ...LIMITS, maxInflightBytes: 1000, leaderlessTimeoutMs: 100, requestTimeoutMs: 1000 };
+  const limits = { ...LIMITS, maxInflightBytes: 1000, leaderlessTicks: 10, timeoutTicks: 100 };
   const all = { forwardProposals: true, ...options, ...limits } as unknown as ResolvedOptions;
   return new Forwarding(all, new Proposals({ ...LIMITS, ...TICKS }), 1);
 }
@@ -258,7 +258,7 @@ class Follower {
     this.network.elect(2);
     this.raw = this.network.raw(1);
     const limits = { batchBytes: 100, windowBytes, ...TICKS, pathBytesPerTick };
-    this.forwards = new Forwards(1, this.proposals, () => new Uint8Array(LIFE_BYTES), limits);
+    this.forwards = new Forwards(1, this.proposals, limits, (message) => this.sent.push(message));
     this.forwards.peerChanged(2, true);
     this.forwards.peerChanged(3, true);
     this.forwards.heardLeader(2);
@@ -275,7 +275,7 @@ class Follower {
   }
 
   askAgain(): void {
-    this.forwards.askAgain(this.raw.raft, (message) => this.sent.push(message));
+    this.forwards.askAgain(this.raw.raft);
   }
 
   propose(...names: string[]): this {
@@ -294,7 +294,7 @@ class Follower {
   }
 
   send(): void {
-    this.forwards.send(this.raw.raft, (message) => this.sent.push(message));
+    this.forwards.send(this.raw.raft);
   }
 
   answer(message: Message, applied = 5): void {
@@ -333,11 +333,11 @@ test("tens of thousands that are placed are settled in linear time by what is ap
     ...TICKS,
   });
   const limits = { batchBytes: 1e9, windowBytes: 1e9, ...TICKS };
-  const forwards = new Forwards(1, proposals, () => new Uint8Array(LIFE_BYTES), limits);
+  const forwards = new Forwards(1, proposals, limits, (message) => follower.sent.push(message));
   forwards.peerChanged(2, true);
   forwards.heardLeader(2);
   for (let i = 0; i < COUNT; i++) resolved.push(proposals.add(Buffer.from("x")));
-  forwards.send(follower.raw.raft, (message) => follower.sent.push(message));
+  forwards.send(follower.raw.raft);
   forwards.answered(accepted(follower.sent[0]!, 6), follower.raw.raft, 5);
   const entries = Array.from({ length: COUNT }, (_, i) => new Entry(EntryNormal, 2, 6 + i, Buffer.from("x")));
   const results = entries.map(({ index }) => index);
