@@ -309,10 +309,8 @@ class SocketLink implements UwsLink {
   private addPeer(id: number, address: string): Peer | null {
     requireInteger("peers: an id", id, 1, Number.MAX_SAFE_INTEGER);
     if (id === this.self.id) return null;
-    const peer = new Peer(id, [
-      this.newDialer(id, LaneBulk, parseAddress(address, `peers[${id}]`)),
-      this.newDialer(id, LaneExpress, parseAddress(address, `peers[${id}]`)),
-    ]);
+    const at = parseAddress(address, `peers[${id}]`);
+    const peer = new Peer(id, [this.newDialer(id, LaneBulk, at), this.newDialer(id, LaneExpress, at)]);
     this.peers.set(id, peer);
     this.sender.peer(id);
     return peer;
