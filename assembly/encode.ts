@@ -29,33 +29,12 @@ function finishFrame(frame: usize, type: u32, data: usize, n: u32): usize {
   store<u8>(p, 0x1a);
   p = putVarint(p + 1, u64(n));
   if (p !== data) memory.copy(p, data, n);
-  return finishPadding(frame, p + n);
-}
-
-/** Length field and padding of the record that ends at `p`. Returns the end of the frame. */
-function finishPadding(frame: usize, p: usize): usize {
+  p += n;
   const length = u32(p - frame - 8);
   const padding = (8 - (length & 7)) & 7;
   store<u64>(frame, u64(length) | (padding !== 0 ? u64(0x80 | padding) << 56 : 0));
   store<u64>(p, 0);
   return p + padding;
-}
-
-/**
- * Frames one record to `out`: its `n` data bytes lie at `data`, outside of what is written; without `hasData` the field
- * is left out. Rolls ENC_CRC. Returns the bytes written. Twin: frameRecord in src/wal/format/codec-js.ts.
- */
-export function frameRecord(out: u32, type: u32, data: u32, n: u32, hasData: u32): u32 {
-  const frame: usize = out;
-  if (hasData !== 0) {
-    const to = frame + 17 + varintSize32(n);
-    memory.copy(to, data, n);
-    return u32(finishFrame(frame, type, to, n) - frame);
-  }
-  store<u16>(frame, u16(0x08 | (type << 8)), 8);
-  store<u8>(frame, 0x10, 10);
-  const end = putVarint(frame + 11, u64(load<u32>(L.ENC + L.ENC_CRC)));
-  return u32(finishPadding(frame, end) - frame);
 }
 
 function encodeEntry(frame: usize, item: usize, tag: u32, length: u32): usize {

@@ -3,7 +3,7 @@
 // instance over a live one would run its data segments and start function again and spoil what is in flight.
 import { initTables, update } from "./crc";
 
-export { encodeBatch, frameRecord } from "./encode";
+export { encodeBatch } from "./encode";
 export { scan } from "./scan";
 export { unframe } from "./unframe";
 

@@ -38,12 +38,11 @@ export function clusterKey(secret: string): Promise<Uint8Array> {
 
 /**
  * Throws RAFT_BAD_OPTION for a secret that others than this machine's could guess: a short one will do only where all
- * of `addresses` are its own (loopback). Returns whether it is short.
+ * of `addresses` are its own (loopback).
  */
-export function checkSecret(secret: unknown, addresses: readonly Address[], option = "secret"): boolean {
+export function checkSecret(secret: unknown, addresses: readonly Address[], option = "secret"): void {
   const bytes = typeof secret === "string" ? Buffer.byteLength(secret) : 0;
-  if (bytes >= SECRET_BYTES_MIN) return false;
-  if (bytes > 0 && addresses.every(isLoopback)) return true;
+  if (bytes >= SECRET_BYTES_MIN || (bytes > 0 && addresses.every(isLoopback))) return;
   const text = `the cluster's shared key must be a string of at least ${SECRET_BYTES_MIN} bytes, and this has ${bytes}`;
   throw new RaftmarkError("RAFT_BAD_OPTION", `${option}: ${text}; make one by: openssl rand -hex 32`);
 }

@@ -9,6 +9,9 @@ import type { LinkPeerStats, LinkStats } from "./link.js";
  */
 export const FRAME_TARGET_BYTES = 256 * 1024;
 
+/** Of any frame, where the owner of a link says nothing. */
+export const MAX_FRAME_BYTES_DEFAULT = 64 * 1024 * 1024;
+
 /** Hands a frame, borrowed until it returns, to whatever carries it. False: it was dropped. */
 export type PostFrame = (to: number, frame: Uint8Array) => boolean;
 

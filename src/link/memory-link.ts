@@ -9,7 +9,7 @@ import { Prng } from "../base/prng.js";
 import type { Message } from "../raft/raftpb/index.js";
 import { FrameReader, FrameWriter } from "../wire/frame.js";
 import { CLOSE_REASONS, CloseBadMessage, CloseLostLog } from "./close-codes.js";
-import { FRAME_TARGET_BYTES, FrameSender } from "./frame-sender.js";
+import { FRAME_TARGET_BYTES, FrameSender, MAX_FRAME_BYTES_DEFAULT } from "./frame-sender.js";
 import { codeOfStranger, type Link, type LinkHandler, type LinkStats } from "./link.js";
 import { Notices } from "./notices.js";
 import { Refusals } from "./refusals.js";
@@ -58,8 +58,6 @@ class MemoryLane {
   }
 }
 
-const DEFAULT_MAX_FRAME_BYTES = 64 * 1024 * 1024;
-
 /** The links of one cluster, and what befalls the frames between them. */
 export class MemoryNetwork {
   readonly clusterId: number;
@@ -86,7 +84,7 @@ export class MemoryNetwork {
     this.clusterId = options.clusterId ?? 1;
     this.crc32c = options.crc32c ?? crc32cJs;
     this.frameTargetBytes = options.frameTargetBytes ?? FRAME_TARGET_BYTES;
-    this.maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
+    this.maxFrameBytes = options.maxFrameBytes ?? MAX_FRAME_BYTES_DEFAULT;
     this.auto = options.auto ?? true;
     this.prng = new Prng(options.seed ?? 1);
   }
@@ -373,18 +371,11 @@ class MemoryLink implements Link {
   private closed = false;
 
   constructor(network: MemoryNetwork, id: number) {
-    const { clusterId, crc32c, frameTargetBytes, maxFrameBytes } = network;
+    const { clusterId, crc32c, frameTargetBytes: targetBytes, maxFrameBytes: maxBytes } = network;
     this.network = network;
     this.id = id;
     this.reader = new FrameReader({ clusterId, self: id, crc32c });
-    const writer = new FrameWriter({
-      clusterId,
-      from: id,
-      crc32c,
-      targetBytes: frameTargetBytes,
-      partBytes: frameTargetBytes,
-      maxBytes: maxFrameBytes,
-    });
+    const writer = new FrameWriter({ clusterId, from: id, crc32c, targetBytes, maxBytes });
     this.sender = new FrameSender(writer, (to, frame) => network.post(id, to, frame.slice()));
   }
 

@@ -13,7 +13,7 @@ import { type Address, parseAddress } from "./address.js";
 import { CLOSE_REASONS, CloseBadFrame, CloseBadMessage, CloseBadTag } from "./close-codes.js";
 import { checkSecret, clusterKey } from "./cluster-key.js";
 import { Dialer, type DialerEvents, type FrameRefused } from "./dialer.js";
-import { FRAME_TARGET_BYTES, FrameSender } from "./frame-sender.js";
+import { FRAME_TARGET_BYTES, FrameSender, MAX_FRAME_BYTES_DEFAULT } from "./frame-sender.js";
 import type { FrameTags } from "./frame-tags.js";
 import { type Guest, Guests } from "./guests.js";
 import { HANDSHAKE_BYTES_MAX, type Identity } from "./handshake.js";
@@ -91,7 +91,6 @@ export interface UwsLink extends Link {
 }
 
 const DEFAULT_MAX_BACKPRESSURE_BYTES = 32 * 1024 * 1024;
-const DEFAULT_MAX_FRAME_BYTES = 64 * 1024 * 1024;
 const DEFAULT_IDLE_TIMEOUT_S = 8;
 const DEFAULT_MAX_STRANGERS = 256;
 const DEFAULT_MAX_STRANGERS_PER_ADDRESS = 64;
@@ -142,40 +141,24 @@ class SocketLink implements UwsLink {
     const frameTags = options.frameTags ?? true;
     this.self = { id, clusterId, key: NO_DATA, frameTags, incarnation: randomInt(2 ** 48 - 1) };
     const limits = limitsOf(options);
-    const {
-      maxFrameBytes,
-      frameTargetBytes: targetBytes,
-      maxBackpressureBytes,
-      idleTimeoutS,
-      strangers,
-    } = limits;
+    const { maxFrameBytes, frameTargetBytes: targetBytes, silenceMs, ...accepting } = limits;
     this.maxFrameBytes = maxFrameBytes;
-    this.silenceMs = limits.silenceMs;
+    this.silenceMs = silenceMs;
     this.random = options.random ?? Math.random;
     if (options.onRefused !== undefined) this.refusals.listeners.push(options.onRefused);
     const crc32c = options.crc32c ?? crc32cJs;
-    const writer = new FrameWriter({
-      clusterId,
-      from: id,
-      crc32c,
-      targetBytes,
-      partBytes: targetBytes,
-      maxBytes: maxFrameBytes,
-    });
+    const writer = new FrameWriter({ clusterId, from: id, crc32c, targetBytes, maxBytes: maxFrameBytes });
     this.guests = new Guests(this.self, this.peers, this.notices, this.refusals);
     this.sender = new FrameSender(writer, (_to, frame) => this.carrier!.send(frame));
     this.reader = new FrameReader({ clusterId, self: id, crc32c });
     for (const [peer, address] of Object.entries(options.peers)) this.addPeer(Number(peer), address);
-    const acceptorOptions: AcceptorOptions = {
+    this.acceptor = newAcceptor(options.acceptor, {
+      ...accepting,
       events: this.guests,
       // Nothing but the handshake comes in this way.
       maxPayloadBytes: HANDSHAKE_BYTES_MAX * 2,
-      maxBackpressureBytes,
-      idleTimeoutS,
-      strangers,
       tls: this.tls,
-    };
-    this.acceptor = newAcceptor(options.acceptor, acceptorOptions);
+    });
   }
 
   get implementation(): string {
@@ -326,10 +309,8 @@ class SocketLink implements UwsLink {
   private addPeer(id: number, address: string): Peer | null {
     requireInteger("peers: an id", id, 1, Number.MAX_SAFE_INTEGER);
     if (id === this.self.id) return null;
-    const peer = new Peer(id, [
-      this.newDialer(id, LaneBulk, parseAddress(address, `peers[${id}]`)),
-      this.newDialer(id, LaneExpress, parseAddress(address, `peers[${id}]`)),
-    ]);
+    const at = parseAddress(address, `peers[${id}]`);
+    const peer = new Peer(id, [this.newDialer(id, LaneBulk, at), this.newDialer(id, LaneExpress, at)]);
     this.peers.set(id, peer);
     this.sender.peer(id);
     return peer;
@@ -395,26 +376,27 @@ class SocketLink implements UwsLink {
 
 /** With their defaults. Throws RAFT_BAD_OPTION. */
 function limitsOf(options: UwsLinkOptions) {
-  const maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
+  const {
+    maxFrameBytes = MAX_FRAME_BYTES_DEFAULT,
+    idleTimeoutS = DEFAULT_IDLE_TIMEOUT_S,
+    silenceMs = idleTimeoutS * 1000,
+    maxBackpressureBytes = DEFAULT_MAX_BACKPRESSURE_BYTES,
+    frameTargetBytes = Math.min(FRAME_TARGET_BYTES, maxFrameBytes),
+    maxStrangers = DEFAULT_MAX_STRANGERS,
+    maxStrangersPerAddress = DEFAULT_MAX_STRANGERS_PER_ADDRESS,
+  } = options;
   requireInteger("maxFrameBytes", maxFrameBytes, 1024, 2 ** 30);
-  const idleTimeoutS = options.idleTimeoutS ?? DEFAULT_IDLE_TIMEOUT_S;
   requireInteger("idleTimeoutS", idleTimeoutS, 8, 960);
-  const silenceMs = options.silenceMs ?? idleTimeoutS * 1000;
   requireInteger("silenceMs", silenceMs, 100, idleTimeoutS * 1000);
-  const maxBackpressureBytes = options.maxBackpressureBytes ?? DEFAULT_MAX_BACKPRESSURE_BYTES;
   requireInteger("maxBackpressureBytes", maxBackpressureBytes, 1024, 2 ** 31 - 1);
-  const frameTargetBytes = options.frameTargetBytes ?? Math.min(FRAME_TARGET_BYTES, maxFrameBytes);
   if (frameTargetBytes > maxFrameBytes) {
     const text = `frameTargetBytes: ${frameTargetBytes} must be at most maxFrameBytes (${maxFrameBytes})`;
     throw new RaftmarkError("RAFT_BAD_OPTION", text);
   }
   requireInteger("frameTargetBytes", frameTargetBytes, FRAME_OVERHEAD_BYTES, maxFrameBytes);
-  const strangers = {
-    max: options.maxStrangers ?? DEFAULT_MAX_STRANGERS,
-    maxPerAddress: options.maxStrangersPerAddress ?? DEFAULT_MAX_STRANGERS_PER_ADDRESS,
-  };
-  requireInteger("maxStrangers", strangers.max, 1, 65_536);
-  requireInteger("maxStrangersPerAddress", strangers.maxPerAddress, 1, strangers.max);
+  requireInteger("maxStrangers", maxStrangers, 1, 65_536);
+  requireInteger("maxStrangersPerAddress", maxStrangersPerAddress, 1, maxStrangers);
+  const strangers = { max: maxStrangers, maxPerAddress: maxStrangersPerAddress };
   return { maxFrameBytes, idleTimeoutS, silenceMs, maxBackpressureBytes, frameTargetBytes, strangers };
 }
 

@@ -45,6 +45,11 @@ interface Known {
 
 const SIGNAL: Known = { must: "an AbortSignal", is: isAbortSignal };
 
+const WHOLE: Known = {
+  must: "an integer from 1 to 2^53-1",
+  is: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
+};
+
 const CALL_OPTIONS: Readonly<Record<string, Known>> = {
   signal: SIGNAL,
   timeoutMs: {
@@ -53,45 +58,29 @@ const CALL_OPTIONS: Readonly<Record<string, Known>> = {
   },
 };
 
-const SESSION_CALL_OPTIONS: Readonly<Record<string, Known>> = {
-  ...CALL_OPTIONS,
-  sequence: {
-    must: "an integer from 1 to 2^53-1",
-    is: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
-  },
-};
+/** Null: they are options as `known` has them. */
+type RefusalOf = (options: unknown) => RaftmarkError | null;
 
-const CLOSE_OPTIONS: Readonly<Record<string, Known>> = {
-  timeoutMs: { must: "a number of milliseconds from 0 to below 2^31", is: isMilliseconds },
-};
-
-const COMMITTED_OPTIONS: Readonly<Record<string, Known>> = {
-  signal: SIGNAL,
-  from: {
-    must: "an index from 1 to 2^53-1",
-    is: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
-  },
-};
+function refusalBy(known: Readonly<Record<string, Known>>): RefusalOf {
+  return (options) => refusalOfOptions(options, known);
+}
 
 /** Of the last argument of a call: CallOptions. */
-export function refusalOfCall(options: unknown): RaftmarkError | null {
-  return refusalOfOptions(options, CALL_OPTIONS);
-}
+export const refusalOfCall = refusalBy(CALL_OPTIONS);
 
 /** Of ClientSession.propose: SessionCallOptions. */
-export function refusalOfSessionCall(options: unknown): RaftmarkError | null {
-  return refusalOfOptions(options, SESSION_CALL_OPTIONS);
-}
+export const refusalOfSessionCall = refusalBy({ ...CALL_OPTIONS, sequence: WHOLE });
 
 /** Of close(): CloseOptions. */
-export function refusalOfClose(options: unknown): RaftmarkError | null {
-  return refusalOfOptions(options, CLOSE_OPTIONS);
-}
+export const refusalOfClose = refusalBy({
+  timeoutMs: { must: "a number of milliseconds from 0 to below 2^31", is: isMilliseconds },
+});
 
 /** Of committed(): CommittedOptions. */
-export function refusalOfCommitted(options: unknown): RaftmarkError | null {
-  return refusalOfOptions(options, COMMITTED_OPTIONS);
-}
+export const refusalOfCommitted = refusalBy({
+  signal: SIGNAL,
+  from: { ...WHOLE, must: "an index from 1 to 2^53-1" },
+});
 
 function refusalOfOptions(options: unknown, known: Readonly<Record<string, Known>>): RaftmarkError | null {
   if (options === undefined) return null;
@@ -134,14 +123,9 @@ function isAbortSignal(value: unknown): value is AbortSignal {
   );
 }
 
-export function refusalOfSession(id: unknown): RaftmarkError | null {
-  if (Number.isSafeInteger(id) && (id as number) >= 1) return null;
-  return bad(`session: a session's id is an integer from 1 to 2^53-1, not ${shown(id)}`);
-}
-
-export function refusalOfId(id: unknown): RaftmarkError | null {
-  if (Number.isSafeInteger(id) && (id as number) >= 1) return null;
-  return bad(`transferLeadership: a node id is an integer from 1 to 2^53-1, not ${shown(id)}`);
+/** Of an argument that is an id: `what` it is, and of which call. */
+export function refusalOfId(id: unknown, what: string): RaftmarkError | null {
+  return WHOLE.is(id) ? null : bad(`${what} is ${WHOLE.must}, not ${shown(id)}`);
 }
 
 function bad(text: string): RaftmarkError {

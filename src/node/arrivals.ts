@@ -8,8 +8,15 @@
 // appended, or will be. A life of this node knows only its own terms: of what an earlier one led, nothing is said but that
 // it is forgotten.
 import { Fifo } from "../base/fifo.js";
-import type { Message, RawNode } from "../raft/index.js";
-import { None, type RaftError, StateLeader } from "../raft/index.js";
+import {
+  ErrProposalDroppedRemoved,
+  ErrProposalDroppedTransferring,
+  type Message,
+  None,
+  type RaftError,
+  type RawNode,
+  StateLeader,
+} from "../raft/index.js";
 import { ENTRY_OVERHEAD_BYTES } from "../wire/index.js";
 import {
   accepted,
@@ -23,6 +30,7 @@ import {
   sequenceIn,
   TooLarge,
   Transferring,
+  UncommittedLimit,
 } from "./forward-wire.js";
 import { PayloadCopies, type PayloadCopy } from "./payload-copies.js";
 
@@ -164,7 +172,7 @@ export class Arrivals {
    * Appends what has waited longest: at least one request, then as many as fit `bytesMax`, with what their entries cost
    * besides. Returns how many proposals.
    */
-  append(rawNode: RawNode, bytesMax: number, whyRefused: (refusal: RaftError) => ForwardRefusal): number {
+  append(rawNode: RawNode, bytesMax: number): number {
     const { raft } = rawNode;
     let bytes = 0;
     let appended = 0;
@@ -180,7 +188,7 @@ export class Arrivals {
       const first = raft.raftLog.lastIndex() + 1;
       const refusal = rawNode.proposeEntries(this.copies.entries(copies, copies.length, raft.term, first));
       if (refusal !== null) {
-        this.answer(life, refused(request, whyRefused(refusal)));
+        this.answer(life, refused(request, reasonOf(refusal)));
         continue;
       }
       this.answer(life, accepted(request, rawNode.lastProposed.first));
@@ -220,6 +228,12 @@ function noteWaiting(life: Life, sequence: number): void {
   const oldest: number = answers.keys().next().value!;
   answers.delete(oldest);
   life.forgotten = Math.max(life.forgotten, oldest);
+}
+
+function reasonOf(refusal: RaftError): ForwardRefusal {
+  if (refusal === ErrProposalDroppedTransferring) return Transferring;
+  // A leader that removed itself appends nothing more: for the members' proposals another one will lead.
+  return refusal === ErrProposalDroppedRemoved ? NotLeading : UncommittedLimit;
 }
 
 function costOf({ bytes, copies }: Arrival): number {

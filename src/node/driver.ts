@@ -219,7 +219,8 @@ export class Driver {
     const leaderChanged = raft.lead !== this.knownLeader || raft.term !== this.knownTerm;
     const isAsked = proposals.waitingCount > 0 || reads.waitingCount > 0;
     // A transfer of leadership may be over.
-    if (leaderChanged || isAsked || rawNode.hasReady() || forwarding?.canAppend(raft) === true) this.wake();
+    if (leaderChanged || isAsked || rawNode.hasReady() || forwarding?.arrivals.canAppend(raft) === true)
+      this.wake();
   }
 
   /** Counts a frame that is refused, and says why, for the link to act on. */
@@ -349,14 +350,14 @@ export class Driver {
     this.turns++;
     riding.turn();
     if (raft.lead !== this.knownLeader || raft.term !== this.knownTerm) this.leaderChanged();
-    if (this.parts.snapshots?.wanted === true && !this.applier.isBusy) this.takeSnapshot();
+    if (this.parts.snapshots?.own.wanted === true && !this.applier.isBusy) this.takeSnapshot();
     this.applier.resume();
     if (this.behindApply.length > 0 && this.isIdle)
       for (const call of this.behindApply.splice(0)) call(rawNode);
     this.parts.members?.turn();
     if (proposals.waitingCount > 0) this.propose();
-    if (forwarding?.canAppend(raft) === true && !this.backlogged())
-      this.proposed += forwarding.append(rawNode, this.parts.proposalBatchBytes);
+    if (forwarding?.arrivals.canAppend(raft) === true && !this.backlogged())
+      this.proposed += forwarding.arrivals.append(rawNode, this.parts.proposalBatchBytes);
     if (reads.waitingCount > 0 || reads.heldBack) reads.ask(rawNode, raft.lead !== None);
     if (this.isStoring) {
       this.sendOutbox();
@@ -372,7 +373,7 @@ export class Driver {
     const { rawNode, proposals, forwarding } = this.parts;
     const count = proposals.waitingCount;
     if (rawNode.raft.state === StateLeader)
-      return (count > 0 || forwarding?.canAppend(rawNode.raft) === true) && !this.backlogged();
+      return (count > 0 || forwarding?.arrivals.canAppend(rawNode.raft) === true) && !this.backlogged();
     return count > 0 && forwarding?.canSend(rawNode.raft) === true;
   }
 
@@ -397,10 +398,10 @@ export class Driver {
     if (raftLog.hasNextOrInProgressSnapshot()) return;
     const index = this.applied;
     const metadata = { index, term: raftLog.termOrZero(index), confState: trk.confState() };
-    if (members === undefined) snapshots!.take(metadata);
+    if (members === undefined) snapshots!.own.take(metadata);
     // A node that joins has no members yet: nobody could go on from its snapshot.
     else if (index === 0 || members.snapshotRecord !== undefined)
-      snapshots!.take({ ...metadata, members: members.snapshotRecord });
+      snapshots!.own.take({ ...metadata, members: members.snapshotRecord });
   }
 
   private backlogged(): boolean {
@@ -573,7 +574,7 @@ export class Driver {
     feeds?.advanced();
     if (snapshots?.counts === true) {
       const bytes = payloadsSize(entries) + RECORD_BYTES * entries.length;
-      if (snapshots.applied(entries.length, bytes)) this.wake();
+      if (snapshots.own.applied(entries.length, bytes)) this.wake();
     }
     for (let i = 0; i < responses.length; i++) rawNode.step(responses[i]);
   }

@@ -1,6 +1,5 @@
 // Proposals that go from one node to another, as a driver sees them: its own that it sends to the leader (forwards.ts), and
 // those that come to it because it leads (arrivals.ts). Main thread.
-import { randomBytes } from "node:crypto";
 import type { Message, RawNode } from "../raft/index.js";
 import {
   ErrProposalDroppedRemoved,
@@ -14,13 +13,6 @@ import {
   StateLeader,
 } from "../raft/index.js";
 import { Arrivals } from "./arrivals.js";
-import {
-  type ForwardRefusal,
-  LIFE_BYTES,
-  NotLeading,
-  Transferring,
-  UncommittedLimit,
-} from "./forward-wire.js";
 import { Forwards } from "./forwards.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Proposals } from "./proposals.js";
@@ -47,16 +39,18 @@ export class Forwarding {
   constructor(options: ResolvedOptions, proposals: Proposals, openedIn: number) {
     const { id, tickMs, electionTicks, proposalBatchBytes, maxFrameBytes } = options;
     this.isOn = options.forwardProposals;
-    this.arrivals = new Arrivals(options, openedIn, (message) => this.post(message));
-    this.forwards = new Forwards(id, proposals, () => randomBytes(LIFE_BYTES), {
+    const post = (message: Message): void => this.post(message);
+    this.arrivals = new Arrivals(options, openedIn, post);
+    const limits = {
       batchBytes: Math.min(proposalBatchBytes, maxFrameBytes - FRAME_ROOM_BYTES),
       windowBytes: Math.min(WINDOW_BYTES, options.maxInflightBytes),
       answerTicks: ANSWER_ELECTIONS * electionTicks,
       pathBytesPerTick: (PATH_BYTES_PER_S * tickMs) / 1000,
       graceTicks: electionTicks,
-      leaderlessTicks: Math.ceil(options.leaderlessTimeoutMs / tickMs),
-      timeoutTicks: Math.ceil(options.requestTimeoutMs / tickMs),
-    });
+      leaderlessTicks: options.leaderlessTicks,
+      timeoutTicks: options.timeoutTicks,
+    };
+    this.forwards = new Forwards(id, proposals, limits, post);
   }
 
   /** A MsgProp that passed the door: a request, or an answer to one. */
@@ -76,7 +70,7 @@ export class Forwarding {
 
   /** This node does not lead: what it was asked goes to whoever does. True: that one has to give a sign of life first. */
   send(raft: Raft): boolean {
-    this.forwards.send(raft, this.post);
+    this.forwards.send(raft);
     return this.forwards.wantsSign(raft);
   }
 
@@ -88,7 +82,7 @@ export class Forwarding {
 
   /** What is not answered, where a connection with who was asked was opened since. */
   askAgain(raft: Raft): void {
-    this.forwards.askAgain(raft, this.post);
+    this.forwards.askAgain(raft);
   }
 
   /** A leader is known, and what is sent to it has a way. */
@@ -100,28 +94,12 @@ export class Forwarding {
     return this.isOn && this.forwards.canSend(raft);
   }
 
-  /** Something came that can be appended. */
-  canAppend(raft: Raft): boolean {
-    return this.arrivals.canAppend(raft);
-  }
-
-  /** Appends what came, as far as `bytesMax` goes; returns how many proposals. */
-  append(rawNode: RawNode, bytesMax: number): number {
-    return this.arrivals.append(rawNode, bytesMax, reasonOf);
-  }
-
   leaderChanged(raft: Raft): void {
     this.forwards.leaderChanged(raft);
     this.askAgain(raft);
     // Of another term than this node leads now, if it does.
     if (raft.lead !== raft.id) this.arrivals.refuseAll();
   }
-}
-
-function reasonOf(refusal: RaftError): ForwardRefusal {
-  if (refusal === ErrProposalDroppedTransferring) return Transferring;
-  // A leader that removed itself appends nothing more: for the members' proposals another one will lead.
-  return refusal === ErrProposalDroppedRemoved ? NotLeading : UncommittedLimit;
 }
 
 /** Why the core of a leader does not take a proposal, as the end of a sentence. */

@@ -6,6 +6,7 @@
 // asked again: whether that one leads still or not, it answers what it answered before, or what it did not get. It is given
 // up, `mayCommit` true, when that one has not answered for long, sooner if it is cut off or leads no more. What it says it
 // did not append waits again, for the next leader.
+import { randomBytes } from "node:crypto";
 import { NO_DATA } from "../base/bytes.js";
 import { type ErrorCode, RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
@@ -16,6 +17,7 @@ import { noLeader } from "./call-watch.js";
 import {
   type ForwardRefusal,
   forwardContext,
+  LIFE_BYTES,
   NoMember,
   NotLeading,
   Overloaded,
@@ -76,7 +78,7 @@ export class Forwards {
   private readonly id: number;
   private readonly limits: ForwardLimits;
   private readonly proposals: Proposals;
-  private readonly newLife: () => Uint8Array;
+  private readonly post: (message: Message) => void;
   /** Of this process, LIFE_BYTES at random; empty: nothing was sent yet. */
   private life: Uint8Array = NO_DATA;
   private sequence = 0;
@@ -109,12 +111,12 @@ export class Forwards {
   /** Proposals that were sent, those that were sent again included. */
   sent = 0;
 
-  /** `newLife` draws LIFE_BYTES at random. */
-  constructor(id: number, proposals: Proposals, newLife: () => Uint8Array, limits: ForwardLimits) {
+  /** `post` sends a message, in front of what the core wants sent from then on. */
+  constructor(id: number, proposals: Proposals, limits: ForwardLimits, post: (message: Message) => void) {
     this.id = id;
     this.proposals = proposals;
-    this.newLife = newLife;
     this.limits = limits;
+    this.post = post;
   }
 
   /** Some are to be settled by what is applied, or may be by what was, once it is known where they are. */
@@ -151,9 +153,9 @@ export class Forwards {
   }
 
   /** Sends what waits, as far as the window goes. */
-  send(raft: Raft, post: (message: Message) => void): void {
+  send(raft: Raft): void {
     const { proposals, limits } = this;
-    if (this.life.length === 0) this.life = this.newLife();
+    if (this.life.length === 0) this.life = randomBytes(LIFE_BYTES);
     while (proposals.waitingCount > 0 && this.canSend(raft)) {
       const bytesMax = proposals.oldestWaiting <= this.aloneUpTo ? 0 : limits.batchBytes;
       const batch = proposals.take(bytesMax, ENTRY_OVERHEAD_BYTES);
@@ -171,7 +173,7 @@ export class Forwards {
       };
       this.requests.set(++this.sequence, request);
       this.sent += batch.length;
-      post(this.messageOf(this.sequence, request));
+      this.post(this.messageOf(this.sequence, request));
     }
   }
 
@@ -198,18 +200,18 @@ export class Forwards {
    * with that: all that it has not answered, in the order of before. Where one breaks, four may: what would be more than a
    * window in a tick waits for the next.
    */
-  askAgain(raft: Raft, post: (message: Message) => void): void {
+  askAgain(raft: Raft): void {
     const { reopened, limits } = this;
     for (const peer of reopened) {
       if (!this.isConnected(peer)) continue;
       if (this.askedAgainBytes > 0 && this.askedAgainBytes + this.sentBytes > limits.windowBytes) return;
       reopened.delete(peer);
-      this.askedAgainBytes += this.askOneAgain(peer, raft, post);
+      this.askedAgainBytes += this.askOneAgain(peer, raft);
     }
   }
 
   /** Returns the bytes of what was asked. */
-  private askOneAgain(peer: number, { lead, term }: Raft, post: (message: Message) => void): number {
+  private askOneAgain(peer: number, { lead, term }: Raft): number {
     let bytes = 0;
     for (const [sequence, request] of this.requests) {
       if (request.to !== peer) continue;
@@ -225,7 +227,7 @@ export class Forwards {
       request.dueAt = this.dueBehind(bytes);
       if (peer !== lead || request.term !== term) this.hurry(request);
       this.sent += proposals.length;
-      post(this.messageOf(sequence, request));
+      this.post(this.messageOf(sequence, request));
     }
     return bytes;
   }

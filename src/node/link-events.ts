@@ -55,7 +55,7 @@ export function linkEvents(parts: LinkEventsParts): LinkHandler {
       forwarding.forwards.peerChanged(peer, connected);
       if (connected) {
         all.add(peer);
-        snapshots.connected(peer);
+        snapshots.sender.connected(peer);
         onPath(peer);
       } else all.delete(peer);
       peerLines.changed(peer, connected);
@@ -75,8 +75,8 @@ export function linkEvents(parts: LinkEventsParts): LinkHandler {
     onRefused: (refusal) => refused(parts, refusal),
     onStranger: (peer, bytes) => members.meet(peer, decodeHello(bytes)?.standing ?? null),
     isRemoved: (peer) => book.isRemoved(peer),
-    onSnapshotMessage: (peer, bytes, lane) => snapshots.onMessage(peer, bytes, lane),
-    onSnapshotLaneClosed: (peer, lane) => snapshots.onLaneClosed(peer, lane),
+    onSnapshotMessage: (peer, bytes, lane) => snapshots.sender.onMessage(peer, bytes, lane),
+    onSnapshotLaneClosed: (peer, lane) => snapshots.sender.onClosed(peer, lane),
     onUnreached: (peer, address, why) => peerLines.unreached(peer, address, why),
   };
 }

@@ -98,7 +98,9 @@ export type ResolvedOptions = Omit<v.InferOutput<typeof schema>, keyof Sizes | k
   SnapshotPolicy & {
     readonly voters: readonly number[];
     readonly diskTimeoutMs: number;
-    readonly leaderlessTimeoutMs: number;
+    /** leaderlessTimeoutMs and requestTimeoutMs, in ticks. */
+    readonly leaderlessTicks: number;
+    readonly timeoutTicks: number;
   };
 
 /** Checks `options` and fills in the defaults. Throws RAFT_BAD_OPTION naming the option, its value and the rule. */
@@ -124,9 +126,11 @@ export function resolveOptions(options: RaftNodeOptions): ResolvedOptions {
     const text = `must be above heartbeatTicks (${resolved.heartbeatTicks}), not ${resolved.electionTicks}`;
     throw badOption("electionTicks", text);
   }
-  const electionMs = resolved.electionTicks * resolved.tickMs;
+  const { tickMs, electionTicks, leaderlessTimeoutMs, requestTimeoutMs } = resolved;
+  const electionMs = electionTicks * tickMs;
   const diskTimeoutMs = resolved.diskTimeoutMs ?? electionMs;
-  const leaderlessTimeoutMs = resolved.leaderlessTimeoutMs ?? 5 * electionMs;
-  const policy = resolvePolicy(resolved);
-  return { ...resolved, ...resolveSizes(resolved), ...policy, diskTimeoutMs, leaderlessTimeoutMs, voters };
+  const leaderlessTicks = Math.ceil((leaderlessTimeoutMs ?? 5 * electionMs) / tickMs);
+  const timeoutTicks = Math.ceil(requestTimeoutMs / tickMs);
+  const derived = { diskTimeoutMs, leaderlessTicks, timeoutTicks, voters };
+  return { ...resolved, ...resolvePolicy(resolved), ...resolveSizes(resolved), ...derived };
 }

@@ -68,8 +68,11 @@ export class PeerLogs {
   private readonly acknowledged = new Map<number, number>();
   /** The same, of all peers, since this process began: a leader's knowledge outlives its term. */
   private readonly reached = new Map<number, number>();
-  /** The least that a peer showed since this process began: leases rest on it (docs/operate.md, Members and options). */
-  private leastPromise = Infinity;
+  /**
+   * Milliseconds for which every peer that was met since this process began elects nobody after a heartbeat; 0: one promises
+   * nothing. Never rises: leases rest on it (docs/operate.md, Members and options).
+   */
+  leastPromiseMs = Infinity;
   private ownLost: string | undefined = undefined;
   private writing: Promise<void> | null = null;
   private changed = false;
@@ -140,11 +143,6 @@ export class PeerLogs {
     return this.lost.has(this.options.id);
   }
 
-  /** Milliseconds for which every peer that was met elects nobody after a heartbeat; 0: one promises nothing. Never rises. */
-  get leastPromiseMs(): number {
-    return this.leastPromise;
-  }
-
   /** `peer` told this node, as leader, that it has everything up to `index`, which is committed. */
   hasReached(peer: number, index: number): void {
     if (index > (this.reached.get(peer) ?? 0)) this.reached.set(peer, index);
@@ -161,7 +159,7 @@ export class PeerLogs {
   /** Takes what `peer` shows; null: nothing, or what a later version shows. Null: it is welcome; else why not. */
   meet(peer: number, hello: ShownLog | null): string | null {
     if (hello === null) return null;
-    this.leastPromise = Math.min(this.leastPromise, hello.promiseMs);
+    this.leastPromiseMs = Math.min(this.leastPromiseMs, hello.promiseMs);
     const refusal = this.refusalOf(peer, hello);
     if (refusal !== null) {
       this.loses(peer, refusal);

@@ -25,7 +25,6 @@ import {
   refusalOfClose,
   refusalOfCommitted,
   refusalOfId,
-  refusalOfSession,
 } from "./arguments.js";
 import { NodeChannels } from "./channels.js";
 import { ClientSession, openSession, Pauses, type SessionHost } from "./client-session.js";
@@ -149,15 +148,10 @@ export class RaftNode extends SafeEmitter {
     this.rawNode = newRawNode(options, wal, peerLogs);
     const trace = options.trace ?? null;
     trace?.attach(wal.batchTimes);
-    const { tickMs, electionTicks } = options;
-    const limits = {
-      leaderlessTicks: Math.ceil(options.leaderlessTimeoutMs / tickMs),
-      timeoutTicks: Math.ceil(options.requestTimeoutMs / tickMs),
-    };
+    const { electionTicks } = options;
     this.book = book;
     this.members = new Members({
       ...options,
-      ...limits,
       rawNode: this.rawNode,
       book,
       teller,
@@ -169,9 +163,9 @@ export class RaftNode extends SafeEmitter {
     });
     this.sockets = options.link === undefined ? newLink(options, this.members.addresses, tls) : null;
     this.link = this.sockets ?? this.guardedLink(options.link!);
-    this.proposals = new Proposals({ ...options, ...limits }, trace);
+    this.proposals = new Proposals(options, trace);
     this.forwarding = new Forwarding(options, this.proposals, this.rawNode.raft.term);
-    this.reads = new Reads(options.id, { ...limits, retryTicks: electionTicks });
+    this.reads = new Reads(options.id, { ...options, retryTicks: electionTicks });
     this.peerLines = new PeerLines({
       teller,
       isConnected: (peer) => this.connected.has(peer),
@@ -317,7 +311,7 @@ export class RaftNode extends SafeEmitter {
    * tells whether the group still has it. Throws RAFT_BAD_OPTION for what is no id.
    */
   session(id: number): ClientSession {
-    const refusal = refusalOfSession(id);
+    const refusal = refusalOfId(id, "session: a session's id");
     if (refusal !== null) throw refusal;
     return new ClientSession(this.sessionHost, id, null);
   }
@@ -385,7 +379,7 @@ export class RaftNode extends SafeEmitter {
    * event. Throws RAFT_BAD_OPTION for what is no id.
    */
   transferLeadership(id: number): void {
-    const refusal = refusalOfId(id);
+    const refusal = refusalOfId(id, "transferLeadership: a node id");
     if (refusal !== null) throw refusal;
     this.driver.control((rawNode) => rawNode.transferLeader(id));
   }

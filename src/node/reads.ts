@@ -62,7 +62,7 @@ export class Reads {
   /** What every context of this node begins with until it is opened again. */
   private readonly prefix: Uint8Array;
   private readonly calls = new CallWatch<Waiter>((waiter, end) => {
-    this.open--;
+    this.openCount--;
     settle(waiter, endedCall(end, TEXTS));
   });
   private waiting: Waiter[] = [];
@@ -71,7 +71,7 @@ export class Reads {
   /** Requests up to this one are answered, or not waited for any more. */
   private answered = 0;
   /** Callers that have no answer yet. */
-  private open = 0;
+  openCount = 0;
 
   constructor(id: number, limits: ReadLimits) {
     this.limits = limits;
@@ -84,11 +84,6 @@ export class Reads {
     return this.waiting.length;
   }
 
-  /** Callers that have no answer yet. */
-  get openCount(): number {
-    return this.open;
-  }
-
   add({ signal, timeoutMs }: CallOptions = {}): Promise<void> {
     if (signal?.aborted)
       return Promise.reject(endedCall({ code: "RAFT_ABORTED", cause: signal.reason }, TEXTS));
@@ -96,7 +91,7 @@ export class Reads {
       const waiter: Waiter = { settled: false, signal: signal ?? null, timer: null, resolve, reject };
       this.calls.add(waiter, timeoutMs);
       this.waiting.push(waiter);
-      this.open++;
+      this.openCount++;
     });
   }
 
@@ -239,7 +234,7 @@ export class Reads {
 
   private finish(waiter: Waiter, error: RaftmarkError | null): void {
     if (waiter.settled) return;
-    this.open--;
+    this.openCount--;
     this.calls.remove(waiter);
     settle(waiter, error);
   }

@@ -2,7 +2,7 @@
 // is sent; and what people are told of them. Main thread.
 import { NO_DATA } from "../base/bytes.js";
 import type { RaftmarkError } from "../base/errors.js";
-import type { Link, SnapshotLane } from "../link/index.js";
+import type { Link } from "../link/index.js";
 import {
   confStateHas,
   Message,
@@ -12,7 +12,7 @@ import {
   StateLeader,
 } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
-import type { SnapshotProgress, SnapshotSending, SnapshotTaken } from "./api.js";
+import type { SnapshotTaken } from "./api.js";
 import { proposeNothing } from "./departures.js";
 import type { SnapshotEvent } from "./events.js";
 import type { ResolvedOptions } from "./options.js";
@@ -50,8 +50,8 @@ export interface ServiceParts {
 export class SnapshotService {
   readonly own: Snapshots;
   private readonly parts: ServiceParts;
-  private readonly sender: SnapshotSender;
-  private readonly receiver: SnapshotReceiver;
+  readonly sender: SnapshotSender;
+  readonly receiver: SnapshotReceiver;
   /** Led by this node: members that a snapshot was to be sent to. */
   private readonly lacking = new Set<number>();
   /** Of leaders, that this node could not take. */
@@ -118,34 +118,15 @@ export class SnapshotService {
 
   // ---- for the driver
 
-  /** The driver is to call take() between two turns. */
-  get wanted(): boolean {
-    return this.own.wanted;
-  }
-
-  take(metadata: SnapshotMetadata): void {
-    this.own.take(metadata);
-  }
-
   /** False: there is nothing to take one with, so that nobody needs to say what is applied. */
   get counts(): boolean {
     return this.parts.options.stateMachine.snapshot !== undefined;
-  }
-
-  // hot
-  applied(entries: number, bytes: number): boolean {
-    return this.own.applied(entries, bytes);
   }
 
   tick(): void {
     this.own.tick();
     this.sender.tick();
     this.receiver.tick();
-  }
-
-  /** It hears this node, perhaps again. */
-  connected(to: number): void {
-    this.sender.connected(to);
   }
 
   /**
@@ -243,16 +224,6 @@ export class SnapshotService {
     this.receiver.end();
   }
 
-  // ---- for the link
-
-  onMessage(peer: number, bytes: Uint8Array, lane: SnapshotLane): boolean {
-    return this.sender.onMessage(peer, bytes, lane);
-  }
-
-  onLaneClosed(peer: number, lane: SnapshotLane): void {
-    this.sender.onClosed(peer, lane);
-  }
-
   // ---- for status and metrics
 
   /** Members whose next entries the log has no more, ascending; none unless this node leads. */
@@ -261,16 +232,6 @@ export class SnapshotService {
     const first = this.parts.rawNode.raft.raftLog.firstIndex();
     const waits = (id: number): boolean => (this.progressOf(id)?.match ?? first) + 1 < first;
     return [...this.lacking].filter(waits).sort((a, b) => a - b);
-  }
-
-  /** The one that is being fetched; null: none. */
-  get fetching(): SnapshotProgress | null {
-    return this.receiver.progress;
-  }
-
-  /** Those that are on their way to members. */
-  sending(): SnapshotSending[] {
-    return this.sender.progress;
   }
 
   get counters() {

@@ -71,11 +71,9 @@ export class Snapshots {
     return this.wanted;
   }
 
-  /** True: take() is wanted. */
-  tick(): boolean {
+  tick(): void {
     this.ticks++;
     if (this.ticks === this.retryAt) this.look();
-    return this.wanted;
   }
 
   /** By hand. The driver is to be woken. */

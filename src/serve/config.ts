@@ -83,7 +83,13 @@ export async function readConfig(
   id: number | null = null,
   state: "new" | "existing" | null = null,
 ): Promise<ServiceConfig> {
-  const content = await readText(file, "the configuration", "name it with --config");
+  let content: string;
+  try {
+    content = await readFile(file, "utf8");
+  } catch (cause) {
+    const text = `the configuration cannot be read (${codeOf(cause)}); name it with --config`;
+    throw new ConfigError(`${file}: ${text}`);
+  }
   const config = await parseConfig(content, file, id);
   return state === null ? config : { ...config, initialClusterState: state };
 }
@@ -239,14 +245,6 @@ function keyError(source: Source, path: readonly string[], what: string): Config
 function fieldsAround(path: readonly string[]): readonly string[] {
   if (path.length === 1) return Object.keys(schema.entries);
   return path[0] === "tls" ? ["ca", "cert", "key"] : ["raft", "http"];
-}
-
-async function readText(path: string, what: string, hint: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    throw new ConfigError(`${path}: ${what} cannot be read (${codeOf(cause)}); ${hint}`);
-  }
 }
 
 function codeOf(error: unknown): string {

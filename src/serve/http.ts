@@ -70,6 +70,9 @@ export function badRequest(message: string): HttpError {
   return new HttpError(400, "KV_BAD_REQUEST", message);
 }
 
+/** Headers. */
+export const OF_ALL_ANSWERS = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
+
 export function sendJson(
   response: ServerResponse,
   status: number,
@@ -87,12 +90,7 @@ export function send(
   headers: Readonly<Record<string, string>> = {},
 ): void {
   if (response.headersSent || response.destroyed) return;
-  response.writeHead(status, {
-    "content-type": type,
-    "content-length": Buffer.byteLength(body),
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-    ...headers,
-  });
+  const about = { "content-type": type, "content-length": Buffer.byteLength(body) };
+  response.writeHead(status, { ...about, ...OF_ALL_ANSWERS, ...headers });
   response.end(body);
 }

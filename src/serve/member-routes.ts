@@ -131,9 +131,8 @@ async function change(parts: Parts, { add, promote, remove, update }: Change): P
   const { id: self, leader } = node.status();
   if (leader !== self) {
     // Before anything is written.
-    const hint = leader === 0 ? {} : { leader: { id: leader, http: httpOf(leader) } };
     const where = leader === 0 ? "none is known" : `node ${leader} leads`;
-    throw new HttpError(503, "RAFT_NOT_LEADER", `members are changed on the leader; ${where}`, hint);
+    throw new RaftmarkError("RAFT_NOT_LEADER", `members are changed on the leader; ${where}`, { leader });
   }
   const timeoutMs = config.requestTimeoutMs;
   // Who is a member: as it is, not as this node had it.

@@ -1,6 +1,6 @@
 // One node of the service in this process: the engine, the state, the HTTP server; opened together and closed in order.
 import { createServer, type Server } from "node:http";
-import { Server as NetServer } from "node:net";
+import { type AddressInfo, Server as NetServer } from "node:net";
 import { type Logger, RaftmarkError, RaftNode, registerMetrics } from "../index.js";
 import { descriptorLimit } from "../link/descriptors.js";
 import { Bodies } from "./bodies.js";
@@ -10,10 +10,12 @@ import { fieldOf, openError, type ServiceConfig } from "./config.js";
 import { errorAt } from "./config-error.js";
 import { engineOptions } from "./engine-options.js";
 import { Registry, requestMetrics, single } from "./exposition.js";
+import { hostOf } from "./issues.js";
 import { KvStore } from "./kv.js";
 import { RequestLoad } from "./load.js";
 import type { Parts } from "./parts.js";
 import { Pipelines } from "./pipelines.js";
+import { portOf } from "./places.js";
 import { Router } from "./router.js";
 
 /** A client that sends its request this slowly is cut off. */
@@ -170,8 +172,6 @@ function limitClients(server: Server, limit: number, logger: Logger): void {
 
 /** Resolves with the address that the server has. */
 function listen(server: Server, { id, http, source }: ServiceConfig): Promise<string> {
-  const at = http.lastIndexOf(":");
-  const host = http.slice(0, at).replace(/^\[|\]$/g, "");
   return new Promise((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
       const isTaken = cause.code === "EADDRINUSE";
@@ -180,10 +180,8 @@ function listen(server: Server, { id, http, source }: ServiceConfig): Promise<st
       // Not the configuration's fault alone: it may pass, as the members' address may.
       reject(new RaftmarkError(isTaken ? "RAFT_ADDRESS_IN_USE" : "RAFT_LINK", message, { cause }));
     });
-    server.listen(Number(http.slice(at + 1)), host, () => {
-      const address = server.address();
-      const port = typeof address === "object" && address !== null ? address.port : 0;
-      resolve(`${http.slice(0, at)}:${port}`);
-    });
+    server.listen(portOf(http), hostOf(http), () =>
+      resolve(http.replace(/\d+$/, String((server.address() as AddressInfo).port))),
+    );
   });
 }

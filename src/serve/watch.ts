@@ -4,7 +4,7 @@
 import type { ServerResponse } from "node:http";
 import { type CommittedEntry, RaftmarkError } from "../index.js";
 import { type Command, decodeCommand } from "./commands.js";
-import { badRequest, checkQuery, type Target, wholeOf } from "./http.js";
+import { badRequest, checkQuery, OF_ALL_ANSWERS, type Target, wholeOf } from "./http.js";
 import { HttpError, toHttpError } from "./http-error.js";
 import { checkedKey } from "./kv-routes.js";
 import { LineRoom, type Reader } from "./line-room.js";
@@ -50,8 +50,7 @@ export class Watches {
     try {
       response.writeHead(200, {
         "content-type": "application/x-ndjson; charset=utf-8",
-        "cache-control": "no-store",
-        "x-content-type-options": "nosniff",
+        ...OF_ALL_ANSWERS,
         // nginx would keep changes until it has a buffer full of them.
         "x-accel-buffering": "no",
         // It begins behind that.

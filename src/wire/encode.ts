@@ -4,10 +4,10 @@ import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
 import { putVarint, varintSize } from "../base/varint.js";
 import {
-  type ConfState,
   type Entry,
   entrySize,
   type Message,
+  marshalSnapshotMetadata,
   runEnd,
   type Snapshot,
 } from "../raft/raftpb/index.js";
@@ -129,15 +129,11 @@ export function messageBytesMax(m: Message): number {
   return m.snapshot === null ? count : count + snapshotBytesMax(m.snapshot);
 }
 
-function snapshotBytesMax(snapshot: Snapshot): number {
-  // Tags and lengths of data, metadata and membership, index, term.
-  return snapshot.data.length + confStateBytesMax(snapshot.metadata.confState) + 5 * (1 + VARINT_BYTES_MAX);
-}
-
-/** A tag and varint for each id, and autoLeave. */
-function confStateBytesMax(c: ConfState): number {
-  const ids = c.voters.length + c.learners.length + c.votersOutgoing.length + c.learnersNext.length;
-  return ids * (1 + VARINT_BYTES_MAX) + 2;
+function snapshotBytesMax({ data, metadata }: Snapshot): number {
+  const { voters, learners, votersOutgoing, learnersNext } = metadata.confState;
+  const ids = voters.length + learners.length + votersOutgoing.length + learnersNext.length;
+  // Besides: tags and lengths of data, metadata and membership, index, term; and autoLeave.
+  return data.length + (ids + 5) * (1 + VARINT_BYTES_MAX) + 2;
 }
 
 /**
@@ -189,38 +185,14 @@ export function encodeMessage(w: ByteWriter, m: Message, cache: EntriesCache | n
 }
 
 /** A snapshot, as the value of its field. */
-function encodeSnapshot(snapshot: Snapshot): Uint8Array {
-  const bytes = new Uint8Array(snapshotBytesMax(snapshot));
-  const { confState, index, term } = snapshot.metadata;
-  let pos = 0;
-  if (snapshot.data !== NO_DATA) pos = putBytes(bytes, pos, 0x0a, snapshot.data);
-  const metadata = new Uint8Array(snapshotBytesMax({ ...snapshot, data: NO_DATA }));
-  let end = putBytes(metadata, 0, 0x0a, encodeConfState(confState));
-  metadata[end++] = 0x10;
-  end = putVarint(metadata, end, index);
-  metadata[end++] = 0x18;
-  end = putVarint(metadata, end, term);
-  pos = putBytes(bytes, pos, 0x12, metadata.subarray(0, end));
-  return bytes.subarray(0, pos);
+function encodeSnapshot({ data, metadata }: Snapshot): Uint8Array {
+  const known = marshalSnapshotMetadata(metadata);
+  const bytes = new Uint8Array(data.length + known.length + 2 * (1 + VARINT_BYTES_MAX));
+  const pos = data === NO_DATA ? 0 : putBytes(bytes, 0, 0x0a, data);
+  return bytes.subarray(0, putBytes(bytes, pos, 0x12, known));
 }
 
-function encodeConfState(c: ConfState): Uint8Array {
-  const bytes = new Uint8Array(confStateBytesMax(c));
-  let pos = 0;
-  let tag = 0x08;
-  for (const ids of [c.voters, c.learners, c.votersOutgoing, c.learnersNext]) {
-    for (const id of ids) {
-      bytes[pos++] = tag;
-      pos = putVarint(bytes, pos, id);
-    }
-    tag += 0x08;
-  }
-  bytes[pos++] = tag;
-  bytes[pos++] = c.autoLeave ? 1 : 0;
-  return bytes.subarray(0, pos);
-}
-
-function putBytes(bytes: Uint8Array, pos: number, tag: number, value: Uint8Array): number {
+function putBytes(bytes: Uint8Array, pos: number, tag: number, value: ArrayLike<number>): number {
   bytes[pos++] = tag;
   const start = putVarint(bytes, pos, value.length);
   bytes.set(value, start);

@@ -83,12 +83,10 @@ export interface FrameWriterOptions {
   /** The sender of every frame. */
   from: number;
   crc32c: Crc32c;
-  /** A frame of several messages stays below this. */
+  /** A frame of several messages, or of an append of several entries, stays below this. */
   targetBytes: number;
   /** A frame of one message stays below this. */
   maxBytes: number;
-  /** An append of several entries above this is to go in parts. Default: none is. */
-  partBytes?: number;
 }
 
 /** One end of a connection whose frames are tagged, each for its place among them. */
@@ -199,17 +197,16 @@ export class FrameWriter {
   isLong(message: Message): boolean {
     // hot
     const { type, entries } = message;
-    const { partBytes } = this.options;
-    if (partBytes === undefined || type !== MsgApp || entries.length < 2) return false;
-    let room = partBytes;
+    if (type !== MsgApp || entries.length < 2) return false;
+    let room = this.options.targetBytes;
     for (let i = 0; i < entries.length && room >= 0; i++) room -= entries[i]!.size;
     return room < 0;
   }
 
   /** How many entries of a MsgApp, from the one at `first` on, are to go in a frame of their own; 0: it holds not even one. */
   entriesThatFit(message: Message, first: number): number {
-    const { maxBytes, partBytes } = this.options;
-    const fit = this.entriesWithin(message, first, Math.min(maxBytes, partBytes ?? maxBytes));
+    const { maxBytes, targetBytes } = this.options;
+    const fit = this.entriesWithin(message, first, Math.min(maxBytes, targetBytes));
     return fit > 0 ? fit : Math.min(1, this.entriesWithin(message, first, maxBytes));
   }
 

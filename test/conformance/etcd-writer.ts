@@ -1,7 +1,7 @@
 // etcd 3.4's WAL writer by its rules, over our encoder: Create, Save, cut, SaveSnapshot and reopening with its write
-// buffer, in memory, so that the same calls make the same files byte for byte (WAL-FORMAT section 5). Every frame comes
-// out of a codec: entries, states and snapshots through the ring and encodeBatch, as in the live writer; the heads of
-// segments, and numbers above 2^53-1, which the ring does not carry, through frameRecord. Only where segments are cut is etcd's.
+// buffer, in memory, so that the same calls make the same files byte for byte (WAL-FORMAT section 5). Entries, states and
+// snapshots go through the ring and encodeBatch, as in the live writer; the heads of segments, as there, and numbers above
+// 2^53-1, which the ring does not carry, through FrameBuilder. Only where segments are cut is etcd's.
 import { NO_DATA } from "../../src/base/bytes.js";
 import { Entry, EntryConfChangeV2, EntryNormal, type EntryType } from "../../src/raft/raftpb/index.js";
 import type { Codec } from "../../src/wal/format/codec.js";
@@ -15,6 +15,7 @@ import {
   RECORD_STATE,
 } from "../../src/wal/format/format.js";
 import * as L from "../../src/wal/format/layout.js";
+import { FrameBuilder } from "../../src/wal/format/record.js";
 import {
   decodeEntry,
   type EtcdEntry,
@@ -144,11 +145,11 @@ class Encoder {
   }
 
   record(type: number, data: Uint8Array | null): Uint8Array {
-    const { u8 } = this.codec.memory;
-    const at = this.out + OUT_BYTES / 2;
-    if (data !== null) u8.set(data, at);
-    const bytes = this.codec.frameRecord(this.out, type, at, data?.length ?? 0, data !== null);
-    return u8.slice(this.out, this.out + bytes);
+    const { u32 } = this.codec.memory;
+    const frames = new FrameBuilder(u32[L.ENC_CRC >>> 2]);
+    frames.record(type, data);
+    u32[L.ENC_CRC >>> 2] = frames.crc;
+    return frames.take();
   }
 
   // Encodes what was pushed.

@@ -10,7 +10,7 @@ import { response } from "./ear.js";
 const MAX_BYTES = 4096;
 
 /** A sender of frames of at most MAX_BYTES, and what arrives. */
-function sender(partBytes?: number) {
+function sender(targetBytes = MAX_BYTES) {
   const arrived: Message[] = [];
   const frames: number[] = [];
   const reader = new FrameReader({ clusterId: 1, self: 2, crc32c });
@@ -18,9 +18,8 @@ function sender(partBytes?: number) {
     clusterId: 1,
     from: 1,
     crc32c,
-    targetBytes: 1024,
+    targetBytes,
     maxBytes: MAX_BYTES,
-    ...(partBytes === undefined ? {} : { partBytes }),
   });
   const sending = new FrameSender(writer, (_to, frame) => {
     frames.push(frame.length);

@@ -16,7 +16,6 @@ import {
   refused,
   TooLarge,
   Transferring,
-  UncommittedLimit,
 } from "../../src/node/forward-wire.js";
 import { Forwarding } from "../../src/node/forwarding.js";
 import { Forwards } from "../../src/node/forwards.js";
@@ -70,8 +69,7 @@ class Leader {
 
   /** What a turn says. */
   append(bytesMax = 1000): string[] {
-    if (this.arrivals.canAppend(this.raw.raft))
-      this.arrivals.append(this.raw, bytesMax, () => UncommittedLimit);
+    if (this.arrivals.canAppend(this.raw.raft)) this.arrivals.append(this.raw, bytesMax);
     return this.answers.splice(0);
   }
 }
@@ -79,7 +77,7 @@ class Leader {
 /** As a node has it. */
 function forwardingOf(id: number): Forwarding {
   const options = { id, tickMs: 10, electionTicks: 10, proposalBatchBytes: 100, maxFrameBytes: 1 << 20 };
-  const limits = { ...LIMITS, maxInflightBytes: 1000, leaderlessTimeoutMs: 100, requestTimeoutMs: 1000 };
+  const limits = { ...LIMITS, maxInflightBytes: 1000, leaderlessTicks: 10, timeoutTicks: 100 };
   const all = { forwardProposals: true, ...options, ...limits } as unknown as ResolvedOptions;
   return new Forwarding(all, new Proposals({ ...LIMITS, ...TICKS }), 1);
 }
@@ -150,7 +148,7 @@ test("a leader that removed itself appends nothing more, and refuses what waits 
     context: NO_DATA,
   });
   assert.ok(!network.raw(2).raft.trk.progress.has(2));
-  forwarding.append(raw, 1000);
+  forwarding.arrivals.append(raw, 1000);
   assert.deepEqual(
     answers.map(({ reject, rejectHint }) => [reject, rejectHint]),
     [[true, NotLeading]],
@@ -226,7 +224,7 @@ test("tens of thousands of small requests that wait are appended in linear time,
   for (let i = 1; i <= COUNT; i++) arrivals.take(request(i, {}, 0, [1]), raw);
   const before = process.cpuUsage();
   let turns = 0;
-  for (; arrivals.count > 0; turns++) arrivals.append(raw, 48 << 10, () => UncommittedLimit);
+  for (; arrivals.count > 0; turns++) arrivals.append(raw, 48 << 10);
   // Of the processor, as others may have the machine. Each with each: 1.8 billion moves.
   assert.ok(process.cpuUsage(before).user < 1_000_000);
   assert.ok(turns > COUNT / 2000, `${turns} turns`);
@@ -260,7 +258,7 @@ class Follower {
     this.network.elect(2);
     this.raw = this.network.raw(1);
     const limits = { batchBytes: 100, windowBytes, ...TICKS, pathBytesPerTick };
-    this.forwards = new Forwards(1, this.proposals, () => new Uint8Array(LIFE_BYTES), limits);
+    this.forwards = new Forwards(1, this.proposals, limits, (message) => this.sent.push(message));
     this.forwards.peerChanged(2, true);
     this.forwards.peerChanged(3, true);
     this.forwards.heardLeader(2);
@@ -277,7 +275,7 @@ class Follower {
   }
 
   askAgain(): void {
-    this.forwards.askAgain(this.raw.raft, (message) => this.sent.push(message));
+    this.forwards.askAgain(this.raw.raft);
   }
 
   propose(...names: string[]): this {
@@ -296,7 +294,7 @@ class Follower {
   }
 
   send(): void {
-    this.forwards.send(this.raw.raft, (message) => this.sent.push(message));
+    this.forwards.send(this.raw.raft);
   }
 
   answer(message: Message, applied = 5): void {
@@ -335,11 +333,11 @@ test("tens of thousands that are placed are settled in linear time by what is ap
     ...TICKS,
   });
   const limits = { batchBytes: 1e9, windowBytes: 1e9, ...TICKS };
-  const forwards = new Forwards(1, proposals, () => new Uint8Array(LIFE_BYTES), limits);
+  const forwards = new Forwards(1, proposals, limits, (message) => follower.sent.push(message));
   forwards.peerChanged(2, true);
   forwards.heardLeader(2);
   for (let i = 0; i < COUNT; i++) resolved.push(proposals.add(Buffer.from("x")));
-  forwards.send(follower.raw.raft, (message) => follower.sent.push(message));
+  forwards.send(follower.raw.raft);
   forwards.answered(accepted(follower.sent[0]!, 6), follower.raw.raft, 5);
   const entries = Array.from({ length: COUNT }, (_, i) => new Entry(EntryNormal, 2, 6 + i, Buffer.from("x")));
   const results = entries.map(({ index }) => index);

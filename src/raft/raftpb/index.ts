@@ -68,3 +68,4 @@ export {
   None,
 } from "./message.js";
 export { entriesSize, entrySize, payloadsSize } from "./size.js";
+export { marshalConfState, marshalSnapshotMetadata, readConfState } from "./snapshot-codec.js";

@@ -28,6 +28,12 @@ export interface WalFs {
   syncDir(dir: string): Step;
 }
 
+/** File operations of tests that fail or wait on purpose: `module` exports `createWalFs(arg, base)`. */
+export interface FsSpec {
+  module: string;
+  arg: unknown;
+}
+
 export const FILE_MODE = 0o600;
 
 /** Where a copy of a segment is kept before its torn end is cut, by etcd's name; older ones are kept, so it may be numbered. */
@@ -103,10 +109,26 @@ export const asyncFs: WalFs = {
   },
 };
 
+/** Not by promisify(), which would take the functions as they are now: the simulator puts others in their place. */
 function promised(start: (done: (error: Error | null) => void) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     start((error) => (error === null ? resolve() : reject(error)));
   });
+}
+
+/** Opens `file`, and closes it when `use` is done, or failed. */
+export async function withFile(
+  walFs: WalFs,
+  file: string,
+  flags: number,
+  use: (fd: number) => Step,
+): Promise<void> {
+  const fd = walFs.open(file, flags);
+  try {
+    await use(fd);
+  } finally {
+    walFs.close(fd);
+  }
 }
 
 /** Drives a procedure over synchronous operations to its end. */
@@ -134,8 +156,8 @@ export async function runAsync(steps: Generator<Step, unknown, void>): Promise<v
   }
 }
 
-/** Loads the operations for tests of faults: module `spec.module` exports `createWalFs(arg, base)`. */
-export async function loadFs(base: WalFs, spec: { module: string; arg: unknown } | null): Promise<WalFs> {
+/** Null: `base` itself. */
+export async function loadFs(base: WalFs, spec: FsSpec | null): Promise<WalFs> {
   if (spec === null) return base;
   const loaded = (await import(spec.module)) as { createWalFs(arg: unknown, base: WalFs): WalFs };
   return loaded.createWalFs(spec.arg, base);

@@ -25,7 +25,6 @@ export function createJsCodec(buffer: ArrayBufferLike): Codec {
     crc32c: (seed, pointer, length) => crc32cRange(seed, memory.u8, pointer, pointer + length),
     encodeBatch: (out, at, tail, cap, segment, points) =>
       encodeBatch(memory, out, at, tail, cap, segment, points),
-    frameRecord: (out, type, data, length, hasData) => frameRecord(memory, out, type, data, length, hasData),
     scan: (end) => scan(memory, end),
   };
 }
@@ -251,26 +250,6 @@ function encodeState(memory: CodecMemory, frame: number, item: number): number {
   return finishFrame(memory, frame, RECORD_STATE, data, p - data);
 }
 
-function frameRecord(
-  memory: CodecMemory,
-  out: number,
-  type: number,
-  data: number,
-  n: number,
-  hasData: boolean,
-): number {
-  const { u8, u32 } = memory;
-  if (hasData) {
-    const to = out + 17 + varintSize(n);
-    u8.copyWithin(to, data, data + n);
-    return finishFrame(memory, out, type, to, n) - out;
-  }
-  u8[out + 8] = 0x08;
-  u8[out + 9] = type;
-  u8[out + 10] = 0x10;
-  return finishPadding(u8, out, putVarint(u8, out + 11, u32[L.ENC_CRC >>> 2])) - out;
-}
-
 // The entry behind it begins a run: the snapshot may have replaced the log.
 function encodeSnapshot(memory: CodecMemory, frame: number, item: number, length: number): number {
   const { u8, u32, f64 } = memory;
@@ -298,10 +277,7 @@ function finishFrame(memory: CodecMemory, frame: number, type: number, data: num
   u8[p] = 0x1a;
   p = putVarint(u8, p + 1, n);
   if (p !== data) u8.copyWithin(p, data, data + n);
-  return finishPadding(u8, frame, p + n);
-}
-
-function finishPadding(u8: Uint8Array, frame: number, p: number): number {
+  p += n;
   const length = p - frame - 8;
   putFrameHeader(u8, frame, length);
   for (let padding = framePadding(length); padding > 0; padding--) u8[p++] = 0;

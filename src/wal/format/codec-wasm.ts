@@ -8,29 +8,14 @@ import { type Codec, memoryOver } from "./codec.js";
 const PAGE = 65536;
 const MAXIMUM_PAGES = 65536;
 
-// TypeScript's es libs have no WebAssembly, and the dom lib would let DOM names into Node code.
-interface WasmMemory {
+export interface WasmMemory {
   readonly buffer: SharedArrayBuffer;
 }
-declare namespace globalThis {
-  const WebAssembly: {
-    Memory: new (descriptor: {
-      initial: number;
-      maximum: number;
-      shared: boolean;
-    }) => { readonly buffer: ArrayBufferLike };
-    Module: new (bytes: Uint8Array) => object;
-    Instance: new (module: object, imports: object) => { exports: Record<string, unknown> };
-  };
-}
-
-export type { WasmMemory };
 
 interface Exports {
   init(): void;
   crc32c(seed: number, pointer: number, length: number): number;
   encodeBatch(out: number, at: number, tail: number, cap: number, segment: number, points: number): number;
-  frameRecord(out: number, type: number, data: number, length: number, hasData: number): number;
   scan(end: number): number;
   unframe(end: number, rowsMax: number): number;
 }
@@ -48,11 +33,11 @@ export interface WasmCodec extends Codec {
 // dist/src/wal/format/codec-wasm.js -> dist/assembly/wal.wasm
 const BYTES = readFileSync(new URL("../../../assembly/wal.wasm", import.meta.url));
 
-let compiled: object | null = null;
+let compiled: WebAssembly.Module | null = null;
 
 /** The compiled module; can be posted to a worker. */
 export function wasmModule(): object {
-  compiled ??= new globalThis.WebAssembly.Module(BYTES);
+  compiled ??= new WebAssembly.Module(BYTES);
   return compiled;
 }
 
@@ -65,20 +50,18 @@ export function createWasmMemory(bytes: number): WasmMemory {
 export function createMemory(bytes: number, shared: boolean): { readonly buffer: ArrayBufferLike } {
   const pages = Math.ceil(bytes / PAGE);
   assert(pages <= MAXIMUM_PAGES, "memory too large for WASM");
-  return new globalThis.WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
 }
 
 /** Instantiates the module over `memory`: once per memory. */
 export function bindWasmCodec(module: object, memory: WasmMemory): WasmCodec {
-  const instance = new globalThis.WebAssembly.Instance(module, { env: { memory } });
+  const instance = new WebAssembly.Instance(module, { env: { memory } });
   const exports = instance.exports as unknown as Exports;
   exports.init();
   return {
     memory: memoryOver(memory.buffer),
     crc32c: (seed, pointer, length) => exports.crc32c(seed, pointer, length) >>> 0,
     encodeBatch: exports.encodeBatch,
-    frameRecord: (out, type, data, length, hasData) =>
-      exports.frameRecord(out, type, data, length, hasData ? 1 : 0),
     scan: exports.scan,
     unframe: exports.unframe,
   };

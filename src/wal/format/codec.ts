@@ -28,11 +28,6 @@ export interface Codec {
     pointsFree: number,
   ): number;
   /**
-   * Frames one record to `out`, rolling ENC_CRC: its `length` data bytes lie at `data`; without `hasData` the field is
-   * left out. For what no ring item carries. Returns bytes written.
-   */
-  frameRecord(out: number, type: number, data: number, length: number, hasData: boolean): number;
-  /**
    * Scans from SCAN_POS to `end`. Entries, states and seals are taken in; after any other record, and after an entry
    * whose type is not EntryNormal, it returns SCAN_SPECIAL with the record described in the scan state and SCAN_POS
    * behind it.

@@ -26,8 +26,6 @@ export const SEGMENT_END_BYTES = 8;
 
 export const DIR_MODE = 0o700;
 
-const SEGMENT_NAME = /^([0-9a-f]{16})-([0-9a-f]{16})\.wal$/;
-
 /** `seq`: number of the segment, from 0. `index`: first entry that it may hold. */
 export interface SegmentName {
   readonly name: string;
@@ -39,24 +37,30 @@ export interface SegmentName {
 export function segmentName(seq: number, index: number): string {
   assert(Number.isSafeInteger(seq), "segment number out of range");
   assert(Number.isSafeInteger(index), "segment index out of range");
-  return `${seq.toString(16).padStart(16, "0")}-${index.toString(16).padStart(16, "0")}.wal`;
-}
-
-/** Null for a name that is no segment's. Numbers above 2^53 lose digits; etcd-reader.ts keeps all of them. */
-function parseSegmentName(name: string): SegmentName | null {
-  const match = SEGMENT_NAME.exec(name);
-  if (match === null) return null;
-  return { name, seq: Number.parseInt(match[1]!, 16), index: Number.parseInt(match[2]!, 16) };
+  return numbersName(seq, index, ".wal");
 }
 
 /** Those of `names` that are segments, in order. */
 export function sortedSegments(names: readonly string[]): SegmentName[] {
-  const segments: SegmentName[] = [];
-  for (const name of names) {
-    const parsed = parseSegmentName(name);
-    if (parsed !== null) segments.push(parsed);
-  }
-  return segments.sort((a, b) => (a.name < b.name ? -1 : 1));
+  return sortedByNumbers(names, ".wal").map(({ name, numbers: [seq, index] }) => ({ name, seq, index }));
+}
+
+/** As etcd names segments and snapshots. */
+export function numbersName(first: number, second: number, suffix: string): string {
+  return `${first.toString(16).padStart(16, "0")}-${second.toString(16).padStart(16, "0")}${suffix}`;
+}
+
+/** Those of `names` that are such, in order. Numbers above 2^53 lose digits; etcd-reader.ts keeps all of them. */
+export function sortedByNumbers(
+  names: readonly string[],
+  suffix: string,
+): { name: string; numbers: [number, number] }[] {
+  const pattern = new RegExp(`^([0-9a-f]{16})-([0-9a-f]{16})\\${suffix}$`);
+  return [...names].sort().flatMap((name) => {
+    const match = pattern.exec(name);
+    if (match === null) return [];
+    return [{ name, numbers: [Number.parseInt(match[1]!, 16), Number.parseInt(match[2]!, 16)] }];
+  });
 }
 
 /** Zero bytes behind a record of `n` bytes. */

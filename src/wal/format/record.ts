@@ -1,9 +1,18 @@
 // Records one at a time, for what is rare: segment heads, snapshot records, entries too large for the ring, reading
 // back from disk, tools. The batch path is in the codecs. Numbers are safe integers; etcd-reader.ts keeps 64 bits.
 import { NO_DATA } from "../../base/bytes.js";
-import { FieldReader, unlessMalformed } from "../../base/protobuf.js";
+import { FieldReader, pushBytes, pushNumber, unlessMalformed } from "../../base/protobuf.js";
 import { putVarint, varintSize } from "../../base/varint.js";
-import { type ConfState, Entry, type EntryType, entrySize, type HardState } from "../../raft/raftpb/index.js";
+import {
+  type ConfState,
+  EMPTY_CONF_STATE,
+  Entry,
+  type EntryType,
+  entrySize,
+  type HardState,
+  marshalConfState,
+  readConfState,
+} from "../../raft/raftpb/index.js";
 import { crc32c } from "./crc32c.js";
 import { framePadding, putFrameHeader, RECORD_CRC, SEAL_BYTES } from "./format.js";
 
@@ -99,48 +108,21 @@ export function encodeEntry(entry: Entry): Uint8Array {
   return bytes;
 }
 
-export function encodeHardState(state: HardState): Uint8Array {
-  return encodeNumbers([state.term, state.vote, state.commit]);
+export function encodeHardState({ term, vote, commit }: HardState): Uint8Array {
+  const out: number[] = [];
+  pushNumber(out, 1, term);
+  pushNumber(out, 2, vote);
+  pushNumber(out, 3, commit);
+  return Uint8Array.from(out);
 }
 
 /** walpb.Snapshot. etcd wants a conf state since 3.5 where the index is not 0; null: left out. */
 export function encodeSnapshotRecord(index: number, term: number, confState: ConfState | null): Uint8Array {
-  const numbers = encodeNumbers([index, term]);
-  if (confState === null) return numbers;
-  const conf = encodeConfState(confState);
-  const bytes = new Uint8Array(numbers.length + 1 + varintSize(conf.length) + conf.length);
-  bytes.set(numbers);
-  bytes[numbers.length] = 0x1a;
-  bytes.set(conf, putVarint(bytes, numbers.length + 1, conf.length));
-  return bytes;
-}
-
-/** raftpb.ConfState. */
-export function encodeConfState(confState: ConfState): Uint8Array {
-  const { voters, learners, votersOutgoing, learnersNext, autoLeave } = confState;
-  const lists = [voters, learners, votersOutgoing, learnersNext];
-  const ids = lists.reduce((sum, list) => sum + list.length, 0);
-  const bytes = new Uint8Array(ids * 11 + 2);
-  let at = 0;
-  lists.forEach((list, i) => {
-    for (const id of list) {
-      bytes[at] = (i + 1) << 3;
-      at = putVarint(bytes, at + 1, id);
-    }
-  });
-  bytes[at] = 0x28;
-  bytes[at + 1] = autoLeave ? 1 : 0;
-  return bytes.slice(0, at + 2);
-}
-
-function encodeNumbers(values: readonly number[]): Uint8Array {
-  const bytes = new Uint8Array(values.length * 11);
-  let at = 0;
-  values.forEach((value, i) => {
-    bytes[at] = ((i + 1) << 3) | 0;
-    at = putVarint(bytes, at + 1, value);
-  });
-  return bytes.slice(0, at);
+  const out: number[] = [];
+  pushNumber(out, 1, index);
+  pushNumber(out, 2, term);
+  if (confState !== null) pushBytes(out, 3, marshalConfState(confState));
+  return Uint8Array.from(out);
 }
 
 /** A record as parsed; data lies in bytes[dataStart, dataEnd), hasData tells absent from empty. */
@@ -200,4 +182,23 @@ export function parseNumbers(bytes: Uint8Array, at: number, end: number): [numbe
     else reader.skip();
   }
   return values;
+}
+
+/** walpb.Snapshot. Throws MalformedError. Without a conf state (etcd 3.4, the first record of a log) an empty one. */
+export function parseSnapshotRecord(bytes: Uint8Array): {
+  index: number;
+  term: number;
+  confState: ConfState;
+} {
+  let index = 0;
+  let term = 0;
+  let confState = EMPTY_CONF_STATE;
+  const reader = new FieldReader(bytes);
+  while (reader.next()) {
+    if (reader.field === 1) index = reader.number();
+    else if (reader.field === 2) term = reader.number();
+    else if (reader.field === 3) confState = readConfState(reader.view());
+    else reader.skip();
+  }
+  return { index, term, confState };
 }

@@ -2,8 +2,9 @@
 // the next, is a segment missing. Pure; check-segment.ts reads.
 
 import { gapText } from "../recover/misfits.js";
+import { sameBytes } from "../recover/scan-segment.js";
 import { closedText, lostText, NO_HEAD } from "../recover/segment-form.js";
-import { CONFLICT, type SegmentReport, sameMetadata } from "./check-segment.js";
+import { CONFLICT, type SegmentReport } from "./check-segment.js";
 import type { EtcdHardState, EtcdSnapshotId } from "./etcd-proto.js";
 import type { EtcdSegment } from "./etcd-reader.js";
 import { JoinedOrder } from "./record-order.js";
@@ -143,7 +144,7 @@ class Join {
     const { name, firstCrc, metadataAt, firstEntry } = report;
     const isBroken = firstCrc !== null && this.chain !== null && this.chain !== 0 && firstCrc !== this.chain;
     if (isBroken) this.find(name, { what: "its checksum does not continue the segment before it" });
-    if (metadataAt !== null && this.metadata !== null && !sameMetadata(this.metadata.data, report.metadata)) {
+    if (metadataAt !== null && this.metadata !== null && !sameBytes(this.metadata.data, report.metadata)) {
       this.find(name, { ...metadataAt, what: CONFLICT });
     }
     if (firstEntry === null || this.reach === null) return;

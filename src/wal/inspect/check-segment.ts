@@ -8,6 +8,7 @@ import {
   RECORD_SNAPSHOT,
   RECORD_STATE,
 } from "../format/format.js";
+import { sameBytes } from "../recover/scan-segment.js";
 import {
   decodeSnapshotId,
   decodeState,
@@ -172,7 +173,7 @@ class Content {
   }
 
   private meta({ data, offset, number }: ScannedRecord): string {
-    if (this.metadataAt !== null) return sameMetadata(this.metadata, data) ? "" : CONFLICT;
+    if (this.metadataAt !== null) return sameBytes(this.metadata, data) ? "" : CONFLICT;
     this.metadata = data === null ? null : Uint8Array.from(data);
     this.metadataAt = { offset, record: number };
     return "";
@@ -203,9 +204,4 @@ class Content {
       order: this.order.report(),
     };
   }
-}
-
-/** Absent and empty count as the same, as in etcd. */
-export function sameMetadata(a: Uint8Array | null, b: Uint8Array | null): boolean {
-  return Buffer.compare(a ?? new Uint8Array(0), b ?? new Uint8Array(0)) === 0;
 }

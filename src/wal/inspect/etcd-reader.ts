@@ -7,7 +7,8 @@ import { NO_DATA } from "../../base/bytes.js";
 import { brokenPath, FILE_MODE, syncFs } from "../disk/wal-fs.js";
 import { frameAt } from "../format/codec-js.js";
 import { crc32c } from "../format/crc32c.js";
-import { SECTOR_BYTES } from "../format/format.js";
+import { sameBytes } from "../recover/scan-segment.js";
+import { hasZeroSector } from "../recover/torn.js";
 import {
   decodeEntry,
   decodeRecord,
@@ -122,12 +123,7 @@ export class EtcdDecoder {
   // etcd's isTornEntry: a zeroed sector, in the last segment only, counts as a cut file.
   private tornOr(text: string, bytes: Uint8Array, start: number, end: number): EtcdError {
     if (this.current !== this.files.length - 1) return new EtcdError(text);
-    for (let piece = start; piece < end; ) {
-      const next = Math.min(end, piece - (piece % SECTOR_BYTES) + SECTOR_BYTES);
-      if (bytes.subarray(piece, next).every((byte) => byte === 0)) return new EtcdError(UNEXPECTED_EOF);
-      piece = next;
-    }
-    return new EtcdError(text);
+    return new EtcdError(hasZeroSector(bytes, start, end) ? UNEXPECTED_EOF : text);
   }
 }
 
@@ -150,17 +146,30 @@ export function etcdRead(
   onEntry: (entry: EtcdEntry) => void = () => {},
 ): EtcdRead {
   const all = new ReadAll(snap, onEntry);
-  try {
-    all.run(openAt(dir, snap));
-  } catch (error) {
-    if (!(error instanceof EtcdError)) throw error;
-    const text = error.message;
-    const isEnd = text === EOF || (!write && text === UNEXPECTED_EOF);
-    if (!isEnd) return { error: text, metadata: NO_DATA, hardState: all.stateBeside(text) };
-  }
+  const end = readOn(
+    () => openAt(dir, snap),
+    (record) => all.take(record),
+  );
+  const isEnd = end === EOF || (!write && end === UNEXPECTED_EOF);
+  if (!isEnd) return { error: end, metadata: NO_DATA, hardState: all.stateBeside(end) };
   // In write mode 3.4 overwrites this error with that of making the encoder.
   const error = all.matched || write ? "" : SNAPSHOT_NOT_FOUND;
   return { error, metadata: all.metadata ?? NO_DATA, hardState: all.hardState };
+}
+
+/** Takes records until one cannot be read or taken: returns etcd's text of that. Their checksums are chained. */
+function readOn(open: () => EtcdDecoder, take: (record: EtcdRecord) => void): string {
+  try {
+    const decoder = open();
+    for (;;) {
+      const record = decoder.next();
+      if (record.type === CRC) chain(decoder, record);
+      else take(record);
+    }
+  } catch (error) {
+    if (!(error instanceof EtcdError)) throw error;
+    return error.message;
+  }
 }
 
 class ReadAll {
@@ -176,17 +185,12 @@ class ReadAll {
     this.onEntry = onEntry;
   }
 
-  /** Ends by throwing. */
-  run(decoder: EtcdDecoder): void {
-    for (;;) {
-      const record = decoder.next();
-      if (record.type === ENTRY) this.entry(must(decodeEntry, record.data));
-      else if (record.type === STATE) this.hardState = must(decodeState, record.data);
-      else if (record.type === METADATA) this.metadata = sameMetadata(this.metadata, record.data);
-      else if (record.type === CRC) chain(decoder, record);
-      else if (record.type === SNAPSHOT) this.matched = matches(record, this.snap) || this.matched;
-      else throw new EtcdError(`unexpected block type ${record.type}`);
-    }
+  take(record: EtcdRecord): void {
+    if (record.type === ENTRY) this.entry(must(decodeEntry, record.data));
+    else if (record.type === STATE) this.hardState = must(decodeState, record.data);
+    else if (record.type === METADATA) this.metadata = sameMetadata(this.metadata, record.data);
+    else if (record.type === SNAPSHOT) this.matched = matches(record, this.snap) || this.matched;
+    else throw new EtcdError(`unexpected block type ${record.type}`);
   }
 
   private entry(entry: EtcdEntry): void {
@@ -203,8 +207,7 @@ class ReadAll {
 }
 
 function sameMetadata(before: Uint8Array | null, data: Uint8Array | null): Uint8Array | null {
-  if (before !== null && Buffer.compare(before, data ?? new Uint8Array(0)) !== 0)
-    throw new EtcdError(CONFLICT);
+  if (before !== null && !sameBytes(before, data)) throw new EtcdError(CONFLICT);
   return data;
 }
 
@@ -257,21 +260,17 @@ function sources(dir: string, segments: readonly EtcdSegment[]): SegmentBytes[] 
 export function etcdVerify(dir: string, snap: EtcdSnapshotId): string {
   let matched = false;
   let metadata: Uint8Array | null = null;
-  try {
-    const decoder = openAt(dir, snap);
-    for (;;) {
-      const record = decoder.next();
+  const end = readOn(
+    () => openAt(dir, snap),
+    (record) => {
       if (record.type === METADATA) metadata = sameMetadata(metadata, record.data);
-      else if (record.type === CRC) chain(decoder, record);
       else if (record.type === SNAPSHOT) matched = matches(record, snap) || matched;
       else if (record.type !== ENTRY && record.type !== STATE) {
         throw new EtcdError(`unexpected block type ${record.type}`);
       }
-    }
-  } catch (error) {
-    if (!(error instanceof EtcdError)) throw error;
-    if (error.message !== EOF && error.message !== UNEXPECTED_EOF) return error.message;
-  }
+    },
+  );
+  if (end !== EOF && end !== UNEXPECTED_EOF) return end;
   return matched ? "" : SNAPSHOT_NOT_FOUND;
 }
 
@@ -279,21 +278,16 @@ export function etcdVerify(dir: string, snap: EtcdSnapshotId): string {
 export function etcdValidSnapshots(dir: string): { snapshots: EtcdSnapshotId[]; error: string } {
   const segments = etcdSegments(dir);
   if (segments.length === 0) return { snapshots: [], error: NOT_FOUND };
-  const decoder = new EtcdDecoder(sources(dir, segments));
   const snapshots: EtcdSnapshotId[] = [];
   let state = ZERO_STATE;
-  try {
-    for (;;) {
-      const record = decoder.next();
+  const end = readOn(
+    () => new EtcdDecoder(sources(dir, segments)),
+    (record) => {
       if (record.type === SNAPSHOT) snapshots.push(must(decodeSnapshotId, record.data));
       else if (record.type === STATE) state = must(decodeState, record.data);
-      else if (record.type === CRC) chain(decoder, record);
-    }
-  } catch (error) {
-    if (!(error instanceof EtcdError)) throw error;
-    if (error.message !== EOF && error.message !== UNEXPECTED_EOF)
-      return { snapshots: [], error: error.message };
-  }
+    },
+  );
+  if (end !== EOF && end !== UNEXPECTED_EOF) return { snapshots: [], error: end };
   return { snapshots: snapshots.filter(({ index }) => index <= state.commit), error: "" };
 }
 
@@ -317,16 +311,11 @@ export function etcdPlanRepair(dir: string): EtcdRepairPlan {
   }
   const bytes = fs.readFileSync(`${dir}/${last.name}`);
   const decoder = new EtcdDecoder([() => bytes]);
-  let error = "";
-  try {
-    for (;;) {
-      const record = decoder.next();
-      if (record.type === CRC) chain(decoder, record);
-    }
-  } catch (stopped) {
-    if (!(stopped instanceof EtcdError)) throw stopped;
-    error = stopped.message === EOF ? "" : stopped.message;
-  }
+  const end = readOn(
+    () => decoder,
+    () => {},
+  );
+  const error = end === EOF ? "" : end;
   const answer = error === "" ? "clean" : error === UNEXPECTED_EOF ? "cut" : "refuse";
   return { answer, error, name: last.name, bytes, offset: decoder.lastOffset };
 }

@@ -2,7 +2,7 @@
 // which read any etcd-format log. Stricter than etcd's reader (an end must be followed by nothing but zeros), and it
 // says where the damage is. Recovery has its own scan in the codecs.
 import { NO_DATA } from "../../base/bytes.js";
-import { unlessMalformed } from "../../base/protobuf.js";
+import { FieldReader, LENGTH, unlessMalformed, VARINT } from "../../base/protobuf.js";
 import { frameAt } from "../format/codec-js.js";
 import { crc32c } from "../format/crc32c.js";
 import { RECORD_CRC, RECORD_METADATA, RECORD_SNAPSHOT } from "../format/format.js";
@@ -177,23 +177,13 @@ export function entryOf(data: Uint8Array | null): EtcdEntry {
  * What can be told of a record that is not good: the type that it claims and, of an entry, the index. Null: nothing.
  */
 export function glimpse(bytes: Uint8Array, frame: number): { type: number; index: bigint | null } | null {
-  let at = frame + 8;
-  const varint = (tag: number): bigint | null => {
-    if (bytes[at] !== tag) return null;
-    let value = 0n;
-    for (let n = 1; n <= 10 && at + n < bytes.length; n++) {
-      const byte = bytes[at + n];
-      value |= BigInt(byte & 127) << BigInt((n - 1) * 7);
-      if (byte >= 128) continue;
-      at += n + 1;
-      return BigInt.asUintN(64, value);
-    }
-    return null;
-  };
-  const type = varint(0x08);
+  const reader = new FieldReader(bytes, frame + 8);
+  const varint = (field: number, wire = VARINT): bigint | null =>
+    unlessMalformed(() => (reader.next() && reader.is(field, wire) ? reader.varint64() : null));
+  const type = varint(1);
   if (type === null || type < 1n || type > 5n) return null;
-  if (type !== 2n || varint(0x10) === null || varint(0x1a) === null)
+  if (type !== 2n || varint(2) === null || varint(3, LENGTH) === null)
     return { type: Number(type), index: null };
-  const isEntry = varint(0x08) !== null && varint(0x10) !== null;
-  return { type: 2, index: isEntry ? varint(0x18) : null };
+  const isEntry = varint(1) !== null && varint(2) !== null;
+  return { type: 2, index: isEntry ? varint(3) : null };
 }

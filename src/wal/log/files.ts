@@ -5,7 +5,7 @@ import { NO_DATA } from "../../base/bytes.js";
 import { RaftmarkError } from "../../base/errors.js";
 import { EMPTY_CONF_STATE, EMPTY_HARD_STATE } from "../../raft/raftpb/index.js";
 import { BLOCK_BYTES, takesDirect } from "../disk/direct.js";
-import { type Durability, FILE_MODE, runAsync, type Step, type WalFs } from "../disk/wal-fs.js";
+import { type Durability, FILE_MODE, runAsync, type WalFs, withFile } from "../disk/wal-fs.js";
 import {
   DIR_MODE,
   RECORD_CRC,
@@ -21,6 +21,8 @@ import { encodeSnapshotRecord, FrameBuilder } from "../format/record.js";
 import { cutTorn, listSegments, type RecoveredLog, type TornTail } from "../recover/recovery.js";
 import { fillZeros, preparedBytes, prepareSegment, removePrepared } from "../write/prepare.js";
 import { segmentHead, type TailState } from "../write/segment-writer.js";
+
+const { O_WRONLY } = fs.constants;
 
 /** Of the options, what the files are made by. */
 export interface FilePlan {
@@ -131,7 +133,7 @@ async function syncAbove(walFs: WalFs, dir: string): Promise<void> {
  */
 export async function syncFound(walFs: WalFs, dir: string, segments: readonly SegmentName[]): Promise<void> {
   const newest = segments[segments.length - 1]!;
-  await withFile(walFs, `${dir}/${newest.name}`, (fd) => walFs.fdatasync(fd));
+  await withFile(walFs, `${dir}/${newest.name}`, O_WRONLY, (fd) => walFs.fdatasync(fd));
   await walFs.syncDir(dir);
   await walFs.syncDir(path.dirname(dir));
 }
@@ -157,7 +159,7 @@ export async function mendDir(
   // A crash came before the end of a cut.
   const { unclosed } = log;
   if (unclosed !== null) {
-    await withFile(walFs, unclosed.path, async (fd) => {
+    await withFile(walFs, unclosed.path, O_WRONLY, async (fd) => {
       await walFs.truncate(fd, unclosed.bytes);
       await walFs.fdatasync(fd);
     });
@@ -166,7 +168,7 @@ export async function mendDir(
   const bytes = Math.max(options.segmentBytes, tail.offset + SEAL_BYTES + SEGMENT_END_BYTES);
   if (log.tailBytes < bytes) {
     const from = Math.max(log.tailBytes, tail.offset);
-    await withFile(walFs, file, (fd) =>
+    await withFile(walFs, file, O_WRONLY, (fd) =>
       options.durability === "none" ? walFs.truncate(fd, bytes) : runAsync(fillZeros(walFs, fd, from, bytes)),
     );
   }
@@ -181,17 +183,8 @@ export async function mendDir(
   return torn;
 }
 
-async function withFile(walFs: WalFs, file: string, use: (fd: number) => Step): Promise<void> {
-  const fd = walFs.open(file, fs.constants.O_WRONLY);
-  try {
-    await use(fd);
-  } finally {
-    walFs.close(fd);
-  }
-}
-
 function writeAt(walFs: WalFs, file: string, bytes: Uint8Array, offset: number): Promise<void> {
-  return withFile(walFs, file, async (fd) => {
+  return withFile(walFs, file, O_WRONLY, async (fd) => {
     await walFs.write(fd, bytes, 0, bytes.length, offset);
     await walFs.fdatasync(fd);
   });

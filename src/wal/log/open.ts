@@ -87,12 +87,9 @@ export async function openLog(
     const { ringBytes, onWarning = () => {} } = plan;
     const wal = new RingWal(recovered, storage, writer, ringBytes, lock, snapshots, onWarning);
     await writer.ready;
-    const fault = wal.faulted();
-    if (fault !== null) {
-      await wal.close();
-      throw fault;
-    }
-    return wal;
+    if (wal.fault === null) return wal;
+    await wal.close();
+    throw wal.fault;
   } catch (error) {
     await pool.end();
     await storage?.close();
@@ -109,34 +106,31 @@ type Plan = Checked & { readonly durability: Durability };
 function checkNumbers(options: WalOptions): Checked {
   const ringBytes = options.ringBytes ?? RING_BYTES_DEFAULT;
   const segmentBytes = options.segmentBytes ?? SEGMENT_BYTES_DEFAULT;
-  const isPowerOfTwo = (ringBytes & (ringBytes - 1)) === 0;
-  if (!isPowerOfTwo || !(ringBytes >= RING_BYTES_MIN && ringBytes <= RING_BYTES_MAX)) {
-    const text = `ringBytes must be a power of two from ${RING_BYTES_MIN} to ${RING_BYTES_MAX}, not ${ringBytes}`;
-    throw new RaftmarkError("RAFT_BAD_OPTION", text);
-  }
-  if (!Number.isInteger(segmentBytes) || segmentBytes < SEGMENT_BYTES_MIN || segmentBytes > 0x7fffffff) {
-    const text = `segmentBytes must be from ${SEGMENT_BYTES_MIN} to 2147483647, not ${segmentBytes}`;
-    throw new RaftmarkError("RAFT_BAD_OPTION", text);
-  }
-  const threads = options.recoveryThreads;
-  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 0 && threads <= 1024)) {
-    throw new RaftmarkError("RAFT_BAD_OPTION", `recoveryThreads must be from 0 to 1024, not ${threads}`);
-  }
+  const { recoveryThreads } = options;
   const snapshotsKept = options.snapshotsKept ?? SNAPSHOTS_KEPT_DEFAULT;
-  if (!Number.isInteger(snapshotsKept) || snapshotsKept < 1) {
-    throw new RaftmarkError("RAFT_BAD_OPTION", `snapshotsKept must be at least 1, not ${snapshotsKept}`);
-  }
   const snapshotCatchUpBytes = options.snapshotCatchUpBytes ?? 0;
-  if (!(Number.isInteger(snapshotCatchUpBytes) && snapshotCatchUpBytes >= 0)) {
-    const text = `snapshotCatchUpBytes must be at least 0, not ${snapshotCatchUpBytes}`;
-    throw new RaftmarkError("RAFT_BAD_OPTION", text);
-  }
   const busyPollUs = options.busyPollUs ?? 0;
-  if (!(busyPollUs >= 0 && busyPollUs <= BUSY_POLL_US_MAX)) {
-    const text = `busyPollUs must be from 0 to ${BUSY_POLL_US_MAX}, not ${busyPollUs}`;
-    throw new RaftmarkError("RAFT_BAD_OPTION", text);
-  }
+  const isPowerOfTwo = (ringBytes & (ringBytes - 1)) === 0;
+  if (!isPowerOfTwo || !(ringBytes >= RING_BYTES_MIN && ringBytes <= RING_BYTES_MAX))
+    throw bad({ ringBytes }, `a power of two from ${RING_BYTES_MIN} to ${RING_BYTES_MAX}`);
+  if (!isWhole(segmentBytes, SEGMENT_BYTES_MIN, 0x7fffffff))
+    throw bad({ segmentBytes }, `from ${SEGMENT_BYTES_MIN} to 2147483647`);
+  if (recoveryThreads !== undefined && !isWhole(recoveryThreads, 0, 1024))
+    throw bad({ recoveryThreads }, "from 0 to 1024");
+  if (!isWhole(snapshotsKept, 1)) throw bad({ snapshotsKept }, "at least 1");
+  if (!isWhole(snapshotCatchUpBytes, 0)) throw bad({ snapshotCatchUpBytes }, "at least 0");
+  if (!(busyPollUs >= 0 && busyPollUs <= BUSY_POLL_US_MAX))
+    throw bad({ busyPollUs }, `from 0 to ${BUSY_POLL_US_MAX}`);
   return { ...options, ringBytes, segmentBytes, snapshotsKept, snapshotCatchUpBytes, busyPollUs };
+}
+
+function isWhole(value: number, min: number, max = Infinity): boolean {
+  return Number.isInteger(value) && value >= min && value <= max;
+}
+
+function bad(option: Readonly<Record<string, number>>, rule: string): RaftmarkError {
+  const [name, value] = Object.entries(option)[0]!;
+  return new RaftmarkError("RAFT_BAD_OPTION", `${name} must be ${rule}, not ${value}`);
 }
 
 async function recoverDir(

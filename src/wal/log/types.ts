@@ -6,7 +6,7 @@ import type { Durability } from "../disk/wal-fs.js";
 import type { WalStorage } from "../read/wal-storage.js";
 import type { TornTail } from "../recover/recovery.js";
 import type { SnapshotFile } from "../snap/snap-transfer.js";
-import type { SnapshotData, SnapshotStream } from "../snap/snapshot-data.js";
+import type { Abortable, SnapshotData, SnapshotStream } from "../snap/snapshot-data.js";
 import type { BatchTimes } from "../write/batch-times.js";
 import type { DurationHistogram } from "../write/sync-times.js";
 import type { WriterKind } from "../write/writer.js";
@@ -139,22 +139,14 @@ export interface Wal {
    * behind what was appended so far, and releases what is older than the kept ones: stageSnapshot, recordSnapshot, and
    * resolved when the release was tried.
    */
-  saveSnapshot(
-    metadata: SnapshotMetadata,
-    data: SnapshotData,
-    options?: { signal?: AbortSignal },
-  ): Promise<void>;
+  saveSnapshot(metadata: SnapshotMetadata, data: SnapshotData, options?: Abortable): Promise<void>;
   /**
    * Writes the file of a snapshot, durably, and nothing else: for one that is received before raft has agreed to it. A
    * file that is never recorded goes when a later snapshot releases it. Rejected with WAL_SNAPSHOT_OUTDATED if one as
    * new is recorded, RAFT_ABORTED by `signal`, WAL_NO_SPACE or WAL_IO if it cannot be written (the log goes on without
    * it), or what the source of `data` threw.
    */
-  stageSnapshot(
-    metadata: SnapshotMetadata,
-    data: SnapshotData,
-    options?: { signal?: AbortSignal },
-  ): Promise<void>;
+  stageSnapshot(metadata: SnapshotMetadata, data: SnapshotData, options?: Abortable): Promise<void>;
   /**
    * Records a staged snapshot behind what was appended so far. Resolved when the record is durable and storage has the
    * snapshot; for the release behind it only saveSnapshot and close() wait. A snapshot that the log does not lead up to
@@ -176,7 +168,7 @@ export interface Wal {
   stageSnapshotFile(
     metadata: SnapshotMetadata,
     pieces: AsyncIterable<Uint8Array>,
-    options?: { signal?: AbortSignal },
+    options?: Abortable,
   ): Promise<void>;
   /**
    * Entries behind `index` are not released until another is set, as long as the disk has as much room as the log takes;

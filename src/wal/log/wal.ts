@@ -16,7 +16,7 @@ import { encodeSnapshotRecord } from "../format/record.js";
 import type { DurableLog } from "../read/wal-storage.js";
 import { raisedBy } from "../snap/snap-dir.js";
 import type { SnapshotFile } from "../snap/snap-transfer.js";
-import type { SnapshotData, SnapshotStream } from "../snap/snapshot-data.js";
+import type { Abortable, SnapshotData, SnapshotStream } from "../snap/snapshot-data.js";
 import { SnapshotKeeper, type SnapshotLog, type SnapshotSetup } from "../snap/snapshot-keeper.js";
 import { BatchTimes } from "../write/batch-times.js";
 import { RingProducer } from "../write/ring.js";
@@ -100,7 +100,8 @@ export class RingWal implements Wal, SnapshotLog {
   private warnings = 0;
   private pointsHead = 0;
   private reportScheduled = false;
-  private fault: RaftmarkError | null = null;
+  /** What fenced the log, if anything did. */
+  fault: RaftmarkError | null = null;
   private closing: Promise<void> | null = null;
   private idle: () => void = () => {};
 
@@ -153,26 +154,21 @@ export class RingWal implements Wal, SnapshotLog {
     return new RaftmarkError("RAFT_FENCED", `the log is fenced: ${this.fault.message}`, { mayCommit: true });
   }
 
-  saveSnapshot(
-    metadata: SnapshotMetadata,
-    data: SnapshotData,
-    options: { signal?: AbortSignal } = {},
-  ): Promise<void> {
-    if (this.fault !== null || this.closing !== null) return Promise.reject(this.refusal());
-    return this.snapshots.save(metadata, data, options.signal ?? null);
+  /** What the log does only as long as it is open. */
+  private whenOpen(call: () => Promise<void>): Promise<void> {
+    return this.fault !== null || this.closing !== null ? Promise.reject(this.refusal()) : call();
+  }
+
+  saveSnapshot(metadata: SnapshotMetadata, data: SnapshotData, options?: Abortable): Promise<void> {
+    return this.whenOpen(() => this.snapshots.save(metadata, data, options));
   }
 
   openSnapshot(index?: number): Promise<SnapshotStream | null> {
     return this.snapshots.open(index ?? null);
   }
 
-  stageSnapshot(
-    metadata: SnapshotMetadata,
-    data: SnapshotData,
-    options: { signal?: AbortSignal } = {},
-  ): Promise<void> {
-    if (this.fault !== null || this.closing !== null) return Promise.reject(this.refusal());
-    return this.snapshots.stage(metadata, data, options.signal ?? null);
+  stageSnapshot(metadata: SnapshotMetadata, data: SnapshotData, options?: Abortable): Promise<void> {
+    return this.whenOpen(() => this.snapshots.stage(metadata, data, options));
   }
 
   openSnapshotFile(index: number): Promise<SnapshotFile | null> {
@@ -182,10 +178,9 @@ export class RingWal implements Wal, SnapshotLog {
   stageSnapshotFile(
     metadata: SnapshotMetadata,
     pieces: AsyncIterable<Uint8Array>,
-    options: { signal?: AbortSignal } = {},
+    options?: Abortable,
   ): Promise<void> {
-    if (this.fault !== null || this.closing !== null) return Promise.reject(this.refusal());
-    return this.snapshots.stageFile(metadata, pieces, options.signal ?? null);
+    return this.whenOpen(() => this.snapshots.stageFile(metadata, pieces, options));
   }
 
   holdFrom(index: number): void {
@@ -193,8 +188,7 @@ export class RingWal implements Wal, SnapshotLog {
   }
 
   recordSnapshot(metadata: SnapshotMetadata): Promise<void> {
-    if (this.fault !== null || this.closing !== null) return Promise.reject(this.refusal());
-    return this.snapshots.record(metadata).recorded;
+    return this.whenOpen(() => this.snapshots.record(metadata).recorded);
   }
 
   /** For the keeper of snapshots: the record alone. */
@@ -358,11 +352,6 @@ export class RingWal implements Wal, SnapshotLog {
       this.appends.peek(at).snapshot?.failed(this.refusal());
     }
     this.onFault(error);
-  }
-
-  /** The fault that fenced the log, if any. */
-  faulted(): RaftmarkError | null {
-    return this.fault;
   }
 
   stats(): WalStats {

@@ -6,6 +6,7 @@ import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { assert } from "../../base/assert.js";
 import type { RaftmarkError } from "../../base/errors.js";
 import { fromPlain, type PlainError, warningOf, writeError } from "../disk/errors.js";
+import type { FsSpec } from "../disk/wal-fs.js";
 import { type CodecMemory, memoryOver } from "../format/codec.js";
 import { createWasmMemory, type WasmMemory, wasmModule } from "../format/codec-wasm.js";
 import * as L from "../format/layout.js";
@@ -26,22 +27,13 @@ export interface WalTask {
   setup: WriterSetup;
   /** Carries the data of entries that are too large for the ring; and warnings (PlainError) back. */
   large: MessagePort;
-  walFs: { module: string; arg: unknown } | null;
+  walFs: FsSpec | null;
   busyPollUs: number;
 }
 
 export interface PoolPrepareTask extends PrepareTask {
   control: SharedArrayBuffer;
-  walFs: { module: string; arg: unknown } | null;
-}
-
-// ES2024 has it, our lib setting does not; Node has it since 16.
-interface AsyncWait {
-  waitAsync(
-    words: Int32Array,
-    index: number,
-    value: number,
-  ): { async: false; value: string } | { async: true; value: Promise<string> };
+  walFs: FsSpec | null;
 }
 
 export class PoolWriter implements Writer {
@@ -55,7 +47,7 @@ export class PoolWriter implements Writer {
   private readonly pool: ThreadPool;
   private readonly task: Promise<void>;
   private readonly large: MessagePort;
-  private readonly preparer: Preparer;
+  readonly preparer: Preparer;
   private ended = false;
   private faulted = false;
   private closing = false;
@@ -142,8 +134,8 @@ export class PoolWriter implements Writer {
     this.large.postMessage(copy, [copy.buffer]);
   }
 
-  private waitNotice(seen: number): ReturnType<AsyncWait["waitAsync"]> {
-    return (Atomics as unknown as AsyncWait).waitAsync(this.memory.i32, L.WORD_NOTICE, seen);
+  private waitNotice(seen: number): ReturnType<typeof Atomics.waitAsync> {
+    return Atomics.waitAsync(this.memory.i32, L.WORD_NOTICE, seen);
   }
 
   // Waits for the next notice, forever: a pending waitAsync keeps no process alive.
@@ -198,10 +190,6 @@ export class PoolWriter implements Writer {
   private async prepare(task: PoolPrepareTask): Promise<void> {
     const failure = await this.pool.run<PoolPrepareTask, PlainError | null>("runPrepare", task);
     if (failure !== null) throw fromPlain(failure);
-  }
-
-  recycle(rename: (to: string) => Promise<void>): Promise<boolean> {
-    return this.preparer.recycle(rename);
   }
 
   async close(): Promise<void> {

@@ -4,9 +4,13 @@ import os from "node:os";
 import path from "node:path";
 import { runSync } from "../disk/wal-fs.js";
 import type { Codec } from "../format/codec.js";
-import { createJsCodec } from "../format/codec-js.js";
-import { bindWasmCodec, createWasmMemory } from "../format/codec-wasm.js";
-import { type ScanTask, type SegmentScan, SegmentScanner, scanMemoryBytes } from "../recover/scan-segment.js";
+import {
+  codecsOf,
+  type ScanTask,
+  type SegmentScan,
+  SegmentScanner,
+  scanMemoryBytes,
+} from "../recover/scan-segment.js";
 import { type SegmentSource, syncSource } from "../recover/segment-source.js";
 
 export interface PoolScanTask extends ScanTask {
@@ -55,9 +59,7 @@ export function runScan(task: PoolScanTask): PoolScan {
 }
 
 function scan(task: PoolScanTask): PoolScan {
-  const { module } = task;
-  const codecOf = (bytes: number): Codec =>
-    module === null ? createJsCodec(new ArrayBuffer(bytes)) : bindWasmCodec(module, createWasmMemory(bytes));
+  const codecOf = codecsOf(task.module);
   codec ??= codecOf(scanMemoryBytes(WINDOW_BYTES));
   let source: SegmentSource | null = null;
   try {

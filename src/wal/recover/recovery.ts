@@ -10,16 +10,16 @@ import { assert } from "../../base/assert.js";
 import { RaftmarkError } from "../../base/errors.js";
 import { EMPTY_HARD_STATE, type HardState } from "../../raft/raftpb/index.js";
 import { ADVICE, corruptError } from "../disk/errors.js";
-import { brokenPath, runAsync, type WalFs } from "../disk/wal-fs.js";
+import { brokenPath, runAsync, type WalFs, withFile } from "../disk/wal-fs.js";
 import type { Codec } from "../format/codec.js";
-import { createJsCodec } from "../format/codec-js.js";
-import { bindWasmCodec, createWasmMemory, wasmModule } from "../format/codec-wasm.js";
+import { wasmModule } from "../format/codec-wasm.js";
 import { SECTOR_BYTES, type SegmentName, sortedSegments } from "../format/format.js";
 import { dropFrom, PointIndex } from "../format/point-index.js";
 import { fillZeros } from "../write/prepare.js";
 import type { TailState } from "../write/segment-writer.js";
 import { goesBack } from "./misfits.js";
 import {
+  codecsOf,
   fitsLog,
   type LogBefore,
   METADATA_DIFFERS,
@@ -163,7 +163,7 @@ class Recovery implements LogBefore {
 
   // Everything before the segment is joined, and it is scanned as its continuation.
   private async scan(task: ScanTask): Promise<SegmentScan> {
-    const codecOf = this.js ? jsCodec : wasmCodec;
+    const codecOf = codecsOf(this.js ? null : wasmModule());
     this.codec ??= codecOf(scanMemoryBytes(this.js ? JS_WINDOW_BYTES : WINDOW_BYTES));
     const source = asyncSource(task.path);
     try {
@@ -291,9 +291,6 @@ function endsWithSeal({ sealed, offset }: SegmentScan): boolean {
   return sealed > 0 && sealed === offset;
 }
 
-const jsCodec = (bytes: number): Codec => createJsCodec(new ArrayBuffer(bytes));
-const wasmCodec = (bytes: number): Codec => bindWasmCodec(wasmModule(), createWasmMemory(bytes));
-
 const COPY_BYTES = 256 << 10;
 
 /**
@@ -304,14 +301,11 @@ export async function cutTorn(walFs: WalFs, dir: string, { file, offset, used }:
   const copy = brokenPath(file);
   await copyTo(walFs, copy, file, used);
   await walFs.syncDir(dir);
-  const fd = walFs.open(file, fs.constants.O_WRONLY);
-  try {
+  await withFile(walFs, file, fs.constants.O_WRONLY, async (fd) => {
     const next = Math.min(used, offset - (offset % SECTOR_BYTES) + SECTOR_BYTES);
     await runAsync(fillZeros(walFs, fd, next, used));
     await runAsync(fillZeros(walFs, fd, offset, next));
-  } finally {
-    walFs.close(fd);
-  }
+  });
   return { file, offset, bytesCut: used - offset, copy };
 }
 
@@ -319,18 +313,17 @@ export async function cutTorn(walFs: WalFs, dir: string, { file, offset, used }:
 async function copyTo(walFs: WalFs, copy: string, file: string, bytes: number): Promise<void> {
   const { O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
   const source = asyncSource(file);
-  let fd = -1;
   try {
-    fd = walFs.open(copy, O_WRONLY | O_CREAT | O_EXCL);
-    const piece = new Uint8Array(Math.min(COPY_BYTES, bytes));
-    for (let at = 0; at < bytes; at += source.got) {
-      await source.read(piece, 0, Math.min(piece.length, bytes - at), at);
-      assert(source.got > 0, "segment became shorter while it was opened");
-      await walFs.write(fd, piece, 0, source.got, at);
-    }
-    await walFs.fdatasync(fd);
+    await withFile(walFs, copy, O_WRONLY | O_CREAT | O_EXCL, async (fd) => {
+      const piece = new Uint8Array(Math.min(COPY_BYTES, bytes));
+      for (let at = 0; at < bytes; at += source.got) {
+        await source.read(piece, 0, Math.min(piece.length, bytes - at), at);
+        assert(source.got > 0, "segment became shorter while it was opened");
+        await walFs.write(fd, piece, 0, source.got, at);
+      }
+      await walFs.fdatasync(fd);
+    });
   } finally {
-    if (fd !== -1) walFs.close(fd);
     source.close();
   }
 }

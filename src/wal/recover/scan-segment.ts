@@ -7,15 +7,24 @@ import { MalformedError } from "../../base/protobuf.js";
 import type { ConfState, HardState } from "../../raft/raftpb/index.js";
 import type { Steps } from "../disk/wal-fs.js";
 import type { Codec } from "../format/codec.js";
-import { frameAt } from "../format/codec-js.js";
+import { createJsCodec, frameAt } from "../format/codec-js.js";
+import { bindWasmCodec, createWasmMemory } from "../format/codec-wasm.js";
 import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_STATE } from "../format/format.js";
 import * as L from "../format/layout.js";
 import { dropFrom, PointIndex } from "../format/point-index.js";
-import { parseEntry } from "../format/record.js";
-import { parseSnapshotRecord } from "../format/snapshot-record.js";
+import { parseEntry, parseSnapshotRecord } from "../format/record.js";
 import { misplaced } from "./misfits.js";
 import type { SegmentSource } from "./segment-source.js";
 import { isMisplaced, judgeEnd, lastNonZero, MISPLACED, wrongText } from "./torn.js";
+
+/** Makes a codec with so much memory. */
+export type CodecOf = (bytes: number) => Codec;
+
+/** `module`: of the WASM codec; null: the TypeScript one. */
+export function codecsOf(module: object | null): CodecOf {
+  if (module === null) return (bytes) => createJsCodec(new ArrayBuffer(bytes));
+  return (bytes) => bindWasmCodec(module, createWasmMemory(bytes));
+}
 
 /** Memory for a codec that scans with a window of this size. */
 export function scanMemoryBytes(windowBytes: number): number {
@@ -97,7 +106,7 @@ export interface ScanTask {
 export class SegmentScanner {
   readonly result: SegmentScan;
   private codec: Codec;
-  private readonly codecOf: (bytes: number) => Codec;
+  private readonly codecOf: CodecOf;
   private readonly task: ScanTask;
   private before: LogBefore | null;
   private readonly source: SegmentSource;
@@ -117,7 +126,7 @@ export class SegmentScanner {
     task: ScanTask,
     source: SegmentSource,
     codec: Codec,
-    codecOf: (bytes: number) => Codec,
+    codecOf: CodecOf,
     before: LogBefore | null,
   ) {
     this.task = task;
@@ -408,8 +417,9 @@ export function fitsLog(snapshot: SnapshotMark, points: PointIndex, last: number
   return points.term(points.find(index)) === term;
 }
 
+/** Absent and empty count as the same, as in etcd. */
 export function sameBytes(a: Uint8Array | null, b: Uint8Array | null): boolean {
-  return Buffer.compare(a ?? new Uint8Array(0), b ?? new Uint8Array(0)) === 0;
+  return Buffer.compare(a ?? NO_DATA, b ?? NO_DATA) === 0;
 }
 
 export const METADATA_DIFFERS = "its metadata differs from that of earlier segments";

@@ -189,12 +189,17 @@ export function lastNonZero(bytes: Uint8Array, from: number): number {
 function isTorn(bytes: Uint8Array, at: number): boolean {
   const frame = frameAt(bytes, at);
   const end = Math.min(bytes.length, at + 8 + frame.length + frame.padding);
-  for (let piece = at + 8; piece < end; ) {
+  return hasZeroSector(bytes, at + 8, end) || lastNonZero(bytes, at) < at + 8 + frame.length;
+}
+
+/** Whether a piece of bytes[from, end), split at sectors of the file, is all zeros: etcd's isTornEntry. */
+export function hasZeroSector(bytes: Uint8Array, from: number, end: number): boolean {
+  for (let piece = from; piece < end; ) {
     const next = Math.min(end, piece - (piece % SECTOR_BYTES) + SECTOR_BYTES);
     if (allZero(bytes, piece, next)) return true;
     piece = next;
   }
-  return lastNonZero(bytes, at) < at + 8 + frame.length;
+  return false;
 }
 
 function allZero(bytes: Uint8Array, from: number, to: number): boolean {

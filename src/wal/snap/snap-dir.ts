@@ -5,11 +5,11 @@ import fs from "node:fs";
 import { RaftmarkError } from "../../base/errors.js";
 import type { HardState, SnapshotMetadata } from "../../raft/raftpb/index.js";
 import { ADVICE } from "../disk/errors.js";
+import { numbersName, sortedByNumbers } from "../format/format.js";
 import type { PointIndex } from "../format/point-index.js";
 import type { LogBase } from "../read/wal-storage.js";
 import { verifySnapFile } from "./snap-file.js";
 
-const SNAP_NAME = /^([0-9a-f]{16})-([0-9a-f]{16})\.snap$/;
 /** What a file is called until it is complete. */
 export const DRAFT_SUFFIX = ".tmp";
 
@@ -20,18 +20,16 @@ export interface SnapName {
 }
 
 export function snapName({ term, index }: { term: number; index: number }): string {
-  return `${term.toString(16).padStart(16, "0")}-${index.toString(16).padStart(16, "0")}.snap`;
+  return numbersName(term, index, ".snap");
 }
 
 /** The snapshot files in `snapDir`, by name; none if there is no such directory. */
 export function listSnapshots(snapDir: string): SnapName[] {
-  const found: SnapName[] = [];
-  for (const name of namesIn(snapDir)) {
-    const match = SNAP_NAME.exec(name);
-    if (match === null) continue;
-    found.push({ name, term: Number.parseInt(match[1]!, 16), index: Number.parseInt(match[2]!, 16) });
-  }
-  return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+  return sortedByNumbers(namesIn(snapDir), ".snap").map(({ name, numbers: [term, index] }) => ({
+    name,
+    term,
+    index,
+  }));
 }
 
 /** Removes files that a process that died did not complete. */

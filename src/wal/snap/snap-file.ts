@@ -10,14 +10,17 @@ import { type FileHandle, open } from "node:fs/promises";
 import { assert } from "../../base/assert.js";
 import { NO_DATA } from "../../base/bytes.js";
 import { crc32cCombine } from "../../base/crc32c.js";
-import { FieldReader, LENGTH, MalformedError, VARINT } from "../../base/protobuf.js";
+import { FieldReader, LENGTH, MalformedError, pushBytes, VARINT } from "../../base/protobuf.js";
 import { putVarint, varintSize } from "../../base/varint.js";
-import { EMPTY_CONF_STATE, type SnapshotMetadata } from "../../raft/raftpb/index.js";
+import {
+  EMPTY_CONF_STATE,
+  marshalSnapshotMetadata,
+  readConfState,
+  type SnapshotMetadata,
+} from "../../raft/raftpb/index.js";
 import { snapshotError } from "../disk/errors.js";
-import type { WalFs } from "../disk/wal-fs.js";
+import { type WalFs, withFile } from "../disk/wal-fs.js";
 import { crc32c } from "../format/crc32c.js";
-import { encodeConfState } from "../format/record.js";
-import { parseConfState } from "../format/snapshot-record.js";
 import type { SnapshotData, SnapshotStream } from "./snapshot-data.js";
 
 const PIECE_BYTES = 256 << 10;
@@ -31,6 +34,9 @@ const WIDE_HEAD_BYTES = 3 + WIDE_CRC + 2 * WIDE_LENGTH;
 /** More than this is no metadata. */
 const METADATA_BYTES_MAX = 16 << 20;
 
+/** Flags. */
+export const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
+
 /** Writes and syncs the file. On an error it is closed and left behind. */
 export async function writeSnapFile(
   fs: WalFs,
@@ -39,15 +45,12 @@ export async function writeSnapFile(
   data: SnapshotData,
   signal: AbortSignal,
 ): Promise<void> {
-  const fd = fs.open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC);
-  try {
+  await withFile(fs, path, NEW_FILE, async (fd) => {
     const suffix = encodeMetadataField(metadata);
     if (data instanceof Uint8Array) await writeKnown(fs, fd, data, suffix, signal);
     else await writeStream(fs, fd, data, suffix, signal);
     await fs.fdatasync(fd);
-  } finally {
-    fs.close(fd);
-  }
+  });
 }
 
 async function writeKnown(
@@ -182,28 +185,16 @@ function concat(...parts: Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(parts));
 }
 
-/** Field 2 of raftpb.Snapshot. */
-function encodeMetadataField(metadata: SnapshotMetadata): Uint8Array {
-  const conf = encodeConfState(metadata.confState);
-  const body = concat(
-    Uint8Array.of(0x0a),
-    varint(conf.length, 0),
-    conf,
-    Uint8Array.of(0x10),
-    varint(metadata.index, 0),
-    Uint8Array.of(0x18),
-    varint(metadata.term, 0),
-    metadata.members === undefined ? NO_DATA : encodeMembers(metadata.members),
-  );
-  return concat(Uint8Array.of(0x12), varint(body.length, 0), body);
-}
-
 /** A field of ours in raftpb.SnapshotMetadata, which etcd's readers skip: bytes. */
 const MEMBERS = 1000;
-const MEMBERS_TAG = MEMBERS * 8 + LENGTH;
 
-function encodeMembers(members: Uint8Array): Uint8Array {
-  return concat(varint(MEMBERS_TAG, 0), varint(members.length, 0), members);
+/** Field 2 of raftpb.Snapshot. */
+function encodeMetadataField(metadata: SnapshotMetadata): Uint8Array {
+  const body = marshalSnapshotMetadata(metadata);
+  if (metadata.members !== undefined) pushBytes(body, MEMBERS, metadata.members);
+  const field: number[] = [];
+  pushBytes(field, 2, body);
+  return Uint8Array.from(field);
 }
 
 /** Where the parts of a file lie. */
@@ -384,7 +375,7 @@ function parseMetadata(bytes: Uint8Array): SnapshotMetadata {
   let members: Uint8Array | undefined;
   const reader = new FieldReader(bytes);
   while (reader.next()) {
-    if (reader.field === 1) confState = parseConfState(reader.view());
+    if (reader.field === 1) confState = readConfState(reader.view());
     else if (reader.field === 2) index = reader.number();
     else if (reader.field === 3) term = reader.number();
     else if (reader.field === MEMBERS) members = reader.view().slice();

@@ -1,10 +1,17 @@
 // A snapshot's file on its way between nodes: read piece by piece at one, and written as it comes at the other, which
 // reads all of it back before it counts for anything. Main thread; nothing waits for the disk.
-import { constants } from "node:fs";
 import { RaftmarkError } from "../../base/errors.js";
 import type { ConfState, SnapshotMetadata } from "../../raft/raftpb/index.js";
-import type { WalFs } from "../disk/wal-fs.js";
-import { abortable, checkAborted, openFile, readAt, SYNC_BYTES, verifySnapFile } from "./snap-file.js";
+import { type WalFs, withFile } from "../disk/wal-fs.js";
+import {
+  abortable,
+  checkAborted,
+  NEW_FILE,
+  openFile,
+  readAt,
+  SYNC_BYTES,
+  verifySnapFile,
+} from "./snap-file.js";
 
 /** The file of a recorded snapshot, as it lies on the disk. */
 export interface SnapshotFile {
@@ -46,8 +53,7 @@ export async function receiveSnapFile(
   pieces: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<void> {
-  const fd = fs.open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC);
-  try {
+  await withFile(fs, path, NEW_FILE, async (fd) => {
     let written = 0;
     let synced = 0;
     for await (const piece of abortable(pieces, signal)) {
@@ -58,9 +64,7 @@ export async function receiveSnapFile(
       synced = written;
     }
     await fs.fdatasync(fd);
-  } finally {
-    fs.close(fd);
-  }
+  });
   await checkReceived(path, metadata);
   checkAborted(signal);
 }

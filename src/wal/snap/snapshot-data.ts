@@ -15,3 +15,8 @@ export interface SnapshotStream extends AsyncIterable<Uint8Array> {
   /** Lets go of the file; not needed once the stream was read, to its end or not. */
   close(): Promise<void>;
 }
+
+/** What a call takes that may be aborted. */
+export interface Abortable {
+  signal?: AbortSignal;
+}

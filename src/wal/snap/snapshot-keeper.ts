@@ -17,7 +17,7 @@ import type { Writer } from "../write/writer.js";
 import { DRAFT_SUFFIX, listSnapshots, snapName } from "./snap-dir.js";
 import { SourceError, streamSnapFile, writeSnapFile } from "./snap-file.js";
 import { openSnapshotFile, receiveSnapFile, type SnapshotFile } from "./snap-transfer.js";
-import type { SnapshotData, SnapshotStream } from "./snapshot-data.js";
+import type { Abortable, SnapshotData, SnapshotStream } from "./snapshot-data.js";
 
 export interface SnapshotSetup {
   dir: string;
@@ -78,14 +78,14 @@ export class SnapshotKeeper {
     this.kept = setup.kept;
   }
 
-  async save(metadata: SnapshotMetadata, data: SnapshotData, signal: AbortSignal | null): Promise<void> {
-    await this.stage(metadata, data, signal);
+  async save(metadata: SnapshotMetadata, data: SnapshotData, options?: Abortable): Promise<void> {
+    await this.stage(metadata, data, options);
     await this.record(metadata).released;
   }
 
   /** Writes the file; without a record it counts for nothing. */
-  stage(metadata: SnapshotMetadata, data: SnapshotData, signal: AbortSignal | null): Promise<void> {
-    return this.draft(metadata, signal, (draft, either) =>
+  stage(metadata: SnapshotMetadata, data: SnapshotData, options?: Abortable): Promise<void> {
+    return this.draft(metadata, options?.signal, (draft, either) =>
       writeSnapFile(this.sparingFs(), draft, metadata, data, either),
     );
   }
@@ -94,14 +94,14 @@ export class SnapshotKeeper {
   stageFile(
     metadata: SnapshotMetadata,
     pieces: AsyncIterable<Uint8Array>,
-    signal: AbortSignal | null,
+    options?: Abortable,
   ): Promise<void> {
-    return this.draft(metadata, signal, (draft, either) =>
+    return this.draft(metadata, options?.signal, (draft, either) =>
       receiveSnapFile(this.sparingFs(), draft, metadata, pieces, either),
     );
   }
 
-  private draft(metadata: SnapshotMetadata, signal: AbortSignal | null, fill: FillDraft): Promise<void> {
+  private draft(metadata: SnapshotMetadata, signal: AbortSignal | undefined, fill: FillDraft): Promise<void> {
     const { index, term } = metadata;
     assert(Number.isSafeInteger(index) && index > 0, "snapshot index out of range");
     assert(Number.isSafeInteger(term) && term > 0, "snapshot term out of range");
@@ -171,14 +171,14 @@ export class SnapshotKeeper {
   // The file appears under its name when it is complete and durable.
   private async write(
     metadata: SnapshotMetadata,
-    signal: AbortSignal | null,
+    signal: AbortSignal | undefined,
     fill: FillDraft,
   ): Promise<void> {
     const { fs, snapDir, synced } = this.setup;
     const file = `${snapDir}/${snapName(metadata)}`;
     const draft = `${file}.${this.drafts++}${DRAFT_SUFFIX}`;
     const closed = this.closing.signal;
-    const either = signal === null ? closed : AbortSignal.any([signal, closed]);
+    const either = signal === undefined ? closed : AbortSignal.any([signal, closed]);
     this.checkNewer(metadata);
     try {
       await this.makeDir();
@@ -234,7 +234,7 @@ export class SnapshotKeeper {
     if (stays > 0) storage.forgetSegments(segments[stays]!.seq);
     for (let at = 0; at < stays && !this.closing.signal.aborted; at++) {
       const segment = `${dir}/${segments[at]!.name}`;
-      if (await writer.recycle((to) => this.renameSegment(segment, to))) this.recycled++;
+      if (await writer.preparer.recycle((to) => this.renameSegment(segment, to))) this.recycled++;
       else {
         this.unsynced = true;
         await fs.unlink(segment);

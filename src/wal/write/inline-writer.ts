@@ -27,7 +27,7 @@ export class InlineWriter implements Writer {
   /** Inside wake(): a notice has to wait for the event loop. */
   private waking = false;
   private faulted = false;
-  private readonly preparer: Preparer;
+  readonly preparer: Preparer;
 
   constructor(codec: Codec, fs: WalFs, options: WriterOptions) {
     this.memory = codec.memory;
@@ -93,10 +93,6 @@ export class InlineWriter implements Writer {
   private warn(error: unknown): void {
     const warning = warningOf(error, this.options.setup.dir);
     setImmediate(() => this.onWarning(warning));
-  }
-
-  recycle(rename: (to: string) => Promise<void>): Promise<boolean> {
-    return this.preparer.recycle(rename);
   }
 
   async close(): Promise<void> {

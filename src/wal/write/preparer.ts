@@ -58,8 +58,9 @@ export class Preparer {
   }
 
   /**
-   * Writer.recycle. None is wanted if a prepared one is there or under way, or if filling it would cost the appends more
-   * than it gives.
+   * Makes a released segment the next one. `rename` gives it that name, durably: what is under the old name after a crash
+   * must not be half overwritten. False, and nothing happened, if none is wanted: one is there or under way, or filling it
+   * would cost the appends more than it gives. Rejects as `rename` does.
    */
   async recycle(rename: (to: string) => Promise<void>): Promise<boolean> {
     const task = this.plan(true);

@@ -1,7 +1,9 @@
 // The writer as the log sees it. Implementations: inline-writer.ts (main thread, asynchronous file operations) and
 // pool/pool-writer.ts (a task on the pool that lives as long as the log).
 import type { RaftmarkError } from "../../base/errors.js";
+import type { FsSpec } from "../disk/wal-fs.js";
 import type { CodecMemory } from "../format/codec.js";
+import type { Preparer } from "./preparer.js";
 import type { WriterSetup } from "./segment-writer.js";
 
 /** Where encoding, CRC and writes of the log run. */
@@ -10,6 +12,8 @@ export type WriterKind = "inline-js" | "inline-wasm" | "pool-wasm";
 export interface Writer {
   /** The memory with the ring and the control words. */
   readonly memory: CodecMemory;
+  /** Has the segments to come made, of released ones where it can. */
+  readonly preparer: Preparer;
   /** It encodes on another thread, while this one pushes. */
   readonly overlaps: boolean;
   /** Resolved when appends can be taken at full speed. */
@@ -26,11 +30,6 @@ export interface Writer {
   onFault: (error: RaftmarkError) => void;
   /** Preparing space ahead failed; the log goes on without. From the event loop. */
   onWarning: (warning: RaftmarkError) => void;
-  /**
-   * Makes a released segment the next prepared one. `rename` gives it that name, durably: what is under the old name
-   * after a crash must not be half overwritten. False, and nothing happened, if none is wanted; rejects as `rename` does.
-   */
-  recycle(rename: (to: string) => Promise<void>): Promise<boolean>;
   /** Writes what is published, closes files, ends threads. */
   close(): Promise<void>;
 }
@@ -40,7 +39,7 @@ export const BUSY_POLL_US_MAX = 1_000_000;
 
 export interface WriterOptions {
   setup: WriterSetup;
-  walFs: { module: string; arg: unknown } | null;
+  walFs: FsSpec | null;
   /** WalOptions.busyPollUs; nothing to a writer on the main thread. */
   busyPollUs: number;
 }
