@@ -102,8 +102,8 @@ export async function runGate(
     // Nothing was proved, and nothing is there to tell.
     if (cut !== null && !plan.counted && noisy.samples.length === 0) throw cut;
     const judgement = judge(evidence, plan.tolerance);
-    const { passed, state } = cut === null ? judgement : judge({ ...evidence, samples: [] }, plan.tolerance);
-    return { ...judgement, passed, state, troubles: troubles.told, samples: noisy.samples, environment, cut };
+    const { state } = cut === null ? judgement : judge({ ...evidence, samples: [] }, plan.tolerance);
+    return { ...judgement, state, troubles: troubles.told, samples: noisy.samples, environment, cut };
   }).catch((error: unknown) => {
     throw whyEnded(error, signal);
   });

@@ -132,8 +132,14 @@ async function gateRun(
       [estimate, low, high],
     ]),
   );
-  const { passed, voids, troubles } = outcome;
-  const told = { passed, voids: voids.map(voidText), alarms, ratios, troubles: [...troubles] };
+  const { state, voids, troubles } = outcome;
+  const told = {
+    passed: state === "open",
+    voids: voids.map(voidText),
+    alarms,
+    ratios,
+    troubles: [...troubles],
+  };
   return { ...common, ...told, ms: sinceMs(), unmeasured: null };
 }
 
