@@ -80,8 +80,10 @@ export async function runGate(
   return withRunDir(plan.dir, false, async (runDir) => {
     const environment = await readEnvironment(runDir.fileSystem);
     const sides = {
-      baseEnv: { [ENGINE_TREE]: plan.base },
-      headEnv: { [ENGINE_TREE]: plan.head, ...plan.headEnv },
+      env: {
+        base: { [ENGINE_TREE]: plan.base },
+        head: { [ENGINE_TREE]: plan.head, ...plan.headEnv },
+      },
       settings: GATE_SETTINGS,
       seed: plan.seed,
       dir: runDir.path,

@@ -173,8 +173,10 @@ export async function calibrate(
         {
           plan: {
             ...GATE_DEFAULTS,
-            baseEnv: { [ENGINE_TREE]: OWN_TREE },
-            headEnv: { [ENGINE_TREE]: OWN_TREE, [TEST_SLOWDOWN]: String(spins) },
+            env: {
+              base: { [ENGINE_TREE]: OWN_TREE },
+              head: { [ENGINE_TREE]: OWN_TREE, [TEST_SLOWDOWN]: String(spins) },
+            },
             inFlight: [PLANTED_AT],
             settings: GATE_SETTINGS,
             pairs: 2,

@@ -120,8 +120,7 @@ async function closedOn(machineOf: (normal: () => number) => Machine, seed: numb
   const shape = {
     ...GATE_DEFAULTS,
     inFlight: IN_FLIGHT,
-    baseEnv: {},
-    headEnv: {},
+    env: { base: {}, head: {} },
     settings: {},
     seed,
     dir: "",
