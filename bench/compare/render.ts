@@ -1,5 +1,6 @@
 // A comparison as text: a block a configuration for the terminal, tables for Markdown. Pure.
 
+import { markdownTable } from "../report/markdown.js";
 import { short } from "../report/numbers.js";
 import type { PerCommit } from "../report/result-schema.js";
 import { PAIRS_MIN } from "../stats/intervals.js";
@@ -98,11 +99,7 @@ export function comparisonMarkdown(comparison: Comparison, names: Names): string
       base === null || head === null ? `${base === null ? "base" : "head"} does not keep it` : "counted",
     ]);
     const table = [["", "base", "head", "head / base"], ["---", "---:", "---:", "---"], ...rows, ...counted];
-    parts.push(
-      `**${match.name}**`,
-      table.map((cells) => `| ${cells.join(" | ")} |`).join("\n"),
-      ...remarks(match),
-    );
+    parts.push(`**${match.name}**`, markdownTable(table), ...remarks(match));
   }
   if (comparison.matches.length === 0) parts.push("The two have no configuration in common.");
   return `${[...parts, ...notes(comparison)].join("\n\n")}\n`;
