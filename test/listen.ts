@@ -19,8 +19,13 @@ export async function listen(t: TestContext, server: Server): Promise<string> {
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+/** Where nodes 1 to `n` can listen. */
+export async function freePeers(n: number): Promise<Record<number, string>> {
+  const ports = await freePorts(n);
+  return Object.fromEntries(ports.map((port, i) => [i + 1, `127.0.0.1:${port}`]));
+}
+
 /** Where nobody listens any more. */
 export async function deadAddress(): Promise<string> {
-  const [port] = await freePorts(1);
-  return `127.0.0.1:${port}`;
+  return (await freePeers(1))[1]!;
 }

@@ -4,11 +4,12 @@ import { relative } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
+import { seedOf } from "./seed.js";
 
 const RUNS = 300;
 
 /**
- * Runs a property. `url` is the test file's import.meta.url. FC_SEED (and FC_PATH) repeat a run; FC_RUNS
+ * Runs a property. `url` is the test file's import.meta.url. SEED (and FC_PATH) repeat a run; FC_RUNS
  * makes it longer.
  */
 export function checkProperty<T>(
@@ -17,10 +18,9 @@ export function checkProperty<T>(
   property: fc.IRawProperty<T>,
   runs = RUNS,
 ): void {
-  const seed = Number(process.env["FC_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+  const seed = seedOf(t, url);
   const path = process.env["FC_PATH"];
   const numRuns = Number(process.env["FC_RUNS"] ?? runs);
-  t.diagnostic(`seed ${seed}`);
   const details = fc.check(property, {
     seed,
     numRuns,
@@ -30,7 +30,7 @@ export function checkProperty<T>(
   const file = relative(process.cwd(), fileURLToPath(url));
   const at = details.counterexamplePath === null ? "" : ` FC_PATH=${details.counterexamplePath}`;
   const name = t.name.replaceAll("'", ".");
-  const replay = `FC_SEED=${seed}${at} node --test --test-name-pattern='^${name}$' ${file}`;
+  const replay = `SEED=${seed}${at} node --test --test-name-pattern='^${name}$' ${file}`;
   throw new Error(`${fc.defaultReportMessage(details)}\n\nReplay: ${replay}\n`, {
     cause: details.errorInstance,
   });

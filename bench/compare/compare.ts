@@ -8,8 +8,9 @@ import type { Settings } from "../harness/axes.js";
 import { DISTURBED_SHARE } from "../harness/disturbance.js";
 import { measureTitle } from "../report/measures.js";
 import { nodeText } from "../report/node-text.js";
+import { percent } from "../report/numbers.js";
 import type { PerCommit, Result, Run } from "../report/result-schema.js";
-import { differs, type RatioInterval, ratioInterval } from "../stats/intervals.js";
+import { differs, PAIRS_MIN, type RatioInterval, ratioInterval } from "../stats/intervals.js";
 import { cpuUsPerCommit, type Row, rowsOf, soundRuns } from "../stats/rows.js";
 import { configurationKey, configurationName } from "./configurations.js";
 
@@ -141,23 +142,23 @@ export const JUDGEMENTS = [
 ] as const;
 export type Judgement = (typeof JUDGEMENTS)[number];
 
-/** What a figure says over all pairs; fewer than `pairsMin` say nothing, and those of two that took no turns neither. */
-export function judgementOf({ ratio, better }: Figure, pairsMin: number, alternating: boolean): Judgement {
+/** What a figure says over all pairs; fewer than PAIRS_MIN say nothing, and those of two that took no turns neither. */
+export function judgementOf({ ratio, better }: Figure, alternating: boolean): Judgement {
   if (ratio === null) return "not comparable";
   if (!alternating) return "not judged";
-  if (ratio.pairs < pairsMin) return "too few pairs to tell";
+  if (ratio.pairs < PAIRS_MIN) return "too few pairs to tell";
   if (!differs(ratio)) return "no difference found";
   return ratio.estimate > 1 === (better === "higher") ? "better" : "worse";
 }
 
 /** "1.080× (1.050 to 1.110), p 0.030: better"; of few pairs no interval, which would be none. */
-export function ratioSentence(figure: Figure, pairsMin: number, alternating: boolean): string {
-  const judgement = judgementOf(figure, pairsMin, alternating);
+export function ratioSentence(figure: Figure, alternating: boolean): string {
+  const judgement = judgementOf(figure, alternating);
   if (figure.ratio === null) return judgement;
   const { estimate, low, high, pValue, pairs } = figure.ratio;
   const ratio = `${estimate.toFixed(3)}×`;
   if (!alternating) return `${ratio}: ${judgement}`;
-  if (pairs < pairsMin) return `${ratio}: ${pairs} pair${pairs === 1 ? "" : "s"}, too few to tell`;
+  if (pairs < PAIRS_MIN) return `${ratio}: ${pairs} pair${pairs === 1 ? "" : "s"}, too few to tell`;
   return `${ratio} (${low.toFixed(3)} to ${high.toFixed(3)}), p ${pValue.toFixed(3)}: ${judgement}`;
 }
 
@@ -190,7 +191,7 @@ function warningsOf(base: Result, head: Result, alternating: boolean): string[] 
     if (result.interrupted) warnings.push(`${side} was interrupted: some of its runs were not made`);
     const disturbed = Math.max(0, ...result.runs.map(({ otherCpuShare }) => otherCpuShare));
     if (disturbed >= DISTURBED_SHARE) {
-      warnings.push(`other programs took up to ${Math.round(disturbed * 100)} % of the CPU during ${side}`);
+      warnings.push(`other programs took up to ${percent(disturbed)} of the CPU during ${side}`);
     }
   }
   return warnings;

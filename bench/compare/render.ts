@@ -1,5 +1,6 @@
 // A comparison as text: a block a configuration for the terminal, tables for Markdown. Pure.
 
+import { markdownTable } from "../report/markdown.js";
 import { short } from "../report/numbers.js";
 import type { PerCommit } from "../report/result-schema.js";
 import { PAIRS_MIN } from "../stats/intervals.js";
@@ -40,7 +41,7 @@ function answer({ matches, alternating }: Comparison): [string, string][] {
   return [...new Set(figures.map(({ name }) => name))].map((name) => {
     const judgements = figures
       .filter((figure) => figure.name === name)
-      .map((figure) => judgementOf(figure, PAIRS_MIN, alternating));
+      .map((figure) => judgementOf(figure, alternating));
     const counts = JUDGEMENTS.flatMap((judgement) => {
       const count = judgements.filter((each) => each === judgement).length;
       return count === 0 ? [] : [`${judgement} in ${count}`];
@@ -66,7 +67,7 @@ export function renderComparison(comparison: Comparison, names: Names): string {
       const values =
         base === null || head === null ? noPairText(match) : `${short(base)} to ${short(head)} ${unit}`;
       lines.push(
-        `  ${name.padEnd(NAME_WIDTH - 2)} ${values.padEnd(34)} ${ratioSentence(figure, PAIRS_MIN, alternating)}`,
+        `  ${name.padEnd(NAME_WIDTH - 2)} ${values.padEnd(34)} ${ratioSentence(figure, alternating)}`,
       );
     }
     for (const text of remarks(match)) lines.push(`  ${text}`);
@@ -89,7 +90,7 @@ export function comparisonMarkdown(comparison: Comparison, names: Names): string
       `${figure.name}, ${figure.unit}`,
       figure.base === null ? "–" : short(figure.base),
       figure.head === null ? "–" : short(figure.head),
-      figure.base === null ? noPairText(match) : ratioSentence(figure, PAIRS_MIN, comparison.alternating),
+      figure.base === null ? noPairText(match) : ratioSentence(figure, comparison.alternating),
     ]);
     const counted = match.counters.map(({ name, base, head }) => [
       `${COUNTER_TITLES[name]} per commit`,
@@ -98,11 +99,7 @@ export function comparisonMarkdown(comparison: Comparison, names: Names): string
       base === null || head === null ? `${base === null ? "base" : "head"} does not keep it` : "counted",
     ]);
     const table = [["", "base", "head", "head / base"], ["---", "---:", "---:", "---"], ...rows, ...counted];
-    parts.push(
-      `**${match.name}**`,
-      table.map((cells) => `| ${cells.join(" | ")} |`).join("\n"),
-      ...remarks(match),
-    );
+    parts.push(`**${match.name}**`, markdownTable(table), ...remarks(match));
   }
   if (comparison.matches.length === 0) parts.push("The two have no configuration in common.");
   return `${[...parts, ...notes(comparison)].join("\n\n")}\n`;

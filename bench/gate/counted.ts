@@ -5,14 +5,13 @@
 import { join } from "node:path";
 import type { Settings } from "../harness/axes.js";
 import { BenchError } from "../harness/bench-error.js";
-import { bothOf } from "./pairs.js";
+import { bothOf, type PairsPlan } from "./pairs.js";
 import { COUNTER_NAMES, type CounterName, type LoadedSide, type StartSide, type Window } from "./side.js";
 import { persistently, type Troubles } from "./troubles.js";
 import { type Void, voidsOf } from "./voids.js";
 
 export interface CountedPlan {
-  readonly baseEnv: NodeJS.ProcessEnv;
-  readonly headEnv: NodeJS.ProcessEnv;
+  readonly env: PairsPlan["env"];
   readonly settings: Partial<Settings>;
   readonly seed: number;
   readonly dir: string;
@@ -64,21 +63,14 @@ async function countOnce(
   attempt: number,
 ): Promise<CountedOutcome> {
   const settings = { ...plan.settings, tickMs: TICK_MS };
-  const start = (name: "base" | "head", env: NodeJS.ProcessEnv) => {
+  const start = (name: Void["side"]) => {
     const dir = join(plan.dir, `${name}-counted-${attempt}`);
-    return startSide({
-      name,
-      env,
-      dir,
-      seed: plan.seed,
-      settings,
-      signal,
-    });
+    return startSide({ name, env: plan.env[name], dir, seed: plan.seed, settings, signal });
   };
-  const base = await start("base", plan.baseEnv);
+  const base = await start("base");
   let head: LoadedSide | null = null;
   try {
-    head = await start("head", plan.headEnv);
+    head = await start("head");
     const counted = await countInTurn(base, head);
     const [baseFaults, headFaults] = await bothOf([base.finish(), head.finish()]);
     return { counted, voids: voidsOf("counted run", baseFaults, headFaults) };

@@ -83,8 +83,6 @@ export interface Judgement {
   readonly voids: readonly Void[];
   /** `unmeasured`: base's own runs prove nothing, which says nothing of head. */
   readonly state: "open" | "closed" | "unmeasured";
-  /** It is open. */
-  readonly passed: boolean;
 }
 
 /**
@@ -122,14 +120,14 @@ export function judge({ samples, counted, voids }: Evidence, tolerance: number):
   const bad = findings.some(({ verdict }) => verdict === "worse") || limits.some(({ broken }) => broken);
   const isVoid = (side: Void["side"]) => voids.some((one) => one.side === side);
   const state = isVoid("head") ? "closed" : isVoid("base") ? "unmeasured" : bad ? "closed" : "open";
-  return { tolerance, findings, limits, voids, state, passed: state === "open" };
+  return { tolerance, findings, limits, voids, state };
 }
 
 /** Whether the gate may end, of at least the `pairs` asked for: open where no measure that is too noisy to tell leans towards a loss. */
 export function isDecided(samples: readonly Sample[], pairs: number, tolerance: number): boolean {
-  const { findings, passed } = judge({ samples, counted: [], voids: [] }, tolerance);
+  const { findings, state } = judge({ samples, counted: [], voids: [] }, tolerance);
   const had = findings[0].ratio.pairs;
-  if (!passed) return LOOKS.some((times) => had === times * pairs);
+  if (state !== "open") return LOOKS.some((times) => had === times * pairs);
   const leans = ({ measure, ratio: { estimate } }: Finding) =>
     (MEASURES[measure].better === "higher" ? estimate : 1 / estimate) < 1 - tolerance / 2;
   return !findings.some((each) => each.verdict === "undecided" && leans(each));

@@ -10,8 +10,8 @@ import { persistently, type Troubles } from "./troubles.js";
 import { type Void, voidsOf } from "./voids.js";
 
 export interface PairsPlan {
-  readonly baseEnv: NodeJS.ProcessEnv;
-  readonly headEnv: NodeJS.ProcessEnv;
+  /** What makes each side different; see engine-from.ts. */
+  readonly env: Readonly<Record<Void["side"], NodeJS.ProcessEnv>>;
   /** In-flight windows; each is one configuration. */
   readonly inFlight: readonly number[];
   readonly settings: Partial<Settings>;
@@ -49,7 +49,7 @@ export interface PairsRun extends PairsOutcome {
 /** Starting, electing, catching up, stopping, checking the logs: a pair, both sides. */
 const FIXED_MS = 3500;
 
-export function estimatePairsMs(plan: Omit<PairsPlan, "baseEnv" | "headEnv" | "dir">): number {
+export function estimatePairsMs(plan: Omit<PairsPlan, "env" | "dir">): number {
   const loads = estimateWindowsMs(2 * plan.inFlight.length * plan.windows, plan.windowMs);
   const warmups = estimateWindowsMs(2 * plan.inFlight.length * warmupRounds(plan), plan.windowMs);
   return plan.pairs * (FIXED_MS + warmups + loads);
@@ -129,22 +129,18 @@ async function pairByPair(
 
 async function runPair(work: PairsWork, pair: number, attempt: number, prng: Prng): Promise<PairsOutcome> {
   const { plan, signal } = work;
-  const { dir, settings } = plan;
-  const start = (name: "base" | "head", env: NodeJS.ProcessEnv) =>
+  const start = (name: Void["side"]) =>
     work.start({
       name,
-      env,
-      dir: join(dir, `${name}-${pair}-${attempt}`),
+      env: plan.env[name],
+      dir: join(plan.dir, `${name}-${pair}-${attempt}`),
       seed: prng.nextU32(),
-      settings,
+      settings: plan.settings,
       signal,
     });
   const headFirst = prng.below(2) === 1;
-  const opened = await Promise.allSettled(
-    headFirst
-      ? [start("head", plan.headEnv), start("base", plan.baseEnv)]
-      : [start("base", plan.baseEnv), start("head", plan.headEnv)],
-  );
+  const order = headFirst ? (["head", "base"] as const) : (["base", "head"] as const);
+  const opened = await Promise.allSettled(order.map(start));
   const sides = opened.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
   try {
     for (const outcome of opened) if (outcome.status === "rejected") throw outcome.reason;

@@ -80,8 +80,10 @@ export async function runGate(
   return withRunDir(plan.dir, false, async (runDir) => {
     const environment = await readEnvironment(runDir.fileSystem);
     const sides = {
-      baseEnv: { [ENGINE_TREE]: plan.base },
-      headEnv: { [ENGINE_TREE]: plan.head, ...plan.headEnv },
+      env: {
+        base: { [ENGINE_TREE]: plan.base },
+        head: { [ENGINE_TREE]: plan.head, ...plan.headEnv },
+      },
       settings: GATE_SETTINGS,
       seed: plan.seed,
       dir: runDir.path,
@@ -102,8 +104,8 @@ export async function runGate(
     // Nothing was proved, and nothing is there to tell.
     if (cut !== null && !plan.counted && noisy.samples.length === 0) throw cut;
     const judgement = judge(evidence, plan.tolerance);
-    const { passed, state } = cut === null ? judgement : judge({ ...evidence, samples: [] }, plan.tolerance);
-    return { ...judgement, passed, state, troubles: troubles.told, samples: noisy.samples, environment, cut };
+    const { state } = cut === null ? judgement : judge({ ...evidence, samples: [] }, plan.tolerance);
+    return { ...judgement, state, troubles: troubles.told, samples: noisy.samples, environment, cut };
   }).catch((error: unknown) => {
     throw whyEnded(error, signal);
   });

@@ -1,6 +1,7 @@
 // What the gate tells: a Markdown summary for a pull request, and the lists that github-action-benchmark reads. Pure.
 import type { Tree } from "../compare/trees.js";
 import type { Environment } from "../harness/environment.js";
+import { markdownTable } from "../report/markdown.js";
 import { roughly, short } from "../report/numbers.js";
 import type { RatioInterval } from "../stats/intervals.js";
 import { type Finding, type Judgement, type Limit, LOOK_CONFIDENCE, MEASURES } from "./judge.js";
@@ -177,8 +178,7 @@ function limitText({ hard, slack, broken, notKeptBy }: Limit): string {
 }
 
 function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [line(heading), line(heading.map(() => "---")), ...rows.map(line)].join("\n");
+  return markdownTable([heading, heading.map(() => "---"), ...rows]);
 }
 
 /** An entry of github-action-benchmark's customBiggerIsBetter and customSmallerIsBetter. */

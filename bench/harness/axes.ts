@@ -106,33 +106,28 @@ interface Axis {
 export const ENTRY_BYTES_MIN = 16;
 
 const same = (...words: string[]) => Object.fromEntries(words.map((word) => [word, word]));
+const OF_NO_KIND = { words: null, text: null, min: 0, max: 0 };
 const words = (flag: string, title: string, help: string, allowed: Record<string, string>): Axis => ({
+  ...OF_NO_KIND,
   flag,
   title,
   help,
   words: allowed,
-  text: null,
-  min: 0,
-  max: 0,
 });
 const numbers = (flag: string, title: string, help: string, min: number, max: number): Axis => ({
+  ...OF_NO_KIND,
   flag,
   title,
   help,
-  words: null,
-  text: null,
   min,
   max,
 });
-
 const texts = (flag: string, title: string, help: string, text: NonNullable<Axis["text"]>): Axis => ({
+  ...OF_NO_KIND,
   flag,
   title,
   help,
-  words: null,
   text,
-  min: 0,
-  max: 0,
 });
 
 const MiB = 1024 * 1024;

@@ -1,6 +1,6 @@
 // A follower that stops, comes back when the log has grown by so much, and has to catch up while the load goes on: how
 // long that takes, and what the group's callers notice of it. The load ends when it is over. Runs in the harness.
-import { EventToItsEnd, followerOf, type Measures, measure, sleep } from "./event-parts.js";
+import { EventToItsEnd, followerOf, type Measures, measure, share, sleep, took } from "./event-parts.js";
 import { RECORD_OVERHEAD_BYTES } from "./payload.js";
 import type { LoadResult } from "./protocol.js";
 
@@ -60,7 +60,7 @@ export class CatchUp extends EventToItsEnd<Told> {
     const perS = ({ ms, commits }: Stretch) => commits / ms;
     // A machine's speed drifts meanwhile. Of the time after nothing is known if the load was over first.
     const calm = load.windowMs < durationMs ? (perS(before) + perS(after)) / 2 : perS(before);
-    const share = (stretch: Stretch) => (100 * perS(stretch)) / calm;
+    const ofCalm = (stretch: Stretch) => (100 * perS(stretch)) / calm;
     const catchUpMs = opening.ms + catching.ms;
     return {
       behindMB: measure(
@@ -69,11 +69,9 @@ export class CatchUp extends EventToItsEnd<Told> {
         "higher",
         "log that the follower lacked when it started again",
       ),
-      openMs: measure(openMs, "ms", "lower", "RaftNode.open: the log found, checked and ready"),
-      catchUpMs: measure(
+      openMs: took(openMs, "RaftNode.open: the log found, checked and ready"),
+      catchUpMs: took(
         catchUpMs,
-        "ms",
-        "lower",
         "from the start of its process until it had applied what was committed by then",
       ),
       catchUpMBPerS: measure(
@@ -82,22 +80,13 @@ export class CatchUp extends EventToItsEnd<Told> {
         "higher",
         "log that it lacked, and that came meanwhile, by that time",
       ),
-      rateWhileAway: measure(
-        share(away),
-        "%",
-        "higher",
-        "commits a second while it was away, of those before and after",
-      ),
-      rateWhileOpening: measure(
-        share(opening),
-        "%",
-        "higher",
+      rateWhileAway: share(ofCalm(away), "commits a second while it was away, of those before and after"),
+      rateWhileOpening: share(
+        ofCalm(opening),
         "commits a second while its process started and opened its log, of those before and after",
       ),
-      rateWhileCatchingUp: measure(
-        share(catching),
-        "%",
-        "higher",
+      rateWhileCatchingUp: share(
+        ofCalm(catching),
         "commits a second while it caught up, its log open, of those before and after",
       ),
     };

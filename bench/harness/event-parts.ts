@@ -157,30 +157,41 @@ export abstract class EventToItsEnd<Told> extends EventUnderLoad<Told> {
   }
 }
 
-/** A load's series, in slots that begin at these times of the window. */
-export class Slots {
-  private readonly load: LoadResult;
-  private readonly at: readonly number[];
+/** What three figures of a load mean: its rate meanwhile, and the p99 of 100 ms meanwhile and otherwise. */
+interface MeanwhileWords {
+  readonly rate: string;
+  readonly inside: string;
+  readonly outside: string;
+}
 
-  constructor(load: LoadResult, at: readonly number[]) {
-    this.load = load;
-    this.at = at;
-  }
-
-  get none(): boolean {
-    return this.at.length === 0;
-  }
-
-  /** Commits a slot. */
-  get rate(): number {
-    return this.at.reduce((sum, at) => sum + this.load.series[at / SERIES_STEP_MS]!, 0) / this.at.length;
-  }
-
-  /** The median of the slots' p99; null: nothing was answered in them. */
-  get p99Ms(): number | null {
-    const known = this.at.flatMap((at) => this.load.seriesP99Ms[at / SERIES_STEP_MS] ?? []);
+/** A load meanwhile against otherwise, by the slots of its series that begin then; what either has not is left out. */
+export function meanwhileOf(
+  load: LoadResult,
+  isMeanwhile: (slotMs: number) => boolean,
+  isOtherwise: (slotMs: number) => boolean,
+  { rate, inside, outside }: MeanwhileWords,
+): Measures {
+  const slots = load.series.map((_, i) => i);
+  const [within, without] = [isMeanwhile, isOtherwise].map((those) =>
+    slots.filter((i) => those(i * SERIES_STEP_MS)),
+  );
+  const rateOf = (those: readonly number[]) =>
+    those.reduce((sum, i) => sum + load.series[i]!, 0) / those.length;
+  const [p99Within, p99Without] = [within, without].map((those) => {
+    const known = those.flatMap((i) => load.seriesP99Ms[i] ?? []);
     return known.length === 0 ? null : median(known);
-  }
+  });
+  return {
+    ...(within.length === 0 || without.length === 0
+      ? {}
+      : { rateMeanwhile: share((100 * rateOf(within)) / rateOf(without), rate) }),
+    ...(p99Within === null || p99Without === null
+      ? {}
+      : {
+          p99MeanwhileMs: took(p99Within, `p99 of 100 ms ${inside}, median`),
+          p99OtherwiseMs: took(p99Without, `p99 of 100 ms ${outside}, median`),
+        }),
+  };
 }
 
 export function measure(
@@ -190,6 +201,16 @@ export function measure(
   meaning: string,
 ): Measures[string] {
   return { value, unit, better, meaning };
+}
+
+/** Milliseconds. */
+export function took(ms: number, meaning: string): Measures[string] {
+  return measure(ms, "ms", "lower", meaning);
+}
+
+/** Of a rate, in per cent. */
+export function share(percent: number, meaning: string): Measures[string] {
+  return measure(percent, "%", "higher", meaning);
 }
 
 /** The follower that things are done to: the last that does not lead. */
@@ -209,6 +230,10 @@ export async function until(
     if (ms > maxMs) throw new NeverCame(what, `not within ${maxMs / 1000} s`);
     await sleep(Math.max(ASK_EVERY_MS, ms * ASK_SHARE));
   }
+}
+
+export function untilApplied(what: string, cluster: Cluster, id: number, index: number): Promise<void> {
+  return until(what, async () => (await cluster.call(id, "status", {})).applied >= index);
 }
 
 export function sleep(ms: number): Promise<void> {

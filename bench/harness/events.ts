@@ -11,8 +11,11 @@ import {
   outcomeOf,
   RECOVERY_MS_MAX,
   type RunEvent,
+  share,
   sleep,
+  took,
   until,
+  untilApplied,
 } from "./event-parts.js";
 import { SERIES_STEP_MS } from "./load.js";
 import { MemberReplaced } from "./member-change-event.js";
@@ -76,10 +79,7 @@ class PauseFollower extends EventUnderLoad<Paused> {
     this.happened.add("it goes on");
     const to = performance.now();
     const { commit } = await cluster.call(leader, "status", {});
-    await until(
-      "a follower that was paused to catch up",
-      async () => (await cluster.call(follower, "status", {})).applied >= commit,
-    );
+    await untilApplied("a follower that was paused to catch up", cluster, follower, commit);
     this.happened.add("it has caught up");
     return { pausedMs: to - from, catchUpMs: performance.now() - to };
   }
@@ -87,13 +87,8 @@ class PauseFollower extends EventUnderLoad<Paused> {
   protected tell({ pausedMs, catchUpMs }: Paused, load: LoadResult): Measures {
     const { durationMs } = this.plan;
     return {
-      pausedMs: measure(pausedMs, "ms", "lower", "how long one follower stood still (SIGSTOP to SIGCONT)"),
-      catchUpMs: measure(
-        catchUpMs,
-        "ms",
-        "lower",
-        "from SIGCONT until it had applied what was committed then",
-      ),
+      pausedMs: took(pausedMs, "how long one follower stood still (SIGSTOP to SIGCONT)"),
+      catchUpMs: took(catchUpMs, "from SIGCONT until it had applied what was committed then"),
       ...rateWhilePaused(load.series, durationMs),
     };
   }
@@ -108,9 +103,9 @@ function rateWhilePaused(series: readonly number[], durationMs: number): Measure
   const mean = (counts: readonly number[]) =>
     counts.reduce((sum, count) => sum + count, 0) / Math.max(1, counts.length);
   if (paused.length === 0 || mean(rest) === 0) return {};
-  const share = (mean(paused) / mean(rest)) * 100;
+  const ofRest = (mean(paused) / mean(rest)) * 100;
   return {
-    rateWhilePaused: measure(share, "%", "higher", "commits a second meanwhile, of those before and after"),
+    rateWhilePaused: share(ofRest, "commits a second meanwhile, of those before and after"),
   };
 }
 
@@ -148,10 +143,7 @@ class KillLeader extends EventUnderLoad<Killed> {
     await cluster.restart(leader);
     const { commit } = await cluster.call(elected, "status", {});
     // The load goes on meanwhile, so that it may never have all of it at one moment.
-    await until(
-      "a leader that was killed to catch up",
-      async () => (await cluster.call(leader, "status", {})).applied >= commit,
-    );
+    await untilApplied("a leader that was killed to catch up", cluster, leader, commit);
     this.happened.add("the killed node is back");
     return {
       leaderMs: leaderAt - killed,
@@ -163,18 +155,11 @@ class KillLeader extends EventUnderLoad<Killed> {
   protected tell({ leaderMs, commitMs, restartMs }: Killed, load: LoadResult): Measures {
     const { askedAgain, silentMs } = load.failover ?? { askedAgain: 0, silentMs: 0 };
     return {
-      newLeaderMs: measure(leaderMs, "ms", "lower", "from kill -9 of the leader until another leads"),
-      firstCommitMs: measure(
-        commitMs,
-        "ms",
-        "lower",
-        "from kill -9 of the leader until a proposal commits again",
-      ),
-      outageMs: measure(silentMs, "ms", "lower", "from a client's last answer before the kill to its next"),
-      rejoinedMs: measure(
+      newLeaderMs: took(leaderMs, "from kill -9 of the leader until another leads"),
+      firstCommitMs: took(commitMs, "from kill -9 of the leader until a proposal commits again"),
+      outageMs: took(silentMs, "from a client's last answer before the kill to its next"),
+      rejoinedMs: took(
         restartMs,
-        "ms",
-        "lower",
         "from that commit until the killed node, started again, has applied what was committed then",
       ),
       askedAgain: measure(
@@ -196,21 +181,13 @@ async function restart({ cluster, leader }: EventPlan): Promise<Measures> {
   await cluster.stopOne(follower);
   const begun = performance.now();
   await cluster.restart(follower);
-  await until(
-    "a node that was restarted to catch up",
-    async () => (await cluster.call(follower, "status", {})).applied >= applied,
-  );
+  await untilApplied("a node that was restarted to catch up", cluster, follower, applied);
   const caughtUpMs = performance.now() - begun;
   const { openMs } = cluster.openedAs(follower);
   return {
     logMB: measure(metrics.walBytes / 1e6, "MB", "higher", "what the log held that the node started on"),
-    openMs: measure(openMs, "ms", "lower", "RaftNode.open: the log found, checked and ready"),
+    openMs: took(openMs, "RaftNode.open: the log found, checked and ready"),
     openGBPerS: measure(metrics.walBytes / 1e6 / openMs, "GB/s", "higher", "bytes of log by time to open"),
-    caughtUpMs: measure(
-      caughtUpMs,
-      "ms",
-      "lower",
-      "from the start of its process until it had applied everything",
-    ),
+    caughtUpMs: took(caughtUpMs, "from the start of its process until it had applied everything"),
   };
 }

@@ -10,27 +10,9 @@ import { codeOf, messageOf } from "./bench-error.js";
 import type { Engine } from "./engine.js";
 import { LatencyCounts } from "./latency.js";
 import { Payloads } from "./payload.js";
+import type { LoadPlan } from "./protocol.js";
 
-export interface LoadPlan {
-  readonly runId: number;
-  readonly client: number;
-  readonly inFlight: number;
-  readonly entryBytes: number;
-  /** At most; see warmUp. */
-  readonly warmupMs: number;
-  /** Closed loop: many are in flight in the first half of the warm-up, whatever `inFlight` says; see prime. */
-  readonly primes: boolean;
-  readonly durationMs: number;
-  /** Proposals due a second; 0: closed loop. */
-  readonly ratePerS: number;
-  readonly arrivals: "constant" | "poisson";
-  /** Linearizable reads after each proposal (closed loop) or due with it (open loop). */
-  readonly readsPerWrite: number;
-  /** Ends the load when so many proposals are applied; 0: time ends it. */
-  readonly ackedMax: number;
-  /** Draws the arrivals. */
-  readonly seed: number;
-}
+export type { LoadPlan } from "./protocol.js";
 
 /** What a load drives; the rest of Engine is the harness's. */
 export type Target = Pick<Engine, "propose" | "readBarrier">;

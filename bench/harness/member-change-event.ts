@@ -5,9 +5,10 @@ import {
   EventToItsEnd,
   followerOf,
   type Measures,
+  meanwhileOf,
   measure,
-  Slots,
   sleep,
+  took,
 } from "./event-parts.js";
 import { SERIES_STEP_MS } from "./load.js";
 import { RECORD_OVERHEAD_BYTES } from "./payload.js";
@@ -65,38 +66,22 @@ export class MemberReplaced extends EventToItsEnd<Told> {
   protected tell(told: Told, load: LoadResult): Measures {
     const { addedAt, changedAt, addMs, catchUpMs, changeMs, behind } = told;
     const { entryBytes } = this.plan.variant.settings;
-    const starts = load.series.map((_, i) => i * SERIES_STEP_MS);
-    const slots = (those: (at: number) => boolean) => new Slots(load, starts.filter(those));
-    const meanwhile = slots((at) => at + SERIES_STEP_MS > addedAt && at < changedAt);
-    const before = slots((at) => at + SERIES_STEP_MS <= addedAt);
-    const [inside, outside] = [meanwhile.p99Ms, before.p99Ms];
     const MBytes = (behind * (entryBytes + RECORD_OVERHEAD_BYTES)) / 1e6;
     return {
       behindMB: measure(MBytes, "MB", "higher", "log that there was when the new member came, empty"),
-      addMs: measure(addMs, "ms", "lower", "changeMembership({ add }) of a learner, until it is in force"),
-      catchUpMs: measure(
-        catchUpMs,
-        "ms",
-        "lower",
-        "from then until the new member had applied what was committed by then",
+      addMs: took(addMs, "changeMembership({ add }) of a learner, until it is in force"),
+      catchUpMs: took(catchUpMs, "from then until the new member had applied what was committed by then"),
+      changeMs: took(changeMs, "one joint change that promotes it and removes another"),
+      ...meanwhileOf(
+        load,
+        (at) => at + SERIES_STEP_MS > addedAt && at < changedAt,
+        (at) => at + SERIES_STEP_MS <= addedAt,
+        {
+          rate: "commits a second from the addition to the end of the change, of those before",
+          inside: "meanwhile",
+          outside: "before",
+        },
       ),
-      changeMs: measure(changeMs, "ms", "lower", "one joint change that promotes it and removes another"),
-      ...(meanwhile.none || before.none
-        ? {}
-        : {
-            rateMeanwhile: measure(
-              (100 * meanwhile.rate) / before.rate,
-              "%",
-              "higher",
-              "commits a second from the addition to the end of the change, of those before",
-            ),
-          }),
-      ...(inside === null || outside === null
-        ? {}
-        : {
-            p99MeanwhileMs: measure(inside, "ms", "lower", "p99 of 100 ms meanwhile, median"),
-            p99OtherwiseMs: measure(outside, "ms", "lower", "p99 of 100 ms before, median"),
-          }),
     };
   }
 }

@@ -57,15 +57,22 @@ const LoadPlan = z.strictObject({
   client: count.max(CLIENT_MAX),
   inFlight: z.number().int().min(1),
   entryBytes: z.number().int().min(16),
+  /** At most; see LoadRun.warmUp. */
   warmupMs: amount,
+  /** Closed loop: many are in flight in the first half of the warm-up, whatever `inFlight` says; see LoadRun.prime. */
   primes: z.boolean(),
   durationMs: amount,
+  /** Proposals due a second; 0: closed loop. */
   ratePerS: amount,
   arrivals: z.enum(["constant", "poisson"]),
+  /** Linearizable reads after each proposal (closed loop) or due with it (open loop). */
   readsPerWrite: count,
+  /** Ends the load when so many proposals are applied; 0: time ends it. */
   ackedMax: count,
+  /** Draws the arrivals. */
   seed: count,
 });
+export type LoadPlan = z.output<typeof LoadPlan>;
 
 /** Of the members, as RaftNode takes it. */
 const Change = z.strictObject({
@@ -75,39 +82,30 @@ const Change = z.strictObject({
 });
 export type MemberChange = z.output<typeof Change>;
 
+const command = <K extends string, P extends z.ZodRawShape>(op: K, params: P) =>
+  z.strictObject({ call: count, node: count, op: z.literal(op), ...params });
+
 /** A command: `call` pairs it with its reply; `node` says which of the process's nodes it is for. */
 export const Command = z.discriminatedUnion("op", [
-  z.strictObject({ call: count, node: count, op: z.literal("open"), config: NodeConfig }),
-  z.strictObject({ call: count, node: count, op: z.literal("connect"), urls: z.array(z.string()).min(1) }),
-  z.strictObject({ call: count, node: count, op: z.literal("openNull") }),
-  z.strictObject({ call: count, node: count, op: z.literal("weighHash"), entryBytes: count, ms: amount }),
-  z.strictObject({ call: count, node: count, op: z.literal("serve"), token: z.string().min(1) }),
-  z.strictObject({ call: count, node: count, op: z.literal("status") }),
-  z.strictObject({ call: count, node: count, op: z.literal("sample") }),
-  z.strictObject({ call: count, node: count, op: z.literal("campaign") }),
-  z.strictObject({ call: count, node: count, op: z.literal("follow"), every: count }),
-  z.strictObject({ call: count, node: count, op: z.literal("transfer"), to: z.number().int().min(1) }),
-  z.strictObject({ call: count, node: count, op: z.literal("propose"), bytes: Bytes }),
-  z.strictObject({ call: count, node: count, op: z.literal("takeSnapshot") }),
-  z.strictObject({ call: count, node: count, op: z.literal("changeMembership"), change: Change }),
-  z.strictObject({
-    call: count,
-    node: count,
-    op: z.literal("load"),
-    plan: LoadPlan,
-    ackedPath: z.string().min(1),
-  }),
-  z.strictObject({ call: count, node: count, op: z.literal("haltLoad") }),
-  z.strictObject({
-    call: count,
-    node: count,
-    op: z.literal("traceSamples"),
-    fromUs: amount,
-    toUs: amount,
-  }),
-  z.strictObject({ call: count, node: count, op: z.literal("traceAppends"), indices: Doubles }),
-  z.strictObject({ call: count, node: count, op: z.literal("state") }),
-  z.strictObject({ call: count, node: count, op: z.literal("close") }),
+  command("open", { config: NodeConfig }),
+  command("connect", { urls: z.array(z.string()).min(1) }),
+  command("openNull", {}),
+  command("weighHash", { entryBytes: count, ms: amount }),
+  command("serve", { token: z.string().min(1) }),
+  command("status", {}),
+  command("sample", {}),
+  command("campaign", {}),
+  command("follow", { every: count }),
+  command("transfer", { to: z.number().int().min(1) }),
+  command("propose", { bytes: Bytes }),
+  command("takeSnapshot", {}),
+  command("changeMembership", { change: Change }),
+  command("load", { plan: LoadPlan, ackedPath: z.string().min(1) }),
+  command("haltLoad", {}),
+  command("traceSamples", { fromUs: amount, toUs: amount }),
+  command("traceAppends", { indices: Doubles }),
+  command("state", {}),
+  command("close", {}),
 ]);
 export type Command = z.output<typeof Command>;
 export type Op = Command["op"];

@@ -1,7 +1,7 @@
 // Snapshots of the state, one after the other on every node in the middle of the window, while the load goes on: how long
 // one takes, and what callers notice. Nothing is released, so that the logs can be checked as a whole. In the harness.
 import { median } from "simple-statistics";
-import { EventUnderLoad, type Measures, measure, Slots, sleep } from "./event-parts.js";
+import { EventUnderLoad, type Measures, meanwhileOf, measure, sleep, took } from "./event-parts.js";
 import { SERIES_STEP_MS } from "./load.js";
 import type { LoadResult } from "./protocol.js";
 
@@ -42,41 +42,25 @@ export class SnapshotsTaken extends EventUnderLoad<Told> {
   protected tell({ eachMs, fromMs, toMs }: Told, load: LoadResult): Measures {
     const { stateMb } = this.plan.variant.settings;
     const snapshotMs = median([...eachMs]);
-    // Slots that lie wholly in it, against those wholly outside.
-    const starts = load.series.map((_, i) => i * SERIES_STEP_MS);
-    const slots = (those: (at: number) => boolean) => new Slots(load, starts.filter(those));
-    const meanwhile = slots((at) => at >= fromMs && at + SERIES_STEP_MS <= toMs);
-    const otherwise = slots((at) => at + SERIES_STEP_MS <= fromMs || at >= toMs);
-    const [inside, outside] = [meanwhile.p99Ms, otherwise.p99Ms];
     return {
-      snapshotMs: measure(
-        snapshotMs,
-        "ms",
-        "lower",
-        "takeSnapshot() on the leader until it is recorded, median",
-      ),
+      snapshotMs: took(snapshotMs, "takeSnapshot() on the leader until it is recorded, median"),
       snapshotMBPerS: measure(
         (stateMb * 1000) / snapshotMs,
         "MB/s",
         "higher",
         "bytes of the state by that time, while every node takes one",
       ),
-      ...(meanwhile.none || otherwise.none
-        ? {}
-        : {
-            rateMeanwhile: measure(
-              (100 * meanwhile.rate) / otherwise.rate,
-              "%",
-              "higher",
-              "commits a second while snapshots are taken, of those before and after",
-            ),
-          }),
-      ...(inside === null || outside === null
-        ? {}
-        : {
-            p99MeanwhileMs: measure(inside, "ms", "lower", "p99 of 100 ms while snapshots are taken, median"),
-            p99OtherwiseMs: measure(outside, "ms", "lower", "p99 of 100 ms before and after, median"),
-          }),
+      // Slots that lie wholly in it, against those wholly outside.
+      ...meanwhileOf(
+        load,
+        (at) => at >= fromMs && at + SERIES_STEP_MS <= toMs,
+        (at) => at + SERIES_STEP_MS <= fromMs || at >= toMs,
+        {
+          rate: "commits a second while snapshots are taken, of those before and after",
+          inside: "while snapshots are taken",
+          outside: "before and after",
+        },
+      ),
     };
   }
 }

@@ -1,6 +1,7 @@
 // The data of the table of peers, and the table. Pure.
 import { median, medianSorted } from "simple-statistics";
 import { z } from "zod";
+import { markdownTable } from "../report/markdown.js";
 import { grouped, short } from "../report/numbers.js";
 
 const Figures = z.object({
@@ -104,7 +105,7 @@ function table(peers: Peers): string {
       lines.push(cells);
     }
   }
-  return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+  return markdownTable(lines);
 }
 
 function figureCells(raftmark: readonly Figures[], goraft: readonly Figures[]): string[] {

@@ -1,6 +1,7 @@
 // The columns of a result's table, for terminal, Markdown and page alike: each scenario's own. An event is told by what
 // it took, an open loop by what of its load was done, the rest by throughput. Heading and cell stand together, so that
 // no table can have one over another's. Pure.
+import type { Settings } from "../harness/axes.js";
 import { ratioOfRows } from "../stats/ratio.js";
 import { cpuUsPerCommit, type Row, validRuns } from "../stats/rows.js";
 import { measureNames, measureOf, measureTitle, rangeText } from "./measures.js";
@@ -13,25 +14,23 @@ export interface Column {
   readonly cell: (row: Row, base: Row) => string;
 }
 
+/** What a table with such an event is about; of several the first. */
+const SUBJECT_OF = {
+  "kill-leader": "leader lost",
+  restart: "restart",
+  "catch-up": "catching up",
+  "replace-member": "member replaced",
+  snapshots: "snapshots",
+  "pause-follower": "follower paused",
+} as const satisfies { readonly [K in Exclude<Settings["event"], "none">]: string };
+const EVENTS = Object.keys(SUBJECT_OF) as (keyof typeof SUBJECT_OF)[];
+
 /** What a table is about, which decides its columns, tiles and words. */
-export type Subject =
-  | "throughput"
-  | "offered load"
-  | "leader lost"
-  | "follower paused"
-  | "restart"
-  | "catching up"
-  | "member replaced"
-  | "snapshots";
+export type Subject = "throughput" | "offered load" | (typeof SUBJECT_OF)[keyof typeof SUBJECT_OF];
 
 export function subjectOf(rows: readonly Pick<Row, "settings">[]): Subject {
-  const has = (event: string) => rows.some(({ settings }) => settings.event === event);
-  if (has("kill-leader")) return "leader lost";
-  if (has("restart")) return "restart";
-  if (has("catch-up")) return "catching up";
-  if (has("replace-member")) return "member replaced";
-  if (has("snapshots")) return "snapshots";
-  if (has("pause-follower")) return "follower paused";
+  const befallen = EVENTS.find((event) => rows.some(({ settings }) => settings.event === event));
+  if (befallen !== undefined) return SUBJECT_OF[befallen];
   return rows.length > 0 && rows.every(({ settings }) => settings.rate > 0) ? "offered load" : "throughput";
 }
 

@@ -2,14 +2,14 @@
 // what limits it. What is claimed is standings.ts's: nothing is recommended that is not proven there. Pure.
 import { describe } from "../harness/scenario.js";
 import { ROUNDS_MIN } from "../stats/family.js";
-import { type Row, rowsOf, validRuns } from "../stats/rows.js";
+import { type CountedRow, isCounted, leastOf, type Row, rowsOf, validRuns } from "../stats/rows.js";
 import { subjectOf } from "./columns.js";
 import { fellBehind, refusedText, standUpTo } from "./kept-up.js";
-import { lostText, type MeasureFigure, measureOf, rangeText } from "./measures.js";
+import { lostText, type MeasureFigure, measureOf, medianOf, rangeText } from "./measures.js";
 import { grouped, short, times } from "./numbers.js";
 import type { Result } from "./result-schema.js";
 import { type Statement, standingsOf, varyingOf } from "./standings.js";
-import { allText, disturbanceText, leftOutText, limitOf, NOT_COMPARED } from "./verdict.js";
+import { allText, disturbanceText, leftOutText, limitOf, listed, NOT_COMPARED } from "./verdict.js";
 import { typicalRun } from "./waterfall-text.js";
 
 export interface GlanceLine {
@@ -17,17 +17,11 @@ export interface GlanceLine {
   readonly text: string;
 }
 
-type Counted = Row & {
-  readonly proposalsPerS: NonNullable<Row["proposalsPerS"]>;
-  readonly latencyMs: NonNullable<Row["latencyMs"]>;
-};
 type Body = Omit<Result, "verdict">;
 
 /** Empty where no run counts. */
 export function glanceOf(result: Body): GlanceLine[] {
-  const rows = rowsOf(result).filter(
-    (row): row is Counted => row.proposalsPerS !== null && row.latencyMs !== null,
-  );
+  const rows = rowsOf(result).filter(isCounted);
   if (rows.length === 0) return [];
   const lines = TOLD[subjectOf(rows)](result, rows);
   const disturbed = disturbanceText(result);
@@ -38,11 +32,11 @@ export function glanceOf(result: Body): GlanceLine[] {
 }
 
 const TOLD: {
-  readonly [K in ReturnType<typeof subjectOf>]: (result: Body, rows: readonly Counted[]) => GlanceLine[];
+  readonly [K in ReturnType<typeof subjectOf>]: (result: Body, rows: readonly CountedRow[]) => GlanceLine[];
 } = {
   throughput: (result, rows) => {
     const best = leastOf(rows, ({ proposalsPerS }) => -proposalsPerS.estimate);
-    const limit = `${sentence(limitOf(typicalRun(best)!, result))}`;
+    const limit = limitOf(typicalRun(best)!, result);
     const standings = standingsOf(rowsOf(result), result.scenario.compares);
     const figures = `${grouped(best.proposalsPerS.estimate)} proposals/s at a p99 of ${short(best.latencyMs.p99)} ms`;
     if (standings === null || standings.overall.length === 0) {
@@ -52,7 +46,7 @@ const TOLD: {
       return [
         { label: "Seen", text: `${figures} with ${nameOf(best, rows)}.` },
         { label: "How sure", text: `${roundsText(rows)}${range}; ${alone}.` },
-        { label: "Limit", text: limit },
+        { label: "Limit", text: `${limit}.` },
       ];
     }
     const say = ({ best: settings }: Statement) => describe(settings, [standings.focus]);
@@ -66,7 +60,7 @@ const TOLD: {
         label: "How sure",
         text: `${surety(standings.overall, standings.familySize)} Highest seen: ${figures} with ${nameOf(best, rows)}.`,
       },
-      { label: "Limit", text: `${limit.slice(0, -1)}, there.` },
+      { label: "Limit", text: `${limit}, there.` },
     ];
   },
   "offered load": (_result, rows) => {
@@ -74,7 +68,8 @@ const TOLD: {
     const last = fine[fine.length - 1];
     const refused = over === undefined ? null : refusedText(over);
     const why = over === undefined || fellBehind(over) ? "it falls behind there" : `there ${refused}`;
-    const took = ({ latencyMs }: Counted) => `p50 ${short(latencyMs.p50)} ms, p99 ${short(latencyMs.p99)} ms`;
+    const took = ({ latencyMs }: CountedRow) =>
+      `p50 ${short(latencyMs.p50)} ms, p99 ${short(latencyMs.p99)} ms`;
     return [
       {
         label: "Run",
@@ -95,90 +90,61 @@ const TOLD: {
   },
   "leader lost": (result, rows) => {
     const best = leastOf(rows, (row) => measureOf(row, "newLeaderMs")?.median ?? Number.POSITIVE_INFINITY);
-    return [
-      { label: "It took", text: `${tookText(best, rows, LOSS)}.` },
-      {
-        label: "How sure",
-        text: `${roundsText(rows)}; ${lostText(rowsOf(result))}.`,
-      },
-      {
-        label: "Limit",
-        text: `Raft’s clock: an election starts after 10 to 19 ticks, of ${best.settings.tickMs} ms here.`,
-      },
-    ];
+    const sure = `${roundsText(rows)}; ${lostText(rowsOf(result))}`;
+    const limit = `Raft’s clock: an election starts after 10 to 19 ticks, of ${best.settings.tickMs} ms here`;
+    return eventLines(tookText(best, rows, LOSS), limit, sure);
   },
   "follower paused": (_result, rows) => {
     const paused = rows.find((row) => measureOf(row, "catchUpMs") !== null) ?? rows[0];
     const others = rows.filter((row) => row !== paused && row.settings.event === "none");
     const calm = others.length === 0 ? "" : `, and ${short(others[0].latencyMs.max)} ms undisturbed`;
-    return [
-      { label: "It took", text: `${tookText(paused, rows, PAUSE)}.` },
-      { label: "How sure", text: `${roundsText(rows)}.` },
-      {
-        label: "Limit",
-        text: `the slowest commit took ${short(paused.latencyMs.max)} ms with the pause${calm}.`,
-      },
-    ];
+    const limit = `the slowest commit took ${short(paused.latencyMs.max)} ms with the pause${calm}`;
+    return eventLines(tookText(paused, rows, PAUSE), limit, roundsText(rows));
   },
   "catching up": (_result, rows) => {
-    const farthest = leastOf(rows, (row) => -(measureOf(row, "behindMB")?.median ?? 0));
-    const behind = short(measureOf(farthest, "behindMB")?.median ?? 0);
-    const open = short(measureOf(farthest, "openMs")?.median ?? 0);
-    return [
-      { label: "It took", text: `${behind} MB behind: ${tookText(farthest, rows, CATCH_UP)} of before.` },
-      { label: "How sure", text: `${roundsText(rows)}.` },
-      {
-        label: "Limit",
-        text: `what the group does meanwhile comes on top; opening its log took ${open} ms of it.`,
-      },
-    ];
+    const farthest = leastOf(rows, (row) => -medianOf(row, "behindMB"));
+    const behind = short(medianOf(farthest, "behindMB"));
+    const open = short(medianOf(farthest, "openMs"));
+    const took = `${behind} MB behind: ${tookText(farthest, rows, CATCH_UP)} of before`;
+    const limit = `what the group does meanwhile comes on top; opening its log took ${open} ms of it`;
+    return eventLines(took, limit, roundsText(rows));
   },
   "member replaced": (_result, rows) => {
-    const largest = leastOf(rows, (row) => -(measureOf(row, "behindMB")?.median ?? 0));
-    const behind = short(measureOf(largest, "behindMB")?.median ?? 0);
+    const largest = leastOf(rows, (row) => -medianOf(row, "behindMB"));
+    const behind = short(medianOf(largest, "behindMB"));
     const [inside, outside] = ["p99MeanwhileMs", "p99OtherwiseMs"].map((name) => measureOf(largest, name));
     const calm =
       inside == null || outside == null
         ? ""
         : `; p99 was ${short(inside.median)} ms meanwhile, ${short(outside.median)} ms before`;
-    return [
-      { label: "It took", text: `${tookText(largest, rows, REPLACED)}${calm}.` },
-      { label: "How sure", text: `${roundsText(rows)}.` },
-      {
-        label: "Limit",
-        text: `the log of ${behind} MB that the new member needed, at the pace that the engine allows.`,
-      },
-    ];
+    const limit = `the log of ${behind} MB that the new member needed, at the pace that the engine allows`;
+    return eventLines(`${tookText(largest, rows, REPLACED)}${calm}`, limit, roundsText(rows));
   },
   snapshots: (_result, rows) => {
     const taking = rows.filter((row) => measureOf(row, "snapshotMs") !== null);
     const largest = leastOf(taking.length > 0 ? taking : rows, ({ settings }) => -settings.stateMb);
     const otherwise = measureOf(largest, "p99OtherwiseMs");
     const calm = otherwise === null ? "" : `, where it is ${short(otherwise.median)} ms otherwise`;
-    const written = short(measureOf(largest, "snapshotMBPerS")?.median ?? 0);
-    return [
-      { label: "It took", text: `${tookText(largest, rows, SNAPSHOTS)}${calm}.` },
-      { label: "How sure", text: `${roundsText(rows)}.` },
-      {
-        label: "Limit",
-        text: `every node writes its state at once, here at ${written} MB/s each, to the disk that the logs are on.`,
-      },
-    ];
+    const written = short(medianOf(largest, "snapshotMBPerS"));
+    const limit = `every node writes its state at once, here at ${written} MB/s each, to the disk that the logs are on`;
+    return eventLines(`${tookText(largest, rows, SNAPSHOTS)}${calm}`, limit, roundsText(rows));
   },
   restart: (_result, rows) => {
     const largest = leastOf(rows, ({ settings }) => -settings.logMb);
-    const [open, all] = ["openMs", "caughtUpMs"].map((name) => measureOf(largest, name)?.median ?? 0);
+    const [open, all] = ["openMs", "caughtUpMs"].map((name) => medianOf(largest, name));
     const share = all === 0 ? 0 : Math.round((100 * open) / all);
-    return [
-      { label: "It took", text: `${tookText(largest, rows, RESTART)}.` },
-      { label: "How sure", text: `${roundsText(rows)}.` },
-      {
-        label: "Limit",
-        text: `opening the log is ${share} % of it; the rest is a new process, and applying.`,
-      },
-    ];
+    const limit = `opening the log is ${share} % of it; the rest is a new process, and applying`;
+    return eventLines(tookText(largest, rows, RESTART), limit, roundsText(rows));
   },
 };
+
+function eventLines(took: string, limit: string, sure: string): GlanceLine[] {
+  return [
+    { label: "It took", text: `${took}.` },
+    { label: "How sure", text: `${sure}.` },
+    { label: "Limit", text: `${limit}.` },
+  ];
+}
 
 const CATCH_UP = {
   catchUpMs: "the follower had caught up after",
@@ -246,9 +212,7 @@ function surety(statements: readonly Statement[], familySize: number): string {
 }
 
 function allOf(statements: readonly Statement[], say: (statement: Statement) => string): string {
-  if (statements.length > 3) return `${statements.length} others`;
-  const names = statements.map(say);
-  return names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
+  return statements.length > 3 ? `${statements.length} others` : listed(statements.map(say));
 }
 
 function roundsText(rows: readonly Row[]): string {
@@ -259,12 +223,4 @@ function roundsText(rows: readonly Row[]): string {
 function nameOf(row: Row, rows: readonly Row[]): string {
   const varying = varyingOf(rows);
   return describe(row.settings, varying.length > 0 ? varying : ["inFlight", "writer"]);
-}
-
-function leastOf<T>(rows: readonly T[], cost: (row: T) => number): T {
-  return rows.reduce((a, b) => (cost(b) < cost(a) ? b : a));
-}
-
-function sentence(text: string): string {
-  return `${text}.`;
 }

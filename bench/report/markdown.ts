@@ -6,9 +6,17 @@ import { tableRows } from "./table.js";
 
 export function resultMarkdown(result: Result): string {
   const [heading, ...rows] = tableRows(result);
-  const line = (cells: readonly string[]) => `| ${cells.map(escapeCell).join(" | ")} |`;
-  const table = [line(heading), line(heading.map((_, i) => alignment(rows, i))), ...rows.map(line)];
-  return `${table.join("\n")}\n\n> ${escapeText(result.verdict)} ${proof(result)}\n\n${environment(result)}\n`;
+  const table = markdownTable([
+    heading.map(escapeCell),
+    heading.map((_, i) => alignment(rows, i)),
+    ...rows.map((cells) => cells.map(escapeCell)),
+  ]);
+  return `${table}\n\n> ${escapeText(result.verdict)} ${proof(result)}\n\n${environment(result)}\n`;
+}
+
+/** Headings, alignments, and the rest; cells are Markdown. */
+export function markdownTable(lines: readonly (readonly string[])[]): string {
+  return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
 /** Columns of numbers stand at the right. */

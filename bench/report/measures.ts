@@ -66,6 +66,11 @@ export function measureOf(row: Pick<Row, "runs">, name: string): MeasureFigure |
   return { median: median(values), low: Math.min(...values), high: Math.max(...values), unit, meaning };
 }
 
+/** 0 where none of the rounds that count has it. */
+export function medianOf(row: Pick<Row, "runs">, name: string): number {
+  return measureOf(row, name)?.median ?? 0;
+}
+
 /** Acknowledged proposals that were not on a quorum afterwards, in void runs too: it is what is void about them. */
 export function lostOf(rows: readonly Pick<Row, "runs">[]): number {
   const each = rows.flatMap(({ runs }) =>

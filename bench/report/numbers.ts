@@ -20,6 +20,11 @@ export function times(ratio: number): string {
   return ratio >= 10 ? ratio.toFixed(0) : ratio >= 1.995 ? ratio.toFixed(1) : ratio.toFixed(2);
 }
 
+/** 0.314 as "31 %". */
+export function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
+}
+
 /** "0:34", "12:05". */
 export function clock(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));

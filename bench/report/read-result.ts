@@ -5,6 +5,16 @@ import { BenchError, codeOf } from "../harness/bench-error.js";
 import { mergeHistograms } from "../stats/rows.js";
 import { Result, SCHEMA_VERSION } from "./result-schema.js";
 
+/** A result that no command reads: those of the log, or of a running cluster, have a form of their own. */
+export class OtherResult extends BenchError {
+  constructor(path: string, maker: string) {
+    super(
+      "usage",
+      `${path} is a result of ${maker}, which tells all of it when it ends: no other command reads it.`,
+    );
+  }
+}
+
 /** Throws BenchError (usage, exit code 2). */
 export async function readResult(path: string): Promise<Result> {
   const value = parse(path, await textOf(path));
@@ -12,12 +22,7 @@ export async function readResult(path: string): Promise<Result> {
   gatherMeanings(value);
   const version = (value as { schemaVersion?: unknown } | null)?.schemaVersion;
   const maker = otherMaker(value);
-  if (maker !== null) {
-    throw refuse(
-      path,
-      `is a result of ${maker}, which tells all of it when it ends: no other command reads it`,
-    );
-  }
+  if (maker !== null) throw new OtherResult(path, maker);
   if (typeof version !== "number") {
     throw refuse(path, `is not a result of raftmark bench: it has no "schemaVersion"`);
   }
@@ -36,15 +41,6 @@ export async function readResult(path: string): Promise<Result> {
     path,
     `is damaged at ${z.core.toDotPath(where) || "its top"} (${message}): run the bench again`,
   );
-}
-
-/** Whether it is whole, and what a bench wrote whose results have a form of their own: the log's, or that of a running cluster. */
-export async function isOtherResult(path: string): Promise<boolean> {
-  try {
-    return otherMaker(parse(path, await textOf(path))) !== null;
-  } catch {
-    return false; // Whoever reads it says why.
-  }
 }
 
 function otherMaker(value: unknown): string | null {

@@ -1,14 +1,13 @@
 // Why runs of one configuration differ, in words. Pure.
 import { rowsOf } from "../stats/rows.js";
 import { scatterOf } from "../stats/scatter.js";
-import { short } from "./numbers.js";
+import { percent, short } from "./numbers.js";
 import type { Result } from "./result-schema.js";
 
 /** "runs of one configuration differ by 9.8 % ..."; null: there are too few rounds to say. */
 export function scatterText(result: Pick<Result, "runs">): string | null {
   const scatter = scatterOf(rowsOf(result));
   if (scatter === null) return null;
-  const percent = (share: number) => `${Math.round(share * 100)} %`;
   return (
     `runs of one configuration differ by ${short(Number((scatter.deviation * 100).toPrecision(2)))} % (standard deviation); ` +
     `of that variance ${percent(scatter.round)} is common to what runs in turn and divided out, ` +

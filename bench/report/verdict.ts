@@ -7,13 +7,22 @@ import type { AxisName, Settings } from "../harness/axes.js";
 import { DISTURBED_SHARE } from "../harness/disturbance.js";
 import { describe } from "../harness/scenario.js";
 import { type Comparison, Family, ROUNDS_MIN } from "../stats/family.js";
-import { cpuMsOfNodes, type Row, rowsOf, validRuns } from "../stats/rows.js";
-import { subjectOf } from "./columns.js";
+import {
+  type CountedRow,
+  cpuMsOfNodes,
+  isCounted,
+  leastOf,
+  type Row,
+  rowsOf,
+  validRuns,
+} from "../stats/rows.js";
+import { type Subject, subjectOf } from "./columns.js";
 import { fellBehind, keptUp, refusedText } from "./kept-up.js";
 import { lostText, measureOf } from "./measures.js";
-import { grouped, short, times } from "./numbers.js";
+import { grouped, percent, short, times } from "./numbers.js";
 import type { Result, Run } from "./result-schema.js";
 import { roundsOf, type Standings, type Statement, standingsOf, varyingOf } from "./standings.js";
+import { typicalRun } from "./waterfall-text.js";
 
 const BUSY_SHARE = 0.85;
 /** A commit within this many times the probe's write is one that waits for disks. */
@@ -24,7 +33,6 @@ const GROUPS_MAX = 4;
 const RIVALS_MAX = 3;
 
 type Body = Omit<Result, "verdict">;
-type Counted = Row & { readonly proposalsPerS: NonNullable<Row["proposalsPerS"]> };
 
 export function verdict(result: Body): string {
   return verdictSentences(result).join(" ");
@@ -32,7 +40,7 @@ export function verdict(result: Body): string {
 
 /** The answer first: what is proven or seen, what it did, what limits it; then what else there is to say. */
 function verdictSentences(result: Body): string[] {
-  const rows = rowsOf(result).filter((row): row is Counted => row.proposalsPerS !== null);
+  const rows = rowsOf(result).filter(isCounted);
   if (rows.length === 0) return ["No configuration gave a valid run, so there is nothing to compare."];
   const disturbed = disturbanceText(result);
   const texts = [
@@ -61,23 +69,20 @@ export function disturbanceText({ runs, disturbance }: Pick<Body, "runs" | "dist
   return `${what}${again}, and no comparison counts ${leftOut === 1 ? "it" : "them"}: ${why.join(", ")}`;
 }
 
-function told(result: Body, rows: readonly Counted[]): string[] {
+function told(result: Body, rows: readonly CountedRow[]): string[] {
   const subject = subjectOf(rows);
-  if (subject === "leader lost") return [eventText(rows, "kill-leader")];
-  if (subject === "restart") return [eventText(rows, "restart")];
-  if (subject === "catching up") return [eventText(rows, "catch-up")];
-  if (subject === "member replaced") return [eventText(rows, "replace-member")];
-  if (subject === "snapshots") return [eventText(rows, "snapshots")];
+  const words = EVENTS[subject];
+  if (words !== undefined) return [eventText(rows, subject, words)];
   if (subject === "offered load") return [offeredText(rows)];
   if (rows.length > 1 && rows.some(isHampered)) return [hamperedText(rows)];
-  const best = rows.reduce((a, b) => (b.proposalsPerS.estimate > a.proposalsPerS.estimate ? b : a));
+  const best = leastOf(rows, ({ proposalsPerS }) => -proposalsPerS.estimate);
   const standings = standingsOf(rowsOf(result), result.scenario.compares);
   const varying = varyingOf(rowsOf(result));
   const names: readonly AxisName[] = varying.length > 0 ? varying : ["inFlight", "writer"];
   const highest =
     `${describe(best.settings, names)} with ${grouped(best.proposalsPerS.estimate)} proposals/s at a p99 of ` +
-    `${short(best.latencyMs?.p99 ?? 0)} ms`;
-  const limits = limitOf(medianRun(best), result);
+    `${short(best.latencyMs.p99)} ms`;
+  const limits = limitOf(typicalRun(best)!, result);
   if (standings === null) return [`Measured: ${highest}`, limits, ...readClauses(rows)];
   const [answer, ...more] = claims(standings);
   return [answer, `highest seen: ${highest}`, `there ${limits}`, ...more, ...readClauses(rows)];
@@ -193,15 +198,9 @@ function endsOf(statements: readonly Statement[]): readonly Statement[] {
 }
 
 /** "a, b and c". */
-function listed(words: readonly string[]): string {
+export function listed(words: readonly string[]): string {
   assert(words.length > 0, "something to list");
   return words.length === 1 ? words[0] : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
-}
-
-/** The run that stands for its row: the one in the middle. */
-function medianRun(row: Row): Run {
-  const runs = validRuns(row.runs).sort((a, b) => a.proposalsPerS - b.proposalsPerS);
-  return runs[Math.floor((runs.length - 1) / 2)];
 }
 
 /** How long a linearizable read takes, a clause a row where there are few. */
@@ -221,18 +220,17 @@ function isHampered({ settings }: Row): boolean {
 }
 
 /** What a slow or still follower does to the commits of the others: latency first. */
-function hamperedText(rows: readonly Counted[]): string {
+function hamperedText(rows: readonly CountedRow[]): string {
   const base = rows.findIndex((row) => !isHampered(row));
   const varying = varyingOf(rows);
   const family = new Family([rows.map(roundsOf)]);
   const clauses = rows.map((row, i) => {
-    const { p50 = 0, p99 = 0, max = 0 } = row.latencyMs ?? {};
+    const { p50, p99, max } = row.latencyMs;
     const compared = base < 0 || i === base ? null : family.at(0, i, base);
     const took = `a commit takes ${short(p50)} ms (p99 ${short(p99)}, max ${short(max)})`;
     return `${describe(row.settings, varying)}: ${took}${compared === null ? "" : `, ${rateText(compared)}`}`;
   });
-  const text = clauses.join("; ");
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return clauses.join("; ");
 }
 
 function rateText({ estimate, interval, proven }: Comparison): string {
@@ -241,9 +239,11 @@ function rateText({ estimate, interval, proven }: Comparison): string {
   return proven ? `at ${factor}` : `seen at ${factor}, which proves nothing yet`;
 }
 
-/** What an event's measures say, in the order of a sentence; one that was not taken is left out of it. */
-const EVENT_WORDS: Readonly<Record<string, readonly [name: string, say: (amount: string) => string][]>> = {
-  "kill-leader": [
+/** What the measures of an event say, in the order of a sentence; one that was not taken is left out of it. */
+type EventWords = readonly [measure: string, say: (amount: string) => string][];
+
+const EVENTS: { readonly [K in Subject]?: EventWords } = {
+  "leader lost": [
     ["newLeaderMs", (ms) => `a new leader stands ${ms} ms after kill -9`],
     ["firstCommitMs", (ms) => ` and commits after ${ms} ms`],
   ],
@@ -252,12 +252,12 @@ const EVENT_WORDS: Readonly<Record<string, readonly [name: string, say: (amount:
     ["openGBPerS", (rate) => ` (${rate} GB/s)`],
     ["caughtUpMs", (ms) => ` and has applied everything after ${ms} ms`],
   ],
-  "catch-up": [
+  "catching up": [
     ["behindMB", (mb) => `a follower that is ${mb} MB behind`],
     ["catchUpMs", (ms) => ` has caught up after ${ms} ms`],
     ["rateWhileCatchingUp", (share) => `, while the group commits at ${share} % of its rate`],
   ],
-  "replace-member": [
+  "member replaced": [
     ["catchUpMs", (ms) => `a new member has caught up after ${ms} ms`],
     ["changeMs", (ms) => ` and another's place ${ms} ms later`],
     ["rateMeanwhile", (share) => `, while the group commits at ${share} % of its rate`],
@@ -270,27 +270,27 @@ const EVENT_WORDS: Readonly<Record<string, readonly [name: string, say: (amount:
 };
 
 /** What the event took, a clause a row that it befell. */
-function eventText(rows: readonly Row[], event: keyof typeof EVENT_WORDS): string {
+function eventText(rows: readonly Row[], subject: Subject, words: EventWords): string {
   const varying = varyingOf(rows);
-  const befallen = rows.filter(({ settings }) => settings.event === event);
-  const clauses = befallen.map((row) => {
-    const words = EVENT_WORDS[event].flatMap(([name, say]) => {
+  const clauses = rows.flatMap((row) => {
+    if (subjectOf([row]) !== subject) return [];
+    const said = words.flatMap(([name, say]) => {
       const figure = measureOf(row, name);
       return figure === null ? [] : [say(short(figure.median))];
     });
     const place = varying.length === 0 ? "" : `with ${describe(row.settings, varying)} `;
-    return `${place}${words.join("").replace(/^[ ,]+/, "")}${event === "kill-leader" ? `; ${lostText([row])}` : ""}`;
+    const lost = subject === "leader lost" ? `; ${lostText([row])}` : "";
+    return [`${place}${said.join("").replace(/^[ ,]+/, "")}${lost}`];
   });
-  const text = clauses.join("; ");
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return clauses.join("; ");
 }
 
 /** Up to which offered load the engine kept up, and at which latency. */
-function offeredText(rows: readonly Counted[]): string {
+function offeredText(rows: readonly CountedRow[]): string {
   const varying = varyingOf(rows);
   const names: readonly AxisName[] = varying.includes("rate") ? varying : [...varying, "rate"];
-  const say = (row: Counted) =>
-    `at ${describe(row.settings, names)} p50 is ${short(row.latencyMs?.p50 ?? 0)} ms and p99 ${short(row.latencyMs?.p99 ?? 0)} ms`;
+  const say = (row: CountedRow) =>
+    `at ${describe(row.settings, names)} p50 is ${short(row.latencyMs.p50)} ms and p99 ${short(row.latencyMs.p99)} ms`;
   const fine = rows.filter(keptUp).sort((a, b) => a.settings.rate - b.settings.rate);
   const over = rows.filter((row) => !keptUp(row)).sort((a, b) => a.settings.rate - b.settings.rate);
   const clauses = fine.map(say);
@@ -303,8 +303,7 @@ function offeredText(rows: readonly Counted[]): string {
     const what = [...(fellBehind(over[0]) ? [behind] : []), ...(refused === null ? [] : [refused])];
     clauses.push(`at ${describe(settings, names)} ${what.join(", and ")}`);
   }
-  const text = clauses.join("; ");
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return clauses.join("; ");
 }
 
 /** What seems to hold `run` back, in words. */
@@ -332,8 +331,4 @@ export function limitOf(run: Run, result: Pick<Body, "environment" | "diskProbe"
       ? "CPU and disk take turns"
       : "it waits for disk and links, and more in flight may give more"
   }`;
-}
-
-function percent(share: number): string {
-  return `${Math.round(share * 100)} %`;
 }

@@ -132,8 +132,14 @@ async function gateRun(
       [estimate, low, high],
     ]),
   );
-  const { passed, voids, troubles } = outcome;
-  const told = { passed, voids: voids.map(voidText), alarms, ratios, troubles: [...troubles] };
+  const { state, voids, troubles } = outcome;
+  const told = {
+    passed: state === "open",
+    voids: voids.map(voidText),
+    alarms,
+    ratios,
+    troubles: [...troubles],
+  };
   return { ...common, ...told, ms: sinceMs(), unmeasured: null };
 }
 
@@ -167,8 +173,10 @@ export async function calibrate(
         {
           plan: {
             ...GATE_DEFAULTS,
-            baseEnv: { [ENGINE_TREE]: OWN_TREE },
-            headEnv: { [ENGINE_TREE]: OWN_TREE, [TEST_SLOWDOWN]: String(spins) },
+            env: {
+              base: { [ENGINE_TREE]: OWN_TREE },
+              head: { [ENGINE_TREE]: OWN_TREE, [TEST_SLOWDOWN]: String(spins) },
+            },
             inFlight: [PLANTED_AT],
             settings: GATE_SETTINGS,
             pairs: 2,

@@ -125,7 +125,7 @@ class Tally {
 }
 
 /** Equal engines: how often is one named? By noise, by table and by the number of rounds. */
-function equalVerdicts(seed: number, tables = TABLES): Finding[] {
+function equalVerdicts(seed: number): Finding[] {
   const prng = new Prng(seed);
   const byNoise = new Tally();
   const byShape = new Tally();
@@ -135,7 +135,7 @@ function equalVerdicts(seed: number, tables = TABLES): Finding[] {
       for (const drift of DRIFTS) {
         for (const shape of SHAPES) {
           for (let rounds = 1; rounds <= ROUNDS_MAX; rounds++) {
-            for (let i = 0; i < tables; i++) {
+            for (let i = 0; i < TABLES; i++) {
               const named = winnersOf(tableOf(shape, rounds, { spread, tails, drift }, 1, prng)).length > 0;
               byNoise.add(
                 [`equal, noise ${percent(spread)}, ${tails}, ${drift}, 1 to ${ROUNDS_MAX} rounds`],
@@ -153,13 +153,13 @@ function equalVerdicts(seed: number, tables = TABLES): Finding[] {
 }
 
 /** One writer is 15 % faster: how often is it told, and is any other named? */
-function trueVerdicts(seed: number, tables = POWER_TABLES): Finding[] {
+function trueVerdicts(seed: number): Finding[] {
   const prng = new Prng(seed);
   const noise = { spread: 0.1, tails: "normal", drift: "no drift" } as const;
   return SHAPES.map((shape) => {
     let named = 0;
     let wrong = 0;
-    for (let i = 0; i < tables; i++) {
+    for (let i = 0; i < POWER_TABLES; i++) {
       const winners = winnersOf(tableOf(shape, POWER_ROUNDS, noise, FASTER, prng));
       const right = winners.filter(({ best, estimate }) => best.maxInflightMsgs === 0 && estimate > 1);
       if (right.length > 0) named++;
@@ -168,8 +168,8 @@ function trueVerdicts(seed: number, tables = POWER_TABLES): Finding[] {
     return {
       what: `one ${percent(FASTER - 1)} faster, noise ${percent(0.1)}, ${POWER_ROUNDS} rounds, ${shapeText(shape)}`,
       expected: `at least ${percent(POWER_MIN)} name it, at most ${percent(WINNERS_MAX)} another`,
-      measured: `${percent(named / tables)} of ${tables} do, ${percent(wrong / tables)} another`,
-      ok: named >= POWER_MIN * tables && wrong <= WINNERS_MAX * tables,
+      measured: `${percent(named / POWER_TABLES)} of ${POWER_TABLES} do, ${percent(wrong / POWER_TABLES)} another`,
+      ok: named >= POWER_MIN * POWER_TABLES && wrong <= WINNERS_MAX * POWER_TABLES,
     };
   });
 }

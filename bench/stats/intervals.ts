@@ -30,14 +30,14 @@ const EXACT_PAIRS_MAX = 100;
 
 /**
  * The median between two order statistics, the same number of values outside at each end, by the sign test (Thompson
- * 1936; Conover, Practical Nonparametric Statistics, section 3.2): it covers at least `confidence` whatever the values'
+ * 1936; Conover, Practical Nonparametric Statistics, section 3.2): it covers at least CONFIDENCE whatever the values'
  * distribution. Of fewer values than that takes (6 at 95 %) it is their range.
  */
-export function medianInterval(values: readonly number[], confidence = CONFIDENCE): Interval {
+export function medianInterval(values: readonly number[]): Interval {
   assert(values.length > 0, "a median of nothing");
   assert(values.every(Number.isFinite), "values are finite");
   const sorted = [...values].sort(ascending);
-  const outside = headsWithin(sorted.length, (1 - confidence) / 2);
+  const outside = headsWithin(sorted.length, (1 - CONFIDENCE) / 2);
   return {
     estimate: medianSorted(sorted),
     low: sorted[outside],
@@ -51,7 +51,7 @@ export function medianInterval(values: readonly number[], confidence = CONFIDENC
  * interval and p-value speak of one test. It covers at least `confidence` for any symmetric distribution, and is nearly
  * as sharp as a t-interval. Of fewer values than the test needs it is their range.
  */
-function centreInterval(values: readonly number[], confidence = CONFIDENCE): Interval {
+function centreInterval(values: readonly number[], confidence: number): Interval {
   assert(values.length > 0 && values.every(Number.isFinite), "values are finite");
   const averages = values.flatMap((value, i) => values.slice(i).map((other) => (value + other) / 2));
   averages.sort(ascending);
@@ -67,16 +67,9 @@ function centreInterval(values: readonly number[], confidence = CONFIDENCE): Int
  * Where head/base centres over pairs (by position), see centreInterval. Works on logarithms, so that head/base and
  * base/head say the same thing; and the difference of two sides with the same noise is symmetric, whatever the noise.
  */
-export function ratioInterval(
-  base: readonly number[],
-  head: readonly number[],
-  confidence = CONFIDENCE,
-): RatioInterval {
+export function ratioInterval(base: readonly number[], head: readonly number[]): RatioInterval {
   assert(base.length === head.length, "every pair has two sides");
-  return ratioOfLogs(
-    base.map((value, i) => Math.log(head[i]) - Math.log(value)),
-    confidence,
-  );
+  return ratioOfLogs(base.map((value, i) => Math.log(head[i]) - Math.log(value)));
 }
 
 /** As ratioInterval, of the logarithms of ratios. */

@@ -23,6 +23,21 @@ export interface Row {
   readonly latencyMs: Run["latencyMs"] | null;
 }
 
+/** A row of which a run counts. */
+export type CountedRow = Row & {
+  readonly proposalsPerS: NonNullable<Row["proposalsPerS"]>;
+  readonly latencyMs: NonNullable<Row["latencyMs"]>;
+};
+
+export function isCounted(row: Row): row is CountedRow {
+  return row.proposalsPerS !== null && row.latencyMs !== null;
+}
+
+/** The item of the least cost; the first of several. */
+export function leastOf<T>(items: readonly T[], cost: (item: T) => number): T {
+  return items.reduce((a, b) => (cost(b) < cost(a) ? b : a));
+}
+
 /** Rows in the order of the table. */
 export function rowsOf(result: Pick<Result, "runs">): Row[] {
   return groupsOf(result.runs, ({ position }) => position)

@@ -79,7 +79,7 @@ function appended(option: string, path: string, write: Output["write"]): Output 
 /** Figures of a gate that is open. */
 function recorded(path: string): Output {
   const write = async ({ facts }: Told) => {
-    if (facts?.judgement.passed === true) await appendRecord(path, recordOfGate(facts, new Date()));
+    if (facts?.judgement.state === "open") await appendRecord(path, recordOfGate(facts, new Date()));
   };
   const { check, ...rest } = appended("--record", path, write);
   const both = async () => {

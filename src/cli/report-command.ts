@@ -7,7 +7,7 @@ import { BenchError, codeOf, messageOf } from "../../bench/harness/bench-error.j
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import type { NamedResult } from "../../bench/report/page/model.js";
 import { renderPage } from "../../bench/report/page/page.js";
-import { isOtherResult, readResult } from "../../bench/report/read-result.js";
+import { OtherResult, readResult } from "../../bench/report/read-result.js";
 import type { Result } from "../../bench/report/result-schema.js";
 import { verdict } from "../../bench/report/verdict.js";
 import { writeWhole } from "../../bench/report/write-result.js";
@@ -58,12 +58,13 @@ async function report(paths: readonly string[], words: Words): Promise<number> {
     const text = `--format: "${format}" is not one of ${FORMATS.join(", ")}.${didYouMean(format, FORMATS)}`;
     throw new BenchError("usage", text);
   }
-  const sources = paths.length > 0 ? paths : [await newestResult()];
+  const newest = paths.length > 0 ? null : await newestResult();
+  const sources = newest === null ? paths : [newest.path];
   const out = words.out ?? (sources.length === 1 ? besides(sources[0]) : "report.html");
   refuseSource(sources, words.out ?? (format === "markdown" ? null : out));
   const results: NamedResult[] = [];
   for (const path of sources) {
-    const result = await judgedResult(path);
+    const result = judged(path, newest?.read ?? (await readResult(path)));
     const same = results.find((other) => isSame(other.result, result));
     if (same === undefined) results.push({ name: freeName(path, results), result });
     else process.stderr.write(`${path} is the same result as ${same.name}: it is shown once\n`);
@@ -81,8 +82,7 @@ async function report(paths: readonly string[], words: Words): Promise<number> {
 }
 
 /** A result whose verdict is what this raftmark makes of its figures, whatever is written there. */
-async function judgedResult(path: string): Promise<Result> {
-  const read = await readResult(path);
+function judged(path: string, read: Result): Result {
   if (read.runs.length === 0)
     throw new BenchError("usage", `${path} holds no run: there is nothing to report.`);
   const said = verdict(read);
@@ -123,7 +123,7 @@ function freeName(path: string, taken: readonly NamedResult[]): string {
   return same === 0 ? name : `${name} (${same + 1})`;
 }
 
-async function newestResult(): Promise<string> {
+async function newestResult(): Promise<{ readonly path: string; readonly read: Result }> {
   let names: string[] = [];
   try {
     names = readdirSync(LOCAL).filter((name) => name.endsWith(".json"));
@@ -131,7 +131,13 @@ async function newestResult(): Promise<string> {
     // No such folder: said below.
   }
   const dated = names.map((name) => ({ path: join(LOCAL, name), at: statSync(join(LOCAL, name)).mtimeMs }));
-  for (const { path } of dated.sort((a, b) => b.at - a.at)) if (!(await isOtherResult(path))) return path;
+  for (const { path } of dated.sort((a, b) => b.at - a.at)) {
+    try {
+      return { path, read: await readResult(path) };
+    } catch (error) {
+      if (!(error instanceof OtherResult)) throw error;
+    }
+  }
   const text = `there is no result in ${LOCAL}: run raftmark bench first, or name a result file.`;
   throw new BenchError("usage", text);
 }

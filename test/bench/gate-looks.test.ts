@@ -45,10 +45,10 @@ function gates(truth: number, deviation: number) {
     let had = 0;
     do samples.push(...pairOf(had++, truth, () => deviation * normal()));
     while (had < PAIRS || (had < PAIRS * PAIRS_FACTOR_MAX && !isDecided(samples, PAIRS, TOLERANCE)));
-    const { passed, findings } = judge({ samples, counted: [], voids: [] }, TOLERANCE);
+    const { state, findings } = judge({ samples, counted: [], voids: [] }, TOLERANCE);
     const { low, high } = findings[0].ratio;
     pairs += had;
-    if (!passed) closed++;
+    if (state !== "open") closed++;
     if (low > truth || high < truth) missed++;
   }
   const told = `${closed} of ${GATES} closed, ${missed} intervals missed, ${pairs / GATES} pairs, seed ${SEED}`;
@@ -120,8 +120,7 @@ async function closedOn(machineOf: (normal: () => number) => Machine, seed: numb
   const shape = {
     ...GATE_DEFAULTS,
     inFlight: IN_FLIGHT,
-    baseEnv: {},
-    headEnv: {},
+    env: { base: {}, head: {} },
     settings: {},
     seed,
     dir: "",
@@ -130,7 +129,7 @@ async function closedOn(machineOf: (normal: () => number) => Machine, seed: numb
   const work = { plan: shape, signal, troubles: new Troubles(() => {}), start };
   const enough = (samples: readonly Sample[]) => isDecided(samples, PAIRS, TOLERANCE);
   const { samples } = await runPairs(work, () => {}, enough);
-  return !judge({ samples, counted: [], voids: [] }, TOLERANCE).passed;
+  return judge({ samples, counted: [], voids: [] }, TOLERANCE).state !== "open";
 }
 
 test("a machine that gets slower, or wanders, closes the gate no more often: pairs divide it out", async () => {

@@ -87,7 +87,7 @@ test("where neither side commits, that is told and both windows measured again",
   });
   assert.ok(!(outcome instanceof Error), String(outcome));
   const judged = outcome as GateOutcome;
-  assert.equal(judged.passed, true);
+  assert.equal(judged.state, "open");
   assert.equal(judged.samples.length, GATE_DEFAULTS.pairs * GATE_DEFAULTS.windows * 2);
   assert.equal(told.length, 1);
   assert.match(
@@ -116,13 +116,13 @@ async function stalling(name: "base" | "head") {
 
 test("a side that stands still in one window of twelve is slower by them, and told", async () => {
   const { judged, told } = await stalling("head");
-  assert.equal(judged.passed, false, "head");
+  assert.equal(judged.state, "closed", "head");
   assert.match(
     told[0],
     /^pair 1, 1024 in flight: head committed nothing in a window of 150 ms, which counts$/,
   );
   const { judged: faster } = await stalling("base");
-  assert.equal(faster.passed, true, "base");
+  assert.equal(faster.state, "open", "base");
   assert.ok(faster.findings.some(({ verdict }) => verdict === "better"));
 });
 
@@ -130,7 +130,7 @@ test("a head that commits nothing in any window closes the gate", async () => {
   const { outcome } = await gate((at, { plan }) => {
     if (at === "window" && plan.name === "head") throw STOOD_STILL;
   });
-  assert.equal((outcome as GateOutcome).passed, false);
+  assert.equal((outcome as GateOutcome).state, "closed");
 });
 
 test("clusters that do not come up, break, or end in disorder are replaced; all of them are ended", async () => {
@@ -185,14 +185,14 @@ test("clusters that break for good after some pairs leave them, and what was cou
   );
   assert.deepEqual([...new Set(kept.samples.map(({ pair }) => pair))], [0, 1, 2]);
   assert.ok(kept.limits.length > 0 && kept.troubles.length > 4);
-  assert.equal(kept.passed, true, "however slow head seemed to be");
+  assert.equal(kept.state, "open", "however slow head seemed to be");
 });
 
 test("a broken limit stays proved where no pair could be measured", async () => {
   const { outcome } = await gate(dyingAfter(0), true, never, ({ name }) => (name === "head" ? 16 : 8));
   const kept = outcome as GateOutcome;
   isUnmeasured(kept, /came to nothing/);
-  assert.equal(kept.passed, false);
+  assert.equal(kept.state, "closed");
   assert.ok(kept.limits.some(({ broken }) => broken));
 });
 
@@ -207,7 +207,7 @@ test("whoever interrupts a gate after some pairs has them, and what was counted"
   const kept = outcome as GateOutcome;
   assert.equal(kept.cut, why);
   assert.equal(new Set(kept.samples.map(({ pair }) => pair)).size, 5);
-  assert.ok(kept.limits.length > 0 && kept.passed);
+  assert.ok(kept.limits.length > 0 && kept.state === "open");
 });
 
 test("an error of the gate's own is tried again too, and told with its place", async () => {

@@ -56,8 +56,8 @@ test("equals pass and a tenth lost does not, with noise of 1 % a pair and 4 % a 
   let alarms = 0;
   let caught = 0;
   for (let seed = 1; seed <= 40; seed++) {
-    if (!judged(1, QUIET, seed).passed) alarms++;
-    if (!judged(0.9, QUIET, seed).passed) caught++;
+    if (judged(1, QUIET, seed).state !== "open") alarms++;
+    if (judged(0.9, QUIET, seed).state !== "open") caught++;
   }
   assert.equal(alarms, 0);
   assert.ok(caught >= 38, `caught ${caught} of 40`);
@@ -66,14 +66,14 @@ test("equals pass and a tenth lost does not, with noise of 1 % a pair and 4 % a 
 test("noise makes the gate doubt, not cry", () => {
   const noisy = { pair: 0.1, window: 0.3 };
   const judgements = Array.from({ length: 40 }, (_, seed) => judged(1, noisy, seed));
-  assert.ok(judgements.filter(({ passed }) => !passed).length <= 2);
+  assert.ok(judgements.filter(({ state }) => state !== "open").length <= 2);
   const doubts = judgements.filter(({ findings }) => findings.some(({ verdict }) => verdict === "undecided"));
   assert.ok(doubts.length >= 30, `${doubts.length} doubt`);
 });
 
 test("a loss within the tolerance is told and accepted", () => {
-  const { passed, findings } = judged(0.98, { pair: 0.001, window: 0.002 }, 3);
-  assert.equal(passed, true);
+  const { state, findings } = judged(0.98, { pair: 0.001, window: 0.002 }, 3);
+  assert.equal(state, "open");
   assert.deepEqual([...new Set(findings.map(({ verdict }) => verdict))], ["within tolerance"]);
 });
 
@@ -133,7 +133,7 @@ function counted(counter: CounterName, head: readonly number[], inFlight = 64): 
 
 test("a counter fails the gate when no repeat of head is near base, and only a hard one", () => {
   const passes = (...all: Counted[]) =>
-    judge({ samples: samples(1, QUIET, 1), counted: all, voids: [] }, 0.05).passed;
+    judge({ samples: samples(1, QUIET, 1), counted: all, voids: [] }, 0.05).state === "open";
   assert.equal(passes(counted("messagesSent", [8, 8.02, 8.04])), true);
   assert.equal(passes(counted("messagesSent", [10, 10.01, 8.1])), true);
   assert.equal(passes(counted("messagesSent", [10, 10.01, 10])), false);
@@ -153,7 +153,7 @@ test("a counter that one side does not keep is neither kept nor broken, and no f
     { ...counted("bytesSent", [0.02, 0.02, 0.02]), base: [0, 0, 0] },
   ];
   const told = facts({ samples: samples(1, QUIET, 1), counted: limits.slice(0, 3), voids: [] });
-  assert.equal(told.judgement.passed, true);
+  assert.equal(told.judgement.state, "open");
   const markdown = gateMarkdown(told);
   assert.match(markdown, /\| messages \| – \| 9\.0* to 9\.0* \| not comparable: base does not keep it \|/);
   assert.match(markdown, /\| durable writes \| .* \| – \| not comparable: head does not keep it \|/);
@@ -164,7 +164,7 @@ test("a counter that one side does not keep is neither kept nor broken, and no f
   );
   assert.ok(benchmarkEntries(told.judgement).smaller.every(({ value }) => Number.isFinite(value)));
   const kept = facts({ samples: samples(1, QUIET, 1), counted: limits, voids: [] });
-  assert.equal(kept.judgement.passed, false, "a counter that base keeps at 0 went up");
+  assert.equal(kept.judgement.state, "closed", "a counter that base keeps at 0 went up");
 });
 
 test("what a side does not keep of its counters stays unknown over its nodes", () => {
@@ -207,7 +207,7 @@ test("a void run closes the gate, however fast it was", () => {
     counted: [],
     voids: voidsOf("pair 1", ["a hash"], ["logs: a hash"]),
   });
-  assert.equal(closed.judgement.passed, false);
+  assert.equal(closed.judgement.state, "closed");
   assert.match(headline(closed), /closed: the run is void.*head, pair 1: logs: a hash/);
   assert.match(gateMarkdown(closed), /\*\*Void:\*\*\n- base, pair 1: a hash\n- head, pair 1/);
   assert.match(
@@ -223,7 +223,6 @@ test("base's own void run says nothing of head: not closed, not open, and the co
     voids: voidsOf("pair 3", ["logs: lost"], []),
   });
   assert.equal(judgement.state, "unmeasured");
-  assert.equal(judgement.passed, false);
   const markdown = gateMarkdown({ judgement, ...rest });
   assert.match(
     markdown,
@@ -240,7 +239,7 @@ test("a gate that did not finish says how far it came, what was counted, and not
   };
   const unfinished = { why: "Interrupted.", pairsAsked: 8, pairsMax: 40 };
   const { judgement, ...rest } = facts(evidence);
-  const cut = { ...rest, judgement: { ...judgement, passed: true, state: "open" as const }, unfinished };
+  const cut = { ...rest, judgement: { ...judgement, state: "open" as const }, unfinished };
   const markdown = gateMarkdown(cut);
   assert.match(
     markdown,

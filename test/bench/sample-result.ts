@@ -91,26 +91,14 @@ export function sampleRun(position: number, outcome: Outcome): Run {
   };
 }
 
+/** Of each node. */
+export const COUNTERS: readonly string[] = [
+  ...["proposals", "applied", "turns", "readies", "messagesSent", "messagesReceived", "framesSent"],
+  ...["bytesSent", "bytesReceived", "framesDropped", "walSyncs", "walWrites", "walBytes", "walEntries"],
+];
+
 function use(id: number, outcome: Outcome): NodeUse {
-  const names = [
-    "proposals",
-    "applied",
-    "turns",
-    "readies",
-    "messagesSent",
-    "messagesReceived",
-    "framesSent",
-  ] as const;
-  const more = [
-    "bytesSent",
-    "bytesReceived",
-    "framesDropped",
-    "walSyncs",
-    "walWrites",
-    "walBytes",
-    "walEntries",
-  ] as const;
-  const counters = Object.fromEntries([...names, ...more].map((name) => [name, 500])) as NodeUse["counters"];
+  const counters = Object.fromEntries(COUNTERS.map((name) => [name, 500])) as NodeUse["counters"];
   return {
     id,
     leader: id === 1,

@@ -4,29 +4,13 @@ import { test } from "node:test";
 import { LatencyCounts } from "../../bench/harness/latency.js";
 import type { LoadResult, ReplyOf } from "../../bench/harness/protocol.js";
 import { mergedEdges, mergedLoads } from "../../bench/harness/visits.js";
+import { COUNTERS } from "./sample-result.js";
 
 type Sample = ReplyOf<"sample">;
 
 /** Everything counted is `at`, in a process of two threads. */
 function sample(at: number): Sample {
-  const counters = [
-    "proposals",
-    "applied",
-    "turns",
-    "readies",
-    "messagesSent",
-    "messagesReceived",
-    "framesSent",
-    "bytesSent",
-    "bytesReceived",
-    "framesDropped",
-    "framesRefused",
-    "snapshotsRefused",
-    "walSyncs",
-    "walWrites",
-    "walBytes",
-    "walEntries",
-  ] as const;
+  const counters = [...COUNTERS, "framesRefused", "snapshotsRefused"];
   const metrics = { ...Object.fromEntries(counters.map((name) => [name, at])), link: "ws" };
   return {
     atMs: at,

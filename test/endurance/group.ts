@@ -6,8 +6,8 @@ import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { freePorts } from "../../bench/harness/ports.js";
 import type { RaftNodeOptions } from "../../src/index.js";
+import { freePeers } from "../listen.js";
 import { killChild, scratchDir } from "../process/support.js";
 import type { Command, MemberConfig, Told } from "./member.js";
 
@@ -122,14 +122,13 @@ export class Group {
   /** None of them runs yet. */
   static async make(plan: GroupPlan): Promise<Group> {
     const dir = plan.dir === undefined ? scratchDir("endurance") : { path: plan.dir, remove: () => {} };
-    const ports = await freePorts(plan.members);
-    const peers = Object.fromEntries(ports.map((port, i) => [i + 1, `127.0.0.1:${port}`]));
+    const peers = await freePeers(plan.members);
     const { rows, rowBytes } = plan;
     // A sole voter waits for nobody, and comes back without being asked.
     const options =
       plan.members > 1 ? { electionTicks: ELECTION_TICKS, ...plan.options } : (plan.options ?? {});
-    const members = ports.map((_, i) => {
-      return new Member({ id: i + 1, dir: join(dir.path, String(i + 1)), peers, rows, rowBytes, options });
+    const members = Object.keys(peers).map((id) => {
+      return new Member({ id: Number(id), dir: join(dir.path, id), peers, rows, rowBytes, options });
     });
     return new Group(members, dir);
   }

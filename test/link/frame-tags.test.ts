@@ -1,15 +1,14 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createCipheriv } from "node:crypto";
-import { connect, createServer } from "node:net";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { Prng } from "../../src/base/prng.js";
 import { descriptorLimit } from "../../src/link/descriptors.js";
 import { FrameTags, TAG_KEY_BYTES } from "../../src/link/frame-tags.js";
 import { AcceptorHandshake, DialerHandshake, type Identity } from "../../src/link/handshake.js";
 import { CloseBadTag, createUwsLink, type LinkRefusal, type UwsLink } from "../../src/link/index.js";
 import { FRAME_TAG_BYTES } from "../../src/wire/index.js";
-import { listen } from "../listen.js";
+import { type Carry, Relay } from "../relay.js";
 import { append, Ear, response } from "./ear.js";
 
 const KEY = new Uint8Array(TAG_KEY_BYTES).map((_, i) => i * 5 + (i >> 6) + 1);
@@ -219,25 +218,14 @@ test("a handshake with any byte changed, cut, repeated or made up comes to nothi
   }
 });
 
-/** Who sits on the path from node 1 to node 2: frames of the server pass `change`, once `armed`. */
+/** Frames of the server pass `change`, once it is there. */
 interface OnPath {
-  address: string;
   change: ((frame: Buffer, head: Buffer) => Buffer) | null;
 }
 
-/** A relay that knows WebSocket frames of the server's side: what it lets pass unchanged is byte for byte the same. */
-async function relay(t: TestContext, target: () => number): Promise<OnPath> {
-  const path: OnPath = { address: "", change: null };
-  const server = createServer((down) => {
-    const up = connect(target(), "127.0.0.1");
-    for (const [one, other] of [
-      [down, up],
-      [up, down],
-    ] as const) {
-      one.on("error", () => {});
-      one.on("close", () => other.destroy());
-    }
-    down.on("data", (bytes) => up.write(bytes));
+/** Knows WebSocket frames of the server's side: what it lets pass unchanged is byte for byte the same. */
+function byFrames(path: OnPath): Carry {
+  return (up, down) => {
     let rest = Buffer.alloc(0);
     let upgraded = false;
     up.on("data", (bytes: Buffer) => {
@@ -265,9 +253,7 @@ async function relay(t: TestContext, target: () => number): Promise<OnPath> {
         else down.write(Buffer.concat([head, frame]));
       }
     });
-  });
-  path.address = await listen(t, server);
-  return path;
+  };
 }
 
 const attacks: Record<string, () => (frame: Buffer, head: Buffer) => Buffer> = {
@@ -318,9 +304,11 @@ for (const [name, attack] of Object.entries(attacks)) {
       const two = make(2);
       await one.start(ears[1]);
       await two.start(ears[2]);
-      const path = await relay(t, () => one.port);
+      const path: OnPath = { change: null };
+      const relay = await Relay.listen(one.port, undefined, byFrames(path));
+      t.after(() => relay.close());
       one.setPeer(2, `127.0.0.1:${two.port}`);
-      two.setPeer(1, path.address);
+      two.setPeer(1, `127.0.0.1:${relay.port}`);
       await ears[1].until(() => ears[1].peers.includes("+2"));
       const data = new Uint8Array(large ? 50_000 : 10);
       const send = (index: number): void => one.send(0, [append(1, 2, index, data)]);

@@ -2,7 +2,7 @@
 // logs; and new certificates count without a restart.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect as connectTcp, createServer } from "node:net";
+import { connect as connectTcp } from "node:net";
 import { after, type TestContext, test } from "node:test";
 import { connect, type TLSSocket } from "node:tls";
 import {
@@ -14,7 +14,7 @@ import {
   type UwsLink,
 } from "../../src/link/index.js";
 import { resolveTls } from "../../src/link/tls.js";
-import { listen } from "../listen.js";
+import { type Carry, Relay } from "../relay.js";
 import { Authority, NO_OPENSSL } from "./certificates.js";
 import { append, Ear, response } from "./ear.js";
 
@@ -94,17 +94,14 @@ test("members with certificates of one authority hear each other, frames of any 
 test("nothing but TLS is on the wire", options, async (t) => {
   const [one, two] = await meet(t, ours.member(), ours.member());
   let seen = "";
-  const path = createServer((near) => {
-    const far = connectTcp({ host: "127.0.0.1", port: one!.link.port });
-    near.pipe(far).pipe(near);
-    for (const socket of [near, far]) {
-      socket.on("data", (bytes: Buffer) => {
-        seen += bytes.toString("latin1");
-      });
-      socket.on("error", () => {});
-    }
-  });
-  two!.link.setPeer(1, await listen(t, path));
+  const look: Carry = (from, to) =>
+    from.on("data", (bytes) => {
+      seen += bytes.toString("latin1");
+      to.write(bytes);
+    });
+  const path = await Relay.listen(one!.link.port, look, look);
+  t.after(() => path.close());
+  two!.link.setPeer(1, `127.0.0.1:${path.port}`);
   const marker = "a text that nobody on the way is to read";
   while (!two!.ear.messages.some(({ index }) => index === 77) || seen.length < 1000) {
     one!.link.send(0, [append(1, 2, 77, Buffer.from(marker))]);

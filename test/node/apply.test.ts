@@ -1,12 +1,12 @@
 // State machines that take their time: what they have not applied counts as that nowhere, and they are never hurried.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { freePorts } from "../../bench/harness/ports.js";
 import { bytePoolTesting } from "../../src/base/byte-pool.js";
 import type { Entry, RaftmarkError, RaftNodeOptions } from "../../src/index.js";
 import { Applier } from "../../src/node/applier.js";
 import { Sessions } from "../../src/node/sessions.js";
 import { EntryNormal, Entry as LogEntry, Message, MsgStorageApply } from "../../src/raft/index.js";
+import { freePeers } from "../listen.js";
 import { until } from "../process/support.js";
 import { atEnd } from "../temp-dir.js";
 import { type Given, leaderOf, openNodes, type Running, rejection, sole, WAIT_MS } from "./nodes.js";
@@ -264,8 +264,7 @@ test("entries stay as they are until the promise resolves, whatever the log does
   atEnd(t, async () => {
     bytePoolTesting.poison = false;
   });
-  const ports = await freePorts(3);
-  const peers = Object.fromEntries(ports.map((port, i) => [i + 1, `127.0.0.1:${port}`]));
+  const peers = await freePeers(3);
   const slow = new Patient();
   const entryBytes = 100_000;
   const { running } = await openNodes(t, 3, (id) => ({

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { freePorts } from "../../bench/harness/ports.js";
-import { Relay } from "../link/relay.js";
 import { until } from "../process/support.js";
+import { Relay, slowly } from "../relay.js";
 import { tempDir } from "../temp-dir.js";
 import { type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
 
@@ -14,18 +14,25 @@ async function slowCluster(t: TestContext, bytesPerSecond: number, more: Given =
   const dir = tempDir(t);
   const own = await freePorts(3);
   const ids = [1, 2, 3];
-  /** Over which `to` hears `from`, by "from to". */
-  const relays = new Map<string, Relay>();
+  /** Over which `to` hears `from`, and the bytes that came over it, by "from to". */
+  const paths = new Map<string, { port: number; through: number }>();
   for (const from of ids) {
     for (const to of ids) {
       if (from === to) continue;
-      relays.set(`${from} ${to}`, await new Relay(t, () => own[from - 1]!, bytesPerSecond).listen());
+      const path = { port: 0, through: 0 };
+      const back = slowly(bytesPerSecond, (bytes) => {
+        path.through += bytes;
+      });
+      const relay = await Relay.listen(own[from - 1]!, undefined, back);
+      t.after(() => relay.close());
+      path.port = relay.port;
+      paths.set(`${from} ${to}`, path);
     }
   }
   const open = (id: number): Promise<Running> => {
     const peers: Record<number, string> = {};
     for (const other of ids) {
-      const port = other === id ? own[id - 1] : relays.get(`${other} ${id}`)!.port;
+      const port = other === id ? own[id - 1] : paths.get(`${other} ${id}`)!.port;
       peers[other] = `127.0.0.1:${port}`;
     }
     const real = { tickMs: undefined, segmentBytes: undefined };
@@ -34,12 +41,12 @@ async function slowCluster(t: TestContext, bytesPerSecond: number, more: Given =
   const running = [await open(1), await open(2), await open(3)];
   const { node: leader } = await leaderOf(running);
   await leader.propose(new Uint8Array(1));
-  return { leader, nodes: running.map(({ node }) => node), open, relays };
+  return { leader, nodes: running.map(({ node }) => node), open, paths };
 }
 
 test("a proposal that takes many election timeouts to send deposes nobody, and is sent once", async (t) => {
   // Elections after 2 to 3.8 s without a heartbeat; 6 MB take 6 s.
-  const { leader, nodes, relays } = await slowCluster(t, MB, { tickMs: 200 });
+  const { leader, nodes, paths } = await slowCluster(t, MB, { tickMs: 200 });
   const { id, term, commit } = leader.status();
   await until("all have it", WAIT_MS, () => nodes.every((node) => node.status().applied >= commit));
   await leader.propose(new Uint8Array(6 * MB));
@@ -48,13 +55,13 @@ test("a proposal that takes many election timeouts to send deposes nobody, and i
   );
   for (const node of nodes) assert.equal(node.status().term, term);
   for (const peer of [1, 2, 3].filter((other) => other !== id)) {
-    const { through } = relays.get(`${id} ${peer}`)!;
+    const { through } = paths.get(`${id} ${peer}`)!;
     assert.ok(through < 7 * MB, `${through} bytes went to ${peer}`);
   }
 });
 
 test("a member that comes back over a slow path costs a byte for each byte of log", async (t) => {
-  const { leader, nodes, open, relays } = await slowCluster(t, 10 * MB, { segmentBytes: 4 * MB });
+  const { leader, nodes, open, paths } = await slowCluster(t, 10 * MB, { segmentBytes: 4 * MB });
   const away = nodes.find((node) => node !== leader)!;
   const { id } = away.status();
   await away.close();
@@ -62,10 +69,10 @@ test("a member that comes back over a slow path costs a byte for each byte of lo
   for (let i = 0; i < 400; i += 40) {
     await Promise.all(Array.from({ length: 40 }, () => leader.propose(data)));
   }
-  const relay = relays.get(`${leader.status().id} ${id}`)!;
-  relay.through = 0;
+  const path = paths.get(`${leader.status().id} ${id}`)!;
+  path.through = 0;
   const { node: back } = await open(id);
   await until("it has all", WAIT_MS, () => back.status().applied >= leader.status().commit);
-  const share = relay.through / (40 * MB);
+  const share = path.through / (40 * MB);
   assert.ok(share > 1 && share < 1.1, `${share} bytes for each byte of log`);
 });

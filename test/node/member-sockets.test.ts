@@ -2,19 +2,20 @@
 // runs; who comes back is told by a coded close.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { freePorts } from "../../bench/harness/ports.js";
+import { freePeers } from "../listen.js";
 import { until } from "../process/support.js";
 import { tempDir } from "../temp-dir.js";
 import { type Given, leaderOf, openNode, type Running, WAIT_MS } from "./nodes.js";
 
+function those(at: Record<number, string>, ...ids: number[]): Record<number, string> {
+  return Object.fromEntries(ids.map((id) => [id, at[id]!]));
+}
+
 test("members are replaced one by one under load, until none of the first is left; nothing acknowledged is lost", async (t) => {
   const dir = tempDir(t);
-  const ports = await freePorts(6);
-  const at = (id: number): string => `127.0.0.1:${ports[id - 1]}`;
-  const peersOf = (...ids: number[]): Record<number, string> =>
-    Object.fromEntries(ids.map((id) => [id, at(id)]));
+  const at = await freePeers(6);
   const open = (id: number, ids: number[], more: Given = {}): Promise<Running> =>
-    openNode(t, dir, id, 1, { listen: at(id), peers: peersOf(...ids), ...more });
+    openNode(t, dir, id, 1, { listen: at[id]!, peers: those(at, ...ids), ...more });
   const running = new Map<number, Running>();
   for (const id of [1, 2, 3]) running.set(id, await open(id, [1, 2, 3]));
   const voters = (): Running[] =>
@@ -65,7 +66,7 @@ test("members are replaced one by one under load, until none of the first is lef
       WAIT_MS,
       () => newest.lines.matching(/refuses this node: unknown peer .*changeMembership/).length > 0,
     );
-    const learner = { id: fresh, address: at(fresh), learner: true };
+    const learner = { id: fresh, address: at[fresh]!, learner: true };
     await change(({ node }) => node.changeMembership({ add: [learner] }));
     running.set(fresh, newest);
     const leader = await leaderOf(voters());
@@ -122,8 +123,7 @@ test("members are replaced one by one under load, until none of the first is lef
 
 test("a member that was down while it was removed is told so with a coded close, and stops", async (t) => {
   const dir = tempDir(t);
-  const ports = await freePorts(3);
-  const peers = Object.fromEntries(ports.map((port, i) => [i + 1, `127.0.0.1:${port}`]));
+  const peers = await freePeers(3);
   const open = (id: number): Promise<Running> => openNode(t, dir, id, 1, { listen: peers[id]!, peers });
   const running = [await open(1), await open(2), await open(3)];
   const leader = await leaderOf(running);
@@ -140,35 +140,31 @@ test("a member that was down while it was removed is told so with a coded close,
 
 test("a new member whose options name nobody who is there is reached by those who know it", async (t) => {
   const dir = tempDir(t);
-  const ports = await freePorts(4);
-  const at = (id: number): string => `127.0.0.1:${ports[id - 1]}`;
-  const peersOf = (...ids: number[]): Record<number, string> =>
-    Object.fromEntries(ids.map((id) => [id, at(id)]));
+  const at = await freePeers(4);
   const running: Running[] = [];
   for (const id of [1, 2, 3])
-    running.push(await openNode(t, dir, id, 1, { listen: at(id), peers: peersOf(1, 2, 3) }));
+    running.push(await openNode(t, dir, id, 1, { listen: at[id]!, peers: those(at, 1, 2, 3) }));
   await running[0]!.node.close();
   const rest = running.slice(1);
   const leader = await leaderOf(rest);
   const four = await openNode(t, dir, 4, 1, {
-    listen: at(4),
-    peers: peersOf(1, 4),
+    listen: at[4]!,
+    peers: those(at, 1, 4),
     initialClusterState: "existing",
   });
-  await leader.node.changeMembership({ add: [{ id: 4, address: at(4), learner: true }], remove: [1] });
+  await leader.node.changeMembership({ add: [{ id: 4, address: at[4]!, learner: true }], remove: [1] });
   await leader.node.propose(Buffer.from("heard"));
   await until("it has the log", WAIT_MS, () => four.machine.log.includes("heard"));
   assert.deepEqual(
     four.node.status().members.map(({ id, address }) => `${id} ${address}`),
-    [2, 3, 4].map((id) => `${id} ${at(id)}`),
+    [2, 3, 4].map((id) => `${id} ${at[id]!}`),
   );
 });
 
 test("a member that was away while the others moved is reached by them, and hears them again", async (t) => {
   const dir = tempDir(t);
-  const ports = await freePorts(5);
-  const at = (id: number): string => `127.0.0.1:${ports[id - 1]}`;
-  const addresses: Record<number, string> = { 1: at(1), 2: at(2), 3: at(3) };
+  const at = await freePeers(5);
+  const addresses = those(at, 1, 2, 3);
   const before = { ...addresses };
   const open = (id: number, peers: Record<number, string>): Promise<Running> =>
     openNode(t, dir, id, 1, { listen: peers[id]!, peers: { ...peers } });
@@ -179,7 +175,7 @@ test("a member that was away while the others moved is reached by them, and hear
   running.delete(3);
   for (const id of [1, 2]) {
     const leader = await leaderOf([...running.values()]);
-    const address = at(id + 3);
+    const address = at[id + 3]!;
     await leader.node.changeMembership({ update: [{ id, address }] });
     const knows = ({ node }: Running): boolean =>
       node.status().members.some((one) => one.id === id && one.address === address);

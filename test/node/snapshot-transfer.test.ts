@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
-import { freePorts } from "../../bench/harness/ports.js";
 import { type Entry, RaftNode, type RaftNodeOptions } from "../../src/index.js";
 import { type Link, type LinkHandler, MemoryNetwork, type SnapshotLane } from "../../src/link/index.js";
 import { END, PIECE, PIECE_HEAD_BYTES } from "../../src/node/snapshot-wire.js";
 import { type Message, MsgAppResp, MsgReadIndexResp } from "../../src/raft/index.js";
+import { freePeers } from "../listen.js";
 import { Command, until } from "../process/support.js";
 import { atEnd, tempDir } from "../temp-dir.js";
 import { snapFiles } from "../wal/helpers.js";
@@ -132,8 +132,7 @@ function inMemory(
 }
 
 async function overSockets(t: TestContext, more: More = {}): Promise<Cluster> {
-  const ports = await freePorts(3);
-  const peers = Object.fromEntries(ports.map((port, i) => [i + 1, `127.0.0.1:${port}`]));
+  const peers = await freePeers(3);
   return new Cluster(t, peers, () => more);
 }
 

@@ -7,6 +7,7 @@ import { connect } from "node:tls";
 import { freePorts } from "../../bench/harness/ports.js";
 import type { RaftNode, TlsOptions, TlsSource } from "../../src/index.js";
 import { Authority, NO_OPENSSL } from "../link/certificates.js";
+import { freePeers } from "../listen.js";
 import { until } from "../process/support.js";
 import { tempDir } from "../temp-dir.js";
 import { type Given, openNode, type Running, SOLE } from "./nodes.js";
@@ -20,8 +21,7 @@ function open(t: TestContext, more: Given, id = 1, dir = tempDir(t)): Promise<Ru
 test("three nodes with TLS elect, replicate and take new certificates", { skip: NO_OPENSSL }, async (t) => {
   const authority = new Authority();
   t.after(() => authority.remove());
-  const ports = await freePorts(3);
-  const peers = Object.fromEntries(ports.map((port, i) => [i + 1, `127.0.0.1:${port}`]));
+  const peers = await freePeers(3);
   let asked = 0;
   let failing: Error | null = null;
   let given: TlsOptions | null = null;
@@ -110,13 +110,13 @@ test("of two reloads the later counts, however long the first one takes", { skip
     answer = resolve;
   });
   const given = [first, late, third];
-  const address = `127.0.0.1:${(await freePorts(1))[0]}`;
-  const { node } = await open(t, { tls: async () => given.shift()!, listen: address, peers: { 1: address } });
+  const peers = await freePeers(1);
+  const { node } = await open(t, { tls: async () => given.shift()!, listen: peers[1]!, peers });
   const reloads = [node.reloadTls(), node.reloadTls()];
   for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
   answer(second);
   await Promise.all(reloads);
-  const socket = connect({ port: Number(address.split(":")[1]), rejectUnauthorized: false });
+  const socket = connect({ port: Number(peers[1]!.split(":")[1]), rejectUnauthorized: false });
   t.after(() => socket.destroy());
   await once(socket, "secureConnect");
   const shown = socket.getPeerX509Certificate()!;
@@ -140,8 +140,7 @@ test("a node that others can reach in the clear says so, once", async (t) => {
 test("nodes with different secrets say so without a logger, and in the error of who waits for a leader", async (t) => {
   const written: string[] = [];
   t.mock.method(process.stderr, "write", (text: string) => written.push(text) > 0);
-  const ports = await freePorts(2);
-  const peers = Object.fromEntries(ports.map((port, i) => [i + 1, `127.0.0.1:${port}`]));
+  const peers = await freePeers(2);
   const start = (id: number, secret: string) =>
     open(t, { id, peers, listen: peers[id]!, secret, tickMs: 20, logger: undefined } as never);
   const { node } = await start(1, SECRET);

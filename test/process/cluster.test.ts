@@ -104,6 +104,25 @@ function truthOf(
   return runTruthCheck({ nodes, ackedFiles, ackedMin });
 }
 
+/** A cluster under load from inside and outside. */
+async function startLoaded(t: TestContext) {
+  const { cluster, dir, leader } = await startCluster(t);
+  const remote = new Remote(dir);
+  const { load } = startLoad(cluster, leader, dir);
+  await remote.propose(cluster, leader, 20);
+  await until("the load to run", SETTLE_MS, () => load.acked > 200);
+  return { cluster, leader, remote, load };
+}
+
+/** All that either load was told of is there, on all nodes. */
+async function nothingIsLost(cluster: Cluster, remote: Remote, loadPath: string): Promise<void> {
+  assert.equal(await cluster.catchUp(SETTLE_MS), true);
+  remote.close();
+  const files = [loadPath, remote.ackedPath];
+  const report = await truthOf(cluster, await cluster.stop(), files, remote.acked + 1);
+  assert.deepEqual(report.findings, []);
+}
+
 test("kill -9 of a follower: throughput goes on, it comes back and catches up, nothing is lost", async (t) => {
   const { cluster, dir, leader } = await startCluster(t);
   const { load, ended } = startLoad(cluster, leader, dir);
@@ -130,11 +149,7 @@ test("kill -9 of a follower: throughput goes on, it comes back and catches up, n
 });
 
 test("kill -9 of the leader: a new leader, no acknowledged proposal lost", async (t) => {
-  const { cluster, dir, leader } = await startCluster(t);
-  const remote = new Remote(dir);
-  const { load } = startLoad(cluster, leader, dir);
-  await remote.propose(cluster, leader, 20);
-  await until("the load to run", SETTLE_MS, () => load.acked > 200);
+  const { cluster, leader, remote, load } = await startLoaded(t);
   await cluster.kill(leader);
   const killed = performance.now();
   const next = await cluster.waitForLeader(LEADER_MS, false);
@@ -146,28 +161,16 @@ test("kill -9 of the leader: a new leader, no acknowledged proposal lost", async
     return (await cluster.call(leader, "status", {})).leader === next;
   });
   await remote.propose(cluster, next, 20);
-  assert.equal(await cluster.catchUp(SETTLE_MS), true);
-  remote.close();
-  const files = [load.ackedPath, remote.ackedPath];
-  const report = await truthOf(cluster, await cluster.stop(), files, remote.acked + 1);
-  assert.deepEqual(report.findings, []);
+  await nothingIsLost(cluster, remote, load.ackedPath);
   assert.equal(remote.acked, 60);
 });
 
 test("kill -9 of every node: what was acknowledged is there after they come back", async (t) => {
-  const { cluster, dir, leader } = await startCluster(t);
-  const remote = new Remote(dir);
-  const { load } = startLoad(cluster, leader, dir);
-  await remote.propose(cluster, leader, 20);
-  await until("the load to run", SETTLE_MS, () => load.acked > 200);
+  const { cluster, remote, load } = await startLoaded(t);
   await Promise.all(cluster.ids.map((id) => cluster.kill(id)));
   for (const id of cluster.ids) await cluster.restart(id);
   await remote.propose(cluster, await cluster.waitForLeader(LEADER_MS), 20);
-  assert.equal(await cluster.catchUp(SETTLE_MS), true);
-  remote.close();
-  const files = [load.ackedPath, remote.ackedPath];
-  const report = await truthOf(cluster, await cluster.stop(), files, remote.acked + 1);
-  assert.deepEqual(report.findings, []);
+  await nothingIsLost(cluster, remote, load.ackedPath);
 });
 
 test("the truth check refuses logs and journals that were changed after the run", async (t) => {

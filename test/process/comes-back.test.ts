@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { freePorts } from "../../bench/harness/ports.js";
+import { freePeers } from "../listen.js";
 import { CACHE_BYTES, type Told } from "./member-node.js";
 import { killChild, nextMessage, scratchDir } from "./support.js";
 
@@ -27,9 +27,7 @@ class Member {
 
 async function cluster(t: TestContext): Promise<Member[]> {
   const dir = scratchDir("comes-back");
-  const peers: Record<number, string> = {};
-  const ports = await freePorts(3);
-  for (const id of [1, 2, 3]) peers[id] = `127.0.0.1:${ports[id - 1]}`;
+  const peers = await freePeers(3);
   const members: Member[] = [];
   t.after(async () => {
     await Promise.all(members.map(({ child }) => killChild(child)));

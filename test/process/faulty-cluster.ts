@@ -3,8 +3,8 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { freePorts } from "../../bench/harness/ports.js";
+import { type PathState, Relay } from "../relay.js";
 import { pause } from "./nemesis-clients.js";
-import { type PathState, Relay } from "./relay.js";
 import { type Peers, ServeCluster } from "./serve-cluster.js";
 import { PATIENCE_MS, until } from "./support.js";
 

@@ -4,8 +4,8 @@ import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePorts } from "../../bench/harness/ports.js";
+import { type PathState, Relay } from "../relay.js";
 import type { Answer, Call, NodeOptions, Notice } from "./nemesis-node.js";
-import { type PathState, Relay } from "./relay.js";
 import { killChild } from "./support.js";
 
 const PROGRAM = fileURLToPath(new URL("./nemesis-node.js", import.meta.url));

@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { Prng } from "../../src/base/prng.js";
+import { seedOf } from "../seed.js";
 import { FaultyCluster } from "./faulty-cluster.js";
 import { KvHistory } from "./kv-history.js";
 import { KvLoad } from "./kv-load.js";
@@ -101,7 +102,7 @@ async function round(dir: string, seed: number, say: (line: string) => void): Pr
 }
 
 test("the service under faults: nothing acknowledged is lost, states are equal, histories linearizable", async (t) => {
-  const begin = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+  const begin = seedOf(t, import.meta.url);
   for (let i = 0; i < ROUNDS; i++) {
     const seed = begin + i;
     const long = IS_LONG ? "CLUSTER_ROUNDS=1 " : "";

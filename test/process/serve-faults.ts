@@ -2,10 +2,10 @@
 // until something was acknowledged meanwhile, where a majority is left that can.
 import assert from "node:assert/strict";
 import type { Prng } from "../../src/base/prng.js";
+import type { PathState } from "../relay.js";
 import type { FaultyCluster, Status } from "./faulty-cluster.js";
 import type { KvHistory } from "./kv-history.js";
 import { pause } from "./nemesis-clients.js";
-import type { PathState } from "./relay.js";
 
 /** Acknowledged changes that show that the group goes on. */
 const SIGN_OF_LIFE = 20;

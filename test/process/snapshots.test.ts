@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { freePorts } from "../../bench/harness/ports.js";
 import { Prng } from "../../src/base/prng.js";
+import { freePeers } from "../listen.js";
 import type { Told } from "./snapshot-node.js";
 import { killChild, nextMessage, scratchDir, until } from "./support.js";
 
@@ -61,9 +61,7 @@ test("killed at any moment of a snapshot's life, here or on its way: nothing is 
   const seed = Number(process.env.SEED ?? 1);
   const prng = new Prng(seed);
   const dir = scratchDir("snapshots");
-  const peers: Record<number, string> = {};
-  const ports = await freePorts(3);
-  for (const id of [1, 2, 3]) peers[id] = `127.0.0.1:${ports[id - 1]}`;
+  const peers = await freePeers(3);
   const members = [1, 2, 3].map((id) => new Member(id, dir.path, peers));
   t.after(async () => {
     for (const member of members) if (member.child !== null) await member.kill();

@@ -5,6 +5,8 @@ import path from "node:path";
 import type { TestContext } from "node:test";
 import type { WriterKind } from "../../src/node/api.js";
 import { Entry, Message, MsgApp, type SnapshotMetadata } from "../../src/raft/raftpb/index.js";
+import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_SNAPSHOT } from "../../src/wal/format/format.js";
+import { encodeEntry, encodeSnapshotRecord, FrameBuilder } from "../../src/wal/format/record.js";
 import { openWal, readWal, type Wal, type WalOptions } from "../../src/wal/index.js";
 import { ByteWriter, decodeMessage, encodeMessage } from "../../src/wire/index.js";
 import { atEnd } from "../temp-dir.js";
@@ -40,6 +42,16 @@ export function run(from: number, to: number, term = 1, size = 100): Entry[] {
   const entries: Entry[] = [];
   for (let index = from; index <= to; index++) entries.push(entry(index, term, size));
   return entries;
+}
+
+/** What a log begins with, and these entries: without seals, as etcd writes it. */
+export function firstFrames(metadata: Uint8Array, entries: readonly Entry[]): FrameBuilder {
+  const frames = new FrameBuilder(0);
+  frames.record(RECORD_CRC, null);
+  frames.record(RECORD_METADATA, metadata);
+  frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(0, 0, null));
+  for (const each of entries) frames.record(RECORD_ENTRY, encodeEntry(each));
+  return frames;
 }
 
 /** The same entries, as a follower has them of one message: a run, as far as they have data. */

@@ -1,7 +1,7 @@
 // The charts that need no script: bars of HTML whose lengths are style. Throughput, the waterfall of a commit, who used
 // the CPU. Figures stand beside the bars as text, or in a table below them. Pure.
 import { cpuMsOf } from "../../harness/cpu.js";
-import { grouped, short } from "../numbers.js";
+import { grouped, percent, short } from "../numbers.js";
 import type { Run } from "../result-schema.js";
 import { mainStages, partsOf, restName } from "../waterfall-text.js";
 import type { ChartLine } from "./chart-data.js";
@@ -175,8 +175,4 @@ function cpuParts(run: Run, cores: number): number[] {
     parts[first + 1] += (all - main) / (node.windowMs * cores);
   }
   return parts;
-}
-
-export function percent(part: number): string {
-  return `${Math.round(part * 100)} %`;
 }

@@ -1,7 +1,8 @@
 // The four figures that answer a scenario's question, each with the configuration it is of. Pure.
+import { isCounted, leastOf } from "../../stats/rows.js";
 import { entriesPerFsync, type Subject, subjectOf } from "../columns.js";
 import { refusedShare, shareText, standUpTo } from "../kept-up.js";
-import { lostOf, measureOf, measureTitle } from "../measures.js";
+import { lostOf, measureOf, measureTitle, medianOf } from "../measures.js";
 import { grouped, short } from "../numbers.js";
 import { swatch } from "./bars.js";
 import { type Html, html, NOTHING } from "./html.js";
@@ -16,7 +17,7 @@ interface Tile {
 }
 
 export function tiles(model: Model): Html {
-  const valid = model.configs.filter(({ row }) => row.proposalsPerS !== null && row.latencyMs !== null);
+  const valid = model.configs.filter(({ row }) => isCounted(row));
   if (valid.length === 0) return NOTHING;
   const shown = TILES[subjectOf(valid.map(({ row }) => row))](valid);
   const texts = shown.map(({ title, value, unit, of }) => {
@@ -30,7 +31,7 @@ const TILES: { readonly [K in Subject]: (configs: readonly Config[]) => Tile[] }
   throughput: (configs) => {
     const slowed = configs.filter(({ row }) => row.settings.followerDelayMs > 0);
     if (slowed.length > 0 && slowed.length < configs.length) return commits(configs);
-    const shared = least(configs, (config) => -(entriesPerFsync(config.row) ?? 0));
+    const shared = leastOf(configs, (config) => -(entriesPerFsync(config.row) ?? 0));
     return [
       mostThroughput(configs),
       ...latency(configs),
@@ -63,14 +64,11 @@ const TILES: { readonly [K in Subject]: (configs: readonly Config[]) => Tile[] }
     ];
   },
   "leader lost": (configs) => [
-    ...measured(configs, "newLeaderMs"),
-    ...measured(configs, "firstCommitMs"),
-    ...measured(configs, "outageMs"),
+    ...measured(configs, "newLeaderMs", "firstCommitMs", "outageMs"),
     lost(configs),
   ],
   "follower paused": (configs) => [
-    ...measured(configs, "catchUpMs"),
-    ...measured(configs, "rateWhilePaused"),
+    ...measured(configs, "catchUpMs", "rateWhilePaused"),
     ...configs.slice(0, 2).map(
       (config): Tile => ({
         title: "slowest commit",
@@ -80,29 +78,13 @@ const TILES: { readonly [K in Subject]: (configs: readonly Config[]) => Tile[] }
       }),
     ),
   ],
-  "catching up": (configs) => [
-    ...measured(configs, "catchUpMs"),
-    ...measured(configs, "catchUpMBPerS"),
-    ...measured(configs, "rateWhileCatchingUp"),
-    ...measured(configs, "behindMB"),
-  ],
-  "member replaced": (configs) => [
-    ...measured(configs, "catchUpMs"),
-    ...measured(configs, "changeMs"),
-    ...measured(configs, "rateMeanwhile"),
-    ...measured(configs, "p99MeanwhileMs"),
-  ],
-  snapshots: (configs) => [
-    ...measured(configs, "rateMeanwhile"),
-    ...measured(configs, "p99MeanwhileMs"),
-    ...measured(configs, "p99OtherwiseMs"),
-    ...measured(configs, "snapshotMBPerS"),
-  ],
-  restart: (configs) => [
-    ...measured(configs, "openMs"),
-    ...measured(configs, "openGBPerS"),
-    ...measured(configs, "caughtUpMs"),
-  ],
+  "catching up": (configs) =>
+    measured(configs, "catchUpMs", "catchUpMBPerS", "rateWhileCatchingUp", "behindMB"),
+  "member replaced": (configs) =>
+    measured(configs, "catchUpMs", "changeMs", "rateMeanwhile", "p99MeanwhileMs"),
+  snapshots: (configs) =>
+    measured(configs, "rateMeanwhile", "p99MeanwhileMs", "p99OtherwiseMs", "snapshotMBPerS"),
+  restart: (configs) => measured(configs, "openMs", "openGBPerS", "caughtUpMs"),
 };
 
 /** Why a load was not kept up with whose latencies may look well: they are those of the rest. */
@@ -113,14 +95,14 @@ function refusals(config: Config): Tile[] {
 }
 
 function mostThroughput(configs: readonly Config[]): Tile {
-  const fastest = least(configs, ({ row }) => -(row.proposalsPerS?.estimate ?? 0));
+  const fastest = leastOf(configs, ({ row }) => -(row.proposalsPerS?.estimate ?? 0));
   const value = grouped(fastest.row.proposalsPerS?.estimate ?? 0);
   return { title: "most throughput", value, unit: "proposals/s", of: fastest };
 }
 
 function latency(configs: readonly Config[]): Tile[] {
   return (["p50", "p99"] as const).map((name) => {
-    const of = least(configs, ({ row }) => row.latencyMs?.[name] ?? 0);
+    const of = leastOf(configs, ({ row }) => row.latencyMs?.[name] ?? 0);
     const title = name === "p50" ? "lowest median" : "lowest p99";
     return { title, value: short(of.row.latencyMs?.[name] ?? 0), unit: "ms", of };
   });
@@ -136,13 +118,17 @@ function commits(configs: readonly Config[]): Tile[] {
   }));
 }
 
-/** The best of a measure; nothing where none has it. */
-function measured(configs: readonly Config[], name: string): Tile[] {
+/** The best of each measure; nothing where none has it. */
+function measured(configs: readonly Config[], ...names: readonly string[]): Tile[] {
+  return names.flatMap((name) => bestOf(configs, name));
+}
+
+function bestOf(configs: readonly Config[], name: string): Tile[] {
   const having = configs.filter(({ row }) => measureOf(row, name) !== null);
   if (having.length === 0) return [];
   const higher = having[0].row.runs.some(({ measures }) => measures[name]?.better === "higher");
-  const value = ({ row }: Config) => measureOf(row, name)?.median ?? 0;
-  const best = least(having, (config) => (higher ? -value(config) : value(config)));
+  const value = ({ row }: Config) => medianOf(row, name);
+  const best = leastOf(having, (config) => (higher ? -value(config) : value(config)));
   const { median, unit } = measureOf(best.row, name)!;
   return [{ title: measureTitle(name), value: short(median), unit, of: best }];
 }
@@ -156,8 +142,4 @@ function lost(configs: readonly Config[]): Tile {
     unit: `of ${grouped(acknowledged)} proposals`,
     of: null,
   };
-}
-
-function least(configs: readonly Config[], cost: (config: Config) => number): Config {
-  return configs.reduce((a, b) => (cost(b) < cost(a) ? b : a));
 }

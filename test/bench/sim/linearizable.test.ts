@@ -103,5 +103,5 @@ test("it says what trying every order says", (t) => {
     }),
     3000,
   );
-  assert.ok(process.env["FC_SEED"] !== undefined || Math.min(counts.fine, counts.wrong) > 100);
+  assert.ok(process.env["SEED"] !== undefined || Math.min(counts.fine, counts.wrong) > 100);
 });

@@ -6,19 +6,12 @@ import path from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { RaftmarkError } from "../../../src/base/errors.js";
-import {
-  RECORD_CRC,
-  RECORD_ENTRY,
-  RECORD_METADATA,
-  RECORD_SNAPSHOT,
-  SEAL_BYTES,
-} from "../../../src/wal/format/format.js";
-import { encodeEntry, encodeSnapshotRecord, FrameBuilder } from "../../../src/wal/format/record.js";
+import { SEAL_BYTES } from "../../../src/wal/format/format.js";
 import { openWal } from "../../../src/wal/index.js";
 import { etcdAnswers } from "../../../src/wal/inspect/etcd-reader.js";
 import { seedOf } from "../../seed.js";
 import { tempDir } from "../../temp-dir.js";
-import { durable, run as entries, open, options } from "../helpers.js";
+import { durable, run as entries, firstFrames, open, options } from "../helpers.js";
 import { check, type Promised, promised, START } from "../promised.js";
 
 const RUNS = Number(process.env["FC_RUNS"] ?? 150);
@@ -108,11 +101,7 @@ test("what verify says of a damaged log is what the engine does with it", async 
 test("a file that ends inside its first length field: torn in a log as etcd writes it, damage in ours", async (t) => {
   const dir = tempDir(t);
   const { dir: wal, metadata } = options(dir);
-  const frames = new FrameBuilder(0);
-  frames.record(RECORD_CRC, null);
-  frames.record(RECORD_METADATA, metadata);
-  frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(0, 0, null));
-  for (const each of entries(1, 3)) frames.record(RECORD_ENTRY, encodeEntry(each));
+  const frames = firstFrames(metadata, entries(1, 3));
   fs.mkdirSync(wal);
   fs.writeFileSync(path.join(wal, "0000000000000000-0000000000000000.wal"), frames.take());
   fs.writeFileSync(path.join(wal, "0000000000000001-0000000000000004.wal"), Uint8Array.of(4, 0, 0));

@@ -5,7 +5,7 @@
 // Which state goes which way: every byte of every write to a segment, and every choice of sectors below, is put into
 // memory and goes through the scan, the verdict and the cut that opening uses, over the whole newest segment (a
 // microsecond or two each, over a million of them). Files and openWal itself take the states at the operations around
-// cuts and a sample of the rest, drawn by a seed that is printed: CRASH_SEED repeats it, CRASH_SAMPLES sets its size.
+// cuts and a sample of the rest, drawn by a seed that is printed: SEED repeats it, CRASH_SAMPLES sets its size.
 import assert from "node:assert/strict";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
@@ -19,6 +19,7 @@ import * as L from "../../../src/wal/format/layout.js";
 import { putSeal } from "../../../src/wal/format/record.js";
 import { openWal, type Wal, type WalOptions } from "../../../src/wal/index.js";
 import { judgeEnd, lastNonZero } from "../../../src/wal/recover/torn.js";
+import { seedOf } from "../../seed.js";
 import { tempDir } from "../../temp-dir.js";
 import { assertSameEntries, durable, entriesFrom, entry, meta, options, readState } from "../helpers.js";
 import { type Op, recordings } from "../recording-fs.js";
@@ -451,8 +452,7 @@ async function everyState(recorded: Recorded, opened: Opened, prng: Prng, counts
 }
 
 test("every byte of a MiB of log, every sector: what was durable is there, a prefix, repaired once", async (t) => {
-  const seed = Number(process.env["CRASH_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`CRASH_SEED=${seed}`);
+  const seed = seedOf(t, import.meta.url);
   const counts: Counts = { bytes: 0, sectors: 0, writes: 0, cuts: 0, releases: 0 };
   let byOpenWal = 0;
   let torn = 0;

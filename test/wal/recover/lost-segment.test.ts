@@ -6,18 +6,8 @@ import path from "node:path";
 import { type TestContext, test } from "node:test";
 import type { RaftmarkError } from "../../../src/base/errors.js";
 import { verdictText, verifyLog } from "../../../src/cli/wal-verify.js";
-import {
-  RECORD_CRC,
-  RECORD_ENTRY,
-  RECORD_METADATA,
-  RECORD_SNAPSHOT,
-} from "../../../src/wal/format/format.js";
-import {
-  encodeEntry,
-  encodeHardState,
-  encodeSnapshotRecord,
-  FrameBuilder,
-} from "../../../src/wal/format/record.js";
+import { RECORD_ENTRY } from "../../../src/wal/format/format.js";
+import { encodeEntry, encodeHardState } from "../../../src/wal/format/record.js";
 import { openWal, readWal, type WalOptions } from "../../../src/wal/index.js";
 import { findLog } from "../../../src/wal/inspect/log-place.js";
 import { tempDir } from "../../temp-dir.js";
@@ -26,6 +16,7 @@ import {
   assertSameEntries,
   durable,
   entriesFrom,
+  firstFrames,
   meta,
   newestSegment,
   open,
@@ -147,10 +138,7 @@ test("an older segment is emptied: refused at its own name", async (t) => {
 
 test("a state record ahead of the entries: those that it says are committed are gone", async (t) => {
   const walOptions = options(tempDir(t));
-  const frames = new FrameBuilder(0);
-  frames.record(RECORD_CRC, null);
-  frames.record(RECORD_METADATA, walOptions.metadata);
-  frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(0, 0, null));
+  const frames = firstFrames(walOptions.metadata, []);
   frames.seal();
   for (const each of run(1, 4)) frames.record(RECORD_ENTRY, encodeEntry(each));
   frames.record(3, encodeHardState({ term: 1, vote: 1, commit: 7 }));
@@ -245,11 +233,7 @@ test("a crash in a release, after a new leader overwrote the log: each segment t
 
 test("in a log as etcd writes it, an empty last segment gets its head and is used", async (t) => {
   const walOptions = options(tempDir(t));
-  const frames = new FrameBuilder(0);
-  frames.record(RECORD_CRC, null);
-  frames.record(RECORD_METADATA, walOptions.metadata);
-  frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(0, 0, null));
-  for (const each of run(1, 100)) frames.record(RECORD_ENTRY, encodeEntry(each));
+  const frames = firstFrames(walOptions.metadata, run(1, 100));
   fs.mkdirSync(walOptions.dir);
   fs.writeFileSync(path.join(walOptions.dir, "0000000000000000-0000000000000000.wal"), frames.take());
   fs.writeFileSync(path.join(walOptions.dir, "0000000000000001-0000000000000065.wal"), "");

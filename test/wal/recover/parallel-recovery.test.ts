@@ -10,6 +10,7 @@ import { segmentName } from "../../../src/wal/format/format.js";
 import { encodeEntry, encodeHardState, FrameBuilder, frame } from "../../../src/wal/format/record.js";
 import { LogPool } from "../../../src/wal/pool/log-pool.js";
 import { listSegments, type RecoveredLog, recover } from "../../../src/wal/recover/recovery.js";
+import { seedOf } from "../../seed.js";
 import { tempDir } from "../../temp-dir.js";
 
 const METADATA = Uint8Array.of(8, 1, 16, 2);
@@ -193,8 +194,7 @@ test("a file that ends a few bytes behind the end of a window is a torn end", as
 const CASES = 16;
 
 test("random logs, whole and damaged", async (t) => {
-  const first = Number(process.env["FC_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`seed ${first}`);
+  const first = seedOf(t, import.meta.url);
   for (let seed = first; seed < first + CASES; seed++) {
     const dir = randomLog(t, new Prng(seed));
     // Each looks at a copy of its own, in the same place.
@@ -211,7 +211,7 @@ test("random logs, whole and damaged", async (t) => {
       outcomes.push(await outcome(dir, threads, js));
       fs.rmSync(dir, { recursive: true });
     }
-    const replay = `FC_SEED=${seed} node --test dist/test/wal/recover/parallel-recovery.test.js`;
+    const replay = `SEED=${seed} node --test dist/test/wal/recover/parallel-recovery.test.js`;
     for (const each of outcomes) assert.equal(each, outcomes[0], `replay: ${replay}`);
   }
 });

@@ -6,14 +6,7 @@ import path from "node:path";
 import { type TestContext, test } from "node:test";
 import type { RaftmarkError } from "../../../src/base/errors.js";
 import { Entry } from "../../../src/raft/raftpb/index.js";
-import {
-  RECORD_CRC,
-  RECORD_ENTRY,
-  RECORD_METADATA,
-  RECORD_SNAPSHOT,
-  segmentName,
-} from "../../../src/wal/format/format.js";
-import { encodeEntry, encodeSnapshotRecord, FrameBuilder } from "../../../src/wal/format/record.js";
+import { segmentName } from "../../../src/wal/format/format.js";
 import { openWal, readWal, type WalOptions } from "../../../src/wal/index.js";
 import { lastNonZero } from "../../../src/wal/recover/torn.js";
 import { tempDir } from "../../temp-dir.js";
@@ -22,6 +15,7 @@ import {
   allEntries,
   assertSameEntries,
   durable,
+  firstFrames,
   newestSegment,
   open,
   options,
@@ -295,11 +289,7 @@ test("a sector missing from an earlier write is damage: that one was acknowledge
 
 test("a sector missing from a log without seals, as etcd writes it, is damage", async (t) => {
   const walOptions = options(tempDir(t));
-  const frames = new FrameBuilder(0);
-  frames.record(RECORD_CRC, null);
-  frames.record(RECORD_METADATA, walOptions.metadata);
-  frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(0, 0, null));
-  for (const each of run(1, 40)) frames.record(RECORD_ENTRY, encodeEntry(each));
+  const frames = firstFrames(walOptions.metadata, run(1, 40));
   fs.mkdirSync(walOptions.dir);
   const file = path.join(walOptions.dir, segmentName(0, 0));
   fs.writeFileSync(file, frames.take());
