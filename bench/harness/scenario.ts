@@ -28,6 +28,19 @@ export interface Scenario {
   readonly load: { readonly full: Load; readonly smoke: Load };
 }
 
+/**
+ * Of a cluster, in a bench that is to speak of a service of some age: V8 compiles what a commit takes in the first seconds
+ * under load, on two cores three to five of them, and the cluster does half of its work or less meanwhile. A lone window is
+ * given twice as long, half of which it takes at least.
+ */
+export const COMPILED_MS = 4000;
+
+/** For questions about what goes on evenly. */
+export const STEADY_LOAD: Scenario["load"] = {
+  full: { warmupMs: COMPILED_MS, durationMs: 2000, rounds: 3 },
+  smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
+};
+
 /** One configuration to run, at its place in the table. */
 export interface Variant {
   readonly position: number;

@@ -1,5 +1,5 @@
 // What putting proposals together is worth.
-import type { Scenario } from "../harness/scenario.js";
+import { type Scenario, STEADY_LOAD } from "../harness/scenario.js";
 
 export const batching: Scenario = {
   name: "batching",
@@ -11,8 +11,5 @@ export const batching: Scenario = {
     full: { batching: ["on", "off"], inFlight: [1, 64] },
     smoke: { batching: ["on", "off"], inFlight: [16] },
   },
-  load: {
-    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
-    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
-  },
+  load: STEADY_LOAD,
 };

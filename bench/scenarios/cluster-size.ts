@@ -1,5 +1,5 @@
 // What replication costs.
-import type { Scenario } from "../harness/scenario.js";
+import { type Scenario, STEADY_LOAD } from "../harness/scenario.js";
 
 export const clusterSize: Scenario = {
   name: "cluster-size",
@@ -11,8 +11,5 @@ export const clusterSize: Scenario = {
     full: { nodes: [1, 3, 5] },
     smoke: { nodes: [1, 3], inFlight: [64] },
   },
-  load: {
-    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
-    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
-  },
+  load: STEADY_LOAD,
 };

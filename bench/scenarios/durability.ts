@@ -1,5 +1,5 @@
 // What it costs that an acknowledged proposal survives a power cut.
-import type { Scenario } from "../harness/scenario.js";
+import { type Scenario, STEADY_LOAD } from "../harness/scenario.js";
 
 export const durability: Scenario = {
   name: "durability",
@@ -11,8 +11,5 @@ export const durability: Scenario = {
     full: { durability: ["o_direct", "o_dsync", "fdatasync", "none"], inFlight: [64, 1024] },
     smoke: { durability: ["o_direct", "none"], inFlight: [64] },
   },
-  load: {
-    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
-    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
-  },
+  load: STEADY_LOAD,
 };

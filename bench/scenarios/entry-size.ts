@@ -1,5 +1,5 @@
 // What a proposal of more bytes costs.
-import type { Scenario } from "../harness/scenario.js";
+import { type Scenario, STEADY_LOAD } from "../harness/scenario.js";
 
 export const entrySize: Scenario = {
   name: "entry-size",
@@ -11,8 +11,5 @@ export const entrySize: Scenario = {
     full: { entryBytes: [16, 256, 4096, 65536], inFlight: [256] },
     smoke: { entryBytes: [16, 4096], inFlight: [64] },
   },
-  load: {
-    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
-    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
-  },
+  load: STEADY_LOAD,
 };

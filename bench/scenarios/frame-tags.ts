@@ -1,5 +1,5 @@
 // What it costs that nobody on the way can change a frame.
-import type { Scenario } from "../harness/scenario.js";
+import { type Scenario, STEADY_LOAD } from "../harness/scenario.js";
 
 export const frameTags: Scenario = {
   name: "frame-tags",
@@ -11,8 +11,5 @@ export const frameTags: Scenario = {
     full: { frameTags: ["on", "off"], inFlight: [1, 64, 1024] },
     smoke: { frameTags: ["on", "off"], inFlight: [64] },
   },
-  load: {
-    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
-    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
-  },
+  load: STEADY_LOAD,
 };

@@ -1,5 +1,5 @@
 // How many proposals under way at once are enough.
-import type { Scenario } from "../harness/scenario.js";
+import { type Scenario, STEADY_LOAD } from "../harness/scenario.js";
 
 export const inFlight: Scenario = {
   name: "in-flight",
@@ -11,8 +11,5 @@ export const inFlight: Scenario = {
     full: { inFlight: [1, 8, 64, 256, 1024, 4096] },
     smoke: { inFlight: [1, 64] },
   },
-  load: {
-    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
-    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
-  },
+  load: STEADY_LOAD,
 };

@@ -1,5 +1,5 @@
 // Indexes that need more than 31 bits.
-import type { Scenario } from "../harness/scenario.js";
+import { type Scenario, STEADY_LOAD } from "../harness/scenario.js";
 
 export const largeIndex: Scenario = {
   name: "large-index",
@@ -11,8 +11,5 @@ export const largeIndex: Scenario = {
     full: { startIndex: [0, 2 ** 31 - 1000, 2 ** 40], inFlight: [64, 1024] },
     smoke: { startIndex: [2 ** 31 - 100, 2 ** 40], inFlight: [64], writer: ["inline-js", "pool-wasm"] },
   },
-  load: {
-    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
-    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
-  },
+  load: STEADY_LOAD,
 };

@@ -1,5 +1,5 @@
 // What sockets and processes cost.
-import type { Scenario } from "../harness/scenario.js";
+import { type Scenario, STEADY_LOAD } from "../harness/scenario.js";
 
 export const link: Scenario = {
   name: "link",
@@ -11,8 +11,5 @@ export const link: Scenario = {
     full: { link: ["sockets", "memory"], inFlight: [64, 1024] },
     smoke: { link: ["sockets", "memory"], inFlight: [64] },
   },
-  load: {
-    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
-    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
-  },
+  load: STEADY_LOAD,
 };

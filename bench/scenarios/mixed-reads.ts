@@ -1,5 +1,5 @@
 // Linearizable reads among the writes.
-import type { Scenario } from "../harness/scenario.js";
+import { type Scenario, STEADY_LOAD } from "../harness/scenario.js";
 
 export const mixedReads: Scenario = {
   name: "mixed-reads",
@@ -11,8 +11,5 @@ export const mixedReads: Scenario = {
     full: { reads: ["safe", "lease"], readsPerWrite: [1, 9], inFlight: [64] },
     smoke: { reads: ["safe", "lease"], readsPerWrite: [1], inFlight: [16] },
   },
-  load: {
-    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
-    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
-  },
+  load: STEADY_LOAD,
 };

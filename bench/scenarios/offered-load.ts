@@ -1,5 +1,5 @@
 // Latency against offered load: an open loop at rising rates.
-import type { Scenario } from "../harness/scenario.js";
+import { type Scenario, STEADY_LOAD } from "../harness/scenario.js";
 
 export const offeredLoad: Scenario = {
   name: "offered-load",
@@ -11,8 +11,5 @@ export const offeredLoad: Scenario = {
     full: { rate: [1000, 5000, 20000, 50000, 100000], arrivals: ["poisson"] },
     smoke: { rate: [500, 2000], arrivals: ["poisson"] },
   },
-  load: {
-    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
-    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
-  },
+  load: STEADY_LOAD,
 };

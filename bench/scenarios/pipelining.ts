@@ -1,5 +1,5 @@
 // How many messages may be on their way to a follower.
-import type { Scenario } from "../harness/scenario.js";
+import { type Scenario, STEADY_LOAD } from "../harness/scenario.js";
 
 export const pipelining: Scenario = {
   name: "pipelining",
@@ -11,8 +11,5 @@ export const pipelining: Scenario = {
     full: { maxInflightMsgs: [1, 2, 4, 16, 64, 256] },
     smoke: { maxInflightMsgs: [1, 256], inFlight: [64] },
   },
-  load: {
-    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
-    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
-  },
+  load: STEADY_LOAD,
 };

@@ -1,5 +1,5 @@
 // One follower whose disk is slower by a known time.
-import type { Scenario } from "../harness/scenario.js";
+import { type Scenario, STEADY_LOAD } from "../harness/scenario.js";
 
 export const slowFollower: Scenario = {
   name: "slow-follower",
@@ -11,8 +11,5 @@ export const slowFollower: Scenario = {
     full: { followerDelayMs: [0, 2, 20], inFlight: [64] },
     smoke: { followerDelayMs: [0, 5], inFlight: [16] },
   },
-  load: {
-    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
-    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
-  },
+  load: STEADY_LOAD,
 };

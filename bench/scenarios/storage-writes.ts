@@ -1,5 +1,5 @@
 // What going on while the disk writes is worth.
-import type { Scenario } from "../harness/scenario.js";
+import { type Scenario, STEADY_LOAD } from "../harness/scenario.js";
 
 export const storageWrites: Scenario = {
   name: "storage-writes",
@@ -11,8 +11,5 @@ export const storageWrites: Scenario = {
     full: { storageWrites: ["async", "sync"], inFlight: [64, 1024] },
     smoke: { storageWrites: ["async", "sync"], inFlight: [64] },
   },
-  load: {
-    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
-    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
-  },
+  load: STEADY_LOAD,
 };

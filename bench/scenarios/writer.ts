@@ -1,5 +1,5 @@
 // The writers at two entry sizes, one load.
-import type { Scenario } from "../harness/scenario.js";
+import { type Scenario, STEADY_LOAD } from "../harness/scenario.js";
 
 export const writer: Scenario = {
   name: "writer",
@@ -11,8 +11,5 @@ export const writer: Scenario = {
     full: { writer: ["inline-js", "inline-wasm", "pool-wasm"], entryBytes: [256, 4096], inFlight: [256] },
     smoke: { writer: ["inline-js", "inline-wasm", "pool-wasm"], inFlight: [64] },
   },
-  load: {
-    full: { warmupMs: 2000, durationMs: 2000, rounds: 3 },
-    smoke: { warmupMs: 100, durationMs: 250, rounds: 1 },
-  },
+  load: STEADY_LOAD,
 };
