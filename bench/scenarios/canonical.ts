@@ -12,10 +12,10 @@ export const canonical: Scenario = {
     smoke: { writer: ["inline-js", "inline-wasm", "pool-wasm"], inFlight: [64, 1024] },
   },
   load: {
-    // Chosen by measuring (2 cores, three minutes): a round costs its starts and warm-ups whatever its windows' length, so
-    // that nine rounds of 0.6 s say more than five of 2 s; with visits of 0.2 s in turn the factors of one load scatter by
-    // 6 to 17 % between rounds, where single windows scattered by 12 to 31 % and those of lone clusters by 20 to 40 %.
-    full: { warmupMs: COMPILED_MS, durationMs: 600, rounds: 16, withinMs: 165_000 },
+    // Chosen by measuring (2 cores, pool-wasm at 1, 64 and 1024 in flight): after 1 s of warm-up a cluster did 470, 25,000 and
+    // 108,000 a second, after 4 s 1,090, 63,000 and 206,000, after 8 s 2,010, 94,000 and 338,000, and rounds scattered by 7 to
+    // 13 % where they had by 20 to 40 %. A round costs its starts and warm-ups whatever its windows' length.
+    full: { warmupMs: COMPILED_MS, durationMs: 1000, rounds: 8, withinMs: 285_000 },
     smoke: { warmupMs: 200, durationMs: 800, rounds: 1 },
   },
 };

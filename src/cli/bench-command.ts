@@ -73,7 +73,7 @@ export function benchCommand(): Command {
       "Starts a Raft cluster (one process per node, loopback, real files), loads it with proposals and compares " +
         "configurations side by side: first which one to run, how sure that is and what limits it, then the figures. " +
         "A run counts only if reopening the logs proves that every acknowledged proposal is durable on a quorum; " +
-        "otherwise it is void. How long it will take is told at the start: under three minutes without any option, " +
+        "otherwise it is void. How long it will take is told at the start: under five minutes without any option, " +
         "some ten seconds with --quick.",
     )
     .argument("[scenario]", "what to ask; --list explains each", DEFAULT_SCENARIO)
@@ -120,7 +120,7 @@ export function benchCommand(): Command {
 
 const EXAMPLES = `
 Examples:
-  raftmark bench                                   the writers at three loads, in less than three minutes
+  raftmark bench                                   the writers at three loads, in less than five minutes
   raftmark bench --list                            every question it has an answer to
   raftmark bench --quick                           the same question, roughly
   raftmark bench --writer pool-wasm --in-flight 1024 --entry-bytes 256,4096

@@ -24,7 +24,7 @@ const program = new Command("raftmark")
     `
 Start here:
   raftmark bench --quick        a real three-node cluster on this machine, in less than 30 s
-  raftmark bench                the default comparison, in three minutes
+  raftmark bench                the default comparison, in five minutes
   raftmark bench --help         every axis, and examples
   raftmark report               the newest result as one page, to read and to send
   raftmark compare A B          two results, or two revisions that take turns

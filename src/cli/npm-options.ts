@@ -1,4 +1,4 @@
-// Options that npm took for its own: `npm run bench --quick` without the `--` in between runs a bench of three minutes, and
+// Options that npm took for its own: `npm run bench --quick` without the `--` in between runs a bench of five minutes, and
 // npm only warns, if that. It leaves what it took in the environment of what it runs.
 import type { Command } from "commander";
 
