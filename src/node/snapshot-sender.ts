@@ -45,7 +45,7 @@ export interface SenderParts {
   readonly onEnd: (to: number, metadata: SnapshotMetadata, why: string | null) => void;
   /** The file on this node's disk is damaged: another snapshot is to be taken. */
   readonly onUnsound: () => void;
-  /** How far `to` is, as this node, which leads, knows; -1: not heard; null: it is no member any more. */
+  /** How far `to` is, as this node knows, which leads; -1: not heard; null: it is no member, or this node leads no more. */
   readonly matchOf: (to: number) => number | null;
 }
 
@@ -157,10 +157,11 @@ export class SnapshotSender {
     if (transfer?.asked === false) this.end(transfer, "the connection was lost before it asked for it");
   }
 
-  /** The snapshot that it is being sent; null: none, or it has it. */
+  /** The snapshot that it is being sent; null: none, or it has it, or this node leads no more, which may not be told yet. */
   underWay(to: number): SnapshotMetadata | null {
     const transfer = this.transfers.get(to);
-    return transfer === undefined || transfer.done ? null : transfer.metadata;
+    if (transfer === undefined || transfer.done || this.parts.matchOf(to) === null) return null;
+    return transfer.metadata;
   }
 
   private wanted(transfer: Transfer, { from, to, anew }: Want, lane: SnapshotLane): void {

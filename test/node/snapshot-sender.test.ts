@@ -287,7 +287,9 @@ test("log is not held for a member that is not heard any more, or is none; nor i
   gone.sender.begin(3, meta(50, 2));
   gone.sender.onMessage(3, encodeWant(NAME, 0, 100, true), lane);
   await settled();
+  assert.equal(gone.sender.underWay(3)?.index, 50);
   gone.match = null;
+  assert.equal(gone.sender.underWay(3), null);
   gone.sender.tick();
   assert.equal(gone.holds, Infinity);
   assert.deepEqual(gone.seen, ["file closed"]);
