@@ -12,8 +12,6 @@ import { LatencyCounts } from "./latency.js";
 import { Payloads } from "./payload.js";
 import type { LoadPlan } from "./protocol.js";
 
-export type { LoadPlan } from "./protocol.js";
-
 /** What a load drives; the rest of Engine is the harness's. */
 export type Target = Pick<Engine, "propose" | "readBarrier">;
 

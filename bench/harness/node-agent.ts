@@ -10,10 +10,17 @@ import { codeOf, messageOf } from "./bench-error.js";
 import type { Engine, EngineSource } from "./engine.js";
 import { FailoverEngine } from "./failover-client.js";
 import type { LatencyCounts } from "./latency.js";
-import { ClosedLoop, type LoadPlan, type LoadRun } from "./load.js";
+import { ClosedLoop, type LoadRun } from "./load.js";
 import { NullEngine } from "./null-engine.js";
 import { OpenLoop } from "./open-loop.js";
-import { Command, type FromNode, type LoadResult, type NodeConfig, type ReplyOf } from "./protocol.js";
+import {
+  Command,
+  type FromNode,
+  type LoadPlan,
+  type LoadResult,
+  type NodeConfig,
+  type ReplyOf,
+} from "./protocol.js";
 import { RemoteEngine, RemoteServer } from "./remote.js";
 import { BenchStateMachine, withSnapshots } from "./state-machine.js";
 import { Sampler } from "./usage.js";

@@ -1,5 +1,5 @@
 // A follower that was away while the log grew.
-import { COMPILED_MS, type Scenario } from "../harness/scenario.js";
+import { LONE_COMPILED_MS, type Scenario } from "../harness/scenario.js";
 
 export const catchUp: Scenario = {
   name: "catch-up",
@@ -12,7 +12,7 @@ export const catchUp: Scenario = {
     smoke: { event: ["catch-up"], logMb: [2, 8], inFlight: [16], entryBytes: [1024] },
   },
   load: {
-    full: { warmupMs: 2 * COMPILED_MS, durationMs: 300_000, rounds: 1 },
+    full: { warmupMs: LONE_COMPILED_MS, durationMs: 300_000, rounds: 1 },
     smoke: { warmupMs: 100, durationMs: 20_000, rounds: 1 },
   },
 };

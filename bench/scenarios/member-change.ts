@@ -1,5 +1,5 @@
 // A member that is replaced under load.
-import { COMPILED_MS, type Scenario } from "../harness/scenario.js";
+import { LONE_COMPILED_MS, type Scenario } from "../harness/scenario.js";
 
 export const memberChange: Scenario = {
   name: "member-change",
@@ -12,7 +12,7 @@ export const memberChange: Scenario = {
     smoke: { event: ["replace-member"], logMb: [1, 4], inFlight: [16], entryBytes: [1024] },
   },
   load: {
-    full: { warmupMs: 2 * COMPILED_MS, durationMs: 60_000, rounds: 1 },
+    full: { warmupMs: LONE_COMPILED_MS, durationMs: 60_000, rounds: 1 },
     smoke: { warmupMs: 100, durationMs: 20_000, rounds: 1 },
   },
 };

@@ -1,5 +1,5 @@
 // One follower that stands still for a while.
-import { COMPILED_MS, type Scenario } from "../harness/scenario.js";
+import { LONE_COMPILED_MS, type Scenario } from "../harness/scenario.js";
 
 export const pausedFollower: Scenario = {
   name: "paused-follower",
@@ -12,7 +12,7 @@ export const pausedFollower: Scenario = {
     smoke: { event: ["none", "pause-follower"], inFlight: [16] },
   },
   load: {
-    full: { warmupMs: 2 * COMPILED_MS, durationMs: 3000, rounds: 3 },
+    full: { warmupMs: LONE_COMPILED_MS, durationMs: 3000, rounds: 3 },
     smoke: { warmupMs: 100, durationMs: 500, rounds: 1 },
   },
 };

@@ -1,5 +1,5 @@
 // The load inside the leader’s process, and in a client’s.
-import { COMPILED_MS, type Scenario, STEADY_LOAD } from "../harness/scenario.js";
+import { LONE_COMPILED_MS, type Scenario, STEADY_LOAD } from "../harness/scenario.js";
 
 export const remoteClient: Scenario = {
   name: "remote-client",
@@ -11,5 +11,5 @@ export const remoteClient: Scenario = {
     full: { from: ["leader", "client"], inFlight: [1, 64, 1024] },
     smoke: { from: ["leader", "client"], inFlight: [64] },
   },
-  load: { ...STEADY_LOAD, full: { ...STEADY_LOAD.full, warmupMs: 2 * COMPILED_MS } },
+  load: { ...STEADY_LOAD, full: { ...STEADY_LOAD.full, warmupMs: LONE_COMPILED_MS } },
 };

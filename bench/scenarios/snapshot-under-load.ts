@@ -1,5 +1,5 @@
 // Snapshots of a large state while proposals come.
-import { COMPILED_MS, type Scenario } from "../harness/scenario.js";
+import { LONE_COMPILED_MS, type Scenario } from "../harness/scenario.js";
 
 export const snapshotUnderLoad: Scenario = {
   name: "snapshot-under-load",
@@ -12,7 +12,7 @@ export const snapshotUnderLoad: Scenario = {
     smoke: { event: ["snapshots"], stateMb: [1, 8], inFlight: [16] },
   },
   load: {
-    full: { warmupMs: 2 * COMPILED_MS, durationMs: 10_000, rounds: 3 },
+    full: { warmupMs: LONE_COMPILED_MS, durationMs: 10_000, rounds: 3 },
     smoke: { warmupMs: 100, durationMs: 1500, rounds: 1 },
   },
 };

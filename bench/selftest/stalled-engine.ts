@@ -7,9 +7,10 @@ import type { NodeMetrics, NodeStatus, Proposed, RaftmarkError } from "../../src
 import { AckedWriter } from "../harness/acked.js";
 import type { Engine } from "../harness/engine.js";
 import { percentileMs, toHistogram } from "../harness/latency.js";
-import { ClosedLoop, type LoadPlan } from "../harness/load.js";
+import { ClosedLoop } from "../harness/load.js";
 import { NO_METRICS } from "../harness/null-engine.js";
 import { OpenLoop } from "../harness/open-loop.js";
+import type { LoadPlan } from "../harness/protocol.js";
 
 export interface StallPlan {
   readonly serviceMs: number;

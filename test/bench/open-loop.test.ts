@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { AckedWriter, readAcked } from "../../bench/harness/acked.js";
 import { percentileMs, toHistogram } from "../../bench/harness/latency.js";
-import type { LoadPlan, Target } from "../../bench/harness/load.js";
+import type { Target } from "../../bench/harness/load.js";
 import { DueTimes, OpenLoop, OUTSTANDING_BYTES_MAX } from "../../bench/harness/open-loop.js";
+import type { LoadPlan } from "../../bench/harness/protocol.js";
 import type { Proposed } from "../../src/index.js";
 import { tempDir } from "../temp-dir.js";
 
