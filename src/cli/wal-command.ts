@@ -196,6 +196,13 @@ is damage that a repair would not mend: then nothing was changed.`,
     });
 }
 
+const NOT_OWNED = "; run as the user that owns it";
+const HINTS: ReadonlyMap<string, string> = new Map([
+  ["EACCES", NOT_OWNED],
+  ["EPERM", NOT_OWNED],
+  ["EROFS", "; its lock cannot be written: work on a copy elsewhere"],
+]);
+
 /** Errors of the system and of the log's own code as sentences with exit code 2. */
 async function readable(dir: string, work: () => Promise<number>): Promise<number> {
   try {
@@ -206,7 +213,7 @@ async function readable(dir: string, work: () => Promise<number>): Promise<numbe
     const code = systemCode(error);
     if (code === "") throw error;
     const what = (error as Error).message;
-    const hint = code === "EACCES" || code === "EPERM" ? "; run as the user that owns it" : "";
+    const hint = HINTS.get(code) ?? "";
     throw new CommandError(UNREADABLE, `cannot work on ${dir} (${what})${hint}.`, error);
   }
 }

@@ -26,7 +26,7 @@ export function newGroupCommand(
         "them. What only the lost members had is not in it.",
     )
     .argument("<source>", "a stopped member's directory, or one of its .snap files (a backup)")
-    .argument("<new-dir>", "option dir of the new group's first member; it is made")
+    .argument("<new-dir>", "option dir of the new group's first member; it is made, or is empty")
     .requiredOption("--id <number>", "option id of that member")
     .requiredOption("--cluster-id <number>", "option clusterId of the new group: not the old one's")
     .requiredOption("--address <host:port>", "where other members will reach it, as in option peers")
@@ -35,13 +35,14 @@ export function newGroupCommand(
       `
 Never while members of the old group may still run: two groups would go on with the same data.
 Of the members left, take the one with the longest log: the greatest term of its last entry, then the greatest index
-(raftmark wal dump DIR | tail).
+(raftmark wal verify DIR).
 
 Examples:
   raftmark wal new-group ./old/3 ./data/1 --id 1 --cluster-id 2 --address 10.0.0.1:7001
   raftmark wal new-group backup.snap ./data/1 --id 1 --cluster-id 2 --address 10.0.0.1:7001
 
-Exit codes: 0 made; 2 not made, and nothing changed: bad usage, or a source that is damaged, in use or unreadable.`,
+Exit codes: 0 made; 2 not made, and nothing changed: bad usage, or a source that is damaged, in use or unreadable.
+A run that was killed is run again with the same words.`,
     )
     .action(async (source: string, dir: string, { id, clusterId, address }: Words) => {
       const group = {
@@ -49,7 +50,7 @@ Exit codes: 0 made; 2 not made, and nothing changed: bad usage, or a source that
         clusterId: wholeNumber("cluster-id", clusterId),
         address,
       };
-      process.exitCode = await readable(source, async () => {
+      process.exitCode = await readable(`${source} and ${dir}`, async () => {
         let progress: ByteProgress | null = null;
         const begun = await newGroup(source, dir, group, (done, size) => {
           progress ??= new ByteProgress(process.stderr, "copying the snapshot", size);
@@ -84,8 +85,9 @@ function textOf(
   if (entries > 0)
     lines.push(`taken: ${plural(entries, "entry", "entries")}${where}, up to index ${lastIndex}`);
   if (uncertain > 0) {
-    const which = `the last ${plural(uncertain, "entry", "entries")}`;
-    lines.push(`${which} may never have been committed: acknowledged or not, they are in the new group`);
+    const [which, them] =
+      uncertain === 1 ? ["the last entry", "it"] : [`the last ${uncertain} entries`, "them"];
+    lines.push(`${which} may never have been committed: the new group has ${them} all the same`);
   }
   return `${lines.join("\n")}\n`;
 }

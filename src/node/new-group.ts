@@ -7,7 +7,9 @@ import path from "node:path";
 import { NO_DATA } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
 import { EMPTY_CONF_STATE, Entry, EntryNormal, type SnapshotMetadata } from "../raft/raftpb/index.js";
+import { type DirLock, lockDir } from "../wal/disk/lock.js";
 import { asyncFs } from "../wal/disk/wal-fs.js";
+import { DIR_MODE } from "../wal/format/format.js";
 import { openWal, type SnapshotStream, type Wal } from "../wal/index.js";
 import { findLog } from "../wal/inspect/log-place.js";
 import { readClosedLog } from "../wal/log/closed-log.js";
@@ -55,10 +57,14 @@ interface Source {
 /** Entries that are under way to the new log at once. */
 const PIECE_BYTES = 1 << 20;
 
+/** What is being made, in the directory that it is for; there is none when it is whole. */
+const DRAFT = "new-group.draft";
+
 /**
  * Makes `dir`, which must not be there or be empty, the directory of a new group's first member. `source`: a stopped
- * member's directory, or a .snap file. `onBytes` is told of the snapshot's bytes as they are written. On an error `dir` is as it was. Rejects with RAFT_BAD_OPTION,
- * WAL_NOT_FOUND, WAL_LOCKED, WAL_CORRUPT, or what openWal rejects with.
+ * member's directory, or a .snap file. `onBytes` is told of the snapshot's bytes as they are written. On an error `dir`
+ * is as it was; where a run was killed, another one may follow. Rejects with RAFT_BAD_OPTION, WAL_NOT_FOUND, WAL_LOCKED,
+ * WAL_CORRUPT, or what openWal rejects with.
  */
 export async function newGroup(
   source: string,
@@ -70,27 +76,47 @@ export async function newGroup(
   dialledAddress(address, "option address");
   checkEmpty(dir);
   const from = await openSource(source);
-  const draft = `${path.resolve(dir)}.draft`;
   try {
     if (from.clusterId === BigInt(clusterId)) {
       const text = `${clusterId} is the id of the old group, ${source}: members of it would take the new one for theirs`;
       throw badOption("clusterId", `${text}; choose another`);
     }
-    fs.rmSync(draft, { recursive: true, force: true });
-    const begun = await fill(draft, from, group, onBytes);
-    fs.renameSync(draft, dir);
-    await asyncFs.syncDir(path.dirname(path.resolve(dir)));
-    return begun;
+    return await make(path.resolve(dir), (draft) => fill(draft, from, group, onBytes));
   } finally {
     from.close();
-    fs.rmSync(draft, { recursive: true, force: true });
   }
 }
 
+/** In `dir` itself, which may be a symbolic link or a mount. The lock is that of a node which would open it. */
+async function make(dir: string, work: (draft: string) => Promise<Begun>): Promise<Begun> {
+  const isNew = fs.mkdirSync(dir, { recursive: true, mode: DIR_MODE }) !== undefined;
+  const draft = path.join(dir, DRAFT);
+  let lock: DirLock | null = null;
+  try {
+    lock = await lockDir(path.join(dir, "wal"));
+    checkEmpty(dir);
+    fs.rmSync(draft, { recursive: true, force: true });
+    const begun = await work(draft);
+    // The log last: without it no node takes what is there for its own.
+    if (begun.snapshot !== null) fs.renameSync(path.join(draft, "snap"), path.join(dir, "snap"));
+    fs.renameSync(path.join(draft, "wal"), path.join(dir, "wal"));
+    await asyncFs.syncDir(dir);
+    await asyncFs.syncDir(path.dirname(dir));
+    return begun;
+  } finally {
+    if (lock !== null) fs.rmSync(draft, { recursive: true, force: true });
+    lock?.release();
+    if (isNew && fs.readdirSync(dir).length === 0) fs.rmdirSync(dir);
+  }
+}
+
+/** But for what a run left that was killed. */
 function checkEmpty(dir: string): void {
   const stat = fs.statSync(dir, { throwIfNoEntry: false });
-  if (stat === undefined || (stat.isDirectory() && fs.readdirSync(dir).length === 0)) return;
-  throw badOption("dir", `${dir} is there already, and not empty; name a directory that is to be made`);
+  const isFull = () => fs.readdirSync(dir).some((name) => name !== DRAFT && !name.startsWith("wal.lock"));
+  if (stat === undefined || (stat.isDirectory() && !isFull())) return;
+  const what = stat.isDirectory() ? "there already, and not empty" : "a file";
+  throw badOption("dir", `${dir} is ${what}; name a directory that is to be made, or an empty one`);
 }
 
 async function openSource(source: string): Promise<Source> {

@@ -169,3 +169,23 @@ test("a damaged snapshot is passed over where an older one and the log stand for
   assert.ok(fs.existsSync(newest));
   assert.deepEqual((await openNew(t, dir)).journal.texts, ["t1", "t2", "t3"]);
 });
+
+test("it is made in the directory itself, whatever lies beside it, one run at a time, and where one was killed", async (t) => {
+  const { source } = await oldGroup(t);
+  const dir = tempDir(t);
+  const [name] = fs.readdirSync(path.join(source, "snap")).filter((file) => file.endsWith(".snap"));
+  const backup = path.join(source, "snap", name!);
+  const link = path.join(dir, "link");
+  const beside = path.join(dir, "link.draft");
+  fs.mkdirSync(beside);
+  fs.mkdirSync(path.join(dir, "7", "new-group.draft", "snap"), { recursive: true });
+  fs.writeFileSync(path.join(dir, "7", "new-group.draft", "snap", "part.snap.1.tmp"), "");
+  fs.symlinkSync("7", link);
+  const runs = await Promise.allSettled([newGroup(backup, link, NEW), newGroup(backup, link, NEW)]);
+  const refused = runs.filter((run) => run.status === "rejected");
+  assert.equal(refused.length, 1);
+  assert.match(refused[0]!.reason.message, /in use by process|not empty/);
+  assert.deepEqual(fs.readdirSync(dir).sort(), ["7", "link", "link.draft"]);
+  assert.deepEqual(fs.readdirSync(link).sort(), ["snap", "wal"]);
+  assert.deepEqual((await openNew(t, dir)).journal.texts, ["a", "b"]);
+});
