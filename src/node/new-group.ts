@@ -126,8 +126,10 @@ async function openSource(source: string): Promise<Source> {
   const log = await readClosedLog(walDir, snapDir ?? path.join(path.dirname(path.resolve(walDir)), "snap"));
   const { clusterId, bootstrap } = decodeMetadata(log.metadata);
   const { term, commit } = log.hardState;
-  if (bootstrap !== null) return { ...log, clusterId, term, commit };
+  if (bootstrap !== null && log.lastIndex > 0) return { ...log, clusterId, term, commit };
   log.close();
+  if (bootstrap !== null)
+    throw new RaftmarkError("WAL_NOT_FOUND", `the log in ${walDir} is empty: there is nothing to go on with`);
   const text = `the log in ${walDir} was not begun by raftmark: what its entries mean is known to who wrote them`;
   throw new RaftmarkError("WAL_CORRUPT", text);
 }

@@ -131,6 +131,10 @@ test("the source is read and not changed; what is refused leaves nothing", async
   await refused(source, { ...NEW, address: "0.0.0.0:7007" }, /is where to listen/);
   await refused(path.join(old, "9"), NEW, /there is no directory/);
   await refused(old, NEW, /there is no log in/);
+  const empty = path.join(tempDir(t), "empty");
+  const bootstrap = { voters: [], logId: new Uint8Array(8) };
+  await (await open(t, { ...options(empty), metadata: encodeMetadata(4, 1, bootstrap) })).close();
+  await refused(empty, NEW, /is empty: there is nothing to go on with/);
   const running = await openJournal(t, old, 3, new MemoryNetwork());
   assert.equal((await rejection(newGroup(source, to, NEW))).code, "WAL_LOCKED");
   await running.node.close();
