@@ -17,7 +17,7 @@ export interface ClosedLog {
   readonly snapshot: SnapshotMetadata | null;
   /** Files of newer snapshots that are damaged. */
   readonly damaged: readonly string[];
-  /** 0 if there are no entries. */
+  /** At least the snapshot's; 0 if there is nothing. */
   readonly lastIndex: number;
   /** Entries from `lo` on, in front of `hi`: as many as fit `bytesMax`, at least one. Throws WAL_CORRUPT. */
   entries(lo: number, hi: number, bytesMax: number): Entry[];
@@ -51,7 +51,7 @@ async function readLocked(dir: string, snapDir: string, lock: DirLock): Promise<
     hardState: snapshot === null ? ofEntries : raisedBy(snapshot, ofEntries),
     snapshot,
     damaged,
-    lastIndex: Math.max(lastIndex, snapshot?.index ?? 0),
+    lastIndex,
     entries: (lo, hi, bytesMax) => {
       const entries: Entry[] = [];
       reader.read(lo, hi, bytesMax, entries);
