@@ -9,7 +9,6 @@ import { RaftmarkError } from "../base/errors.js";
 import { EMPTY_CONF_STATE, Entry, EntryNormal, type SnapshotMetadata } from "../raft/raftpb/index.js";
 import { type DirLock, lockDir } from "../wal/disk/lock.js";
 import { asyncFs } from "../wal/disk/wal-fs.js";
-import { DIR_MODE } from "../wal/format/format.js";
 import { openWal, type SnapshotStream, type Wal } from "../wal/index.js";
 import { findLog } from "../wal/inspect/log-place.js";
 import { readClosedLog } from "../wal/log/closed-log.js";
@@ -17,6 +16,7 @@ import { streamSnapFile } from "../wal/snap/snap-file.js";
 import { dialledAddress } from "./addresses.js";
 import { encodeMemberRecord } from "./member-record.js";
 import { decodeMetadata, encodeMetadata, LOG_ID_BYTES } from "./metadata.js";
+import { makeDir } from "./opening.js";
 import { badOption } from "./option-errors.js";
 
 /** The only member of the new group; others join it as they join any. */
@@ -89,7 +89,8 @@ export async function newGroup(
 
 /** In `dir` itself, which may be a symbolic link or a mount. The lock is that of a node which would open it. */
 async function make(dir: string, work: (draft: string) => Promise<Begun>): Promise<Begun> {
-  const isNew = fs.mkdirSync(dir, { recursive: true, mode: DIR_MODE }) !== undefined;
+  const isNew = !fs.existsSync(dir);
+  await makeDir(dir);
   const draft = path.join(dir, DRAFT);
   let lock: DirLock | null = null;
   try {

@@ -24,12 +24,15 @@ interface Outcome {
   readonly stderr: string;
 }
 
+/** No command takes so long. */
+const HANGS_MS = 120_000;
+
 function wal(...args: string[]): Promise<Outcome> {
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
       [MAIN, "wal", ...args],
-      { maxBuffer: 1 << 26 },
+      { maxBuffer: 1 << 26, timeout: HANGS_MS, killSignal: "SIGKILL" },
       (_, stdout, stderr) => resolve({ status: child.exitCode, stdout, stderr }),
     );
   });
@@ -548,6 +551,19 @@ test("new-group says what it made, what may be too much in it, and what is wrong
   const same = await make("--id", "1", "--cluster-id", "1", ...rest);
   assert.equal(same.status, 2);
   assert.match(same.stderr, /1 is the id of the old group/);
+  // mkdir(2) says there that the parent is missing, and Node's own recursion tries for ever.
+  const nowhere = await wal(
+    "new-group",
+    join(dir, "old"),
+    "/proc/x/y",
+    "--id",
+    "1",
+    "--cluster-id",
+    "2",
+    ...rest,
+  );
+  assert.equal(nowhere.status, 2);
+  assert.match(nowhere.stderr, /^raftmark: cannot work on .*old and \/proc\/x\/y \(/);
   const made = await make("--id", "1", "--cluster-id", "2", ...rest);
   assert.equal(made.status, 0, made.stderr);
   assert.match(made.stdout, /node 1 at 127\.0\.0\.1:7001, the only member of cluster 2/);
