@@ -1,4 +1,4 @@
-// `raftmark wal dump | verify | repair`: words of the command line, where the log lies, what becomes of errors. Exit
+// `raftmark wal dump | verify | repair | new-group`: words of the command line, where the log lies, what becomes of errors. Exit
 // codes: 0 sound, 1 damaged, 2 unreadable or bad usage.
 
 import fs from "node:fs";
@@ -13,6 +13,7 @@ import { findLog, type LogPlace } from "../wal/inspect/log-place.js";
 import { ByteProgress } from "./byte-progress.js";
 import { CommandError } from "./command-error.js";
 import { Dump } from "./wal-dump.js";
+import { newGroupCommand } from "./wal-new-group.js";
 import { repairLog } from "./wal-repair.js";
 import { verdictText, verifyLog } from "./wal-verify.js";
 
@@ -27,14 +28,15 @@ Exit codes: 0 sound; 1 damaged; 2 unreadable (no such directory, no log in it, n
 
 export function walCommand(): Command {
   return new Command("wal")
-    .summary("look into a write-ahead log: dump, verify, repair")
+    .summary("look into a write-ahead log: dump, verify, repair, new-group")
     .description(
-      "Tools for write-ahead logs in etcd's format, raftmark's own and any other's, with all 64 bits. Only `repair` changes " +
-        "anything.",
+      "Tools for write-ahead logs in etcd's format, raftmark's own and any other's, with all 64 bits. `repair` alone changes " +
+        "anything there; `new-group` makes a directory of its own.",
     )
     .addCommand(dumpCommand())
     .addCommand(verifyCommand())
     .addCommand(repairCommand())
+    .addCommand(newGroupCommand(readable))
     .addHelpText("after", `${EXAMPLES}${EXIT_HELP}`);
 }
 
@@ -45,6 +47,8 @@ Examples:
   raftmark wal dump /var/lib/etcd/member --json --from 100 --to 110
                                                    some entries of an etcd, for a program
   raftmark wal repair ./data/1                     cut what a crash tore, keeping a copy
+  raftmark wal new-group ./old/3 ./data/1 --id 1 --cluster-id 2 --address 10.0.0.1:7001
+                                                   go on with what is left of a group that lost its majority
 `;
 
 function dumpCommand(): Command {
@@ -192,6 +196,13 @@ is damage that a repair would not mend: then nothing was changed.`,
     });
 }
 
+const NOT_OWNED = "; run as the user that owns it";
+const HINTS: ReadonlyMap<string, string> = new Map([
+  ["EACCES", NOT_OWNED],
+  ["EPERM", NOT_OWNED],
+  ["EROFS", "; its lock cannot be written: work on a copy elsewhere"],
+]);
+
 /** Errors of the system and of the log's own code as sentences with exit code 2. */
 async function readable(dir: string, work: () => Promise<number>): Promise<number> {
   try {
@@ -202,7 +213,7 @@ async function readable(dir: string, work: () => Promise<number>): Promise<numbe
     const code = systemCode(error);
     if (code === "") throw error;
     const what = (error as Error).message;
-    const hint = code === "EACCES" || code === "EPERM" ? "; run as the user that owns it" : "";
+    const hint = HINTS.get(code) ?? "";
     throw new CommandError(UNREADABLE, `cannot work on ${dir} (${what})${hint}.`, error);
   }
 }

@@ -1,6 +1,7 @@
 // Who is a member of the initial cluster, and where each listens: ids and addresses of the options held against each
 // other. Pure.
 import { isIP } from "node:net";
+import { RaftmarkError } from "../base/errors.js";
 import { type Address, formatAddress, parseAddress } from "../link/address.js";
 import { badOption, shown } from "./option-errors.js";
 
@@ -46,6 +47,18 @@ export function checkAddresses(given: Addresses): number[] {
     throw badOption("listen", text);
   }
   return ids.sort((a, b) => a - b);
+}
+
+/** Where others are to reach a member. Throws RAFT_BAD_OPTION, naming `what`. */
+export function dialledAddress(text: string, what: string): Address {
+  const at = parseAddress(text, what, true);
+  const wrong =
+    at.port === 0
+      ? "has port 0, at which nobody can be reached"
+      : "is where to listen; give the address at which the others reach it";
+  if (at.port === 0 || isWildcard(at.host))
+    throw new RaftmarkError("RAFT_BAD_OPTION", `${what}: ${shown(text)} ${wrong}`);
+  return at;
 }
 
 /** Only as numbers are written: "01" beside "1" would be one id or two. */

@@ -2,7 +2,6 @@
 // it against the members as they are, as etcd's strict-reconfig-check does. Pure.
 import { RaftmarkError } from "../base/errors.js";
 import { didYouMean } from "../base/suggest.js";
-import { parseAddress } from "../link/address.js";
 import { checkSecret } from "../link/cluster-key.js";
 import {
   ConfChangeAddLearnerNode,
@@ -11,6 +10,7 @@ import {
   type ConfChangeSingle,
   ConfChangeUpdateNode,
 } from "../raft/index.js";
+import { dialledAddress } from "./addresses.js";
 import { shown } from "./option-errors.js";
 
 /** etcd's readyPercentThreshold: a learner that has not this much of the leader's log is not promoted. */
@@ -79,10 +79,7 @@ function listOf(fields: Record<string, unknown>, name: string): readonly unknown
 }
 
 function addressOf(address: string, at: string, secret: string | null): string {
-  const parsed = parseAddress(address, `changeMembership: ${at}`, true);
-  if (parsed.port === 0) throw bad(at, `${shown(address)} has port 0, at which nobody can be reached`);
-  if (parsed.host === "0.0.0.0" || parsed.host === "::")
-    throw bad(at, `${shown(address)} is where to listen; give the address at which the others reach it`);
+  const parsed = dialledAddress(address, `changeMembership: ${at}`);
   if (secret !== null) checkSecret(secret, [parsed], "option secret");
   return address;
 }

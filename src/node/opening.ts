@@ -37,7 +37,7 @@ export async function checkOptions(options: RaftNodeOptions): Promise<void> {
 }
 
 /** With those above it. On /proc mkdir(2) says that the parent is missing, and Node's own recursion tries for ever. */
-async function makeDir(dir: string): Promise<void> {
+export async function makeDir(dir: string): Promise<void> {
   try {
     await makeOne(dir);
   } catch (error) {

@@ -4,6 +4,8 @@
 // each key, in the order of the map: length of the key u32, of the value u32, revision f64, key, value. Behind them the addresses
 // at which clients reach members, in the same form: their number f64, and each id as a key, its address as a value. Little endian.
 
+import { RaftmarkError } from "../index.js";
+
 /** A key as it is stored. Never written to: a change makes a new one, so that whoever has one can go on reading. */
 export interface Stored {
   readonly key: string;
@@ -77,7 +79,7 @@ function* recordChunks(stored: readonly Stored[]): Generator<Uint8Array> {
 export async function readSnapshot(chunks: AsyncIterable<Uint8Array>): Promise<KvState> {
   const reader = new Reader(chunks);
   const head = await reader.take(HEAD_BYTES);
-  if (head.toString("latin1", 0, 8) !== MAGIC) throw new Error("the snapshot is none of this service");
+  if (head.toString("latin1", 0, 8) !== MAGIC) throw unusable("is none of this service");
   const index = head.readDoubleLE(8);
   const watchFloor = head.readDoubleLE(16);
   const refused: number[] = [];
@@ -87,6 +89,12 @@ export async function readSnapshot(chunks: AsyncIterable<Uint8Array>): Promise<K
   const https = await readRecords(reader);
   await reader.end();
   return { index, watchFloor, refused, stored, https };
+}
+
+/** Its file is sound: what is in it was never written by this service. */
+function unusable(what: string): RaftmarkError {
+  const text = `the newest snapshot ${what}: its file is whole, and of another program, or another version of this one`;
+  return new RaftmarkError("WAL_CORRUPT", text);
 }
 
 async function readRecords(reader: Reader): Promise<Stored[]> {
@@ -118,7 +126,7 @@ class Reader {
       let length = this.rest.length;
       while (length < bytes) {
         const { done, value } = await this.chunks.next();
-        if (done) throw new Error("the snapshot ends before its state does");
+        if (done) throw unusable("ends before its state does");
         // Chunks are borrowed until the next is asked for.
         const piece = Buffer.from(value);
         pieces.push(piece);
@@ -133,6 +141,6 @@ class Reader {
 
   async end(): Promise<void> {
     const { done } = await this.chunks.next();
-    if (!done || this.rest.length > 0) throw new Error("the snapshot goes on behind its state");
+    if (!done || this.rest.length > 0) throw unusable("goes on behind its state");
   }
 }

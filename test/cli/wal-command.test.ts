@@ -8,6 +8,7 @@ import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { ByteProgress } from "../../src/cli/byte-progress.js";
 import { repairLog } from "../../src/cli/wal-repair.js";
+import { encodeMetadata } from "../../src/node/metadata.js";
 import { frame } from "../../src/wal/format/record.js";
 import { restore } from "../conformance/wal-kind.js";
 import { tempDir } from "../temp-dir.js";
@@ -23,12 +24,15 @@ interface Outcome {
   readonly stderr: string;
 }
 
+/** No command takes so long. */
+const HANGS_MS = 120_000;
+
 function wal(...args: string[]): Promise<Outcome> {
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
       [MAIN, "wal", ...args],
-      { maxBuffer: 1 << 26 },
+      { maxBuffer: 1 << 26, timeout: HANGS_MS, killSignal: "SIGKILL" },
       (_, stdout, stderr) => resolve({ status: child.exitCode, stdout, stderr }),
     );
   });
@@ -532,3 +536,50 @@ function checkAnswers(output: string, before: Json): void {
     );
   }
 }
+
+test("new-group says what it made, what may be too much in it, and what is wrong with the words", async (t) => {
+  const dir = tempDir(t);
+  const metadata = encodeMetadata(3, 1, { voters: [3], logId: new Uint8Array(8) });
+  const log = await open(t, options(join(dir, "old"), { metadata }));
+  await durable(log, log.append({ term: 1, vote: 3, commit: 8 }, entries(1, 10), true));
+  await log.close();
+  const make = (...words: string[]) => wal("new-group", join(dir, "old"), join(dir, "new"), ...words);
+  const rest = ["--address", "127.0.0.1:7001"];
+  const wrong = await make("--id", "one", "--cluster-id", "2", ...rest);
+  assert.equal(wrong.status, 2);
+  assert.match(wrong.stderr, /--id: "one" is not allowed: it takes a whole number from 1/);
+  const same = await make("--id", "1", "--cluster-id", "1", ...rest);
+  assert.equal(same.status, 2);
+  assert.match(same.stderr, /1 is the id of the old group/);
+  // mkdir(2) says there that the parent is missing, and Node's own recursion tries for ever.
+  const nowhere = await wal(
+    "new-group",
+    join(dir, "old"),
+    "/proc/x/y",
+    "--id",
+    "1",
+    "--cluster-id",
+    "2",
+    ...rest,
+  );
+  assert.equal(nowhere.status, 2);
+  assert.match(nowhere.stderr, /^raftmark: cannot work on .*old and \/proc\/x\/y \(/);
+  const made = await make("--id", "1", "--cluster-id", "2", ...rest);
+  assert.equal(made.status, 0, made.stderr);
+  assert.match(made.stdout, /node 1 at 127\.0\.0\.1:7001, the only member of cluster 2/);
+  assert.match(made.stdout, /taken: 10 entries, up to index 10\n/);
+  assert.match(made.stdout, /the last 2 entries may never have been committed/);
+  assert.match((await wal("verify", join(dir, "new"))).stdout, /sound/);
+  const foreign = await wal(
+    "new-group",
+    await ownLog(t),
+    join(dir, "b"),
+    "--id",
+    "1",
+    "--cluster-id",
+    "9",
+    ...rest,
+  );
+  assert.equal(foreign.status, 2);
+  assert.match(foreign.stderr, /was not begun by raftmark/);
+});

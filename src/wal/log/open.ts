@@ -18,6 +18,7 @@ import {
   raisedBy,
   removeDrafts,
   type SnapshotChoice,
+  setAside,
 } from "../snap/snap-dir.js";
 import type { SnapshotSetup } from "../snap/snapshot-keeper.js";
 import { InlineWriter } from "../write/inline-writer.js";
@@ -69,8 +70,9 @@ export async function openLog(
       : await recoverDir(dir, segments, plan, walFs, pool);
     const choice = await chooseSnapshots(dir, snapDir, log, plan);
     // All is read and judged: only now something is changed, and what is refused stays as it was.
+    const brokenSnapshots = setAside(choice.damaged);
     const torn = created ? null : await mendDir(dir, log, plan, walFs);
-    const recovered = describe(log, { created, durability: plan.durability, torn }, choice);
+    const recovered = describe(log, { created, durability: plan.durability, torn, brokenSnapshots }, choice);
     storage = newStorage(dir, log, plan, recovered.metadata);
     storage.begin(choice.base, recovered.snapshot, recovered.confChanges);
     const writer = await startWriter(writerSetup(dir, lock.file, log, plan), plan, walFs, pool);
@@ -216,8 +218,8 @@ async function chooseSnapshots(
 
 function describe(
   log: RecoveredLog,
-  opened: Pick<Recovered, "created" | "durability" | "torn">,
-  { base, kept, broken }: SnapshotChoice,
+  opened: Pick<Recovered, "created" | "durability" | "torn" | "brokenSnapshots">,
+  { base, kept }: SnapshotChoice,
 ): Recovered {
   return {
     ...opened,
@@ -229,6 +231,5 @@ function describe(
     segments: log.segments,
     confChanges: log.confChanges.filter((index) => index > base.index),
     snapshot: kept[kept.length - 1] ?? null,
-    brokenSnapshots: broken,
   };
 }

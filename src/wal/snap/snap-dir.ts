@@ -60,14 +60,13 @@ export interface SnapshotChoice {
   base: LogBase;
   /** Recorded, with a file, and of use to this log; ascending. The state machine starts from the last one. */
   kept: SnapshotMetadata[];
-  /** Damaged files, by their new names. */
-  broken: string[];
+  /** Paths of damaged files in front of that one. */
+  damaged: string[];
 }
 
 /**
- * The newest recorded snapshot whose file is sound. Damaged ones in front of it are renamed, as etcd does. WAL_CORRUPT,
- * and all stays as it was, if the log's first entries are released, or were replaced by a snapshot, and no snapshot
- * stands for them.
+ * The newest recorded snapshot whose file is sound. WAL_CORRUPT if the log's first entries are released, or were replaced
+ * by a snapshot, and no snapshot stands for them. Changes nothing.
  */
 export async function chooseSnapshot(
   dir: string,
@@ -93,8 +92,13 @@ export async function chooseSnapshot(
     kept.pop();
   }
   if (kept.length === 0 && base.index > 0) throw noSnapshotError(dir, snapDir, base.index, damaged);
+  return { base, kept, damaged };
+}
+
+/** Renames damaged files, as etcd does; returns their new paths. */
+export function setAside(damaged: readonly string[]): string[] {
   for (const path of damaged) fs.renameSync(path, `${path}.broken`);
-  return { base, kept, broken: damaged.map((path) => `${path}.broken`) };
+  return damaged.map((path) => `${path}.broken`);
 }
 
 // The oldest recorded snapshot behind which no entry is missing: it gives the term before the first entry.

@@ -7,8 +7,10 @@ import path from "node:path";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { NO_DATA } from "../../../src/base/bytes.js";
+import { encodeMetadata } from "../../../src/node/metadata.js";
+import { newGroup } from "../../../src/node/new-group.js";
 import { Entry } from "../../../src/raft/raftpb/index.js";
-import { openWal } from "../../../src/wal/index.js";
+import { openWal, type WalOptions } from "../../../src/wal/index.js";
 import { Command, scratchDir, until } from "../../process/support.js";
 import { Victim } from "../../process/victim.js";
 import { tempDir } from "../../temp-dir.js";
@@ -100,6 +102,16 @@ function judge(): void {
     });
   }
 
+  test("a new group's, of such a log", async (t) => {
+    const metadata = encodeMetadata(1, 1, { voters: [1], logId: new Uint8Array(8) });
+    const dir = await withSnapshots(t, "inline-wasm", { metadata });
+    const to = path.join(dir, "new");
+    await newGroup(dir, to, { id: 7, clusterId: 2, address: "127.0.0.1:7007" });
+    const said = accepted(to);
+    assert.match(said, /wal\.ValidSnapshotEntries \[\{0 0\} \{300 1\}\]/);
+    assert.match(said, /entries=100 \[301\.\.400\] hardstate=\{1 0 400\}/);
+  });
+
   test("after kill -9 under load: as it was left, and after a restart", async () => {
     const dir = path.join(scratch.path, "killed");
     const victim = new Victim(dir, 0, 256 << 10);
@@ -144,9 +156,13 @@ async function severalSegments(t: TestContext, writer: (typeof WRITERS)[number])
   return dir;
 }
 
-async function withSnapshots(t: TestContext, writer: (typeof WRITERS)[number]): Promise<string> {
+async function withSnapshots(
+  t: TestContext,
+  writer: (typeof WRITERS)[number],
+  more: Partial<WalOptions> = {},
+): Promise<string> {
   const dir = tempDir(t);
-  const log = await open(t, options(dir, { writer, segmentBytes: 16 << 10, snapshotsKept: 2 }));
+  const log = await open(t, options(dir, { writer, segmentBytes: 16 << 10, snapshotsKept: 2, ...more }));
   for (let from = 1; from <= 400; from += 20) {
     await durable(
       log,
