@@ -213,6 +213,7 @@ export class RaftNode extends SafeEmitter {
       maxBacklogBytes: options.maxQueuedBytes,
       waitsForStorage: options.storageWrites === "sync",
       diskTimeoutMs: options.diskTimeoutMs,
+      tickMs: options.tickMs,
       onDisk: (silentMs) => tellDisk(teller, options, silentMs),
       onFault: (error) => this.faulted(error),
       onLeader: (leader, term) => this.leaderChanged(leader, term),
