@@ -99,6 +99,11 @@ export class Dialer {
     socket?.terminate();
   }
 
+  /** Cuts the connection that stands, with what is in it; another is dialled. */
+  cut(): void {
+    if (this.state === StateConnected) this.socket!.terminate();
+  }
+
   /** Stops when what was sent has left. */
   end(): void {
     if (this.state < StateChallenged) {

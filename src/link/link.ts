@@ -126,6 +126,11 @@ export interface Link {
    * link without it sends no snapshots.
    */
   openSnapshotLane?(peer: number, events: SnapshotLaneEvents): SnapshotLane;
+  /**
+   * What is on its way from `peer` is worth nothing: appends and what else is bulk come over another connection from now
+   * on, and what waits in the present one is lost. A link without it has all of it come first.
+   */
+  redial?(peer: number): void;
   stats(): LinkStats;
   /** The name of the implementation that runs, for reports ("uWebSockets.js 20.30.0 (native)"). */
   readonly implementation: string;

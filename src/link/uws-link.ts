@@ -231,6 +231,10 @@ class SocketLink implements UwsLink {
     }
   }
 
+  redial(id: number): void {
+    this.peers.get(id)?.dialers[LaneBulk].cut();
+  }
+
   openSnapshotLane(id: number, events: SnapshotLaneEvents): SnapshotLane {
     const peer = this.peers.get(id);
     // It was removed meanwhile: nothing comes.

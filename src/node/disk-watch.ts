@@ -3,12 +3,13 @@ import type { Wal } from "../wal/index.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Teller } from "./teller.js";
 
-/** Most that one tick adds to a disk's silence, as a share of diskTimeoutMs: time in which this process did not run. */
+/** Of a disk's silence one tick adds no more than a tick, nor than this share of diskTimeoutMs: the rest did not run. */
 const SILENT_GAP = 1 / 4;
 
 export interface DiskWatchParts {
   readonly wal: Wal;
   readonly diskTimeoutMs: number;
+  readonly tickMs: number;
   /** It was found silent, for so long, on appends or reads that wait; or it answers again (0). */
   readonly onDisk: (silentMs: number) => void;
   readonly hasEnded: () => boolean;
@@ -36,8 +37,8 @@ export class DiskWatch {
   }
 
   private get silentMs(): number {
-    const { wal, diskTimeoutMs } = this.parts;
-    return wal.silentMs(diskTimeoutMs * SILENT_GAP);
+    const { wal, diskTimeoutMs, tickMs } = this.parts;
+    return wal.silentMs(Math.min(tickMs, diskTimeoutMs * SILENT_GAP));
   }
 
   // Behind the poll for events: if it was this thread that did not listen, the answer is taken in by now.

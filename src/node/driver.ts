@@ -66,6 +66,7 @@ export interface DriverParts {
   readonly waitsForStorage: boolean;
   /** A disk that has not answered for so long makes a leader give up, and keeps anyone from campaigning. */
   readonly diskTimeoutMs: number;
+  readonly tickMs: number;
   /** The disk was found silent (for so long, on appends that wait), or it answers again (0). */
   readonly onDisk: (silentMs: number) => void;
   readonly onFault: (error: RaftmarkError) => void;
@@ -128,6 +129,7 @@ export class Driver {
     this.disk = new DiskWatch({
       wal,
       diskTimeoutMs: parts.diskTimeoutMs,
+      tickMs: parts.tickMs,
       onDisk: (silentMs) => this.diskChanged(silentMs),
       hasEnded: () => this.stopped,
     });

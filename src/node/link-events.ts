@@ -11,6 +11,7 @@ import { decodeHello, encodeHello } from "./peer-hello.js";
 import type { PeerLines } from "./peer-lines.js";
 import { isShorterLog, type PeerLogs } from "./peer-logs.js";
 import type { SnapshotService } from "./snapshot-service.js";
+import { StaleAppends } from "./stale-appends.js";
 
 export interface LinkEventsParts {
   readonly group: number;
@@ -25,6 +26,8 @@ export interface LinkEventsParts {
   /** Peers that hear this node: kept here. */
   readonly connected: Set<number>;
   readonly onPeer: (event: PeerEvent) => void;
+  /** Link.redial. */
+  readonly redial: (peer: number) => void;
   /** This node knows that it is no member any more. */
   readonly isRemoved: () => boolean;
   /** A peer says that this node is no member any more. */
@@ -35,6 +38,7 @@ export interface LinkEventsParts {
 export function linkEvents(parts: LinkEventsParts): LinkHandler {
   const { group: own, rawNode, driver, forwarding, snapshots, members, book, peerLogs, peerLines } = parts;
   const { connected: all } = parts;
+  const staleAppends = new StaleAppends(parts.redial);
   const onPath = (peer: number): void => {
     // What the peer was asked may be lost, or its answers.
     forwarding.forwards.pathOpened(peer);
@@ -43,10 +47,11 @@ export function linkEvents(parts: LinkEventsParts): LinkHandler {
   };
   return {
     // hot
-    onMessages: (group, _from, messages) =>
-      group === own
-        ? driver.messages(messages)
-        : driver.refuse(`group ${group}: this node has no group but ${own}`),
+    onMessages: (group, from, messages) => {
+      if (group !== own) return driver.refuse(`group ${group}: this node has no group but ${own}`);
+      staleAppends.look(from, messages, rawNode.raft.term);
+      return driver.messages(messages);
+    },
     onUnreachable: (peer) => {
       forwarding.forwards.unreachable(peer);
       driver.control(() => rawNode.reportUnreachable(peer));

@@ -70,6 +70,13 @@ export class OutsideLink implements Link {
     this.link.setPeer(peer, address);
   }
 
+  redial(peer: number): void {
+    callOutside(
+      () => this.link.redial?.(peer),
+      (cause) => this.failed(cause, "redial"),
+    );
+  }
+
   stats(): LinkStats {
     return this.link.stats();
   }

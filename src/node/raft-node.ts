@@ -213,6 +213,7 @@ export class RaftNode extends SafeEmitter {
       maxBacklogBytes: options.maxQueuedBytes,
       waitsForStorage: options.storageWrites === "sync",
       diskTimeoutMs: options.diskTimeoutMs,
+      tickMs: options.tickMs,
       onDisk: (silentMs) => tellDisk(teller, options, silentMs),
       onFault: (error) => this.faulted(error),
       onLeader: (leader, term) => this.leaderChanged(leader, term),
@@ -238,7 +239,8 @@ export class RaftNode extends SafeEmitter {
   }
 
   private linkEvents(): LinkHandler {
-    const { rawNode, driver, forwarding, snapshots, members, book, peerLogs, peerLines, connected } = this;
+    const { rawNode, driver, forwarding, snapshots, members, book, peerLogs, peerLines, connected, link } =
+      this;
     return linkEvents({
       group: GROUP,
       rawNode,
@@ -251,6 +253,7 @@ export class RaftNode extends SafeEmitter {
       peerLines,
       connected,
       onPeer: (event) => this.peerChanged(event),
+      redial: (peer) => link.redial?.(peer),
       isRemoved: () => this.removal !== null,
       onRemoved: (why) => this.removed(why, false),
     });

@@ -76,3 +76,29 @@ test("a member that comes back over a slow path costs a byte for each byte of lo
   const share = path.through / (40 * MB);
   assert.ok(share > 1 && share < 1.1, `${share} bytes for each byte of log`);
 });
+
+test("what leaders of old had sent to a slow member is not in front of what it lacks when they lead again", async (t) => {
+  const { leader, nodes, open, paths } = await slowCluster(t, 8 * MB, { segmentBytes: 4 * MB });
+  const away = nodes.find((node) => node !== leader)!;
+  const { id } = away.status();
+  await away.close();
+  const data = new Uint8Array(100_000);
+  for (let i = 0; i < 240; i += 40) {
+    await Promise.all(Array.from({ length: 40 }, () => leader.propose(data)));
+  }
+  const others = nodes.filter((node) => node !== away);
+  const ways = others.map((other) => paths.get(`${other.status().id} ${id}`)!);
+  for (const way of ways) way.through = 0;
+  const { node: back } = await open(id);
+  const heir = others.find((node) => node !== leader)!;
+  for (const next of [heir, leader, heir, leader, heir, leader]) {
+    // A window of 8 MiB is on its way by then, for which the path takes a second.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const now = others.find((other) => other !== next)!;
+    now.transferLeadership(next.status().id);
+    await until("the other leads", WAIT_MS, () => next.status().state === "StateLeader");
+  }
+  await until("it has all", WAIT_MS, () => back.status().applied >= leader.status().commit);
+  const share = ways.reduce((sum, { through }) => sum + through, 0) / (24 * MB);
+  assert.ok(share < 2, `${share} bytes for each byte of log`);
+});

@@ -2,7 +2,10 @@
 // takes part again, without anyone's help.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { DiskWatch } from "../../src/node/disk-watch.js";
 import { StateFollower } from "../../src/raft/index.js";
+import type { Wal } from "../../src/wal/index.js";
+import { Silence } from "../../src/wal/log/silence.js";
 import { until } from "../process/support.js";
 import { atEnd, tempDir } from "../temp-dir.js";
 import { HANGS, sharedWords } from "../wal/faulty-fs.js";
@@ -104,6 +107,26 @@ test("time in which the process did not run is no silence of the disk; time in w
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
   assert.ok(wal.silentMs(20) <= 40);
   await until("the silence to be counted", WAIT_MS, () => wal.silentMs(20) > 200);
+});
+
+test("many short suspensions are no silence of the disk", async () => {
+  const silence = new Silence();
+  let now = 0;
+  const wal = { silentMs: (gapMsMax: number) => silence.measure(now, 0, gapMsMax) } as unknown as Wal;
+  const parts = { wal, diskTimeoutMs: 1000, tickMs: 100, onDisk: () => {}, hasEnded: () => false };
+  const watch = new DiskWatch(parts);
+  const ticks = async (count: number, everyMs: number): Promise<void> => {
+    for (let i = 0; i < count; i++) {
+      now += everyMs;
+      watch.tick();
+      await new Promise(setImmediate);
+    }
+  };
+  // SIGSTOP for 300 ms and 20 ms to run, six times.
+  await ticks(6, 320);
+  assert.equal(watch.stalls, 0);
+  await ticks(5, 100);
+  assert.equal(watch.stalls, 1);
 });
 
 function sameLogs(members: readonly Member[]): boolean {

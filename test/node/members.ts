@@ -73,6 +73,7 @@ export class Member {
       maxBacklogBytes: MiB,
       waitsForStorage: false,
       diskTimeoutMs: ELECTION_TICKS * TICK_MS,
+      tickMs: TICK_MS,
       trace: null,
       onDisk: (silentMs) => this.disk.push(silentMs),
       onFault: (error) => {

@@ -58,6 +58,7 @@ class Sole {
       maxBacklogBytes: MiB,
       waitsForStorage: waits,
       diskTimeoutMs: 1000,
+      tickMs: 100,
       trace: null,
       onDisk: () => {},
       onFault: (error) => {
