@@ -87,6 +87,11 @@ const WRONG: [what: string, text: string, expected: RegExp][] = [
   ],
   ["another word", `${GOOD}logLevel: loud\n`, /^F:7:11: logLevel: must be one of .*"warn".*, not "loud"$/],
   [
+    "a name that is none",
+    GOOD.replace("10.0.0.2:7001", "*:7001"),
+    /^F:5:\d+: peers\.2\.raft: must be an address, .*0\.0\.0\.0 and \[::\] are all of the machine's\), not "\*:7001"$/,
+  ],
+  [
     "no address",
     GOOD.replace("10.0.0.2:7001", "10.0.0.2"),
     /^F:5:\d+: peers\.2\.raft: must be an address, host:port, as in .*, not "10\.0\.0\.2"$/,
