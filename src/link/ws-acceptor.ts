@@ -16,6 +16,7 @@ import { CLOSE_REASONS } from "./close-codes.js";
 import { SilenceWatch } from "./silence.js";
 import { type Stranger, Strangers } from "./strangers.js";
 import type { TlsSettings } from "./tls.js";
+import { faultsOf } from "./tls-faults.js";
 import { CloseTooBig, WsStream } from "./ws-stream.js";
 import {
   NO_METHOD,
@@ -95,6 +96,7 @@ export class WsAcceptor implements Acceptor {
   private readonly options: AcceptorOptions;
   private readonly events: AcceptorEvents;
   private readonly http: Server | TlsServer;
+  private tls: TlsSettings | null;
   private readonly connections = new Set<WsConnection>();
   private readonly strangers: Strangers;
   /** By the other end of their connection: a TLS socket does not tell which socket it is upon. */
@@ -107,6 +109,7 @@ export class WsAcceptor implements Acceptor {
     const { tls } = options;
     this.implementation = `ws on node:${tls === null ? "net" : "tls"} (${why})`;
     this.options = options;
+    this.tls = tls;
     this.events = options.events;
     // Who comes with a wrong certificate is let in as far as to be told so: `upgrade`.
     this.http =
@@ -175,8 +178,9 @@ export class WsAcceptor implements Acceptor {
     );
     stranger.onExpired = () => events.onExpired(connection);
     this.connections.add(connection);
-    if (this.options.tls !== null && !(socket as TLSSocket).authorized) {
-      events.onUntrusted(connection, String((socket as TLSSocket).authorizationError));
+    const fault = this.tls === null ? null : faultOf(socket as TLSSocket, this.tls);
+    if (fault !== null) {
+      events.onUntrusted(connection, fault);
       return;
     }
     events.onOpen(connection);
@@ -195,6 +199,7 @@ export class WsAcceptor implements Acceptor {
   }
 
   setTls(tls: TlsSettings): void {
+    this.tls = tls;
     (this.http as TlsServer).setSecureContext(tls);
   }
 
@@ -210,6 +215,13 @@ export class WsAcceptor implements Acceptor {
   private sweep(): void {
     for (const { silence, stream } of this.connections) silence.sweep(stream);
   }
+}
+
+/** Of the certificate that who dialled showed; null: it counts. */
+function faultOf(socket: TLSSocket, tls: TlsSettings): string | null {
+  if (socket.authorized) return null;
+  const certificate = socket.getPeerX509Certificate();
+  return faultsOf(String(socket.authorizationError), { certificate, as: "client", host: null }, tls);
 }
 
 function endOf({ remoteAddress, remotePort }: Socket): string {
