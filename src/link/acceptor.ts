@@ -10,6 +10,8 @@ import { descriptorLimit, openDescriptors } from "./descriptors.js";
 import type { NativeUws, UwsModule } from "./native-uws.js";
 import { type Stranger, type StrangerLimits, Strangers } from "./strangers.js";
 import type { TlsSettings } from "./tls.js";
+import { CloseAbnormal, CloseTooBig } from "./ws-stream.js";
+import { NOT_FOUND, refusalOfRequest, type UpgradeRefusal } from "./ws-upgrade.js";
 
 /** One accepted connection. */
 export interface Accepted {
@@ -28,6 +30,8 @@ export interface AcceptorEvents {
   /** `bytes` die when this returns. */
   onMessage(connection: Accepted, bytes: Uint8Array): void;
   onClose(connection: Accepted): void;
+  /** It sent what no WebSocket sends, or more than it may; it is closed, or was, and `onClose` comes. */
+  onBroken(connection: Accepted, why: string): void;
   /** It did not prove itself in time, and is to be refused. */
   onExpired(connection: Accepted): void;
   /** With TLS: opened by somebody without a certificate that counts, and to be refused. `onClose` comes. */
@@ -58,6 +62,8 @@ export interface Acceptor {
   /** Closes the listener and every connection at once. */
   close(): void;
 }
+
+export const BROKEN_TOO_BIG = "a message that is too long";
 
 /** Path of the WebSocket upgrade; anything else gets 404. */
 export const LINK_PATH = "/raftmark/link";
@@ -98,6 +104,11 @@ class UwsConnection implements Accepted, Stranger {
 }
 
 const UWS_DROPPED = 2;
+/**
+ * What uWebSockets.js itself finds wrong it cuts, without a close frame. A message that is too long is told so up to here,
+ * which is what a stranger may have us hold; a longer one is cut.
+ */
+const UWS_PAYLOAD_BYTES_MAX = 128 * 1024;
 
 /**
  * What the handlers of an App know. uWS never frees an App, nor what its handlers hold: whoever closes takes out of
@@ -274,8 +285,9 @@ const UPGRADE_REQUEST = [
 /** An App whose connections are told to `hub`. Outside the class, so that its handlers hold nothing else. */
 function newApp(uws: UwsModule, hub: UwsHub, options: AcceptorOptions, keeper: boolean): ClosableApp {
   const app: ClosableApp = uws.App();
+  const { maxPayloadBytes } = options;
   app.ws(LINK_PATH, {
-    maxPayloadLength: options.maxPayloadBytes,
+    maxPayloadLength: Math.max(maxPayloadBytes, UWS_PAYLOAD_BYTES_MAX),
     maxBackpressure: options.maxBackpressureBytes,
     idleTimeout: options.idleTimeoutS,
     sendPingsAutomatically: true,
@@ -284,6 +296,11 @@ function newApp(uws: UwsModule, hub: UwsHub, options: AcceptorOptions, keeper: b
       if (keeper) {
         hub.context = context;
         response.close();
+        return;
+      }
+      const refusal = refusalOfUpgradeAt(request);
+      if (refusal !== null) {
+        refuse(response, refusal);
         return;
       }
       const key = request.getHeader("sec-websocket-key");
@@ -301,20 +318,44 @@ function newApp(uws: UwsModule, hub: UwsHub, options: AcceptorOptions, keeper: b
       hub.events.onOpen(connection);
     },
     message: (socket, message) => {
-      hub.events?.onMessage(hub.connections.get(socket)!, new Uint8Array(message));
+      const connection = hub.connections.get(socket)!;
+      if (message.byteLength <= maxPayloadBytes) {
+        hub.events?.onMessage(connection, new Uint8Array(message));
+        return;
+      }
+      hub.events?.onBroken(connection, BROKEN_TOO_BIG);
+      connection.end(CloseTooBig);
     },
-    close: (socket) => {
+    close: (socket, code, reason) => {
       const connection = hub.connections.get(socket)!;
       hub.connections.delete(socket);
       hub.strangers.remove(connection);
       connection.socket = null;
+      // Cut by uWS, in its own words. For much that is no WebSocket it has none, as for a connection that is lost.
+      if (code === CloseAbnormal && reason.byteLength > 0)
+        hub.events?.onBroken(connection, Buffer.from(reason).toString());
       hub.events?.onClose(connection);
     },
   });
-  app.any("/*", (response) => {
-    response.writeStatus("404 Not Found").end("", true);
-  });
+  app.any("/*", (response) => refuse(response, NOT_FOUND));
   return app;
+}
+
+/** uWS takes any GET with a key of that length for one to upgrade, whatever its query. */
+function refusalOfUpgradeAt(request: uWS.HttpRequest): UpgradeRefusal | null {
+  // It gives undefined for none, whatever its types say.
+  if (request.getQuery()) return NOT_FOUND;
+  return refusalOfRequest("GET", {
+    upgrade: request.getHeader("upgrade"),
+    "sec-websocket-key": request.getHeader("sec-websocket-key"),
+    "sec-websocket-version": request.getHeader("sec-websocket-version"),
+  });
+}
+
+function refuse(response: uWS.HttpResponse, { status, headers }: UpgradeRefusal): void {
+  response.writeStatus(status);
+  for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value);
+  response.end("", true);
 }
 
 /** Null if it cannot. Exclusive, or uWS sets SO_REUSEPORT and two nodes would share the port without a word. */

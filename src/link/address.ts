@@ -8,7 +8,7 @@ export interface Address {
 
 /** Parses "host:port" or "[v6]:port". Throws RAFT_BAD_OPTION naming `option`. Port 0 only where `anyPort` says so. */
 export function parseAddress(text: string, option: string, anyPort = false): Address {
-  const match = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^:\s/[\]]+)):(\d{1,5})$/.exec(text);
+  const match = /^(?:\[(\w*:[\w:.%]+)\]|([\w.\-\u0080-\uffff]+)):(\d{1,5})$/.exec(text);
   const port = match === null ? -1 : Number(match[3]);
   if (match === null || port > 65535 || (port === 0 && !anyPort)) {
     throw new RaftmarkError(

@@ -46,3 +46,10 @@ export function checkSecret(secret: unknown, addresses: readonly Address[], opti
   const text = `the cluster's shared key must be a string of at least ${SECRET_BYTES_MIN} bytes, and this has ${bytes}`;
   throw new RaftmarkError("RAFT_BAD_OPTION", `${option}: ${text}; make one by: openssl rand -hex 32`);
 }
+
+/** The same of what is taken besides, while the secret is changed; never a short one. */
+export function checkOtherSecret(secret: unknown, option = "otherSecret"): void {
+  checkSecret(secret, NOT_LOOPBACK, option);
+}
+
+const NOT_LOOPBACK: readonly Address[] = [{ host: "0.0.0.0", port: 0 }];

@@ -197,7 +197,8 @@ export class Dialer {
 
   private tellUntrusted(error: NodeJS.ErrnoException): void {
     const { peer, events } = this.options;
-    const reason = `${CLOSE_REASONS[CloseBadCertificate]} (${error.code}: ${error.message})`;
+    const why = error.code === undefined ? error.message : `${error.code}: ${error.message}`;
+    const reason = `${CLOSE_REASONS[CloseBadCertificate]} (${why})`;
     events.onRefused(peer, CloseBadCertificate, false, reason);
   }
 

@@ -82,6 +82,12 @@ export class Guests implements AcceptorEvents {
     this.tellCertificate(`no TLS: ${why}`);
   }
 
+  onBroken(connection: Accepted, why: string): void {
+    const { peer } = connection.owner as Guest;
+    const reason = `${CLOSE_REASONS[CloseBadFrame]} (${why})`;
+    if (!this.closed) this.refusals.tell({ peer, code: CloseBadFrame, reason, by: "self" });
+  }
+
   onExpired(connection: Accepted): void {
     this.refuse(connection, 0, CloseTimeout);
   }

@@ -53,6 +53,8 @@ export interface Identity {
   readonly clusterId: number;
   /** What members prove (cluster-key.ts). */
   readonly key: Uint8Array;
+  /** Taken from who dials as well, while the cluster changes its key. */
+  readonly otherKey?: Uint8Array | undefined;
   /** Whether it wants frames tagged. */
   readonly frameTags: boolean;
   /** Drawn anew for each life of the link, below 2^53: tells two nodes with the same id from one that came back. */
@@ -99,12 +101,15 @@ type Role = "dialer" | "acceptor";
 abstract class Handshake {
   protected readonly self: Identity;
   private readonly role: Role;
+  /** Of this connection: the one that the dialler proves. */
+  private key: Uint8Array;
   private readonly transcript: Uint8Array[] = [];
   private tagged: boolean;
 
   constructor(self: Identity, role: Role) {
     this.self = self;
     this.role = role;
+    this.key = self.key;
     this.tagged = self.frameTags;
   }
 
@@ -117,7 +122,7 @@ abstract class Handshake {
     const hash = createHash("sha256");
     for (const part of this.transcript) hash.update(part);
     const salt = hash.digest();
-    return new Uint8Array(hkdfSync("sha256", this.self.key, salt, "raftmark link frames", TAG_KEY_BYTES));
+    return new Uint8Array(hkdfSync("sha256", this.key, salt, "raftmark link frames", TAG_KEY_BYTES));
   }
 
   /** Refuses the other side, which has proved itself, in words that only it gets. */
@@ -176,8 +181,18 @@ abstract class Handshake {
     return timingSafeEqual(expected, bytes.subarray(bytes.length - MAC_BYTES));
   }
 
+  /** The same under the other key, if there is one, which is the connection's from then on. */
+  protected isSealedByOther(bytes: Uint8Array): boolean {
+    const { key, otherKey } = this.self;
+    if (otherKey === undefined) return false;
+    this.key = otherKey;
+    if (this.isSealed(bytes)) return true;
+    this.key = key;
+    return false;
+  }
+
   private mac(role: Role, bytes: Uint8Array): Uint8Array {
-    const hmac = createHmac("sha256", this.self.key).update(`raftmark link ${role}\0`);
+    const hmac = createHmac("sha256", this.key).update(`raftmark link ${role}\0`);
     for (const part of this.transcript) hmac.update(part);
     return hmac.update(bytes.subarray(0, bytes.length - MAC_BYTES)).digest();
   }
@@ -206,7 +221,7 @@ export class AcceptorHandshake extends Handshake {
     const code = checkHello(bytes, KIND_PROOF, PROOF_HELLO_AT);
     if (code !== 0) return step({ code });
     const peer = getU64(bytes, 16);
-    if (!this.isSealed(bytes)) return step({ code: CloseBadKey, peer });
+    if (!this.isSealed(bytes) && !this.isSealedByOther(bytes)) return step({ code: CloseBadKey, peer });
     this.note(bytes);
     if (getU64(bytes, 8) !== this.self.clusterId) return step({ code: CloseBadCluster, peer });
     if (getU64(bytes, 24) !== this.self.id) return step({ code: CloseWrongNode, peer });

@@ -5,9 +5,8 @@ import { Duplex } from "node:stream";
 import { connect, createServer, type TLSSocket } from "node:tls";
 import { RaftmarkError } from "../base/errors.js";
 import type { TlsSettings } from "./tls.js";
+import { hiddenFaults, OF_TIME } from "./tls-faults.js";
 
-/** Of what a clock says that may not be set yet: told elsewhere, and taken. */
-const OF_TIME = ["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"];
 /** The way from the certificate ends before an authority. */
 const UNKNOWN_ISSUER = [
   "DEPTH_ZERO_SELF_SIGNED_CERT",
@@ -23,9 +22,12 @@ const UNKNOWN_ISSUER = [
  * changed (docs/operate.md, Trust) each member's own is among those that it believes itself.
  */
 export async function tryTls(settings: TlsSettings): Promise<void> {
-  for (const [as, code] of await verdicts(settings)) {
-    if (code === null || OF_TIME.includes(code)) continue;
+  for (const { as, code, hidden } of await verdicts(settings)) {
+    if (code === null) continue;
+    // Dates are told elsewhere, and taken: by a clock that may not be set yet.
+    if (OF_TIME.includes(code) && hidden.length === 0) continue;
     let text = `would be refused by the other members (${code})`;
+    if (hidden.length > 0) text += `, also where its dates counted: ${hidden.join("; ")}`;
     if (UNKNOWN_ISSUER.includes(code))
       text +=
         ": no authority in tls.ca vouches for it; add the one that signed it, on all members, or take another certificate";
@@ -35,8 +37,16 @@ export async function tryTls(settings: TlsSettings): Promise<void> {
   }
 }
 
-/** What is said of the certificate by who dials, and by who is dialled: OpenSSL's code, or null. */
-async function verdicts(settings: TlsSettings): Promise<["server" | "client", string | null][]> {
+interface Verdict {
+  readonly as: "server" | "client";
+  /** OpenSSL's; null: it is taken. */
+  readonly code: string | null;
+  /** What else is wrong with one whose dates are. */
+  readonly hidden: readonly string[];
+}
+
+/** What is said of the certificate by who dials, and by who is dialled. */
+async function verdicts(settings: TlsSettings): Promise<Verdict[]> {
   const [near, far] = pipe();
   const server = createServer({ ...settings, requestCert: true, rejectUnauthorized: false });
   const accepted = new Promise<TLSSocket>((resolve, reject) => {
@@ -54,10 +64,7 @@ async function verdicts(settings: TlsSettings): Promise<["server" | "client", st
   dialled.on("error", () => {});
   try {
     const [, guest] = await Promise.all([once(dialled, "secureConnect"), accepted]);
-    return [
-      ["server", codeOf(dialled)],
-      ["client", codeOf(guest)],
-    ];
+    return [verdictOf(dialled, "server", settings), verdictOf(guest, "client", settings)];
   } catch (cause) {
     // OpenSSL's words without its own places.
     const { reason, message } = cause as Error & { reason?: string };
@@ -68,9 +75,12 @@ async function verdicts(settings: TlsSettings): Promise<["server" | "client", st
   }
 }
 
-function codeOf({ authorized, authorizationError }: TLSSocket): string | null {
+function verdictOf(socket: TLSSocket, as: Verdict["as"], { ca }: TlsSettings): Verdict {
   // A string, whatever the types say.
-  return authorized ? null : String(authorizationError);
+  const code = socket.authorized ? null : String(socket.authorizationError);
+  const certificate = socket.getPeerX509Certificate();
+  const isLate = code !== null && OF_TIME.includes(code) && certificate !== undefined;
+  return { as, code, hidden: isLate ? hiddenFaults(certificate, as, ca) : [] };
 }
 
 /** What is written to one comes out of the other. */

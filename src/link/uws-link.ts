@@ -11,7 +11,7 @@ import { FRAME_OVERHEAD_BYTES, FrameReader, FrameWriter } from "../wire/frame.js
 import { type Accepted, type Acceptor, type AcceptorOptions, UwsAcceptor } from "./acceptor.js";
 import { type Address, parseAddress } from "./address.js";
 import { CLOSE_REASONS, CloseBadFrame, CloseBadMessage, CloseBadTag } from "./close-codes.js";
-import { checkSecret, clusterKey } from "./cluster-key.js";
+import { checkOtherSecret, checkSecret, clusterKey } from "./cluster-key.js";
 import { Dialer, type DialerEvents, type FrameRefused } from "./dialer.js";
 import { FRAME_TARGET_BYTES, FrameSender, MAX_FRAME_BYTES_DEFAULT } from "./frame-sender.js";
 import type { FrameTags } from "./frame-tags.js";
@@ -47,6 +47,8 @@ export interface UwsLinkOptions {
   peers: Readonly<Record<number, string>>;
   /** The cluster's shared key; shorter than 16 bytes only where all addresses are this machine's own (loopback). */
   secret: string;
+  /** Taken from who dials as well, while the cluster changes its key; at least 16 bytes. Default: none. */
+  otherSecret?: string | undefined;
   /** TLS with a certificate on both sides; then the acceptor is our own. Default: in the clear. */
   tls?: TlsOptions | undefined;
   /** A frame for a peer is dropped while more than this waits for it. Default 32 MiB. */
@@ -102,8 +104,9 @@ export function createUwsLink(options: UwsLinkOptions): UwsLink {
 
 class SocketLink implements UwsLink {
   /** Its key is known once `start` derived it. */
-  private readonly self: Identity & { key: Uint8Array };
+  private readonly self: Identity & { key: Uint8Array; otherKey: Uint8Array | undefined };
   private readonly secret: string;
+  private readonly otherSecret: string | undefined;
   private tls: TlsSettings | null;
   private readonly listenAt: Address;
   private readonly maxFrameBytes: number;
@@ -137,9 +140,18 @@ class SocketLink implements UwsLink {
     );
     checkSecret(secret, [this.listenAt, ...others]);
     this.secret = secret;
+    this.otherSecret = options.otherSecret;
+    if (this.otherSecret !== undefined) checkOtherSecret(this.otherSecret);
     this.tls = options.tls === undefined ? null : resolveTls(options.tls);
     const frameTags = options.frameTags ?? true;
-    this.self = { id, clusterId, key: NO_DATA, frameTags, incarnation: randomInt(2 ** 48 - 1) };
+    this.self = {
+      id,
+      clusterId,
+      key: NO_DATA,
+      otherKey: undefined,
+      frameTags,
+      incarnation: randomInt(2 ** 48 - 1),
+    };
     const limits = limitsOf(options);
     const { maxFrameBytes, frameTargetBytes: targetBytes, silenceMs, ...accepting } = limits;
     this.maxFrameBytes = maxFrameBytes;
@@ -172,6 +184,7 @@ class SocketLink implements UwsLink {
     this.guests.handler = handler;
     this.refusals.listeners.push((refusal) => handler.onRefused?.(refusal));
     this.self.key = await clusterKey(this.secret);
+    if (this.otherSecret !== undefined) this.self.otherKey = await clusterKey(this.otherSecret);
     // Who closed it meanwhile finds no listener.
     const port = this.closed ? 0 : await this.acceptor.listen(this.listenAt);
     if (port === null) {

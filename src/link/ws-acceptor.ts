@@ -8,6 +8,7 @@ import {
   type Acceptor,
   type AcceptorEvents,
   type AcceptorOptions,
+  BROKEN_TOO_BIG,
   LINK_PATH,
 } from "./acceptor.js";
 import type { Address } from "./address.js";
@@ -15,13 +16,25 @@ import { CLOSE_REASONS } from "./close-codes.js";
 import { SilenceWatch } from "./silence.js";
 import { type Stranger, Strangers } from "./strangers.js";
 import type { TlsSettings } from "./tls.js";
-import { WsStream } from "./ws-stream.js";
-import { answerUpgrade, refusal } from "./ws-upgrade.js";
+import { faultsOf } from "./tls-faults.js";
+import { CloseTooBig, WsStream } from "./ws-stream.js";
+import {
+  NO_METHOD,
+  NOT_FOUND,
+  refusalAnswer,
+  refusalOfRequest,
+  TOO_LATE,
+  upgradeAnswer,
+} from "./ws-upgrade.js";
+
+const BROKEN = "bytes that are no WebSocket frame";
 
 /** A TCP connection until it proves itself, upgraded or not. */
 class WsStranger implements Stranger {
   readonly address: string;
   private readonly stream: Socket;
+  /** What it is answered on; null: its TLS is not there yet. */
+  answerable: Socket | null = null;
   /** Once upgraded. */
   onExpired: (() => void) | null = null;
 
@@ -31,8 +44,10 @@ class WsStranger implements Stranger {
   }
 
   expire(): void {
-    if (this.onExpired === null) this.cut();
-    else this.onExpired();
+    if (this.onExpired !== null) this.onExpired();
+    else if (this.answerable === null) this.cut();
+    // Who does not take it in time is cut.
+    else this.answerable.end(refusalAnswer(TOO_LATE), "latin1");
   }
 
   cut(): void {
@@ -53,8 +68,7 @@ class WsConnection implements Accepted {
     this.maxBackpressureBytes = options.maxBackpressureBytes;
     this.stream = new WsStream(socket, false, options.maxPayloadBytes, {
       onMessage: (bytes) => events.onMessage(this, bytes),
-      // Its bytes are looked at: SilenceWatch.
-      onBroken: () => {},
+      onBroken: (code) => events.onBroken(this, code === CloseTooBig ? BROKEN_TOO_BIG : BROKEN),
       onClose,
     });
   }
@@ -82,6 +96,7 @@ export class WsAcceptor implements Acceptor {
   private readonly options: AcceptorOptions;
   private readonly events: AcceptorEvents;
   private readonly http: Server | TlsServer;
+  private tls: TlsSettings | null;
   private readonly connections = new Set<WsConnection>();
   private readonly strangers: Strangers;
   /** By the other end of their connection: a TLS socket does not tell which socket it is upon. */
@@ -94,6 +109,7 @@ export class WsAcceptor implements Acceptor {
     const { tls } = options;
     this.implementation = `ws on node:${tls === null ? "net" : "tls"} (${why})`;
     this.options = options;
+    this.tls = tls;
     this.events = options.events;
     // Who comes with a wrong certificate is let in as far as to be told so: `upgrade`.
     this.http =
@@ -106,6 +122,7 @@ export class WsAcceptor implements Acceptor {
     this.strangers = new Strangers(options.strangers);
     this.http.on("connection", (stream) => {
       const stranger = new WsStranger(stream);
+      if (tls === null) stranger.answerable = stream;
       const end = endOf(stream);
       this.strangersByEnd.set(end, stranger);
       stream.once("close", () => {
@@ -113,6 +130,14 @@ export class WsAcceptor implements Acceptor {
         if (this.strangersByEnd.get(end) === stranger) this.strangersByEnd.delete(end);
       });
       this.strangers.add(stranger);
+    });
+    this.http.on("secureConnection", (socket: TLSSocket) => {
+      const stranger = this.strangersByEnd.get(endOf(socket));
+      if (stranger !== undefined) stranger.answerable = socket;
+    });
+    this.http.on("connect", (_request, socket: Socket) => {
+      socket.on("error", () => {});
+      socket.end(refusalAnswer(NO_METHOD), "latin1", () => socket.destroy());
     });
     this.http.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) =>
       this.upgrade(request, socket, head),
@@ -125,13 +150,11 @@ export class WsAcceptor implements Acceptor {
   }
 
   private upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    const { answer, accepted } =
-      request.url === LINK_PATH
-        ? answerUpgrade(request.method, request.headers)
-        : { answer: refusal("404 Not Found"), accepted: false };
-    if (!accepted) {
+    const { url, method, headers } = request;
+    const refusal = url === LINK_PATH ? refusalOfRequest(method, headers) : NOT_FOUND;
+    if (refusal !== null) {
       socket.on("error", () => {});
-      socket.end(answer, "latin1", () => socket.destroy());
+      socket.end(refusalAnswer(refusal), "latin1", () => socket.destroy());
       return;
     }
     const stranger = this.strangersByEnd.get(endOf(socket));
@@ -142,7 +165,7 @@ export class WsAcceptor implements Acceptor {
     }
     socket.setTimeout(0);
     socket.setNoDelay(true);
-    socket.write(answer, "latin1");
+    socket.write(upgradeAnswer(headers["sec-websocket-key"]!), "latin1");
     const { events } = this;
     const connection: WsConnection = new WsConnection(
       socket,
@@ -155,8 +178,9 @@ export class WsAcceptor implements Acceptor {
     );
     stranger.onExpired = () => events.onExpired(connection);
     this.connections.add(connection);
-    if (this.options.tls !== null && !(socket as TLSSocket).authorized) {
-      events.onUntrusted(connection, String((socket as TLSSocket).authorizationError));
+    const fault = this.tls === null ? null : faultOf(socket as TLSSocket, this.tls);
+    if (fault !== null) {
+      events.onUntrusted(connection, fault);
       return;
     }
     events.onOpen(connection);
@@ -175,6 +199,7 @@ export class WsAcceptor implements Acceptor {
   }
 
   setTls(tls: TlsSettings): void {
+    this.tls = tls;
     (this.http as TlsServer).setSecureContext(tls);
   }
 
@@ -190,6 +215,13 @@ export class WsAcceptor implements Acceptor {
   private sweep(): void {
     for (const { silence, stream } of this.connections) silence.sweep(stream);
   }
+}
+
+/** Of the certificate that who dialled showed; null: it counts. */
+function faultOf(socket: TLSSocket, tls: TlsSettings): string | null {
+  if (socket.authorized) return null;
+  const certificate = socket.getPeerX509Certificate();
+  return faultsOf(String(socket.authorizationError), { certificate, as: "client", host: null }, tls);
 }
 
 function endOf({ remoteAddress, remotePort }: Socket): string {

@@ -1,10 +1,11 @@
 // Dials a WebSocket. Everything that comes in is read into one buffer, which all connections of the thread share: it is
 // taken out of there before the next read. Main thread.
 import { connect, type NetConnectOpts, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, type TLSSocket } from "node:tls";
 import { type Address, formatAddress } from "./address.js";
 import { names } from "./names.js";
 import type { TlsSettings } from "./tls.js";
+import { faultsOf } from "./tls-faults.js";
 import { WsStream, type WsStreamEvents } from "./ws-stream.js";
 import { newKey, refusalOfBeginning, refusalOfUpgrade, upgradeRequest } from "./ws-upgrade.js";
 
@@ -64,8 +65,8 @@ export class WsDial {
         },
       },
     };
-    // Whatever NODE_TLS_REJECT_UNAUTHORIZED says.
-    const tlsOptions = { ...connectOptions, ...tls, rejectUnauthorized: true };
+    // Refused below, where all that is wrong can still be seen.
+    const tlsOptions = { ...connectOptions, ...tls, rejectUnauthorized: false };
     this.socket = tls === null ? connect(connectOptions) : connectTls(tlsOptions);
     const { socket } = this;
     this.timer = setTimeout(() => this.tooLate(), timeoutMs);
@@ -74,6 +75,11 @@ export class WsDial {
         this.unproved = true;
       });
     socket.on(tls === null ? "connect" : "secureConnect", () => {
+      const fault = tls === null ? null : this.faultOf(socket as TLSSocket, tls);
+      if (fault !== null) {
+        this.fail(new Error(fault), true);
+        return;
+      }
       this.unproved = false;
       socket.write(upgradeRequest(formatAddress(address), path, this.key));
     });
@@ -106,6 +112,15 @@ export class WsDial {
   terminate(): void {
     if (this.stream === null) this.tooLate();
     else this.stream.terminate();
+  }
+
+  /** Of the certificate that was shown; null: it counts. */
+  private faultOf(socket: TLSSocket, tls: TlsSettings): string | null {
+    if (socket.authorized) return null;
+    const certificate = socket.getPeerX509Certificate();
+    const { host } = this.options.address;
+    // A string, whatever the types say.
+    return faultsOf(String(socket.authorizationError), { certificate, as: "server", host }, tls);
   }
 
   private tooLate(): void {
@@ -141,12 +156,11 @@ export class WsDial {
     this.stream.feed(rest, 0, rest.length);
   }
 
-  private fail(error: Error): void {
+  private fail(error: NodeJS.ErrnoException, untrusted = this.unproved && !isCut(error)): void {
     this.stopTimer();
     if (this.failed || this.stream !== null) return;
     this.failed = true;
-    const isCut = /^(ECONN|EPIPE|ETIMEDOUT)/.test((error as NodeJS.ErrnoException).code ?? "ECONN");
-    this.options.events.onFailed(error, this.unproved && !isCut);
+    this.options.events.onFailed(error, untrusted);
     this.socket.destroy();
   }
 
@@ -154,4 +168,9 @@ export class WsDial {
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
   }
+}
+
+/** It says nothing of who is at the other end. */
+function isCut({ code = "ECONN" }: NodeJS.ErrnoException): boolean {
+  return /^(ECONN|EPIPE|ETIMEDOUT)/.test(code);
 }

@@ -25,8 +25,8 @@ const MASK_BYTES = 4;
 
 const CloseProtocolError = 1002;
 const CloseNoCode = 1005;
-const CloseAbnormal = 1006;
-const CloseTooBig = 1009;
+export const CloseAbnormal = 1006;
+export const CloseTooBig = 1009;
 
 /** How long a connection that we closed may linger. */
 const CLOSE_TIMEOUT_MS = 1000;

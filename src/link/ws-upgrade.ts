@@ -66,11 +66,19 @@ export interface UpgradeHeaders {
   readonly "sec-websocket-version"?: string | undefined;
 }
 
-/** What answers a request to upgrade, and whether that accepts it. */
-export function answerUpgrade(
-  method: string | undefined,
-  headers: UpgradeHeaders,
-): { answer: string; accepted: boolean } {
+/** Why something is not upgraded. */
+export interface UpgradeRefusal {
+  readonly status: string;
+  /** Lines of the answer's head. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export const NOT_FOUND: UpgradeRefusal = { status: "404 Not Found", headers: {} };
+export const NO_METHOD: UpgradeRefusal = { status: "405 Method Not Allowed", headers: {} };
+export const TOO_LATE: UpgradeRefusal = { status: "408 Request Timeout", headers: {} };
+
+/** Null: a request with this method and these headers is to be upgraded. */
+export function refusalOfRequest(method: string | undefined, headers: UpgradeHeaders): UpgradeRefusal | null {
   const key = headers["sec-websocket-key"];
   if (
     method !== "GET" ||
@@ -78,18 +86,21 @@ export function answerUpgrade(
     key === undefined ||
     !KEY.test(key)
   )
-    return { answer: refusal("400 Bad Request"), accepted: false };
-  if (headers["sec-websocket-version"] !== VERSION)
-    return {
-      answer: refusal("426 Upgrade Required", `Sec-WebSocket-Version: ${VERSION}\r\n`),
-      accepted: false,
-    };
-  const answer =
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-    `Sec-WebSocket-Accept: ${acceptOf(key)}\r\n\r\n`;
-  return { answer, accepted: true };
+    return { status: "400 Bad Request", headers: {} };
+  if (headers["sec-websocket-version"] === VERSION) return null;
+  return { status: "426 Upgrade Required", headers: { "Sec-WebSocket-Version": VERSION } };
 }
 
-export function refusal(status: string, headers = ""): string {
-  return `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n${headers}\r\n`;
+/** What accepts a request to upgrade with that key. */
+export function upgradeAnswer(key: string): string {
+  return (
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+    `Sec-WebSocket-Accept: ${acceptOf(key)}\r\n\r\n`
+  );
+}
+
+/** A refusal as it is sent; the connection is closed behind it. */
+export function refusalAnswer({ status, headers }: UpgradeRefusal): string {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n${lines.join("")}\r\n`;
 }

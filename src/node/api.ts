@@ -139,6 +139,11 @@ export interface RaftNodeOptions {
    */
   secret: string;
   /**
+   * Taken from members that dial this one as well, so that the secret can be changed while the group runs
+   * (docs/operate.md, Trust). At least 16 bytes. Default: none.
+   */
+  otherSecret?: string | undefined;
+  /**
    * TLS 1.3 to and from the other members, which show certificates of an authority in `ca`, besides proving `secret`;
    * PEM. A function is asked when the node opens, and again by reloadTls(). Default: in the clear, which the node warns
    * of unless `listen` is this machine's own (loopback).

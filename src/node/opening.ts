@@ -64,6 +64,7 @@ async function makeOne(dir: string): Promise<void> {
 export async function openLog(options: ResolvedOptions, teller: Teller): Promise<Wal> {
   // While the log is being read: the link waits for it.
   if (options.link === undefined) void clusterKey(options.secret);
+  if (options.link === undefined && options.otherSecret !== undefined) void clusterKey(options.otherSecret);
   try {
     await makeDir(options.dir);
   } catch (cause) {

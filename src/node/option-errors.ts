@@ -44,7 +44,8 @@ function optionError(issue: v.BaseIssue<unknown>, entries: v.ObjectEntries, of: 
     return badOption(option, `is missing; it must be ${ruleOf(missing ?? issue)}`);
   }
   // A secret does not belong into a log.
-  const isSecret = /^(secret|tls)\b/.test(option) && typeof issue.input === "string" && issue.input !== "";
+  const isSecret =
+    /^(secret|otherSecret|tls)\b/.test(option) && typeof issue.input === "string" && issue.input !== "";
   return badOption(option, `must be ${ruleOf(issue)}, not ${isSecret ? "this string" : shown(issue.input)}`);
 }
 

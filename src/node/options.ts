@@ -2,7 +2,7 @@
 // (the API, the bench, the service) says the same.
 import * as v from "valibot";
 import { parseAddress } from "../link/address.js";
-import { checkSecret } from "../link/cluster-key.js";
+import { checkOtherSecret, checkSecret } from "../link/cluster-key.js";
 import type { Link, TlsSource } from "../link/index.js";
 import { SEGMENT_BYTES_MIN } from "../wal/format/format.js";
 import { BUSY_POLL_US_MAX } from "../wal/write/writer.js";
@@ -45,6 +45,7 @@ const schema = v.strictObject({
   listen: v.string(),
   peers: v.pipe(plainObject, v.record(v.string(), v.string())),
   secret: v.pipe(v.string(), v.nonEmpty()),
+  otherSecret: v.optional(v.string()),
   stateMachine: objectWith<StateMachine>("apply"),
   snapshotEveryBytes: v.optional(bytesOrNone),
   snapshotEveryEntries: v.optional(bytesOrNone),
@@ -116,6 +117,7 @@ export function resolveOptions(options: RaftNodeOptions): ResolvedOptions {
   if (link === undefined) {
     const addresses = [listen, ...Object.values(peers)].map((at) => parseAddress(at, "option peers", true));
     checkSecret(resolved.secret, addresses, "option secret");
+    if (resolved.otherSecret !== undefined) checkOtherSecret(resolved.otherSecret, "option otherSecret");
     if (resolved.tls !== undefined && resolved.acceptor === "uws")
       throw badOption(
         "acceptor",

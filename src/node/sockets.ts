@@ -91,6 +91,7 @@ export function newLink(
     listen: options.listen,
     peers,
     secret: options.secret,
+    otherSecret: options.otherSecret,
     frameTags: options.frameTags,
     acceptor: options.acceptor,
     maxFrameBytes: options.maxFrameBytes,

@@ -68,7 +68,7 @@ function refused(request: IncomingMessage, error: HttpError): HttpError {
 }
 
 function tooLong(bytesMax: number): HttpError {
-  return new HttpError(413, "KV_TOO_LARGE", `the body is longer than ${bytesMax} bytes (maxValueBytes)`);
+  return new HttpError(413, "KV_TOO_LARGE", `the body is longer than ${bytesMax} bytes`);
 }
 
 function noRoom(): HttpError {

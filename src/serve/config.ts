@@ -35,6 +35,8 @@ const schema = v.strictObject({
   peers: v.record(v.string(), v.strictObject({ raft: address, http: address })),
   secret: v.optional(text),
   secretFile: v.optional(text),
+  otherSecret: v.optional(text),
+  otherSecretFile: v.optional(text),
   tls: v.optional(v.strictObject({ ca: text, cert: text, key: text })),
   initialClusterState: v.optional(v.picklist(["new", "existing"])),
   clusterId: v.optional(integer(1, Number.MAX_SAFE_INTEGER)),
@@ -64,11 +66,15 @@ export interface PeerAddresses {
 }
 
 /** A configuration that was checked: with every path absolute, every address there, and the secret read. */
-export type ServiceConfig = Omit<Checked, "id" | "listen" | "http" | "secret" | "secretFile" | "peers"> & {
+export type ServiceConfig = Omit<
+  Checked,
+  "id" | "listen" | "http" | "secret" | "secretFile" | "otherSecret" | "otherSecretFile" | "peers"
+> & {
   readonly id: number;
   readonly listen: string;
   readonly http: string;
   readonly secret: string;
+  readonly otherSecret: string | undefined;
   readonly peers: ReadonlyMap<number, PeerAddresses>;
   /** Where it came from, for what the engine finds wrong with it. */
   readonly source: Source;
@@ -135,7 +141,7 @@ export function openError(error: unknown, { source, tls }: ServiceConfig): unkno
   const match = /^option ([\w.]+): (.*)$/s.exec(error.message);
   if (match === null) return error;
   const path = (match[1] === "dir" ? "dataDir" : match[1]).split(".");
-  if (path[0] === "secret" && !source.document.has("secret")) path[0] = "secretFile";
+  if (/^(secret|otherSecret)$/.test(path[0]) && !source.document.has(path[0])) path[0] += "File";
   if (path[0] === "peers" && path.length === 2) path.push("raft");
   const file = path[0] === "tls" ? tls?.[path[1] as keyof typeof tls] : undefined;
   return errorAt(source, path, file === undefined ? match[2] : `${file} ${match[2]}`);
@@ -183,7 +189,8 @@ async function completed(config: Checked, source: Source, given: number | null):
     dataDir: resolve(base, dataDir.replaceAll("{id}", String(id))),
     listen,
     http,
-    secret: await secretOf(config, source, base),
+    secret: await ownSecretOf(config, source, base),
+    otherSecret: await secretOf("otherSecret", config, source, base),
     peers,
     tls: files,
     source,
@@ -203,24 +210,35 @@ function checkHttps(source: Source, peers: ReadonlyMap<number, PeerAddresses>, s
   if (clash !== null) throw errorAt(source, ["peers", String(clash.id), "http"], clash.text);
 }
 
-async function secretOf({ secret, secretFile }: Checked, source: Source, base: string): Promise<string> {
-  if (secret !== undefined && secretFile !== undefined)
-    throw keyError(source, ["secretFile"], "secret is given as well: leave one of the two out");
+async function ownSecretOf(config: Checked, source: Source, base: string): Promise<string> {
+  const secret = await secretOf("secret", config, source, base);
   if (secret !== undefined) return secret;
-  if (secretFile === undefined) {
-    const text =
-      "secretFile is missing (or secret): the key that all members share; openssl rand -hex 32 makes one";
-    throw errorAt(source, [], text);
-  }
-  const path = resolve(base, secretFile);
+  const text =
+    "secretFile is missing (or secret): the key that all members share; openssl rand -hex 32 makes one";
+  throw errorAt(source, [], text);
+}
+
+/** Of that field, or of the file in the other one; undefined: neither is there. */
+async function secretOf(
+  name: "secret" | "otherSecret",
+  config: Checked,
+  source: Source,
+  base: string,
+): Promise<string | undefined> {
+  const field = `${name}File` as const;
+  const { [name]: secret, [field]: file } = config;
+  if (file === undefined) return secret;
+  if (secret !== undefined)
+    throw keyError(source, [field], `${name} is given as well: leave one of the two out`);
+  const path = resolve(base, file);
   let content: string;
   try {
     content = (await readFile(path, "utf8")).trim();
   } catch (cause) {
     const text = `cannot read ${path} (${codeOf(cause)}); openssl rand -hex 32 makes one, the same for all members`;
-    throw errorAt(source, ["secretFile"], text);
+    throw errorAt(source, [field], text);
   }
-  if (content === "") throw errorAt(source, ["secretFile"], `${path} is empty`);
+  if (content === "") throw errorAt(source, [field], `${path} is empty`);
   return content;
 }
 
@@ -234,7 +252,7 @@ function issueError(source: Source, issue: v.BaseIssue<unknown>): ConfigError {
     return errorAt(source, path.slice(0, -1), `${path.at(-1)} ${missingText(issue)}`);
   // What YAML takes for a number, a mapping and so on.
   const hint = issue.type === "string" && issue.input !== null ? ": put it in quotes" : "";
-  return errorAt(source, path, wrongText(issue, path[0] === "secret") + hint);
+  return errorAt(source, path, wrongText(issue, path[0] === "secret" || path[0] === "otherSecret") + hint);
 }
 
 function keyError(source: Source, path: readonly string[], what: string): ConfigError {

@@ -28,7 +28,7 @@ const SESSION_HEAD_BYTES = 24;
 const PROPOSAL_BYTES_MAX = VALUE_BYTES_MAX + KEY_BYTES_MAX + COMMAND_OVERHEAD_BYTES + SESSION_HEAD_BYTES;
 
 export function engineOptions(config: ServiceConfig, store: KvStore, logger: Logger): RaftNodeOptions {
-  const { id, dataDir, listen, secret, tls } = config;
+  const { id, dataDir, listen, secret, otherSecret, tls } = config;
   const given = Object.fromEntries(
     ENGINE_OPTIONS.map((name) => [name, config[name]]).filter(([, value]) => value !== undefined),
   );
@@ -38,6 +38,7 @@ export function engineOptions(config: ServiceConfig, store: KvStore, logger: Log
     dir: dataDir,
     listen,
     secret,
+    ...(otherSecret === undefined ? {} : { otherSecret }),
     peers: Object.fromEntries([...config.peers].map(([peer, { raft }]) => [peer, raft])),
     maxProposalBytes: PROPOSAL_BYTES_MAX,
     stateMachine: store,

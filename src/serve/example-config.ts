@@ -19,6 +19,8 @@ peers:
 # The same on all members, 16 bytes at least: openssl rand -hex 32 > cluster.key
 secretFile: ./cluster.key
 # secret: "..."                   # or here
+# Taken from the others as well, while the key is changed ("Trust" in docs/operate.md).
+# otherSecretFile: ./other.key
 
 # Where to listen, if not at the node's own addresses in peers; 0.0.0.0 is every address of the machine.
 # listen: "0.0.0.0:7001"          # for the other members

@@ -40,6 +40,23 @@ export function checkQuery(query: URLSearchParams, known: readonly string[]): vo
   }
 }
 
+/**
+ * Throws for a header that changes what is meant, and that nobody here understands: without it, another request would be
+ * carried out.
+ */
+export function refuseUnknown({ headers }: IncomingMessage): void {
+  const { expect, "transfer-encoding": coding, "content-range": range } = headers;
+  if (expect !== undefined && expect.toLowerCase() !== "100-continue")
+    throw new HttpError(417, "KV_BAD_REQUEST", `Expect: ${expect.slice(0, 100)}: there is 100-continue`);
+  if (coding !== undefined && coding.toLowerCase() !== "chunked")
+    throw new HttpError(
+      501,
+      "KV_BAD_REQUEST",
+      `Transfer-Encoding: ${coding.slice(0, 100)}: there is chunked`,
+    );
+  if (range !== undefined) throw badRequest("Content-Range: a value is put whole");
+}
+
 /** Whether a parameter is set: ?name, ?name=1, ?name=true. */
 export function flagOf(query: URLSearchParams, name: string): boolean {
   const text = query.get(name);

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { boundText, didYouMean } from "../base/suggest.js";
 
-export const ADDRESS = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^:\s/[\]]+)):(\d{1,5})$/;
+export const ADDRESS = /^(?:\[(\w*:[\w:.%]+)\]|([\w.\-\u0080-\uffff]+)):(\d{1,5})$/;
 const SHOWN_CHARS_MAX = 100;
 
 /** Of an address, without brackets. */
@@ -18,7 +18,7 @@ export const address = v.pipe(
   v.string(),
   v.check(
     (at) => ADDRESS.test(at) && Number(ADDRESS.exec(at)![3]) <= 65_535,
-    "an address, host:port, as in 127.0.0.1:7001 or [::1]:7001",
+    "an address, host:port, as in 127.0.0.1:7001 or [::1]:7001 (0.0.0.0 and [::] are all of the machine's)",
   ),
 );
 

@@ -18,7 +18,7 @@ export async function serveKey(
   const key = keyOf(target.path);
   if (request.method === "PUT") return put(parts, request, response, target, key);
   if (request.method === "DELETE") return remove(parts, request, response, target, key);
-  return get(parts, response, target, key);
+  return get(parts, request, response, target, key);
 }
 
 function keyOf(path: string): string {
@@ -33,8 +33,16 @@ export function checkedKey(key: string): string {
   return key;
 }
 
-async function get(parts: Parts, response: ServerResponse, { query }: Target, key: string): Promise<void> {
+async function get(
+  parts: Parts,
+  { headers: asked }: IncomingMessage,
+  response: ServerResponse,
+  { query }: Target,
+  key: string,
+): Promise<void> {
   checkQuery(query, ["stale"]);
+  if (asked["if-match"] !== undefined || asked["if-none-match"] !== undefined)
+    throw badRequest("If-Match and If-None-Match are conditions of changes: a read takes none");
   const { node, store, config } = parts;
   if (!flagOf(query, "stale")) {
     const gone = new AbortController();
@@ -131,7 +139,7 @@ function conditionOf({ headers }: IncomingMessage, query: URLSearchParams): numb
   }
   if (match === undefined) return cas;
   const [, revision] = /^\s*"(\d{1,16})"\s*$/.exec(match) ?? [];
-  if (revision === undefined || !Number.isSafeInteger(Number(revision)))
+  if (!(Number(revision) > 0 && Number.isSafeInteger(Number(revision))))
     throw badRequest('If-Match is one revision in quotes, as the ETag of an answer has it: "7"');
   return Number(revision);
 }

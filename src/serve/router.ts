@@ -5,19 +5,21 @@ import type { Logger } from "../index.js";
 import { PAGE_POLICY, readAssets } from "./assets.js";
 import { refuseCrossSite } from "./cross-site.js";
 import { CONTENT_TYPE } from "./exposition.js";
-import { checkQuery, flagOf, isRead, send, sendJson, type Target, targetOf } from "./http.js";
+import { checkQuery, flagOf, isRead, refuseUnknown, send, sendJson, type Target, targetOf } from "./http.js";
 import { HttpError, toHttpError } from "./http-error.js";
 import { serveKey } from "./kv-routes.js";
 import { MemberRoutes } from "./member-routes.js";
 import type { Parts } from "./parts.js";
 import { Readiness } from "./readiness.js";
 import { ClusterWatch, statusOf } from "./status.js";
-import { Watches } from "./watch.js";
+import { WATCH_QUERY, Watches } from "./watch.js";
 
 type Handler = (request: IncomingMessage, response: ServerResponse, target: Target) => Promise<void> | void;
 
 interface Route {
   readonly methods: readonly string[];
+  /** Parameters of the query that it takes: what asks for something else is not done as if it did not. */
+  readonly query: readonly string[];
   readonly handle: Handler;
 }
 
@@ -42,21 +44,25 @@ export class Router {
     this.logger = logger;
     this.key = {
       methods: KEY_METHODS,
+      // Which depends on the method.
+      query: ["stale", "cas"],
       handle: (request, response, target) => this.measured(request, response, target),
     };
     this.member = {
       methods: ["DELETE"],
+      query: [],
       handle: (_, response, target) => this.members.remove(parts, response, target),
     };
     this.routes = new Map<string, Route>([
       ...pageRoutes(),
-      ["/watch", get((_, response, target) => this.watches.serve(parts, response, target))],
-      ["/status", get((_, response, target) => this.status(response, target))],
+      ["/watch", get((_, response, target) => this.watches.serve(parts, response, target), WATCH_QUERY)],
+      ["/status", get((_, response, target) => this.status(response, target), ["hash"])],
       ["/cluster", get(async (_, response) => sendJson(response, 200, await this.cluster.view(parts)))],
       [
         "/members",
         {
           methods: [...READ, "POST"],
+          query: [],
           handle: (request, response) => this.members.serve(parts, request, response),
         },
       ],
@@ -64,7 +70,7 @@ export class Router {
         "/metrics",
         get(async (_, response) => send(response, 200, CONTENT_TYPE, await parts.registry.metrics())),
       ],
-      ["/sessions", { methods: ["POST"], handle: (_, response) => openSession(parts, response) }],
+      ["/sessions", { methods: ["POST"], query: [], handle: (_, response) => openSession(parts, response) }],
       ["/livez", get((_, response) => this.alive(response))],
       ["/readyz", get((_, response) => this.ready(response))],
     ]);
@@ -80,11 +86,13 @@ export class Router {
         const text = `there is nothing at ${target.path.slice(0, 100)}: ${ROUTES_TEXT}`;
         throw new HttpError(404, "KV_NO_ROUTE", text);
       }
-      const { methods } = route;
+      const { methods, query } = route;
       if (!methods.includes(request.method!)) {
         const text = `${request.method} is not possible at ${target.path.slice(0, 100)}: ${methods.join(", ")} is`;
         throw new HttpError(405, "KV_NO_METHOD", text, {}, { allow: methods.join(", ") });
       }
+      checkQuery(target.query, query);
+      refuseUnknown(request);
       await route.handle(request, response, target);
     } catch (error) {
       this.fail(response, error);
@@ -116,7 +124,6 @@ export class Router {
   }
 
   private async status(response: ServerResponse, { query }: Target): Promise<void> {
-    checkQuery(query, ["hash"]);
     sendJson(response, 200, await statusOf(this.parts, flagOf(query, "hash")));
   }
 
@@ -145,6 +152,6 @@ function pageRoutes(): [string, Route][] {
   });
 }
 
-function get(handle: Handler): Route {
-  return { methods: READ, handle };
+function get(handle: Handler, query: readonly string[] = []): Route {
+  return { methods: READ, query, handle };
 }

@@ -1,5 +1,5 @@
 // One node of the service in this process: the engine, the state, the HTTP server; opened together and closed in order.
-import { createServer, type Server } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
 import { type AddressInfo, Server as NetServer } from "node:net";
 import { type Logger, RaftmarkError, RaftNode, registerMetrics } from "../index.js";
 import { descriptorLimit } from "../link/descriptors.js";
@@ -26,6 +26,7 @@ const REQUEST_MS_MAX = 60_000;
  */
 const IDLE_MS_MAX = 75_000;
 const HEADER_BYTES_MAX = 16 * 1024;
+const CONNECT_REFUSED = "HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 /** Answers that are on their way when the node is closed. */
 const LAST_ANSWERS_MS = 1000;
 /**
@@ -70,10 +71,17 @@ export class Service {
       if (seen !== null) parts.registry.registerMetric(seen.metric());
       const router = new Router(parts, logger);
       const pipelines = new Pipelines(closing.signal);
+      const serve: RequestListener = (request, response) =>
+        pipelines.add(request, response, () => void router.serve(request, response));
       const server = createServer(
         { requestTimeout: REQUEST_MS_MAX, keepAliveTimeout: IDLE_MS_MAX, maxHeaderSize: HEADER_BYTES_MAX },
-        (request, response) => pipelines.add(request, response, () => void router.serve(request, response)),
+        serve,
       );
+      // Their bytes are bounded. Node.js drops those behind the first 2,000, a condition among them.
+      server.maxHeadersCount = 0;
+      // Else Node.js answers by itself, or with nothing: the router refuses in a sentence.
+      server.on("checkExpectation", serve);
+      server.on("connect", (_, socket) => socket.on("error", () => {}).end(CONNECT_REFUSED));
       limitClients(server, descriptorLimit(), logger);
       // A client that sends no more may still wait for its answer; behind the last one Node.js closes the connection.
       Object.assign(server, { httpAllowHalfOpen: true });

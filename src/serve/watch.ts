@@ -4,7 +4,7 @@
 import type { ServerResponse } from "node:http";
 import { type CommittedEntry, RaftmarkError } from "../index.js";
 import { type Command, decodeCommand } from "./commands.js";
-import { badRequest, checkQuery, OF_ALL_ANSWERS, type Target, wholeOf } from "./http.js";
+import { badRequest, OF_ALL_ANSWERS, type Target, wholeOf } from "./http.js";
 import { HttpError, toHttpError } from "./http-error.js";
 import { checkedKey } from "./kv-routes.js";
 import { LineRoom, type Reader } from "./line-room.js";
@@ -20,6 +20,7 @@ const IDLE_MS = 15_000;
 /** The same for a client that sends no more: it may wait for changes, or be gone, which the second line tells. */
 const HALF_OPEN_MS = 1000;
 const WATCHES_MAX = 1000;
+export const WATCH_QUERY = ["from", "key", "prefix"];
 /** What is given to a client's connection at once. A line that is longer needs room, and one sees whether it is read. */
 const PIECE_BYTES = 64 * 1024;
 
@@ -32,7 +33,6 @@ export class Watches {
   }
 
   async serve(parts: Parts, response: ServerResponse, { query }: Target): Promise<void> {
-    checkQuery(query, ["from", "key", "prefix"]);
     const wanted = filterOf(query);
     const from = beginOf(parts, wholeOf(query, "from", 1));
     if (this.count >= WATCHES_MAX)

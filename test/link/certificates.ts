@@ -1,5 +1,6 @@
 // Certificates for tests of TLS, made by openssl; null where there is none.
 import { execFileSync, spawnSync } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,14 +34,14 @@ export class Authority {
     this.ca = this.read("ca.pem");
   }
 
-  /** A member dialled at `address`. */
-  member(address = "IP:127.0.0.1", use = "serverAuth,clientAuth", newKey = NEW_KEY): Pems {
+  /** A member dialled at `address`; `days` 0: it has expired, within a second. */
+  member(address = "IP:127.0.0.1", use = "serverAuth,clientAuth", newKey = NEW_KEY, days = 2): Pems {
     const name = `m${++this.count}`;
     this.openssl("req", ...newKey, "-keyout", `${name}.key`, "-out", `${name}.csr`, "-subj", `/CN=${name}`);
     const cert = this.sign(
       this.read(`${name}.csr`),
       `subjectAltName=${address}\nextendedKeyUsage=${use}\n`,
-      2,
+      days,
     );
     return { ca: this.ca, cert, key: this.read(`${name}.key`) };
   }
@@ -81,6 +82,12 @@ export class Authority {
   private read(name: string): string {
     return readFileSync(join(this.dir, name), "utf8");
   }
+}
+
+/** Resolves when it has expired. */
+export async function expiry({ cert }: Pems): Promise<void> {
+  const end = Date.parse(new X509Certificate(cert).validTo);
+  while (Date.now() <= end) await new Promise((resolve) => setTimeout(resolve, 50));
 }
 
 const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];

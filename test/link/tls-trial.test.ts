@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { resolveTls } from "../../src/link/tls.js";
 import { tryTls } from "../../src/link/tls-trial.js";
-import { Authority, NO_OPENSSL, type Pems } from "./certificates.js";
+import { Authority, expiry, NO_OPENSSL, type Pems } from "./certificates.js";
 
 const all: Authority[] = [];
 after(() => {
@@ -51,6 +51,16 @@ test("a certificate that members would refuse is told, with why; what TLS takes 
       /INVALID_PURPOSE\): it is not for a TLS server/,
     ],
   ];
+  const expired = others.member("IP:127.0.0.1", "serverAuth", undefined, 0);
+  await expiry(expired);
+  cases.push(
+    ["expired", { ...expired, ca: others.ca }, /dates counted: it is not for a TLS client$/],
+    [
+      "expired, of another authority",
+      { ...expired, ca: ours.ca },
+      /dates counted: no authority in tls\.ca vouches for it$/,
+    ],
+  );
   for (const [what, given, expected] of cases) {
     const said = await tryTls(resolveTls(given)).then(
       () => null,

@@ -15,7 +15,7 @@ import {
 } from "../../src/link/index.js";
 import { resolveTls } from "../../src/link/tls.js";
 import { type Carry, Relay } from "../relay.js";
-import { Authority, NO_OPENSSL } from "./certificates.js";
+import { Authority, expiry, NO_OPENSSL } from "./certificates.js";
 import { append, Ear, response } from "./ear.js";
 
 const options = { skip: NO_OPENSSL };
@@ -158,6 +158,27 @@ test("a certificate for another address is refused by who dials", options, async
   await one!.until(() => one!.told.includes(`2 ${CloseBadCertificate} self`));
   assert.match(one!.refusals[0]!.reason, /ERR_TLS_CERT_ALTNAME_INVALID/);
 });
+
+test(
+  "a certificate that has expired is refused with all that is wrong with it, by who dials and who is dialled",
+  options,
+  async (t) => {
+    const late = others.member("IP:10.1.2.3", "serverAuth,clientAuth", undefined, 0);
+    await expiry(late);
+    // Who shows it believes the other, and goes on as far as to be refused.
+    const [one] = await meet(t, ours.member(), { ...late, ca: `${late.ca}${ours.ca}` });
+    const reason = (peer: number): string =>
+      one!.refusals.find((each) => each.peer === peer && each.by === "self")?.reason ?? "";
+    await one!.until(() => reason(2) !== "" && reason(0) !== "");
+    const rest = "no authority in tls\\.ca vouches for it\\)$";
+    const date = "CERT_HAS_EXPIRED: it expired on \\d{4}-\\d\\d-\\d\\d";
+    assert.match(
+      reason(2),
+      new RegExp(`${date}; it is for IP Address:10\\.1\\.2\\.3, not for 127\\.0\\.0\\.1; ${rest}`),
+    );
+    assert.match(reason(0), new RegExp(`${date}; ${rest}`));
+  },
+);
 
 test("a member without TLS comes to nothing, and both sides know why", options, async (t) => {
   const [one, two] = await meet(t, ours.member(), undefined);

@@ -6,7 +6,13 @@ import { WebSocketServer } from "ws";
 import { Prng } from "../../src/base/prng.js";
 import { WsDial } from "../../src/link/ws-dial.js";
 import { WsStream } from "../../src/link/ws-stream.js";
-import { answerUpgrade, refusalOfBeginning, refusalOfUpgrade } from "../../src/link/ws-upgrade.js";
+import {
+  refusalAnswer,
+  refusalOfBeginning,
+  refusalOfRequest,
+  refusalOfUpgrade,
+  upgradeAnswer,
+} from "../../src/link/ws-upgrade.js";
 import { Ear } from "./ear.js";
 
 const MAX = 4 << 20;
@@ -296,10 +302,10 @@ test("an answer may come in parts, and is left at the first byte that is none of
 test("what is no request to upgrade is refused", async () => {
   const key = "dGhlIHNhbXBsZSBub25jZQ==";
   const good = { upgrade: "websocket", "sec-websocket-key": key, "sec-websocket-version": "13" };
-  const { answer, accepted } = answerUpgrade("GET", good);
+  assert.equal(refusalOfRequest("GET", good), null);
+  const answer = upgradeAnswer(key);
   // RFC 6455, 1.3.
   assert.match(answer, /\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r\n/);
-  assert.ok(accepted);
   assert.equal(refusalOfUpgrade(answer.slice(0, -4), key), null);
   for (const [method, change, status] of [
     ["POST", {}, 400],
@@ -308,8 +314,8 @@ test("what is no request to upgrade is refused", async () => {
     ["GET", { "sec-websocket-key": "short" }, 400],
     ["GET", { "sec-websocket-version": "12" }, 426],
   ] as const) {
-    const refused = answerUpgrade(method, { ...good, ...change });
-    assert.ok(!refused.accepted);
-    assert.ok(refused.answer.startsWith(`HTTP/1.1 ${status} `));
+    const refused = refusalOfRequest(method, { ...good, ...change });
+    assert.ok(refused !== null);
+    assert.ok(refusalAnswer(refused).startsWith(`HTTP/1.1 ${status} `));
   }
 });

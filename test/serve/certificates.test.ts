@@ -1,13 +1,12 @@
 // The files of TLS: what --check and the start say of those that cannot be used, or not any more.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, mock, test } from "node:test";
 import { readCertificates } from "../../src/serve/certificates.js";
 import { ConfigError, checkConfig, newLogger, parseConfig, Service } from "../../src/serve/index.js";
-import { Authority, NO_OPENSSL, type Pems } from "../link/certificates.js";
+import { Authority, expiry, NO_OPENSSL, type Pems } from "../link/certificates.js";
 import { scratchDir } from "../process/support.js";
 
 const scratch = scratchDir("certificates");
@@ -74,14 +73,11 @@ test("TLS: a key of another certificate, and files that are something else, with
 test("TLS: --check refuses a certificate that has expired, and the start warns of it", {
   skip: NO_OPENSSL,
 }, async () => {
-  const openssl = (line: string) =>
-    execFileSync("openssl", line.split(" "), { cwd: scratch.path, stdio: "ignore" });
-  const asked = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=x -keyout node.key";
-  openssl(`req -new ${asked} -out node.csr`);
-  openssl("x509 -req -in node.csr -signkey node.key -days 0 -out node.pem");
   const authority = new Authority();
-  write({ "ca.pem": authority.ca });
+  const late = authority.member("IP:127.0.0.1", "serverAuth,clientAuth", undefined, 0);
+  write({ "ca.pem": authority.ca, "node.pem": late.cert, "node.key": late.key });
   authority.remove();
+  await expiry(late);
   const config = await parseConfig(CONFIG, FILE);
   const expected = /:8:9: tls\.cert: .*\/node\.pem expired on \d{4}-\d\d-\d\d: the other members refuse it$/;
   await assert.rejects(checkConfig(config), expected);

@@ -53,12 +53,14 @@ test("the example is a configuration, with everything that is commented out as w
   assert.deepEqual([...config.peers.keys()], [1, 2, 3]);
   // Also for three nodes on one machine.
   assert.equal((await parseConfig(EXAMPLE_CONFIG, FILE, 3)).dataDir, join(dir, "data/3"));
+  writeFileSync(join(dir, "other.key"), "fedcba9876543210\n");
   const all = EXAMPLE_CONFIG.replace(/^secretFile.*$/m, "")
     .replaceAll(/^# ([a-zA-Z]+:)/gm, "$1")
     .replace('secret: "..."', 'secret: "0123456789abcdef"');
   const full = await parseConfig(all, FILE);
   assert.equal(full.listen, "0.0.0.0:7001");
   assert.equal(full.tls?.ca, join(dir, "ca.pem"));
+  assert.equal(full.otherSecret, "fedcba9876543210");
   assert.equal(full.snapshotEveryBytes, 128 * 1024 * 1024);
 });
 
@@ -87,6 +89,11 @@ const WRONG: [what: string, text: string, expected: RegExp][] = [
   ],
   ["another word", `${GOOD}logLevel: loud\n`, /^F:7:11: logLevel: must be one of .*"warn".*, not "loud"$/],
   [
+    "a name that is none",
+    GOOD.replace("10.0.0.2:7001", "*:7001"),
+    /^F:5:\d+: peers\.2\.raft: must be an address, .*0\.0\.0\.0 and \[::\] are all of the machine's\), not "\*:7001"$/,
+  ],
+  [
     "no address",
     GOOD.replace("10.0.0.2:7001", "10.0.0.2"),
     /^F:5:\d+: peers\.2\.raft: must be an address, host:port, as in .*, not "10\.0\.0\.2"$/,
@@ -103,6 +110,11 @@ const WRONG: [what: string, text: string, expected: RegExp][] = [
   ],
   ["an id that is a word", GOOD.replace("  1:", "  one:"), /^F:4:3: peers\.one: is no node id/],
   ["two secrets", `${GOOD}secret: abcdefghijklmnopqrst\n`, /^F:6:1: secretFile: secret is given as well/],
+  [
+    "two other secrets",
+    `${GOOD}otherSecret: abcdefghijklmnopqrst\notherSecretFile: x.key\n`,
+    /^F:8:1: otherSecretFile: otherSecret is given as well/,
+  ],
   ["no secret", GOOD.replace(/secretFile.*\n/, ""), /^F:1:1: secretFile is missing \(or secret\)/],
   [
     "a secret file that is not there",
@@ -188,8 +200,10 @@ test("what the start refuses --check refuses, with its place, and touches nothin
   const text = GOOD.replace("dataDir: data", "dataDir: untouched");
   const short = text.replace(/secretFile.*\n/, "secret: short\n");
   const clash = text.replace("10.0.0.1:7001", "10.0.0.2:7001");
+  writeFileSync(join(dir, "short.key"), "short\n");
   const cases: [string, RegExp][] = [
     [short, /^F:6:9: secret: .*16 bytes/],
+    [`${text}otherSecretFile: short.key\n`, /^F:7:18: otherSecretFile: .*16 bytes/],
     [clash, /^F:4:3: peers: nodes 1 and 2 have the same address/],
     [text.replace("10.0.0.1:7001", "10.0.0.1:0"), /^F:4:14: peers\.1\.raft: .* has port 0/],
     [`${text}listen: "127.0.0.1:7999"\n`, /^F:7:9: listen: .* is not the address that peers gives/],

@@ -130,42 +130,6 @@ test("compare-and-set: by revision, for an absent key, as query and as headers",
   assert.equal(gone.json.error.revision, 0);
 });
 
-const REFUSED: [
-  what: string,
-  method: string,
-  path: string,
-  expected: string,
-  text: RegExp,
-  headers?: object,
-][] = [
-  ["no route", "GET", "/kvs/a", "404 KV_NO_ROUTE", /there is \/kv\/KEY/],
-  ["no key", "GET", "/kv/", "400 KV_BAD_REQUEST", /name a key/],
-  ["a long key", "GET", `/kv/${"x".repeat(1025)}`, "400 KV_BAD_REQUEST", /has 1025 bytes; 1024 are allowed/],
-  ["no UTF-8", "GET", "/kv/%ff", "400 KV_BAD_REQUEST", /no UTF-8/],
-  ["another method", "POST", "/kv/a", "405 KV_NO_METHOD", /GET, HEAD, PUT, DELETE/],
-  ["a method of a page", "DELETE", "/status", "405 KV_NO_METHOD", /GET, HEAD/],
-  ["a query of no UTF-8", "GET", "/watch?key=%ff", "400 KV_BAD_REQUEST", /"%ff" is no UTF-8/],
-  ["a watch of what is no key", "GET", "/watch?key=", "400 KV_BAD_REQUEST", /name a key/],
-  ["and that begins no key", "GET", `/watch?prefix=${"x".repeat(1025)}`, "400 KV_BAD_REQUEST", /1024 are/],
-  ["an unknown parameter", "GET", "/kv/a?stal=1", "400 KV_BAD_REQUEST", /Did you mean stale\?/],
-  ["a parameter twice", "GET", "/kv/a?stale=1&stale=0", "400 KV_BAD_REQUEST", /more than once/],
-  ["no flag", "GET", "/kv/a?stale=yes", "400 KV_BAD_REQUEST", /1 or 0/],
-  ["no revision", "PUT", "/kv/a?cas=-1", "400 KV_BAD_REQUEST", /whole number/],
-  ["two conditions", "PUT", "/kv/a?cas=1", "400 KV_BAD_REQUEST", /one condition/, { "if-match": '"1"' }],
-  ["an odd condition", "PUT", "/kv/a", "400 KV_BAD_REQUEST", /If-Match is one revision/, { "if-match": "*" }],
-  ["watch of two kinds", "GET", "/watch?key=a&prefix=b", "400 KV_BAD_REQUEST", /key or prefix, not both/],
-  ["watch from nothing", "GET", "/watch?from=0", "400 KV_BAD_REQUEST", /1 or more/],
-];
-
-for (const [what, method, path, expected, text, headers] of REFUSED) {
-  test(`refused: ${what}`, async () => {
-    const got = await ask(method, path, method === "PUT" ? "x" : undefined, headers);
-    assert.equal(errorOf(got), expected);
-    assert.match(got.json.error.message, text);
-    if (got.status === 405) assert.match(got.headers.get("allow") ?? "", /GET/);
-  });
-}
-
 test("an idle connection stays longer than a proxy in front keeps its side of it", async () => {
   const { headers } = await ask("POST", "/sessions", undefined, { connection: "keep-alive" });
   assert.equal(headers.get("keep-alive"), "timeout=75");
