@@ -61,8 +61,6 @@ class Transfer {
   at = 0;
   limit = 0;
   pumping = false;
-  /** The member knows of it. */
-  asked = false;
   /** It has it; the log is held until it has caught up. */
   done = false;
   /** The member has all up to here. */
@@ -151,12 +149,6 @@ export class SnapshotSender {
     if (transfer?.lane === lane) transfer.lane = null;
   }
 
-  /** Its connection is there again. What did not ask for its snapshot yet may never have heard of it. */
-  connected(to: number): void {
-    const transfer = this.transfers.get(to);
-    if (transfer?.asked === false) this.end(transfer, "the connection was lost before it asked for it");
-  }
-
   /** The snapshot that it is being sent; null: none, or it has it, or this node leads no more, which may not be told yet. */
   underWay(to: number): SnapshotMetadata | null {
     const transfer = this.transfers.get(to);
@@ -166,7 +158,6 @@ export class SnapshotSender {
 
   private wanted(transfer: Transfer, { from, to, anew }: Want, lane: SnapshotLane): void {
     transfer.silentTicks = 0;
-    transfer.asked = true;
     if (transfer.lane !== lane || anew) transfer.at = from;
     transfer.lane = lane;
     transfer.limit = to;
