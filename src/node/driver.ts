@@ -333,8 +333,8 @@ export class Driver {
     this.stopped = true;
     const fenced = fencedError(error);
     this.parts.snapshots?.end(fenced);
-    this.parts.proposals.end("RAFT_FENCED", fenced.message, fenced.cause);
-    this.parts.forwarding?.forwards.end("RAFT_FENCED", fenced.message, fenced.cause);
+    this.parts.proposals.end(fenced);
+    this.parts.forwarding?.forwards.end(fenced);
     this.parts.reads.end(fenced);
     this.parts.members?.end(fenced);
     this.parts.feeds?.end(fenced);

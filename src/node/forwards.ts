@@ -8,7 +8,7 @@
 // did not append waits again, for the next leader.
 import { randomBytes } from "node:crypto";
 import { NO_DATA } from "../base/bytes.js";
-import { type ErrorCode, RaftmarkError } from "../base/errors.js";
+import { RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
 import { Entry, EntryNormal, Message, MsgProp, None, type RawNode } from "../raft/index.js";
 import { ENTRY_OVERHEAD_BYTES } from "../wire/index.js";
@@ -479,15 +479,9 @@ export class Forwards {
   }
 
   /** The node ends: what was sent may or may not commit. */
-  end(code: ErrorCode, why: string, cause?: unknown): void {
-    const error = new RaftmarkError(
-      code,
-      `${why}; the proposal was sent to the leader and may still commit`,
-      {
-        mayCommit: true,
-        cause,
-      },
-    );
+  end({ code, message, cause }: RaftmarkError): void {
+    const text = `${message}; the proposal was sent to the leader and may still commit`;
+    const error = new RaftmarkError(code, text, { mayCommit: true, cause });
     const all = [...this.requests.values()].flatMap((request) => request.proposals).concat(this.placed);
     for (const proposal of all) this.proposals.rejectOne(proposal, error);
     this.requests.clear();

@@ -221,8 +221,8 @@ export class Members {
     return this.parts.rawNode.raft.trk.peerIds.length === 0 ? undefined : this.parts.book.encode();
   }
 
-  end({ code, message, cause }: RaftmarkError): void {
-    this.change.end(code, message, cause);
+  end(error: RaftmarkError): void {
+    this.change.end(error);
   }
 
   // ---- the link

@@ -2,7 +2,7 @@
 // joint state is left, or until it is known what else became of it. As for proposals (proposals.ts), only what is applied
 // tells that it is lost. Main thread.
 import { assert } from "../base/assert.js";
-import { type ErrorCode, RaftmarkError } from "../base/errors.js";
+import { RaftmarkError } from "../base/errors.js";
 import {
   ConfChangeTransitionAuto,
   type ConfChangeV2,
@@ -243,13 +243,13 @@ export class MembershipCall {
   }
 
   /** The node ends. */
-  end(code: ErrorCode, why: string, cause?: unknown): void {
+  end({ code, message, cause }: RaftmarkError): void {
     const { call } = this;
     if (call === null) return;
     const mayCommit = call.index !== 0;
     const text = mayCommit
-      ? `${why}; ${call.committed ? standOf(this.isJoint) : "the change is in the log and may still commit"}`
-      : why;
+      ? `${message}; ${call.committed ? standOf(this.isJoint) : "the change is in the log and may still commit"}`
+      : message;
     this.reject(new RaftmarkError(code, text, { mayCommit, cause }));
   }
 }

@@ -6,7 +6,7 @@
 // index, or any entry of a later term in front of it, since terms never fall along a log (Raft paper, Figure 3).
 import { assert } from "../base/assert.js";
 import { bytesIn } from "../base/bytes.js";
-import { type ErrorCode, RaftmarkError } from "../base/errors.js";
+import { RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import type { CallOptions, Proposed } from "./api.js";
@@ -483,14 +483,13 @@ export class Proposals {
   }
 
   /** The node ends: nothing waits any more, and what was appended may or may not commit. */
-  end(code: ErrorCode, why: string, cause?: unknown): void {
-    this.refuseWaiting(new RaftmarkError(code, why, { cause }));
+  end(why: RaftmarkError): void {
+    this.refuseWaiting(why);
     const rest = this.takeAppended();
     if (rest.length === 0) return;
-    const error = new RaftmarkError(code, `${why}; the proposal is in the log and may still commit`, {
-      mayCommit: true,
-      cause,
-    });
+    const { code, message, cause } = why;
+    const text = `${message}; the proposal is in the log and may still commit`;
+    const error = new RaftmarkError(code, text, { mayCommit: true, cause });
     for (const proposal of rest) this.rejectOne(proposal, error);
   }
 }

@@ -502,8 +502,8 @@ export class RaftNode extends SafeEmitter {
     this.driver.stop();
     if (this.clock !== null) clearInterval(this.clock);
     const closed = this.removal ?? new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
-    this.proposals.end(closed.code, closed.message);
-    this.forwarding.forwards.end(closed.code, closed.message);
+    this.proposals.end(closed);
+    this.forwarding.forwards.end(closed);
     this.members.end(closed);
     this.reads.end(closed);
     this.feeds.end(null);
