@@ -61,20 +61,26 @@ export class SnapshotService {
 
   constructor(parts: ServiceParts) {
     this.parts = parts;
-    const { group, options, wal, rawNode, teller } = parts;
-    const { tickMs, maxFrameBytes, linkBufferBytes, snapshotCatchUpBytes } = options;
+    const { options } = parts;
     this.own = new Snapshots({
-      wal,
+      wal: parts.wal,
       stateMachine: options.stateMachine,
       sessions: parts.sessions,
       policy: options,
-      tickMs,
+      tickMs: options.tickMs,
       last: parts.restored,
       onTaken: (taken, ms) => this.taken(taken, ms),
       onFailed: (metadata, error, retryMs) => this.failed(metadata, error, retryMs),
     });
-    const windowBytes = Math.max(1, Math.min(WINDOW_BYTES_MAX, Math.floor(linkBufferBytes / 2)));
-    this.sender = new SnapshotSender({
+    const windowBytes = Math.max(1, Math.min(WINDOW_BYTES_MAX, Math.floor(options.linkBufferBytes / 2)));
+    this.sender = this.newSender(windowBytes);
+    this.receiver = this.newReceiver(windowBytes);
+  }
+
+  private newSender(windowBytes: number): SnapshotSender {
+    const { group, options, wal } = this.parts;
+    const { tickMs, maxFrameBytes, snapshotSendBytesPerS, snapshotCatchUpBytes } = options;
+    return new SnapshotSender({
       group,
       wal,
       tickMs,
@@ -82,9 +88,9 @@ export class SnapshotService {
         PIECE_BYTES_MAX,
         maxFrameBytes - PIECE_ROOM_BYTES,
         Math.ceil(windowBytes / 2),
-        Math.ceil(options.snapshotSendBytesPerS * PIECE_SECONDS_MAX),
+        Math.ceil(snapshotSendBytesPerS * PIECE_SECONDS_MAX),
       ),
-      bytesPerS: options.snapshotSendBytesPerS,
+      bytesPerS: snapshotSendBytesPerS,
       snapshotCatchUpBytes,
       onEnd: (to, metadata, why) => this.transferEnded(to, metadata, why),
       onUnsound: () => this.replaceUnsound(),
@@ -94,14 +100,18 @@ export class SnapshotService {
         return progress.recentActive ? progress.match : -1;
       },
     });
-    this.receiver = new SnapshotReceiver({
+  }
+
+  private newReceiver(windowBytes: number): SnapshotReceiver {
+    const { group, options, wal, link, rawNode, teller, whenApplied } = this.parts;
+    return new SnapshotReceiver({
       group,
       rawNode,
       wal,
-      tickMs,
+      tickMs: options.tickMs,
       windowBytes,
-      openLane: (peer, events) => parts.link.openSnapshotLane!(peer, events),
-      whenApplied: parts.whenApplied,
+      openLane: (peer, events) => link.openSnapshotLane!(peer, events),
+      whenApplied,
       onBegin: (from, metadata) => this.receiving(from, metadata),
       onFailed: (from, metadata, error) => this.notReceived(from, metadata, error),
       onLost: (from, { index }, why) => {
