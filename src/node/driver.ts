@@ -45,7 +45,7 @@ import type { Trace } from "./trace.js";
 /** What an entry takes in the log beside its data, about. */
 const RECORD_BYTES = 32;
 
-/** They say for themselves what and where: an old entry that was read back for a follower, or a log that is lost. */
+/** Errors whose own text says what is wrong and where: an old entry that was read back for a follower, or a lost log. */
 const TELLING: readonly string[] = ["WAL_CORRUPT", "RAFT_LOG_LOST", "RAFT_MEMBERSHIP_DIFFERS"];
 
 /** What a driver drives. One Raft group; links may be shared between groups. */
@@ -91,7 +91,7 @@ export class Driver {
   private stopped = false;
   private readonly applier: Applier;
   private readonly sessions: Sessions;
-  /** Wait until all is applied that was handed out. */
+  /** Calls that wait until all is applied that was handed out. */
   private readonly behindApply: ((rawNode: RawNode) => void)[] = [];
   /** Appends under way: sequence number and what to deliver when it is durable. */
   private readonly appendSeqs = new Fifo<number>();
@@ -104,7 +104,7 @@ export class Driver {
   /** This node's log is not the one that its peers count on: it takes part in nothing. */
   private retired = false;
   private readonly install: SnapshotInstall;
-  /** With waitsForStorage: of a Ready whose append is on its way, what is applied when that is durable. */
+  /** With waitsForStorage: the MsgStorageApply of a Ready whose append is on its way; it is applied when that is durable. */
   private behindAppend: Message | null = null;
   /** Who led in which term, as far as the last turn knew. */
   private knownLeader = 0;
@@ -190,7 +190,7 @@ export class Driver {
       trace?.received(messages);
       for (let i = 0; i < messages.length; i++) {
         const { type } = messages[i];
-        // A leader's request to take over: not without a disk.
+        // A leader asks this node to take over: not without a disk.
         if (this.disk.isSilent && type === MsgTimeoutNow) continue;
         if (type === MsgHeartbeat) checkCommit(rawNode.raft, messages[i]);
         if (type === MsgSnap) this.parts.snapshots?.receive(messages[i]);
@@ -265,7 +265,7 @@ export class Driver {
     if (!this.disk.isSilent && !this.retired) this.control((rawNode) => rawNode.campaign());
   }
 
-  /** A connection with `peer` was opened: what it was asked may be lost with another, or its answers. */
+  /** A connection with `peer` was opened: what it was asked, or its answers, may be lost with another. */
   askAgain(peer: number): void {
     this.control((rawNode) => {
       if (peer === rawNode.raft.lead) this.parts.reads.leaderKnown(rawNode);
@@ -281,8 +281,8 @@ export class Driver {
   }
 
   /**
-   * As control(), once all is applied that the core has handed out: what was handed out before the core takes a snapshot
-   * must not be applied behind it, a change of members least of all.
+   * As control(), once all is applied that the core has handed out: what was handed out before the core takes a leader's
+   * snapshot must not be applied on top of that, a change of members least of all.
    */
   whenApplied(call: (rawNode: RawNode) => void): void {
     if (this.isIdle) this.control(call);
@@ -294,7 +294,10 @@ export class Driver {
     return this.applier.isIdle && this.behindAppend === null;
   }
 
-  /** No other Ready is taken now. What the applier only keeps does not count: after endApplying() it would for ever. */
+  /**
+   * With waitsForStorage: the last Ready is still being stored or applied, so that no other is taken. What only waits in
+   * the applier does not count: after endApplying() it would for ever.
+   */
   private get isStoring(): boolean {
     const { appendSeqs, install, applier } = this;
     return this.parts.waitsForStorage && (appendSeqs.length > 0 || install.busy || applier.isBusy);
@@ -318,7 +321,7 @@ export class Driver {
       work();
     } catch (cause) {
       const who = this.applier.blame;
-      // Not the state machine's, which may be of another node.
+      // Not where the state machine threw it: it may be another node's.
       if (who === "" && cause instanceof RaftmarkError && TELLING.includes(cause.code)) {
         this.fence(cause);
         return;
@@ -406,7 +409,7 @@ export class Driver {
 
   private backlogged(): boolean {
     const { wal, maxBacklogBytes, rawNode } = this.parts;
-    // The state machine is the slowest: what more is committed, it gets later.
+    // Applying is what is slow: more proposals would only wait longer there.
     return wal.backlogBytes > maxBacklogBytes || rawNode.raft.raftLog.applyingEntsPaused;
   }
 
@@ -477,13 +480,13 @@ export class Driver {
     outbox.length = 0;
   }
 
-  /** Its name goes; the member then fetches it. Where nothing can be sent, the core tries again after a heartbeat. */
+  /** The message only names the snapshot, and the member fetches it. If it cannot be sent, the core tries again after a heartbeat. */
   private sendSnapshot(message: Message): void {
     if (this.parts.snapshots?.send(message) === true) this.outbox.push(message);
     else this.parts.rawNode.reportSnapshot(message.to, true);
   }
 
-  /** Log and state machine are where a leader's snapshot is. */
+  /** Log and state machine have a leader's snapshot. */
   private restored(metadata: SnapshotMetadata, bytes: number): void {
     const { proposals, reads, snapshots } = this.parts;
     this.applied = metadata.index;
@@ -543,8 +546,8 @@ export class Driver {
   }
 
   /**
-   * Up to where the log may use memory of entries again: raft holds none of it, nor does the state machine. Never with
-   * waitsForStorage: what is to be sent then waits in raft for as long as disk and state machine take.
+   * Tells the log up to where it may use the memory of entries again: neither raft nor the state machine holds any of it.
+   * Never with waitsForStorage, where what is to be sent waits in raft for as long as disk and state machine take.
    */
   private settleStorage(): void {
     const { wal, rawNode, waitsForStorage } = this.parts;

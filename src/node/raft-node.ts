@@ -171,7 +171,7 @@ export class RaftNode extends SafeEmitter {
       isConnected: (peer) => this.connected.has(peer),
       received: (id) => this.link.stats().peers?.find((peer) => peer.id === id)?.framesReceived ?? 0,
     });
-    this.reads.said = this.forwarding.forwards.said = () => this.peerLines.said();
+    this.reads.obstacles = this.forwarding.forwards.obstacles = () => this.peerLines.obstacles();
     this.snapshots = new SnapshotService({
       group: GROUP,
       options,
