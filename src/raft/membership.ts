@@ -80,15 +80,8 @@ function afterSwitch(r: Raft): void {
   if (r.leadTransferee !== None && !r.trk.voters.has(r.leadTransferee)) r.leadTransferee = None;
 }
 
-/**
- * A leader's check of a change before it enters the log. Null: it may. A text: etcd's reason to let an empty
- * entry take its place.
- */
-export function refusalOfProposal(
-  r: Raft,
-  cc: ConfChange | ConfChangeV2,
-  pendingConfIndex: number,
-): string | null {
+/** A leader's check of a change before it enters the log. True: an empty entry takes its place. */
+export function ignoresConfChange(r: Raft, cc: ConfChange | ConfChangeV2, pendingConfIndex: number): boolean {
   const applied = r.raftLog.applied;
   const joint = r.trk.voters.outgoing.ids.length > 0;
   const wantsLeaveJoint = asV2(cc).changes.length === 0;
@@ -100,12 +93,12 @@ export function refusalOfProposal(
   } else if (!joint && wantsLeaveJoint) {
     reason = "not in joint state; refusing empty conf change";
   }
-  if (reason === null || r.settings.disableConfChangeValidation) return null;
+  if (reason === null || r.settings.disableConfChangeValidation) return false;
   if (r.logger !== null) {
     r.logger.info(
       `${hex(r.id)} ignoring conf change ${describeConfChange(cc)} at config ` +
         `${r.trk.configString()}: ${reason}`,
     );
   }
-  return reason;
+  return true;
 }
