@@ -10,7 +10,6 @@ import {
   decodeConfChange,
   type Entry,
   EntryNormal,
-  type HardState,
   type Message,
   MsgHeartbeat,
   MsgProp,
@@ -96,8 +95,6 @@ export class Driver {
   /** Appends under way: sequence number and what to deliver when it is durable. */
   private readonly appendSeqs = new Fifo<number>();
   private readonly appendResponses = new Fifo<readonly Message[]>();
-  private savedTerm: number;
-  private savedVote: number;
   private readonly outbox: Message[] = [];
   private readonly riding: RidingCommits;
   readonly disk: DiskWatch;
@@ -135,7 +132,7 @@ export class Driver {
       wal,
       restore: (stream) =>
         restoreWithSessions(stream, this.sessions, async (state) => stateMachine.restore?.(state)),
-      append: (message) => this.guard(() => this.append(message, wal)),
+      append: (message) => this.guard(() => this.append(message)),
       step: (message) => this.control(() => rawNode.step(message)),
       restored: (metadata, bytes) => this.guard(() => this.restored(metadata, bytes)),
       hasEnded: () => this.stopped,
@@ -154,11 +151,8 @@ export class Driver {
         if (!this.applier.isBusy) this.wake();
       },
     });
-    const { hardState, snapshot } = parts.wal.recovered;
-    this.applied = snapshot?.index ?? 0;
+    this.applied = parts.wal.recovered.snapshot?.index ?? 0;
     this.settleStorage();
-    this.savedTerm = hardState.term;
-    this.savedVote = hardState.vote;
     if (parts.forwarding !== undefined) parts.forwarding.post = (message) => this.outbox.push(message);
     parts.wal.onDurable = (seq) => this.guard(() => this.durable(seq));
     parts.wal.onFault = (error) => this.fence(error);
@@ -442,7 +436,7 @@ export class Driver {
 
   // hot
   private handleReady(): void {
-    const { rawNode, wal, trace } = this.parts;
+    const { rawNode, trace } = this.parts;
     const ready = rawNode.ready();
     trace?.ready(ready.entries);
     this.readies++;
@@ -458,7 +452,7 @@ export class Driver {
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i];
       if (message.type === MsgStorageAppend) {
-        if (!this.install.takesAppend(message)) this.append(message, wal);
+        if (!this.install.takesAppend(message)) this.append(message);
       } else if (message.type === MsgStorageApply) apply = message;
       else if (message.type === MsgSnap) this.sendSnapshot(message);
       else if (!riding.holds(message)) outbox.push(message);
@@ -499,17 +493,12 @@ export class Driver {
   }
 
   /** Hands one MsgStorageAppend to the log; its responses wait for it to be durable. */
-  private append(message: Message, wal: Wal): void {
-    let hardState: HardState | null = null;
-    let mustSync = message.entries.length > 0;
-    if (message.term !== 0 || message.vote !== 0 || message.commit !== 0) {
-      hardState = { term: message.term, vote: message.vote, commit: message.commit };
-      mustSync ||= message.term !== this.savedTerm || message.vote !== this.savedVote;
-      this.savedTerm = message.term;
-      this.savedVote = message.vote;
-    }
-    const seq = wal.append(hardState, message.entries, mustSync);
-    this.parts.trace?.handed(seq, message.entries);
+  private append(message: Message): void {
+    const { wal, trace } = this.parts;
+    const { term, vote, commit, entries } = message;
+    const isUnchanged = term === 0 && vote === 0 && commit === 0;
+    const seq = wal.append(isUnchanged ? null : { term, vote, commit }, entries);
+    trace?.handed(seq, entries);
     this.appendSeqs.push(seq);
     this.appendResponses.push(message.responses);
   }
