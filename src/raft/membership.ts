@@ -57,7 +57,8 @@ export function applyConfChange(r: Raft, cc: ConfChange | ConfChangeV2): ConfSta
 /** What a leader does once a new membership is in place. */
 function afterSwitch(r: Raft): void {
   if (r.state !== StateLeader) return;
-  if (!r.trk.progress.has(r.id) || r.isLearner) {
+  const own = r.trk.progress.get(r.id);
+  if (own === undefined || own.isLearner) {
     // §6: a leader that is not in the new configuration manages a group that it is not part of. By default it
     // does so until somebody else is elected.
     if (r.settings.stepDownOnRemoval) r.becomeFollower(r.term, None);
