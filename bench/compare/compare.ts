@@ -8,7 +8,7 @@ import type { Settings } from "../harness/axes.js";
 import { DISTURBED_SHARE } from "../harness/disturbance.js";
 import { measureTitle } from "../report/measures.js";
 import { nodeText } from "../report/node-text.js";
-import { percent } from "../report/numbers.js";
+import { percent, plural } from "../report/numbers.js";
 import type { PerCommit, Result, Run } from "../report/result-schema.js";
 import { differs, PAIRS_MIN, type RatioInterval, ratioInterval } from "../stats/intervals.js";
 import { cpuUsPerCommit, type Row, rowsOf, soundRuns } from "../stats/rows.js";
@@ -158,7 +158,7 @@ export function ratioSentence(figure: Figure, alternating: boolean): string {
   const { estimate, low, high, pValue, pairs } = figure.ratio;
   const ratio = `${estimate.toFixed(3)}×`;
   if (!alternating) return `${ratio}: ${judgement}`;
-  if (pairs < PAIRS_MIN) return `${ratio}: ${pairs} pair${pairs === 1 ? "" : "s"}, too few to tell`;
+  if (pairs < PAIRS_MIN) return `${ratio}: ${plural(pairs, "pair")}, too few to tell`;
   return `${ratio} (${low.toFixed(3)} to ${high.toFixed(3)}), p ${pValue.toFixed(3)}: ${judgement}`;
 }
 

@@ -1,7 +1,7 @@
 // A comparison as text: a block a configuration for the terminal, tables for Markdown. Pure.
 
 import { markdownTable } from "../report/markdown.js";
-import { short } from "../report/numbers.js";
+import { plural, short } from "../report/numbers.js";
 import type { PerCommit } from "../report/result-schema.js";
 import { PAIRS_MIN } from "../stats/intervals.js";
 import {
@@ -46,8 +46,7 @@ function answer({ matches, alternating }: Comparison): [string, string][] {
       const count = judgements.filter((each) => each === judgement).length;
       return count === 0 ? [] : [`${judgement} in ${count}`];
     });
-    const of = judgements.length;
-    return [name, `${counts.join(", ")} of ${of} configuration${of === 1 ? "" : "s"}`];
+    return [name, `${counts.join(", ")} of ${plural(judgements.length, "configuration")}`];
   });
 }
 
@@ -114,7 +113,7 @@ function remarks({ voids, disturbed }: Match): string[] {
   const left = (count: number, what: string) =>
     count === 0
       ? []
-      : [`${count} ${what} run${count === 1 ? " was" : "s were"} left out, and what they were paired with`];
+      : [`${plural(count, `${what} run was`, `${what} runs were`)} left out, and what they were paired with`];
   return [...left(voids, "void"), ...left(disturbed, "disturbed")];
 }
 

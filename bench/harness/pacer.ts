@@ -3,15 +3,6 @@
 import { Worker } from "node:worker_threads";
 import { ORDERS, type PacerOrders, TICKS } from "./pacer-worker.js";
 
-// ES2024 has it, our lib setting does not; Node has it since 16.
-interface AsyncWait {
-  waitAsync(
-    words: Int32Array,
-    index: number,
-    value: number,
-  ): { async: false; value: string } | { async: true; value: Promise<string> };
-}
-
 export class Pacer {
   private readonly words = new Int32Array(new SharedArrayBuffer(8));
   private readonly due = new Float64Array(new SharedArrayBuffer(8));
@@ -37,7 +28,7 @@ export class Pacer {
 
   private listen(): void {
     const seen = Atomics.load(this.words, TICKS);
-    const wait = (Atomics as unknown as AsyncWait).waitAsync(this.words, TICKS, seen);
+    const wait = Atomics.waitAsync(this.words, TICKS, seen);
     if (wait.async) void wait.value.then(this.heard);
     else setImmediate(this.heard);
   }

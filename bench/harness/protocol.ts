@@ -136,41 +136,46 @@ const Metrics = z.object({
   bytesReceived: amount,
   framesDropped: amount,
   framesRefused: amount,
-  // Nor do earlier ones count elections.
-  preVotesStarted: amount.default(0),
-  electionsStarted: amount.default(0),
-  electionsWon: amount.default(0),
-  electionsLost: amount.default(0),
-  leaderChanges: amount.default(0),
+  preVotesStarted: amount,
+  electionsStarted: amount,
+  electionsWon: amount,
+  electionsLost: amount,
+  leaderChanges: amount,
   snapshotsRefused: amount,
-  // Engines of revisions before they took snapshots have none.
-  snapshotsTaken: amount.default(0),
-  snapshotsFailed: amount.default(0),
-  snapshotBytes: amount.default(0),
-  snapshotsSent: amount.default(0),
-  snapshotBytesSent: amount.default(0),
-  snapshotsReceived: amount.default(0),
-  snapshotBytesReceived: amount.default(0),
+  snapshotsTaken: amount,
+  snapshotsFailed: amount,
+  snapshotBytes: amount,
+  snapshotsSent: amount,
+  snapshotBytesSent: amount,
+  snapshotsReceived: amount,
+  snapshotBytesReceived: amount,
   walSyncs: amount,
   walWrites: amount,
   walBytes: amount,
   walEntries: amount,
   link: z.string(),
-  missing: z.array(z.string()).default([]),
+  /** Counters that the engine of a revision before them does not keep. */
+  missing: z.array(z.string()),
 });
 
+/** What a process has used so far (usage.ts); two make a difference over a window. */
 const Sample = z.object({
   atMs: amount,
+  /** The same moment on the clock of traces. */
   clockUs: amount,
   cpuUserMs: amount,
   cpuSystemMs: amount,
+  /** CPU time that all programs on the machine, and its host's others, have used; less the nodes' own, it is others'. */
   machineBusyMs: amount,
+  /** Empty where the kernel does not tell. */
   threads: z.array(z.object({ tid: count, main: z.boolean(), cpuMs: amount })),
   loopActiveMs: amount,
+  /** Event-loop delay since the sample before. */
   loopDelayP50Ms: amount,
   loopDelayP99Ms: amount,
   loopDelayMaxMs: amount,
   rssBytes: amount,
+  /** JavaScript heap that the main thread has allocated since the process began to take samples. */
   allocatedBytes: z.number(),
   metrics: Metrics,
 });

@@ -87,14 +87,15 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
     const estimateMs = Math.min(allMs, plan.load.withinMs || allMs);
     observer.begun({ plan, variants, estimateMs, runDir });
     const diskProbe = await probeDisk(runDir.path);
-    const { runs, repeated, interrupted } = await new Rounds(
+    const { runs, repeated, interrupted } = await new Rounds({
       plan,
       seatings,
       runtimeOf,
       runDir,
+      disk: await DiskWatch.start(runDir.path),
       observer,
       signal,
-    ).run();
+    }).run();
     const most = heaviest(variants);
     const nothing = await nullRun(most, runtimeOf(most), runDir.path, plan.quick, signal).catch(
       (error: unknown) => {
@@ -140,14 +141,19 @@ interface AllRuns {
   readonly interrupted: boolean;
 }
 
+interface RoundsParts {
+  readonly plan: BenchPlan;
+  readonly seatings: readonly Seating[];
+  readonly runtimeOf: (settings: Settings) => Runtime;
+  readonly runDir: RunDir;
+  readonly disk: DiskWatch;
+  readonly observer: Observer;
+  readonly signal: AbortSignal;
+}
+
 /** The rounds of a bench, sitting by sitting and window by window. */
 class Rounds {
-  private readonly plan: BenchPlan;
-  private readonly seatings: readonly Seating[];
-  private readonly runtimeOf: (settings: Settings) => Runtime;
-  private readonly runDir: RunDir;
-  private readonly observer: Observer;
-  private readonly signal: AbortSignal;
+  private readonly parts: RoundsParts;
   private readonly begun = performance.now();
   private readonly windowsPlanned: number;
   private readonly runs: Run[] = [];
@@ -159,41 +165,29 @@ class Rounds {
   /** What was under way is lost, be it a repetition. */
   private cutShort = false;
 
-  constructor(
-    plan: BenchPlan,
-    seatings: readonly Seating[],
-    runtimeOf: (settings: Settings) => Runtime,
-    runDir: RunDir,
-    observer: Observer,
-    signal: AbortSignal,
-  ) {
-    this.plan = plan;
-    this.seatings = seatings;
-    this.runtimeOf = runtimeOf;
-    this.runDir = runDir;
-    this.observer = observer;
-    this.signal = signal;
-    this.windowsPlanned = plan.load.rounds * seatings.flat(2).length;
+  constructor(parts: RoundsParts) {
+    this.parts = parts;
+    this.windowsPlanned = parts.plan.load.rounds * parts.seatings.flat(2).length;
   }
 
   async run(): Promise<AllRuns> {
-    const { load, order, seed } = this.plan;
-    const disk = await DiskWatch.start(this.runDir.path);
+    const { plan, seatings, observer, signal } = this.parts;
+    const { load, order, seed } = plan;
     for (let round = 0; round < load.rounds; round++) {
       if (round > 0 && this.isTooLate(round)) {
-        this.observer.gaveUp(round, load.rounds);
+        observer.gaveUp(round, load.rounds);
         break;
       }
-      for (const seating of runOrder(this.seatings, order, seed + round)) {
+      for (const seating of runOrder(seatings, order, seed + round)) {
         try {
-          this.runs.push(...(await this.sitUndisturbed(seating, round, disk)));
+          this.runs.push(...(await this.sitUndisturbed(seating, round)));
         } catch (fault) {
-          if (this.signal.aborted || this.runs.length === 0) throw fault;
-          this.observer.broken(fault);
+          if (signal.aborted || this.runs.length === 0) throw fault;
+          observer.broken(fault);
           return { runs: this.runs, repeated: this.repeated, interrupted: true };
         }
-        if (!this.signal.aborted) continue;
-        if (this.runs.length === 0) this.signal.throwIfAborted();
+        if (!signal.aborted) continue;
+        if (this.runs.length === 0) signal.throwIfAborted();
         const interrupted = this.cutShort || this.runs.length < this.windowsPlanned;
         return { runs: this.runs, repeated: this.repeated, interrupted };
       }
@@ -202,14 +196,14 @@ class Rounds {
   }
 
   /** A lone window that was disturbed is made again in fresh processes: its event may be over in these. */
-  private async sitUndisturbed(seating: Seating, round: number, disk: DiskWatch): Promise<Run[]> {
-    const runs = await this.sit(seating, round, disk, false);
+  private async sitUndisturbed(seating: Seating, round: number): Promise<Run[]> {
+    const runs = await this.sit(seating, round, false);
     if (!isLone(seating) || runs.length === 0 || !this.mayRepeat(runs[0])) return runs;
-    this.observer.repeating(runs[0].disturbed);
+    this.parts.observer.repeating(runs[0].disturbed);
     this.repeated++; // Before it is made again, since that has the place in the count that these had.
     let again: Run[] = [];
     try {
-      again = await this.sit(seating, round, disk, true);
+      again = await this.sit(seating, round, true);
     } catch (fault) {
       this.repeated--;
       this.runs.push(...runs);
@@ -219,27 +213,27 @@ class Rounds {
       this.repeated--;
       return runs;
     }
-    await removeData(this.runDir.path, seating, round, false);
+    await removeData(this.parts.runDir.path, seating, round, false);
     return again;
   }
 
   /** One sitting's runs; after an abort those that were done and could still be checked. */
-  private async sit(seating: Seating, round: number, disk: DiskWatch, again: boolean): Promise<Run[]> {
-    const { plan, observer, signal } = this;
+  private async sit(seating: Seating, round: number, again: boolean): Promise<Run[]> {
+    const { plan, runtimeOf, runDir, observer, signal } = this.parts;
     const { load, order, basePort, seed, keep } = plan;
     this.tell(seating.flat(), round);
     let sitting: Sitting | null = null;
     try {
       sitting = await Sitting.start({
         seating,
-        runtimeOf: this.runtimeOf,
+        runtimeOf,
         round,
         again,
         load,
         order,
         basePort,
         seed,
-        runDir: this.runDir.path,
+        runDir: runDir.path,
         keep,
         signal,
         nextLoad: () => this.loads++,
@@ -247,7 +241,7 @@ class Rounds {
         onProgress: (acked) => observer.progress(acked),
       });
       await sitting.warmUp();
-      const done = await this.runsOf(sitting, round, disk);
+      const done = await this.runsOf(sitting, round);
       if (done.length === 0) return [];
       const checked = await sitting.finish();
       return done.map((run) => withSoundFigures({ ...run, ...checked(run) }));
@@ -260,35 +254,31 @@ class Rounds {
     }
   }
 
-  private async runsOf(sitting: Sitting, round: number, disk: DiskWatch): Promise<WindowedRun[]> {
+  private async runsOf(sitting: Sitting, round: number): Promise<WindowedRun[]> {
     const done: WindowedRun[] = [];
     for (const variants of sitting.groups()) {
-      let runs = await this.group(sitting, variants, round, disk);
+      let runs = await this.group(sitting, variants, round);
       const disturbed = runs.find((run) => this.mayRepeat(run));
       if (disturbed !== undefined && !sitting.isLone) {
-        this.observer.repeating(disturbed.disturbed);
+        this.parts.observer.repeating(disturbed.disturbed);
         this.repeated += runs.length;
-        const again = await this.group(sitting, variants, round, disk);
+        const again = await this.group(sitting, variants, round);
         if (again.length > 0) runs = again;
         else this.repeated -= runs.length;
       }
       // What is done counts, disturbed or not; only what is under way is lost.
       done.push(...runs);
-      if (this.signal.aborted) break;
+      if (this.parts.signal.aborted) break;
     }
     return done;
   }
 
   /** Variants of one load, in turn; none: it was aborted. */
-  private async group(
-    sitting: Sitting,
-    variants: readonly Variant[],
-    round: number,
-    disk: DiskWatch,
-  ): Promise<WindowedRun[]> {
+  private async group(sitting: Sitting, variants: readonly Variant[], round: number): Promise<WindowedRun[]> {
+    const { runDir, disk, observer, signal } = this.parts;
     this.tell(variants, round);
     const unchecked = await sitting.group(variants, this.windows).catch((error: unknown) => {
-      if (!this.signal.aborted) throw error;
+      if (!signal.aborted) throw error;
       this.cutShort = true;
       return [];
     });
@@ -296,23 +286,24 @@ class Rounds {
     this.windows += unchecked.length;
     const { diskProbeUs, why } = await disk.afterRun();
     const runs = unchecked.map((run) => {
-      const disturbed = [...cpuTaken(run.otherCpuShare), ...(writesToDisk(run, this.runDir) ? why : [])];
+      const disturbed = [...cpuTaken(run.otherCpuShare), ...(writesToDisk(run, runDir) ? why : [])];
       return { ...run, diskProbeUs, disturbed };
     });
-    for (const run of runs) this.observer.done(run);
+    for (const run of runs) observer.done(run);
     return runs;
   }
 
   private mayRepeat({ disturbed }: WindowedRun): boolean {
-    if (disturbed.length === 0 || this.signal.aborted) return false;
+    if (disturbed.length === 0 || this.parts.signal.aborted) return false;
     return this.repeated < this.windowsPlanned * REPEATED_SHARE_MAX && !this.isTooLate(this.windows);
   }
 
   private tell(variants: readonly Variant[], round: number): void {
     const counted = this.windows - this.repeated;
-    const allMs = this.plan.load.rounds * estimateRoundMs(this.seatings, this.plan.load);
+    const { seatings, plan, observer } = this.parts;
+    const allMs = plan.load.rounds * estimateRoundMs(seatings, plan.load);
     const eachMs = this.windows === 0 ? allMs / this.windowsPlanned : this.spentMs() / this.windows;
-    this.observer.loading(counted, variants, round, eachMs * (this.windowsPlanned - counted));
+    observer.loading(counted, variants, round, eachMs * (this.windowsPlanned - counted));
   }
 
   private spentMs(): number {
@@ -321,7 +312,7 @@ class Rounds {
 
   /** Whether one more after `done` of them (rounds, or windows) would end beyond the time that the scenario gives itself. */
   private isTooLate(done: number): boolean {
-    const { withinMs = 0 } = this.plan.load;
+    const { withinMs = 0 } = this.parts.plan.load;
     return withinMs > 0 && this.spentMs() * (1 + 1 / done) > withinMs;
   }
 }

@@ -1,6 +1,7 @@
 // A scenario is data: one question, the axes that answer it, and how long to load. Pure.
 
 import { Prng } from "../../src/base/prng.js";
+import { grouped, plural } from "../report/numbers.js";
 import { AXIS_NAMES, type AxisName, type AxisValues, DEFAULT_SETTINGS, type Settings } from "./axes.js";
 import { BenchError } from "./bench-error.js";
 import { groupsOf } from "./groups.js";
@@ -181,7 +182,7 @@ function whyImpossible(settings: Settings): string | null {
     return "--follower-delay-ms slows a follower, and one node has none; give --nodes 2 or more";
   }
   if (TAKES_A_NODE.includes(event) && nodes < 3) {
-    return `--event ${event} takes one node away, and ${nodes} node${nodes === 1 ? "" : "s"} cannot spare it; give --nodes 3 or more`;
+    return `--event ${event} takes one node away, and ${plural(nodes, "node")} cannot spare it; give --nodes 3 or more`;
   }
   if (event !== "none" && link === "memory") {
     return `--event ${event} stops one process, and with --link memory all nodes are in one; give --link sockets`;
@@ -260,7 +261,7 @@ export function describe(settings: Settings, names: readonly AxisName[]): string
 }
 
 const PHRASES: { readonly [K in AxisName]: (settings: Settings) => string } = {
-  nodes: ({ nodes }) => `${nodes} node${nodes === 1 ? "" : "s"}`,
+  nodes: ({ nodes }) => plural(nodes, "node"),
   entryBytes: ({ entryBytes }) => `${entryBytes} B`,
   inFlight: ({ inFlight }) => `${inFlight} in flight`,
   writer: ({ writer }) => writer,
@@ -268,7 +269,7 @@ const PHRASES: { readonly [K in AxisName]: (settings: Settings) => string } = {
   busyPollUs: ({ busyPollUs }) => (busyPollUs === 0 ? "no polling" : `polling ${busyPollUs} µs`),
   batchBytes: ({ batchBytes }) => (batchBytes === 0 ? "default batch cap" : `batches up to ${batchBytes} B`),
   batching: ({ batching }) => `batching ${batching}`,
-  maxInflightMsgs: ({ maxInflightMsgs: n }) => `${n} message${n === 1 ? "" : "s"} in the pipeline`,
+  maxInflightMsgs: ({ maxInflightMsgs: n }) => `${plural(n, "message")} in the pipeline`,
   storageWrites: ({ storageWrites }) => `${storageWrites} storage writes`,
   link: ({ link }) => (link === "memory" ? "no sockets, one process" : link),
   frameTags: ({ frameTags }) => (frameTags === "on" ? "frames tagged" : "frames with a CRC only"),
@@ -276,7 +277,7 @@ const PHRASES: { readonly [K in AxisName]: (settings: Settings) => string } = {
   arrivals: ({ arrivals }) => `${arrivals} arrivals`,
   from: ({ from }) => (from === "leader" ? "load in the leader" : "load from a client"),
   reads: ({ reads }) => (reads === "safe" ? "ReadIndex reads" : "lease reads"),
-  readsPerWrite: ({ readsPerWrite: n }) => (n === 0 ? "no reads" : `${n} read${n === 1 ? "" : "s"} a write`),
+  readsPerWrite: ({ readsPerWrite: n }) => (n === 0 ? "no reads" : `${plural(n, "read")} a write`),
   followerDelayMs: ({ followerDelayMs: ms }) => (ms === 0 ? "no slow disk" : `one disk ${ms} ms slower`),
   event: ({ event }) => EVENT_PHRASES[event],
   logMb: ({ logMb, event }) =>
@@ -300,6 +301,3 @@ const EVENT_PHRASES: { readonly [K in Settings["event"]]: string } = {
 };
 
 /** 20000 as "20,000". */
-function grouped(value: number): string {
-  return value.toLocaleString("en-US");
-}

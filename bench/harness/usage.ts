@@ -6,33 +6,9 @@ import { type IntervalHistogram, monitorEventLoopDelay, performance } from "node
 import v8 from "node:v8";
 import { monotonicUs } from "../../src/wal/write/monotonic.js";
 import type { EngineMetrics } from "./engine.js";
+import type { ReplyOf } from "./protocol.js";
 
-export interface ThreadCpu {
-  readonly tid: number;
-  readonly main: boolean;
-  readonly cpuMs: number;
-}
-
-export interface Sample {
-  readonly atMs: number;
-  /** The same moment on the clock of traces. */
-  readonly clockUs: number;
-  readonly cpuUserMs: number;
-  readonly cpuSystemMs: number;
-  /** CPU time that all programs on the machine, and its host's others, have used; less the nodes' own, it is others'. */
-  readonly machineBusyMs: number;
-  /** Empty where the kernel does not tell. */
-  readonly threads: readonly ThreadCpu[];
-  readonly loopActiveMs: number;
-  /** Event-loop delay since the sampler was last reset: milliseconds. */
-  readonly loopDelayP50Ms: number;
-  readonly loopDelayP99Ms: number;
-  readonly loopDelayMaxMs: number;
-  readonly rssBytes: number;
-  /** JavaScript heap that the main thread has allocated since the sampler was made. */
-  readonly allocatedBytes: number;
-  readonly metrics: Omit<EngineMetrics, "walSyncSeconds" | "peers" | "eventLoopDelay">;
-}
+type Sample = ReplyOf<"sample">;
 
 /** Takes samples; one a process, since it keeps the event-loop monitor. */
 export class Sampler {
@@ -71,9 +47,10 @@ function countersOf({
   walSyncSeconds: _,
   peers: __,
   eventLoopDelay: ___,
+  missing = [],
   ...counters
 }: EngineMetrics): Sample["metrics"] {
-  return counters;
+  return { ...counters, missing: [...missing] };
 }
 
 /** What this thread allocates: how much its heap grew, and what each garbage collection took from it meanwhile. */
@@ -123,8 +100,8 @@ function nsToMs(ns: number): number {
 }
 
 /** CPU time of each thread, from Linux's scheduler statistics. */
-function threadTimes(): ThreadCpu[] {
-  const threads: ThreadCpu[] = [];
+function threadTimes(): Sample["threads"] {
+  const threads: Sample["threads"] = [];
   try {
     for (const name of readdirSync("/proc/self/task")) {
       const ns = Number(readFileSync(`/proc/self/task/${name}/schedstat`, "utf8").split(" ")[0]);

@@ -1,6 +1,6 @@
 // History as curves: one a configuration and machine, in the order of their dates, drawn as text with both axes and the
 // change points. Pure.
-import { grouped } from "../report/numbers.js";
+import { grouped, plural } from "../report/numbers.js";
 import { type ChangePoint, changePoints, MARKED_MIN, P_MAX } from "./change-points.js";
 import type { HistoryRecord } from "./records.js";
 
@@ -107,7 +107,7 @@ function renderCurve(curve: Curve): string {
   const ends = [...new Set([Math.min(...values), Math.max(...values)].map(grouped))].join(" to ");
   const range = `${ends} proposals/s`;
   const few = points.length < MARKED_MIN ? ` (a change could show from ${MARKED_MIN} on)` : "";
-  const many = `${points.length} run${points.length === 1 ? "" : "s"}${few}`;
+  const many = `${plural(points.length, "run")}${few}`;
   const lines = [
     configuration,
     ...plot(curve).map((line) => `  ${line}`),

@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Bench } from "tinybench";
+import { grouped } from "../report/numbers.js";
 import { CRC_JS, CRC_SIZES, CRC_WASM, CRC_ZLIB, crcCases, nativeCrc } from "./crc.js";
 import { inflightsCases } from "./inflights.js";
 import { logCases } from "./log.js";
@@ -58,7 +59,7 @@ function table(rows: readonly Row[]): string {
     row.name,
     row.nsPerOp.toFixed(1),
     row.p99NsPerOp.toFixed(1),
-    Math.round(row.opsPerSecond).toLocaleString("en-US"),
+    grouped(row.opsPerSecond),
     row.gbPerSecond === null ? "-" : row.gbPerSecond.toFixed(2),
     String(row.samples),
   ]);

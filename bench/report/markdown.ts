@@ -1,6 +1,6 @@
 // A result as Markdown, for a README or a pull request: the table, the verdict, the machine. Pure.
 import { nodeText } from "./node-text.js";
-import { grouped } from "./numbers.js";
+import { grouped, plural } from "./numbers.js";
 import type { Result } from "./result-schema.js";
 import { tableRows } from "./table.js";
 
@@ -52,6 +52,6 @@ function environment(result: Result): string {
     `\`${command.replaceAll("`", "'")}\` on ${startedAt.slice(0, 10)}, ${built}: ${cpu}, ${cores} cores, ${kernel}, Node ${node}; ` +
       `${fileSystem.type} on ${fileSystem.device}, where a durable 4 KiB write takes ${diskProbe.p50Us} µs ` +
       `(p99 ${diskProbe.p99Us} µs)${diskProbe.direct ? ", and the file system takes direct writes" : ""}; ${options.durationMs / 1000} s each after ${options.warmupMs / 1000} s of warm-up, ` +
-      `${options.rounds} round${options.rounds === 1 ? "" : "s"}.`,
+      `${plural(options.rounds, "round")}.`,
   );
 }

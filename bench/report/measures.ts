@@ -1,7 +1,7 @@
 // What only some scenarios measure, in words and units: "new leader after 272 ms". Pure.
 import { median } from "simple-statistics";
 import { type Row, validRuns } from "../stats/rows.js";
-import { short } from "./numbers.js";
+import { plural, short } from "./numbers.js";
 import type { Run } from "./result-schema.js";
 
 /** In the order in which they are told. */
@@ -82,7 +82,7 @@ export function lostOf(rows: readonly Pick<Row, "runs">[]): number {
 /** "nothing acknowledged was lost", and of which runs that is said where it is not of all. */
 export function lostText(rows: readonly Row[]): string {
   const lost = lostOf(rows);
-  if (lost > 0) return `${count(lost)} acknowledged proposal${lost === 1 ? " was" : "s were"} LOST`;
+  if (lost > 0) return `${plural(lost, "acknowledged proposal was", "acknowledged proposals were")} LOST`;
   const voids = rows.reduce((sum, row) => sum + row.voids, 0);
   const where = voids === 0 ? "" : `, as far as runs count (${voids} void)`;
   return `nothing acknowledged was lost${where}`;

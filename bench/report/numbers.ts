@@ -7,6 +7,11 @@ export function grouped(value: number): string {
     .replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
+/** "1 round", "1,035 rounds". */
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${grouped(count)} ${count === 1 ? one : many}`;
+}
+
 /** Three significant digits: 0.412, 4.12, 41.2, 412; 0.9996 is 1.00 and no 1.000. */
 export function short(value: number): string {
   if (value === 0) return "0";

@@ -6,7 +6,7 @@ import type { Observer, WindowedRun } from "../harness/run-bench.js";
 import type { Phase } from "../harness/run-variant.js";
 import { describe, type Load, type Variant, varyingAxes } from "../harness/scenario.js";
 import { measuresSentence } from "./measures.js";
-import { clock, grouped, roughly, short } from "./numbers.js";
+import { clock, grouped, plural, roughly, short } from "./numbers.js";
 import { constants, type Paint } from "./table.js";
 
 /** Where the lines go; `live` lines can be rewritten. */
@@ -67,7 +67,7 @@ export class Progress implements Observer {
     this.say(`${paint.bold(plan.scenario.question)} ${paint.dim(`(scenario ${plan.scenario.name})`)}`);
     const { rounds } = plan.load;
     const many =
-      `${variants.length} configuration${variants.length === 1 ? "" : "s"}` +
+      plural(variants.length, "configuration") +
       (rounds > 1 ? ` in ${(plan.load.withinMs ?? 0) > 0 ? "up to " : ""}${rounds} rounds` : "");
     this.say(`${many}, about ${roughly(estimateMs)}; ${constants(plan.axes)}`);
     this.say(paint.dim(`data in ${runDir.path} (${fileSystem.type} on ${fileSystem.device})`));

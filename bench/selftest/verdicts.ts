@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { Prng } from "../../src/base/prng.js";
 import { DEFAULT_SETTINGS, type Settings } from "../harness/axes.js";
 import { loadGroups, type Variant } from "../harness/scenario.js";
+import { plural } from "../report/numbers.js";
 import { Result } from "../report/result-schema.js";
 import { type Standing, type Standings, type Statement, standingsOf } from "../report/standings.js";
 import { verdict } from "../report/verdict.js";
@@ -142,7 +143,7 @@ function equalVerdicts(seed: number): Finding[] {
                 named,
               );
               byShape.add([`equal, ${shapeText(shape)}`], named);
-              byRounds.add([`equal, ${rounds} round${rounds === 1 ? "" : "s"}`], named);
+              byRounds.add([`equal, ${plural(rounds, "round")}`], named);
             }
           }
         }

@@ -88,8 +88,6 @@ export class SimNetwork implements LaneNetwork {
   /** Frames that were damaged, and then refused by their receivers. */
   damaged = 0;
   refused = 0;
-  /** Pieces of snapshots whose bytes are others than were sent. */
-  damagedPieces = 0;
   /** Frames that a full link dropped. */
   overflows = 0;
   readonly schedule: Schedule;

@@ -23,8 +23,6 @@ export interface LaneNetwork {
     port(id: number): { readonly link: LaneEnd | null; enter(lane: string, work: () => void): void };
     frame(from: number, to: number, bytes: Uint8Array): void;
   };
-  /** Pieces whose bytes are others than were sent. */
-  damagedPieces: number;
   /** Whether nothing gets from one to the other. */
   isCut(from: number, to: number): boolean;
   /** How long a message takes now. */
@@ -162,10 +160,8 @@ export class SnapshotLanes {
     }
     const due = Math.max(lane.lastDue[way], begin + network.delayOf(from, to));
     lane.lastDue[way] = due;
-    const isDamaged = borrowed[0] === PIECE && this.strikes(weather.damaged);
     const bytes = borrowed.slice();
-    if (isDamaged) {
-      network.damagedPieces++;
+    if (borrowed[0] === PIECE && this.strikes(weather.damaged)) {
       bytes[PIECE_HEAD_BYTES + dice.below(bytes.length - PIECE_HEAD_BYTES)]! ^= 1 << dice.below(8);
     }
     network.hooks.frame(from, to, bytes);

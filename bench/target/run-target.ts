@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { BenchError, messageOf } from "../harness/bench-error.js";
 import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "../harness/latency.js";
 import { SERIES_STEP_MS } from "../harness/load.js";
+import { plural } from "../report/numbers.js";
 import { SILENT_MS, type Target, TargetClient, targetText } from "./target-client.js";
 import type { TargetLoadPlan, TargetLoadResult } from "./target-load.js";
 
@@ -103,7 +104,7 @@ export async function runTarget(
   refuseTwice(members);
   const leader = members.find(({ state }) => state === "StateLeader");
   const who = leader === undefined ? "none of them leads" : `node ${leader.id} leads term ${leader.term}`;
-  say(`${members.length} node${members.length === 1 ? "" : "s"} of a running cluster; ${who}`);
+  say(`${plural(members.length, "node")} of a running cluster; ${who}`);
   const runs: TargetRun[] = [];
   let cut: BenchError | null = null;
   for (const row of plan.rows) {

@@ -1,6 +1,6 @@
 // What a load on a running cluster found, in words and units. Pure.
 import Table from "cli-table3";
-import { grouped, short } from "../report/numbers.js";
+import { grouped, plural, short } from "../report/numbers.js";
 import type { Paint } from "../report/table.js";
 import type { Percentiles, TargetResult, TargetRun } from "./run-target.js";
 
@@ -55,7 +55,7 @@ export function targetText(result: TargetResult, paint: Paint): string {
 function answerOf(runs: readonly TargetRun[]): string {
   const best = runs.reduce((a, b) => (b.writesPerS > a.writesPerS ? b : a));
   if (best.writeMs === null) return "\nNo write was acknowledged in the window.";
-  const at = `${grouped(best.inFlight)} in flight, ${best.valueBytes} B each, from ${best.clients} client process${best.clients === 1 ? "" : "es"}`;
+  const at = `${grouped(best.inFlight)} in flight, ${best.valueBytes} B each, from ${plural(best.clients, "client process", "client processes")}`;
   return `\nSeen: ${grouped(best.writesPerS)} writes/s with a p99 of ${short(best.writeMs.p99)} ms, at ${at}.`;
 }
 

@@ -25,6 +25,7 @@ import { worstLagText } from "../../bench/report/generator-lag.js";
 import { glanceOf } from "../../bench/report/glance.js";
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import { nodeText } from "../../bench/report/node-text.js";
+import { grouped } from "../../bench/report/numbers.js";
 import { ownWeightText } from "../../bench/report/own-weight.js";
 import { type Output, Progress } from "../../bench/report/progress.js";
 import type { Result } from "../../bench/report/result-schema.js";
@@ -353,7 +354,7 @@ function harnessText(result: Result): string {
   const nothing =
     nullRun === null
       ? ""
-      : `; the same load on an engine that does nothing: ${nullRun.proposalsPerS.toLocaleString("en-US", { maximumFractionDigits: 0 })}/s, p99 ${nullRun.p99Us} µs`;
+      : `; the same load on an engine that does nothing: ${grouped(nullRun.proposalsPerS)}/s, p99 ${nullRun.p99Us} µs`;
   return `${worstLagText(runs)}${nothing}${weight === "" ? "" : `; ${weight}`}`;
 }
 
@@ -388,7 +389,7 @@ function show(result: Result, plan: BenchPlan, path: string | null, { stream, pa
   const voids = result.runs.filter((run) => run.void.length > 0).length;
   if (voids === 0)
     say(
-      `Checked on disk: ${checked.toLocaleString("en-US")} acknowledged proposals, all on a quorum; all logs and states agree.`,
+      `Checked on disk: ${grouped(checked)} acknowledged proposals, all on a quorum; all logs and states agree.`,
     );
   else {
     const what =

@@ -1,7 +1,7 @@
 // `raftmark serve`: one node of the service in this process, until a signal ends it. Exit codes tell a service manager whether to
 // start it again: see HELP.
 import { Command, Option } from "commander";
-import { type ErrorCode, RaftmarkError } from "../index.js";
+import { type ErrorCode, type Logger, RaftmarkError } from "../index.js";
 import {
   ConfigError,
   checkConfig,
@@ -128,28 +128,8 @@ async function run(config: ServiceConfig): Promise<number> {
     logger.error({ error: error.cause, exitCode: error.exitCode }, error.message);
     return error.exitCode;
   }
-  logger.info({ http: service.http }, `node ${config.id} serves clients at http://${service.http}/`);
-  if (!isLoopback(service.http))
-    logger.warn(
-      {},
-      `whoever reaches ${service.http} may read and write all keys: keep it to those who should`,
-    );
-  if (config.durability === "none")
-    logger.warn({}, "durability: none waits for no disk: what was acknowledged is lost with the power");
-  reload = () => {
-    if (config.tls === undefined) {
-      logger.info(
-        {},
-        `SIGHUP: there is no tls in the configuration, and so nothing to load anew. ${NOT_ANEW}`,
-      );
-      return;
-    }
-    service.reloadTls().then(
-      () => logger.info({}, `SIGHUP: the files of tls were read again. ${NOT_ANEW}`),
-      (error: Error) =>
-        logger.error({ error }, `the certificates were not loaded anew, those in use stay: ${error.message}`),
-    );
-  };
+  tellServing(service, config, logger);
+  reload = () => loadAnew(service, config, logger);
   if (isStale) reload();
   process.send?.({ serves: service.http });
   let exitCode = 0;
@@ -170,6 +150,27 @@ async function run(config: ServiceConfig): Promise<number> {
   logger.info({}, `node ${config.id} has ended`);
   ending.release();
   return exitCode;
+}
+
+function tellServing({ http }: Service, { id, durability }: ServiceConfig, logger: Logger): void {
+  logger.info({ http }, `node ${id} serves clients at http://${http}/`);
+  if (!isLoopback(http))
+    logger.warn({}, `whoever reaches ${http} may read and write all keys: keep it to those who should`);
+  if (durability === "none")
+    logger.warn({}, "durability: none waits for no disk: what was acknowledged is lost with the power");
+}
+
+/** SIGHUP came. */
+function loadAnew(service: Service, { tls }: ServiceConfig, logger: Logger): void {
+  if (tls === undefined) {
+    logger.info({}, `SIGHUP: there is no tls in the configuration, and so nothing to load anew. ${NOT_ANEW}`);
+    return;
+  }
+  service.reloadTls().then(
+    () => logger.info({}, `SIGHUP: the files of tls were read again. ${NOT_ANEW}`),
+    (error: Error) =>
+      logger.error({ error }, `the certificates were not loaded anew, those in use stay: ${error.message}`),
+  );
 }
 
 /** The signals that end the process, and the end of the one that started it with a channel to it. */

@@ -3,7 +3,7 @@ import { randomInt } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { Command } from "commander";
 import { BenchError } from "../../bench/harness/bench-error.js";
-import { clock, grouped } from "../../bench/report/numbers.js";
+import { clock, grouped, plural } from "../../bench/report/numbers.js";
 import { FAULTS, PROFILES } from "../../bench/sim/profiles.js";
 import type { Found } from "../../bench/sim/search.js";
 import type { Outcome } from "../../bench/sim/world.js";
@@ -112,7 +112,7 @@ async function sim(words: Words): Promise<number> {
     if (now - toldAt < 10_000) return;
     toldAt = now;
     process.stderr.write(
-      `${counted(worlds, "world")}, ${grouped(events)} events (${clock(now - startedAt)} elapsed)\n`,
+      `${plural(worlds, "world")}, ${grouped(events)} events (${clock(now - startedAt)} elapsed)\n`,
     );
   };
   return await untilInterrupted(async (signal) => {
@@ -129,9 +129,9 @@ async function sim(words: Words): Promise<number> {
 
 function describeFound({ worlds, events, cpuMs, writes, reads, histories, faults }: Found): string {
   return (
-    `${counted(worlds, "world")}, ${grouped(events)} events ` +
+    `${plural(worlds, "world")}, ${grouped(events)} events ` +
     `(${grouped((events / Math.max(1, cpuMs)) * 1000)} a core-second), ` +
-    `${counted(sum(faults), "fault")}, ${grouped(writes)} acknowledged writes, ${grouped(reads)} reads, ` +
+    `${plural(sum(faults), "fault")}, ${grouped(writes)} acknowledged writes, ${grouped(reads)} reads, ` +
     `${grouped(histories)} registers' histories`
   );
 }
@@ -188,19 +188,14 @@ function sum(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((sum, each) => sum + each, 0);
 }
 
-/** "1 world", "1,035 worlds". */
-function counted(count: number, one: string): string {
-  return `${grouped(count)} ${one}${count === 1 ? "" : "s"}`;
-}
-
 function describe(seed: number, outcome: Outcome): string {
   const { digest, events, ms, nodes, writes, reads, lost, terms, starts, faults } = outcome;
   const kinds = Object.entries(faults).sort(([, a], [, b]) => b - a);
   return (
     `nothing broke: seed ${seed}, hash ${digest}\n` +
-    `${counted(nodes, "node")}, ${grouped(events)} events in ${(ms / 1000).toFixed(1)} simulated seconds: ` +
-    `${counted(starts, "start")} of a node, ${counted(terms, "term")} with a leader\n` +
+    `${plural(nodes, "node")}, ${grouped(events)} events in ${(ms / 1000).toFixed(1)} simulated seconds: ` +
+    `${plural(starts, "start")} of a node, ${plural(terms, "term")} with a leader\n` +
     `${grouped(writes)} writes acknowledged, ${grouped(lost)} refused for sure; ${grouped(reads)} reads\n` +
-    `${counted(sum(faults), "fault")}${kinds.length === 0 ? "" : `: ${kinds.map((each) => each.join(" ")).join(", ")}`}`
+    `${plural(sum(faults), "fault")}${kinds.length === 0 ? "" : `: ${kinds.map((each) => each.join(" ")).join(", ")}`}`
   );
 }

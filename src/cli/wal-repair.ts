@@ -3,7 +3,7 @@
 // while a process has the log open.
 import fs from "node:fs";
 import path from "node:path";
-import { grouped } from "../../bench/report/numbers.js";
+import { grouped, plural } from "../../bench/report/numbers.js";
 import { ADVICE } from "../wal/disk/errors.js";
 import { lockDir } from "../wal/disk/lock.js";
 import { frameAt } from "../wal/format/codec-js.js";
@@ -18,7 +18,7 @@ import type { Damage } from "../wal/recover/scan-segment.js";
 import { lastNonZero } from "../wal/recover/torn.js";
 import type { ProgressStream } from "./byte-progress.js";
 import { CommandError } from "./command-error.js";
-import { plural, verifyLog } from "./wal-verify.js";
+import { verifyLog } from "./wal-verify.js";
 
 /** Returns what the command prints and its exit code. Throws WAL_LOCKED. */
 export async function repairLog(

@@ -2,7 +2,7 @@
 // our engine would make of that, and what to do. Changes nothing.
 import fs from "node:fs";
 import path from "node:path";
-import { grouped } from "../../bench/report/numbers.js";
+import { grouped, plural } from "../../bench/report/numbers.js";
 import { RaftmarkError } from "../base/errors.js";
 import { ADVICE } from "../wal/disk/errors.js";
 import { type Finding, joinSegments, type LogReport } from "../wal/inspect/check-log.js";
@@ -245,8 +245,4 @@ function advice({ place, log, snaps }: Verdict): string {
     return `if the segments were released after a snapshot whose file lies elsewhere, say which one, like --snap ${id}`;
   }
   return `keep a copy of the directory. ${ADVICE}. What is readable: raftmark wal dump ${place.walDir}`;
-}
-
-export function plural(count: number, one: string, many = `${one}s`): string {
-  return count === 1 ? `1 ${one}` : `${grouped(count)} ${many}`;
 }

@@ -384,7 +384,7 @@ class MemoryLink implements Link {
     if (this.closed) throw new RaftmarkError("RAFT_CLOSED", "the link was closed while it was starting");
     this.handler = handler;
     this.notices.handler = handler;
-    this.refusals.listeners.push((refusal) => handler.onRefused?.(refusal));
+    this.refusals.handler = handler;
     this.network.join(this);
   }
 

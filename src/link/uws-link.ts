@@ -4,7 +4,7 @@
 import { randomInt } from "node:crypto";
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
-import { type Crc32c, crc32c as crc32cJs } from "../base/crc32c.js";
+import { crc32c } from "../base/crc32c.js";
 import { RaftmarkError } from "../base/errors.js";
 import type { Message } from "../raft/raftpb/index.js";
 import { FRAME_OVERHEAD_BYTES, FrameReader, FrameWriter } from "../wire/frame.js";
@@ -24,7 +24,6 @@ import {
   helloOf,
   type Link,
   type LinkHandler,
-  type LinkRefusal,
   type LinkStats,
 } from "./link.js";
 import { listenError } from "./listen-error.js";
@@ -64,19 +63,11 @@ export interface UwsLinkOptions {
    * without a byte, not even the answer to a ping. At least 100, at most the idle timeout, which is the default.
    */
   silenceMs?: number;
-  /** Connections that have not proved themselves: the oldest is cut for one more than these. Default 256 in all. */
-  maxStrangers?: number;
-  /** Default 64 from one address. */
-  maxStrangersPerAddress?: number;
   /**
    * Frames carry a tag under a key of their connection, not only a CRC: nobody on the way can change what is sent. Off
    * only where both ends turn it off. Default true.
    */
   frameTags?: boolean;
-  crc32c?: Crc32c;
-  /** Uniform in [0, 1): spreads reconnects. Default Math.random. */
-  random?: () => number;
-  onRefused?: (refusal: LinkRefusal) => void;
   /** What accepts connections. Default: uWebSockets.js where one is installed and loads, else `ws`. */
   acceptor?: AcceptorKind | undefined;
 }
@@ -94,8 +85,8 @@ export interface UwsLink extends Link {
 
 const DEFAULT_MAX_BACKPRESSURE_BYTES = 32 * 1024 * 1024;
 const DEFAULT_IDLE_TIMEOUT_S = 8;
-const DEFAULT_MAX_STRANGERS = 256;
-const DEFAULT_MAX_STRANGERS_PER_ADDRESS = 64;
+/** Connections that have not proved themselves: the oldest is cut for one more than these. */
+const STRANGERS = { max: 256, maxPerAddress: 64 };
 
 /** Creates the link; it neither listens nor dials before `start`. Throws RAFT_BAD_OPTION. */
 export function createUwsLink(options: UwsLinkOptions): UwsLink {
@@ -111,7 +102,6 @@ class SocketLink implements UwsLink {
   private readonly listenAt: Address;
   private readonly maxFrameBytes: number;
   private readonly silenceMs: number;
-  private readonly random: () => number;
   private readonly acceptor: Acceptor;
   private readonly sender: FrameSender;
   private readonly reader: FrameReader;
@@ -156,9 +146,6 @@ class SocketLink implements UwsLink {
     const { maxFrameBytes, frameTargetBytes: targetBytes, silenceMs, ...accepting } = limits;
     this.maxFrameBytes = maxFrameBytes;
     this.silenceMs = silenceMs;
-    this.random = options.random ?? Math.random;
-    if (options.onRefused !== undefined) this.refusals.listeners.push(options.onRefused);
-    const crc32c = options.crc32c ?? crc32cJs;
     const writer = new FrameWriter({ clusterId, from: id, crc32c, targetBytes, maxBytes: maxFrameBytes });
     this.guests = new Guests(this.self, this.peers, this.notices, this.refusals);
     this.sender = new FrameSender(writer, (_to, frame) => this.carrier!.send(frame));
@@ -166,6 +153,7 @@ class SocketLink implements UwsLink {
     for (const [peer, address] of Object.entries(options.peers)) this.addPeer(Number(peer), address);
     this.acceptor = newAcceptor(options.acceptor, {
       ...accepting,
+      strangers: STRANGERS,
       events: this.guests,
       // Nothing but the handshake comes in this way.
       maxPayloadBytes: HANDSHAKE_BYTES_MAX * 2,
@@ -182,7 +170,7 @@ class SocketLink implements UwsLink {
     this.handler = handler;
     this.notices.handler = handler;
     this.guests.handler = handler;
-    this.refusals.listeners.push((refusal) => handler.onRefused?.(refusal));
+    this.refusals.handler = handler;
     this.self.key = await clusterKey(this.secret);
     if (this.otherSecret !== undefined) this.self.otherKey = await clusterKey(this.otherSecret);
     // Who closed it meanwhile finds no listener.
@@ -341,7 +329,7 @@ class SocketLink implements UwsLink {
       address,
       maxFrameBytes: this.maxFrameBytes,
       tls: () => this.tls,
-      random: this.random,
+      random: Math.random,
       events: {
         onFrame: (from, bytes, tags) => this.handleFrame(from, bytes, tags),
         hello: () => helloOf(this.handler!),
@@ -399,8 +387,6 @@ function limitsOf(options: UwsLinkOptions) {
     silenceMs = idleTimeoutS * 1000,
     maxBackpressureBytes = DEFAULT_MAX_BACKPRESSURE_BYTES,
     frameTargetBytes = Math.min(FRAME_TARGET_BYTES, maxFrameBytes),
-    maxStrangers = DEFAULT_MAX_STRANGERS,
-    maxStrangersPerAddress = DEFAULT_MAX_STRANGERS_PER_ADDRESS,
   } = options;
   requireInteger("maxFrameBytes", maxFrameBytes, 1024, 2 ** 30);
   requireInteger("idleTimeoutS", idleTimeoutS, 8, 960);
@@ -411,10 +397,7 @@ function limitsOf(options: UwsLinkOptions) {
     throw new RaftmarkError("RAFT_BAD_OPTION", text);
   }
   requireInteger("frameTargetBytes", frameTargetBytes, FRAME_OVERHEAD_BYTES, maxFrameBytes);
-  requireInteger("maxStrangers", maxStrangers, 1, 65_536);
-  requireInteger("maxStrangersPerAddress", maxStrangersPerAddress, 1, maxStrangers);
-  const strangers = { max: maxStrangers, maxPerAddress: maxStrangersPerAddress };
-  return { maxFrameBytes, idleTimeoutS, silenceMs, maxBackpressureBytes, frameTargetBytes, strangers };
+  return { maxFrameBytes, idleTimeoutS, silenceMs, maxBackpressureBytes, frameTargetBytes };
 }
 
 function requireInteger(option: string, value: number, min: number, max: number): void {

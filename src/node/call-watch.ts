@@ -47,13 +47,13 @@ export class CallWatch<T extends Watched> {
   }
 }
 
-/** The error of a call that waited for a leader: `what` says why one that is known was of no use, `said` what peers said last. */
-export function noLeader(lead: number, what: string, said: string): RaftmarkError {
+/** The error of a call that waited for a leader: `what` says why one that is known was of no use; `obstacles`: PeerLines. */
+export function noLeader(lead: number, what: string, obstacles: string): RaftmarkError {
   const text =
     lead === None
       ? "no leader was known for leaderlessTimeoutMs: is a majority of the members up and reachable?"
       : `node ${lead} leads, and ${what} for leaderlessTimeoutMs: are the two connected?`;
-  return RaftmarkError.withoutStack("RAFT_NO_LEADER", text + said, { leader: lead });
+  return RaftmarkError.withoutStack("RAFT_NO_LEADER", text + obstacles, { leader: lead });
 }
 
 /** The error of a call that ends so; `aborted` and `late` say what that means for it. */

@@ -10,7 +10,6 @@ import {
   decodeConfChange,
   type Entry,
   EntryNormal,
-  type HardState,
   type Message,
   MsgHeartbeat,
   MsgProp,
@@ -45,7 +44,7 @@ import type { Trace } from "./trace.js";
 /** What an entry takes in the log beside its data, about. */
 const RECORD_BYTES = 32;
 
-/** They say for themselves what and where: an old entry that was read back for a follower, or a log that is lost. */
+/** Errors whose own text says what is wrong and where: an old entry that was read back for a follower, or a lost log. */
 const TELLING: readonly string[] = ["WAL_CORRUPT", "RAFT_LOG_LOST", "RAFT_MEMBERSHIP_DIFFERS"];
 
 /** What a driver drives. One Raft group; links may be shared between groups. */
@@ -92,20 +91,18 @@ export class Driver {
   private stopped = false;
   private readonly applier: Applier;
   private readonly sessions: Sessions;
-  /** Wait until all is applied that was handed out. */
+  /** Calls that wait until all is applied that was handed out. */
   private readonly behindApply: ((rawNode: RawNode) => void)[] = [];
   /** Appends under way: sequence number and what to deliver when it is durable. */
   private readonly appendSeqs = new Fifo<number>();
   private readonly appendResponses = new Fifo<readonly Message[]>();
-  private savedTerm: number;
-  private savedVote: number;
   private readonly outbox: Message[] = [];
   private readonly riding: RidingCommits;
   readonly disk: DiskWatch;
   /** This node's log is not the one that its peers count on: it takes part in nothing. */
   private retired = false;
   private readonly install: SnapshotInstall;
-  /** With waitsForStorage: of a Ready whose append is on its way, what is applied when that is durable. */
+  /** With waitsForStorage: the MsgStorageApply of a Ready whose append is on its way; it is applied when that is durable. */
   private behindAppend: Message | null = null;
   /** Who led in which term, as far as the last turn knew. */
   private knownLeader = 0;
@@ -137,7 +134,7 @@ export class Driver {
       wal,
       restore: (stream) =>
         restoreWithSessions(stream, this.sessions, async (state) => stateMachine.restore?.(state)),
-      append: (message) => this.guard(() => this.append(message, wal)),
+      append: (message) => this.guard(() => this.append(message)),
       step: (message) => this.control(() => rawNode.step(message)),
       restored: (metadata, bytes) => this.guard(() => this.restored(metadata, bytes)),
       hasEnded: () => this.stopped,
@@ -156,11 +153,8 @@ export class Driver {
         if (!this.applier.isBusy) this.wake();
       },
     });
-    const { hardState, snapshot } = parts.wal.recovered;
-    this.applied = snapshot?.index ?? 0;
+    this.applied = parts.wal.recovered.snapshot?.index ?? 0;
     this.settleStorage();
-    this.savedTerm = hardState.term;
-    this.savedVote = hardState.vote;
     if (parts.forwarding !== undefined) parts.forwarding.post = (message) => this.outbox.push(message);
     parts.wal.onDurable = (seq) => this.guard(() => this.durable(seq));
     parts.wal.onFault = (error) => this.fence(error);
@@ -192,7 +186,7 @@ export class Driver {
       trace?.received(messages);
       for (let i = 0; i < messages.length; i++) {
         const { type } = messages[i];
-        // A leader's request to take over: not without a disk.
+        // A leader asks this node to take over: not without a disk.
         if (this.disk.isSilent && type === MsgTimeoutNow) continue;
         if (type === MsgHeartbeat) checkCommit(rawNode.raft, messages[i]);
         if (type === MsgSnap) this.parts.snapshots?.receive(messages[i]);
@@ -267,7 +261,7 @@ export class Driver {
     if (!this.disk.isSilent && !this.retired) this.control((rawNode) => rawNode.campaign());
   }
 
-  /** A connection with `peer` was opened: what it was asked may be lost with another, or its answers. */
+  /** A connection with `peer` was opened: what it was asked, or its answers, may be lost with another. */
   askAgain(peer: number): void {
     this.control((rawNode) => {
       if (peer === rawNode.raft.lead) this.parts.reads.leaderKnown(rawNode);
@@ -283,8 +277,8 @@ export class Driver {
   }
 
   /**
-   * As control(), once all is applied that the core has handed out: what was handed out before the core takes a snapshot
-   * must not be applied behind it, a change of members least of all.
+   * As control(), once all is applied that the core has handed out: what was handed out before the core takes a leader's
+   * snapshot must not be applied on top of that, a change of members least of all.
    */
   whenApplied(call: (rawNode: RawNode) => void): void {
     if (this.isIdle) this.control(call);
@@ -296,7 +290,10 @@ export class Driver {
     return this.applier.isIdle && this.behindAppend === null;
   }
 
-  /** No other Ready is taken now. What the applier only keeps does not count: after endApplying() it would for ever. */
+  /**
+   * With waitsForStorage: the last Ready is still being stored or applied, so that no other is taken. What only waits in
+   * the applier does not count: after endApplying() it would for ever.
+   */
   private get isStoring(): boolean {
     const { appendSeqs, install, applier } = this;
     return this.parts.waitsForStorage && (appendSeqs.length > 0 || install.busy || applier.isBusy);
@@ -320,7 +317,7 @@ export class Driver {
       work();
     } catch (cause) {
       const who = this.applier.blame;
-      // Not the state machine's, which may be of another node.
+      // Not where the state machine threw it: it may be another node's.
       if (who === "" && cause instanceof RaftmarkError && TELLING.includes(cause.code)) {
         this.fence(cause);
         return;
@@ -335,8 +332,8 @@ export class Driver {
     this.stopped = true;
     const fenced = fencedError(error);
     this.parts.snapshots?.end(fenced);
-    this.parts.proposals.end("RAFT_FENCED", fenced.message, fenced.cause);
-    this.parts.forwarding?.forwards.end("RAFT_FENCED", fenced.message, fenced.cause);
+    this.parts.proposals.end(fenced);
+    this.parts.forwarding?.forwards.end(fenced);
     this.parts.reads.end(fenced);
     this.parts.members?.end(fenced);
     this.parts.feeds?.end(fenced);
@@ -408,7 +405,7 @@ export class Driver {
 
   private backlogged(): boolean {
     const { wal, maxBacklogBytes, rawNode } = this.parts;
-    // The state machine is the slowest: what more is committed, it gets later.
+    // Applying is what is slow: more proposals would only wait longer there.
     return wal.backlogBytes > maxBacklogBytes || rawNode.raft.raftLog.applyingEntsPaused;
   }
 
@@ -441,7 +438,7 @@ export class Driver {
 
   // hot
   private handleReady(): void {
-    const { rawNode, wal, trace } = this.parts;
+    const { rawNode, trace } = this.parts;
     const ready = rawNode.ready();
     trace?.ready(ready.entries);
     this.readies++;
@@ -457,7 +454,7 @@ export class Driver {
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i];
       if (message.type === MsgStorageAppend) {
-        if (!this.install.takesAppend(message)) this.append(message, wal);
+        if (!this.install.takesAppend(message)) this.append(message);
       } else if (message.type === MsgStorageApply) apply = message;
       else if (message.type === MsgSnap) this.sendSnapshot(message);
       else if (!riding.holds(message)) outbox.push(message);
@@ -479,13 +476,13 @@ export class Driver {
     outbox.length = 0;
   }
 
-  /** Its name goes; the member then fetches it. Where nothing can be sent, the core tries again after a heartbeat. */
+  /** The message only names the snapshot, and the member fetches it. If it cannot be sent, the core tries again after a heartbeat. */
   private sendSnapshot(message: Message): void {
     if (this.parts.snapshots?.send(message) === true) this.outbox.push(message);
     else this.parts.rawNode.reportSnapshot(message.to, true);
   }
 
-  /** Log and state machine are where a leader's snapshot is. */
+  /** Log and state machine have a leader's snapshot. */
   private restored(metadata: SnapshotMetadata, bytes: number): void {
     const { proposals, reads, snapshots } = this.parts;
     this.applied = metadata.index;
@@ -498,17 +495,12 @@ export class Driver {
   }
 
   /** Hands one MsgStorageAppend to the log; its responses wait for it to be durable. */
-  private append(message: Message, wal: Wal): void {
-    let hardState: HardState | null = null;
-    let mustSync = message.entries.length > 0;
-    if (message.term !== 0 || message.vote !== 0 || message.commit !== 0) {
-      hardState = { term: message.term, vote: message.vote, commit: message.commit };
-      mustSync ||= message.term !== this.savedTerm || message.vote !== this.savedVote;
-      this.savedTerm = message.term;
-      this.savedVote = message.vote;
-    }
-    const seq = wal.append(hardState, message.entries, mustSync);
-    this.parts.trace?.handed(seq, message.entries);
+  private append(message: Message): void {
+    const { wal, trace } = this.parts;
+    const { term, vote, commit, entries } = message;
+    const isUnchanged = term === 0 && vote === 0 && commit === 0;
+    const seq = wal.append(isUnchanged ? null : { term, vote, commit }, entries);
+    trace?.handed(seq, entries);
     this.appendSeqs.push(seq);
     this.appendResponses.push(message.responses);
   }
@@ -545,8 +537,8 @@ export class Driver {
   }
 
   /**
-   * Up to where the log may use memory of entries again: raft holds none of it, nor does the state machine. Never with
-   * waitsForStorage: what is to be sent then waits in raft for as long as disk and state machine take.
+   * Tells the log up to where it may use the memory of entries again: neither raft nor the state machine holds any of it.
+   * Never with waitsForStorage, where what is to be sent waits in raft for as long as disk and state machine take.
    */
   private settleStorage(): void {
     const { wal, rawNode, waitsForStorage } = this.parts;

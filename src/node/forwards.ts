@@ -2,13 +2,13 @@
 // nowhere; then settled by what this node applies there, as a leader's own are. Without a leader that is connected and
 // heard they wait. Main thread.
 //
-// What was sent and is not answered may be in the log. Where a connection with who got it broke and another is there, it is
-// asked again: whether that one leads still or not, it answers what it answered before, or what it did not get. It is given
-// up, `mayCommit` true, when that one has not answered for long, sooner if it is cut off or leads no more. What it says it
-// did not append waits again, for the next leader.
+// What was sent and is not answered may be in the leader's log. When a connection with that node broke and another was
+// opened, the same request is sent again: whether or not that node still leads, it repeats the answer that it gave, or answers
+// what it never got. A request is given up, `mayCommit` true, when it is not answered for long; sooner if that node is cut off
+// or leads no more. Proposals that it says it did not append wait again, for the next leader.
 import { randomBytes } from "node:crypto";
 import { NO_DATA } from "../base/bytes.js";
-import { type ErrorCode, RaftmarkError } from "../base/errors.js";
+import { RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
 import { Entry, EntryNormal, Message, MsgProp, None, type RawNode } from "../raft/index.js";
 import { ENTRY_OVERHEAD_BYTES } from "../wire/index.js";
@@ -35,11 +35,11 @@ export interface ForwardLimits {
   readonly batchBytes: number;
   /** Of proposals that were sent and are not answered, with what entries cost besides. */
   readonly windowBytes: number;
-  /** A leader that has not answered a request for so many ticks is not waited for. */
+  /** A request that is not answered for so many ticks is given up. */
   readonly answerTicks: number;
-  /** Besides, a path has its time that carries so many bytes a tick. */
+  /** Besides, it has the time that a path takes which carries so many bytes a tick. */
   readonly pathBytesPerTick: number;
-  /** The same from when it is cut off, or leads no more. And for so long a leader that refused is not asked again. */
+  /** The same, from when that node is cut off or leads no more. A leader that refused is not asked again for so long, either. */
   readonly graceTicks: number;
   /** Without a leader to send it to, a proposal is given up after so many ticks. */
   readonly leaderlessTicks: number;
@@ -50,7 +50,7 @@ export interface ForwardLimits {
 interface Request {
   readonly to: number;
   readonly term: number;
-  /** None: they are given up, and what was sent may still be on its way. */
+  /** Empty: they were given up, and what was sent may still be on its way. */
   proposals: Proposal[];
   readonly bytes: number;
   /** The tick at which it was sent last, and the one at which it is given up. */
@@ -69,35 +69,38 @@ interface AppliedRun {
   readonly results: readonly unknown[] | undefined;
 }
 
-/** Of what was applied while a request was unanswered: a connection broke, and what it was about came before the answer. */
+/**
+ * How much is kept of what was applied while a request was unanswered: where a connection broke, the entries may be applied
+ * here before the answer says which they are.
+ */
 const RECENT_ENTRIES_MAX = 16_384;
 
 export class Forwards {
-  /** What is in the way of a leader, for errors. */
-  said = (): string => "";
+  /** As PeerLines.obstacles(), for errors. */
+  obstacles = (): string => "";
   private readonly id: number;
   private readonly limits: ForwardLimits;
   private readonly proposals: Proposals;
   private readonly post: (message: Message) => void;
-  /** Of this process, LIFE_BYTES at random; empty: nothing was sent yet. */
+  /** LIFE_BYTES drawn by this process; empty: nothing was sent yet. */
   private life: Uint8Array = NO_DATA;
   private sequence = 0;
   private readonly requests = new Map<number, Request>();
   private sentBytes = 0;
-  /** Their place in the log is known, and not applied: ascending by term, and by index within a term. */
+  /** Proposals whose place in the log is known and not applied yet: ascending by term, and by index within a term. */
   private placed: Proposal[] = [];
   private readonly recent = new Fifo<AppliedRun>();
   private recentEntries = 0;
   private ticks = 0;
   /** Members that hear this node. */
   private readonly connected = new Set<number>();
-  /** Of those, who was heard as a leader since they do. */
+  /** Those of them that were heard as leader since then. */
   private readonly heard = new Set<number>();
-  /** Who was asked for a sign of life since a connection with it was opened. */
+  /** Members that were asked for a sign of life since a connection with them was opened. */
   private readonly asked = new Set<number>();
-  /** With whom a connection was opened since they were asked again: what was under way on another may be lost. */
+  /** Members with which a connection was opened since they were asked again: what was under way on another may be lost. */
   private readonly reopened = new Set<number>();
-  /** Of what was asked again since the last tick. */
+  /** Bytes of the requests that were sent again since the last tick. */
   private askedAgainBytes = 0;
   /** A leader that refused, in which term, and until when it is not asked again. */
   private refuser = 0;
@@ -119,7 +122,7 @@ export class Forwards {
     this.post = post;
   }
 
-  /** Some are to be settled by what is applied, or may be by what was, once it is known where they are. */
+  /** What is applied settles some proposals now, or may have settled them once their place is known. */
   get awaits(): boolean {
     return this.placed.length > 0 || this.requests.size > 0;
   }
@@ -130,8 +133,8 @@ export class Forwards {
   }
 
   /**
-   * A leader that is connected and was heard since: one that broke off may have started anew, and would not know what an
-   * earlier life of it appended.
+   * Whether there is a leader that is connected, and was heard since it is: where the connection broke, it may have started
+   * anew, and would not know what its earlier life appended.
    */
   private hasLeader({ lead, term }: Raft): boolean {
     if (lead === None || lead === this.id || !this.heard.has(lead)) return false;
@@ -177,7 +180,7 @@ export class Forwards {
     }
   }
 
-  /** Of what is sent now, as the last of so many bytes. */
+  /** When a request is given up that is sent now, as the last of so many bytes. */
   private dueBehind(bytes: number): number {
     const { answerTicks, pathBytesPerTick } = this.limits;
     return this.ticks + answerTicks + Math.ceil(bytes / pathBytesPerTick);
@@ -196,9 +199,9 @@ export class Forwards {
   }
 
   /**
-   * Where a connection with who was sent something was opened anew, whether or not it leads still, as it knows what it did
-   * with that: all that it has not answered, in the order of before. Where one breaks, four may: what would be more than a
-   * window in a tick waits for the next.
+   * Sends again, in the same order, what a member with a new connection has not answered, whether or not it still leads: it
+   * knows what it did with it. Where one connection breaks, four may: what would be more than a window in one tick waits for
+   * the next.
    */
   askAgain(raft: Raft): void {
     const { reopened, limits } = this;
@@ -210,13 +213,13 @@ export class Forwards {
     }
   }
 
-  /** Returns the bytes of what was asked. */
+  /** Returns the bytes of what was sent again. */
   private askOneAgain(peer: number, { lead, term }: Raft): number {
     let bytes = 0;
     for (const [sequence, request] of this.requests) {
       if (request.to !== peer) continue;
       const { proposals } = request;
-      // All of them are given up. Of one that is not, all are sent: it has to be the same request.
+      // All of its proposals are given up. If one is not, all are sent: it has to be the same request.
       if (proposals.every(({ settled }) => settled)) {
         this.forget(sequence, request);
         continue;
@@ -237,13 +240,13 @@ export class Forwards {
     this.sentBytes -= bytes;
   }
 
-  /** Nothing is unanswered: of what is applied nothing more will be asked. */
+  /** No request is unanswered: nothing will be looked up in what was applied. */
   private forgetRecent(): void {
     while (this.recent.length > 0) this.recent.shift();
     this.recentEntries = 0;
   }
 
-  /** What a leader says, that passed the door. */
+  /** A leader's answer, which passed refusalOfMessages. */
   answered(answer: Message, raft: Raft, applied: number): void {
     const sequence = sequenceIn(answer.context);
     const request = this.requests.get(sequence);
@@ -285,7 +288,7 @@ export class Forwards {
     placed.splice(at, 0, proposal);
   }
 
-  /** This node has applied that place before it heard of it: perhaps it still knows what came of the proposal there. */
+  /** This node applied that place before it heard of it: perhaps it still knows what became of the proposal there. */
   private placedLate(proposal: Proposal, to: number, raft: Raft): void {
     const { term, index } = proposal;
     const run = this.recentRun(index);
@@ -310,7 +313,7 @@ export class Forwards {
     return null;
   }
 
-  /** Of all normal ones: a new leader's first is none, and comes with those that members had waiting for it. */
+  /** Keeps runs of normal entries. A new leader's first entry is none, and comes in one call with those that waited for it. */
   private remember(entries: readonly Entry[], results: readonly unknown[] | undefined): void {
     const { recent } = this;
     let result = 0;
@@ -342,7 +345,7 @@ export class Forwards {
       proposals.giveBack(request.proposals);
       return;
     }
-    // Only that one is, and the answer does not say which.
+    // One of them is, and the answer does not say which.
     if (why === TooLarge && request.proposals.length > 1) {
       this.aloneUpTo = Math.max(this.aloneUpTo, request.proposals.at(-1)!.number);
       proposals.giveBack(request.proposals);
@@ -436,10 +439,10 @@ export class Forwards {
     const isStuck = !leads && !this.hasLeader(raft);
     this.stuckTicks = isStuck ? this.stuckTicks + 1 : 0;
     this.leaderlessTicks = raft.lead === None ? this.leaderlessTicks + 1 : 0;
-    // Of those that came meanwhile each has its time.
+    // Each has its time from when it came.
     if (this.stuckTicks > leaderlessTicks)
       this.proposals.refuseOlder(leaderlessTicks, () =>
-        noLeader(raft.lead, "did not take proposals of this node", this.said()),
+        noLeader(raft.lead, "did not take proposals of this node", this.obstacles()),
       );
     for (const [sequence, request] of this.requests) this.look(sequence, request);
     if (this.requests.size === 0 && this.recent.length > 0) this.forgetRecent();
@@ -479,15 +482,9 @@ export class Forwards {
   }
 
   /** The node ends: what was sent may or may not commit. */
-  end(code: ErrorCode, why: string, cause?: unknown): void {
-    const error = new RaftmarkError(
-      code,
-      `${why}; the proposal was sent to the leader and may still commit`,
-      {
-        mayCommit: true,
-        cause,
-      },
-    );
+  end({ code, message, cause }: RaftmarkError): void {
+    const text = `${message}; the proposal was sent to the leader and may still commit`;
+    const error = new RaftmarkError(code, text, { mayCommit: true, cause });
     const all = [...this.requests.values()].flatMap((request) => request.proposals).concat(this.placed);
     for (const proposal of all) this.proposals.rejectOne(proposal, error);
     this.requests.clear();

@@ -60,7 +60,6 @@ export function linkEvents(parts: LinkEventsParts): LinkHandler {
       forwarding.forwards.peerChanged(peer, connected);
       if (connected) {
         all.add(peer);
-        snapshots.sender.connected(peer);
         onPath(peer);
       } else all.delete(peer);
       peerLines.changed(peer, connected);

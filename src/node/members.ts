@@ -24,7 +24,7 @@ export interface MembersParts extends Omit<ChangeParts, "departures"> {
   readonly teller: Teller;
   /** The cluster's key, which may be too short for addresses beyond this machine; null: addresses are the link's affair. */
   readonly secret: string | null;
-  /** How long a removed member is still heard, in ticks, once a majority knows: the rest may not, and want its vote. */
+  /** For how many ticks a removed member is still heard once a majority knows: the others may not, and want its vote. */
   readonly lingerTicks: number;
   /** The committed entries that are applied say that this node is no member any more. Once. */
   readonly onRemoved: (index: number) => void;
@@ -45,7 +45,7 @@ export class Members {
   /** The newest change that is not applied, as far as look() knows. */
   private pending = 0;
   private isRemoved = false;
-  /** Members, or where they are, by a change that this node has not applied, as they show themselves. */
+  /** What nodes show of themselves that are members, or moved, by a change that this node has not applied. */
   private readonly ahead = new Map<number, Standing>();
   /** Applied changes of members since the node opened. */
   changes = 0;
@@ -71,8 +71,8 @@ export class Members {
   }
 
   /**
-   * Tells where the options say something else than the log, when it is known what of that is committed: `known` resolves
-   * when all that was is applied. Without a leader that says it, what is applied counts, unless a change is in the log.
+   * Tells where the options differ from the log, once it is known what of the log is committed: `known` resolves when all of
+   * that is applied. Without a leader to tell, what is applied counts, unless an unapplied change is in the log.
    */
   async compare(options: ResolvedOptions, known: Promise<void>): Promise<void> {
     const { rawNode, teller } = this.parts;
@@ -102,7 +102,7 @@ export class Members {
     return this.parts.rawNode.raft.trk.voters.outgoing.ids.length > 0;
   }
 
-  /** It is, was or may soon be a member, as far as the link was told. */
+  /** The link was told of it: it is, was or may soon be a member. */
   knows(peer: number): boolean {
     return this.known.has(peer);
   }
@@ -115,14 +115,14 @@ export class Members {
   }
 
   /**
-   * Somebody with the cluster's key shows itself. If it is a member by a change that is not applied here yet, or is at
-   * another address by one, it may lead, and be the only one that this node could hear of it: a node that is far behind, was
-   * away while others moved, or joins with a list of members of long ago.
+   * A node with the cluster's key shows itself. A change that is not applied here yet may have made it a member, or moved it.
+   * It may lead then, and be the only one to tell this node, if this one is far behind, was away while others moved, or joins
+   * with an old list of members.
    */
   meet(id: number, standing: Standing | null): void {
     if (standing === null || this.parts.book.isRemoved(id) || standing.at <= this.appliedAt) return;
     const known = this.ahead.get(id);
-    // One that was started again shows what it had applied by then.
+    // A node that was restarted shows what it has applied since, which may be less than before.
     if (!isAddress(standing.address) || standing.at < (known?.at ?? 0)) return;
     if (known === undefined && this.ahead.size >= STRANGERS_MAX) return;
     this.ahead.set(id, standing);
@@ -221,8 +221,8 @@ export class Members {
     return this.parts.rawNode.raft.trk.peerIds.length === 0 ? undefined : this.parts.book.encode();
   }
 
-  end({ code, message, cause }: RaftmarkError): void {
-    this.change.end(code, message, cause);
+  end(error: RaftmarkError): void {
+    this.change.end(error);
   }
 
   // ---- the link
@@ -259,7 +259,7 @@ export class Members {
     };
     if (trk.peerIds.length === 0) for (const [member, address] of book.begunWith) want(member, address);
     for (const member of trk.peerIds) want(member, book.addressOf(member));
-    // Where a first member thinks that it listens is not where each reaches it (a proxy, a mapped port): the options are.
+    // A first member's own address need not be where others reach it (a proxy, a mapped port): there the options count.
     for (const [member, { address, given }] of this.ahead)
       if (given || !wanted.has(member)) want(member, address);
     for (const index of raftLog.unappliedConfChanges) {
@@ -281,7 +281,7 @@ export class Members {
   }
 }
 
-/** Members that are ahead of this node by what they show: no group has as many. */
+/** Most nodes that are kept in Members.ahead: no group has as many. */
 const STRANGERS_MAX = 64;
 
 function isAddress(text: string): boolean {

@@ -2,13 +2,12 @@
 // joint state is left, or until it is known what else became of it. As for proposals (proposals.ts), only what is applied
 // tells that it is lost. Main thread.
 import { assert } from "../base/assert.js";
-import { type ErrorCode, RaftmarkError } from "../base/errors.js";
+import { RaftmarkError } from "../base/errors.js";
 import {
   ConfChangeTransitionAuto,
   type ConfChangeV2,
   type ConfState,
   type Entry,
-  ErrProposalDroppedTransferring,
   marshalConfChange,
   type RawNode,
   StateLeader,
@@ -17,6 +16,7 @@ import {
 import type { CallOptions, MembershipChanged } from "./api.js";
 import { type CallEnd, CallWatch, endedCall, type Watched } from "./call-watch.js";
 import type { Departures } from "./departures.js";
+import { whyDropped } from "./forwarding.js";
 import type { MemberBook } from "./member-book.js";
 import { encodeMemberRecord } from "./member-record.js";
 import { type CheckedChange, type MembershipView, refusalOfChange, singlesOf } from "./membership-plan.js";
@@ -85,48 +85,57 @@ export class MembershipCall {
   turn(): void {
     const { call } = this;
     if (call === null || call.index !== 0) return;
-    const { id, rawNode, book } = this.parts;
+    const { id, rawNode } = this.parts;
     const { raft } = rawNode;
-    if (raft.state !== StateLeader) {
-      const { lead } = raft;
-      const where = lead === 0 ? "no leader is known, try again soon" : `node ${lead} leads, ask it there`;
-      const text = `node ${id} does not lead, and only the leader changes members: ${where}`;
-      this.reject(new RaftmarkError("RAFT_NOT_LEADER", text, { leader: lead }));
-      return;
-    }
-    const { trk, raftLog } = raft;
-    if (raftLog.unappliedConfChanges.length > 0 || trk.confState().votersOutgoing.length > 0) {
-      this.reject(underWay());
-      return;
-    }
-    // A new leader takes no change before it has applied what it found in its log.
-    if (raft.pendingConfIndex > raftLog.applied) return;
-    const refusal = refusalOfChange(call.change, this.view());
+    const refusal = this.refusalNow();
     if (refusal !== null) {
       this.reject(refusal);
       return;
     }
-    const given = new Map([...call.change.add, ...call.change.update].map((one) => [one.id, one.address]));
-    const change: ConfChangeV2 = {
-      transition: ConfChangeTransitionAuto,
-      changes: singlesOf(call.change),
-      context: encodeMemberRecord(book.record(given, trk.confState())),
-    };
-    const tooLarge = this.whyTooLarge(marshalConfChange(change).length);
-    if (tooLarge !== null) {
-      this.reject(new RaftmarkError("RAFT_CHANGE_REFUSED", tooLarge));
+    // A new leader takes no change before it has applied what it found in its log.
+    if (raft.pendingConfIndex > raft.raftLog.applied) return;
+    const change = this.confChangeOf(call.change);
+    if (change instanceof RaftmarkError) {
+      this.reject(change);
       return;
     }
     const error = rawNode.proposeConfChange(change);
     if (error !== null) {
-      const why = error === ErrProposalDroppedTransferring ? "it hands its leadership over" : error.message;
-      const text = `node ${id} leads and takes no change of members now (${why}): try again soon`;
+      const text = `node ${id} leads and takes no change of members now (${whyDropped(error)}): try again soon`;
       this.reject(new RaftmarkError("RAFT_PROPOSAL_DROPPED", text));
       return;
     }
     call.term = rawNode.lastProposed.term;
     call.index = rawNode.lastProposed.first;
     assert(call.index > 0, "a leader's change has no place in its log");
+  }
+
+  /** Why no change at all can be proposed here now. */
+  private refusalNow(): RaftmarkError | null {
+    const { id, rawNode } = this.parts;
+    const { state, lead, trk, raftLog } = rawNode.raft;
+    if (state !== StateLeader) {
+      const where = lead === 0 ? "no leader is known, try again soon" : `node ${lead} leads, ask it there`;
+      const text = `node ${id} does not lead, and only the leader changes members: ${where}`;
+      return new RaftmarkError("RAFT_NOT_LEADER", text, { leader: lead });
+    }
+    const isUnderWay = raftLog.unappliedConfChanges.length > 0 || trk.confState().votersOutgoing.length > 0;
+    return isUnderWay ? underWay() : null;
+  }
+
+  /** What the core is to propose, with all addresses; or why the members as they are do not allow it. */
+  private confChangeOf(checked: CheckedChange): ConfChangeV2 | RaftmarkError {
+    const { rawNode, book } = this.parts;
+    const refusal = refusalOfChange(checked, this.view());
+    if (refusal !== null) return refusal;
+    const given = new Map([...checked.add, ...checked.update].map((one) => [one.id, one.address]));
+    const change: ConfChangeV2 = {
+      transition: ConfChangeTransitionAuto,
+      changes: singlesOf(checked),
+      context: encodeMemberRecord(book.record(given, rawNode.raft.trk.confState())),
+    };
+    const tooLarge = this.whyTooLarge(marshalConfChange(change).length);
+    return tooLarge === null ? change : new RaftmarkError("RAFT_CHANGE_REFUSED", tooLarge);
   }
 
   /** An entry that no frame carries would never be committed, nor would anything behind it. */
@@ -243,13 +252,13 @@ export class MembershipCall {
   }
 
   /** The node ends. */
-  end(code: ErrorCode, why: string, cause?: unknown): void {
+  end({ code, message, cause }: RaftmarkError): void {
     const { call } = this;
     if (call === null) return;
     const mayCommit = call.index !== 0;
     const text = mayCommit
-      ? `${why}; ${call.committed ? standOf(this.isJoint) : "the change is in the log and may still commit"}`
-      : why;
+      ? `${message}; ${call.committed ? standOf(this.isJoint) : "the change is in the log and may still commit"}`
+      : message;
     this.reject(new RaftmarkError(code, text, { mayCommit, cause }));
   }
 }

@@ -127,8 +127,8 @@ export class PeerLines {
     return true;
   }
 
-  /** What is in the way of members, behind a sentence about what does not work; empty: nothing is known. */
-  said(): string {
+  /** What is in the way of other members, to be put behind a sentence about what does not work; empty: nothing is known. */
+  obstacles(): string {
     const all = [...this.words]
       .map(([peer, words]) => this.lastOf(peer, words))
       .filter((text) => text !== "");

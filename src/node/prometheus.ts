@@ -296,14 +296,17 @@ function nodesOf(register: PromRegistry): Nodes {
   return nodes;
 }
 
-function addMetrics(register: PromRegistry, nodes: Nodes): void {
+/** Adds one metric, named and described, with the values of each reading. */
+type Add = (
+  type: PromMetric["type"],
+  name: string,
+  help: string,
+  values: (reading: Reading) => Value[],
+) => void;
+
+function adderTo(register: PromRegistry, nodes: Nodes): Add {
   const read = sharedReadings(nodes);
-  const add = (
-    type: PromMetric["type"],
-    name: string,
-    help: string,
-    values: (reading: Reading) => Value[],
-  ): void => {
+  return (type, name, help, values) => {
     const metric: PromMetric = {
       name: `raftmark_${name}`,
       help,
@@ -321,6 +324,10 @@ function addMetrics(register: PromRegistry, nodes: Nodes): void {
     };
     register.registerMetric(metric);
   };
+}
+
+function addMetrics(register: PromRegistry, nodes: Nodes): void {
+  const add = adderTo(register, nodes);
   for (const [field, name, help] of COUNTERS)
     add("counter", name, help, ({ metrics }) => [{ value: metrics[field], labels: {} }]);
   add("counter", "disk_stalls_total", "How often the disk of the log did not answer.", ({ status }) => [

@@ -6,7 +6,7 @@
 // index, or any entry of a later term in front of it, since terms never fall along a log (Raft paper, Figure 3).
 import { assert } from "../base/assert.js";
 import { bytesIn } from "../base/bytes.js";
-import { type ErrorCode, RaftmarkError } from "../base/errors.js";
+import { RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import type { CallOptions, Proposed } from "./api.js";
@@ -15,7 +15,7 @@ import { type CallEnd, CallWatch, endedCall, type Watched } from "./call-watch.j
 import { PayloadCopies, type PayloadCopy, type Slab } from "./payload-copies.js";
 import type { Trace } from "./trace.js";
 
-/** Of a proposal whose place another node's log is to say: `index`, until that is known. */
+/** `index` of a proposal that was sent to the leader, until the leader says where in its log it is. */
 const ELSEWHERE = -1;
 
 /** One call of propose(). `index` is 0 until it is appended; `settled` once its promise is. */
@@ -74,7 +74,7 @@ class ProposalOfMany extends Proposal {
   }
 }
 
-// One for all: a closure each is what their common promise saves.
+// Functions that all of them share: a closure for each is what their common promise saves.
 function resolveOfMany(this: Proposal, value: Proposed): void {
   const { call, place } = this as ProposalOfMany;
   call.resolved(place, value);
@@ -216,7 +216,7 @@ export class Proposals {
     );
   }
 
-  /** Whatever waits: an empty queue has no room for it, either. */
+  /** Why a proposal of this length is never taken, even by an empty queue. */
   private refusalOfSize(length: number): RaftmarkError | null {
     const { maxProposalBytes, maxQueuedBytes } = this.limits;
     if (length === 0) {
@@ -236,7 +236,7 @@ export class Proposals {
     return null;
   }
 
-  /** Of `count` more, beside what waits. */
+  /** Why `count` more are not taken now, beside what waits. */
   private refusalNow(count: number, bytes: number, signal: AbortSignal | undefined): RaftmarkError | null {
     const { maxQueuedProposals, maxQueuedBytes } = this.limits;
     if (this.waitingCount + count > maxQueuedProposals || this.waitingBytes + bytes > maxQueuedBytes) {
@@ -259,8 +259,8 @@ export class Proposals {
     proposal.settled = true;
     const queued = proposal.index === 0;
     if (queued) {
-      // It keeps its place until half of the queue is like it, or the next turn: looking for it would take the square of
-      // a storm, and no turn sweeps while the log has fallen behind.
+      // It keeps its place until half of the queue is given up, or the next turn: to look for each in a storm of aborts would
+      // take quadratic time, and no turn sweeps while the log has fallen behind.
       this.dead++;
       this.waitingBytes -= proposal.size;
       if (this.dead * 2 > this.waiting.length) this.sweep();
@@ -281,7 +281,7 @@ export class Proposals {
     this.dead = 0;
   }
 
-  /** Takes what has waited longest, for the leader, which is another node: as much as fits, at least one. */
+  /** Takes what has waited longest, to be sent to the leader: as much as fits, at least one. */
   take(bytesMax: number, overheadBytes: number): Proposal[] {
     this.sweep();
     const { waiting } = this;
@@ -301,12 +301,12 @@ export class Proposals {
     return taken;
   }
 
-  /** Of what has waited longest, as Proposal.number; there must be something. */
+  /** Proposal.number of what has waited longest; something must wait. */
   get oldestWaiting(): number {
     return this.waiting[0].number;
   }
 
-  /** They were taken, and are in no log: they wait again, in front of all that came later. */
+  /** Proposals that were taken, and are in no log, wait again, in front of all that came later. */
   giveBack(taken: readonly Proposal[]): void {
     const rest = taken.filter((proposal) => !proposal.settled);
     if (rest.length === 0) return;
@@ -329,7 +329,7 @@ export class Proposals {
     return true;
   }
 
-  /** One that was taken is applied as this entry. */
+  /** A proposal that was taken is applied, as the entry that `value` names. */
   resolveOne(proposal: Proposal, value: Proposed): void {
     if (this.settle(proposal)) proposal.resolve(value);
   }
@@ -360,7 +360,7 @@ export class Proposals {
   appendedAt(term: number, firstIndex: number, count: number): void {
     assert(count > 0, "a batch without proposals");
     const all = count === this.waiting.length;
-    // As an array, where it can be: each by itself would be told to the collector.
+    // The array itself, where all go: moving each would be a store that the collector is told of.
     const batch = all ? this.waiting : this.waiting.splice(0, count);
     if (all) this.waiting = [];
     for (let i = 0; i < count; i++) {
@@ -399,7 +399,7 @@ export class Proposals {
     return taken;
   }
 
-  /** It came more than so many ticks ago. */
+  /** It has been here for more than so many ticks. */
   isOlder({ since }: Proposal, ticks: number): boolean {
     return this.ticks - since > ticks;
   }
@@ -428,15 +428,15 @@ export class Proposals {
   }
 
   /**
-   * Entry `entry` is applied, with `result`, as everything before it: settles the proposal that it is, and those that
-   * it excludes, which are all of earlier terms: where they come before it, they would have been applied.
+   * `entry` is applied, with `result`, and so is everything before it. Settles the proposal that it is, and those that it
+   * excludes: all of earlier terms, since any of them in front of it would have been applied.
    */
   // hot
   applied(entry: Entry, result: unknown): void {
     const { term, index } = entry;
     for (let proposal = this.oldest(); proposal !== null; proposal = this.oldest()) {
       if (proposal.term > term || (proposal.term === term && proposal.index > index)) break;
-      // Before it is taken out: if this fails, end() settles it.
+      // While it is still there, so that end() settles it if this fails.
       assert(proposal.term < term || proposal.index === index, "an entry was passed over");
       this.pass();
       if (proposal.term < term) {
@@ -444,15 +444,14 @@ export class Proposals {
         continue;
       }
       if (this.settle(proposal)) proposal.resolve({ index, term, result });
-      // One that has no outcome here, because it was lost, given up, or another node's to append, keeps its memory from
-      // being used again.
+      // Only here: a proposal that was lost, given up, or appended by another node keeps its slab from being used again.
       proposal.slab.letGo();
     }
   }
 
   /**
-   * A snapshot stands for the entries up to the last one in it: which of those were this node's nobody can tell here. What
-   * is behind, of an earlier term, is excluded by that entry, as by one that is applied.
+   * A snapshot stands for the entries up to its last one, and nobody can tell here which of those were this node's
+   * proposals. That last entry excludes what is behind it and of an earlier term, as an applied one does.
    */
   skippedTo(last: { readonly index: number; readonly term: number }): void {
     const { index, term } = last;
@@ -483,20 +482,19 @@ export class Proposals {
   }
 
   /** The node ends: nothing waits any more, and what was appended may or may not commit. */
-  end(code: ErrorCode, why: string, cause?: unknown): void {
-    this.refuseWaiting(new RaftmarkError(code, why, { cause }));
+  end(why: RaftmarkError): void {
+    this.refuseWaiting(why);
     const rest = this.takeAppended();
     if (rest.length === 0) return;
-    const error = new RaftmarkError(code, `${why}; the proposal is in the log and may still commit`, {
-      mayCommit: true,
-      cause,
-    });
+    const { code, message, cause } = why;
+    const text = `${message}; the proposal is in the log and may still commit`;
+    const error = new RaftmarkError(code, text, { mayCommit: true, cause });
     for (const proposal of rest) this.rejectOne(proposal, error);
   }
 }
 
-// All that was on its way may be lost in one turn: 60,000 stacks, which all say "the driver's turn", take more than an
-// election timeout.
+// Without a stack: all that was on its way may be lost in one turn, and 60,000 stacks, which all say "the driver's turn",
+// take more than an election timeout.
 export function lost(
   proposal: Proposal,
   entry: { readonly index: number; readonly term: number },
@@ -522,7 +520,7 @@ export function timedOut(mayCommit: boolean): RaftmarkError {
 
 const NO_OPTIONS: CallOptions = {};
 
-/** Of the promise made last. Its executor is one for all: a closure each, with its context, is what the collector feels. */
+/** Of the promise made last. All promises share one executor: a closure for each is garbage that is felt. */
 let resolveLast: (value: Proposed) => void;
 let rejectLast: (reason: RaftmarkError) => void;
 const capture = (resolve: typeof resolveLast, reject: typeof rejectLast): void => {

@@ -148,36 +148,50 @@ export class RaftNode extends SafeEmitter {
     this.rawNode = newRawNode(options, wal, peerLogs);
     const trace = options.trace ?? null;
     trace?.attach(wal.batchTimes);
-    const { electionTicks } = options;
     this.book = book;
-    this.members = new Members({
-      ...options,
-      rawNode: this.rawNode,
-      book,
-      teller,
-      secret: options.link === undefined ? options.secret : null,
-      lingerTicks: CLOSE_ELECTIONS * electionTicks,
-      isConnected: (peer) => this.connected.has(peer),
-      onChanged: (index) => this.channels.membership(index, this.members),
-      onRemoved: (index) => this.removed(`by the change at index ${index}`, true),
-    });
+    this.members = this.newMembers();
     this.sockets = options.link === undefined ? newLink(options, this.members.addresses, tls) : null;
     this.link = this.sockets ?? this.guardedLink(options.link!);
     this.proposals = new Proposals(options, trace);
     this.forwarding = new Forwarding(options, this.proposals, this.rawNode.raft.term);
-    this.reads = new Reads(options.id, { ...options, retryTicks: electionTicks });
+    this.reads = new Reads(options.id, { ...options, retryTicks: options.electionTicks });
     this.peerLines = new PeerLines({
       teller,
       isConnected: (peer) => this.connected.has(peer),
       received: (id) => this.link.stats().peers?.find((peer) => peer.id === id)?.framesReceived ?? 0,
     });
-    this.reads.said = this.forwarding.forwards.said = () => this.peerLines.said();
-    this.snapshots = new SnapshotService({
+    this.reads.obstacles = this.forwarding.forwards.obstacles = () => this.peerLines.obstacles();
+    this.snapshots = this.newSnapshots(restored, sessions);
+    this.feeds = new CommittedFeeds(this.rawNode, () => this.driver.applied);
+    this.driver = this.newDriver(sessions);
+    const { rawNode, driver, forwarding, members, snapshots, connected, loopDelay, link } = this;
+    const engine = { wal, link, rawNode, driver, peerLogs };
+    this.figures = { id: options.id, ...engine, forwarding, members, snapshots, connected, loopDelay };
+  }
+
+  private newMembers(): Members {
+    const { options, rawNode, book, teller } = this;
+    return new Members({
+      ...options,
+      rawNode,
+      book,
+      teller,
+      secret: options.link === undefined ? options.secret : null,
+      lingerTicks: CLOSE_ELECTIONS * options.electionTicks,
+      isConnected: (peer) => this.connected.has(peer),
+      onChanged: (index) => this.channels.membership(index, this.members),
+      onRemoved: (index) => this.removed(`by the change at index ${index}`, true),
+    });
+  }
+
+  private newSnapshots(restored: SnapshotTaken | null, sessions: Sessions): SnapshotService {
+    const { options, wal, link, rawNode, teller } = this;
+    return new SnapshotService({
       group: GROUP,
       options,
       wal,
-      link: this.link,
-      rawNode: this.rawNode,
+      link,
+      rawNode,
       sessions,
       teller,
       restored,
@@ -185,11 +199,6 @@ export class RaftNode extends SafeEmitter {
       control: (call) => this.driver.control(call),
       whenApplied: (call) => this.driver.whenApplied(call),
     });
-    this.feeds = new CommittedFeeds(this.rawNode, () => this.driver.applied);
-    this.driver = this.newDriver(sessions);
-    const { rawNode, driver, forwarding, members, snapshots, connected, loopDelay, link } = this;
-    const engine = { wal, link, rawNode, driver, peerLogs };
-    this.figures = { id: options.id, ...engine, forwarding, members, snapshots, connected, loopDelay };
   }
 
   private newDriver(sessions: Sessions): Driver {
@@ -505,8 +514,8 @@ export class RaftNode extends SafeEmitter {
     this.driver.stop();
     if (this.clock !== null) clearInterval(this.clock);
     const closed = this.removal ?? new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
-    this.proposals.end(closed.code, closed.message);
-    this.forwarding.forwards.end(closed.code, closed.message);
+    this.proposals.end(closed);
+    this.forwarding.forwards.end(closed);
     this.members.end(closed);
     this.reads.end(closed);
     this.feeds.end(null);

@@ -41,14 +41,14 @@ export interface ReadLimits {
 }
 
 /**
- * Requests that may be unanswered at once; who reads beyond them waits for the next, which is for all of these. A leader
- * that cannot answer yet, or a path that stands still, is not given one more with each turn.
+ * Requests that may be unanswered at once. Reads beyond that wait, and share the next request: a leader that cannot answer
+ * yet, or a path that stands still, is not sent one more with each turn.
  */
 const UNANSWERED_MAX = 64;
 const INCARNATION_BYTES = 8;
 const CONTEXT_BYTES = 8 + INCARNATION_BYTES + 8;
 
-/** The node whose read a context is of; 0: it is none. */
+/** The node that asked for the read with this context; 0: it is not the context of a read. */
 export function readerOf(context: Uint8Array): number {
   if (context.length !== CONTEXT_BYTES) return 0;
   const view = new DataView(context.buffer, context.byteOffset, context.length);
@@ -57,9 +57,9 @@ export function readerOf(context: Uint8Array): number {
 
 export class Reads {
   private readonly limits: ReadLimits;
-  /** What is in the way of a leader, for errors. */
-  said = (): string => "";
-  /** What every context of this node begins with until it is opened again. */
+  /** As PeerLines.obstacles(), for errors. */
+  obstacles = (): string => "";
+  /** Every context of this node begins with it, until the node is opened again. */
   private readonly prefix: Uint8Array;
   private readonly calls = new CallWatch<Waiter>((waiter, end) => {
     this.openCount--;
@@ -68,7 +68,7 @@ export class Reads {
   private waiting: Waiter[] = [];
   private rounds: Round[] = [];
   private sequence = 0;
-  /** Requests up to this one are answered, or not waited for any more. */
+  /** Requests up to this one are answered, or nobody waits for their answers any more. */
   private answered = 0;
   /** Callers that have no answer yet. */
   openCount = 0;
@@ -95,18 +95,18 @@ export class Reads {
     });
   }
 
-  /** Some are not asked for yet, and can be as soon as a leader is known. */
+  /** Some reads have no request yet, and can have one as soon as a leader is known. */
   get heldBack(): boolean {
     return this.rounds.at(-1)?.asked === false && this.sequence - this.answered < UNANSWERED_MAX;
   }
 
-  /** One request for all that wait, if one can be made; `leader`: whether there is one to be asked. */
+  /** Makes one request for all reads that wait, if it may; `leader`: one is known. */
   ask(rawNode: RawNode, leader: boolean): void {
     if (this.waiting.length > 0) this.gather();
     if (leader && this.heldBack) this.request(rawNode);
   }
 
-  /** Those that wait join others that are not asked for, where they are of the same tick, or are the next round. */
+  /** Reads that wait join a round of the same tick that has no request yet; else they become the next round. */
   private gather(): void {
     const { waiting } = this;
     this.waiting = [];
@@ -126,19 +126,19 @@ export class Reads {
     });
   }
 
-  /** A leader became known: whatever is unanswered, and may have gone to another one, is asked of this one at once. */
+  /** A leader became known: what is unanswered may have gone to another one, and is asked of this one at once. */
   leaderKnown(rawNode: RawNode): void {
     this.askAgain(rawNode, 0);
   }
 
-  /** A request for nobody, to hear of the leader. */
+  /** A request that no read waits for: its answer shows that the leader is there. */
   askForSign(rawNode: RawNode): void {
     // Earlier ones may be lost with a connection.
     this.answered = this.sequence;
     this.request(rawNode);
   }
 
-  /** For every round that is not confirmed. A new identity for every request. */
+  /** Makes one request for every round that has none yet. No two requests have the same context. */
   private request(rawNode: RawNode): void {
     const { rounds } = this;
     for (let i = rounds.length - 1; i >= 0 && !rounds[i].asked; i--) {
@@ -151,7 +151,7 @@ export class Reads {
     rawNode.readIndex(context);
   }
 
-  /** One request for all rounds that have been waiting for so many ticks: an answer to it is one to all before it. */
+  /** Makes one request for all rounds that were asked so many ticks ago: its answer confirms all earlier rounds as well. */
   private askAgain(rawNode: RawNode, ticks: number): void {
     let any = false;
     for (const round of this.rounds) {
@@ -181,7 +181,7 @@ export class Reads {
     this.applied(applied);
   }
 
-  /** 0: not a request of this node since it opened. */
+  /** The count in a context; 0: this node has not made the request since it opened. */
   private sequenceOf(context: Uint8Array): number {
     if (context.length !== CONTEXT_BYTES) return 0;
     for (let i = 0; i < this.prefix.length; i++) if (context[i] !== this.prefix[i]) return 0;
@@ -212,7 +212,7 @@ export class Reads {
       if (round.waiters.every((waiter) => waiter.settled)) continue;
       if (round.age > timeoutTicks) this.settleAll(round, timedOut());
       else if (round.index === 0 && round.leaderlessTicks > leaderlessTicks)
-        this.settleAll(round, noLeader(rawNode.raft.lead, "this node could not ask it", this.said()));
+        this.settleAll(round, noLeader(rawNode.raft.lead, "this node could not ask it", this.obstacles()));
       else rest.push(round);
     }
     this.rounds = rest;

@@ -8,7 +8,7 @@ import type { SnapshotProgress } from "./api.js";
 import { type FetchLost, SnapshotFetch } from "./snapshot-fetch.js";
 import { NOT_WANTED, TAKEN, UNSOUND } from "./snapshot-wire.js";
 
-/** After one that failed here, the next is not fetched for so long, doubling from the first to the second of these. */
+/** For so long after a snapshot failed here the next is not fetched; doubles from the first to the second of these. */
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_MAX = 60_000;
 
@@ -30,7 +30,7 @@ export interface ReceiverParts {
 
 /** The one under way. */
 interface Fetching {
-  /** The newest that named it. */
+  /** The newest MsgSnap that named it. */
   message: Message;
   readonly metadata: SnapshotMetadata;
   readonly fetch: SnapshotFetch;
@@ -43,10 +43,10 @@ export class SnapshotReceiver {
   private ticks = 0;
   private retryAt = 0;
   private retryMs = RETRY_MS_MIN;
-  /** Is fetched then. */
+  /** What is fetched at `retryAt`. */
   private later: Message | null = null;
   private ended = false;
-  /** Whole and checked. */
+  /** Snapshots that came whole and sound. */
   received = 0;
   bytesReceived = 0;
   failed = 0;
@@ -84,7 +84,7 @@ export class SnapshotReceiver {
       this.begin(message, message.snapshot!.metadata);
   }
 
-  /** Whether it would change anything; else the core answers at once. */
+  /** Whether the snapshot would change anything; if not, the core answers at once. */
   private needs({ term: messageTerm, snapshot }: Message): boolean {
     const { raft } = this.parts.rawNode;
     const { index, term, confState } = snapshot!.metadata;
@@ -118,7 +118,7 @@ export class SnapshotReceiver {
     this.retryMs = RETRY_MS_MIN;
     this.received++;
     this.bytesReceived += fetching.fetch.received;
-    // The leader hears of it only then: what is applied may take long, and it would send the same again.
+    // The leader hears of it only then, or it would send the same again: what is being applied may take long.
     this.parts.whenApplied((rawNode) => {
       if (this.fetching !== fetching) return;
       this.fetching = null;

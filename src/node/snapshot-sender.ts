@@ -45,7 +45,7 @@ export interface SenderParts {
   readonly onEnd: (to: number, metadata: SnapshotMetadata, why: string | null) => void;
   /** The file on this node's disk is damaged: another snapshot is to be taken. */
   readonly onUnsound: () => void;
-  /** How far `to` is, as this node knows, which leads; -1: not heard; null: it is no member, or this node leads no more. */
+  /** Progress.match of `to`; -1: it is not heard; null: it is no member, or this node leads no more. */
   readonly matchOf: (to: number) => number | null;
 }
 
@@ -61,14 +61,12 @@ class Transfer {
   at = 0;
   limit = 0;
   pumping = false;
-  /** The member knows of it. */
-  asked = false;
-  /** It has it; the log is held until it has caught up. */
+  /** The member has the snapshot; the log is held until it has caught up. */
   done = false;
-  /** The member has all up to here. */
+  /** The member's log has all up to here. */
   match = 0;
   silentTicks = 0;
-  /** What it lacked at the least, in bytes of the file or then in entries of the log; and for how long it has been so. */
+  /** The least that it lacked so far, in bytes of the file, or later in entries of the log; and for how many ticks. */
   private lacked = Infinity;
   private stuckTicks = 0;
   ended = false;
@@ -124,11 +122,11 @@ export class SnapshotSender {
     const transfer = new Transfer(to, metadata);
     this.transfers.set(to, transfer);
     this.hold();
-    // It stays open, also if newer ones take its place.
+    // Opens the file, which stays open, also if newer snapshots take its place.
     void this.pump(transfer);
   }
 
-  /** Of a member that fetches. */
+  /** A message of a member that fetches. False: no member sends such a message. */
   onMessage(from: number, bytes: Uint8Array, lane: SnapshotLane): boolean {
     const message = decodeSnapshotMessage(bytes);
     if (message === null || message.group !== this.parts.group) return false;
@@ -151,13 +149,7 @@ export class SnapshotSender {
     if (transfer?.lane === lane) transfer.lane = null;
   }
 
-  /** Its connection is there again. What did not ask for its snapshot yet may never have heard of it. */
-  connected(to: number): void {
-    const transfer = this.transfers.get(to);
-    if (transfer?.asked === false) this.end(transfer, "the connection was lost before it asked for it");
-  }
-
-  /** The snapshot that it is being sent; null: none, or it has it, or this node leads no more, which may not be told yet. */
+  /** The snapshot that `to` is being sent; null: none, or it has it, or this node has just lost the lead. */
   underWay(to: number): SnapshotMetadata | null {
     const transfer = this.transfers.get(to);
     if (transfer === undefined || transfer.done || this.parts.matchOf(to) === null) return null;
@@ -166,7 +158,6 @@ export class SnapshotSender {
 
   private wanted(transfer: Transfer, { from, to, anew }: Want, lane: SnapshotLane): void {
     transfer.silentTicks = 0;
-    transfer.asked = true;
     if (transfer.lane !== lane || anew) transfer.at = from;
     transfer.lane = lane;
     transfer.limit = to;
@@ -210,7 +201,7 @@ export class SnapshotSender {
     const { index, term } = transfer.metadata;
     const bytes = beginPiece({ group: this.parts.group, index, term }, file.bytes, at, size);
     await file.read(bytes.subarray(PIECE_HEAD_BYTES), at);
-    // Meanwhile it may have asked for another place, or be gone.
+    // Meanwhile the member may have asked for another place, or be gone.
     if (transfer.ended || transfer.lane !== lane || transfer.at !== at) return true;
     sealPiece(bytes);
     if (!lane.send(bytes)) {

@@ -22,11 +22,11 @@ import { SnapshotSender } from "./snapshot-sender.js";
 import { Snapshots } from "./snapshots.js";
 import type { Teller } from "./teller.js";
 
-/** Of one piece, which counts when all of it is there: little, for paths that are slow. Less where frames are small. */
+/** Of one piece. It counts only when all of it is there, so it is small, for slow paths; smaller where frames are. */
 const PIECE_BYTES_MAX = 64 << 10;
-/** At the pace of the option: who fetches gives up a connection over which nothing comes for seconds. */
+/** Longest that one piece takes at the pace of the option: a connection over which nothing comes for seconds is given up. */
 const PIECE_SECONDS_MAX = 1 / 4;
-/** What may be under way to a member that fetches, or wait for its disk; less where the link's buffer is small. */
+/** What may be on its way to a node that fetches, or wait for its disk; less where the link's buffer is small. */
 const WINDOW_BYTES_MAX = 4 << 20;
 /** Room for what a piece has beside its bytes. */
 const PIECE_ROOM_BYTES = 256;
@@ -52,29 +52,35 @@ export class SnapshotService {
   private readonly parts: ServiceParts;
   readonly sender: SnapshotSender;
   readonly receiver: SnapshotReceiver;
-  /** Led by this node: members that a snapshot was to be sent to. */
+  /** While this node leads: members that needed a snapshot. */
   private readonly lacking = new Set<number>();
-  /** Of leaders, that this node could not take. */
+  /** How many snapshots of leaders this node could not take, by its options. */
   private unfit = 0;
   /** Who sent the one that is being installed. */
   private sentBy = 0;
 
   constructor(parts: ServiceParts) {
     this.parts = parts;
-    const { group, options, wal, rawNode, teller } = parts;
-    const { tickMs, maxFrameBytes, linkBufferBytes, snapshotCatchUpBytes } = options;
+    const { options } = parts;
     this.own = new Snapshots({
-      wal,
+      wal: parts.wal,
       stateMachine: options.stateMachine,
       sessions: parts.sessions,
       policy: options,
-      tickMs,
+      tickMs: options.tickMs,
       last: parts.restored,
       onTaken: (taken, ms) => this.taken(taken, ms),
       onFailed: (metadata, error, retryMs) => this.failed(metadata, error, retryMs),
     });
-    const windowBytes = Math.max(1, Math.min(WINDOW_BYTES_MAX, Math.floor(linkBufferBytes / 2)));
-    this.sender = new SnapshotSender({
+    const windowBytes = Math.max(1, Math.min(WINDOW_BYTES_MAX, Math.floor(options.linkBufferBytes / 2)));
+    this.sender = this.newSender(windowBytes);
+    this.receiver = this.newReceiver(windowBytes);
+  }
+
+  private newSender(windowBytes: number): SnapshotSender {
+    const { group, options, wal } = this.parts;
+    const { tickMs, maxFrameBytes, snapshotSendBytesPerS, snapshotCatchUpBytes } = options;
+    return new SnapshotSender({
       group,
       wal,
       tickMs,
@@ -82,9 +88,9 @@ export class SnapshotService {
         PIECE_BYTES_MAX,
         maxFrameBytes - PIECE_ROOM_BYTES,
         Math.ceil(windowBytes / 2),
-        Math.ceil(options.snapshotSendBytesPerS * PIECE_SECONDS_MAX),
+        Math.ceil(snapshotSendBytesPerS * PIECE_SECONDS_MAX),
       ),
-      bytesPerS: options.snapshotSendBytesPerS,
+      bytesPerS: snapshotSendBytesPerS,
       snapshotCatchUpBytes,
       onEnd: (to, metadata, why) => this.transferEnded(to, metadata, why),
       onUnsound: () => this.replaceUnsound(),
@@ -94,14 +100,18 @@ export class SnapshotService {
         return progress.recentActive ? progress.match : -1;
       },
     });
-    this.receiver = new SnapshotReceiver({
+  }
+
+  private newReceiver(windowBytes: number): SnapshotReceiver {
+    const { group, options, wal, link, rawNode, teller, whenApplied } = this.parts;
+    return new SnapshotReceiver({
       group,
       rawNode,
       wal,
-      tickMs,
+      tickMs: options.tickMs,
       windowBytes,
-      openLane: (peer, events) => parts.link.openSnapshotLane!(peer, events),
-      whenApplied: parts.whenApplied,
+      openLane: (peer, events) => link.openSnapshotLane!(peer, events),
+      whenApplied,
       onBegin: (from, metadata) => this.receiving(from, metadata),
       onFailed: (from, metadata, error) => this.notReceived(from, metadata, error),
       onLost: (from, { index }, why) => {
@@ -118,7 +128,7 @@ export class SnapshotService {
 
   // ---- for the driver
 
-  /** False: there is nothing to take one with, so that nobody needs to say what is applied. */
+  /** Whether it is to be told what is applied: the state machine can give snapshots. */
   get counts(): boolean {
     return this.parts.options.stateMachine.snapshot !== undefined;
   }
@@ -130,8 +140,8 @@ export class SnapshotService {
   }
 
   /**
-   * A connection with it was opened. What it said of its snapshot may be lost with another, that it has it above all: it is
-   * named again. Who fetches it goes on, who has it says so again, and who was started anew begins.
+   * A connection with `to` was opened: its snapshot is named again, since what either side said of it may be lost with another
+   * connection. A member that fetches it goes on, one that has it says so again, and one that never heard of it begins.
    */
   pathOpened(to: number): void {
     const { rawNode, control, link, group } = this.parts;
@@ -154,7 +164,7 @@ export class SnapshotService {
       this.lacks(to, index, "warn", `${why}: it stays behind`);
       return false;
     }
-    // It became a member later, and would not take a state in which it is none: the next one has it.
+    // It became a member later, and would not take a state in which it is none: it is in the next snapshot.
     if (!confStateHas(metadata.confState, to)) {
       const next = `it gets the next snapshot, as it is no member in the one at index ${index}`;
       this.lacks(to, index, "info", next);

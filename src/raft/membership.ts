@@ -57,7 +57,8 @@ export function applyConfChange(r: Raft, cc: ConfChange | ConfChangeV2): ConfSta
 /** What a leader does once a new membership is in place. */
 function afterSwitch(r: Raft): void {
   if (r.state !== StateLeader) return;
-  if (!r.trk.progress.has(r.id) || r.isLearner) {
+  const own = r.trk.progress.get(r.id);
+  if (own === undefined || own.isLearner) {
     // §6: a leader that is not in the new configuration manages a group that it is not part of. By default it
     // does so until somebody else is elected.
     if (r.settings.stepDownOnRemoval) r.becomeFollower(r.term, None);
@@ -80,15 +81,8 @@ function afterSwitch(r: Raft): void {
   if (r.leadTransferee !== None && !r.trk.voters.has(r.leadTransferee)) r.leadTransferee = None;
 }
 
-/**
- * A leader's check of a change before it enters the log. Null: it may. A text: etcd's reason to let an empty
- * entry take its place.
- */
-export function refusalOfProposal(
-  r: Raft,
-  cc: ConfChange | ConfChangeV2,
-  pendingConfIndex: number,
-): string | null {
+/** A leader's check of a change before it enters the log. True: an empty entry takes its place. */
+export function ignoresConfChange(r: Raft, cc: ConfChange | ConfChangeV2, pendingConfIndex: number): boolean {
   const applied = r.raftLog.applied;
   const joint = r.trk.voters.outgoing.ids.length > 0;
   const wantsLeaveJoint = asV2(cc).changes.length === 0;
@@ -100,12 +94,12 @@ export function refusalOfProposal(
   } else if (!joint && wantsLeaveJoint) {
     reason = "not in joint state; refusing empty conf change";
   }
-  if (reason === null || r.settings.disableConfChangeValidation) return null;
+  if (reason === null || r.settings.disableConfChangeValidation) return false;
   if (r.logger !== null) {
     r.logger.info(
       `${hex(r.id)} ignoring conf change ${describeConfChange(cc)} at config ` +
         `${r.trk.configString()}: ${reason}`,
     );
   }
-  return reason;
+  return true;
 }

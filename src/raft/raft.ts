@@ -43,7 +43,6 @@ export class Raft {
   state: StateType = StateFollower;
   /** The leader of `term` as far as known; None: not known. */
   lead = None;
-  isLearner = false;
 
   /** Messages that may leave at once. */
   msgs: Message[] = [];
@@ -311,8 +310,6 @@ export class Raft {
   install(config: TrackerConfig, progress: ProgressMap): void {
     this.trk.install(config, progress);
     this.logger?.info(`${hex(this.id)} switched to configuration ${this.trk.configString()}`);
-    const own = progress.get(this.id);
-    this.isLearner = own?.isLearner ?? false;
   }
 
   /** Starts over with a stored membership; false if it is none. */

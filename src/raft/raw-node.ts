@@ -123,8 +123,8 @@ export class RawNode {
   }
 
   /**
-   * Proposes a change of the membership (§6). A leader may let an empty entry take its place: see
-   * refusalOfProposal.
+   * Proposes a change of the membership (§6). An empty entry takes its place on a leader that has another one to apply, or
+   * that has to leave a joint configuration first.
    */
   proposeConfChange(cc: ConfChange | ConfChangeV2): RaftError | null {
     const type = isConfChangeV2(cc) ? EntryConfChangeV2 : EntryConfChange;

@@ -11,7 +11,7 @@ import {
   RaftError,
 } from "./errors.js";
 import { hex } from "./logger.js";
-import { computeConfChange, decodeConfChange, refusalOfProposal } from "./membership.js";
+import { computeConfChange, decodeConfChange, ignoresConfChange } from "./membership.js";
 import type { Raft } from "./raft.js";
 import {
   asV2,
@@ -127,7 +127,7 @@ function handleProposal(r: Raft, m: Message): RaftError | null {
 function checkConfChange(r: Raft, e: Entry, pendingConfIndex: number): boolean | RaftError {
   const cc = decodeConfChange(e);
   if (cc === null) return ErrBadConfChange;
-  if (refusalOfProposal(r, cc, pendingConfIndex) !== null) return false;
+  if (ignoresConfChange(r, cc, pendingConfIndex)) return false;
   if (r.settings.disableConfChangeValidation) return true;
   // Nothing is pending, so it will be applied to the present membership: whether that works can be known now.
   const result = computeConfChange(r, asV2(cc));

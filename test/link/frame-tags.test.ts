@@ -284,18 +284,19 @@ for (const [name, attack] of Object.entries(attacks)) {
     test(`a frame ${name} on its way (${large ? "large" : "small"}) closes the connection, and nothing gets through`, async (t) => {
       const refusals: LinkRefusal[] = [];
       const ears = { 1: new Ear(), 2: new Ear() };
-      const make = (id: 1 | 2): UwsLink => {
-        const onRefused = (refusal: LinkRefusal): void => {
+      Object.assign(ears[2], {
+        onRefused: (refusal: LinkRefusal) => {
           refusals.push(refusal);
-          ears[id].changed();
-        };
+          ears[2].changed();
+        },
+      });
+      const make = (id: 1 | 2): UwsLink => {
         const link = createUwsLink({
           id,
           clusterId: 1,
           listen: "127.0.0.1:0",
           peers: {},
           secret: "s",
-          ...(id === 2 ? { onRefused } : {}),
         });
         t.after(() => link.close());
         return link;

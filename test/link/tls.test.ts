@@ -37,6 +37,12 @@ class Member {
         this.unreached.push(why);
         this.ear.changed();
       },
+      onRefused: (refusal: LinkRefusal) => {
+        // As where the machine stood still in the middle: it says nothing of certificates.
+        if (refusal.code === CloseTimeout) return;
+        this.refusals.push(refusal);
+        this.ear.changed();
+      },
     });
     this.link = createUwsLink({
       id,
@@ -47,12 +53,6 @@ class Member {
       tls,
       // The other answers a TLS hello with nothing.
       acceptor: "ws",
-      onRefused: (refusal) => {
-        // As where the machine stood still in the middle: it says nothing of certificates.
-        if (refusal.code === CloseTimeout) return;
-        this.refusals.push(refusal);
-        this.ear.changed();
-      },
     });
     t.after(() => this.link.close());
   }

@@ -69,18 +69,19 @@ interface Node {
 
 /** A started link that closes with the test. Peers are told by `acquaint`. */
 async function startNode(t: TestContext, id: number, options: Partial<UwsLinkOptions> = {}): Promise<Node> {
-  const ear = new Ear();
   const refusals: LinkRefusal[] = [];
+  const ear = Object.assign(new Ear(), {
+    onRefused: (refusal: LinkRefusal) => {
+      refusals.push(refusal);
+      ear.changed();
+    },
+  });
   const link = createUwsLink({
     id,
     clusterId: CLUSTER,
     listen: "127.0.0.1:0",
     peers: {},
     secret: SECRET,
-    onRefused: (refusal) => {
-      refusals.push(refusal);
-      ear.changed();
-    },
     ...options,
   });
   t.after(() => link.close());

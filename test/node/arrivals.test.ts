@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NO_DATA } from "../../src/base/bytes.js";
-import type { RaftmarkError } from "../../src/base/errors.js";
+import { RaftmarkError } from "../../src/base/errors.js";
 import { Arrivals } from "../../src/node/arrivals.js";
 import {
   accepted,
@@ -660,8 +660,9 @@ test("what ends with the node may commit if it was sent", async () => {
   follower.propose("placed");
   follower.answer(accepted(follower.sent[0], 6));
   follower.propose("sent").propose("waits");
-  follower.proposals.end("RAFT_CLOSED", "closed");
-  follower.forwards.end("RAFT_CLOSED", "closed");
+  const closed = new RaftmarkError("RAFT_CLOSED", "closed");
+  follower.proposals.end(closed);
+  follower.forwards.end(closed);
   assert.deepEqual(await follower.settled(), {
     placed: "RAFT_CLOSED true",
     sent: "RAFT_CLOSED true",

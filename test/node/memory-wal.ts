@@ -62,7 +62,7 @@ export class MemoryWal implements Wal {
     };
   }
 
-  append(hardState: HardState | null, entries: readonly Entry[], mustSync: boolean): number {
+  append(hardState: HardState | null, entries: readonly Entry[], mustSync = false): number {
     let sync = mustSync || entries.length > 0;
     if (hardState !== null) {
       sync ||= hardState.term !== this.lastState.term || hardState.vote !== this.lastState.vote;

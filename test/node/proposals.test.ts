@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { bytePoolTesting } from "../../src/base/byte-pool.js";
-import type { RaftmarkError } from "../../src/base/errors.js";
+import { RaftmarkError } from "../../src/base/errors.js";
 import { LeaderWatch } from "../../src/node/leader-watch.js";
 import { Proposals } from "../../src/node/proposals.js";
 import { Entry, EntryNormal } from "../../src/raft/index.js";
@@ -56,7 +56,7 @@ test("an entry that was passed over breaks an invariant, and its proposal settle
   const caller = new Caller();
   caller.append(1, 5, "a", "b");
   assert.throws(() => caller.apply(1, 6), /an entry was passed over/);
-  caller.proposals.end("RAFT_FENCED", "fenced");
+  caller.proposals.end(new RaftmarkError("RAFT_FENCED", "fenced"));
   assert.deepEqual(await caller.settled(), { a: "RAFT_FENCED true", b: "RAFT_FENCED true" });
 });
 

@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { type Entry, RaftNode, type RaftNodeOptions } from "../../src/index.js";
 import { type Link, type LinkHandler, MemoryNetwork, type SnapshotLane } from "../../src/link/index.js";
 import { END, PIECE, PIECE_HEAD_BYTES } from "../../src/node/snapshot-wire.js";
-import { type Message, MsgAppResp, MsgReadIndexResp } from "../../src/raft/index.js";
+import { type Message, MsgAppResp, MsgReadIndexResp, MsgSnap } from "../../src/raft/index.js";
 import { freePeers } from "../listen.js";
 import { Command, until } from "../process/support.js";
 import { atEnd, tempDir } from "../temp-dir.js";
@@ -244,16 +244,39 @@ test("a member whose word that it has its snapshot is lost says so again when it
   assert.deepEqual(leader.lines.matching(/did not get the snapshot/), []);
 });
 
-/** A link that, while it is to be, says nothing of what this node stored, nor of a snapshot but what it wants. */
-function mute(link: Link, isMute: () => boolean): Link {
-  const sound = meddling(link, () => {});
+test("a member that never heard of its snapshot, as that was lost with a connection, is told of it at the next", async (t) => {
+  const network = new MemoryNetwork();
+  let isLost = true;
+  const cluster = new Cluster(t, ADDRESSES, (id) => ({
+    link: losing(network.link(id), ({ type }) => isLost && type === MsgSnap),
+  }));
+  const { leader, lost } = await behind(cluster);
+  await cluster.start(lost);
+  await until("one is sent", WAIT_MS, () => leader.node.status().sendingSnapshots.length === 1);
+  isLost = false;
+  network.partition([leader.id], [lost]);
+  network.heal();
+  await cluster.load(leader, 20);
+  await cluster.level();
+  assert.deepEqual(leader.lines.matching(/did not get the snapshot/), []);
+});
+
+/** A link that sends nothing of what `isLost`. */
+function losing(link: Link, isLost: (message: Message) => boolean): Link {
   return {
-    ...sound,
+    ...meddling(link, () => {}),
     send: (group, messages) =>
       link.send(
         group,
-        messages.filter(({ type }) => !isMute() || type !== MsgAppResp),
+        messages.filter((message) => !isLost(message)),
       ),
+  };
+}
+
+/** A link that, while it is to be, says nothing of what this node stored, nor of a snapshot but what it wants. */
+function mute(link: Link, isMute: () => boolean): Link {
+  return {
+    ...losing(link, ({ type }) => isMute() && type === MsgAppResp),
     openSnapshotLane: (peer, events): SnapshotLane => {
       const lane = link.openSnapshotLane!(peer, events);
       const send = (bytes: Uint8Array): boolean => (isMute() && bytes[0] === END ? true : lane.send(bytes));

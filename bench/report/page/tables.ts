@@ -6,7 +6,7 @@ import { columnsOf } from "../columns.js";
 import { lagText, worstLagText } from "../generator-lag.js";
 import { measureNames, measureOf, measureTitle } from "../measures.js";
 import { nodeText } from "../node-text.js";
-import { grouped, percent, short } from "../numbers.js";
+import { grouped, percent, plural, short } from "../numbers.js";
 import { ownWeightText } from "../own-weight.js";
 import type { Result, Run } from "../result-schema.js";
 import { swatch } from "./bars.js";
@@ -258,7 +258,7 @@ const ENVIRONMENT: readonly (readonly [string, (result: Result) => string])[] = 
   [
     "measured",
     ({ options: { rounds, durationMs, warmupMs } }) =>
-      `${rounds} round${rounds === 1 ? "" : "s"}, ${durationMs / 1000} s each after ${warmupMs / 1000} s of warm-up`,
+      `${plural(rounds, "round")}, ${durationMs / 1000} s each after ${warmupMs / 1000} s of warm-up`,
   ],
   [
     "order",

@@ -131,7 +131,7 @@ export class RingWal implements Wal, SnapshotLog {
     writer.onWarning = this.warn;
   }
 
-  append(hardState: HardState | null, entries: readonly Entry[], mustSync: boolean): number {
+  append(hardState: HardState | null, entries: readonly Entry[], mustSync = false): number {
     // hot
     if (this.fault !== null || this.closing !== null) throw this.refusal();
     const count = entries.length;

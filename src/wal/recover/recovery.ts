@@ -236,8 +236,8 @@ class Recovery implements LogBefore {
     return scan.snapshots.every((mark) => mark.placed || fitsLog(mark, this.points, this.lastIndex));
   }
 
-  /** All segments are joined: what they come to, without a torn tail. */
-  finish(segments: readonly SegmentName[]): RecoveredLog {
+  /** In front of them, or behind. */
+  private checkNothingIsMissing(segments: readonly SegmentName[]): void {
     const first = segments[0]!;
     const last = segments[segments.length - 1]!;
     const newest = this.newest!;
@@ -258,6 +258,13 @@ class Recovery implements LogBefore {
       const what = lostText(this.lastIndex, this.hardState.commit);
       throw corruptError(this.newestPath, newest.offset, newest.records + 1, what);
     }
+  }
+
+  /** All segments are joined: what they come to, without a torn tail. Throws WAL_CORRUPT where something is missing. */
+  finish(segments: readonly SegmentName[]): RecoveredLog {
+    this.checkNothingIsMissing(segments);
+    const last = segments[segments.length - 1]!;
+    const newest = this.newest!;
     const { hardState } = this;
     this.points.setEnd(last.seq, newest.offset);
     return {

@@ -87,6 +87,34 @@ export interface SegmentScan {
   tornUsed: number;
 }
 
+/** Of a segment of so many bytes, nothing of which is scanned yet. */
+function emptyScan(size: number, continues: boolean): SegmentScan {
+  return {
+    size,
+    records: 0,
+    leadingCrc: null,
+    crc: 0,
+    offset: 0,
+    sealed: 0,
+    headEnd: 0,
+    metadata: null,
+    hardState: null,
+    continues,
+    unsure: false,
+    firstState: null,
+    firstIndex: 0,
+    firstTerm: 0,
+    lastIndex: 0,
+    lastTerm: 0,
+    points: new Float64Array(0),
+    forgets: false,
+    confChanges: [],
+    snapshots: [],
+    damage: null,
+    tornUsed: 0,
+  };
+}
+
 /** What the log before a segment comes to. */
 export interface LogBefore {
   readonly crc: number;
@@ -134,31 +162,14 @@ export class SegmentScanner {
     this.codec = codec;
     this.codecOf = codecOf;
     this.before = before;
-    this.result = {
-      size: source.size,
-      records: 0,
-      leadingCrc: null,
-      crc: 0,
-      offset: 0,
-      sealed: 0,
-      headEnd: 0,
-      metadata: null,
-      hardState: null,
-      continues: before !== null,
-      unsure: false,
-      firstState: null,
-      firstIndex: 0,
-      firstTerm: 0,
-      lastIndex: 0,
-      lastTerm: 0,
-      points: new Float64Array(0),
-      forgets: false,
-      confChanges: [],
-      snapshots: [],
-      damage: null,
-      tornUsed: 0,
-    };
-    const { u32, f64 } = codec.memory;
+    this.result = emptyScan(source.size, before !== null);
+    this.begin(before);
+    this.place();
+  }
+
+  /** Tells the codec what the log is before the segment. */
+  private begin(before: LogBefore | null): void {
+    const { u32, f64 } = this.codec.memory;
     u32[L.SCAN_POINTS_BASE >>> 2] = L.POINTS;
     u32[L.SCAN_POINTS_CAP >>> 2] = L.POINTS_MAX;
     u32[L.SCAN_FORCE_POINT >>> 2] = 1;
@@ -174,7 +185,6 @@ export class SegmentScanner {
     f64[state] = before?.hardState.term ?? -1;
     f64[state + 1] = before?.hardState.vote ?? 0;
     f64[state + 2] = before?.hardState.commit ?? -1;
-    this.place();
   }
 
   // The window moved: tells the codec.

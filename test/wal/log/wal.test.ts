@@ -139,6 +139,20 @@ for (const writer of WRITERS) {
     assert.equal(wal.storage.initialState().hardState.commit, 5);
   });
 
+  test(`${writer}: entries, a term and a vote are synced by themselves, a commit index only where that is asked`, async (t) => {
+    const wal = await open(t, options(tempDir(t), { writer }));
+    const writesOf = async (...given: Parameters<typeof wal.append>): Promise<number> => {
+      const before = wal.stats().writes;
+      await durable(wal, wal.append(...given));
+      return wal.stats().writes - before;
+    };
+    assert.equal(await writesOf({ term: 1, vote: 0, commit: 0 }, []), 1);
+    assert.equal(await writesOf({ term: 1, vote: 2, commit: 0 }, []), 1);
+    assert.equal(await writesOf(null, run(1, 5)), 1);
+    assert.equal(await writesOf({ term: 1, vote: 2, commit: 3 }, []), 0);
+    assert.equal(await writesOf({ term: 1, vote: 2, commit: 5 }, [], true), 1);
+  });
+
   test(`${writer}: segments are cut under load, and every record is in order`, async (t) => {
     const walOptions = options(tempDir(t), { writer, segmentBytes: 8192 });
     const wal = await open(t, walOptions);
