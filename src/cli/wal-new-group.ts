@@ -1,10 +1,9 @@
 // `raftmark wal new-group`: words of the command line, how far it is, and what was taken over in sentences.
 import { Command } from "commander";
-import { grouped } from "../../bench/report/numbers.js";
+import { grouped, plural } from "../../bench/report/numbers.js";
 import { type Begun, newGroup } from "../node/new-group.js";
 import { ByteProgress } from "./byte-progress.js";
 import { CommandError } from "./command-error.js";
-import { plural } from "./wal-verify.js";
 
 const BAD_USAGE = 2;
 

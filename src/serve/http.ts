@@ -111,3 +111,10 @@ export function send(
   response.writeHead(status, { ...about, ...OF_ALL_ANSWERS, ...headers });
   response.end(body);
 }
+
+/** To a read of what its client has already. */
+export function sendNotModified(response: ServerResponse, headers: Readonly<Record<string, string>>): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(304, { ...OF_ALL_ANSWERS, ...headers });
+  response.end();
+}

@@ -3,7 +3,17 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Command } from "./commands.js";
 import { encodeCommand, KEY_BYTES_MAX, markOf } from "./commands.js";
-import { badRequest, checkQuery, decoded, flagOf, send, sendJson, type Target, wholeOf } from "./http.js";
+import {
+  badRequest,
+  checkQuery,
+  decoded,
+  flagOf,
+  send,
+  sendJson,
+  sendNotModified,
+  type Target,
+  wholeOf,
+} from "./http.js";
 import { HttpError } from "./http-error.js";
 import type { Outcome } from "./kv.js";
 import type { Parts } from "./parts.js";
@@ -41,8 +51,8 @@ async function get(
   key: string,
 ): Promise<void> {
   checkQuery(query, ["stale"]);
-  if (asked["if-match"] !== undefined || asked["if-none-match"] !== undefined)
-    throw badRequest("If-Match and If-None-Match are conditions of changes: a read takes none");
+  if (asked["if-match"] !== undefined)
+    throw badRequest("If-Match is a condition of changes: a read takes If-None-Match");
   const { node, store, config } = parts;
   if (!flagOf(query, "stale")) {
     const gone = new AbortController();
@@ -57,8 +67,16 @@ async function get(
   if (stored === undefined) {
     throw new HttpError(404, "KV_NOT_FOUND", `there is no key ${JSON.stringify(key)}`, {}, index);
   }
-  const headers = { ...index, etag: `"${stored.revision}"` };
-  send(response, 200, "application/octet-stream", stored.value, headers);
+  const etag = `"${stored.revision}"`;
+  const headers = { ...index, etag };
+  if (isNamed(etag, asked["if-none-match"])) sendNotModified(response, headers);
+  else send(response, 200, "application/octet-stream", stored.value, headers);
+}
+
+/** RFC 9110, 13.1.2. */
+function isNamed(etag: string, list = ""): boolean {
+  const tags = list.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  return tags.includes(etag) || tags.includes("*");
 }
 
 async function put(

@@ -18,8 +18,11 @@ type Handler = (request: IncomingMessage, response: ServerResponse, target: Targ
 
 interface Route {
   readonly methods: readonly string[];
-  /** Parameters of the query that it takes: what asks for something else is not done as if it did not. */
-  readonly query: readonly string[];
+  /**
+   * Parameters of the query that it takes: what asks for something else is not done as if it did not. Null: it looks at
+   * none, and says the same whatever a probe or a link to the page has there.
+   */
+  readonly query: readonly string[] | null;
   readonly handle: Handler;
 }
 
@@ -91,7 +94,7 @@ export class Router {
         const text = `${request.method} is not possible at ${target.path.slice(0, 100)}: ${methods.join(", ")} is`;
         throw new HttpError(405, "KV_NO_METHOD", text, {}, { allow: methods.join(", ") });
       }
-      checkQuery(target.query, query);
+      if (query !== null) checkQuery(target.query, query);
       refuseUnknown(request);
       await route.handle(request, response, target);
     } catch (error) {
@@ -152,6 +155,6 @@ function pageRoutes(): [string, Route][] {
   });
 }
 
-function get(handle: Handler, query: readonly string[] = []): Route {
+function get(handle: Handler, query: readonly string[] | null = null): Route {
   return { methods: READ, query, handle };
 }

@@ -24,11 +24,12 @@ interface Started {
 
 async function start(t: TestContext, acceptor: AcceptorKind | undefined, tls?: TlsOptions): Promise<Started> {
   const refusals: LinkRefusal[] = [];
-  const ear = new Ear();
-  const onRefused = (refusal: LinkRefusal): void => {
-    refusals.push(refusal);
-    ear.changed();
-  };
+  const ear = Object.assign(new Ear(), {
+    onRefused: (refusal: LinkRefusal): void => {
+      refusals.push(refusal);
+      ear.changed();
+    },
+  });
   const link = createUwsLink({
     id: 1,
     clusterId: 1,
@@ -37,7 +38,6 @@ async function start(t: TestContext, acceptor: AcceptorKind | undefined, tls?: T
     secret: "s",
     acceptor,
     tls,
-    onRefused,
   });
   t.after(() => link.close());
   await link.start(ear);

@@ -124,6 +124,10 @@ test("compare-and-set: by revision, for an absent key, as query and as headers",
   const third = (await ask("PUT", "/kv/c", "3", { "if-match": `"${second}"` })).json.revision;
   assert.equal(errorOf(await ask("DELETE", `/kv/c?cas=${second}`)), "412 KV_CONDITION");
   assert.equal((await ask("GET", "/kv/c")).text, "3");
+  const unchanged = await ask("GET", "/kv/c", undefined, { "if-none-match": `"${second}", W/"${third}"` });
+  assert.deepEqual([unchanged.status, unchanged.text], [304, ""]);
+  assert.equal((await ask("GET", "/kv/c", undefined, { "if-none-match": `"${second}"` })).text, "3");
+  assert.equal((await ask("GET", "/readyz?verbose")).status, 200);
   assert.deepEqual((await ask("DELETE", `/kv/c?cas=${third}`)).json, { key: "c", deleted: true });
   const gone = await ask("PUT", `/kv/c?cas=${third}`, "4");
   assert.equal(errorOf(gone), "412 KV_CONDITION");
