@@ -31,6 +31,15 @@ export class BenchError extends Error {
   }
 }
 
+/** What a cluster did not do in time, stopped or overloaded as it may be: the next one may do it. */
+export class NotInTime extends BenchError {
+  override readonly name = "NotInTime";
+
+  constructor(message: string) {
+    super("failed", message);
+  }
+}
+
 /** The text of whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

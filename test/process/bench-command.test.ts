@@ -377,6 +377,25 @@ test("a node process that is killed when a run is done: it is kept, and the sent
   assertClean(cwd);
 });
 
+test("a node that stands still leaves its own run void, with the reason, and no other", async () => {
+  const cwd = scratch.folder();
+  const axes = ["--writer", "inline-js,pool-wasm", "--in-flight", "16", "--rounds", "2"];
+  const words = [...axes, "--duration", "2s", "--warmup", "200ms", "--out", "out.json"];
+  const command = new Command(cwd, "bench", ...words);
+  const nodes = () => childrenOf(command.pid).filter((pid) => commandLineOf(pid).at(-1) === "node-3");
+  await until("two clusters under load", OVER_MS, () => nodes().length === 2 && hasJournal(cwd));
+  process.kill(nodes()[0], "SIGSTOP");
+  assert.equal(await command.end(OVER_MS), 1, command.stderr);
+  const { runs, interrupted } = Result.parse(JSON.parse(readFileSync(join(cwd, "out.json"), "utf8")));
+  assert.equal(interrupted, false, "it went on");
+  const [voids, sound] = [true, false].map((is) => runs.filter((run) => run.void.length > 0 === is));
+  assert.equal(voids.length, 1);
+  assert.match(voids[0].void[0], /^node 3 \(pid \d+\) did not answer "\w+" in \d+ ms: it stands still, or /);
+  assert.equal(sound.length, 3);
+  assert.match(command.stdout, /void, row \d, round 1: node 3 .* did not answer/);
+  assertClean(cwd);
+});
+
 test("a result that cannot be written at the end is shown all the same", async () => {
   const cwd = scratch.folder();
   const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--nodes", "1", "--out", "/dev/full");
