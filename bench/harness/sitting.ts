@@ -33,6 +33,7 @@ const RAMP_MS = 50;
 const AROUND_VISIT_MS = 80;
 /** What is done when an abort comes is checked and told, if that takes no longer. */
 const GRACE_MS = 3000;
+const CUT_SHORT = `the logs were not checked: the bench was ended, and that took longer than ${GRACE_MS / 1000} s more`;
 
 const STARTING_MS = 1200;
 const STARTING_EACH_MS = 600;
@@ -332,7 +333,8 @@ export class Sitting {
     }
     const { signal } = this.patience;
     return runTruthCheck(request, signal).catch((error: unknown) => {
-      if (signal.aborted || !(error instanceof BenchError)) throw error;
+      if (signal.aborted) return CUT_SHORT;
+      if (!(error instanceof BenchError)) throw error;
       return `the logs were not checked: ${error.message}`;
     });
   }
