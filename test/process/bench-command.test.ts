@@ -489,6 +489,17 @@ test("a disk too small for a run is told before it begins", async (t) => {
   );
 });
 
+test("a disk too small for the log's own bench: what to do", async (t) => {
+  const cwd = scratch.folder();
+  const small = join(cwd, "small");
+  if (!mountSmall(small, 40)) return t.skip("may not mount a small file system here");
+  t.after(() => spawnSync("umount", ["-l", small]));
+  const command = new Command(cwd, "bench", "wal", "--quick", "--dir", small);
+  assert.equal(await command.end(FAULT_MS), 1, command.stdout);
+  assert.match(command.stderr, /^raftmark: .*ENOSPC.* choose another place with --dir\.\n$/);
+  assert.deepEqual(readdirSync(small), []);
+});
+
 test("a disk that fills up in the run ends it, and the sentence says what to do", async (t) => {
   const cwd = scratch.folder();
   const small = join(cwd, "small");
