@@ -12,6 +12,8 @@ export const EXIT_CODES = {
   interrupted: 130,
   terminated: 143,
 } as const;
+/** Of a bench in which no run counts, though none is void: the machine's doing, and a calmer one may tell. */
+export const EXIT_DISTURBED = 3;
 export type BenchErrorKind = keyof typeof EXIT_CODES;
 
 /** The message says what, where, and what to do. */
@@ -26,6 +28,15 @@ export class BenchError extends Error {
 
   get exitCode(): number {
     return EXIT_CODES[this.kind];
+  }
+}
+
+/** What a cluster did not do in time, stopped or overloaded as it may be: the next one may do it. */
+export class NotInTime extends BenchError {
+  override readonly name = "NotInTime";
+
+  constructor(message: string) {
+    super("failed", message);
   }
 }
 

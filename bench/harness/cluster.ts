@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DEFAULT_SETTINGS, type Settings } from "./axes.js";
-import { BenchError } from "./bench-error.js";
+import { BenchError, NotInTime } from "./bench-error.js";
 import { NodeProcess, NodeRefusal, type Params } from "./node-process.js";
 import { OUTSTANDING_MAX } from "./open-loop.js";
 import { freePorts, HOST } from "./ports.js";
@@ -248,7 +248,7 @@ export class Cluster {
       if (now - begun > timeoutMs) {
         const states = all.map(({ id, state, term }) => `${id} (${state}, term ${term})`);
         const text = `no leader within ${timeoutMs} ms among nodes ${states.join(", ")}: the nodes cannot reach each other on ${HOST}, or the machine or its disk is overloaded.`;
-        throw new BenchError("failed", text);
+        throw new NotInTime(text);
       }
       if (campaign && now >= askAt) {
         askAt = now + waitMs;

@@ -1,7 +1,7 @@
 // One node process as the harness sees it: commands with replies, events, and its end. Knows nothing of clusters.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { BenchError, messageOf } from "./bench-error.js";
+import { BenchError, messageOf, NotInTime } from "./bench-error.js";
 import { type Command, FromNode, type Op, type ReplyOf, ReplyValue } from "./protocol.js";
 
 /** The parameters of a command, without what pairs it with its reply. */
@@ -182,8 +182,8 @@ export class NodeProcess {
     return new Promise<ReplyOf<K>>((resolve, reject) => {
       const stop = afterAwake(timeoutMs, () => {
         this.waiting.delete(call);
-        const text = `${this.who} (pid ${this.pid}) did not answer "${op}" in ${timeoutMs} ms.`;
-        reject(new BenchError("failed", text));
+        const text = `${this.who} (pid ${this.pid}) did not answer "${op}" in ${timeoutMs} ms: it stands still, or the machine or its disk is overloaded.`;
+        reject(new NotInTime(text));
       });
       this.waiting.set(call, {
         op,

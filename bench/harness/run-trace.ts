@@ -24,7 +24,8 @@ export function traceEvery({ trace, event, inFlight, rate }: Settings): number {
 }
 
 export type TraceFigures = Pick<Run, "waterfall"> & { readonly fsyncsWaited: number | null };
-const NOTHING: TraceFigures = { waterfall: null, fsyncsWaited: null };
+/** Nothing was followed. */
+export const NO_TRACE: TraceFigures = { waterfall: null, fsyncsWaited: null };
 
 /** A window's samples of the leader. */
 interface TracedWindow {
@@ -38,10 +39,10 @@ export async function readTrace(
   leader: number,
   windows: readonly TracedWindow[],
 ): Promise<TraceFigures> {
-  if (cluster.traceEvery === 0) return NOTHING;
+  if (cluster.traceEvery === 0) return NO_TRACE;
   const traced: ReplyOf<"traceSamples">[] = [];
   for (const { before, after } of windows) {
-    if (before === undefined || after === undefined) return NOTHING;
+    if (before === undefined || after === undefined) return NO_TRACE;
     const times = { fromUs: before.clockUs, toUs: after.clockUs };
     traced.push(await cluster.call(leader, "traceSamples", times));
   }
@@ -51,7 +52,7 @@ export async function readTrace(
   const appends = new Map<number, Float64Array>();
   for (const id of cluster.alive) appends.set(id, await cluster.call(id, "traceAppends", { indices }));
   const outcome = waterfallOf({ leader, samples, appends, sentUs });
-  if (outcome === null) return NOTHING;
+  if (outcome === null) return NO_TRACE;
   return { waterfall: outcome.waterfall, fsyncsWaited: outcome.syncsWaited };
 }
 

@@ -5,6 +5,7 @@ import { encodeIntoCompressedBase64, type Histogram } from "hdr-histogram-js";
 import { Prng } from "../../src/base/prng.js";
 import type { NodeUse, PerCommit, Run } from "../report/result-schema.js";
 import { ENTRY_BYTES_MIN, type Settings } from "./axes.js";
+import { NotInTime } from "./bench-error.js";
 import type { Cluster } from "./cluster.js";
 import { cpuMsOf } from "./cpu.js";
 import { type EventOutcome, followerOf, type Measures, measure as toMeasure } from "./event-parts.js";
@@ -14,10 +15,10 @@ import { DRAIN_MS_MAX, SERIES_STEP_MS } from "./load.js";
 import { type Standing, standingOf, whyLost } from "./lost-lead.js";
 import { RECORD_OVERHEAD_BYTES } from "./payload.js";
 import type { LoadPlan, LoadResult, ReplyOf } from "./protocol.js";
-import { readTrace, type TraceFigures, traceEvery } from "./run-trace.js";
+import { NO_TRACE, readTrace, type TraceFigures, traceEvery } from "./run-trace.js";
 import type { Variant } from "./scenario.js";
 import { ratePerS } from "./sound-figures.js";
-import { mergedEdges, mergedLoads } from "./visits.js";
+import { mergedEdges, mergedLoads, NO_LOAD } from "./visits.js";
 
 export type Phase = "starting" | "warming up" | "measuring" | "catching up" | "checking the logs";
 
@@ -34,8 +35,8 @@ export interface VariantPlan {
   /** The processes have done nothing yet: see LoadPlan.primes. */
   readonly primes: boolean;
   readonly seed: number;
-  /** Clusters that are up beside it, and have nothing to do. */
-  readonly idle: readonly Cluster[];
+  /** Clusters that are up beside it at the time, and have nothing to do. */
+  readonly idle: () => readonly Cluster[];
   readonly onPhase: OnPhase;
   /** Proposals applied on the leader since the load began. */
   readonly onProgress: (acked: number) => void;
@@ -125,6 +126,14 @@ export class VariantRun {
       measures: { ...readMeasures(load), ...visits[visits.length - 1].measures },
       void: faults,
     };
+  }
+
+  /** In place of finish() where the cluster did not do it in time: no figures, and the reason. */
+  unmeasured(why: string): UncheckedRun {
+    const { cluster, plan, visits } = this;
+    const leader = visits[0]?.leader ?? cluster.ids[0];
+    const nothing = { load: NO_LOAD, trace: NO_TRACE, before: new Map(), after: new Map(), idleCpuMs: 0 };
+    return { ...figures(plan, cluster, { ...nothing, leader, marks: [] }), measures: {}, void: [why] };
   }
 
   private async whyLost(): Promise<string[]> {
@@ -257,17 +266,17 @@ async function visit(
   const timeoutMs = warmupMs + durationMs + LOAD_SLACK_MS;
   const loading = loader.call("load", { plan: loadPlan, ackedPath }, timeoutMs, node);
   loading.catch(() => {}); // Awaited below; what fails before is told instead.
-  const idleBefore = await idleUse(plan.idle);
+  const idle = plan.idle();
+  const idleBefore = await idleUse(idle);
   const load = await cluster.orFailure(loading);
   await Promise.all(sampling);
-  const idleAfter = await idleUse(plan.idle);
+  const idleAfter = await idleUse(idle);
   if (inLeader && load.before !== null && load.after !== null) {
     before.set(leader, load.before);
     after.set(leader, load.after);
   }
   const outcome = await cluster.orFailure(event.finish(load));
-  const idleShare = (idleAfter.cpuMs - idleBefore.cpuMs) / (idleAfter.atMs - idleBefore.atMs);
-  const idleCpuMs = idleShare * load.windowMs;
+  const idleCpuMs = idleShare(idleBefore, idleAfter) * load.windowMs;
   return { leader, load, ...outcome, marks: event.marks, before, after, idleCpuMs };
 }
 
@@ -294,10 +303,31 @@ async function sampleNodes(
   }
 }
 
-/** What clusters have used so far; they tick, and what one of them does late is nobody else's. */
-async function idleUse(idle: readonly Cluster[]): Promise<{ readonly atMs: number; readonly cpuMs: number }> {
-  const samples = (await Promise.all(idle.map((cluster) => cluster.samples()))).flat();
-  return { atMs: performance.now(), cpuMs: samples.reduce((sum, sample) => sum + cpuMsOf(sample), 0) };
+/** What idle clusters have used so far. */
+interface IdleUse {
+  readonly atMs: number;
+  /** Null: it did not say in time, which is told at its own turn. */
+  readonly cpuMs: readonly (number | null)[];
+}
+
+/** They tick, and what one of them does late is nobody else's. */
+async function idleUse(idle: readonly Cluster[]): Promise<IdleUse> {
+  const cpuMs = idle.map((cluster) =>
+    cluster.samples().then(
+      (samples) => samples.reduce((sum, sample) => sum + cpuMsOf(sample), 0),
+      (error: unknown) => {
+        if (error instanceof NotInTime) return null;
+        throw error;
+      },
+    ),
+  );
+  return { cpuMs: await Promise.all(cpuMs), atMs: performance.now() };
+}
+
+/** CPU time by time, of those that said so before and after. */
+function idleShare(before: IdleUse, after: IdleUse): number {
+  const used = after.cpuMs.map((ms, i) => (ms ?? 0) - (ms === null ? 0 : (before.cpuMs[i] ?? ms)));
+  return used.reduce((sum, ms) => sum + ms, 0) / (after.atMs - before.atMs);
 }
 
 /** Whom a client knows: the leader, and who may lead after it. */

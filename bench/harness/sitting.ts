@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { Prng } from "../../src/base/prng.js";
 import type { Run } from "../report/result-schema.js";
 import type { Settings } from "./axes.js";
-import { BenchError } from "./bench-error.js";
+import { BenchError, NotInTime } from "./bench-error.js";
 import { Cluster } from "./cluster.js";
 import { measure } from "./event-parts.js";
 import { groupsOf } from "./groups.js";
@@ -33,6 +33,7 @@ const RAMP_MS = 50;
 const AROUND_VISIT_MS = 80;
 /** What is done when an abort comes is checked and told, if that takes no longer. */
 const GRACE_MS = 3000;
+const CUT_SHORT = `the logs were not checked: the bench was ended, and that took longer than ${GRACE_MS / 1000} s more`;
 
 const STARTING_MS = 1200;
 const STARTING_EACH_MS = 600;
@@ -126,6 +127,8 @@ interface Seat {
   acked: number;
   /** How long it has been warmed up, its loads together. */
   warmedMs: number;
+  /** What it did not do in time: nothing more is asked of it, and its runs from then on are void. Null: nothing. */
+  fault: string | null;
 }
 
 export class Sitting {
@@ -171,7 +174,7 @@ export class Sitting {
         signal: patience.signal,
         traceEvery: traceEvery(settings),
       });
-      return { cluster, dir, variants, journals: [], acked: 0, warmedMs: 0 };
+      return { cluster, dir, variants, journals: [], acked: 0, warmedMs: 0, fault: null };
     });
     const outcomes = await Promise.allSettled(starting);
     plan.signal.removeEventListener("abort", cut);
@@ -217,10 +220,17 @@ export class Sitting {
       for (const i of this.seats.keys()) {
         const seat = this.seats[(first + i) % this.seats.length];
         const { settings } = seat.variants[slice % seat.variants.length];
-        const [runId, ackedPath] = this.nextLoad(seat);
-        const { acked } = await warmUp(seat.cluster, settings, { ms, seed: seed + slice, runId, ackedPath });
-        seat.acked += acked;
-        seat.warmedMs += ms;
+        await this.ask(seat, async () => {
+          const [runId, ackedPath] = this.nextLoad(seat);
+          const { acked } = await warmUp(seat.cluster, settings, {
+            ms,
+            seed: seed + slice,
+            runId,
+            ackedPath,
+          });
+          seat.acked += acked;
+          seat.warmedMs += ms;
+        });
       }
     }
   }
@@ -236,7 +246,7 @@ export class Sitting {
     const warmupMs = isLone ? load.warmupMs : RAMP_MS;
     const running = variants.map((variant, i) => {
       const seat = this.seats.find((one) => one.variants.includes(variant))!;
-      const idle = this.seats.filter((other) => other !== seat).map(({ cluster }) => cluster);
+      const idle = () => this.seats.flatMap((each) => (each === seat || each.fault ? [] : [each.cluster]));
       const plan = { variant, sequence: sequence + i, round, warmupMs, primes: isLone, seed, idle };
       const told = isLone ? onPhase : () => {}; // Of turns so brief nobody could read it.
       return { seat, run: new VariantRun(seat.cluster, { ...plan, onPhase: told, onProgress }) };
@@ -247,18 +257,36 @@ export class Sitting {
       for (const i of running.keys()) {
         const { seat, run } = running[(visit + i) % running.length];
         this.active = seat;
-        await run.visit(durationMs, ...this.nextLoad(seat)).finally(() => (this.active = null));
+        const load = () => run.visit(durationMs, ...this.nextLoad(seat));
+        await this.ask(seat, load).finally(() => (this.active = null));
         this.plan.signal.throwIfAborted(); // The load may have been cut short.
       }
     }
     const runs: UncheckedRun[] = [];
     for (const { seat, run } of running) {
-      const done = await run.finish();
+      const done = (await this.ask(seat, () => run.finish())) ?? run.unmeasured(seat.fault!);
       seat.acked += done.acknowledged;
       runs.push({ ...done, warmup: { ...done.warmup, ms: seat.warmedMs + done.warmup.ms } });
     }
     this.done.push(...runs);
     return runs;
+  }
+
+  /**
+   * Does `work` on the seat's cluster; null: that did not do it in time, now or before. A cluster that stands still leaves its
+   * own runs void and the others' as they are.
+   */
+  private async ask<T>(seat: Seat, work: () => Promise<T>): Promise<T | null> {
+    if (seat.fault !== null) return null;
+    const journals = seat.journals.length;
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof NotInTime)) throw error;
+      seat.fault = error.message.replace(/\.$/, "");
+      seat.journals.splice(journals); // Its load may go on yet, and acknowledge more.
+      return null;
+    }
   }
 
   private nextLoad(seat: Seat): [runId: number, ackedPath: string] {
@@ -272,7 +300,8 @@ export class Sitting {
   async finish(): Promise<(run: UncheckedRun) => Pick<Run, "truth" | "stateHash" | "void" | "measures">> {
     const checked = new Map<number, TruthReport | string>();
     this.plan.onPhase("checking the logs");
-    await Promise.all(this.seats.map(({ cluster }) => cluster.catchUp(GRACE_MS).catch(() => false)));
+    const sound = this.seats.filter(({ fault }) => fault === null);
+    await Promise.all(sound.map(({ cluster }) => cluster.catchUp(GRACE_MS).catch(() => false)));
     const states = await Promise.all(this.seats.map(({ cluster }) => cluster.stop()));
     const checks = this.seats.map(async ({ cluster, variants, journals, acked }, i) => {
       const request = { nodes: cluster.logsOf(states[i]), ackedFiles: journals, ackedMin: acked };
@@ -304,7 +333,8 @@ export class Sitting {
     }
     const { signal } = this.patience;
     return runTruthCheck(request, signal).catch((error: unknown) => {
-      if (signal.aborted || !(error instanceof BenchError)) throw error;
+      if (signal.aborted) return CUT_SHORT;
+      if (!(error instanceof BenchError)) throw error;
       return `the logs were not checked: ${error.message}`;
     });
   }

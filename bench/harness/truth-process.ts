@@ -11,6 +11,7 @@ const Answer = z.union([z.object({ report: TruthReport }), z.object({ error: z.s
 /** Resolves with the report; rejects with BenchError if the check itself cannot run, or `signal` aborts. */
 export function runTruthCheck(request: TruthRequest, signal?: AbortSignal): Promise<TruthReport> {
   const child = fork(PROGRAM, [], {
+    detached: true, // Ctrl-C on the terminal is for us: until it listens, it would end by that.
     serialization: "advanced",
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });

@@ -49,6 +49,28 @@ export function mergedEdges(visits: readonly Edges[]): Edges {
   return { before, after };
 }
 
+/** What a load did of which nothing is known. */
+export const NO_LOAD: LoadResult = {
+  done: 0,
+  due: null,
+  windowMs: 0,
+  latencies: new LatencyCounts(),
+  reads: new LatencyCounts(),
+  readsDone: 0,
+  series: [],
+  seriesDue: [],
+  seriesP99Ms: [],
+  warmup: { ms: 0, stable: false },
+  generator: { lagP50Us: 0, lagP99Us: 0, lagMaxUs: 0 },
+  acked: 0,
+  failed: {},
+  firstFailure: null,
+  unanswered: 0,
+  failover: null,
+  before: null,
+  after: null,
+};
+
 /** What the visits did, together. Each was warmed up right before; it was stable if the last of them did about the same. */
 export function mergedLoads(visits: readonly LoadResult[]): LoadResult {
   assert(visits.length > 0, "a visit");

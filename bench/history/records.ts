@@ -1,7 +1,7 @@
 // The history file: one JSON line an accepted run, each run once, in the order in which they were added. Reads, checks
 // and appends; what a line comes from is a bench result or a gate.
 import { existsSync } from "node:fs";
-import { appendFile, open, readFile } from "node:fs/promises";
+import { appendFile, open } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { configurationName } from "../compare/configurations.js";
@@ -10,6 +10,7 @@ import type { GateFacts } from "../gate/summary.js";
 import { DEFAULT_SETTINGS } from "../harness/axes.js";
 import { BenchError, codeOf, messageOf } from "../harness/bench-error.js";
 import { makeDirs } from "../harness/make-dirs.js";
+import { readText } from "../report/read-text.js";
 import type { Result } from "../report/result-schema.js";
 import { cpuUsPerCommit, rowsOf, soundRuns, validRuns } from "../stats/rows.js";
 
@@ -141,7 +142,7 @@ function runKey({ source, at, machine, command, figures }: HistoryRecord): strin
 
 /** Every run once, in the order of the lines. Throws BenchError (usage) naming each bad line by its number. */
 export async function readHistory(path: string): Promise<HistoryRecord[]> {
-  const text = await readFile(path, "utf8").catch((cause) => {
+  const text = await readText(path).catch((cause) => {
     const why = codeOf(cause);
     const cure = "add an accepted run with raftmark history add RESULT";
     throw new BenchError("usage", `cannot read ${path} (${why}): ${cure}.`, cause);

@@ -2,13 +2,21 @@
 // what limits it. What is claimed is standings.ts's: nothing is recommended that is not proven there. Pure.
 import { describe } from "../harness/scenario.js";
 import { ROUNDS_MIN } from "../stats/family.js";
-import { type CountedRow, isCounted, leastOf, type Row, rowsOf, validRuns } from "../stats/rows.js";
+import {
+  type CountedRow,
+  highestOf,
+  isCounted,
+  leastOf,
+  type Row,
+  rowsOf,
+  validRuns,
+} from "../stats/rows.js";
 import { subjectOf } from "./columns.js";
 import { fellBehind, refusedText, standUpTo } from "./kept-up.js";
 import { lostText, type MeasureFigure, measureOf, medianOf, rangeText } from "./measures.js";
 import { grouped, short, times } from "./numbers.js";
 import type { Result } from "./result-schema.js";
-import { type Statement, standingsOf, varyingOf } from "./standings.js";
+import { type Standings, type Statement, standingsOf, varyingOf } from "./standings.js";
 import { allText, disturbanceText, leftOutText, limitOf, listed, NOT_COMPARED } from "./verdict.js";
 import { typicalRun } from "./waterfall-text.js";
 
@@ -35,7 +43,7 @@ const TOLD: {
   readonly [K in ReturnType<typeof subjectOf>]: (result: Body, rows: readonly CountedRow[]) => GlanceLine[];
 } = {
   throughput: (result, rows) => {
-    const best = leastOf(rows, ({ proposalsPerS }) => -proposalsPerS.estimate);
+    const best = highestOf(rows);
     const limit = limitOf(typicalRun(best)!, result);
     const standings = standingsOf(rowsOf(result), result.scenario.compares);
     const figures = `${grouped(best.proposalsPerS.estimate)} proposals/s at a p99 of ${short(best.latencyMs.p99)} ms`;
@@ -58,7 +66,7 @@ const TOLD: {
       leftOut === null ? chosen : { ...chosen, text: `${chosen.text} But ${leftOut}.` },
       {
         label: "How sure",
-        text: `${surety(standings.overall, standings.familySize)} Highest seen: ${figures} with ${nameOf(best, rows)}.`,
+        text: `${surety(standings, result.options.rounds)} Highest seen: ${figures} with ${nameOf(best, rows)}.`,
       },
       { label: "Limit", text: `${limit}, there.` },
     ];
@@ -200,15 +208,18 @@ function choice(
   return { label: "Run", text: `nothing can be recommended yet: ${ahead}, which proves nothing.` };
 }
 
-function surety(statements: readonly Statement[], familySize: number): string {
+function surety({ overall: statements, familySize }: Standings, roundsMade: number): string {
   const { rounds, roundsNeeded } = statements[statements.length - 1];
   if (statements.some(({ proven }) => proven)) {
     return `95 %${familySize > 1 ? `, of ${allText(familySize)} comparisons together` : ""} (${rounds} rounds).`;
   }
-  const seen = rounds === 1 ? "one round" : `${rounds} rounds`;
-  if (rounds < 2) return `not at all after ${seen}: it takes at least ${ROUNDS_MIN}, --rounds ${ROUNDS_MIN}.`;
+  const all = rounds === 1 ? "one round" : `${rounds} rounds`;
+  const seen = rounds < roundsMade ? `${rounds} of ${roundsMade} rounds, as no more count` : all;
+  // Whoever made as many already is not helped by asking for them.
+  const ask = (needed: number) => (needed > roundsMade ? `, --rounds ${needed}` : " that count");
+  if (rounds < 2) return `not at all after ${seen}: it takes at least ${ROUNDS_MIN}${ask(ROUNDS_MIN)}.`;
   if (roundsNeeded === null) return `not after ${seen}; the difference is too small to be worth proving.`;
-  return `not after ${seen}; about ${roundsNeeded} would tell: --rounds ${roundsNeeded}.`;
+  return `not after ${seen}; it would take about ${roundsNeeded}${ask(roundsNeeded)}.`;
 }
 
 function allOf(statements: readonly Statement[], say: (statement: Statement) => string): string {

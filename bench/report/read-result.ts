@@ -1,8 +1,8 @@
 // Reads a result file back, and says in one sentence why one cannot be used.
-import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { BenchError, codeOf } from "../harness/bench-error.js";
 import { mergeHistograms } from "../stats/rows.js";
+import { readText } from "./read-text.js";
 import { Result, SCHEMA_VERSION } from "./result-schema.js";
 
 /** A result that no command reads: those of the log, or of a running cluster, have a form of their own. */
@@ -93,7 +93,7 @@ function checkHistograms(path: string, { runs }: Result): void {
 
 async function textOf(path: string): Promise<string> {
   try {
-    return await readFile(path, "utf8");
+    return await readText(path);
   } catch (cause) {
     const why = codeOf(cause);
     const text =
@@ -108,8 +108,15 @@ function parse(path: string, text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
-    throw refuse(path, "is not JSON: name a result that raftmark bench wrote", cause);
+    throw refuse(path, `is not JSON: ${whyNoJson(text.trim())}`, cause);
   }
+}
+
+function whyNoJson(text: string): string {
+  if (text === "") return "it is empty, as when its writing was cut short: run the bench again";
+  if (text.startsWith("{") && !text.endsWith("}"))
+    return "it ends in the middle: copy it whole, or run the bench again";
+  return "name a result that raftmark bench wrote";
 }
 
 function refuse(path: string, what: string, cause?: unknown): BenchError {

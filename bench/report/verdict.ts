@@ -10,8 +10,8 @@ import { type Comparison, Family, ROUNDS_MIN } from "../stats/family.js";
 import {
   type CountedRow,
   cpuMsOfNodes,
+  highestOf,
   isCounted,
-  leastOf,
   type Row,
   rowsOf,
   validRuns,
@@ -75,7 +75,7 @@ function told(result: Body, rows: readonly CountedRow[]): string[] {
   if (words !== undefined) return [eventText(rows, subject, words)];
   if (subject === "offered load") return [offeredText(rows)];
   if (rows.length > 1 && rows.some(isHampered)) return [hamperedText(rows)];
-  const best = leastOf(rows, ({ proposalsPerS }) => -proposalsPerS.estimate);
+  const best = highestOf(rows);
   const standings = standingsOf(rowsOf(result), result.scenario.compares);
   const varying = varyingOf(rowsOf(result));
   const names: readonly AxisName[] = varying.length > 0 ? varying : ["inFlight", "writer"];
@@ -84,7 +84,7 @@ function told(result: Body, rows: readonly CountedRow[]): string[] {
     `${short(best.latencyMs.p99)} ms`;
   const limits = limitOf(typicalRun(best)!, result);
   if (standings === null) return [`Measured: ${highest}`, limits, ...readClauses(rows)];
-  const [answer, ...more] = claims(standings);
+  const [answer, ...more] = claims(standings, result.options.rounds);
   return [answer, `highest seen: ${highest}`, `there ${limits}`, ...more, ...readClauses(rows)];
 }
 
@@ -106,7 +106,7 @@ export function leftOutText({ focus, rest, overall, leftOut, placesLeftOut }: St
 }
 
 /** What is proven of the table, and what was only seen: over all places, then place by place where there are few. */
-function claims(standings: Standings): string[] {
+function claims(standings: Standings, roundsMade: number): string[] {
   const { focus, rest, places, overall, familySize } = standings;
   if (overall.length === 0) return [`nothing can be compared: ${NOT_COMPARED}`];
   const say = (settings: Settings) => describe(settings, [focus]);
@@ -116,7 +116,8 @@ function claims(standings: Standings): string[] {
   const proven = [...overall, ...lasts].filter((statement) => statement.proven);
   const leftOut = leftOutText(standings);
   const where = whereText(places.map(({ settings }) => at(settings)));
-  const texts = [standing(overall, say, where, leftOut === null), ...(leftOut === null ? [] : [leftOut])];
+  const answer = standing(overall, say, where, leftOut === null) ?? unproven(overall, say, where, roundsMade);
+  const texts = [answer, ...(leftOut === null ? [] : [leftOut])];
   if (proven.length === 0) return texts;
   if (lasts.length > 0 && lasts.length <= GROUPS_MAX) {
     const each = lasts.map((last) => `at ${at(last.best)} ${last.proven ? won(last, say) : seen(last, say)}`);
@@ -139,8 +140,10 @@ function whereText(places: readonly string[]): string {
 
 type Say = (settings: Settings) => string;
 
-/** Where the best stands against all others, in one clause. `whole`: there is no other that could be faster. */
-function standing(statements: readonly Statement[], say: Say, where: string, whole: boolean): string {
+/**
+ * What the best is proven to beat, in one clause. `whole`: there is no other that could be faster. Null: nothing is proven.
+ */
+function standing(statements: readonly Statement[], say: Say, where: string, whole: boolean): string | null {
   const proven = statements.filter((statement) => statement.proven);
   const open = statements.filter((statement) => !statement.proven);
   const best = say(statements[0].best);
@@ -150,10 +153,16 @@ function standing(statements: readonly Statement[], say: Say, where: string, who
     const rest = endsOf(open).map((statement) => seenFactor(statement, say));
     return `${best} beats ${beaten(proven, say)}${where}; it was seen at ${listed(rest)}, which is not proven: ${enough(open)}`;
   }
-  const { rounds } = statements[statements.length - 1];
-  const factors = endsOf(open).map((statement) => seenFactor(statement, say));
-  const count = rounds === 1 ? "One round proves" : `${rounds} rounds prove`;
-  return `${count} nothing yet${where}: ${best} was seen at ${listed(factors)}, and ${enough(open)}`;
+  return null;
+}
+
+function unproven(statements: readonly Statement[], say: Say, where: string, roundsMade: number): string {
+  const { rounds, best } = statements[statements.length - 1];
+  const factors = endsOf(statements).map((statement) => seenFactor(statement, say));
+  const all = rounds === 1 ? "One round proves" : `${rounds} rounds prove`;
+  const some = `${rounds} of ${roundsMade} rounds ${rounds === 1 ? "counts" : "count"}, and that proves`;
+  const count = rounds < roundsMade ? some : all;
+  return `${count} nothing yet${where}: ${say(best)} was seen at ${listed(factors)}, and ${enough(statements)}`;
 }
 
 function beaten(statements: readonly Statement[], say: Say): string {

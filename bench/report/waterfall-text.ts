@@ -1,6 +1,6 @@
 // The waterfall as terminal and page tell it: of each configuration the run with the median throughput, and of its
 // stages the seven longest by name, the rest together, so that each keeps a hue of its own. Pure.
-import { type Row, rowsOf, validRuns } from "../stats/rows.js";
+import { highestOf, isCounted, type Row, rowsOf, validRuns } from "../stats/rows.js";
 import { short } from "./numbers.js";
 import type { Result, Run, Waterfall } from "./result-schema.js";
 
@@ -60,10 +60,9 @@ export function waterfallText(result: Pick<Result, "runs">, nameOf: (row: Row) =
   const rows = rowsOf(result);
   const typical = rows.map(typicalRun);
   const all = typical.flatMap((run) => run?.waterfall ?? []);
-  const traced = rows.filter((_, i) => typical[i]?.waterfall != null);
+  const traced = rows.filter(isCounted).filter((row) => typicalRun(row)?.waterfall != null);
   if (traced.length === 0) return null;
-  const rate = ({ proposalsPerS }: Row) => proposalsPerS?.estimate ?? 0;
-  const fastest = traced.reduce((a, b) => (rate(b) > rate(a) ? b : a));
+  const fastest = highestOf(traced);
   const waterfall = typicalRun(fastest)!.waterfall!;
   const named = mainStages(all);
   const share = (us: number) => Math.round((us / Math.max(waterfall.totalUs.mean, Number.MIN_VALUE)) * 100);

@@ -38,6 +38,12 @@ export function leastOf<T>(items: readonly T[], cost: (item: T) => number): T {
   return items.reduce((a, b) => (cost(b) < cost(a) ? b : a));
 }
 
+/** The row of the highest throughput: of those of which an undisturbed run is left, if there are any. */
+export function highestOf(rows: readonly CountedRow[]): CountedRow {
+  const sound = rows.filter(({ runs }) => soundRuns(runs).length > 0);
+  return leastOf(sound.length > 0 ? sound : rows, ({ proposalsPerS }) => -proposalsPerS.estimate);
+}
+
 /** Rows in the order of the table. */
 export function rowsOf(result: Pick<Result, "runs">): Row[] {
   return groupsOf(result.runs, ({ position }) => position)

@@ -206,6 +206,7 @@ function clientsOf(plan: TargetPlan, row: TargetRow, signal: AbortSignal): Promi
 
 function runClient(plan: TargetLoadPlan, signal: AbortSignal): Promise<TargetLoadResult> {
   const child = fork(PROGRAM, [], {
+    detached: true, // Ctrl-C on the terminal reaches it through us, which it may not listen for yet.
     serialization: "advanced",
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });

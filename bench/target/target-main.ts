@@ -2,6 +2,7 @@
 import { TargetLoad, type TargetLoadPlan } from "./target-load.js";
 
 process.on("SIGINT", () => {});
+process.on("SIGTERM", () => {});
 process.on("disconnect", () => process.exit(1));
 let load: TargetLoad | null = null;
 process.on("message", (message: TargetLoadPlan | "stop") => {

@@ -320,8 +320,9 @@ class WalBench {
         else if (code === 0) resolve(out);
         else {
           const how = name === null ? `ended with code ${code}` : `was killed by ${name}`;
-          const why = complaint.trim() === "" ? "." : `: ${complaint.trim()}`;
-          reject(new BenchError("failed", `${what} ${how}${why}`));
+          const why = complaint.trim() === "" ? "." : `: ${complaint.trim().replace(/\.?$/, ".")}`;
+          const cure = complaint.includes("ENOSPC") ? " Free space, or choose another place with --dir." : "";
+          reject(new BenchError("failed", `${what} ${how}${why}${cure}`));
         }
       });
     });

@@ -239,7 +239,8 @@ Ctrl-C stops all; the same command then goes on with the data. raftmark serve --
     }, END_MS);
     const ends = await Promise.all(this.members.map(({ ended }) => ended));
     clearTimeout(timer);
-    return this.members.filter((_, i) => ends[i] !== 0).map(({ id }) => id);
+    // A node that ends by the signal did not listen for it yet: it had not begun.
+    return this.members.filter((_, i) => ends[i] !== 0 && ends[i] !== "SIGTERM").map(({ id }) => id);
   }
 
   private path(name: string): string {

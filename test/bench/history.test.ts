@@ -79,6 +79,8 @@ test("bad lines are named by number, all of them; a missing file says what to do
   await appendRecord(path, recordOfResult(result(1100), "two.json"));
   appendFileSync(path, '{"historyVersion":1}\n\nnot json\n');
   await assert.rejects(readHistory(path), /bad\.ndjson is damaged: line 3: source: .*; line 5: not JSON\./);
+  writeFileSync(path, `\ufeff${JSON.stringify(record(0, 1))}\n`); // As an editor may leave it.
+  assert.equal((await readHistory(path)).length, 1);
   await assert.rejects(readHistory(join(dir, "none")), /ENOENT.*raftmark history add/);
 });
 

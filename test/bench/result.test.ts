@@ -28,6 +28,21 @@ test("a result comes back as it was written", async () => {
   assert.deepEqual(readdirSync(join(dir, "deep", "er")), ["result.json"]);
 });
 
+test("a byte order mark, as some editors and shells put in front, is no fault; what is cut short is told as such", async () => {
+  const path = join(dir, "marked.json");
+  const text = JSON.stringify(result);
+  writeFileSync(path, `\ufeff${text}`);
+  assert.deepEqual(await readResult(path), result);
+  for (const [cut, why] of [
+    [text.slice(0, -1), /is not JSON: it ends in the middle/],
+    ["", /is not JSON: it is empty/],
+    ["no result", /is not JSON: name a result/],
+  ] as const) {
+    writeFileSync(path, cut);
+    await assert.rejects(readResult(path), { kind: "usage", message: why });
+  }
+});
+
 test("in results from before --node, uws was what is called sockets now", async () => {
   const path = join(dir, "old.json");
   const old = structuredClone(result) as {

@@ -33,7 +33,7 @@ test("a node of an idle cluster that ended: the load beside it is given up, and 
   const silent = { onPhase() {}, onProgress() {} };
   const plan: VariantPlan = {
     ...silent,
-    ...{ variant, sequence: 0, round: 0, warmupMs: 0, primes: false, seed: 1, idle },
+    ...{ variant, sequence: 0, round: 0, warmupMs: 0, primes: false, seed: 1, idle: () => idle },
   };
   const run = new VariantRun(clusterWhose(load), plan);
   await assert.rejects(run.visit(200, 1, "acked"), fault);

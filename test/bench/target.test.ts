@@ -1,9 +1,12 @@
 // The load on a cluster that runs already: against real nodes of the service, through the loss of a leader, and against a
 // service that loses what it acknowledged.
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { runTarget, type TargetPlan } from "../../bench/target/run-target.js";
 import { parseTarget, TargetClient } from "../../bench/target/target-client.js";
@@ -11,8 +14,9 @@ import { targetText } from "../../bench/target/target-text.js";
 import { targetPlanOf } from "../../src/cli/bench-target.js";
 import { deadAddress, listen } from "../listen.js";
 import { ServeCluster } from "../process/serve-cluster.js";
-import { PATIENCE_MS, scratchDir, until } from "../process/support.js";
+import { childrenOf, PATIENCE_MS, scratchDir, until } from "../process/support.js";
 
+const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const scratch = scratchDir("target");
 after(() => scratch.remove());
 const PAINT = { bold: same, dim: same, red: same, green: same };
@@ -141,6 +145,16 @@ test("where a client fails, the rows before it are told", async (t) => {
   const rows = [row, { ...row, valueBytes: 2 ** 53 }, row];
   const { result, cut } = await runTarget(planOf([target], { rows }), () => {}, never);
   assert.deepEqual([result.runs.length, result.interrupted, cut?.kind], [1, true, "failed"]);
+});
+
+test("Ctrl-C, which a terminal sends to all, while the clients' processes load: what they did is told", async (t) => {
+  const words = ["--target", await forgetful(t, 0), "--quick", "--out", "/dev/null"];
+  const child = spawn(process.execPath, [MAIN, "bench", ...words], { detached: true, stdio: "ignore" });
+  t.after(() => child.kill("SIGKILL"));
+  const ended = once(child, "close");
+  await until("a client", PATIENCE_MS, () => childrenOf(child.pid!).length > 0);
+  process.kill(-child.pid!, "SIGINT");
+  assert.deepEqual(await ended, [130, null]);
 });
 
 test("who does not answer, or is no node of the service, is named", async (t) => {

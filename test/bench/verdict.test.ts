@@ -147,6 +147,27 @@ test("disturbed runs are left out of figures and comparisons, and that is said",
   assert.equal(rowsOf(all)[0].proposalsPerS !== null, true, "they are shown where there is nothing else");
 });
 
+test("the highest that is told is of undisturbed runs where there are any: others' figures say what disturbed them", () => {
+  const made = result(6, () => ({}));
+  const runs = made.runs.map((run) => (run.position === 1 ? { ...run, disturbed: cpuTaken(0.6) } : run));
+  const some = { ...made, runs, disturbance: { repeated: 0, leftOut: 6 } };
+  assert.match(verdict(some), /Highest seen: inline-js /);
+  assert.match(glanceOf(some)[0].text, / with inline-js\.$/);
+});
+
+test("of rounds of which few count it is said how many, and no fewer are asked for than were made", () => {
+  const made = result(6, (round) => (round > 0 ? { void: ["logs: x"] } : {}));
+  const one = { ...made, options: { ...made.options, rounds: 6 } };
+  assert.match(
+    verdict(one),
+    /^1 of 6 rounds counts, and that proves nothing yet: pool-wasm was seen at 3\.1×/,
+  );
+  assert.match(
+    glanceOf(one)[1].text,
+    /^not at all after 1 of 6 rounds, .*: it takes at least 3 that count\./,
+  );
+});
+
 /** Throughput by round; null: a void run. Two in flight windows of one row are two rows. */
 function table(rows: readonly (readonly [Partial<Outcome["settings"]>, readonly (number | null)[]])[]) {
   const runs = rows.flatMap(([settings, rates], position) =>

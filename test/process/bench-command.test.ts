@@ -7,7 +7,16 @@ import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
 import { fileSystemOf } from "../../bench/harness/run-dir.js";
 import { Result } from "../../bench/report/result-schema.js";
-import { Command, childrenOf, commandLineOf, isRunning, killProcess, scratchDir, until } from "./support.js";
+import {
+  Command,
+  childrenOf,
+  commandLineOf,
+  isRunning,
+  killProcess,
+  MEASURED,
+  scratchDir,
+  until,
+} from "./support.js";
 
 const scratch = scratchDir("bench");
 afterEach(() => Command.killAll());
@@ -48,6 +57,13 @@ function hasJournal(cwd: string): boolean {
   return variants.some((variant) => inside(variant, /^acked-\d+\.bin$/).length > 0);
 }
 
+/** What is said of a run whose logs could not be checked any more when the bench was ended, as on a busy machine. */
+const UNCHECKED = "the logs were not checked: the bench was ended, and that took longer than 3 s more";
+
+function checkedRuns({ runs }: Result): Result["runs"] {
+  return runs.filter((run) => run.void[0] !== UNCHECKED);
+}
+
 function assertClean(cwd: string): void {
   assert.equal(existsSync(join(cwd, ".raftmark")), false, "the data directory is removed");
 }
@@ -55,7 +71,7 @@ function assertClean(cwd: string): void {
 test("a run gives a table, one sentence and a result that is true", async () => {
   const cwd = scratch.folder();
   const command = new Command(cwd, "bench", ...SHORT, "--writer", "inline-js,pool-wasm");
-  assert.equal(await command.end(OVER_MS), 0, command.stderr);
+  assert.ok(MEASURED.includes(await command.end(OVER_MS)), command.stderr);
   assert.match(command.stdout, /│ inline-js +│ +[\d,]+ │/);
   // What else the machine does meanwhile decides which of the two it is.
   assert.match(
@@ -82,7 +98,7 @@ test("sizes, one node, no durability, an order and a seed; JSON on stdout alone"
   const cwd = scratch.folder();
   const axes = ["--nodes", "1", "--entry-bytes", "16,4096", "--durability", "none", ...ONE];
   const command = new Command(cwd, "bench", ...SHORT, ...axes, "--order", "random", "--seed", "7", "--json");
-  assert.equal(await command.end(OVER_MS), 0, command.stderr);
+  assert.ok(MEASURED.includes(await command.end(OVER_MS)), command.stderr);
   const result = Result.parse(JSON.parse(command.stdout));
   assert.deepEqual(
     result.runs.map(({ settings }) => [settings.nodes, settings.entryBytes, settings.durability]),
@@ -98,7 +114,7 @@ test("sizes, one node, no durability, an order and a seed; JSON on stdout alone"
 test("--keep keeps the logs and names their place", async () => {
   const cwd = scratch.folder();
   const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--keep", "--dir", "data");
-  assert.equal(await command.end(OVER_MS), 0, command.stderr);
+  assert.ok(MEASURED.includes(await command.end(OVER_MS)), command.stderr);
   const kept = /Data kept in (.*)/.exec(command.stdout)?.[1] ?? "";
   assert.ok(kept.startsWith(join(cwd, "data")));
   const variants = readdirSync(kept).filter((name) => name.startsWith("variant-"));
@@ -149,7 +165,7 @@ for (const [signal, code] of [
     const result = Result.parse(JSON.parse(readFileSync(join(cwd, "partial.json"), "utf8")));
     assert.equal(result.interrupted, true);
     assert.ok(result.runs.length > 0 && result.runs.length < 50);
-    for (const run of result.runs) assert.deepEqual(run.void, []);
+    for (const run of checkedRuns(result)) assert.deepEqual(run.void, []);
     for (const pid of nodes) assert.equal(isRunning(pid), false, `process ${pid} is an orphan`);
     assertClean(cwd);
   });
@@ -166,7 +182,7 @@ test("a disturbed run that is made again counts once, and its first logs go", as
   const others = burner();
   try {
     const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--keep", "--dir", "data", "--json");
-    assert.equal(await command.end(OVER_MS), 0, command.stderr);
+    assert.equal(await command.end(OVER_MS), 3, `no run counts: ${command.stderr}`);
     const result = Result.parse(JSON.parse(command.stdout));
     assert.deepEqual(result.disturbance, { repeated: 1, leftOut: 1 });
     assert.equal(result.runs.length, 1);
@@ -202,12 +218,12 @@ async function cutOff(): Promise<Result> {
   const result = Result.parse(JSON.parse(readFileSync(join(cwd, "partial.json"), "utf8")));
   assert.equal(result.interrupted, true);
   assertClean(cwd);
-  return result;
+  return { ...result, runs: checkedRuns(result) };
 }
 
 test("configurations that are up at once: a window each round, one log a cluster, and SIGINT keeps what is done", async () => {
   let result = await cutOff();
-  // Logs are checked after the signal; what takes longer than three seconds on a busy machine is left out.
+  // Logs are checked after the signal; what takes longer than three seconds on a busy machine is void.
   for (let again = 0; again < 4 && result.runs.length === 4; again++) result = await cutOff();
   assert.ok(result.runs.length >= 6 && result.runs.length < 200, `${result.runs.length}`);
   for (const run of result.runs) {
@@ -225,6 +241,28 @@ test("configurations that are up at once: a window each round, one log a cluster
     hashes(1).get("pool-wasm"),
     "fresh processes, and a log of their own",
   );
+});
+
+test("SIGINT, and the logs of what was done are not checked in time: it is kept, and void for that", async () => {
+  const cwd = scratch.folder();
+  const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--nodes", "1", "--out", "partial.json");
+  let check: number | undefined;
+  await until("a check of the logs", OVER_MS, () => {
+    check = childrenOf(command.pid).find((pid) => commandLineOf(pid)[1]?.endsWith("truth-main.js"));
+    return check !== undefined;
+  });
+  process.kill(check!, "SIGSTOP");
+  command.child.kill("SIGINT");
+  assert.equal(await command.end(FAULT_MS), 130, command.stderr);
+  const { runs } = Result.parse(JSON.parse(readFileSync(join(cwd, "partial.json"), "utf8")));
+  assert.deepEqual(
+    runs.map((run) => run.void),
+    [[UNCHECKED]],
+  );
+  assert.ok(runs[0].done > 0, "what was measured stands in the result");
+  assert.ok(command.stdout.includes(`void, row 1: ${UNCHECKED}`), command.stdout);
+  assert.equal(isRunning(check!), false);
+  assertClean(cwd);
 });
 
 test("SIGINT while a disturbed run is made again keeps the disturbed one", async () => {
@@ -278,7 +316,7 @@ test("each run has the Node.js and the flags that were asked for, and says its v
   const flags = "none,--max-semi-space-size=8";
   const asked = ["--node", process.execPath, "--node-flags", flags, "--link", "ws", "--json"];
   const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--nodes", "2", "--order", "table", ...asked);
-  assert.equal(await command.end(OVER_MS), 0, command.stderr);
+  assert.ok(MEASURED.includes(await command.end(OVER_MS)), command.stderr);
   const { runs, environment } = Result.parse(JSON.parse(command.stdout));
   const told = runs.map(({ settings, node }) => [settings.node, settings.nodeFlags, node]);
   assert.deepEqual(told, [
@@ -305,7 +343,7 @@ test("--list explains every scenario, and --format markdown prints a table alone
     "--format",
     "markdown",
   );
-  assert.equal(await markdown.end(OVER_MS), 0, markdown.stderr);
+  assert.ok(MEASURED.includes(await markdown.end(OVER_MS)), markdown.stderr);
   assert.match(markdown.stdout, /^\| in flight \| writer \| proposals\/s \| interval \|/);
   assert.match(markdown.stderr, /\[2\/2, round 2\/2\]/);
 });
@@ -326,7 +364,7 @@ test("kill -9 of the harness takes the nodes with it, and the next run cleans up
     await until(`node process ${pid} to end`, FAULT_MS, () => !isRunning(pid));
   assert.equal(readdirSync(join(cwd, ".raftmark")).length, 1);
   const next = new Command(cwd, "bench", ...SHORT, ...ONE, "--nodes", "1");
-  assert.equal(await next.end(OVER_MS), 0, next.stderr);
+  assert.ok(MEASURED.includes(await next.end(OVER_MS)), next.stderr);
   assertClean(cwd);
 });
 
@@ -365,6 +403,25 @@ test("a node process that is killed when a run is done: it is kept, and the sent
   for (const reason of result.runs.flatMap((run) => run.void)) {
     assert.match(reason, /^the logs were not checked: node 2 did not close/);
   }
+  assertClean(cwd);
+});
+
+test("a node that stands still leaves its own run void, with the reason, and no other", async () => {
+  const cwd = scratch.folder();
+  const axes = ["--writer", "inline-js,pool-wasm", "--in-flight", "16", "--rounds", "2"];
+  const words = [...axes, "--duration", "2s", "--warmup", "200ms", "--out", "out.json"];
+  const command = new Command(cwd, "bench", ...words);
+  const nodes = () => childrenOf(command.pid).filter((pid) => commandLineOf(pid).at(-1) === "node-3");
+  await until("two clusters under load", OVER_MS, () => nodes().length === 2 && hasJournal(cwd));
+  process.kill(nodes()[0], "SIGSTOP");
+  assert.equal(await command.end(OVER_MS), 1, command.stderr);
+  const { runs, interrupted } = Result.parse(JSON.parse(readFileSync(join(cwd, "out.json"), "utf8")));
+  assert.equal(interrupted, false, "it went on");
+  const [voids, sound] = [true, false].map((is) => runs.filter((run) => run.void.length > 0 === is));
+  assert.equal(voids.length, 1);
+  assert.match(voids[0].void[0], /^node 3 \(pid \d+\) did not answer "\w+" in \d+ ms: it stands still, or /);
+  assert.equal(sound.length, 3);
+  assert.match(command.stdout, /void, row \d, round 1: node 3 .* did not answer/);
   assertClean(cwd);
 });
 
@@ -430,6 +487,17 @@ test("a disk too small for a run is told before it begins", async (t) => {
     command.stderr,
     /the disk is too full: \d+ MiB are free on .*small \(tmpfs\).*choose another place with --dir/,
   );
+});
+
+test("a disk too small for the log's own bench: what to do", async (t) => {
+  const cwd = scratch.folder();
+  const small = join(cwd, "small");
+  if (!mountSmall(small, 40)) return t.skip("may not mount a small file system here");
+  t.after(() => spawnSync("umount", ["-l", small]));
+  const command = new Command(cwd, "bench", "wal", "--quick", "--dir", small);
+  assert.equal(await command.end(FAULT_MS), 1, command.stdout);
+  assert.match(command.stderr, /^raftmark: .*ENOSPC.* choose another place with --dir\.\n$/);
+  assert.deepEqual(readdirSync(small), []);
 });
 
 test("a disk that fills up in the run ends it, and the sentence says what to do", async (t) => {

@@ -72,6 +72,16 @@ test("three nodes: what it says to try works; one is killed, and told; Ctrl-C en
   assert.deepEqual(again.filter(isRunning), []);
 });
 
+test("Ctrl-C before the nodes listen for signals: they end, and that is in order", async () => {
+  const command = new Command(scratch.path, "cluster", "up", "--dir", "early");
+  await until("a node's process", PATIENCE_MS, () => childrenOf(command.pid).length > 0);
+  const nodes = childrenOf(command.pid);
+  command.child.kill("SIGINT");
+  assert.equal(await command.end(PATIENCE_MS), 0, command.stderr);
+  assert.equal(command.stderr, "");
+  for (const pid of nodes) assert.equal(isRunning(pid), false);
+});
+
 test("its nodes end with it, however it ends", async () => {
   const command = await up("1", "--dir", "alone");
   const [child] = childrenOf(command.pid);
