@@ -5,7 +5,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Prng } from "../../src/base/prng.js";
-import { BenchError, EXIT_DISTURBED } from "../harness/bench-error.js";
+import { BenchError } from "../harness/bench-error.js";
 import { ENGINE_TREE } from "../harness/engine-from.js";
 import { readResult } from "../report/read-result.js";
 import type { Result } from "../report/result-schema.js";
@@ -107,7 +107,7 @@ async function benchOnce(
     LIVE.delete(child);
   });
   signal.throwIfAborted();
-  if (![0, EXIT_VOID, EXIT_DISTURBED].includes(code ?? -1)) throw failure(plan[name], code, said);
+  if (code !== 0 && code !== EXIT_VOID) throw failure(plan[name], code, said);
   const result = await readResult(out).catch(() => null);
   await rm(out, { force: true });
   // A fault in the middle leaves what was done before it, which is no round.

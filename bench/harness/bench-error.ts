@@ -12,8 +12,6 @@ export const EXIT_CODES = {
   interrupted: 130,
   terminated: 143,
 } as const;
-/** Of a bench in which no run counts, though none is void: the machine's doing, and a calmer one may tell. */
-export const EXIT_DISTURBED = 3;
 export type BenchErrorKind = keyof typeof EXIT_CODES;
 
 /** The message says what, where, and what to do. */

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Command } from "commander";
 import { DEFAULT_SETTINGS, parseAxis } from "../harness/axes.js";
-import { BenchError, EXIT_DISTURBED, messageOf } from "../harness/bench-error.js";
+import { BenchError, messageOf } from "../harness/bench-error.js";
 import { readEnvironment } from "../harness/environment.js";
 import { fileSystemOf } from "../harness/run-dir.js";
 import { findRuntimes } from "../harness/runtimes.js";
@@ -159,12 +159,7 @@ async function runRaftmark(
   const args = ["bench", "--json", "--dir", dir, "--out", join(dir, "result.json"), "--writer", "pool-wasm"];
   args.push("--in-flight", String(inFlight), "--entry-bytes", String(entryBytes), "--node", node);
   args.push("--duration", `${seconds}s`, "--warmup", `${warmup}s`, "--rounds", "1");
-  const { stdout } = await run(process.execPath, [RAFTMARK, ...args], { maxBuffer: OUTPUT_BYTES_MAX }).catch(
-    (error: Error & { code?: unknown; stdout: string }) => {
-      if (error.code === EXIT_DISTURBED) return error; // Figures all the same.
-      throw error;
-    },
-  );
+  const { stdout } = await run(process.execPath, [RAFTMARK, ...args], { maxBuffer: OUTPUT_BYTES_MAX });
   const [measured] = Result.parse(JSON.parse(stdout)).runs;
   const { p50, p99 } = measured!.latencyMs;
   const figures = {

@@ -6,7 +6,6 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { encodeIntoCompressedBase64 } from "hdr-histogram-js";
 import { Prng } from "../../src/base/prng.js";
-import { EXIT_DISTURBED } from "../harness/bench-error.js";
 import { TEST_WRONG_STATE } from "../harness/engine-from.js";
 import { LatencyCounts, percentileMs, toHistogram, UNITS_PER_MS } from "../harness/latency.js";
 import { makeDirs } from "../harness/make-dirs.js";
@@ -93,9 +92,7 @@ export async function wrongStatePart(dir: string): Promise<Finding[]> {
         : "the same bench undisturbed",
       expected: wrong ? "void, exit code 1" : "counts, exit code 0",
       measured: `${reasons.length === 0 ? "counts" : `void (${reasons[0]})`}, exit code ${code}`,
-      ok: wrong
-        ? reasons.length > 0 && code === 1
-        : reasons.length === 0 && (code === 0 || code === EXIT_DISTURBED),
+      ok: wrong ? reasons.length > 0 && code === 1 : reasons.length === 0 && code === 0,
     });
   }
   return findings;

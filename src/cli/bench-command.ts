@@ -11,7 +11,7 @@ import {
   allowedText,
   parseAxis,
 } from "../../bench/harness/axes.js";
-import { BenchError, EXIT_CODES, EXIT_DISTURBED } from "../../bench/harness/bench-error.js";
+import { BenchError } from "../../bench/harness/bench-error.js";
 import { type BenchPlan, runBench } from "../../bench/harness/run-bench.js";
 import {
   describe,
@@ -34,7 +34,6 @@ import { constants, type Paint, PLAIN, renderMeanings, renderTable } from "../..
 import { waterfallText } from "../../bench/report/waterfall-text.js";
 import { checkWritable, defaultPath, writeResult } from "../../bench/report/write-result.js";
 import { SCENARIOS } from "../../bench/scenarios/all.js";
-import { soundRuns } from "../../bench/stats/rows.js";
 import { didYouMean } from "../base/suggest.js";
 import { benchTarget } from "./bench-target.js";
 import { benchWalCommand } from "./bench-wal.js";
@@ -135,9 +134,8 @@ Examples:
                                                    a cluster of raftmark serve that runs already
   raftmark bench --quick --json | jq '.runs[].proposalsPerS'
 
-Exit codes: 0 no run is void; 1 a run is void or failed; 2 bad usage or environment; 3 other programs, or the disk,
-disturbed every run, so that none counts in a comparison; 130 Ctrl-C; 143 SIGTERM. Ctrl-C, or a node that ends by itself,
-keeps the runs that are done and writes them, marked as interrupted.`;
+Exit codes: 0 all runs count; 1 a run is void or failed; 2 bad usage or environment; 130 Ctrl-C. Ctrl-C,
+or a node that ends by itself, keeps the runs that are done and writes them, marked as interrupted.`;
 
 function commandLine(command: Command): string {
   const args =
@@ -183,13 +181,7 @@ async function bench(scenarioName: string, words: Words, command: string): Promi
   if (unwritten !== null) throw unwritten;
   if (progress.fault !== null) throw progress.fault;
   if (ended !== null) return (ended as BenchError).exitCode;
-  return judged(result);
-}
-
-/** A void run is a fault; where something else disturbed all that are left, there is nothing to go by. */
-function judged({ runs }: Result): number {
-  if (runs.some((run) => run.void.length > 0)) return EXIT_CODES.failed;
-  return soundRuns(runs).length === 0 ? EXIT_DISTURBED : 0;
+  return result.runs.every((run) => run.void.length === 0) ? 0 : 1;
 }
 
 /** What means something where the cluster runs already, and is none of the harness's. */

@@ -5,7 +5,6 @@ import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { EXIT_DISTURBED } from "../../bench/harness/bench-error.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
@@ -37,9 +36,6 @@ export function scratchDir(name: string): ScratchDir {
   };
   return { path, folder, remove };
 }
-
-/** Exit codes of a bench that measured what it was to, be it that something else on the machine disturbed all of it. */
-export const MEASURED: readonly (number | null)[] = [0, EXIT_DISTURBED];
 
 /** The command running in `cwd`. */
 export class Command {

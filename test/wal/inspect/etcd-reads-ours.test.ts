@@ -11,7 +11,7 @@ import { encodeMetadata } from "../../../src/node/metadata.js";
 import { newGroup } from "../../../src/node/new-group.js";
 import { Entry } from "../../../src/raft/raftpb/index.js";
 import { openWal, type WalOptions } from "../../../src/wal/index.js";
-import { Command, MEASURED, scratchDir, until } from "../../process/support.js";
+import { Command, scratchDir, until } from "../../process/support.js";
 import { Victim } from "../../process/victim.js";
 import { tempDir } from "../../temp-dir.js";
 import { durable, run as entries, entry, meta, open, options, WRITERS } from "../helpers.js";
@@ -62,7 +62,7 @@ function judge(): void {
   test("the logs of a bench run, three nodes under load", async () => {
     const axes = ["--writer", "pool-wasm", "--in-flight", "64", "--duration", "500ms", "--warmup", "100ms"];
     const command = new Command(scratch.path, "bench", "--quick", "--keep", "--dir", scratch.path, ...axes);
-    assert.ok(MEASURED.includes(await command.end(BENCH_MS)), command.stderr);
+    assert.equal(await command.end(BENCH_MS), 0, command.stderr);
     const names = fs.readdirSync(scratch.path, { recursive: true, encoding: "utf8" });
     const logs = names.filter((name) => path.basename(name) === "wal");
     assert.equal(logs.length, 3);
