@@ -87,7 +87,7 @@ export async function openLog(
       synced: plan.durability !== "none",
     };
     const { ringBytes, onWarning = () => {} } = plan;
-    const wal = new RingWal(recovered, storage, writer, ringBytes, lock, snapshots, onWarning);
+    const wal = new RingWal({ recovered, storage, writer, ringBytes, lock, snapshots, onWarning });
     await writer.ready;
     if (wal.fault === null) return wal;
     await wal.close();

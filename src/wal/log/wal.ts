@@ -71,6 +71,18 @@ class Append {
   }
 }
 
+/** What opening has put together (open.ts). */
+export interface RingWalParts {
+  readonly recovered: Recovered;
+  readonly storage: DurableLog;
+  readonly writer: Writer;
+  readonly ringBytes: number;
+  /** Let go of when the log is closed. */
+  readonly lock: DirLock;
+  readonly snapshots: SnapshotSetup;
+  readonly onWarning: (warning: RaftmarkError) => void;
+}
+
 export class RingWal implements Wal, SnapshotLog {
   readonly recovered: Recovered;
   readonly storage: DurableLog;
@@ -105,15 +117,7 @@ export class RingWal implements Wal, SnapshotLog {
   private closing: Promise<void> | null = null;
   private idle: () => void = () => {};
 
-  constructor(
-    recovered: Recovered,
-    storage: DurableLog,
-    writer: Writer,
-    ringBytes: number,
-    lock: DirLock,
-    snapshots: SnapshotSetup,
-    onWarning: (warning: RaftmarkError) => void,
-  ) {
+  constructor({ recovered, storage, writer, ringBytes, lock, snapshots, onWarning }: RingWalParts) {
     this.recovered = recovered;
     this.storage = storage;
     this.writer = writer;
