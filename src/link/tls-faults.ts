@@ -2,7 +2,7 @@
 // it is of another authority, for something else, or for another name. Here is the rest, as far as it can be seen. Pure but for
 // the clock.
 import { X509Certificate } from "node:crypto";
-import { checkServerIdentity, type PeerCertificate } from "node:tls";
+import { checkServerIdentity, type PeerCertificate, type TLSSocket } from "node:tls";
 import type { TlsSettings } from "./tls.js";
 
 /** Of what a clock says that may not be set yet. */
@@ -12,22 +12,24 @@ const PEM = /-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----[^-]*-----END \1CERTIFI
 const USES = { server: "1.3.6.1.5.5.7.3.1", client: "1.3.6.1.5.5.7.3.2" } as const;
 const CHAIN_MAX = 10;
 
-export interface Shown {
-  /** What TLS refused; undefined: nothing was shown. */
-  readonly certificate: X509Certificate | undefined;
-  /** As which side it was shown. */
-  readonly as: "server" | "client";
-  /** Where its owner was dialled; null: it was not. */
-  readonly host: string | null;
-}
-
-/** `code` is OpenSSL's; behind it whatever else is known, in one line. */
-export function faultsOf(code: string, shown: Shown, { ca }: TlsSettings): string {
-  const { certificate } = shown;
+/**
+ * Of the certificate that the other end of `socket` showed, `as` which side, dialled at `host` (null: it dialled): OpenSSL's
+ * code, and behind it whatever else is known, in one line. Null: it counts.
+ */
+export function faultOf(
+  socket: TLSSocket,
+  as: "server" | "client",
+  host: string | null,
+  { ca }: TlsSettings,
+): string | null {
+  if (socket.authorized) return null;
+  // A string, whatever the types say.
+  const code = String(socket.authorizationError);
+  const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return code;
-  const faults = seen(() => [...lateOf(certificate), ...nameFault(certificate, shown.host)]);
+  const faults = seen(() => [...lateOf(certificate), ...nameFault(certificate, host)]);
   // Else OpenSSL would have told these.
-  if (OF_TIME.includes(code)) faults.push(...hiddenFaults(certificate, shown.as, ca));
+  if (OF_TIME.includes(code)) faults.push(...hiddenFaults(certificate, as, ca));
   return faults.length === 0 ? code : `${code}: ${faults.join("; ")}`;
 }
 

@@ -16,7 +16,7 @@ import { CLOSE_REASONS } from "./close-codes.js";
 import { SilenceWatch } from "./silence.js";
 import { type Stranger, Strangers } from "./strangers.js";
 import type { TlsSettings } from "./tls.js";
-import { faultsOf } from "./tls-faults.js";
+import { faultOf } from "./tls-faults.js";
 import { CloseTooBig, WsStream } from "./ws-stream.js";
 import {
   NO_METHOD,
@@ -24,6 +24,7 @@ import {
   refusalAnswer,
   refusalOfRequest,
   TOO_LATE,
+  type UpgradeRefusal,
   upgradeAnswer,
 } from "./ws-upgrade.js";
 
@@ -135,10 +136,7 @@ export class WsAcceptor implements Acceptor {
       const stranger = this.strangersByEnd.get(endOf(socket));
       if (stranger !== undefined) stranger.answerable = socket;
     });
-    this.http.on("connect", (_request, socket: Socket) => {
-      socket.on("error", () => {});
-      socket.end(refusalAnswer(NO_METHOD), "latin1", () => socket.destroy());
-    });
+    this.http.on("connect", (_request, socket: Socket) => refuse(socket, NO_METHOD));
     this.http.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) =>
       this.upgrade(request, socket, head),
     );
@@ -153,8 +151,7 @@ export class WsAcceptor implements Acceptor {
     const { url, method, headers } = request;
     const refusal = url === LINK_PATH ? refusalOfRequest(method, headers) : NOT_FOUND;
     if (refusal !== null) {
-      socket.on("error", () => {});
-      socket.end(refusalAnswer(refusal), "latin1", () => socket.destroy());
+      refuse(socket, refusal);
       return;
     }
     const stranger = this.strangersByEnd.get(endOf(socket));
@@ -178,7 +175,7 @@ export class WsAcceptor implements Acceptor {
     );
     stranger.onExpired = () => events.onExpired(connection);
     this.connections.add(connection);
-    const fault = this.tls === null ? null : faultOf(socket as TLSSocket, this.tls);
+    const fault = this.tls === null ? null : faultOf(socket as TLSSocket, "client", null, this.tls);
     if (fault !== null) {
       events.onUntrusted(connection, fault);
       return;
@@ -217,11 +214,10 @@ export class WsAcceptor implements Acceptor {
   }
 }
 
-/** Of the certificate that who dialled showed; null: it counts. */
-function faultOf(socket: TLSSocket, tls: TlsSettings): string | null {
-  if (socket.authorized) return null;
-  const certificate = socket.getPeerX509Certificate();
-  return faultsOf(String(socket.authorizationError), { certificate, as: "client", host: null }, tls);
+/** In HTTP: it is not upgraded. */
+function refuse(socket: Socket, refusal: UpgradeRefusal): void {
+  socket.on("error", () => {});
+  socket.end(refusalAnswer(refusal), "latin1", () => socket.destroy());
 }
 
 function endOf({ remoteAddress, remotePort }: Socket): string {

@@ -5,7 +5,7 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 import { type Address, formatAddress } from "./address.js";
 import { names } from "./names.js";
 import type { TlsSettings } from "./tls.js";
-import { faultsOf } from "./tls-faults.js";
+import { faultOf } from "./tls-faults.js";
 import { WsStream, type WsStreamEvents } from "./ws-stream.js";
 import { newKey, refusalOfBeginning, refusalOfUpgrade, upgradeRequest } from "./ws-upgrade.js";
 
@@ -75,7 +75,7 @@ export class WsDial {
         this.unproved = true;
       });
     socket.on(tls === null ? "connect" : "secureConnect", () => {
-      const fault = tls === null ? null : this.faultOf(socket as TLSSocket, tls);
+      const fault = tls === null ? null : faultOf(socket as TLSSocket, "server", address.host, tls);
       if (fault !== null) {
         this.fail(new Error(fault), true);
         return;
@@ -112,15 +112,6 @@ export class WsDial {
   terminate(): void {
     if (this.stream === null) this.tooLate();
     else this.stream.terminate();
-  }
-
-  /** Of the certificate that was shown; null: it counts. */
-  private faultOf(socket: TLSSocket, tls: TlsSettings): string | null {
-    if (socket.authorized) return null;
-    const certificate = socket.getPeerX509Certificate();
-    const { host } = this.options.address;
-    // A string, whatever the types say.
-    return faultsOf(String(socket.authorizationError), { certificate, as: "server", host }, tls);
   }
 
   private tooLate(): void {
