@@ -203,9 +203,9 @@ async function takeEntries(wal: Wal, { term, lastIndex, entries }: Source, first
   for (let next = first; next <= lastIndex; ) {
     const piece = entries(next, lastIndex + 1, PIECE_BYTES).map(withoutChange);
     next += piece.length;
-    await durable(wal, wal.append(null, piece, true));
+    await durable(wal, wal.append(null, piece));
   }
-  await durable(wal, wal.append({ term, vote: 0, commit: lastIndex }, [], true));
+  await durable(wal, wal.append({ term, vote: 0, commit: lastIndex }, []));
 }
 
 /** Who the old group's members were is nothing to the new one. */

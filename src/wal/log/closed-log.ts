@@ -6,7 +6,7 @@ import type { Entry, HardState, SnapshotMetadata } from "../../raft/raftpb/index
 import { type DirLock, lockDir } from "../disk/lock.js";
 import { SegmentReader } from "../read/segment-reader.js";
 import { listSegments, recover, type ScanPool } from "../recover/recovery.js";
-import { chooseSnapshot, raisedBy, snapName } from "../snap/snap-dir.js";
+import { chooseSnapshot, provenState, snapName } from "../snap/snap-dir.js";
 import { streamSnapFile } from "../snap/snap-file.js";
 import type { SnapshotStream } from "../snap/snapshot-data.js";
 
@@ -44,11 +44,10 @@ async function readLocked(dir: string, snapDir: string, lock: DirLock): Promise<
   const { lastIndex, lastTerm } = tail;
   const { kept, damaged } = await chooseSnapshot(dir, snapDir, { snapshots, points, lastIndex });
   const snapshot = kept.at(-1) ?? null;
-  const ofEntries = raisedBy({ index: 0, term: lastTerm }, log.hardState);
   const reader = new SegmentReader(dir, points);
   return {
     metadata: metadata ?? NO_DATA,
-    hardState: snapshot === null ? ofEntries : raisedBy(snapshot, ofEntries),
+    hardState: provenState(log.hardState, lastTerm, snapshot),
     snapshot,
     damaged,
     lastIndex,

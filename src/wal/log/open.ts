@@ -15,7 +15,7 @@ import { type RecoveredLog, recover, type ScanPool } from "../recover/recovery.j
 import {
   chooseSnapshot,
   listSnapshots,
-  raisedBy,
+  provenState,
   removeDrafts,
   type SnapshotChoice,
   setAside,
@@ -194,8 +194,7 @@ function checkNoSnapshots(dir: string, snapDir: string): void {
   throw new RaftmarkError("WAL_CORRUPT", text);
 }
 
-// Which snapshot the log starts from, and what it and the newest entry prove about term and commit: of a torn write,
-// entries may be kept of a term whose state, behind them, is lost.
+// Which snapshot the log starts from, and what term and commit are by it.
 async function chooseSnapshots(
   dir: string,
   snapDir: string,
@@ -205,9 +204,7 @@ async function chooseSnapshots(
   removeDrafts(snapDir);
   const { snapshots, points, tail } = log;
   const choice = await chooseSnapshot(dir, snapDir, { snapshots, points, lastIndex: tail.lastIndex });
-  const newest = choice.kept[choice.kept.length - 1];
-  log.hardState = raisedBy({ index: 0, term: tail.lastTerm }, log.hardState);
-  if (newest !== undefined) log.hardState = raisedBy(newest, log.hardState);
+  log.hardState = provenState(log.hardState, tail.lastTerm, choice.kept.at(-1) ?? null);
   tail.hardState = log.hardState;
   // As many as count while the log is open; older ones go with the next release.
   const kept = choice.kept.slice(-options.snapshotsKept);

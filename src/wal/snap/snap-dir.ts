@@ -132,6 +132,15 @@ function noSnapshotError(dir: string, snapDir: string, index: number, damaged: s
 }
 
 /**
+ * The hard state of a log, with what its newest entry and its newest snapshot prove: of a torn write, entries may be kept of
+ * a term whose state, behind them, is lost.
+ */
+export function provenState(state: HardState, lastTerm: number, newest: SnapshotMetadata | null): HardState {
+  const raised = raisedBy({ index: 0, term: lastTerm }, state);
+  return newest === null ? raised : raisedBy(newest, raised);
+}
+
+/**
  * What a snapshot proves: its entry is committed, and its term has begun. The node has not voted in a term that its
  * state does not know: votes are sent when they are durable. (Of an entry that may not be committed: index 0.)
  */
