@@ -8,6 +8,7 @@ import { descriptorLimit } from "../../src/link/descriptors.js";
 import { createUwsLink, type UwsLink } from "../../src/link/index.js";
 import { type Stranger, Strangers } from "../../src/link/strangers.js";
 import { Ear } from "./ear.js";
+import { startNode } from "./started.js";
 
 const LINK_MODULE = JSON.stringify(new URL("../../src/link/index.js", import.meta.url).href);
 const UPGRADE = [
@@ -61,21 +62,8 @@ for (const acceptor of [undefined, "ws"] as const) {
   const on = acceptor === "ws" ? " (ws)" : "";
 
   test(`silent and half-open connections end${on}`, { timeout: 120_000 }, async (t) => {
-    const link = createUwsLink({
-      id: 1,
-      clusterId: 1,
-      listen: "127.0.0.1:0",
-      peers: { 2: "127.0.0.1:1" },
-      secret: "s",
-      acceptor,
-    });
-    t.after(() => link.close());
-    const ear = new Ear();
-    await link.start(ear);
-    const peers = { 1: `127.0.0.1:${link.port}` };
-    const peer = createUwsLink({ id: 2, clusterId: 1, listen: "127.0.0.1:0", peers, secret: "s" });
-    t.after(() => peer.close());
-    await peer.start(new Ear());
+    const { link, ear } = await startNode(t, 1, { peers: { 2: "127.0.0.1:1" }, acceptor });
+    await startNode(t, 2, { peers: { 1: `127.0.0.1:${link.port}` } });
     await ear.until(() => ear.peers.length > 0);
     const ping = Buffer.from([0x89, 0x80, 0, 0, 0, 0]);
     // uWS itself ends what does not upgrade by a clock of 4 s a tick: after 8 to 12.

@@ -6,41 +6,12 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { LINK_PATH } from "../../src/link/acceptor.js";
-import {
-  type AcceptorKind,
-  CloseBadFrame,
-  createUwsLink,
-  type LinkRefusal,
-  type TlsOptions,
-} from "../../src/link/index.js";
+import { type AcceptorKind, CloseBadFrame, type TlsOptions } from "../../src/link/index.js";
 import { Authority, NO_OPENSSL } from "./certificates.js";
-import { Ear } from "./ear.js";
+import { startNode } from "./started.js";
 
-interface Started {
-  readonly port: number;
-  readonly refusals: LinkRefusal[];
-  readonly ear: Ear;
-}
-
-async function start(t: TestContext, acceptor: AcceptorKind | undefined, tls?: TlsOptions): Promise<Started> {
-  const refusals: LinkRefusal[] = [];
-  const ear = Object.assign(new Ear(), {
-    onRefused: (refusal: LinkRefusal): void => {
-      refusals.push(refusal);
-      ear.changed();
-    },
-  });
-  const link = createUwsLink({
-    id: 1,
-    clusterId: 1,
-    listen: "127.0.0.1:0",
-    peers: { 2: "127.0.0.1:1" },
-    secret: "s",
-    acceptor,
-    tls,
-  });
-  t.after(() => link.close());
-  await link.start(ear);
+async function start(t: TestContext, acceptor: AcceptorKind | undefined, tls?: TlsOptions) {
+  const { link, ear, refusals } = await startNode(t, 1, { peers: { 2: "127.0.0.1:1" }, acceptor, tls });
   return { port: link.port, refusals, ear };
 }
 

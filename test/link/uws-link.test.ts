@@ -23,7 +23,6 @@ import {
   CloseUnknownPeer,
   CloseWrongNode,
   createUwsLink,
-  type LinkRefusal,
   type UwsLink,
   type UwsLinkOptions,
 } from "../../src/link/index.js";
@@ -33,9 +32,8 @@ import { Message, MsgApp, MsgAppResp, MsgHeartbeat, MsgHup, MsgProp } from "../.
 import { FrameReader, FrameWriter } from "../../src/wire/index.js";
 import { deadAddress, listen } from "../listen.js";
 import { append, Ear, response } from "./ear.js";
+import { CLUSTER, type Node, SECRET, startNode } from "./started.js";
 
-const CLUSTER = 42;
-const SECRET = "the cluster's key";
 const KEY = await clusterKey(SECRET);
 const NOTHING = new Uint8Array(0);
 
@@ -59,34 +57,6 @@ function acceptGuest(socket: WebSocket, id: number, trusted: () => void = () => 
       trusted();
     });
   });
-}
-
-interface Node {
-  link: UwsLink;
-  ear: Ear;
-  refusals: LinkRefusal[];
-}
-
-/** A started link that closes with the test. Peers are told by `acquaint`. */
-async function startNode(t: TestContext, id: number, options: Partial<UwsLinkOptions> = {}): Promise<Node> {
-  const refusals: LinkRefusal[] = [];
-  const ear = Object.assign(new Ear(), {
-    onRefused: (refusal: LinkRefusal) => {
-      refusals.push(refusal);
-      ear.changed();
-    },
-  });
-  const link = createUwsLink({
-    id,
-    clusterId: CLUSTER,
-    listen: "127.0.0.1:0",
-    peers: {},
-    secret: SECRET,
-    ...options,
-  });
-  t.after(() => link.close());
-  await link.start(ear);
-  return { link, ear, refusals };
 }
 
 const addressOf = (link: UwsLink): string => `127.0.0.1:${link.port}`;

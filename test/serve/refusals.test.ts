@@ -3,28 +3,17 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { ErrorBody } from "../../src/serve/http-error.js";
-import { newLogger, parseConfig, Service } from "../../src/serve/index.js";
+import type { Service } from "../../src/serve/index.js";
 import { scratchDir } from "../process/support.js";
+import { aloneConfig, openAlone } from "./alone.js";
 
 const scratch = scratchDir("refusals");
 let service: Service;
 
-const CONFIG = `
-id: 1
-dataDir: data
-peers: { 1: { raft: "127.0.0.1:0", http: "127.0.0.1:0" } }
-secret: 0123456789abcdef
-tickMs: 10
-durability: none
-logLevel: error
-`;
-
 before(async () => {
-  const config = await parseConfig(CONFIG, join(scratch.path, "node.yaml"));
-  service = await Service.open(config, newLogger("error", process.stderr, 1));
+  service = await openAlone(scratch.path, aloneConfig());
   await service.node.whenLeader();
 });
 after(async () => {

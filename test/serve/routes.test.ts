@@ -3,37 +3,27 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
-import { join } from "node:path";
 import { Readable } from "node:stream";
 import { after, before, mock, test } from "node:test";
 import { RaftmarkError } from "../../src/index.js";
 import { Bodies } from "../../src/serve/bodies.js";
 import type { HttpError } from "../../src/serve/http-error.js";
-import { newLogger, parseConfig, Service } from "../../src/serve/index.js";
+import type { Service } from "../../src/serve/index.js";
 import { PATIENCE_MS, scratchDir, until } from "../process/support.js";
+import { aloneConfig, openAlone } from "./alone.js";
 
 const scratch = scratchDir("routes");
 let service: Service;
 let base = "";
 
-const CONFIG = `
-id: 1
-dataDir: data
-peers: { 1: { raft: "127.0.0.1:0", http: "127.0.0.1:0" } }
-secret: 0123456789abcdef
-tickMs: 10
+const CONFIG = aloneConfig(`
 maxValueBytes: 1000
 snapshotCatchUpBytes: 0
 snapshotEveryBytes: 0
 segmentBytes: 20000
-durability: none
-logLevel: error
-`;
+`);
 
-async function open(text: string): Promise<Service> {
-  const config = await parseConfig(text, join(scratch.path, "node.yaml"));
-  return Service.open(config, newLogger("error", process.stderr, 1));
-}
+const open = (text: string): Promise<Service> => openAlone(scratch.path, text);
 
 before(async () => {
   service = await open(CONFIG);
