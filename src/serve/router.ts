@@ -19,8 +19,8 @@ type Handler = (request: IncomingMessage, response: ServerResponse, target: Targ
 interface Route {
   readonly methods: readonly string[];
   /**
-   * Parameters of the query that it takes: what asks for something else is not done as if it did not. Null: it looks at
-   * none, and says the same whatever a probe or a link to the page has there.
+   * Parameters of the query that it takes: what asks for something else is not done as if it did not. Null: it looks for
+   * itself, or at none, and says the same whatever a probe or a link to the page has there.
    */
   readonly query: readonly string[] | null;
   readonly handle: Handler;
@@ -47,8 +47,8 @@ export class Router {
     this.logger = logger;
     this.key = {
       methods: KEY_METHODS,
-      // Which depends on the method.
-      query: ["stale", "cas"],
+      // By the method.
+      query: null,
       handle: (request, response, target) => this.measured(request, response, target),
     };
     this.member = {
