@@ -1,7 +1,7 @@
 // The members of the group as a running node has them: takes committed changes into core and book, keeps the link to
 // whoever is a member or may soon be, and knows when this node is one no more. Main thread.
 import { RaftmarkError } from "../base/errors.js";
-import { parseAddress } from "../link/address.js";
+import { parseDialled } from "../link/address.js";
 import type { Link } from "../link/index.js";
 import {
   decodeConfChange,
@@ -286,7 +286,8 @@ const STRANGERS_MAX = 64;
 
 function isAddress(text: string): boolean {
   try {
-    return parseAddress(text, "address", true).port !== 0;
+    parseDialled(text, "address");
+    return true;
   } catch {
     return false;
   }
