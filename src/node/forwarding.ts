@@ -87,7 +87,7 @@ export class Forwarding {
 
   /** A leader is known, and what is sent to it has a way. */
   reachesLeader({ lead, id }: Raft): boolean {
-    return lead === id || (lead !== None && this.forwards.isConnected(lead));
+    return lead === id || (lead !== None && this.forwards.connected.has(lead));
   }
 
   canSend(raft: Raft): boolean {

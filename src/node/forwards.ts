@@ -92,8 +92,9 @@ export class Forwards {
   private readonly recent = new Fifo<AppliedRun>();
   private recentEntries = 0;
   private ticks = 0;
-  /** Members that hear this node. */
-  private readonly connected = new Set<number>();
+  private readonly hearers = new Set<number>();
+  /** Members that hear this node: what is sent to them now has a way. */
+  readonly connected: ReadonlySet<number> = this.hearers;
   /** Those of them that were heard as leader since then. */
   private readonly heard = new Set<number>();
   /** Members that were asked for a sign of life since a connection with them was opened. */
@@ -206,7 +207,7 @@ export class Forwards {
   askAgain(raft: Raft): void {
     const { reopened, limits } = this;
     for (const peer of reopened) {
-      if (!this.isConnected(peer)) continue;
+      if (!this.connected.has(peer)) continue;
       if (this.askedAgainBytes > 0 && this.askedAgainBytes + this.sentBytes > limits.windowBytes) return;
       reopened.delete(peer);
       this.askedAgainBytes += this.askOneAgain(peer, raft);
@@ -403,10 +404,10 @@ export class Forwards {
   peerChanged(peer: number, connected: boolean): void {
     this.heard.delete(peer);
     if (connected) {
-      this.connected.add(peer);
+      this.hearers.add(peer);
       return;
     }
-    this.connected.delete(peer);
+    this.hearers.delete(peer);
     this.unreachable(peer);
   }
 
@@ -414,11 +415,6 @@ export class Forwards {
   pathOpened(peer: number): void {
     this.reopened.add(peer);
     this.asked.delete(peer);
-  }
-
-  /** Whether what is sent to it now has a way. */
-  isConnected(peer: number): boolean {
-    return this.connected.has(peer);
   }
 
   /** What was sent to it may be lost. */

@@ -23,8 +23,6 @@ export interface LinkEventsParts {
   readonly book: MemberBook;
   readonly peerLogs: PeerLogs;
   readonly peerLines: PeerLines;
-  /** Peers that hear this node: kept here. */
-  readonly connected: Set<number>;
   readonly onPeer: (event: PeerEvent) => void;
   /** Link.redial. */
   readonly redial: (peer: number) => void;
@@ -37,7 +35,6 @@ export interface LinkEventsParts {
 /** For a link that may be the caller's: whatever it does with the handler, nothing in it wants a `this`. */
 export function linkEvents(parts: LinkEventsParts): LinkHandler {
   const { group: own, rawNode, driver, forwarding, snapshots, members, book, peerLogs, peerLines } = parts;
-  const { connected: all } = parts;
   const staleAppends = new StaleAppends(parts.redial);
   const onPath = (peer: number): void => {
     // What the peer was asked may be lost, or its answers.
@@ -58,10 +55,7 @@ export function linkEvents(parts: LinkEventsParts): LinkHandler {
     },
     onPeer: (peer, connected) => {
       forwarding.forwards.peerChanged(peer, connected);
-      if (connected) {
-        all.add(peer);
-        onPath(peer);
-      } else all.delete(peer);
+      if (connected) onPath(peer);
       peerLines.changed(peer, connected);
       parts.onPeer({ peer, connected, refusal: null });
     },

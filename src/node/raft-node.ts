@@ -99,8 +99,6 @@ export class RaftNode extends SafeEmitter {
   /** Of what the node asks for itself. */
   private readonly ending = new AbortController();
   private isClosed = false;
-  /** Peers that hear this node. */
-  private readonly connected = new Set<number>();
   private readonly tlsLoads: TlsLoads = { asked: 0, counts: 0 };
   private readonly loopDelay = new LoopDelayWatch();
   private readonly figures: FigureParts;
@@ -157,16 +155,16 @@ export class RaftNode extends SafeEmitter {
     this.reads = new Reads(options.id, { ...options, retryTicks: options.electionTicks });
     this.peerLines = new PeerLines({
       teller,
-      isConnected: (peer) => this.connected.has(peer),
+      isConnected: (peer) => this.forwarding.forwards.connected.has(peer),
       received: (id) => this.link.stats().peers?.find((peer) => peer.id === id)?.framesReceived ?? 0,
     });
     this.reads.obstacles = this.forwarding.forwards.obstacles = () => this.peerLines.obstacles();
     this.snapshots = this.newSnapshots(restored, sessions);
     this.feeds = new CommittedFeeds(this.rawNode, () => this.driver.applied);
     this.driver = this.newDriver(sessions);
-    const { rawNode, driver, forwarding, members, snapshots, connected, loopDelay, link } = this;
+    const { rawNode, driver, forwarding, members, snapshots, loopDelay, link } = this;
     const engine = { wal, link, rawNode, driver, peerLogs };
-    this.figures = { id: options.id, ...engine, forwarding, members, snapshots, connected, loopDelay };
+    this.figures = { id: options.id, ...engine, forwarding, members, snapshots, loopDelay };
   }
 
   private newMembers(): Members {
@@ -178,7 +176,7 @@ export class RaftNode extends SafeEmitter {
       teller,
       secret: options.link === undefined ? options.secret : null,
       lingerTicks: CLOSE_ELECTIONS * options.electionTicks,
-      isConnected: (peer) => this.connected.has(peer),
+      isConnected: (peer) => this.forwarding.forwards.connected.has(peer),
       onChanged: (index) => this.channels.membership(index, this.members),
       onRemoved: (index) => this.removed(`by the change at index ${index}`, true),
     });
@@ -248,8 +246,7 @@ export class RaftNode extends SafeEmitter {
   }
 
   private linkEvents(): LinkHandler {
-    const { rawNode, driver, forwarding, snapshots, members, book, peerLogs, peerLines, connected, link } =
-      this;
+    const { rawNode, driver, forwarding, snapshots, members, book, peerLogs, peerLines, link } = this;
     return linkEvents({
       group: GROUP,
       rawNode,
@@ -260,7 +257,6 @@ export class RaftNode extends SafeEmitter {
       book,
       peerLogs,
       peerLines,
-      connected,
       onPeer: (event) => this.peerChanged(event),
       redial: (peer) => link.redial?.(peer),
       isRemoved: () => this.removal !== null,
@@ -484,13 +480,13 @@ export class RaftNode extends SafeEmitter {
   }
 
   private newShutdown(): Shutdown {
-    const { driver, rawNode, connected, proposals, forwarding, reads, teller } = this;
+    const { driver, rawNode, proposals, forwarding, reads, teller } = this;
     driver.control(({ raft }) => forwarding.arrivals.close(raft));
     this.pauses.end();
     this.ending.abort();
     const shutdown = new Shutdown({
       rawNode,
-      connected,
+      connected: forwarding.forwards.connected,
       queued: () => proposals.waitingCount + forwarding.arrivals.count,
       underWay: () => {
         const calls = proposals.openCount + reads.openCount + this.members.openCount;
