@@ -9,7 +9,13 @@ import { type DirLock, lockDir } from "../disk/lock.js";
 import { asyncFs, type Durability, loadFs, type WalFs } from "../disk/wal-fs.js";
 import { createJsCodec } from "../format/codec-js.js";
 import { bindWasmCodec, createMemory, createWasmMemory, wasmModule } from "../format/codec-wasm.js";
-import { DIR_MODE, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN, type SegmentName } from "../format/format.js";
+import {
+  DIR_MODE,
+  SEGMENT_BYTES_DEFAULT,
+  SEGMENT_BYTES_MIN,
+  type SegmentName,
+  snapDirBeside,
+} from "../format/format.js";
 import { DurableLog } from "../read/wal-storage.js";
 import { type RecoveredLog, recover, type ScanPool } from "../recover/recovery.js";
 import {
@@ -61,7 +67,7 @@ export async function openLog(
     const walFs = await loadFs(asyncFs, options.walFs ?? null);
     const segments = removeLeftovers(dir);
     const created = segments.length === 0;
-    const snapDir = path.resolve(options.snapDir ?? path.join(path.dirname(dir), "snap"));
+    const snapDir = options.snapDir === undefined ? snapDirBeside(dir) : path.resolve(options.snapDir);
     if (created) checkNoSnapshots(dir, snapDir);
     const newest = created ? beginDraft(dir) : `${dir}/${segments[segments.length - 1]!.name}`;
     const plan = { ...checked, durability: chooseDurability(options.durability, newest) };
