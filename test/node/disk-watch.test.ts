@@ -103,7 +103,7 @@ test("time in which the process did not run is no silence of the disk; time in w
     Atomics.notify(words, HANGS);
   });
   Atomics.store(words, HANGS, 1);
-  wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 1), true);
+  wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 1));
   assert.ok(wal.silentMs(20) <= 20);
   // As after SIGSTOP: nothing in this thread runs for 300 ms.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
