@@ -40,7 +40,7 @@ import { SnapshotInstall } from "./snapshot-install.js";
 import type { SnapshotService } from "./snapshot-service.js";
 import type { Trace } from "./trace.js";
 
-/** What an entry takes in the log beside its data, about. */
+/** About what an entry takes in the log besides its data. */
 const RECORD_BYTES = 32;
 
 /** Errors whose own text says what is wrong and where: an old entry that was read back for a follower, or a lost log. */
@@ -62,13 +62,13 @@ export interface DriverParts {
   readonly maxBacklogBytes: number;
   /** Option storageWrites "sync": no Ready is taken before what the one before wants is durable, and applied. */
   readonly waitsForStorage: boolean;
-  /** A disk that has not answered for so long makes a leader give up, and keeps anyone from campaigning. */
+  /** When the disk has not answered for so long, a leader steps down, and nobody campaigns. */
   readonly diskTimeoutMs: number;
   readonly tickMs: number;
   /** The disk was found silent (for so long, on appends that wait), or it answers again (0). */
   readonly onDisk: (silentMs: number) => void;
   readonly onFault: (error: RaftmarkError) => void;
-  /** Another leader is known, or none any more (0), or another term began under the same. From a turn. */
+  /** The known leader changed (0: there is none any more), or the same one leads in another term. Called from a turn. */
   readonly onLeader: (leader: number, term: number) => void;
   /** Takes snapshots of the state, sends and receives them. */
   readonly snapshots: SnapshotService;
@@ -89,7 +89,7 @@ export class Driver {
   private scheduled = false;
   private stopped = false;
   private readonly applier: Applier;
-  /** Calls that wait until all is applied that was handed out. */
+  /** Calls that wait until all that was handed out is applied. */
   private readonly behindApply: ((rawNode: RawNode) => void)[] = [];
   /** Appends under way: sequence number and what to deliver when it is durable. */
   private readonly appendSeqs = new Fifo<number>();
@@ -97,23 +97,23 @@ export class Driver {
   private readonly outbox: Message[] = [];
   private readonly riding: RidingCommits;
   readonly disk: DiskWatch;
-  /** This node's log is not the one that its peers count on: it takes part in nothing. */
+  /** This node's log is not the one that its peers count on: it takes no part in the group. */
   private retired = false;
   private readonly install: SnapshotInstall;
   /** With waitsForStorage: the MsgStorageApply of a Ready whose append is on its way; it is applied when that is durable. */
   private behindAppend: Message | null = null;
-  /** Who led in which term, as far as the last turn knew. */
+  /** Leader and term as of the last turn. */
   private knownLeader = 0;
   private knownTerm = 0;
   applied: number;
   turns = 0;
   readies = 0;
   proposed = 0;
-  /** How often a leader became known, another one or the same again. */
+  /** How often a leader became known: another one, or the same one again. */
   leaderChanges = 0;
   /** Frames of peers that held what no peer sends. */
   framesRefused = 0;
-  /** Called behind each turn; null: nobody asked. */
+  /** Called after each turn; null: nobody asked. */
   onTurn: (() => void) | null = null;
 
   constructor(parts: DriverParts) {
@@ -156,7 +156,7 @@ export class Driver {
     parts.wal.onDurable = (seq) => this.guard(() => this.durable(seq));
     parts.wal.onFault = (error) => this.fence(error);
     parts.wal.storage.onRead = (reader) => {
-      // What the reader had before may be used again.
+      // The buffer of what it read before may be reused.
       parts.rawNode.raft.raftLog.forgetSlice();
       if (reader < 0) parts.feeds.read(reader);
       else this.control((rawNode) => rawNode.entriesRead(reader));
@@ -171,8 +171,8 @@ export class Driver {
   }
 
   /**
-   * Messages of one frame. Refusals (unknown sender, stale response) are Raft's normal life and not reported. What no
-   * peer sends refuses the whole frame: returns why, for the link to act on.
+   * Takes the messages of one frame. Messages that the core ignores (unknown sender, stale response) are normal in Raft and
+   * not reported. A message that no peer sends refuses the whole frame: returns why, for the link to act on.
    */
   messages(messages: readonly Message[]): string | undefined {
     if (this.stopped || this.retired) return undefined;
@@ -203,7 +203,7 @@ export class Driver {
     this.wake();
   }
 
-  /** Asks for a turn if it would do anything: at few proposals in flight, half of what happens leaves nothing to do. */
+  /** Asks for a turn if there is work for one: with few proposals in flight, half of the events leave none. */
   private wakeForWork(): void {
     // hot
     if (this.scheduled || this.stopped) return;
@@ -221,18 +221,18 @@ export class Driver {
     return reason;
   }
 
-  /** Takes part in nothing any more: no vote, no acknowledgement, no campaign. */
+  /** Takes no part in the group any more: no vote, no acknowledgement, no campaign. */
   retire(): void {
     if (this.retired) return;
     this.control((rawNode) => {
       rawNode.stepDown();
-      // It hears nobody from now on: who led must not count as known for ever.
+      // It hears nobody from now on, so that the last leader would count as known for ever.
       rawNode.raft.becomeFollower(rawNode.raft.term, None);
     });
     this.retired = true;
   }
 
-  /** Time went on by one tick. While the disk is silent it stands still: there is no campaign without a stored vote. */
+  /** One tick of the clock. While the disk is silent the core gets none: there is no campaign without a stored vote. */
   tick(): void {
     this.disk.tick();
     const { proposals, forwarding, reads, snapshots, members } = this.parts;
@@ -258,7 +258,7 @@ export class Driver {
     if (!this.disk.isSilent && !this.retired) this.control((rawNode) => rawNode.campaign());
   }
 
-  /** A connection with `peer` was opened: what it was asked, or its answers, may be lost with another. */
+  /** A connection with `peer` was opened: requests to it, or its answers, may have been lost with the one before. */
   askAgain(peer: number): void {
     this.control((rawNode) => {
       if (peer === rawNode.raft.lead) this.parts.reads.leaderKnown(rawNode);
@@ -274,8 +274,8 @@ export class Driver {
   }
 
   /**
-   * As control(), once all is applied that the core has handed out: what was handed out before the core takes a leader's
-   * snapshot must not be applied on top of that, a change of members least of all.
+   * As control(), but only once all that the core has handed out is applied: entries from before a leader's snapshot must not
+   * be applied on top of it, least of all a change of members.
    */
   whenApplied(call: (rawNode: RawNode) => void): void {
     if (this.isIdle) this.control(call);
@@ -288,8 +288,8 @@ export class Driver {
   }
 
   /**
-   * With waitsForStorage: the last Ready is still being stored or applied, so that no other is taken. What only waits in
-   * the applier does not count: after endApplying() it would for ever.
+   * With waitsForStorage: the last Ready is still being stored or applied, so that no other is taken. Entries that only wait
+   * in the applier do not count: after endApplying() they wait for ever.
    */
   private get isStoring(): boolean {
     const { appendSeqs, install, applier } = this;
@@ -314,7 +314,7 @@ export class Driver {
       work();
     } catch (cause) {
       const who = this.applier.blame;
-      // Not where the state machine threw it: it may be another node's.
+      // Unless the state machine threw it: such an error may be another node's.
       if (who === "" && cause instanceof RaftmarkError && TELLING.includes(cause.code)) {
         this.fence(cause);
         return;
@@ -391,7 +391,7 @@ export class Driver {
   private takeSnapshot(): void {
     const { rawNode, snapshots, members } = this.parts;
     const { raftLog, trk } = rawNode.raft;
-    // One of a leader's is about to take the state's place.
+    // A leader's snapshot is about to replace the state.
     if (raftLog.hasNextOrInProgressSnapshot()) return;
     const index = this.applied;
     const metadata = { index, term: raftLog.termOrZero(index), confState: trk.confState() };
@@ -441,7 +441,7 @@ export class Driver {
     this.readies++;
     if (ready.readStates.length > 0) {
       const { reads } = this.parts;
-      // While a snapshot takes the state's place, nobody is to read it.
+      // While a snapshot replaces the state, nobody may read it.
       reads.confirmed(ready.readStates, this.install.busy ? 0 : this.applied);
       if (reads.heldBack) this.wake();
     }
@@ -461,7 +461,7 @@ export class Driver {
     else if (apply !== null) this.applier.apply(apply);
   }
 
-  /** What this turn sends, and what was held for it. */
+  /** Sends the messages of this turn, and those that were held for it. */
   // hot
   private sendOutbox(): void {
     const { link, group, trace } = this.parts;
