@@ -30,8 +30,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "src/wal/log": ["src/base", "src/raft", ...rooms("format", "disk", "write", "recover", "read", "snap")],
   "src/node": ["src/base", "src/raft", "src/wire", "src/wal", "src/link"],
   "src/index.ts": ["src/base", "src/raft", "src/node"],
-  // On the package's public API alone, as a program of anybody's; on how we say "did you mean", and how many files may be open.
-  "src/serve": ["src/index.ts", "src/base/suggest.ts", "src/link/descriptors.ts"],
+  // On the package's public API, as a program of anybody's; and on three helpers: how we say "did you mean", what an address
+  // is, and how many files may be open.
+  "src/serve": ["src/index.ts", "src/base/suggest.ts", "src/link/address.ts", "src/link/descriptors.ts"],
   bench: ["src"],
   "src/cli": ["src", "bench"],
   test: ["src", "bench"],

@@ -66,7 +66,7 @@ class Appender {
     const entries = new Array<Entry>(this.batch);
     for (let i = 0; i < this.batch; i++) entries[i] = new Entry(EntryNormal, 1, ++this.index, this.data);
     // What goraft saves: the entries, and a state of which only the commit index changes.
-    this.wal.append({ term: 1, vote: 1, commit }, entries, true);
+    this.wal.append({ term: 1, vote: 1, commit }, entries);
     this.queued++;
   }
 }

@@ -9,7 +9,7 @@ import { RaftmarkError } from "../base/errors.js";
 import type { Message } from "../raft/raftpb/index.js";
 import { FRAME_OVERHEAD_BYTES, FrameReader, FrameWriter } from "../wire/frame.js";
 import { type Accepted, type Acceptor, type AcceptorOptions, UwsAcceptor } from "./acceptor.js";
-import { type Address, parseAddress } from "./address.js";
+import { type Address, parseAddress, parseDialled } from "./address.js";
 import { CLOSE_REASONS, CloseBadFrame, CloseBadMessage, CloseBadTag } from "./close-codes.js";
 import { checkOtherSecret, checkSecret, clusterKey } from "./cluster-key.js";
 import { Dialer, type DialerEvents, type FrameRefused } from "./dialer.js";
@@ -124,10 +124,8 @@ class SocketLink implements UwsLink {
     const { id, clusterId, secret } = options;
     requireInteger("id", id, 1, Number.MAX_SAFE_INTEGER);
     requireInteger("clusterId", clusterId, 0, Number.MAX_SAFE_INTEGER);
-    this.listenAt = parseAddress(options.listen, "listen", true);
-    const others = Object.entries(options.peers).map(([peer, at]) =>
-      parseAddress(at, `peers[${peer}]`, true),
-    );
+    this.listenAt = parseAddress(options.listen, "listen");
+    const others = Object.entries(options.peers).map(([peer, at]) => parseAddress(at, `peers[${peer}]`));
     checkSecret(secret, [this.listenAt, ...others]);
     this.secret = secret;
     this.otherSecret = options.otherSecret;
@@ -228,7 +226,7 @@ class SocketLink implements UwsLink {
       const added = this.addPeer(id, address);
       if (this.port !== 0) added?.dialers[LaneBulk].start();
     } else {
-      for (const dialer of peer.allDialers) dialer.setAddress(parseAddress(address, `peers[${id}]`));
+      for (const dialer of peer.allDialers) dialer.setAddress(parseDialled(address, `peers[${id}]`));
     }
   }
 
@@ -314,7 +312,7 @@ class SocketLink implements UwsLink {
   private addPeer(id: number, address: string): Peer | null {
     requireInteger("peers: an id", id, 1, Number.MAX_SAFE_INTEGER);
     if (id === this.self.id) return null;
-    const at = parseAddress(address, `peers[${id}]`);
+    const at = parseDialled(address, `peers[${id}]`);
     const peer = new Peer(id, [this.newDialer(id, LaneBulk, at), this.newDialer(id, LaneExpress, at)]);
     this.peers.set(id, peer);
     this.sender.peer(id);

@@ -2,7 +2,7 @@
 // other. Pure.
 import { isIP } from "node:net";
 import { RaftmarkError } from "../base/errors.js";
-import { type Address, formatAddress, parseAddress } from "../link/address.js";
+import { type Address, formatAddress, parseAddress, parseDialled } from "../link/address.js";
 import { badOption, shown } from "./option-errors.js";
 
 /** What of the options is looked at. */
@@ -17,11 +17,11 @@ export interface Addresses {
 /** The ids in `peers`, ascending. Throws RAFT_BAD_OPTION for what cannot be meant. */
 export function checkAddresses(given: Addresses): number[] {
   const { id, listen, peers, dials } = given;
-  const listenAt = parseAddress(listen, "option listen", true);
+  const listenAt = parseAddress(listen, "option listen");
   const ids = Object.keys(peers).map(idOf);
   const holders = new Map<string, number>();
   for (const peer of ids) {
-    const at = parseAddress(peers[peer], `option peers.${peer}`, true);
+    const at = parseAddress(peers[peer], `option peers.${peer}`);
     if (at.port === 0) {
       // Alone it is dialled by nobody, and may listen at any free port.
       if (peer === id && ids.length === 1) continue;
@@ -40,7 +40,7 @@ export function checkAddresses(given: Addresses): number[] {
     holders.set(key, peer);
   }
   if (!ids.includes(id)) throw badOption("peers", `node ${id} itself is not in it; add its address`);
-  if (dials && !agree(listenAt, parseAddress(peers[id], `option peers.${id}`, true))) {
+  if (dials && !agree(listenAt, parseAddress(peers[id], `option peers.${id}`))) {
     const text =
       `${listen} is not the address that peers gives to node ${id} itself (${peers[id]}). Give both the same; if the ` +
       "others reach it at another address (a proxy, a mapped port), write that one into their options only";
@@ -51,14 +51,10 @@ export function checkAddresses(given: Addresses): number[] {
 
 /** Where others are to reach a member. Throws RAFT_BAD_OPTION, naming `what`. */
 export function dialledAddress(text: string, what: string): Address {
-  const at = parseAddress(text, what, true);
-  const wrong =
-    at.port === 0
-      ? "has port 0, at which nobody can be reached"
-      : "is where to listen; give the address at which the others reach it";
-  if (at.port === 0 || isWildcard(at.host))
-    throw new RaftmarkError("RAFT_BAD_OPTION", `${what}: ${shown(text)} ${wrong}`);
-  return at;
+  const at = parseDialled(text, what);
+  if (!isWildcard(at.host)) return at;
+  const wrong = "is where to listen; give the address at which the others reach it";
+  throw new RaftmarkError("RAFT_BAD_OPTION", `${what}: ${shown(text)} ${wrong}`);
 }
 
 /** Only as numbers are written: "01" beside "1" would be one id or two. */

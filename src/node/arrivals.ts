@@ -1,12 +1,12 @@
 // Proposals that other members sent to this node because it leads: copied as they come, each request once, appended by a
-// turn behind this node's own, and answered. What comes when this node does not lead that term is refused, and never sent
-// on; what comes while it hands its leadership over waits for the end of that. Main thread.
+// turn behind this node's own, and answered. Requests for a term that this node does not lead are refused, and never sent on;
+// requests that come while it hands its leadership over wait until that is over. Main thread.
 //
-// An answer has to be true however late, often and out of order requests come: what came of the last requests of each life
-// of a member is remembered, and one that comes again, as it does when a connection broke, gets the same answer. One that
-// is older than these gets none; who sent it gives up in time. So a refusal means that no copy of the request was
-// appended, or will be. A life of this node knows only its own terms: of what an earlier one led, nothing is said but that
-// it is forgotten.
+// An answer has to be true however late, often and out of order requests come. So the outcomes of the last requests of each
+// life of a member are remembered, and a request that comes again, as after a broken connection, gets the same answer. A
+// request older than those gets none; its sender gives it up in time. So a refusal means that no copy of the request was
+// appended, or will be. A life of this node knows only its own terms: requests for a term that an earlier life led are
+// answered with Forgotten.
 import { Fifo } from "../base/fifo.js";
 import {
   ErrProposalDroppedRemoved,
@@ -34,23 +34,23 @@ import {
 } from "./forward-wire.js";
 import { PayloadCopies, type PayloadCopy } from "./payload-copies.js";
 
-/** Lives of one member that are remembered. A connection outlives neither of its ends: one would do on a sound network. */
+/** How many lives of one member are remembered. A connection ends with either of its ends: on a sound network, one would do. */
 const LIVES_MAX = 8;
 /** Requests of one life whose answers are remembered: more than are under way at once. */
 const ANSWERS_KEPT = 4096;
 
 export interface ArrivalLimits {
   readonly maxProposalBytes: number;
-  /** Of all members' together: what waits to be appended. */
+  /** What may wait to be appended, of all members together. */
   readonly maxQueuedProposals: number;
   readonly maxQueuedBytes: number;
 }
 
 /** One life of a member. */
 interface Life {
-  /** By the request's count, in the order in which they came; null: it waits. */
+  /** By the request's count, in the order in which requests came; null: it is not answered yet. */
   readonly answers: Map<number, Message | null>;
-  /** Of those up to here some are not remembered any more. */
+  /** Some requests up to this count are not remembered any more. */
   forgotten: number;
 }
 

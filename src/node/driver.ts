@@ -7,7 +7,6 @@ import { RaftmarkError, textOf } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
 import type { Link } from "../link/index.js";
 import {
-  decodeConfChange,
   type Entry,
   EntryNormal,
   type Message,
@@ -36,12 +35,12 @@ import type { Proposals } from "./proposals.js";
 import type { Reads } from "./reads.js";
 import { RidingCommits } from "./riding.js";
 import { restoreWithSessions } from "./session-snapshot.js";
-import { Sessions } from "./sessions.js";
+import type { Sessions } from "./sessions.js";
 import { SnapshotInstall } from "./snapshot-install.js";
 import type { SnapshotService } from "./snapshot-service.js";
 import type { Trace } from "./trace.js";
 
-/** What an entry takes in the log beside its data, about. */
+/** About what an entry takes in the log besides its data. */
 const RECORD_BYTES = 32;
 
 /** Errors whose own text says what is wrong and where: an old entry that was read back for a follower, or a lost log. */
@@ -63,24 +62,24 @@ export interface DriverParts {
   readonly maxBacklogBytes: number;
   /** Option storageWrites "sync": no Ready is taken before what the one before wants is durable, and applied. */
   readonly waitsForStorage: boolean;
-  /** A disk that has not answered for so long makes a leader give up, and keeps anyone from campaigning. */
+  /** When the disk has not answered for so long, a leader steps down, and nobody campaigns. */
   readonly diskTimeoutMs: number;
   readonly tickMs: number;
   /** The disk was found silent (for so long, on appends that wait), or it answers again (0). */
   readonly onDisk: (silentMs: number) => void;
   readonly onFault: (error: RaftmarkError) => void;
-  /** Another leader is known, or none any more (0), or another term began under the same. From a turn. */
-  readonly onLeader?: (leader: number, term: number) => void;
-  /** Takes snapshots of the state, sends and receives them; absent: nobody does. */
-  readonly snapshots?: SnapshotService;
-  /** As the log's newest snapshot has them; absent: there are none. */
-  readonly sessions?: Sessions;
-  /** Proposals to and from other members; absent: there are none, and who does not lead refuses its own. */
-  readonly forwarding?: Forwarding;
-  /** Whom the group consists of; absent: whom the core says, and nobody else wants to know. */
-  readonly members?: Members;
-  /** Who iterates over what is committed; absent: nobody does. */
-  readonly feeds?: CommittedFeeds;
+  /** The known leader changed (0: there is none any more), or the same one leads in another term. Called from a turn. */
+  readonly onLeader: (leader: number, term: number) => void;
+  /** Takes snapshots of the state, sends and receives them. */
+  readonly snapshots: SnapshotService;
+  /** As the log's newest snapshot has them. */
+  readonly sessions: Sessions;
+  /** Proposals to and from other members. */
+  readonly forwarding: Forwarding;
+  /** Whom the group consists of. */
+  readonly members: Members;
+  /** Who iterates over what is committed. */
+  readonly feeds: CommittedFeeds;
   /** Notes when things happen; null: nobody asked. */
   readonly trace: Trace | null;
 }
@@ -90,8 +89,7 @@ export class Driver {
   private scheduled = false;
   private stopped = false;
   private readonly applier: Applier;
-  private readonly sessions: Sessions;
-  /** Calls that wait until all is applied that was handed out. */
+  /** Calls that wait until all that was handed out is applied. */
   private readonly behindApply: ((rawNode: RawNode) => void)[] = [];
   /** Appends under way: sequence number and what to deliver when it is durable. */
   private readonly appendSeqs = new Fifo<number>();
@@ -99,30 +97,29 @@ export class Driver {
   private readonly outbox: Message[] = [];
   private readonly riding: RidingCommits;
   readonly disk: DiskWatch;
-  /** This node's log is not the one that its peers count on: it takes part in nothing. */
+  /** This node's log is not the one that its peers count on: it takes no part in the group. */
   private retired = false;
   private readonly install: SnapshotInstall;
   /** With waitsForStorage: the MsgStorageApply of a Ready whose append is on its way; it is applied when that is durable. */
   private behindAppend: Message | null = null;
-  /** Who led in which term, as far as the last turn knew. */
+  /** Leader and term as of the last turn. */
   private knownLeader = 0;
   private knownTerm = 0;
   applied: number;
   turns = 0;
   readies = 0;
   proposed = 0;
-  /** How often a leader became known, another one or the same again. */
+  /** How often a leader became known: another one, or the same one again. */
   leaderChanges = 0;
   /** Frames of peers that held what no peer sends. */
   framesRefused = 0;
-  /** Called behind each turn; null: nobody asked. */
+  /** Called after each turn; null: nobody asked. */
   onTurn: (() => void) | null = null;
 
   constructor(parts: DriverParts) {
     this.parts = parts;
     this.riding = new RidingCommits(parts.rawNode);
-    this.sessions = parts.sessions ?? new Sessions();
-    const { id, wal, rawNode, stateMachine } = parts;
+    const { id, wal, rawNode, stateMachine, sessions } = parts;
     this.disk = new DiskWatch({
       wal,
       diskTimeoutMs: parts.diskTimeoutMs,
@@ -133,7 +130,7 @@ export class Driver {
     this.install = new SnapshotInstall({
       wal,
       restore: (stream) =>
-        restoreWithSessions(stream, this.sessions, async (state) => stateMachine.restore?.(state)),
+        restoreWithSessions(stream, sessions, async (state) => stateMachine.restore?.(state)),
       append: (message) => this.guard(() => this.append(message)),
       step: (message) => this.control(() => rawNode.step(message)),
       restored: (metadata, bytes) => this.guard(() => this.restored(metadata, bytes)),
@@ -145,7 +142,7 @@ export class Driver {
     });
     this.applier = new Applier({
       stateMachine,
-      plan: (entries) => this.sessions.plan(entries),
+      plan: (entries) => sessions.plan(entries),
       onApplied: (entries, results, responses) => this.entriesApplied(entries, results, responses),
       guard: (work) => this.guard(work),
       onHeld: () => {
@@ -155,13 +152,13 @@ export class Driver {
     });
     this.applied = parts.wal.recovered.snapshot?.index ?? 0;
     this.settleStorage();
-    if (parts.forwarding !== undefined) parts.forwarding.post = (message) => this.outbox.push(message);
+    parts.forwarding.post = (message) => this.outbox.push(message);
     parts.wal.onDurable = (seq) => this.guard(() => this.durable(seq));
     parts.wal.onFault = (error) => this.fence(error);
     parts.wal.storage.onRead = (reader) => {
-      // What the reader had before may be used again.
+      // The buffer of what it read before may be reused.
       parts.rawNode.raft.raftLog.forgetSlice();
-      if (reader < 0) parts.feeds?.read(reader);
+      if (reader < 0) parts.feeds.read(reader);
       else this.control((rawNode) => rawNode.entriesRead(reader));
     };
   }
@@ -174,8 +171,8 @@ export class Driver {
   }
 
   /**
-   * Messages of one frame. Refusals (unknown sender, stale response) are Raft's normal life and not reported. What no
-   * peer sends refuses the whole frame: returns why, for the link to act on.
+   * Takes the messages of one frame. Messages that the core ignores (unknown sender, stale response) are normal in Raft and
+   * not reported. A message that no peer sends refuses the whole frame: returns why, for the link to act on.
    */
   messages(messages: readonly Message[]): string | undefined {
     if (this.stopped || this.retired) return undefined;
@@ -189,10 +186,10 @@ export class Driver {
         // A leader asks this node to take over: not without a disk.
         if (this.disk.isSilent && type === MsgTimeoutNow) continue;
         if (type === MsgHeartbeat) checkCommit(rawNode.raft, messages[i]);
-        if (type === MsgSnap) this.parts.snapshots?.receive(messages[i]);
+        if (type === MsgSnap) this.parts.snapshots.receive(messages[i]);
         else if (type === MsgProp) this.forwarded(messages[i]);
         else rawNode.step(messages[i], true);
-        forwarding?.stepped(messages[i], rawNode.raft);
+        forwarding.stepped(messages[i], rawNode.raft);
         trace?.committed(rawNode.raft.raftLog.committed, messages[i].from);
       }
     });
@@ -202,11 +199,11 @@ export class Driver {
 
   private forwarded(message: Message): void {
     const { forwarding, rawNode } = this.parts;
-    forwarding?.receive(message, rawNode, this.applied);
+    forwarding.receive(message, rawNode, this.applied);
     this.wake();
   }
 
-  /** Asks for a turn if it would do anything: at few proposals in flight, half of what happens leaves nothing to do. */
+  /** Asks for a turn if there is work for one: with few proposals in flight, half of the events leave none. */
   private wakeForWork(): void {
     // hot
     if (this.scheduled || this.stopped) return;
@@ -215,8 +212,7 @@ export class Driver {
     const leaderChanged = raft.lead !== this.knownLeader || raft.term !== this.knownTerm;
     const isAsked = proposals.waitingCount > 0 || reads.waitingCount > 0;
     // A transfer of leadership may be over.
-    if (leaderChanged || isAsked || rawNode.hasReady() || forwarding?.arrivals.canAppend(raft) === true)
-      this.wake();
+    if (leaderChanged || isAsked || rawNode.hasReady() || forwarding.arrivals.canAppend(raft)) this.wake();
   }
 
   /** Counts a frame that is refused, and says why, for the link to act on. */
@@ -225,28 +221,29 @@ export class Driver {
     return reason;
   }
 
-  /** Takes part in nothing any more: no vote, no acknowledgement, no campaign. */
+  /** Takes no part in the group any more: no vote, no acknowledgement, no campaign. */
   retire(): void {
     if (this.retired) return;
     this.control((rawNode) => {
       rawNode.stepDown();
-      // It hears nobody from now on: who led must not count as known for ever.
+      // It hears nobody from now on, so that the last leader would count as known for ever.
       rawNode.raft.becomeFollower(rawNode.raft.term, None);
     });
     this.retired = true;
   }
 
-  /** Time went on by one tick. While the disk is silent it stands still: there is no campaign without a stored vote. */
+  /** One tick of the clock. While the disk is silent the core gets none: there is no campaign without a stored vote. */
   tick(): void {
     this.disk.tick();
+    const { proposals, forwarding, reads, snapshots, members } = this.parts;
     this.control((rawNode) => {
       const { raft } = rawNode;
-      this.parts.proposals.tick(raft.state === StateLeader);
-      this.parts.forwarding?.tick(raft);
-      this.parts.reads.tick(rawNode, this.parts.forwarding?.reachesLeader(raft) ?? raft.lead !== None);
+      proposals.tick(raft.state === StateLeader);
+      forwarding.tick(raft);
+      reads.tick(rawNode, forwarding.reachesLeader(raft));
       if (!this.disk.isSilent && !this.retired) rawNode.tick();
-      this.parts.snapshots?.tick();
-      this.parts.members?.tick();
+      snapshots.tick();
+      members.tick();
     });
   }
 
@@ -261,11 +258,11 @@ export class Driver {
     if (!this.disk.isSilent && !this.retired) this.control((rawNode) => rawNode.campaign());
   }
 
-  /** A connection with `peer` was opened: what it was asked, or its answers, may be lost with another. */
+  /** A connection with `peer` was opened: requests to it, or its answers, may have been lost with the one before. */
   askAgain(peer: number): void {
     this.control((rawNode) => {
       if (peer === rawNode.raft.lead) this.parts.reads.leaderKnown(rawNode);
-      this.parts.forwarding?.askAgain(rawNode.raft);
+      this.parts.forwarding.askAgain(rawNode.raft);
     });
   }
 
@@ -277,8 +274,8 @@ export class Driver {
   }
 
   /**
-   * As control(), once all is applied that the core has handed out: what was handed out before the core takes a leader's
-   * snapshot must not be applied on top of that, a change of members least of all.
+   * As control(), but only once all that the core has handed out is applied: entries from before a leader's snapshot must not
+   * be applied on top of it, least of all a change of members.
    */
   whenApplied(call: (rawNode: RawNode) => void): void {
     if (this.isIdle) this.control(call);
@@ -291,8 +288,8 @@ export class Driver {
   }
 
   /**
-   * With waitsForStorage: the last Ready is still being stored or applied, so that no other is taken. What only waits in
-   * the applier does not count: after endApplying() it would for ever.
+   * With waitsForStorage: the last Ready is still being stored or applied, so that no other is taken. Entries that only wait
+   * in the applier do not count: after endApplying() they wait for ever.
    */
   private get isStoring(): boolean {
     const { appendSeqs, install, applier } = this;
@@ -317,7 +314,7 @@ export class Driver {
       work();
     } catch (cause) {
       const who = this.applier.blame;
-      // Not where the state machine threw it: it may be another node's.
+      // Unless the state machine threw it: such an error may be another node's.
       if (who === "" && cause instanceof RaftmarkError && TELLING.includes(cause.code)) {
         this.fence(cause);
         return;
@@ -331,31 +328,32 @@ export class Driver {
     if (this.stopped) return;
     this.stopped = true;
     const fenced = fencedError(error);
-    this.parts.snapshots?.end(fenced);
-    this.parts.proposals.end(fenced);
-    this.parts.forwarding?.forwards.end(fenced);
-    this.parts.reads.end(fenced);
-    this.parts.members?.end(fenced);
-    this.parts.feeds?.end(fenced);
-    this.parts.onFault(error);
+    const { snapshots, proposals, forwarding, reads, members, feeds, onFault } = this.parts;
+    snapshots.end(fenced);
+    proposals.end(fenced);
+    forwarding.forwards.end(fenced);
+    reads.end(fenced);
+    members.end(fenced);
+    feeds.end(fenced);
+    onFault(error);
   }
 
   /** One turn: a batch of the waiting proposals in one MsgProp, then one Ready. */
   // hot
   private readonly turn = (): void => {
-    const { rawNode, proposals, reads, forwarding } = this.parts;
+    const { rawNode, proposals, reads, forwarding, snapshots, members } = this.parts;
     const { raft } = rawNode;
     const { riding } = this;
     this.turns++;
     riding.turn();
     if (raft.lead !== this.knownLeader || raft.term !== this.knownTerm) this.leaderChanged();
-    if (this.parts.snapshots?.own.wanted === true && !this.applier.isBusy) this.takeSnapshot();
+    if (snapshots.own.wanted && !this.applier.isBusy) this.takeSnapshot();
     this.applier.resume();
     if (this.behindApply.length > 0 && this.isIdle)
       for (const call of this.behindApply.splice(0)) call(rawNode);
-    this.parts.members?.turn();
+    members.turn();
     if (proposals.waitingCount > 0) this.propose();
-    if (forwarding?.arrivals.canAppend(raft) === true && !this.backlogged())
+    if (forwarding.arrivals.canAppend(raft) && !this.backlogged())
       this.proposed += forwarding.arrivals.append(rawNode, this.parts.proposalBatchBytes);
     if (reads.waitingCount > 0 || reads.heldBack) reads.ask(rawNode, raft.lead !== None);
     if (this.isStoring) {
@@ -372,35 +370,34 @@ export class Driver {
     const { rawNode, proposals, forwarding } = this.parts;
     const count = proposals.waitingCount;
     if (rawNode.raft.state === StateLeader)
-      return (count > 0 || forwarding?.arrivals.canAppend(rawNode.raft) === true) && !this.backlogged();
-    return count > 0 && forwarding?.canSend(rawNode.raft) === true;
+      return (count > 0 || forwarding.arrivals.canAppend(rawNode.raft)) && !this.backlogged();
+    return count > 0 && forwarding.canSend(rawNode.raft);
   }
 
   private leaderChanged(): void {
-    const { rawNode, reads, onLeader } = this.parts;
+    const { rawNode, reads, snapshots, forwarding, onLeader } = this.parts;
     const { lead, term } = rawNode.raft;
     if (lead !== None && lead !== this.knownLeader) this.leaderChanges++;
     this.knownLeader = lead;
     this.knownTerm = term;
-    this.parts.snapshots?.leaderChanged();
-    this.parts.forwarding?.leaderChanged(rawNode.raft);
+    snapshots.leaderChanged();
+    forwarding.leaderChanged(rawNode.raft);
     this.riding.clear();
     if (lead !== None) reads.leaderKnown(rawNode);
-    onLeader?.(lead, term);
+    onLeader(lead, term);
   }
 
   /** Of the state as it is: nothing is being applied. */
   private takeSnapshot(): void {
     const { rawNode, snapshots, members } = this.parts;
     const { raftLog, trk } = rawNode.raft;
-    // One of a leader's is about to take the state's place.
+    // A leader's snapshot is about to replace the state.
     if (raftLog.hasNextOrInProgressSnapshot()) return;
     const index = this.applied;
     const metadata = { index, term: raftLog.termOrZero(index), confState: trk.confState() };
-    if (members === undefined) snapshots!.own.take(metadata);
     // A node that joins has no members yet: nobody could go on from its snapshot.
-    else if (index === 0 || members.snapshotRecord !== undefined)
-      snapshots!.own.take({ ...metadata, members: members.snapshotRecord });
+    const record = members.snapshotRecord;
+    if (index === 0 || record !== undefined) snapshots.own.take({ ...metadata, members: record });
   }
 
   private backlogged(): boolean {
@@ -413,7 +410,7 @@ export class Driver {
     const { rawNode, proposals, reads, id, trace, forwarding } = this.parts;
     const { lead, state, term, raftLog } = rawNode.raft;
     if (state !== StateLeader) {
-      if (forwarding?.isOn === true) {
+      if (forwarding.isOn) {
         if (forwarding.send(rawNode.raft)) reads.askForSign(rawNode);
         return;
       }
@@ -444,7 +441,7 @@ export class Driver {
     this.readies++;
     if (ready.readStates.length > 0) {
       const { reads } = this.parts;
-      // While a snapshot takes the state's place, nobody is to read it.
+      // While a snapshot replaces the state, nobody may read it.
       reads.confirmed(ready.readStates, this.install.busy ? 0 : this.applied);
       if (reads.heldBack) this.wake();
     }
@@ -464,7 +461,7 @@ export class Driver {
     else if (apply !== null) this.applier.apply(apply);
   }
 
-  /** What this turn sends, and what was held for it. */
+  /** Sends the messages of this turn, and those that were held for it. */
   // hot
   private sendOutbox(): void {
     const { link, group, trace } = this.parts;
@@ -478,20 +475,20 @@ export class Driver {
 
   /** The message only names the snapshot, and the member fetches it. If it cannot be sent, the core tries again after a heartbeat. */
   private sendSnapshot(message: Message): void {
-    if (this.parts.snapshots?.send(message) === true) this.outbox.push(message);
+    if (this.parts.snapshots.send(message)) this.outbox.push(message);
     else this.parts.rawNode.reportSnapshot(message.to, true);
   }
 
   /** Log and state machine have a leader's snapshot. */
   private restored(metadata: SnapshotMetadata, bytes: number): void {
-    const { proposals, reads, snapshots } = this.parts;
+    const { proposals, forwarding, reads, snapshots, members, feeds } = this.parts;
     this.applied = metadata.index;
-    this.parts.feeds?.advanced();
+    feeds.advanced();
     proposals.skippedTo(metadata);
-    this.parts.forwarding?.forwards.skippedTo(metadata);
+    forwarding.forwards.skippedTo(metadata);
     reads.applied(metadata.index);
-    snapshots?.installed(metadata, bytes);
-    this.parts.members?.installed(metadata);
+    snapshots.installed(metadata, bytes);
+    members.installed(metadata);
   }
 
   /** Hands one MsgStorageAppend to the log; its responses wait for it to be durable. */
@@ -562,11 +559,11 @@ export class Driver {
       if (isNormal(entry)) proposals.applied(entry, results?.[result++]);
       else this.applyOther(entry);
     }
-    if (forwarding?.forwards.awaits === true) forwarding.forwards.applied(entries, results);
+    if (forwarding.forwards.awaits) forwarding.forwards.applied(entries, results);
     this.applied = last;
     reads.applied(last);
-    feeds?.advanced();
-    if (snapshots?.counts === true) {
+    feeds.advanced();
+    if (snapshots.counts) {
       const bytes = payloadsSize(entries) + RECORD_BYTES * entries.length;
       if (snapshots.own.applied(entries.length, bytes)) this.wake();
     }
@@ -584,10 +581,9 @@ export class Driver {
 
   /** A conf change, or an empty entry: of a new leader's term, or behind a change (departures.ts). */
   private applyOther(entry: Entry): void {
-    const { rawNode, proposals, members } = this.parts;
-    if (entry.type === EntryNormal) members?.passed(entry);
-    else if (members !== undefined) members.applied(entry);
-    else rawNode.applyConfChange(decodeConfChange(entry)!);
+    const { proposals, members } = this.parts;
+    if (entry.type === EntryNormal) members.passed(entry);
+    else members.applied(entry);
     proposals.applied(entry, undefined);
   }
 }

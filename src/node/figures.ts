@@ -26,8 +26,6 @@ export interface FigureParts {
   readonly snapshots: SnapshotService;
   readonly peerLogs: { readonly lostLogs: readonly LostLog[] };
   readonly loopDelay: LoopDelayWatch;
-  /** Peers that hear this node. */
-  readonly connected: ReadonlySet<number>;
 }
 
 /** `end`: it takes part no more; `fault`: why, if it fenced itself. */
@@ -77,6 +75,7 @@ export function statusOf(
 
 export function metricsOf(parts: FigureParts): NodeMetrics {
   const { driver, snapshots, rawNode } = parts;
+  const { connected } = parts.forwarding.forwards;
   const link = parts.link.stats();
   const wal = parts.wal.stats();
   const { preVotesStarted, electionsStarted, electionsWon, state } = rawNode.raft;
@@ -105,7 +104,7 @@ export function metricsOf(parts: FigureParts): NodeMetrics {
     walEntries: wal.entries,
     walSyncSeconds: parts.wal.syncTimes(),
     peers: (link.peers ?? [])
-      .map((peer): PeerMetrics => ({ ...peer, connected: parts.connected.has(peer.id) }))
+      .map((peer): PeerMetrics => ({ ...peer, connected: connected.has(peer.id) }))
       .sort((a, b) => a.id - b.id),
     eventLoopDelay: parts.loopDelay.read(),
     link: parts.link.implementation,

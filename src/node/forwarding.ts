@@ -18,11 +18,11 @@ import type { ResolvedOptions } from "./options.js";
 import type { Proposals } from "./proposals.js";
 import { FRAME_ROOM_BYTES } from "./sizes.js";
 
-/** Of proposals that a node has sent and that are not answered: memory of the leader, for each member. */
+/** Bytes of proposals that a node may have sent without an answer: for each member, the leader holds as much in memory. */
 const WINDOW_BYTES = 4 << 20;
-/** A path that carries less is not waited for: what lies in front of a request has its time as well. */
+/** The slowest path that is waited for: a request has the time that the bytes in front of it take at this pace. */
 const PATH_BYTES_PER_S = 32 << 10;
-/** How long a leader that is heard may take to answer, in election timeouts: it may wait for its disk. */
+/** How long a connected leader may take to answer, in election timeouts: it may wait for its disk. */
 const ANSWER_ELECTIONS = 5;
 
 type Raft = RawNode["raft"];
@@ -30,7 +30,7 @@ type Raft = RawNode["raft"];
 export class Forwarding {
   readonly forwards: Forwards;
   readonly arrivals: Arrivals;
-  /** This node sends on what it is asked while another leads. */
+  /** Option forwardProposals: while another node leads, proposals made here are sent to it. */
   readonly isOn: boolean;
   /** Sends a message in front of all that the core wants sent from then on. */
   post: (message: Message) => void = () => {};
@@ -63,12 +63,12 @@ export class Forwarding {
   // hot
   stepped({ type, from, term }: Message, { lead, term: ours }: Raft): void {
     if (from !== lead || term !== ours) return;
-    // Whoever led and started anew in this term answers votes and proposals.
+    // A node that led this term and restarted still answers votes and proposals, but sends none of these.
     if (type === MsgApp || type === MsgHeartbeat || type === MsgReadIndexResp)
       this.forwards.heardLeader(from);
   }
 
-  /** This node does not lead: what it was asked goes to whoever does. True: that one has to give a sign of life first. */
+  /** Sends the waiting proposals to the leader, which is not this node. True: the leader has to be heard first. */
   send(raft: Raft): boolean {
     this.forwards.send(raft);
     return this.forwards.wantsSign(raft);
@@ -80,14 +80,14 @@ export class Forwarding {
     this.askAgain(raft);
   }
 
-  /** What is not answered, where a connection with who was asked was opened since. */
+  /** Sends unanswered requests again to members with a new connection. */
   askAgain(raft: Raft): void {
     this.forwards.askAgain(raft);
   }
 
-  /** A leader is known, and what is sent to it has a way. */
+  /** A leader is known, and is this node or connected. */
   reachesLeader({ lead, id }: Raft): boolean {
-    return lead === id || (lead !== None && this.forwards.isConnected(lead));
+    return lead === id || (lead !== None && this.forwards.connected.has(lead));
   }
 
   canSend(raft: Raft): boolean {
@@ -97,7 +97,7 @@ export class Forwarding {
   leaderChanged(raft: Raft): void {
     this.forwards.leaderChanged(raft);
     this.askAgain(raft);
-    // Of another term than this node leads now, if it does.
+    // This node leads no more: the requests that wait here were for a term in which it did.
     if (raft.lead !== raft.id) this.arrivals.refuseAll();
   }
 }

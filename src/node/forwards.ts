@@ -1,11 +1,11 @@
-// Proposals of a node that does not lead: sent to the leader, which says where in its log they are, or that they are
-// nowhere; then settled by what this node applies there, as a leader's own are. Without a leader that is connected and
-// heard they wait. Main thread.
+// Proposals of a node that does not lead. They are sent to the leader, which answers where in its log they are, or that they
+// are nowhere; then they are settled by what this node applies at that place, as a leader's own are. They wait until there is
+// a leader that is connected and was heard. Main thread.
 //
-// What was sent and is not answered may be in the leader's log. When a connection with that node broke and another was
-// opened, the same request is sent again: whether or not that node still leads, it repeats the answer that it gave, or answers
-// what it never got. A request is given up, `mayCommit` true, when it is not answered for long; sooner if that node is cut off
-// or leads no more. Proposals that it says it did not append wait again, for the next leader.
+// A request that is not answered may be in the leader's log. When the connection with that node broke and another was
+// opened, the same request is sent again: whether or not that node still leads, it repeats the answer that it gave before, or
+// answers a request that it never got. A request is given up, `mayCommit` true, when it is not answered for long; sooner if
+// that node is cut off or leads no more. Proposals that the leader did not append wait again, for the next leader.
 import { randomBytes } from "node:crypto";
 import { NO_DATA } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
@@ -39,7 +39,7 @@ export interface ForwardLimits {
   readonly answerTicks: number;
   /** Besides, it has the time that a path takes which carries so many bytes a tick. */
   readonly pathBytesPerTick: number;
-  /** The same, from when that node is cut off or leads no more. A leader that refused is not asked again for so long, either. */
+  /** The same, once that node is cut off or leads no more. A leader that refused is not asked again for as long, either. */
   readonly graceTicks: number;
   /** Without a leader to send it to, a proposal is given up after so many ticks. */
   readonly leaderlessTicks: number;
@@ -50,13 +50,13 @@ export interface ForwardLimits {
 interface Request {
   readonly to: number;
   readonly term: number;
-  /** Empty: they were given up, and what was sent may still be on its way. */
+  /** Empty: all were given up, but the message may still be on its way. */
   proposals: Proposal[];
   readonly bytes: number;
   /** The tick at which it was sent last, and the one at which it is given up. */
   sentAt: number;
   dueAt: number;
-  /** Who has it is cut off, or leads no more. */
+  /** The node that has it is cut off, or leads no more. */
   isCutOff: boolean;
 }
 
@@ -70,8 +70,8 @@ interface AppliedRun {
 }
 
 /**
- * How much is kept of what was applied while a request was unanswered: where a connection broke, the entries may be applied
- * here before the answer says which they are.
+ * How many applied entries are remembered while a request is unanswered: where a connection broke, a request's entries may be
+ * applied here before the answer says which they are.
  */
 const RECENT_ENTRIES_MAX = 16_384;
 
@@ -92,13 +92,14 @@ export class Forwards {
   private readonly recent = new Fifo<AppliedRun>();
   private recentEntries = 0;
   private ticks = 0;
-  /** Members that hear this node. */
-  private readonly connected = new Set<number>();
-  /** Those of them that were heard as leader since then. */
+  private readonly hearers = new Set<number>();
+  /** Members that hear this node: what is sent to them now has a way. */
+  readonly connected: ReadonlySet<number> = this.hearers;
+  /** Those of them that were heard as leader over the present connection. */
   private readonly heard = new Set<number>();
   /** Members that were asked for a sign of life since a connection with them was opened. */
   private readonly asked = new Set<number>();
-  /** Members with which a connection was opened since they were asked again: what was under way on another may be lost. */
+  /** Members with a new connection: what was under way on the one before may be lost, so they are to be asked again. */
   private readonly reopened = new Set<number>();
   /** Bytes of the requests that were sent again since the last tick. */
   private askedAgainBytes = 0;
@@ -133,8 +134,8 @@ export class Forwards {
   }
 
   /**
-   * Whether there is a leader that is connected, and was heard since it is: where the connection broke, it may have started
-   * anew, and would not know what its earlier life appended.
+   * Whether there is a leader that is connected, and was heard over that connection: after a connection broke the leader may
+   * have restarted, and would not know what its earlier life appended.
    */
   private hasLeader({ lead, term }: Raft): boolean {
     if (lead === None || lead === this.id || !this.heard.has(lead)) return false;
@@ -180,7 +181,7 @@ export class Forwards {
     }
   }
 
-  /** When a request is given up that is sent now, as the last of so many bytes. */
+  /** The tick at which a request that is sent now is given up; `bytes` are on the path in front of its end. */
   private dueBehind(bytes: number): number {
     const { answerTicks, pathBytesPerTick } = this.limits;
     return this.ticks + answerTicks + Math.ceil(bytes / pathBytesPerTick);
@@ -200,13 +201,13 @@ export class Forwards {
 
   /**
    * Sends again, in the same order, what a member with a new connection has not answered, whether or not it still leads: it
-   * knows what it did with it. Where one connection breaks, four may: what would be more than a window in one tick waits for
-   * the next.
+   * knows what became of it. Several connections often break together: what would be more than a window in one tick waits
+   * for the next.
    */
   askAgain(raft: Raft): void {
     const { reopened, limits } = this;
     for (const peer of reopened) {
-      if (!this.isConnected(peer)) continue;
+      if (!this.connected.has(peer)) continue;
       if (this.askedAgainBytes > 0 && this.askedAgainBytes + this.sentBytes > limits.windowBytes) return;
       reopened.delete(peer);
       this.askedAgainBytes += this.askOneAgain(peer, raft);
@@ -240,7 +241,7 @@ export class Forwards {
     this.sentBytes -= bytes;
   }
 
-  /** No request is unanswered: nothing will be looked up in what was applied. */
+  /** No request is unanswered, so nothing will be looked up in `recent`. */
   private forgetRecent(): void {
     while (this.recent.length > 0) this.recent.shift();
     this.recentEntries = 0;
@@ -278,7 +279,7 @@ export class Forwards {
     }
     const lastTerm = raft.raftLog.termOrZero(applied);
     if (lastTerm > term) {
-      // What excludes it is applied, and perhaps nothing comes behind that.
+      // An entry that excludes it is applied already, and perhaps no other follows that would settle it.
       this.proposals.rejectOne(proposal, lost(proposal, { index: applied, term: lastTerm }));
       return;
     }
@@ -345,7 +346,7 @@ export class Forwards {
       proposals.giveBack(request.proposals);
       return;
     }
-    // One of them is, and the answer does not say which.
+    // One of them is too large, and the answer does not say which.
     if (why === TooLarge && request.proposals.length > 1) {
       this.aloneUpTo = Math.max(this.aloneUpTo, request.proposals.at(-1)!.number);
       proposals.giveBack(request.proposals);
@@ -377,7 +378,7 @@ export class Forwards {
     if (done > 0) placed.splice(0, done);
   }
 
-  /** A snapshot stands for the entries up to `last`: which of those were this node's nobody can tell here. */
+  /** A snapshot stands for the entries up to `last`: nobody can tell here which of those were this node's proposals. */
   skippedTo(last: { readonly index: number; readonly term: number }): void {
     const { proposals } = this;
     this.placed = this.placed.filter((proposal) => {
@@ -403,10 +404,10 @@ export class Forwards {
   peerChanged(peer: number, connected: boolean): void {
     this.heard.delete(peer);
     if (connected) {
-      this.connected.add(peer);
+      this.hearers.add(peer);
       return;
     }
-    this.connected.delete(peer);
+    this.hearers.delete(peer);
     this.unreachable(peer);
   }
 
@@ -414,11 +415,6 @@ export class Forwards {
   pathOpened(peer: number): void {
     this.reopened.add(peer);
     this.asked.delete(peer);
-  }
-
-  /** Whether what is sent to it now has a way. */
-  isConnected(peer: number): boolean {
-    return this.connected.has(peer);
   }
 
   /** What was sent to it may be lost. */
@@ -473,7 +469,7 @@ export class Forwards {
     }
     if (!isDue) return;
     if (batch.length > 0 && !isCutOff) {
-      // It may fill the path for long yet, and more is not sent into that; or be lost: then it is as long again.
+      // Its bytes may fill the path for long yet, so the window still counts them: as long again, since they may also be lost.
       request.proposals = [];
       request.dueAt = Math.min(2 * this.ticks - request.sentAt, this.ticks + limits.timeoutTicks);
       return;

@@ -1,5 +1,5 @@
-// What a node makes of what its link tells it: messages are the driver's, and each connection that opens, breaks or is
-// refused is told to all parts that reckon with peers. Main thread.
+// The handler of a node's link: hands messages to the driver, and tells each connection that opens, breaks or is refused to
+// all parts that keep account of peers. Main thread.
 import { CloseLostLog, CloseRemoved, type LinkHandler, type LinkRefusal } from "../link/index.js";
 import type { RawNode } from "../raft/index.js";
 import type { Driver } from "./driver.js";
@@ -23,8 +23,6 @@ export interface LinkEventsParts {
   readonly book: MemberBook;
   readonly peerLogs: PeerLogs;
   readonly peerLines: PeerLines;
-  /** Peers that hear this node: kept here. */
-  readonly connected: Set<number>;
   readonly onPeer: (event: PeerEvent) => void;
   /** Link.redial. */
   readonly redial: (peer: number) => void;
@@ -34,13 +32,12 @@ export interface LinkEventsParts {
   readonly onRemoved: (why: string) => void;
 }
 
-/** For a link that may be the caller's: whatever it does with the handler, nothing in it wants a `this`. */
+/** Uses no `this`: the link may be the caller's own, and take the functions off the handler. */
 export function linkEvents(parts: LinkEventsParts): LinkHandler {
   const { group: own, rawNode, driver, forwarding, snapshots, members, book, peerLogs, peerLines } = parts;
-  const { connected: all } = parts;
   const staleAppends = new StaleAppends(parts.redial);
   const onPath = (peer: number): void => {
-    // What the peer was asked may be lost, or its answers.
+    // Requests to the peer, or its answers, may be lost with the connection before.
     forwarding.forwards.pathOpened(peer);
     snapshots.pathOpened(peer);
     driver.askAgain(peer);
@@ -58,10 +55,7 @@ export function linkEvents(parts: LinkEventsParts): LinkHandler {
     },
     onPeer: (peer, connected) => {
       forwarding.forwards.peerChanged(peer, connected);
-      if (connected) {
-        all.add(peer);
-        onPath(peer);
-      } else all.delete(peer);
+      if (connected) onPath(peer);
       peerLines.changed(peer, connected);
       parts.onPeer({ peer, connected, refusal: null });
     },
@@ -89,14 +83,14 @@ function refused(parts: LinkEventsParts, refusal: LinkRefusal): void {
   const { peer, code, reason, by } = refusal;
   parts.onPeer({ peer, connected: false, refusal });
   if (code === CloseLostLog) {
-    // Else it is told where it was found out.
+    // If this node found it out, PeerLogs has told it already.
     if (by === "peer") ownLogIsLost(parts, peer, reason);
   } else if (code === CloseRemoved && by === "peer") removedBy(parts, peer);
   else parts.peerLines.refused(refusal, parts.members.knows(peer));
 }
 
 function removedBy({ rawNode, isRemoved, onRemoved }: LinkEventsParts, peer: number): void {
-  // A learner that knows could not lead those who do not.
+  // As a learner, the peer cannot lead those who do not know yet, and they may want this node's vote.
   const isLearner = rawNode.raft.trk.progress.get(peer)?.isLearner === true;
   if (!isLearner || !isRemoved()) onRemoved(`node ${peer} says so`);
 }

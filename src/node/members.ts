@@ -1,7 +1,7 @@
-// The members of the group as a running node has them: takes committed changes into core and book, keeps the link to
-// whoever is a member or may soon be, and knows when this node is one no more. Main thread.
+// The members of the group as a running node has them: takes committed changes into core and book, tells the link who is a
+// member or may soon be one, and notices when this node is a member no more. Main thread.
 import { RaftmarkError } from "../base/errors.js";
-import { parseAddress } from "../link/address.js";
+import { parseDialled } from "../link/address.js";
 import type { Link } from "../link/index.js";
 import {
   decodeConfChange,
@@ -22,9 +22,9 @@ import type { Teller } from "./teller.js";
 
 export interface MembersParts extends Omit<ChangeParts, "departures"> {
   readonly teller: Teller;
-  /** The cluster's key, which may be too short for addresses beyond this machine; null: addresses are the link's affair. */
+  /** The cluster's key: it may be too short for addresses beyond this machine. Null: addresses are the link's business. */
   readonly secret: string | null;
-  /** For how many ticks a removed member is still heard once a majority knows: the others may not, and want its vote. */
+  /** For how many ticks a removed member is still heard once a majority knows: the others may not know, and want its vote. */
   readonly lingerTicks: number;
   /** The committed entries that are applied say that this node is no member any more. Once. */
   readonly onRemoved: (index: number) => void;
@@ -42,10 +42,10 @@ export class Members {
   private known = new Map<number, string>();
   /** Removed members that are still heard, and for how many ticks. */
   private readonly leaving = new Map<number, number>();
-  /** The newest change that is not applied, as far as look() knows. */
+  /** Index of the newest change that is not applied, as of the last turn. */
   private pending = 0;
   private isRemoved = false;
-  /** What nodes show of themselves that are members, or moved, by a change that this node has not applied. */
+  /** What nodes say of themselves that joined or moved by a change that this node has not applied yet. */
   private readonly ahead = new Map<number, Standing>();
   /** Applied changes of members since the node opened. */
   changes = 0;
@@ -61,7 +61,7 @@ export class Members {
     return Object.fromEntries(this.wanted());
   }
 
-  /** The link is started, and knows these. */
+  /** The link is started, and knows the members in `known`. */
   begin(link: Link, known: Readonly<Record<number, string>>): void {
     this.link = link;
     this.known = new Map(Object.entries(known).map(([id, address]) => [Number(id), address]));
@@ -71,8 +71,8 @@ export class Members {
   }
 
   /**
-   * Tells where the options differ from the log, once it is known what of the log is committed: `known` resolves when all of
-   * that is applied. Without a leader to tell, what is applied counts, unless an unapplied change is in the log.
+   * Tells where the options differ from the log, once `known` resolves: all that is committed is applied then. Where no leader
+   * could tell what is committed, what is applied counts, unless the log holds a change that is not applied.
    */
   async compare(options: ResolvedOptions, known: Promise<void>): Promise<void> {
     const { rawNode, teller } = this.parts;
@@ -102,7 +102,7 @@ export class Members {
     return this.parts.rawNode.raft.trk.voters.outgoing.ids.length > 0;
   }
 
-  /** The link was told of it: it is, was or may soon be a member. */
+  /** The link was told of `peer`: it is, was or may soon be a member. */
   knows(peer: number): boolean {
     return this.known.has(peer);
   }
@@ -115,28 +115,28 @@ export class Members {
   }
 
   /**
-   * A node with the cluster's key shows itself. A change that is not applied here yet may have made it a member, or moved it.
-   * It may lead then, and be the only one to tell this node, if this one is far behind, was away while others moved, or joins
-   * with an old list of members.
+   * A node with the cluster's key says where it stands. A change that is not applied here yet may have made it a member, or
+   * moved it. If this node is far behind, was away while others moved, or joins with an old list of members, that node may be
+   * the leader, and the only one who can tell this node so.
    */
   meet(id: number, standing: Standing | null): void {
     if (standing === null || this.parts.book.isRemoved(id) || standing.at <= this.appliedAt) return;
     const known = this.ahead.get(id);
-    // A node that was restarted shows what it has applied since, which may be less than before.
+    // A restarted node shows what it has applied since it started, which may be less than before.
     if (!isAddress(standing.address) || standing.at < (known?.at ?? 0)) return;
     if (known === undefined && this.ahead.size >= STRANGERS_MAX) return;
     this.ahead.set(id, standing);
     this.sync();
   }
 
-  /** Up to here the book has all changes; within a batch of entries the core's `applied` is behind it. */
+  /** The book has all changes up to here. Within a batch of entries the core's `applied` is behind the book. */
   private get appliedAt(): number {
     return Math.max(this.parts.book.at, this.parts.rawNode.raft.raftLog.applied);
   }
 
   // ---- for callers
 
-  /** The driver is to be woken. */
+  /** The caller wakes the driver. */
   propose(change: MembershipChange, options?: CallOptions): Promise<MembershipChanged> {
     let checked: CheckedChange;
     try {
@@ -194,13 +194,13 @@ export class Members {
     this.change.applied(entry, state);
   }
 
-  /** An entry that is neither a caller's nor a change: the first one of a leader's term, or one behind a change. */
+  /** An empty entry is applied: the first one of a leader's term, or one behind a change. */
   passed(entry: Entry): void {
     this.departures.passed(entry);
     if (this.change.isOpen) this.change.applied(entry, null);
   }
 
-  /** A leader's snapshot took the state's place. */
+  /** A leader's snapshot replaced the state. */
   installed(metadata: SnapshotMetadata): void {
     this.parts.book.install(decodeMemberRecord(metadata.members));
     this.sync();
@@ -216,7 +216,7 @@ export class Members {
     onRemoved(index);
   }
 
-  /** What a snapshot of the state as it is now keeps; undefined: there are no members yet, and no snapshot to take. */
+  /** The members as a snapshot taken now stores them; undefined: there are none yet, and no snapshot can be taken. */
   get snapshotRecord(): Uint8Array | undefined {
     return this.parts.rawNode.raft.trk.peerIds.length === 0 ? undefined : this.parts.book.encode();
   }
@@ -247,8 +247,8 @@ export class Members {
   }
 
   /**
-   * Members, and who becomes one by a change that is in the log: it may lead before this node has heard that the change is
-   * committed. A node that has no members yet hears whom it was begun with.
+   * Whom the link is to know: the members, and whoever a change in the log makes one, who may lead before this node hears that
+   * the change is committed. A node that has no members yet hears those that it was begun with.
    */
   private wanted(): Map<number, string> {
     const { id, rawNode, book } = this.parts;
@@ -281,12 +281,13 @@ export class Members {
   }
 }
 
-/** Most nodes that are kept in Members.ahead: no group has as many. */
+/** Bound of Members.ahead: no group has as many nodes. */
 const STRANGERS_MAX = 64;
 
 function isAddress(text: string): boolean {
   try {
-    return parseAddress(text, "address", true).port !== 0;
+    parseDialled(text, "address");
+    return true;
   } catch {
     return false;
   }

@@ -67,7 +67,7 @@ export class MembershipCall {
     return this.call !== null;
   }
 
-  /** The driver is to be woken. */
+  /** The caller wakes the driver. */
   begin(change: CheckedChange, options: CallOptions = {}): Promise<MembershipChanged> {
     const signal = options.signal ?? null;
     if (this.call !== null) return Promise.reject(underWay());

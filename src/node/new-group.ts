@@ -124,7 +124,7 @@ async function openSource(source: string): Promise<Source> {
   if (fs.statSync(source, { throwIfNoEntry: false })?.isFile() === true) return await openFile(source);
   const { walDir, segments, snapDir } = findLog(source);
   if (segments.length === 0) throw new RaftmarkError("WAL_NOT_FOUND", `there is no log in ${walDir}`);
-  const log = await readClosedLog(walDir, snapDir ?? path.join(path.dirname(path.resolve(walDir)), "snap"));
+  const log = await readClosedLog(walDir, snapDir);
   const { clusterId, bootstrap } = decodeMetadata(log.metadata);
   const { term, commit } = log.hardState;
   if (bootstrap !== null && log.lastIndex > 0) return { ...log, clusterId, term, commit };

@@ -115,7 +115,7 @@ export function resolveOptions(options: RaftNodeOptions): ResolvedOptions {
   }
   const voters = checkAddresses({ id, listen, peers, dials: link === undefined });
   if (link === undefined) {
-    const addresses = [listen, ...Object.values(peers)].map((at) => parseAddress(at, "option peers", true));
+    const addresses = [listen, ...Object.values(peers)].map((at) => parseAddress(at, "option peers"));
     checkSecret(resolved.secret, addresses, "option secret");
     if (resolved.otherSecret !== undefined) checkOtherSecret(resolved.otherSecret, "option otherSecret");
     if (resolved.tls !== undefined && resolved.acceptor === "uws")

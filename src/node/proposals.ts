@@ -15,7 +15,7 @@ import { type CallEnd, CallWatch, endedCall, type Watched } from "./call-watch.j
 import { PayloadCopies, type PayloadCopy, type Slab } from "./payload-copies.js";
 import type { Trace } from "./trace.js";
 
-/** `index` of a proposal that was sent to the leader, until the leader says where in its log it is. */
+/** `index` of a proposal that was sent to the leader, until the leader says where in its log the proposal is. */
 const ELSEWHERE = -1;
 
 /** One call of propose(). `index` is 0 until it is appended; `settled` once its promise is. */
@@ -62,7 +62,7 @@ export class Proposal implements PayloadCopy, Watched {
   }
 }
 
-/** One of a call of proposeMany(), which has the promise: at `place` in it. */
+/** The proposal at `place` in a call of proposeMany(); the call has the promise. */
 class ProposalOfMany extends Proposal {
   readonly call: BatchCall;
   readonly place: number;
@@ -99,11 +99,11 @@ export interface ProposalLimits {
 export class Proposals {
   private readonly limits: ProposalLimits;
   private came = 0;
-  /** In the order they came; `dead` of them were aborted meanwhile and count for nothing. */
+  /** In the order they came; `dead` of them were given up meanwhile and do not count. */
   private waiting: Proposal[] = [];
   private dead = 0;
   private waitingBytes = 0;
-  /** Appended, batch by batch, ascending by term, and by index within a term; of the first batch, `head` are done. None is empty. */
+  /** Appended, batch by batch, ascending by (term, index); the first `head` of the first batch are done. No batch is empty. */
   private appended = new Fifo<readonly Proposal[]>();
   private head = 0;
   private readonly copies = new PayloadCopies();
@@ -167,7 +167,7 @@ export class Proposals {
   /** As add(), for several: an entry each, in this order; all or none of them are queued. A trace follows none. */
   addMany(given: readonly Uint8Array[], options: CallOptions = NO_OPTIONS): Promise<Proposed[]> {
     const { signal, timeoutMs } = options;
-    // What is measured is what is copied.
+    // A copy, so that the proposals whose size is checked are those that are queued.
     const batch = Array.from(given);
     const refusal = this.refusalOfMany(batch, signal);
     if (refusal !== null) return Promise.reject(refusal);
@@ -205,7 +205,7 @@ export class Proposals {
     return this.refusalNow(batch.length, bytes, signal);
   }
 
-  /** The proposal that was queued last and its promise. Apart from add(), where its closures would cost every call. */
+  /** Traces the proposal that was queued last. Not in add() itself, where these closures would cost every call. */
   private follow(promise: Promise<Proposed>, ticket: number): void {
     const trace = this.trace!;
     this.waiting[this.waiting.length - 1].ticket = ticket;
@@ -253,14 +253,14 @@ export class Proposals {
     for (const proposal of proposals) if (!proposal.settled) this.giveUp(proposal as Proposal, end);
   }
 
-  /** Its caller waits no more. */
+  /** Its caller has stopped waiting. */
   private giveUp(proposal: Proposal, end: CallEnd): void {
     assert(!proposal.settled, "a settled proposal was given up");
     proposal.settled = true;
     const queued = proposal.index === 0;
     if (queued) {
-      // It keeps its place until half of the queue is given up, or the next turn: to look for each in a storm of aborts would
-      // take quadratic time, and no turn sweeps while the log has fallen behind.
+      // It keeps its place until half of the queue is given up, or the next turn: searching the queue for each of a storm of
+      // aborts would take quadratic time, and no turn sweeps while the log has fallen behind.
       this.dead++;
       this.waitingBytes -= proposal.size;
       if (this.dead * 2 > this.waiting.length) this.sweep();
@@ -306,7 +306,7 @@ export class Proposals {
     return this.waiting[0].number;
   }
 
-  /** Proposals that were taken, and are in no log, wait again, in front of all that came later. */
+  /** Proposals that were taken but are in no log wait again, in front of all that came later. */
   giveBack(taken: readonly Proposal[]): void {
     const rest = taken.filter((proposal) => !proposal.settled);
     if (rest.length === 0) return;
@@ -360,7 +360,7 @@ export class Proposals {
   appendedAt(term: number, firstIndex: number, count: number): void {
     assert(count > 0, "a batch without proposals");
     const all = count === this.waiting.length;
-    // The array itself, where all go: moving each would be a store that the collector is told of.
+    // Where all go, the array itself: moving each one would be a store that the garbage collector has to track.
     const batch = all ? this.waiting : this.waiting.splice(0, count);
     if (all) this.waiting = [];
     for (let i = 0; i < count; i++) {
@@ -436,7 +436,7 @@ export class Proposals {
     const { term, index } = entry;
     for (let proposal = this.oldest(); proposal !== null; proposal = this.oldest()) {
       if (proposal.term > term || (proposal.term === term && proposal.index > index)) break;
-      // While it is still there, so that end() settles it if this fails.
+      // Before pass(), so that end() still finds and settles it if this fails.
       assert(proposal.term < term || proposal.index === index, "an entry was passed over");
       this.pass();
       if (proposal.term < term) {
@@ -444,14 +444,14 @@ export class Proposals {
         continue;
       }
       if (this.settle(proposal)) proposal.resolve({ index, term, result });
-      // Only here: a proposal that was lost, given up, or appended by another node keeps its slab from being used again.
+      // Only here: a slab with a proposal that was lost, given up, or appended by another node is never used again.
       proposal.slab.letGo();
     }
   }
 
   /**
    * A snapshot stands for the entries up to its last one, and nobody can tell here which of those were this node's
-   * proposals. That last entry excludes what is behind it and of an earlier term, as an applied one does.
+   * proposals. Like an applied entry, its last entry excludes proposals behind it that are of an earlier term.
    */
   skippedTo(last: { readonly index: number; readonly term: number }): void {
     const { index, term } = last;
@@ -465,8 +465,8 @@ export class Proposals {
   }
 
   /**
-   * A tick passed. What was appended and is not settled when this node has not led for long, and whatever takes too
-   * long, is rejected: `mayCommit` is true for what was appended.
+   * A tick passed. Rejects what was appended and is not settled once this node has not led for long, and whatever has taken
+   * too long; `mayCommit` is true for what was appended.
    */
   tick(leads: boolean): void {
     this.ticks++;
@@ -520,7 +520,7 @@ export function timedOut(mayCommit: boolean): RaftmarkError {
 
 const NO_OPTIONS: CallOptions = {};
 
-/** Of the promise made last. All promises share one executor: a closure for each is garbage that is felt. */
+/** Of the promise made last. All promises share one executor: a closure for each would be garbage that shows. */
 let resolveLast: (value: Proposed) => void;
 let rejectLast: (reason: RaftmarkError) => void;
 const capture = (resolve: typeof resolveLast, reject: typeof rejectLast): void => {

@@ -72,7 +72,7 @@ export class RaftNode extends SafeEmitter {
   private readonly options: ResolvedOptions;
   private readonly wal: Wal;
   private readonly link: Link;
-  /** The same, if it is ours. */
+  /** The same link, if it is our own over sockets; null: it is the caller's. */
   private readonly sockets: UwsLink | null;
   private readonly rawNode: RawNode;
   private readonly proposals: Proposals;
@@ -96,11 +96,9 @@ export class RaftNode extends SafeEmitter {
   /** Not null: close() was called. */
   private shutdown: Shutdown | null = null;
   private closing: Promise<void> | null = null;
-  /** Of what the node asks for itself. */
+  /** Aborts the calls that the node makes of itself. */
   private readonly ending = new AbortController();
   private isClosed = false;
-  /** Peers that hear this node. */
-  private readonly connected = new Set<number>();
   private readonly tlsLoads: TlsLoads = { asked: 0, counts: 0 };
   private readonly loopDelay = new LoopDelayWatch();
   private readonly figures: FigureParts;
@@ -157,16 +155,16 @@ export class RaftNode extends SafeEmitter {
     this.reads = new Reads(options.id, { ...options, retryTicks: options.electionTicks });
     this.peerLines = new PeerLines({
       teller,
-      isConnected: (peer) => this.connected.has(peer),
+      isConnected: (peer) => this.forwarding.forwards.connected.has(peer),
       received: (id) => this.link.stats().peers?.find((peer) => peer.id === id)?.framesReceived ?? 0,
     });
     this.reads.obstacles = this.forwarding.forwards.obstacles = () => this.peerLines.obstacles();
     this.snapshots = this.newSnapshots(restored, sessions);
     this.feeds = new CommittedFeeds(this.rawNode, () => this.driver.applied);
     this.driver = this.newDriver(sessions);
-    const { rawNode, driver, forwarding, members, snapshots, connected, loopDelay, link } = this;
+    const { rawNode, driver, forwarding, members, snapshots, loopDelay, link } = this;
     const engine = { wal, link, rawNode, driver, peerLogs };
-    this.figures = { id: options.id, ...engine, forwarding, members, snapshots, connected, loopDelay };
+    this.figures = { id: options.id, ...engine, forwarding, members, snapshots, loopDelay };
   }
 
   private newMembers(): Members {
@@ -178,7 +176,7 @@ export class RaftNode extends SafeEmitter {
       teller,
       secret: options.link === undefined ? options.secret : null,
       lingerTicks: CLOSE_ELECTIONS * options.electionTicks,
-      isConnected: (peer) => this.connected.has(peer),
+      isConnected: (peer) => this.forwarding.forwards.connected.has(peer),
       onChanged: (index) => this.channels.membership(index, this.members),
       onRemoved: (index) => this.removed(`by the change at index ${index}`, true),
     });
@@ -248,8 +246,7 @@ export class RaftNode extends SafeEmitter {
   }
 
   private linkEvents(): LinkHandler {
-    const { rawNode, driver, forwarding, snapshots, members, book, peerLogs, peerLines, connected, link } =
-      this;
+    const { rawNode, driver, forwarding, snapshots, members, book, peerLogs, peerLines, link } = this;
     return linkEvents({
       group: GROUP,
       rawNode,
@@ -260,7 +257,6 @@ export class RaftNode extends SafeEmitter {
       book,
       peerLogs,
       peerLines,
-      connected,
       onPeer: (event) => this.peerChanged(event),
       redial: (peer) => link.redial?.(peer),
       isRemoved: () => this.removal !== null,
@@ -276,14 +272,14 @@ export class RaftNode extends SafeEmitter {
 
   /**
    * Replicates `bytes` and resolves when this node has applied them, with their index and the result of this node's own
-   * state machine. While another node leads they are sent to it; while none is known that is connected, and after a
-   * leader that had to refuse them, they wait for one, for leaderlessTimeoutMs at most (RAFT_NO_LEADER). With option
-   * forwardProposals false both are refused at once (RAFT_NOT_LEADER). Calls that are under way together may be
-   * committed in another order than they were made in, if the leader changes, or finds one of them too large.
+   * state machine. While another node leads, the bytes are sent to it. While no connected leader is known, and after a leader
+   * had to refuse them, they wait for one, for leaderlessTimeoutMs at most (RAFT_NO_LEADER). With option forwardProposals
+   * false a node that does not lead refuses them at once (RAFT_NOT_LEADER). Calls that are under way together may be committed
+   * in another order than they were made in, if the leader changes, or finds one of them too large.
    * Rejects with RAFT_PROPOSAL_DROPPED, RAFT_LEADERSHIP_LOST, RAFT_NO_LEADER, RAFT_NOT_LEADER, RAFT_TIMEOUT,
    * RAFT_PROPOSAL_TOO_LARGE, RAFT_OVERLOADED, RAFT_ABORTED, RAFT_FENCED, RAFT_REMOVED or RAFT_CLOSED, and RAFT_BAD_OPTION for
-   * arguments that cannot be meant, no bytes among them; `mayCommit` on the error tells whether it may still take
-   * effect: where it is false, no log that can win has it. It is true of what was sent to a leader that was lost before
+   * arguments that cannot be meant, such as no bytes. `mayCommit` on the error tells whether the proposal may still take
+   * effect: where it is false, no log that can win has it; it is true where the leader that it was sent to was lost before
    * it answered.
    * `bytes` (a Uint8Array, as a Buffer is) is copied: it is the caller's again when the call returns.
    * Settles within `timeoutMs`, and in any case within requestTimeoutMs.
@@ -296,10 +292,11 @@ export class RaftNode extends SafeEmitter {
   }
 
   /**
-   * As propose() for each of `batch`, one entry each, with one promise for all: it resolves when all are applied, with what
-   * became of each. No transaction: others' proposals may come between, and the batch's order holds while the leader stays
-   * and takes all.
-   * Rejects when each has an outcome, as the first that was not applied; `mayCommit` is true if any is or may be.
+   * As propose() for each of `batch`, one entry each, with one promise for all: it resolves when all are applied, with the
+   * outcome of each. It is no transaction: others' proposals may come between, and the order of the batch is kept only while
+   * the leader stays and takes all.
+   * Rejects when each has an outcome, with the error of the first that was not applied; `mayCommit` is true if any of them
+   * is applied, or may be.
    */
   proposeMany(batch: readonly Uint8Array[], options?: CallOptions): Promise<Proposed[]> {
     const refusal = this.endedError() ?? refusalOfBatch(batch) ?? refusalOfCall(options);
@@ -319,8 +316,8 @@ export class RaftNode extends SafeEmitter {
   }
 
   /**
-   * A session that was opened before, on whichever member: its `id`. Each of its proposals needs a `sequence`; the first one
-   * tells whether the group still has it. Throws RAFT_BAD_OPTION for what is no id.
+   * The session with this `id`, which was opened before, on whichever member. Each of its proposals needs a `sequence`; the
+   * first one tells whether the group still has the session. Throws RAFT_BAD_OPTION for what is no id.
    */
   session(id: number): ClientSession {
     const refusal = refusalOfId(id, "session: a session's id");
@@ -351,12 +348,12 @@ export class RaftNode extends SafeEmitter {
   }
 
   /**
-   * Iterates over the committed normal entries with data from index `from` on, in order, as this node comes to apply them:
-   * a change feed, also on a follower. Old ones are read back from the log, without holding up the node. A page is read
-   * when the entries before it were taken, so that a slow reader takes no memory; neither does the log wait for it.
+   * Iterates over the committed normal entries with data from index `from` on, in order, as this node applies them: a change
+   * feed, also on a follower. Old entries are read back from the log, without holding up the node. A page is read only when
+   * the entries before it were taken, so that a slow reader takes no memory; the log does not wait for it, either.
    * Ends when the caller stops, `signal` aborts, or the node closes. Throws RAFT_COMPACTED, here or while iterating, where
-   * the next entry is released: a snapshot stands for it; RAFT_BAD_OPTION, RAFT_CLOSED; while iterating RAFT_FENCED and
-   * WAL_CORRUPT.
+   * the log has released the next entry because a snapshot stands for it; here also RAFT_BAD_OPTION, RAFT_FENCED,
+   * RAFT_REMOVED and RAFT_CLOSED; while iterating also RAFT_FENCED and WAL_CORRUPT.
    */
   committed(options?: CommittedOptions): AsyncIterableIterator<CommittedEntry, undefined> {
     const refusal = this.endedError() ?? refusalOfCommitted(options);
@@ -365,11 +362,11 @@ export class RaftNode extends SafeEmitter {
   }
 
   /**
-   * Changes who the members are: all of `change` at once, on the leader. Resolves when the new membership is in force, a joint
-   * state was left, which the leader does by itself, whoever that is then, and a majority of the new voters knows: a removed
-   * member may be turned off (a leader that removes itself stays until it closes by itself). Rejects with RAFT_BAD_OPTION
-   * (what is written cannot be meant), RAFT_CHANGE_REFUSED (it does not fit the members as they are, or would leave a group
-   * that cannot commit: etcd's strict-reconfig-check), RAFT_CHANGE_UNDER_WAY (one at a time), RAFT_NOT_LEADER,
+   * Changes who the members are: all of `change` at once, on the leader. Resolves when the new membership is in force, any joint
+   * state is left (whoever leads by then does that by itself), and a majority of the new voters knows: then a removed member
+   * may be turned off (a leader that removes itself stays until it closes by itself). Rejects with RAFT_BAD_OPTION (the change
+   * cannot be meant), RAFT_CHANGE_REFUSED (it does not fit the members as they are, or would leave a group that cannot
+   * commit: etcd's strict-reconfig-check), RAFT_CHANGE_UNDER_WAY (one at a time), RAFT_NOT_LEADER,
    * RAFT_PROPOSAL_DROPPED, RAFT_LEADERSHIP_LOST, RAFT_TIMEOUT, RAFT_ABORTED, RAFT_FENCED, RAFT_REMOVED or RAFT_CLOSED;
    * `mayCommit` tells whether it may still take effect, or has. Settles within `timeoutMs`, and in any case within
    * requestTimeoutMs.
@@ -408,11 +405,11 @@ export class RaftNode extends SafeEmitter {
   }
 
   /**
-   * Takes a snapshot of the state as it is now, whenever one is due, and resolves when it is recorded, and what it makes
-   * superfluous released: with the last entry that is in it, and the bytes of the state; with the newest one if nothing
-   * was applied since. Waits for one that is under way. Rejects with RAFT_SNAPSHOT_FAILED (stateMachine.snapshot failed:
-   * `cause`; or nothing is applied that it would be of), WAL_NO_SPACE, WAL_IO, WAL_SNAPSHOT_OUTDATED (a leader sent a newer one meanwhile), RAFT_FENCED, RAFT_CLOSED,
-   * or RAFT_BAD_OPTION without stateMachine.snapshot.
+   * Takes a snapshot of the state as it is now, whether or not one is due. Resolves when it is recorded, and what it makes
+   * superfluous is released, with the last entry that is in it and the bytes of the state; if nothing was applied since the
+   * newest snapshot, with that one. Waits for one that is under way. Rejects with RAFT_SNAPSHOT_FAILED (stateMachine.snapshot
+   * failed, see `cause`; or nothing is applied yet), WAL_NO_SPACE, WAL_IO, WAL_SNAPSHOT_OUTDATED (a leader sent a newer one
+   * meanwhile), RAFT_FENCED, RAFT_CLOSED, or RAFT_BAD_OPTION without stateMachine.snapshot.
    */
   takeSnapshot(): Promise<SnapshotTaken> {
     const refusal = this.endedError();
@@ -452,9 +449,9 @@ export class RaftNode extends SafeEmitter {
   }
 
   /**
-   * Asks option `tls`, a function, anew: certificate, key and authorities count for connections from then on; those that
-   * stand stay. Rejects with RAFT_BAD_OPTION, with what the function threw as `cause`, or RAFT_CLOSED, and leaves it all as
-   * it was.
+   * Calls option `tls`, a function, again: new connections use the certificate, key and authorities that it gives; open ones
+   * stay as they are. Rejects with RAFT_BAD_OPTION, with what the function threw as `cause`, or RAFT_CLOSED; nothing is changed
+   * then.
    */
   async reloadTls(): Promise<void> {
     await loadAnew(this.sockets, this.options.tls, this.tlsLoads, () => this.endedError());
@@ -484,13 +481,13 @@ export class RaftNode extends SafeEmitter {
   }
 
   private newShutdown(): Shutdown {
-    const { driver, rawNode, connected, proposals, forwarding, reads, teller } = this;
+    const { driver, rawNode, proposals, forwarding, reads, teller } = this;
     driver.control(({ raft }) => forwarding.arrivals.close(raft));
     this.pauses.end();
     this.ending.abort();
     const shutdown = new Shutdown({
       rawNode,
-      connected,
+      connected: forwarding.forwards.connected,
       queued: () => proposals.waitingCount + forwarding.arrivals.count,
       underWay: () => {
         const calls = proposals.openCount + reads.openCount + this.members.openCount;
@@ -549,8 +546,8 @@ export class RaftNode extends SafeEmitter {
   }
 
   /**
-   * This node is no member any more: it takes no calls, and closes by itself. Where its own log says so (`stays`), it may be
-   * the only one who knows, or lead, and the others may want its vote: it stays until one of them says that it knows.
+   * This node is no member any more: it takes no calls, and closes by itself. If it knows from its own log (`stays`), it may be
+   * the only one who knows, or the leader, and the others may want its vote: it stays until one of them says that it knows.
    */
   private removed(why: string, stays: boolean): void {
     if (this.fault !== null || this.isClosed) return;
@@ -563,7 +560,7 @@ export class RaftNode extends SafeEmitter {
     this.shutdown.stays = stays;
     if (!stays) this.shutdown.within(0);
     this.closing ??= this.shutDown(this.shutdown);
-    // Perhaps nobody calls close(), whose promise it is.
+    // The promise is for callers of close(), and perhaps nobody calls it.
     this.closing.catch((cause: unknown) =>
       this.teller.error({ err: cause }, `closing failed: ${textOf(cause)}`, "closing"),
     );
@@ -578,7 +575,7 @@ export class RaftNode extends SafeEmitter {
   }
 
   private peerChanged(event: PeerEvent): void {
-    // Whoever was to take over may be gone.
+    // The node that was to take over may be gone.
     if (this.shutdown !== null) this.driver.wake();
     this.announce("peer", event);
   }

@@ -1,8 +1,8 @@
 // Linearizable read points (§6.4 of the Raft thesis, etcd's ReadIndex): callers wait here until the leader has
 // confirmed its leadership for their read and this node has applied up to the index it was given. Main thread.
 //
-// A request has an identity that no other request shares, of whatever node and time: the node, its incarnation (drawn
-// when it opened) and a count. So neither a repetition nor an answer that comes late can stand for another request.
+// The context of a request is unique among all nodes and all times: the node, its incarnation (drawn when it opened) and a
+// count. So neither a repeated request nor a late answer can be taken for another one.
 import { randomBytes } from "node:crypto";
 import { RaftmarkError } from "../base/errors.js";
 import type { RawNode, ReadState } from "../raft/index.js";
@@ -17,12 +17,12 @@ interface Waiter extends Watched {
 
 /** All callers of one turn share one request. */
 interface Round {
-  /** The count at which it was first to be asked. A confirmation of this count or a later one is one of this round. */
+  /** The count of the first request that covers it: an answer to this count or a later one confirms the round. */
   readonly sequence: number;
   readonly waiters: Waiter[];
   /** A request was made for it; false: it waits for a leader to be known, or for earlier requests to be answered. */
   asked: boolean;
-  /** Ticks since it was made, since it was asked, and since a leader was known last. */
+  /** Ticks since it was made, since it was asked last, and since a leader was last known. */
   age: number;
   askedTicks: number;
   leaderlessTicks: number;
@@ -32,7 +32,7 @@ interface Round {
 
 /** In ticks. */
 export interface ReadLimits {
-  /** A request that is not answered for so long is asked anew: it, or its answer, may be lost. */
+  /** A request that has no answer for so long is asked again: it, or its answer, may be lost. */
   readonly retryTicks: number;
   /** A read gives up when no leader was known for so long; Infinity: never. */
   readonly leaderlessTicks: number;
@@ -41,8 +41,8 @@ export interface ReadLimits {
 }
 
 /**
- * Requests that may be unanswered at once. Reads beyond that wait, and share the next request: a leader that cannot answer
- * yet, or a path that stands still, is not sent one more with each turn.
+ * How many requests may be unanswered at once. Reads beyond that wait, and share the next request: otherwise a leader that
+ * cannot answer yet, or a path that stands still, would be sent one more with each turn.
  */
 const UNANSWERED_MAX = 64;
 const INCARNATION_BYTES = 8;
@@ -59,7 +59,7 @@ export class Reads {
   private readonly limits: ReadLimits;
   /** As PeerLines.obstacles(), for errors. */
   obstacles = (): string => "";
-  /** Every context of this node begins with it, until the node is opened again. */
+  /** What every context begins with: node and incarnation. */
   private readonly prefix: Uint8Array;
   private readonly calls = new CallWatch<Waiter>((waiter, end) => {
     this.openCount--;
@@ -68,7 +68,7 @@ export class Reads {
   private waiting: Waiter[] = [];
   private rounds: Round[] = [];
   private sequence = 0;
-  /** Requests up to this one are answered, or nobody waits for their answers any more. */
+  /** Requests up to this count are answered, or nobody waits for their answers any more. */
   private answered = 0;
   /** Callers that have no answer yet. */
   openCount = 0;
@@ -100,13 +100,13 @@ export class Reads {
     return this.rounds.at(-1)?.asked === false && this.sequence - this.answered < UNANSWERED_MAX;
   }
 
-  /** Makes one request for all reads that wait, if it may; `leader`: one is known. */
+  /** Makes one request for all reads that wait, unless they have to wait longer; `leader`: one is known. */
   ask(rawNode: RawNode, leader: boolean): void {
     if (this.waiting.length > 0) this.gather();
     if (leader && this.heldBack) this.request(rawNode);
   }
 
-  /** Reads that wait join a round of the same tick that has no request yet; else they become the next round. */
+  /** Waiting reads join the last round if it is of the same tick and has no request yet; else they become the next round. */
   private gather(): void {
     const { waiting } = this;
     this.waiting = [];
@@ -126,14 +126,14 @@ export class Reads {
     });
   }
 
-  /** A leader became known: what is unanswered may have gone to another one, and is asked of this one at once. */
+  /** A leader became known: unanswered requests may have gone to another one, so this one is asked at once. */
   leaderKnown(rawNode: RawNode): void {
     this.askAgain(rawNode, 0);
   }
 
   /** A request that no read waits for: its answer shows that the leader is there. */
   askForSign(rawNode: RawNode): void {
-    // Earlier ones may be lost with a connection.
+    // Earlier requests may be lost with a connection: they must not hold this one back.
     this.answered = this.sequence;
     this.request(rawNode);
   }
@@ -165,10 +165,10 @@ export class Reads {
     this.request(rawNode);
   }
 
-  /** Confirmations out of a Ready. A confirmed request confirms every round that was there when it was asked. */
+  /** The read states of a Ready. Each confirms every round that was there when its request was made. */
   confirmed(states: readonly ReadState[], applied: number): void {
     const { rounds } = this;
-    // Rounds ascend, so that those which are confirmed come first: thousands of both in one Ready take linear time.
+    // Rounds ascend, so that confirmed ones come first: thousands of rounds and states in one Ready take linear time.
     let next = 0;
     for (const state of states) {
       const sequence = this.sequenceOf(state.requestCtx);
@@ -181,7 +181,7 @@ export class Reads {
     this.applied(applied);
   }
 
-  /** The count in a context; 0: this node has not made the request since it opened. */
+  /** The count in a context; 0: the request is not one that this node made since it opened. */
   private sequenceOf(context: Uint8Array): number {
     if (context.length !== CONTEXT_BYTES) return 0;
     for (let i = 0; i < this.prefix.length; i++) if (context[i] !== this.prefix[i]) return 0;

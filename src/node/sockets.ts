@@ -105,7 +105,7 @@ export function newLink(
 
 /** Says once what a stranger could read, or guess. */
 export function tellExposure({ listen, secret, tls, logger }: ResolvedOptions, teller: Teller): void {
-  if (tls === undefined && !isLoopback(parseAddress(listen, "listen", true))) {
+  if (tls === undefined && !isLoopback(parseAddress(listen, "listen"))) {
     const text =
       "what nodes say to each other can be read on the way, if not changed: give option tls (docs/operate.md, Trust)";
     if (logger === undefined) process.emitWarning(text, { type: "RaftmarkWarning", code: "RAFT_NO_TLS" });

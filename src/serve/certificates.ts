@@ -3,10 +3,10 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import type { Logger, TlsOptions } from "../index.js";
+import { splitAddress } from "../link/address.js";
 import type { ServiceConfig } from "./config.js";
 import { type ConfigError, errorAt, type Source } from "./config-error.js";
 import { type Source as MetricSource, single } from "./exposition.js";
-import { hostOf } from "./issues.js";
 
 export type TlsFiles = NonNullable<ServiceConfig["tls"]>;
 
@@ -71,7 +71,7 @@ export function nameError(
   { id, peers, source, tls }: ServiceConfig,
   own: X509Certificate,
 ): ConfigError | null {
-  const host = hostOf(peers.get(id)!.raft);
+  const { host } = splitAddress(peers.get(id)!.raft)!;
   // What a member that dials asks as well.
   const error = checkServerIdentity(host, own.toLegacyObject() as PeerCertificate);
   if (error === undefined) return null;

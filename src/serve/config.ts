@@ -5,6 +5,7 @@ import { dirname, resolve } from "node:path";
 import * as v from "valibot";
 import { LineCounter, parseDocument } from "yaml";
 import { RaftmarkError } from "../index.js";
+import { splitAddress } from "../link/address.js";
 import { ConfigError, errorAt, placeOf, type Source } from "./config-error.js";
 import {
   address,
@@ -16,7 +17,7 @@ import {
   unknownText,
   wrongText,
 } from "./issues.js";
-import { clashOf, doClash, portOf, unreachableText } from "./places.js";
+import { clashOf, doClash, unreachableText } from "./places.js";
 
 const MiB = 1024 * 1024;
 /** Of a value, whatever maxValueBytes says. */
@@ -202,7 +203,7 @@ function checkHttps(source: Source, peers: ReadonlyMap<number, PeerAddresses>, s
   const members = [...peers].map(([id, { raft, http }]) => ({ id, raft, http }));
   for (const { id, http } of members) {
     // Alone it is asked by nobody on others' behalf, and may listen at any free port.
-    const isOwn = id === self && (portOf(http) > 0 || peers.size === 1);
+    const isOwn = id === self && (splitAddress(http)!.port > 0 || peers.size === 1);
     const why = isOwn ? null : unreachableText(http, id);
     if (why !== null) throw errorAt(source, ["peers", String(id), "http"], why);
   }

@@ -1,15 +1,9 @@
 // What is wrong with a value that a schema refused, in words that stand alike for the configuration and for a request. Pure.
 import * as v from "valibot";
 import { boundText, didYouMean } from "../base/suggest.js";
+import { splitAddress } from "../link/address.js";
 
-export const ADDRESS = /^(?:\[(\w*:[\w:.%]+)\]|([\w.\-\u0080-\uffff]+)):(\d{1,5})$/;
 const SHOWN_CHARS_MAX = 100;
-
-/** Of an address, without brackets. */
-export function hostOf(text: string): string {
-  const [, v6, name] = ADDRESS.exec(text)!;
-  return v6 ?? name;
-}
 
 export const integer = (min: number, max: number) =>
   v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max));
@@ -17,7 +11,7 @@ export const integer = (min: number, max: number) =>
 export const address = v.pipe(
   v.string(),
   v.check(
-    (at) => ADDRESS.test(at) && Number(ADDRESS.exec(at)![3]) <= 65_535,
+    (at) => splitAddress(at) !== null,
     "an address, host:port, as in 127.0.0.1:7001 or [::1]:7001 (0.0.0.0 and [::] are all of the machine's)",
   ),
 );

@@ -1,6 +1,6 @@
 // Where members are reached, by each other and by clients: what can be no such address, and which two cannot be the same. Of the
 // members' own among each other the engine says so. Pure.
-import { ADDRESS } from "./issues.js";
+import { splitAddress } from "../link/address.js";
 
 export interface Member {
   readonly id: number;
@@ -53,14 +53,10 @@ export function doClash(a: string, b: string): boolean {
   return portA === portB && portA !== 0 && (hostA === hostB || isWildcard(hostA) || isWildcard(hostB));
 }
 
-export function portOf(text: string): number {
-  return placeAt(text)[1];
-}
-
 function placeAt(text: string): [host: string, port: number] {
-  const [, v6, name, port] = ADDRESS.exec(text)!;
-  const host = (v6 ?? name).toLowerCase();
-  return [host === "localhost" ? "127.0.0.1" : host, Number(port)];
+  const { host, port } = splitAddress(text)!;
+  const name = host.toLowerCase();
+  return [name === "localhost" ? "127.0.0.1" : name, port];
 }
 
 /** The same for two spellings of an address. */

@@ -2,6 +2,7 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import { type AddressInfo, Server as NetServer } from "node:net";
 import { type Logger, RaftmarkError, RaftNode, registerMetrics } from "../index.js";
+import { splitAddress } from "../link/address.js";
 import { descriptorLimit } from "../link/descriptors.js";
 import { Bodies } from "./bodies.js";
 import { CertificatesSeen } from "./certificates.js";
@@ -10,12 +11,10 @@ import { fieldOf, openError, type ServiceConfig } from "./config.js";
 import { errorAt } from "./config-error.js";
 import { engineOptions } from "./engine-options.js";
 import { Registry, requestMetrics, single } from "./exposition.js";
-import { hostOf } from "./issues.js";
 import { KvStore } from "./kv.js";
 import { RequestLoad } from "./load.js";
 import type { Parts } from "./parts.js";
 import { Pipelines } from "./pipelines.js";
-import { portOf } from "./places.js";
 import { Router } from "./router.js";
 
 /** A client that sends its request this slowly is cut off. */
@@ -188,7 +187,8 @@ function listen(server: Server, { id, http, source }: ServiceConfig): Promise<st
       // Not the configuration's fault alone: it may pass, as the members' address may.
       reject(new RaftmarkError(isTaken ? "RAFT_ADDRESS_IN_USE" : "RAFT_LINK", message, { cause }));
     });
-    server.listen(portOf(http), hostOf(http), () =>
+    const { host, port } = splitAddress(http)!;
+    server.listen(port, host, () =>
       resolve(http.replace(/\d+$/, String((server.address() as AddressInfo).port))),
     );
   });

@@ -44,7 +44,7 @@ async function ownLog(t: TestContext): Promise<string> {
   const log = await open(t, options(dir, { segmentBytes: 16 << 10 }));
   const state = { term: 1, vote: 1, commit: 250 };
   let seq = 0;
-  for (let from = 1; from <= 300; from += 10) seq = log.append(state, entries(from, from + 9, 1, 200), true);
+  for (let from = 1; from <= 300; from += 10) seq = log.append(state, entries(from, from + 9, 1, 200));
   await durable(log, seq);
   await log.close();
   return dir;
@@ -240,7 +240,7 @@ test("a wrong length with good records behind it, an unexpected end to etcd: rep
   const dir = tempDir(t);
   const log = await open(t, options(dir));
   for (let index = 1; index <= 3; index++) {
-    await durable(log, log.append(null, entries(index, index, 1, 500), true));
+    await durable(log, log.append(null, entries(index, index, 1, 500)));
   }
   await log.close();
   const file = newestSegment(join(dir, "wal"));
@@ -314,7 +314,7 @@ test("a record of another type before a torn end: repair changes nothing", async
 test("a torn end that etcd takes for damage: the node cuts it, repair does not", async (t) => {
   const dir = tempDir(t);
   const log = await open(t, options(dir));
-  await durable(log, log.append(null, entries(1, 1, 1, 2000), true));
+  await durable(log, log.append(null, entries(1, 1, 1, 2000)));
   await log.close();
   // Zeros from the middle of a sector to the end of the record and its seal, which end inside the same sector.
   const { end } = await lastRecord(dir);
@@ -344,7 +344,7 @@ test("torn bytes behind the end, which etcd does not look at: damaged, and repai
 test("committed entries that are missing at the end are damage", async (t) => {
   const dir = tempDir(t);
   const log = await open(t, options(dir));
-  await durable(log, log.append({ term: 1, vote: 1, commit: 7 }, entries(1, 5), true));
+  await durable(log, log.append({ term: 1, vote: 1, commit: 7 }, entries(1, 5)));
   await log.close();
   const { status, stdout } = await wal("verify", dir);
   assert.equal(status, 1);
@@ -357,7 +357,7 @@ async function releasedLog(t: TestContext): Promise<string> {
   const log = await open(t, options(dir, { segmentBytes: 16 << 10, snapshotsKept: 2 }));
   for (let from = 1; from <= 400; from += 20) {
     const state = { term: 1, vote: 1, commit: from + 19 };
-    await durable(log, log.append(state, entries(from, from + 19, 1, 300), true));
+    await durable(log, log.append(state, entries(from, from + 19, 1, 300)));
     if ([81, 181, 281].includes(from)) await log.saveSnapshot(meta(from + 19, 1), Buffer.from("state"));
   }
   await log.close();
@@ -396,9 +396,9 @@ test("snapshots and released segments are sound; a snapshot that is damaged or g
 test("a snapshot that replaced the log: sound with its file, a note without", async (t) => {
   const dir = tempDir(t);
   const log = await open(t, options(dir));
-  await durable(log, log.append({ term: 1, vote: 1, commit: 5 }, entries(1, 10), true));
+  await durable(log, log.append({ term: 1, vote: 1, commit: 5 }, entries(1, 10)));
   await log.saveSnapshot(meta(80, 2), Buffer.from("from the leader"));
-  await durable(log, log.append({ term: 2, vote: 1, commit: 85 }, entries(81, 90, 2), true));
+  await durable(log, log.append({ term: 2, vote: 1, commit: 85 }, entries(81, 90, 2)));
   await log.close();
   const whole = await wal("verify", dir);
   assert.equal(whole.status, 0, whole.stdout);
@@ -541,7 +541,7 @@ test("new-group says what it made, what may be too much in it, and what is wrong
   const dir = tempDir(t);
   const metadata = encodeMetadata(3, 1, { voters: [3], logId: new Uint8Array(8) });
   const log = await open(t, options(join(dir, "old"), { metadata }));
-  await durable(log, log.append({ term: 1, vote: 3, commit: 8 }, entries(1, 10), true));
+  await durable(log, log.append({ term: 1, vote: 3, commit: 8 }, entries(1, 10)));
   await log.close();
   const make = (...words: string[]) => wal("new-group", join(dir, "old"), join(dir, "new"), ...words);
   const rest = ["--address", "127.0.0.1:7001"];

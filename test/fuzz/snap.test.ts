@@ -25,7 +25,7 @@ async function* inPieces(state: Uint8Array, bytes: number): AsyncGenerator<Uint8
 /** A log of 20 entries with two snapshots. */
 async function write(prng: Prng, dir: string): Promise<Written[]> {
   const wal = await openWal({ ...options(dir), writer: "inline-js", durability: "none" });
-  await durable(wal, wal.append({ term: 2, vote: 1, commit: 20 }, entries(1, 20), true));
+  await durable(wal, wal.append({ term: 2, vote: 1, commit: 20 }, entries(1, 20)));
   const written: Written[] = [];
   for (const index of [1 + prng.below(10), 11 + prng.below(10)]) {
     const state = randomBytes(prng, prng.below(pick(prng, [1, 10, 3000, 3000])));

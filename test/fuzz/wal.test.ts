@@ -121,7 +121,7 @@ async function write(prng: Prng, dir: string): Promise<void> {
     if (entries.length > 0) last = entries.at(-1)!.index;
     else if (from <= last) state = { ...state, term: state.term + 1 };
     if (chance(prng, 0.5)) state = { ...state, commit: state.commit + prng.below(last - state.commit + 1) };
-    const seq = wal.append(state, entries, true);
+    const seq = wal.append(state, entries);
     const isTime = hasSnapshots && chance(prng, 0.3);
     if (isTime || chance(prng, 0.6)) await durable(wal, seq);
     if (!isTime) continue;
@@ -132,7 +132,7 @@ async function write(prng: Prng, dir: string): Promise<void> {
     }
     if (ahead > 0 || state.commit > wal.storage.firstIndex()) await snapshot(wal, state, ahead > 0);
   }
-  await durable(wal, wal.append({ ...state, vote: 2 }, [], true));
+  await durable(wal, wal.append({ ...state, vote: 2 }, []));
   await wal.close();
 }
 
@@ -205,7 +205,7 @@ async function goesOn(wal: Wal, dir: string, { hardState, first, last, entries }
   const lastTerm = last === 0 ? 0 : (wal.storage.term(last) as number);
   const term = Math.max(hardState.term, lastTerm) + 1;
   const next = new Entry(0, term, last + 1, Uint8Array.of(1, 2, 3));
-  await durable(wal, wal.append({ ...hardState, term }, [next], true));
+  await durable(wal, wal.append({ ...hardState, term }, [next]));
   await wal.close();
   const again = await opened(dir, { writer: "inline-js" });
   const expected = {

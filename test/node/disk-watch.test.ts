@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DiskWatch } from "../../src/node/disk-watch.js";
-import { StateFollower } from "../../src/raft/index.js";
 import type { Wal } from "../../src/wal/index.js";
 import { Silence } from "../../src/wal/log/silence.js";
 import { until } from "../process/support.js";
@@ -31,28 +30,31 @@ for (const writer of WRITERS) {
     const members = await startMembers(t, writer);
     const leader = await leaderOf(members);
     for (let i = 0; i < 20; i++) await leader.propose(`before ${i}`);
-    const { term } = leader.rawNode.raft;
+    const { term } = leader.node.status();
     leader.hang();
     // Its followers may still make it commit; that it does not write is what counts.
     leader.propose("stuck").catch(() => {});
-    await until("the leader to give way", WAIT_MS, () => leader.disk.length > 0);
-    assert.equal(leader.driver.disk.isSilent, true);
+    await until("the leader to give way", WAIT_MS, () => leader.node.status().disk.silent);
     assert.equal(leader.leads, false);
     const others = members.filter((member) => member !== leader);
     const next = await leaderOf(others);
-    assert.ok(next.rawNode.raft.term > term);
+    assert.ok(next.node.status().term > term);
     for (let i = 0; i < 20; i++) await next.propose(`after ${i}`);
     await allApplied(others, 40);
-    assert.equal(leader.rawNode.raft.state, StateFollower);
+    assert.equal(leader.node.status().state, "StateFollower");
     leader.release();
     // The last, not so many: the one proposed to the hanging disk may be among them.
     await until("the last entry applied", WAIT_MS, () =>
       members.every(({ applied }) => applied.at(-1) === "after 19"),
     );
-    await until("the old leader to follow", WAIT_MS, () => leader.rawNode.raft.lead === next.id);
-    await until("its clock to go on", WAIT_MS, () => !leader.driver.disk.isSilent);
-    assert.ok(leader.driver.disk.stalls >= 1);
-    assert.equal(leader.disk.at(-1), 0);
+    await until(
+      "the old leader to follow",
+      WAIT_MS,
+      () => leader.node.status().leader === next.node.status().id,
+    );
+    await until("its clock to go on", WAIT_MS, () => !leader.node.status().disk.silent);
+    assert.ok(leader.node.status().disk.stalls >= 1);
+    assert.match(leader.lines.matching(/disk of the log/).at(-1)!, /answers again/);
     await until("equal logs", WAIT_MS, () => sameLogs(members));
     const counted = (what: string): string[] => Array.from({ length: 20 }, (_, i) => `${what} ${i}`);
     for (const { applied } of members) {
@@ -73,18 +75,18 @@ test("a follower whose disk hangs does not campaign; it helps to elect one when 
   await allApplied(members, 1);
   follower!.hang();
   await leader.propose("not on the follower's disk");
-  await until("the follower's disk to be missed", WAIT_MS, () => follower!.driver.disk.isSilent);
-  leader.stop();
-  const { term } = follower!.rawNode.raft;
+  await until("the follower's disk to be missed", WAIT_MS, () => follower!.node.status().disk.silent);
+  leader.cutOff();
+  const { term } = follower!.node.status();
   const from = follower!.ticks;
   // Two election timeouts at the longest.
   await until("time to campaign", WAIT_MS, () => {
-    assert.equal(follower!.rawNode.raft.state, StateFollower);
+    assert.equal(follower!.node.status().state, "StateFollower");
     assert.equal(third!.leads, false, "elected by a vote that is not stored");
-    follower!.driver.campaign();
+    follower!.node.campaign();
     return follower!.ticks > from + 100;
   });
-  assert.equal(follower!.rawNode.raft.term, term);
+  assert.equal(follower!.node.status().term, term);
   follower!.release();
   const next = await leaderOf([follower!, third!]);
   await next.propose("after");
@@ -101,7 +103,7 @@ test("time in which the process did not run is no silence of the disk; time in w
     Atomics.notify(words, HANGS);
   });
   Atomics.store(words, HANGS, 1);
-  wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 1), true);
+  wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 1));
   assert.ok(wal.silentMs(20) <= 20);
   // As after SIGSTOP: nothing in this thread runs for 300 ms.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);

@@ -1,110 +1,44 @@
-// Members of a cluster in this process, put together as RaftNode does it, over links in memory, with a log whose disk
-// the test can hang.
-import path from "node:path";
+// Members of a cluster in this process, over links in memory, each with a disk that the test can hang.
 import type { TestContext } from "node:test";
-import { NO_DATA } from "../../src/base/bytes.js";
-import { Prng } from "../../src/base/prng.js";
-import { MemoryNetwork } from "../../src/link/index.js";
+import type { RaftNode } from "../../src/index.js";
 import type { WriterKind } from "../../src/node/api.js";
-import { Driver } from "../../src/node/driver.js";
-import { Proposals } from "../../src/node/proposals.js";
-import { Reads } from "../../src/node/reads.js";
-import { type Entry, RawNode, StateLeader } from "../../src/raft/index.js";
-import { openWal, type Wal } from "../../src/wal/index.js";
-import { atEnd, tempDir } from "../temp-dir.js";
+import type { Entry } from "../../src/raft/index.js";
+import type { Wal } from "../../src/wal/index.js";
+import { atEnd } from "../temp-dir.js";
 import { HANGS, sharedWords } from "../wal/faulty-fs.js";
+import { type Lines, openNodes, type Running } from "./nodes.js";
 
 const FAULTY = new URL("../wal/faulty-fs.js", import.meta.url).href;
-const VOTERS = [1, 2, 3];
 const TICK_MS = 20;
 /** Long enough that a busy machine is not taken for a silent disk. */
 const ELECTION_TICKS = 25;
 const MiB = 1 << 20;
-const NO_LIMITS = { leaderlessTicks: Infinity, timeoutTicks: Infinity };
 
 export class Member {
-  readonly id: number;
-  readonly wal: Wal;
-  readonly rawNode: RawNode;
-  readonly driver: Driver;
-  readonly proposals: Proposals;
-  readonly applied: string[] = [];
-  /** What the watchdog told: how long the disk was silent, and 0 when it answered again. */
-  readonly disk: number[] = [];
+  readonly node: RaftNode;
+  readonly applied: readonly string[];
+  readonly lines: Lines;
+  /** Cuts it off from the others. */
+  readonly cutOff: () => void;
+  /** Ticks of a clock as fast as the node's, which goes on while that stands still. */
   ticks = 0;
   private readonly words: Int32Array;
-  private clock: NodeJS.Timeout | null = null;
+  private readonly clock = setInterval(() => this.ticks++, TICK_MS);
 
-  constructor(id: number, wal: Wal, words: Int32Array, network: MemoryNetwork) {
-    this.id = id;
-    this.wal = wal;
+  constructor({ node, machine, lines }: Running, words: Int32Array, cutOff: () => void) {
+    this.node = node;
+    this.applied = machine.log;
+    this.lines = lines;
     this.words = words;
-    const prng = new Prng(id);
-    this.rawNode = new RawNode({
-      id,
-      electionTick: ELECTION_TICKS,
-      heartbeatTick: 1,
-      storage: wal.storage,
-      maxSizePerMsg: MiB,
-      maxInflightMsgs: 256,
-      asyncStorageWrites: true,
-      preVote: true,
-      checkQuorum: true,
-      disableProposalForwarding: true,
-      random: (bound) => prng.below(bound),
-    });
-    this.proposals = new Proposals({
-      maxProposalBytes: MiB,
-      maxQueuedProposals: 1000,
-      maxQueuedBytes: MiB,
-      ...NO_LIMITS,
-    });
-    const link = network.link(id);
-    this.driver = new Driver({
-      group: 0,
-      id,
-      rawNode: this.rawNode,
-      wal,
-      link,
-      stateMachine: { apply: (entries) => this.apply(entries) },
-      proposals: this.proposals,
-      reads: new Reads(id, { retryTicks: ELECTION_TICKS, ...NO_LIMITS }),
-      proposalBatchBytes: MiB,
-      maxBacklogBytes: MiB,
-      waitsForStorage: false,
-      diskTimeoutMs: ELECTION_TICKS * TICK_MS,
-      tickMs: TICK_MS,
-      trace: null,
-      onDisk: (silentMs) => this.disk.push(silentMs),
-      onFault: (error) => {
-        throw error;
-      },
-    });
-    void link.start({
-      onMessages: (_group, _from, messages) => this.driver.messages(messages),
-      onUnreachable: (peer) => this.driver.control((rawNode) => rawNode.reportUnreachable(peer)),
-      onPeer: () => {},
-    });
-  }
-
-  private apply(entries: readonly Entry[]): undefined {
-    for (const { data } of entries) this.applied.push(Buffer.from(data).toString());
-  }
-
-  start(): void {
-    this.clock = setInterval(() => {
-      this.ticks++;
-      this.driver.tick();
-    }, TICK_MS);
-  }
-
-  propose(text: string): Promise<unknown> {
-    this.driver.wake();
-    return this.proposals.add(Buffer.from(text));
+    this.cutOff = cutOff;
   }
 
   get leads(): boolean {
-    return this.rawNode.raft.state === StateLeader;
+    return this.node.status().state === "StateLeader";
+  }
+
+  propose(text: string): Promise<unknown> {
+    return this.node.propose(Buffer.from(text));
   }
 
   hang(): void {
@@ -116,15 +50,14 @@ export class Member {
     Atomics.notify(this.words, HANGS);
   }
 
-  /** As a process that is gone: no tick, no message. Its disk still gets what was appended. */
-  stop(): void {
-    this.driver.stop();
-    if (this.clock !== null) clearInterval(this.clock);
+  end(): void {
+    this.release();
+    clearInterval(this.clock);
   }
 
   /** The log as index, term and data. */
   log(): string[] {
-    const { storage } = this.wal;
+    const { storage } = (this.node as unknown as { readonly wal: Wal }).wal;
     const entries = storage.entries(storage.firstIndex(), storage.lastIndex() + 1, MiB) as Entry[];
     return entries.map(({ index, term, data }) => `${index} ${term} ${Buffer.from(data).toString()}`);
   }
@@ -132,31 +65,25 @@ export class Member {
 
 /** Three members with this writer, running; they end with the test. */
 export async function startMembers(t: TestContext, writer: WriterKind): Promise<Member[]> {
-  const dir = tempDir(t);
-  const network = new MemoryNetwork();
-  const members: Member[] = [];
-  atEnd(t, async () => {
-    for (const member of members) {
-      member.stop();
-      member.release();
-    }
-    for (const member of members) await member.wal.close();
+  const words = [1, 2, 3].map(sharedWords);
+  const { network, running } = await openNodes(t, 3, (id) => ({
+    writer,
+    durability: "fdatasync",
+    tickMs: TICK_MS,
+    electionTicks: ELECTION_TICKS,
+    forwardProposals: false,
+    // Nothing fails by itself; it hangs when told.
+    walFs: {
+      module: FAULTY,
+      arg: { op: "syncDir", from: Infinity, code: "EIO", shared: words[id - 1] },
+    },
+  }));
+  const members = running.map((one, i) => {
+    const others = [1, 2, 3].filter((id) => id !== i + 1);
+    return new Member(one, words[i]!, () => network.partition([i + 1], others));
   });
-  for (const id of VOTERS) {
-    const words = sharedWords();
-    const wal = await openWal({
-      dir: path.join(dir, String(id), "wal"),
-      metadata: NO_DATA,
-      writer,
-      durability: "fdatasync",
-      segmentBytes: MiB,
-      ringBytes: MiB,
-      confState: { voters: VOTERS, learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false },
-      // Nothing fails by itself; it hangs when told.
-      walFs: { module: FAULTY, arg: { op: "syncDir", from: Infinity, code: "EIO", shared: words } },
-    });
-    members.push(new Member(id, wal, words, network));
-  }
-  for (const member of members) member.start();
+  atEnd(t, () => {
+    for (const member of members) member.end();
+  });
   return members;
 }

@@ -50,7 +50,7 @@ async function begun(
     });
     return new Entry(EntryConfChangeV2, 1, first + i, data);
   });
-  await durable(wal, wal.append({ term: 1, vote: 0, commit }, entries, true));
+  await durable(wal, wal.append({ term: 1, vote: 0, commit }, entries));
   await wal.close();
   return dir;
 }

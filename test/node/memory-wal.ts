@@ -62,8 +62,8 @@ export class MemoryWal implements Wal {
     };
   }
 
-  append(hardState: HardState | null, entries: readonly Entry[], mustSync = false): number {
-    let sync = mustSync || entries.length > 0;
+  append(hardState: HardState | null, entries: readonly Entry[]): number {
+    let sync = entries.length > 0;
     if (hardState !== null) {
       sync ||= hardState.term !== this.lastState.term || hardState.vote !== this.lastState.vote;
       this.lastState = hardState;

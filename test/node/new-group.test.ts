@@ -159,10 +159,10 @@ test("a damaged snapshot is passed over where an older one and the log stand for
   const bootstrap = { voters: [3], logId: new Uint8Array(8) };
   const log = await open(t, { ...options(path.join(dir, "old")), metadata: encodeMetadata(3, 1, bootstrap) });
   const text = (index: number) => new Entry(EntryNormal, 1, index, Buffer.from(`t${index}`));
-  await durable(log, log.append({ term: 1, vote: 3, commit: 2 }, [text(1), text(2)], true));
+  await durable(log, log.append({ term: 1, vote: 3, commit: 2 }, [text(1), text(2)]));
   await log.saveSnapshot(meta(1, 1), Buffer.from(JSON.stringify(["t1"])));
   await log.saveSnapshot(meta(2, 1), Buffer.from(JSON.stringify(["t1", "t2"])));
-  await durable(log, log.append(null, [text(3)], true));
+  await durable(log, log.append(null, [text(3)]));
   await log.close();
   const snapDir = path.join(dir, "old", "snap");
   const newest = path.join(snapDir, fs.readdirSync(snapDir).sort().at(-1)!);

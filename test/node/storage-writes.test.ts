@@ -4,15 +4,21 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { MemoryNetwork } from "../../src/link/index.js";
+import { CommittedFeeds } from "../../src/node/committed.js";
 import { Driver } from "../../src/node/driver.js";
+import { Forwarding } from "../../src/node/forwarding.js";
+import { MemberBook } from "../../src/node/member-book.js";
+import { Members } from "../../src/node/members.js";
+import { resolveOptions } from "../../src/node/options.js";
 import { Proposals } from "../../src/node/proposals.js";
 import { Reads } from "../../src/node/reads.js";
+import { Sessions } from "../../src/node/sessions.js";
+import { SnapshotService } from "../../src/node/snapshot-service.js";
+import { Teller } from "../../src/node/teller.js";
 import { type Entry, RawNode, StateLeader } from "../../src/raft/index.js";
 import { EMPTY_CONF_STATE } from "../../src/raft/raftpb/index.js";
 import { MemoryWal } from "./memory-wal.js";
-
-const MiB = 1 << 20;
-const NO_LIMITS = { leaderlessTicks: Infinity, timeoutTicks: Infinity };
+import { SOLE } from "./nodes.js";
 
 /** A sole voter. */
 class Sole {
@@ -28,39 +34,70 @@ class Sole {
   constructor(waits: boolean) {
     const confState = { ...EMPTY_CONF_STATE, voters: [1] };
     const wal = new MemoryWal(confState, (done) => this.asked.push(done));
+    const link = new MemoryNetwork().link(1);
+    const stateMachine = { apply: (entries: readonly Entry[]) => this.apply(entries) };
+    const options = resolveOptions({ id: 1, dir: "-", ...SOLE, secret: "of the test", link, stateMachine });
+    const { electionTicks, heartbeatTicks, proposalBatchBytes, diskTimeoutMs, tickMs } = options;
     this.wal = wal;
     this.rawNode = new RawNode({
       id: 1,
-      electionTick: 10,
-      heartbeatTick: 1,
+      electionTick: electionTicks,
+      heartbeatTick: heartbeatTicks,
       storage: wal.storage,
-      maxSizePerMsg: MiB,
-      maxInflightMsgs: 256,
+      maxSizePerMsg: options.maxSizePerMsg,
+      maxInflightMsgs: options.maxInflightMsgs,
       asyncStorageWrites: true,
       random: () => 0,
     });
-    this.proposals = new Proposals({
-      maxProposalBytes: MiB,
-      maxQueuedProposals: 1000,
-      maxQueuedBytes: MiB,
-      ...NO_LIMITS,
-    });
+    const { rawNode } = this;
+    this.proposals = new Proposals(options);
+    const teller = new Teller(1, null);
+    const sessions = new Sessions();
+    const group = 0;
     this.driver = new Driver({
-      group: 0,
+      group,
       id: 1,
-      rawNode: this.rawNode,
+      rawNode,
       wal,
-      link: new MemoryNetwork().link(1),
-      stateMachine: { apply: (entries) => this.apply(entries) },
+      link,
+      stateMachine,
       proposals: this.proposals,
-      reads: new Reads(1, { retryTicks: 10, ...NO_LIMITS }),
-      proposalBatchBytes: MiB,
-      maxBacklogBytes: MiB,
+      forwarding: new Forwarding(options, this.proposals, 0),
+      sessions,
+      reads: new Reads(1, { ...options, retryTicks: electionTicks }),
+      snapshots: new SnapshotService({
+        group,
+        options,
+        wal,
+        link,
+        rawNode,
+        sessions,
+        teller,
+        restored: null,
+        announce: () => {},
+        control: (call) => this.driver.control(call),
+        whenApplied: (call) => this.driver.whenApplied(call),
+      }),
+      feeds: new CommittedFeeds(rawNode, () => this.driver.applied),
+      members: new Members({
+        ...options,
+        rawNode,
+        book: new MemberBook(new Map([[1, SOLE.listen]]), null),
+        teller,
+        secret: null,
+        lingerTicks: 0,
+        isConnected: () => false,
+        onChanged: () => {},
+        onRemoved: () => {},
+      }),
+      proposalBatchBytes,
+      maxBacklogBytes: options.maxQueuedBytes,
       waitsForStorage: waits,
-      diskTimeoutMs: 1000,
-      tickMs: 100,
+      diskTimeoutMs,
+      tickMs,
       trace: null,
       onDisk: () => {},
+      onLeader: () => {},
       onFault: (error) => {
         throw error;
       },

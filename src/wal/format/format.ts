@@ -1,5 +1,6 @@
 // The etcd WAL format in numbers and names (WAL-FORMAT): segment names, frame header, record types. Pure; both
 // codecs, the writer, recovery and the tools take it from here.
+import path from "node:path";
 import { assert } from "../../base/assert.js";
 
 export const RECORD_METADATA = 1;
@@ -25,6 +26,11 @@ export const SEAL_BYTES = 16;
 export const SEGMENT_END_BYTES = 8;
 
 export const DIR_MODE = 0o700;
+
+/** Where a log has its snapshots unless it is told another place: beside its own directory, as etcd has them. */
+export function snapDirBeside(walDir: string): string {
+  return path.join(path.dirname(path.resolve(walDir)), "snap");
+}
 
 /** `seq`: number of the segment, from 0. `index`: first entry that it may hold. */
 export interface SegmentName {

@@ -3,6 +3,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { RaftmarkError } from "../../base/errors.js";
+import { snapDirBeside } from "../format/format.js";
 import { type EtcdSegment, etcdSegments } from "./etcd-reader.js";
 
 export interface LogPlace {
@@ -29,7 +30,7 @@ export function findLog(dir: string): LogPlace {
   const isMember = own.length === 0 && isDirectory(child);
   const walDir = isMember ? child : dir;
   const segments = isMember ? etcdSegments(child) : own;
-  const candidates = [path.join(dir, "snap"), path.join(path.dirname(path.resolve(walDir)), "snap")];
+  const candidates = [path.join(dir, "snap"), snapDirBeside(walDir)];
   const besideOnly = path.basename(path.resolve(walDir)) === "wal";
   const snapDir =
     snapNames(dir).length > 0 ? dir : (candidates.slice(0, besideOnly ? 2 : 1).find(isDirectory) ?? null);

@@ -4,6 +4,7 @@ import path from "node:path";
 import { NO_DATA } from "../../base/bytes.js";
 import type { Entry, HardState, SnapshotMetadata } from "../../raft/raftpb/index.js";
 import { type DirLock, lockDir } from "../disk/lock.js";
+import { snapDirBeside } from "../format/format.js";
 import { SegmentReader } from "../read/segment-reader.js";
 import { listSegments, recover, type ScanPool } from "../recover/recovery.js";
 import { chooseSnapshot, provenState, snapName } from "../snap/snap-dir.js";
@@ -26,12 +27,15 @@ export interface ClosedLog {
   close(): void;
 }
 
-/** Rejects with WAL_LOCKED while a process has it open, and WAL_CORRUPT where no node would open it. There are segments. */
-export async function readClosedLog(walDir: string, snapDir: string): Promise<ClosedLog> {
+/**
+ * Rejects with WAL_LOCKED while a process has it open, and WAL_CORRUPT where no node would open it. There are segments.
+ * `snapDir` null: the snapshots lie where a log has them by default.
+ */
+export async function readClosedLog(walDir: string, snapDir: string | null): Promise<ClosedLog> {
   const dir = path.resolve(walDir);
   const lock = await lockDir(dir);
   try {
-    return await readLocked(dir, snapDir, lock);
+    return await readLocked(dir, snapDir ?? snapDirBeside(dir), lock);
   } catch (error) {
     lock.release();
     throw error;

@@ -3,13 +3,19 @@ import fs from "node:fs";
 import path from "node:path";
 import { NO_DATA } from "../../base/bytes.js";
 import { RaftmarkError } from "../../base/errors.js";
-import { EMPTY_CONF_STATE } from "../../raft/raftpb/index.js";
+import { EMPTY_CONF_STATE, type SnapshotMetadata } from "../../raft/raftpb/index.js";
 import { ADVICE, openError } from "../disk/errors.js";
 import { type DirLock, lockDir } from "../disk/lock.js";
 import { asyncFs, type Durability, loadFs, type WalFs } from "../disk/wal-fs.js";
 import { createJsCodec } from "../format/codec-js.js";
 import { bindWasmCodec, createMemory, createWasmMemory, wasmModule } from "../format/codec-wasm.js";
-import { DIR_MODE, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN, type SegmentName } from "../format/format.js";
+import {
+  DIR_MODE,
+  SEGMENT_BYTES_DEFAULT,
+  SEGMENT_BYTES_MIN,
+  type SegmentName,
+  snapDirBeside,
+} from "../format/format.js";
 import { DurableLog } from "../read/wal-storage.js";
 import { type RecoveredLog, recover, type ScanPool } from "../recover/recovery.js";
 import {
@@ -50,8 +56,8 @@ export async function openLog(
   options: WalOptions,
   makeThreads: (writes: boolean) => LogThreads,
 ): Promise<Wal> {
-  const dir = path.resolve(options.dir);
-  const checked = checkNumbers(options);
+  const checked = checkOptions(options);
+  const { dir, snapDir } = checked;
   let lock: DirLock | null = null;
   let storage: DurableLog | null = null;
   const pool = makeThreads(options.writer === "pool-wasm");
@@ -61,31 +67,21 @@ export async function openLog(
     const walFs = await loadFs(asyncFs, options.walFs ?? null);
     const segments = removeLeftovers(dir);
     const created = segments.length === 0;
-    const snapDir = path.resolve(options.snapDir ?? path.join(path.dirname(dir), "snap"));
     if (created) checkNoSnapshots(dir, snapDir);
     const newest = created ? beginDraft(dir) : `${dir}/${segments[segments.length - 1]!.name}`;
     const plan = { ...checked, durability: chooseDurability(options.durability, newest) };
     const log = created
       ? await create(dir, newest, plan, walFs)
-      : await recoverDir(dir, segments, plan, walFs, pool);
-    const choice = await chooseSnapshots(dir, snapDir, log, plan);
+      : await recoverDir(segments, plan, walFs, pool);
+    const choice = await chooseSnapshots(log, plan);
     // All is read and judged: only now something is changed, and what is refused stays as it was.
     const brokenSnapshots = setAside(choice.damaged);
     const torn = created ? null : await mendDir(dir, log, plan, walFs);
     const recovered = describe(log, { created, durability: plan.durability, torn, brokenSnapshots }, choice);
-    storage = newStorage(dir, log, plan, recovered.metadata);
+    storage = newStorage(log, plan, recovered.metadata);
     storage.begin(choice.base, recovered.snapshot, recovered.confChanges);
-    const writer = await startWriter(writerSetup(dir, lock.file, log, plan), plan, walFs, pool);
-    const snapshots: SnapshotSetup = {
-      dir,
-      snapDir,
-      fs: walFs,
-      kept: choice.kept,
-      keep: plan.snapshotsKept,
-      catchUpBytes: plan.snapshotCatchUpBytes,
-      reserveBytes: 2 * plan.segmentBytes,
-      synced: plan.durability !== "none",
-    };
+    const writer = await startWriter(writerSetup(lock.file, log, plan), plan, walFs, pool);
+    const snapshots = snapshotSetup(choice.kept, plan, walFs);
     const { ringBytes, onWarning = () => {} } = plan;
     const wal = new RingWal({ recovered, storage, writer, ringBytes, lock, snapshots, onWarning });
     await writer.ready;
@@ -100,12 +96,21 @@ export async function openLog(
   }
 }
 
-type Numbers = "ringBytes" | "segmentBytes" | "snapshotsKept" | "snapshotCatchUpBytes" | "busyPollUs";
-/** Options with their numbers, and then as they are meant. */
-type Checked = WalOptions & Required<Pick<WalOptions, Numbers>>;
+type Filled =
+  | "snapDir"
+  | "ringBytes"
+  | "segmentBytes"
+  | "snapshotsKept"
+  | "snapshotCatchUpBytes"
+  | "busyPollUs";
+/** Options whose paths are whole and whose numbers are sound, with the defaults filled in. */
+type Checked = WalOptions & Required<Pick<WalOptions, Filled>>;
+/** The same, with the durability that the file system takes. */
 type Plan = Checked & { readonly durability: Durability };
 
-function checkNumbers(options: WalOptions): Checked {
+function checkOptions(options: WalOptions): Checked {
+  const dir = path.resolve(options.dir);
+  const snapDir = options.snapDir === undefined ? snapDirBeside(dir) : path.resolve(options.snapDir);
   const ringBytes = options.ringBytes ?? RING_BYTES_DEFAULT;
   const segmentBytes = options.segmentBytes ?? SEGMENT_BYTES_DEFAULT;
   const { recoveryThreads } = options;
@@ -123,7 +128,8 @@ function checkNumbers(options: WalOptions): Checked {
   if (!isWhole(snapshotCatchUpBytes, 0)) throw bad({ snapshotCatchUpBytes }, "at least 0");
   if (!(busyPollUs >= 0 && busyPollUs <= BUSY_POLL_US_MAX))
     throw bad({ busyPollUs }, `from 0 to ${BUSY_POLL_US_MAX}`);
-  return { ...options, ringBytes, segmentBytes, snapshotsKept, snapshotCatchUpBytes, busyPollUs };
+  const numbers = { ringBytes, segmentBytes, snapshotsKept, snapshotCatchUpBytes, busyPollUs };
+  return { ...options, dir, snapDir, ...numbers };
 }
 
 function isWhole(value: number, min: number, max = Infinity): boolean {
@@ -136,20 +142,20 @@ function bad(option: Readonly<Record<string, number>>, rule: string): RaftmarkEr
 }
 
 async function recoverDir(
-  dir: string,
   segments: readonly SegmentName[],
   options: Plan,
   walFs: WalFs,
   pool: LogThreads,
 ): Promise<RecoveredLog> {
+  const { dir } = options;
   fs.accessSync(dir, fs.constants.W_OK);
   if (options.durability !== "none") await syncFound(walFs, dir, segments);
   const js = options.writer === "inline-js";
   return await recover(dir, segments, { js, threads: options.recoveryThreads, pool });
 }
 
-function newStorage(dir: string, log: RecoveredLog, options: Plan, metadata: Uint8Array): DurableLog {
-  const { confState = EMPTY_CONF_STATE } = options;
+function newStorage(log: RecoveredLog, options: Plan, metadata: Uint8Array): DurableLog {
+  const { dir, confState = EMPTY_CONF_STATE } = options;
   return new DurableLog({
     dir,
     points: log.points,
@@ -162,8 +168,8 @@ function newStorage(dir: string, log: RecoveredLog, options: Plan, metadata: Uin
   });
 }
 
-function writerSetup(dir: string, lock: WriterSetup["lock"], log: RecoveredLog, options: Plan): WriterSetup {
-  const { durability, segmentBytes, ringBytes } = options;
+function writerSetup(lock: WriterSetup["lock"], log: RecoveredLog, options: Plan): WriterSetup {
+  const { dir, durability, segmentBytes, ringBytes } = options;
   const { metadata, tail } = log;
   const outBytes = Math.max(ringBytes >>> 1, 64 << 10);
   const batchBytesMax = Math.max(1, Math.min(options.batchBytesMax ?? outBytes, outBytes));
@@ -195,12 +201,8 @@ function checkNoSnapshots(dir: string, snapDir: string): void {
 }
 
 // Which snapshot the log starts from, and what term and commit are by it.
-async function chooseSnapshots(
-  dir: string,
-  snapDir: string,
-  log: RecoveredLog,
-  options: Plan,
-): Promise<SnapshotChoice> {
+async function chooseSnapshots(log: RecoveredLog, options: Plan): Promise<SnapshotChoice> {
+  const { dir, snapDir } = options;
   removeDrafts(snapDir);
   const { snapshots, points, tail } = log;
   const choice = await chooseSnapshot(dir, snapDir, { snapshots, points, lastIndex: tail.lastIndex });
@@ -211,6 +213,20 @@ async function chooseSnapshots(
   const isFull = kept.length === options.snapshotsKept && options.snapshotCatchUpBytes === 0;
   const base = isFull ? kept[0]! : choice.base;
   return { ...choice, kept, base };
+}
+
+function snapshotSetup(kept: SnapshotMetadata[], options: Plan, walFs: WalFs): SnapshotSetup {
+  const { dir, snapDir, snapshotsKept, snapshotCatchUpBytes, segmentBytes, durability } = options;
+  return {
+    dir,
+    snapDir,
+    fs: walFs,
+    kept,
+    keep: snapshotsKept,
+    catchUpBytes: snapshotCatchUpBytes,
+    reserveBytes: 2 * segmentBytes,
+    synced: durability !== "none",
+  };
 }
 
 function describe(

@@ -121,9 +121,9 @@ export interface Wal {
   /**
    * Queues; returns the sequence number of this append: ascending, from 1. hardState null = unchanged. Entries are
    * borrowed until durable, and their array is the log's own from now on: nobody changes it. Throws RAFT_FENCED after a fault and
-   * RAFT_CLOSED after close. Entries, and a new term or vote, are always synced; `mustSync`: so is a commit index alone.
+   * RAFT_CLOSED after close. Entries, and a new term or vote, are synced; a commit index alone is not.
    */
-  append(hardState: HardState | null, entries: readonly Entry[], mustSync?: boolean): number;
+  append(hardState: HardState | null, entries: readonly Entry[]): number;
   /** Called with the highest durable sequence, from the event loop, after storage has the entries. */
   onDurable: (seq: number) => void;
   /** Called once, from the event loop. Nothing becomes durable after it. */

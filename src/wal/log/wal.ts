@@ -135,11 +135,11 @@ export class RingWal implements Wal, SnapshotLog {
     writer.onWarning = this.warn;
   }
 
-  append(hardState: HardState | null, entries: readonly Entry[], mustSync = false): number {
+  append(hardState: HardState | null, entries: readonly Entry[]): number {
     // hot
     if (this.fault !== null || this.closing !== null) throw this.refusal();
     const count = entries.length;
-    let sync = mustSync || count > 0;
+    let sync = count > 0;
     if (hardState !== null) {
       sync ||= hardState.term !== this.hardState.term || hardState.vote !== this.hardState.vote;
       this.hardState = hardState;

@@ -32,7 +32,7 @@ const SCRIPT = `
   let last = 0;
   try {
     for (let at = 1; at <= ${ENTRIES}; at++) {
-      const seq = wal.append({ term: 1, vote: 1, commit: 0 }, run(at, at), true);
+      const seq = wal.append({ term: 1, vote: 1, commit: 0 }, run(at, at));
       await durable(wal, seq);
       last = at;
       // Whatever the log gave up, others take.

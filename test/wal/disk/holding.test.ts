@@ -82,7 +82,7 @@ function faultOf(wal: Wal, index: number): Promise<RaftmarkError> {
   return new Promise((resolve, reject) => {
     wal.onDurable = () => reject(new Error("acknowledged"));
     wal.onFault = resolve;
-    wal.append({ term: 1, vote: 1, commit: 0 }, run(index, index), true);
+    wal.append({ term: 1, vote: 1, commit: 0 }, run(index, index));
   });
 }
 
@@ -91,10 +91,10 @@ for (const writer of WRITERS) {
     test(`${writer}: ${what}: fenced before anything more is acknowledged`, async (t) => {
       const above = path.join(tempDir(t), "node");
       const wal = await open(t, options(above, { writer }));
-      await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 1), true));
+      await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 1)));
       // From then on the directory is looked at, and not the segment.
       if (writer !== "inline-js") await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
-      await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(2, 3), true));
+      await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(2, 3)));
       take(options(above).dir);
       const fault = await faultOf(wal, 4);
       assert.equal(fault.code, "WAL_GONE");
@@ -102,20 +102,20 @@ for (const writer of WRITERS) {
       assert.match(fault.message, says);
       assert.match(fault.message, /stop this node, (make sure|put it back)/);
       assert.equal(wal.storage.lastIndex(), 3);
-      assert.throws(() => wal.append(null, run(4, 4), true), { code: "RAFT_FENCED" });
+      assert.throws(() => wal.append(null, run(4, 4)), { code: "RAFT_FENCED" });
     });
   }
 
   test(`${writer}: an append during which the lock goes is not acknowledged`, async (t) => {
     const walOptions = options(tempDir(t), { writer });
     const wal = await open(t, walOptions);
-    await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 3), true));
+    await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 3)));
     let acknowledged = 3;
     const fault = new Promise<RaftmarkError>((resolve) => {
       wal.onFault = resolve;
     });
     let at = 4;
-    const append = (): void => void wal.append({ term: 1, vote: 1, commit: 0 }, run(at, at++), true);
+    const append = (): void => void wal.append({ term: 1, vote: 1, commit: 0 }, run(at, at++));
     // The look before a write is not enough: a busy log does not look there.
     wal.onDurable = (seq) => {
       acknowledged = seq + 2;
@@ -135,7 +135,7 @@ for (const writer of WRITERS) {
       const from = wal.recovered.lastIndex + 1;
       for (let index = from; index < from + 60; index++) {
         fs.readFileSync(`${walOptions.dir}.lock`);
-        await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(index, index), true));
+        await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(index, index)));
       }
       await wal.close();
     }
@@ -152,7 +152,7 @@ test("a process whose lock was deleted and one that opened the log since do not 
     wal.onDurable = (seq) => console.log(seq);
     wal.onFault = ({ code }) => console.log(code);
     process.stdin.on("data", () => wal.append({ term: 1, vote: 1, commit: 0 },
-      [new Entry(0, 1, wal.storage.lastIndex() + 1, new Uint8Array(100))], true));
+      [new Entry(0, 1, wal.storage.lastIndex() + 1, new Uint8Array(100))]));
     console.log("open");`;
   const child = spawn(
     process.execPath,
@@ -169,13 +169,13 @@ test("a process whose lock was deleted and one that opened the log since do not 
   const wal = await open(t, walOptions);
   assert.equal(wal.recovered.lastIndex, 1);
   const mine = entry(2, 2);
-  await durable(wal, wal.append({ term: 2, vote: 1, commit: 0 }, [mine], true));
+  await durable(wal, wal.append({ term: 2, vote: 1, commit: 0 }, [mine]));
   // A log that was written within the last 10 ms is not looked at before the next write, only behind it.
   await new Promise((resolve) => setTimeout(resolve, 50));
   child.stdin.write("x");
   assert.equal(await next(), "WAL_GONE");
   // Nor was anything of this one's written over.
-  await durable(wal, wal.append(null, [entry(3, 2)], true));
+  await durable(wal, wal.append(null, [entry(3, 2)]));
   await wal.close();
   const again = await open(t, walOptions);
   assertSameEntries(allEntries(again).slice(1), [mine, entry(3, 2)]);

@@ -59,7 +59,7 @@ test("what verify says of a damaged log is what the engine does with it", async 
   fs.mkdirSync(source);
   const log = await open(t, options(source, { segmentBytes: 8 << 10 }));
   for (let from = 1; from <= 90; from += 3) {
-    await durable(log, log.append({ term: 1, vote: 1, commit: 0 }, entries(from, from + 2, 1, 250), true));
+    await durable(log, log.append({ term: 1, vote: 1, commit: 0 }, entries(from, from + 2, 1, 250)));
   }
   await log.close();
   const seen = { opens: 0, cuts: 0, refuses: 0 };

@@ -142,15 +142,15 @@ async function severalSegments(t: TestContext, writer: (typeof WRITERS)[number])
   const log = await open(t, options(dir, { writer, segmentBytes: 32 << 10 }));
   let seq = 0;
   for (let from = 1; from <= 300; from += 20) {
-    seq = log.append({ term: 1, vote: 1, commit: 0 }, entries(from, from + 19, 1, 1 + from * 3), true);
+    seq = log.append({ term: 1, vote: 1, commit: 0 }, entries(from, from + 19, 1, 1 + from * 3));
   }
   // A new leader's entries replace what was not committed.
-  seq = log.append({ term: 3, vote: 2, commit: 150 }, entries(201, 400, 3, 700), true);
-  seq = log.append(
-    { term: 4, vote: 3, commit: 200 },
-    [new Entry(0, 4, 401, NO_DATA), new Entry(0, 4, 402, new Uint8Array(0)), entry(403, 4, 100_000)],
-    true,
-  );
+  seq = log.append({ term: 3, vote: 2, commit: 150 }, entries(201, 400, 3, 700));
+  seq = log.append({ term: 4, vote: 3, commit: 200 }, [
+    new Entry(0, 4, 401, NO_DATA),
+    new Entry(0, 4, 402, new Uint8Array(0)),
+    entry(403, 4, 100_000),
+  ]);
   await durable(log, seq);
   await log.close();
   return dir;
@@ -164,10 +164,7 @@ async function withSnapshots(
   const dir = tempDir(t);
   const log = await open(t, options(dir, { writer, segmentBytes: 16 << 10, snapshotsKept: 2, ...more }));
   for (let from = 1; from <= 400; from += 20) {
-    await durable(
-      log,
-      log.append({ term: 1, vote: 1, commit: from + 19 }, entries(from, from + 19, 1, 300), true),
-    );
+    await durable(log, log.append({ term: 1, vote: 1, commit: from + 19 }, entries(from, from + 19, 1, 300)));
     const last = from + 19;
     if (last % 100 === 0 && last < 400)
       await log.saveSnapshot(meta(last, 1), Buffer.from(`state at ${last}`));

@@ -23,7 +23,7 @@ async function untilFault(wal: Wal, bytes = 100): Promise<{ reported: number; fa
   });
   let last = first;
   const append = (): void => {
-    wal.append({ term: 1, vote: 1, commit: last }, run(last + 1, last + BATCH, 1, bytes), true);
+    wal.append({ term: 1, vote: 1, commit: last }, run(last + 1, last + BATCH, 1, bytes));
     last += BATCH;
   };
   wal.onDurable = (seq) => {
@@ -44,7 +44,7 @@ async function assertRecovers(
   const again = await open(t, walOptions);
   assert.ok(again.recovered.lastIndex >= reported, `${again.recovered.lastIndex} < ${reported}`);
   assertSameEntries(allEntries(again), run(1, again.recovered.lastIndex, 1, bytes));
-  await durable(again, again.append({ term: 2, vote: 1, commit: reported }, [], true));
+  await durable(again, again.append({ term: 2, vote: 1, commit: reported }, []));
 }
 
 /** Every step of a writer that can fail; the files of a cut still have their name of before (.tmp). */
@@ -73,7 +73,7 @@ for (const writer of WRITERS) {
       assert.equal(fault.code, "WAL_IO");
       assert.match(fault.message, /EIO: injected.*check the disk, then restart the node/);
       assert.ok(reported > 0);
-      assert.throws(() => wal.append(null, run(1, 1), true), { code: "RAFT_FENCED" });
+      assert.throws(() => wal.append(null, run(1, 1)), { code: "RAFT_FENCED" });
       await wal.close();
       assert.equal(Atomics.load(shared, FAILED), 1);
       // A segment that was being prepared beside it may still be finished.
@@ -130,7 +130,7 @@ for (const writer of WRITERS) {
       onWarning: (warning) => warn(warning),
     });
     for (let at = 1; at < 50; at += BATCH) {
-      await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(at, at + BATCH - 1), true));
+      await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(at, at + BATCH - 1)));
     }
     const warning = await warned;
     assert.equal(warning.code, "WAL_NO_SPACE");
@@ -175,7 +175,7 @@ test("a directory on a file system that is read-only is refused, and left alone"
   if (!mounted(t, at, "size=8m")) return t.skip("may not mount a file system here");
   const walOptions = options(at);
   const wal = await openWal(walOptions);
-  await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 20), true));
+  await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 20)));
   await wal.close();
   assert.equal(spawnSync("mount", ["-o", "remount,ro", at]).status, 0);
   await assert.rejects(openWal(walOptions), (error: RaftmarkError) => {

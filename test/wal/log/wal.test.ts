@@ -48,10 +48,7 @@ test("a log is the same bytes however its appends become durable, also if each o
       assert.equal(wal.recovered.lastIndex, last);
       for (let n = 0; n < 12; n++) {
         const size = prng.below(6) === 0 ? prng.below(40_000) : prng.below(600);
-        await durable(
-          wal,
-          wal.append({ term: 1, vote: 1, commit: last }, run(last + 1, last + 3, 1, size), true),
-        );
+        await durable(wal, wal.append({ term: 1, vote: 1, commit: last }, run(last + 1, last + 3, 1, size)));
         last += 3;
       }
       await wal.close();
@@ -85,14 +82,14 @@ for (const writer of WRITERS) {
         new Entry(2, 1, 3, Uint8Array.of(7)),
         ...run(4, 300, 1, 333),
       ];
-      assert.equal(wal.append({ term: 1, vote: 2, commit: 0 }, mixed.slice(0, 10), true), 1);
+      assert.equal(wal.append({ term: 1, vote: 2, commit: 0 }, mixed.slice(0, 10)), 1);
       assert.equal(wal.storage.lastIndex(), 0, "not durable yet");
-      const seq = wal.append(null, mixed.slice(10), true);
+      const seq = wal.append(null, mixed.slice(10));
       assert.equal(seq, 2);
       await durable(wal, seq);
       assert.equal(wal.storage.lastIndex(), 300);
       assert.deepEqual(wal.storage.initialState().hardState, { term: 1, vote: 2, commit: 0 });
-      wal.append({ term: 1, vote: 2, commit: 299 }, [], false);
+      wal.append({ term: 1, vote: 2, commit: 299 }, []);
       await wal.close();
       const again = await open(t, walOptions);
       assert.equal(again.recovered.created, false);
@@ -109,8 +106,8 @@ for (const writer of WRITERS) {
   test(`${writer}: an entry proves its term, where a torn write lost the state behind it`, async (t) => {
     const walOptions = options(tempDir(t), { writer });
     const wal = await open(t, walOptions);
-    wal.append({ term: 1, vote: 2, commit: 0 }, run(1, 5), true);
-    await durable(wal, wal.append(null, run(6, 6, 3), true));
+    wal.append({ term: 1, vote: 2, commit: 0 }, run(1, 5));
+    await durable(wal, wal.append(null, run(6, 6, 3)));
     await wal.close();
     const again = await open(t, walOptions);
     assert.deepEqual(again.recovered.hardState, { term: 3, vote: 0, commit: 0 });
@@ -120,7 +117,7 @@ for (const writer of WRITERS) {
   test(`${writer}: a commit without a sync is reported in order, later than append() returns`, async (t) => {
     const wal = await open(t, options(tempDir(t), { writer }));
     const reports: number[] = [];
-    const quiet = wal.append({ term: 0, vote: 0, commit: 0 }, [], false);
+    const quiet = wal.append({ term: 0, vote: 0, commit: 0 }, []);
     assert.equal(quiet, 1);
     const first = new Promise<void>((resolve) => {
       wal.onDurable = (seq) => {
@@ -132,8 +129,8 @@ for (const writer of WRITERS) {
     await first;
     assert.deepEqual(reports, [1]);
     assert.equal(wal.stats().writes, 0, "it waits for company");
-    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 5), true);
-    const last = wal.append({ term: 1, vote: 1, commit: 5 }, [], false);
+    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 5));
+    const last = wal.append({ term: 1, vote: 1, commit: 5 }, []);
     await durable(wal, last);
     assert.equal(wal.storage.lastIndex(), 5);
     assert.equal(wal.storage.initialState().hardState.commit, 5);
@@ -150,7 +147,6 @@ for (const writer of WRITERS) {
     assert.equal(await writesOf({ term: 1, vote: 2, commit: 0 }, []), 1);
     assert.equal(await writesOf(null, run(1, 5)), 1);
     assert.equal(await writesOf({ term: 1, vote: 2, commit: 3 }, []), 0);
-    assert.equal(await writesOf({ term: 1, vote: 2, commit: 5 }, [], true), 1);
   });
 
   test(`${writer}: segments are cut under load, and every record is in order`, async (t) => {
@@ -159,7 +155,7 @@ for (const writer of WRITERS) {
     const entries = run(1, 2000, 3, 120);
     let seq = 0;
     for (let at = 0; at < entries.length; at += 7) {
-      seq = wal.append({ term: 3, vote: 1, commit: at }, entries.slice(at, at + 7), true);
+      seq = wal.append({ term: 3, vote: 1, commit: at }, entries.slice(at, at + 7));
     }
     await durable(wal, seq);
     assertSameEntries(allEntries(wal), entries);
@@ -194,9 +190,9 @@ for (const writer of WRITERS) {
       entry(62, 1, 15_000),
       ...run(63, 100, 1, 50),
     ];
-    const seq = wal.append({ term: 1, vote: 1, commit: 0 }, entries, true);
+    const seq = wal.append({ term: 1, vote: 1, commit: 0 }, entries);
     assert.ok(wal.stats().backlogBytes > 0, "the rest waits on the main thread");
-    const small = wal.append(null, run(101, 110), true);
+    const small = wal.append(null, run(101, 110));
     assert.equal(small, seq + 1);
     await durable(wal, small);
     assert.equal(wal.stats().backlogBytes, 0);
@@ -214,7 +210,7 @@ for (const writer of WRITERS) {
     for (const ringBytes of [1024, 16 << 10, 64 << 10, 128 << 10]) {
       const walOptions = options(tempDir(t), { writer, ringBytes, durability: "none" });
       const wal = await open(t, walOptions);
-      await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, entries.slice(), true));
+      await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, entries.slice()));
       assertSameEntries(allEntries(wal), entries);
       await wal.close();
       assertSameEntries(replay(walOptions.dir), entries);
@@ -224,10 +220,10 @@ for (const writer of WRITERS) {
   test(`${writer}: an append that overwrites a suffix counts, in memory, from disk and after reopening`, async (t) => {
     const walOptions = options(tempDir(t), { writer, segmentBytes: 4096, logCacheBytes: 2000 });
     const wal = await open(t, walOptions);
-    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 100, 1), true);
-    wal.append({ term: 2, vote: 1, commit: 0 }, run(60, 80, 2), true);
-    wal.append({ term: 3, vote: 1, commit: 0 }, run(40, 41, 3), true);
-    const seq = wal.append({ term: 3, vote: 1, commit: 0 }, run(42, 120, 3), true);
+    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 100, 1));
+    wal.append({ term: 2, vote: 1, commit: 0 }, run(60, 80, 2));
+    wal.append({ term: 3, vote: 1, commit: 0 }, run(40, 41, 3));
+    const seq = wal.append({ term: 3, vote: 1, commit: 0 }, run(42, 120, 3));
     await durable(wal, seq);
     const expected = [...run(1, 39, 1), ...run(40, 120, 3)];
     assertSameEntries(allEntries(wal), expected);
@@ -255,12 +251,12 @@ for (const writer of WRITERS) {
     wal.onDurable = (seq) => {
       reported = seq;
     };
-    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 5), true);
+    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 5));
     const error = await fault;
     assert.equal(error.code, "WAL_IO");
     assert.equal(reported, 0);
     assert.equal(wal.storage.lastIndex(), 0);
-    assert.throws(() => wal.append(null, run(6, 7), true), { code: "RAFT_FENCED" });
+    assert.throws(() => wal.append(null, run(6, 7)), { code: "RAFT_FENCED" });
     await wal.close();
   });
 
@@ -272,11 +268,11 @@ for (const writer of WRITERS) {
     (wal.storage as DurableLog).append = () => {
       throw new Error("planted");
     };
-    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 5), true);
+    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 5));
     const error = await fault;
     assert.equal(error.code, "RAFT_FENCED");
     assert.match(error.message, /the log failed: planted/);
-    assert.throws(() => wal.append(null, run(6, 7), true), { code: "RAFT_FENCED" });
+    assert.throws(() => wal.append(null, run(6, 7)), { code: "RAFT_FENCED" });
   });
 
   test(`${writer}: no space for the next segment is a fault only when the segment is needed`, async (t) => {
@@ -285,12 +281,12 @@ for (const writer of WRITERS) {
     const walOptions = options(tempDir(t), { writer, segmentBytes: 4096 });
     await (await openWal(walOptions)).close();
     const wal = await open(t, { ...walOptions, walFs });
-    const seq = wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 10), true);
+    const seq = wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 10));
     await durable(wal, seq);
     const fault = new Promise<RaftmarkError>((resolve) => {
       wal.onFault = resolve;
     });
-    wal.append(null, run(11, 100), true);
+    wal.append(null, run(11, 100));
     assert.equal((await fault).code, "WAL_NO_SPACE");
     await wal.close();
     const again = await open(t, walOptions);
@@ -301,9 +297,9 @@ for (const writer of WRITERS) {
   test(`${writer}: close() flushes and is idempotent; append after it is refused`, async (t) => {
     const walOptions = options(tempDir(t), { writer });
     const wal = await openWal(walOptions);
-    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 50), true);
+    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 50));
     const closed = wal.close();
-    assert.throws(() => wal.append(null, run(51, 51), true), { code: "RAFT_CLOSED" });
+    assert.throws(() => wal.append(null, run(51, 51)), { code: "RAFT_CLOSED" });
     await closed;
     await wal.close();
     assertSameEntries(replay(walOptions.dir), run(1, 50));
@@ -312,7 +308,7 @@ for (const writer of WRITERS) {
 
   test(`${writer}: batches no larger than batchBytesMax`, async (t) => {
     const wal = await open(t, options(tempDir(t), { writer, batchBytesMax: 1000 }));
-    const seq = wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 60), true);
+    const seq = wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 60));
     await durable(wal, seq);
     assert.ok(wal.stats().writes >= 8, `${wal.stats().writes} writes`);
   });
@@ -326,7 +322,7 @@ test("storage refuses what it does not have, as raft expects", async (t) => {
   assert.equal(storage.term(1), ErrUnavailable);
   assert.equal(storage.entries(0, 1, 100), ErrCompacted);
   assert.equal(storage.entries(1, 2, 100), ErrUnavailable);
-  await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 20), true));
+  await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 20)));
   assert.equal(storage.term(20), 1);
   assert.equal(storage.term(21), ErrUnavailable);
   assert.equal(storage.entries(1, 22, 100), ErrUnavailable);
@@ -343,7 +339,7 @@ test("zeros are written ahead of small writes, not of large ones: those they cos
     const wal = await open(t, { ...sparse, durability: "fdatasync", walFs });
     const ops = recordings.get(t.name)!;
     ops.length = 0;
-    await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, entries, true));
+    await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, entries));
     await wal.close();
     const writes = ops.flatMap((op) => (op.kind === "write" && op.bytes.length > 0 ? [op.bytes] : []));
     return writes.filter((bytes) => bytes.every((byte) => byte === 0)).length;
@@ -360,7 +356,7 @@ test("a non-blocking notice: the process of a closed pool ends by itself", async
     const { openWal } = await import(${JSON.stringify(module)});
     const wal = await openWal({ dir: ${JSON.stringify(dir)}, metadata: new Uint8Array(1), writer: "pool-wasm",
       durability: "none", segmentBytes: 4096 });
-    wal.append({ term: 1, vote: 1, commit: 0 }, [], true);
+    wal.append({ term: 1, vote: 1, commit: 0 }, []);
     await wal.close();`;
   const child = spawnSync(process.execPath, ["--input-type=module", "-e", script], { timeout: 30_000 });
   assert.equal(child.status, 0, child.stderr.toString());

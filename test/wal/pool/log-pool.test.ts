@@ -32,7 +32,7 @@ test("whatever scans and whatever writes, a log has two threads at most, and non
 }, async (t) => {
   const walOptions = options(tempDir(t));
   const wal = await open(t, walOptions);
-  await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 2000), true));
+  await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 2000)));
   await wal.close();
   assert.ok(fs.readdirSync(walOptions.dir).length > 3, "one segment a thread, and more");
   await startThreadsOfLibuv();
@@ -44,7 +44,7 @@ test("whatever scans and whatever writes, a log has two threads at most, and non
       const again = await openWal({ ...walOptions, writer, recoveryThreads });
       try {
         assert.equal(again.recovered.lastIndex, last, which);
-        await durable(again, again.append(null, run(last + 1, last + 5), true));
+        await durable(again, again.append(null, run(last + 1, last + 5)));
         const own = threads().filter((id) => !before.includes(id));
         assert.ok(own.length <= (writer === "pool-wasm" ? 2 : 0), `${which}: ${own.length} threads`);
         for (const id of own) assert.equal(os.getPriority(id), os.getPriority(), which);
@@ -61,7 +61,7 @@ test("whatever scans and whatever writes, a log has two threads at most, and non
 test("a log that cannot be opened leaves no thread", { skip }, async (t) => {
   const walOptions = options(tempDir(t));
   const wal = await open(t, walOptions);
-  await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 2000), true));
+  await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 2000)));
   await wal.close();
   const segment = fs.readdirSync(walOptions.dir).filter((name) => name.endsWith(".wal"))[1]!;
   const file = `${walOptions.dir}/${segment}`;

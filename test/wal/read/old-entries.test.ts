@@ -27,7 +27,7 @@ const PEER = 7;
 /** A log with these entries, of which only the newest is in memory. */
 async function written(t: TestContext, entries: readonly Entry[], more = {}): Promise<Wal> {
   const wal = await open(t, options(tempDir(t), { logCacheBytes: 1, durability: "none", ...more }));
-  await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, entries, true));
+  await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, entries));
   return wal;
 }
 
@@ -214,7 +214,7 @@ test("while the group goes on a peer waits for its pace: with committed entries,
   const { next, readers } = calls(wal);
   const goOn = async (): Promise<void> => {
     last++;
-    await durable(wal, wal.append({ term: 1, vote: 1, commit: last - 1 }, [entry(last, 1, 10)], true));
+    await durable(wal, wal.append({ term: 1, vote: 1, commit: last - 1 }, [entry(last, 1, 10)]));
   };
   await goOn();
   assert.equal(wal.storage.atHand!(PEER, 1), false);
@@ -241,7 +241,7 @@ test("what waited for its pace, and is not wanted when its time comes, holds up 
 }, async (t) => {
   const wal = await written(t, run(1, 3000, 1000), { catchUpBytesPerS: 1 });
   const { next } = calls(wal);
-  await durable(wal, wal.append({ term: 1, vote: 1, commit: 3000 }, [entry(3001, 1, 10)], true));
+  await durable(wal, wal.append({ term: 1, vote: 1, commit: 3000 }, [entry(3001, 1, 10)]));
   assert.equal(wal.storage.atHand!(PEER, 1), false);
   assert.equal(await next(), PEER);
   assert.equal(wal.storage.atHand!(PEER, 2000), false);
@@ -274,7 +274,7 @@ test("what is overwritten, being read or read, is not given; who waits for it is
   assert.equal(wal.storage.atHand!(8, 60), false);
   await asked;
   const overwrite = async (lo: number, term: number): Promise<void> => {
-    await durable(wal, wal.append({ term, vote: 1, commit: 0 }, run(lo, 200, term), true));
+    await durable(wal, wal.append({ term, vote: 1, commit: 0 }, run(lo, 200, term)));
   };
   await overwrite(60, 2);
   release();
@@ -304,7 +304,7 @@ test("a snapshot that replaces the log takes what was read of it along", async (
   assertSameEntries(await readAll(wal, PEER, 150, 200, 1000), run(150, 199));
   await wal.saveSnapshot(meta(170, 5), new Uint8Array(1));
   assert.equal(wal.storage.lastIndex(), 170);
-  await durable(wal, wal.append({ term: 6, vote: 1, commit: 170 }, run(171, 220, 6), true));
+  await durable(wal, wal.append({ term: 6, vote: 1, commit: 170 }, run(171, 220, 6)));
   assertSameEntries(await readAll(wal, PEER, 171, 221, 1000), run(171, 220, 6));
 });
 
@@ -327,7 +327,7 @@ test("close() waits for what is being read: nothing is read once the directory i
   const { release, asked, count } = heldOpens(t);
   const walOptions = options(tempDir(t), { logCacheBytes: 1, durability: "none" });
   const wal = await openWal(walOptions);
-  await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 300), true));
+  await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 300)));
   const { readers } = calls(wal);
   for (const reader of [1, 2, 3]) assert.equal(wal.storage.atHand!(reader, 10 * reader), false);
   await asked;

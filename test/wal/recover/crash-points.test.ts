@@ -110,7 +110,7 @@ class Appender {
     const commit = this.commit;
     const hardState = { term: this.term, vote: 1 + (this.term % 3), commit };
     if (prng.below(2) === 0) this.commit += prng.below(this.last - this.commit + 1);
-    return this.wal.append(hardState, entries, true);
+    return this.wal.append(hardState, entries);
   }
 
   private size(): number {

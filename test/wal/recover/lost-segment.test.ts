@@ -34,7 +34,7 @@ async function written(t: TestContext, last: number, more: Partial<WalOptions> =
   const walOptions = options(tempDir(t), { segmentBytes: 8192, ...more });
   const wal = await openWal(walOptions);
   for (let index = 1; index <= last; index++) {
-    await durable(wal, wal.append({ term: 1, vote: 1, commit: index - 1 }, run(index, index), true));
+    await durable(wal, wal.append({ term: 1, vote: 1, commit: index - 1 }, run(index, index)));
   }
   await wal.close();
   return walOptions;
@@ -89,7 +89,7 @@ for (const writer of WRITERS) {
       const wal = await openWal(walOptions);
       assert.equal(wal.recovered.lastIndex, last);
       last++;
-      await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(last, last, 1, size), true));
+      await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(last, last, 1, size)));
       await wal.close();
     }
   });
@@ -155,7 +155,7 @@ for (const durability of ["fdatasync", "o_dsync", "o_direct"] as const) {
   test(`${durability}: at a cut the next segment is durable before the old one gets its final size`, async (t) => {
     const walOptions = await written(t, 1);
     const wal = await open(t, { ...walOptions, durability, walFs: { module: RECORDER, arg: t.name } });
-    for (let index = 2; index <= 300; index++) await durable(wal, wal.append(null, run(index, index), true));
+    for (let index = 2; index <= 300; index++) await durable(wal, wal.append(null, run(index, index)));
     const ops = recordings.get(t.name)!;
     const cuts = ops.flatMap((op, at) => (op.kind === "rename" && op.to.endsWith(".wal") ? [at] : []));
     assert.ok(cuts.length > 1);
@@ -192,7 +192,7 @@ test("a crash before the old segment got its final size is mended at opening: th
   fs.truncateSync(closed, 8192);
   const shorter = await open(t, walOptions);
   const last = shorter.recovered.lastIndex;
-  await durable(shorter, shorter.append(null, run(last + 1, last + 100), true));
+  await durable(shorter, shorter.append(null, run(last + 1, last + 100)));
   assertSameEntries(allEntries(shorter), run(1, last + 100));
 });
 
@@ -200,9 +200,9 @@ test("a crash in a release, after a new leader overwrote the log: each segment t
   const walOptions = options(tempDir(t), { segmentBytes: 8192, snapshotCatchUpBytes: 1 << 30 });
   const wal = await openWal(walOptions);
   for (const each of [...run(1, 200), ...run(60, 190, 2)]) {
-    await durable(wal, wal.append({ term: each.term, vote: 1, commit: 0 }, [each], true));
+    await durable(wal, wal.append({ term: each.term, vote: 1, commit: 0 }, [each]));
   }
-  await durable(wal, wal.append({ term: 2, vote: 1, commit: 100 }, [], true));
+  await durable(wal, wal.append({ term: 2, vote: 1, commit: 100 }, []));
   await wal.saveSnapshot(meta(100, 2), Uint8Array.of(1));
   await wal.close();
   const segments = fs
@@ -239,7 +239,7 @@ test("in a log as etcd writes it, an empty last segment gets its head and is use
   fs.writeFileSync(path.join(walOptions.dir, "0000000000000001-0000000000000065.wal"), "");
   const wal = await open(t, walOptions);
   assert.equal(wal.recovered.lastIndex, 100);
-  await durable(wal, wal.append(null, run(101, 105), true));
+  await durable(wal, wal.append(null, run(101, 105)));
   await wal.close();
   assertSameEntries(replay(walOptions.dir), run(1, 105));
 });

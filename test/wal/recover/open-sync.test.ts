@@ -26,7 +26,7 @@ test("a new log's directories all have durable names before it has one", async (
 test("an existing log is synced, names and records, before anything is changed in it", async (t) => {
   const dir = tempDir(t);
   const wal = await openWal(options(dir, { writer: "inline-js" }));
-  await durable(wal, wal.append(null, run(1, 10), true));
+  await durable(wal, wal.append(null, run(1, 10)));
   await wal.close();
   const walFs = { module: RECORDER, arg: t.name };
   await open(t, options(dir, { writer: "inline-js", walFs }));

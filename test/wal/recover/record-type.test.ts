@@ -100,7 +100,7 @@ async function write(t: TestContext, term: number): Promise<string> {
   const log = await openWal({ ...options(dir), writer: "inline-js", durability: "none", segmentBytes: 1024 });
   const data = (size: number): Uint8Array => new Uint8Array(size).fill(7);
   const append = (state: HardState, entries: Entry[]): Promise<void> =>
-    durable(log, log.append(state, entries, true));
+    durable(log, log.append(state, entries));
   await append({ term, vote: 1, commit: 0 }, [new Entry(0, term, 1, NO_DATA)]);
   for (let index = 2; index < 20; index += 2) {
     const more = [new Entry(0, term, index, data(60)), new Entry(0, term, index + 1, data(index % 3))];

@@ -28,8 +28,8 @@ import { check, promised } from "../promised.js";
 async function written(t: TestContext, last: number, more: Partial<WalOptions> = {}): Promise<WalOptions> {
   const walOptions = options(tempDir(t), { segmentBytes: 8192, ...more });
   const wal = await openWal(walOptions);
-  wal.append({ term: 1, vote: 1, commit: 0 }, [], true);
-  const seq = wal.append(null, run(1, last), true);
+  wal.append({ term: 1, vote: 1, commit: 0 }, []);
+  const seq = wal.append(null, run(1, last));
   await durable(wal, seq);
   await wal.close();
   return walOptions;
@@ -80,7 +80,7 @@ for (const writer of WRITERS) {
     assert.deepEqual(fs.readFileSync(torn.copy), bytes.subarray(0, torn.offset + torn.bytesCut));
     assert.equal(wal.recovered.lastIndex, 19);
     assert.equal(fs.statSync(file).size, size, "the segment keeps its size");
-    await durable(wal, wal.append({ term: 2, vote: 1, commit: 0 }, run(20, 30, 2), true));
+    await durable(wal, wal.append({ term: 2, vote: 1, commit: 0 }, run(20, 30, 2)));
     await wal.close();
     const again = await open(t, walOptions);
     assert.equal(again.recovered.torn, null);
@@ -166,7 +166,7 @@ test("a flipped bit in the very last record is damage, not a torn write", async 
 test("zeros over a record with good ones behind it are damage", async (t) => {
   const walOptions = await written(t, 20);
   const later = await openWal(walOptions);
-  await durable(later, later.append(null, run(21, 40), true));
+  await durable(later, later.append(null, run(21, 40)));
   await later.close();
   const file = newestSegment(walOptions.dir);
   const record = frames(walOptions.dir, path.basename(file))[6]!;
@@ -190,7 +190,7 @@ test("a sector missing from the last write is torn, whatever follows it there; o
   let last = 3;
   for (let round = 0; round < 2; round++) {
     const wal = await openWal(walOptions);
-    await durable(wal, wal.append(null, run(last + 1, last + 20), true));
+    await durable(wal, wal.append(null, run(last + 1, last + 20)));
     await wal.close();
     const file = newestSegment(walOptions.dir);
     const entries = frames(walOptions.dir, path.basename(file)).filter(({ type }) => type === "entry");
@@ -207,7 +207,7 @@ test("a sector missing from the last write is torn, whatever follows it there; o
     last = lost;
     // The sector that a write begins in keeps what was there: the seal of the repair tells up to where.
     const from = endOf(file);
-    await durable(third, third.append(null, run(last + 1, last + 20), true));
+    await durable(third, third.append(null, run(last + 1, last + 20)));
     await third.close();
     const bytes = fs.readFileSync(file);
     fs.writeFileSync(file, bytes.fill(0, from, Math.ceil((from + 1) / 512) * 512));
@@ -227,7 +227,7 @@ test("of a write whose data is a log itself, what a power loss leaves is torn, a
   const walOptions = await written(t, 3, { segmentBytes: 64 << 10 });
   for (let last = 4; last <= 8; last++) {
     const wal = await openWal(walOptions);
-    await durable(wal, wal.append(null, run(last, last), true));
+    await durable(wal, wal.append(null, run(last, last)));
     await wal.close();
   }
   const file = newestSegment(walOptions.dir);
@@ -253,10 +253,10 @@ test("of a write whose data is a log itself, what a power loss leaves is torn, a
     const data = new Uint8Array(2000 + shift + begins).fill(9);
     data.set(before.subarray(0, begins), 2000 + shift);
     const wal = await openWal(walOptions);
-    await durable(wal, wal.append(null, [new Entry(0, 1, 9, data), ...run(10, 12)], true));
+    await durable(wal, wal.append(null, [new Entry(0, 1, 9, data), ...run(10, 12)]));
     const bytes = fs.readFileSync(file);
     const ends = endOf(file);
-    await durable(wal, wal.append(null, run(13, 13), true));
+    await durable(wal, wal.append(null, run(13, 13)));
     await wal.close();
     const wroteOn = fs.readFileSync(file);
     const hole = (of: Buffer, from: number, to: number): Buffer => Buffer.from(of).fill(0, from, to);
@@ -274,8 +274,8 @@ test("of a write whose data is a log itself, what a power loss leaves is torn, a
 test("a sector missing from an earlier write is damage: that one was acknowledged", async (t) => {
   const walOptions = await written(t, 3);
   const wal = await openWal(walOptions);
-  await durable(wal, wal.append(null, run(4, 23), true));
-  await durable(wal, wal.append(null, run(24, 24), true));
+  await durable(wal, wal.append(null, run(4, 23)));
+  await durable(wal, wal.append(null, run(24, 24)));
   await wal.close();
   const file = newestSegment(walOptions.dir);
   const entries = frames(walOptions.dir, path.basename(file)).filter(({ type }) => type === "entry");
@@ -363,7 +363,7 @@ test("a lock that cannot be read is not taken over, and released all the same", 
   await assert.rejects(openWal(walOptions), { code: "WAL_NOT_WRITABLE" });
   code = "EMFILE";
   await assert.rejects(openWal(walOptions), { code: "WAL_IO" });
-  await durable(wal, wal.append(null, run(1, 1), true));
+  await durable(wal, wal.append(null, run(1, 1)));
   await wal.close();
   assert.equal(fs.existsSync(lock), false);
   mock.restore();
@@ -397,7 +397,7 @@ for (const writer of WRITERS) {
         writer: ${JSON.stringify(writer)}, durability: "fdatasync", segmentBytes: 65536, ringBytes: 16384 });
       let index = 0;
       const more = () => wal.append({ term: 1, vote: 1, commit: 0 },
-        Array.from({ length: 9 }, () => new Entry(0, 1, ++index, new Uint8Array(200).fill(index))), true);
+        Array.from({ length: 9 }, () => new Entry(0, 1, ++index, new Uint8Array(200).fill(index))));
       wal.onDurable = (seq) => { fs.writeSync(1, seq * 9 + "\\n"); more(); };
       more(); more(); more();`;
     const child = spawn(process.execPath, ["--input-type=module", "-e", script], {

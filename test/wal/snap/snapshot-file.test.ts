@@ -39,13 +39,13 @@ async function* of(...all: Uint8Array[]): AsyncGenerator<Uint8Array> {
 test("what one log has another takes, and replaces its own by", async (t) => {
   const [one, other] = [tempDir(t), tempDir(t)];
   const from = await open(t, options(one));
-  await durable(from, from.append({ term: 2, vote: 1, commit: 50 }, run(1, 60, 2), true));
+  await durable(from, from.append({ term: 2, vote: 1, commit: 50 }, run(1, 60, 2)));
   async function* stream(): AsyncGenerator<Uint8Array> {
     for (let at = 0; at < STATE.length; at += 70_000) yield STATE.subarray(at, at + 70_000);
   }
   await from.saveSnapshot(meta(50, 2), stream());
   const to = await open(t, options(other));
-  await durable(to, to.append({ term: 1, vote: 1, commit: 3 }, run(1, 5), true));
+  await durable(to, to.append({ term: 1, vote: 1, commit: 3 }, run(1, 5)));
   await to.stageSnapshotFile(meta(50, 2), pieces(from, 50, 10_001));
   // It counts for nothing yet.
   assertSameEntries(entriesFrom(to), run(1, 5));
@@ -69,11 +69,11 @@ test("what one log has another takes, and replaces its own by", async (t) => {
 test("cut, changed, of another entry, term or membership: refused, and nothing of it is left", async (t) => {
   const [one, other] = [tempDir(t), tempDir(t)];
   const from = await open(t, options(one));
-  await durable(from, from.append({ term: 2, vote: 1, commit: 50 }, run(1, 60, 2), true));
+  await durable(from, from.append({ term: 2, vote: 1, commit: 50 }, run(1, 60, 2)));
   await from.saveSnapshot(meta(50, 2, [1, 2]), STATE.subarray(0, 5000));
   const whole = fs.readFileSync(path.join(one, "snap", snapFiles(one)[0]!));
   const to = await open(t, options(other));
-  await durable(to, to.append({ term: 1, vote: 1, commit: 3 }, run(1, 5), true));
+  await durable(to, to.append({ term: 1, vote: 1, commit: 3 }, run(1, 5)));
   const sound = meta(50, 2, [1, 2]);
   const refused = async (metadata: typeof sound, ...all: Uint8Array[]): Promise<void> => {
     await assert.rejects(to.stageSnapshotFile(metadata, of(...all)), {
@@ -117,7 +117,7 @@ test("held entries stay while later snapshots are recorded, and go with the next
   const wal = await open(t, options(dir, { segmentBytes: 4096, snapshotsKept: 1, logCacheBytes: 1 }));
   const grow = async (to: number): Promise<void> => {
     const from = wal.storage.lastIndex() + 1;
-    await durable(wal, wal.append({ term: 1, vote: 1, commit: to }, run(from, to), true));
+    await durable(wal, wal.append({ term: 1, vote: 1, commit: to }, run(from, to)));
   };
   await grow(200);
   await wal.saveSnapshot(meta(100, 1), STATE.subarray(0, 10));
@@ -146,7 +146,7 @@ test("entries are held for nobody where the log takes more than the disk has lef
   }
   atEnd(t, () => spawnSync("umount", ["-l", dir]));
   const wal = await open(t, options(path.join(dir, "log"), { segmentBytes: 4096, snapshotsKept: 1 }));
-  await durable(wal, wal.append({ term: 1, vote: 1, commit: 400 }, run(1, 400), true));
+  await durable(wal, wal.append({ term: 1, vote: 1, commit: 400 }, run(1, 400)));
   wal.holdFrom(50);
   await wal.saveSnapshot(meta(100, 1), STATE.subarray(0, 10));
   assert.equal(wal.storage.firstIndex(), 51);

@@ -62,7 +62,7 @@ async function step(random: Prng, wal: Wal, model: Model): Promise<void> {
     model.append(entries);
     model.commit += random.below(model.last - model.commit + 1);
     const hardState = { term: model.term, vote: 1, commit: model.commit };
-    await durable(wal, wal.append(hardState, entries, true));
+    await durable(wal, wal.append(hardState, entries));
   } else if (draw < 7 && model.commit > newest) {
     const index = newest + 1 + random.below(model.commit - newest);
     const snapshot = meta(index, model.termOf(index), [1, index]);

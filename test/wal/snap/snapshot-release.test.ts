@@ -35,7 +35,7 @@ const SEGMENT_BYTES = 4096;
 async function append(wal: Wal, from: number, to: number): Promise<void> {
   for (let at = from; at <= to; at += 5) {
     const entries = run(at, Math.min(to, at + 4));
-    await durable(wal, wal.append({ term: 1, vote: 1, commit: at }, entries, true));
+    await durable(wal, wal.append({ term: 1, vote: 1, commit: at }, entries));
   }
 }
 
@@ -417,7 +417,7 @@ async function checkCopy(dir: string, walOptions: WalOptions, copied: number[]):
   first = await openWal(mine);
   assert.equal(first.recovered.torn, null);
   assert.equal(first.recovered.snapshot?.index ?? 0, found);
-  await durable(first, first.append({ term: 3, vote: 1, commit: found }, [entry(last + 1, 3)], true));
+  await durable(first, first.append({ term: 3, vote: 1, commit: found }, [entry(last + 1, 3)]));
   await first.saveSnapshot(meta(last + 1, 3), Buffer.from("one more"));
   await first.close();
 }

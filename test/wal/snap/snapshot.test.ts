@@ -33,7 +33,7 @@ const FAULTY = new URL("../faulty-fs.js", import.meta.url).href;
 const RECORDER = new URL("../recording-fs.js", import.meta.url).href;
 
 async function append(wal: Wal, from: number, to: number, term = 1): Promise<void> {
-  await durable(wal, wal.append({ term, vote: 1, commit: to }, run(from, to, term), true));
+  await durable(wal, wal.append({ term, vote: 1, commit: to }, run(from, to, term)));
 }
 
 for (const writer of WRITERS) {
@@ -97,7 +97,7 @@ for (const writer of WRITERS) {
   test(`${writer}: a snapshot of another term than the log's entry there replaces the log`, async (t) => {
     const walOptions = options(tempDir(t), { writer, logCacheBytes: 500 });
     const wal = await open(t, walOptions);
-    await durable(wal, wal.append({ term: 3, vote: 1, commit: 20 }, run(1, 100, 3), true));
+    await durable(wal, wal.append({ term: 3, vote: 1, commit: 20 }, run(1, 100, 3)));
     await wal.saveSnapshot(meta(80, 5), Buffer.from("80"));
     assert.equal(wal.storage.lastIndex(), 80);
     await wal.close();
@@ -123,11 +123,11 @@ for (const writer of WRITERS) {
     const wal = await open(t, walOptions);
     await append(wal, 1, 10);
     await wal.stageSnapshot(meta(600, 2), Buffer.from("600"));
-    wal.append({ term: 1, vote: 1, commit: 10 }, run(11, 500), true);
+    wal.append({ term: 1, vote: 1, commit: 10 }, run(11, 500));
     const recorded = wal.recordSnapshot(meta(600, 2));
     // The keeper hands the record over in a turn of its own.
     await new Promise((resolve) => setImmediate(resolve));
-    const seq = wal.append({ term: 2, vote: 1, commit: 600 }, run(601, 700, 2), true);
+    const seq = wal.append({ term: 2, vote: 1, commit: 600 }, run(601, 700, 2));
     await durable(wal, seq);
     await recorded;
     assert.equal(wal.storage.firstIndex(), 601);
@@ -188,7 +188,7 @@ for (const writer of WRITERS) {
       wal.onFault = resolve;
     });
     const saved = wal.saveSnapshot(meta(1, 1), Buffer.from("x"));
-    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 20), true);
+    wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 20));
     await assert.rejects(saved, { code: "RAFT_FENCED" });
     assert.equal((await fault).code, "WAL_IO");
     await assert.rejects(wal.saveSnapshot(meta(2, 1), Buffer.from("y")), { code: "RAFT_FENCED" });

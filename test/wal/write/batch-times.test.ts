@@ -25,7 +25,7 @@ for (const writer of WRITERS) {
     let syncs = wal.batchTimes.syncs;
     for (let index = 1; index <= 20; index++) {
       const handedUs = monotonicUs();
-      const seq = wal.append(null, [entry(index)], true);
+      const seq = wal.append(null, [entry(index)]);
       await durable(wal, seq);
       const time = wal.batchTimes.find(seq);
       assert.ok(time, `append ${seq}`);
@@ -41,7 +41,7 @@ for (const writer of WRITERS) {
 
   test(`${writer}: nothing is noted unless asked for`, async (t) => {
     const wal = await open(t, options(tempDir(t), { writer }));
-    const seq = wal.append(null, [entry(1)], true);
+    const seq = wal.append(null, [entry(1)]);
     await durable(wal, seq);
     assert.equal(wal.batchTimes.find(seq), null);
   });

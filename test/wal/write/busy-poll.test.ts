@@ -22,7 +22,7 @@ test("appends that come just as the threads go to sleep are written", async (t) 
     const until = performance.now() + (prng.below(2 * POLL_US) + 1) / 1000;
     const blocks = prng.below(2) === 0;
     while (performance.now() < until) if (!blocks) await new Promise(setImmediate);
-    await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, [entry(index)], true));
+    await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, [entry(index)]));
   }
   await wal.close();
   assertSameEntries(replay(walOptions.dir), run(1, appends));
@@ -30,7 +30,7 @@ test("appends that come just as the threads go to sleep are written", async (t) 
 
 test("a log that polls and has nothing to do goes to sleep, and is there when it is wanted", async (t) => {
   const wal = await open(t, options(tempDir(t), { writer: "pool-wasm", busyPollUs: 1000 }));
-  await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 10), true));
+  await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 10)));
   await setTimeout(50);
   const before = process.cpuUsage();
   const begun = performance.now();
@@ -38,7 +38,7 @@ test("a log that polls and has nothing to do goes to sleep, and is there when it
   const { user, system } = process.cpuUsage(before);
   const share = (user + system) / 1000 / (performance.now() - begun);
   assert.ok(share < 0.5, `doing nothing took ${share} of a core`);
-  await durable(wal, wal.append(null, run(11, 20), true));
+  await durable(wal, wal.append(null, run(11, 20)));
 });
 
 test("while both threads look, no sleep is asked for", async (t) => {
@@ -54,7 +54,7 @@ test("while both threads look, no sleep is asked for", async (t) => {
     });
     try {
       for (let index = 1; index <= 100; index++) {
-        await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, [entry(index)], true));
+        await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, [entry(index)]));
       }
     } finally {
       Object.assign(Atomics, { waitAsync });

@@ -34,7 +34,7 @@ test("a large append is one write", async (t) => {
     const appends = 100;
     for (let nth = 0; nth < appends; nth++) {
       const entries = run(nth * ENTRIES + 1, (nth + 1) * ENTRIES);
-      await durable(wal, wal.append({ term: 1, vote: 1, commit: nth * ENTRIES }, entries, true));
+      await durable(wal, wal.append({ term: 1, vote: 1, commit: nth * ENTRIES }, entries));
     }
     assert.equal(wal.stats().writes - before, appends);
     await wal.close();
@@ -48,7 +48,7 @@ test("a large append is cut where batchBytesMax says", async (t) => {
   const wal = await open(t, options(tempDir(t), { writer: "pool-wasm", ...large, batchBytesMax }));
   for (let nth = 0; nth < 20; nth++) {
     const before = wal.stats();
-    await durable(wal, wal.append(null, run(nth * ENTRIES + 1, (nth + 1) * ENTRIES), true));
+    await durable(wal, wal.append(null, run(nth * ENTRIES + 1, (nth + 1) * ENTRIES)));
     const { writes, bytes } = wal.stats();
     const least = (bytes - before.bytes) / (batchBytesMax + 100);
     assert.ok(writes - before.writes >= least, `${writes - before.writes} writes, at least ${least}`);
@@ -71,10 +71,10 @@ test("appends of all sizes, whatever fits the ring and the segment", async (t) =
           entries.push(entry(entries.length + 1, 1, prng.below(300) === 0 ? ringBytes : prng.below(400)));
         }
         const batch = prng.below(2) === 0 ? entries.slice(from) : asRun(entries.slice(from));
-        const seq = wal.append({ term: 1, vote: 1, commit: 0 }, batch, true);
+        const seq = wal.append({ term: 1, vote: 1, commit: 0 }, batch);
         if (prng.below(3) === 0) await durable(wal, seq);
       }
-      await durable(wal, wal.append(null, [], true));
+      await durable(wal, wal.append(null, []));
       // By the sparse index: nothing of it is in memory.
       assertSameEntries(allEntries(wal, 64 << 10), entries);
       await wal.close();

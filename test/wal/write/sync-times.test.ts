@@ -34,7 +34,7 @@ for (const writer of WRITERS) {
     // The largest goes another way than through the ring, and the segments are cut meanwhile.
     const wal = await open(t, options(tempDir(t), { writer, durability: "fdatasync" }));
     for (let index = 1; index <= 20; index++)
-      await durable(wal, wal.append(null, [entry(index, 1, index === 9 ? 30_000 : 9_000)], true));
+      await durable(wal, wal.append(null, [entry(index, 1, index === 9 ? 30_000 : 9_000)]));
     const { counts, sum } = wal.syncTimes();
     assert.equal(
       counts.reduce((total, count) => total + count, 0),
@@ -47,7 +47,7 @@ for (const writer of WRITERS) {
 
 test("a log that is not made durable has nothing in it", async (t) => {
   const wal = await open(t, options(tempDir(t), { durability: "none" }));
-  await durable(wal, wal.append(null, [entry(1)], true));
+  await durable(wal, wal.append(null, [entry(1)]));
   assert.deepEqual(new Set(wal.syncTimes().counts), new Set([0]));
 });
 
@@ -56,8 +56,8 @@ test("the ring's depth: what was appended and not written, and nothing when it i
   assert.equal(wal.stats().ringBytes, 0);
   assert.equal(wal.stats().ringBytesMax, 16 << 10);
   // The writer takes the first at once, the second in its next batch.
-  wal.append(null, [entry(1, 1, 1000)], true);
-  const seq = wal.append(null, [entry(2, 1, 1000)], true);
+  wal.append(null, [entry(1, 1, 1000)]);
+  const seq = wal.append(null, [entry(2, 1, 1000)]);
   const { ringBytes } = wal.stats();
   assert.ok(ringBytes >= 1000 && ringBytes < 1100, `${ringBytes}`);
   await durable(wal, seq);
