@@ -79,8 +79,9 @@ export class Service {
       );
       // Their bytes are bounded. Node.js drops those behind the first 2,000, a condition among them.
       server.maxHeadersCount = 0;
-      // Else Node.js answers by itself, or with nothing: the router refuses in a sentence.
+      // Else Node.js answers by itself, or with nothing: the router refuses in a sentence, and asks for no body that it does not read.
       server.on("checkExpectation", serve);
+      server.on("checkContinue", serve);
       server.on("connect", (_, socket) => socket.on("error", () => {}).end(CONNECT_REFUSED));
       limitClients(server, descriptorLimit(), logger);
       // A client that sends no more may still wait for its answer; behind the last one Node.js closes the connection.
