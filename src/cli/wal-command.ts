@@ -12,6 +12,7 @@ import type { EtcdSnapshotId } from "../wal/inspect/etcd-proto.js";
 import { findLog, type LogPlace } from "../wal/inspect/log-place.js";
 import { ByteProgress } from "./byte-progress.js";
 import { CommandError } from "./command-error.js";
+import { checkSnaps } from "./snap-report.js";
 import { Dump } from "./wal-dump.js";
 import { newGroupCommand } from "./wal-new-group.js";
 import { repairLog } from "./wal-repair.js";
@@ -55,8 +56,8 @@ function dumpCommand(): Command {
   return new Command("dump")
     .summary("print a log, one line an entry or record")
     .description(
-      "Prints metadata, entries, hard states and snapshot records in the order in which they were written: an entry that " +
-        "replaces earlier ones says so. Checksums are verified on the way; the dump ends at the first damage.",
+      "Prints the snapshot files beside the log, then metadata, entries, hard states and snapshot records in the order in " +
+        "which they were written: an entry that replaces earlier ones says so. Checksums are verified on the way; the dump ends at the first damage.",
     )
     .argument("<dir>", DIR_HELP)
     .option("--json", "one JSON object a line; 64-bit numbers are strings, data is hex and complete")
@@ -95,7 +96,9 @@ async function dump(dir: string, words: DumpWords): Promise<number> {
     throw new CommandError(UNREADABLE, `--from ${range.from} lies behind --to ${range.to}.`);
   }
   const place = logAt(dir);
-  const dumped = new Dump(place, { json: words.json === true, records: words.records === true, range });
+  const options = { json: words.json === true, records: words.records === true, range };
+  const snaps = options.records || range !== null ? [] : await checkSnaps(place);
+  const dumped = new Dump(place, options, snaps);
   const total = place.segments.reduce(
     (sum, { name }) => sum + fs.statSync(`${place.walDir}/${name}`).size,
     0,

@@ -1,4 +1,4 @@
-// `raftmark wal dump`: a line an entry, state or snapshot, or a line a record, as text or NDJSON, in the order in which
+// `raftmark wal dump`: a line each snapshot file, then a line an entry, state or snapshot, or a line a record, as text or NDJSON, in the order in which
 // they were written. One segment at a time is in memory; stops at the first thing that is wrong.
 import fs from "node:fs";
 import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_STATE } from "../wal/format/format.js";
@@ -7,6 +7,7 @@ import { decodeSnapshotId, decodeState, ProtoError } from "../wal/inspect/etcd-p
 import type { LogPlace } from "../wal/inspect/log-place.js";
 import { RecordOrder } from "../wal/inspect/record-order.js";
 import { entryOf, RecordScan, type ScannedRecord } from "../wal/inspect/record-scan.js";
+import type { SnapReport } from "./snap-report.js";
 
 export interface DumpOptions {
   readonly json: boolean;
@@ -29,14 +30,17 @@ export class Dump {
   done = 0;
   private readonly place: LogPlace;
   private readonly options: DumpOptions;
+  private readonly snaps: readonly SnapReport[];
   private metadataShown = false;
   private firstIndex = -1n;
   private lastIndex = -1n;
   private shown = 0;
 
-  constructor(place: LogPlace, options: DumpOptions) {
+  /** `snaps`: the snapshot files to show in front of the log. */
+  constructor(place: LogPlace, options: DumpOptions, snaps: readonly SnapReport[]) {
     this.place = place;
     this.options = options;
+    this.snaps = snaps;
   }
 
   /** What to say of a range that nothing is in; null: something is. */
@@ -64,6 +68,7 @@ export class Dump {
     let crc: number | null = null;
     let expected: bigint | null = null;
     const order = new RecordOrder();
+    for (const snap of this.snaps) yield this.snapFile(snap);
     for (const { name, seq } of segments) {
       if (expected !== null && seq !== expected) {
         this.problem = `segment ${expected} is missing before ${name}`;
@@ -90,6 +95,16 @@ export class Dump {
       if (scan.records > 0) crc = scan.crc;
       this.done = before + bytes.length;
     }
+  }
+
+  private snapFile({ name, bytes, error, id, confState }: SnapReport): string {
+    const [index, term] = id === null ? [null, null] : [`${id.index}`, `${id.term}`];
+    const members = confState === null ? null : membersOf(confState);
+    if (this.options.json)
+      return JSON.stringify({ type: "snapFile", name, bytes, error, index, term, confState: members });
+    if (members === null) return `file ${name} ${bytes} B damaged: ${error}`;
+    const lists = Object.entries(members).filter(([, ids]) => Array.isArray(ids) && ids.length > 0);
+    return `file ${name} ${bytes} B sound index ${index} term ${term} ${lists.map(([kind, ids]) => `${kind} ${ids}`).join(" ")}`;
   }
 
   private line(segment: string, scan: RecordScan, record: ScannedRecord, order: RecordOrder): string | null {
@@ -172,6 +187,12 @@ export class Dump {
   private show(fields: Fields, text: string): string {
     return this.options.json ? JSON.stringify(fields) : text;
   }
+}
+
+/** With ids as strings. */
+function membersOf(confState: NonNullable<SnapReport["confState"]>): Record<string, string[] | boolean> {
+  const fields = Object.entries(confState);
+  return Object.fromEntries(fields.map(([name, ids]) => [name, Array.isArray(ids) ? ids.map(String) : ids]));
 }
 
 function hex(data: Uint8Array | null): string | null {

@@ -27,7 +27,10 @@ export function newGroupCommand(
     .argument("<source>", "a stopped member's directory, or one of its .snap files (a backup)")
     .argument("<new-dir>", "option dir of the new group's first member; it is made, or is empty")
     .requiredOption("--id <number>", "option id of that member")
-    .requiredOption("--cluster-id <number>", "option clusterId of the new group: not the old one's")
+    .requiredOption(
+      "--cluster-id <number>",
+      "option clusterId of the new group: not the old one's (of which a .snap file alone says nothing)",
+    )
     .requiredOption("--address <host:port>", "where other members will reach it, as in option peers")
     .addHelpText(
       "after",
@@ -71,7 +74,7 @@ function wholeNumber(flag: string, text: string): number {
 }
 
 function textOf(
-  { snapshot, damaged, entries, lastIndex, uncertain }: Begun,
+  { isClusterKnown, snapshot, damaged, entries, lastIndex, uncertain }: Begun,
   dir: string,
   { id, clusterId, address }: { id: number; clusterId: number; address: string },
 ): string {
@@ -88,5 +91,9 @@ function textOf(
       uncertain === 1 ? ["the last entry", "it"] : [`the last ${uncertain} entries`, "them"];
     lines.push(`${which} may never have been committed: the new group has ${them} all the same`);
   }
+  if (!isClusterKnown)
+    lines.push(
+      `not checked: a snapshot names no cluster; if the old group's clusterId is ${clusterId}, remove ${dir} and take another`,
+    );
   return `${lines.join("\n")}\n`;
 }

@@ -3,31 +3,20 @@
 import fs from "node:fs";
 import path from "node:path";
 import { grouped, plural } from "../../bench/report/numbers.js";
-import { RaftmarkError } from "../base/errors.js";
 import { ADVICE } from "../wal/disk/errors.js";
 import { type Finding, joinSegments, type LogReport } from "../wal/inspect/check-log.js";
 import type { SegmentReport } from "../wal/inspect/check-segment.js";
 import { RECORD_NAMES } from "../wal/inspect/check-segment.js";
 import type { EtcdSnapshotId } from "../wal/inspect/etcd-proto.js";
-import { etcdAnswers, etcdPlanRepair, etcdReadSnap } from "../wal/inspect/etcd-reader.js";
+import { etcdAnswers, etcdPlanRepair } from "../wal/inspect/etcd-reader.js";
 import type { LogPlace } from "../wal/inspect/log-place.js";
 import { checkSegments } from "../wal/pool/check-pool.js";
-import { verifySnapFile } from "../wal/snap/snap-file.js";
 import { ByteProgress, type ProgressStream } from "./byte-progress.js";
+import { checkSnaps, type SnapReport } from "./snap-report.js";
 
 /** etcd 3.4 refuses a record from this size on. */
 const ETCD_RECORD_BYTES_MAX = 10 * 1024 * 1024;
-const SNAP_BYTES_AT_ONCE = 64 << 20;
 const SHOWN_SNAPSHOTS = 4;
-
-export interface SnapReport {
-  readonly name: string;
-  readonly bytes: number;
-  /** "" or what is wrong. */
-  readonly error: string;
-  /** Null if it cannot be read. */
-  readonly id: EtcdSnapshotId | null;
-}
 
 export interface Verdict {
   readonly place: LogPlace;
@@ -52,8 +41,7 @@ export async function verifyLog(
 ): Promise<Verdict> {
   const names = place.segments.map(({ name }) => name);
   const total = names.reduce((sum, name) => sum + fs.statSync(path.join(place.walDir, name)).size, 0);
-  const snaps: SnapReport[] = [];
-  for (const name of place.snaps) snaps.push(await checkSnap(path.join(place.snapDir!, name)));
+  const snaps = await checkSnaps(place);
   const progress = new ByteProgress(stderr, "checking", total);
   const threads = Math.max(1, Math.min(options.threads, names.length));
   const reports = await checkSegments(place.walDir, names, threads, (bytes) => progress.at(bytes));
@@ -62,29 +50,6 @@ export async function verifyLog(
   const log = joinSegments(place.segments, reports, start);
   const sound = log.findings.length === 0 && snaps.every(({ error }) => error === "");
   return { place, log, snaps, start, sound };
-}
-
-// A large one is streamed, and judged in our own words.
-async function checkSnap(file: string): Promise<SnapReport> {
-  const name = path.basename(file);
-  const bytes = fs.statSync(file).size;
-  try {
-    if (bytes > SNAP_BYTES_AT_ONCE) return { name, bytes, error: "", id: bigId(await verifySnapFile(file)) };
-  } catch (error) {
-    if (!(error instanceof RaftmarkError) || error.code !== "WAL_CORRUPT") throw error;
-    return { name, bytes, error: error.message, id: null };
-  }
-  const { error, snapshot } = etcdReadSnap(fs.readFileSync(file));
-  return {
-    name,
-    bytes,
-    error,
-    id: snapshot === null ? null : { index: snapshot.index, term: snapshot.term },
-  };
-}
-
-function bigId({ index, term }: { index: number; term: number }): EtcdSnapshotId {
-  return { index: BigInt(index), term: BigInt(term) };
 }
 
 // The newest file that reads well and that the log knows. (etcd asks for its commit, too; ours is proof enough.)

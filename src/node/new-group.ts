@@ -7,6 +7,7 @@ import path from "node:path";
 import { NO_DATA } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
 import { EMPTY_CONF_STATE, Entry, EntryNormal, type SnapshotMetadata } from "../raft/raftpb/index.js";
+import { backupError } from "../wal/disk/errors.js";
 import { type DirLock, lockDir } from "../wal/disk/lock.js";
 import { asyncFs } from "../wal/disk/wal-fs.js";
 import { openWal, type SnapshotStream, type Wal } from "../wal/index.js";
@@ -30,6 +31,8 @@ export interface NewGroup {
 
 /** What the new group begins with. */
 export interface Begun {
+  /** False: the source is a snapshot alone, so that nobody could tell whether `clusterId` is the old group's. */
+  readonly isClusterKnown: boolean;
   /** Null: its log begins with entry 1. */
   readonly snapshot: { readonly index: number; readonly term: number; readonly bytes: number } | null;
   /** Paths of newer snapshots of the source that are damaged. */
@@ -75,6 +78,7 @@ export async function newGroup(
   const { clusterId, address } = group;
   dialledAddress(address, "option address");
   checkEmpty(dir);
+  checkApart(source, dir);
   const from = await openSource(source);
   try {
     if (from.clusterId === BigInt(clusterId)) {
@@ -120,6 +124,19 @@ function checkEmpty(dir: string): void {
   throw badOption("dir", `${dir} is ${what}; name a directory that is to be made, or an empty one`);
 }
 
+/** A node's directory stays as it is, and what is made is not lost with it. */
+function checkApart(source: string, dir: string): void {
+  if (fs.statSync(source, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  const inside = path.relative(fs.realpathSync(source), realPath(path.resolve(dir)));
+  if (inside.split(path.sep)[0] === ".." || path.isAbsolute(inside)) return;
+  throw badOption("dir", `${dir} lies in ${source}, which is only read; name a directory elsewhere`);
+}
+
+/** Of what need not be there. */
+function realPath(at: string): string {
+  return fs.existsSync(at) ? fs.realpathSync(at) : path.join(realPath(path.dirname(at)), path.basename(at));
+}
+
 async function openSource(source: string): Promise<Source> {
   if (fs.statSync(source, { throwIfNoEntry: false })?.isFile() === true) return await openFile(source);
   const { walDir, segments, snapDir } = findLog(source);
@@ -137,7 +154,14 @@ async function openSource(source: string): Promise<Source> {
 
 /** A snapshot is of what is committed, and names no cluster. */
 async function openFile(file: string): Promise<Source> {
-  const stream = await streamSnapFile(file);
+  const opened = async (): Promise<SnapshotStream> => {
+    try {
+      return await streamSnapFile(file);
+    } catch (error) {
+      throw backupError(error);
+    }
+  };
+  const stream = await opened();
   const { metadata } = stream;
   await stream.close();
   return {
@@ -148,7 +172,7 @@ async function openFile(file: string): Promise<Source> {
     commit: metadata.index,
     lastIndex: metadata.index,
     entries: () => [],
-    openSnapshot: () => streamSnapFile(file),
+    openSnapshot: opened,
     close: () => {},
   };
 }
@@ -180,7 +204,8 @@ async function fill(
     await takeEntries(wal, from, first);
     const { damaged, lastIndex, commit } = from;
     const entries = lastIndex + 1 - first;
-    return { snapshot, damaged, entries, lastIndex, uncertain: Math.max(0, lastIndex - commit) };
+    const uncertain = Math.max(0, lastIndex - commit);
+    return { isClusterKnown: from.clusterId !== null, snapshot, damaged, entries, lastIndex, uncertain };
   } finally {
     await wal.close();
   }

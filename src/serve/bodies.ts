@@ -1,7 +1,7 @@
 // The bodies of requests, read within a limit each, and within one together: as many clients as there are connections may
 // each be slow with a value of the largest size.
-import type { IncomingMessage } from "node:http";
-import { badRequest } from "./http.js";
+import type { ServerResponse } from "node:http";
+import { badRequest, holdsBody } from "./http.js";
 import { HttpError } from "./http-error.js";
 
 /** Room for a body at first. */
@@ -18,10 +18,16 @@ export class Bodies {
     this.left = bytesMax;
   }
 
-  /** The whole body. Throws 413 for one of more than `bytesMax`, 503 if there is no room; the rest of it is let pass. */
-  async read(request: IncomingMessage, bytesMax: number): Promise<Uint8Array> {
+  /**
+   * The whole body of what `response` answers; who waits to send it is told to. Throws 413 for one of more than `bytesMax`, 503 if there
+   * is no room; the rest of it is let pass.
+   */
+  async read(response: ServerResponse, bytesMax: number): Promise<Uint8Array> {
+    const request = response.req;
     const declared = Number(request.headers["content-length"] ?? 0);
-    if (declared > bytesMax) throw refused(request, tooLong(bytesMax));
+    // Node.js lets pass what nobody reads of a request that is answered.
+    if (declared > bytesMax) throw tooLong(bytesMax);
+    if (holdsBody(request)) response.writeContinue();
     // One buffer that grows, not a list: a piece may be a byte, and its view a hundred.
     let body = new Uint8Array(0);
     let bytes = 0;
@@ -43,7 +49,9 @@ export class Bodies {
           const error = end > bytesMax ? tooLong(bytesMax) : null;
           if (error !== null || (end > body.length && !grow(size))) {
             request.removeAllListeners("data");
-            reject(refused(request, error ?? noRoom()));
+            // Who still sends would not read the answer if the connection was closed now.
+            request.resume();
+            reject(error ?? noRoom());
             return;
           }
           body.set(piece, bytes);
@@ -59,12 +67,6 @@ export class Bodies {
       this.left += body.length;
     }
   }
-}
-
-/** Who still sends would not read the answer if the connection was closed now. */
-function refused(request: IncomingMessage, error: HttpError): HttpError {
-  request.resume();
-  return error;
 }
 
 function tooLong(bytesMax: number): HttpError {

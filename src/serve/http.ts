@@ -13,9 +13,11 @@ export interface Target {
 /** In absolute form (RFC 9112, 3.2.2) a target has a scheme and a host in front. */
 const ORIGIN = /^https?:\/\/[^/?]*\/?/i;
 
-/** Throws 400 for a query that is no UTF-8 in percent-encoding; the path is its route's matter. */
+/** Throws 400 for a query that is no UTF-8 in percent-encoding, and for a fragment; the path is its route's matter. */
 export function targetOf(request: IncomingMessage): Target {
   const url = request.url!.replace(ORIGIN, "/");
+  // RFC 9112, 3.2: none is ever sent. Whoever sends a # means one, or what is in front of it.
+  if (url.includes("#")) throw badRequest("a # in a key, or in a parameter, is sent as %23");
   const at = url.indexOf("?");
   if (at < 0) return { path: url, query: new URLSearchParams() };
   const text = url.slice(at + 1);
@@ -41,10 +43,16 @@ export function checkQuery(query: URLSearchParams, known: readonly string[]): vo
 }
 
 /**
- * Throws for a header that changes what is meant, and that nobody here understands: without it, another request would be
- * carried out.
+ * Throws for a version of HTTP that nobody speaks here, or a header that changes what is meant and that nobody here understands: without
+ * it, another request would be carried out.
  */
-export function refuseUnknown({ headers }: IncomingMessage): void {
+export function refuseUnknown(request: IncomingMessage): void {
+  const { headers, httpVersion } = request;
+  // Node.js lets 0.9 and 2.0 through, too.
+  if (!httpVersion.startsWith("1."))
+    throw new HttpError(505, "KV_BAD_REQUEST", `HTTP/${httpVersion}: there is HTTP/1.1`);
+  // RFC 9112, 3.2: who goes by the other one, as a proxy in front may, takes it for another request.
+  if (timesIn(request.rawHeaders, "host") > 1) throw badRequest("Host is there more than once");
   const { expect, "transfer-encoding": coding, "content-range": range } = headers;
   if (expect !== undefined && expect.toLowerCase() !== "100-continue")
     throw new HttpError(417, "KV_BAD_REQUEST", `Expect: ${expect.slice(0, 100)}: there is 100-continue`);
@@ -55,6 +63,14 @@ export function refuseUnknown({ headers }: IncomingMessage): void {
       `Transfer-Encoding: ${coding.slice(0, 100)}: there is chunked`,
     );
   if (range !== undefined) throw badRequest("Content-Range: a value is put whole");
+}
+
+/** `raw`: names and values in turn. */
+function timesIn(raw: readonly string[], name: string): number {
+  let times = 0;
+  for (let at = 0; at < raw.length; at += 2)
+    if (raw[at].length === name.length && raw[at].toLowerCase() === name) times++;
+  return times;
 }
 
 /** Whether a parameter is set: ?name, ?name=1, ?name=true. */
@@ -87,6 +103,15 @@ export function badRequest(message: string): HttpError {
   return new HttpError(400, "KV_BAD_REQUEST", message);
 }
 
+/**
+ * Whether its client waits to be told to send the body (RFC 9110, 10.1.1; not before HTTP/1.1), or has begun as it waited too
+ * long: nobody has told it, nor read anything.
+ */
+export function holdsBody(request: IncomingMessage): boolean {
+  const { headers, httpVersion, complete, readableFlowing } = request;
+  return headers.expect !== undefined && httpVersion === "1.1" && !complete && readableFlowing === null;
+}
+
 /** Headers. */
 export const OF_ALL_ANSWERS = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
 
@@ -108,7 +133,9 @@ export function send(
 ): void {
   if (response.headersSent || response.destroyed) return;
   const about = { "content-type": type, "content-length": Buffer.byteLength(body) };
-  response.writeHead(status, { ...about, ...OF_ALL_ANSWERS, ...headers });
+  // What a client may send next there, after an answer without its body, would be taken for that.
+  const last = holdsBody(response.req) ? { connection: "close" } : {};
+  response.writeHead(status, { ...about, ...OF_ALL_ANSWERS, ...headers, ...last });
   response.end(body);
 }
 

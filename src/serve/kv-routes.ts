@@ -88,8 +88,10 @@ async function put(
 ): Promise<void> {
   checkQuery(query, ["cas"]);
   const ifRevision = conditionOf(request, query);
-  const value = await parts.bodies.read(request, parts.config.maxValueBytes);
-  const outcome = await execute(parts, request, { op: "put", key, ifRevision, value });
+  const place = placeOf(request);
+  // What is wrong without it is refused before it is asked for.
+  const value = await parts.bodies.read(response, parts.config.maxValueBytes);
+  const outcome = await execute(parts, place, { op: "put", key, ifRevision, value });
   if (!outcome.changed) throw conditionFailed(key, outcome);
   const headers = { etag: `"${outcome.revision}"` };
   sendJson(response, 200, { key, revision: outcome.revision }, headers);
@@ -104,23 +106,17 @@ async function remove(
 ): Promise<void> {
   checkQuery(query, ["cas"]);
   const ifRevision = conditionOf(request, query);
-  const outcome = await execute(parts, request, { op: "delete", key, ifRevision });
+  const outcome = await execute(parts, placeOf(request), { op: "delete", key, ifRevision });
   // Without a condition, what is not there is as good as deleted.
   if (!outcome.changed && ifRevision !== null) throw conditionFailed(key, outcome);
   sendJson(response, 200, { key, deleted: outcome.changed });
 }
 
-async function execute(
-  { node, config }: Parts,
-  { headers }: IncomingMessage,
-  command: Command,
-): Promise<Outcome> {
+async function execute({ node, config }: Parts, place: Place | null, command: Command): Promise<Outcome> {
   const timeoutMs = config.requestTimeoutMs;
-  const place = headers["idempotency-key"];
-  if (place === undefined)
-    return (await node.propose(encodeCommand(command), { timeoutMs })).result as Outcome;
-  const [session, sequence] = placeOf(String(place));
   const bytes = encodeCommand(command);
+  if (place === null) return (await node.propose(bytes, { timeoutMs })).result as Outcome;
+  const [session, sequence] = place;
   const { result } = await node.session(session).propose(bytes, { timeoutMs, sequence });
   const outcome = result as Outcome;
   if (outcome.mark !== undefined && outcome.mark !== markOf(bytes)) {
@@ -131,8 +127,13 @@ async function execute(
 }
 
 /** Of a change that is applied once, however often it is asked for: its session and its number in it. */
-function placeOf(text: string): [session: number, sequence: number] {
-  const numbers = text
+type Place = readonly [session: number, sequence: number];
+
+/** Null: it may be asked for once. Throws 400 for what is no place. */
+function placeOf({ headers }: IncomingMessage): Place | null {
+  const text = headers["idempotency-key"];
+  if (text === undefined) return null;
+  const numbers = String(text)
     .replace(/^"(.*)"$/, "$1")
     .split("-")
     .map((part) => (/^\d{1,16}$/.test(part) ? Number(part) : 0));

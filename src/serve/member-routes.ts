@@ -41,7 +41,7 @@ export class MemberRoutes {
 
   /** GET and POST of /members. */
   async serve(parts: Parts, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (request.method === "POST") await this.change(parts, await changeOf(parts, request));
+    if (request.method === "POST") await this.change(parts, await changeOf(parts, response));
     sendMembers(parts, response);
   }
 
@@ -85,15 +85,15 @@ function sendMembers({ node, httpOf }: Parts, response: ServerResponse): void {
 
 type Change = v.InferOutput<typeof schema>;
 
-async function changeOf({ bodies }: Parts, request: IncomingMessage): Promise<Change> {
+async function changeOf({ bodies }: Parts, response: ServerResponse): Promise<Change> {
   // Browsers of before 2020 send no Origin with a form, nor this type: for them it keeps out what refuseCrossSite() does not see.
-  if (!/^application\/json\b/i.test(request.headers["content-type"] ?? ""))
+  if (!/^application\/json\b/i.test(response.req.headers["content-type"] ?? ""))
     throw new HttpError(
       415,
       "KV_NO_JSON",
       `send JSON, with content-type: application/json; as in ${EXAMPLE}`,
     );
-  const body = Buffer.from(await bodies.read(request, BODY_BYTES_MAX)).toString();
+  const body = Buffer.from(await bodies.read(response, BODY_BYTES_MAX)).toString();
   let json: unknown;
   try {
     json = JSON.parse(body);

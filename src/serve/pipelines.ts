@@ -13,11 +13,21 @@ interface Waiting {
   readonly begin: () => void;
 }
 
+const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+/** By the code of the error: what Node.js answers by itself. */
+const FAILED: Readonly<Record<string, string>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n",
+  HPE_HEADER_OVERFLOW: "HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n",
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: "HTTP/1.1 413 Payload Too Large\r\nConnection: close\r\n\r\n",
+};
+
 /** Of one connection. Invariant: more than one is under way only if all of them are reads. */
 interface Line {
   readonly underWay: Set<ServerResponse>;
   isReading: boolean;
   readonly waiting: Waiting[];
+  /** What is read of it makes no sense any more, or nothing came: it is closed behind what was asked before. */
+  isEnding: boolean;
   /** The answer to what was asked last. */
   last: ServerResponse;
 }
@@ -58,8 +68,27 @@ export class Pipelines {
     if (waiting.length > 0) socket.pause();
   }
 
+  /**
+   * Closes a connection on which something else than a request came, or half of one. Node.js would say so at once: to a client that asked
+   * before, that would be the answer to what it asked first, and false.
+   */
+  fail(socket: Socket, error: NodeJS.ErrnoException): void {
+    const line = this.lines.get(socket);
+    // Of a waiting request whose body does not come.
+    if (line !== undefined && !line.isEnding && !line.last.req.complete) line.waiting.pop();
+    const isOwn = line !== undefined && line.underWay.size === 1 && line.underWay.has(line.last);
+    const isAsked = line !== undefined && line.underWay.size > 0 && (!isOwn || line.last.req.complete);
+    if (isAsked && socket.writable) {
+      line.isEnding = true;
+      return;
+    }
+    const begun = [...(line?.underWay ?? [])].some(({ headersSent }) => headersSent);
+    if (socket.writable && !begun) socket.write(FAILED[error.code ?? ""] ?? BAD_REQUEST);
+    socket.destroy();
+  }
+
   private begin(socket: Socket, last: ServerResponse): Line {
-    const line: Line = { underWay: new Set(), isReading: false, waiting: [], last };
+    const line: Line = { underWay: new Set(), isReading: false, waiting: [], isEnding: false, last };
     this.lines.set(socket, line);
     // Node.js resumes at the end of each request.
     socket.on("resume", () => {
@@ -73,7 +102,8 @@ export class Pipelines {
   }
 
   private go(socket: Socket, line: Line): void {
-    const { waiting } = line;
+    const { waiting, underWay } = line;
+    if (line.isEnding && waiting.length === 0 && underWay.size === 0) socket.destroySoon();
     // Ended is one whose last answer is given; what waits would get none.
     if (waiting.length === 0 || !socket.writable) return;
     while (waiting.length > 0 && mayBegin(line, waiting[0])) {

@@ -82,6 +82,7 @@ export class Router {
   /** Answers one request; never throws. */
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
+      refuseUnknown(request);
       refuseCrossSite(request);
       const target = targetOf(request);
       const route = this.routeOf(target.path);
@@ -95,7 +96,6 @@ export class Router {
         throw new HttpError(405, "KV_NO_METHOD", text, {}, { allow: methods.join(", ") });
       }
       if (query !== null) checkQuery(target.query, query);
-      refuseUnknown(request);
       await route.handle(request, response, target);
     } catch (error) {
       this.fail(response, error);

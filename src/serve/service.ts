@@ -1,6 +1,6 @@
 // One node of the service in this process: the engine, the state, the HTTP server; opened together and closed in order.
 import { createServer, type RequestListener, type Server } from "node:http";
-import { type AddressInfo, Server as NetServer } from "node:net";
+import { type AddressInfo, Server as NetServer, type Socket } from "node:net";
 import { type Logger, RaftmarkError, RaftNode, registerMetrics } from "../index.js";
 import { splitAddress } from "../link/address.js";
 import { descriptorLimit } from "../link/descriptors.js";
@@ -78,8 +78,10 @@ export class Service {
       );
       // Their bytes are bounded. Node.js drops those behind the first 2,000, a condition among them.
       server.maxHeadersCount = 0;
-      // Else Node.js answers by itself, or with nothing: the router refuses in a sentence.
+      // Else Node.js answers by itself, or with nothing: the router refuses in a sentence, and asks for no body that it does not read.
       server.on("checkExpectation", serve);
+      server.on("checkContinue", serve);
+      server.on("clientError", (error, socket) => pipelines.fail(socket as Socket, error));
       server.on("connect", (_, socket) => socket.on("error", () => {}).end(CONNECT_REFUSED));
       limitClients(server, descriptorLimit(), logger);
       // A client that sends no more may still wait for its answer; behind the last one Node.js closes the connection.

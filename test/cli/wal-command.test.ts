@@ -154,6 +154,27 @@ test("a sound log: verify, with one thread and with two", async (t) => {
   assert.deepEqual(direct, one, "the log's own directory or the node's: the same");
 });
 
+test("dump: the snapshot files stand in front of the log, each with what it is of and whether it is sound", async (t) => {
+  const dir = tempDir(t);
+  const log = await open(t, options(dir));
+  await durable(log, log.append({ term: 1, vote: 1, commit: 9 }, entries(1, 9), true));
+  for (const index of [3, 7]) await log.saveSnapshot(meta(index, 1, [1, 2]), Buffer.from("state"));
+  await log.close();
+  const [older, newer] = fs.readdirSync(join(dir, "snap")).sort();
+  fs.truncateSync(join(dir, "snap", newer!), 30);
+  const { status, stdout } = await wal("dump", dir);
+  const lines = stdout.split("\n");
+  assert.equal(status, 0);
+  assert.match(lines[0]!, new RegExp(`^file ${newer} 30 B damaged: .`));
+  assert.match(lines[1]!, new RegExp(`^file ${older} \\d+ B sound index 3 term 1 voters 1,2$`));
+  assert.match(lines[2]!, /^metadata /);
+  const json = (await wal("dump", dir, "--json")).stdout.split("\n").slice(0, 2);
+  const [bad, good] = json.map((line) => JSON.parse(line));
+  assert.deepEqual([bad.type, bad.index, bad.confState], ["snapFile", null, null]);
+  assert.deepEqual([good.error, good.index, good.confState.voters], ["", "3", ["1", "2"]]);
+  assert.match((await wal("dump", dir, "--from", "9")).stdout, /^entry 9 .*\n$/);
+});
+
 test("dump: text, JSON, ranges, raw records", async (t) => {
   const dir = await ownLog(t);
   const text = await wal("dump", dir);

@@ -110,7 +110,11 @@ test("a snapshot's file alone is a backup", async (t) => {
   const copy = path.join(dir, "backup.snap");
   fs.copyFileSync(path.join(source, "snap", name!), copy);
   const begun = await newGroup(copy, path.join(dir, "7"), NEW);
-  assert.equal(begun.entries, 0);
+  assert.deepEqual([begun.entries, begun.isClusterKnown], [0, false]);
+  const bad = path.join(dir, "bad.snap");
+  fs.writeFileSync(bad, fs.readFileSync(copy).subarray(1));
+  const { message } = await rejection(newGroup(bad, path.join(dir, "8"), NEW));
+  assert.match(message, /bad.snap is damaged: .*\. Take another copy of it, or an older snapshot$/);
   const { journal, node } = await openNew(t, dir);
   assert.deepEqual(journal.texts, ["a", "b"]);
   assert.equal((await node.propose(Buffer.from("e"))).result, 3);
@@ -128,6 +132,11 @@ test("the source is read and not changed; what is refused leaves nothing", async
     assert.deepEqual(files(), before);
   };
   await refused(source, { ...NEW, clusterId: 1 }, /1 is the id of the old group/);
+  for (const inside of ["new", "wal/new/1"]) {
+    const { message } = await rejection(newGroup(source, path.join(source, inside), NEW));
+    assert.match(message, /lies in .*, which is only read; name a directory elsewhere/);
+    assert.deepEqual(files(), before);
+  }
   await refused(source, { ...NEW, address: "0.0.0.0:7007" }, /is where to listen/);
   await refused(path.join(old, "9"), NEW, /there is no directory/);
   await refused(old, NEW, /there is no log in/);

@@ -214,6 +214,17 @@ test("a table that was cut, lengthened or changed is no table, or another; it ne
   assert.deepEqual(sessions.encode(), table);
 });
 
+test("a table has all 53 bits of its numbers", () => {
+  const most = Number.MAX_SAFE_INTEGER;
+  const index = 2 ** 52 + 7;
+  const sessions = new Sessions();
+  const sequence = 2 ** 32 + 5;
+  apply(sessions, open(index), of(most, index, sequence));
+  const table = Buffer.from(sessions.encode());
+  const numbers = [4, 12, 32, 40, 48].map((at) => Number(table.readBigUInt64BE(at)));
+  assert.deepEqual(numbers, [index, sequence, index, sequence, most]);
+});
+
 test("results that come back as they were are kept, others are not", () => {
   for (const value of [undefined, null, true, 0, 1.5, "", "é", [], [1, [null]], { a: { b: "c" } }]) {
     assert.deepEqual(decodeResult(encodeResult(value)!), value);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
-import { type AddressInfo, connect } from "node:net";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { Pipelines } from "../../src/serve/pipelines.js";
 import { until } from "../process/support.js";
@@ -201,4 +201,52 @@ test("what is asked behind an answer that is told to be the last is not begun: n
   (first as ServerResponse | null)!.end();
   await once(socket, "close");
   assert.deepEqual(begun, ["/first"]);
+});
+
+test("what was asked before something that is no request is answered first; that is told to nobody who waits for another answer", async (t) => {
+  const pipelines = new Pipelines(new AbortController().signal);
+  const begun: [string, ServerResponse][] = [];
+  const server = createServer((request, response) => {
+    pipelines.add(request, response, () => begun.push([request.url!, response]));
+  });
+  let failed = 0;
+  server.on("clientError", (error, socket) => {
+    failed++;
+    pipelines.fail(socket as Socket, error);
+  });
+  server.listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const put = (path: string, length: number) =>
+    `PUT ${path} HTTP/1.1\r\nhost: a\r\ncontent-length: ${length}\r\n\r\n`;
+  const answered = async (sent: string, urls: string[]): Promise<string[]> => {
+    const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    let text = "";
+    socket.setEncoding("latin1").on("data", (piece: string) => {
+      text += piece;
+    });
+    const closed = once(socket, "close");
+    const before = failed;
+    socket.write(sent);
+    await until("it is noticed", 60_000, () => failed > before);
+    for (const url of urls) {
+      await until(url, 60_000, () => begun.length > 0);
+      const [asked, response] = begun.shift()!;
+      assert.equal(asked, url);
+      response.end(url);
+    }
+    await closed;
+    return text.match(/HTTP\/1.1 \d+/g) ?? [];
+  };
+  const ok = "HTTP/1.1 200";
+  assert.deepEqual(await answered(`${put("/a", 0)}${put("/b", 0)}no request\r\n\r\n`, ["/a", "/b"]), [
+    ok,
+    ok,
+  ]);
+  assert.deepEqual(await answered("no request\r\n\r\n", []), ["HTTP/1.1 400"]);
+  // In the middle of a body.
+  const chunked = (path: string) => `PUT ${path} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nno`;
+  assert.deepEqual(await answered(chunked("/c"), []), ["HTTP/1.1 400"]);
+  begun.length = 0;
+  assert.deepEqual(await answered(put("/d", 0) + chunked("/e"), ["/d"]), [ok]);
 });

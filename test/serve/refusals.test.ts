@@ -97,6 +97,43 @@ test("what would change a request's meaning is refused where it is not understoo
   assert.match(await raw(`GET /kv/odd HTTP/1.1\r\nHost: x\r\n${LAST}\r\n`), /^HTTP\/1.1 404 /);
 });
 
+test("what another reader of the same request would take for another one is refused", async () => {
+  const get = (line: string, more = "") => raw(`GET ${line}\r\nHost: x\r\n${more}${LAST}\r\n`);
+  assert.match(await get("/livez HTTP/1.1"), /^HTTP\/1.1 200 /);
+  assert.match(await get("/livez HTTP/1.0"), /^HTTP\/1.1 200 /);
+  assert.match(await get("/livez HTTP/1.1", "hOST: y\r\n"), /^HTTP\/1.1 400 [\s\S]*Host is there more/);
+  assert.match(await get("/livez HTTP/0.9"), /^HTTP\/1.1 505 [\s\S]*there is HTTP\/1.1/);
+  assert.match(await get("/livez HTTP/2.0"), /^HTTP\/1.1 505 [\s\S]*there is HTTP\/1.1/);
+  assert.match(await get("/kv/a#b HTTP/1.1"), /^HTTP\/1.1 400 [\s\S]*%23/);
+  assert.match(await get("/kv/a?stale=1#b HTTP/1.1"), /^HTTP\/1.1 400 [\s\S]*%23/);
+});
+
+test("who waits to be told to send a body is told when all else is right; else the answer is the last there", async () => {
+  const asks = (line: string, more = "") =>
+    `${line} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n${more}\r\n`;
+  const refused: [line: string, more: string, status: number][] = [
+    ["PUT /nothing", "", 404],
+    ["POST /kv/waits", "", 405],
+    ["PUT /kv/", "", 400],
+    ["PUT /kv/waits?cas=x", "", 400],
+    ["PUT /kv/waits", "Idempotency-Key: x\r\n", 400],
+    ["POST /members", "", 415],
+  ];
+  for (const [line, more, status] of refused) {
+    const got = await raw(asks(line, more));
+    assert.match(got, new RegExp(`^HTTP/1.1 ${status} [\\s\\S]*\r\nconnection: close\r\n`, "i"), line);
+  }
+  const large = asks("PUT /kv/waits").replace("Length: 1\r", "Length: 99999999\r");
+  assert.match(await raw(large), /^HTTP\/1.1 413 /);
+  const behind = `GET /livez HTTP/1.1\r\nHost: x\r\n${LAST}\r\n`;
+  const told = await raw(`${asks("PUT /kv/waits")}x${behind}`);
+  const answers = told.match(/HTTP\/1.1 \d+/g);
+  assert.deepEqual(answers, ["HTTP/1.1 100", "HTTP/1.1 200", "HTTP/1.1 200"]);
+  // Before HTTP/1.1 there is no such answer.
+  const old = await raw(`${asks("PUT /kv/waits").replace("/1.1", "/1.0")}x`);
+  assert.match(old, /^HTTP\/1.1 200 /);
+});
+
 test("a condition counts behind however many headers", async () => {
   const put = `PUT /kv/behind HTTP/1.1\r\nHost: x\r\n${LAST}Content-Length: 1\r\n`;
   assert.match(await raw(`${put}\r\n1`), /^HTTP\/1.1 200 /);

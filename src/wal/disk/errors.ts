@@ -110,10 +110,18 @@ export function snapshotWriteError(error: unknown, file: string): RaftmarkError 
   return new RaftmarkError("WAL_IO", text, { cause: error });
 }
 
-/** A snapshot's file that does not hold what was written. */
+const SNAPSHOT_ADVICE = `Restore that file from a copy if there is one. ${ADVICE}`;
+
+/** A member's snapshot file that does not hold what was written. */
 export function snapshotError(file: string, what: string): RaftmarkError {
-  const text = `the snapshot ${file} is damaged: ${what}. Restore that file from a copy if there is one. ${ADVICE}`;
-  return new RaftmarkError("WAL_CORRUPT", text);
+  return new RaftmarkError("WAL_CORRUPT", `the snapshot ${file} is damaged: ${what}. ${SNAPSHOT_ADVICE}`);
+}
+
+/** The same of a file that is no running member's: nobody counts on it. */
+export function backupError(error: unknown): unknown {
+  if (!(error instanceof RaftmarkError)) return error;
+  const text = error.message.replace(SNAPSHOT_ADVICE, "Take another copy of it, or an older snapshot");
+  return new RaftmarkError(error.code, text, { cause: error });
 }
 
 /** What crosses from a worker instead of an error object, which would lose its code on the way. */
