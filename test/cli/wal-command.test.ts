@@ -157,7 +157,7 @@ test("a sound log: verify, with one thread and with two", async (t) => {
 test("dump: the snapshot files stand in front of the log, each with what it is of and whether it is sound", async (t) => {
   const dir = tempDir(t);
   const log = await open(t, options(dir));
-  await durable(log, log.append({ term: 1, vote: 1, commit: 9 }, entries(1, 9), true));
+  await durable(log, log.append({ term: 1, vote: 1, commit: 9 }, entries(1, 9)));
   for (const index of [3, 7]) await log.saveSnapshot(meta(index, 1, [1, 2]), Buffer.from("state"));
   await log.close();
   const [older, newer] = fs.readdirSync(join(dir, "snap")).sort();

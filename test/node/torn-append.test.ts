@@ -66,7 +66,7 @@ for (const writer of WRITERS)
       const { dir, segment, from } = await settled(t);
       const wal = await openWal(options(path.join(dir, "1"), { writer }));
       await write(wal);
-      await durable(wal, wal.append(null, [], true));
+      await durable(wal, wal.append(null, []));
       await wal.close();
       const written = fs.readFileSync(segment);
       const to = lastNonZero(written, 0);
@@ -97,7 +97,7 @@ async function settled(t: TestContext): Promise<{ dir: string; segment: string; 
   const { node } = await openNode(t, dir, 1, 3, { link: new StubLink(), tickMs: WAIT_MS });
   await node.close();
   const wal = await openWal(options(path.join(dir, "1")));
-  await durable(wal, wal.append(state(2, 2, 2), entries(1, 1, 2, 3, 4), true));
+  await durable(wal, wal.append(state(2, 2, 2), entries(1, 1, 2, 3, 4)));
   await wal.close();
   const walDir = path.join(dir, "1", "wal");
   const names = fs.readdirSync(walDir).filter((name) => name.endsWith(".wal"));
