@@ -27,6 +27,7 @@ const CORE = [
   "wire",
   "wal/format/codec.test.js",
   "wal/log",
+  "wal/disk/lock.test.js",
   "wal/recover/recovery.test.js",
   "wal/snap/snapshot.test.js",
   "process/cluster.test.js",

@@ -5,6 +5,7 @@
 import crypto from "node:crypto";
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
+import net from "node:net";
 import { type DiskFs, SIM_FD_MIN, SIM_ROOT } from "./disk-fs.js";
 import type { Memories, MemoryKind, SimMemory } from "./memories.js";
 
@@ -62,6 +63,7 @@ export function install(): void {
   };
   replaceFs(fs, "", replace);
   replaceFs(fs.promises, "promises", replace);
+  replaceSockets(replace);
   replaceClocks(replace);
   replaceTimers(replace);
   const { randomBytes, randomInt } = crypto as unknown as Record<string, Fn>;
@@ -121,6 +123,20 @@ function replaceFs(owner: object, part: "" | "promises", replace: Replace): void
       return call.apply(ours, args);
     });
   }
+}
+
+// A simulated file system has no sockets, as some real ones: a lock's owner is known by its process id there.
+function replaceSockets(replace: Replace): void {
+  const { connect } = net as unknown as Record<string, Fn>;
+  const { listen } = net.Server.prototype as unknown as Record<string, Fn>;
+  replace(net, "connect", (...args: unknown[]) => {
+    if (guest === null) return connect!(...args);
+    throw Object.assign(new Error("connect ENOENT"), { code: "ENOENT" });
+  });
+  replace(net.Server.prototype, "listen", function (this: net.Server, ...args: unknown[]) {
+    if (guest === null) return listen!.apply(this, args);
+    throw Object.assign(new Error("listen EPERM"), { code: "EPERM" });
+  });
 }
 
 function isSimulated(of: unknown): boolean {

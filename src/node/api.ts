@@ -54,6 +54,7 @@ export interface StateMachine {
    * copy, from persistent data, or from what apply copies on writing. Chunks are borrowed until the next is asked for,
    * one every 256 KiB at most as fast as the disk takes them; the iterator's return() is called if the rest is not wanted.
    * What it throws is told (event "snapshot", logger, metrics.snapshotsFailed), the node goes on, and tries again later.
+   * What gives nothing more and does not end either is never given up: no other is taken, and the log grows; the logger says so.
    * Without it the node takes no snapshots, and its log grows for ever; nor does it, as leader, send the one that its log
    * was begun behind.
    */

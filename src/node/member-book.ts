@@ -14,6 +14,7 @@ export class MemberBook {
   private readonly initial: Map<number, string>;
   private given: Map<number, string>;
   private removed: Set<number>;
+  private readonly logIds = new Map<number, string>();
   /** Index of the newest change that is applied; 0: there was none. */
   at = 0;
   /** Of the newest that removed somebody, if it was applied here, and no snapshot came since; else 0. */
@@ -33,6 +34,13 @@ export class MemberBook {
     this.removed = new Set(record.removed);
     for (const [id, address] of tableOf(record.initial))
       if (!this.initial.has(id)) this.initial.set(id, address);
+    for (const [id, logId] of tableOf(record.logs))
+      if (!this.logIds.has(id) && !this.removed.has(id)) this.logIds.set(id, logId);
+  }
+
+  /** The members' logs, as far as a change told of them: for who joined later than one of them was lost. */
+  get logs(): ReadonlyMap<number, string> {
+    return this.logIds;
   }
 
   /** Undefined: nobody said. */
@@ -85,6 +93,7 @@ export class MemberBook {
 
   private remove(id: number): void {
     this.given.delete(id);
+    this.logIds.delete(id);
     this.removed.add(id);
     if (this.removed.size > REMOVED_KEPT_MAX) this.removed.delete(this.removed.values().next().value!);
   }
@@ -95,14 +104,19 @@ export class MemberBook {
     if (record !== null) this.take(record);
   }
 
-  /** As of now; `given` with these instead of what is known for their ids. */
-  record(given: ReadonlyMap<number, string> = new Map(), before?: ConfState): MemberRecord {
+  /** As of now; `given` with these instead of what is known for their ids, and `logs` where none is. */
+  record(
+    given: ReadonlyMap<number, string> = new Map(),
+    before?: ConfState,
+    logs: ReadonlyMap<number, string> = new Map(),
+  ): MemberRecord {
     return {
       before,
       given: Object.fromEntries([...this.given, ...given]),
       initial: Object.fromEntries(this.initial),
       at: before === undefined ? this.at : 0,
       removed: [...this.removed],
+      logs: Object.fromEntries([...logs, ...this.logIds]),
     };
   }
 

@@ -1,5 +1,5 @@
-// What a change of the members carries as its context, and a snapshot beside its ConfState: addresses, and whose ids are
-// used up. JSON, as etcd's contexts are. Pure.
+// What a change of the members carries as its context, and a snapshot beside its ConfState: addresses, whose ids are used
+// up, and which log each member has. JSON, as etcd's contexts are. Pure.
 import * as v from "valibot";
 import type { ConfState } from "../raft/index.js";
 
@@ -21,6 +21,8 @@ export interface MemberRecord {
   readonly at: number;
   /** Ids of members that were removed, in that order; the last REMOVED_KEPT_MAX of them. They are not to be used again. */
   readonly removed: readonly number[];
+  /** The ids of members' logs, as far as who made the change knew them; an older version says none. */
+  readonly logs: AddressTable;
 }
 
 /** More ids than that are not remembered: a group has at most 1000 members at a time. */
@@ -43,11 +45,11 @@ const schema = v.object({
   initial: table,
   at: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 0),
   removed: v.array(id),
+  logs: v.optional(table, {}),
 });
 
 export function encodeMemberRecord(record: MemberRecord): Uint8Array {
-  const { before, given, initial, at, removed } = record;
-  return new Uint8Array(Buffer.from(JSON.stringify({ version: 1, before, given, initial, at, removed })));
+  return new Uint8Array(Buffer.from(JSON.stringify({ version: 1, ...record })));
 }
 
 /** Null: bytes of somebody else, or of a later version; they say nothing here. */

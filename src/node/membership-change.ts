@@ -34,6 +34,8 @@ export interface ChangeParts {
   readonly leaderlessTicks: number;
   readonly timeoutTicks: number;
   readonly maxFrameBytes: number;
+  /** Ids of the logs that this node and its peers have, as far as it met them. */
+  readonly logs: () => ReadonlyMap<number, string>;
 }
 
 interface Call extends Watched {
@@ -132,10 +134,15 @@ export class MembershipCall {
     const change: ConfChangeV2 = {
       transition: ConfChangeTransitionAuto,
       changes: singlesOf(checked),
-      context: encodeMemberRecord(book.record(given, rawNode.raft.trk.confState())),
+      context: encodeMemberRecord(book.record(given, rawNode.raft.trk.confState(), this.knownLogs())),
     };
     const tooLarge = this.whyTooLarge(marshalConfChange(change).length);
     return tooLarge === null ? change : new RaftmarkError("RAFT_CHANGE_REFUSED", tooLarge);
+  }
+
+  private knownLogs(): Map<number, string> {
+    const { rawNode, logs } = this.parts;
+    return new Map([...logs()].filter(([member]) => rawNode.raft.trk.progress.has(member)));
   }
 
   /** An entry that no frame carries would never be committed, nor would anything behind it. */

@@ -195,7 +195,13 @@ async function fill(
     let snapshot: Begun["snapshot"] = null;
     if (from.snapshot !== null) {
       const { index, term } = from.snapshot;
-      const members = encodeMemberRecord({ given: {}, initial: { [id]: address }, at: 0, removed: [] });
+      const members = encodeMemberRecord({
+        given: {},
+        initial: { [id]: address },
+        at: 0,
+        removed: [],
+        logs: {},
+      });
       const stream = await from.openSnapshot();
       await wal.saveSnapshot({ index, term, confState, members }, counted(stream, onBytes));
       snapshot = { index, term, bytes: stream.size };

@@ -143,6 +143,20 @@ export class PeerLogs {
     return this.lost.has(this.options.id);
   }
 
+  /** The logs that are known, this node's own included: what newcomers are told. */
+  get known(): Map<number, string> {
+    return this.own === NO_LOG_ID ? new Map(this.logs) : new Map([...this.logs, [this.options.id, this.own]]);
+  }
+
+  /** Others met these before this node did. */
+  learn(logs: ReadonlyMap<number, string>): void {
+    for (const [peer, logId] of logs) {
+      if (peer === this.options.id || this.logs.has(peer)) continue;
+      this.logs.set(peer, logId);
+      void this.write();
+    }
+  }
+
   /** `peer` told this node, as leader, that it has everything up to `index`, which is committed. */
   hasReached(peer: number, index: number): void {
     if (index > (this.reached.get(peer) ?? 0)) this.reached.set(peer, index);

@@ -147,6 +147,7 @@ export class RaftNode extends SafeEmitter {
     const trace = options.trace ?? null;
     trace?.attach(wal.batchTimes);
     this.book = book;
+    peerLogs.learn(book.logs);
     this.members = this.newMembers();
     this.sockets = options.link === undefined ? newLink(options, this.members.addresses, tls) : null;
     this.link = this.sockets ?? this.guardedLink(options.link!);
@@ -177,7 +178,11 @@ export class RaftNode extends SafeEmitter {
       secret: options.link === undefined ? options.secret : null,
       lingerTicks: CLOSE_ELECTIONS * options.electionTicks,
       isConnected: (peer) => this.forwarding.forwards.connected.has(peer),
-      onChanged: (index) => this.channels.membership(index, this.members),
+      logs: () => this.peerLogs.known,
+      onChanged: (index) => {
+        this.peerLogs.learn(this.book.logs);
+        this.channels.membership(index, this.members);
+      },
       onRemoved: (index) => this.removed(`by the change at index ${index}`, true),
     });
   }

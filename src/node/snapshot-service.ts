@@ -71,6 +71,7 @@ export class SnapshotService {
       last: parts.restored,
       onTaken: (taken, ms) => this.taken(taken, ms),
       onFailed: (metadata, error, retryMs) => this.failed(metadata, error, retryMs),
+      onOwed: (index, bytes, ms) => this.owed(index, bytes, ms),
     });
     const windowBytes = Math.max(1, Math.min(WINDOW_BYTES_MAX, Math.floor(options.linkBufferBytes / 2)));
     this.sender = this.newSender(windowBytes);
@@ -271,6 +272,13 @@ export class SnapshotService {
     const text = `the snapshot at index ${index} failed: ${error.message}. The node goes on${again}`;
     this.parts.teller.warn({ code: error.code, index, err: error }, text, "snapshot failed");
     this.parts.announce({ index, term, bytes: 0, from: 0, error });
+  }
+
+  private owed(index: number, bytes: number, ms: number): void {
+    const text =
+      `the snapshot at index ${index} waits for the state machine: what stateMachine.snapshot() returned has given ` +
+      `nothing for ${Math.round(ms / 1000)} s, after ${bytes} bytes. Until it does, no other is taken, and the log grows`;
+    this.parts.teller.warn({ index, bytes, ms }, text);
   }
 
   /** `to` needs a snapshot, that at `index`; told once, with `what` comes of it. */

@@ -27,6 +27,9 @@ export class SnapshotChunks implements AsyncIterable<Uint8Array>, AsyncIterator<
   private second: Uint8Array | null = null;
   /** Of the state, so far. */
   bytes = 0;
+  /** How often the state machine was asked for more; 0 while it does not owe any. */
+  owed = 0;
+  private asks = 0;
 
   /** Asks for the first chunk. `table`: of the sessions, as they are now. Throws what is wrong with `source`. */
   constructor(source: SnapshotSource, table: Uint8Array = NO_DATA) {
@@ -60,6 +63,7 @@ export class SnapshotChunks implements AsyncIterable<Uint8Array>, AsyncIterator<
   private async nextOfState(): Promise<IteratorResult<Uint8Array, undefined>> {
     const asked = this.first ?? this.ask();
     this.first = null;
+    this.owed = ++this.asks;
     try {
       const { done, value } = await asked;
       if (done === true) return { done: true, value: undefined };
@@ -71,6 +75,8 @@ export class SnapshotChunks implements AsyncIterable<Uint8Array>, AsyncIterator<
       return { done: false, value: chunk };
     } catch (cause) {
       throw sourceError(cause);
+    } finally {
+      this.owed = 0;
     }
   }
 

@@ -13,6 +13,8 @@ import { SnapshotChunks, sourceError } from "./snapshot-source.js";
 /** After a failure: until the next try, doubling from the first to the second of these. */
 const RETRY_MS_MIN = 5_000;
 const RETRY_MS_MAX = 600_000;
+/** How long a state machine may leave the log without the next chunk until that is told; again after twice as long, and so on. */
+const OWED_MS = 60_000;
 
 export interface SnapshotsParts {
   readonly wal: Wal;
@@ -25,6 +27,19 @@ export interface SnapshotsParts {
   readonly onTaken: (taken: SnapshotTaken, ms: number) => void;
   /** The node goes on, and tries again after so many milliseconds; 0: nobody but a caller asked for it. */
   readonly onFailed: (metadata: SnapshotMetadata, error: RaftmarkError, retryMs: number) => void;
+  /** The state machine has given nothing more of it for so long; none other is taken meanwhile. */
+  readonly onOwed: (index: number, bytes: number, ms: number) => void;
+}
+
+/** Of the snapshot under way. */
+interface Source {
+  readonly index: number;
+  readonly chunks: SnapshotChunks;
+  /** For which chunk the log has waited, for so many ticks. */
+  owed: number;
+  ticks: number;
+  /** Told when it has waited so long. */
+  tellAt: number;
 }
 
 /** A call of take() by hand. */
@@ -41,7 +56,7 @@ export class Snapshots {
   /** Null: none is under way. */
   private underWay: AbortController | null = null;
   /** Of the one under way, once the state machine gave something. */
-  private source: { readonly index: number; readonly chunks: SnapshotChunks } | null = null;
+  private source: Source | null = null;
   private ended: RaftmarkError | null = null;
   private ticks = 0;
   /** None by itself before this tick. */
@@ -74,6 +89,22 @@ export class Snapshots {
   tick(): void {
     this.ticks++;
     if (this.ticks === this.retryAt) this.look();
+    if (this.source !== null) this.watch(this.source);
+  }
+
+  private watch(source: Source): void {
+    const { tickMs, onOwed } = this.parts;
+    const { owed, bytes } = source.chunks;
+    if (owed === 0 || owed !== source.owed) {
+      source.owed = owed;
+      source.ticks = 0;
+      source.tellAt = OWED_MS;
+      return;
+    }
+    const ms = ++source.ticks * tickMs;
+    if (ms < source.tellAt) return;
+    source.tellAt *= 2;
+    onOwed(source.index, bytes, ms);
   }
 
   /** By hand. The driver is to be woken. */
@@ -134,7 +165,7 @@ export class Snapshots {
       // Whatever code it has, it is the state machine's: this node's own decide below what becomes of it.
       throw sourceError(cause);
     }
-    this.source = { index: metadata.index, chunks };
+    this.source = { index: metadata.index, chunks, owed: 0, ticks: 0, tellAt: OWED_MS };
     try {
       await wal.saveSnapshot(metadata, chunks, { signal });
     } catch (cause) {

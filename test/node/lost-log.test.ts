@@ -54,6 +54,32 @@ test("an emptied member is refused by both others, says so itself, and takes par
   assert.deepEqual([node.status().term, node.status().fault, machine.log], [0, null, []]);
 });
 
+test("an emptied member that meets only a newcomer, added while it was away, is refused by it, too", async (t) => {
+  const network = new MemoryNetwork();
+  const dir = tempDir(t);
+  const all = new Map<number, Running>();
+  const open = async (id: number, more = {}) =>
+    all.set(id, await openNode(t, dir, id, 4, { link: network.link(id), ...more }));
+  const peers = { 1: "127.0.0.1:7001", 2: "127.0.0.1:7002", 3: "127.0.0.1:7003" };
+  for (const id of [1, 2, 3]) await open(id, { peers });
+  const leader = await otherLeader(all);
+  await leader.propose(Buffer.from("kept"));
+  await allApplied([...all.values()], "kept");
+  await all.get(3)!.node.close();
+  await open(4, { initialClusterState: "existing" });
+  await leader.changeMembership({ add: [{ id: 4, address: "127.0.0.1:7004", learner: true }] });
+  await leader.propose(Buffer.from("later"));
+  await allApplied([all.get(4)!], "later");
+  for (const id of [1, 2, 4]) await all.get(id)!.node.close();
+  fs.rmSync(path.join(dir, "3"), { recursive: true });
+  await open(3);
+  await open(4);
+  for (const id of [3, 4]) {
+    const { node } = all.get(id)!;
+    await until("it is told", WAIT_MS, () => node.status().lostLogs.some((lost) => lost.node === 3));
+  }
+});
+
 test("two emptied members of three make no group of their own: nothing is lost without a word", async (t) => {
   const all = await wiping(t, [2, 3]);
   for (const id of [2, 3]) {

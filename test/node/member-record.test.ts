@@ -19,10 +19,17 @@ const RECORD: MemberRecord = {
   initial: { 1: "a:1", 2: "b:2" },
   at: 12,
   removed: [3, 7],
+  logs: { 1: "0123456789abcdef", 4: "fedcba9876543210" },
 };
 
 test("a record of members comes back as it was", () => {
   assert.deepEqual(decodeMemberRecord(encodeMemberRecord(RECORD)), RECORD);
+});
+
+test("an older version's says nothing of logs", () => {
+  const { logs: _, ...older } = RECORD;
+  const bytes = new Uint8Array(Buffer.from(JSON.stringify({ version: 1, ...older })));
+  assert.deepEqual(decodeMemberRecord(bytes), { ...older, logs: {} });
 });
 
 test("bytes of somebody else, of a later version or damaged say nothing", () => {

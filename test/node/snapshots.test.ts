@@ -301,6 +301,7 @@ test("one that is to replace another and fails waits for its next try, however o
     last: { index: 5, term: 1, bytes: 1 },
     onTaken: () => assert.fail("taken"),
     onFailed: (_metadata, _error, retryMs) => retries.push(retryMs),
+    onOwed: () => assert.fail("owed"),
   });
   for (let tick = 0; tick < 16; tick++) {
     own.replace();
@@ -316,6 +317,49 @@ test("one that is to replace another and fails waits for its next try, however o
   await assert.rejects(byHand, { code: "RAFT_SNAPSHOT_FAILED", message: /at index 5 is of no use/ });
 });
 
+test("a state that comes no further is told, ever more seldom, and anew where it went on", async () => {
+  const told: [number, number, number][] = [];
+  let give = (): void => {};
+  const own = new Snapshots({
+    wal: {
+      saveSnapshot: async (_metadata: unknown, chunks: AsyncIterable<Uint8Array>) => {
+        for await (const _chunk of chunks);
+      },
+    } as unknown as Wal,
+    stateMachine: {
+      apply: () => undefined,
+      async *snapshot() {
+        for (let chunk = 0; chunk < 2; chunk++) {
+          yield new Uint8Array(10);
+          await new Promise<void>((resolve) => (give = resolve));
+        }
+      },
+    },
+    sessions: new Sessions(),
+    policy: { snapshotEveryBytes: 0, snapshotEveryEntries: 0, snapshotCatchUpBytes: 0 },
+    tickMs: 1000,
+    last: null,
+    onTaken: ({ bytes }) => told.push([bytes, 0, 0]),
+    onFailed: () => assert.fail("failed"),
+    onOwed: (...args) => told.push(args),
+  });
+  const asked = own.ask();
+  own.take(meta(6, 1));
+  for (let chunk = 0; chunk < 2; chunk++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    for (let tick = 0; tick < 130; tick++) own.tick();
+    give();
+  }
+  assert.equal((await asked).bytes, 20);
+  assert.deepEqual(told, [
+    [6, 10, 60_000],
+    [6, 10, 120_000],
+    [6, 20, 60_000],
+    [6, 20, 120_000],
+    [20, 0, 0],
+  ]);
+});
+
 test("what was applied before a leader's snapshot was installed does not count against the next one", () => {
   const own = new Snapshots({
     wal: {} as Wal,
@@ -326,6 +370,7 @@ test("what was applied before a leader's snapshot was installed does not count a
     last: null,
     onTaken: () => assert.fail("taken"),
     onFailed: () => assert.fail("failed"),
+    onOwed: () => assert.fail("owed"),
   });
   assert.ok(!own.applied(9, 99));
   own.installed({ index: 50, term: 1, bytes: 1 });

@@ -30,6 +30,7 @@ function begun(): { members: Members; link: DialledLink } {
     leaderlessTicks: 100,
     timeoutTicks: 100,
     maxFrameBytes: 1 << 20,
+    logs: () => new Map(),
     onRemoved: () => {},
     onChanged: () => {},
   });

@@ -17,7 +17,8 @@ export function createWalFs(plan: CopyPlan, base: WalFs): WalFs {
     const to = path.join(plan.to, String(fs.readdirSync(plan.to).length).padStart(4, "0"));
     for (;;) {
       try {
-        fs.cpSync(plan.from, to, { recursive: true });
+        // cpSync refuses a socket, as the lock has one.
+        fs.cpSync(plan.from, to, { recursive: true, filter: (name) => !name.endsWith(".sock") });
         return;
       } catch (cause) {
         // Another thread renamed what was just to be copied: no state that ever was.

@@ -1,13 +1,15 @@
 // One process owns a log directory. Node has no flock, so the lock is a file beside the directory that names its
 // owner: pid and the time that the kernel started it, because pids come back. A lock of a dead process (kill -9) is
 // taken over; one that cannot be read is not. It lies beside where symbolic links lead, so that a directory has one under
-// all its names. It does not guard against owners in another pid namespace or on another host.
+// all its names. An owner in another pid namespace is known by its socket (life-socket.ts). It does not guard against
+// owners on another kernel: another host, or a container with a kernel of its own.
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { RaftmarkError } from "../../base/errors.js";
-import { systemCode } from "./errors.js";
+import { RaftmarkError, textOf } from "../../base/errors.js";
+import { isNoDescriptor, systemCode } from "./errors.js";
 import { type HeldFile, heldLock, isHeld } from "./holding.js";
+import { answers, type LifeSocket, listenAt } from "./life-socket.js";
 
 interface Owner {
   pid: number;
@@ -22,14 +24,28 @@ export interface DirLock {
   release(): void;
 }
 
-/** How long to wait for an owner that was killed and is not gone yet. */
-const DYING_WAITS_MAX = 1000;
-const DYING_WAIT_MS = 10;
+/** As they are drawn; what else a lock may have there becomes part of no path. */
+const NONCE = /^[0-9a-f]{16}$/;
+/** How long to wait for an owner that was killed and is not gone yet; one elsewhere may have been. */
+const WAITS_MAX = { dying: 1000, elsewhere: 100 };
+const WAIT_MS = 10;
 
 /** Takes the lock of `dir`, or throws WAL_LOCKED. */
 export async function lockDir(dir: string): Promise<DirLock> {
   const path = `${realPath(dir)}.lock`;
   const nonce = randomBytes(8).toString("hex");
+  // It answers before the lock is there, and as long as it is.
+  const socket = await listenAt(socketPath(path, nonce));
+  try {
+    const file = await take(dir, path, nonce);
+    return { file, release: () => release(file, nonce, socket) };
+  } catch (error) {
+    socket?.close();
+    throw error;
+  }
+}
+
+async function take(dir: string, path: string, nonce: string): Promise<HeldFile> {
   const mine: Owner = { pid: process.pid, started: statOf(process.pid)?.started ?? "", nonce };
   const draft = `${path}.${nonce}`;
   // The lock appears with its content in one step: a link to a complete file.
@@ -37,24 +53,26 @@ export async function lockDir(dir: string): Promise<DirLock> {
   try {
     let attempts = 0;
     for (let waits = 0; attempts < 8; ) {
-      if (tryLink(draft, path)) {
-        const file = heldLock(draft, path);
-        return { file, release: () => release(file, nonce) };
-      }
+      if (tryLink(draft, path)) return heldLock(draft, path);
       const owner = readOwner(path);
-      const life = owner === null ? "dead" : lifeOf(owner);
+      const life = owner === null ? "dead" : await lifeOf(owner, path);
       if (life === "dead") {
         setAside(path, owner, nonce);
         attempts++;
         continue;
       }
-      if (life === "alive" || ++waits > DYING_WAITS_MAX) throw lockedError(dir, path, owner!);
-      await new Promise((resolve) => setTimeout(resolve, DYING_WAIT_MS));
+      if (life === "alive" || ++waits > WAITS_MAX[life]) throw lockedError(dir, path, owner!, life);
+      await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
     }
   } finally {
     fs.rmSync(draft, { force: true });
   }
   throw new RaftmarkError("WAL_LOCKED", `the lock ${path} is contended by starting processes; try again`);
+}
+
+/** Of the owner `nonce`, beside the lock `path`; short, whatever the lock's own name is. */
+function socketPath(path: string, nonce: string): string {
+  return join(dirname(path), `wal.lock.${nonce}.sock`);
 }
 
 /** Of `dir`, which need not be there yet. */
@@ -67,9 +85,13 @@ function realPath(dir: string): string {
   }
 }
 
-function lockedError(dir: string, path: string, owner: Owner): RaftmarkError {
+function lockedError(dir: string, path: string, owner: Owner, life: Life): RaftmarkError {
+  const who =
+    life === "elsewhere"
+      ? `a process of another container or pid namespace, where it is process ${owner.pid}`
+      : `process ${owner.pid}`;
   const text =
-    `the log directory ${dir} is in use by process ${owner.pid} (${path}); ` +
+    `the log directory ${dir} is in use by ${who} (${path}); ` +
     "stop that process, or give this node another directory";
   return new RaftmarkError("WAL_LOCKED", text);
 }
@@ -102,11 +124,14 @@ function setAside(path: string, stale: Owner | null, nonce: string): void {
     if (!isStale) tryLink(aside, path);
     fs.rmSync(aside, { force: true });
   }
+  const left = isStale && stale !== null && NONCE.test(stale.nonce);
+  if (left) fs.rmSync(socketPath(path, stale.nonce), { force: true });
 }
 
 // To find it as it was made takes no file descriptor, of which there may be none. A copy of it is ours, too.
-function release(file: HeldFile, nonce: string): void {
+function release(file: HeldFile, nonce: string, socket: LifeSocket | null): void {
   if (isHeld(file) || isNamed(file.path, nonce)) fs.rmSync(file.path, { force: true });
+  socket?.close();
 }
 
 function isNamed(path: string, nonce: string): boolean {
@@ -136,10 +161,25 @@ function readOwner(path: string): Owner | null {
   }
 }
 
-/** "dying": killed, but a thread of it may still be inside a write. */
-type Life = "alive" | "dying" | "dead";
+/** "dying": killed, but a thread of it may still be inside a write. "elsewhere": it lives, and not under its id here. */
+type Life = "alive" | "dying" | "elsewhere" | "dead";
 
-function lifeOf(owner: Owner): Life {
+async function lifeOf(owner: Owner, path: string): Promise<Life> {
+  const life = lifeHere(owner);
+  if (life !== "dead" || !NONCE.test(owner.nonce)) return life;
+  try {
+    return (await answers(socketPath(path, owner.nonce))) ? "elsewhere" : "dead";
+  } catch (error) {
+    if (isNoDescriptor(error)) throw error;
+    const text =
+      `whether the process that made ${path} still lives cannot be told (${textOf(error)}); ` +
+      "make sure that it does not, then delete that file";
+    throw new RaftmarkError("WAL_LOCKED", text, { cause: error });
+  }
+}
+
+/** By its process id. */
+function lifeHere(owner: Owner): "alive" | "dying" | "dead" {
   const stat = statOf(owner.pid);
   if (stat === null) return signalReaches(owner.pid) ? "alive" : "dead";
   if (owner.started !== "" && stat.started !== owner.started) return "dead";
