@@ -298,7 +298,7 @@ export class SnapshotSender {
     this.parts.onEnd(transfer.to, transfer.expected, null);
   }
 
-  private end(transfer: Transfer, why: string): void {
+  private end(transfer: Transfer, why: string | null): void {
     if (transfer.ended) return;
     this.drop(transfer);
     this.parts.onEnd(transfer.to, transfer.metadata, why);
@@ -325,9 +325,15 @@ export class SnapshotSender {
       if (match === null) this.giveUp(transfer);
       else if (transfer.done) this.tickDone(transfer, match);
       else if (transfer.lane === null && ++transfer.silentTicks * tickMs > SILENT_MS)
-        this.end(transfer, `it did not ask for it within ${SILENT_MS / 1000} s`);
+        this.fellSilent(transfer);
     }
     this.hold();
+  }
+
+  private fellSilent(transfer: Transfer): void {
+    // It got another from elsewhere, or its word that it has this one was lost.
+    const isThere = transfer.match >= transfer.metadata.index;
+    this.end(transfer, isThere ? null : `it did not ask for it within ${SILENT_MS / 1000} s`);
   }
 
   private tickDone(transfer: Transfer, match: number): void {

@@ -214,6 +214,13 @@ test("it fails where the member says so, does not come, or the file is gone; the
   silent.sender.tick();
   assert.deepEqual(silent.seen, ["file closed", "end 3 50 it did not ask for it within 5 s"]);
   assert.equal(silent.holds, Infinity);
+  // That it got as far by another way is no failure.
+  const level = new Bench();
+  level.sender.begin(3, meta(50, 2));
+  level.match = 60;
+  await settled();
+  for (let tick = 0; tick < 6; tick++) level.sender.tick();
+  assert.deepEqual([level.seen, level.holds], [["file closed", "end 3 50 null"], Infinity]);
   const gone = new Bench(false);
   gone.sender.begin(3, meta(50, 2));
   await settled();
