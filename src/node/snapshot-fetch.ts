@@ -75,7 +75,7 @@ export class SnapshotFetch implements AsyncIterable<Uint8Array>, AsyncIterator<U
     // Of an earlier snapshot, over this connection.
     if (message.group !== group || message.index !== index || message.term !== term) return true;
     if (message.kind === GONE) {
-      this.fail(new FetchLost(`node ${this.parts.from} has it no more, or leads no more`));
+      this.fail(new FetchLost(`node ${this.parts.from} has it no more`));
       return true;
     }
     return this.onPiece(message);
@@ -138,6 +138,11 @@ export class SnapshotFetch implements AsyncIterable<Uint8Array>, AsyncIterator<U
       this.lane.close();
       this.lane = this.openLane();
     }
+  }
+
+  /** Nothing came for so long that one from elsewhere would be better. */
+  get isStalled(): boolean {
+    return this.idleTicks * this.parts.tickMs > STALL_MS;
   }
 
   /** Ends it, if it has not ended. */

@@ -1,6 +1,6 @@
 // The end that has a snapshot: which members the core wants to have it, and the pieces that they ask for, at the pace of the
-// option. As long as one is on its way, and until its member has caught up behind it, the log behind it is held. Main
-// thread.
+// option. As long as one is on its way, and until its member has caught up behind it, the log behind it is held: also if
+// another node leads meanwhile, and, by that one, behind the one that its member gets from here. Main thread.
 import { RaftmarkError, textOf } from "../base/errors.js";
 import type { SnapshotLane } from "../link/index.js";
 import type { SnapshotMetadata } from "../raft/index.js";
@@ -13,10 +13,13 @@ import {
   END,
   encodeGone,
   PIECE_HEAD_BYTES,
+  type SnapshotName,
   sealPiece,
   TAKEN,
   UNSOUND,
+  WAIT,
   WANT,
+  type Wait,
   type Want,
 } from "./snapshot-wire.js";
 
@@ -32,6 +35,8 @@ const STUCK_MS = 10_000;
  */
 const HOLD_FACTOR = 8;
 
+type SnapshotId = Pick<SnapshotName, "index" | "term">;
+
 export interface SenderParts {
   readonly group: number;
   readonly wal: Wal;
@@ -42,10 +47,10 @@ export interface SenderParts {
   /** The option's. */
   readonly snapshotCatchUpBytes: number;
   /** The transfer to `to` is over: for the core, and for people. */
-  readonly onEnd: (to: number, metadata: SnapshotMetadata, why: string | null) => void;
+  readonly onEnd: (to: number, of: SnapshotId, why: string | null) => void;
   /** The file on this node's disk is damaged: another snapshot is to be taken. */
   readonly onUnsound: () => void;
-  /** Progress.match of `to`; -1: it is not heard; null: it is no member, or this node leads no more. */
+  /** Progress.match of `to`; -1: it is not heard, or this node does not lead; null: it is no member. */
   readonly matchOf: (to: number) => number | null;
 }
 
@@ -53,6 +58,8 @@ export interface SenderParts {
 class Transfer {
   readonly to: number;
   readonly metadata: SnapshotMetadata;
+  /** The member gets this one from another node, and needs the log behind it. Null: it gets this one from here. */
+  elsewhere: SnapshotId | null = null;
   file: SnapshotFile | null = null;
   /** 0: not known yet. */
   fileBytes = 0;
@@ -84,6 +91,19 @@ class Transfer {
     this.lacked = Math.min(this.lacked, lacks);
   }
 
+  /** Which one the member says something of. */
+  get expected(): SnapshotId {
+    return this.elsewhere ?? this.metadata;
+  }
+
+  /** It comes from elsewhere, or from here again. */
+  turn(elsewhere: SnapshotId | null): void {
+    if (this.elsewhere?.index === elsewhere?.index) return;
+    this.elsewhere = elsewhere;
+    this.lacked = Infinity;
+    this.stuckTicks = 0;
+  }
+
   taken(): void {
     this.done = true;
     this.lacked = Infinity;
@@ -96,7 +116,7 @@ class Transfer {
 
   /** Entries behind it are wanted. */
   get heldFrom(): number {
-    return Math.max(this.metadata.index, this.match);
+    return Math.max(this.expected.index, this.match);
   }
 }
 
@@ -114,32 +134,47 @@ export class SnapshotSender {
     this.pace = new Pace(parts.bytesPerS);
   }
 
-  /** The core sends `to` this one, and the message is on its way. */
-  begin(to: number, metadata: SnapshotMetadata): void {
+  /** The core sends `to` this one. Returns which one is to be named instead: that which is on its way. */
+  begin(to: number, metadata: SnapshotMetadata): SnapshotMetadata {
     const before = this.transfers.get(to);
-    if (before?.metadata.index === metadata.index && !before.done && !before.ended) return;
+    if (before !== undefined && this.goesOn(before, metadata)) return before.metadata;
     if (before !== undefined) this.drop(before);
     const transfer = new Transfer(to, metadata);
     this.transfers.set(to, transfer);
     this.hold();
     // Opens the file, which stays open, also if newer snapshots take its place.
     void this.pump(transfer);
+    return metadata;
+  }
+
+  /** It began when this node led before, and will do. */
+  private goesOn({ to, metadata, done, elsewhere }: Transfer, { index }: SnapshotMetadata): boolean {
+    if (done || elsewhere !== null) return false;
+    return (
+      metadata.index === index || (this.leadsOn(metadata) && (this.parts.matchOf(to) ?? 0) < metadata.index)
+    );
+  }
+
+  /** The log has what follows it. */
+  private leadsOn({ index }: SnapshotId): boolean {
+    return this.parts.wal.storage.firstIndex() <= index + 1;
   }
 
   /** A message of a member that fetches. False: no member sends such a message. */
   onMessage(from: number, bytes: Uint8Array, lane: SnapshotLane): boolean {
     const message = decodeSnapshotMessage(bytes);
     if (message === null || message.group !== this.parts.group) return false;
-    const transfer = this.transfers.get(from);
-    const { index, term } = transfer?.metadata ?? { index: 0, term: 0 };
-    const isIt = transfer !== undefined && index === message.index && term === message.term && !transfer.done;
-    if (message.kind === WANT) {
-      if (isIt) this.wanted(transfer, message, lane);
+    const { kind } = message;
+    if (kind !== WANT && kind !== WAIT && kind !== END) return false;
+    const one = this.transfers.get(from);
+    const transfer = one === undefined || one.done ? null : one;
+    if (kind === WANT) {
+      if (transfer !== null && isSame(transfer.metadata, message)) this.wanted(transfer, message, lane);
       else lane.send(encodeGone(message));
-      return true;
+    } else if (transfer !== null) {
+      if (kind === WAIT) this.waits(transfer, message, lane);
+      else if (isSame(transfer.expected, message)) this.memberEnded(transfer, message.how);
     }
-    if (message.kind !== END) return false;
-    if (isIt) this.memberEnded(transfer, message.how);
     return true;
   }
 
@@ -149,19 +184,35 @@ export class SnapshotSender {
     if (transfer?.lane === lane) transfer.lane = null;
   }
 
-  /** The snapshot that `to` is being sent; null: none, or it has it, or this node has just lost the lead. */
+  /** The snapshot that `to` is being sent; null: none, or it has it, or is no member any more. */
   underWay(to: number): SnapshotMetadata | null {
     const transfer = this.transfers.get(to);
-    if (transfer === undefined || transfer.done || this.parts.matchOf(to) === null) return null;
+    if (transfer === undefined || transfer.done || transfer.elsewhere !== null) return null;
+    if (this.parts.matchOf(to) === null) return null;
     return transfer.metadata;
   }
 
   private wanted(transfer: Transfer, { from, to, anew }: Want, lane: SnapshotLane): void {
     transfer.silentTicks = 0;
     if (transfer.lane !== lane || anew) transfer.at = from;
+    transfer.turn(null);
     transfer.lane = lane;
     transfer.limit = to;
     void this.pump(transfer);
+  }
+
+  private waits(transfer: Transfer, message: Wait, lane: SnapshotLane): void {
+    if (!this.leadsOn(message)) {
+      lane.send(encodeGone(message));
+      return;
+    }
+    const { index, term, received } = message;
+    transfer.silentTicks = 0;
+    transfer.turn({ index, term });
+    transfer.lane = lane;
+    transfer.at = received;
+    transfer.limit = received;
+    this.hold();
   }
 
   /** Sends pieces as long as the member has room for them. */
@@ -216,7 +267,7 @@ export class SnapshotSender {
 
   /** Those under way, by ascending member; fileBytes -1: not known yet. */
   get progress(): SnapshotSending[] {
-    const all = [...this.transfers.values()].filter(({ done }) => !done);
+    const all = [...this.transfers.values()].filter(({ done, elsewhere }) => !done && elsewhere === null);
     return all
       .map(({ to, metadata, at, fileBytes }) => ({
         to,
@@ -228,19 +279,26 @@ export class SnapshotSender {
   }
 
   private memberEnded(transfer: Transfer, how: number): void {
+    const { elsewhere } = transfer;
+    if (how !== TAKEN && elsewhere !== null) {
+      // It asks for this one, or is silent.
+      transfer.turn(null);
+      transfer.lane = null;
+      return;
+    }
     if (how !== TAKEN) {
       if (how === UNSOUND) this.parts.onUnsound();
       this.end(transfer, how === UNSOUND ? "what arrived there is not sound" : "it did not take it");
       return;
     }
     transfer.taken();
-    this.sent++;
+    if (elsewhere === null) this.sent++;
     void transfer.file?.close();
     transfer.file = null;
-    this.parts.onEnd(transfer.to, transfer.metadata, null);
+    this.parts.onEnd(transfer.to, transfer.expected, null);
   }
 
-  private end(transfer: Transfer, why: string): void {
+  private end(transfer: Transfer, why: string | null): void {
     if (transfer.ended) return;
     this.drop(transfer);
     this.parts.onEnd(transfer.to, transfer.metadata, why);
@@ -267,9 +325,15 @@ export class SnapshotSender {
       if (match === null) this.giveUp(transfer);
       else if (transfer.done) this.tickDone(transfer, match);
       else if (transfer.lane === null && ++transfer.silentTicks * tickMs > SILENT_MS)
-        this.end(transfer, `it did not ask for it within ${SILENT_MS / 1000} s`);
+        this.fellSilent(transfer);
     }
     this.hold();
+  }
+
+  private fellSilent(transfer: Transfer): void {
+    // It got another from elsewhere, or its word that it has this one was lost.
+    const isThere = transfer.match >= transfer.metadata.index;
+    this.end(transfer, isThere ? null : `it did not ask for it within ${SILENT_MS / 1000} s`);
   }
 
   private tickDone(transfer: Transfer, match: number): void {
@@ -294,7 +358,7 @@ export class SnapshotSender {
     this.parts.wal.holdFrom(index);
   }
 
-  /** This node leads no more, or ends. */
+  /** The node ends. */
   endAll(): void {
     for (const transfer of [...this.transfers.values()]) this.giveUp(transfer);
   }
@@ -303,4 +367,8 @@ export class SnapshotSender {
     transfer.lane?.send(encodeGone({ group: this.parts.group, ...transfer.metadata }));
     this.drop(transfer);
   }
+}
+
+function isSame(one: SnapshotId, other: SnapshotId): boolean {
+  return one.index === other.index && one.term === other.term;
 }

@@ -79,7 +79,7 @@ export class SnapshotService {
   }
 
   private newSender(windowBytes: number): SnapshotSender {
-    const { group, options, wal } = this.parts;
+    const { group, options, wal, rawNode } = this.parts;
     const { tickMs, maxFrameBytes, snapshotSendBytesPerS, snapshotCatchUpBytes } = options;
     return new SnapshotSender({
       group,
@@ -93,12 +93,13 @@ export class SnapshotService {
       ),
       bytesPerS: snapshotSendBytesPerS,
       snapshotCatchUpBytes,
-      onEnd: (to, metadata, why) => this.transferEnded(to, metadata, why),
+      onEnd: (to, { index }, why) => this.transferEnded(to, index, why),
       onUnsound: () => this.replaceUnsound(),
       matchOf: (to) => {
-        const progress = this.progressOf(to);
+        const { raft } = rawNode;
+        const progress = raft.trk.progress.get(to);
         if (progress === undefined) return null;
-        return progress.recentActive ? progress.match : -1;
+        return raft.state === StateLeader && progress.recentActive ? progress.match : -1;
       },
     });
   }
@@ -147,7 +148,7 @@ export class SnapshotService {
   pathOpened(to: number): void {
     const { rawNode, control, link, group } = this.parts;
     const metadata = this.sender.underWay(to);
-    if (metadata === null) return;
+    if (metadata === null || rawNode.raft.state !== StateLeader) return;
     const message = new Message(MsgSnap);
     message.from = rawNode.raft.id;
     message.to = to;
@@ -157,8 +158,9 @@ export class SnapshotService {
   }
 
   /** A MsgSnap of the core's for another member. False: it cannot be sent. */
-  send({ to, snapshot }: Message): boolean {
-    const { metadata } = snapshot!;
+  send(message: Message): boolean {
+    const { to } = message;
+    const { metadata } = message.snapshot!;
     const { index } = metadata;
     const why = this.whyUnsent();
     if (why !== null) {
@@ -172,8 +174,9 @@ export class SnapshotService {
       this.own.replace();
       return false;
     }
-    this.lacks(to, index, "info", `it gets the snapshot at index ${index}`);
-    this.sender.begin(to, metadata);
+    const named = this.sender.begin(to, metadata);
+    message.snapshot = { data: NO_DATA, metadata: named };
+    this.lacks(to, named.index, "info", `it gets the snapshot at index ${named.index}`);
     return true;
   }
 
@@ -225,7 +228,6 @@ export class SnapshotService {
 
   leaderChanged(): void {
     this.lacking.clear();
-    this.sender.endAll();
   }
 
   /** The node ends. */
@@ -289,10 +291,10 @@ export class SnapshotService {
     this.parts.teller[level]({ peer: to, index }, text, `lacking ${to}`);
   }
 
-  private transferEnded(to: number, { index }: SnapshotMetadata, why: string | null): void {
-    const { teller, control } = this.parts;
+  private transferEnded(to: number, index: number, why: string | null): void {
+    const { teller, control, rawNode } = this.parts;
     if (why === null) teller.info({ peer: to, index }, `node ${to} has the snapshot at index ${index}`);
-    else {
+    else if (rawNode.raft.state === StateLeader) {
       const text = `node ${to} did not get the snapshot at index ${index}: ${why}; it is sent again when that node is heard`;
       teller.warn({ peer: to, index }, text, `unsent ${to}`);
     }

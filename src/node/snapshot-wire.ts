@@ -7,6 +7,7 @@
 //   end:    flag 1: the file is whole and taken; 2: it was read, and is not what it should be; 0: it is not wanted any more
 //   piece:  u64 length of the file, u64 place in it, u32 CRC-32C of the rest, bytes
 //   gone:   there is no such snapshot here any more
+//   wait:   u64 bytes of it that are there: it comes from another node, so that the log behind it is wanted, and nothing sent
 import { crc32c } from "../wal/index.js";
 import { getU32, getU64, putU32, putU64 } from "../wire/index.js";
 
@@ -14,6 +15,7 @@ export const WANT = 1;
 export const END = 2;
 export const PIECE = 3;
 export const GONE = 4;
+export const WAIT = 5;
 
 /** Of an END. */
 export const NOT_WANTED = 0;
@@ -21,6 +23,7 @@ export const TAKEN = 1;
 export const UNSOUND = 2;
 
 const HEAD_BYTES = 26;
+const WAIT_BYTES = HEAD_BYTES + 8;
 const RANGE_BYTES = HEAD_BYTES + 16;
 export const PIECE_HEAD_BYTES = RANGE_BYTES + 4;
 
@@ -62,7 +65,13 @@ export interface Gone extends SnapshotName {
   readonly kind: typeof GONE;
 }
 
-export type SnapshotMessage = Want | End | Piece | Gone;
+export interface Wait extends SnapshotName {
+  readonly kind: typeof WAIT;
+  /** Bytes of the file that came from elsewhere. */
+  readonly received: number;
+}
+
+export type SnapshotMessage = Want | End | Piece | Gone | Wait;
 
 export function encodeWant(of: SnapshotName, from: number, to: number, anew: boolean): Uint8Array {
   const bytes = begin(WANT, anew ? 1 : 0, of, RANGE_BYTES);
@@ -77,6 +86,12 @@ export function encodeEnd(of: SnapshotName, how: number): Uint8Array {
 
 export function encodeGone(of: SnapshotName): Uint8Array {
   return begin(GONE, 0, of, HEAD_BYTES);
+}
+
+export function encodeWait(of: SnapshotName, received: number): Uint8Array {
+  const bytes = begin(WAIT, 0, of, WAIT_BYTES);
+  putU64(bytes, HEAD_BYTES, received);
+  return bytes;
 }
 
 /** A piece of `size` bytes, to be filled from PIECE_HEAD_BYTES on, and then sealed. */
@@ -99,6 +114,7 @@ export function decodeSnapshotMessage(bytes: Uint8Array): SnapshotMessage | null
   const kind = bytes[0]!;
   if (kind === WANT) return decodeWant(of, bytes);
   if (kind === PIECE) return decodePiece(of, bytes);
+  if (kind === WAIT) return decodeWait(of, bytes);
   if (bytes.length !== HEAD_BYTES) return null;
   if (kind === END) return { kind, ...of, how: bytes[1]! };
   return kind === GONE ? { kind, ...of } : null;
@@ -110,6 +126,12 @@ function decodeWant(of: SnapshotName, bytes: Uint8Array): Want | null {
   const to = getU64(bytes, HEAD_BYTES + 8);
   if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to)) return null;
   return { kind: WANT, ...of, anew: bytes[1] === 1, from, to };
+}
+
+function decodeWait(of: SnapshotName, bytes: Uint8Array): Wait | null {
+  if (bytes.length !== WAIT_BYTES) return null;
+  const received = getU64(bytes, HEAD_BYTES);
+  return Number.isSafeInteger(received) ? { kind: WAIT, ...of, received } : null;
 }
 
 function decodePiece(of: SnapshotName, message: Uint8Array): Piece | null {

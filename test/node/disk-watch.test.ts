@@ -3,16 +3,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DiskWatch } from "../../src/node/disk-watch.js";
+import { PiecePace } from "../../src/wal/disk/piece-pace.js";
 import type { Wal } from "../../src/wal/index.js";
 import { Silence } from "../../src/wal/log/silence.js";
 import { until } from "../process/support.js";
 import { atEnd, tempDir } from "../temp-dir.js";
 import { HANGS, sharedWords } from "../wal/faulty-fs.js";
-import { open, options, run, WRITERS } from "../wal/helpers.js";
+import { durable, entry, open, options, run, WRITERS } from "../wal/helpers.js";
 import { type Member, startMembers } from "./members.js";
 
 const WAIT_MS = 30_000;
 const FAULTY = new URL("../wal/faulty-fs.js", import.meta.url).href;
+const SLOW = new URL("../wal/slow-fs.js", import.meta.url).href;
+const MiB = 1 << 20;
 
 async function leaderOf(members: readonly Member[]): Promise<Member> {
   await until("a leader", WAIT_MS, () => members.some(({ leads }) => leads));
@@ -129,6 +132,46 @@ test("many short suspensions are no silence of the disk", async () => {
   assert.equal(watch.stalls, 0);
   await ticks(5, 100);
   assert.equal(watch.stalls, 1);
+});
+
+for (const writer of WRITERS)
+  for (const [count, size] of [
+    [8, MiB],
+    [1, 8 * MiB],
+  ] as const)
+    test(`${writer}: a disk that is slow answers all the time while it takes ${count} entries of ${size} bytes`, async (t) => {
+      const walFs = { module: SLOW, arg: { bytesPerS: 8 * MiB } };
+      const wal = await open(t, options(tempDir(t), { writer, durability: "o_dsync", walFs }));
+      const entries = Array.from({ length: count }, (_, i) => entry(i + 1, 1, size));
+      const begun = performance.now();
+      const done = durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, entries));
+      let isDone = false;
+      let silentMs = 0;
+      void done.then(() => {
+        isDone = true;
+      });
+      while (!isDone) {
+        silentMs = Math.max(silentMs, wal.silentMs());
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      const ms = performance.now() - begun;
+      assert.ok(silentMs < ms / 2, `silent for ${silentMs} of ${ms} ms`);
+    });
+
+test("a piece takes a tenth of a second of its disk, within bounds; small ones do not tell how fast that is", () => {
+  const pace = new PiecePace(8 * MiB);
+  assert.equal(pace.bytes, MiB);
+  for (const [bytes, ms, next] of [
+    [MiB, 50, 2 * MiB],
+    [2 * MiB, 400, MiB / 2],
+    [4096, 100, MiB / 2],
+    [MiB / 2, 60_000, MiB / 8],
+    [MiB / 8, 0, 8 * MiB],
+    [MiB + 1, 100, MiB],
+  ] as const) {
+    pace.took(bytes, ms);
+    assert.equal(pace.bytes, next);
+  }
 });
 
 function sameLogs(members: readonly Member[]): boolean {

@@ -6,6 +6,7 @@ import { SnapshotSender } from "../../src/node/snapshot-sender.js";
 import {
   decodeSnapshotMessage,
   encodeEnd,
+  encodeWait,
   encodeWant,
   GONE,
   NOT_WANTED,
@@ -28,6 +29,7 @@ class Bench {
   readonly held: number[] = [];
   newest = 50;
   logBytes = 0;
+  firstIndex = 31;
   lastIndex = 100;
   match: number | null = -1;
   readonly sender: SnapshotSender;
@@ -51,6 +53,7 @@ class Bench {
     const wal = {
       storage: {
         snapshot: () => ({ metadata: meta(this.newest, 2) }),
+        firstIndex: () => this.firstIndex,
         lastIndex: () => this.lastIndex,
         get logBytes() {
           return bench.logBytes;
@@ -211,6 +214,13 @@ test("it fails where the member says so, does not come, or the file is gone; the
   silent.sender.tick();
   assert.deepEqual(silent.seen, ["file closed", "end 3 50 it did not ask for it within 5 s"]);
   assert.equal(silent.holds, Infinity);
+  // That it got as far by another way is no failure.
+  const level = new Bench();
+  level.sender.begin(3, meta(50, 2));
+  level.match = 60;
+  await settled();
+  for (let tick = 0; tick < 6; tick++) level.sender.tick();
+  assert.deepEqual([level.seen, level.holds], [["file closed", "end 3 50 null"], Infinity]);
   const gone = new Bench(false);
   gone.sender.begin(3, meta(50, 2));
   await settled();
@@ -296,4 +306,46 @@ test("a connection that takes no more is closed, and the next one goes on", asyn
   sender.onMessage(3, encodeWant(NAME, 200, 400, true), next);
   await settled();
   assert.deepEqual(next.places, [200, 300]);
+});
+
+test("a member that gets one from elsewhere has the log behind that held; without that log, it is told so", async () => {
+  const older = { group: 0, index: 30, term: 1 };
+  for (const how of [TAKEN, NOT_WANTED]) {
+    const bench = new Bench();
+    const { sender } = bench;
+    const lane = new Lane();
+    sender.begin(3, meta(50, 2));
+    sender.onMessage(3, encodeWait({ ...older, index: 29 }, 10), lane);
+    assert.deepEqual([lane.got.pop()!.kind, bench.holds], [GONE, 50]);
+    sender.onMessage(3, encodeWait(older, 10), lane);
+    assert.equal(bench.holds, 30);
+    await settled();
+    for (let tick = 0; tick < 20; tick++) sender.tick();
+    assert.deepEqual([lane.got, sender.progress, sender.underWay(3)], [[], [], null]);
+    sender.onMessage(3, encodeEnd(older, how), lane);
+    sender.tick();
+    assert.equal(bench.holds, how === TAKEN ? 30 : 50);
+    assert.deepEqual(bench.seen, how === TAKEN ? ["file closed", "end 3 30 null"] : []);
+    assert.equal(sender.sent, 0);
+    if (how === TAKEN) continue;
+    // From here, after all.
+    sender.onMessage(3, encodeWant(NAME, 0, 100, true), lane);
+    await settled();
+    assert.deepEqual(lane.places, [0]);
+  }
+});
+
+test("one that is on its way goes on when this node leads again, as long as the log leads on behind it", async () => {
+  for (const [firstIndex, match, index] of [
+    [51, 0, 50],
+    [52, 0, 90],
+    [51, 60, 90],
+  ] as const) {
+    const bench = new Bench();
+    bench.sender.begin(3, meta(50, 2));
+    await settled();
+    Object.assign(bench, { firstIndex, match });
+    assert.equal(bench.sender.begin(3, meta(90, 2)).index, index);
+    assert.deepEqual(bench.seen, index === 50 ? [] : ["file closed"]);
+  }
 });

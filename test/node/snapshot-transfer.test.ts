@@ -418,20 +418,52 @@ test("a leader of old whose log a snapshot replaces: what it had proposed may ha
   await cluster.level();
 });
 
-test("the leader changes while one is on its way: whoever leads then sends its own", async (t) => {
-  const { cluster } = inMemory(t, () => ({ snapshotSendBytesPerS: 4 * MiB }));
+test("leadership goes to and fro while one is on its way: it comes on from who began to send it", async (t) => {
+  const { cluster } = inMemory(t, () => ({ snapshotSendBytesPerS: 2 * MiB }));
   cluster.ballast = 3 * MiB;
   const { leader, lost } = await behind(cluster);
   const member = await cluster.start(lost);
+  const others = cluster.all.filter(({ id }) => id !== lost);
+  const sent = (): number => others.reduce((sum, { node }) => sum + node.metrics.snapshotBytesSent, 0);
+  let changes = 0;
+  await until("it has one", WAIT_MS, async () => {
+    if (sent() > (changes + 1) * 512 * KiB) {
+      const from = await cluster.leader();
+      const heir = others.find(({ id }) => id !== from.id)!;
+      from.node.transferLeadership(heir.id);
+      await until("another leads", WAIT_MS, () => heir.node.status().state === "StateLeader");
+      await cluster.load(heir, 20);
+      changes++;
+    }
+    return member.machine.restored.length > 0;
+  });
+  assert.ok(changes >= 3, `${changes} changes`);
+  assert.ok(sent() < 3 * MiB + 200 * KiB, `${sent()} bytes sent`);
+  assert.equal(member.node.metrics.snapshotsReceived, 1);
+  assert.deepEqual(
+    others.map(({ node }) => node.metrics.snapshotsSent),
+    others.map(({ id }) => Number(id === leader.id)),
+  );
+  await cluster.load(await cluster.leader(), 20);
+  await cluster.level();
+  assert.equal(member.node.metrics.snapshotsReceived, 1);
+});
+
+test("the leader that sends one is cut off: another's is taken", async (t) => {
+  const { cluster, network } = inMemory(t, () => ({ snapshotSendBytesPerS: 2 * MiB }));
+  cluster.ballast = 1 * MiB;
+  const { leader, lost } = await behind(cluster);
+  const member = await cluster.start(lost);
+  const heir = cluster.all.find(({ id }) => id !== leader.id && id !== lost)!;
   await until(
     "it is on its way",
     WAIT_MS,
     () => (member.node.status().receivingSnapshot?.bytes ?? 0) > 256 * KiB,
   );
-  const heir = cluster.all.find(({ id }) => id !== leader.id && id !== lost)!;
-  leader.node.transferLeadership(heir.id);
-  await until("another leads", WAIT_MS, () => heir.node.status().state === "StateLeader");
+  network.partition([leader.id], [heir.id, lost]);
   await until("it has one", WAIT_MS, () => member.machine.restored.length > 0);
+  assert.deepEqual([leader.node.metrics.snapshotsSent, heir.node.metrics.snapshotsSent], [0, 1]);
+  network.heal();
   await cluster.load(heir, 20);
   await cluster.level();
 });

@@ -8,6 +8,7 @@ import {
   END,
   encodeEnd,
   encodeGone,
+  encodeWait,
   encodeWant,
   GONE,
   PIECE,
@@ -16,6 +17,7 @@ import {
   sealPiece,
   TAKEN,
   UNSOUND,
+  WAIT,
   WANT,
 } from "../../src/node/snapshot-wire.js";
 
@@ -38,6 +40,11 @@ test("what is said is read", () => {
   });
   assert.deepEqual(decodeSnapshotMessage(encodeEnd(NAME, TAKEN)), { kind: END, ...NAME, how: TAKEN });
   assert.deepEqual(decodeSnapshotMessage(encodeGone(NAME)), { kind: GONE, ...NAME });
+  assert.deepEqual(decodeSnapshotMessage(encodeWait(NAME, 2 ** 45)), {
+    kind: WAIT,
+    ...NAME,
+    received: 2 ** 45,
+  });
   assert.deepEqual(decodeSnapshotMessage(piece(100)), {
     kind: PIECE,
     ...NAME,
@@ -58,19 +65,26 @@ test("the bytes are those that other versions say", () => {
     [encodeEnd(NAME, UNSOUND), `0202${name}`],
     [piece(3), `0300${name}${place}bd6a33ba070707`],
     [encodeGone(NAME), `0400${name}`],
+    [encodeWait(NAME, 2 ** 45), `0500${name}0000000000200000`],
   ];
   for (const [bytes, hex] of all) assert.equal(Buffer.from(bytes).toString("hex"), hex);
 });
 
 test("what is cut, too long or of another kind is none; a bit of a piece that turned is seen", () => {
-  const all = [encodeWant(NAME, 5, 9, false), encodeEnd(NAME, 0), encodeGone(NAME), piece(1)];
+  const all = [
+    encodeWant(NAME, 5, 9, false),
+    encodeEnd(NAME, 0),
+    encodeGone(NAME),
+    encodeWait(NAME, 5),
+    piece(1),
+  ];
   for (const bytes of all) {
     for (let length = 0; length < bytes.length; length++)
       assert.equal(decodeSnapshotMessage(bytes.subarray(0, length)), null);
   }
-  for (const bytes of all.slice(0, 3))
+  for (const bytes of all.slice(0, -1))
     assert.equal(decodeSnapshotMessage(Buffer.concat([bytes, Buffer.alloc(1)])), null);
-  for (const kind of [0, 5, 255])
+  for (const kind of [0, 6, 255])
     assert.equal(decodeSnapshotMessage(encodeGone(NAME).fill(kind, 0, 1)), null);
   const seed = Number(process.env.SEED ?? 1);
   const prng = new Prng(seed);
@@ -85,7 +99,8 @@ test("what is cut, too long or of another kind is none; a bit of a piece that tu
   // No number of ours: group, index, term; from or length, to or place.
   for (const bytes of all) {
     const hasRange = bytes[0] === WANT || bytes[0] === PIECE;
-    for (const at of hasRange ? [2, 10, 18, 26, 34] : [2, 10, 18]) {
+    const count = bytes[0] === WAIT ? 4 : hasRange ? 5 : 3;
+    for (const at of [2, 10, 18, 26, 34].slice(0, count)) {
       assert.equal(decodeSnapshotMessage(bytes.slice().fill(255, at, at + 8)), null);
     }
   }

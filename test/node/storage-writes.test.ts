@@ -87,6 +87,7 @@ class Sole {
         secret: null,
         lingerTicks: 0,
         isConnected: () => false,
+        logs: () => new Map(),
         onChanged: () => {},
         onRemoved: () => {},
       }),

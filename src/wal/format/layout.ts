@@ -50,6 +50,8 @@ export const WORD_POINTS_TAIL = WORDS + 20;
 export const WORD_HURRY = WORDS + 21;
 /** Times noted so far, modulo 2^32. */
 export const WORD_TIMES = WORDS + 22;
+/** Raised whenever the disk has done something. */
+export const WORD_ANSWERS = WORDS + 23;
 
 /** Counters of the writer, doubles. */
 export const STAT_WRITES = CONTROL + 256;

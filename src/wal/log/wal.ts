@@ -104,8 +104,10 @@ export class RingWal implements Wal, SnapshotLog {
   /** Highest sequence reported. Invariant: durable <= reported <= lastSeq, once report() ran. */
   private reported = 0;
   private hardState: HardState;
-  /** When something became durable last; performance.now(). */
+  /** When the disk was seen to have done something last; performance.now(). */
   private answeredAt = 0;
+  /** WORD_ANSWERS then. */
+  private answers = 0;
   private readonly writes = new Silence();
   private readonly reads = new Silence();
   private appendLatencyMaxMs = 0;
@@ -319,6 +321,11 @@ export class RingWal implements Wal, SnapshotLog {
 
   silentMs(gapMsMax = Number.POSITIVE_INFINITY): number {
     const now = performance.now();
+    const answers = Atomics.load(this.writer.memory.i32, L.WORD_ANSWERS);
+    if (answers !== this.answers) {
+      this.answers = answers;
+      this.answeredAt = now;
+    }
     const writesMs = this.writes.measure(now, this.writesOwedSince(), gapMsMax);
     const readsMs = this.reads.measure(now, this.storage.readOwedSince, gapMsMax);
     return Math.max(writesMs, readsMs);

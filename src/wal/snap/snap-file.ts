@@ -19,13 +19,14 @@ import {
   type SnapshotMetadata,
 } from "../../raft/raftpb/index.js";
 import { snapshotError } from "../disk/errors.js";
+import { PiecePace } from "../disk/piece-pace.js";
 import { type WalFs, withFile } from "../disk/wal-fs.js";
 import { crc32c } from "../format/crc32c.js";
 import type { SnapshotData, SnapshotStream } from "./snapshot-data.js";
 
 const PIECE_BYTES = 256 << 10;
-/** Synced this often: one sync of a whole GiB would hold up the log's own, which wait behind it on the same disk. */
-export const SYNC_BYTES = 4 << 20;
+/** Synced this often at least: one sync of a whole GiB would hold up the log's own, which wait behind it on the same disk. */
+const SYNC_BYTES_MAX = 4 << 20;
 /** Bytes of varints that are patched in later: 5 hold any CRC, 8 any length up to 2^53. */
 const WIDE_CRC = 5;
 const WIDE_LENGTH = 8;
@@ -36,6 +37,29 @@ const METADATA_BYTES_MAX = 16 << 20;
 
 /** Flags. */
 export const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
+
+/** Syncs a file as it grows. */
+export class GrowingSync {
+  private readonly fs: WalFs;
+  private readonly fd: number;
+  private readonly pace = new PiecePace(SYNC_BYTES_MAX);
+  private unsynced = 0;
+
+  constructor(fs: WalFs, fd: number) {
+    this.fs = fs;
+    this.fd = fd;
+  }
+
+  /** So many bytes were written. */
+  async wrote(bytes: number): Promise<void> {
+    this.unsynced += bytes;
+    if (this.unsynced < this.pace.bytes) return;
+    const begun = performance.now();
+    await this.fs.fdatasync(this.fd);
+    this.pace.took(this.unsynced, performance.now() - begun);
+    this.unsynced = 0;
+  }
+}
 
 /** Writes and syncs the file. On an error it is closed and left behind. */
 export async function writeSnapFile(
@@ -68,10 +92,12 @@ async function writeKnown(
   }
   const head = encodeHead(data === NO_DATA ? null : data.length, crc, suffix, false);
   await fs.write(fd, head, 0, head.length, 0);
+  const sync = new GrowingSync(fs, fd);
   for (let at = 0; at < data.length; at += PIECE_BYTES) {
     checkAborted(signal);
-    await fs.write(fd, data, at, Math.min(data.length, at + PIECE_BYTES), head.length + at);
-    if (at % SYNC_BYTES === 0) await fs.fdatasync(fd);
+    const end = Math.min(data.length, at + PIECE_BYTES);
+    await fs.write(fd, data, at, end, head.length + at);
+    await sync.wrote(end - at);
   }
   await fs.write(fd, suffix, 0, suffix.length, head.length + data.length);
 }
@@ -87,12 +113,13 @@ async function writeStream(
   let filled = 0;
   let size = 0;
   let crc = 0;
+  const sync = new GrowingSync(fs, fd);
   const flush = async (): Promise<void> => {
     crc = crc32c(crc, piece.subarray(0, filled));
     await fs.write(fd, piece, 0, filled, WIDE_HEAD_BYTES + size);
+    await sync.wrote(filled);
     size += filled;
     filled = 0;
-    if (size % SYNC_BYTES === 0) await fs.fdatasync(fd);
   };
   for await (const chunk of abortable(data, signal)) {
     for (let at = 0; at < chunk.length; ) {

@@ -6,10 +6,10 @@ import { type WalFs, withFile } from "../disk/wal-fs.js";
 import {
   abortable,
   checkAborted,
+  GrowingSync,
   NEW_FILE,
   openFile,
   readAt,
-  SYNC_BYTES,
   verifySnapFile,
 } from "./snap-file.js";
 
@@ -54,14 +54,12 @@ export async function receiveSnapFile(
   signal: AbortSignal,
 ): Promise<void> {
   await withFile(fs, path, NEW_FILE, async (fd) => {
+    const sync = new GrowingSync(fs, fd);
     let written = 0;
-    let synced = 0;
     for await (const piece of abortable(pieces, signal)) {
       await fs.write(fd, piece, 0, piece.length, written);
       written += piece.length;
-      if (written - synced < SYNC_BYTES) continue;
-      await fs.fdatasync(fd);
-      synced = written;
+      await sync.wrote(piece.length);
     }
     await fs.fdatasync(fd);
   });

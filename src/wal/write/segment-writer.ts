@@ -1,12 +1,13 @@
 // The consumer of the ring: turns what waits in it into records, writes them to the newest segment, cuts segments,
 // publishes what is durable. Runs on a worker (synchronously) or on the main thread (asynchronously), see wal-fs.ts.
-// One batch is one write, and ends with a seal. A failed write or sync ends it: the caller fences the log and never calls it again.
+// One batch is one write (on a slow disk in pieces), and ends with a seal. A failed write or sync ends it: the caller fences the log and never calls it again.
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { assert } from "../../base/assert.js";
 import { Entry, type EntryType, type HardState } from "../../raft/raftpb/index.js";
 import { BLOCK_BYTES, blocksUp, DIRECT_FLAG, ZEROS } from "../disk/direct.js";
 import { isNoDescriptor, isNoSpace } from "../disk/errors.js";
 import { type HeldFile, Holding } from "../disk/holding.js";
+import { PiecePace } from "../disk/piece-pace.js";
 import { SpareDescriptors } from "../disk/spare-descriptors.js";
 import type { Durability, Step, Steps, WalFs } from "../disk/wal-fs.js";
 import type { Codec } from "../format/codec.js";
@@ -124,6 +125,7 @@ export class SegmentWriter {
   /** The newest segment's blocks are on the disk up to here; behind it the file has holes. */
   private filled: number;
   private lastWriteBytes = 0;
+  private readonly pace: PiecePace;
   /** Ring position up to which this commit goes, and WORD_PART with it. */
   private tail = 0;
   private part = 0;
@@ -132,9 +134,10 @@ export class SegmentWriter {
   constructor(codec: Codec, fs: WalFs, setup: WriterSetup, hooks: WriterHooks) {
     assert(setup.segmentBytes >= SEGMENT_BYTES_MIN, "segment too small for its head");
     this.codec = codec;
-    this.fs = fs;
+    this.fs = answering(fs, codec.memory.i32);
     this.setup = setup;
     this.hooks = hooks;
+    this.pace = new PiecePace(setup.outBytes);
     this.timer = new BatchTimer(codec.memory);
     this.spares = new SpareDescriptors(setup.dir, SPARE_DESCRIPTORS);
     this.out = outRegion(setup.ringBytes);
@@ -298,11 +301,28 @@ export class SegmentWriter {
     const words = Math.min(to, end + (-end & 7));
     u8.fill(0, end, words);
     f64.fill(0, words >>> 3, to >>> 3);
-    yield this.fs.write(this.fd, u8, this.out, to, this.offset - lead);
+    yield* this.putPieces(to, this.offset - lead);
     this.offset += bytes;
     this.size = Math.max(this.size, this.offset + to - end);
     const tail = end - this.lead;
     if (tail !== this.out) u8.copyWithin(this.out, tail, end);
+  }
+
+  /** The output region up to `to`, in pieces that are durable one by one; but the last is not synced yet. */
+  private *putPieces(to: number, position: number): Steps {
+    // hot
+    const { u8 } = this.codec.memory;
+    const isSynced = this.setup.durability === "fdatasync";
+    for (let from = this.out; from < to; ) {
+      const bytes = Math.min(to - from, this.pace.bytes);
+      const begun = performance.now();
+      yield this.fs.write(this.fd, u8, from, from + bytes, position);
+      const isLast = from + bytes === to;
+      if (isSynced && !isLast) yield this.fs.fdatasync(this.fd);
+      if (!isSynced || !isLast) this.pace.took(bytes, performance.now() - begun);
+      from += bytes;
+      position += bytes;
+    }
   }
 
   /** Frames that were made elsewhere, by way of the output region. */
@@ -470,6 +490,22 @@ export class SegmentWriter {
     if (this.fd >= 0) this.fs.close(this.fd);
     this.fd = -1;
   }
+}
+
+/** The same, which tells the main thread of each answer. */
+function answering(fs: WalFs, i32: Int32Array): WalFs {
+  const answered = (): void => void Atomics.add(i32, L.WORD_ANSWERS, 1);
+  const after = (step: Step): Step => (step === undefined ? answered() : step.then(answered));
+  return {
+    open: (path, flags) => fs.open(path, flags),
+    close: (fd) => fs.close(fd),
+    rename: (from, to) => fs.rename(from, to),
+    unlink: (path) => fs.unlink(path),
+    write: (fd, bytes, from, to, position) => after(fs.write(fd, bytes, from, to, position)),
+    fdatasync: (fd) => after(fs.fdatasync(fd)),
+    truncate: (fd, bytes) => after(fs.truncate(fd, bytes)),
+    syncDir: (dir) => after(fs.syncDir(dir)),
+  };
 }
 
 /** What a segment begins with: the rolling CRC so far, metadata, the last hard state unless it is all 0; sealed. */
