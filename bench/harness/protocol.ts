@@ -238,6 +238,7 @@ const Failure = z.object({ code: z.string(), message: z.string(), mayCommit: z.b
 /** What a node process sends: replies, and what happens meanwhile. */
 export const FromNode = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("ready") }),
+  z.strictObject({ kind: z.literal("alive") }),
   z.strictObject({ kind: z.literal("reply"), call: count, value: z.unknown() }),
   z.strictObject({ kind: z.literal("refusal"), call: count, error: Failure }),
   z.strictObject({ kind: z.literal("fault"), error: Failure }),

@@ -112,7 +112,7 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
       elapsedMs: Math.round(performance.now() - begun),
       scenario: pick(plan.scenario),
       options: optionsOf(plan, runDir, runs),
-      environment: { ...environment, link: [...new Set(runs.map(({ link }) => link))].join("; ") },
+      environment: { ...environment, link: [...new Set(runs.flatMap(({ link }) => link || []))].join("; ") },
       diskProbe,
       nullRun: nothing,
       interrupted,

@@ -134,8 +134,8 @@ Examples:
                                                    a cluster of raftmark serve that runs already
   raftmark bench --quick --json | jq '.runs[].proposalsPerS'
 
-Exit codes: 0 all runs count; 1 a run is void or failed; 2 bad usage or environment; 130 Ctrl-C. Ctrl-C,
-or a node that ends by itself, keeps the runs that are done and writes them, marked as interrupted.`;
+Exit codes: 0 all runs count; 1 a run is void or failed; 2 bad usage or environment; 130 Ctrl-C. Ctrl-C
+keeps the runs that are done and writes them, marked as interrupted.`;
 
 function commandLine(command: Command): string {
   const args =
