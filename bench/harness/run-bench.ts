@@ -59,6 +59,8 @@ export interface Observer {
   gaveUp(roundsDone: number, roundsPlanned: number): void;
   /** A fault ends it, with the runs that are done: of a node or of the machine, or else of ours. */
   broken(fault: unknown): void;
+  /** It was aborted: what is done is checked yet, for so long at most. */
+  ending(msMax: number): void;
   /** The load on an engine that does nothing failed, so that the harness's own cost is not known. */
   unweighed(fault: unknown): void;
 }
@@ -239,6 +241,7 @@ class Rounds {
         nextLoad: () => this.loads++,
         onPhase: (phase, plannedMs) => observer.phase(phase, plannedMs),
         onProgress: (acked) => observer.progress(acked),
+        onEnding: (msMax) => observer.ending(msMax),
       });
       await sitting.warmUp();
       const done = await this.runsOf(sitting, round);

@@ -38,9 +38,13 @@ const VISIT_MS = 200;
 const RAMP_MS = 50;
 /** Beside each visit: waiting until the cluster is idle, and sampling it. */
 const AROUND_VISIT_MS = 80;
-/** What is done when an abort comes is checked and told, if that takes no longer. */
+/** To catch up before the logs are closed. */
+const LEVEL_MS = 3000;
+/**
+ * What is done when an abort comes is checked and told, if that takes no longer than this and twice the time since the
+ * clusters were up: to check a log takes less than it took to write it, unless the machine has become busy.
+ */
 const GRACE_MS = 3000;
-const CUT_SHORT = `the logs were not checked: the bench was ended, and that took longer than ${GRACE_MS / 1000} s more`;
 
 const STARTING_MS = 1200;
 const STARTING_EACH_MS = 600;
@@ -122,6 +126,8 @@ export interface SittingPlan {
   readonly nextLoad: () => number;
   readonly onPhase: OnPhase;
   readonly onProgress: (acked: number) => void;
+  /** It was aborted, and what is done is checked yet, for so long at most. */
+  readonly onEnding: (msMax: number) => void;
 }
 
 /** A cluster of the sitting. */
@@ -146,6 +152,9 @@ export class Sitting {
   private readonly patience: AbortController;
   private readonly done: UncheckedRun[] = [];
   private active: Seat | null = null;
+  private readonly begunAt = performance.now();
+  /** From the abort on. */
+  private graceMs = 0;
 
   private constructor(plan: SittingPlan, seats: readonly Seat[], patience: AbortController) {
     this.plan = plan;
@@ -204,7 +213,9 @@ export class Sitting {
       this.patience.abort(reason);
       return;
     }
-    setTimeout(() => this.patience.abort(reason), GRACE_MS).unref();
+    this.graceMs = GRACE_MS + 2 * (performance.now() - this.begunAt);
+    setTimeout(() => this.patience.abort(reason), this.graceMs).unref();
+    this.plan.onEnding(this.graceMs);
     const cluster = this.active?.cluster;
     for (const id of cluster?.alive ?? []) cluster?.call(id, "haltLoad", {}).catch(() => {}); // It ends anyway.
   };
@@ -318,7 +329,7 @@ export class Sitting {
     const checked = new Map<number, TruthReport | string>();
     this.plan.onPhase("checking the logs");
     const sound = clustersOf(this.seats.filter(({ fault }) => fault === null));
-    await Promise.all(sound.map((cluster) => cluster.catchUp(GRACE_MS).catch(() => false)));
+    await Promise.all(sound.map((cluster) => cluster.catchUp(LEVEL_MS).catch(() => false)));
     const stopping = this.seats.map(({ cluster }) => cluster?.stop());
     const checks = this.seats.map(async ({ cluster, variants, journals, acked }, i) => {
       const states = await stopping[i];
@@ -353,7 +364,10 @@ export class Sitting {
     }
     const { signal } = this.patience;
     return runTruthCheck(request, signal).catch((error: unknown) => {
-      if (signal.aborted) return CUT_SHORT;
+      if (signal.aborted) {
+        const s = Math.round(this.graceMs / 1000);
+        return `the logs were not checked: the bench was ended, and that took longer than ${s} s more`;
+      }
       if (!(error instanceof BenchError)) throw error;
       return `the logs were not checked: ${error.message}`;
     });

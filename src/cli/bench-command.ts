@@ -159,7 +159,8 @@ async function bench(scenarioName: string, words: Words, command: string): Promi
   const out = outputFor(format !== "table");
   const progress = new Progress(out);
   let ended: BenchError | null = null;
-  const result = await untilInterrupted(async (signal) => {
+  const result = await untilInterrupted(async (signal, allow) => {
+    progress.onEnding = allow;
     try {
       const made = await runBench(plan, progress, signal);
       if (signal.aborted) ended = signal.reason as BenchError;

@@ -49,10 +49,10 @@ function hasJournal(cwd: string): boolean {
 }
 
 /** What is said of a run whose logs could not be checked any more when the bench was ended, as on a busy machine. */
-const UNCHECKED = "the logs were not checked: the bench was ended, and that took longer than 3 s more";
+const UNCHECKED = /^the logs were not checked: the bench was ended, and that took longer than \d+ s more$/;
 
 function checkedRuns({ runs }: Result): Result["runs"] {
-  return runs.filter((run) => run.void[0] !== UNCHECKED);
+  return runs.filter((run) => !UNCHECKED.test(run.void[0] ?? ""));
 }
 
 function assertClean(cwd: string): void {
@@ -214,7 +214,7 @@ async function cutOff(): Promise<Result> {
 
 test("configurations that are up at once: a window each round, one log a cluster, and SIGINT keeps what is done", async () => {
   let result = await cutOff();
-  // Logs are checked after the signal; what takes longer than three seconds on a busy machine is void.
+  // Logs are checked after the signal; what takes too long on a busy machine is void.
   for (let again = 0; again < 4 && result.runs.length === 4; again++) result = await cutOff();
   assert.ok(result.runs.length >= 6 && result.runs.length < 200, `${result.runs.length}`);
   for (const run of result.runs) {
@@ -246,12 +246,13 @@ test("SIGINT, and the logs of what was done are not checked in time: it is kept,
   command.child.kill("SIGINT");
   assert.equal(await command.end(FAULT_MS), 130, command.stderr);
   const { runs } = Result.parse(JSON.parse(readFileSync(join(cwd, "partial.json"), "utf8")));
-  assert.deepEqual(
-    runs.map((run) => run.void),
-    [[UNCHECKED]],
-  );
+  assert.equal(runs.length, 1);
+  const [reason, ...more] = runs[0].void;
+  assert.match(reason, UNCHECKED);
+  assert.deepEqual(more, []);
   assert.ok(runs[0].done > 0, "what was measured stands in the result");
-  assert.ok(command.stdout.includes(`void, row 1: ${UNCHECKED}`), command.stdout);
+  assert.ok(command.stdout.includes(`void, row 1: ${reason}`), command.stdout);
+  assert.match(command.stdout, /\nchecking what is done, which may take up to \d+ s; Ctrl-C again to leave /);
   assert.equal(isRunning(check!), false);
   assertClean(cwd);
 });
