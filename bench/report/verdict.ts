@@ -25,8 +25,13 @@ import { roundsOf, type Standings, type Statement, standingsOf, varyingOf } from
 import { typicalRun } from "./waterfall-text.js";
 
 const BUSY_SHARE = 0.85;
-/** A commit within this many times the probe's write is one that waits for disks. */
+/** A commit within this many times the probe's write may be one that waits for disks. */
 const DISK_BOUND_FACTOR = 5;
+/** Of a commit's time on its critical path. */
+const DISK_BOUND_SHARE = 0.5;
+const DISK_STAGES: readonly string[] = ["own disk", "follower disk"];
+/** A mean of fewer says little. */
+const FOLLOWED_MIN = 20;
 /** Places, or rows, told in words one by one; the rest is in the table. */
 const GROUPS_MAX = 4;
 /** Of more rivals than this, the nearest and the farthest are told. */
@@ -315,7 +320,7 @@ function offeredText(rows: readonly CountedRow[]): string {
   return clauses.join("; ");
 }
 
-/** What seems to hold `run` back, in words. */
+/** What seems to hold `run` back, in words: what was measured is told as a figure, what follows from it as likely. */
 export function limitOf(run: Run, result: Pick<Body, "environment" | "diskProbe">): string {
   const { cores, volatileStorage } = result.environment;
   const leader = run.nodes.find((node) => node.leader);
@@ -327,17 +332,29 @@ export function limitOf(run: Run, result: Pick<Body, "environment" | "diskProbe"
   if (busyShare >= BUSY_SHARE) {
     const other =
       run.otherCpuShare >= DISTURBED_SHARE ? `, ${percent(run.otherCpuShare)} by other programs` : "";
-    return `the CPU is the limit (${percent(busyShare)} of ${cores} cores busy${other})`;
+    return `the CPU is probably the limit (${percent(busyShare)} of ${cores} cores busy${other})`;
   }
-  if (mainShare >= BUSY_SHARE) return `the leader's main thread is the limit (${percent(mainShare)} busy)`;
-  const writes = (run.latencyMs.p50 * 1000) / Math.max(1, result.diskProbe.p50Us);
-  if (run.settings.durability !== "none" && !volatileStorage && writes <= DISK_BOUND_FACTOR) {
-    return `the disk is the limit (a commit takes about ${short(writes)} durable writes of 4 KiB)`;
-  }
+  if (mainShare >= BUSY_SHARE)
+    return `the leader's main thread is probably the limit (${percent(mainShare)} busy)`;
+  const disk = run.settings.durability === "none" || volatileStorage ? null : diskText(run, result.diskProbe);
+  if (disk !== null) return disk;
   const busiest = Math.max(machineShare, mainShare);
-  return `nothing is saturated (CPU ${percent(machineShare)}, leader's main thread ${percent(mainShare)}): ${
+  return `nothing was seen saturated (CPU ${percent(machineShare)}, leader's main thread ${percent(mainShare)}): ${
     busiest > 0.6
-      ? "CPU and disk take turns"
-      : "it waits for disk and links, and more in flight may give more"
+      ? "CPU and disk may take turns"
+      : "it probably waits for disk and links, and more in flight may give more"
   }`;
+}
+
+/** By what was followed, where enough was; else by how fast the disk was alone. Null: it does not seem to be the disk. */
+function diskText({ waterfall, latencyMs }: Run, probe: Body["diskProbe"]): string | null {
+  if (waterfall !== null && waterfall.sampled >= FOLLOWED_MIN) {
+    const us = waterfall.stages.flatMap(({ name, us }) => (DISK_STAGES.includes(name) ? us.mean : []));
+    const share = us.reduce((sum, each) => sum + each, 0) / Math.max(waterfall.totalUs.mean, 1);
+    if (share < DISK_BOUND_SHARE) return null;
+    return `the disk is probably the limit (durable writes took ${percent(share)} of the time of ${grouped(waterfall.sampled)} commits that were followed)`;
+  }
+  const writes = (latencyMs.p50 * 1000) / Math.max(1, probe.p50Us);
+  if (writes > DISK_BOUND_FACTOR) return null;
+  return `the disk may be the limit (an estimate: a commit takes about as long as ${short(writes)} durable writes of 4 KiB took on the idle disk)`;
 }
