@@ -17,7 +17,7 @@ import { lostText, type MeasureFigure, measureOf, medianOf, rangeText } from "./
 import { grouped, short, times } from "./numbers.js";
 import type { Result } from "./result-schema.js";
 import { type Standings, type Statement, standingsOf, varyingOf } from "./standings.js";
-import { allText, disturbanceText, leftOutText, limitOf, listed, NOT_COMPARED } from "./verdict.js";
+import { allText, disturbanceText, leftOutText, limitOf, listed, NOT_COMPARED, thinText } from "./verdict.js";
 import { typicalRun } from "./waterfall-text.js";
 
 export interface GlanceLine {
@@ -47,12 +47,13 @@ const TOLD: {
     const limit = limitOf(typicalRun(best)!, result);
     const standings = standingsOf(rowsOf(result), result.scenario.compares);
     const figures = `${grouped(best.proposalsPerS.estimate)} proposals/s at a p99 of ${short(best.latencyMs.p99)} ms`;
+    const name = `${nameOf(best, rows)}${thinText(best, result.options.rounds)}`;
     if (standings === null || standings.overall.length === 0) {
       const { low, high } = best.proposalsPerS;
       const range = high > low ? `, from ${grouped(low)} to ${grouped(high)}/s` : "";
       const alone = standings === null ? "nothing to compare it with" : NOT_COMPARED;
       return [
-        { label: "Seen", text: `${figures} with ${nameOf(best, rows)}.` },
+        { label: "Seen", text: `${figures} with ${name}.` },
         { label: "How sure", text: `${roundsText(rows)}${range}; ${alone}.` },
         { label: "Limit", text: `${limit}.` },
       ];
@@ -66,7 +67,7 @@ const TOLD: {
       leftOut === null ? chosen : { ...chosen, text: `${chosen.text} But ${leftOut}.` },
       {
         label: "How sure",
-        text: `${surety(standings, result.options.rounds)} Highest seen: ${figures} with ${nameOf(best, rows)}.`,
+        text: `${surety(standings, result.options.rounds)} Highest seen: ${figures} with ${name}.`,
       },
       { label: "Limit", text: `${limit}, there.` },
     ];

@@ -14,6 +14,7 @@ import {
   isCounted,
   type Row,
   rowsOf,
+  soundRuns,
   validRuns,
 } from "../stats/rows.js";
 import { type Subject, subjectOf } from "./columns.js";
@@ -86,11 +87,18 @@ function told(result: Body, rows: readonly CountedRow[]): string[] {
   const names: readonly AxisName[] = varying.length > 0 ? varying : ["inFlight", "writer"];
   const highest =
     `${describe(best.settings, names)} with ${grouped(best.proposalsPerS.estimate)} proposals/s at a p99 of ` +
-    `${short(best.latencyMs.p99)} ms`;
+    `${short(best.latencyMs.p99)} ms${thinText(best, result.options.rounds)}`;
   const limits = limitOf(typicalRun(best)!, result);
   if (standings === null) return [`Measured: ${highest}`, limits, ...readClauses(rows)];
   const [answer, ...more] = claims(standings, result.options.rounds);
   return [answer, `highest seen: ${highest}`, `there ${limits}`, ...more, ...readClauses(rows)];
+}
+
+/** " (of one round alone)" where several were made, so that it may be that round's luck; "" where more count. */
+export function thinText({ runs }: Pick<Row, "runs">, roundsMade: number): string {
+  const sound = soundRuns(runs).length;
+  if (sound === 0) return " (of disturbed runs alone)";
+  return sound === 1 && roundsMade > 1 ? ` (of one round alone, where ${roundsMade} were made)` : "";
 }
 
 /** Why there is no statement at all. */
