@@ -155,13 +155,14 @@ async function bench(scenarioName: string, words: Words, command: string): Promi
     throw new BenchError("usage", "--clients are those of a cluster that runs already: give --target too.");
   const plan = planOf(scenarioName, words, command);
   const startedAt = new Date().toISOString();
-  await checkWritable(words.out ?? defaultPath({ startedAt, scenario: plan.scenario }));
   const out = outputFor(format !== "table");
   const progress = new Progress(out);
   let ended: BenchError | null = null;
   const result = await untilInterrupted(async (signal, allow) => {
     progress.onEnding = allow;
     try {
+      await checkWritable(words.out ?? defaultPath({ startedAt, scenario: plan.scenario }));
+      signal.throwIfAborted();
       const made = await runBench(plan, progress, signal);
       if (signal.aborted) ended = signal.reason as BenchError;
       return made;

@@ -275,6 +275,15 @@ test("SIGINT while a disturbed run is made again keeps the disturbed one", async
   }
 });
 
+test("SIGINT before anything is done leaves nothing behind, be it an empty directory", async () => {
+  const cwd = scratch.folder();
+  const command = new Command(cwd, "bench", ...ENDLESS, "--dir", "data/deep");
+  await until("the run's directory", OVER_MS, () => existsSync(join(cwd, "data/deep")));
+  command.child.kill("SIGINT");
+  assert.equal(await command.end(FAULT_MS), 130, command.stderr);
+  assert.deepEqual(readdirSync(cwd), []);
+});
+
 test("what cannot be asked is refused before anything starts, with what to give instead", async () => {
   const refusals: [string[], RegExp][] = [
     [["leader-los"], /there is no scenario "leader-los": .* Did you mean leader-loss\?/],
