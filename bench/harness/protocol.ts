@@ -167,6 +167,7 @@ const Sample = z.object({
   cpuSystemMs: amount,
   /** CPU time that all programs on the machine, and its host's others, have used; less the nodes' own, it is others'. */
   machineBusyMs: amount,
+  machineStolenMs: amount,
   /** Empty where the kernel does not tell. */
   threads: z.array(z.object({ tid: count, main: z.boolean(), cpuMs: amount })),
   loopActiveMs: amount,

@@ -1,7 +1,7 @@
 // Where a run keeps its data: one temporary directory, on a file system that has a disk under it where possible,
 // removed at the end whatever happens.
 import { constants, rmdirSync, rmSync } from "node:fs";
-import { access, mkdtemp, readdir, readFile, rm, statfs } from "node:fs/promises";
+import { access, mkdtemp, readdir, readFile, rm, stat, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { BenchError, codeOf, messageOf } from "./bench-error.js";
@@ -126,6 +126,26 @@ export async function fileSystemOf(path: string): Promise<FileSystem> {
     return { type, mount: "?", device: "?", options: "", freeBytes, volatile: space.type === 0x01021994 };
   }
   return { ...found, freeBytes, volatile: VOLATILE_TYPES.includes(found.type) };
+}
+
+/** What the kernel does with the block device under `path`; null where it does not say, as of a network's or btrfs's. */
+export async function blockDeviceOf(
+  path: string,
+  sys = "/sys/dev/block",
+): Promise<{ readonly readAheadKb: number | null; readonly scheduler: string | null }> {
+  const { dev } = await stat(path);
+  const [major, minor] = [((dev >>> 8) & 0xfff) >>> 0, (dev & 0xff) | ((dev >>> 12) & 0xfff00)];
+  const read = async (name: string) => {
+    // Of a partition the queue is the disk's.
+    for (const queue of ["queue", "../queue"]) {
+      const text = await readFile(`${sys}/${major}:${minor}/${queue}/${name}`, "utf8").catch(() => null);
+      if (text !== null) return text.trim();
+    }
+    return null;
+  };
+  const [ahead, schedulers] = [await read("read_ahead_kb"), await read("scheduler")];
+  const readAheadKb = ahead === null || !/^\d+$/.test(ahead) ? null : Number(ahead);
+  return { readAheadKb, scheduler: /\[(.*)\]/.exec(schedulers ?? "")?.[1] ?? schedulers };
 }
 
 /** The deepest mount that holds `path`, from the text of /proc/self/mountinfo; a later line covers an earlier one. */

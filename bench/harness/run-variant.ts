@@ -451,6 +451,7 @@ function figures(
     },
     waterfall: trace.waterfall,
     otherCpuShare: otherCpuShare(nodes, cluster.ids.length, load, settings, idleCpuMs),
+    stolenCpuShare: stolenCpuShare(load),
   };
 }
 
@@ -536,6 +537,13 @@ function otherCpuShare(
   const ours = nodes.reduce((sum, node) => sum + cpuMsOf(node), client + idleCpuMs);
   const all = after.machineBusyMs - before.machineBusyMs;
   return Math.max(0, all - ours) / ((after.atMs - before.atMs) * availableParallelism());
+}
+
+/** Of otherCpuShare, what the host of this virtual machine gave to others. */
+function stolenCpuShare({ before, after }: LoadResult): number {
+  if (before === null || after === null || after.atMs <= before.atMs) return 0;
+  const stolenMs = after.machineStolenMs - before.machineStolenMs;
+  return Math.max(0, stolenMs) / ((after.atMs - before.atMs) * availableParallelism());
 }
 
 /** The difference between two samples of one node; nothing if one is missing. */

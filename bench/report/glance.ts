@@ -17,6 +17,7 @@ import { lostText, type MeasureFigure, measureOf, medianOf, rangeText } from "./
 import { grouped, short, times } from "./numbers.js";
 import type { Result } from "./result-schema.js";
 import { type Standings, type Statement, standingsOf, varyingOf } from "./standings.js";
+import { unsteadyText } from "./steadiness.js";
 import { allText, disturbanceText, leftOutText, limitOf, listed, NOT_COMPARED, thinText } from "./verdict.js";
 import { typicalRun } from "./waterfall-text.js";
 
@@ -33,10 +34,12 @@ export function glanceOf(result: Body): GlanceLine[] {
   if (rows.length === 0) return [];
   const lines = TOLD[subjectOf(rows)](result, rows);
   const disturbed = disturbanceText(result);
-  if (disturbed === null) return lines;
-  return lines.map((line) =>
-    line.label === "How sure" ? { ...line, text: `${line.text} Disturbed: ${disturbed}.` } : line,
-  );
+  const unsteady = unsteadyText(result);
+  const more = [
+    ...(disturbed === null ? [] : [` Disturbed: ${disturbed}.`]),
+    ...(unsteady === null ? [] : [` But ${unsteady}.`]),
+  ].join("");
+  return lines.map((line) => (line.label === "How sure" ? { ...line, text: `${line.text}${more}` } : line));
 }
 
 const TOLD: {
@@ -113,15 +116,15 @@ const TOLD: {
     const others = rows.filter((row) => row !== paused && row.settings.event === "none");
     const calm = others.length === 0 ? "" : `, and ${short(others[0].latencyMs.max)} ms undisturbed`;
     const limit = `the slowest commit took ${short(paused.latencyMs.max)} ms with the pause${calm}`;
-    return eventLines(tookText(paused, rows, PAUSE), limit, roundsText(rows));
+    return eventLines(tookText(paused, rows, PAUSE), limit, roundsText(rows) + driftText(paused));
   },
   "catching up": (_result, rows) => {
     const farthest = leastOf(rows, (row) => -medianOf(row, "behindMB"));
     const behind = short(medianOf(farthest, "behindMB"));
     const open = short(medianOf(farthest, "openMs"));
-    const took = `${behind} MB behind: ${tookText(farthest, rows, CATCH_UP)} of before`;
+    const took = `${behind} MB behind: ${tookText(farthest, rows, CATCH_UP)}`;
     const limit = `what the group does meanwhile comes on top; opening its log took ${open} ms of it`;
-    return eventLines(took, limit, roundsText(rows));
+    return eventLines(took, limit, roundsText(rows) + driftText(farthest));
   },
   "member replaced": (_result, rows) => {
     const largest = leastOf(rows, (row) => -medianOf(row, "behindMB"));
@@ -141,7 +144,11 @@ const TOLD: {
     const calm = otherwise === null ? "" : `, where it is ${short(otherwise.median)} ms otherwise`;
     const written = short(medianOf(largest, "snapshotMBPerS"));
     const limit = `every node writes its state at once, here at ${written} MB/s each, to the disk that the logs are on`;
-    return eventLines(`${tookText(largest, rows, SNAPSHOTS)}${calm}`, limit, roundsText(rows));
+    return eventLines(
+      `${tookText(largest, rows, SNAPSHOTS)}${calm}`,
+      limit,
+      roundsText(rows) + driftText(largest),
+    );
   },
   restart: (_result, rows) => {
     const largest = leastOf(rows, ({ settings }) => -settings.logMb);
@@ -151,6 +158,13 @@ const TOLD: {
     return eventLines(tookText(largest, rows, RESTART), limit, roundsText(rows));
   },
 };
+
+/** How far a share of the rate before and after can be trusted; "" where the rate afterwards is not known. */
+function driftText(row: Row): string {
+  const after = measureOf(row, "rateAfter");
+  if (after === null) return "";
+  return `; a share of the commits is no surer than the rate itself: afterwards it was ${rangeText(after)} % of before`;
+}
 
 function eventLines(took: string, limit: string, sure: string): GlanceLine[] {
   return [
@@ -166,7 +180,7 @@ const ELECTION_TICKS_MAX = 20;
 const CATCH_UP = {
   catchUpMs: "the follower had caught up after",
   catchUpMBPerS: "at",
-  rateWhileCatchingUp: "commits went on meanwhile at",
+  rateWhileCatchingUp: "by the rate before and after, commits went on at",
 };
 const REPLACED = {
   addMs: "the new member was added in",

@@ -4,7 +4,7 @@
 import { median } from "simple-statistics";
 import { assert } from "../../src/base/assert.js";
 import type { AxisName, Settings } from "../harness/axes.js";
-import { DISTURBED_SHARE } from "../harness/disturbance.js";
+import { DISTURBED_SHARE, takenText } from "../harness/disturbance.js";
 import { describe } from "../harness/scenario.js";
 import { type Comparison, Family, ROUNDS_MIN } from "../stats/family.js";
 import {
@@ -62,9 +62,10 @@ export function disturbanceText({ runs, disturbance }: Pick<Body, "runs" | "dist
   const { repeated, leftOut } = disturbance;
   if (leftOut === 0) return null;
   const reasons = runs.flatMap(({ disturbed }) => disturbed);
-  const most = Math.max(...runs.map(({ otherCpuShare }) => otherCpuShare));
+  const worst = runs.reduce((a, b) => (b.otherCpuShare > a.otherCpuShare ? b : a));
+  const { otherCpuShare: most, stolenCpuShare: stolen } = worst;
   const why = [
-    ...(most >= DISTURBED_SHARE ? [`other programs took up to ${percent(most)} of the CPU`] : []),
+    ...(most >= DISTURBED_SHARE ? [`other programs took up to ${takenText(most, stolen)} of the CPU`] : []),
     ...(reasons.some((reason) => reason.includes("durable write"))
       ? ["the disk's writes changed their pace"]
       : []),
@@ -264,6 +265,12 @@ function rateText({ estimate, interval, proven }: Comparison): string {
 /** What the measures of an event say, in the order of a sentence; one that was not taken is left out of it. */
 type EventWords = readonly [measure: string, say: (amount: string) => string][];
 
+/** How far a share of the rate can be trusted. */
+const AFTERWARDS: EventWords[number] = [
+  "rateAfter",
+  (share) => ` (the rate afterwards was ${share} % of the one before)`,
+];
+
 const EVENTS: { readonly [K in Subject]?: EventWords } = {
   "leader lost": [
     ["newLeaderMs", (ms) => `a new leader stands ${ms} ms after kill -9`],
@@ -278,6 +285,7 @@ const EVENTS: { readonly [K in Subject]?: EventWords } = {
     ["behindMB", (mb) => `a follower that is ${mb} MB behind`],
     ["catchUpMs", (ms) => ` has caught up after ${ms} ms`],
     ["rateWhileCatchingUp", (share) => `, while the group commits at ${share} % of its rate`],
+    AFTERWARDS,
   ],
   "member replaced": [
     ["catchUpMs", (ms) => `a new member has caught up after ${ms} ms`],
@@ -288,6 +296,7 @@ const EVENTS: { readonly [K in Subject]?: EventWords } = {
     ["snapshotMs", (ms) => `a snapshot takes ${ms} ms`],
     ["rateMeanwhile", (share) => `, while the group commits at ${share} % of its rate`],
     ["p99MeanwhileMs", (ms) => ` with a p99 of ${ms} ms`],
+    AFTERWARDS,
   ],
 };
 
@@ -339,7 +348,9 @@ export function limitOf(run: Run, result: Pick<Body, "environment" | "diskProbe"
   const busyShare = Math.min(1, machineShare + run.otherCpuShare);
   if (busyShare >= BUSY_SHARE) {
     const other =
-      run.otherCpuShare >= DISTURBED_SHARE ? `, ${percent(run.otherCpuShare)} by other programs` : "";
+      run.otherCpuShare >= DISTURBED_SHARE
+        ? `, other programs took ${takenText(run.otherCpuShare, run.stolenCpuShare)}`
+        : "";
     return `the CPU is probably the limit (${percent(busyShare)} of ${cores} cores busy${other})`;
   }
   if (mainShare >= BUSY_SHARE)

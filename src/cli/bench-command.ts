@@ -24,7 +24,7 @@ import {
 import { worstLagText } from "../../bench/report/generator-lag.js";
 import { glanceOf } from "../../bench/report/glance.js";
 import { resultMarkdown } from "../../bench/report/markdown.js";
-import { nodeText } from "../../bench/report/node-text.js";
+import { diskNameText, nodeText } from "../../bench/report/node-text.js";
 import { grouped } from "../../bench/report/numbers.js";
 import { ownWeightText } from "../../bench/report/own-weight.js";
 import { type Output, Progress } from "../../bench/report/progress.js";
@@ -376,7 +376,7 @@ function show(result: Result, plan: BenchPlan, path: string | null, { stream, pa
   say(
     paint.dim(
       `${environment.cpu}, ${environment.cores} cores, ${environment.kernel}, Node ${nodeText(result)}; ` +
-        `${environment.fileSystem.type} on ${environment.fileSystem.device}: a durable 4 KiB write takes ` +
+        `${diskNameText(environment)}: a durable 4 KiB write takes ` +
         `${diskProbe.p50Us} µs (p99 ${diskProbe.p99Us} µs)${diskProbe.direct ? ", the file system takes direct writes" : ""}; ${environment.link}`,
     ),
   );

@@ -1,12 +1,16 @@
 // What a person reads: the table, the sentence, the progress line, and the figures in them.
 import assert from "node:assert/strict";
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { findMount } from "../../bench/harness/run-dir.js";
+import { blockDeviceOf, findMount } from "../../bench/harness/run-dir.js";
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import { measuresSentence } from "../../bench/report/measures.js";
+import { diskNameText } from "../../bench/report/node-text.js";
 import { clock, grouped, roughly, short, times } from "../../bench/report/numbers.js";
 import { renderMeanings, renderTable, tableRows } from "../../bench/report/table.js";
 import { limitOf, verdict } from "../../bench/report/verdict.js";
+import { tempDir } from "../temp-dir.js";
 import { sampleResult, sampleRun } from "./sample-result.js";
 
 test("figures carry three digits", () => {
@@ -202,7 +206,7 @@ test("what seems to be the limit", () => {
     ],
     [
       { settings: {}, proposalsPerS: 1, otherCpuShare: 0.6 },
-      /the CPU is probably the limit \(98 % of 2 cores busy, 60 % by other programs\)/,
+      /the CPU is probably the limit \(98 % of 2 cores busy, other programs took 60 %\)/,
     ],
     [
       { settings: {}, proposalsPerS: 1, mainThreadMs: 900 },
@@ -240,6 +244,24 @@ test("where commits were followed, the disk is judged by the time that they spen
   assert.equal(limit(600, 1200), `the disk is probably the limit (${measured})`);
   assert.match(limit(300, 1200), /^nothing was seen saturated/, "whatever the probe says");
   assert.match(limit(600, 3), /^the disk may be the limit \(an estimate: /, "three are too few");
+});
+
+test("what the kernel does with the block device is named where it says so; of a partition it is the disk's", async (t) => {
+  const sys = tempDir(t);
+  const { dev } = statSync(sys);
+  const device = join(sys, `${(dev >>> 8) & 0xfff}:${(dev & 0xff) | ((dev >>> 12) & 0xfff00)}`);
+  const none = { readAheadKb: null, scheduler: null };
+  assert.deepEqual(await blockDeviceOf(sys, sys), none);
+  mkdirSync(device);
+  mkdirSync(join(sys, "queue")); // Beside a partition's own directory.
+  writeFileSync(join(sys, "queue", "read_ahead_kb"), "8192\n");
+  writeFileSync(join(sys, "queue", "scheduler"), "none [mq-deadline] kyber\n");
+  const known = { readAheadKb: 8192, scheduler: "mq-deadline" };
+  assert.deepEqual(await blockDeviceOf(sys, sys), known);
+  const { environment } = sampleResult([]);
+  const text = diskNameText({ ...environment, fileSystem: { ...environment.fileSystem, ...known } });
+  assert.equal(text, "ext4 on /dev/sda (read-ahead 8192 KiB, I/O scheduler mq-deadline)");
+  assert.equal(diskNameText(environment), "ext4 on /dev/sda");
 });
 
 test("the mount that holds a path", () => {

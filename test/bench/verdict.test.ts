@@ -190,6 +190,29 @@ test("a row of which one round counts is not named as highest, nor shown, withou
   assert.ok(tableRows(thin)[2].includes("1 of 6 rounds"));
 });
 
+test("drift from round to round and steal are told with their size, and how sure it is takes them in", () => {
+  const sureText = (of: (round: number) => Partial<Outcome>) => {
+    const made = result(6, of);
+    return glanceOf(made).find(({ label }) => label === "How sure")!.text;
+  };
+  assert.doesNotMatch(
+    sureText(() => ({})),
+    /not steady/,
+    "rounds lie 4 % apart",
+  );
+  assert.match(
+    sureText((round) => ({
+      proposalsPerS: round === 3 ? 1300 : 1000,
+      stolenCpuShare: 0.07,
+      otherCpuShare: 0.08,
+    })),
+    / But the machine was not steady: the same configuration did up to 30 % more in one round than in another, and the host of this virtual machine took up to 7 % of the CPU \(steal\)\.$/,
+  );
+  assert.deepEqual(cpuTaken(0.12, 0.05), [
+    "other programs took 12 % (5 % by the host of this virtual machine: steal) of the CPU",
+  ]);
+});
+
 /** Throughput by round; null: a void run. Two in flight windows of one row are two rows. */
 function table(rows: readonly (readonly [Partial<Outcome["settings"]>, readonly (number | null)[]])[]) {
   const runs = rows.flatMap(([settings, rates], position) =>
