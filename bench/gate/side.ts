@@ -145,7 +145,7 @@ export class Side {
       seed: plan.seed,
     };
     const timeoutMs = window.warmupMs + window.durationMs + LOAD_SLACK_MS;
-    const result = await cluster.call(leader, "load", { plan: load, ackedPath }, timeoutMs);
+    const result = await cluster.call(leader, "load", { plan: load, ackedPath }, { timeoutMs });
     if (!(await cluster.catchUp(IDLE_TIMEOUT_MS))) this.faults.push("the followers did not catch up");
     const after = await cluster.samples();
     this.acked += result.acked;

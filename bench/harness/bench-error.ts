@@ -29,9 +29,9 @@ export class BenchError extends Error {
   }
 }
 
-/** What a cluster did not do in time, stopped or overloaded as it may be: the next one may do it. */
-export class NotInTime extends BenchError {
-  override readonly name = "NotInTime";
+/** A cluster stands still, is overloaded, or lost a process: its runs are void, and the next one may do it. */
+export class ClusterFault extends BenchError {
+  override readonly name = "ClusterFault";
 
   constructor(message: string) {
     super("failed", message);

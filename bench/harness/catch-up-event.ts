@@ -1,6 +1,15 @@
 // A follower that stops, comes back when the log has grown by so much, and has to catch up while the load goes on: how
 // long that takes, and what the group's callers notice of it. The load ends when it is over. Runs in the harness.
-import { EventToItsEnd, followerOf, type Measures, measure, share, sleep, took } from "./event-parts.js";
+import {
+  driftOf,
+  EventToItsEnd,
+  followerOf,
+  type Measures,
+  measure,
+  share,
+  sleep,
+  took,
+} from "./event-parts.js";
 import { RECORD_OVERHEAD_BYTES } from "./payload.js";
 import type { LoadResult } from "./protocol.js";
 
@@ -59,7 +68,8 @@ export class CatchUp extends EventToItsEnd<Told> {
     const { openMs } = cluster.openedAs(followerOf(cluster, leader));
     const perS = ({ ms, commits }: Stretch) => commits / ms;
     // A machine's speed drifts meanwhile. Of the time after nothing is known if the load was over first.
-    const calm = load.windowMs < durationMs ? (perS(before) + perS(after)) / 2 : perS(before);
+    const isWhole = load.windowMs < durationMs;
+    const calm = isWhole ? (perS(before) + perS(after)) / 2 : perS(before);
     const ofCalm = (stretch: Stretch) => (100 * perS(stretch)) / calm;
     const catchUpMs = opening.ms + catching.ms;
     return {
@@ -80,6 +90,7 @@ export class CatchUp extends EventToItsEnd<Told> {
         "higher",
         "log that it lacked, and that came meanwhile, by that time",
       ),
+      ...(isWhole ? driftOf(perS(before), perS(after)) : {}),
       rateWhileAway: share(ofCalm(away), "commits a second while it was away, of those before and after"),
       rateWhileOpening: share(
         ofCalm(opening),

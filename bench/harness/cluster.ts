@@ -4,8 +4,8 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DEFAULT_SETTINGS, type Settings } from "./axes.js";
-import { BenchError, NotInTime } from "./bench-error.js";
-import { NodeProcess, NodeRefusal, type Params } from "./node-process.js";
+import { BenchError, ClusterFault } from "./bench-error.js";
+import { type CallLimits, NodeProcess, NodeRefusal, type Params } from "./node-process.js";
 import { OUTSTANDING_MAX } from "./open-loop.js";
 import { freePorts, HOST } from "./ports.js";
 import type { MemberChange, NodeConfig, Op, ReplyOf } from "./protocol.js";
@@ -140,10 +140,15 @@ export class Cluster {
     };
   }
 
-  private async openNode(id: number): Promise<void> {
+  private async openNode(id: number, limits: CallLimits = {}): Promise<void> {
     const shared = this.plan.settings.link === "memory" ? [...this.processes.values()][0] : undefined;
     this.processes.set(id, shared ?? this.newProcess(id));
-    const opened = await this.call(id, "open", { config: this.configs.get(id)! }, OPEN_TIMEOUT_MS);
+    const opened = await this.call(
+      id,
+      "open",
+      { config: this.configs.get(id)! },
+      { timeoutMs: OPEN_TIMEOUT_MS, ...limits },
+    );
     this.opened.set(id, opened);
   }
 
@@ -207,8 +212,8 @@ export class Cluster {
   }
 
   /** One command to one node; ends early if any node fails. */
-  call<K extends Op>(id: number, op: K, params: Params<K>, timeoutMs?: number): Promise<ReplyOf<K>> {
-    return this.orFailure(this.node(id).call(op, params, timeoutMs, id));
+  call<K extends Op>(id: number, op: K, params: Params<K>, limits?: CallLimits): Promise<ReplyOf<K>> {
+    return this.orFailure(this.node(id).call(op, params, limits, id));
   }
 
   /** What each node has used so far, in the order of their ids. */
@@ -248,7 +253,7 @@ export class Cluster {
       if (now - begun > timeoutMs) {
         const states = all.map(({ id, state, term }) => `${id} (${state}, term ${term})`);
         const text = `no leader within ${timeoutMs} ms among nodes ${states.join(", ")}: the nodes cannot reach each other on ${HOST}, or the machine or its disk is overloaded.`;
-        throw new NotInTime(text);
+        throw new ClusterFault(text);
       }
       if (campaign && now >= askAt) {
         askAt = now + waitMs;
@@ -299,7 +304,7 @@ export class Cluster {
   /** A new process for node `id` on its old directory. */
   async restart(id: number): Promise<void> {
     if (this.node(id).isAlive) throw new Error(`node ${id} still runs`);
-    await this.openNode(id);
+    await this.openNode(id, { silentMs: OPEN_TIMEOUT_MS }); // It reads its log at one go.
   }
 
   /** Starts a node that joins, of which nobody knows yet: changeMembership() is to tell. */

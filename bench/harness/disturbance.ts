@@ -7,6 +7,8 @@ import { probeDisk } from "./environment.js";
 
 /** From this share of all cores on, other programs can have changed the order of the rows. */
 export const DISTURBED_SHARE = 0.1;
+/** Less is not worth a word. */
+export const STOLEN_TOLD_SHARE = 0.01;
 /** The disk has moved when a write takes so many times as long as it did lately, or a part as small; */
 const MOVED_FACTOR = 2;
 /** and when that is more than this: in memory, twice of nothing is nothing. */
@@ -59,8 +61,15 @@ export function diskMoved({ before, after }: NonNullable<Run["diskProbeUs"]>, us
   return [`a durable write took ${before} µs before it and ${after} µs after it, and ${usualUs} µs lately`];
 }
 
-/** Why other programs disturbed a run. */
-export function cpuTaken(otherCpuShare: number): string[] {
-  if (otherCpuShare < DISTURBED_SHARE) return [];
-  return [`other programs took ${Math.round(otherCpuShare * 100)} % of the CPU`];
+/** Why other programs, or the neighbours of a virtual machine, disturbed a run; `stolenShare` is a part of `otherShare`. */
+export function cpuTaken(otherShare: number, stolenShare = 0): string[] {
+  if (otherShare < DISTURBED_SHARE) return [];
+  return [`other programs took ${takenText(otherShare, stolenShare)} of the CPU`];
+}
+
+/** "12 %", "12 % (5 % of it stolen by the host of this virtual machine)". */
+export function takenText(otherShare: number, stolenShare: number): string {
+  const percent = (share: number) => `${Math.round(share * 100)} %`;
+  if (stolenShare < STOLEN_TOLD_SHARE) return percent(otherShare);
+  return `${percent(otherShare)} (${percent(stolenShare)} by the host of this virtual machine: steal)`;
 }

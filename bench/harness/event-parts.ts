@@ -62,7 +62,7 @@ class NeverCame extends BenchError {
   }
 }
 
-/** What a node refuses, or is not done in time, ends the event and not the bench; a node that ends by itself does. */
+/** What a node refuses, or is not done in time, ends the event; a process that ends or stands still is its cluster's fault. */
 export async function outcomeOf(told: Promise<Measures>): Promise<EventOutcome> {
   try {
     return { measures: await told, faults: [] };
@@ -157,6 +157,13 @@ export abstract class EventToItsEnd<Told> extends EventUnderLoad<Told> {
   }
 }
 
+/** What the rate after an event was, of that before it: `before` and `after` in commits by time. Nothing where there was none. */
+export function driftOf(before: number, after: number): Measures {
+  if (!(before > 0) || !Number.isFinite(after)) return {};
+  const meaning = "commits a second after it, of those before: by so much the rate differed without it";
+  return { rateAfter: share((100 * after) / before, meaning) };
+}
+
 /** What three figures of a load mean: its rate meanwhile, and the p99 of 100 ms meanwhile and otherwise. */
 interface MeanwhileWords {
   readonly rate: string;
@@ -181,7 +188,10 @@ export function meanwhileOf(
     const known = those.flatMap((i) => load.seriesP99Ms[i] ?? []);
     return known.length === 0 ? null : median(known);
   });
+  const before = without.filter((i) => i < within[0]);
+  const after = without.filter((i) => i > within[within.length - 1]);
   return {
+    ...(within.length === 0 ? {} : driftOf(rateOf(before), rateOf(after))),
     ...(within.length === 0 || without.length === 0
       ? {}
       : { rateMeanwhile: share((100 * rateOf(within)) / rateOf(without), rate) }),

@@ -3,6 +3,7 @@
 import type { Settings } from "./axes.js";
 import { CatchUp } from "./catch-up-event.js";
 import {
+  driftOf,
   type EventPlan,
   EventUnderLoad,
   followerOf,
@@ -106,6 +107,7 @@ function rateWhilePaused(series: readonly number[], durationMs: number): Measure
   const ofRest = (mean(paused) / mean(rest)) * 100;
   return {
     rateWhilePaused: share(ofRest, "commits a second meanwhile, of those before and after"),
+    ...driftOf(mean(series.slice(0, first)), mean(series.slice(end))),
   };
 }
 

@@ -27,6 +27,8 @@ import { Sampler } from "./usage.js";
 import { weighHash } from "./weigh-hash.js";
 
 const PROGRESS_EVERY_MS = 100;
+/** A sign of life while nothing else is told. */
+const ALIVE_EVERY_MS = 1000;
 /** Options that are no part of a configuration, or secret. */
 const UNTOLD = ["stateMachine", "logger", "trace", "secret", "dir", "id", "link", "walFs"];
 /** None by itself, and no log is released: the truth check reads it as a whole. */
@@ -63,6 +65,7 @@ export function runAgent(source: EngineSource): void {
   process.on("SIGTERM", () => {});
   process.on("disconnect", () => process.exit([...agents.values()].every(({ closed }) => closed) ? 0 : 1));
   process.on("message", (raw) => void receive(raw));
+  setInterval(() => send({ kind: "alive" }), ALIVE_EVERY_MS).unref();
   send({ kind: "ready" });
 }
 

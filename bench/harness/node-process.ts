@@ -1,7 +1,7 @@
 // One node process as the harness sees it: commands with replies, events, and its end. Knows nothing of clusters.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { BenchError, messageOf, NotInTime } from "./bench-error.js";
+import { BenchError, ClusterFault, messageOf } from "./bench-error.js";
 import { type Command, FromNode, type Op, type ReplyOf, ReplyValue } from "./protocol.js";
 
 /** The parameters of a command, without what pairs it with its reply. */
@@ -29,7 +29,17 @@ interface Waiting {
   readonly reject: (reason: Error) => void;
 }
 
+/** How long a call may take, and what. */
+export interface CallLimits {
+  readonly timeoutMs?: number | undefined;
+  /** Without any sign of life: a process sends one each second unless its main thread stands still. */
+  readonly silentMs?: number | undefined;
+}
+
 const CALL_TIMEOUT_MS = 10_000;
+const SILENT_MS = 10_000;
+/** Looked for so often. */
+const SILENCE_STEPS = 5;
 const STDERR_TAIL_CHARS = 2000;
 /** How long the output of a dead process may still be on its way. */
 const LAST_WORDS_MS = 50;
@@ -56,6 +66,8 @@ export class NodeProcess {
   private readonly waiting = new Map<number, Waiting>();
   private readonly exited: Promise<void>;
   private calls = 0;
+  /** Messages that came. */
+  private heard = 0;
   private stderr = "";
   private ended = false;
   /** The end of this process is wanted: it is no failure. */
@@ -122,10 +134,15 @@ export class NodeProcess {
   private noteEnd(): void {
     if (this.ended) return;
     this.ended = true;
-    const error = new BenchError("failed", this.endSentence());
+    const error = this.endError();
     for (const call of this.waiting.values()) call.reject(error);
     this.waiting.clear();
     if (!this.expected) this.onFailure(error);
+  }
+
+  private endError(): BenchError {
+    const isFull = /ENOSPC/.test(this.stderr); // The next cluster would meet the same disk.
+    return isFull ? new BenchError("failed", this.endSentence()) : new ClusterFault(this.endSentence());
   }
 
   private endSentence(): string {
@@ -138,6 +155,7 @@ export class NodeProcess {
   }
 
   private receive(raw: unknown): void {
+    this.heard++;
     const parsed = FromNode.safeParse(raw);
     if (!parsed.success) {
       this.fail(`node ${this.id} sent what is no message of the control protocol: ${parsed.error.message}`);
@@ -170,20 +188,20 @@ export class NodeProcess {
     if (!this.expected) this.onFailure(new BenchError("failed", text));
   }
 
-  /** Sends a command. Rejects with NodeRefusal, or with BenchError if the process ends or stays silent. */
+  /** Sends a command. Rejects with NodeRefusal, or with ClusterFault if the process ends or stays silent. */
   call<K extends Op>(
     op: K,
     params: Params<K>,
-    timeoutMs = CALL_TIMEOUT_MS,
+    { timeoutMs = CALL_TIMEOUT_MS, silentMs = SILENT_MS }: CallLimits = {},
     node = this.id,
   ): Promise<ReplyOf<K>> {
-    if (this.ended) return Promise.reject(new BenchError("failed", this.endSentence()));
+    if (this.ended) return Promise.reject(this.endError());
     const call = ++this.calls;
     return new Promise<ReplyOf<K>>((resolve, reject) => {
-      const stop = afterAwake(timeoutMs, () => {
+      const stop = this.afterSilence(timeoutMs, silentMs, op, (what) => {
         this.waiting.delete(call);
-        const text = `${this.who} (pid ${this.pid}) did not answer "${op}" in ${timeoutMs} ms: it stands still, or the machine or its disk is overloaded.`;
-        reject(new NotInTime(text));
+        const text = `${this.who} (pid ${this.pid}) ${what}: it stands still, or the machine or its disk is overloaded.`;
+        reject(new ClusterFault(text));
       });
       this.waiting.set(call, {
         op,
@@ -201,10 +219,40 @@ export class NodeProcess {
     });
   }
 
+  /**
+   * Does `work` when the process has been silent for `silentMs`, or has not done `op` in `timeoutMs`; tells which. Returns
+   * what stops it.
+   */
+  private afterSilence(
+    timeoutMs: number,
+    silentMs: number,
+    op: Op,
+    work: (what: string) => void,
+  ): () => void {
+    let spentMs = 0;
+    let quietMs = 0;
+    let stop = () => {};
+    const wait = () => {
+      const { heard } = this;
+      const ms = Math.min(silentMs / SILENCE_STEPS, timeoutMs - spentMs);
+      stop = afterAwake(ms, () => {
+        spentMs += ms;
+        quietMs = this.heard === heard ? quietMs + ms : 0;
+        if (spentMs >= timeoutMs) work(`did not answer "${op}" in ${timeoutMs} ms`);
+        else if (quietMs >= silentMs) work(`gave no sign of life for ${silentMs} ms after "${op}"`);
+        else wait();
+      });
+    };
+    wait();
+    return () => stop();
+  }
+
   /** Closes one node of the process. Resolves with its last state; null: it did not answer. */
   async close(node = this.id): Promise<ReplyOf<"close"> | null> {
     this.expected = true;
-    return this.ended ? null : await this.call("close", {}, CLOSE_TIMEOUT_MS, node).catch(() => null);
+    return this.ended
+      ? null
+      : await this.call("close", {}, { timeoutMs: CLOSE_TIMEOUT_MS }, node).catch(() => null);
   }
 
   /** SIGSTOP and SIGCONT: the process stands still, and goes on. */

@@ -167,6 +167,7 @@ const Sample = z.object({
   cpuSystemMs: amount,
   /** CPU time that all programs on the machine, and its host's others, have used; less the nodes' own, it is others'. */
   machineBusyMs: amount,
+  machineStolenMs: amount,
   /** Empty where the kernel does not tell. */
   threads: z.array(z.object({ tid: count, main: z.boolean(), cpuMs: amount })),
   loopActiveMs: amount,
@@ -238,6 +239,7 @@ const Failure = z.object({ code: z.string(), message: z.string(), mayCommit: z.b
 /** What a node process sends: replies, and what happens meanwhile. */
 export const FromNode = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("ready") }),
+  z.strictObject({ kind: z.literal("alive") }),
   z.strictObject({ kind: z.literal("reply"), call: count, value: z.unknown() }),
   z.strictObject({ kind: z.literal("refusal"), call: count, error: Failure }),
   z.strictObject({ kind: z.literal("fault"), error: Failure }),

@@ -8,7 +8,7 @@ import { BenchError } from "./bench-error.js";
 import { cpuTaken, DiskWatch } from "./disturbance.js";
 import { probeDisk, readEnvironment } from "./environment.js";
 import { nullRun } from "./null-run.js";
-import { KEEP_MARK, type RunDir } from "./run-dir.js";
+import { blockDeviceOf, KEEP_MARK, type RunDir } from "./run-dir.js";
 import type { Phase, UncheckedRun } from "./run-variant.js";
 import { findRuntimes, type Runtime } from "./runtimes.js";
 import { expand, type Load, runOrder, type Scenario, type Variant } from "./scenario.js";
@@ -59,6 +59,8 @@ export interface Observer {
   gaveUp(roundsDone: number, roundsPlanned: number): void;
   /** A fault ends it, with the runs that are done: of a node or of the machine, or else of ours. */
   broken(fault: unknown): void;
+  /** It was aborted: what is done is checked yet, for so long at most. */
+  ending(msMax: number): void;
   /** The load on an engine that does nothing failed, so that the harness's own cost is not known. */
   unweighed(fault: unknown): void;
 }
@@ -82,7 +84,8 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
       writeFileSync(join(runDir.path, KEEP_MARK), "kept by raftmark bench --keep; remove it when done\n");
     const seatings = seatingsOf(variants);
     checkSpace(runDir, seatings);
-    const environment = await readEnvironment(runDir.fileSystem);
+    const machine = await readEnvironment(runDir.fileSystem);
+    const fileSystem = { ...machine.fileSystem, ...(await blockDeviceOf(runDir.path)) };
     const allMs = plan.load.rounds * estimateRoundMs(seatings, plan.load);
     const estimateMs = Math.min(allMs, plan.load.withinMs || allMs);
     observer.begun({ plan, variants, estimateMs, runDir });
@@ -112,7 +115,11 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
       elapsedMs: Math.round(performance.now() - begun),
       scenario: pick(plan.scenario),
       options: optionsOf(plan, runDir, runs),
-      environment: { ...environment, link: [...new Set(runs.map(({ link }) => link))].join("; ") },
+      environment: {
+        ...machine,
+        fileSystem,
+        link: [...new Set(runs.flatMap(({ link }) => link || []))].join("; "),
+      },
       diskProbe,
       nullRun: nothing,
       interrupted,
@@ -239,6 +246,7 @@ class Rounds {
         nextLoad: () => this.loads++,
         onPhase: (phase, plannedMs) => observer.phase(phase, plannedMs),
         onProgress: (acked) => observer.progress(acked),
+        onEnding: (msMax) => observer.ending(msMax),
       });
       await sitting.warmUp();
       const done = await this.runsOf(sitting, round);
@@ -286,7 +294,10 @@ class Rounds {
     this.windows += unchecked.length;
     const { diskProbeUs, why } = await disk.afterRun();
     const runs = unchecked.map((run) => {
-      const disturbed = [...cpuTaken(run.otherCpuShare), ...(writesToDisk(run, runDir) ? why : [])];
+      const disturbed = [
+        ...cpuTaken(run.otherCpuShare, run.stolenCpuShare),
+        ...(writesToDisk(run, runDir) ? why : []),
+      ];
       return { ...run, diskProbeUs, disturbed };
     });
     for (const run of runs) observer.done(run);

@@ -1,11 +1,11 @@
 // Where a run keeps its data: one temporary directory, on a file system that has a disk under it where possible,
 // removed at the end whatever happens.
 import { constants, rmdirSync, rmSync } from "node:fs";
-import { access, mkdtemp, readdir, readFile, rm, rmdir, statfs } from "node:fs/promises";
+import { access, mkdtemp, readdir, readFile, rm, stat, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { BenchError, codeOf, messageOf } from "./bench-error.js";
-import { makeDirs } from "./make-dirs.js";
+import { makeDirs, removeEmpty } from "./make-dirs.js";
 
 const PARENT_NAME = ".raftmark";
 const RUN_PREFIX = "run-";
@@ -24,14 +24,14 @@ export class RunDir {
   readonly path: string;
   readonly fileSystem: FileSystem;
   readonly keep: boolean;
-  /** A directory of ours around `path`, removed too if nothing else is in it. */
-  private readonly parent: string | null;
+  /** Directories of ours around `path`, the innermost first, removed too if nothing else is in them. */
+  private readonly around: readonly string[];
 
-  private constructor(path: string, fileSystem: FileSystem, keep: boolean, parent: string | null) {
+  private constructor(path: string, fileSystem: FileSystem, keep: boolean, around: readonly string[]) {
     this.path = path;
     this.fileSystem = fileSystem;
     this.keep = keep;
-    this.parent = parent;
+    this.around = around;
   }
 
   /**
@@ -39,7 +39,7 @@ export class RunDir {
    * the first that can be written and is no memory file system. Throws BenchError (environment).
    */
   static async create(dir: string | null, keep: boolean): Promise<RunDir> {
-    if (dir !== null) return RunDir.below(resolve(dir), keep, null);
+    if (dir !== null) return RunDir.below(resolve(dir), keep, []);
     const local = resolve(PARENT_NAME);
     const temporary = join(tmpdir(), "raftmark");
     const candidates: string[] = [];
@@ -52,17 +52,19 @@ export class RunDir {
       if (writable) candidates.push(candidate);
     }
     for (const candidate of candidates) {
-      if (!(await fileSystemOf(dirname(candidate))).volatile) return RunDir.below(candidate, keep, candidate);
+      if (!(await fileSystemOf(dirname(candidate))).volatile)
+        return RunDir.below(candidate, keep, [candidate]);
     }
-    return RunDir.below(candidates[0] ?? local, keep, candidates[0] ?? local);
+    return RunDir.below(candidates[0] ?? local, keep, [candidates[0] ?? local]);
   }
 
-  private static async below(base: string, keep: boolean, parent: string | null): Promise<RunDir> {
+  /** `ours`: what was there before may be removed all the same, as an earlier run's. */
+  private static async below(base: string, keep: boolean, ours: readonly string[]): Promise<RunDir> {
     try {
-      await makeDirs(base, 0o700);
+      const made = await makeDirs(base, 0o700);
       await sweep(base);
       const path = await mkdtemp(join(base, `${RUN_PREFIX}${process.pid}-`));
-      return new RunDir(path, await fileSystemOf(path), keep, parent);
+      return new RunDir(path, await fileSystemOf(path), keep, [...new Set([...ours, ...made])]);
     } catch (cause) {
       const why = codeOf(cause) || messageOf(cause);
       const text = `cannot write to the data directory ${base} (${why}): choose another with --dir, or mend its rights.`;
@@ -73,7 +75,7 @@ export class RunDir {
   async remove(): Promise<void> {
     if (this.keep) return;
     await rm(this.path, { recursive: true, force: true, maxRetries: 3 });
-    if (this.parent !== null) await rmdir(this.parent).catch(() => {});
+    await removeEmpty(this.around);
   }
 
   /** For the last moments of the process, where nothing asynchronous runs any more. */
@@ -81,7 +83,7 @@ export class RunDir {
     if (this.keep) return;
     rmSync(this.path, { recursive: true, force: true });
     try {
-      if (this.parent !== null) rmdirSync(this.parent);
+      for (const directory of this.around) rmdirSync(directory);
     } catch {
       // Not empty: another run's.
     }
@@ -124,6 +126,26 @@ export async function fileSystemOf(path: string): Promise<FileSystem> {
     return { type, mount: "?", device: "?", options: "", freeBytes, volatile: space.type === 0x01021994 };
   }
   return { ...found, freeBytes, volatile: VOLATILE_TYPES.includes(found.type) };
+}
+
+/** What the kernel does with the block device under `path`; null where it does not say, as of a network's or btrfs's. */
+export async function blockDeviceOf(
+  path: string,
+  sys = "/sys/dev/block",
+): Promise<{ readonly readAheadKb: number | null; readonly scheduler: string | null }> {
+  const { dev } = await stat(path);
+  const [major, minor] = [((dev >>> 8) & 0xfff) >>> 0, (dev & 0xff) | ((dev >>> 12) & 0xfff00)];
+  const read = async (name: string) => {
+    // Of a partition the queue is the disk's.
+    for (const queue of ["queue", "../queue"]) {
+      const text = await readFile(`${sys}/${major}:${minor}/${queue}/${name}`, "utf8").catch(() => null);
+      if (text !== null) return text.trim();
+    }
+    return null;
+  };
+  const [ahead, schedulers] = [await read("read_ahead_kb"), await read("scheduler")];
+  const readAheadKb = ahead === null || !/^\d+$/.test(ahead) ? null : Number(ahead);
+  return { readAheadKb, scheduler: /\[(.*)\]/.exec(schedulers ?? "")?.[1] ?? schedulers };
 }
 
 /** The deepest mount that holds `path`, from the text of /proc/self/mountinfo; a later line covers an earlier one. */

@@ -5,7 +5,7 @@ import { encodeIntoCompressedBase64, type Histogram } from "hdr-histogram-js";
 import { Prng } from "../../src/base/prng.js";
 import type { NodeUse, PerCommit, Run } from "../report/result-schema.js";
 import { ENTRY_BYTES_MIN, type Settings } from "./axes.js";
-import { NotInTime } from "./bench-error.js";
+import { ClusterFault } from "./bench-error.js";
 import type { Cluster } from "./cluster.js";
 import { cpuMsOf } from "./cpu.js";
 import { type EventOutcome, followerOf, type Measures, measure as toMeasure } from "./event-parts.js";
@@ -25,11 +25,15 @@ export type Phase = "starting" | "warming up" | "measuring" | "catching up" | "c
 /** `plannedMs`: how long it is to take, where that is known. */
 export type OnPhase = (phase: Phase, plannedMs?: number) => void;
 
-export interface VariantPlan {
+/** Where a run stands in the bench. */
+export interface VariantIn {
   readonly variant: Variant;
   /** Counts every run of the bench: no two have the same. */
   readonly sequence: number;
   readonly round: number;
+}
+
+export interface VariantPlan extends VariantIn {
   /** Right before each visit, on top of what the cluster has been warmed up with. */
   readonly warmupMs: number;
   /** The processes have done nothing yet: see LoadPlan.primes. */
@@ -128,12 +132,10 @@ export class VariantRun {
     };
   }
 
-  /** In place of finish() where the cluster did not do it in time: no figures, and the reason. */
+  /** In place of finish() where the cluster did not do it in time, or broke. */
   unmeasured(why: string): UncheckedRun {
     const { cluster, plan, visits } = this;
-    const leader = visits[0]?.leader ?? cluster.ids[0];
-    const nothing = { load: NO_LOAD, trace: NO_TRACE, before: new Map(), after: new Map(), idleCpuMs: 0 };
-    return { ...figures(plan, cluster, { ...nothing, leader, marks: [] }), measures: {}, void: [why] };
+    return unmeasured(plan, cluster, visits[0]?.leader ?? cluster.ids[0], why);
   }
 
   private async whyLost(): Promise<string[]> {
@@ -152,6 +154,21 @@ export class VariantRun {
     return why === null ? [] : [why];
   }
 }
+
+/** A run without figures, and the reason. */
+export function unmeasured(plan: VariantIn, cluster: Opened, leader: number, why: string): UncheckedRun {
+  const nothing = { load: NO_LOAD, trace: NO_TRACE, before: new Map(), after: new Map(), idleCpuMs: 0 };
+  return { ...figures(plan, cluster, { ...nothing, leader, marks: [] }), measures: {}, void: [why] };
+}
+
+/** What a run says of its cluster. */
+type Opened = Pick<Cluster, "ids" | "openedAs">;
+
+/** One that did not open. */
+export const NOT_OPENED: Opened = {
+  ids: [],
+  openedAs: () => ({ link: "", node: "", options: {}, openMs: 0 }),
+};
 
 export interface WarmUpPlan {
   readonly ms: number;
@@ -177,7 +194,12 @@ export async function warmUp(
     durationMs: 0,
     seed,
   };
-  const { acked } = await cluster.call(leader, "load", { plan: load, ackedPath }, ms + LOAD_SLACK_MS);
+  const { acked } = await cluster.call(
+    leader,
+    "load",
+    { plan: load, ackedPath },
+    { timeoutMs: ms + LOAD_SLACK_MS },
+  );
   await cluster.catchUp(CATCH_UP_TIMEOUT_MS);
   return { acked };
 }
@@ -264,7 +286,7 @@ async function visit(
   plan.onPhase("warming up", warmupMs);
   const loadPlan = { ...loadOf(settings), runId, client: leader, warmupMs, primes, durationMs, seed };
   const timeoutMs = warmupMs + durationMs + LOAD_SLACK_MS;
-  const loading = loader.call("load", { plan: loadPlan, ackedPath }, timeoutMs, node);
+  const loading = loader.call("load", { plan: loadPlan, ackedPath }, { timeoutMs }, node);
   loading.catch(() => {}); // Awaited below; what fails before is told instead.
   const idle = plan.idle();
   const idleBefore = await idleUse(idle);
@@ -316,7 +338,7 @@ async function idleUse(idle: readonly Cluster[]): Promise<IdleUse> {
     cluster.samples().then(
       (samples) => samples.reduce((sum, sample) => sum + cpuMsOf(sample), 0),
       (error: unknown) => {
-        if (error instanceof NotInTime) return null;
+        if (error instanceof ClusterFault) return null;
         throw error;
       },
     ),
@@ -369,8 +391,8 @@ function voidReasons(load: LoadResult, settings: Settings): string[] {
 }
 
 function figures(
-  plan: VariantPlan,
-  cluster: Cluster,
+  plan: VariantIn,
+  cluster: Opened,
   { leader, load, trace, marks, before, after, idleCpuMs }: Measurement & { readonly trace: TraceFigures },
 ): Omit<UncheckedRun, "measures" | "void"> {
   const { settings, position } = plan.variant;
@@ -429,6 +451,7 @@ function figures(
     },
     waterfall: trace.waterfall,
     otherCpuShare: otherCpuShare(nodes, cluster.ids.length, load, settings, idleCpuMs),
+    stolenCpuShare: stolenCpuShare(load),
   };
 }
 
@@ -514,6 +537,13 @@ function otherCpuShare(
   const ours = nodes.reduce((sum, node) => sum + cpuMsOf(node), client + idleCpuMs);
   const all = after.machineBusyMs - before.machineBusyMs;
   return Math.max(0, all - ours) / ((after.atMs - before.atMs) * availableParallelism());
+}
+
+/** Of otherCpuShare, what the host of this virtual machine gave to others. */
+function stolenCpuShare({ before, after }: LoadResult): number {
+  if (before === null || after === null || after.atMs <= before.atMs) return 0;
+  const stolenMs = after.machineStolenMs - before.machineStolenMs;
+  return Math.max(0, stolenMs) / ((after.atMs - before.atMs) * availableParallelism());
 }
 
 /** The difference between two samples of one node; nothing if one is missing. */

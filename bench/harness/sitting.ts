@@ -6,13 +6,20 @@ import { join } from "node:path";
 import { Prng } from "../../src/base/prng.js";
 import type { Run } from "../report/result-schema.js";
 import type { Settings } from "./axes.js";
-import { BenchError, NotInTime } from "./bench-error.js";
+import { BenchError, ClusterFault } from "./bench-error.js";
 import { Cluster } from "./cluster.js";
 import { measure } from "./event-parts.js";
 import { groupsOf } from "./groups.js";
 import { SERIES_STEP_MS } from "./load.js";
 import { traceEvery } from "./run-trace.js";
-import { type OnPhase, type UncheckedRun, VariantRun, warmUp } from "./run-variant.js";
+import {
+  NOT_OPENED,
+  type OnPhase,
+  type UncheckedRun,
+  unmeasured,
+  VariantRun,
+  warmUp,
+} from "./run-variant.js";
 import type { Runtime } from "./runtimes.js";
 import { LOAD_AXES, type Load, loadGroups, type Variant } from "./scenario.js";
 import type { TruthReport, TruthRequest } from "./truth.js";
@@ -31,9 +38,13 @@ const VISIT_MS = 200;
 const RAMP_MS = 50;
 /** Beside each visit: waiting until the cluster is idle, and sampling it. */
 const AROUND_VISIT_MS = 80;
-/** What is done when an abort comes is checked and told, if that takes no longer. */
+/** To catch up before the logs are closed. */
+const LEVEL_MS = 3000;
+/**
+ * What is done when an abort comes is checked and told, if that takes no longer than this and twice the time since the
+ * clusters were up: to check a log takes less than it took to write it, unless the machine has become busy.
+ */
 const GRACE_MS = 3000;
-const CUT_SHORT = `the logs were not checked: the bench was ended, and that took longer than ${GRACE_MS / 1000} s more`;
 
 const STARTING_MS = 1200;
 const STARTING_EACH_MS = 600;
@@ -115,11 +126,14 @@ export interface SittingPlan {
   readonly nextLoad: () => number;
   readonly onPhase: OnPhase;
   readonly onProgress: (acked: number) => void;
+  /** It was aborted, and what is done is checked yet, for so long at most. */
+  readonly onEnding: (msMax: number) => void;
 }
 
 /** A cluster of the sitting. */
 interface Seat {
-  readonly cluster: Cluster;
+  /** Null: it did not open, which is its fault. */
+  readonly cluster: Cluster | null;
   readonly dir: string;
   readonly variants: readonly Variant[];
   /** A journal for each load. */
@@ -127,7 +141,7 @@ interface Seat {
   acked: number;
   /** How long it has been warmed up, its loads together. */
   warmedMs: number;
-  /** What it did not do in time: nothing more is asked of it, and its runs from then on are void. Null: nothing. */
+  /** What it did not do in time, or that it broke: nothing more is asked of it, and its runs from then on are void. */
   fault: string | null;
 }
 
@@ -138,6 +152,9 @@ export class Sitting {
   private readonly patience: AbortController;
   private readonly done: UncheckedRun[] = [];
   private active: Seat | null = null;
+  private readonly begunAt = performance.now();
+  /** From the abort on. */
+  private graceMs = 0;
 
   private constructor(plan: SittingPlan, seats: readonly Seat[], patience: AbortController) {
     this.plan = plan;
@@ -161,7 +178,7 @@ export class Sitting {
       nodes += settings.nodes;
       await mkdir(dir, { mode: 0o700 });
       const { execPath, flags } = plan.runtimeOf(settings);
-      const cluster = await Cluster.start({
+      const opening = Cluster.start({
         dir,
         execPath,
         nodeFlags: flags,
@@ -174,7 +191,11 @@ export class Sitting {
         signal: patience.signal,
         traceEvery: traceEvery(settings),
       });
-      return { cluster, dir, variants, journals: [], acked: 0, warmedMs: 0, fault: null };
+      const seat = { dir, variants, journals: [], acked: 0, warmedMs: 0 };
+      return opening.then(
+        (cluster) => ({ ...seat, cluster, fault: null }),
+        (error: unknown) => ({ ...seat, cluster: null, fault: faultOf(error) }),
+      );
     });
     const outcomes = await Promise.allSettled(starting);
     plan.signal.removeEventListener("abort", cut);
@@ -192,7 +213,9 @@ export class Sitting {
       this.patience.abort(reason);
       return;
     }
-    setTimeout(() => this.patience.abort(reason), GRACE_MS).unref();
+    this.graceMs = GRACE_MS + 2 * (performance.now() - this.begunAt);
+    setTimeout(() => this.patience.abort(reason), this.graceMs).unref();
+    this.plan.onEnding(this.graceMs);
     const cluster = this.active?.cluster;
     for (const id of cluster?.alive ?? []) cluster?.call(id, "haltLoad", {}).catch(() => {}); // It ends anyway.
   };
@@ -220,9 +243,9 @@ export class Sitting {
       for (const i of this.seats.keys()) {
         const seat = this.seats[(first + i) % this.seats.length];
         const { settings } = seat.variants[slice % seat.variants.length];
-        await this.ask(seat, async () => {
+        await this.ask(seat, async (cluster) => {
           const [runId, ackedPath] = this.nextLoad(seat);
-          const { acked } = await warmUp(seat.cluster, settings, {
+          const { acked } = await warmUp(cluster, settings, {
             ms,
             seed: seed + slice,
             runId,
@@ -246,16 +269,19 @@ export class Sitting {
     const warmupMs = isLone ? load.warmupMs : RAMP_MS;
     const running = variants.map((variant, i) => {
       const seat = this.seats.find((one) => one.variants.includes(variant))!;
-      const idle = () => this.seats.flatMap((each) => (each === seat || each.fault ? [] : [each.cluster]));
-      const plan = { variant, sequence: sequence + i, round, warmupMs, primes: isLone, seed, idle };
+      const place = { variant, sequence: sequence + i, round };
+      if (seat.cluster === null) return { seat, place, run: null };
+      const idle = () => clustersOf(this.seats.filter((each) => each !== seat && each.fault === null));
+      const plan = { ...place, warmupMs, primes: isLone, seed, idle };
       const told = isLone ? onPhase : () => {}; // Of turns so brief nobody could read it.
-      return { seat, run: new VariantRun(seat.cluster, { ...plan, onPhase: told, onProgress }) };
+      return { seat, place, run: new VariantRun(seat.cluster, { ...plan, onPhase: told, onProgress }) };
     });
     const aroundMs = visits.length * (RAMP_MS + AROUND_VISIT_MS);
     if (!isLone) onPhase("measuring", variants.length * (load.durationMs + aroundMs));
     for (const [visit, durationMs] of visits.entries()) {
       for (const i of running.keys()) {
         const { seat, run } = running[(visit + i) % running.length];
+        if (run === null) continue;
         this.active = seat;
         const load = () => run.visit(durationMs, ...this.nextLoad(seat));
         await this.ask(seat, load).finally(() => (this.active = null));
@@ -263,8 +289,11 @@ export class Sitting {
       }
     }
     const runs: UncheckedRun[] = [];
-    for (const { seat, run } of running) {
-      const done = (await this.ask(seat, () => run.finish())) ?? run.unmeasured(seat.fault!);
+    for (const { seat, place, run } of running) {
+      const done =
+        run === null
+          ? unmeasured(place, NOT_OPENED, 0, seat.fault!)
+          : ((await this.ask(seat, () => run.finish())) ?? run.unmeasured(seat.fault!));
       seat.acked += done.acknowledged;
       runs.push({ ...done, warmup: { ...done.warmup, ms: seat.warmedMs + done.warmup.ms } });
     }
@@ -273,17 +302,16 @@ export class Sitting {
   }
 
   /**
-   * Does `work` on the seat's cluster; null: that did not do it in time, now or before. A cluster that stands still leaves its
-   * own runs void and the others' as they are.
+   * Does `work` on the seat's cluster; null: that did not do it in time or broke, now or before. It leaves its own runs void
+   * and the others' as they are.
    */
-  private async ask<T>(seat: Seat, work: () => Promise<T>): Promise<T | null> {
-    if (seat.fault !== null) return null;
+  private async ask<T>(seat: Seat, work: (cluster: Cluster) => Promise<T>): Promise<T | null> {
+    if (seat.fault !== null || seat.cluster === null) return null;
     const journals = seat.journals.length;
     try {
-      return await work();
+      return await work(seat.cluster);
     } catch (error) {
-      if (!(error instanceof NotInTime)) throw error;
-      seat.fault = error.message.replace(/\.$/, "");
+      seat.fault = faultOf(error);
       seat.journals.splice(journals); // Its load may go on yet, and acknowledge more.
       return null;
     }
@@ -300,17 +328,20 @@ export class Sitting {
   async finish(): Promise<(run: UncheckedRun) => Pick<Run, "truth" | "stateHash" | "void" | "measures">> {
     const checked = new Map<number, TruthReport | string>();
     this.plan.onPhase("checking the logs");
-    const sound = this.seats.filter(({ fault }) => fault === null);
-    await Promise.all(sound.map(({ cluster }) => cluster.catchUp(GRACE_MS).catch(() => false)));
-    const states = await Promise.all(this.seats.map(({ cluster }) => cluster.stop()));
+    const sound = clustersOf(this.seats.filter(({ fault }) => fault === null));
+    await Promise.all(sound.map((cluster) => cluster.catchUp(LEVEL_MS).catch(() => false)));
+    const stopping = this.seats.map(({ cluster }) => cluster?.stop());
     const checks = this.seats.map(async ({ cluster, variants, journals, acked }, i) => {
-      const request = { nodes: cluster.logsOf(states[i]), ackedFiles: journals, ackedMin: acked };
+      const states = await stopping[i];
+      if (cluster === null || states === undefined) return; // There is no log.
+      const request = { nodes: cluster.logsOf(states), ackedFiles: journals, ackedMin: acked };
       const truth = await this.truthOf(request);
       for (const { position } of variants) checked.set(position, truth);
     });
     await Promise.all(checks);
     return (run) => {
-      const truth = checked.get(run.position)!;
+      const truth = checked.get(run.position);
+      if (truth === undefined) return { truth: null, stateHash: "", void: run.void, measures: run.measures };
       if (typeof truth === "string") {
         return { truth: null, stateHash: "", void: [...run.void, truth], measures: run.measures };
       }
@@ -333,7 +364,10 @@ export class Sitting {
     }
     const { signal } = this.patience;
     return runTruthCheck(request, signal).catch((error: unknown) => {
-      if (signal.aborted) return CUT_SHORT;
+      if (signal.aborted) {
+        const s = Math.round(this.graceMs / 1000);
+        return `the logs were not checked: the bench was ended, and that took longer than ${s} s more`;
+      }
       if (!(error instanceof BenchError)) throw error;
       return `the logs were not checked: ${error.message}`;
     });
@@ -342,11 +376,21 @@ export class Sitting {
   /** Ends every process, and removes the data unless it is to be kept. */
   async destroy(): Promise<void> {
     this.plan.signal.removeEventListener("abort", this.onAbort);
-    await Promise.all(this.seats.map(({ cluster }) => cluster.destroy()));
+    await Promise.all(clustersOf(this.seats).map((cluster) => cluster.destroy()));
     if (this.plan.keep) return;
     const { runDir, seating, round, again } = this.plan;
     await removeData(runDir, seating, round, again);
   }
+}
+
+function clustersOf(seats: readonly Seat[]): Cluster[] {
+  return seats.flatMap(({ cluster }) => cluster ?? []);
+}
+
+/** In a sentence without its full stop; what is no cluster's fault is thrown on. */
+function faultOf(error: unknown): string {
+  if (!(error instanceof ClusterFault)) throw error;
+  return error.message.replace(/\.$/, "");
 }
 
 /** Removes what a sitting wrote, if anything is left of it. */

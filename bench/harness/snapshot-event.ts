@@ -29,7 +29,7 @@ export class SnapshotsTaken extends EventUnderLoad<Told> {
     const takeAll = async (id: number): Promise<void> => {
       do {
         const begun = performance.now();
-        await cluster.call(id, "takeSnapshot", {}, SNAPSHOT_MS_MAX);
+        await cluster.call(id, "takeSnapshot", {}, { timeoutMs: SNAPSHOT_MS_MAX });
         if (id === leader) eachMs.push(performance.now() - begun);
       } while (performance.now() - opened < durationMs * TO);
     };

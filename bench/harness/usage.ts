@@ -28,6 +28,7 @@ export class Sampler {
       cpuUserMs: cpu.user / 1000,
       cpuSystemMs: cpu.system / 1000,
       machineBusyMs: machineBusyMs(),
+      machineStolenMs: stolenMs(),
       threads: threadTimes(),
       loopActiveMs: performance.eventLoopUtilization().active,
       loopDelayP50Ms: nsToMs(this.delays.percentile(50)),

@@ -37,6 +37,7 @@ export function mergedEdges(visits: readonly Edges[]): Edges {
     cpuUserMs: sum(({ cpuUserMs }) => cpuUserMs),
     cpuSystemMs: sum(({ cpuSystemMs }) => cpuSystemMs),
     machineBusyMs: sum(({ machineBusyMs }) => machineBusyMs),
+    machineStolenMs: sum(({ machineStolenMs }) => machineStolenMs),
     threads: last.threads.map(({ tid, main }) => ({ tid, main, cpuMs: sum((at) => threadMs(tid, at)) })),
     loopActiveMs: sum(({ loopActiveMs }) => loopActiveMs),
     loopDelayP50Ms: median(visits.map((visit) => visit.after.loopDelayP50Ms)),

@@ -98,7 +98,9 @@ export function recordOfGate({ judgement, head, environment, command }: GateFact
   };
 }
 
-type Machine = Pick<Result["environment"], "cpu" | "cores" | "node" | "fileSystem">;
+type Machine = Pick<Result["environment"], "cpu" | "cores" | "node"> & {
+  readonly fileSystem: Pick<Result["environment"]["fileSystem"], "type">;
+};
 
 function machineOf({ cpu, cores, node, fileSystem }: Machine): string {
   return `${cpu}, ${cores} cores, Node ${node}, ${fileSystem.type}`;

@@ -71,8 +71,12 @@ const RATE: Column = {
 };
 const INTERVAL: Column = {
   title: "interval",
-  cell: ({ proposalsPerS: rate }) =>
-    rate === null || rate.high <= rate.low ? "-" : `${grouped(rate.low)}–${grouped(rate.high)}`,
+  cell: ({ proposalsPerS: rate, runs }) => {
+    if (rate !== null && rate.high > rate.low) return `${grouped(rate.low)}–${grouped(rate.high)}`;
+    return rate !== null && validRuns(runs).length === 1 && runs.length > 1
+      ? `1 of ${runs.length} rounds`
+      : "-";
+  },
 };
 const BYTES: Column = {
   title: "MB/s",

@@ -17,7 +17,8 @@ import { lostText, type MeasureFigure, measureOf, medianOf, rangeText } from "./
 import { grouped, short, times } from "./numbers.js";
 import type { Result } from "./result-schema.js";
 import { type Standings, type Statement, standingsOf, varyingOf } from "./standings.js";
-import { allText, disturbanceText, leftOutText, limitOf, listed, NOT_COMPARED } from "./verdict.js";
+import { unsteadyText } from "./steadiness.js";
+import { allText, disturbanceText, leftOutText, limitOf, listed, NOT_COMPARED, thinText } from "./verdict.js";
 import { typicalRun } from "./waterfall-text.js";
 
 export interface GlanceLine {
@@ -33,10 +34,12 @@ export function glanceOf(result: Body): GlanceLine[] {
   if (rows.length === 0) return [];
   const lines = TOLD[subjectOf(rows)](result, rows);
   const disturbed = disturbanceText(result);
-  if (disturbed === null) return lines;
-  return lines.map((line) =>
-    line.label === "How sure" ? { ...line, text: `${line.text} Disturbed: ${disturbed}.` } : line,
-  );
+  const unsteady = unsteadyText(result);
+  const more = [
+    ...(disturbed === null ? [] : [` Disturbed: ${disturbed}.`]),
+    ...(unsteady === null ? [] : [` But ${unsteady}.`]),
+  ].join("");
+  return lines.map((line) => (line.label === "How sure" ? { ...line, text: `${line.text}${more}` } : line));
 }
 
 const TOLD: {
@@ -47,12 +50,13 @@ const TOLD: {
     const limit = limitOf(typicalRun(best)!, result);
     const standings = standingsOf(rowsOf(result), result.scenario.compares);
     const figures = `${grouped(best.proposalsPerS.estimate)} proposals/s at a p99 of ${short(best.latencyMs.p99)} ms`;
+    const name = `${nameOf(best, rows)}${thinText(best, result.options.rounds)}`;
     if (standings === null || standings.overall.length === 0) {
       const { low, high } = best.proposalsPerS;
       const range = high > low ? `, from ${grouped(low)} to ${grouped(high)}/s` : "";
       const alone = standings === null ? "nothing to compare it with" : NOT_COMPARED;
       return [
-        { label: "Seen", text: `${figures} with ${nameOf(best, rows)}.` },
+        { label: "Seen", text: `${figures} with ${name}.` },
         { label: "How sure", text: `${roundsText(rows)}${range}; ${alone}.` },
         { label: "Limit", text: `${limit}.` },
       ];
@@ -66,7 +70,7 @@ const TOLD: {
       leftOut === null ? chosen : { ...chosen, text: `${chosen.text} But ${leftOut}.` },
       {
         label: "How sure",
-        text: `${surety(standings, result.options.rounds)} Highest seen: ${figures} with ${nameOf(best, rows)}.`,
+        text: `${surety(standings, result.options.rounds)} Highest seen: ${figures} with ${name}.`,
       },
       { label: "Limit", text: `${limit}, there.` },
     ];
@@ -99,7 +103,12 @@ const TOLD: {
   "leader lost": (result, rows) => {
     const best = leastOf(rows, (row) => measureOf(row, "newLeaderMs")?.median ?? Number.POSITIVE_INFINITY);
     const sure = `${roundsText(rows)}; ${lostText(rowsOf(result))}`;
-    const limit = `Raft’s clock: an election starts after 10 to 19 ticks, of ${best.settings.tickMs} ms here`;
+    const { tickMs } = best.settings;
+    const clock = `an election starts after 10 to 19 ticks, of ${tickMs} ms here`;
+    const isLonger = medianOf(best, "newLeaderMs") > ELECTION_TICKS_MAX * tickMs;
+    const limit = isLonger
+      ? `not Raft’s clock alone: ${clock}, and this took longer; why is not measured`
+      : `probably Raft’s clock: ${clock}`;
     return eventLines(tookText(best, rows, LOSS), limit, sure);
   },
   "follower paused": (_result, rows) => {
@@ -107,15 +116,15 @@ const TOLD: {
     const others = rows.filter((row) => row !== paused && row.settings.event === "none");
     const calm = others.length === 0 ? "" : `, and ${short(others[0].latencyMs.max)} ms undisturbed`;
     const limit = `the slowest commit took ${short(paused.latencyMs.max)} ms with the pause${calm}`;
-    return eventLines(tookText(paused, rows, PAUSE), limit, roundsText(rows));
+    return eventLines(tookText(paused, rows, PAUSE), limit, roundsText(rows) + driftText(paused));
   },
   "catching up": (_result, rows) => {
     const farthest = leastOf(rows, (row) => -medianOf(row, "behindMB"));
     const behind = short(medianOf(farthest, "behindMB"));
     const open = short(medianOf(farthest, "openMs"));
-    const took = `${behind} MB behind: ${tookText(farthest, rows, CATCH_UP)} of before`;
+    const took = `${behind} MB behind: ${tookText(farthest, rows, CATCH_UP)}`;
     const limit = `what the group does meanwhile comes on top; opening its log took ${open} ms of it`;
-    return eventLines(took, limit, roundsText(rows));
+    return eventLines(took, limit, roundsText(rows) + driftText(farthest));
   },
   "member replaced": (_result, rows) => {
     const largest = leastOf(rows, (row) => -medianOf(row, "behindMB"));
@@ -125,7 +134,7 @@ const TOLD: {
       inside == null || outside == null
         ? ""
         : `; p99 was ${short(inside.median)} ms meanwhile, ${short(outside.median)} ms before`;
-    const limit = `the log of ${behind} MB that the new member needed, at the pace that the engine allows`;
+    const limit = `probably the log of ${behind} MB that the new member needed: what else took time is not measured`;
     return eventLines(`${tookText(largest, rows, REPLACED)}${calm}`, limit, roundsText(rows));
   },
   snapshots: (_result, rows) => {
@@ -135,7 +144,11 @@ const TOLD: {
     const calm = otherwise === null ? "" : `, where it is ${short(otherwise.median)} ms otherwise`;
     const written = short(medianOf(largest, "snapshotMBPerS"));
     const limit = `every node writes its state at once, here at ${written} MB/s each, to the disk that the logs are on`;
-    return eventLines(`${tookText(largest, rows, SNAPSHOTS)}${calm}`, limit, roundsText(rows));
+    return eventLines(
+      `${tookText(largest, rows, SNAPSHOTS)}${calm}`,
+      limit,
+      roundsText(rows) + driftText(largest),
+    );
   },
   restart: (_result, rows) => {
     const largest = leastOf(rows, ({ settings }) => -settings.logMb);
@@ -146,6 +159,13 @@ const TOLD: {
   },
 };
 
+/** How far a share of the rate before and after can be trusted; "" where the rate afterwards is not known. */
+function driftText(row: Row): string {
+  const after = measureOf(row, "rateAfter");
+  if (after === null) return "";
+  return `; a share of the commits is no surer than the rate itself: afterwards it was ${rangeText(after)} % of before`;
+}
+
 function eventLines(took: string, limit: string, sure: string): GlanceLine[] {
   return [
     { label: "It took", text: `${took}.` },
@@ -154,10 +174,13 @@ function eventLines(took: string, limit: string, sure: string): GlanceLine[] {
   ];
 }
 
+/** The latest that an election starts, and one tick for the election itself. */
+const ELECTION_TICKS_MAX = 20;
+
 const CATCH_UP = {
   catchUpMs: "the follower had caught up after",
   catchUpMBPerS: "at",
-  rateWhileCatchingUp: "commits went on meanwhile at",
+  rateWhileCatchingUp: "by the rate before and after, commits went on at",
 };
 const REPLACED = {
   addMs: "the new member was added in",

@@ -1,5 +1,5 @@
 // A result as Markdown, for a README or a pull request: the table, the verdict, the machine. Pure.
-import { nodeText } from "./node-text.js";
+import { diskNameText, nodeText } from "./node-text.js";
 import { grouped, plural } from "./numbers.js";
 import type { Result } from "./result-schema.js";
 import { tableRows } from "./table.js";
@@ -45,12 +45,12 @@ function proof(result: Result): string {
 function environment(result: Result): string {
   const { command, startedAt, environment, diskProbe, options } = result;
   const node = nodeText(result);
-  const { cpu, cores, kernel, fileSystem, commit, dirty, raftmark } = environment;
+  const { cpu, cores, kernel, commit, dirty, raftmark } = environment;
   const built =
     commit === null ? `raftmark ${raftmark}` : `commit ${commit.slice(0, 10)}${dirty === true ? "+" : ""}`;
   return escapeText(
     `\`${command.replaceAll("`", "'")}\` on ${startedAt.slice(0, 10)}, ${built}: ${cpu}, ${cores} cores, ${kernel}, Node ${node}; ` +
-      `${fileSystem.type} on ${fileSystem.device}, where a durable 4 KiB write takes ${diskProbe.p50Us} µs ` +
+      `${diskNameText(environment)}, where a durable 4 KiB write takes ${diskProbe.p50Us} µs ` +
       `(p99 ${diskProbe.p99Us} µs)${diskProbe.direct ? ", and the file system takes direct writes" : ""}; ${options.durationMs / 1000} s each after ${options.warmupMs / 1000} s of warm-up, ` +
       `${plural(options.rounds, "round")}.`,
   );

@@ -25,6 +25,7 @@ const TITLES: Readonly<Record<string, string>> = {
   snapshotMs: "snapshot taken in",
   snapshotMBPerS: "state written at",
   rateMeanwhile: "commits meanwhile",
+  rateAfter: "commits after, of before",
   p99MeanwhileMs: "p99 meanwhile",
   p99OtherwiseMs: "p99 otherwise",
   logMB: "log of",

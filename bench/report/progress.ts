@@ -37,6 +37,8 @@ function figuresText(run: WindowedRun): string {
 export class Progress implements Observer {
   /** What ended it, where that was no abort. */
   fault: unknown = null;
+  /** Whoever ends a bench that does not end in order has to wait for so long. */
+  onEnding: (msMax: number) => void = () => {};
   private readonly out: Output;
   private axes: AxisName[] = [];
   private load: Load = { warmupMs: 0, durationMs: 0, rounds: 1 };
@@ -142,6 +144,14 @@ export class Progress implements Observer {
 
   broken(fault: unknown): void {
     this.fault = fault;
+  }
+
+  ending(msMax: number): void {
+    this.erase();
+    this.say(
+      `checking what is done, which may take up to ${roughly(msMax)}; Ctrl-C again to leave without a result`,
+    );
+    this.onEnding(msMax);
   }
 
   unweighed(fault: unknown): void {

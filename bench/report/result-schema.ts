@@ -217,6 +217,12 @@ export const Run = z.object({
     .describe(
       "share of all cores that programs besides the nodes and the load took within the window; 0: or not known",
     ),
+  stolenCpuShare: z
+    .number()
+    .default(0)
+    .describe(
+      "of otherCpuShare, what the host of a virtual machine took (steal); 0, also where it is missing: or none",
+    ),
   diskProbeUs: z
     .object({ before: z.number(), after: z.number() })
     .nullable()
@@ -262,7 +268,14 @@ export const Result = z.object({
     raftmark: z.string(),
     commit: z.string().nullable(),
     dirty: z.boolean().nullable(),
-    fileSystem: z.object({ type: z.string(), mount: z.string(), device: z.string(), options: z.string() }),
+    fileSystem: z.object({
+      type: z.string(),
+      mount: z.string(),
+      device: z.string(),
+      options: z.string(),
+      readAheadKb: z.number().nullable().default(null).describe("of its block device; null: not known"),
+      scheduler: z.string().nullable().default(null).describe("of its block device; null: not known"),
+    }),
     volatileStorage: z.boolean().describe("the logs lay in memory: durability was not measured"),
     link: z.string(),
   }),

@@ -10,7 +10,7 @@ import {
   type Settings,
 } from "../harness/axes.js";
 import { axesOf, describe, varyingAxes } from "../harness/scenario.js";
-import { type Row, rowsOf } from "../stats/rows.js";
+import { highestOf, isCounted, type Row, rowsOf } from "../stats/rows.js";
 import { type Column, columnsOf, subjectOf } from "./columns.js";
 import { measureNames, measureOf, measureTitle } from "./measures.js";
 import type { Result } from "./result-schema.js";
@@ -73,13 +73,10 @@ export function renderTable(result: Shown, paint: Paint = PLAIN): string {
   return table.toString();
 }
 
+/** The one that is named as highest seen; -1: there is nothing to compare it with. */
 function bestRow(rows: readonly Row[]): number {
-  let best = -1;
-  rows.forEach(({ proposalsPerS }, i) => {
-    if (proposalsPerS === null) return;
-    if (best < 0 || proposalsPerS.estimate > (rows[best].proposalsPerS?.estimate ?? 0)) best = i;
-  });
-  return rows.length > 1 ? best : -1;
+  const counted = rows.filter(isCounted);
+  return rows.length > 1 && counted.length > 0 ? rows.indexOf(highestOf(counted)) : -1;
 }
 
 /** What the columns mean that only this scenario has, a line each. "" where there is none. */

@@ -4,7 +4,7 @@
 import { median } from "simple-statistics";
 import { assert } from "../../src/base/assert.js";
 import type { AxisName, Settings } from "../harness/axes.js";
-import { DISTURBED_SHARE } from "../harness/disturbance.js";
+import { DISTURBED_SHARE, takenText } from "../harness/disturbance.js";
 import { describe } from "../harness/scenario.js";
 import { type Comparison, Family, ROUNDS_MIN } from "../stats/family.js";
 import {
@@ -14,6 +14,7 @@ import {
   isCounted,
   type Row,
   rowsOf,
+  soundRuns,
   validRuns,
 } from "../stats/rows.js";
 import { type Subject, subjectOf } from "./columns.js";
@@ -25,8 +26,13 @@ import { roundsOf, type Standings, type Statement, standingsOf, varyingOf } from
 import { typicalRun } from "./waterfall-text.js";
 
 const BUSY_SHARE = 0.85;
-/** A commit within this many times the probe's write is one that waits for disks. */
+/** A commit within this many times the probe's write may be one that waits for disks. */
 const DISK_BOUND_FACTOR = 5;
+/** Of a commit's time on its critical path. */
+const DISK_BOUND_SHARE = 0.5;
+const DISK_STAGES: readonly string[] = ["own disk", "follower disk"];
+/** A mean of fewer says little. */
+const FOLLOWED_MIN = 20;
 /** Places, or rows, told in words one by one; the rest is in the table. */
 const GROUPS_MAX = 4;
 /** Of more rivals than this, the nearest and the farthest are told. */
@@ -56,9 +62,10 @@ export function disturbanceText({ runs, disturbance }: Pick<Body, "runs" | "dist
   const { repeated, leftOut } = disturbance;
   if (leftOut === 0) return null;
   const reasons = runs.flatMap(({ disturbed }) => disturbed);
-  const most = Math.max(...runs.map(({ otherCpuShare }) => otherCpuShare));
+  const worst = runs.reduce((a, b) => (b.otherCpuShare > a.otherCpuShare ? b : a));
+  const { otherCpuShare: most, stolenCpuShare: stolen } = worst;
   const why = [
-    ...(most >= DISTURBED_SHARE ? [`other programs took up to ${percent(most)} of the CPU`] : []),
+    ...(most >= DISTURBED_SHARE ? [`other programs took up to ${takenText(most, stolen)} of the CPU`] : []),
     ...(reasons.some((reason) => reason.includes("durable write"))
       ? ["the disk's writes changed their pace"]
       : []),
@@ -81,11 +88,18 @@ function told(result: Body, rows: readonly CountedRow[]): string[] {
   const names: readonly AxisName[] = varying.length > 0 ? varying : ["inFlight", "writer"];
   const highest =
     `${describe(best.settings, names)} with ${grouped(best.proposalsPerS.estimate)} proposals/s at a p99 of ` +
-    `${short(best.latencyMs.p99)} ms`;
+    `${short(best.latencyMs.p99)} ms${thinText(best, result.options.rounds)}`;
   const limits = limitOf(typicalRun(best)!, result);
   if (standings === null) return [`Measured: ${highest}`, limits, ...readClauses(rows)];
   const [answer, ...more] = claims(standings, result.options.rounds);
   return [answer, `highest seen: ${highest}`, `there ${limits}`, ...more, ...readClauses(rows)];
+}
+
+/** " (of one round alone)" where several were made, so that it may be that round's luck; "" where more count. */
+export function thinText({ runs }: Pick<Row, "runs">, roundsMade: number): string {
+  const sound = soundRuns(runs).length;
+  if (sound === 0) return " (of disturbed runs alone)";
+  return sound === 1 && roundsMade > 1 ? ` (of one round alone, where ${roundsMade} were made)` : "";
 }
 
 /** Why there is no statement at all. */
@@ -251,6 +265,12 @@ function rateText({ estimate, interval, proven }: Comparison): string {
 /** What the measures of an event say, in the order of a sentence; one that was not taken is left out of it. */
 type EventWords = readonly [measure: string, say: (amount: string) => string][];
 
+/** How far a share of the rate can be trusted. */
+const AFTERWARDS: EventWords[number] = [
+  "rateAfter",
+  (share) => ` (the rate afterwards was ${share} % of the one before)`,
+];
+
 const EVENTS: { readonly [K in Subject]?: EventWords } = {
   "leader lost": [
     ["newLeaderMs", (ms) => `a new leader stands ${ms} ms after kill -9`],
@@ -265,6 +285,7 @@ const EVENTS: { readonly [K in Subject]?: EventWords } = {
     ["behindMB", (mb) => `a follower that is ${mb} MB behind`],
     ["catchUpMs", (ms) => ` has caught up after ${ms} ms`],
     ["rateWhileCatchingUp", (share) => `, while the group commits at ${share} % of its rate`],
+    AFTERWARDS,
   ],
   "member replaced": [
     ["catchUpMs", (ms) => `a new member has caught up after ${ms} ms`],
@@ -275,6 +296,7 @@ const EVENTS: { readonly [K in Subject]?: EventWords } = {
     ["snapshotMs", (ms) => `a snapshot takes ${ms} ms`],
     ["rateMeanwhile", (share) => `, while the group commits at ${share} % of its rate`],
     ["p99MeanwhileMs", (ms) => ` with a p99 of ${ms} ms`],
+    AFTERWARDS,
   ],
 };
 
@@ -315,7 +337,7 @@ function offeredText(rows: readonly CountedRow[]): string {
   return clauses.join("; ");
 }
 
-/** What seems to hold `run` back, in words. */
+/** What seems to hold `run` back, in words: what was measured is told as a figure, what follows from it as likely. */
 export function limitOf(run: Run, result: Pick<Body, "environment" | "diskProbe">): string {
   const { cores, volatileStorage } = result.environment;
   const leader = run.nodes.find((node) => node.leader);
@@ -326,18 +348,32 @@ export function limitOf(run: Run, result: Pick<Body, "environment" | "diskProbe"
   const busyShare = Math.min(1, machineShare + run.otherCpuShare);
   if (busyShare >= BUSY_SHARE) {
     const other =
-      run.otherCpuShare >= DISTURBED_SHARE ? `, ${percent(run.otherCpuShare)} by other programs` : "";
-    return `the CPU is the limit (${percent(busyShare)} of ${cores} cores busy${other})`;
+      run.otherCpuShare >= DISTURBED_SHARE
+        ? `, other programs took ${takenText(run.otherCpuShare, run.stolenCpuShare)}`
+        : "";
+    return `the CPU is probably the limit (${percent(busyShare)} of ${cores} cores busy${other})`;
   }
-  if (mainShare >= BUSY_SHARE) return `the leader's main thread is the limit (${percent(mainShare)} busy)`;
-  const writes = (run.latencyMs.p50 * 1000) / Math.max(1, result.diskProbe.p50Us);
-  if (run.settings.durability !== "none" && !volatileStorage && writes <= DISK_BOUND_FACTOR) {
-    return `the disk is the limit (a commit takes about ${short(writes)} durable writes of 4 KiB)`;
-  }
+  if (mainShare >= BUSY_SHARE)
+    return `the leader's main thread is probably the limit (${percent(mainShare)} busy)`;
+  const disk = run.settings.durability === "none" || volatileStorage ? null : diskText(run, result.diskProbe);
+  if (disk !== null) return disk;
   const busiest = Math.max(machineShare, mainShare);
-  return `nothing is saturated (CPU ${percent(machineShare)}, leader's main thread ${percent(mainShare)}): ${
+  return `nothing was seen saturated (CPU ${percent(machineShare)}, leader's main thread ${percent(mainShare)}): ${
     busiest > 0.6
-      ? "CPU and disk take turns"
-      : "it waits for disk and links, and more in flight may give more"
+      ? "CPU and disk may take turns"
+      : "it probably waits for disk and links, and more in flight may give more"
   }`;
+}
+
+/** By what was followed, where enough was; else by how fast the disk was alone. Null: it does not seem to be the disk. */
+function diskText({ waterfall, latencyMs }: Run, probe: Body["diskProbe"]): string | null {
+  if (waterfall !== null && waterfall.sampled >= FOLLOWED_MIN) {
+    const us = waterfall.stages.flatMap(({ name, us }) => (DISK_STAGES.includes(name) ? us.mean : []));
+    const share = us.reduce((sum, each) => sum + each, 0) / Math.max(waterfall.totalUs.mean, 1);
+    if (share < DISK_BOUND_SHARE) return null;
+    return `the disk is probably the limit (durable writes took ${percent(share)} of the time of ${grouped(waterfall.sampled)} commits that were followed)`;
+  }
+  const writes = (latencyMs.p50 * 1000) / Math.max(1, probe.p50Us);
+  if (writes > DISK_BOUND_FACTOR) return null;
+  return `the disk may be the limit (an estimate: a commit takes about as long as ${short(writes)} durable writes of 4 KiB took on the idle disk)`;
 }

@@ -2,7 +2,7 @@
 import { open, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { BenchError, codeOf, messageOf } from "../harness/bench-error.js";
-import { makeDirs } from "../harness/make-dirs.js";
+import { makeDirs, removeEmpty } from "../harness/make-dirs.js";
 import { Result } from "./result-schema.js";
 
 /** What to do where a result cannot be written, for commands that have the option. */
@@ -57,15 +57,19 @@ function textOf({ runs, ...rest }: Result): string {
   return `${head},\n  "runs": [\n${runs.map((run) => JSON.stringify(run)).join(",\n")}\n]}\n`;
 }
 
-/** Whether a result can go to `path`, asked before the minutes that it takes to have one. Throws BenchError if not. */
+/**
+ * Whether a result can go to `path`, asked before the minutes that it takes to have one. Throws BenchError if not. Leaves
+ * nothing behind.
+ */
 export async function checkWritable(path: string, cure = OTHER_OUT): Promise<void> {
   await atPath(
     path,
-    async (target) => {
+    async (target, made) => {
       if (await takesBytes(target)) return;
       const partial = partialOf(target);
       await writeFile(partial, "");
       await rm(partial);
+      await removeEmpty(made);
     },
     cure,
   );
@@ -102,11 +106,15 @@ async function takesBytes(target: string): Promise<boolean> {
   return found !== null && !found.isFile();
 }
 
-async function atPath<T>(path: string, work: (target: string) => Promise<T>, cure: string): Promise<T> {
+async function atPath<T>(
+  path: string,
+  work: (target: string, made: readonly string[]) => Promise<T>,
+  cure: string,
+): Promise<T> {
   const target = resolve(path);
   try {
-    await makeDirs(dirname(target));
-    return await work(target);
+    const made = await makeDirs(dirname(target));
+    return await work(target, made);
   } catch (cause) {
     const why = codeOf(cause) || messageOf(cause);
     throw new BenchError("environment", `cannot write the result to ${path} (${why}): ${cure}.`, cause);

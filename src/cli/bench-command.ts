@@ -24,7 +24,7 @@ import {
 import { worstLagText } from "../../bench/report/generator-lag.js";
 import { glanceOf } from "../../bench/report/glance.js";
 import { resultMarkdown } from "../../bench/report/markdown.js";
-import { nodeText } from "../../bench/report/node-text.js";
+import { diskNameText, nodeText } from "../../bench/report/node-text.js";
 import { grouped } from "../../bench/report/numbers.js";
 import { ownWeightText } from "../../bench/report/own-weight.js";
 import { type Output, Progress } from "../../bench/report/progress.js";
@@ -134,8 +134,8 @@ Examples:
                                                    a cluster of raftmark serve that runs already
   raftmark bench --quick --json | jq '.runs[].proposalsPerS'
 
-Exit codes: 0 all runs count; 1 a run is void or failed; 2 bad usage or environment; 130 Ctrl-C. Ctrl-C,
-or a node that ends by itself, keeps the runs that are done and writes them, marked as interrupted.`;
+Exit codes: 0 all runs count; 1 a run is void or failed; 2 bad usage or environment; 130 Ctrl-C. Ctrl-C
+keeps the runs that are done and writes them, marked as interrupted.`;
 
 function commandLine(command: Command): string {
   const args =
@@ -155,12 +155,14 @@ async function bench(scenarioName: string, words: Words, command: string): Promi
     throw new BenchError("usage", "--clients are those of a cluster that runs already: give --target too.");
   const plan = planOf(scenarioName, words, command);
   const startedAt = new Date().toISOString();
-  await checkWritable(words.out ?? defaultPath({ startedAt, scenario: plan.scenario }));
   const out = outputFor(format !== "table");
   const progress = new Progress(out);
   let ended: BenchError | null = null;
-  const result = await untilInterrupted(async (signal) => {
+  const result = await untilInterrupted(async (signal, allow) => {
+    progress.onEnding = allow;
     try {
+      await checkWritable(words.out ?? defaultPath({ startedAt, scenario: plan.scenario }));
+      signal.throwIfAborted();
       const made = await runBench(plan, progress, signal);
       if (signal.aborted) ended = signal.reason as BenchError;
       return made;
@@ -374,7 +376,7 @@ function show(result: Result, plan: BenchPlan, path: string | null, { stream, pa
   say(
     paint.dim(
       `${environment.cpu}, ${environment.cores} cores, ${environment.kernel}, Node ${nodeText(result)}; ` +
-        `${environment.fileSystem.type} on ${environment.fileSystem.device}: a durable 4 KiB write takes ` +
+        `${diskNameText(environment)}: a durable 4 KiB write takes ` +
         `${diskProbe.p50Us} µs (p99 ${diskProbe.p99Us} µs)${diskProbe.direct ? ", the file system takes direct writes" : ""}; ${environment.link}`,
     ),
   );

@@ -1,5 +1,5 @@
 // An event that comes to no end leaves its run void with the reason, and not the bench ended: what a node refuses, and what
-// is waited for in vain. A node that ends by itself ends the bench.
+// is waited for in vain. What else fails is thrown on.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BenchError } from "../../bench/harness/bench-error.js";
@@ -9,6 +9,7 @@ import {
   EventToItsEnd,
   EventUnderLoad,
   type Measures,
+  meanwhileOf,
   sleep,
 } from "../../bench/harness/event-parts.js";
 import { NodeRefusal } from "../../bench/harness/node-process.js";
@@ -98,4 +99,22 @@ test("an event that waits for the log to grow does so for as long as the load go
   assert.deepEqual(faults, [
     "what was to befall it came to no end: a log of 5 MB: the load was over before.",
   ]);
+});
+
+test("the rate after an event is told by the one before: a share of their mean is no surer than that", () => {
+  const series = [100, 100, 40, 40, 120, 120];
+  const load = { series, seriesP99Ms: series.map(() => null) } as unknown as LoadResult;
+  const words = { rate: "", inside: "", outside: "" };
+  const among = (slots: readonly number[]) => (atMs: number) => slots.includes(atMs / 100);
+  const of = (inside: readonly number[], outside: readonly number[]) =>
+    Object.entries(meanwhileOf(load, among(inside), among(outside), words)).map(([name, { value }]) => [
+      name,
+      Math.round(value),
+    ]);
+  assert.deepEqual(of([2, 3], [0, 1, 4, 5]), [
+    ["rateAfter", 120],
+    ["rateMeanwhile", 36],
+  ]);
+  assert.deepEqual(of([2, 3], [0, 1]), [["rateMeanwhile", 40]], "nothing is known of the time after");
+  assert.deepEqual(of([], [0, 1]), []);
 });

@@ -36,7 +36,7 @@ test("what is proven is recommended, what is only seen is not", () => {
   const open = textOf(writers(1.5, 1));
   assert.match(open["Run"], /^nothing can be recommended yet: pool-wasm was seen at 1\.\d+× of inline-js/);
   assert.match(open["How sure"], /^not at all after one round: it takes at least 3, --rounds 3\./);
-  assert.match(sure["Limit"], /^nothing is saturated/);
+  assert.match(sure["Limit"], /^nothing was seen saturated/);
 });
 
 test("every scenario has its two or three lines, and none says 1 rounds", () => {

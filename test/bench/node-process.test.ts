@@ -27,11 +27,31 @@ test("time in which the harness itself stood still is not the node's silence; a 
   atEnd(t, () => node.kill());
   await node.call("campaign", {});
   for (const stillMs of [200, 1000]) {
-    const answer = node.call("campaign", {}, 200);
+    const answer = node.call("campaign", {}, { timeoutMs: 200 });
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stillMs);
     assert.equal(await answer, null, `${stillMs}`);
   }
-  await assert.rejects(node.call("close", {}, 100), {
+  await assert.rejects(node.call("close", {}, { timeoutMs: 100 }), {
     message: /^node 1 \(pid \d+\) did not answer "close" in 100 ms/,
+  });
+});
+
+test("a process without a sign of life is told long before a call's time is over; one that gives signs is waited for", async (t) => {
+  const program = join(tempDir(t), "node.mjs");
+  writeFileSync(
+    program,
+    `const telling = setInterval(() => process.send({ kind: "alive" }), 20);
+    process.on("message", ({ call, op }) => {
+      if (op === "haltLoad") clearInterval(telling);
+      else setTimeout(() => process.send({ kind: "reply", call, value: null }), 1500);
+    });`,
+  );
+  const node = new NodeProcess(1, program);
+  atEnd(t, () => node.kill());
+  const limits = { timeoutMs: 300_000, silentMs: 1000 };
+  assert.equal(await node.call("campaign", {}, limits), null);
+  await assert.rejects(node.call("haltLoad", {}, limits), {
+    name: "ClusterFault",
+    message: /^node 1 \(pid \d+\) gave no sign of life for 1000 ms after "haltLoad"/,
   });
 });

@@ -1,12 +1,16 @@
 // What a person reads: the table, the sentence, the progress line, and the figures in them.
 import assert from "node:assert/strict";
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { findMount } from "../../bench/harness/run-dir.js";
+import { blockDeviceOf, findMount } from "../../bench/harness/run-dir.js";
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import { measuresSentence } from "../../bench/report/measures.js";
+import { diskNameText } from "../../bench/report/node-text.js";
 import { clock, grouped, roughly, short, times } from "../../bench/report/numbers.js";
 import { renderMeanings, renderTable, tableRows } from "../../bench/report/table.js";
 import { limitOf, verdict } from "../../bench/report/verdict.js";
+import { tempDir } from "../temp-dir.js";
 import { sampleResult, sampleRun } from "./sample-result.js";
 
 test("figures carry three digits", () => {
@@ -87,7 +91,7 @@ test("one round proves nothing, whatever it says", () => {
     sentence,
     "One round proves nothing yet on average over 1 in flight, 64 in flight and 1024 in flight: pool-wasm was seen at " +
       "1.49× inline-js, and it takes 3 rounds at the least to tell. Highest seen: pool-wasm, 1024 in flight with " +
-      "210,000 proposals/s at a p99 of 1.00 ms. There the CPU is the limit (100 % of 2 cores busy).",
+      "210,000 proposals/s at a p99 of 1.00 ms. There the CPU is probably the limit (100 % of 2 cores busy).",
   );
 });
 
@@ -196,26 +200,68 @@ test("void runs are not compared", () => {
 
 test("what seems to be the limit", () => {
   const cases: [Parameters<typeof sampleResult>[0][number], RegExp][] = [
-    [{ settings: {}, proposalsPerS: 1, cpuMs: 550 }, /the CPU is the limit \(92 % of 2 cores busy\)/],
+    [
+      { settings: {}, proposalsPerS: 1, cpuMs: 550 },
+      /the CPU is probably the limit \(92 % of 2 cores busy\)/,
+    ],
     [
       { settings: {}, proposalsPerS: 1, otherCpuShare: 0.6 },
-      /the CPU is the limit \(98 % of 2 cores busy, 60 % by other programs\)/,
+      /the CPU is probably the limit \(98 % of 2 cores busy, other programs took 60 %\)/,
     ],
-    [{ settings: {}, proposalsPerS: 1, mainThreadMs: 900 }, /the leader's main thread is the limit \(90 %/],
+    [
+      { settings: {}, proposalsPerS: 1, mainThreadMs: 900 },
+      /the leader's main thread is probably the limit \(90 %/,
+    ],
     [
       { settings: {}, proposalsPerS: 1, p50: 0.75 },
-      /the disk is the limit \(a commit takes about 3.00 durable writes/,
+      /the disk may be the limit \(an estimate: a commit takes about as long as 3.00 durable writes/,
     ],
-    [{ settings: { durability: "none" }, proposalsPerS: 1, p50: 0.75 }, /nothing is saturated/],
+    [{ settings: { durability: "none" }, proposalsPerS: 1, p50: 0.75 }, /nothing was seen saturated/],
     [
       { settings: {}, proposalsPerS: 1, p50: 10 },
-      /nothing is saturated \(CPU 38 %, leader's main thread 20 %\)/,
+      /nothing was seen saturated \(CPU 38 %, leader's main thread 20 %\)/,
     ],
   ];
   for (const [outcome, expected] of cases) {
     const result = sampleResult([outcome]);
     assert.match(limitOf(result.runs[0], result), expected);
   }
+});
+
+test("where commits were followed, the disk is judged by the time that they spent there", () => {
+  const result = sampleResult([{ settings: {}, proposalsPerS: 1, p50: 0.75 }]);
+  const us = (mean: number) => ({ mean, p50: mean, p90: mean, p99: mean });
+  const limit = (diskUs: number, sampled: number) => {
+    const stages = [
+      { name: "wire", us: us(1000 - diskUs) },
+      { name: "own disk", us: us(diskUs / 4) },
+      { name: "follower disk", us: us((diskUs * 3) / 4) },
+    ];
+    const waterfall = { sampled, followerLast: 1, totalUs: us(1000), stages, beside: [] };
+    return limitOf({ ...result.runs[0], waterfall }, result);
+  };
+  const measured = "durable writes took 60 % of the time of 1,200 commits that were followed";
+  assert.equal(limit(600, 1200), `the disk is probably the limit (${measured})`);
+  assert.match(limit(300, 1200), /^nothing was seen saturated/, "whatever the probe says");
+  assert.match(limit(600, 3), /^the disk may be the limit \(an estimate: /, "three are too few");
+});
+
+test("what the kernel does with the block device is named where it says so; of a partition it is the disk's", async (t) => {
+  const sys = tempDir(t);
+  const { dev } = statSync(sys);
+  const device = join(sys, `${(dev >>> 8) & 0xfff}:${(dev & 0xff) | ((dev >>> 12) & 0xfff00)}`);
+  const none = { readAheadKb: null, scheduler: null };
+  assert.deepEqual(await blockDeviceOf(sys, sys), none);
+  mkdirSync(device);
+  mkdirSync(join(sys, "queue")); // Beside a partition's own directory.
+  writeFileSync(join(sys, "queue", "read_ahead_kb"), "8192\n");
+  writeFileSync(join(sys, "queue", "scheduler"), "none [mq-deadline] kyber\n");
+  const known = { readAheadKb: 8192, scheduler: "mq-deadline" };
+  assert.deepEqual(await blockDeviceOf(sys, sys), known);
+  const { environment } = sampleResult([]);
+  const text = diskNameText({ ...environment, fileSystem: { ...environment.fileSystem, ...known } });
+  assert.equal(text, "ext4 on /dev/sda (read-ahead 8192 KiB, I/O scheduler mq-deadline)");
+  assert.equal(diskNameText(environment), "ext4 on /dev/sda");
 });
 
 test("the mount that holds a path", () => {

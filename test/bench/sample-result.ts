@@ -13,6 +13,7 @@ export interface Outcome {
   readonly mainThreadMs?: number;
   readonly cpuMs?: number;
   readonly otherCpuShare?: number;
+  readonly stolenCpuShare?: number;
   readonly void?: readonly string[];
   readonly disturbed?: readonly string[];
 }
@@ -73,6 +74,7 @@ export function sampleRun(position: number, outcome: Outcome): Run {
     waterfall: null,
     measures: {},
     otherCpuShare: outcome.otherCpuShare ?? 0.02,
+    stolenCpuShare: outcome.stolenCpuShare ?? 0,
     diskProbeUs: null,
     disturbed: [...(outcome.disturbed ?? [])],
     truth: {
@@ -151,7 +153,11 @@ export function sampleResult(outcomes: readonly Outcome[]): Omit<Result, "verdic
       raftmark: "0.1.0",
       commit: null,
       dirty: null,
-      fileSystem: { type: "ext4", mount: "/", device: "/dev/sda", options: "rw" },
+      fileSystem: {
+        ...{ type: "ext4", mount: "/", device: "/dev/sda", options: "rw" },
+        readAheadKb: null,
+        scheduler: null,
+      },
       volatileStorage: false,
       link: "sample link",
     },

@@ -20,6 +20,7 @@ const SILENT: Observer = {
   unweighed() {},
   gaveUp() {},
   broken() {},
+  ending() {},
 };
 /** What each scenario with measures of its own must tell, in every run that its event or reads belong to. */
 const MEASURES: Readonly<Record<string, readonly string[]>> = {

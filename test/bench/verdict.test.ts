@@ -6,6 +6,7 @@ import { cpuTaken, diskMoved } from "../../bench/harness/disturbance.js";
 import { glanceOf } from "../../bench/report/glance.js";
 import { renderPage } from "../../bench/report/page/page.js";
 import { standingsOf } from "../../bench/report/standings.js";
+import { tableRows } from "../../bench/report/table.js";
 import { verdict } from "../../bench/report/verdict.js";
 import { Family, normals } from "../../bench/stats/family.js";
 import { rowsOf } from "../../bench/stats/rows.js";
@@ -166,6 +167,50 @@ test("of rounds of which few count it is said how many, and no fewer are asked f
     glanceOf(one)[1].text,
     /^not at all after 1 of 6 rounds, .*: it takes at least 3 that count\./,
   );
+});
+
+test("a row of which one round counts is not named as highest, nor shown, without that being said", () => {
+  const made = result(6, () => ({}));
+  const runs = made.runs.map((run) =>
+    run.position === 1 && run.round > 0 ? { ...run, void: ["logs: x"] } : run,
+  );
+  const thin = { ...made, runs, options: { ...made.options, rounds: 6 } };
+  const said = / with pool-wasm \(of one round alone, where 6 were made\)\./;
+  assert.match(
+    glanceOf(thin)
+      .map(({ text }) => text)
+      .join(" "),
+    said,
+  );
+  assert.match(verdict(thin), /ighest seen: pool-wasm with .* ms \(of one round alone, where 6 were made\)/);
+  assert.deepEqual(
+    tableRows(thin).map((cells) => /round/.test(cells.join(" "))),
+    [false, false, true],
+  );
+  assert.ok(tableRows(thin)[2].includes("1 of 6 rounds"));
+});
+
+test("drift from round to round and steal are told with their size, and how sure it is takes them in", () => {
+  const sureText = (of: (round: number) => Partial<Outcome>) => {
+    const made = result(6, of);
+    return glanceOf(made).find(({ label }) => label === "How sure")!.text;
+  };
+  assert.doesNotMatch(
+    sureText(() => ({})),
+    /not steady/,
+    "rounds lie 4 % apart",
+  );
+  assert.match(
+    sureText((round) => ({
+      proposalsPerS: round === 3 ? 1300 : 1000,
+      stolenCpuShare: 0.07,
+      otherCpuShare: 0.08,
+    })),
+    / But the machine was not steady: the same configuration did up to 30 % more in one round than in another, and the host of this virtual machine took up to 7 % of the CPU \(steal\)\.$/,
+  );
+  assert.deepEqual(cpuTaken(0.12, 0.05), [
+    "other programs took 12 % (5 % by the host of this virtual machine: steal) of the CPU",
+  ]);
 });
 
 /** Throughput by round; null: a void run. Two in flight windows of one row are two rows. */

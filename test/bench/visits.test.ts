@@ -18,6 +18,7 @@ function sample(at: number): Sample {
     cpuUserMs: at,
     cpuSystemMs: at,
     machineBusyMs: at,
+    machineStolenMs: at,
     threads: [
       { tid: 1, main: true, cpuMs: at },
       { tid: 2, main: false, cpuMs: at },

@@ -52,3 +52,22 @@ test("asked twice in a moment, as by a terminal and by npm, is asked once; twice
   const hurried = twice(1000);
   assert.deepEqual([hurried.status, hurried.stdout], [130, ""]);
 });
+
+test("work that has much to end in order is given the time that it asks for, and no more", () => {
+  const slow = (allowMs: number) =>
+    run(`
+      const held = setInterval(() => {}, 1000);
+      const work = (signal, allow) => new Promise((resolve) => {
+        signal.addEventListener("abort", () => {
+          allow(${allowMs});
+          setTimeout(resolve, 1000, "kept");
+        });
+        process.kill(process.pid, "SIGINT");
+      });
+      process.stdout.write(await untilInterrupted(work, 100));
+      clearInterval(held);`);
+  const patient = slow(60_000);
+  assert.deepEqual([patient.status, patient.stdout], [0, "kept"]);
+  const late = slow(1);
+  assert.deepEqual([late.status, late.stdout], [130, ""]);
+});

@@ -61,7 +61,7 @@ function startLoad(cluster: Cluster, leader: number, dir: string) {
     ackedMax: 0,
     seed: 1,
   };
-  const ended = cluster.node(leader).call("load", { plan, ackedPath }, 120_000);
+  const ended = cluster.node(leader).call("load", { plan, ackedPath }, { timeoutMs: 120_000 });
   ended.catch(() => {}); // A killed leader answers nothing; the test looks at its journal.
   return { load, ended };
 }

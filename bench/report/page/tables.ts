@@ -1,11 +1,12 @@
 // The tables of the page: key figures, percentiles, stages, cost per commit, processes and threads, checks, environment.
 // Each scrolls inside its own box. Pure.
 
+import { takenText } from "../../harness/disturbance.js";
 import { validRuns } from "../../stats/rows.js";
 import { columnsOf } from "../columns.js";
 import { lagText, worstLagText } from "../generator-lag.js";
 import { measureNames, measureOf, measureTitle } from "../measures.js";
-import { nodeText } from "../node-text.js";
+import { diskNameText, nodeText } from "../node-text.js";
 import { grouped, percent, plural, short } from "../numbers.js";
 import { ownWeightText } from "../own-weight.js";
 import type { Result, Run } from "../result-schema.js";
@@ -212,7 +213,7 @@ export function runsTable(model: Model): Html {
         html`<code>${run.stateHash || "–"}</code>`,
         lagText(run),
         [lagP50Us, lagP99Us, lagMaxUs].map(short).join(" / "),
-        percent(run.otherCpuShare),
+        takenText(run.otherCpuShare, run.stolenCpuShare),
         `${short(run.warmup.ms / 1000)} s, ${run.warmup.stable ? "stable" : "not stable"}`,
         refused(run),
         `${kind} loop${rate}, from the ${from}`,
@@ -238,7 +239,10 @@ const ENVIRONMENT: readonly (readonly [string, (result: Result) => string])[] = 
   ["raftmark", ({ environment }) => `${environment.raftmark}, ${commitOf(environment)}`],
   [
     "file system",
-    ({ environment: { fileSystem: fs } }) => `${fs.type} on ${fs.device} at ${fs.mount} (${fs.options})`,
+    ({ environment }) => {
+      const { mount, options } = environment.fileSystem;
+      return `${diskNameText(environment)} at ${mount} (${options})`;
+    },
   ],
   ["data in", ({ options }) => options.dir],
   ["link", ({ environment }) => environment.link],
