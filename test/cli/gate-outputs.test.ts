@@ -74,5 +74,5 @@ test("what cannot be written is found before anything is measured; what can is a
   );
   await checkOutputs(all);
   assert.equal(readFileSync(file, "utf8"), "a file");
-  assert.deepEqual(readdirSync(dir, { recursive: true }).sort(), ["file", "new"]);
+  assert.deepEqual(readdirSync(dir), ["file"]);
 });

@@ -105,7 +105,7 @@ function judge(): void {
   test("a new group's, of such a log", async (t) => {
     const metadata = encodeMetadata(1, 1, { voters: [1], logId: new Uint8Array(8) });
     const dir = await withSnapshots(t, "inline-wasm", { metadata });
-    const to = path.join(dir, "new");
+    const to = path.join(tempDir(t), "new");
     await newGroup(dir, to, { id: 7, clusterId: 2, address: "127.0.0.1:7007" });
     const said = accepted(to);
     assert.match(said, /wal\.ValidSnapshotEntries \[\{0 0\} \{300 1\}\]/);
