@@ -8,7 +8,7 @@ import { NO_DATA } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
 import { EMPTY_CONF_STATE, Entry, EntryNormal, type SnapshotMetadata } from "../raft/raftpb/index.js";
 import { backupError } from "../wal/disk/errors.js";
-import { type DirLock, lockDir } from "../wal/disk/lock.js";
+import { type DirLock, lockDir, realPath } from "../wal/disk/lock.js";
 import { asyncFs } from "../wal/disk/wal-fs.js";
 import { openWal, type SnapshotStream, type Wal } from "../wal/index.js";
 import { findLog } from "../wal/inspect/log-place.js";
@@ -130,11 +130,6 @@ function checkApart(source: string, dir: string): void {
   const inside = path.relative(fs.realpathSync(source), realPath(path.resolve(dir)));
   if (inside.split(path.sep)[0] === ".." || path.isAbsolute(inside)) return;
   throw badOption("dir", `${dir} lies in ${source}, which is only read; name a directory elsewhere`);
-}
-
-/** Of what need not be there. */
-function realPath(at: string): string {
-  return fs.existsSync(at) ? fs.realpathSync(at) : path.join(realPath(path.dirname(at)), path.basename(at));
 }
 
 async function openSource(source: string): Promise<Source> {

@@ -75,13 +75,13 @@ function socketPath(path: string, nonce: string): string {
   return join(dirname(path), `wal.lock.${nonce}.sock`);
 }
 
-/** Of `dir`, which need not be there yet. */
-function realPath(dir: string): string {
+/** Of an absolute path, of which the end need not be there yet. */
+export function realPath(at: string): string {
   try {
-    return fs.realpathSync(dir);
+    return fs.realpathSync(at);
   } catch (error) {
-    if (systemCode(error) !== "ENOENT") throw error;
-    return join(fs.realpathSync(dirname(dir)), basename(dir));
+    if (!["ENOENT", "ENOTDIR"].includes(systemCode(error))) throw error;
+    return join(realPath(dirname(at)), basename(at));
   }
 }
 
