@@ -513,15 +513,9 @@ export class RaftNode extends SafeEmitter {
   private async shutDown(shutdown: Shutdown): Promise<void> {
     if (!shutdown.isOver) await shutdown.over;
     this.isClosed = true;
-    this.driver.stop();
     if (this.clock !== null) clearInterval(this.clock);
     const closed = this.removal ?? new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
-    this.proposals.end(closed);
-    this.forwarding.forwards.end(closed);
-    this.members.end(closed);
-    this.reads.end(closed);
-    this.feeds.end(null);
-    this.snapshots.end(closed);
+    this.driver.end(closed, null);
     this.leaders.end(closed);
     this.loopDelay.end();
     unregisterMetrics(this);
