@@ -152,14 +152,14 @@ export class RaftNode extends SafeEmitter {
     this.sockets = options.link === undefined ? newLink(options, this.members.addresses, tls) : null;
     this.link = this.sockets ?? this.guardedLink(options.link!);
     this.proposals = new Proposals(options, trace);
-    this.forwarding = new Forwarding(options, this.proposals, this.rawNode.raft.term);
-    this.reads = new Reads(options.id, { ...options, retryTicks: options.electionTicks });
     this.peerLines = new PeerLines({
       teller,
       isConnected: (peer) => this.forwarding.forwards.connected.has(peer),
       received: (id) => this.link.stats().peers?.find((peer) => peer.id === id)?.framesReceived ?? 0,
     });
-    this.reads.obstacles = this.forwarding.forwards.obstacles = () => this.peerLines.obstacles();
+    const obstacles = (): string => this.peerLines.obstacles();
+    this.forwarding = new Forwarding(options, this.proposals, this.rawNode.raft.term, obstacles);
+    this.reads = new Reads(options.id, { ...options, retryTicks: options.electionTicks }, obstacles);
     this.snapshots = this.newSnapshots(restored, sessions);
     this.feeds = new CommittedFeeds(this.rawNode, () => this.driver.applied);
     this.driver = this.newDriver(sessions);
