@@ -31,7 +31,7 @@ export function tempDir(t?: TestContext): string {
   return dir;
 }
 
-/** A file system of `mib` MiB in memory at `at`, which goes with the test. False: the tests may not mount, and this one is skipped. */
+/** A file system of `mib` MiB in memory at `at`, until the test ends. False: the test is skipped, as it may not mount. */
 export function mountSmall(t: TestContext, at: string, mib: number): boolean {
   mkdirSync(at);
   if (spawnSync("mount", ["-t", "tmpfs", "-o", `size=${mib}m`, "raftmark-test", at]).status !== 0) {

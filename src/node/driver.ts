@@ -473,7 +473,10 @@ export class Driver {
     outbox.length = 0;
   }
 
-  /** The message only names the snapshot, and the member fetches it. If it cannot be sent, the core tries again after a heartbeat. */
+  /**
+   * The message only names the snapshot, and the member fetches it. If it cannot be sent, the core tries again after a
+   * heartbeat.
+   */
   private sendSnapshot(message: Message): void {
     if (this.parts.snapshots.send(message)) this.outbox.push(message);
     else this.parts.rawNode.reportSnapshot(message.to, true);

@@ -13,7 +13,10 @@ import { SnapshotChunks, sourceError } from "./snapshot-source.js";
 /** After a failure: until the next try, doubling from the first to the second of these. */
 const RETRY_MS_MIN = 5_000;
 const RETRY_MS_MAX = 600_000;
-/** How long a state machine may leave the log without the next chunk until that is told; again after twice as long, and so on. */
+/**
+ * How long a state machine may leave the log without the next chunk until that is told; again after twice as long, and
+ * so on.
+ */
 const OWED_MS = 60_000;
 
 export interface SnapshotsParts {

@@ -87,7 +87,10 @@ function heldSegment(path: string): HeldFile {
   return { path, dev, ino, mtimeMs: 0 };
 }
 
-/** Whether another change now would give a later time: a kernel's clock for this moves in ticks, an old file system's in seconds. */
+/**
+ * Whether another change now would give a later time: a kernel's clock for this moves in ticks, an old file system's in
+ * seconds.
+ */
 function isSettled(mtimeMs: number): boolean {
   return Date.now() - mtimeMs > (mtimeMs % 1000 === 0 ? 2_000 : 100);
 }

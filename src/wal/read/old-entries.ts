@@ -197,7 +197,10 @@ export class OldEntries {
     this.looking = null;
   };
 
-  /** Its reader took what it wanted of it. What others still hold, and may have made of a change of members, is the collector's. */
+  /**
+   * Its reader took what it wanted of it. What others still hold, and may have made of a change of members, is the
+   * collector's.
+   */
   private letGo(piece: Piece | null): void {
     if (piece === null || piece.window === null || piece.end - 1 > this.log.settled) return;
     if (piece.entries.every(({ type }) => type === EntryNormal)) letGoOfBytes(piece.window.buffer);
