@@ -116,7 +116,8 @@ export async function runTarget(
       signal.throwIfAborted();
     } catch (error) {
       if (!(error instanceof BenchError)) throw error;
-      cut = error;
+      // A client that had no session of its own yet dies of a terminal's Ctrl-C: that is no fault of its.
+      cut = signal.aborted ? (signal.reason as BenchError) : error;
       break;
     }
   }
