@@ -1,6 +1,7 @@
 // Directories of the tests, in the system's place for temporary files. What must lie on the repository's disk: scratchDir of
 // test/process/support.ts.
-import { mkdtempSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, type TestContext } from "node:test";
@@ -28,4 +29,15 @@ export function tempDir(t?: TestContext): string {
   if (t === undefined) after(remove);
   else atEnd(t, remove);
   return dir;
+}
+
+/** A file system of `mib` MiB in memory at `at`, until the test ends. False: the test is skipped, as it may not mount. */
+export function mountSmall(t: TestContext, at: string, mib: number): boolean {
+  mkdirSync(at);
+  if (spawnSync("mount", ["-t", "tmpfs", "-o", `size=${mib}m`, "raftmark-test", at]).status !== 0) {
+    t.skip("may not mount a small file system here");
+    return false;
+  }
+  atEnd(t, () => spawnSync("umount", ["-l", at]));
+  return true;
 }

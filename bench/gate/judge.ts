@@ -123,7 +123,10 @@ export function judge({ samples, counted, voids }: Evidence, tolerance: number):
   return { tolerance, findings, limits, voids, state };
 }
 
-/** Whether the gate may end, of at least the `pairs` asked for: open where no measure that is too noisy to tell leans towards a loss. */
+/**
+ * Whether the gate may end, of at least the `pairs` asked for: open where no measure that is too noisy to tell leans
+ * towards a loss.
+ */
 export function isDecided(samples: readonly Sample[], pairs: number, tolerance: number): boolean {
   const { findings, state } = judge({ samples, counted: [], voids: [] }, tolerance);
   const had = findings[0].ratio.pairs;

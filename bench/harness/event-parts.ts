@@ -47,7 +47,10 @@ export interface EventOutcome {
   readonly faults: readonly string[];
 }
 
-/** One run's event. `opened` and `closed` are called when the window does so, `finish` after the load; then `marks` are whole. */
+/**
+ * One run's event. `opened` and `closed` are called when the window does so, `finish` after the load; then `marks` are
+ * whole.
+ */
 export interface RunEvent {
   readonly marks: NonNullable<Run["marks"]>;
   opened(): void;
@@ -157,7 +160,10 @@ export abstract class EventToItsEnd<Told> extends EventUnderLoad<Told> {
   }
 }
 
-/** What the rate after an event was, of that before it: `before` and `after` in commits by time. Nothing where there was none. */
+/**
+ * What the rate after an event was, of that before it: `before` and `after` in commits by time. Nothing where there was
+ * none.
+ */
 export function driftOf(before: number, after: number): Measures {
   if (!(before > 0) || !Number.isFinite(after)) return {};
   const meaning = "commits a second after it, of those before: by so much the rate differed without it";

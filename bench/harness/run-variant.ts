@@ -58,7 +58,10 @@ const CATCH_UP_TIMEOUT_MS = 10_000;
 /** Beyond the plan: warm-up and window are as long as asked, what each leaves behind is waited for. */
 const LOAD_SLACK_MS = 15_000 + 2 * DRAIN_MS_MAX;
 
-/** A variant's run on `cluster`, visit by visit. A fault of the cluster throws BenchError; the disk is the caller's to look at. */
+/**
+ * A variant's run on `cluster`, visit by visit. A fault of the cluster throws BenchError; the disk is the caller's to
+ * look at.
+ */
 export class VariantRun {
   private readonly cluster: Cluster;
   private readonly plan: VariantPlan;

@@ -1,6 +1,7 @@
-// A sitting: some clusters up at once, warmed up in turn and loaded in turn, in brief visits, and checked at the end. What drifts (the disk, neighbours, the clock's speed) meets all that is compared within seconds, and starting
-// is paid once for all loads of a cluster; what processes are born with differs from sitting to sitting, so there are
-// many. Variants that differ in their load alone share a cluster.
+// A sitting: some clusters up at once, warmed up in turn and loaded in turn, in brief visits, and checked at the end.
+// What drifts (the disk, neighbours, the clock's speed) meets all that is compared within seconds, and starting is paid
+// once for all loads of a cluster; what processes are born with differs from sitting to sitting, so there are many.
+// Variants that differ in their load alone share a cluster.
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Prng } from "../../src/base/prng.js";

@@ -1,5 +1,6 @@
-// `npm run results:render`: what is made of results/canonical.json (the table in the README, the page beside the result,
-// the picture of the page) and of results/peers.json (a table in the README). With --check (`npm run results:check`) nothing is written, and what is stale is named.
+// `npm run results:render`: what is made of results/canonical.json (the table in the README, the page beside the
+// result, the picture of the page) and of results/peers.json (a table in the README). With --check (`npm run
+// results:check`) nothing is written, and what is stale is named.
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";

@@ -24,8 +24,17 @@ export async function writeResult(
   name = "",
   cure = OTHER_OUT,
 ): Promise<string> {
-  const text = textOf(Result.parse(result));
-  return path === undefined ? writeNew(text, namedPath(result, name), cure) : writeWhole(text, path, cure);
+  return writeTo(path, textOf(Result.parse(result)), namedPath(result, name), cure);
+}
+
+/** Writes `text` to `path`, whatever is there; without one to `named`, or next to what is there. Returns the path. */
+export function writeTo(
+  path: string | undefined,
+  text: string,
+  named: string,
+  cure = OTHER_OUT,
+): Promise<string> {
+  return path === undefined ? writeNew(text, named, cure) : writeWhole(text, path, cure);
 }
 
 /** The default path of one of several results of one run. */

@@ -4,12 +4,13 @@
 // Method: simultaneous intervals by the greatest |t| of the family (max-T: Hothorn, Bretz and Westfall 2008, section 3;
 // in one place it is Tukey's studentized range) on the logarithms of throughput, runs of one round paired. The family
 // is every pair of every place, and every pair over all places. The critical value is simulated for the table's shape
-// with the very statistic that is used. What runs in turn within seconds has the machine's minute in common, which is the
-// larger part of the scatter (bench/stats/scatter.ts) and not in the difference of a round; where it is small, the two
-// sides by themselves tell the variance from twice the values, and the lesser of the two counts (in the simulation, too).
-// A pair's variance is never taken for less than that of its place, so that few rounds that happen to agree prove
-// nothing. Heavy tails make a t-test careful (Benjamini 1983). Distribution-free tests need 2 / 2^rounds <= 5 % / statements: nine
-// rounds for nine statements, which is why they are not used. `npm run bench:selftest -- verdict` shows what it keeps.
+// with the very statistic that is used. What runs in turn within seconds has the machine's minute in common, which is
+// the larger part of the scatter (bench/stats/scatter.ts) and not in the difference of a round; where it is small, the
+// two sides by themselves tell the variance from twice the values, and the lesser of the two counts (in the simulation,
+// too). A pair's variance is never taken for less than that of its place, so that few rounds that happen to agree prove
+// nothing. Heavy tails make a t-test careful (Benjamini 1983). Distribution-free tests need 2 / 2^rounds <= 5 % /
+// statements: nine rounds for nine statements, which is why they are not used. `npm run bench:selftest -- verdict`
+// shows what it keeps.
 import { mean, quantileSorted } from "simple-statistics";
 import { assert } from "../../src/base/assert.js";
 import { Prng } from "../../src/base/prng.js";

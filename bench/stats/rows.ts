@@ -1,5 +1,6 @@
-// One row a configuration: the runs of all rounds together, void and disturbed ones left out of the figures. Histograms are merged
-// bucket by bucket, which is exact: percentiles are those of all the samples, never a mean of percentiles. Pure.
+// One row a configuration: the runs of all rounds together, void and disturbed ones left out of the figures. Histograms
+// are merged bucket by bucket, which is exact: percentiles are those of all the samples, never a mean of percentiles.
+// Pure.
 import { decodeFromCompressedBase64, type Histogram } from "hdr-histogram-js";
 import { assert } from "../../src/base/assert.js";
 import type { Settings } from "../harness/axes.js";

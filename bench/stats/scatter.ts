@@ -1,6 +1,7 @@
-// Why runs of one configuration differ: by what those that run in turn have in common (the machine's minute; it is divided
-// out of every comparison), by chance within a window, and by what its processes were born with (layout, what was compiled, how far a
-// heap has grown). Tells where more time would go best: into longer windows, or into more rounds. Pure.
+// Why runs of one configuration differ: by what those that run in turn have in common (the machine's minute; it is
+// divided out of every comparison), by chance within a window, and by what its processes were born with (layout, what
+// was compiled, how far a heap has grown). Tells where more time would go best: into longer windows, or into more
+// rounds. Pure.
 import { mean, variance } from "simple-statistics";
 import { groupsOf } from "../harness/groups.js";
 import { loadKey } from "../harness/scenario.js";

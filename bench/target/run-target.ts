@@ -90,7 +90,10 @@ export interface TargetOutcome {
 const PROGRAM = fileURLToPath(new URL("./target-main.js", import.meta.url));
 /** How long a request is tried again: an election, and more. */
 const PATIENCE_MS = 15_000;
-/** Beyond warm-up and window: a write, its outcome, reading back and deleting, each of which may wait till its patience is over. */
+/**
+ * Beyond warm-up and window: a write, its outcome, reading back and deleting, each of which may wait till its patience
+ * is over.
+ */
 const SLACK_MS = 4 * (PATIENCE_MS + SILENT_MS) + 20_000;
 
 /** Rejects with BenchError where a target does not answer as a node of the service, or there is no row that was done. */
@@ -113,7 +116,8 @@ export async function runTarget(
       signal.throwIfAborted();
     } catch (error) {
       if (!(error instanceof BenchError)) throw error;
-      cut = error;
+      // A client that had no session of its own yet dies of a terminal's Ctrl-C: that is no fault of its.
+      cut = signal.aborted ? (signal.reason as BenchError) : error;
       break;
     }
   }

@@ -37,8 +37,8 @@ import { SCENARIOS } from "../../bench/scenarios/all.js";
 import { didYouMean } from "../base/suggest.js";
 import { benchTarget } from "./bench-target.js";
 import { benchWalCommand } from "./bench-wal.js";
-import { parseDuration } from "./durations.js";
 import { untilInterrupted } from "./interrupt.js";
+import { commandLineOf, parseDuration, wholeNumber } from "./words.js";
 
 /** Options as commander hands them over: every one a word, or absent. */
 type Words = Readonly<Partial<Record<AxisName, string>>> & {
@@ -115,7 +115,7 @@ export function benchCommand(): Command {
     .option("--json", "the same as --format json")
     .addHelpText("after", EXAMPLES)
     .action(async (scenario: string, words: Words, self: Command) => {
-      process.exitCode = await bench(scenario, words, commandLine(self));
+      process.exitCode = await bench(scenario, words, commandLineOf(self));
     });
 }
 
@@ -136,12 +136,6 @@ Examples:
 
 Exit codes: 0 all runs count; 1 a run is void or failed; 2 bad usage or environment; 130 Ctrl-C. Ctrl-C
 keeps the runs that are done and writes them, marked as interrupted.`;
-
-function commandLine(command: Command): string {
-  const args =
-    command.parent === null ? [] : (command.parent as Command & { rawArgs: string[] }).rawArgs.slice(2);
-  return ["raftmark", ...args].join(" ");
-}
 
 /** Runs the bench and returns the exit code. Throws BenchError. */
 async function bench(scenarioName: string, words: Words, command: string): Promise<number> {
@@ -303,15 +297,6 @@ function scenarioOf(name: string): Scenario {
   throw new BenchError(
     "usage",
     `there is no scenario "${name}": there is ${names.join(", ")}.${didYouMean(name, names)}`,
-  );
-}
-
-function wholeNumber(flag: string, text: string, min: number, max: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-  throw new BenchError(
-    "usage",
-    `--${flag}: "${text}" is not allowed: it takes a whole number from ${min} to ${max}.`,
   );
 }
 

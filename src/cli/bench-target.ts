@@ -3,15 +3,15 @@
 import { randomBytes } from "node:crypto";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import type { Output } from "../../bench/report/progress.js";
-import { checkWritable, defaultPath, writeNew, writeWhole } from "../../bench/report/write-result.js";
+import { checkWritable, defaultPath, writeTo } from "../../bench/report/write-result.js";
 import { runTarget, type TargetPlan, type TargetRow, type TargetRun } from "../../bench/target/run-target.js";
 import { parseTarget, type Target } from "../../bench/target/target-client.js";
 import { VALUE_BYTES_MIN } from "../../bench/target/target-load.js";
 import { targetText } from "../../bench/target/target-text.js";
-import { parseDuration } from "./durations.js";
 import { untilInterrupted } from "./interrupt.js";
+import { parseDuration } from "./words.js";
 
-/** Options of `raftmark bench` that mean something here, as words; `others` are given and mean nothing. */
+/** Options of `raftmark bench` that mean something here, as words. */
 export interface TargetWords {
   readonly target: string;
   readonly clients?: string;
@@ -91,10 +91,7 @@ export async function benchTarget(words: TargetWords, command: string, out: Outp
   if (words.json) process.stdout.write(`${JSON.stringify(result)}\n`);
   // What took minutes to measure is shown before it may turn out that it cannot be kept.
   const text = `${JSON.stringify(result, null, 2)}\n`;
-  const path =
-    words.out === undefined
-      ? await writeNew(text, defaultPath({ startedAt, scenario }))
-      : await writeWhole(text, words.out);
+  const path = await writeTo(words.out, text, defaultPath({ startedAt, scenario }));
   stream.write(`Result: ${path}\n`);
   // Whoever pressed Ctrl-C knows why it ended.
   if (cut?.kind === "failed") throw cut;

@@ -3,12 +3,12 @@ import { Command } from "commander";
 import pc from "picocolors";
 import { BenchError } from "../../bench/harness/bench-error.js";
 import { PLAIN } from "../../bench/report/table.js";
-import { checkWritable, defaultPath, writeNew, writeWhole } from "../../bench/report/write-result.js";
+import { checkWritable, defaultPath, writeTo } from "../../bench/report/write-result.js";
 import { renderWalBench } from "../../bench/wal/report.js";
 import { runWalBench, type WalBenchPlan } from "../../bench/wal/run.js";
 import type { WriterKind } from "../node/api.js";
-import { parseDuration } from "./durations.js";
 import { untilInterrupted } from "./interrupt.js";
+import { commandLineOf, parseDuration, wholeNumber } from "./words.js";
 
 const WRITERS: readonly WriterKind[] = ["inline-js", "inline-wasm", "pool-wasm"];
 const MIB = 1 << 20;
@@ -54,7 +54,7 @@ export function benchWalCommand(): Command {
     .configureOutput({ outputError: () => {} })
     .addHelpText("after", EXAMPLES)
     .action(async (words: Words, self: Command) => {
-      process.exitCode = await benchWal(planOf(words, commandLine(self)), words);
+      process.exitCode = await benchWal(planOf(words, commandLineOf(self)), words);
     });
 }
 
@@ -67,12 +67,6 @@ Examples:
 
 Exit codes: 0 measured; 1 a measurement failed; 2 bad usage or environment; 130 Ctrl-C. Ctrl-C, or a measurement that
 fails, keeps what was measured before, marked as interrupted.`;
-
-function commandLine(command: Command): string {
-  let root = command;
-  while (root.parent !== null) root = root.parent;
-  return ["raftmark", ...(root as Command & { rawArgs: string[] }).rawArgs.slice(2)].join(" ");
-}
 
 /** Returns the exit code. Throws BenchError. */
 async function benchWal(plan: WalBenchPlan, words: Words): Promise<number> {
@@ -90,10 +84,8 @@ async function benchWal(plan: WalBenchPlan, words: Words): Promise<number> {
   if (words.json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
   // What took minutes to measure is shown before it may turn out that it cannot be kept.
   const text = `${JSON.stringify(result, null, 2)}\n`;
-  const path =
-    words.out === undefined
-      ? await writeNew(text, defaultPath({ startedAt: result.startedAt, scenario: { name: "wal" } }))
-      : await writeWhole(text, words.out);
+  const named = defaultPath({ startedAt: result.startedAt, scenario: { name: "wal" } });
+  const path = await writeTo(words.out, text, named);
   stream.write(`Result: ${path}\n`);
   // Whoever pressed Ctrl-C knows why it ended.
   if (cut?.kind === "failed") throw cut;
@@ -103,28 +95,22 @@ async function benchWal(plan: WalBenchPlan, words: Words): Promise<number> {
 /** Words to a plan; refuses before anything is started. */
 function planOf(words: Words, command: string): WalBenchPlan {
   const quick = words.quick === true;
-  const number = (flag: string, text: string, min: number, max: number): number => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-    const range = `a whole number from ${min} to ${max}`;
-    throw new BenchError("usage", `--${flag}: "${text}" is not allowed: it takes ${range}.`);
-  };
   const writers = words.writer?.split(",") ?? ["inline-wasm", "pool-wasm"];
   for (const writer of writers) {
     if (WRITERS.includes(writer as WriterKind)) continue;
     throw new BenchError("usage", `--writer: "${writer}" is not one of ${WRITERS.join(", ")}.`);
   }
-  const batches = (words.batch ?? "1,64,1024").split(",").map((text) => number("batch", text, 1, 65536));
+  const batches = (words.batch ?? "1,64,1024").split(",").map((text) => wholeNumber("batch", text, 1, 65536));
   const pairs = words.pairs ?? (quick ? "1" : "3");
   const logMib = words.logMib ?? (quick ? "64" : "1024");
   const ms = quick ? 150 : 1500;
   return {
     writers: writers as WriterKind[],
     batches,
-    bytes: number("entry-bytes", words.entryBytes, 8, MIB),
+    bytes: wholeNumber("entry-bytes", words.entryBytes, 8, MIB),
     ms: words.duration === undefined ? ms : parseDuration("duration", words.duration, 100, 600_000),
-    pairs: number("pairs", pairs, 1, 100),
-    logBytes: number("log-mib", logMib, 1, 65536) * MIB,
+    pairs: wholeNumber("pairs", pairs, 1, 100),
+    logBytes: wholeNumber("log-mib", logMib, 1, 65536) * MIB,
     threads: [1, 2],
     peer: words.peer ?? null,
     dir: words.dir ?? null,

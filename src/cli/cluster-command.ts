@@ -1,5 +1,6 @@
-// `raftmark cluster up`: some nodes of the service on this machine, a process each, for a first look. What they have stays in one directory,
-// with which the next run goes on. Exit codes: 0 it was asked to end; 1 a node did not end in order; 2 it could not start.
+// `raftmark cluster up`: some nodes of the service on this machine, a process each, for a first look. What they have
+// stays in one directory, with which the next run goes on. Exit codes: 0 it was asked to end; 1 a node did not end in
+// order; 2 it could not start.
 import { type ChildProcess, fork } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import {

@@ -17,8 +17,8 @@ import type { Result } from "../../bench/report/result-schema.js";
 import { checkWritable, namedPath, writeResult } from "../../bench/report/write-result.js";
 import { PAIRS_MIN } from "../../bench/stats/intervals.js";
 import { planOf } from "./bench-command.js";
-import { wholeNumber } from "./gate-command.js";
 import { untilInterrupted } from "./interrupt.js";
+import { commandLineOf, wholeNumber } from "./words.js";
 
 type Words = Readonly<Partial<Record<AxisName, string>>> & {
   readonly scenario: string;
@@ -65,13 +65,11 @@ export function compareCommand(): Command {
   return command
     .addHelpText("after", EXAMPLES)
     .action(async (base: string, head: string, words: Words, self: Command) => {
-      const parent = self.parent as (Command & { rawArgs: string[] }) | null;
-      const line = ["raftmark", ...(parent?.rawArgs.slice(2) ?? [])].join(" ");
       const given = self.options.filter(
         (option) => self.getOptionValueSource(option.attributeName()) === "cli",
       );
       const flags = given.map(({ long }) => long ?? "");
-      process.exitCode = await compare(base, head, words, line, flags);
+      process.exitCode = await compare(base, head, words, commandLineOf(self), flags);
     });
 }
 
@@ -175,7 +173,7 @@ async function compareRevisions(base: string, head: string, words: Words, comman
   throw ended;
 }
 
-/** Checks the words before anything is built, and hands them on as they are. Exported for tests. */
+/** Checks the words before anything is built, and hands them on as they are. */
 function revisionWords(
   words: Words,
   command: string,

@@ -28,6 +28,7 @@ import {
   writeOutputs,
 } from "./gate-outputs.js";
 import { untilInterrupted } from "./interrupt.js";
+import { commandLineOf, wholeNumber } from "./words.js";
 
 interface Words extends OutputWords {
   readonly base: string;
@@ -69,8 +70,7 @@ export function gateCommand(): Command {
     .option("--record", `add head's figures to ${DEFAULT_HISTORY} if the gate is open`)
     .addHelpText("after", EXAMPLES)
     .action(async (words: Words, self: Command) => {
-      const parent = self.parent as (Command & { rawArgs: string[] }) | null;
-      process.exitCode = await gate(words, ["raftmark", ...(parent?.rawArgs.slice(2) ?? [])].join(" "));
+      process.exitCode = await gate(words, commandLineOf(self));
     });
 }
 
@@ -223,14 +223,6 @@ function parsePercent(text: string): number {
 function parsePairs(text: string): number {
   const why = `; of fewer pairs none could close it at ${LOOK_CONFIDENCE * 100} %, however slow head is`;
   return wholeNumber("pairs", text, GATE_PAIRS_MIN, PAIRS_MAX, why);
-}
-
-/** `why`: what is said behind the limits. */
-export function wholeNumber(flag: string, text: string, min: number, max: number, why = ""): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-  const what = `it takes a whole number from ${min} to ${max}${why}`;
-  throw new BenchError("usage", `--${flag}: "${text}" is not allowed: ${what}.`);
 }
 
 /** Progress goes to stderr, so that stdout is the summary alone. */

@@ -57,9 +57,9 @@ outliveReaders();
 process.exitCode = await main(process.argv);
 
 /**
- * `raftmark ... | head`: a reader that goes away, or a terminal that is closed, is no fault, and the exit code stays; a result is
- * a file anyway. What cannot be written to standard error is lost, and nothing else: a node goes on without its lines, as when
- * their disk is full, and has them again when there is room.
+ * `raftmark ... | head`: a reader that goes away, or a terminal that is closed, is no fault, and the exit code stays; a
+ * result is a file anyway. What cannot be written to standard error is lost, and nothing else: a node goes on without
+ * its lines, as when their disk is full, and has them again when there is room.
  */
 function outliveReaders(): void {
   const { stdout, stderr } = process;

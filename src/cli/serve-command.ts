@@ -1,5 +1,5 @@
-// `raftmark serve`: one node of the service in this process, until a signal ends it. Exit codes tell a service manager whether to
-// start it again: see HELP.
+// `raftmark serve`: one node of the service in this process, until a signal ends it. Exit codes tell a service manager
+// whether to start it again: see HELP.
 import { Command, Option } from "commander";
 import { type ErrorCode, type Logger, RaftmarkError } from "../index.js";
 import {

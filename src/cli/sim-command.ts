@@ -7,8 +7,8 @@ import { clock, grouped, plural } from "../../bench/report/numbers.js";
 import { FAULTS, PROFILES } from "../../bench/sim/profiles.js";
 import type { Found } from "../../bench/sim/search.js";
 import type { Outcome } from "../../bench/sim/world.js";
-import { wholeNumber } from "./gate-command.js";
 import { untilInterrupted } from "./interrupt.js";
+import { wholeNumber } from "./words.js";
 
 interface Words {
   readonly seed?: string;

@@ -1,5 +1,5 @@
-// `raftmark wal dump | verify | repair | new-group`: words of the command line, where the log lies, what becomes of errors. Exit
-// codes: 0 sound, 1 damaged, 2 unreadable or bad usage.
+// `raftmark wal dump | verify | repair | new-group`: words of the command line, where the log lies, what becomes of
+// errors. Exit codes: 0 sound, 1 damaged, 2 unreadable or bad usage.
 
 import fs from "node:fs";
 import os from "node:os";

@@ -1,5 +1,6 @@
-// `raftmark wal dump`: a line each snapshot file, then a line an entry, state or snapshot, or a line a record, as text or NDJSON, in the order in which
-// they were written. One segment at a time is in memory; stops at the first thing that is wrong.
+// `raftmark wal dump`: a line each snapshot file, then a line an entry, state or snapshot, or a line a record, as text
+// or NDJSON, in the order in which they were written. One segment at a time is in memory; stops at the first thing that
+// is wrong.
 import fs from "node:fs";
 import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_STATE } from "../wal/format/format.js";
 import { RECORD_NAMES } from "../wal/inspect/check-segment.js";

@@ -36,8 +36,8 @@ export interface LinkHandler {
   /** The path by which `peer` hears us opened or closed. */
   onPeer(peer: number, connected: boolean): void;
   /**
-   * Another connection with `peer` was opened than that of onPeer: by which this node hears it, or for what is urgent. What
-   * was under way on one before it may be lost.
+   * A connection with `peer` was opened that is not the one of onPeer: the one by which this node hears it, or the one
+   * for urgent messages. What was under way on its predecessor may be lost.
    */
   onPath?(peer: number): void;
   /**
@@ -52,8 +52,8 @@ export interface LinkHandler {
   onHello?(peer: number, hello: Uint8Array): string | null;
   onRefused?(refusal: LinkRefusal): void;
   /**
-   * A proved peer that the link does not know shows this. The owner may name it now (setPeer), and it is let in; else it is
-   * refused.
+   * A peer that the link does not know has proved itself, and shows this. It is let in if the owner names it now
+   * (setPeer), and refused otherwise.
    */
   onStranger?(peer: number, hello: Uint8Array): void;
   /** Whether `peer`, whom the link does not know, was a member: it is then told so (CloseRemoved). */
@@ -122,13 +122,13 @@ export interface Link {
   /** Where `peer` is dialled from now on, and connections to it that stand stay; null: it is gone. */
   setPeer(peer: number, address: string | null): void;
   /**
-   * Opens a connection of its own to fetch a snapshot from `peer`, and another whenever it is lost, until it is closed. A
-   * link without it sends no snapshots.
+   * Opens a connection of its own to fetch a snapshot from `peer`, and another whenever it is lost, until it is closed.
+   * A link without it sends no snapshots.
    */
   openSnapshotLane?(peer: number, events: SnapshotLaneEvents): SnapshotLane;
   /**
-   * What is on its way from `peer` is worth nothing: appends and what else is bulk come over another connection from now
-   * on, and what waits in the present one is lost. A link without it has all of it come first.
+   * Gives up the connection over which `peer` sends appends and other bulk, with all that is on its way in it, and
+   * opens another: what is on its way is worth nothing. Without this method all of it arrives first.
    */
   redial?(peer: number): void;
   stats(): LinkStats;

@@ -1,6 +1,7 @@
 // Names of peers, looked up. libuv has two threads for that, and a name whose servers do not answer holds one for ten
 // seconds and more, whether or not anybody still waits. So there is one lookup of a name at a time, for all who dial
-// meanwhile; and where it is late, or fails for now, what it gave before counts: whoever answers there proves who it is. Main thread.
+// meanwhile; and where it is late, or fails for now, what it gave before counts: whoever answers there proves who it
+// is. Main thread.
 import { lookup as lookUp } from "node:dns";
 import type { LookupFunction } from "node:net";
 

@@ -1,6 +1,9 @@
 // Whether anything flows in a connection, at either end of it. Main thread.
 
-/** Sweeps (a quarter each of the time for which it may be silent) without a byte, not even the answer to a ping, before giving up. */
+/**
+ * Sweeps (a quarter each of the time for which it may be silent) without a byte, not even the answer to a ping, before
+ * giving up.
+ */
 const SILENT_SWEEPS_MAX = 4;
 
 /** What is swept: a connection, or what is to become one. */

@@ -1,6 +1,6 @@
-// What is wrong with a certificate that TLS refused. OpenSSL tells one fault, the one that it looked for last: the date hides that
-// it is of another authority, for something else, or for another name. Here is the rest, as far as it can be seen. Pure but for
-// the clock.
+// What is wrong with a certificate that TLS refused. OpenSSL tells one fault, the one that it looked for last: the date
+// hides that it is of another authority, for something else, or for another name. Here is the rest, as far as it can be
+// seen. Pure but for the clock.
 import { X509Certificate } from "node:crypto";
 import { checkServerIdentity, type PeerCertificate, type TLSSocket } from "node:tls";
 import type { TlsSettings } from "./tls.js";

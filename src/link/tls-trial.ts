@@ -1,5 +1,6 @@
-// Whether members would take each other's certificates, tried before one shows its own: both sides of a TLS handshake with
-// itself, in memory, some 10 ms. TLS's own verdict, so that nothing is refused here that would pass there, and the other way round.
+// Whether members would take each other's certificates, tried before one shows its own: both sides of a TLS handshake
+// with itself, in memory, some 10 ms. TLS's own verdict, so that nothing is refused here that would pass there, and the
+// other way round.
 import { once } from "node:events";
 import { Duplex } from "node:stream";
 import { connect, createServer, type TLSSocket } from "node:tls";

@@ -1,6 +1,6 @@
-// Whose signal aborts what: one listener a signal, however many calls share it, so that aborting or settling any number
-// of them in any order takes linear time (an AbortSignal searches its listeners one by one). A signal may be of a
-// library, and what its methods throw ends nothing: the call whose signal it is is refused.
+// Which calls an AbortSignal ends. There is one listener per signal, however many calls share it: an AbortSignal
+// searches its listeners one by one, and this way aborting or settling any number of calls, in any order, takes linear
+// time. A signal may come from a library: if its methods throw, only the call that it belongs to is refused.
 import { RaftmarkError } from "../base/errors.js";
 import { callOutside } from "./outside.js";
 

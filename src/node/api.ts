@@ -23,48 +23,53 @@ export type StorageWrites = "async" | "sync";
 export type ReadOnlyKind = "safe" | "lease";
 
 /**
- * The replicated state. Calls come from the driver's turn, in index order, each entry once a process; after a
- * restart from the first entry on. So what it makes of an entry may depend on the entries before and nothing else: no clock,
- * no chance, nothing outside. What apply throws, or its promise rejects with, fences the node (RAFT_FENCED, with that as
- * `cause`), as every member that goes on must have applied the same. An entry at which it throws on every member stops them
- * all, and each again after its start, until a version of the program runs that takes it: refuse by a result instead.
+ * The replicated state. The driver calls it from its turns, in index order, and with each entry once in the life of a
+ * process; a restart begins again with the first entry, or behind a snapshot. So the effect of an entry may depend on
+ * the entries before it and on nothing else: no clock, no randomness, nothing outside. An error of apply, thrown or as
+ * a rejection, fences the node (RAFT_FENCED, with the error as `cause`), because every member that goes on must have
+ * applied the same. An entry that makes it throw on every member stops them all, and stops each again after a restart,
+ * until a version of the program runs that can apply it. To refuse an entry, return a result that says so.
  */
 export interface StateMachine {
   /**
-   * Applies committed normal entries with data. Returns one result an entry, as an array of that length, or none at all:
-   * an empty array, or anything else than an array; they resolve the proposals. Or it returns a promise of that: the
-   * entries count as applied (proposals, reads, status().applied) when it resolves, and there is no other call before.
-   * What is committed meanwhile comes in one call then; beyond four times maxSizePerMsg (4 MiB at most) it waits in the
-   * log, and a leader holds back proposals (at last RAFT_OVERLOADED). Who returns no promise is not made to wait for one.
-   * A promise among the results fences the node. Entries and their bytes are borrowed, until apply has returned and its
-   * promise resolved, and must not be written to: they are the log's own, and go from there to members that lag. What is
-   * kept beyond that is to be copied, a result as well that would be a view of them: their memory is used again. The
-   * array is the state machine's. `data` makes a view each time it is asked for: who reads an entry's bytes in place
-   * finds them without one in bytes[start, start + size). What is sent to a worker or stored is made of these: a copy of
-   * the entry itself ({ ...entry }, structuredClone) has no `data`, and all of `bytes`, which is of its neighbours too.
+   * Applies committed normal entries that have data. Returns an array with one result for each entry, which resolves
+   * its proposal; or nothing, an empty array, or anything that is no array, for no results. It may also return a
+   * promise of that: then the entries count as applied (for proposals, reads, status().applied) when it resolves, and
+   * there is no other call before. Entries that commit meanwhile come in one call afterwards; if they exceed four times
+   * maxSizePerMsg (4 MiB at most) they stay in the log, and a leader holds back proposals (in the end with
+   * RAFT_OVERLOADED). Without a promise nothing waits. A promise among the results fences the node.
+   *
+   * Entries and their bytes are borrowed until apply has returned and its promise has resolved. They are the log's own,
+   * are sent to members that lag, and their memory is used again: never write to them, and copy whatever is kept
+   * longer, also in a result. The array of entries belongs to the state machine. `data` makes a new view each time it
+   * is read; an entry's bytes can be read without one in bytes[start, start + size). To send an entry to a worker or to
+   * store it, copy these fields: a copy of the whole entry ({ ...entry }, structuredClone) has no `data`, and has all
+   * of `bytes`, which its neighbours share.
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: so that a method without a return is one.
   apply(entries: readonly Entry[]): readonly unknown[] | undefined | void | PromiseLike<unknown>;
   /**
-   * Gives the whole state as it is now, as bytes that restore() takes: a Uint8Array, or something to iterate over (an
-   * array, a generator, a Readable without an encoding) that gives Uint8Arrays. Called between two calls of apply (never
-   * before the first one's promise has resolved), on the main thread, never while an earlier snapshot is being read. Before the call returns, the iterator is asked for
-   * its first chunk: what an async generator does up to its first `await` or `yield` is done by then, and apply is not
-   * called before. It is called while the rest is read, so that the rest must be of the state as it was: read from a
-   * copy, from persistent data, or from what apply copies on writing. Chunks are borrowed until the next is asked for,
-   * one every 256 KiB at most as fast as the disk takes them; the iterator's return() is called if the rest is not wanted.
-   * What it throws is told (event "snapshot", logger, metrics.snapshotsFailed), the node goes on, and tries again later.
-   * What gives nothing more and does not end either is never given up: no other is taken, and the log grows; the logger says so.
-   * Without it the node takes no snapshots, and its log grows for ever; nor does it, as leader, send the one that its log
-   * was begun behind.
+   * Gives the whole state as it is now, as bytes that restore() takes: a Uint8Array, or an iterable of Uint8Arrays (an
+   * array, a generator, a Readable without an encoding). It is called on the main thread, between two calls of apply
+   * (never before the promise of the first has resolved), and never while an earlier snapshot is still being read. The
+   * iterator is asked for its first chunk before this call returns: whatever an async generator does before its first
+   * `await` or `yield` happens before the next apply. The rest is read while apply goes on, and must be of the state as
+   * it was at the call: read it from a copy, from persistent data, or from what apply copies on writing. Each chunk is
+   * borrowed until the next one is asked for; they are asked for as fast as the disk takes them, 256 KiB at a time. If
+   * the rest is not wanted, the iterator's return() is called.
+   *
+   * If it throws, that is reported (event "snapshot", logger, metrics.snapshotsFailed); the node goes on and tries
+   * again later. If it neither gives more nor ends, it is never given up: no other snapshot is taken, the log grows,
+   * and the logger says so. Without this method the node takes no snapshots, its log grows for ever, and as leader it
+   * does not send the snapshot that its log begins behind.
    */
   snapshot?(): SnapshotSource;
   /**
-   * Takes the state of a snapshot in place of its own, whatever that is: when the node opens, of the one that its log
-   * begins behind; and of one that a leader sent, because the entries in it are released there. Nothing is applied, and
-   * no readBarrier() resolves, until its promise is settled; entries follow from `stream.metadata.index + 1` on. Without it, a node whose log has a
-   * snapshot does not open (RAFT_BAD_OPTION), and one that lags behind its leader's log stays behind; what it throws makes
-   * RaftNode.open reject, or fences the node.
+   * Replaces the state by that of a snapshot: when the node opens, the one that its log begins behind; later, one that
+   * a leader sent because it has released the entries. Until its promise is settled nothing is applied and no
+   * readBarrier() resolves; then entries follow from `stream.metadata.index + 1` on. Without this method a node whose
+   * log has a snapshot does not open (RAFT_BAD_OPTION), and one that lags behind its leader's log stays behind. An
+   * error makes RaftNode.open reject, or fences the node.
    */
   restore?(stream: SnapshotStream): Promise<void>;
 }
@@ -130,8 +135,8 @@ export interface RaftNodeOptions {
   peers: Readonly<Record<number, string>>;
   /**
    * As etcd's flag. "new": an empty log begins a group whose voters are `peers`. "existing": this node joins one, which
-   * changeMembership({ add }) tells of it, and learns from its leader who the members are; `peers` says where to begin to
-   * listen. It does not matter to a log that exists. Default "new".
+   * changeMembership({ add }) tells of it, and learns from its leader who the members are; `peers` says where to begin
+   * to listen. It does not matter to a log that exists. Default "new".
    */
   initialClusterState?: "new" | "existing" | undefined;
   /**
@@ -153,8 +158,8 @@ export interface RaftNodeOptions {
   /** What committed entries are applied to. */
   stateMachine: StateMachine;
   /**
-   * A snapshot is taken when so many bytes of log were applied since the last one; where that was larger, when as many as
-   * it had: then snapshots cost at most as much writing as the log. 0: never for the bytes. Needs
+   * A snapshot is taken when so many bytes of log were applied since the last one; where that was larger, when as many
+   * as it had: then snapshots cost at most as much writing as the log. 0: never for the bytes. Needs
    * stateMachine.snapshot. Default 128 MiB.
    */
   snapshotEveryBytes?: number | undefined;
@@ -169,8 +174,8 @@ export interface RaftNodeOptions {
   snapshotCatchUpBytes?: number | undefined;
   /**
    * Bytes a second (64 for each entry included) by which a member that lags further than `logCacheBytes` gains on the
-   * group, at least; an eighth of what the group writes, if that is more. It gets them so fast and no faster, so that the
-   * group goes on meanwhile; all as fast as it goes where the group commits nothing. Default 8 MiB.
+   * group, at least; an eighth of what the group writes, if that is more. It gets them so fast and no faster, so that
+   * the group goes on meanwhile; all as fast as it goes where the group commits nothing. Default 8 MiB.
    */
   catchUpBytesPerS?: number | undefined;
   /** Bytes a second of snapshots that this node sends to members, all of them together. Default 32 MiB. */
@@ -189,8 +194,8 @@ export interface RaftNodeOptions {
    */
   diskTimeoutMs?: number | undefined;
   /**
-   * Where the log is encoded and written: "inline-js" and "inline-wasm" on the main thread, in TypeScript or WebAssembly;
-   * "pool-wasm" in a worker thread. Default "pool-wasm".
+   * Where the log is encoded and written: "inline-js" and "inline-wasm" on the main thread, in TypeScript or
+   * WebAssembly; "pool-wasm" in a worker thread. Default "pool-wasm".
    */
   writer?: WriterKind | undefined;
   /**
@@ -226,8 +231,8 @@ export interface RaftNodeOptions {
    * Default "safe": a round of heartbeats to a quorum a read. "lease": the leader answers on the strength of a quorum's
    * answers to heartbeats, for (electionTicks - 1) * 0.9 - 1 ticks from when those were sent; linearizable as long as
    * no member's clock is faster than the leader's by more than a tenth. Without a lease, and during a transfer of
-   * leadership, it asks a quorum. All members alike: who has met one with "safe" since it started holds no lease. Where a
-   * member elects sooner than the leader would (tickMs, electionTicks), leases are as short as that asks for; see
+   * leadership, it asks a quorum. All members alike: who has met one with "safe" since it started holds no lease. Where
+   * a member elects sooner than the leader would (tickMs, electionTicks), leases are as short as that asks for; see
    * docs/operate.md before changing any of these.
    */
   readOnly?: ReadOnlyKind | undefined;
@@ -245,7 +250,10 @@ export interface RaftNodeOptions {
    * its size. Default: twice that, 32 MiB with all defaults.
    */
   linkBufferBytes?: number | undefined;
-  /** Bytes of one proposal, which has 24 more in a session; less than maxFrameBytes. The leader's count as well. Default 8 MiB. */
+  /**
+   * Bytes of one proposal, which has 24 more in a session; less than maxFrameBytes. The leader's count as well. Default
+   * 8 MiB.
+   */
   maxProposalBytes?: number | undefined;
   /** Proposals waiting for the driver; more are refused with RAFT_OVERLOADED. Default 65,536. */
   maxQueuedProposals?: number | undefined;
@@ -271,8 +279,9 @@ export interface RaftNodeOptions {
   /** Seeds the election timeouts. Default: random. */
   seed?: number | undefined;
   /**
-   * Gets a line for each election, leader, connection, refusal and fault. Without it faults go to standard error, and, once
-   * a member and reason, why there is no connection with it if that does not pass by itself: key, cluster, version, TLS.
+   * Gets a line for each election, leader, connection, refusal and fault. Without it faults go to standard error, and,
+   * once a member and reason, why there is no connection with it if that does not pass by itself: key, cluster,
+   * version, TLS.
    */
   logger?: Logger | undefined;
   /**
@@ -294,14 +303,14 @@ export interface RaftNodeOptions {
 }
 
 /**
- * One change of members, made as a whole: through a joint configuration (§6 of the Raft paper), unless it concerns a single
- * member. Each node is named once.
+ * One change of members, made as a whole: through a joint configuration (§6 of the Raft paper), unless it concerns a
+ * single member. Each node is named once.
  */
 export interface MembershipChange {
   /**
-   * New members: an id that no member ever had, and the address at which the others reach it. Voters, as `etcdctl member
-   * add` makes them, unless `learner`, which gets everything and has no vote: add a learner and promote it when it has
-   * caught up, since a voter counts for the quorum at once.
+   * New members: an id that no member ever had, and the address at which the others reach it. Voters, as `etcdctl
+   * member add` makes them, unless `learner`, which gets everything and has no vote: add a learner and promote it when
+   * it has caught up, since a voter counts for the quorum at once.
    */
   add?: readonly { id: number; address: string; learner?: boolean | undefined }[] | undefined;
   /** Learners that become voters; each must have caught up. */
@@ -350,8 +359,8 @@ export interface CommittedEntry {
   readonly term: number;
   readonly data: Uint8Array;
   /**
-   * Of a proposal of a session: which one. It stands here as often as it was proposed, also where it was not applied: all
-   * but the first, what the group had no such session for (RAFT_SESSION_EXPIRED), and what was too far behind
+   * Of a proposal of a session: which one. It stands here as often as it was proposed, also where it was not applied:
+   * all but the first, what the group had no such session for (RAFT_SESSION_EXPIRED), and what was too far behind
    * (RAFT_OUTCOME_FORGOTTEN). The entry does not tell; what `apply` is given does.
    */
   readonly session?: SessionPlace;
@@ -366,8 +375,8 @@ export interface SessionPlace {
 /** What ClientSession.propose takes. */
 export interface SessionCallOptions extends CallOptions {
   /**
-   * The number of the proposal in its session, 1 .. 2^53-1: of a call that is made again, the one it had. Default: one more
-   * than the highest that this object was used for; none for a session that was taken up again (RaftNode.session).
+   * The number of the proposal in its session, 1 .. 2^53-1: of a call that is made again, the one it had. Default: one
+   * more than the highest that this object was used for; none for a session that was taken up again (RaftNode.session).
    */
   sequence?: number | undefined;
 }
@@ -457,8 +466,8 @@ export interface NodeStatus {
   readonly applied: number;
   readonly lastIndex: number;
   /**
-   * etcd raft's names; StateFenced after a fault, StateRemoved when it is known to be no member any more, StateClosed when
-   * close() has drained it: it takes part no more.
+   * etcd raft's names; StateFenced after a fault, StateRemoved when it is known to be no member any more, StateClosed
+   * when close() has drained it: it takes part no more.
    */
   readonly state:
     | "StateFollower"

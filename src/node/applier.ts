@@ -1,7 +1,7 @@
-// Hands committed entries to the state machine: in order, one call at a time. What it returns at once counts at once, and
-// costs no promise; of a promise, the entries count when it resolves, and what the core hands out meanwhile waits here.
-// The core hands out no more than its limit (Config.maxCommittedSizePerReady) before it hears that some was applied, so
-// that this waits within it. Main thread.
+// Hands committed entries to the state machine, in order and one call at a time. Entries count as applied when the call
+// returns, or when the promise that it returned resolves; only the second costs a promise. What the core hands out
+// meanwhile waits here. That is bounded, as the core hands out no more than its limit (Config.maxCommittedSizePerReady)
+// before it hears that something was applied. Main thread.
 import { assert } from "../base/assert.js";
 import { type Entry, EntryNormal, type Message } from "../raft/index.js";
 import type { StateMachine } from "./api.js";

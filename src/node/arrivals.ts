@@ -205,7 +205,10 @@ export class Arrivals {
     return arrival;
   }
 
-  /** This node closes: it takes no more. What waits for a transfer of leadership would hold up its end, and so the next leader. */
+  /**
+   * This node closes: it takes no more. What waits for a transfer of leadership would hold up its end, and so the next
+   * leader.
+   */
   close({ leadTransferee }: RawNode["raft"]): void {
     this.isClosed = true;
     if (leadTransferee !== None) this.refuseAll();

@@ -77,16 +77,17 @@ export class ClientSession {
 
   /**
    * As RaftNode.propose, and applied once: what may have been lost is proposed again, under the same number, until its
-   * outcome is known or time is up. Who retries a call of an earlier process, or through another member, gives that call's
-   * `sequence`, with the same bytes: nothing compares them. They take 24 bytes more than out of a session, of maxProposalBytes
-   * and maxQueuedBytes. Then it resolves with the outcome of the first that was applied, its index, and its result (undefined,
-   * bytes, or a copy of what JSON can carry, 64 KiB at most).
+   * outcome is known or time is up. Who retries a call of an earlier process, or through another member, gives that
+   * call's `sequence`, with the same bytes: nothing compares them. They take 24 bytes more than out of a session, of
+   * maxProposalBytes and maxQueuedBytes. Then it resolves with the outcome of the first that was applied, its index,
+   * and its result (undefined, bytes, or a copy of what JSON can carry, 64 KiB at most).
    *
    * Rejects as RaftNode.propose does, with `mayCommit` true if any try of this call may be applied; and with
-   * RAFT_SESSION_EXPIRED (the group has no such session any more: this try was not applied; whether a call before this one
-   * was, nobody knows) or RAFT_OUTCOME_FORGOTTEN (`mayCommit` is true: it was applied before, and its outcome is not kept; or
-   * it is 64 or more behind the session's highest number, and may have been). The group keeps the last 65,536 outcomes of
-   * all sessions, with 16 MiB of results. Of one session at most 64 numbers, from the lowest under way on, are used at once (RAFT_OVERLOADED).
+   * RAFT_SESSION_EXPIRED (the group has no such session any more: this try was not applied; whether a call before this
+   * one was, nobody knows) or RAFT_OUTCOME_FORGOTTEN (`mayCommit` is true: it was applied before, and its outcome is
+   * not kept; or it is 64 or more behind the session's highest number, and may have been). The group keeps the last
+   * 65,536 outcomes of all sessions, with 16 MiB of results. Of one session at most 64 numbers, from the lowest under
+   * way on, are used at once (RAFT_OVERLOADED).
    */
   async propose(bytes: Uint8Array, options: SessionCallOptions = {}): Promise<Proposed> {
     const refusal = refusalOfBytes(bytes) ?? refusalOfSessionCall(options);

@@ -1,6 +1,7 @@
-// Committed entries for whoever iterates over them: a change feed. A feed asks the log when it is asked, a page at a time,
-// so that it holds no more than a page however far it lags, and nothing waits for it: what it has not come to when the log
-// releases it, it does not get. Old entries are read beside the main thread, as for a member that lags. Main thread.
+// Committed entries for whoever iterates over them: a change feed. A feed reads from the log only when it is asked, a
+// page at a time, so it holds no more than a page however far it lags. Nothing waits for it: entries that the log
+// releases before the feed reaches them are lost to it. Old entries are read beside the main thread, as for a member
+// that lags. Main thread.
 import { RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
 import { type Entry, RaftError, type RawNode } from "../raft/index.js";

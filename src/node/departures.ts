@@ -1,9 +1,10 @@
-// When members that were removed may go: as soon as a majority of those who stay knows that the change is committed. Until
-// then that majority, without the leader, may still want their votes (§6: who does not know is in the old membership).
-// Whoever leads appends an empty entry behind the newest change that it has applied, as long as the log has none that is to
-// be applied still: what carries that entry carries a commit index that includes the change, so that it commits where a
-// majority of the new voters knows, and has all that came before. The others recognize it: the only other empty entry is the
-// first of a term. Main thread.
+// When removed members may be turned off: as soon as a majority of the remaining voters knows that the change is
+// committed. Until then those who do not know it yet still count in the old membership (§6), and may need the removed
+// members' votes. The leader makes this certain by appending an empty entry behind the newest change that it has
+// applied, once its log holds no other change that is not applied. The message with that entry carries a commit index
+// that includes the change, so when the entry commits, a majority of the new voters knows of the change and has
+// everything before it. Other members recognize the entry: the only other empty entry is the first of a term. Main
+// thread.
 
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";

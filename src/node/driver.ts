@@ -296,9 +296,16 @@ export class Driver {
     return this.parts.waitsForStorage && (appendSeqs.length > 0 || install.busy || applier.isBusy);
   }
 
-  /** No further turn, no further message; proposals are the caller's to end. */
-  stop(): void {
+  /** No further turn, no further message: all calls under way are rejected with `why`, and feeds end with `feedsEnd`. */
+  end(why: RaftmarkError, feedsEnd: RaftmarkError | null): void {
     this.stopped = true;
+    const { snapshots, proposals, forwarding, reads, members, feeds } = this.parts;
+    snapshots.end(why);
+    proposals.end(why);
+    forwarding.forwards.end(why);
+    reads.end(why);
+    members.end(why);
+    feeds.end(feedsEnd);
   }
 
   private readonly runTurn = (): void => {
@@ -326,16 +333,9 @@ export class Driver {
 
   private fence(error: RaftmarkError): void {
     if (this.stopped) return;
-    this.stopped = true;
     const fenced = fencedError(error);
-    const { snapshots, proposals, forwarding, reads, members, feeds, onFault } = this.parts;
-    snapshots.end(fenced);
-    proposals.end(fenced);
-    forwarding.forwards.end(fenced);
-    reads.end(fenced);
-    members.end(fenced);
-    feeds.end(fenced);
-    onFault(error);
+    this.end(fenced, fenced);
+    this.parts.onFault(error);
   }
 
   /** One turn: a batch of the waiting proposals in one MsgProp, then one Ready. */
@@ -473,7 +473,10 @@ export class Driver {
     outbox.length = 0;
   }
 
-  /** The message only names the snapshot, and the member fetches it. If it cannot be sent, the core tries again after a heartbeat. */
+  /**
+   * The message only names the snapshot, and the member fetches it. If it cannot be sent, the core tries again after a
+   * heartbeat.
+   */
   private sendSnapshot(message: Message): void {
     if (this.parts.snapshots.send(message)) this.outbox.push(message);
     else this.parts.rawNode.reportSnapshot(message.to, true);

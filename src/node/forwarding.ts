@@ -10,7 +10,6 @@ import {
   MsgReadIndexResp,
   None,
   type RaftError,
-  StateLeader,
 } from "../raft/index.js";
 import { Arrivals } from "./arrivals.js";
 import { Forwards } from "./forwards.js";
@@ -35,8 +34,8 @@ export class Forwarding {
   /** Sends a message in front of all that the core wants sent from then on. */
   post: (message: Message) => void = () => {};
 
-  /** `openedIn`: the term of the log when it was opened. */
-  constructor(options: ResolvedOptions, proposals: Proposals, openedIn: number) {
+  /** `openedIn`: the term of the log when it was opened. `obstacles`: PeerLines, for errors. */
+  constructor(options: ResolvedOptions, proposals: Proposals, openedIn: number, obstacles?: () => string) {
     const { id, tickMs, electionTicks, proposalBatchBytes, maxFrameBytes } = options;
     this.isOn = options.forwardProposals;
     const post = (message: Message): void => this.post(message);
@@ -50,7 +49,7 @@ export class Forwarding {
       leaderlessTicks: options.leaderlessTicks,
       timeoutTicks: options.timeoutTicks,
     };
-    this.forwards = new Forwards(id, proposals, limits, post);
+    this.forwards = new Forwards(id, proposals, limits, post, obstacles);
   }
 
   /** A MsgProp that passed the door: a request, or an answer to one. */
@@ -76,7 +75,7 @@ export class Forwarding {
 
   /** A tick passed. */
   tick(raft: Raft): void {
-    this.forwards.tick(raft, raft.state === StateLeader);
+    this.forwards.tick(raft);
     this.askAgain(raft);
   }
 

@@ -10,7 +10,7 @@ import { randomBytes } from "node:crypto";
 import { NO_DATA } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
-import { Entry, EntryNormal, Message, MsgProp, None, type RawNode } from "../raft/index.js";
+import { Entry, EntryNormal, Message, MsgProp, None, type RawNode, StateLeader } from "../raft/index.js";
 import { ENTRY_OVERHEAD_BYTES } from "../wire/index.js";
 import { isNormal } from "./applier.js";
 import { noLeader } from "./call-watch.js";
@@ -76,12 +76,11 @@ interface AppliedRun {
 const RECENT_ENTRIES_MAX = 16_384;
 
 export class Forwards {
-  /** As PeerLines.obstacles(), for errors. */
-  obstacles = (): string => "";
   private readonly id: number;
   private readonly limits: ForwardLimits;
   private readonly proposals: Proposals;
   private readonly post: (message: Message) => void;
+  private readonly obstacles: () => string;
   /** LIFE_BYTES drawn by this process; empty: nothing was sent yet. */
   private life: Uint8Array = NO_DATA;
   private sequence = 0;
@@ -115,12 +114,19 @@ export class Forwards {
   /** Proposals that were sent, those that were sent again included. */
   sent = 0;
 
-  /** `post` sends a message, in front of what the core wants sent from then on. */
-  constructor(id: number, proposals: Proposals, limits: ForwardLimits, post: (message: Message) => void) {
+  /** `post` sends a message, in front of what the core wants sent from then on. `obstacles`: PeerLines, for errors. */
+  constructor(
+    id: number,
+    proposals: Proposals,
+    limits: ForwardLimits,
+    post: (message: Message) => void,
+    obstacles = (): string => "",
+  ) {
     this.id = id;
     this.proposals = proposals;
     this.limits = limits;
     this.post = post;
+    this.obstacles = obstacles;
   }
 
   /** What is applied settles some proposals now, or may have settled them once their place is known. */
@@ -427,12 +433,12 @@ export class Forwards {
     request.dueAt = Math.min(request.dueAt, this.ticks + this.limits.graceTicks);
   }
 
-  /** A tick passed; `leads`: this node does. */
-  tick(raft: Raft, leads: boolean): void {
+  /** A tick passed. */
+  tick(raft: Raft): void {
     this.ticks++;
     this.askedAgainBytes = 0;
     const { leaderlessTicks, timeoutTicks } = this.limits;
-    const isStuck = !leads && !this.hasLeader(raft);
+    const isStuck = raft.state !== StateLeader && !this.hasLeader(raft);
     this.stuckTicks = isStuck ? this.stuckTicks + 1 : 0;
     this.leaderlessTicks = raft.lead === None ? this.leaderlessTicks + 1 : 0;
     // Each has its time from when it came.

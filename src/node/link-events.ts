@@ -1,5 +1,5 @@
-// The handler of a node's link: hands messages to the driver, and tells each connection that opens, breaks or is refused to
-// all parts that keep account of peers. Main thread.
+// The handler of a node's link: hands messages to the driver, and tells each connection that opens, breaks or is
+// refused to all parts that keep account of peers. Main thread.
 import { CloseLostLog, CloseRemoved, type LinkHandler, type LinkRefusal } from "../link/index.js";
 import type { RawNode } from "../raft/index.js";
 import type { Driver } from "./driver.js";
@@ -98,8 +98,9 @@ function removedBy({ rawNode, isRemoved, onRemoved }: LinkEventsParts, peer: num
 /** A peer that knows this node's log from before has proof that this is not it, or not all of it. */
 function ownLogIsLost({ peerLogs, rawNode, driver }: LinkEventsParts, peer: number, reason: string): void {
   peerLogs.refusedBy(peer, reason);
-  // A log in which nothing is committed is new: whoever knew another one has votes and entries of this node that it
-  // forgot. One with commits goes on with those who know it, else a node with a log of old could stop a group.
+  // A log in which nothing is committed is new: a peer that knew another one may count on votes and entries that this
+  // node has forgotten. A log with commits goes on with those who know it: else a node with an old log could stop a
+  // group.
   if (!isShorterLog(reason) && rawNode.raft.raftLog.committed > 0) return;
   peerLogs.keepOwnLost(reason);
   driver.retire();

@@ -1,6 +1,6 @@
-// The members as of what is applied: who they are says the core, where they listen and whose ids are used up stands here.
-// Changes with the log's entries alone, so that all members have the same at the same index; what a node was begun with
-// counts for itself only. Main thread.
+// Where the members listen, and which ids are used up, as of what is applied; who the members are is the core's to say.
+// The book changes only with entries of the log, so it is the same on all members at the same index. What a node was
+// begun with (its options) counts for that node alone. Main thread.
 import { RaftmarkError } from "../base/errors.js";
 import { type ConfState, decodeConfChange, type Entry, RaftError, type RawNode } from "../raft/index.js";
 import {

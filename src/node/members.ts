@@ -1,5 +1,5 @@
-// The members of the group as a running node has them: takes committed changes into core and book, tells the link who is a
-// member or may soon be one, and notices when this node is a member no more. Main thread.
+// The members of the group as a running node has them: takes committed changes into core and book, tells the link who
+// is a member or may soon be one, and notices when this node is a member no more. Main thread.
 import { RaftmarkError } from "../base/errors.js";
 import { parseDialled } from "../link/address.js";
 import type { Link } from "../link/index.js";
@@ -22,9 +22,14 @@ import type { Teller } from "./teller.js";
 
 export interface MembersParts extends Omit<ChangeParts, "departures"> {
   readonly teller: Teller;
-  /** The cluster's key: it may be too short for addresses beyond this machine. Null: addresses are the link's business. */
+  /**
+   * The cluster's key: it may be too short for addresses beyond this machine. Null: addresses are the link's business.
+   */
   readonly secret: string | null;
-  /** For how many ticks a removed member is still heard once a majority knows: the others may not know, and want its vote. */
+  /**
+   * For how many ticks a removed member is still heard once a majority knows: the others may not know, and want its
+   * vote.
+   */
   readonly lingerTicks: number;
   /** The committed entries that are applied say that this node is no member any more. Once. */
   readonly onRemoved: (index: number) => void;
@@ -71,8 +76,8 @@ export class Members {
   }
 
   /**
-   * Tells where the options differ from the log, once `known` resolves: all that is committed is applied then. Where no leader
-   * could tell what is committed, what is applied counts, unless the log holds a change that is not applied.
+   * Tells where the options differ from the log, once `known` resolves: all that is committed is applied then. Where no
+   * leader could tell what is committed, what is applied counts, unless the log holds a change that is not applied.
    */
   async compare(options: ResolvedOptions, known: Promise<void>): Promise<void> {
     const { rawNode, teller } = this.parts;
@@ -115,9 +120,9 @@ export class Members {
   }
 
   /**
-   * A node with the cluster's key says where it stands. A change that is not applied here yet may have made it a member, or
-   * moved it. If this node is far behind, was away while others moved, or joins with an old list of members, that node may be
-   * the leader, and the only one who can tell this node so.
+   * A node with the cluster's key says where it stands: a change that is not applied here yet may have made it a
+   * member, or moved it. Where this node is far behind, was away while others moved, or joins with an old list of
+   * members, the other may be the leader, and then nobody else can tell this node of the change.
    */
   meet(id: number, standing: Standing | null): void {
     if (standing === null || this.parts.book.isRemoved(id) || standing.at <= this.appliedAt) return;
@@ -247,8 +252,8 @@ export class Members {
   }
 
   /**
-   * Whom the link is to know: the members, and whoever a change in the log makes one, who may lead before this node hears that
-   * the change is committed. A node that has no members yet hears those that it was begun with.
+   * Whom the link is to know: the members, and whoever a change in the log makes one, who may lead before this node
+   * hears that the change is committed. A node that has no members yet hears those that it was begun with.
    */
   private wanted(): Map<number, string> {
     const { id, rawNode, book } = this.parts;

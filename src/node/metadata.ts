@@ -1,6 +1,7 @@
-// The log's metadata record: who wrote it, and what the log began with. etcd's message {NodeID = 1, ClusterID = 2}, both
-// uint64, and fields of ours with numbers that etcd's tools skip: Voters = 1000, packed uint64, LogID = 1001, bytes, and
-// Addresses = 1002, UTF-8, one "id address" a line. It is written when the log is made, in one step with it, and never again. Pure.
+// The log's metadata record: who wrote it, and what the log began with. etcd's message {NodeID = 1, ClusterID = 2},
+// both uint64, and fields of ours with numbers that etcd's tools skip: Voters = 1000, packed uint64, LogID = 1001,
+// bytes, and Addresses = 1002, UTF-8, one "id address" a line. It is written when the log is made, in one step with it,
+// and never again. Pure.
 import {
   FieldReader,
   LENGTH,

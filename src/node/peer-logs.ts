@@ -305,7 +305,10 @@ export function isShorterLog(reason: string): boolean {
   return reason.startsWith(SHORTER);
 }
 
-/** How long a member elects nobody after a heartbeat, whatever happens: a tick of its timer may be nearly over when that comes. */
+/**
+ * How long a member elects nobody after a heartbeat, whatever happens: a tick of its timer may be nearly over when that
+ * comes.
+ */
 function promiseMsOf({ readOnly, electionTicks, tickMs }: ResolvedOptions): number {
   return readOnly === "lease" ? (electionTicks - 1) * tickMs : 0;
 }

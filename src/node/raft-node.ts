@@ -152,14 +152,14 @@ export class RaftNode extends SafeEmitter {
     this.sockets = options.link === undefined ? newLink(options, this.members.addresses, tls) : null;
     this.link = this.sockets ?? this.guardedLink(options.link!);
     this.proposals = new Proposals(options, trace);
-    this.forwarding = new Forwarding(options, this.proposals, this.rawNode.raft.term);
-    this.reads = new Reads(options.id, { ...options, retryTicks: options.electionTicks });
     this.peerLines = new PeerLines({
       teller,
       isConnected: (peer) => this.forwarding.forwards.connected.has(peer),
       received: (id) => this.link.stats().peers?.find((peer) => peer.id === id)?.framesReceived ?? 0,
     });
-    this.reads.obstacles = this.forwarding.forwards.obstacles = () => this.peerLines.obstacles();
+    const obstacles = (): string => this.peerLines.obstacles();
+    this.forwarding = new Forwarding(options, this.proposals, this.rawNode.raft.term, obstacles);
+    this.reads = new Reads(options.id, { ...options, retryTicks: options.electionTicks }, obstacles);
     this.snapshots = this.newSnapshots(restored, sessions);
     this.feeds = new CommittedFeeds(this.rawNode, () => this.driver.applied);
     this.driver = this.newDriver(sessions);
@@ -513,15 +513,9 @@ export class RaftNode extends SafeEmitter {
   private async shutDown(shutdown: Shutdown): Promise<void> {
     if (!shutdown.isOver) await shutdown.over;
     this.isClosed = true;
-    this.driver.stop();
     if (this.clock !== null) clearInterval(this.clock);
     const closed = this.removal ?? new RaftmarkError("RAFT_CLOSED", `node ${this.options.id} is closed`);
-    this.proposals.end(closed);
-    this.forwarding.forwards.end(closed);
-    this.members.end(closed);
-    this.reads.end(closed);
-    this.feeds.end(null);
-    this.snapshots.end(closed);
+    this.driver.end(closed, null);
     this.leaders.end(closed);
     this.loopDelay.end();
     unregisterMetrics(this);

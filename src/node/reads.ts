@@ -57,14 +57,10 @@ export function readerOf(context: Uint8Array): number {
 
 export class Reads {
   private readonly limits: ReadLimits;
-  /** As PeerLines.obstacles(), for errors. */
-  obstacles = (): string => "";
+  private readonly obstacles: () => string;
   /** What every context begins with: node and incarnation. */
   private readonly prefix: Uint8Array;
-  private readonly calls = new CallWatch<Waiter>((waiter, end) => {
-    this.openCount--;
-    settle(waiter, endedCall(end, TEXTS));
-  });
+  private readonly calls = new CallWatch<Waiter>((waiter, end) => this.finish(waiter, endedCall(end, TEXTS)));
   private waiting: Waiter[] = [];
   private rounds: Round[] = [];
   private sequence = 0;
@@ -73,8 +69,10 @@ export class Reads {
   /** Callers that have no answer yet. */
   openCount = 0;
 
-  constructor(id: number, limits: ReadLimits) {
+  /** `obstacles`: PeerLines, for errors. */
+  constructor(id: number, limits: ReadLimits, obstacles = (): string => "") {
     this.limits = limits;
+    this.obstacles = obstacles;
     this.prefix = new Uint8Array(8 + INCARNATION_BYTES);
     new DataView(this.prefix.buffer).setBigUint64(0, BigInt(id));
     this.prefix.set(randomBytes(INCARNATION_BYTES), 8);
@@ -236,15 +234,10 @@ export class Reads {
     if (waiter.settled) return;
     this.openCount--;
     this.calls.remove(waiter);
-    settle(waiter, error);
+    waiter.settled = true;
+    if (error === null) waiter.resolve();
+    else waiter.reject(error);
   }
-}
-
-function settle(waiter: Waiter, error: RaftmarkError | null): void {
-  if (waiter.settled) return;
-  waiter.settled = true;
-  if (error === null) waiter.resolve();
-  else waiter.reject(error);
 }
 
 const TEXTS = {

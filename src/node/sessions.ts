@@ -3,8 +3,8 @@
 // however many entries it applies at once, and a snapshot carries it: nothing here asks for time or options. Main thread.
 //
 // What decides whether an entry is applied is changed entry by entry, before the state machine is asked (plan); what it
-// returned is kept entry by entry behind that (SessionPlan.results). Neither decides anything for the other, so that it does not
-// matter where one call of apply ends and the next begins.
+// returned is kept entry by entry behind that (SessionPlan.results). Neither decides anything for the other, so that it
+// does not matter where one call of apply ends and the next begins.
 import { assert } from "../base/assert.js";
 import { Fifo } from "../base/fifo.js";
 import type { Entry } from "../raft/index.js";

@@ -1,5 +1,5 @@
-// The orderly end of a node: it hands its leadership over and waits for what is under way, all within one bound. What is
-// left then is for whoever asked to reject. Main thread.
+// The orderly end of a node: it hands its leadership over and waits for what is under way, all within one bound. What
+// is left then is for whoever asked to reject. Main thread.
 import { None, type RawNode, StateLeader } from "../raft/index.js";
 
 export interface ShutdownParts {
@@ -18,9 +18,9 @@ export interface ShutdownParts {
 export class Shutdown {
   private readonly parts: ShutdownParts;
   /**
-   * Who was asked to take over. Each once, as one that did not within an election timeout is hardly better later; but a
-   * leader that stays because it was removed takes no proposals, and asks them all again: one that has not applied the
-   * removal yet could not campaign.
+   * Who was asked to take over. Each is asked once: one that did not take over within an election timeout hardly will
+   * later. But a leader that stays because it was removed takes no proposals, so it asks all of them again: a member
+   * that had not applied the removal could not campaign.
    */
   private readonly asked = new Set<number>();
   private timer: NodeJS.Timeout | null = null;

@@ -1,7 +1,7 @@
-// A snapshot that the core has agreed to, on its way into the log and the state machine. What the core wants stored behind
-// it waits until its record is durable, and the notice that the snapshot is stored until the state machine has its state:
-// the core hands out nothing to be applied before. All else goes on meanwhile, so that the core holds no entries that the
-// log has, however long that takes. Main thread.
+// Takes a snapshot that the core has agreed to into the log and the state machine. Appends behind it wait until its
+// record is durable. The notice that the snapshot is stored waits until the state machine has the state, because the
+// core hands out nothing to apply before that notice. Everything else goes on, so that the core never holds entries
+// that the log already has, however long this takes. Main thread.
 import { assert } from "../base/assert.js";
 import type { Message, Snapshot, SnapshotMetadata } from "../raft/index.js";
 import type { SnapshotStream, Wal } from "../wal/index.js";

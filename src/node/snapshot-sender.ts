@@ -1,6 +1,7 @@
-// The end that has a snapshot: which members the core wants to have it, and the pieces that they ask for, at the pace of the
-// option. As long as one is on its way, and until its member has caught up behind it, the log behind it is held: also if
-// another node leads meanwhile, and, by that one, behind the one that its member gets from here. Main thread.
+// The end that has a snapshot: which members the core wants to have it, and the pieces that they ask for, sent at the
+// pace of the option. While a snapshot is on its way, and until its member has caught up behind it, the log behind it
+// is held. That goes on if another node leads meanwhile; the new leader in turn holds its own log behind the snapshot
+// that comes from here. Main thread.
 import { RaftmarkError, textOf } from "../base/errors.js";
 import type { SnapshotLane } from "../link/index.js";
 import type { SnapshotMetadata } from "../raft/index.js";

@@ -13,7 +13,7 @@ import { SnapshotChunks, sourceError } from "./snapshot-source.js";
 /** After a failure: until the next try, doubling from the first to the second of these. */
 const RETRY_MS_MIN = 5_000;
 const RETRY_MS_MAX = 600_000;
-/** How long a state machine may leave the log without the next chunk until that is told; again after twice as long, and so on. */
+/** When a state machine gives no chunk for so long, that is reported; again after twice as long, and so on. */
 const OWED_MS = 60_000;
 
 export interface SnapshotsParts {
@@ -35,10 +35,10 @@ export interface SnapshotsParts {
 interface Source {
   readonly index: number;
   readonly chunks: SnapshotChunks;
-  /** For which chunk the log has waited, for so many ticks. */
+  /** The chunk that the log waits for, and for how many ticks it has. */
   owed: number;
   ticks: number;
-  /** Told when it has waited so long. */
+  /** When it has waited for so many milliseconds, that is reported. */
   tellAt: number;
 }
 

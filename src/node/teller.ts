@@ -1,5 +1,5 @@
-// What a node tells people: lines for the caller's logger, what nobody may miss also where nobody gave one. Whatever the logger does,
-// the node goes on; a line of the same kind is not repeated endlessly. Main thread.
+// What a node tells people: lines for the caller's logger, what nobody may miss also where nobody gave one. Whatever
+// the logger does, the node goes on; a line of the same kind is not repeated endlessly. Main thread.
 import type { Logger } from "./api.js";
 import { callOutside } from "./outside.js";
 

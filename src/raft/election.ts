@@ -145,9 +145,9 @@ export function handleVoteRequest(r: Raft, m: Message): void {
 }
 
 /**
- * A rejection carries the voter's own term, so that a candidate that is behind learns it; and of who cannot lead itself,
- * what it knows to be committed. It may have led, with entries that nobody else has, until a change was committed by
- * which it is no voter: who does not know of that needs its vote, and would never get it.
+ * A rejection carries the voter's own term, so that a candidate that is behind learns it. A voter that cannot lead itself
+ * adds what it knows to be committed: it may have led, with entries that nobody else has, until a change committed that
+ * took its vote away. Members that do not know of the change still need its vote, and would never get it.
  */
 export function rejectVote(r: Raft, m: Message): void {
   if (r.logger !== null) logVote(r, m, "rejected", "from", "");

@@ -71,8 +71,8 @@ export class Raft {
   /** Leader: read requests that came before the first commit of the term. */
   pendingReadIndexMessages: Message[] = [];
   /**
-   * Leader: somebody was asked to take over in this term. He may campaign at any later time, and is voted for whatever
-   * was promised: there is no lease any more before the next term.
+   * Leader: somebody was asked to take over in this term. That member may campaign at any later time, and is voted for
+   * whatever was promised: there is no lease any more before the next term.
    */
   leaseGivenUp = false;
   /** Calls of tick() so far. */

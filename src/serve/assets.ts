@@ -1,5 +1,5 @@
-// The files of the page at /: read when the service starts, from where the build puts them. Paths are those of the files below this
-// directory, so that its scripts find each other, and what they share with the service.
+// The files of the page at /: read when the service starts, from where the build puts them. Paths are those of the
+// files below this directory, so that its scripts find each other, and what they share with the service.
 import { readFileSync } from "node:fs";
 
 export interface Asset {

@@ -19,8 +19,8 @@ export class Bodies {
   }
 
   /**
-   * The whole body of what `response` answers; who waits to send it is told to. Throws 413 for one of more than `bytesMax`, 503 if there
-   * is no room; the rest of it is let pass.
+   * The whole body of what `response` answers; who waits to send it is told to. Throws 413 for one of more than
+   * `bytesMax`, 503 if there is no room; the rest of it is let pass.
    */
   async read(response: ServerResponse, bytesMax: number): Promise<Uint8Array> {
     const request = response.req;

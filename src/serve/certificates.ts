@@ -1,4 +1,5 @@
-// The files of TLS between members: read, and held against each other and the clock. What is wrong is said with the field and the path.
+// The files of TLS between members: read, and held against each other and the clock. What is wrong is said with the
+// field and the path.
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
@@ -138,8 +139,8 @@ interface Placed {
 }
 
 /**
- * By what members believe a certificate: itself, who signed it, and so on to an authority that signed itself. Of several ways the one
- * that counts longest, of which there is one where one counts now; empty: there is none.
+ * By what members believe a certificate: itself, who signed it, and so on to an authority that signed itself. Of
+ * several ways the one that counts longest, of which there is one where one counts now; empty: there is none.
  */
 function wayFrom(first: Placed, all: readonly Placed[]): Placed[] {
   const { one } = first;

@@ -1,5 +1,5 @@
-// The configuration of a service node: YAML, checked by a schema, with paths and addresses made whole. Whatever is wrong is said
-// with file, line and column, the field, and the nearest field that there is.
+// The configuration of a service node: YAML, checked by a schema, with paths and addresses made whole. Whatever is
+// wrong is said with file, line and column, the field, and the nearest field that there is.
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import * as v from "valibot";

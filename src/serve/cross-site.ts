@@ -5,8 +5,9 @@ import { isRead } from "./http.js";
 import { HttpError } from "./http-error.js";
 
 /**
- * Throws 403 for what a page of another origin sends, unless it is a read, whose answer that page does not get to see. Sec-Fetch-Site
- * counts where it is there, also behind a proxy that changes Host; browsers send it to https and localhost alone, else Origin.
+ * Throws 403 for what a page of another origin sends, unless it is a read, whose answer that page does not get to see.
+ * Sec-Fetch-Site counts where it is there, also behind a proxy that changes Host; browsers send it to https and
+ * localhost alone, else Origin.
  */
 export function refuseCrossSite(request: IncomingMessage): void {
   if (isRead(request)) return;

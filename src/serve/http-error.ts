@@ -1,5 +1,5 @@
-// What a client is told where it does not get what it asked for: a status, and JSON with a stable code, one sentence, and whether
-// what it asked for may still take effect.
+// What a client is told where it does not get what it asked for: a status, and JSON with a stable code, one sentence,
+// and whether what it asked for may still take effect.
 import { type ErrorCode, RaftmarkError } from "../index.js";
 
 /** The body of every answer that is no success, below "error". */

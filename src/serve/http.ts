@@ -43,8 +43,8 @@ export function checkQuery(query: URLSearchParams, known: readonly string[]): vo
 }
 
 /**
- * Throws for a version of HTTP that nobody speaks here, or a header that changes what is meant and that nobody here understands: without
- * it, another request would be carried out.
+ * Throws for a version of HTTP that nobody speaks here, or a header that changes what is meant and that nobody here
+ * understands: without it, another request would be carried out.
  */
 export function refuseUnknown(request: IncomingMessage): void {
   const { headers, httpVersion } = request;

@@ -1,8 +1,9 @@
 // The bytes of a snapshot of the keys: the same state gives the same bytes on every member. Pure.
 //
-// magic, 8 bytes | index of the last change f64 | watch floor f64 | refused count u32 | refused indexes f64 each | keys f64 |
-// each key, in the order of the map: length of the key u32, of the value u32, revision f64, key, value. Behind them the addresses
-// at which clients reach members, in the same form: their number f64, and each id as a key, its address as a value. Little endian.
+// magic, 8 bytes | index of the last change f64 | watch floor f64 | refused count u32 | refused indexes f64 each | keys
+// f64 | each key, in the order of the map: length of the key u32, of the value u32, revision f64, key, value. Behind
+// them the addresses at which clients reach members, in the same form: their number f64, and each id as a key, its
+// address as a value. Little endian.
 
 import { RaftmarkError } from "../index.js";
 

@@ -1,6 +1,7 @@
-// Room for long lines that clients who watch have not read yet, of all of them together: each may be slow with one of the
-// largest value. Who finds none waits, keeping nothing meanwhile, and not for long. While somebody waits, a client that reads
-// nothing is cut off: only that frees what is on its way to it, and it goes on from the last index that it has, as after any cut.
+// Room for long lines that clients who watch have not read yet, of all of them together: each may be slow with one of
+// the largest value. Who finds none waits, keeping nothing meanwhile, and not for long. While somebody waits, a client
+// that reads nothing is cut off: only that frees what is on its way to it, and it goes on from the last index that it
+// has, as after any cut.
 
 /** Bytes of lines that are begun and not read. The last that finds room may go beyond. */
 const BYTES_MAX = 64 << 20;

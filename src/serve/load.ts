@@ -1,5 +1,5 @@
-// What the service counts of its requests: how many, and how long they took, in buckets that only ever grow, so that readings of
-// several nodes can be added and two readings subtracted.
+// What the service counts of its requests: how many, and how long they took, in buckets that only ever grow, so that
+// readings of several nodes can be added and two readings subtracted.
 
 /** A reading: requests by how long they took, in the buckets of BUCKET_MS, and those that failed. */
 export interface RequestCounts {

@@ -1,5 +1,5 @@
-// Who the members are, and changes of that: what raft has of them, and where clients reach them, which only the service knows and
-// keeps in its state. Changes are made on the leader.
+// Who the members are, and changes of that: what raft has of them, and where clients reach them, which only the service
+// knows and keeps in its state. Changes are made on the leader.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import * as v from "valibot";
 import { type MembershipChange, RaftmarkError } from "../index.js";
@@ -86,7 +86,8 @@ function sendMembers({ node, httpOf }: Parts, response: ServerResponse): void {
 type Change = v.InferOutput<typeof schema>;
 
 async function changeOf({ bodies }: Parts, response: ServerResponse): Promise<Change> {
-  // Browsers of before 2020 send no Origin with a form, nor this type: for them it keeps out what refuseCrossSite() does not see.
+  // Browsers of before 2020 send no Origin with a form, nor this type: for them it keeps out what refuseCrossSite()
+  // does not see.
   if (!/^application\/json\b/i.test(response.req.headers["content-type"] ?? ""))
     throw new HttpError(
       415,

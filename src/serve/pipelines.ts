@@ -69,8 +69,8 @@ export class Pipelines {
   }
 
   /**
-   * Closes a connection on which something else than a request came, or half of one. Node.js would say so at once: to a client that asked
-   * before, that would be the answer to what it asked first, and false.
+   * Closes a connection on which something else than a request came, or half of one. Node.js would say so at once: to a
+   * client that asked before, that would be the answer to what it asked first, and false.
    */
   fail(socket: Socket, error: NodeJS.ErrnoException): void {
     const line = this.lines.get(socket);

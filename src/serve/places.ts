@@ -1,5 +1,5 @@
-// Where members are reached, by each other and by clients: what can be no such address, and which two cannot be the same. Of the
-// members' own among each other the engine says so. Pure.
+// Where members are reached, by each other and by clients: what can be no such address, and which two cannot be the
+// same. Of the members' own among each other the engine says so. Pure.
 import { splitAddress } from "../link/address.js";
 
 export interface Member {
@@ -19,8 +19,8 @@ export function unreachableText(http: string, id: number): string | null {
 }
 
 /**
- * Where two of the members that are given, or one of them and one of `standing`, are at one address, for clients at least on one
- * side: the member, of those that are given, and the sentence.
+ * Where two of the members that are given, or one of them and one of `standing`, are at one address, for clients at
+ * least on one side: the member, of those that are given, and the sentence.
  */
 export function clashOf(
   given: readonly Member[],

@@ -1,5 +1,5 @@
-// Whether this node can answer: a linearizable read that comes back says so, and nothing less does. A node that the others do not
-// reach may know who leads, and answers nobody.
+// Whether this node can answer: a linearizable read that comes back says so, and nothing less does. A node that the
+// others do not reach may know who leads, and answers nobody.
 import { RaftmarkError, type RaftNode } from "../index.js";
 import { HttpError } from "./http-error.js";
 import type { Parts } from "./parts.js";

@@ -1,5 +1,5 @@
-// From a request to the route that answers it, and from whatever that throws to an answer. Every answer is true: what is not known is
-// said to be not known.
+// From a request to the route that answers it, and from whatever that throws to an answer. Every answer is true: what
+// is not known is said to be not known.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "../index.js";
 import { PAGE_POLICY, readAssets } from "./assets.js";

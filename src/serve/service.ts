@@ -78,7 +78,8 @@ export class Service {
       );
       // Their bytes are bounded. Node.js drops those behind the first 2,000, a condition among them.
       server.maxHeadersCount = 0;
-      // Else Node.js answers by itself, or with nothing: the router refuses in a sentence, and asks for no body that it does not read.
+      // Else Node.js answers by itself, or with nothing: the router refuses in a sentence, and asks for no body that it
+      // does not read.
       server.on("checkExpectation", serve);
       server.on("checkContinue", serve);
       server.on("clientError", (error, socket) => pipelines.fail(socket as Socket, error));
@@ -134,7 +135,8 @@ export class Service {
 
   private async end(closed: Promise<void>): Promise<void> {
     const { server } = this;
-    // Not http's close(), which closes connections that seem idle: of some a request is on its way. They get an answer, their last.
+    // Not http's close(), which closes connections that seem idle: of some a request is on its way. They get an answer,
+    // their last.
     const ended = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
     this.closing.abort();
     await closed;

@@ -1,5 +1,5 @@
-// The answers of /status and /cluster as far as the page reads them: for the service that gives them and for the browser, which is
-// compiled without the engine.
+// The answers of /status and /cluster as far as the page reads them: for the service that gives them and for the
+// browser, which is compiled without the engine.
 import type { RequestCounts } from "./load.js";
 
 export type RequestKind = "read" | "write";

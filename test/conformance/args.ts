@@ -13,7 +13,7 @@ export function parseInteger(text: string): number {
   return value;
 }
 
-export function parseBoolean(text: string): boolean {
+function parseBoolean(text: string): boolean {
   if (TRUE.has(text)) return true;
   if (FALSE.has(text)) return false;
   throw new MalformedError(`"${text}" is no boolean`);

@@ -77,7 +77,7 @@ export function describeError(error: unknown): string {
 }
 
 /** Runs the directives up to the first difference: nothing behind it can be trusted. */
-export function runDataFile(text: string, handler: Handler): Difference | null {
+function runDataFile(text: string, handler: Handler): Difference | null {
   let file: DataFile;
   try {
     file = parseDataFile(text);

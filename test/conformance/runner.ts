@@ -43,7 +43,10 @@ async function walk(folder: string, kinds: readonly Kind[]): Promise<Unit[]> {
   return units;
 }
 
-/** Runs all units, and prints a report for each that differs and the notes of those that pass. Paths are shown relative to `root`. */
+/**
+ * Runs all units, and prints a report for each that differs and the notes of those that pass. Paths are shown relative
+ * to `root`.
+ */
 export async function runUnits(
   root: string,
   units: readonly Unit[],

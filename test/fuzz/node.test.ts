@@ -8,6 +8,7 @@ import type { LinkHandler } from "../../src/link/index.js";
 import type { Driver } from "../../src/node/driver.js";
 import { RaftNode } from "../../src/node/raft-node.js";
 import {
+  EMPTY_CONF_STATE,
   Entry,
   EntryConfChange,
   EntryConfChangeV2,
@@ -140,13 +141,7 @@ function likely(prng: Prng, { raft }: RawNode): Message {
     if (m.type === MsgReadIndexResp) m.index = prng.below(last + 5);
   }
   if (m.type === MsgSnap) {
-    const confState = {
-      voters: [1, 2, 3],
-      learners: [],
-      votersOutgoing: [],
-      learnersNext: [],
-      autoLeave: false,
-    };
+    const confState = { ...EMPTY_CONF_STATE, voters: [1, 2, 3] };
     m.snapshot = {
       data: NO_DATA,
       metadata: { index: last + prng.below(5), term: Math.max(1, m.term - 1), confState },

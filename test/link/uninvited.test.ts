@@ -1,5 +1,5 @@
-// Who reaches a link's port and is no member, on each acceptor: what is answered to a request that is none to upgrade, how what is no
-// WebSocket is closed, and that the log is told, once.
+// Who reaches a link's port and is no member, on each acceptor: what is answered to a request that is none to upgrade,
+// how what is no WebSocket is closed, and that the log is told, once.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as connectTcp, type Socket } from "node:net";

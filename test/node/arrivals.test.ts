@@ -269,7 +269,7 @@ class Follower {
   tick(count = 1): void {
     for (let i = 0; i < count; i++) {
       this.proposals.tick(false);
-      this.forwards.tick(this.raw.raft, false);
+      this.forwards.tick(this.raw.raft);
       this.askAgain();
     }
   }

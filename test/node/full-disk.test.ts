@@ -1,14 +1,13 @@
 // A node whose disk is full: it fences itself and says so wherever one looks; with room again, a restart has all that was
 // acknowledged.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import type { RaftmarkError } from "../../src/base/errors.js";
 import { RaftNode } from "../../src/index.js";
 import { until } from "../process/support.js";
-import { atEnd, tempDir } from "../temp-dir.js";
+import { atEnd, mountSmall, tempDir } from "../temp-dir.js";
 
 const WAIT_MS = 30_000;
 
@@ -45,11 +44,7 @@ async function openNode(
 
 test("a node on a full disk fences itself and says so; restarted with room it has all it acknowledged", async (t) => {
   const small = path.join(tempDir(t), "small");
-  fs.mkdirSync(small);
-  if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "raftmark-test", small]).status !== 0) {
-    return t.skip("may not mount a small file system here");
-  }
-  atEnd(t, () => spawnSync("umount", ["-l", small]));
+  if (!mountSmall(t, small, 1)) return;
   fs.writeFileSync(path.join(small, "ballast"), new Uint8Array(300 << 10));
   const lines: string[] = [];
   const dir = path.join(small, "node");

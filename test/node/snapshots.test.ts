@@ -1,6 +1,5 @@
 // Snapshots that a node takes of its own state: when, what they make superfluous, and what becomes of one that fails.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
@@ -16,7 +15,7 @@ import { Sessions } from "../../src/node/sessions.js";
 import { Snapshots } from "../../src/node/snapshots.js";
 import type { Wal } from "../../src/wal/index.js";
 import { Command, until } from "../process/support.js";
-import { atEnd, tempDir } from "../temp-dir.js";
+import { atEnd, mountSmall, tempDir } from "../temp-dir.js";
 import { meta, snapFiles } from "../wal/helpers.js";
 import { Lines, leaderOf, WAIT_MS } from "./nodes.js";
 import { SlotMachine } from "./snapshot-machine.js";
@@ -380,11 +379,7 @@ test("what was applied before a leader's snapshot was installed does not count a
 
 test("a full disk while one is taken leaves the node running, and nothing of it behind; with room it goes", async (t) => {
   const small = path.join(tempDir(t), "small");
-  fs.mkdirSync(small);
-  if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=2m", "raftmark-test", small]).status !== 0) {
-    return t.skip("may not mount a small file system here");
-  }
-  atEnd(t, () => spawnSync("umount", ["-l", small]));
+  if (!mountSmall(t, small, 2)) return;
   const machine = new SlotMachine(64, 4 << 20);
   const dir = path.join(small, "node");
   const node = await open(t, dir, machine, { snapshotEveryBytes: 0 });

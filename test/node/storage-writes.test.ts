@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import { RaftmarkError } from "../../src/base/errors.js";
 import { MemoryNetwork } from "../../src/link/index.js";
 import { CommittedFeeds } from "../../src/node/committed.js";
 import { Driver } from "../../src/node/driver.js";
@@ -19,6 +20,8 @@ import { type Entry, RawNode, StateLeader } from "../../src/raft/index.js";
 import { EMPTY_CONF_STATE } from "../../src/raft/raftpb/index.js";
 import { MemoryWal } from "./memory-wal.js";
 import { SOLE } from "./nodes.js";
+
+const CLOSED = new RaftmarkError("RAFT_CLOSED", "the test is over");
 
 /** A sole voter. */
 class Sole {
@@ -168,7 +171,7 @@ for (const waits of [false, true])
     await sole.turns();
     for (let i = 0; i < 4; i++) await sole.answer();
     assert.deepEqual(sole.stored.slice(1), ["a", "b", "c"]);
-    driver.stop();
+    driver.end(CLOSED, null);
   });
 
 test("what the state machine is not asked for after the end keeps nothing else waiting", async () => {
@@ -189,5 +192,5 @@ test("what the state machine is not asked for after the end keeps nothing else w
   }
   assert.deepEqual(sole.stored.slice(1), ["a", "b", "c", "d"]);
   assert.deepEqual([sole.given, driver.isApplying], [["a"], false]);
-  driver.stop();
+  driver.end(CLOSED, null);
 });

@@ -1,12 +1,13 @@
 // `raftmark bench` with a real cluster: a whole run, and each way in which one can go wrong.
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
 import { fileSystemOf } from "../../bench/harness/run-dir.js";
 import { Result } from "../../bench/report/result-schema.js";
+import { mountSmall } from "../temp-dir.js";
 import { Command, childrenOf, commandLineOf, isRunning, killProcess, scratchDir, until } from "./support.js";
 
 const scratch = scratchDir("bench");
@@ -469,17 +470,10 @@ test("a result that cannot be written is an error with the place in it", async (
   assert.match(command.stderr, /cannot write the result to \/proc\/raftmark.json/);
 });
 
-/** A file system of `mib` MiB in memory at `path`; false where the tests may not mount. */
-function mountSmall(path: string, mib: number): boolean {
-  mkdirSync(path);
-  return spawnSync("mount", ["-t", "tmpfs", "-o", `size=${mib}m`, "raftmark-test", path]).status === 0;
-}
-
 test("a disk too small for a run is told before it begins", async (t) => {
   const cwd = scratch.folder();
   const small = join(cwd, "small");
-  if (!mountSmall(small, 16)) return t.skip("may not mount a small file system here");
-  t.after(() => spawnSync("umount", ["-l", small]));
+  if (!mountSmall(t, small, 16)) return;
   const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--dir", small);
   assert.equal(await command.end(FAULT_MS), 2);
   assert.match(
@@ -491,8 +485,7 @@ test("a disk too small for a run is told before it begins", async (t) => {
 test("a disk too small for the log's own bench: what to do", async (t) => {
   const cwd = scratch.folder();
   const small = join(cwd, "small");
-  if (!mountSmall(small, 40)) return t.skip("may not mount a small file system here");
-  t.after(() => spawnSync("umount", ["-l", small]));
+  if (!mountSmall(t, small, 40)) return;
   const command = new Command(cwd, "bench", "wal", "--quick", "--dir", small);
   assert.equal(await command.end(FAULT_MS), 1, command.stdout);
   assert.match(command.stderr, /^raftmark: .*ENOSPC.* choose another place with --dir\.\n$/);
@@ -502,8 +495,7 @@ test("a disk too small for the log's own bench: what to do", async (t) => {
 test("a disk that fills up in the run ends it, and the sentence says what to do", async (t) => {
   const cwd = scratch.folder();
   const small = join(cwd, "small");
-  if (!mountSmall(small, 224)) return t.skip("may not mount a small file system here");
-  t.after(() => spawnSync("umount", ["-l", small]));
+  if (!mountSmall(t, small, 224)) return;
   const load = ["--nodes", "1", "--in-flight", "64", "--entry-bytes", "65536", "--duration", "60s"];
   const command = new Command(cwd, "bench", ...ONE, ...load, "--dir", small);
   await until(

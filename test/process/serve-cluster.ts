@@ -14,6 +14,13 @@ export interface Answer {
   readonly json: any;
 }
 
+export async function answerOf(response: Response): Promise<Answer> {
+  const { status, headers } = response;
+  const text = await response.text();
+  const isJson = headers.get("content-type")?.startsWith("application/json");
+  return { status, text, headers, json: isJson && text !== "" ? JSON.parse(text) : null };
+}
+
 /** As a configuration has them. */
 export type Peers = Record<number, { readonly raft: string; readonly http: string }>;
 
@@ -111,14 +118,7 @@ export class ServeCluster {
       signal: AbortSignal.timeout(20_000),
       ...(body === undefined ? {} : { body }),
     });
-    const text = await response.text();
-    const isJson = response.headers.get("content-type")?.startsWith("application/json");
-    return {
-      status: response.status,
-      text,
-      headers: response.headers,
-      json: isJson ? JSON.parse(text) : null,
-    };
+    return answerOf(response);
   }
 
   /** Null: it did not answer. */

@@ -1,5 +1,5 @@
-// What befalls a cluster of the service under load, one step after another: each leaves it whole. A step has its faults in force
-// until something was acknowledged meanwhile, where a majority is left that can.
+// What befalls a cluster of the service under load, one step after another: each leaves it whole. A step has its faults
+// in force until something was acknowledged meanwhile, where a majority is left that can.
 import assert from "node:assert/strict";
 import type { Prng } from "../../src/base/prng.js";
 import type { PathState } from "../relay.js";

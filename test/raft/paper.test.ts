@@ -7,6 +7,7 @@ import {
   ConfChangeAddNode,
   ConfChangeRemoveNode,
   type ConfChangeV2,
+  EMPTY_CONF_STATE,
   Entry,
   EntryNormal,
   Message,
@@ -474,13 +475,7 @@ for (const base of [2 ** 31 - 3, 2 ** 32 - 3, 2 ** 53 - 40]) {
   test(`a group works with terms and indexes around ${base}`, () => {
     const network = new Network({ voters: [1, 2, 3] });
     for (const member of network.members.values()) {
-      const confState = {
-        voters: [1, 2, 3],
-        learners: [],
-        votersOutgoing: [],
-        learnersNext: [],
-        autoLeave: false,
-      };
+      const confState = { ...EMPTY_CONF_STATE, voters: [1, 2, 3] };
       member.storage.applySnapshot({ data: NO_DATA, metadata: { index: base, term: base, confState } });
       member.storage.setHardState({ term: base, vote: 0, commit: base });
       member.raw = member.build(base);

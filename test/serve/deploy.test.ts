@@ -1,5 +1,5 @@
-// What docs/deploy says is tried as it stands there, as far as one machine can: its certificates connect nodes, its configurations are
-// sound, and the parts of the manifests agree with each other.
+// What docs/deploy says is tried as it stands there, as far as one machine can: its certificates connect nodes, its
+// configurations are sound, and the parts of the manifests agree with each other.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// The live page in a real browser, over three processes: it shows who leads and who is away, its charts move, on a phone and on a desk,
-// in light and dark; it asks nobody but its node. Needs Chromium (CHROMIUM names one elsewhere).
+// The live page in a real browser, over three processes: it shows who leads and who is away, its charts move, on a
+// phone and on a desk, in light and dark; it asks nobody but its node. Needs Chromium (CHROMIUM names one elsewhere).
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, test } from "node:test";

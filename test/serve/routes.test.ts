@@ -9,6 +9,7 @@ import { RaftmarkError } from "../../src/index.js";
 import { Bodies } from "../../src/serve/bodies.js";
 import type { HttpError } from "../../src/serve/http-error.js";
 import type { Service } from "../../src/serve/index.js";
+import { type Answer, answerOf } from "../process/serve-cluster.js";
 import { PATIENCE_MS, scratchDir, until } from "../process/support.js";
 import { aloneConfig, openAlone } from "./alone.js";
 
@@ -35,34 +36,18 @@ after(async () => {
   scratch.remove();
 });
 
-interface Got {
-  readonly status: number;
-  readonly text: string;
-  readonly headers: Headers;
-  // biome-ignore lint/suspicious/noExplicitAny: each test knows what it asked for.
-  readonly json: any;
-}
-
-async function ask(method: string, path: string, body?: string | Uint8Array, headers = {}): Promise<Got> {
+async function ask(method: string, path: string, body?: string | Uint8Array, headers = {}): Promise<Answer> {
   // A connection each: one that is kept may be closed by the service just when it is used again.
   const init = {
     method,
     headers: { connection: "close", ...headers },
     ...(body === undefined ? {} : { body: body as string }),
   };
-  const response = await fetch(base + path, init);
-  const text = await response.text();
-  const isJson = response.headers.get("content-type")?.startsWith("application/json");
-  return {
-    status: response.status,
-    text,
-    headers: response.headers,
-    json: isJson && text !== "" ? JSON.parse(text) : null,
-  };
+  return answerOf(await fetch(base + path, init));
 }
 
 /** The error of an answer, checked to be whole. */
-function errorOf({ status, json }: Got): string {
+function errorOf({ status, json }: Answer): string {
   assert.ok(json !== null && typeof json.error.message === "string" && json.error.message.length > 10);
   assert.equal(typeof json.error.mayCommit, "boolean");
   return `${status} ${json.error.code}`;

@@ -4,7 +4,13 @@ import fs from "node:fs";
 import path from "node:path";
 import type { TestContext } from "node:test";
 import type { WriterKind } from "../../src/node/api.js";
-import { Entry, Message, MsgApp, type SnapshotMetadata } from "../../src/raft/raftpb/index.js";
+import {
+  EMPTY_CONF_STATE,
+  Entry,
+  Message,
+  MsgApp,
+  type SnapshotMetadata,
+} from "../../src/raft/raftpb/index.js";
 import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_SNAPSHOT } from "../../src/wal/format/format.js";
 import { encodeEntry, encodeSnapshotRecord, FrameBuilder } from "../../src/wal/format/record.js";
 import { openWal, readWal, type Wal, type WalOptions } from "../../src/wal/index.js";
@@ -76,7 +82,7 @@ export function durable(wal: Wal, seq: number): Promise<void> {
 
 /** A snapshot's metadata. */
 export function meta(index: number, term: number, voters: number[] = [1]): SnapshotMetadata {
-  const confState = { voters, learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
+  const confState = { ...EMPTY_CONF_STATE, voters };
   return { index, term, confState };
 }
 

@@ -1,7 +1,7 @@
-// Whether an open log is still where it was opened, and still this process's: its lock and its newest segment are found
-// under their names. A file that was removed or moved can be written on and on, and nobody will ever read it. Asked by
-// the writer between each write and its being reported, so that nothing is acknowledged that a process which took the
-// directory over meanwhile does not find; in the writer's thread.
+// Whether an open log is still in its place and still this process's: its lock and its newest segment must be found
+// under their names. A file that was removed or moved can still be written to, but nobody will ever read it. The writer
+// asks after each write and before reporting it, so that nothing is acknowledged that a process which took over the
+// directory would not find. In the writer's thread.
 import fs from "node:fs";
 import path from "node:path";
 import { RaftmarkError } from "../../base/errors.js";
@@ -87,7 +87,10 @@ function heldSegment(path: string): HeldFile {
   return { path, dev, ino, mtimeMs: 0 };
 }
 
-/** Whether another change now would give a later time: a kernel's clock for this moves in ticks, an old file system's in seconds. */
+/**
+ * Whether another change now would give a later time: a kernel's clock for this moves in ticks, an old file system's in
+ * seconds.
+ */
 function isSettled(mtimeMs: number): boolean {
   return Date.now() - mtimeMs > (mtimeMs % 1000 === 0 ? 2_000 : 100);
 }

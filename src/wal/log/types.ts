@@ -19,8 +19,8 @@ export interface WalOptions {
   metadata: Uint8Array;
   writer: WriterKind;
   /**
-   * How an append becomes durable. `o_direct`: O_DSYNC and O_DIRECT, past the page cache; `o_dsync`: O_DSYNC; `fdatasync`:
-   * after each write; `none`: not at all. Default: o_direct where the file system takes it, else o_dsync.
+   * How an append becomes durable. `o_direct`: O_DSYNC and O_DIRECT, past the page cache; `o_dsync`: O_DSYNC;
+   * `fdatasync`: after each write; `none`: not at all. Default: o_direct where the file system takes it, else o_dsync.
    */
   durability?: Durability | undefined;
   /** Bytes of one segment. Default 64,000,000, as etcd's. */
@@ -42,7 +42,10 @@ export interface WalOptions {
    * small pieces. Default: one less than there are cores, at least one, and 0 for a small log.
    */
   recoveryThreads?: number;
-  /** Membership that storage reports as long as there is no snapshot: the initial voters; or how the log's own metadata tells. */
+  /**
+   * Membership that storage reports as long as there is no snapshot: the initial voters; or how the log's own metadata
+   * tells.
+   */
   confState?: ConfState | ((metadata: Uint8Array) => ConfState);
   /** Where this log's snapshots lie. Default: `snap` beside the wal directory, as in etcd's member directory. */
   snapDir?: string;
@@ -53,13 +56,13 @@ export interface WalOptions {
    */
   snapshotsKept?: number;
   /**
-   * Bytes of log that are kept in front of the newest snapshot, whatever snapshotsKept says: for followers that lag less.
-   * Default 0.
+   * Bytes of log that are kept in front of the newest snapshot, whatever snapshotsKept says: for followers that lag
+   * less. Default 0.
    */
   snapshotCatchUpBytes?: number;
   /**
-   * Bytes a second, 64 for each entry included, by which a member that old entries are read for gains on a log that goes
-   * on, at least; an eighth of what is appended, if that is more. Default: as fast as the disk gives them.
+   * Bytes a second, 64 for each entry included, by which a member that old entries are read for gains on a log that
+   * goes on, at least; an eighth of what is appended, if that is more. Default: as fast as the disk gives them.
    */
   catchUpBytesPerS?: number;
   /** Something failed that the log can do without, as preparing space ahead: WAL_NO_SPACE or WAL_IO. */
@@ -119,8 +122,8 @@ export interface Wal {
   readonly recovered: Recovered;
   readonly storage: WalStorage;
   /**
-   * Queues; returns the sequence number of this append: ascending, from 1. hardState null = unchanged. Entries are
-   * borrowed until durable, and their array is the log's own from now on: nobody changes it. Throws RAFT_FENCED after a fault and
+   * Queues an append and returns its sequence number, ascending from 1. hardState null: unchanged. Entries are borrowed
+   * until they are durable; their array belongs to the log from now on. Throws RAFT_FENCED after a fault and
    * RAFT_CLOSED after close. Entries, and a new term or vote, are synced; a commit index alone is not.
    */
   append(hardState: HardState | null, entries: readonly Entry[]): number;
@@ -129,9 +132,10 @@ export interface Wal {
   /** Called once, from the event loop. Nothing becomes durable after it. */
   onFault: (error: RaftmarkError) => void;
   /**
-   * How long the disk has not answered although something waits for it, an append, or old entries that are read to be
-   * applied or sent; 0 if nothing waits. That it is busy and answers again and again does not count. Asked often: of the time between two calls at most `gapMsMax` counts, by
-   * default all, because a process that was suspended, or did not get to run, is no silent disk.
+   * For how long the disk has not answered although something waits for it: an append, or old entries that are read to
+   * be applied or sent. 0 if nothing waits. A disk that is busy and answers again and again is not silent. Call it
+   * often: of the time between two calls at most `gapMsMax` counts (by default all of it), since a process that was
+   * suspended, or did not get to run, is no silent disk.
    */
   silentMs(gapMsMax?: number): number;
   /**
@@ -162,8 +166,8 @@ export interface Wal {
   /** The file of the recorded snapshot at `index`, for another log to stage; null if it is not kept any more. */
   openSnapshotFile(index: number): Promise<SnapshotFile | null>;
   /**
-   * As stageSnapshot, of such a file: what comes is written as it comes, and read back. Also rejected with WAL_CORRUPT if
-   * that is not sound, or not of `metadata`.
+   * As stageSnapshot, of such a file: what comes is written as it comes, and read back. Also rejected with WAL_CORRUPT
+   * if that is not sound, or not of `metadata`.
    */
   stageSnapshotFile(
     metadata: SnapshotMetadata,
@@ -171,8 +175,8 @@ export interface Wal {
     options?: Abortable,
   ): Promise<void>;
   /**
-   * Entries behind `index` are not released until another is set, as long as the disk has as much room as the log takes;
-   * Infinity: none is held. Gives back nothing that is gone.
+   * Entries behind `index` are not released until another is set, as long as the disk has as much room as the log
+   * takes; Infinity: none is held. Gives back nothing that is gone.
    */
   holdFrom(index: number): void;
   /** The gauge of stats(), without the rest: read every turn. */

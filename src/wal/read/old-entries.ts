@@ -1,11 +1,11 @@
-// Old entries, read while the main thread does other things: for peers that lag further than the cache reaches, and for
-// applying what was committed before the log was opened. A reader (a peer's id; None: applying) asks for an entry,
-// hears "not yet", and is called when it is there, with some of those behind it: one piece a reader. Pieces are read
-// one at a time, in the order of asking, so that all readers get on; a turn of the event loop takes in one run of a piece
-// and hands it over, or some if turns are long, so that the group's own work waits for no more. What is committed goes
-// to peers at a pace (read-pace.ts); what is not, the group may be waiting for. What a piece lay in is used again when
-// its reader has got the next one, and nobody else holds any of it.
-// Main thread; the reads are on libuv's.
+// Reads old entries without holding up the main thread: for peers that lag beyond the cache, and to apply what was
+// committed before the log was opened. A reader (a peer's id; None: applying) asks for an entry, is told "not yet", and
+// is called when it is there together with some of those behind it: one piece per reader. Pieces are read one at a
+// time, in the order they were asked for, so that every reader gets on. A turn of the event loop takes in and hands
+// over one run of a piece, or several if turns are long, so that the group's own work never waits for more. Committed
+// entries go to peers at a pace (read-pace.ts); others are not held back, as the group may be waiting for them. The
+// memory of a piece is used again when its reader has got the next one and nobody else holds any of it. Main thread;
+// the reads are on libuv's.
 import fs from "node:fs/promises";
 import { keepBytes, letGoOfBytes, takeBytes } from "../../base/byte-pool.js";
 import { type Entry, EntryNormal, entrySize, payloadsSize } from "../../raft/raftpb/index.js";
@@ -197,7 +197,10 @@ export class OldEntries {
     this.looking = null;
   };
 
-  /** Its reader took what it wanted of it. What others still hold, and may have made of a change of members, is the collector's. */
+  /**
+   * Its reader took what it wanted of it. What others still hold, and may have made of a change of members, is the
+   * collector's.
+   */
   private letGo(piece: Piece | null): void {
     if (piece === null || piece.window === null || piece.end - 1 > this.log.settled) return;
     if (piece.entries.every(({ type }) => type === EntryNormal)) letGoOfBytes(piece.window.buffer);

@@ -1,7 +1,7 @@
-// How fast members that lag get old entries while the group is at work: what is read for one is sent to it, stored and
-// applied there, and all that takes from the group. So each gets as much as the group writes meanwhile, and gains on it
-// by a set rate, or by a share of what the group writes if that is more. A group that commits nothing is kept from
-// nothing, and they get all as fast as it goes. Main thread.
+// How fast lagging members get old entries while the group is at work: reading, sending, storing and applying them
+// takes from the group. Each member gets as much as the group writes meanwhile, and gains on it by a set rate, or by a
+// share of what the group writes if that is more. While the group commits nothing there is nothing to protect, and they
+// get everything as fast as possible. Main thread.
 
 /** What an entry counts beside its data. */
 export const ENTRY_COST = 64;

@@ -1,6 +1,7 @@
-// Records whose checksum is right and that cannot stand where they do: in words, for recovery and for the tools, and the
-// rules that need to know the log before them. etcd's checksum covers what a record holds, and not its type; so a flipped
-// bit there makes an entry of a state, or hides one, and only what it holds, and what the log then comes to, can tell.
+// Records whose checksum is right but which cannot stand where they do: in words for recovery and the tools, with the
+// rules that need to know the log before the record. etcd's checksum covers a record's data and not its type. A flipped
+// bit in the type turns a state into an entry, or hides an entry, and only the data and the resulting log can show
+// that.
 
 export const NOT_OF_TYPE =
   "what it holds is not what a record of its type holds: its type, or the record, is damaged";

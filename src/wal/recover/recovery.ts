@@ -209,8 +209,8 @@ class Recovery implements LogBefore {
     this.newestPath = task.path;
   }
 
-  // A segment gets its name when its head is durable: two records at least, and in a log of ours the seal behind them. A log as etcd
-  // writes it is left to etcd's rules, by which an empty newest segment is used.
+  // A segment gets its name when its head is durable: two records at least, and in a log of ours the seal behind them.
+  // A log as etcd writes it is left to etcd's rules, by which an empty newest segment is used.
   private checkHead({ path, isLast }: ScanTask, { records, sealed, offset }: SegmentScan): void {
     const { newest } = this;
     const isOurs = newest !== null && endsWithSeal(newest);

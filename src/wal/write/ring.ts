@@ -6,7 +6,10 @@ import type { Entry, HardState } from "../../raft/raftpb/index.js";
 import type { CodecMemory } from "../format/codec.js";
 import * as L from "../format/layout.js";
 
-/** A run goes in pieces of at most this, unless one entry is longer, so that the writer encodes one while the next is copied. */
+/**
+ * A run goes in pieces of at most this, unless one entry is longer, so that the writer encodes one while the next is
+ * copied.
+ */
 const PIECE_BYTES = 64 << 10;
 /** Up to here a loop of byte stores beats the call of TypedArray.set. */
 const SMALL_COPY = 24;

@@ -1,6 +1,7 @@
 // The consumer of the ring: turns what waits in it into records, writes them to the newest segment, cuts segments,
 // publishes what is durable. Runs on a worker (synchronously) or on the main thread (asynchronously), see wal-fs.ts.
-// One batch is one write (on a slow disk in pieces), and ends with a seal. A failed write or sync ends it: the caller fences the log and never calls it again.
+// One batch is one write (on a slow disk in pieces), and ends with a seal. A failed write or sync ends it: the caller
+// fences the log and never calls it again.
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { assert } from "../../base/assert.js";
 import { Entry, type EntryType, type HardState } from "../../raft/raftpb/index.js";
@@ -70,7 +71,10 @@ export interface WriterHooks {
   waitRest(tail: number, part: number): Step;
   /** Done after a moment: somebody may have closed a file. */
   waitDescriptor(): Step;
-  /** Something failed that the log can do without: writing ahead for lack of space, opening a file while a spare descriptor is left. */
+  /**
+   * Something failed that the log can do without: writing ahead for lack of space, opening a file while a spare
+   * descriptor is left.
+   */
   warn(error: unknown): void;
   /** The data of the next ITEM_LARGE. */
   takeLarge(): Uint8Array;

@@ -7,7 +7,7 @@ import path from "node:path";
 import { type TestContext, test } from "node:test";
 import type { RaftmarkError } from "../../../src/base/errors.js";
 import { openWal, type Wal, type WalOptions } from "../../../src/wal/index.js";
-import { atEnd, tempDir } from "../../temp-dir.js";
+import { mountSmall, tempDir } from "../../temp-dir.js";
 import { FAILED, type FaultPlan, LATER, OPENED, sharedWords } from "../faulty-fs.js";
 import { allEntries, assertSameEntries, durable, open, options, run, WRITERS } from "../helpers.js";
 
@@ -142,7 +142,7 @@ for (const writer of WRITERS) {
 
   test(`${writer}: a full disk: the log is fenced, and goes on from what was durable once there is room`, async (t) => {
     const small = path.join(tempDir(t), "small");
-    if (!mounted(t, small, "size=1m")) return t.skip("may not mount a small file system here");
+    if (!mountSmall(t, small, 1)) return;
     const ballast = path.join(small, "ballast");
     fs.writeFileSync(ballast, new Uint8Array(300 << 10));
     const warnings: string[] = [];
@@ -162,17 +162,9 @@ for (const writer of WRITERS) {
   });
 }
 
-/** A file system in memory at `at` until the test ends; false where the tests may not mount. */
-function mounted(t: TestContext, at: string, how: string): boolean {
-  fs.mkdirSync(at);
-  if (spawnSync("mount", ["-t", "tmpfs", "-o", how, "raftmark-test", at]).status !== 0) return false;
-  atEnd(t, () => spawnSync("umount", ["-l", at]));
-  return true;
-}
-
 test("a directory on a file system that is read-only is refused, and left alone", async (t) => {
   const at = path.join(tempDir(t), "mounted");
-  if (!mounted(t, at, "size=8m")) return t.skip("may not mount a file system here");
+  if (!mountSmall(t, at, 8)) return;
   const walOptions = options(at);
   const wal = await openWal(walOptions);
   await durable(wal, wal.append({ term: 1, vote: 1, commit: 0 }, run(1, 20)));

@@ -5,7 +5,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { Prng } from "../../../src/base/prng.js";
-import { Entry } from "../../../src/raft/raftpb/index.js";
+import { EMPTY_CONF_STATE, Entry } from "../../../src/raft/raftpb/index.js";
 import { segmentName } from "../../../src/wal/format/format.js";
 import { encodeEntry, encodeHardState, FrameBuilder, frame } from "../../../src/wal/format/record.js";
 import { LogPool } from "../../../src/wal/pool/log-pool.js";
@@ -127,13 +127,7 @@ test("a snapshot ahead of the log, or of another term, replaces it; one inside i
     const recovered = JSON.parse(await same(dir)) as RecoveredLog & { points: number[] };
     assert.equal(recovered.tail.lastIndex, 30);
     assert.deepEqual(recovered.points.slice(0, 2), [21, 3]);
-    const confState = {
-      voters: [1, 2, 3],
-      learners: [],
-      votersOutgoing: [],
-      learnersNext: [],
-      autoLeave: false,
-    };
+    const confState = { ...EMPTY_CONF_STATE, voters: [1, 2, 3] };
     assert.deepEqual(recovered.snapshots, [{ index: 20, term: 3, confState }]);
 
     const other = logIn(t).entries(1, 9, 1);

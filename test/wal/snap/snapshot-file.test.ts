@@ -1,11 +1,10 @@
 // A snapshot's file that another log wrote: staged as it comes, and nothing is left of what is not what it should be.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import type { Wal } from "../../../src/wal/index.js";
-import { atEnd, tempDir } from "../../temp-dir.js";
+import { mountSmall, tempDir } from "../../temp-dir.js";
 import {
   assertSameEntries,
   durable,
@@ -140,11 +139,7 @@ test("held entries stay while later snapshots are recorded, and go with the next
 
 test("entries are held for nobody where the log takes more than the disk has left", async (t) => {
   const dir = path.join(tempDir(t), "small");
-  fs.mkdirSync(dir);
-  if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=2m", "raftmark-test", dir]).status !== 0) {
-    return t.skip("may not mount a small file system here");
-  }
-  atEnd(t, () => spawnSync("umount", ["-l", dir]));
+  if (!mountSmall(t, dir, 2)) return;
   const wal = await open(t, options(path.join(dir, "log"), { segmentBytes: 4096, snapshotsKept: 1 }));
   await durable(wal, wal.append({ term: 1, vote: 1, commit: 400 }, run(1, 400)));
   wal.holdFrom(50);

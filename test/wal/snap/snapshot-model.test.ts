@@ -1,5 +1,6 @@
-// Random appends (now and then of conf changes), overwritten suffixes, own and received snapshots and restarts, held against the plainest model: a map
-// from index to entry. What storage has must be the model's, in a running log and after opening it again.
+// Random appends (now and then of conf changes), overwritten suffixes, own and received snapshots and restarts, held
+// against the plainest model: a map from index to entry. What storage has must be the model's, in a running log and
+// after opening it again.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Prng } from "../../../src/base/prng.js";

@@ -1,5 +1,5 @@
-// The moving charts: uPlot over the last two minutes, as wide as their box, in the palette of the moment, with a legend that says the
-// newest values in words.
+// The moving charts: uPlot over the last two minutes, as wide as their box, in the palette of the moment, with a legend
+// that says the newest values in words.
 import type UPlot from "uplot";
 
 /** The library's script stands before this one in the page. */
