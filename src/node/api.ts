@@ -64,7 +64,7 @@ export interface StateMachine {
    * begins behind; and of one that a leader sent, because the entries in it are released there. Nothing is applied, and
    * no readBarrier() resolves, until its promise is settled; entries follow from `stream.metadata.index + 1` on. Without it, a node whose log has a
    * snapshot does not open (RAFT_BAD_OPTION), and one that lags behind its leader's log stays behind; what it throws makes
-   * RaftNode.open reject, or fences the node.
+   * RaftNode.open reject, or fences the node. Where it takes longer than close() may, its stream ends in RAFT_CLOSED.
    */
   restore?(stream: SnapshotStream): Promise<void>;
 }
