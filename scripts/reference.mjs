@@ -49,7 +49,7 @@ const text = [
   "",
   "## Options of `RaftNode.open`",
   "",
-  "`checkOptions(options)` says what `open` would refuse of them, without opening anything. A configuration of `raftmark serve` has",
+  "`await checkOptions(options)` rejects with what `open` would refuse of them, without opening anything. A configuration of `raftmark serve` has",
   "most of them by the same names ([serve.md](serve.md)). MiB are 1,048,576 bytes.",
   "",
   ...HEAD,

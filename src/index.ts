@@ -11,6 +11,7 @@ export type {
   Logger,
   LogStatus,
   LoopDelay,
+  LostLog,
   Member,
   MemberProgress,
   MembershipChange,
@@ -38,7 +39,7 @@ export type {
 } from "./node/api.js";
 export type { ChannelNode, DiagnosticsChannels, ElectionOutcome } from "./node/channels.js";
 export { ClientSession } from "./node/client-session.js";
-export type { LeaderEvent, PeerEvent, SnapshotEvent } from "./node/events.js";
+export type { LeaderEvent, NodeEvents, NodeListener, PeerEvent, SnapshotEvent } from "./node/events.js";
 export { checkOptions } from "./node/opening.js";
 export { type PromRegistry, registerMetrics } from "./node/prometheus.js";
 export { RaftNode } from "./node/raft-node.js";

@@ -68,6 +68,18 @@ test("every symbol that the package exports has a docstring", () => {
   assert.deepEqual([...silent].sort(), []);
 });
 
+test("what the types of RaftNode are made of has a name in the package: declarations that others emit need it", () => {
+  const declared = (file: string) => exportsOf(join(root, "dist/src", file)).map(({ name }) => name);
+  const named = new Set(declared("index.d.ts"));
+  const inner = ["NodeEmitter", "SafeEmitter"];
+  const types = [...declared("node/api.d.ts"), ...declared("node/events.d.ts")];
+  assert.ok(types.includes("NodeStatus") && types.includes("PeerEvent"), "the types were read");
+  assert.deepEqual(
+    types.filter((name) => !named.has(name) && !inner.includes(name)),
+    [],
+  );
+});
+
 test("every public member of RaftNode has a docstring", () => {
   const lines = readFileSync(join(root, "dist/src/node/raft-node.d.ts"), "utf8").split("\n");
   const from = lines.findIndex((line) => line.includes("class RaftNode"));

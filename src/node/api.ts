@@ -69,7 +69,8 @@ export interface StateMachine {
    * a leader sent because it has released the entries. Until its promise is settled nothing is applied and no
    * readBarrier() resolves; then entries follow from `stream.metadata.index + 1` on. Without this method a node whose
    * log has a snapshot does not open (RAFT_BAD_OPTION), and one that lags behind its leader's log stays behind. An
-   * error makes RaftNode.open reject, or fences the node.
+   * error makes RaftNode.open reject, or fences the node. Where it takes longer than close() may, its stream ends in
+   * RAFT_CLOSED.
    */
   restore?(stream: SnapshotStream): Promise<void>;
 }

@@ -34,6 +34,7 @@ export interface SnapshotEvent {
   readonly error: RaftmarkError | null;
 }
 
+/** The events of a node, with what their listeners are given. */
 export interface NodeEvents {
   snapshot: [event: SnapshotEvent];
   leader: [event: LeaderEvent];

@@ -41,7 +41,10 @@ function optionError(issue: v.BaseIssue<unknown>, entries: v.ObjectEntries, of: 
   }
   if (issue.input === undefined) {
     const missing = path.length === 1 ? v.safeParse(entries[path[0]!]!, undefined).issues?.[0] : undefined;
-    return badOption(option, `is missing; it must be ${ruleOf(missing ?? issue)}`);
+    return badOption(
+      option,
+      missing === undefined ? "is missing" : `is missing; it must be ${ruleOf(missing)}`,
+    );
   }
   // A secret does not belong into a log.
   const isSecret =
@@ -51,6 +54,7 @@ function optionError(issue: v.BaseIssue<unknown>, entries: v.ObjectEntries, of: 
 
 /** What must be, as it stands behind "must be". */
 function ruleOf(issue: v.BaseIssue<unknown>): string {
+  if (issue.type === "instance") return `a ${issue.expected}`;
   return boundText(issue) ?? RULES[issue.type] ?? issue.message;
 }
 
@@ -72,10 +76,11 @@ export function shown(value: unknown): string {
     );
   }
   if (typeof value === "function") return "a function";
+  if (typeof value === "bigint") return `${value}n`;
   if (typeof value !== "object" || value === null) return String(value);
   const name = classOf(value);
   if (name === "Object" || name === "") return "an object";
-  return `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`;
+  return `${/^[AEIO]/.test(name) ? "an" : "a"} ${name}`;
 }
 
 /** "": of none, or whoever made it does not let one see. */

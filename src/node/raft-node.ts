@@ -400,7 +400,7 @@ export class RaftNode extends SafeEmitter {
 
   /**
    * The id of the leader, as soon as this node knows one: at once, or after the next election. Waits for it without end
-   * unless it is given a `signal` or `timeoutMs`. Rejects with RAFT_ABORTED, RAFT_TIMEOUT, RAFT_FENCED, RAFT_CLOSED or
+   * unless it is given a `signal` or `timeoutMs`. Rejects with RAFT_ABORTED, RAFT_TIMEOUT, RAFT_FENCED, RAFT_REMOVED, RAFT_CLOSED or
    * RAFT_BAD_OPTION.
    */
   whenLeader(options: CallOptions = {}): Promise<number> {
@@ -414,7 +414,7 @@ export class RaftNode extends SafeEmitter {
    * superfluous is released, with the last entry that is in it and the bytes of the state; if nothing was applied since the
    * newest snapshot, with that one. Waits for one that is under way. Rejects with RAFT_SNAPSHOT_FAILED (stateMachine.snapshot
    * failed, see `cause`; or nothing is applied yet), WAL_NO_SPACE, WAL_IO, WAL_SNAPSHOT_OUTDATED (a leader sent a newer one
-   * meanwhile), RAFT_FENCED, RAFT_CLOSED, or RAFT_BAD_OPTION without stateMachine.snapshot.
+   * meanwhile), RAFT_FENCED, RAFT_REMOVED, RAFT_CLOSED, or RAFT_BAD_OPTION without stateMachine.snapshot.
    */
   takeSnapshot(): Promise<SnapshotTaken> {
     const refusal = this.endedError();
@@ -455,7 +455,7 @@ export class RaftNode extends SafeEmitter {
 
   /**
    * Calls option `tls`, a function, again: new connections use the certificate, key and authorities that it gives; open ones
-   * stay as they are. Rejects with RAFT_BAD_OPTION, with what the function threw as `cause`, or RAFT_CLOSED; nothing is changed
+   * stay as they are. Rejects with RAFT_BAD_OPTION, with what the function threw as `cause`, RAFT_FENCED, RAFT_REMOVED or RAFT_CLOSED; nothing is changed
    * then.
    */
   async reloadTls(): Promise<void> {

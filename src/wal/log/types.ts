@@ -160,7 +160,7 @@ export interface Wal {
   recordSnapshot(metadata: SnapshotMetadata): Promise<void>;
   /**
    * The recorded snapshot at `index`, by default the newest; null if it is not there. It can be read to its end even
-   * if it is released meanwhile.
+   * if it is released meanwhile; close() closes it (RAFT_CLOSED for who reads on).
    */
   openSnapshot(index?: number): Promise<SnapshotStream | null>;
   /** The file of the recorded snapshot at `index`, for another log to stage; null if it is not kept any more. */

@@ -10,6 +10,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { assert } from "../../base/assert.js";
 import { NO_DATA } from "../../base/bytes.js";
 import { crc32cCombine } from "../../base/crc32c.js";
+import { RaftmarkError } from "../../base/errors.js";
 import { FieldReader, LENGTH, MalformedError, pushBytes, VARINT } from "../../base/protobuf.js";
 import { putVarint, varintSize } from "../../base/varint.js";
 import {
@@ -258,23 +259,38 @@ async function checkCrc(file: FileHandle, path: string, layout: SnapLayout): Pro
   if (crc !== layout.crc) throw snapshotError(path, "wrong checksum");
 }
 
-/** Opens a file for reading its state. The file stays open until the stream was read or left. */
-export async function streamSnapFile(path: string): Promise<SnapshotStream> {
+/** Opens a file for reading its state. The file stays open until the stream was read, left or closed, which `onClosed` hears. */
+export async function streamSnapFile(path: string, onClosed = () => {}): Promise<SnapshotStream> {
   const file = await openFile(path);
   try {
     const layout = await readLayout(file, path);
     const size = layout.stateEnd - layout.stateStart;
     const { metadata } = layout;
     let taken = false;
+    let isClosed = false;
+    const close = (): Promise<void> => {
+      isClosed = true;
+      onClosed();
+      return file.close();
+    };
+    const read = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        yield* readState(file, path, layout);
+      } catch (error) {
+        throw isClosed ? new RaftmarkError("RAFT_CLOSED", `the snapshot ${path} was closed`) : error;
+      } finally {
+        await close();
+      }
+    };
     return {
       metadata,
       size,
       [Symbol.asyncIterator]() {
         assert(!taken, "a snapshot stream is read once");
         taken = true;
-        return readState(file, path, layout);
+        return read();
       },
-      close: () => file.close(),
+      close,
     };
   } catch (error) {
     await file.close();
@@ -283,20 +299,16 @@ export async function streamSnapFile(path: string): Promise<SnapshotStream> {
 }
 
 async function* readState(file: FileHandle, path: string, layout: SnapLayout): AsyncGenerator<Uint8Array> {
-  try {
-    let crc = await crcOf(file, path, 0, layout.start, layout.stateStart);
-    for (let at = layout.stateStart; at < layout.stateEnd; ) {
-      const piece = new Uint8Array(Math.min(PIECE_BYTES, layout.stateEnd - at));
-      const bytes = await readAt(file, path, piece, at, piece.length);
-      crc = crc32c(crc, bytes);
-      at += bytes.length;
-      yield bytes;
-    }
-    crc = await crcOf(file, path, crc, layout.stateEnd, layout.end);
-    if (crc !== layout.crc) throw snapshotError(path, "wrong checksum");
-  } finally {
-    await file.close();
+  let crc = await crcOf(file, path, 0, layout.start, layout.stateStart);
+  for (let at = layout.stateStart; at < layout.stateEnd; ) {
+    const piece = new Uint8Array(Math.min(PIECE_BYTES, layout.stateEnd - at));
+    const bytes = await readAt(file, path, piece, at, piece.length);
+    crc = crc32c(crc, bytes);
+    at += bytes.length;
+    yield bytes;
   }
+  crc = await crcOf(file, path, crc, layout.stateEnd, layout.end);
+  if (crc !== layout.crc) throw snapshotError(path, "wrong checksum");
 }
 
 async function crcOf(

@@ -67,6 +67,8 @@ export class SnapshotKeeper {
   /** Settled when every record and release so far has ended. */
   private releases: Promise<unknown> = Promise.resolve();
   private readonly writes = new Set<Promise<unknown>>();
+  /** Being read; whoever reads a state does not always come to its end. */
+  private readonly reading = new Set<SnapshotStream>();
   private drafts = 0;
   /** The directory is there, and its name is durable. */
   private made: Promise<void> | null = null;
@@ -296,7 +298,13 @@ export class SnapshotKeeper {
   /** Index null: the newest. */
   async open(index: number | null): Promise<SnapshotStream | null> {
     const found = this.kept.findLast((each) => index === null || each.index === index);
-    return found === undefined ? null : await streamSnapFile(`${this.setup.snapDir}/${snapName(found)}`);
+    if (found === undefined) return null;
+    const stream = await streamSnapFile(`${this.setup.snapDir}/${snapName(found)}`, () =>
+      this.reading.delete(stream),
+    );
+    this.reading.add(stream);
+    if (this.closing.signal.aborted) await stream.close();
+    return stream;
   }
 
   /** Null: it is not kept. */
@@ -307,9 +315,10 @@ export class SnapshotKeeper {
       : await openSnapshotFile(`${this.setup.snapDir}/${snapName(found)}`, found);
   }
 
-  /** Aborts what is being written; a snapshot that is being recorded still gets its record. */
+  /** Aborts what is being written or read; a snapshot that is being recorded still gets its record. */
   async close(): Promise<void> {
     this.closing.abort();
+    for (const stream of this.reading) await stream.close();
     await Promise.allSettled(this.writes);
     await this.releases;
   }

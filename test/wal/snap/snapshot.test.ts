@@ -275,6 +275,19 @@ test("128 MiB go to disk and back through little memory", async (t) => {
   assert.ok(most < 32 << 20, `${most} bytes of buffers`);
 });
 
+test("a snapshot that is being read when the log closes is closed, and its reader told", async (t) => {
+  const wal = await open(t, options(tempDir(t)));
+  await append(wal, 1, 10);
+  await wal.saveSnapshot(meta(5, 1), new Uint8Array(1 << 20));
+  const [begun, untouched] = [(await wal.openSnapshot())!, (await wal.openSnapshot())!];
+  const chunks = begun[Symbol.asyncIterator]();
+  assert.equal((await chunks.next()).done, false);
+  await wal.close();
+  await assert.rejects(chunks.next(), { code: "RAFT_CLOSED" });
+  await assert.rejects(untouched[Symbol.asyncIterator]().next(), { code: "RAFT_CLOSED" });
+  await Promise.all([begun.close(), untouched.close()]);
+});
+
 test("an abort, a failing source, a full disk: the log goes on, and nothing is left behind", async (t) => {
   const dir = tempDir(t);
   const plan: FaultPlan = { op: "open", from: 2, code: "ENOSPC", path: ".snap." };
