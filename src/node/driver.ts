@@ -550,7 +550,7 @@ export class Driver {
     results: readonly unknown[] | undefined,
     responses: readonly Message[],
   ): void {
-    const { proposals, forwarding, reads, rawNode, snapshots, feeds, trace } = this.parts;
+    const { proposals, forwarding, reads, rawNode, snapshots, members, feeds, trace } = this.parts;
     const last = entries[entries.length - 1].index;
     trace?.applied(last);
     let result = 0;
@@ -559,6 +559,7 @@ export class Driver {
       if (isNormal(entry)) proposals.applied(entry, results?.[result++]);
       else this.applyOther(entry);
     }
+    members.entriesApplied();
     if (forwarding.forwards.awaits) forwarding.forwards.applied(entries, results);
     this.applied = last;
     reads.applied(last);
