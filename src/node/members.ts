@@ -264,7 +264,7 @@ export class Members {
    */
   private wanted(): Map<number, string> {
     const { id, rawNode, book } = this.parts;
-    const { trk, raftLog } = rawNode.raft;
+    const { trk } = rawNode.raft;
     const wanted = new Map<number, string>();
     const want = (member: number, address: string | undefined): void => {
       if (member !== id && address !== undefined) wanted.set(member, address);
@@ -274,14 +274,34 @@ export class Members {
     // A first member's own address need not be where others reach it (a proxy, a mapped port): there the options count.
     for (const [member, { address, given }] of this.ahead)
       if (given || !wanted.has(member)) want(member, address);
-    for (const index of raftLog.unappliedConfChanges) {
-      const page = raftLog.slice(index, index + 1, Infinity);
+    for (const [member, address] of this.inLog()) if (!wanted.has(member)) want(member, address);
+    return wanted;
+  }
+
+  /**
+   * Ids that changes in the log make members, which are not applied here, with their addresses. The newest that says what it
+   * was made from tells of all before it, so that those need not be read: a node that starts may have thousands.
+   */
+  private inLog(): Map<number, string | undefined> {
+    const { raftLog } = this.parts.rawNode.raft;
+    const all = raftLog.unappliedConfChanges;
+    const found = new Map<number, string | undefined>();
+    for (let at = all.length - 1; at >= 0; at--) {
+      const page = raftLog.slice(all[at]!, all[at]! + 1, Infinity);
       const change = page instanceof RaftError ? null : decodeConfChange(page[0]!);
       const record = decodeMemberRecord(change?.context);
+      // Leaving the joint state says nothing.
       if (change === null || record === null || !isConfChangeV2(change)) continue;
-      for (const { nodeId } of change.changes) if (!wanted.has(nodeId)) want(nodeId, record.given[nodeId]);
+      const { before, given } = record;
+      const ids = [
+        ...change.changes.map(({ nodeId }) => nodeId),
+        ...(before?.voters ?? []),
+        ...(before?.learners ?? []),
+      ];
+      for (const member of ids) if (!found.has(member)) found.set(member, given[member]);
+      if (before !== undefined) break;
     }
-    return wanted;
+    return found;
   }
 
   private text(): string {

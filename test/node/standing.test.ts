@@ -6,10 +6,14 @@ import { encodeMemberRecord } from "../../src/node/member-record.js";
 import { Members } from "../../src/node/members.js";
 import { Teller } from "../../src/node/teller.js";
 import {
+  ConfChangeAddNode,
   ConfChangeUpdateNode,
   type ConfChangeV2,
+  EMPTY_CONF_STATE,
   Entry,
   EntryConfChangeV2,
+  Message,
+  MsgApp,
   marshalConfChange,
 } from "../../src/raft/index.js";
 import { Network } from "../raft/network.js";
@@ -83,4 +87,25 @@ test("a node that applies many changes in one call looks once for whom its link 
   members.entriesApplied();
   members.entriesApplied();
   assert.deepEqual(link.dialled, ["2 there:7103"]);
+});
+
+test("whom changes in the log make members is dialled, and of thousands of changes the newest alone is read", (t) => {
+  const rawNode = new Network({ voters: [1, 2, 3] }).raw(3);
+  const given = new Map<number, string>();
+  const append = new Message(MsgApp);
+  [append.from, append.to, append.term, append.index, append.logTerm] = [1, 3, 1, 1, 1];
+  append.entries = [4, 5, 6].map((nodeId, at) => {
+    given.set(nodeId, `there:700${nodeId}`);
+    const before = { ...EMPTY_CONF_STATE, voters: [1, 2, 3, 4, 5].slice(0, 3 + at) };
+    const context = encodeMemberRecord(new MemberBook(new Map(), null).record(given, before));
+    const change: ConfChangeV2 = { transition: 0, changes: [{ type: ConfChangeAddNode, nodeId }], context };
+    return new Entry(EntryConfChangeV2, 1, 2 + at, marshalConfChange(change));
+  });
+  const { members, link } = begun(rawNode);
+  assert.equal(rawNode.step(append), null);
+  const { raftLog } = rawNode.raft;
+  const read = t.mock.method(raftLog, "slice");
+  members.turn();
+  assert.deepEqual(link.dialled.sort(), ["4 there:7004", "5 there:7005", "6 there:7006"]);
+  assert.equal(read.mock.callCount(), 1);
 });
