@@ -26,6 +26,7 @@ import {
   NoMember,
   NotLeading,
   Overloaded,
+  REQUESTS_MAX,
   refused,
   sequenceIn,
   TooLarge,
@@ -37,7 +38,7 @@ import { PayloadCopies, type PayloadCopy } from "./payload-copies.js";
 /** How many lives of one member are remembered. A connection ends with either of its ends: on a sound network, one would do. */
 const LIVES_MAX = 8;
 /** Requests of one life whose answers are remembered: more than are under way at once. */
-const ANSWERS_KEPT = 4096;
+const ANSWERS_KEPT = 4 * REQUESTS_MAX;
 
 export interface ArrivalLimits {
   readonly maxProposalBytes: number;

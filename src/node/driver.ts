@@ -553,7 +553,7 @@ export class Driver {
     results: readonly unknown[] | undefined,
     responses: readonly Message[],
   ): void {
-    const { proposals, forwarding, reads, rawNode, snapshots, feeds, trace } = this.parts;
+    const { proposals, forwarding, reads, rawNode, snapshots, members, feeds, trace } = this.parts;
     const last = entries[entries.length - 1].index;
     trace?.applied(last);
     let result = 0;
@@ -562,6 +562,7 @@ export class Driver {
       if (isNormal(entry)) proposals.applied(entry, results?.[result++]);
       else this.applyOther(entry);
     }
+    members.entriesApplied();
     if (forwarding.forwards.awaits) forwarding.forwards.applied(entries, results);
     this.applied = last;
     reads.applied(last);

@@ -4,6 +4,11 @@
 // same. Answers go over both lanes (lanes.ts): in front of the entries that they are about, whatever else is under way. Pure.
 import { EntryNormal, Message, MsgProp } from "../raft/index.js";
 
+/**
+ * Requests of one node that may be unanswered at once, however small: the leader remembers some more, so that it can say
+ * again what became of each.
+ */
+export const REQUESTS_MAX = 1024;
 /** Drawn when the asking node opened. */
 export const LIFE_BYTES = 8;
 const FORWARD_CONTEXT_BYTES = LIFE_BYTES + 8;

@@ -21,6 +21,7 @@ import {
   NoMember,
   NotLeading,
   Overloaded,
+  REQUESTS_MAX,
   sequenceIn,
   TooLarge,
   Transferring,
@@ -136,7 +137,8 @@ export class Forwards {
 
   /** Whether something that waits can be sent now. */
   canSend(raft: Raft): boolean {
-    return this.sentBytes < this.limits.windowBytes && this.hasLeader(raft);
+    const hasRoom = this.sentBytes < this.limits.windowBytes && this.requests.size < REQUESTS_MAX;
+    return hasRoom && this.hasLeader(raft);
   }
 
   /**

@@ -13,6 +13,7 @@ import {
   NoMember,
   NotLeading,
   Overloaded,
+  REQUESTS_MAX,
   refused,
   TooLarge,
   Transferring,
@@ -347,6 +348,17 @@ test("tens of thousands that are placed are settled in linear time by what is ap
   assert.ok(process.cpuUsage(before).user < 1_000_000);
   assert.equal(forwards.awaits, false);
   await Promise.all(resolved);
+});
+
+test("no more requests are under way than a leader can answer again, however small they are", () => {
+  const follower = new Follower(1e9);
+  for (let i = 0; i < REQUESTS_MAX + 5; i++) follower.propose("x");
+  assert.equal(follower.sent.length, REQUESTS_MAX);
+  follower.answer(accepted(follower.sent[0]!, 6));
+  follower.send();
+  const next = follower.sent.slice(REQUESTS_MAX).map(({ entries }) => entries.length);
+  assert.equal(next.length, 1);
+  assert.ok(next[0]! > 1, "what waited goes together");
 });
 
 test("a slow path has its time for what was sent, and nothing more is sent into it until that is answered or cut off", async () => {

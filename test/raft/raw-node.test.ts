@@ -8,6 +8,7 @@ import {
   ConfChangeAddLearnerNode,
   ConfChangeAddNode,
   ConfChangeRemoveNode,
+  ConfChangeTransitionJointExplicit,
   type ConfChangeV2,
   Entry,
   EntryConfChange,
@@ -525,6 +526,35 @@ test("forgetLeader: a follower does, a leader does not", () => {
   assert.equal(network.raw(2).basicStatus().softState.lead, 0);
   network.raw(1).forgetLeader();
   assert.equal(network.raw(1).basicStatus().softState.lead, 1);
+});
+
+test("a leader that a change removes counts at once what the voters who stay have answered already", () => {
+  const network = new Network({ voters: [1, 2, 3, 4, 5, 6, 7] });
+  network.elect(1);
+  const leaves = [1, 4, 5, 6, 7].map((nodeId) => ({ type: ConfChangeRemoveNode, nodeId }) as const);
+  const joint: ConfChangeV2 = {
+    transition: ConfChangeTransitionJointExplicit,
+    changes: leaves,
+    context: NO_DATA,
+  };
+  assert.equal(network.raw(1).proposeConfChange(joint), null);
+  network.settle();
+  // The answers of those who leave are slow.
+  const held: Message[] = [];
+  network.drops = (m) => m.to === 1 && m.from > 3 && held.push(m) > 0;
+  network.raw(1).proposeConfChange({ transition: 0, changes: [], context: NO_DATA });
+  network.settle();
+  network.propose(1, "y");
+  network.raw(1).readIndex(bytes("r"));
+  network.settle();
+  const { raftLog } = network.raw(1).raft;
+  const last = raftLog.lastIndex();
+  // They come for the change, and for nothing behind it.
+  for (const m of held) if (m.type === MsgAppResp && m.index === last - 1) network.raw(1).step(m);
+  network.settle();
+  assert.deepEqual(network.get(1).confState?.voters, [2, 3]);
+  assert.equal(raftLog.committed, last);
+  assert.equal(network.get(1).readStates.length, 1);
 });
 
 test("step-down on removal: a removed leader follows", () => {
