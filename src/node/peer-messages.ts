@@ -174,7 +174,7 @@ function fieldsOf(m: Message): number {
 
 // hot
 function refusalOfLeader(r: Raft, m: Message): string | null {
-  return termHasOtherLeader(r, m) ? `node ${r.lead} leads term ${m.term}, not ${m.from}` : null;
+  return termHasOtherLeader(r, m) ? `node ${r.leadHeard} leads term ${m.term}, not ${m.from}` : null;
 }
 
 /** Whose read the one context of a message is of; 0: it is none. */

@@ -43,6 +43,11 @@ export class Raft {
   state: StateType = StateFollower;
   /** The leader of `term` as far as known; None: not known. */
   lead = None;
+  /**
+   * Who leads `term`, as its own appends and heartbeats say, or as it is this node; None: not heard of yet. Nothing but a
+   * new term changes it. `lead` is also who sent a snapshot, which an operator may have sent by hand from any member.
+   */
+  leadHeard = None;
 
   /** Messages that may leave at once. */
   msgs: Message[] = [];
@@ -166,6 +171,7 @@ export class Raft {
     assert(this.state !== StateFollower, "invalid transition: follower to leader");
     this.reset(this.term);
     this.lead = this.id;
+    this.leadHeard = this.id;
     this.state = StateLeader;
     this.electionsWon++;
     const progress = this.trk.progress.get(this.id);
@@ -197,6 +203,7 @@ export class Raft {
     if (this.term !== term) {
       this.term = term;
       this.vote = None;
+      this.leadHeard = None;
     }
     this.lead = None;
     this.electionElapsed = 0;

@@ -134,6 +134,7 @@ export function takeReadIndex(r: Raft, m: Message): void {
 /** §5.3: the consistency check, the append, and the answer that goes out when it is stored. */
 // hot
 export function handleAppendEntries(r: Raft, m: Message): void {
+  r.leadHeard = m.from;
   const log = r.raftLog;
   const response = new Message(MsgAppResp);
   response.to = m.from;
@@ -172,6 +173,7 @@ export function handleAppendEntries(r: Raft, m: Message): void {
 }
 
 export function handleHeartbeat(r: Raft, m: Message): void {
+  r.leadHeard = m.from;
   r.raftLog.commitTo(m.commit);
   r.promiseNotToVote();
   const response = new Message(MsgHeartbeatResp);

@@ -154,7 +154,7 @@ function isCount(n: number): boolean {
 /** §5.2, Election Safety: a term has one leader. Whoever else says that it leads the term we are in does not. */
 // hot
 export function termHasOtherLeader(r: Raft, m: Message): boolean {
-  return m.term === r.term && r.lead !== None && r.lead !== m.from;
+  return m.term === r.term && r.leadHeard !== None && r.leadHeard !== m.from;
 }
 
 /**
