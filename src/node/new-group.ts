@@ -7,7 +7,6 @@ import path from "node:path";
 import { NO_DATA } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
 import { EMPTY_CONF_STATE, Entry, EntryNormal, type SnapshotMetadata } from "../raft/raftpb/index.js";
-import { backupError } from "../wal/disk/errors.js";
 import { type DirLock, lockDir, realPath } from "../wal/disk/lock.js";
 import { asyncFs } from "../wal/disk/wal-fs.js";
 import { openWal, type SnapshotStream, type Wal } from "../wal/index.js";
@@ -149,13 +148,7 @@ async function openSource(source: string): Promise<Source> {
 
 /** A snapshot is of what is committed, and names no cluster. */
 async function openFile(file: string): Promise<Source> {
-  const opened = async (): Promise<SnapshotStream> => {
-    try {
-      return await streamSnapFile(file);
-    } catch (error) {
-      throw backupError(error);
-    }
-  };
+  const opened = () => streamSnapFile(file, "backup");
   const stream = await opened();
   const { metadata } = stream;
   await stream.close();
