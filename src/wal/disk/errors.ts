@@ -118,12 +118,10 @@ const SNAPSHOT_ADVICE: Readonly<Record<SnapOwner, string>> = {
   backup: "Take another copy of it, or an older snapshot",
 };
 
-/** A snapshot file that does not hold what was written. */
+/** A snapshot file that does not hold what was written. The cause says no more than what is wrong there. */
 export function snapshotError(file: string, owner: SnapOwner, what: string): RaftmarkError {
-  return new RaftmarkError(
-    "WAL_CORRUPT",
-    `the snapshot ${file} is damaged: ${what}. ${SNAPSHOT_ADVICE[owner]}`,
-  );
+  const text = `the snapshot ${file} is damaged: ${what}. ${SNAPSHOT_ADVICE[owner]}`;
+  return new RaftmarkError("WAL_CORRUPT", text, { cause: new Error(what) });
 }
 
 /** What crosses from a worker instead of an error object, which would lose its code on the way. */
