@@ -123,12 +123,22 @@ function checkEmpty(dir: string): void {
   throw badOption("dir", `${dir} is ${what}; name a directory that is to be made, or an empty one`);
 }
 
-/** A node's directory stays as it is, and what is made is not lost with it. */
+/** A node's directory stays as it is, and what is made is not lost with it: also where its log, or one snapshot, is named. */
 function checkApart(source: string, dir: string): void {
-  if (fs.statSync(source, { throwIfNoEntry: false })?.isDirectory() !== true) return;
-  const inside = path.relative(fs.realpathSync(source), realPath(path.resolve(dir)));
-  if (inside.split(path.sep)[0] === ".." || path.isAbsolute(inside)) return;
-  throw badOption("dir", `${dir} lies in ${source}, which is only read; name a directory elsewhere`);
+  const stat = fs.statSync(source, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  const real = fs.realpathSync(source);
+  const own = stat.isDirectory() ? real : path.dirname(real);
+  for (const around of [own, path.dirname(own)]) {
+    if (!liesIn(dir, around) || (around !== real && findLog(around).segments.length === 0)) continue;
+    throw badOption("dir", `${dir} lies in ${around}, which is only read; name a directory elsewhere`);
+  }
+}
+
+/** `around`: where symbolic links lead. */
+function liesIn(dir: string, around: string): boolean {
+  const inside = path.relative(around, realPath(path.resolve(dir)));
+  return inside.split(path.sep)[0] !== ".." && !path.isAbsolute(inside);
 }
 
 async function openSource(source: string): Promise<Source> {

@@ -138,11 +138,13 @@ test("the source is read and not changed; what is refused leaves nothing", async
     assert.deepEqual(files(), before);
   };
   await refused(source, { ...NEW, clusterId: 1 }, /1 is the id of the old group/);
-  for (const inside of ["new", "wal/new/1"]) {
-    const { message } = await rejection(newGroup(source, path.join(source, inside), NEW));
-    assert.match(message, /lies in .*, which is only read; name a directory elsewhere/);
-    assert.deepEqual(files(), before);
-  }
+  const [snap] = fs.readdirSync(path.join(source, "snap"));
+  for (const named of ["", "wal", "snap", `snap/${snap}`])
+    for (const inside of ["new", "wal/new/1"]) {
+      const { message } = await rejection(newGroup(path.join(source, named), path.join(source, inside), NEW));
+      assert.match(message, /lies in .*, which is only read; name a directory elsewhere/, named);
+      assert.deepEqual(files(), before);
+    }
   await refused(source, { ...NEW, address: "0.0.0.0:7007" }, /is where to listen/);
   await refused(path.join(old, "9"), NEW, /there is no directory/);
   await refused(old, NEW, /there is no log in/);
