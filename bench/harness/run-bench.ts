@@ -8,7 +8,7 @@ import { BenchError } from "./bench-error.js";
 import { cpuTaken, DiskWatch } from "./disturbance.js";
 import { probeDisk, readEnvironment } from "./environment.js";
 import { nullRun } from "./null-run.js";
-import { blockDeviceOf, KEEP_MARK, type RunDir } from "./run-dir.js";
+import { KEEP_MARK, type RunDir } from "./run-dir.js";
 import type { Phase, UncheckedRun } from "./run-variant.js";
 import { findRuntimes, type Runtime } from "./runtimes.js";
 import { expand, type Load, runOrder, type Scenario, type Variant } from "./scenario.js";
@@ -85,7 +85,6 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
     const seatings = seatingsOf(variants);
     checkSpace(runDir, seatings);
     const machine = await readEnvironment(runDir.fileSystem);
-    const fileSystem = { ...machine.fileSystem, ...(await blockDeviceOf(runDir.path)) };
     const allMs = plan.load.rounds * estimateRoundMs(seatings, plan.load);
     const estimateMs = Math.min(allMs, plan.load.withinMs || allMs);
     observer.begun({ plan, variants, estimateMs, runDir });
@@ -117,7 +116,6 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
       options: optionsOf(plan, runDir, runs),
       environment: {
         ...machine,
-        fileSystem,
         link: [...new Set(runs.flatMap(({ link }) => link || []))].join("; "),
       },
       diskProbe,
