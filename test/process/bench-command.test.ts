@@ -405,6 +405,25 @@ test("a node process that is killed while it opens leaves its cluster's runs voi
   assertClean(cwd);
 });
 
+test("a configuration whose nodes crash at every start is given up after two rounds, and the others go on", async () => {
+  const cwd = scratch.folder();
+  const crash = join(cwd, "crash.cjs");
+  writeFileSync(crash, 'if (/node-main/.test(process.argv[1] ?? "")) process.exit(3);');
+  const axes = [...ONE, "--nodes", "1", "--in-flight", "16", "--node-flags", `none,--require=${crash}`];
+  const words = [...axes, "--rounds", "4", "--duration", "300ms", "--warmup", "100ms", "--out", "out.json"];
+  const command = new Command(cwd, "bench", ...words);
+  assert.equal(await command.end(OVER_MS), 1, command.stderr);
+  const { runs, interrupted } = Result.parse(JSON.parse(readFileSync(join(cwd, "out.json"), "utf8")));
+  assert.equal(interrupted, false, "it went on");
+  assert.deepEqual(
+    runs.map(({ round, void: why }) => `${round} ${why.length === 0 ? "sound" : "void"}`),
+    ["0 sound", "1 sound", "2 sound", "3 sound", "0 void", "1 void"],
+  );
+  assert.match(command.stdout, /its nodes did not start, twice in a row: not tried in the other 2 rounds\n/);
+  assert.match(command.stdout, /\[6\/6, round 4\/4\]/);
+  assertClean(cwd);
+});
+
 test("a node that stands still leaves its own run void, with the reason, and no other", async () => {
   const cwd = scratch.folder();
   const axes = ["--writer", "inline-js,pool-wasm", "--in-flight", "16", "--rounds", "2"];
