@@ -2,6 +2,7 @@
 import type { Tree } from "../compare/trees.js";
 import type { Environment } from "../harness/environment.js";
 import { markdownTable } from "../report/markdown.js";
+import { diskNameText } from "../report/node-text.js";
 import { roughly, short } from "../report/numbers.js";
 import type { RatioInterval } from "../stats/intervals.js";
 import { type Finding, type Judgement, type Limit, LOOK_CONFIDENCE, MEASURES } from "./judge.js";
@@ -109,7 +110,7 @@ export function gateMarkdown(facts: GateFacts): string {
     `${pairs} pairs of fresh clusters, ${windows} alternating windows each, in an order drawn by seed ${seed}; ` +
       `3 nodes, pool-wasm, 256 B, fsync; closed if a whole interval lies more than ${percent(tolerance)} on the bad side, or if every ` +
       `repeat of a counter is beyond base's and its slack. ${environment.cpu}, ${environment.cores} cores, ` +
-      `Node ${environment.node}, ${environment.fileSystem.type}; ${roughly(elapsedMs)}. \`${command}\``,
+      `Node ${environment.node}; ${diskNameText(environment)}; ${roughly(elapsedMs)}. \`${command}\``,
   ];
   return `${parts.join("\n\n")}\n`;
 }

@@ -31,12 +31,15 @@ export interface Environment {
     readonly mount: string;
     readonly device: string;
     readonly options: string;
+    /** Of its block device; null: not known. */
+    readonly readAheadKb: number | null;
+    readonly scheduler: string | null;
   };
   readonly volatileStorage: boolean;
 }
 
 export async function readEnvironment(fileSystem: FileSystem): Promise<Environment> {
-  const { type, mount, device, options, volatile } = fileSystem;
+  const { freeBytes: _, volatile, ...known } = fileSystem;
   return {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     cores: availableParallelism(),
@@ -47,7 +50,7 @@ export async function readEnvironment(fileSystem: FileSystem): Promise<Environme
     v8: process.versions.v8,
     raftmark: packageVersion(),
     ...(await commit()),
-    fileSystem: { type, mount, device, options },
+    fileSystem: known,
     volatileStorage: volatile,
   };
 }

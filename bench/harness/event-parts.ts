@@ -170,6 +170,12 @@ export function driftOf(before: number, after: number): Measures {
   return { rateAfter: share((100 * after) / before, meaning) };
 }
 
+/** Commits a slot in those of `load` that begin at such times; NaN where there are none. */
+export function rateOf({ series }: LoadResult, isThen: (slotMs: number) => boolean): number {
+  const counts = series.filter((_, i) => isThen(i * SERIES_STEP_MS));
+  return counts.reduce((sum, count) => sum + count, 0) / counts.length;
+}
+
 /** What three figures of a load mean: its rate meanwhile, and the p99 of 100 ms meanwhile and otherwise. */
 interface MeanwhileWords {
   readonly rate: string;
@@ -188,19 +194,18 @@ export function meanwhileOf(
   const [within, without] = [isMeanwhile, isOtherwise].map((those) =>
     slots.filter((i) => those(i * SERIES_STEP_MS)),
   );
-  const rateOf = (those: readonly number[]) =>
-    those.reduce((sum, i) => sum + load.series[i]!, 0) / those.length;
   const [p99Within, p99Without] = [within, without].map((those) => {
     const known = those.flatMap((i) => load.seriesP99Ms[i] ?? []);
     return known.length === 0 ? null : median(known);
   });
-  const before = without.filter((i) => i < within[0]);
-  const after = without.filter((i) => i > within[within.length - 1]);
+  const [first, last] = [within[0] * SERIES_STEP_MS, within[within.length - 1] * SERIES_STEP_MS];
+  const before = rateOf(load, (at) => isOtherwise(at) && at < first);
+  const after = rateOf(load, (at) => isOtherwise(at) && at > last);
   return {
-    ...(within.length === 0 ? {} : driftOf(rateOf(before), rateOf(after))),
+    ...(within.length === 0 ? {} : driftOf(before, after)),
     ...(within.length === 0 || without.length === 0
       ? {}
-      : { rateMeanwhile: share((100 * rateOf(within)) / rateOf(without), rate) }),
+      : { rateMeanwhile: share((100 * rateOf(load, isMeanwhile)) / rateOf(load, isOtherwise), rate) }),
     ...(p99Within === null || p99Without === null
       ? {}
       : {

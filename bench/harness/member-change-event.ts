@@ -1,12 +1,14 @@
 // A member that is replaced while the load goes on: a new, empty node joins as a learner and catches up; then one joint
 // change promotes it and removes a follower, which is stopped. The load ends when it is over. Runs in the harness.
 import {
+  driftOf,
   type EventPlan,
   EventToItsEnd,
   followerOf,
   type Measures,
   meanwhileOf,
   measure,
+  rateOf,
   sleep,
   took,
 } from "./event-parts.js";
@@ -18,6 +20,8 @@ interface Told {
   /** Of the window. */
   readonly addedAt: number;
   readonly changedAt: number;
+  /** Nothing is done to the group from here on. */
+  readonly partedAt: number;
   readonly addMs: number;
   readonly catchUpMs: number;
   readonly changeMs: number;
@@ -48,10 +52,12 @@ export class MemberReplaced extends EventToItsEnd<Told> {
     this.happened.add("it votes, and another is removed");
     this.checkUnderLoad("a member to be replaced");
     await cluster.part(leaving);
+    const partedAt = performance.now();
     await sleep(this.calmMs);
     return {
       addedAt: addedAt - opened,
       changedAt: changedAt - opened,
+      partedAt: partedAt - opened,
       addMs: inAt - addedAt,
       catchUpMs: caughtUpAt - inAt,
       changeMs: changedAt - caughtUpAt,
@@ -64,23 +70,23 @@ export class MemberReplaced extends EventToItsEnd<Told> {
   }
 
   protected tell(told: Told, load: LoadResult): Measures {
-    const { addedAt, changedAt, addMs, catchUpMs, changeMs, behind } = told;
+    const { addedAt, changedAt, partedAt, addMs, catchUpMs, changeMs, behind } = told;
     const { entryBytes } = this.plan.variant.settings;
     const MBytes = (behind * (entryBytes + RECORD_OVERHEAD_BYTES)) / 1e6;
+    const isBefore = (at: number) => at + SERIES_STEP_MS <= addedAt;
     return {
       behindMB: measure(MBytes, "MB", "higher", "log that there was when the new member came, empty"),
       addMs: took(addMs, "changeMembership({ add }) of a learner, until it is in force"),
       catchUpMs: took(catchUpMs, "from then until the new member had applied what was committed by then"),
       changeMs: took(changeMs, "one joint change that promotes it and removes another"),
-      ...meanwhileOf(
-        load,
-        (at) => at + SERIES_STEP_MS > addedAt && at < changedAt,
-        (at) => at + SERIES_STEP_MS <= addedAt,
-        {
-          rate: "commits a second from the addition to the end of the change, of those before",
-          inside: "meanwhile",
-          outside: "before",
-        },
+      ...meanwhileOf(load, (at) => at + SERIES_STEP_MS > addedAt && at < changedAt, isBefore, {
+        rate: "commits a second from the addition to the end of the change, of those before",
+        inside: "meanwhile",
+        outside: "before",
+      }),
+      ...driftOf(
+        rateOf(load, isBefore),
+        rateOf(load, (at) => at >= partedAt),
       ),
     };
   }

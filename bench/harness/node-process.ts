@@ -198,10 +198,10 @@ export class NodeProcess {
     if (this.ended) return Promise.reject(this.endError());
     const call = ++this.calls;
     return new Promise<ReplyOf<K>>((resolve, reject) => {
-      const stop = this.afterSilence(timeoutMs, silentMs, op, (what) => {
+      const stop = this.afterSilence(timeoutMs, silentMs, (isSilent) => {
         this.waiting.delete(call);
-        const text = `${this.who} (pid ${this.pid}) ${what}: it stands still, or the machine or its disk is overloaded.`;
-        reject(new ClusterFault(text));
+        const silent = `gave no sign of life for ${silentMs} ms after "${op}"`;
+        reject(this.standsStill(isSilent ? silent : `did not answer "${op}" in ${timeoutMs} ms`));
       });
       this.waiting.set(call, {
         op,
@@ -219,16 +219,27 @@ export class NodeProcess {
     });
   }
 
-  /**
-   * Does `work` when the process has been silent for `silentMs`, or has not done `op` in `timeoutMs`; tells which. Returns
-   * what stops it.
-   */
-  private afterSilence(
-    timeoutMs: number,
-    silentMs: number,
-    op: Op,
-    work: (what: string) => void,
-  ): () => void {
+  /** `load`, which another process puts on this one; or ClusterFault if this one gives no sign of life meanwhile. */
+  async whileHeard<T>(load: Promise<T>, silentMs = SILENT_MS): Promise<T> {
+    let stop = () => {};
+    const silence = new Promise<never>((_, reject) => {
+      const text = `gave no sign of life for ${silentMs} ms under load`;
+      stop = this.afterSilence(Number.POSITIVE_INFINITY, silentMs, () => reject(this.standsStill(text)));
+    });
+    try {
+      return await Promise.race([load, silence]);
+    } finally {
+      stop();
+    }
+  }
+
+  private standsStill(what: string): ClusterFault {
+    const text = `${this.who} (pid ${this.pid}) ${what}: it stands still, or the machine or its disk is overloaded.`;
+    return new ClusterFault(text);
+  }
+
+  /** Does `work` when the process has been silent for `silentMs`, or when `timeoutMs` are over. Returns what stops it. */
+  private afterSilence(timeoutMs: number, silentMs: number, work: (isSilent: boolean) => void): () => void {
     let spentMs = 0;
     let quietMs = 0;
     let stop = () => {};
@@ -238,8 +249,8 @@ export class NodeProcess {
       stop = afterAwake(ms, () => {
         spentMs += ms;
         quietMs = this.heard === heard ? quietMs + ms : 0;
-        if (spentMs >= timeoutMs) work(`did not answer "${op}" in ${timeoutMs} ms`);
-        else if (quietMs >= silentMs) work(`gave no sign of life for ${silentMs} ms after "${op}"`);
+        if (spentMs >= timeoutMs) work(false);
+        else if (quietMs >= silentMs) work(true);
         else wait();
       });
     };

@@ -8,7 +8,7 @@ import { BenchError } from "./bench-error.js";
 import { cpuTaken, DiskWatch } from "./disturbance.js";
 import { probeDisk, readEnvironment } from "./environment.js";
 import { nullRun } from "./null-run.js";
-import { blockDeviceOf, KEEP_MARK, type RunDir } from "./run-dir.js";
+import { KEEP_MARK, type RunDir } from "./run-dir.js";
 import type { Phase, UncheckedRun } from "./run-variant.js";
 import { findRuntimes, type Runtime } from "./runtimes.js";
 import { expand, type Load, runOrder, type Scenario, type Variant } from "./scenario.js";
@@ -22,6 +22,7 @@ import {
   seatingsOf,
 } from "./sitting.js";
 import { withSoundFigures } from "./sound-figures.js";
+import { Unopened } from "./unopened.js";
 import { STAGES } from "./waterfall.js";
 import { withRunDir } from "./with-run-dir.js";
 
@@ -55,6 +56,8 @@ export interface Observer {
   done(run: WindowedRun): void;
   /** The run that is done was disturbed, and is made again. */
   repeating(why: readonly string[]): void;
+  /** Their nodes did not start, again: they are not in the rounds that follow, of which there are so many. */
+  leftOut(variants: readonly Variant[], rounds: number): void;
   /** Fewer rounds than announced: no time is left for another. */
   gaveUp(roundsDone: number, roundsPlanned: number): void;
   /** A fault ends it, with the runs that are done: of a node or of the machine, or else of ours. */
@@ -85,7 +88,6 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
     const seatings = seatingsOf(variants);
     checkSpace(runDir, seatings);
     const machine = await readEnvironment(runDir.fileSystem);
-    const fileSystem = { ...machine.fileSystem, ...(await blockDeviceOf(runDir.path)) };
     const allMs = plan.load.rounds * estimateRoundMs(seatings, plan.load);
     const estimateMs = Math.min(allMs, plan.load.withinMs || allMs);
     observer.begun({ plan, variants, estimateMs, runDir });
@@ -117,7 +119,6 @@ export async function runBench(plan: BenchPlan, observer: Observer, signal: Abor
       options: optionsOf(plan, runDir, runs),
       environment: {
         ...machine,
-        fileSystem,
         link: [...new Set(runs.flatMap(({ link }) => link || []))].join("; "),
       },
       diskProbe,
@@ -162,7 +163,8 @@ interface RoundsParts {
 class Rounds {
   private readonly parts: RoundsParts;
   private readonly begun = performance.now();
-  private readonly windowsPlanned: number;
+  private windowsPlanned: number;
+  private readonly unopened = new Unopened();
   private readonly runs: Run[] = [];
   /** Windows, counted or not. */
   private windows = 0;
@@ -185,7 +187,9 @@ class Rounds {
         observer.gaveUp(round, load.rounds);
         break;
       }
-      for (const seating of runOrder(seatings, order, seed + round)) {
+      for (const whole of runOrder(seatings, order, seed + round)) {
+        const seating = this.unopened.rest(whole);
+        if (seating.length === 0) continue;
         try {
           this.runs.push(...(await this.sitUndisturbed(seating, round)));
         } catch (fault) {
@@ -250,6 +254,7 @@ class Rounds {
       });
       await sitting.warmUp();
       const done = await this.runsOf(sitting, round);
+      this.leaveOut(this.unopened.sat(seating.flat(), sitting.unopened), load.rounds - round - 1);
       if (done.length === 0) return [];
       const checked = await sitting.finish();
       return done.map((run) => withSoundFigures({ ...run, ...checked(run) }));
@@ -260,6 +265,12 @@ class Rounds {
     } finally {
       await sitting?.destroy();
     }
+  }
+
+  private leaveOut(variants: readonly Variant[], rounds: number): void {
+    if (variants.length === 0 || rounds === 0) return;
+    this.windowsPlanned -= variants.length * rounds;
+    this.parts.observer.leftOut(variants, rounds);
   }
 
   private async runsOf(sitting: Sitting, round: number): Promise<WindowedRun[]> {

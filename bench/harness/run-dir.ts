@@ -10,8 +10,14 @@ import { makeDirs, removeEmpty } from "./make-dirs.js";
 const PARENT_NAME = ".raftmark";
 const RUN_PREFIX = "run-";
 
+/** What the kernel does with a block device; null where it does not say, as of a network's or btrfs's. */
+interface BlockDevice {
+  readonly readAheadKb: number | null;
+  readonly scheduler: string | null;
+}
+
 /** What lies under a directory. `volatile`: memory, where making an append durable costs and means nothing. */
-export interface FileSystem {
+export interface FileSystem extends BlockDevice {
   readonly type: string;
   readonly mount: string;
   readonly device: string;
@@ -118,21 +124,18 @@ const VOLATILE_TYPES = ["tmpfs", "ramfs", "devtmpfs"];
 /** The file system that `path` lies on: from the kernel's mount table, else by number only. */
 export async function fileSystemOf(path: string): Promise<FileSystem> {
   const space = await statfs(path);
-  const freeBytes = space.bavail * space.bsize;
+  const about = { freeBytes: space.bavail * space.bsize, ...(await blockDeviceOf(path)) };
   const table = await readFile("/proc/self/mountinfo", "utf8").catch(() => "");
   const found = findMount(table, resolve(path));
   if (found === null) {
     const type = `0x${space.type.toString(16)}`;
-    return { type, mount: "?", device: "?", options: "", freeBytes, volatile: space.type === 0x01021994 };
+    return { type, mount: "?", device: "?", options: "", ...about, volatile: space.type === 0x01021994 };
   }
-  return { ...found, freeBytes, volatile: VOLATILE_TYPES.includes(found.type) };
+  return { ...found, ...about, volatile: VOLATILE_TYPES.includes(found.type) };
 }
 
-/** What the kernel does with the block device under `path`; null where it does not say, as of a network's or btrfs's. */
-export async function blockDeviceOf(
-  path: string,
-  sys = "/sys/dev/block",
-): Promise<{ readonly readAheadKb: number | null; readonly scheduler: string | null }> {
+/** Of what lies under `path`. */
+export async function blockDeviceOf(path: string, sys = "/sys/dev/block"): Promise<BlockDevice> {
   const { dev } = await stat(path);
   const [major, minor] = [((dev >>> 8) & 0xfff) >>> 0, (dev & 0xff) | ((dev >>> 12) & 0xfff00)];
   const read = async (name: string) => {

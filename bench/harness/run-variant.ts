@@ -289,7 +289,10 @@ async function visit(
   plan.onPhase("warming up", warmupMs);
   const loadPlan = { ...loadOf(settings), runId, client: leader, warmupMs, primes, durationMs, seed };
   const timeoutMs = warmupMs + durationMs + LOAD_SLACK_MS;
-  const loading = loader.call("load", { plan: loadPlan, ackedPath }, { timeoutMs }, node);
+  const loads = loader.call("load", { plan: loadPlan, ackedPath }, { timeoutMs }, node);
+  // A client gives signs of life, whatever becomes of whom it asks.
+  const isWatched = !inLeader && settings.event !== "kill-leader";
+  const loading = isWatched ? cluster.node(leader).whileHeard(loads) : loads;
   loading.catch(() => {}); // Awaited below; what fails before is told instead.
   const idle = plan.idle();
   const idleBefore = await idleUse(idle);

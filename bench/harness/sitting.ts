@@ -225,6 +225,11 @@ export class Sitting {
     return isLone(this.plan.seating);
   }
 
+  /** Variants whose cluster did not open. */
+  get unopened(): Variant[] {
+    return this.seats.flatMap(({ cluster, variants }) => (cluster === null ? variants : []));
+  }
+
   /** Every variant of the sitting in the order of its round, those of one load together. */
   groups(): Variant[][] {
     const { seating, order, seed, round } = this.plan;

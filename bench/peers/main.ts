@@ -16,6 +16,7 @@ import { BenchError, messageOf } from "../harness/bench-error.js";
 import { readEnvironment } from "../harness/environment.js";
 import { fileSystemOf } from "../harness/run-dir.js";
 import { findRuntimes } from "../harness/runtimes.js";
+import { diskNameText } from "../report/node-text.js";
 import { grouped } from "../report/numbers.js";
 import { Result } from "../report/result-schema.js";
 import { cpuUsPerCommit } from "../stats/rows.js";
@@ -104,7 +105,7 @@ async function main(options: Options): Promise<void> {
     const environment = await readEnvironment(await fileSystemOf(dir));
     const { cpu, cores, kernel, commit, dirty } = environment;
     const command = ["npm run bench:peers --", ...process.argv.slice(2)].join(" ");
-    const machine = { cpu, cores, kernel, fileSystem: environment.fileSystem.type };
+    const machine = { cpu, cores, kernel, fileSystem: diskNameText(environment) };
     const peers = Peers.parse({
       ...{ startedAt, finishedAt: new Date().toISOString(), command, commit, dirty, machine },
       ...{ seconds, warmup, pairs, rows, etcd },

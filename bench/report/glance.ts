@@ -135,7 +135,11 @@ const TOLD: {
         ? ""
         : `; p99 was ${short(inside.median)} ms meanwhile, ${short(outside.median)} ms before`;
     const limit = `probably the log of ${behind} MB that the new member needed: what else took time is not measured`;
-    return eventLines(`${tookText(largest, rows, REPLACED)}${calm}`, limit, roundsText(rows));
+    return eventLines(
+      `${tookText(largest, rows, REPLACED)}${calm}`,
+      limit,
+      roundsText(rows) + driftText(largest),
+    );
   },
   snapshots: (_result, rows) => {
     const taking = rows.filter((row) => measureOf(row, "snapshotMs") !== null);

@@ -10,7 +10,7 @@ export function nodeText({ environment, runs }: Pick<Result, "environment" | "ru
 }
 
 /** "ext4 on /dev/vda (read-ahead 8192 KiB, I/O scheduler mq-deadline)", as far as it is known. */
-export function diskNameText({ fileSystem }: Result["environment"]): string {
+export function diskNameText({ fileSystem }: Pick<Result["environment"], "fileSystem">): string {
   const { type, device, readAheadKb, scheduler } = fileSystem;
   const known = [
     ...(readAheadKb === null ? [] : [`read-ahead ${readAheadKb} KiB`]),

@@ -137,6 +137,16 @@ export class Progress implements Observer {
     this.say(this.out.paint.dim(`  disturbed, so once more: ${why.join("; ")}`));
   }
 
+  leftOut(variants: readonly Variant[], rounds: number): void {
+    this.count -= variants.length * rounds;
+    this.erase();
+    const which = variants.map(({ settings }) => describe(settings, this.axes)).filter((text) => text !== "");
+    const whose = which.length === 0 ? "its" : `${which.join("; ")}: its`;
+    this.say(
+      `${whose} nodes did not start, twice in a row: not tried in the other ${plural(rounds, "round")}`,
+    );
+  }
+
   gaveUp(roundsDone: number, roundsPlanned: number): void {
     this.erase();
     this.say(`${roundsDone} of ${roundsPlanned} rounds: there is no time left for another`);

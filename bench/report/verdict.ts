@@ -291,6 +291,7 @@ const EVENTS: { readonly [K in Subject]?: EventWords } = {
     ["catchUpMs", (ms) => `a new member has caught up after ${ms} ms`],
     ["changeMs", (ms) => ` and another's place ${ms} ms later`],
     ["rateMeanwhile", (share) => `, while the group commits at ${share} % of its rate`],
+    AFTERWARDS,
   ],
   snapshots: [
     ["snapshotMs", (ms) => `a snapshot takes ${ms} ms`],

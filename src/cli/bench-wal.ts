@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import pc from "picocolors";
 import { BenchError } from "../../bench/harness/bench-error.js";
+import { diskNameText } from "../../bench/report/node-text.js";
 import { PLAIN } from "../../bench/report/table.js";
 import { checkWritable, defaultPath, writeTo } from "../../bench/report/write-result.js";
 import { renderWalBench } from "../../bench/wal/report.js";
@@ -79,7 +80,7 @@ async function benchWal(plan: WalBenchPlan, words: Words): Promise<number> {
   const { environment, diskProbe } = result;
   stream.write(
     `\n${renderWalBench(result, paint)}${environment.cpu}, ${environment.cores} cores, Node ${environment.node}; ` +
-      `${environment.fileSystem.type}: a durable 4 KiB write takes ${diskProbe.p50Us} µs (p99 ${diskProbe.p99Us} µs)\n`,
+      `${diskNameText(environment)}: a durable 4 KiB write takes ${diskProbe.p50Us} µs (p99 ${diskProbe.p99Us} µs)\n`,
   );
   if (words.json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
   // What took minutes to measure is shown before it may turn out that it cannot be kept.

@@ -1,7 +1,7 @@
 // The .snap files beside a log, ours or etcd's, for the tools: what each is of, and whether it is sound.
 import fs from "node:fs";
 import path from "node:path";
-import { RaftmarkError } from "../base/errors.js";
+import { RaftmarkError, textOf } from "../base/errors.js";
 import type { ConfState } from "../raft/raftpb/index.js";
 import type { EtcdConfState, EtcdSnapshotId } from "../wal/inspect/etcd-proto.js";
 import { etcdReadSnap } from "../wal/inspect/etcd-reader.js";
@@ -39,7 +39,7 @@ async function checkSnap(file: string): Promise<SnapReport> {
     }
   } catch (error) {
     if (!(error instanceof RaftmarkError) || error.code !== "WAL_CORRUPT") throw error;
-    return bad(error.message);
+    return bad(textOf(error.cause));
   }
   const { error, snapshot } = etcdReadSnap(fs.readFileSync(file));
   if (snapshot === null) return bad(error);

@@ -57,7 +57,7 @@ function dumpCommand(): Command {
     .summary("print a log, one line an entry or record")
     .description(
       "Prints the snapshot files beside the log, then metadata, entries, hard states and snapshot records in the order in " +
-        "which they were written: an entry that replaces earlier ones says so. Checksums are verified on the way; the dump ends at the first damage.",
+        "which they were written: an entry that replaces earlier ones says so. Checksums are verified on the way; the dump ends at the first damage of the log.",
     )
     .argument("<dir>", DIR_HELP)
     .option("--json", "one JSON object a line; 64-bit numbers are strings, data is hex and complete")
@@ -120,12 +120,15 @@ async function dump(dir: string, words: DumpWords): Promise<number> {
   } finally {
     progress?.end();
   }
-  if (dumped.problem === null) {
-    if (dumped.nothing !== null) process.stderr.write(`raftmark: ${dumped.nothing}.\n`);
-    return 0;
-  }
-  process.stderr.write(`raftmark: ${dumped.problem}; the dump ends there. See raftmark wal verify ${dir}.\n`);
-  return DAMAGED;
+  const problems = snaps
+    .filter(({ error }) => error !== "")
+    .map(({ name, error }) => `${name} is damaged: ${error}`);
+  if (dumped.problem !== null) problems.push(`${dumped.problem}; the dump ends there`);
+  for (const problem of problems)
+    process.stderr.write(`raftmark: ${problem}. See raftmark wal verify ${dir}.\n`);
+  if (problems.length > 0) return DAMAGED;
+  if (dumped.nothing !== null) process.stderr.write(`raftmark: ${dumped.nothing}.\n`);
+  return 0;
 }
 
 function verifyCommand(): Command {

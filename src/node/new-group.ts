@@ -7,7 +7,6 @@ import path from "node:path";
 import { NO_DATA } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
 import { EMPTY_CONF_STATE, Entry, EntryNormal, type SnapshotMetadata } from "../raft/raftpb/index.js";
-import { backupError } from "../wal/disk/errors.js";
 import { type DirLock, lockDir, realPath } from "../wal/disk/lock.js";
 import { asyncFs } from "../wal/disk/wal-fs.js";
 import { openWal, type SnapshotStream, type Wal } from "../wal/index.js";
@@ -124,12 +123,22 @@ function checkEmpty(dir: string): void {
   throw badOption("dir", `${dir} is ${what}; name a directory that is to be made, or an empty one`);
 }
 
-/** A node's directory stays as it is, and what is made is not lost with it. */
+/** A node's directory stays as it is, and what is made is not lost with it: also where its log, or one snapshot, is named. */
 function checkApart(source: string, dir: string): void {
-  if (fs.statSync(source, { throwIfNoEntry: false })?.isDirectory() !== true) return;
-  const inside = path.relative(fs.realpathSync(source), realPath(path.resolve(dir)));
-  if (inside.split(path.sep)[0] === ".." || path.isAbsolute(inside)) return;
-  throw badOption("dir", `${dir} lies in ${source}, which is only read; name a directory elsewhere`);
+  const stat = fs.statSync(source, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  const real = fs.realpathSync(source);
+  const own = stat.isDirectory() ? real : path.dirname(real);
+  for (const around of [own, path.dirname(own)]) {
+    if (!liesIn(dir, around) || (around !== real && findLog(around).segments.length === 0)) continue;
+    throw badOption("dir", `${dir} lies in ${around}, which is only read; name a directory elsewhere`);
+  }
+}
+
+/** `around`: where symbolic links lead. */
+function liesIn(dir: string, around: string): boolean {
+  const inside = path.relative(around, realPath(path.resolve(dir)));
+  return inside.split(path.sep)[0] !== ".." && !path.isAbsolute(inside);
 }
 
 async function openSource(source: string): Promise<Source> {
@@ -149,13 +158,7 @@ async function openSource(source: string): Promise<Source> {
 
 /** A snapshot is of what is committed, and names no cluster. */
 async function openFile(file: string): Promise<Source> {
-  const opened = async (): Promise<SnapshotStream> => {
-    try {
-      return await streamSnapFile(file);
-    } catch (error) {
-      throw backupError(error);
-    }
-  };
+  const opened = () => streamSnapFile(file, { owner: "backup" });
   const stream = await opened();
   const { metadata } = stream;
   await stream.close();

@@ -412,14 +412,16 @@ export class RaftNode extends SafeEmitter {
   /**
    * Takes a snapshot of the state as it is now, whether or not one is due. Resolves when it is recorded, and what it makes
    * superfluous is released, with the last entry that is in it and the bytes of the state; if nothing was applied since the
-   * newest snapshot, with that one. Waits for one that is under way. Rejects with RAFT_SNAPSHOT_FAILED (stateMachine.snapshot
-   * failed, see `cause`; or nothing is applied yet), WAL_NO_SPACE, WAL_IO, WAL_SNAPSHOT_OUTDATED (a leader sent a newer one
-   * meanwhile), RAFT_FENCED, RAFT_REMOVED, RAFT_CLOSED, or RAFT_BAD_OPTION without stateMachine.snapshot.
+   * newest snapshot, with that one. Waits for one that is under way, however long that takes, unless it is given a
+   * `signal` or `timeoutMs`; a snapshot that has begun goes on. Rejects with RAFT_SNAPSHOT_FAILED (stateMachine.snapshot
+   * failed, see `cause`; or nothing is applied yet), RAFT_ABORTED, RAFT_TIMEOUT, WAL_NO_SPACE, WAL_IO,
+   * WAL_SNAPSHOT_OUTDATED (a leader sent a newer one meanwhile), RAFT_FENCED, RAFT_REMOVED, RAFT_CLOSED, or
+   * RAFT_BAD_OPTION, also without stateMachine.snapshot.
    */
-  takeSnapshot(): Promise<SnapshotTaken> {
-    const refusal = this.endedError();
+  takeSnapshot(options: CallOptions = {}): Promise<SnapshotTaken> {
+    const refusal = this.endedError() ?? refusalOfCall(options);
     if (refusal !== null) return Promise.reject(refusal);
-    const taken = this.snapshots.own.ask();
+    const taken = this.snapshots.own.ask(options);
     this.driver.wake();
     return taken;
   }

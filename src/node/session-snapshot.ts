@@ -54,7 +54,7 @@ export async function restoreWithSessions(
     table = read.subarray(HEAD_BYTES, headBytes);
     read = read.subarray(headBytes);
   }
-  const install = sessions.decode(table);
+  const install = await sessions.decode(table);
   if (install === null) throw damaged();
   const size = stream.size - headBytes;
   await restore({

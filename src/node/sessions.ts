@@ -75,6 +75,9 @@ export type SessionAnswer =
   /** Not applied: there is no such session, any more or yet. */
   | { readonly kind: "expired" };
 
+/** Of a table, read before others get their turn: some 2,000 outcomes without results. */
+const BYTES_PER_TURN = 64 << 10;
+
 const APPLIED_BITS = (1n << BigInt(SESSION_WINDOW)) - 1n;
 
 export class Sessions {
@@ -196,14 +199,22 @@ export class Sessions {
     return bytes;
   }
 
-  /** Reads what encode() gave; calling the result takes it in place of all there is. Null: encode() did not give that. */
-  decode(bytes: Uint8Array): (() => void) | null {
+  /**
+   * Reads what encode() gave, a piece a turn: a running node takes in a snapshot, too. Calling the result takes it in place of
+   * all there is. Null: encode() did not give that.
+   */
+  async decode(bytes: Uint8Array): Promise<(() => void) | null> {
     const read = new Sessions(this.limits);
-    try {
-      if (bytes.length > 0 && read.fill(Buffer.from(bytes)) !== bytes.length) return null;
-    } catch {
-      // Beyond the end, a number that is no safe integer, or no result.
-      return null;
+    if (bytes.length > 0) {
+      const filling = read.fill(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+      try {
+        let step = filling.next();
+        for (; !step.done; step = filling.next()) await new Promise((resolve) => setImmediate(resolve));
+        if (step.value !== bytes.length) return null;
+      } catch {
+        // Beyond the end, a number that is no safe integer, or no result.
+        return null;
+      }
     }
     return () => {
       this.sessions = read.sessions;
@@ -214,8 +225,10 @@ export class Sessions {
     };
   }
 
-  private fill(bytes: Buffer): number {
+  /** Gives the bytes that it took, -1 for what is no table; yields after each piece. */
+  private *fill(bytes: Buffer): Generator<void, number> {
     let at = 0;
+    let pieceEnd = BYTES_PER_TURN;
     const u32 = (): number => bytes.readUInt32BE((at += 4) - 4);
     const u64 = (): number => safe(bytes.readBigUInt64BE((at += 8) - 8));
     for (let left = u32(); left > 0; left--) {
@@ -223,6 +236,9 @@ export class Sessions {
       const highest = u64();
       if (this.sessions.has(id)) return -1;
       this.add(new Session(id, highest, bytes.readBigUInt64BE((at += 8) - 8)));
+      if (at < pieceEnd) continue;
+      pieceEnd = at + BYTES_PER_TURN;
+      yield;
     }
     for (let left = u32(); left > 0; left--) {
       const key = keyOf(u64(), u64());
@@ -235,6 +251,9 @@ export class Sessions {
       this.outcomes.set(key, { index, term, result });
       this.order.push(key);
       this.outcomeBytes += result?.length ?? 0;
+      if (at < pieceEnd) continue;
+      pieceEnd = at + BYTES_PER_TURN;
+      yield;
     }
     const isBounded =
       this.order.length === this.outcomes.size &&

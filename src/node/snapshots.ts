@@ -5,7 +5,8 @@ import { assert } from "../base/assert.js";
 import { RaftmarkError } from "../base/errors.js";
 import type { SnapshotMetadata } from "../raft/index.js";
 import type { Wal } from "../wal/index.js";
-import type { SnapshotTaken, SnapshotTaking, StateMachine } from "./api.js";
+import type { CallOptions, SnapshotTaken, SnapshotTaking, StateMachine } from "./api.js";
+import { CallWatch, endedCall, type Watched } from "./call-watch.js";
 import type { Sessions } from "./sessions.js";
 import { SnapshotDue, type SnapshotPolicy } from "./snapshot-policy.js";
 import { SnapshotChunks, sourceError } from "./snapshot-source.js";
@@ -43,7 +44,7 @@ interface Source {
 }
 
 /** A call of take() by hand. */
-interface Asked {
+interface Asked extends Watched {
   resolve(taken: SnapshotTaken): void;
   reject(error: RaftmarkError): void;
 }
@@ -53,6 +54,11 @@ export class Snapshots {
   private readonly due: SnapshotDue;
   /** Wait for one to begin. */
   private asked: Asked[] = [];
+  private readonly calls = new CallWatch<Asked>((one, end) => {
+    const what = this.awaited(one);
+    this.forget(one);
+    one.reject(endedCall(end, { aborted: `aborted: ${what}`, late: `not in time: ${what}` }));
+  });
   /** Null: none is under way. */
   private underWay: AbortController | null = null;
   /** Of the one under way, once the state machine gave something. */
@@ -108,16 +114,46 @@ export class Snapshots {
   }
 
   /** By hand. The driver is to be woken. */
-  ask(): Promise<SnapshotTaken> {
+  ask({ signal, timeoutMs }: CallOptions = {}): Promise<SnapshotTaken> {
     if (this.ended !== null) return Promise.reject(this.ended);
     if (this.parts.stateMachine.snapshot === undefined) {
       const text = "option stateMachine has no method snapshot() to take a snapshot with";
       return Promise.reject(new RaftmarkError("RAFT_BAD_OPTION", text));
     }
+    if (signal?.aborted) {
+      const aborted = "aborted before the snapshot was asked for";
+      return Promise.reject(endedCall({ code: "RAFT_ABORTED", cause: signal.reason }, { aborted, late: "" }));
+    }
     return new Promise((resolve, reject) => {
-      this.asked.push({ resolve, reject });
+      const one: Asked = { signal: signal ?? null, timer: null, resolve, reject };
+      this.calls.add(one, timeoutMs);
+      this.asked.push(one);
       this.look();
     });
+  }
+
+  /** What a call waits for that gives up. */
+  private awaited(one: Asked): string {
+    if (!this.asked.includes(one)) return "the snapshot that was asked for is still being taken, and goes on";
+    if (this.underWay === null) return "the snapshot that was asked for had not begun: apply is not done";
+    const { taking } = this;
+    const where =
+      taking === null ? "" : ` at index ${taking.index}, of which there are ${taking.bytes} bytes so far`;
+    return `the snapshot that was asked for had not begun: it waits for the one under way${where}`;
+  }
+
+  /** None is taken for its sake. */
+  private forget(one: Asked): void {
+    this.asked = this.asked.filter((other) => other !== one);
+    this.wanted = false;
+    this.look();
+  }
+
+  private settle(asked: readonly Asked[], how: (one: Asked) => void): void {
+    for (const one of asked) {
+      this.calls.remove(one);
+      how(one);
+    }
   }
 
   private look(): void {
@@ -136,14 +172,15 @@ export class Snapshots {
     const { last } = this;
     if (metadata.index === 0) {
       const text = "nothing is applied yet: there is no state to take a snapshot of";
-      for (const one of asked) one.reject(new RaftmarkError("RAFT_SNAPSHOT_FAILED", text));
+      this.settle(asked, (one) => one.reject(new RaftmarkError("RAFT_SNAPSHOT_FAILED", text)));
       return;
     }
     if (last?.index === metadata.index) {
       const text = `the snapshot at index ${last.index} is of no use, and nothing was applied since of which to take another`;
-      for (const one of asked)
+      this.settle(asked, (one) => {
         if (this.unreadable) one.reject(new RaftmarkError("RAFT_SNAPSHOT_FAILED", text));
         else one.resolve(last);
+      });
       return;
     }
     this.due.begin();
@@ -187,14 +224,14 @@ export class Snapshots {
     this.retryAt = 0;
     this.newest(taken);
     this.parts.onTaken(taken, performance.now() - begun);
-    for (const one of asked) one.resolve(taken);
+    this.settle(asked, (one) => one.resolve(taken));
     this.look();
   }
 
   private failedWith(metadata: SnapshotMetadata, cause: RaftmarkError, asked: readonly Asked[]): void {
     this.underWay = null;
     const error = this.ended ?? cause;
-    for (const one of asked) one.reject(error);
+    this.settle(asked, (one) => one.reject(error));
     // The end of the node, or a newer one that a leader sent: nothing failed.
     if (this.ended !== null || cause.code === "WAL_SNAPSHOT_OUTDATED" || cause.code === "RAFT_CLOSED") {
       this.look();
@@ -240,8 +277,9 @@ export class Snapshots {
     this.ended = error;
     this.wanted = false;
     const text = `${error.message}: the snapshot that was asked for had not begun; it waits until apply, and one under way, are done`;
-    for (const one of this.asked.splice(0))
-      one.reject(new RaftmarkError(error.code, text, { cause: error.cause }));
+    this.settle(this.asked.splice(0), (one) =>
+      one.reject(new RaftmarkError(error.code, text, { cause: error.cause })),
+    );
     this.underWay?.abort();
   }
 }

@@ -12,6 +12,7 @@ import {
   meanwhileOf,
   sleep,
 } from "../../bench/harness/event-parts.js";
+import { MemberReplaced } from "../../bench/harness/member-change-event.js";
 import { NodeRefusal } from "../../bench/harness/node-process.js";
 import type { LoadResult } from "../../bench/harness/protocol.js";
 
@@ -117,4 +118,19 @@ test("the rate after an event is told by the one before: a share of their mean i
   ]);
   assert.deepEqual(of([2, 3], [0, 1]), [["rateMeanwhile", 40]], "nothing is known of the time after");
   assert.deepEqual(of([], [0, 1]), []);
+});
+
+class Replaced extends MemberReplaced {
+  override tell(...told: Parameters<MemberReplaced["tell"]>): Measures {
+    return super.tell(...told);
+  }
+}
+
+test("the share of commits while a member is replaced stands beside the rate after, once nothing is done to the group", () => {
+  const series = [100, 100, 40, 40, 10, 120, 110];
+  const load = { series, seriesP99Ms: series.map(() => null) } as unknown as LoadResult;
+  const plan = { variant: { settings: { entryBytes: 256 } } } as unknown as EventPlan;
+  const times = { addedAt: 200, changedAt: 400, partedAt: 420, addMs: 1, catchUpMs: 1, changeMs: 1 };
+  const { rateMeanwhile, rateAfter } = new Replaced(plan).tell({ ...times, behind: 1 }, load);
+  assert.deepEqual([rateMeanwhile!.value, rateAfter!.value], [40, 115]);
 });

@@ -269,6 +269,11 @@ test("the summary says what is worse and by how much; other tools get head's fig
   const markdown = gateMarkdown(closed);
   assert.match(markdown, /\| 1024 \| CPU, all nodes, ms per 1000 commits \|.*\*\*worse\*\*/);
   assert.match(markdown, /`worktree` \(0123456789, with changes\)/);
+  const fileSystem = { ...closed.environment.fileSystem, readAheadKb: 8192, scheduler: "none" };
+  assert.match(
+    gateMarkdown({ ...closed, environment: { ...closed.environment, fileSystem } }),
+    /; ext4 on \/dev\/sda \(read-ahead 8192 KiB, I\/O scheduler none\); /,
+  );
   const { bigger, smaller } = benchmarkEntries(closed.judgement);
   assert.deepEqual(
     bigger.map(({ name }) => name),

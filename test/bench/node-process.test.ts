@@ -36,6 +36,24 @@ test("time in which the harness itself stood still is not the node's silence; a 
   });
 });
 
+test("a node that another process loads is told when it stands still, and not after the load", async (t) => {
+  const program = join(tempDir(t), "node.mjs");
+  writeFileSync(
+    program,
+    `const telling = setInterval(() => process.send({ kind: "alive" }), 20);
+    process.on("message", () => clearInterval(telling));`,
+  );
+  const node = new NodeProcess(1, program);
+  atEnd(t, () => node.kill());
+  const load = new Promise<string>((resolve) => setTimeout(resolve, 1500, "done"));
+  assert.equal(await node.whileHeard(load, 1000), "done");
+  node.call("campaign", {}).catch(() => {});
+  await assert.rejects(node.whileHeard(new Promise(() => {}), 1000), {
+    name: "ClusterFault",
+    message: /^node 1 \(pid \d+\) gave no sign of life for 1000 ms under load: it stands still/,
+  });
+});
+
 test("a process without a sign of life is told long before a call's time is over; one that gives signs is waited for", async (t) => {
   const program = join(tempDir(t), "node.mjs");
   writeFileSync(

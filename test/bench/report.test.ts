@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { blockDeviceOf, findMount } from "../../bench/harness/run-dir.js";
+import { blockDeviceOf, fileSystemOf, findMount } from "../../bench/harness/run-dir.js";
 import { resultMarkdown } from "../../bench/report/markdown.js";
 import { measuresSentence } from "../../bench/report/measures.js";
 import { diskNameText } from "../../bench/report/node-text.js";
@@ -258,6 +258,10 @@ test("what the kernel does with the block device is named where it says so; of a
   writeFileSync(join(sys, "queue", "scheduler"), "none [mq-deadline] kyber\n");
   const known = { readAheadKb: 8192, scheduler: "mq-deadline" };
   assert.deepEqual(await blockDeviceOf(sys, sys), known);
+  assert.deepEqual(
+    Object.keys(await fileSystemOf(sys)).filter((name) => name in known),
+    Object.keys(known),
+  );
   const { environment } = sampleResult([]);
   const text = diskNameText({ ...environment, fileSystem: { ...environment.fileSystem, ...known } });
   assert.equal(text, "ext4 on /dev/sda (read-ahead 8192 KiB, I/O scheduler mq-deadline)");

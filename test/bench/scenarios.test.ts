@@ -18,6 +18,7 @@ const SILENT: Observer = {
   done() {},
   repeating() {},
   unweighed() {},
+  leftOut() {},
   gaveUp() {},
   broken() {},
   ending() {},

@@ -162,9 +162,11 @@ test("dump: the snapshot files stand in front of the log, each with what it is o
   await log.close();
   const [older, newer] = fs.readdirSync(join(dir, "snap")).sort();
   fs.truncateSync(join(dir, "snap", newer!), 30);
-  const { status, stdout } = await wal("dump", dir);
+  const { status, stdout, stderr } = await wal("dump", dir);
   const lines = stdout.split("\n");
-  assert.equal(status, 0);
+  assert.equal(status, 1, "as wal verify has it");
+  assert.match(stderr, new RegExp(`^raftmark: ${newer} is damaged: .*\\. See raftmark wal verify .*\\.\n$`));
+  assert.match(lines.at(-2)!, /^snapshot index 7 term 1$/, "the log is whole, and so is its dump");
   assert.match(lines[0]!, new RegExp(`^file ${newer} 30 B damaged: .`));
   assert.match(lines[1]!, new RegExp(`^file ${older} \\d+ B sound index 3 term 1 voters 1,2$`));
   assert.match(lines[2]!, /^metadata /);
@@ -172,7 +174,15 @@ test("dump: the snapshot files stand in front of the log, each with what it is o
   const [bad, good] = json.map((line) => JSON.parse(line));
   assert.deepEqual([bad.type, bad.index, bad.confState], ["snapFile", null, null]);
   assert.deepEqual([good.error, good.index, good.confState.voters], ["", "3", ["1", "2"]]);
-  assert.match((await wal("dump", dir, "--from", "9")).stdout, /^entry 9 .*\n$/);
+  const ranged = await wal("dump", dir, "--from", "9");
+  assert.match(ranged.stdout, /^entry 9 .*\n$/);
+  assert.equal(ranged.status, 0, "of what is not shown nothing is said");
+  fs.truncateSync(join(dir, "snap", newer!), (64 << 20) + 1);
+  assert.match(
+    (await wal("dump", dir)).stdout,
+    /^file .* damaged: it cannot be parsed\n/,
+    "a large one, read in pieces",
+  );
 });
 
 test("dump: text, JSON, ranges, raw records", async (t) => {

@@ -112,9 +112,15 @@ test("a snapshot's file alone is a backup", async (t) => {
   const begun = await newGroup(copy, path.join(dir, "7"), NEW);
   assert.deepEqual([begun.entries, begun.isClusterKnown], [0, false]);
   const bad = path.join(dir, "bad.snap");
-  fs.writeFileSync(bad, fs.readFileSync(copy).subarray(1));
-  const { message } = await rejection(newGroup(bad, path.join(dir, "8"), NEW));
-  assert.match(message, /bad.snap is damaged: .*\. Take another copy of it, or an older snapshot$/);
+  const sound = fs.readFileSync(copy);
+  const flipped = Uint8Array.from(sound);
+  flipped[sound.indexOf('["a"') + 2]! ^= 1;
+  // Found before, and while, the state is read.
+  for (const bytes of [sound.subarray(1), flipped]) {
+    fs.writeFileSync(bad, bytes);
+    const { message } = await rejection(newGroup(bad, path.join(dir, "8"), NEW));
+    assert.match(message, /bad.snap is damaged: .*\. Take another copy of it, or an older snapshot$/);
+  }
   const { journal, node } = await openNew(t, dir);
   assert.deepEqual(journal.texts, ["a", "b"]);
   assert.equal((await node.propose(Buffer.from("e"))).result, 3);
@@ -132,11 +138,13 @@ test("the source is read and not changed; what is refused leaves nothing", async
     assert.deepEqual(files(), before);
   };
   await refused(source, { ...NEW, clusterId: 1 }, /1 is the id of the old group/);
-  for (const inside of ["new", "wal/new/1"]) {
-    const { message } = await rejection(newGroup(source, path.join(source, inside), NEW));
-    assert.match(message, /lies in .*, which is only read; name a directory elsewhere/);
-    assert.deepEqual(files(), before);
-  }
+  const [snap] = fs.readdirSync(path.join(source, "snap"));
+  for (const named of ["", "wal", "snap", `snap/${snap}`])
+    for (const inside of ["new", "wal/new/1"]) {
+      const { message } = await rejection(newGroup(path.join(source, named), path.join(source, inside), NEW));
+      assert.match(message, /lies in .*, which is only read; name a directory elsewhere/, named);
+      assert.deepEqual(files(), before);
+    }
   await refused(source, { ...NEW, address: "0.0.0.0:7007" }, /is where to listen/);
   await refused(path.join(old, "9"), NEW, /there is no directory/);
   await refused(old, NEW, /there is no log in/);

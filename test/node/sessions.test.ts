@@ -109,12 +109,12 @@ test("sequences behind the window are refused, and unknown sessions", () => {
   ]);
 });
 
-test("a number that no node gives is of no session: no snapshot that has it would be read again", () => {
+test("a number that no node gives is of no session: no snapshot that has it would be read again", async () => {
   const sessions = new Sessions();
   apply(sessions, open(7));
   for (const sequence of [2 ** 53, 2 ** 64 - 2 ** 11])
     assert.deepEqual(apply(sessions, of(8, 7, sequence)), [{ kind: "expired" }]);
-  assert.notEqual(new Sessions().decode(sessions.encode()), null);
+  assert.notEqual(await new Sessions().decode(sessions.encode()), null);
 });
 
 test("the session that proposed the longest ago goes for another; the oldest outcome, too", () => {
@@ -152,7 +152,7 @@ test("who proposed the longest ago is found among many that came and went, in li
   }
 });
 
-test("random logs come to the same state and answers, however they are cut, and across snapshots", () => {
+test("random logs come to the same state and answers, however they are cut, and across snapshots", async () => {
   for (let seed = 1; seed <= 60; seed++) {
     const prng = new Prng(seed);
     const limits = { sessions: 3, outcomes: 6, outcomeBytes: 120 };
@@ -190,7 +190,7 @@ test("random logs come to the same state and answers, however they are cut, and 
       at += count;
       if (prng.below(4) > 0) continue;
       const restarted = new Sessions(limits);
-      restarted.decode(other.encode())!();
+      (await restarted.decode(other.encode()))!();
       other = restarted;
     }
     assert.deepEqual(answers, expected, `seed ${seed}`);
@@ -198,20 +198,42 @@ test("random logs come to the same state and answers, however they are cut, and 
   }
 });
 
-test("a table that was cut, lengthened or changed is no table, or another; it never throws", () => {
+test("a table that was cut, lengthened or changed is no table, or another; it never throws", async () => {
   const sessions = new Sessions();
   apply(sessions, open(1), of(2, 1, 1), of(3, 1, 2));
   const table = sessions.encode();
   assert.equal(new Sessions().encode().length, 0);
-  for (let end = 1; end < table.length; end++) assert.equal(sessions.decode(table.subarray(0, end)), null);
-  assert.equal(sessions.decode(Buffer.concat([table, Uint8Array.of(0)])), null);
+  for (let end = 1; end < table.length; end++)
+    assert.equal(await sessions.decode(table.subarray(0, end)), null);
+  assert.equal(await sessions.decode(Buffer.concat([table, Uint8Array.of(0)])), null);
   const prng = new Prng(5);
   for (let i = 0; i < 2000; i++) {
     const changed = Uint8Array.from(table);
     changed[prng.below(changed.length)] = prng.below(256);
-    sessions.decode(changed);
+    await sessions.decode(changed);
   }
   assert.deepEqual(sessions.encode(), table);
+});
+
+test("a large table is read a piece a turn, whatever takes its bytes: sessions, outcomes or results", async () => {
+  const sessions = new Sessions();
+  for (let id = 1; id <= 3000; id++) apply(sessions, open(id));
+  for (let i = 0; i < 2000; i++) apply(sessions, of(4000 + i, 1 + i, 1));
+  for (let i = 0; i < 10; i++) apply(sessions, of(7000 + i, 1 + i, 2, "x".repeat(32 << 10)));
+  const table = sessions.encode();
+  let turns = 0;
+  let isRead = false;
+  const turn = (): void => {
+    turns++;
+    if (!isRead) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const read = new Sessions();
+  const install = await read.decode(table);
+  isRead = true;
+  assert.ok(turns >= Math.floor(table.length / (128 << 10)), `${turns} turns for ${table.length} bytes`);
+  install!();
+  assert.deepEqual(read.encode(), table);
 });
 
 test("a table has all 53 bits of its numbers", () => {

@@ -359,6 +359,48 @@ test("a state that comes no further is told, ever more seldom, and anew where it
   ]);
 });
 
+test("a call that waits behind one that comes no further may give up: it says for what it waited, and none is taken for it", async () => {
+  let give = (): void => {};
+  let snapshots = 0;
+  const own = new Snapshots({
+    wal: {
+      saveSnapshot: async (_metadata: unknown, chunks: AsyncIterable<Uint8Array>) => {
+        for await (const _chunk of chunks);
+      },
+    } as unknown as Wal,
+    stateMachine: {
+      apply: () => undefined,
+      async *snapshot() {
+        snapshots++;
+        yield new Uint8Array(10);
+        await new Promise<void>((resolve) => (give = resolve));
+      },
+    },
+    sessions: new Sessions(),
+    policy: { snapshotEveryBytes: 0, snapshotEveryEntries: 0, snapshotCatchUpBytes: 0 },
+    tickMs: 1000,
+    last: null,
+    onTaken: () => {},
+    onFailed: () => assert.fail("failed"),
+    onOwed: () => assert.fail("owed"),
+  });
+  await assert.rejects(own.ask({ timeoutMs: 1 }), { code: "RAFT_TIMEOUT", message: /apply is not done/ });
+  assert.equal(own.wanted, false);
+  const first = own.ask();
+  const left = own.ask({ timeoutMs: 1 });
+  own.take(meta(6, 1));
+  await assert.rejects(left, { code: "RAFT_TIMEOUT", message: /is still being taken, and goes on/ });
+  const stop = new AbortController();
+  const second = own.ask({ signal: stop.signal });
+  stop.abort("enough");
+  const message = /it waits for the one under way at index 6, of which there are 10 bytes so far/;
+  await assert.rejects(second, { code: "RAFT_ABORTED", message, cause: "enough" });
+  await assert.rejects(own.ask({ signal: stop.signal }), { code: "RAFT_ABORTED" });
+  give();
+  assert.equal((await first).bytes, 10);
+  assert.deepEqual([own.wanted, snapshots], [false, 1]);
+});
+
 test("what was applied before a leader's snapshot was installed does not count against the next one", () => {
   const own = new Snapshots({
     wal: {} as Wal,

@@ -406,6 +406,25 @@ test("a node process that is killed while it opens leaves its cluster's runs voi
   assertClean(cwd);
 });
 
+test("a configuration whose nodes crash at every start is given up after two rounds, and the others go on", async () => {
+  const cwd = scratch.folder();
+  const crash = join(cwd, "crash.cjs");
+  writeFileSync(crash, 'if (/node-main/.test(process.argv[1] ?? "")) process.exit(3);');
+  const axes = [...ONE, "--nodes", "1", "--in-flight", "16", "--node-flags", `none,--require=${crash}`];
+  const words = [...axes, "--rounds", "4", "--duration", "300ms", "--warmup", "100ms", "--out", "out.json"];
+  const command = new Command(cwd, "bench", ...words);
+  assert.equal(await command.end(OVER_MS), 1, command.stderr);
+  const { runs, interrupted } = Result.parse(JSON.parse(readFileSync(join(cwd, "out.json"), "utf8")));
+  assert.equal(interrupted, false, "it went on");
+  assert.deepEqual(
+    runs.map(({ round, void: why }) => `${round} ${why.length === 0 ? "sound" : "void"}`),
+    ["0 sound", "1 sound", "2 sound", "3 sound", "0 void", "1 void"],
+  );
+  assert.match(command.stdout, /its nodes did not start, twice in a row: not tried in the other 2 rounds\n/);
+  assert.match(command.stdout, /\[6\/6, round 4\/4\]/);
+  assertClean(cwd);
+});
+
 test("a node that stands still leaves its own run void, with the reason, and no other", async () => {
   const cwd = scratch.folder();
   const axes = ["--writer", "inline-js,pool-wasm", "--in-flight", "16", "--rounds", "2"];
@@ -422,6 +441,21 @@ test("a node that stands still leaves its own run void, with the reason, and no 
   assert.match(voids[0].void[0], /^node 3 \(pid \d+\) did not answer "\w+" in \d+ ms: it stands still, or /);
   assert.equal(sound.length, 3);
   assert.match(command.stdout, /void, row \d, round 1: node 3 .* did not answer/);
+  assertClean(cwd);
+});
+
+test("a leader that stands still under a client's load is told long before the window is over", async () => {
+  const cwd = scratch.folder();
+  const axes = [...ONE, "--nodes", "1", "--from", "client", "--in-flight", "16", "--rounds", "1"];
+  const command = new Command(cwd, "bench", ...axes, "--duration", "60s", "--warmup", "100ms");
+  const node = () => childrenOf(command.pid).find((pid) => commandLineOf(pid).at(-1) === "node-1");
+  await until("a load under way", OVER_MS, () => node() !== undefined && hasJournal(cwd));
+  process.kill(node()!, "SIGSTOP");
+  const told = /void: node 1 .* gave no sign of life for 10000 ms under load/;
+  await until("it to be told", OVER_MS, () => told.test(command.stdout));
+  // Where the machine disturbed it, it is made again.
+  command.child.kill("SIGINT");
+  await command.end(OVER_MS);
   assertClean(cwd);
 });
 

@@ -110,18 +110,18 @@ export function snapshotWriteError(error: unknown, file: string): RaftmarkError 
   return new RaftmarkError("WAL_IO", text, { cause: error });
 }
 
-const SNAPSHOT_ADVICE = `Restore that file from a copy if there is one. ${ADVICE}`;
+/** Whose a snapshot file is: a member's, or nobody's who counts on it. */
+export type SnapOwner = "member" | "backup";
 
-/** A member's snapshot file that does not hold what was written. */
-export function snapshotError(file: string, what: string): RaftmarkError {
-  return new RaftmarkError("WAL_CORRUPT", `the snapshot ${file} is damaged: ${what}. ${SNAPSHOT_ADVICE}`);
-}
+const SNAPSHOT_ADVICE: Readonly<Record<SnapOwner, string>> = {
+  member: `Restore that file from a copy if there is one. ${ADVICE}`,
+  backup: "Take another copy of it, or an older snapshot",
+};
 
-/** The same of a file that is no running member's: nobody counts on it. */
-export function backupError(error: unknown): unknown {
-  if (!(error instanceof RaftmarkError)) return error;
-  const text = error.message.replace(SNAPSHOT_ADVICE, "Take another copy of it, or an older snapshot");
-  return new RaftmarkError(error.code, text, { cause: error });
+/** A snapshot file that does not hold what was written. The cause says no more than what is wrong there. */
+export function snapshotError(file: string, owner: SnapOwner, what: string): RaftmarkError {
+  const text = `the snapshot ${file} is damaged: ${what}. ${SNAPSHOT_ADVICE[owner]}`;
+  return new RaftmarkError("WAL_CORRUPT", text, { cause: new Error(what) });
 }
 
 /** What crosses from a worker instead of an error object, which would lose its code on the way. */

@@ -19,7 +19,7 @@ import {
   readConfState,
   type SnapshotMetadata,
 } from "../../raft/raftpb/index.js";
-import { snapshotError } from "../disk/errors.js";
+import { type SnapOwner, snapshotError } from "../disk/errors.js";
 import { PiecePace } from "../disk/piece-pace.js";
 import { type WalFs, withFile } from "../disk/wal-fs.js";
 import { crc32c } from "../format/crc32c.js";
@@ -236,34 +236,85 @@ interface SnapLayout {
   metadata: SnapshotMetadata;
 }
 
+/** A file that is being read. */
+export class SnapReader {
+  readonly path: string;
+  private readonly handle: FileHandle;
+  private readonly owner: SnapOwner;
+
+  private constructor(path: string, owner: SnapOwner, handle: FileHandle) {
+    this.path = path;
+    this.owner = owner;
+    this.handle = handle;
+  }
+
+  static async open(path: string, owner: SnapOwner = "member"): Promise<SnapReader> {
+    try {
+      return new SnapReader(path, owner, await open(path, "r"));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT")
+        throw snapshotError(path, owner, "it is missing");
+      throw error;
+    }
+  }
+
+  async size(): Promise<number> {
+    return (await this.handle.stat()).size;
+  }
+
+  /** Fills `into`; the file holding fewer is damage. */
+  async fill(into: Uint8Array, position: number): Promise<Uint8Array> {
+    for (let filled = 0; filled < into.length; ) {
+      const { bytesRead } = await this.handle.read(into, filled, into.length - filled, position + filled);
+      if (bytesRead === 0) throw this.damaged("it ends early");
+      filled += bytesRead;
+    }
+    return into;
+  }
+
+  damaged(what: string): RaftmarkError {
+    return snapshotError(this.path, this.owner, what);
+  }
+
+  close(): Promise<void> {
+    return this.handle.close();
+  }
+}
+
 /** Reads the whole file and gives its metadata; WAL_CORRUPT if it is not sound. */
 export async function verifySnapFile(path: string): Promise<SnapshotMetadata> {
-  const file = await openFile(path);
+  const file = await SnapReader.open(path);
   try {
-    const layout = await readLayout(file, path);
-    await checkCrc(file, path, layout);
+    const layout = await readLayout(file);
+    await checkCrc(file, layout);
     return layout.metadata;
   } finally {
     await file.close();
   }
 }
 
-async function checkCrc(file: FileHandle, path: string, layout: SnapLayout): Promise<void> {
+async function checkCrc(file: SnapReader, layout: SnapLayout): Promise<void> {
   const piece = new Uint8Array(PIECE_BYTES);
   let crc = 0;
   for (let at = layout.start; at < layout.end; ) {
-    const bytes = await readAt(file, path, piece, at, Math.min(PIECE_BYTES, layout.end - at));
+    const bytes = await file.fill(piece.subarray(0, Math.min(PIECE_BYTES, layout.end - at)), at);
     crc = crc32c(crc, bytes);
     at += bytes.length;
   }
-  if (crc !== layout.crc) throw snapshotError(path, "wrong checksum");
+  if (crc !== layout.crc) throw file.damaged("wrong checksum");
 }
 
-/** Opens a file for reading its state. The file stays open until the stream was read, left or closed, which `onClosed` hears. */
-export async function streamSnapFile(path: string, onClosed = () => {}): Promise<SnapshotStream> {
-  const file = await openFile(path);
+/**
+ * Opens a file for reading its state. The file stays open until the stream was read, left or closed, which `onClosed` hears;
+ * reading on then rejects with RAFT_CLOSED.
+ */
+export async function streamSnapFile(
+  path: string,
+  { owner = "member", onClosed = () => {} }: { owner?: SnapOwner; onClosed?: () => void } = {},
+): Promise<SnapshotStream> {
+  const file = await SnapReader.open(path, owner);
   try {
-    const layout = await readLayout(file, path);
+    const layout = await readLayout(file);
     const size = layout.stateEnd - layout.stateStart;
     const { metadata } = layout;
     let taken = false;
@@ -275,7 +326,7 @@ export async function streamSnapFile(path: string, onClosed = () => {}): Promise
     };
     const read = async function* (): AsyncGenerator<Uint8Array> {
       try {
-        yield* readState(file, path, layout);
+        yield* readState(file, layout);
       } catch (error) {
         throw isClosed ? new RaftmarkError("RAFT_CLOSED", `the snapshot ${path} was closed`) : error;
       } finally {
@@ -298,53 +349,21 @@ export async function streamSnapFile(path: string, onClosed = () => {}): Promise
   }
 }
 
-async function* readState(file: FileHandle, path: string, layout: SnapLayout): AsyncGenerator<Uint8Array> {
-  let crc = await crcOf(file, path, 0, layout.start, layout.stateStart);
+async function* readState(file: SnapReader, layout: SnapLayout): AsyncGenerator<Uint8Array> {
+  let crc = await crcOf(file, 0, layout.start, layout.stateStart);
   for (let at = layout.stateStart; at < layout.stateEnd; ) {
-    const piece = new Uint8Array(Math.min(PIECE_BYTES, layout.stateEnd - at));
-    const bytes = await readAt(file, path, piece, at, piece.length);
+    const bytes = await file.fill(new Uint8Array(Math.min(PIECE_BYTES, layout.stateEnd - at)), at);
     crc = crc32c(crc, bytes);
     at += bytes.length;
     yield bytes;
   }
-  crc = await crcOf(file, path, crc, layout.stateEnd, layout.end);
-  if (crc !== layout.crc) throw snapshotError(path, "wrong checksum");
+  crc = await crcOf(file, crc, layout.stateEnd, layout.end);
+  if (crc !== layout.crc) throw file.damaged("wrong checksum");
 }
 
-async function crcOf(
-  file: FileHandle,
-  path: string,
-  seed: number,
-  from: number,
-  to: number,
-): Promise<number> {
-  if (to - from > METADATA_BYTES_MAX) throw snapshotError(path, "it cannot be parsed");
-  return crc32c(seed, await readAt(file, path, new Uint8Array(to - from), from, to - from));
-}
-
-export async function openFile(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, "r");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") throw snapshotError(path, "it is missing");
-    throw error;
-  }
-}
-
-/** Fills `bytes` bytes of `into`; the file holding fewer is damage. */
-export async function readAt(
-  file: FileHandle,
-  path: string,
-  into: Uint8Array,
-  position: number,
-  bytes: number,
-): Promise<Uint8Array> {
-  for (let filled = 0; filled < bytes; ) {
-    const { bytesRead } = await file.read(into, filled, bytes - filled, position + filled);
-    if (bytesRead === 0) throw snapshotError(path, "it ends early");
-    filled += bytesRead;
-  }
-  return into.subarray(0, bytes);
+async function crcOf(file: SnapReader, seed: number, from: number, to: number): Promise<number> {
+  if (to - from > METADATA_BYTES_MAX) throw file.damaged("it cannot be parsed");
+  return crc32c(seed, await file.fill(new Uint8Array(to - from), from));
 }
 
 /** A field of a message in the file: a number, or where its bytes lie. */
@@ -355,9 +374,9 @@ interface Field {
   end: number;
 }
 
-async function readLayout(file: FileHandle, path: string): Promise<SnapLayout> {
+async function readLayout(file: SnapReader): Promise<SnapLayout> {
   try {
-    const { size } = await file.stat();
+    const size = await file.size();
     const layout = { crc: 0, start: 0, end: 0, stateStart: 0, stateEnd: 0, metadata: EMPTY_METADATA };
     for (let at = 0; at < size; ) {
       const field = await readField(file, at, size);
@@ -374,13 +393,13 @@ async function readLayout(file: FileHandle, path: string): Promise<SnapLayout> {
       if (field.id === 2) {
         const bytes = field.end - field.start;
         if (bytes > METADATA_BYTES_MAX) throw new MalformedError("metadata too large");
-        layout.metadata = parseMetadata(await readAt(file, path, new Uint8Array(bytes), field.start, bytes));
+        layout.metadata = parseMetadata(await file.fill(new Uint8Array(bytes), field.start));
       }
       at = field.end;
     }
     return layout;
   } catch (error) {
-    if (error instanceof MalformedError) throw snapshotError(path, "it cannot be parsed");
+    if (error instanceof MalformedError) throw file.damaged("it cannot be parsed");
     throw error;
   }
 }
@@ -390,10 +409,9 @@ const EMPTY_METADATA: SnapshotMetadata = { confState: EMPTY_CONF_STATE, index: 0
 /** A tag and a varint take at most 20 bytes. */
 const FIELD_HEAD_BYTES = 32;
 
-async function readField(file: FileHandle, at: number, limit: number): Promise<Field> {
+async function readField(file: SnapReader, at: number, limit: number): Promise<Field> {
   const window = new Uint8Array(Math.min(FIELD_HEAD_BYTES, limit - at));
-  const { bytesRead } = await file.read(window, 0, window.length, at);
-  const reader = new FieldReader(window, 0, bytesRead);
+  const reader = new FieldReader(await file.fill(window, at));
   if (!reader.next()) throw new MalformedError("field is cut");
   if (reader.wire === LENGTH) {
     const length = reader.varint();

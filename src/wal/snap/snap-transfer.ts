@@ -3,15 +3,7 @@
 import { RaftmarkError } from "../../base/errors.js";
 import type { ConfState, SnapshotMetadata } from "../../raft/raftpb/index.js";
 import { type WalFs, withFile } from "../disk/wal-fs.js";
-import {
-  abortable,
-  checkAborted,
-  GrowingSync,
-  NEW_FILE,
-  openFile,
-  readAt,
-  verifySnapFile,
-} from "./snap-file.js";
+import { abortable, checkAborted, GrowingSync, NEW_FILE, SnapReader, verifySnapFile } from "./snap-file.js";
 
 /** The file of a recorded snapshot, as it lies on the disk. */
 export interface SnapshotFile {
@@ -25,14 +17,14 @@ export interface SnapshotFile {
 
 /** It can be read to its end also if it is released meanwhile. */
 export async function openSnapshotFile(path: string, metadata: SnapshotMetadata): Promise<SnapshotFile> {
-  const file = await openFile(path);
+  const file = await SnapReader.open(path);
   try {
-    const { size } = await file.stat();
+    const bytes = await file.size();
     return {
       metadata,
-      bytes: size,
+      bytes,
       read: async (into, position) => {
-        await readAt(file, path, into, position, into.length);
+        await file.fill(into, position);
       },
       close: () => file.close(),
     };

@@ -299,9 +299,9 @@ export class SnapshotKeeper {
   async open(index: number | null): Promise<SnapshotStream | null> {
     const found = this.kept.findLast((each) => index === null || each.index === index);
     if (found === undefined) return null;
-    const stream = await streamSnapFile(`${this.setup.snapDir}/${snapName(found)}`, () =>
-      this.reading.delete(stream),
-    );
+    const stream = await streamSnapFile(`${this.setup.snapDir}/${snapName(found)}`, {
+      onClosed: () => this.reading.delete(stream),
+    });
     this.reading.add(stream);
     if (this.closing.signal.aborted) await stream.close();
     return stream;
