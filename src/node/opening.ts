@@ -187,6 +187,7 @@ export function newRawNode(options: ResolvedOptions, wal: Wal, peerLogs: PeerLog
     inflightOverheadPerEntry: ENTRY_OVERHEAD_BYTES,
     maxSizePerProbe: PROBE_BYTES_MAX,
     takesBeyondCommit: true,
+    countsAfterRemoval: true,
     maxCommittedSizePerReady: Math.min(options.maxSizePerMsg, APPLY_BYTES_MAX) * 4,
     maxUncommittedEntriesSize: options.maxQueuedBytes,
     asyncStorageWrites: true,

@@ -65,6 +65,11 @@ export interface Config {
    * beyond, or drops all of it and answers with that index. Default false, as etcd raft.
    */
   readonly takesBeyondCommit?: boolean;
+  /**
+   * Whether a leader that a change removes or demotes looks at once what the voters who stay have acknowledged and
+   * answered, as at any other change. Default false, as etcd raft: it does so when it hears from one of them next.
+   */
+  readonly countsAfterRemoval?: boolean;
   readonly checkQuorum?: boolean;
   readonly preVote?: boolean;
   readonly readOnlyOption?: ReadOnlyOption;
@@ -102,6 +107,7 @@ export function resolveConfig(config: Config): Settings | RaftError {
     inflightOverheadPerEntry: config.inflightOverheadPerEntry ?? 0,
     maxSizePerProbe: orDefault(config.maxSizePerProbe, Infinity),
     takesBeyondCommit: config.takesBeyondCommit ?? false,
+    countsAfterRemoval: config.countsAfterRemoval ?? false,
     checkQuorum: config.checkQuorum ?? false,
     preVote: config.preVote ?? false,
     readOnlyOption: config.readOnlyOption ?? ReadOnlySafe,

@@ -58,11 +58,11 @@ export function applyConfChange(r: Raft, cc: ConfChange | ConfChangeV2): ConfSta
 function afterSwitch(r: Raft): void {
   if (r.state !== StateLeader) return;
   const own = r.trk.progress.get(r.id);
-  // §6: a leader that is not in the new configuration manages a group that it is not part of. By default it
-  // does so until somebody else is elected.
-  if (r.settings.stepDownOnRemoval && (own === undefined || own.isLearner)) {
-    r.becomeFollower(r.term, None);
-    return;
+  if (own === undefined || own.isLearner) {
+    // §6: a leader that is not in the new configuration manages a group that it is not part of. By default it
+    // does so until somebody else is elected.
+    if (r.settings.stepDownOnRemoval) r.becomeFollower(r.term, None);
+    if (r.settings.stepDownOnRemoval || !r.settings.countsAfterRemoval) return;
   }
   if (r.trk.voters.incoming.ids.length === 0) return;
   if (r.maybeCommit()) {

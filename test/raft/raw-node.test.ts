@@ -529,7 +529,7 @@ test("forgetLeader: a follower does, a leader does not", () => {
 });
 
 test("a leader that a change removes counts at once what the voters who stay have answered already", () => {
-  const network = new Network({ voters: [1, 2, 3, 4, 5, 6, 7] });
+  const network = new Network({ voters: [1, 2, 3, 4, 5, 6, 7], config: { countsAfterRemoval: true } });
   network.elect(1);
   const leaves = [1, 4, 5, 6, 7].map((nodeId) => ({ type: ConfChangeRemoveNode, nodeId }) as const);
   const joint: ConfChangeV2 = {
