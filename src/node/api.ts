@@ -175,8 +175,8 @@ export interface RaftNodeOptions {
   snapshotCatchUpBytes?: number | undefined;
   /**
    * Bytes a second (64 for each entry included) by which a member that lags further than `logCacheBytes` gains on the
-   * group, at least; an eighth of what the group writes, if that is more. It gets them so fast and no faster, so that
-   * the group goes on meanwhile; all as fast as it goes where the group commits nothing. Default 8 MiB.
+   * group, at least; a quarter of what the group writes, if that is more. It gets them so fast and no faster, so that
+   * the group goes on meanwhile; all as fast as it goes where the group commits nothing. Default 16 MiB.
    */
   catchUpBytesPerS?: number | undefined;
   /** Bytes a second of snapshots that this node sends to members, all of them together. Default 32 MiB. */

@@ -50,7 +50,7 @@ const schema = v.strictObject({
   snapshotEveryBytes: v.optional(bytesOrNone),
   snapshotEveryEntries: v.optional(bytesOrNone),
   snapshotCatchUpBytes: v.optional(bytesOrNone),
-  catchUpBytesPerS: v.optional(bytes(2 ** 32, 4096), 8 * MiB),
+  catchUpBytesPerS: v.optional(bytes(2 ** 32, 4096), 16 * MiB),
   snapshotSendBytesPerS: v.optional(bytes(2 ** 32, 4096), 32 * MiB),
   clusterId: v.optional(id, 1),
   initialClusterState: v.optional(v.picklist(["new", "existing"]), "new"),

@@ -34,7 +34,7 @@ secretFile: ./cluster.key
 # snapshotEveryEntries: 0         # and after so many entries; 0: however many
 # snapshotCatchUpBytes: 134217728 # of log kept for members that lag
 # snapshotSendBytesPerS: 33554432 # to members that are behind the log
-# catchUpBytesPerS: 8388608       # by which members that lag gain on the others
+# catchUpBytesPerS: 16777216      # by which members that lag gain on the others
 
 # requestTimeoutMs: 5000          # a request that has no outcome by then is answered with 504
 # maxValueBytes: 1048576          # a longer value is answered with 413

@@ -62,7 +62,7 @@ export interface WalOptions {
   snapshotCatchUpBytes?: number;
   /**
    * Bytes a second, 64 for each entry included, by which a member that old entries are read for gains on a log that
-   * goes on, at least; an eighth of what is appended, if that is more. Default: as fast as the disk gives them.
+   * goes on, at least; a quarter of what is appended, if that is more. Default: as fast as the disk gives them.
    */
   catchUpBytesPerS?: number;
   /** Something failed that the log can do without, as preparing space ahead: WAL_NO_SPACE or WAL_IO. */

@@ -6,7 +6,7 @@
 /** What an entry counts beside its data. */
 export const ENTRY_COST = 64;
 /** A member gains on the group by this share of what the group writes. */
-const GAIN_SHARE = 1 / 8;
+const GAIN_SHARE = 1 / 4;
 /** How often it is looked how much the log grew, at most. */
 const LOOK_MS = 100;
 /** What one look counts against those before it; alone, if they are older than this. */
