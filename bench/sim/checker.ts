@@ -10,6 +10,7 @@ import {
   StateLeader,
   StateReplicate,
 } from "../../src/raft/index.js";
+import type { JointConfig } from "../../src/raft/quorum/index.js";
 import { DurableView } from "./durable-view.js";
 import type { SimProcess } from "./process.js";
 import { nameOf, Registers } from "./registers.js";
@@ -53,6 +54,8 @@ interface Seen {
   base: number;
   /** What was applied when its members were looked at last. */
   conf: number;
+  /** After its last event; null: it has just started. */
+  voters: JointConfig | null;
   view: DurableView;
   /** By index: bytes of the entry that it sent for it last. */
   readonly sent: number[];
@@ -116,6 +119,7 @@ export class Checker {
         applied: 0,
         base: 0,
         conf: -1,
+        voters: null,
         view: new DurableView(process.disk),
         sent: [],
         promises: { term: 0, votes: new Map(), acked: 0, ackedTerms: [], snapshot: 0 },
@@ -154,6 +158,7 @@ export class Checker {
     seen.commit = hardState.commit;
     seen.applied = process.restoredAt;
     seen.base = 0;
+    seen.voters = null;
     seen.conf = -1;
     seen.stalls = 0;
     // It knows nothing, and has to find that out before it says anything.
@@ -211,9 +216,10 @@ export class Checker {
     seen.vote = vote;
     seen.leads = leads;
     if (committed > seen.commit) {
-      this.advanced(process, seen.commit, committed, leads ? term : led);
+      this.advanced(process, seen, committed, leads ? term : led);
       seen.commit = committed;
     }
+    seen.voters = raft.trk.voters;
   }
 
   /** Whoever has applied the log up to the same entry has the same members, at the same addresses. */
@@ -330,10 +336,10 @@ export class Checker {
   }
 
   /** `byTerm`: which it led; 0: none. */
-  private advanced(process: SimProcess, from: number, to: number, byTerm: number): void {
+  private advanced(process: SimProcess, before: Seen, to: number, byTerm: number): void {
     const { raft } = process.parts!.rawNode;
     const { raftLog } = raft;
-    for (let index = from + 1; index <= to; index++) {
+    for (let index = before.commit + 1; index <= to; index++) {
       const term = raftLog.term(index) as number;
       const known = this.committed[index];
       if (known !== undefined) {
@@ -359,15 +365,11 @@ export class Checker {
         this.processes[id - 1]!.isWiped && (promises.ackedTerms[to] === term || promises.snapshot >= to);
       if (view.holds(to, term) || hadIt) holders.add(id);
     }
-    const { incoming, outgoing } = raft.trk.voters;
-    for (const { ids } of [incoming, outgoing]) {
-      const having = ids.filter((id) => holders.has(id)).length;
-      if (ids.length > 0 && 2 * having <= ids.length)
-        this.fail(
-          "durable quorum",
-          `node ${process.id} commits entry ${to}, which ${having} of ${ids.length} nodes have on their disks`,
-        );
-    }
+    // In one event it may commit, and then apply a change of the voters that it committed with.
+    const { voters } = raft.trk;
+    const wrong = lacking(voters, holders);
+    if (wrong === null || (before.voters !== null && lacking(before.voters, holders) === null)) return;
+    this.fail("durable quorum", `node ${process.id} commits entry ${to}, which ${wrong} have on their disks`);
   }
 
   /** Node `id` is about to send `messages`. */
@@ -531,4 +533,13 @@ export class Checker {
 
 function isEqual(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && Buffer.compare(a, b) === 0;
+}
+
+/** Of which half of the voters no majority is among `holders`; null: of none. */
+function lacking({ incoming, outgoing }: JointConfig, holders: ReadonlySet<number>): string | null {
+  for (const { ids } of [incoming, outgoing]) {
+    const having = ids.filter((id) => holders.has(id)).length;
+    if (ids.length > 0 && 2 * having <= ids.length) return `${having} of ${ids.length} nodes`;
+  }
+  return null;
 }

@@ -106,6 +106,12 @@ const FOUND: readonly (SimPlan & { what: string })[] = [
     profile: "all",
   },
   {
+    what: "a sole voter that committed, and applied a member's addition in the same event, was to have the new one's copy (the checker's own fault)",
+    seed: 875325644,
+    steps: STEPS_DEFAULT,
+    profile: "members",
+  },
+  {
     what: "entries of a leader that was deposed counted as large as those that the next one sent (the checker's own fault)",
     seed: 799800918,
     steps: 15_000,
