@@ -316,30 +316,38 @@ test("one that is to replace another and fails waits for its next try, however o
   await assert.rejects(byHand, { code: "RAFT_SNAPSHOT_FAILED", message: /at index 5 is of no use/ });
 });
 
-test("a state that comes no further is told, ever more seldom, and anew where it went on", async () => {
-  const told: [number, number, number][] = [];
-  let give = (): void => {};
-  const own = new Snapshots({
+/** Taken by hand alone, of `snapshot`; the log takes all that it gives. A failure fails the test. */
+function takenByHand(
+  snapshot: () => AsyncIterable<Uint8Array>,
+  on: Pick<ConstructorParameters<typeof Snapshots>[0], "onTaken" | "onOwed">,
+): Snapshots {
+  return new Snapshots({
     wal: {
       saveSnapshot: async (_metadata: unknown, chunks: AsyncIterable<Uint8Array>) => {
         for await (const _chunk of chunks);
       },
     } as unknown as Wal,
-    stateMachine: {
-      apply: () => undefined,
-      async *snapshot() {
-        for (let chunk = 0; chunk < 2; chunk++) {
-          yield new Uint8Array(10);
-          await new Promise<void>((resolve) => (give = resolve));
-        }
-      },
-    },
+    stateMachine: { apply: () => undefined, snapshot },
     sessions: new Sessions(),
     policy: { snapshotEveryBytes: 0, snapshotEveryEntries: 0, snapshotCatchUpBytes: 0 },
     tickMs: 1000,
     last: null,
-    onTaken: ({ bytes }) => told.push([bytes, 0, 0]),
     onFailed: () => assert.fail("failed"),
+    ...on,
+  });
+}
+
+test("a state that comes no further is told, ever more seldom, and anew where it went on", async () => {
+  const told: [number, number, number][] = [];
+  let give = (): void => {};
+  const snapshot = async function* () {
+    for (let chunk = 0; chunk < 2; chunk++) {
+      yield new Uint8Array(10);
+      await new Promise<void>((resolve) => (give = resolve));
+    }
+  };
+  const own = takenByHand(snapshot, {
+    onTaken: ({ bytes }) => told.push([bytes, 0, 0]),
     onOwed: (...args) => told.push(args),
   });
   const asked = own.ask();
@@ -362,28 +370,12 @@ test("a state that comes no further is told, ever more seldom, and anew where it
 test("a call that waits behind one that comes no further may give up: it says for what it waited, and none is taken for it", async () => {
   let give = (): void => {};
   let snapshots = 0;
-  const own = new Snapshots({
-    wal: {
-      saveSnapshot: async (_metadata: unknown, chunks: AsyncIterable<Uint8Array>) => {
-        for await (const _chunk of chunks);
-      },
-    } as unknown as Wal,
-    stateMachine: {
-      apply: () => undefined,
-      async *snapshot() {
-        snapshots++;
-        yield new Uint8Array(10);
-        await new Promise<void>((resolve) => (give = resolve));
-      },
-    },
-    sessions: new Sessions(),
-    policy: { snapshotEveryBytes: 0, snapshotEveryEntries: 0, snapshotCatchUpBytes: 0 },
-    tickMs: 1000,
-    last: null,
-    onTaken: () => {},
-    onFailed: () => assert.fail("failed"),
-    onOwed: () => assert.fail("owed"),
-  });
+  const snapshot = async function* () {
+    snapshots++;
+    yield new Uint8Array(10);
+    await new Promise<void>((resolve) => (give = resolve));
+  };
+  const own = takenByHand(snapshot, { onTaken: () => {}, onOwed: () => assert.fail("owed") });
   await assert.rejects(own.ask({ timeoutMs: 1 }), { code: "RAFT_TIMEOUT", message: /apply is not done/ });
   assert.equal(own.wanted, false);
   const first = own.ask();
