@@ -8,7 +8,7 @@ import { type Finding, joinSegments, type LogReport } from "../wal/inspect/check
 import type { SegmentReport } from "../wal/inspect/check-segment.js";
 import { RECORD_NAMES } from "../wal/inspect/check-segment.js";
 import type { EtcdSnapshotId } from "../wal/inspect/etcd-proto.js";
-import { etcdAnswers, etcdPlanRepair } from "../wal/inspect/etcd-reader.js";
+import { etcdAnswers, etcdPlanRepair, etcdSegments } from "../wal/inspect/etcd-reader.js";
 import type { LogPlace } from "../wal/inspect/log-place.js";
 import { checkSegments } from "../wal/pool/check-pool.js";
 import { ByteProgress, type ProgressStream } from "./byte-progress.js";
@@ -140,6 +140,15 @@ function notes({ place, log, snaps, start }: Verdict): string[] {
   if (log.longestRecord >= ETCD_RECORD_BYTES_MAX) {
     found.push("a record of 10 MiB or more: etcd 3.4 refuses it, later ones and raftmark read it");
   }
+  const foreign =
+    place.segments.length === 0
+      ? []
+      : etcdSegments(place.walDir).filter(({ name }) => !place.segments.some((own) => own.name === name));
+  for (const { name } of foreign) {
+    found.push(
+      `etcd takes ${JSON.stringify(name)} for a segment by its name, raftmark does not: move it elsewhere`,
+    );
+  }
   if (place.segments.length > 0) {
     const copies = fs.readdirSync(place.walDir).filter((name) => name.includes(".wal.broken")).length;
     if (copies > 0)
@@ -195,7 +204,7 @@ function etcdLines({ place, start }: Verdict): string[] {
 
 function advice({ place, log, snaps }: Verdict): string {
   if (log.findings.every(({ torn }) => torn)) {
-    const { answer } = etcdPlanRepair(place.walDir);
+    const { answer } = etcdPlanRepair(place.walDir, place.segments);
     // Zeros up to the end of the file, but not a whole sector of them.
     if (answer === "refuse")
       return "a crash leaves this; start the node, which cuts the torn end (etcd's Repair does not)";
