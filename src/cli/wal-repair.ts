@@ -30,7 +30,7 @@ export async function repairLog(
   const lock = await lockDir(path.resolve(place.walDir));
   try {
     refuseForeignLock(place);
-    const plan = behindEnd(etcdPlanRepair(place.walDir));
+    const plan = behindEnd(etcdPlanRepair(place.walDir, place.segments));
     if (plan.answer === "refuse") return { text: refusal(plan), exitCode: 1 };
     const misfit = plan.answer === "cut" ? misfitBefore(plan) : null;
     if (misfit !== null) return { text: misfitRefusal(plan, misfit), exitCode: 1 };

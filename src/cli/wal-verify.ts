@@ -3,14 +3,17 @@
 import fs from "node:fs";
 import path from "node:path";
 import { grouped, plural } from "../../bench/report/numbers.js";
-import { ADVICE } from "../wal/disk/errors.js";
+import { RaftmarkError } from "../base/errors.js";
+import { ADVICE, DamageError } from "../wal/disk/errors.js";
 import { type Finding, joinSegments, type LogReport } from "../wal/inspect/check-log.js";
 import type { SegmentReport } from "../wal/inspect/check-segment.js";
 import { RECORD_NAMES } from "../wal/inspect/check-segment.js";
 import type { EtcdSnapshotId } from "../wal/inspect/etcd-proto.js";
-import { etcdAnswers, etcdPlanRepair } from "../wal/inspect/etcd-reader.js";
+import { etcdAnswers, etcdPlanRepair, etcdSegments } from "../wal/inspect/etcd-reader.js";
 import type { LogPlace } from "../wal/inspect/log-place.js";
 import { checkSegments } from "../wal/pool/check-pool.js";
+import { LogPool } from "../wal/pool/log-pool.js";
+import { listSegments, recover } from "../wal/recover/recovery.js";
 import { ByteProgress, type ProgressStream } from "./byte-progress.js";
 import { checkSnaps, type SnapReport } from "./snap-report.js";
 
@@ -47,9 +50,39 @@ export async function verifyLog(
   const reports = await checkSegments(place.walDir, names, threads, (bytes) => progress.at(bytes));
   progress.end();
   const start = options.snap ?? startOf(reports, snaps);
-  const log = joinSegments(place.segments, reports, start);
+  const found = joinSegments(place.segments, reports, start);
+  const log = await heldAgainstEngine(place, found, threads);
   const sound = log.findings.length === 0 && snaps.every(({ error }) => error === "");
   return { place, log, snaps, start, sound };
+}
+
+// Segments were read each by itself. What the engine refuses is damage, whatever that came to: only it goes over the log as
+// a whole, by what is before each record.
+async function heldAgainstEngine(place: LogPlace, log: LogReport, threads: number): Promise<LogReport> {
+  const { walDir, segments } = place;
+  if (segments.length === 0 || log.unsafe || log.findings.some(({ torn }) => !torn)) return log;
+  const pool = new LogPool(false);
+  try {
+    await recover(walDir, listSegments(walDir), { js: false, threads: threads === 1 ? 0 : threads, pool });
+    return log;
+  } catch (error) {
+    if (!(error instanceof RaftmarkError)) throw error;
+    const { cause } = error;
+    // The others are segments that are missing, which is judged by the snapshot that the caller names.
+    if (!(cause instanceof DamageError)) return log;
+    const { offset, record, message: what } = cause;
+    const finding = {
+      file: path.basename(cause.file),
+      offset,
+      record,
+      what,
+      torn: false,
+      recordsFollow: false,
+    };
+    return { ...log, findings: [finding] };
+  } finally {
+    await pool.end();
+  }
 }
 
 // The newest file that reads well and that the log knows. (etcd asks for its commit, too; ours is proof enough.)
@@ -140,6 +173,15 @@ function notes({ place, log, snaps, start }: Verdict): string[] {
   if (log.longestRecord >= ETCD_RECORD_BYTES_MAX) {
     found.push("a record of 10 MiB or more: etcd 3.4 refuses it, later ones and raftmark read it");
   }
+  const foreign =
+    place.segments.length === 0
+      ? []
+      : etcdSegments(place.walDir).filter(({ name }) => !place.segments.some((own) => own.name === name));
+  for (const { name } of foreign) {
+    found.push(
+      `etcd takes ${JSON.stringify(name)} for a segment by its name, raftmark does not: move it elsewhere`,
+    );
+  }
   if (place.segments.length > 0) {
     const copies = fs.readdirSync(place.walDir).filter((name) => name.includes(".wal.broken")).length;
     if (copies > 0)
@@ -195,7 +237,7 @@ function etcdLines({ place, start }: Verdict): string[] {
 
 function advice({ place, log, snaps }: Verdict): string {
   if (log.findings.every(({ torn }) => torn)) {
-    const { answer } = etcdPlanRepair(place.walDir);
+    const { answer } = etcdPlanRepair(place.walDir, place.segments);
     // Zeros up to the end of the file, but not a whole sector of them.
     if (answer === "refuse")
       return "a crash leaves this; start the node, which cuts the torn end (etcd's Repair does not)";

@@ -68,7 +68,11 @@ export function openError(error: unknown, dir: string): RaftmarkError {
   if (error instanceof RaftmarkError) return error;
   const code = systemCode(error);
   const reason = textOf(error);
-  if (["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENOTEMPTY", "ENAMETOOLONG"].includes(code)) {
+  if (code === "ENOTEMPTY") {
+    const text = `there is no log in ${dir}, but something else; move it elsewhere, or choose another directory`;
+    return new RaftmarkError("WAL_NOT_WRITABLE", text, { cause: error });
+  }
+  if (["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENAMETOOLONG"].includes(code)) {
     const text =
       `the log directory ${dir} cannot be written (${reason}); ` +
       "give this user write access to it and to the directory above it, or choose another directory";
@@ -89,13 +93,27 @@ export const ADVICE =
   "empty directory under its id, because it would have forgotten votes and entries that others count on. More: " +
   "docs/operate.md";
 
+/** What is wrong, and no more than that, and where: the cause of a corruptError. */
+export class DamageError extends Error {
+  readonly file: string;
+  readonly offset: number;
+  readonly record: number;
+
+  constructor(file: string, offset: number, record: number, what: string) {
+    super(what);
+    this.file = file;
+    this.offset = offset;
+    this.record = record;
+  }
+}
+
 /** Damage that must not be cut off, because what follows it may be committed. */
 export function corruptError(file: string, offset: number, record: number, what: string): RaftmarkError {
   const text =
     `${file} is damaged at offset ${offset} (record ${record} of this segment): ${what}. ` +
     `Acknowledged entries may lie there or behind it, so nothing was cut. ${ADVICE}; ` +
     "`raftmark wal verify` shows what is readable";
-  return new RaftmarkError("WAL_CORRUPT", text);
+  return new RaftmarkError("WAL_CORRUPT", text, { cause: new DamageError(file, offset, record, what) });
 }
 
 /** A snapshot that cannot be written. The log goes on without it. */

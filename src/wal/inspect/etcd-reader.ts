@@ -51,11 +51,17 @@ export interface EtcdSegment {
   readonly index: bigint;
 }
 
-/** The segments of a directory, in order. */
+/**
+ * What etcd takes for a segment: a name that ends in ".wal" and that Go's Sscanf reads by "%016x-%016x.wal". It takes fewer
+ * digits, large ones, space before a number, and anything behind what it read.
+ */
+const SCANNED = /^(?:[^\S\n\ufeff]|\x85)*([0-9a-fA-F]{1,16})-(?:[^\S\n\ufeff]|\x85)*([0-9a-fA-F]{1,16})\.wal/;
+
+/** The segments of a directory to etcd, in its order: by name. */
 export function etcdSegments(dir: string): EtcdSegment[] {
   const segments: EtcdSegment[] = [];
   for (const name of fs.readdirSync(dir).sort()) {
-    const match = /^([0-9a-f]{16})-([0-9a-f]{16})\.wal$/.exec(name);
+    const match = name.endsWith(".wal") ? SCANNED.exec(name) : null;
     if (match !== null) segments.push({ name, seq: BigInt(`0x${match[1]}`), index: BigInt(`0x${match[2]}`) });
   }
   return segments;
@@ -303,9 +309,12 @@ export interface EtcdRepairPlan {
   readonly offset: number;
 }
 
-/** etcd's Repair without its deed: it looks at the last segment alone. */
-export function etcdPlanRepair(dir: string): EtcdRepairPlan {
-  const last = etcdSegments(dir).at(-1);
+/** etcd's Repair without its deed: it looks at the last of the segments alone. */
+export function etcdPlanRepair(
+  dir: string,
+  segments: readonly EtcdSegment[] = etcdSegments(dir),
+): EtcdRepairPlan {
+  const last = segments.at(-1);
   if (last === undefined) {
     return { answer: "refuse", error: NOT_FOUND, name: "", bytes: new Uint8Array(0), offset: 0 };
   }

@@ -9,7 +9,7 @@ import { type EtcdSegment, etcdSegments } from "./etcd-reader.js";
 export interface LogPlace {
   /** The directory of the segments. */
   readonly walDir: string;
-  /** In order; none if there is no log. */
+  /** In order; none if there is no log. Not what etcd takes for one by a name that it never gives. */
   readonly segments: readonly EtcdSegment[];
   /** Null: there is no directory of snapshots. */
   readonly snapDir: string | null;
@@ -25,16 +25,20 @@ export function findLog(dir: string): LogPlace {
     const text = `${dir} is a file; name the directory that it lies in`;
     throw new RaftmarkError("WAL_NOT_FOUND", text);
   }
-  const own = etcdSegments(dir);
+  const own = logSegments(dir);
   const child = path.join(dir, "wal");
   const isMember = own.length === 0 && isDirectory(child);
   const walDir = isMember ? child : dir;
-  const segments = isMember ? etcdSegments(child) : own;
+  const segments = isMember ? logSegments(child) : own;
   const candidates = [path.join(dir, "snap"), snapDirBeside(walDir)];
   const besideOnly = path.basename(path.resolve(walDir)) === "wal";
   const snapDir =
     snapNames(dir).length > 0 ? dir : (candidates.slice(0, besideOnly ? 2 : 1).find(isDirectory) ?? null);
   return { walDir, segments, snapDir, snaps: snapDir === null ? [] : snapNames(snapDir) };
+}
+
+function logSegments(dir: string): EtcdSegment[] {
+  return etcdSegments(dir).filter(({ name }) => /^[0-9a-f]{16}-[0-9a-f]{16}\.wal$/.test(name));
 }
 
 function isDirectory(at: string): boolean {

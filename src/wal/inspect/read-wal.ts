@@ -3,12 +3,14 @@
 import fs from "node:fs";
 import { NO_DATA } from "../../base/bytes.js";
 import { RaftmarkError } from "../../base/errors.js";
+import { unlessMalformed } from "../../base/protobuf.js";
 import type { Entry, HardState } from "../../raft/raftpb/index.js";
 import { corruptError } from "../disk/errors.js";
 import { RECORD_CRC, RECORD_ENTRY, RECORD_METADATA, RECORD_STATE, sortedSegments } from "../format/format.js";
 import { parseEntry, parseNumbers } from "../format/record.js";
 import { NOT_OF_TYPE } from "../recover/misfits.js";
 import { sameBytes } from "../recover/scan-segment.js";
+import { UNSAFE_NUMBER } from "../recover/torn.js";
 import { CONFLICT } from "./check-segment.js";
 import { ProtoError } from "./etcd-proto.js";
 import { RecordOrder } from "./record-order.js";
@@ -45,7 +47,9 @@ export function* readWal(dir: string): Generator<WalRecord, void, void> {
         if (!sameBytes(metadata, record.data))
           throw corruptError(path, record.offset, record.number, CONFLICT);
       }
-      yield toRecord(name, record);
+      const read = unlessMalformed(() => toRecord(name, record));
+      if (read === null) throw corruptError(path, record.offset, record.number, UNSAFE_NUMBER);
+      yield read;
     }
     const { damage } = scan;
     const isTornEnd = damage?.torn === true && name === segments.at(-1)!.name;

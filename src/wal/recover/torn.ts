@@ -55,6 +55,9 @@ export function wrongText(result: number): string {
   return WRONG[-result] ?? "unreadable";
 }
 
+/** What is wrong with a number that is sound to etcd. */
+export const UNSAFE_NUMBER = "a term or index above 2^53-1, which this program does not handle";
+
 /** By -result of scan. */
 const WRONG: readonly string[] = [
   "",
@@ -62,7 +65,7 @@ const WRONG: readonly string[] = [
   "wrong checksum",
   "the record cannot be parsed",
   "an entry's index leaves a gap",
-  "a term or index above 2^53-1, which this program does not handle",
+  UNSAFE_NUMBER,
   NOT_OF_TYPE,
   STATE_BACK,
   COMMITTED,

@@ -1,0 +1,72 @@
+// Logs whose records are sound one by one: what the tools say of them is what the engine does.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import { type TestContext, test } from "node:test";
+import { verifyLog } from "../../../src/cli/wal-verify.js";
+import {
+  RECORD_CRC,
+  RECORD_METADATA,
+  RECORD_SNAPSHOT,
+  RECORD_STATE,
+} from "../../../src/wal/format/format.js";
+import { encodeSnapshotRecord, FrameBuilder } from "../../../src/wal/format/record.js";
+import { openWal, readWal, type WalOptions } from "../../../src/wal/index.js";
+import { findLog } from "../../../src/wal/inspect/log-place.js";
+import { tempDir } from "../../temp-dir.js";
+import { run as entries, firstFrames, options } from "../helpers.js";
+
+const FIRST = "0000000000000000-0000000000000000.wal";
+const SECOND = "0000000000000001-0000000000000004.wal";
+const sink = { isTTY: false, write: () => true };
+
+function written(t: TestContext, segments: Readonly<Record<string, Uint8Array>>): WalOptions {
+  const walOptions = options(tempDir(t));
+  fs.mkdirSync(walOptions.dir);
+  for (const [name, bytes] of Object.entries(segments))
+    fs.writeFileSync(path.join(walOptions.dir, name), bytes);
+  return walOptions;
+}
+
+async function bothRefuse(walOptions: WalOptions, file: string, what: RegExp): Promise<void> {
+  await assert.rejects(openWal(walOptions), (error: Error) => what.test(error.message));
+  const { sound, log } = await verifyLog(findLog(walOptions.dir), { threads: 1, snap: null }, sink);
+  assert.equal(sound, false);
+  assert.equal(log.findings.length, 1);
+  assert.equal(log.findings[0].file, file);
+  assert.match(log.findings[0].what, what);
+  assert.equal(log.findings[0].torn, false);
+}
+
+test("a snapshot of another term replaced the log: committed entries behind it are missing", async (t) => {
+  const frames = firstFrames(new Uint8Array(0), entries(1, 3));
+  frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(1, 2, null));
+  frames.record(RECORD_STATE, Uint8Array.of(8, 2, 16, 1, 24, 3));
+  await bothRefuse(written(t, { [FIRST]: frames.take() }), FIRST, /^.*entries 2 to 3 are missing/);
+});
+
+test("a wrong length of the first record of the newest segment is no torn write", async (t) => {
+  const frames = firstFrames(new Uint8Array(0), entries(1, 3));
+  const { crc } = frames;
+  const first = frames.take();
+  const next = new FrameBuilder(crc);
+  next.record(RECORD_CRC, null);
+  next.record(RECORD_METADATA, new Uint8Array(0));
+  const second = next.take();
+  second[4] ^= 1;
+  await bothRefuse(written(t, { [FIRST]: first, [SECOND]: second }), SECOND, /its length is wrong/);
+});
+
+test("readWal: a number that is too large for us has a place and a code", (t) => {
+  const frames = firstFrames(new Uint8Array(0), []);
+  frames.record(RECORD_STATE, Uint8Array.of(8, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10, 16, 1, 24, 0));
+  const { dir } = written(t, { [FIRST]: frames.take() });
+  const message = /record 4 of this segment\): a term or index above 2\^53-1/;
+  assert.throws(() => [...readWal(dir)], { code: "WAL_CORRUPT", message });
+});
+
+test("a directory that holds something else is told as such, not as one without write access", async (t) => {
+  const walOptions = written(t, { notes: new Uint8Array(1) });
+  const message = /^there is no log in .*, but something else; move it elsewhere/;
+  await assert.rejects(openWal(walOptions), { code: "WAL_NOT_WRITABLE", message });
+});
