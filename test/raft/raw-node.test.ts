@@ -27,6 +27,7 @@ import {
   MsgHeartbeatResp,
   MsgProp,
   MsgStorageAppendResp,
+  MsgVote,
   ProposalDropped,
   RaftError,
   RawNode,
@@ -567,7 +568,8 @@ test("step-down on removal: a removed leader follows", () => {
 
 test("a removed leader's longer log holds up nobody: with its rejection it says what is committed (raft-rs)", () => {
   for (const preVote of [true, false]) {
-    const network = new Network({ voters: [1, 2], config: { preVote, stepDownOnRemoval: true } });
+    const config = { preVote, stepDownOnRemoval: true, rejectsWithCommit: true };
+    const network = new Network({ voters: [1, 2], config });
     network.elect(1);
     const acknowledgements: Message[] = [];
     network.drops = (m) => m.type === MsgAppResp && acknowledgements.push(m) > 0;
@@ -602,6 +604,8 @@ test("a follower that is behind the compacted log is caught up by a snapshot", (
   network.heal();
   network.tick(4);
   assert.equal(network.raw(3).basicStatus().applied, index);
+  const own = network.raw(3).raft.trk.progress.get(3)!;
+  assert.deepEqual([own.match, own.next], [index - 1, index]);
   assert.equal(network.get(3).storage.firstIndex(), index + 1);
   network.propose(1, "after");
   network.settle();
@@ -650,6 +654,15 @@ test("bootstrap: the membership is the first entries of the log, once", () => {
   assert.equal(rd.committedEntries.length, 2);
   assert.deepEqual(raw.raft.trk.confState().voters, [1, 2]);
   assert.equal(build(newStorage([1])).bootstrap([{ id: 1, context: NO_DATA }]), ErrBootstrapNotEmpty);
+});
+
+test("by default a learner's refusal of a vote says no more than etcd's", () => {
+  const network = new Network({ voters: [1, 2], learners: [3] });
+  network.elect(1);
+  const m = Object.assign(new Message(MsgVote), { from: 2, to: 3, term: 9, index: 1, logTerm: 1 });
+  network.raw(3).step(m);
+  const [refusal] = network.raw(3).raft.msgsAfterAppend;
+  assert.deepEqual([refusal.reject, refusal.commit, refusal.logTerm], [true, 0, 0]);
 });
 
 test("withProgress visits all members, ids ascending", () => {
