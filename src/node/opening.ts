@@ -189,6 +189,7 @@ export function newRawNode(options: ResolvedOptions, wal: Wal, peerLogs: PeerLog
     takesBeyondCommit: true,
     countsAfterRemoval: true,
     rejectsWithCommit: true,
+    retriesLeaveJoint: true,
     maxCommittedSizePerReady: Math.min(options.maxSizePerMsg, APPLY_BYTES_MAX) * 4,
     maxUncommittedEntriesSize: options.maxQueuedBytes,
     asyncStorageWrites: true,

@@ -75,6 +75,11 @@ export interface Config {
    * not know of its removal need its vote no longer. Default false, as etcd raft.
    */
   readonly rejectsWithCommit?: boolean;
+  /**
+   * Whether a leader whose proposal to leave a joint configuration was dropped makes it again with a heartbeat, and not
+   * only with the next entry that is applied, as etcd raft. Default false.
+   */
+  readonly retriesLeaveJoint?: boolean;
   readonly checkQuorum?: boolean;
   readonly preVote?: boolean;
   readonly readOnlyOption?: ReadOnlyOption;
@@ -114,6 +119,7 @@ export function resolveConfig(config: Config): Settings | RaftError {
     takesBeyondCommit: config.takesBeyondCommit ?? false,
     countsAfterRemoval: config.countsAfterRemoval ?? false,
     rejectsWithCommit: config.rejectsWithCommit ?? false,
+    retriesLeaveJoint: config.retriesLeaveJoint ?? false,
     checkQuorum: config.checkQuorum ?? false,
     preVote: config.preVote ?? false,
     readOnlyOption: config.readOnlyOption ?? ReadOnlySafe,

@@ -27,6 +27,7 @@ import {
   MsgHeartbeatResp,
   MsgProp,
   MsgStorageAppendResp,
+  MsgTimeoutNow,
   MsgVote,
   ProposalDropped,
   RaftError,
@@ -503,6 +504,24 @@ test("membership: a new leader leaves a joint configuration once its term's firs
   network.tick(2, 2);
   assert.equal(storage.lastIndex(), last + 2);
   assert.deepEqual(network.get(3).confState?.votersOutgoing, []);
+});
+
+test("membership: leaving a joint configuration, once dropped for a transfer, is tried again with a heartbeat on request", () => {
+  for (const retriesLeaveJoint of [true, false]) {
+    const network = new Network({ voters: [1, 2], config: { retriesLeaveJoint } });
+    network.elect(1);
+    network.drops = (m) => m.type === MsgTimeoutNow;
+    const changes = [{ type: ConfChangeAddLearnerNode, nodeId: 3 }] as const;
+    network.raw(1).proposeConfChange({ transition: 1, changes, context: NO_DATA });
+    network.raw(1).transferLeader(2);
+    network.settle();
+    assert.equal(network.get(1).confState?.votersOutgoing.length, 2);
+    network.tick(11, 1);
+    assert.equal(network.get(1).confState?.votersOutgoing.length, retriesLeaveJoint ? 0 : 2);
+    network.propose(1, "next");
+    network.settle();
+    assert.equal(network.get(1).confState?.votersOutgoing.length, 0);
+  }
 });
 
 test("membership: a change that leaves no voter is refused, proposed or applied; nothing changes", () => {
