@@ -188,6 +188,8 @@ export function newRawNode(options: ResolvedOptions, wal: Wal, peerLogs: PeerLog
     maxSizePerProbe: PROBE_BYTES_MAX,
     takesBeyondCommit: true,
     countsAfterRemoval: true,
+    rejectsWithCommit: true,
+    retriesLeaveJoint: true,
     maxCommittedSizePerReady: Math.min(options.maxSizePerMsg, APPLY_BYTES_MAX) * 4,
     maxUncommittedEntriesSize: options.maxQueuedBytes,
     asyncStorageWrites: true,

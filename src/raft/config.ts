@@ -70,6 +70,16 @@ export interface Config {
    * answered, as at any other change. Default false, as etcd raft: it does so when it hears from one of them next.
    */
   readonly countsAfterRemoval?: boolean;
+  /**
+   * Whether a node that cannot lead says with its refusal of a vote what it knows to be committed, so that members who do
+   * not know of its removal need its vote no longer. Default false, as etcd raft.
+   */
+  readonly rejectsWithCommit?: boolean;
+  /**
+   * Whether a leader whose proposal to leave a joint configuration was dropped makes it again with a heartbeat, and not
+   * only with the next entry that is applied, as etcd raft. Default false.
+   */
+  readonly retriesLeaveJoint?: boolean;
   readonly checkQuorum?: boolean;
   readonly preVote?: boolean;
   readonly readOnlyOption?: ReadOnlyOption;
@@ -108,6 +118,8 @@ export function resolveConfig(config: Config): Settings | RaftError {
     maxSizePerProbe: orDefault(config.maxSizePerProbe, Infinity),
     takesBeyondCommit: config.takesBeyondCommit ?? false,
     countsAfterRemoval: config.countsAfterRemoval ?? false,
+    rejectsWithCommit: config.rejectsWithCommit ?? false,
+    retriesLeaveJoint: config.retriesLeaveJoint ?? false,
     checkQuorum: config.checkQuorum ?? false,
     preVote: config.preVote ?? false,
     readOnlyOption: config.readOnlyOption ?? ReadOnlySafe,

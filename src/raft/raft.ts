@@ -57,7 +57,7 @@ export class Raft {
 
   /** Leader: who is to take over; None: no transfer is under way. */
   leadTransferee = None;
-  /** The last proposal to leave a joint configuration was; the next heartbeat tries again. */
+  /** The last proposal to leave a joint configuration was, and the next heartbeat is to try again. */
   autoLeaveDropped = false;
   /**
    * Leader: no conf change may be proposed before this index is applied. At least the index of the last

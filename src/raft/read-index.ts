@@ -30,13 +30,13 @@ export function releasePendingReadIndexMessages(r: Raft): void {
 
 function ask(r: Raft, requests: readonly Message[]): void {
   const { committed } = r.raftLog;
-  if (r.readOnly.option === ReadOnlyLeaseBased && r.holdsLease()) {
+  if (r.trk.isSoleVoter(r.id) || (r.readOnly.option === ReadOnlyLeaseBased && r.holdsLease())) {
     for (const request of requests) answer(r, request, committed);
     return;
   }
   for (const request of requests) r.readOnly.addRequest(committed, request);
   bcastHeartbeat(r);
-  // A sole voter has been asked already.
+  // Where this node is the only voter of both halves of a joint configuration, nobody else is asked.
   answerConfirmed(r);
 }
 

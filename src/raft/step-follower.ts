@@ -222,6 +222,9 @@ function restore(r: Raft, snapshot: Snapshot): boolean {
   // Whether the membership is valid was checked before the message was stepped.
   const installed = r.installConfState(confState);
   assert(installed, "restoring a snapshot with an invalid configuration");
+  // Shown by RawNode.withProgress alone, as etcd raft shows it.
+  const own = r.trk.progress.get(r.id)!;
+  own.maybeUpdate(own.next - 1);
   r.logger?.info(`${describeLog(r)} restored snapshot [index: ${index}, term: ${term}]`);
   return true;
 }

@@ -27,6 +27,8 @@ import {
   MsgHeartbeatResp,
   MsgProp,
   MsgStorageAppendResp,
+  MsgTimeoutNow,
+  MsgVote,
   ProposalDropped,
   RaftError,
   RawNode,
@@ -504,6 +506,24 @@ test("membership: a new leader leaves a joint configuration once its term's firs
   assert.deepEqual(network.get(3).confState?.votersOutgoing, []);
 });
 
+test("membership: leaving a joint configuration, once dropped for a transfer, is tried again with a heartbeat on request", () => {
+  for (const retriesLeaveJoint of [true, false]) {
+    const network = new Network({ voters: [1, 2], config: { retriesLeaveJoint } });
+    network.elect(1);
+    network.drops = (m) => m.type === MsgTimeoutNow;
+    const changes = [{ type: ConfChangeAddLearnerNode, nodeId: 3 }] as const;
+    network.raw(1).proposeConfChange({ transition: 1, changes, context: NO_DATA });
+    network.raw(1).transferLeader(2);
+    network.settle();
+    assert.equal(network.get(1).confState?.votersOutgoing.length, 2);
+    network.tick(11, 1);
+    assert.equal(network.get(1).confState?.votersOutgoing.length, retriesLeaveJoint ? 0 : 2);
+    network.propose(1, "next");
+    network.settle();
+    assert.equal(network.get(1).confState?.votersOutgoing.length, 0);
+  }
+});
+
 test("membership: a change that leaves no voter is refused, proposed or applied; nothing changes", () => {
   const network = new Network({ voters: [1] });
   network.elect(1);
@@ -567,7 +587,8 @@ test("step-down on removal: a removed leader follows", () => {
 
 test("a removed leader's longer log holds up nobody: with its rejection it says what is committed (raft-rs)", () => {
   for (const preVote of [true, false]) {
-    const network = new Network({ voters: [1, 2], config: { preVote, stepDownOnRemoval: true } });
+    const config = { preVote, stepDownOnRemoval: true, rejectsWithCommit: true };
+    const network = new Network({ voters: [1, 2], config });
     network.elect(1);
     const acknowledgements: Message[] = [];
     network.drops = (m) => m.type === MsgAppResp && acknowledgements.push(m) > 0;
@@ -602,6 +623,8 @@ test("a follower that is behind the compacted log is caught up by a snapshot", (
   network.heal();
   network.tick(4);
   assert.equal(network.raw(3).basicStatus().applied, index);
+  const own = network.raw(3).raft.trk.progress.get(3)!;
+  assert.deepEqual([own.match, own.next], [index - 1, index]);
   assert.equal(network.get(3).storage.firstIndex(), index + 1);
   network.propose(1, "after");
   network.settle();
@@ -650,6 +673,15 @@ test("bootstrap: the membership is the first entries of the log, once", () => {
   assert.equal(rd.committedEntries.length, 2);
   assert.deepEqual(raw.raft.trk.confState().voters, [1, 2]);
   assert.equal(build(newStorage([1])).bootstrap([{ id: 1, context: NO_DATA }]), ErrBootstrapNotEmpty);
+});
+
+test("by default a learner's refusal of a vote says no more than etcd's", () => {
+  const network = new Network({ voters: [1, 2], learners: [3] });
+  network.elect(1);
+  const m = Object.assign(new Message(MsgVote), { from: 2, to: 3, term: 9, index: 1, logTerm: 1 });
+  network.raw(3).step(m);
+  const [refusal] = network.raw(3).raft.msgsAfterAppend;
+  assert.deepEqual([refusal.reject, refusal.commit, refusal.logTerm], [true, 0, 0]);
 });
 
 test("withProgress visits all members, ids ascending", () => {

@@ -111,6 +111,21 @@ test("a sole voter answers no read before it has committed in its own term", () 
   );
 });
 
+test("a sole voter's reads cost its learners no heartbeat", () => {
+  const network = new Network({ voters: [1], learners: [2] });
+  network.elect(1);
+  network.raw(1).readIndex(bytes("own"));
+  network.raw(2).readIndex(bytes("learner's"));
+  const seen: Message[] = [];
+  network.drops = (m) => {
+    seen.push(m);
+    return false;
+  };
+  network.settle();
+  assert.ok(seen.every((m) => m.type !== MsgHeartbeat));
+  for (const id of [1, 2]) assert.equal(network.get(id).readStates.length, 1);
+});
+
 test("a leader that is no member any more does not count as the only voter", () => {
   const network = new Network({ voters: [1, 2] });
   network.elect(1);

@@ -121,6 +121,12 @@ export class ProgressTracker {
     return this.config.voters.committedIndex(acked);
   }
 
+  /** Whether no vote but that of `id` counts, whoever learns. */
+  isSoleVoter(id: number): boolean {
+    const { incoming, outgoing } = this.config.voters;
+    return outgoing.ids.length === 0 && incoming.ids.length === 1 && incoming.ids[0] === id;
+  }
+
   /** Calls `fn` for every member, ids ascending. Hot loops run over peerIds and peers instead. */
   visit(fn: (id: number, progress: Progress) => void): void {
     // Local references: `fn` may change the membership.
