@@ -30,7 +30,7 @@ import { TAG_KEY_BYTES } from "./frame-tags.js";
 import { type Lane, LaneBulk, LaneSnapshot } from "./lanes.js";
 import { HELLO_BYTES_MAX } from "./link.js";
 
-export const HANDSHAKE_VERSION = 3;
+export const HANDSHAKE_VERSION = 4;
 const MAGIC = 0x484d4652;
 const KIND_CHALLENGE = 1;
 const KIND_PROOF = 2;
