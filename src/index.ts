@@ -43,4 +43,5 @@ export type { LeaderEvent, NodeEvents, NodeListener, PeerEvent, SnapshotEvent } 
 export { checkOptions } from "./node/opening.js";
 export { type PromRegistry, registerMetrics } from "./node/prometheus.js";
 export { RaftNode } from "./node/raft-node.js";
+export type { Trace } from "./node/trace.js";
 export type { Entry } from "./raft/index.js";

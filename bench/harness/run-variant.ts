@@ -290,9 +290,9 @@ async function visit(
   const loadPlan = { ...loadOf(settings), runId, client: leader, warmupMs, primes, durationMs, seed };
   const timeoutMs = warmupMs + durationMs + LOAD_SLACK_MS;
   const loads = loader.call("load", { plan: loadPlan, ackedPath }, { timeoutMs }, node);
-  // A client gives signs of life, whatever becomes of whom it asks.
-  const isWatched = !inLeader && settings.event !== "kill-leader";
-  const loading = isWatched ? cluster.node(leader).whileHeard(loads) : loads;
+  // Who runs the load gives signs of life, whatever becomes of the others.
+  const heard = others.filter((id) => neverStops(id, leader, settings));
+  const loading = heard.reduce((load, id) => cluster.node(id).whileHeard(load), loads);
   loading.catch(() => {}); // Awaited below; what fails before is told instead.
   const idle = plan.idle();
   const idleBefore = await idleUse(idle);
@@ -306,6 +306,11 @@ async function visit(
   const outcome = await cluster.orFailure(event.finish(load));
   const idleCpuMs = idleShare(idleBefore, idleAfter) * load.windowMs;
   return { leader, load, ...outcome, marks: event.marks, before, after, idleCpuMs };
+}
+
+/** Whether no event of the run stops or ends this node. */
+function neverStops(id: number, leader: number, { event }: Settings): boolean {
+  return event === "none" || (id === leader && event !== "kill-leader");
 }
 
 /** Whom the run's event kills and starts again; 0: nobody. */

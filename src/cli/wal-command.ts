@@ -17,6 +17,7 @@ import { Dump } from "./wal-dump.js";
 import { newGroupCommand } from "./wal-new-group.js";
 import { repairLog } from "./wal-repair.js";
 import { verdictText, verifyLog } from "./wal-verify.js";
+import { wholeNumber } from "./words.js";
 
 const UNREADABLE = 2;
 const DAMAGED = 1;
@@ -160,7 +161,10 @@ ${EXIT_HELP}`,
     )
     .action(async (dir: string, words: { jobs?: string; snap?: string }) => {
       process.exitCode = await readable(dir, async () => {
-        const threads = words.jobs === undefined ? os.availableParallelism() : threadsOf(words.jobs);
+        const threads =
+          words.jobs === undefined
+            ? os.availableParallelism()
+            : wholeNumber("jobs", words.jobs, 1, THREADS_MAX);
         const snap = words.snap === undefined ? null : snapOf(words.snap);
         const place = findLog(dir);
         if (place.segments.length === 0 && place.snaps.length === 0) throw noLog(place.walDir);
@@ -242,15 +246,6 @@ function uint64(flag: string, text: string): bigint {
   throw new CommandError(
     UNREADABLE,
     `--${flag}: "${text}" is not allowed: it takes a whole number from 0 to ${UINT64_MAX}.`,
-  );
-}
-
-function threadsOf(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= 1 && value <= THREADS_MAX) return value;
-  throw new CommandError(
-    UNREADABLE,
-    `--jobs: "${text}" is not allowed: it takes a whole number from 1 to ${THREADS_MAX}.`,
   );
 }
 

@@ -3,9 +3,7 @@ import { Command } from "commander";
 import { grouped, plural } from "../../bench/report/numbers.js";
 import { type Begun, newGroup } from "../node/new-group.js";
 import { ByteProgress } from "./byte-progress.js";
-import { CommandError } from "./command-error.js";
-
-const BAD_USAGE = 2;
+import { wholeNumber } from "./words.js";
 
 interface Words {
   readonly id: string;
@@ -48,8 +46,8 @@ A run that was killed is run again with the same words.`,
     )
     .action(async (source: string, dir: string, { id, clusterId, address }: Words) => {
       const group = {
-        id: wholeNumber("id", id),
-        clusterId: wholeNumber("cluster-id", clusterId),
+        id: wholeNumber("id", id, 1, Number.MAX_SAFE_INTEGER),
+        clusterId: wholeNumber("cluster-id", clusterId, 1, Number.MAX_SAFE_INTEGER),
         address,
       };
       process.exitCode = await readable(`${source} and ${dir}`, async () => {
@@ -62,15 +60,6 @@ A run that was killed is run again with the same words.`,
         return 0;
       });
     });
-}
-
-function wholeNumber(flag: string, text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= 1 && Number.isSafeInteger(value)) return value;
-  throw new CommandError(
-    BAD_USAGE,
-    `--${flag}: "${text}" is not allowed: it takes a whole number from 1 to 2^53-1.`,
-  );
 }
 
 function textOf(

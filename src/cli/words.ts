@@ -1,4 +1,4 @@
-// What the words of a command line mean, for commands that refuse with a BenchError. Pure.
+// What the words of a command line mean, refused with a BenchError. Pure.
 import type { Command } from "commander";
 import { BenchError } from "../../bench/harness/bench-error.js";
 
@@ -19,7 +19,8 @@ export function parseDuration(flag: string, text: string, minMs: number, maxMs: 
 export function wholeNumber(flag: string, text: string, min: number, max: number, why = ""): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-  const what = `it takes a whole number from ${min} to ${max}${why}`;
+  const highest = max === Number.MAX_SAFE_INTEGER ? "2^53-1" : max;
+  const what = `it takes a whole number from ${min} to ${highest}${why}`;
   throw new BenchError("usage", `--${flag}: "${text}" is not allowed: ${what}.`);
 }
 

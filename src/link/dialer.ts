@@ -216,7 +216,7 @@ export class Dialer {
     } else if (this.state === StateChallenged) {
       const step = handshake.answer(bytes, this.options.events.hello());
       if (step.code !== 0) {
-        this.refuse(socket, step.code);
+        this.refuse(socket, step.code, step.reason);
         return;
       }
       this.state = StateProving;

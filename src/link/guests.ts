@@ -131,11 +131,11 @@ export class Guests implements AcceptorEvents {
 
   private handleProof(connection: Accepted, guest: Guest, bytes: Uint8Array): void {
     const { handshake } = guest;
-    const { code, peer, lane, incarnation, hello } = handshake.verify(bytes);
+    const { code, reason, peer, lane, incarnation, hello } = handshake.verify(bytes);
     if (code !== 0) {
       if (code === CloseBadCluster || code === CloseWrongNode)
-        connection.send(handshake.refuse(peer, code, CLOSE_REASONS[code]!));
-      this.refuse(connection, peer, code);
+        connection.send(handshake.refuse(peer, code, reason));
+      this.refuse(connection, peer, code, reason);
       return;
     }
     // From here on the dialler may know why: it has the key.

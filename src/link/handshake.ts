@@ -19,6 +19,7 @@ import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from "
 import { NO_DATA } from "../base/bytes.js";
 import { getU32, getU64, putU32, putU64 } from "../wire/frame.js";
 import {
+  CLOSE_REASONS,
   CloseBadCluster,
   CloseBadFrame,
   CloseBadKey,
@@ -29,7 +30,7 @@ import { TAG_KEY_BYTES } from "./frame-tags.js";
 import { type Lane, LaneBulk, LaneSnapshot } from "./lanes.js";
 import { HELLO_BYTES_MAX } from "./link.js";
 
-export const HANDSHAKE_VERSION = 3;
+export const HANDSHAKE_VERSION = 4;
 const MAGIC = 0x484d4652;
 const KIND_CHALLENGE = 1;
 const KIND_PROOF = 2;
@@ -67,7 +68,7 @@ export interface Step {
   readonly code: number;
   /** The other side refused, and proved that it was the other side. */
   readonly byPeer: boolean;
-  /** Why, in the other side's words; else "". */
+  /** Why it is refused, in the words of who refuses; "": it is not. */
   readonly reason: string;
   /** The other side, as it called itself; 0 if it did not get that far. */
   readonly peer: number;
@@ -85,7 +86,7 @@ function step(parts: Partial<Step>): Step {
   const none: Step = {
     code: 0,
     byPeer: false,
-    reason: "",
+    reason: CLOSE_REASONS[parts.code ?? 0] ?? "",
     peer: 0,
     lane: LaneBulk,
     incarnation: 0,
@@ -93,6 +94,13 @@ function step(parts: Partial<Step>): Step {
     answer: NO_DATA,
   };
   return { ...none, ...parts };
+}
+
+/** `bytes`, which `peer` sent, are refused with `code` for their form. */
+function misshapen(code: number, bytes: Uint8Array, peer: number): Step {
+  if (code !== CloseBadVersion) return step({ code, peer });
+  const versions = `version ${bytes[4]} of the protocol between nodes there, ${HANDSHAKE_VERSION} here`;
+  return step({ code, peer, reason: `${CLOSE_REASONS[code]} (${versions})` });
 }
 
 type Role = "dialer" | "acceptor";
@@ -219,7 +227,7 @@ export class AcceptorHandshake extends Handshake {
    */
   verify(bytes: Uint8Array): Step {
     const code = checkHello(bytes, KIND_PROOF, PROOF_HELLO_AT);
-    if (code !== 0) return step({ code });
+    if (code !== 0) return misshapen(code, bytes, 0);
     const peer = getU64(bytes, 16);
     if (!this.isSealed(bytes) && !this.isSealedByOther(bytes)) return step({ code: CloseBadKey, peer });
     this.note(bytes);
@@ -247,7 +255,7 @@ export class AcceptorHandshake extends Handshake {
     const refusal = this.readRefusal(bytes, peer);
     if (refusal !== null) return refusal;
     const code = checkForm(bytes, KIND_WELCOME, WELCOME_BYTES);
-    if (code !== 0) return step({ code, peer });
+    if (code !== 0) return misshapen(code, bytes, peer);
     if (getU64(bytes, 8) !== this.self.clusterId) return step({ code: CloseBadCluster, peer });
     return step({ code: this.isSealed(bytes) ? 0 : CloseBadKey, peer });
   }
@@ -268,7 +276,7 @@ export class DialerHandshake extends Handshake {
   answer(bytes: Uint8Array, hello: Uint8Array): Step {
     const { peer } = this;
     const code = checkForm(bytes, KIND_CHALLENGE, CHALLENGE_BYTES);
-    if (code !== 0) return step({ code, peer });
+    if (code !== 0) return misshapen(code, bytes, peer);
     this.note(bytes);
     const proof = this.begin(KIND_PROOF, peer, PROOF_HELLO_AT + 2 + hello.length + MAC_BYTES);
     proof[6] = this.lane;
@@ -284,7 +292,7 @@ export class DialerHandshake extends Handshake {
     const refusal = this.readRefusal(bytes, peer);
     if (refusal !== null) return refusal;
     const code = checkHello(bytes, KIND_ACCEPT, HEAD_BYTES);
-    if (code !== 0) return step({ code, peer });
+    if (code !== 0) return misshapen(code, bytes, peer);
     if (getU64(bytes, 8) !== this.self.clusterId) return step({ code: CloseBadCluster, peer });
     if (getU64(bytes, 16) !== peer || getU64(bytes, 24) !== this.self.id)
       return step({ code: CloseWrongNode, peer });

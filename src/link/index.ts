@@ -1,3 +1,4 @@
+export type { Crc32c } from "../base/crc32c.js";
 export {
   CLOSE_REASONS,
   CloseBadCertificate,
@@ -25,7 +26,7 @@ export {
   type LinkRefusal,
   type LinkStats,
 } from "./link.js";
-export { MemoryNetwork, type MemoryNetworkOptions } from "./memory-link.js";
+export { type MemoryLink, MemoryNetwork, type MemoryNetworkOptions } from "./memory-link.js";
 export type { SnapshotLane, SnapshotLaneEvents } from "./snapshot-lane.js";
 export type { Pem, TlsOptions, TlsSource } from "./tls.js";
 export { createUwsLink, type UwsLink, type UwsLinkOptions } from "./uws-link.js";

@@ -356,7 +356,8 @@ function pairOf(one: number, other: number): string {
   return one < other ? `${one} ${other}` : `${other} ${one}`;
 }
 
-class MemoryLink implements Link {
+/** One node of it. */
+export class MemoryLink implements Link {
   readonly implementation = "memory";
   readonly id: number;
   private readonly network: MemoryNetwork;

@@ -19,6 +19,16 @@ export const NO_UWS =
   `no uWebSockets.js that loads on Node.js ${process.version} is installed beside raftmark: install one, or use ws ` +
   '(README, "uWebSockets.js")';
 
+const NO_TLS =
+  '"uws" cannot go with tls: uWebSockets.js takes certificates from files only, reloads none and lets in who shows ' +
+  "none; leave acceptor out";
+
+/** Why it cannot accept though it was asked for; null: it can. `withTls`: the connections are to have that. */
+export function refusalOfUws(withTls: boolean): string | null {
+  if (withTls) return NO_TLS;
+  return loadNativeUws() === null ? `"uws" is asked for, and ${NO_UWS}` : null;
+}
+
 const AUTHORS = "uWebSockets.js";
 const BTC_VISION = "@btc-vision/uwebsockets.js";
 const REPACK = "@trufflesuite/uws-js-unofficial";

@@ -27,7 +27,7 @@ import {
   type LinkStats,
 } from "./link.js";
 import { listenError } from "./listen-error.js";
-import { loadNativeUws, NO_UWS } from "./native-uws.js";
+import { loadNativeUws, refusalOfUws } from "./native-uws.js";
 import { Notices } from "./notices.js";
 import { Peer } from "./peer.js";
 import { Refusals } from "./refusals.js";
@@ -403,18 +403,14 @@ function requireInteger(option: string, value: number, min: number, max: number)
   throw new RaftmarkError("RAFT_BAD_OPTION", `${option}: ${value} is not an integer from ${min} to ${max}`);
 }
 
-/** Throws RAFT_BAD_OPTION if uWebSockets.js is asked for and none loads. */
+/** Throws RAFT_BAD_OPTION if uWebSockets.js is asked for and cannot accept. */
 function newAcceptor(kind: AcceptorKind | undefined, options: AcceptorOptions): Acceptor {
   if (kind === "ws") return new WsAcceptor(options, "as asked");
-  if (options.tls !== null) {
-    if (kind === undefined) return new WsAcceptor(options, "for TLS");
-    const text =
-      'acceptor: "uws" cannot go with tls: uWebSockets.js takes certificates from files only, reloads none and lets in ' +
-      "who shows none; leave acceptor out";
-    throw new RaftmarkError("RAFT_BAD_OPTION", text);
-  }
+  const refusal = kind === "uws" ? refusalOfUws(options.tls !== null) : null;
+  if (refusal !== null) throw new RaftmarkError("RAFT_BAD_OPTION", `acceptor: ${refusal}`);
+  if (options.tls !== null) return new WsAcceptor(options, "for TLS");
   const uws = loadNativeUws();
-  if (uws !== null) return new UwsAcceptor(uws, options);
-  if (kind === undefined) return new WsAcceptor(options, "no uWebSockets.js loads here");
-  throw new RaftmarkError("RAFT_BAD_OPTION", `acceptor: "uws" is asked for, and ${NO_UWS}`);
+  return uws === null
+    ? new WsAcceptor(options, "no uWebSockets.js loads here")
+    : new UwsAcceptor(uws, options);
 }

@@ -48,11 +48,6 @@ export class AbortWatch<T> {
     this.unlisten(signal, watch);
   }
 
-  /** None of the items is aborted any more, and no signal is listened to for them. */
-  end(): void {
-    for (const [signal, watch] of this.watches) this.unlisten(signal, watch);
-  }
-
   private unlisten(signal: AbortSignal, { listener }: Watch<T>): void {
     this.watches.delete(signal);
     callOutside(

@@ -46,16 +46,13 @@ export class CommittedFeeds {
     this.applied = applied;
   }
 
-  /** Throws RAFT_COMPACTED, and RAFT_BAD_OPTION for a signal that cannot be listened to. */
+  /** Throws RAFT_COMPACTED. */
   open(from: number | undefined, signal: AbortSignal | undefined): CommittedFeed {
     const first = this.rawNode.raft.raftLog.firstIndex();
     // Applied is less than the log begins with while a leader's snapshot is on its way to the state machine.
     const next = from ?? Math.max(this.applied() + 1, first);
     if (next < first) throw compacted(next, first);
-    const feed = new CommittedFeed(this, --this.readers, next, signal ?? null);
-    if (signal?.aborted) feed.finish(null);
-    else if (signal !== undefined) this.aborts.add(signal, feed);
-    return feed;
+    return new CommittedFeed(this, --this.readers, next, signal ?? null);
   }
 
   /** More is applied. */
@@ -93,8 +90,7 @@ export class CommittedFeeds {
   end(error: RaftmarkError | null): void {
     this.ended ??= { error };
     for (const feed of [...this.waiting]) feed.finish(error);
-    // Those of which nobody waits for an entry hear of it when they are asked: until then nothing of the node is held.
-    this.aborts.end();
+    // Those of which nobody waits for an entry hear of it when they are asked.
   }
 }
 
@@ -127,14 +123,30 @@ export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, unde
       this.finish(null);
       if (ended.error !== null) return Promise.reject(ended.error);
     }
+    if (this.signal?.aborted) this.finish(null);
     if (this.isDone) return Promise.resolve(DONE);
     if (this.at < this.page.length && this.waiters.length === 0)
       return Promise.resolve({ done: false, value: this.take() });
     return new Promise((resolve, reject) => {
+      if (this.waiters.length === 0) this.wait();
       this.waiters.push({ resolve, reject });
-      this.feeds.waiting.add(this);
       this.schedule();
     });
+  }
+
+  /**
+   * Somebody waits: from here on it is known to its node and listens to its signal, and while nobody does, neither holds it.
+   * A loop that is left without return() would stay for as long as the signal. Throws RAFT_BAD_OPTION for a signal that cannot
+   * be listened to.
+   */
+  private wait(): void {
+    if (this.signal !== null) this.feeds.aborts.add(this.signal, this);
+    this.feeds.waiting.add(this);
+  }
+
+  private rest(): void {
+    this.feeds.waiting.delete(this);
+    if (this.signal !== null) this.feeds.aborts.remove(this.signal, this);
   }
 
   return(): Promise<Next> {
@@ -153,9 +165,8 @@ export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, unde
     if (this.isDone) return;
     this.isDone = true;
     this.page = [];
-    this.feeds.waiting.delete(this);
+    this.rest();
     this.feeds.rawNode.raft.raftLog.release(this.reader);
-    if (this.signal !== null) this.feeds.aborts.remove(this.signal, this);
     const { waiters } = this;
     if (waiters.length > 0 && error !== null) waiters.shift().reject(error);
     while (waiters.length > 0) waiters.shift().resolve(DONE);
@@ -164,7 +175,7 @@ export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, unde
   /** Gives those who wait what there is. Returns how many entries it loaded for that. */
   serve(): number {
     this.isScheduled = false;
-    const { waiters, feeds } = this;
+    const { waiters } = this;
     if (this.isDone || waiters.length === 0) return 0;
     let more = false;
     try {
@@ -176,7 +187,7 @@ export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, unde
     const loaded = this.page.length - this.at;
     while (waiters.length > 0 && this.at < this.page.length)
       waiters.shift().resolve({ done: false, value: this.take() });
-    if (waiters.length === 0) feeds.waiting.delete(this);
+    if (waiters.length === 0) this.rest();
     else if (more) this.schedule();
     return loaded;
   }

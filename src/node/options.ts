@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { parseAddress } from "../link/address.js";
 import { checkOtherSecret, checkSecret } from "../link/cluster-key.js";
 import type { Link, TlsSource } from "../link/index.js";
+import { refusalOfUws } from "../link/native-uws.js";
 import { SEGMENT_BYTES_MIN } from "../wal/format/format.js";
 import { BUSY_POLL_US_MAX } from "../wal/write/writer.js";
 import { checkAddresses } from "./addresses.js";
@@ -41,7 +42,11 @@ const plainObject = v.custom<object>(isPlainObject, "an object");
 
 const schema = v.strictObject({
   id,
-  dir: v.pipe(v.string(), v.nonEmpty()),
+  dir: v.pipe(
+    v.string(),
+    v.nonEmpty(),
+    v.check((dir) => !dir.includes("\0"), "a path, which has no NUL character"),
+  ),
   listen: v.string(),
   peers: v.pipe(plainObject, v.record(v.string(), v.string())),
   secret: v.pipe(v.string(), v.nonEmpty()),
@@ -118,11 +123,8 @@ export function resolveOptions(options: RaftNodeOptions): ResolvedOptions {
     const addresses = [listen, ...Object.values(peers)].map((at) => parseAddress(at, "option peers"));
     checkSecret(resolved.secret, addresses, "option secret");
     if (resolved.otherSecret !== undefined) checkOtherSecret(resolved.otherSecret, "option otherSecret");
-    if (resolved.tls !== undefined && resolved.acceptor === "uws")
-      throw badOption(
-        "acceptor",
-        '"uws" cannot go with tls: the acceptor for that is our own; leave acceptor out',
-      );
+    const refusal = resolved.acceptor === "uws" ? refusalOfUws(resolved.tls !== undefined) : null;
+    if (refusal !== null) throw badOption("acceptor", refusal);
   }
   if (resolved.electionTicks <= resolved.heartbeatTicks) {
     const text = `must be above heartbeatTicks (${resolved.heartbeatTicks}), not ${resolved.electionTicks}`;

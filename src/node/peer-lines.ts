@@ -159,6 +159,7 @@ function hintOf({ code, by, reason }: LinkRefusal): string {
   if (code === CloseUnknownPeer && by === "peer") return ` (${NOT_ADDED})`;
   if (code === CloseBadKey) return " (the two have different secrets: option secret)";
   if (code === CloseBadCluster) return " (the two are of different clusters: option clusterId)";
+  if (code === CloseBadVersion) return " (docs/operate.md, Another version)";
   if (code === CloseWrongNode) return " (the address is another node's: option peers of the one that dials)";
   if (code === CloseBadCertificate && reason.includes("WRONG_VERSION_NUMBER"))
     return " (it speaks without TLS: option tls)";

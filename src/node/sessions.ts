@@ -229,6 +229,11 @@ export class Sessions {
   private *fill(bytes: Buffer): Generator<void, number> {
     let at = 0;
     let pieceEnd = BYTES_PER_TURN;
+    const isPieceDone = (): boolean => {
+      if (at < pieceEnd) return false;
+      pieceEnd = at + BYTES_PER_TURN;
+      return true;
+    };
     const u32 = (): number => bytes.readUInt32BE((at += 4) - 4);
     const u64 = (): number => safe(bytes.readBigUInt64BE((at += 8) - 8));
     for (let left = u32(); left > 0; left--) {
@@ -236,9 +241,7 @@ export class Sessions {
       const highest = u64();
       if (this.sessions.has(id)) return -1;
       this.add(new Session(id, highest, bytes.readBigUInt64BE((at += 8) - 8)));
-      if (at < pieceEnd) continue;
-      pieceEnd = at + BYTES_PER_TURN;
-      yield;
+      if (isPieceDone()) yield;
     }
     for (let left = u32(); left > 0; left--) {
       const key = keyOf(u64(), u64());
@@ -251,9 +254,7 @@ export class Sessions {
       this.outcomes.set(key, { index, term, result });
       this.order.push(key);
       this.outcomeBytes += result?.length ?? 0;
-      if (at < pieceEnd) continue;
-      pieceEnd = at + BYTES_PER_TURN;
-      yield;
+      if (isPieceDone()) yield;
     }
     const isBounded =
       this.order.length === this.outcomes.size &&

@@ -94,6 +94,7 @@ class Table {
   }
 }
 
+/** Option `trace`: notes of what happens inside of a node. No stable interface. */
 export class Trace {
   /** NEVER: none is followed. */
   private every: number;

@@ -40,9 +40,13 @@ export {
   ProposalDropped,
   RaftError,
 } from "./errors.js";
+export type { RaftLog } from "./log.js";
+export type { Unstable } from "./log-unstable.js";
 export type { Logger } from "./logger.js";
 export { decodeConfChange } from "./membership.js";
 export { MemoryStorage } from "./memory-storage.js";
+export type { AckedIndexer, JointConfig, MajorityConfig, VoteResult } from "./quorum/index.js";
+export type { Raft } from "./raft.js";
 export type {
   ConfChange,
   ConfChangeSingle,
@@ -114,6 +118,7 @@ export {
 } from "./raftpb/index.js";
 export type { Proposed } from "./raw-node.js";
 export { RawNode } from "./raw-node.js";
+export type { ReadIndexStatus, ReadOnly } from "./read-only.js";
 export { ROUND_CONTEXT_BYTES } from "./read-only.js";
 export type { ReadState, SoftState, StateType } from "./ready.js";
 export {
@@ -127,7 +132,14 @@ export {
 export type { BasicStatus, ProgressType, Status } from "./status.js";
 export { ProgressTypeLearner, ProgressTypePeer } from "./status.js";
 export type { Storage } from "./storage.js";
-export type { ProgressState } from "./tracker/index.js";
+export type {
+  Inflights,
+  ProgressMap,
+  ProgressState,
+  ProgressTracker,
+  TrackerConfig,
+  VoteTally,
+} from "./tracker/index.js";
 export {
   describeProgressMap,
   PROGRESS_STATE_NAMES,

@@ -11,6 +11,7 @@ const DEAD_MAX = 256;
 /** What a dead slot holds. */
 const DEAD = new Entry(EntryNormal, 0, 0, NO_DATA);
 
+/** A log's end, which no storage has yet. */
 export class Unstable {
   /** To be restored before anything else; null: none. */
   snapshot: Snapshot | null = null;

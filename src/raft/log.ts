@@ -12,6 +12,7 @@ import type { Storage } from "./storage.js";
 /** Bytes of entries that are read at a time where a storage has to be read through. */
 const PAGE_BYTES = 64 * 1024;
 
+/** The log of a member: what its storage has, and the unstable end. */
 export class RaftLog {
   readonly storage: Storage;
   readonly unstable: Unstable;

@@ -29,6 +29,7 @@ import type { ReadState } from "./ready.js";
 import { StateCandidate, StateFollower, StateLeader, StatePreCandidate, type StateType } from "./ready.js";
 import { type ProgressMap, ProgressTracker, type TrackerConfig } from "./tracker/index.js";
 
+/** The state of a member. A driver reads it; it changes by RawNode's calls alone. */
 export class Raft {
   readonly id: number;
   readonly settings: Settings;

@@ -25,6 +25,7 @@ export interface ReadIndexStatus {
   readonly round: number;
 }
 
+/** Reads that wait until a quorum has confirmed the leader. */
 export class ReadOnly {
   readonly option: ReadOnlyOption;
   /** In the order they came, so ascending by round. */

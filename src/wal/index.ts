@@ -8,6 +8,7 @@ export { openWal } from "./open-wal.js";
 export type { WalStorage } from "./read/wal-storage.js";
 export type { TornTail } from "./recover/recovery.js";
 export type { SnapshotFile } from "./snap/snap-transfer.js";
-export type { SnapshotData, SnapshotStream } from "./snap/snapshot-data.js";
+export type { Abortable, SnapshotData, SnapshotStream } from "./snap/snapshot-data.js";
+export type { BatchTime, BatchTimes } from "./write/batch-times.js";
 export type { DurationHistogram } from "./write/sync-times.js";
 export type { WriterKind } from "./write/writer.js";

@@ -10,7 +10,12 @@ import { crc32c } from "../../src/base/crc32c.js";
 import { LINK_PATH } from "../../src/link/acceptor.js";
 import { clusterKey } from "../../src/link/cluster-key.js";
 import { Dialer } from "../../src/link/dialer.js";
-import { AcceptorHandshake, DialerHandshake, type Identity } from "../../src/link/handshake.js";
+import {
+  AcceptorHandshake,
+  DialerHandshake,
+  HANDSHAKE_VERSION,
+  type Identity,
+} from "../../src/link/handshake.js";
 import {
   CloseBadCluster,
   CloseBadFrame,
@@ -473,8 +478,17 @@ test("a node of an older version at a peer's address is refused, by the version"
   const { ear, refusals } = await startNode(t, 1, { peers: { 2: address } });
   await ear.until(() => refusals.length > 0);
   assert.deepEqual(
-    refusals.map(({ peer, code, by }) => ({ peer, code, by })),
-    [{ peer: 2, code: CloseBadVersion, by: "self" }],
+    refusals.map(({ peer, code, by, reason }) => ({ peer, code, by, reason })),
+    [
+      {
+        peer: 2,
+        code: CloseBadVersion,
+        by: "self",
+        reason:
+          `bad version (version ${HANDSHAKE_VERSION - 1} of the protocol between nodes there, ` +
+          `${HANDSHAKE_VERSION} here)`,
+      },
+    ],
   );
 });
 

@@ -224,6 +224,12 @@ test("it ends with the loop, the signal and the node; a fenced node throws", asy
   controller.abort();
   assert.deepEqual([(await pending).done, (await aborted.next()).done], [true, true]);
   assert.equal((await node.committed({ signal: controller.signal }).next()).done, true);
+  await propose(node, 0, 3);
+  const between = new AbortController();
+  const left = node.committed({ from: 1, signal: between.signal });
+  await take(left, 1);
+  between.abort();
+  assert.equal((await left.next()).done, true);
   for (const options of [null, { from: 0 }, { from: 1.5 }, { from: "1" }, { form: 1 }, { signal: 1 }]) {
     assert.throws(() => node.committed(options as CommittedOptions), { code: "RAFT_BAD_OPTION" });
   }
@@ -233,6 +239,8 @@ test("it ends with the loop, the signal and the node; a fenced node throws", asy
   const { signal } = new AbortController();
   const late = other.node.committed({ from: 1, signal });
   await take(late, 1);
+  // Nobody waits: who drops the iterator now leaves nothing behind.
+  assert.equal(getEventListeners(signal, "abort").length, 0);
   const open = other.node.committed().next();
   await other.node.close();
   assert.equal(getEventListeners(signal, "abort").length, 0);

@@ -41,6 +41,7 @@ test("what is wrong is said in our words: option, rule, value", () => {
     [{ maxInflightMsgs: 1e12 }, "option maxInflightMsgs: must be at most 2147483647, not 1000000000000"],
     [{ electionTicks: 1 }, "option electionTicks: must be above heartbeatTicks (1), not 1"],
     [{ dir: "" }, 'option dir: must be a string that is not empty, not ""'],
+    [{ dir: "d\0" }, 'option dir: must be a path, which has no NUL character, not "d\\u0000"'],
     [{ dir: undefined }, "option dir: is missing; it must be a string"],
     [{ writer: "wasm" }, 'option writer: must be one of "inline-js", "inline-wasm", "pool-wasm", not "wasm"'],
     [{ secret: 5 }, "option secret: must be a string, not 5"],
@@ -111,6 +112,20 @@ test("a secret that could be guessed will do on this machine alone", () => {
   resolveOptions(given({ secret: "k", peers: { ...PEERS, 3: "localhost:7001" } }));
   // It is not used.
   resolveOptions(given({ ...abroad, secret: "k", link: new MemoryNetwork().link(1) }));
+});
+
+test("an acceptor that is not installed is told from the options", () => {
+  process.env["UWS_USE_FALLBACK"] = "1";
+  try {
+    assert.match(
+      refusal(given({ acceptor: "uws" })),
+      /^option acceptor: "uws" is asked for, and no uWebSock/,
+    );
+    // It is not used.
+    resolveOptions(given({ acceptor: "uws", link: new MemoryNetwork().link(1) }));
+  } finally {
+    delete process.env["UWS_USE_FALLBACK"];
+  }
 });
 
 test("an unknown option is named with the nearest that there is", () => {

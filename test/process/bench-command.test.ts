@@ -459,6 +459,20 @@ test("a leader that stands still under a client's load is told long before the w
   assertClean(cwd);
 });
 
+test("a follower that stands still under the leader's own load is told as soon", async () => {
+  const cwd = scratch.folder();
+  const axes = [...ONE, "--nodes", "3", "--in-flight", "16", "--rounds", "1"];
+  const command = new Command(cwd, "bench", ...axes, "--duration", "60s", "--warmup", "100ms");
+  const node = () => childrenOf(command.pid).find((pid) => commandLineOf(pid).at(-1) === "node-3");
+  await until("a load under way", OVER_MS, () => node() !== undefined && hasJournal(cwd));
+  process.kill(node()!, "SIGSTOP");
+  const told = /void: node 3 .* gave no sign of life for 10000 ms under load/;
+  await until("it to be told", OVER_MS, () => told.test(command.stdout));
+  command.child.kill("SIGINT");
+  await command.end(OVER_MS);
+  assertClean(cwd);
+});
+
 test("a result that cannot be written at the end is shown all the same", async () => {
   const cwd = scratch.folder();
   const command = new Command(cwd, "bench", ...SHORT, ...ONE, "--nodes", "1", "--out", "/dev/full");

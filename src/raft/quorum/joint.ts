@@ -10,6 +10,7 @@ import {
   VoteWon,
 } from "./majority.js";
 
+/** Voters: of one majority, or of two while members change. */
 export class JointConfig {
   readonly incoming: MajorityConfig;
   /** Empty unless the config is joint. */

@@ -6,6 +6,8 @@ import { assert } from "../../base/assert.js";
 export const VotePending = 1;
 export const VoteLost = 2;
 export const VoteWon = 3;
+
+/** VotePending, VoteLost or VoteWon. */
 export type VoteResult = 1 | 2 | 3;
 
 /** Names by number, as etcd prints them. */
@@ -17,6 +19,7 @@ export interface AckedIndexer {
   ackedIndex(id: number): number;
 }
 
+/** A set of voters that decides by its majority. */
 export class MajorityConfig {
   /** Ascending, distinct. */
   readonly ids: readonly number[];

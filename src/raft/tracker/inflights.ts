@@ -5,6 +5,7 @@ import { assert } from "../../base/assert.js";
 
 const CAPACITY_FIRST = 8;
 
+/** Appends to one member that are on their way. */
 export class Inflights {
   readonly maxCount: number;
   /** 0 or Infinity is no limit. Reached by the message that crosses it, which may overshoot. */

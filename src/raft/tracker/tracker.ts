@@ -6,6 +6,7 @@ import type { ConfState } from "../raftpb/index.js";
 import { Inflights } from "./inflights.js";
 import { Progress } from "./progress.js";
 
+/** Progress by the id of the member. */
 export type ProgressMap = ReadonlyMap<number, Progress>;
 
 /** A membership. Immutable; id lists ascending. Only a Changer makes new ones. */
@@ -28,12 +29,14 @@ const EMPTY_TRACKER_CONFIG: TrackerConfig = {
   autoLeave: false,
 };
 
+/** Votes that were given, and what they decide. */
 export interface VoteTally {
   readonly granted: number;
   readonly rejected: number;
   readonly result: VoteResult;
 }
 
+/** Who the members are, how far each is, and who voted for whom. */
 export class ProgressTracker {
   config: TrackerConfig = EMPTY_TRACKER_CONFIG;
   /** Exactly the members of config: voters of both halves and learners. */
