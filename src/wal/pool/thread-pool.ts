@@ -1,6 +1,8 @@
 // A Piscina pool of a fixed number of threads that live until it is ended.
+import { accessSync } from "node:fs";
 import type { Transferable } from "node:worker_threads";
 import { Piscina } from "piscina";
+import { ownFile } from "../../base/environment.js";
 import type { Meeting } from "./meeting.js";
 
 export class ThreadPool {
@@ -16,7 +18,11 @@ export class ThreadPool {
   constructor(module: string, threads: number) {
     this.threads = threads;
     this.pool = new Piscina({
-      filename: new URL(module, import.meta.url).href,
+      filename: ownFile(module, () => {
+        const file = new URL(module, import.meta.url);
+        accessSync(file);
+        return file.href;
+      }),
       minThreads: 0,
       maxThreads: threads,
       idleTimeout: Number.POSITIVE_INFINITY,
