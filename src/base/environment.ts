@@ -53,7 +53,7 @@ export function refusedByFlag(error: unknown): RaftmarkError | null {
   if (name === "EvalError") {
     const text =
       `raftmark's worker threads cannot start (${textOf(error)}): start Node.js without ` +
-      "--disallow-code-generation-from-strings, which the package Piscina needs";
+      "--disallow-code-generation-from-strings, or take one that can require() ESM (20.19, 22.12)";
     return unsupported(text, error);
   }
   return null;

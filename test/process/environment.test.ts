@@ -34,6 +34,8 @@ const permission = process.allowedNodeEnvironmentFlags.has("--permission")
   ? "--permission"
   : "--experimental-permission";
 
+const canRequireEsm = (process.features as { require_module?: boolean }).require_module === true;
+
 for (const [flags, told] of [
   [["--jitless"], /^RAFT_UNSUPPORTED: .*without it$/m],
   [[permission, "--allow-fs-read=*"], /^RAFT_UNSUPPORTED: .*without --permission$/m],
@@ -41,9 +43,13 @@ for (const [flags, told] of [
     [permission, "--allow-fs-read=*", "--allow-fs-write=*", "--allow-worker"],
     /^RAFT_UNSUPPORTED: .*without --permission$/m,
   ],
-  [["--disallow-code-generation-from-strings"], /^RAFT_UNSUPPORTED: .*without --disallow-code/m],
+  // Piscina's threads load a module by require(), and where that takes no ESM by code made of a string.
+  [
+    ["--disallow-code-generation-from-strings"],
+    canRequireEsm ? /^opened$/m : /^RAFT_UNSUPPORTED: .*without --disallow-code/m,
+  ],
 ] as const) {
-  test(`what is wrong with ${flags.join(" ")} is said`, (t) => assert.match(open(t, flags), told));
+  test(`with ${flags.join(" ")} it runs, or says why not`, (t) => assert.match(open(t, flags), told));
 }
 
 test("an engine that a bundler took out of its package says so", (t) => {

@@ -5,6 +5,9 @@ import { Piscina } from "piscina";
 import { ownFile } from "../../base/environment.js";
 import type { Meeting } from "./meeting.js";
 
+/** Every module has it. */
+const END_TASK = "runMeeting";
+
 export class ThreadPool {
   readonly threads: number;
   private readonly pool: Piscina;
@@ -12,7 +15,7 @@ export class ThreadPool {
   private readonly broken: Promise<never>;
 
   /**
-   * `module`: a file of this folder, whose exported functions are the tasks. A thread starts with the task that needs
+   * `module`: a file of this folder, whose exported functions are the tasks, runMeeting among them. A thread starts with the task that needs
    * it.
    */
   constructor(module: string, threads: number) {
@@ -23,6 +26,8 @@ export class ThreadPool {
         accessSync(file);
         return file.href;
       }),
+      // Which there is, in each module: a thread looks for it as it starts, by code made of a string if it is missing.
+      name: END_TASK,
       minThreads: 0,
       maxThreads: threads,
       idleTimeout: Number.POSITIVE_INFINITY,
@@ -43,7 +48,7 @@ export class ThreadPool {
   async end(): Promise<void> {
     const { threads } = this;
     const meeting: Meeting = { arrivals: new Int32Array(new SharedArrayBuffer(4)), threads };
-    await Promise.allSettled(Array.from({ length: threads }, () => this.run("runMeeting", meeting)));
+    await Promise.allSettled(Array.from({ length: threads }, () => this.run(END_TASK, meeting)));
     await this.pool.destroy();
   }
 }
