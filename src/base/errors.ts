@@ -8,6 +8,11 @@ export type ErrorCode =
    */
   | "RAFT_BAD_OPTION"
   /**
+   * A bundler, or a flag of Node's, took away what the engine needs: the message says what to change. Also thrown by
+   * the import of the package.
+   */
+  | "RAFT_UNSUPPORTED"
+  /**
    * This node's log was begun with other members than the cluster has. The node is fenced: remove it, and add
    * a member with a new id and an empty directory.
    */

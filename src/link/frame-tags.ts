@@ -12,6 +12,7 @@
 import * as crypto from "node:crypto";
 import { readFileSync } from "node:fs";
 import { assert } from "../base/assert.js";
+import { ownModule } from "../base/environment.js";
 import { FRAME_TAG_BYTES, type FrameTagger } from "../wire/frame.js";
 
 interface TagModule {
@@ -40,7 +41,9 @@ const NO_PADS = new Uint8Array(0);
 
 /** Read as this file is: a connection may have taken the last descriptor. */
 // dist/src/link/frame-tags.js -> dist/assembly/tag.wasm
-const MODULE_BYTES = readFileSync(new URL("../../assembly/tag.wasm", import.meta.url));
+const MODULE_BYTES = ownModule("tag.wasm", () =>
+  readFileSync(new URL("../../assembly/tag.wasm", import.meta.url)),
+);
 
 /** One for all connections of a thread: none keeps anything in it but from begin() to finish(). */
 class Hasher {

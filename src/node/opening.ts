@@ -4,6 +4,7 @@ import { randomBytes, randomInt } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { assert } from "../base/assert.js";
+import { isClockFake, refusedByFlag } from "../base/environment.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
 import { clusterKey } from "../link/cluster-key.js";
@@ -60,14 +61,22 @@ async function makeOne(dir: string): Promise<void> {
   }
 }
 
+/** Said before anything waits, since what waits for that clock says nothing. */
+const FAKE_CLOCK =
+  "setInterval is that of a test's fake clock: the node stands still, its opening included, unless that clock is moved " +
+  'on; fake Date alone, or leave the timers as they are (README, "Bundlers, test runners, flags")';
+
 /** Recovers what is durable, or begins a log. Rejects with the codes of openWal. */
 export async function openLog(options: ResolvedOptions, teller: Teller): Promise<Wal> {
+  if (isClockFake()) teller.warnLoudly({}, FAKE_CLOCK, "fake clock");
   // While the log is being read: the link waits for it.
   if (options.link === undefined) void clusterKey(options.secret);
   if (options.link === undefined && options.otherSecret !== undefined) void clusterKey(options.otherSecret);
   try {
     await makeDir(options.dir);
   } catch (cause) {
+    const refused = refusedByFlag(cause);
+    if (refused !== null) throw refused;
     const text = `cannot create the data directory ${options.dir}: ${(cause as Error).message}; choose another or mend its rights`;
     throw new RaftmarkError("WAL_NOT_WRITABLE", text, { cause });
   }

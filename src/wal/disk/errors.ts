@@ -1,4 +1,5 @@
 // From what the operating system says to the codes that users see.
+import { refusedByFlag } from "../../base/environment.js";
 import { RaftmarkError, textOf } from "../../base/errors.js";
 
 interface SystemError {
@@ -34,6 +35,8 @@ function remedy(error: unknown): string {
 /** A failed write or sync of an open log. */
 export function writeError(error: unknown, dir: string): RaftmarkError {
   if (error instanceof RaftmarkError) return error;
+  const refused = refusedByFlag(error);
+  if (refused !== null) return refused;
   const reason = textOf(error);
   if (isNoSpace(error)) {
     const text = `no space left for the log in ${dir} (${reason}); free space or enlarge the volume, then restart`;
@@ -66,6 +69,8 @@ export function releaseWarning(error: unknown, dir: string, ended: boolean): Raf
 /** A failure while opening the log. */
 export function openError(error: unknown, dir: string): RaftmarkError {
   if (error instanceof RaftmarkError) return error;
+  const refused = refusedByFlag(error);
+  if (refused !== null) return refused;
   const code = systemCode(error);
   const reason = textOf(error);
   if (code === "ENOTEMPTY") {

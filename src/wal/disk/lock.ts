@@ -86,6 +86,13 @@ export function realPath(at: string): string {
 }
 
 function lockedError(dir: string, path: string, owner: Owner, life: Life): RaftmarkError {
+  if (life === "alive" && owner.pid === process.pid) {
+    const text =
+      `the log directory ${dir} is in use by process ${owner.pid} itself, this one (${path}); close what has it ` +
+      "open, or give this node another directory. What a worker thread had open that was ended without close() is free " +
+      "when the process ends";
+    return new RaftmarkError("WAL_LOCKED", text);
+  }
   const who =
     life === "elsewhere"
       ? `a process of another container or pid namespace, where it is process ${owner.pid}`

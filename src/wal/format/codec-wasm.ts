@@ -3,6 +3,7 @@
 // is made by createWasmMemory and bound by exactly one thread.
 import { readFileSync } from "node:fs";
 import { assert } from "../../base/assert.js";
+import { ownMemory, ownModule } from "../../base/environment.js";
 import { type Codec, memoryOver } from "./codec.js";
 
 const PAGE = 65536;
@@ -31,7 +32,9 @@ export interface WasmCodec extends Codec {
 
 /** Read as this file is, in each thread: when the module is wanted there may be no descriptor left to read it by. */
 // dist/src/wal/format/codec-wasm.js -> dist/assembly/wal.wasm
-const BYTES = readFileSync(new URL("../../../assembly/wal.wasm", import.meta.url));
+const BYTES = ownModule("wal.wasm", () =>
+  readFileSync(new URL("../../../assembly/wal.wasm", import.meta.url)),
+);
 
 let compiled: WebAssembly.Module | null = null;
 
@@ -50,7 +53,7 @@ export function createWasmMemory(bytes: number): WasmMemory {
 export function createMemory(bytes: number, shared: boolean): { readonly buffer: ArrayBufferLike } {
   const pages = Math.ceil(bytes / PAGE);
   assert(pages <= MAXIMUM_PAGES, "memory too large for WASM");
-  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+  return ownMemory(() => new WebAssembly.Memory({ initial: pages, maximum: pages, shared }));
 }
 
 /** Instantiates the module over `memory`: once per memory. */

@@ -1,7 +1,12 @@
 // A Piscina pool of a fixed number of threads that live until it is ended.
+import { accessSync } from "node:fs";
 import type { Transferable } from "node:worker_threads";
 import { Piscina } from "piscina";
+import { ownFile } from "../../base/environment.js";
 import type { Meeting } from "./meeting.js";
+
+/** Every module has it. */
+const END_TASK = "runMeeting";
 
 export class ThreadPool {
   readonly threads: number;
@@ -10,13 +15,19 @@ export class ThreadPool {
   private readonly broken: Promise<never>;
 
   /**
-   * `module`: a file of this folder, whose exported functions are the tasks. A thread starts with the task that needs
+   * `module`: a file of this folder, whose exported functions are the tasks, runMeeting among them. A thread starts with the task that needs
    * it.
    */
   constructor(module: string, threads: number) {
     this.threads = threads;
     this.pool = new Piscina({
-      filename: new URL(module, import.meta.url).href,
+      filename: ownFile(module, () => {
+        const file = new URL(module, import.meta.url);
+        accessSync(file);
+        return file.href;
+      }),
+      // Which there is, in each module: a thread looks for it as it starts, by code made of a string if it is missing.
+      name: END_TASK,
       minThreads: 0,
       maxThreads: threads,
       idleTimeout: Number.POSITIVE_INFINITY,
@@ -37,7 +48,7 @@ export class ThreadPool {
   async end(): Promise<void> {
     const { threads } = this;
     const meeting: Meeting = { arrivals: new Int32Array(new SharedArrayBuffer(4)), threads };
-    await Promise.allSettled(Array.from({ length: threads }, () => this.run("runMeeting", meeting)));
+    await Promise.allSettled(Array.from({ length: threads }, () => this.run(END_TASK, meeting)));
     await this.pool.destroy();
   }
 }

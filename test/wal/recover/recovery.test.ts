@@ -343,7 +343,7 @@ test("one owner: a second open is refused, also by the same process; released by
   const wal = await openWal(walOptions);
   await assert.rejects(openWal(walOptions), (error: RaftmarkError) => {
     assert.equal(error.code, "WAL_LOCKED");
-    assert.match(error.message, new RegExp(`process ${process.pid} `));
+    assert.match(error.message, new RegExp(`process ${process.pid} itself, this one`));
     return true;
   });
   await wal.close();
