@@ -141,6 +141,7 @@ export class Side {
       entryBytes: plan.settings.entryBytes ?? DEFAULT_SETTINGS.entryBytes,
       ratePerS: 0,
       arrivals: "constant" as const,
+      perCall: 1,
       readsPerWrite: 0,
       seed: plan.seed,
     };

@@ -10,6 +10,8 @@ export interface Settings {
   readonly nodes: number;
   readonly entryBytes: number;
   readonly inFlight: number;
+  /** Proposals in one call: 1 is propose(), more is proposeMany(). */
+  readonly perCall: number;
   readonly writer: WriterKind;
   /** fsync: the engine's default, which looks at the file system. */
   readonly durability: Durability | "fsync";
@@ -64,6 +66,7 @@ export const DEFAULT_SETTINGS: Settings = {
   nodes: 3,
   entryBytes: 256,
   inFlight: 1024,
+  perCall: 1,
   writer: "pool-wasm",
   durability: "fsync",
   busyPollUs: 0,
@@ -136,6 +139,13 @@ export const AXES: { readonly [K in AxisName]: Axis } = {
   nodes: numbers("nodes", "nodes", "nodes in the cluster, one process each", 1, 9),
   entryBytes: numbers("entry-bytes", "bytes", "bytes of one proposal", ENTRY_BYTES_MIN, MiB),
   inFlight: numbers("in-flight", "in flight", "proposals under way at once (closed loop)", 1, 65_536),
+  perCall: numbers(
+    "per-call",
+    "per call",
+    "proposals in one call (closed loop), whose callers are in-flight / per-call: 1 is propose(), more is proposeMany()",
+    1,
+    4096,
+  ),
   writer: words(
     "writer",
     "writer",

@@ -16,6 +16,8 @@ export type EngineMetrics = NodeMetrics & { readonly missing?: readonly string[]
 export interface Engine {
   onFault: (error: RaftmarkError) => void;
   propose(bytes: Uint8Array): Promise<Proposed>;
+  /** Absent: it takes one proposal a call. */
+  proposeMany?(batch: readonly Uint8Array[]): Promise<Proposed[]>;
   readBarrier(): Promise<void>;
   campaign(): void;
   transferLeadership(id: number): void;

@@ -13,7 +13,7 @@ import { Payloads } from "./payload.js";
 import type { LoadPlan } from "./protocol.js";
 
 /** What a load drives; the rest of Engine is the harness's. */
-export type Target = Pick<Engine, "propose" | "readBarrier">;
+export type Target = Pick<Engine, "propose" | "proposeMany" | "readBarrier">;
 
 /** How the warm-up went: how long, what it left behind included, and whether the rate had settled. */
 export interface Warmup {
@@ -262,12 +262,13 @@ export abstract class LoadRun {
     if (this.counts(dueMs, nowMs)) this.readLatencies.record(nowMs - dueMs);
   }
 
-  refused(error: unknown): void {
-    this.fail(codeOf(error) || "ERROR", messageOf(error));
+  /** So many were refused together. */
+  refused(error: unknown, count = 1): void {
+    this.fail(codeOf(error) || "ERROR", messageOf(error), count);
   }
 
-  protected fail(code: string, text: string): void {
-    this.failed[code] = (this.failed[code] ?? 0) + 1;
+  protected fail(code: string, text: string, count = 1): void {
+    this.failed[code] = (this.failed[code] ?? 0) + count;
     this.firstFailure ??= text;
   }
 
@@ -297,7 +298,7 @@ export abstract class LoadRun {
       acked: this.acked,
       failed: this.failed,
       firstFailure: this.firstFailure,
-      unanswered: this.underWay,
+      unanswered: this.underWay * this.plan.perCall,
     };
   }
 }
@@ -313,7 +314,10 @@ export function isStable(rates: readonly number[]): boolean {
 /** The event loop is asked for its delay so often. Oftener, the asking is load: at one in flight the loop mostly sleeps. */
 const DELAY_RESOLUTION_MS = 10;
 
-/** N callers, each with one proposal (or read) under way. Its own lag is the delay of the event loop. */
+/**
+ * N callers, each with one proposal (or read) under way; or fewer, each with a call of several (`perCall`). Its own lag is
+ * the delay of the event loop.
+ */
 export class ClosedLoop extends LoadRun {
   private readonly delays: IntervalHistogram = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
   /** Callers that came for the priming go on. */
@@ -321,28 +325,29 @@ export class ClosedLoop extends LoadRun {
   private lag: GeneratorLag = { lagP50Us: 0, lagP99Us: 0, lagMaxUs: 0 };
 
   protected begin(): void {
-    const { inFlight } = this.plan;
-    for (let i = 0; i < inFlight; i++) this.start(true);
+    const { inFlight, perCall } = this.plan;
+    for (let i = 0; i < inFlight; i += perCall) this.start(true);
   }
 
   private start(stays: boolean): void {
     this.underWay++;
-    new Caller(this, stays).next(performance.now());
+    const caller = this.plan.perCall === 1 ? new Caller(this, stays) : new ManyCaller(this, stays);
+    caller.next(performance.now());
   }
 
   /** At one in flight the JIT would see in a minute what it sees here in half a second. */
   protected async prime(ms: number, drained: Promise<void>): Promise<void> {
-    const { inFlight, entryBytes } = this.plan;
+    const { inFlight, perCall, entryBytes } = this.plan;
     const most = Math.min(PRIME_IN_FLIGHT, Math.floor(PRIME_BYTES_MAX / entryBytes));
     this.priming = true;
-    for (let i = inFlight; i < most && !this.stopping; i++) this.start(false);
+    for (let i = inFlight; i < most && !this.stopping; i += perCall) this.start(false);
     await within(ms, drained);
     this.priming = false;
   }
 
   /** N are under way before and after; the callers that came for the priming may not be gone yet. */
   protected settle(drained: Promise<void>): Promise<boolean> {
-    return this.drain(drained, this.plan.inFlight);
+    return this.drain(drained, this.plan.inFlight / this.plan.perCall);
   }
 
   protected halt(): void {}
@@ -386,12 +391,12 @@ export class ClosedLoop extends LoadRun {
 
 /** One of the N in flight: an object a caller, not a closure a proposal. */
 class Caller {
-  private readonly load: ClosedLoop;
+  protected readonly load: ClosedLoop;
   /** False: came for the priming, and goes with it. */
-  private readonly stays: boolean;
-  private seq = 0;
-  private dueMs = 0;
-  private readsLeft = 0;
+  protected readonly stays: boolean;
+  protected seq = 0;
+  protected dueMs = 0;
+  protected readsLeft = 0;
 
   constructor(load: ClosedLoop, stays: boolean) {
     this.load = load;
@@ -418,7 +423,7 @@ class Caller {
     else this.next(now);
   };
 
-  private read(nowMs: number): void {
+  protected read(nowMs: number): void {
     if (this.load.stopping) {
       this.load.callerDone();
       return;
@@ -438,6 +443,36 @@ class Caller {
   /** A caller that was refused ends: the bench has no retry that could hide a lost leader. */
   private readonly onRefused = (error: unknown): void => {
     this.load.refused(error);
+    this.load.callerDone();
+  };
+}
+
+/** A Caller with several proposals in each call: the latency of each is the call's. */
+class ManyCaller extends Caller {
+  // hot
+  override next(nowMs: number): void {
+    const load = this.load;
+    if (load.stopping || !(this.stays || load.priming)) {
+      load.callerDone();
+      return;
+    }
+    const { perCall, readsPerWrite } = load.plan;
+    this.seq = load.payloads.seq;
+    this.dueMs = nowMs;
+    this.readsLeft = perCall * readsPerWrite;
+    load.target.proposeMany!(load.payloads.many(perCall)).then(this.onAllApplied, this.onAllRefused);
+  }
+
+  private readonly onAllApplied = (proposed: Proposed[]): void => {
+    const now = performance.now();
+    for (let i = 0; i < proposed.length; i++) this.load.applied(this.seq + i, proposed[i], this.dueMs, now);
+    if (this.readsLeft > 0) this.read(now);
+    else this.next(now);
+  };
+
+  /** Some of them may be in the log: none counts as acknowledged. */
+  private readonly onAllRefused = (error: unknown): void => {
+    this.load.refused(error, this.load.plan.perCall);
     this.load.callerDone();
   };
 }

@@ -235,6 +235,8 @@ class NodeAgent {
 
   private async runLoad(plan: LoadPlan, ackedPath: string): Promise<LoadResult> {
     const engine = this.running();
+    if (plan.perCall > 1 && engine.proposeMany === undefined)
+      throw new RaftmarkError("RAFT_BAD_OPTION", "this engine has no proposeMany(): leave --per-call out");
     const journal = new AckedWriter(ackedPath, plan.runId, plan.client);
     const load =
       plan.ratePerS > 0 ? new OpenLoop(engine, plan, journal) : new ClosedLoop(engine, plan, journal);

@@ -44,6 +44,7 @@ export class NullEngine implements Engine {
   onFault: (error: RaftmarkError) => void = () => {};
   readonly metrics = NO_METRICS;
   private waiting: ((value: Proposed) => void)[] = [];
+  private waitingMany: (() => void)[] = [];
   private index = 0;
 
   propose(_bytes: Uint8Array): Promise<Proposed> {
@@ -51,10 +52,23 @@ export class NullEngine implements Engine {
     return new Promise((resolve) => this.waiting.push(resolve));
   }
 
+  proposeMany({ length }: readonly Uint8Array[]): Promise<Proposed[]> {
+    if (this.waitingMany.length === 0) setImmediate(this.answerMany);
+    return new Promise((resolve) => this.waitingMany.push(() => resolve(Array.from({ length }, this.next))));
+  }
+
+  private readonly next = (): Proposed => ({ index: ++this.index, term: 1, result: undefined });
+
   private readonly answer = (): void => {
     const { waiting } = this;
     this.waiting = [];
     for (const resolve of waiting) resolve({ index: ++this.index, term: 1, result: undefined });
+  };
+
+  private readonly answerMany = (): void => {
+    const { waitingMany } = this;
+    this.waitingMany = [];
+    for (const answer of waitingMany) answer();
   };
 
   async readBarrier(): Promise<void> {

@@ -17,6 +17,9 @@ export interface Header {
 export class Payloads {
   private readonly payload: Uint8Array;
   private readonly view: DataView;
+  /** Memory of many(), and views of it. */
+  private readonly batch: Uint8Array[] = [];
+  private readonly views: DataView[] = [];
   /** Sequence number of the next payload. */
   seq = 0;
 
@@ -35,6 +38,24 @@ export class Payloads {
     this.view.setUint32(8, seq >>> 0, true);
     this.view.setUint32(12, Math.floor(seq / 4294967296), true);
     return this.payload;
+  }
+
+  /** The next `count`, always as many as the first time, each in memory of its own. Borrowed until the next call. */
+  // hot
+  many(count: number): readonly Uint8Array[] {
+    const { batch, views } = this;
+    while (batch.length < count) {
+      const payload = this.payload.slice();
+      batch.push(payload);
+      views.push(new DataView(payload.buffer));
+    }
+    assert(batch.length === count, "as many payloads in each call");
+    for (let i = 0; i < count; i++) {
+      const seq = this.seq++;
+      views[i].setUint32(8, seq >>> 0, true);
+      views[i].setUint32(12, Math.floor(seq / 4294967296), true);
+    }
+    return batch;
   }
 }
 

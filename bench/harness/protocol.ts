@@ -56,6 +56,8 @@ const LoadPlan = z.strictObject({
   runId: count,
   client: count.max(CLIENT_MAX),
   inFlight: z.number().int().min(1),
+  /** Closed loop: proposals in one call; `inFlight` is a multiple of it. 1: propose(). */
+  perCall: z.number().int().min(1),
   entryBytes: z.number().int().min(16),
   /** At most; see LoadRun.warmUp. */
   warmupMs: amount,

@@ -16,9 +16,11 @@ const BATCHES = 5;
 const LOSES_NOTES: readonly Settings["event"][] = ["kill-leader", "catch-up", "replace-member"];
 
 /** One proposal in so many is followed, so that some hundreds are followed a second. */
-export function traceEvery({ trace, event, inFlight, rate }: Settings): number {
+export function traceEvery({ trace, event, inFlight, perCall, rate }: Settings): number {
   // Who is killed or stopped takes along what it noted.
   if (trace === "off" || LOSES_NOTES.includes(event)) return 0;
+  // The engine follows none of proposeMany().
+  if (perCall > 1) return 0;
   if (rate > 0) return EVERY.findLast((every) => every <= rate / 500) ?? 1;
   return EVERY.findLast((every) => every <= BATCHES * inFlight) ?? 1;
 }

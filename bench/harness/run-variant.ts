@@ -371,10 +371,13 @@ function clientOf(cluster: Cluster, leader: number, { event }: Settings): number
 /** What of the load the settings decide. */
 export function loadOf(
   settings: Settings,
-): Pick<LoadPlan, "inFlight" | "entryBytes" | "ratePerS" | "arrivals" | "readsPerWrite" | "ackedMax"> {
-  const { inFlight, entryBytes, rate, arrivals, readsPerWrite, logMb, event } = settings;
+): Pick<
+  LoadPlan,
+  "inFlight" | "perCall" | "entryBytes" | "ratePerS" | "arrivals" | "readsPerWrite" | "ackedMax"
+> {
+  const { inFlight, perCall, entryBytes, rate, arrivals, readsPerWrite, logMb, event } = settings;
   const ackedMax = event === "restart" ? Math.ceil((logMb * 1e6) / (entryBytes + RECORD_OVERHEAD_BYTES)) : 0;
-  return { inFlight, entryBytes, ratePerS: rate, arrivals, readsPerWrite, ackedMax };
+  return { inFlight, perCall, entryBytes, ratePerS: rate, arrivals, readsPerWrite, ackedMax };
 }
 
 /** Codes that mean what the run is about: more offered than the engine takes. */

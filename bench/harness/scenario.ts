@@ -158,6 +158,7 @@ export const NESTING: readonly AxisName[] = [
   "arrivals",
   "rate",
   "inFlight",
+  "perCall",
   "readsPerWrite",
   "reads",
   "followerDelayMs",
@@ -202,9 +203,25 @@ function whyImpossible(settings: Settings): string | null {
       ? "--event snapshots needs the size of the state; give --state-mb"
       : "--state-mb is the state that snapshots are taken of; give --event snapshots too";
   }
+  const callers = whyNoCallers(settings);
+  if (callers !== null) return callers;
   if (batching === "off" && batchBytes > 0) {
     return "--batch-bytes caps batches, and --batching off has none; give one of the two";
   }
+  return null;
+}
+
+/** Of several proposals in one call. */
+function whyNoCallers({ perCall, inFlight, rate, from }: Settings): string | null {
+  if (perCall === 1) return null;
+  if (rate > 0)
+    return "--per-call is of callers that wait for what they proposed, and with --rate each proposal is due by itself; give one of the two";
+  if (from === "client")
+    return "--per-call above 1 is proposeMany(), which a client process does not ask for; give --from leader";
+  if (perCall > inFlight)
+    return `--per-call ${perCall} is more than --in-flight ${inFlight}, and a call is under way as a whole; give --in-flight ${perCall} or more`;
+  if (inFlight % perCall !== 0)
+    return `--in-flight ${inFlight} is not a number of calls of ${perCall}; give --in-flight ${inFlight - (inFlight % perCall)}, or another --per-call`;
   return null;
 }
 
@@ -221,7 +238,7 @@ export function runOrder<T>(given: readonly T[], order: "table" | "random", seed
 }
 
 /** What a load is made by, and a cluster is not. */
-export const LOAD_AXES: readonly AxisName[] = ["rate", "arrivals", "inFlight", "readsPerWrite"];
+export const LOAD_AXES: readonly AxisName[] = ["rate", "arrivals", "inFlight", "perCall", "readsPerWrite"];
 
 /**
  * The order of round `round`: its own shuffle, so that no variant always follows the same other; those of one load
@@ -264,6 +281,7 @@ const PHRASES: { readonly [K in AxisName]: (settings: Settings) => string } = {
   nodes: ({ nodes }) => plural(nodes, "node"),
   entryBytes: ({ entryBytes }) => `${entryBytes} B`,
   inFlight: ({ inFlight }) => `${inFlight} in flight`,
+  perCall: ({ perCall }) => (perCall === 1 ? "one a call" : `${perCall} a call`),
   writer: ({ writer }) => writer,
   durability: ({ durability }) => (durability === "none" ? "not durable" : durability),
   busyPollUs: ({ busyPollUs }) => (busyPollUs === 0 ? "no polling" : `polling ${busyPollUs} µs`),

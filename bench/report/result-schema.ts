@@ -9,6 +9,10 @@ const Settings = z.object({
   nodes: z.number(),
   entryBytes: z.number(),
   inFlight: z.number(),
+  perCall: z
+    .number()
+    .default(1)
+    .describe("proposals in one call: 1, also where it is missing, is propose(), more is proposeMany()"),
   writer: z.enum(["inline-js", "inline-wasm", "pool-wasm"]),
   durability: z.enum(["fsync", "o_direct", "o_dsync", "fdatasync", "none"]),
   busyPollUs: z

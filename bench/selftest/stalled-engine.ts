@@ -91,6 +91,7 @@ export async function measureStall(plan: StallPlan, kind: "open" | "closed"): Pr
     durationMs: plan.windowMs,
     ratePerS: kind === "open" ? plan.ratePerS : 0,
     arrivals: "constant",
+    perCall: 1,
     readsPerWrite: 0,
     ackedMax: 0,
     seed: 1,

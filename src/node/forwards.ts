@@ -13,6 +13,7 @@ import { Fifo } from "../base/fifo.js";
 import { Entry, EntryNormal, Message, MsgProp, None, type RawNode, StateLeader } from "../raft/index.js";
 import { ENTRY_OVERHEAD_BYTES } from "../wire/index.js";
 import { isNormal } from "./applier.js";
+import { partedAt } from "./batch-call.js";
 import { noLeader } from "./call-watch.js";
 import {
   type ForwardRefusal,
@@ -27,7 +28,9 @@ import {
   Transferring,
   UncommittedLimit,
 } from "./forward-wire.js";
-import { lost, type Proposal, type Proposals, timedOut } from "./proposals.js";
+import { payloadsOf } from "./payload-copies.js";
+import type { Proposal } from "./proposal.js";
+import { lost, type Proposals, timedOut } from "./proposals.js";
 
 type Raft = RawNode["raft"];
 
@@ -171,7 +174,7 @@ export class Forwards {
     while (proposals.waitingCount > 0 && this.canSend(raft)) {
       const bytesMax = proposals.oldestWaiting <= this.aloneUpTo ? 0 : limits.batchBytes;
       const batch = proposals.take(bytesMax, ENTRY_OVERHEAD_BYTES);
-      const bytes = batch.reduce((sum, { size }) => sum + size + ENTRY_OVERHEAD_BYTES, 0);
+      const bytes = batch.reduce((sum, { size, count }) => sum + size + count * ENTRY_OVERHEAD_BYTES, 0);
       this.sentBytes += bytes;
       const { lead: to, term } = raft;
       const request = {
@@ -184,7 +187,7 @@ export class Forwards {
         isCutOff: false,
       };
       this.requests.set(++this.sequence, request);
-      this.sent += batch.length;
+      this.sent += entriesIn(batch);
       this.post(this.messageOf(this.sequence, request));
     }
   }
@@ -201,9 +204,7 @@ export class Forwards {
     message.from = this.id;
     message.term = term;
     message.context = forwardContext(this.life, sequence);
-    message.entries = proposals.map(
-      ({ slab, start, size }) => new Entry(EntryNormal, 0, 0, new Uint8Array(slab.bytes.buffer, start, size)),
-    );
+    message.entries = payloadsOf(proposals).map((data) => new Entry(EntryNormal, 0, 0, data));
     return message;
   }
 
@@ -238,7 +239,7 @@ export class Forwards {
       request.sentAt = this.ticks;
       request.dueAt = this.dueBehind(bytes);
       if (peer !== lead || request.term !== term) this.hurry(request);
-      this.sent += proposals.length;
+      this.sent += entriesIn(proposals);
       this.post(this.messageOf(sequence, request));
     }
     return bytes;
@@ -267,10 +268,17 @@ export class Forwards {
     )
       return;
     this.forget(sequence, request);
-    if (answer.reject) this.refused(request, answer.rejectHint as ForwardRefusal);
-    else
-      for (const [at, one] of request.proposals.entries())
-        this.place(one, request, answer.index + at, raft, applied);
+    if (answer.reject) {
+      this.refused(request, answer.rejectHint as ForwardRefusal);
+      return;
+    }
+    let { index } = answer;
+    for (const proposal of request.proposals) {
+      // Before its place is known, since some of it may have an outcome then.
+      const { count } = proposal;
+      this.place(proposal, request, index, raft, applied);
+      index += count;
+    }
   }
 
   private isOurs(context: Uint8Array): boolean {
@@ -281,10 +289,19 @@ export class Forwards {
     if (proposal.settled) return;
     proposal.term = term;
     proposal.index = index;
-    if (index <= applied) {
-      this.placedLate(proposal, to, raft);
-      return;
+    let rest: Proposal | undefined = proposal;
+    // Of a run, what became of each entry by itself.
+    while (rest !== undefined && rest.index <= applied) {
+      const [first, behind] = partedAt(rest, rest.index);
+      this.placedLate(first!, to, raft);
+      rest = behind;
     }
+    if (rest !== undefined) this.placeAhead(rest, raft, applied);
+  }
+
+  /** Its place is not applied yet. */
+  private placeAhead(proposal: Proposal, raft: Raft, applied: number): void {
+    const { term, index } = proposal;
     const lastTerm = raft.raftLog.termOrZero(applied);
     if (lastTerm > term) {
       // An entry that excludes it is applied already, and perhaps no other follows that would settle it.
@@ -302,7 +319,8 @@ export class Forwards {
     const { term, index } = proposal;
     const run = this.recentRun(index);
     if (run?.term === term) {
-      this.proposals.resolveOne(proposal, { index, term, result: run.results?.[index - run.first] });
+      const result = run.results?.[index - run.first];
+      this.proposals.resolveFirst(proposal, { index, term, result });
       return;
     }
     const found = run?.term ?? raft.raftLog.termOrZero(index);
@@ -355,8 +373,9 @@ export class Forwards {
       return;
     }
     // One of them is too large, and the answer does not say which.
-    if (why === TooLarge && request.proposals.length > 1) {
-      this.aloneUpTo = Math.max(this.aloneUpTo, request.proposals.at(-1)!.number);
+    if (why === TooLarge && entriesIn(request.proposals) > 1) {
+      const { number, count } = request.proposals.at(-1)!;
+      this.aloneUpTo = Math.max(this.aloneUpTo, number + count - 1);
       proposals.giveBack(request.proposals);
       return;
     }
@@ -375,11 +394,14 @@ export class Forwards {
       const entry = entries[i];
       const { term, index } = entry;
       const value = isNormal(entry) ? results?.[result++] : undefined;
-      for (; done < placed.length && !isBehind(placed[done], term, index); done++) {
+      while (done < placed.length && !isBehind(placed[done], term, index)) {
         const proposal = placed[done];
         if (proposal.term < term) proposals.rejectOne(proposal, lost(proposal, { term, index }));
-        else if (proposal.index === index) proposals.resolveOne(proposal, { index, term, result: value });
-        else proposals.rejectOne(proposal, unknown("the entry was passed over"));
+        else if (proposal.index !== index)
+          proposals.rejectOne(proposal, unknown("the entry was passed over"));
+        // The rest of a run is behind this entry.
+        else if (!proposals.resolveFirst(proposal, { index, term, result: value })) break;
+        done++;
       }
     }
     // Once: there may be tens of thousands behind them.
@@ -389,7 +411,8 @@ export class Forwards {
   /** A snapshot stands for the entries up to `last`: nobody can tell here which of those were this node's proposals. */
   skippedTo(last: { readonly index: number; readonly term: number }): void {
     const { proposals } = this;
-    this.placed = this.placed.filter((proposal) => {
+    const placed = this.placed.flatMap((proposal) => partedAt(proposal, last.index));
+    this.placed = placed.filter((proposal) => {
       const isIn = proposal.index <= last.index;
       if (!isIn && proposal.term >= last.term) return true;
       const why = isIn
@@ -495,6 +518,10 @@ export class Forwards {
     this.placed = [];
     this.sentBytes = 0;
   }
+}
+
+function entriesIn(proposals: readonly Proposal[]): number {
+  return proposals.reduce((sum, { count }) => sum + count, 0);
 }
 
 /** Whether it is behind (term, index). */

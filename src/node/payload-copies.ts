@@ -42,6 +42,17 @@ export interface PayloadCopy {
   readonly at: number;
   readonly start: number;
   readonly size: number;
+  /** More than 1: it is a PayloadRun. */
+  readonly count: number;
+}
+
+/**
+ * `count` copies, one behind the other: `at` and `start` are the first one's, and `size` is of all together. Copy i begins
+ * at places[2 * (place + i)] and ends at the number behind that, where the room for the next one's head begins.
+ */
+export interface PayloadRun extends PayloadCopy {
+  readonly places: readonly number[];
+  readonly place: number;
 }
 
 export class PayloadCopies {
@@ -57,6 +68,7 @@ export class PayloadCopies {
     at: 0,
     start: 0,
     size: 0,
+    count: 1,
   };
 
   /** The next payload is thought to become entry (term, index). A guess that is wrong costs time, and nothing else. */
@@ -95,7 +107,7 @@ export class PayloadCopies {
     else for (let i = 0; i < size; i++) memory[to + i] = bytes[i];
   }
 
-  /** The entries that the first `count` copies become, from `firstIndex` on in `term`: runs, as far as was expected. */
+  /** The entries that the first `count` payloads become, from `firstIndex` on in `term`: runs, as far as was expected. */
   // hot
   entries(copies: readonly PayloadCopy[], count: number, term: number, firstIndex: number): Entry[] {
     const entries: Entry[] = new Array(count);
@@ -104,22 +116,52 @@ export class PayloadCopies {
     let runSlab: Slab | null = null;
     let runStart = 0;
     let runEnd = 0;
-    for (let i = 0; i < count; i++) {
-      const { slab, at, start, size } = copies[i];
-      const index = firstIndex + i;
-      if (start - at !== entryHeadBytes(term, index, size)) {
-        entries[i] = new Entry(EntryNormal, term, index, new Uint8Array(slab.bytes.buffer, start, size));
-        continue;
+    let i = 0;
+    for (let copy = 0; i < count; copy++) {
+      const { slab, count: several } = copies[copy];
+      let { at, start, size } = copies[copy];
+      const { places, place } = several > 1 ? (copies[copy] as PayloadRun) : NO_RUN;
+      const behind = Math.min(i + several, count);
+      for (let next = 2 * place; i < behind; i++) {
+        if (several > 1) {
+          start = places[next];
+          size = places[next + 1] - start;
+          next += 2;
+        }
+        const index = firstIndex + i;
+        const end = start + size;
+        if (start - at !== entryHeadBytes(term, index, size)) {
+          entries[i] = new Entry(EntryNormal, term, index, new Uint8Array(slab.bytes.buffer, start, size));
+          at = end;
+          continue;
+        }
+        putEntryHead(slab.bytes, at, EntryNormal, term, index, size);
+        if (slab !== runSlab || at !== runEnd) {
+          run = new Uint8Array(slab.bytes.buffer, at, slab.bytes.length - at);
+          runSlab = slab;
+          runStart = at;
+        }
+        entries[i] = new Entry(EntryNormal, term, index, run, start - runStart, size, at - runStart);
+        runEnd = end;
+        at = end;
       }
-      putEntryHead(slab.bytes, at, EntryNormal, term, index, size);
-      if (slab !== runSlab || at !== runEnd) {
-        run = new Uint8Array(slab.bytes.buffer, at, slab.bytes.length - at);
-        runSlab = slab;
-        runStart = at;
-      }
-      runEnd = start + size;
-      entries[i] = new Entry(EntryNormal, term, index, run, start - runStart, size, at - runStart);
     }
     return entries;
   }
+}
+
+const NO_RUN = { places: [] as readonly number[], place: 0 };
+
+/** Views of the payloads. */
+export function payloadsOf(copies: readonly PayloadCopy[]): Uint8Array[] {
+  return copies.flatMap((copy) => {
+    const { slab, start, size, count } = copy;
+    const { buffer } = slab.bytes;
+    if (count === 1) return [new Uint8Array(buffer, start, size)];
+    const { places, place } = copy as PayloadRun;
+    return Array.from({ length: count }, (_, i) => {
+      const at = 2 * (place + i);
+      return new Uint8Array(buffer, places[at], places[at + 1] - places[at]);
+    });
+  });
 }

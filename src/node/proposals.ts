@@ -4,85 +4,20 @@
 // What was appended may be in logs that can still win for as long as nothing is committed that excludes it, whatever
 // this node's own log says meanwhile. So only what is applied tells that a proposal is lost: another term's entry at its
 // index, or any entry of a later term in front of it, since terms never fall along a log (Raft paper, Figure 3).
+//
+// What queues and lists hold is one call of propose(), or a run: several entries of one proposeMany() as one object. Counts
+// and bounds are of entries, so that a run is cut in two where a batch ends in the middle of it.
 import { assert } from "../base/assert.js";
 import { bytesIn } from "../base/bytes.js";
 import { RaftmarkError } from "../base/errors.js";
 import { Fifo } from "../base/fifo.js";
 import type { Entry } from "../raft/raftpb/index.js";
 import type { CallOptions, Proposed } from "./api.js";
-import { BatchCall } from "./batch-call.js";
-import { type CallEnd, CallWatch, endedCall, type Watched } from "./call-watch.js";
-import { PayloadCopies, type PayloadCopy, type Slab } from "./payload-copies.js";
+import { BatchCall, type ProposalRun, partedAt } from "./batch-call.js";
+import { type CallEnd, CallWatch, endedCall } from "./call-watch.js";
+import { PayloadCopies } from "./payload-copies.js";
+import { ELSEWHERE, Proposal } from "./proposal.js";
 import type { Trace } from "./trace.js";
-
-/** `index` of a proposal that was sent to the leader, until the leader says where in its log the proposal is. */
-const ELSEWHERE = -1;
-
-/** One call of propose(). `index` is 0 until it is appended; `settled` once its promise is. */
-export class Proposal implements PayloadCopy, Watched {
-  readonly slab: Slab;
-  readonly at: number;
-  readonly start: number;
-  readonly size: number;
-  term: number;
-  index: number;
-  settled: boolean;
-  /** The trace's ticket, if it is followed; else 0. */
-  ticket: number;
-  /** The tick at which it came, and how many came before it. */
-  readonly since: number;
-  readonly number: number;
-  readonly signal: AbortSignal | null;
-  timer: NodeJS.Timeout | null;
-  readonly resolve: (this: Proposal, value: Proposed) => void;
-  readonly reject: (this: Proposal, reason: RaftmarkError) => void;
-
-  constructor(
-    { slab, at, start, size }: PayloadCopy,
-    since: number,
-    number: number,
-    signal: AbortSignal | null,
-    resolve: (this: Proposal, value: Proposed) => void,
-    reject: (this: Proposal, reason: RaftmarkError) => void,
-  ) {
-    this.slab = slab;
-    this.at = at;
-    this.start = start;
-    this.size = size;
-    this.term = 0;
-    this.index = 0;
-    this.settled = false;
-    this.ticket = 0;
-    this.since = since;
-    this.number = number;
-    this.signal = signal;
-    this.timer = null;
-    this.resolve = resolve;
-    this.reject = reject;
-  }
-}
-
-/** The proposal at `place` in a call of proposeMany(); the call has the promise. */
-class ProposalOfMany extends Proposal {
-  readonly call: BatchCall;
-  readonly place: number;
-
-  constructor(copy: PayloadCopy, since: number, number: number, call: BatchCall, place: number) {
-    super(copy, since, number, null, resolveOfMany, rejectOfMany);
-    this.call = call;
-    this.place = place;
-  }
-}
-
-// Functions that all of them share: a closure for each is what their common promise saves.
-function resolveOfMany(this: Proposal, value: Proposed): void {
-  const { call, place } = this as ProposalOfMany;
-  call.resolved(place, value);
-}
-
-function rejectOfMany(this: Proposal, reason: RaftmarkError): void {
-  (this as ProposalOfMany).call.rejected(reason);
-}
 
 /** Bounds of the queue in front of the driver, and of how long a proposal may go without an outcome. */
 export interface ProposalLimits {
@@ -99,15 +34,16 @@ export interface ProposalLimits {
 export class Proposals {
   private readonly limits: ProposalLimits;
   private came = 0;
-  /** In the order they came; `dead` of them were given up meanwhile and do not count. */
+  /** In the order they came; `dead` of them were given up meanwhile and do not count below. */
   private waiting: Proposal[] = [];
   private dead = 0;
+  private waitingEntries = 0;
   private waitingBytes = 0;
   /** Appended, batch by batch, ascending by (term, index); the first `head` of the first batch are done. No batch is empty. */
   private appended = new Fifo<readonly Proposal[]>();
   private head = 0;
   private readonly copies = new PayloadCopies();
-  /** Of those in `appended`, how many are not settled. */
+  /** Entries that were taken from `waiting` and are not settled. */
   private open = 0;
   private readonly calls = new CallWatch<Proposal>((proposal, end) => this.giveUp(proposal, end));
   private readonly batchCalls = new CallWatch<BatchCall>((call, end) => this.giveUpAll(call, end));
@@ -121,11 +57,12 @@ export class Proposals {
     this.trace = trace;
   }
 
+  /** Entries that wait. */
   get waitingCount(): number {
-    return this.waiting.length - this.dead;
+    return this.waitingEntries;
   }
 
-  /** Proposals whose promise is not settled. */
+  /** Entries that have no outcome. */
   get openCount(): number {
     return this.waitingCount + this.open;
   }
@@ -158,6 +95,7 @@ export class Proposals {
       }
     }
     this.waiting.push(proposal);
+    this.waitingEntries++;
     this.waitingBytes += length;
     const ticket = this.trace === null ? 0 : this.trace.proposed(this.waitingCount - 1);
     if (ticket > 0) this.follow(promise, ticket);
@@ -172,18 +110,18 @@ export class Proposals {
     const refusal = this.refusalOfMany(batch, signal);
     if (refusal !== null) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
-      const { batchCalls, copies, waiting } = this;
+      const { batchCalls, copies, waiting, ticks } = this;
       const call = new BatchCall(batch.length, signal ?? null, resolve, reject, (call) =>
         batchCalls.remove(call),
       );
       batchCalls.add(call, timeoutMs);
-      for (let place = 0; place < batch.length; place++) {
-        copies.copy(batch[place]!);
-        const proposal = new ProposalOfMany(copies.last, this.ticks, this.came++, call, place);
-        call.proposals.push(proposal);
-        waiting.push(proposal);
-        this.waitingBytes += proposal.size;
+      for (let i = 0; i < batch.length; i++) {
+        copies.copy(batch[i]!);
+        const begun = call.laid(copies.last, ticks, this.came++);
+        if (begun !== null) waiting.push(begun);
+        this.waitingBytes += copies.last.size;
       }
+      this.waitingEntries += batch.length;
     });
   }
 
@@ -249,8 +187,8 @@ export class Proposals {
     return null;
   }
 
-  private giveUpAll({ proposals }: BatchCall, end: CallEnd): void {
-    for (const proposal of proposals) if (!proposal.settled) this.giveUp(proposal as Proposal, end);
+  private giveUpAll({ runs }: BatchCall, end: CallEnd): void {
+    for (const run of runs) if (!run.settled) this.giveUp(run, end);
   }
 
   /** Its caller has stopped waiting. */
@@ -262,17 +200,12 @@ export class Proposals {
       // It keeps its place until half of the queue is given up, or the next turn: searching the queue for each of a storm of
       // aborts would take quadratic time, and no turn sweeps while the log has fallen behind.
       this.dead++;
+      this.waitingEntries -= proposal.count;
       this.waitingBytes -= proposal.size;
       if (this.dead * 2 > this.waiting.length) this.sweep();
-    } else this.open--;
+    } else this.open -= proposal.count;
     const texts = queued ? WAITING : proposal.index === ELSEWHERE ? SENT : APPENDED;
     proposal.reject(endedCall(end, texts, !queued));
-  }
-
-  private emptyQueue(): void {
-    this.waiting = [];
-    this.dead = 0;
-    assert(this.waitingBytes === 0, "an empty queue holds bytes");
   }
 
   private sweep(): void {
@@ -281,18 +214,54 @@ export class Proposals {
     this.dead = 0;
   }
 
-  /** Takes what has waited longest, to be sent to the leader: as much as fits, at least one. */
-  take(bytesMax: number, overheadBytes: number): Proposal[] {
-    this.sweep();
+  /**
+   * How many entries of what has waited longest fit, with what each costs besides: at least one. Call it after sweep().
+   */
+  // hot
+  private fitting(bytesMax: number, overheadBytes: number): number {
     const { waiting } = this;
     let count = 0;
-    let bytes = 0;
-    while (count < waiting.length) {
-      bytes += waiting[count].size + overheadBytes;
-      if (count > 0 && bytes > bytesMax) break;
-      count++;
+    let room = bytesMax;
+    for (let i = 0; i < waiting.length; i++) {
+      const proposal = waiting[i];
+      const bytes = proposal.size + proposal.count * overheadBytes;
+      if (bytes > room) {
+        if (proposal.count > 1) count += (proposal as ProposalRun).fitting(room, overheadBytes);
+        return Math.max(count, 1);
+      }
+      room -= bytes;
+      count += proposal.count;
     }
-    const taken = waiting.splice(0, count);
+    return count;
+  }
+
+  /** Takes the first `count` entries out of the queue. Call it after sweep(). */
+  // hot
+  private takeFirst(count: number): Proposal[] {
+    const { waiting } = this;
+    assert(this.dead === 0 && count <= this.waitingEntries, "more are taken than wait");
+    const all = count === this.waitingEntries;
+    this.waitingEntries -= count;
+    // Where all go, the array itself: moving each one would be a store that the garbage collector has to track.
+    if (all) {
+      this.waiting = [];
+      return waiting;
+    }
+    let length = 0;
+    let rest = count;
+    while (rest > 0) {
+      const proposal = waiting[length++];
+      if (proposal.count > rest) waiting.splice(length, 0, (proposal as ProposalRun).cut(rest));
+      rest -= proposal.count;
+    }
+    return waiting.splice(0, length);
+  }
+
+  /** Takes what has waited longest, to be sent to the leader: as much as fits, at least one entry. */
+  take(bytesMax: number, overheadBytes: number): Proposal[] {
+    this.sweep();
+    const count = this.fitting(bytesMax, overheadBytes);
+    const taken = this.takeFirst(count);
     for (const proposal of taken) {
       proposal.index = ELSEWHERE;
       this.waitingBytes -= proposal.size;
@@ -312,9 +281,10 @@ export class Proposals {
     if (rest.length === 0) return;
     for (const proposal of rest) {
       proposal.index = 0;
+      this.open -= proposal.count;
+      this.waitingEntries += proposal.count;
       this.waitingBytes += proposal.size;
     }
-    this.open -= rest.length;
     const { waiting } = this;
     let older = 0;
     while (older < waiting.length && waiting[older].number < rest[0].number) older++;
@@ -324,16 +294,28 @@ export class Proposals {
   private settle(proposal: Proposal): boolean {
     if (proposal.settled) return false;
     proposal.settled = true;
-    if (proposal.index !== 0) this.open--;
+    if (proposal.index !== 0) this.open -= proposal.count;
     if (proposal.signal !== null || proposal.timer !== null) this.calls.remove(proposal);
     return true;
   }
 
-  /** A proposal that was taken is applied, as the entry that `value` names. */
-  resolveOne(proposal: Proposal, value: Proposed): void {
-    if (this.settle(proposal)) proposal.resolve(value);
+  /** Of a proposal that was taken, the first entry without an outcome is applied, as `value` says. True: it was the last. */
+  // hot
+  resolveFirst(proposal: Proposal, value: Proposed): boolean {
+    if (proposal.count === 1) {
+      if (this.settle(proposal)) proposal.resolve(value);
+      return true;
+    }
+    const run = proposal as ProposalRun;
+    if (!run.settled) {
+      this.open--;
+      run.resolve(value);
+    }
+    run.shift();
+    return false;
   }
 
+  /** All of its entries that have no outcome have this one. */
   rejectOne(proposal: Proposal, error: RaftmarkError): void {
     if (this.settle(proposal)) proposal.reject(error);
   }
@@ -346,32 +328,27 @@ export class Proposals {
   nextBatch(bytesMax: number, term: number, firstIndex: number): Entry[] {
     this.sweep();
     const { waiting, copies } = this;
-    let count = 0;
-    let bytes = 0;
-    while (count < waiting.length && (count === 0 || bytes + waiting[count].size <= bytesMax)) {
-      bytes += waiting[count++].size;
-    }
-    copies.expect(term, firstIndex + waiting.length);
-    return copies.entries(waiting, count, term, firstIndex);
+    copies.expect(term, firstIndex + this.waitingEntries);
+    return copies.entries(waiting, this.fitting(bytesMax, 0), term, firstIndex);
   }
 
-  /** The first `count` that waited have become the entries from `firstIndex` on, in `term`. */
+  /** The first `count` entries that waited have become those from `firstIndex` on, in `term`. */
   // hot
   appendedAt(term: number, firstIndex: number, count: number): void {
     assert(count > 0, "a batch without proposals");
-    const all = count === this.waiting.length;
-    // Where all go, the array itself: moving each one would be a store that the garbage collector has to track.
-    const batch = all ? this.waiting : this.waiting.splice(0, count);
-    if (all) this.waiting = [];
-    for (let i = 0; i < count; i++) {
+    const batch = this.takeFirst(count);
+    let index = firstIndex;
+    for (let i = 0; i < batch.length; i++) {
       const proposal = batch[i];
       proposal.term = term;
-      proposal.index = firstIndex + i;
-      if (proposal.ticket > 0) this.trace?.taken(proposal.index, proposal.ticket);
+      proposal.index = index;
+      if (proposal.ticket > 0) this.trace?.taken(index, proposal.ticket);
       this.waitingBytes -= proposal.size;
+      index += proposal.count;
     }
+    assert(index === firstIndex + count, "a run was not cut where its batch ends");
     this.open += count;
-    this.trace?.took(firstIndex + count);
+    this.trace?.took(index);
     this.appended.push(batch);
   }
 
@@ -414,6 +391,7 @@ export class Proposals {
         this.dead--;
         continue;
       }
+      this.waitingEntries -= proposal.count;
       this.waitingBytes -= proposal.size;
       this.rejectOne(proposal, why());
     }
@@ -422,8 +400,10 @@ export class Proposals {
   /** Rejects all that waits; none of it was appended anywhere. */
   refuseWaiting(error: RaftmarkError): void {
     const batch = this.waiting;
+    this.waiting = [];
+    this.dead = 0;
+    this.waitingEntries = 0;
     this.waitingBytes = 0;
-    this.emptyQueue();
     for (const proposal of batch) this.rejectOne(proposal, error);
   }
 
@@ -438,12 +418,12 @@ export class Proposals {
       if (proposal.term > term || (proposal.term === term && proposal.index > index)) break;
       // Before pass(), so that end() still finds and settles it if this fails.
       assert(proposal.term < term || proposal.index === index, "an entry was passed over");
-      this.pass();
       if (proposal.term < term) {
+        this.pass();
         this.rejectOne(proposal, lost(proposal, entry));
         continue;
       }
-      if (this.settle(proposal)) proposal.resolve({ index, term, result });
+      if (this.resolveFirst(proposal, { index, term, result })) this.pass();
       // Only here: a slab with a proposal that was lost, given up, or appended by another node is never used again.
       proposal.slab.letGo();
     }
@@ -455,7 +435,7 @@ export class Proposals {
    */
   skippedTo(last: { readonly index: number; readonly term: number }): void {
     const { index, term } = last;
-    const rest = this.takeAppended();
+    const rest = this.takeAppended().flatMap((proposal) => partedAt(proposal, index));
     const left = rest.filter((proposal) => proposal.index > index && proposal.term >= term);
     if (left.length > 0) this.appended.push(left);
     for (const proposal of rest) {

@@ -43,6 +43,7 @@ function plan(inFlight: number, durationMs = 60) {
     runId: 5,
     client: 1,
     inFlight,
+    perCall: 1,
     entryBytes: 32,
     warmupMs: 20,
     primes: false,
@@ -98,6 +99,91 @@ test("N are in flight, each proposal is its own, and every acknowledgement is in
   assert.deepEqual(journal.runs, [{ seq: 0, index: 1, term: 1, count: seen.length }]);
   assert.deepEqual(outcome.failed, {});
   assert.equal(outcome.unanswered, 0);
+});
+
+/** Takes calls of several only, and answers those of a turn at once; the first answer to be refused is that at `refuseFrom`. */
+function engineOfMany(refuseFrom = Number.POSITIVE_INFINITY) {
+  const seen: Uint8Array[] = [];
+  const waiting: (() => void)[] = [];
+  let most = 0;
+  const turn = () => {
+    most = Math.max(most, waiting.length);
+    for (const answer of waiting.splice(0)) answer();
+  };
+  const proposeMany = (batch: readonly Uint8Array[]) => {
+    const first = seen.length + 1;
+    seen.push(...batch.map((bytes) => bytes.slice()));
+    if (waiting.length === 0) setImmediate(turn);
+    return new Promise<Proposed[]>((resolve, reject) => {
+      const all = batch.map((_, i) => ({ index: first + i, term: 1, result: undefined }));
+      waiting.push(() =>
+        first < refuseFrom ? resolve(all) : reject(new RaftmarkError("RAFT_CLOSED", "closed")),
+      );
+    });
+  };
+  return {
+    target: { proposeMany, readBarrier: async () => {} } as unknown as Engine,
+    seen,
+    calls: () => most,
+  };
+}
+
+test("several in each call: as many callers as make up what is in flight, and each proposal is told by itself", async () => {
+  const { target, seen, calls } = engineOfMany();
+  const path = join(dir, `acked-${files++}`);
+  const journal = new AckedWriter(path, 5, 1);
+  const given = { ...plan(48), perCall: 16, readsPerWrite: 1 };
+  const outcome = await new ClosedLoop(target, given, journal).run(() => {});
+  journal.close();
+  assert.equal(calls(), 3);
+  seen.forEach((bytes, seq) => {
+    assert.deepEqual(readHeader(bytes), { runId: 5, client: 1, seq });
+  });
+  assert.equal(outcome.acked, seen.length);
+  assert.deepEqual(readAcked(path).runs, [{ seq: 0, index: 1, term: 1, count: seen.length }]);
+  assert.equal(outcome.done % 16, 0);
+  const cut = outcome.latencies.total - outcome.done;
+  assert.ok(cut >= 0 && cut <= 48 && cut % 16 === 0, `${outcome.latencies.total} of ${outcome.done}`);
+  assert.ok(Math.abs(outcome.readsDone - outcome.done) <= 2 * 48, `${outcome.readsDone} reads`);
+  assert.deepEqual([outcome.failed, outcome.unanswered], [{}, 0]);
+});
+
+test("several in each call: a call that is refused counts as many, and so does one without an answer", async () => {
+  const { target, seen } = engineOfMany(161);
+  const journal = new AckedWriter(join(dir, `acked-${files++}`), 5, 1);
+  const given = { ...plan(64), perCall: 16, warmupMs: 10_000 };
+  const outcome = await new ClosedLoop(target, given, journal).run(() => {});
+  assert.equal(outcome.acked, 160);
+  assert.deepEqual(outcome.failed, { RAFT_CLOSED: 64 });
+  assert.equal(seen.length, 160 + 64);
+  const silent = { proposeMany: () => new Promise(() => {}) } as unknown as Engine;
+  const unheard = await new ClosedLoop(silent, { ...plan(64), perCall: 16 }, journal).run(() => {});
+  journal.close();
+  assert.equal(unheard.unanswered, 64);
+});
+
+test("several in each call: priming has 256 in flight, too, and few are left when the window opens", async () => {
+  let inFlight = 0;
+  let most = 0;
+  const mostBy: number[] = [];
+  const proposeMany = (batch: readonly Uint8Array[]) => {
+    inFlight += batch.length;
+    most = Math.max(most, inFlight);
+    return new Promise<Proposed[]>((resolve) =>
+      setImmediate(() => {
+        inFlight -= batch.length;
+        resolve(batch.map(() => ({ index: 1, term: 1, result: undefined })));
+      }),
+    );
+  };
+  const journal = new AckedWriter(join(dir, `acked-${files++}`), 5, 1);
+  const primed = { ...plan(32), perCall: 16, warmupMs: 2, primes: true };
+  await new ClosedLoop({ proposeMany } as unknown as Engine, primed, journal).run(() => {
+    mostBy.push(most);
+    most = 0;
+  });
+  journal.close();
+  assert.deepEqual(mostBy, [256, 32]);
 });
 
 test("only the window is measured, and the series adds up to it", async () => {

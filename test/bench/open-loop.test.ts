@@ -23,6 +23,7 @@ const PLAN: LoadPlan = {
   durationMs: 1000,
   ratePerS: 1000,
   arrivals: "constant",
+  perCall: 1,
   readsPerWrite: 0,
   ackedMax: 0,
   seed: 7,

@@ -115,6 +115,10 @@ test("an impossible combination is refused with what to give instead", () => {
     [{ link: ["sockets", "memory"], nodes: [1, 3] }, /--link is between nodes/],
     [{ frameTags: ["off"], link: ["memory"] }, /--frame-tags .* --link sockets/],
     [{ maxInflightMsgs: [1], nodes: [1] }, /give --nodes 2 or more/],
+    [{ rate: [1000], perCall: [1, 16] }, /--per-call .* with --rate each .*; give one of the two/],
+    [{ from: ["client"], inFlight: [64], perCall: [16] }, /--per-call .* give --from leader/],
+    [{ inFlight: [64, 8], perCall: [16] }, /more than --in-flight 8, .* give --in-flight 16 or more/],
+    [{ inFlight: [100], perCall: [16] }, /not a number of calls of 16; give --in-flight 96,/],
   ];
   for (const [given, message] of refusals) {
     assert.throws(
@@ -143,6 +147,7 @@ test("an axis may do nothing in some rows, as long as they differ in another", (
     [1000, 1024],
   ]);
   assert.equal(rows({ busyPollUs: [50] }).length, 6);
+  assert.equal(rows({ writer, inFlight: [64, 128], perCall: [1, 16, 64] }).length, 6);
 });
 
 test("words of an axis become values", () => {
@@ -163,6 +168,7 @@ test("a bad word is refused with what is allowed and what was meant", () => {
     ["nodes", "-1", /"-1" is not allowed: it takes whole numbers from 1 to 9/],
     ["nodes", "3,,5", /"" is not allowed/],
     ["inFlight", "1e3", /whole numbers from 1 to 65536/],
+    ["perCall", "0", /--per-call: "0" is not allowed: it takes whole numbers from 1 to 4096/],
     ["entryBytes", "15", /whole numbers from 16 to 1048576/],
     ["entryBytes", "256B", /not allowed/],
     ["durability", "constructor", /is not one of/],

@@ -255,10 +255,10 @@ class Follower {
   readonly outcomes: Record<string, string> = {};
   readonly sent: Message[] = [];
 
-  constructor(windowBytes = 1000, pathBytesPerTick = Infinity) {
+  constructor(windowBytes = 1000, pathBytesPerTick = Infinity, batchBytes = 100) {
     this.network.elect(2);
     this.raw = this.network.raw(1);
-    const limits = { batchBytes: 100, windowBytes, ...TICKS, pathBytesPerTick };
+    const limits = { batchBytes, windowBytes, ...TICKS, pathBytesPerTick };
     this.forwards = new Forwards(1, this.proposals, limits, (message) => this.sent.push(message));
     this.forwards.peerChanged(2, true);
     this.forwards.peerChanged(3, true);
@@ -290,6 +290,22 @@ class Follower {
         },
       );
     }
+    this.send();
+    return this;
+  }
+
+  /** One call for all; its outcome has their names together. */
+  proposeMany(...names: string[]): this {
+    this.proposals.addMany(names.map((name) => Buffer.from(name))).then(
+      (all) => {
+        this.outcomes[names.join("")] = all
+          .map(({ index, term, result }) => `${term}/${index} ${result}`)
+          .join();
+      },
+      (error: RaftmarkError) => {
+        this.outcomes[names.join("")] = `${error.code} ${error.mayCommit}`;
+      },
+    );
     this.send();
     return this;
   }
@@ -432,6 +448,80 @@ test("an answer that comes behind the entry has its result, if it was applied wh
     c: "RAFT_PROPOSAL_DROPPED false",
     d: "RAFT_LEADERSHIP_LOST true",
   });
+});
+
+/** What each request has. */
+function textsOf(messages: readonly Message[]): string[] {
+  return messages.map(({ entries }) => entries.map(({ data }) => Buffer.from(data).toString()).join());
+}
+
+test("a call of several is cut where a request is full, and each part has the place that its answer says", async () => {
+  const follower = new Follower(1e9);
+  const inOne = Math.floor(100 / (1 + ENTRY_OVERHEAD_BYTES));
+  const names = Array.from({ length: 2 * inOne }, (_, i) => "abcdefghijklmnopqrst"[i]!);
+  follower.proposeMany(...names);
+  assert.deepEqual(textsOf(follower.sent), [names.slice(0, inOne).join(), names.slice(inOne).join()]);
+  assert.equal(follower.forwards.sent, 2 * inOne);
+  const [first, second] = follower.sent;
+  follower.answer(accepted(second!, 50));
+  follower.answer(accepted(first!, 6));
+  for (let i = 0; i < inOne; i++) follower.apply(2, 6 + i);
+  assert.deepEqual(await follower.settled(), {});
+  assert.equal(follower.proposals.openCount, inOne);
+  for (let i = 0; i < inOne; i++) follower.apply(2, 50 + i);
+  const places = names.map((_, i) => `2/${i < inOne ? 6 + i : 50 + i - inOne} done`);
+  assert.deepEqual(await follower.settled(), { [names.join("")]: places.join() });
+  assert.deepEqual([follower.forwards.awaits, follower.proposals.openCount], [false, 0]);
+});
+
+test("a call of several of which a part is applied before the answer comes has the results of both parts", async () => {
+  const follower = new Follower(10_000, Infinity, 1000);
+  const last = follower.raw.raft.raftLog.lastIndex();
+  follower.proposeMany("a", "b", "c", "d");
+  follower.forwards.applied(
+    [1, 2].map((i) => new Entry(EntryNormal, 2, last + i, Buffer.from("x"))),
+    ["first", "second"],
+  );
+  follower.answer(accepted(follower.sent[0]!, last + 1), last + 2);
+  for (const i of [3, 4]) follower.apply(2, last + i);
+  assert.deepEqual(await follower.settled(), {
+    abcd: `2/${last + 1} first,2/${last + 2} second,2/${last + 3} done,2/${last + 4} done`,
+  });
+});
+
+test("a call of several that a leader change or a snapshot cuts: the rest is lost, or its result is not known", async () => {
+  const follower = new Follower(10_000, Infinity, 1000);
+  follower.proposeMany("a", "b", "c").proposeMany("d", "e").proposeMany("f", "g", "h").proposeMany("i", "j");
+  for (const [i, at] of [6, 9, 11, 14].entries()) follower.answer(accepted(follower.sent[i]!, at));
+  for (const index of [6, 7]) follower.apply(2, index);
+  follower.forwards.skippedTo({ index: 9, term: 2 });
+  const open = () => [follower.proposals.openCount, ...Object.keys(follower.outcomes)];
+  await follower.settled();
+  assert.deepEqual(open(), [6, "abc"]);
+  for (const index of [10, 11]) follower.apply(2, index);
+  follower.apply(3, 12);
+  assert.deepEqual(await follower.settled(), {
+    abc: "RAFT_LEADERSHIP_LOST true",
+    de: "RAFT_LEADERSHIP_LOST true",
+    fgh: "RAFT_PROPOSAL_DROPPED true",
+    ij: "RAFT_PROPOSAL_DROPPED false",
+  });
+  assert.deepEqual([follower.forwards.awaits, follower.proposals.openCount], [false, 0]);
+});
+
+test("of a call of several, what a leader finds too large takes none of the others down", async () => {
+  const follower = new Follower(10_000, Infinity, 1000);
+  follower.proposeMany("a", "large", "c");
+  follower.answer(refused(follower.sent[0]!, TooLarge));
+  follower.send();
+  assert.deepEqual(textsOf(follower.sent.slice(1)), ["a", "large", "c"]);
+  follower.answer(accepted(follower.sent[1]!, 6));
+  follower.answer(refused(follower.sent[2]!, TooLarge));
+  follower.answer(accepted(follower.sent[3]!, 7));
+  follower.apply(2, 6);
+  assert.deepEqual(await follower.settled(), {});
+  follower.apply(2, 7);
+  assert.deepEqual(await follower.settled(), { alargec: "RAFT_PROPOSAL_TOO_LARGE true" });
 });
 
 test("who does not lead is not asked again in that term for a while; what it refused waits for the next", async () => {

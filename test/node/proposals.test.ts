@@ -6,7 +6,7 @@ import { bytePoolTesting } from "../../src/base/byte-pool.js";
 import { RaftmarkError } from "../../src/base/errors.js";
 import { LeaderWatch } from "../../src/node/leader-watch.js";
 import { Proposals } from "../../src/node/proposals.js";
-import { Entry, EntryNormal } from "../../src/raft/index.js";
+import { Entry, EntryNormal, runEnd } from "../../src/raft/raftpb/index.js";
 
 const LIMITS = {
   maxProposalBytes: 1 << 20,
@@ -261,6 +261,24 @@ test("many, of which some are lost: rejected when each has an outcome, and mayCo
   });
 });
 
+test("many whose parts a snapshot covers, and that were given up before, settle once", async () => {
+  const { proposals } = new Caller();
+  const controller = new AbortController();
+  const given = many(proposals, "a b c", controller.signal);
+  const kept = many(proposals, "d e f");
+  proposals.nextBatch(100, 1, 1);
+  proposals.appendedAt(1, 1, 6);
+  controller.abort();
+  assert.equal(((await given) as RaftmarkError).code, "RAFT_ABORTED");
+  proposals.skippedTo({ index: 2, term: 1 });
+  proposals.skippedTo({ index: 4, term: 1 });
+  assert.equal(proposals.openCount, 2);
+  for (const index of [5, 6]) proposals.applied(new Entry(EntryNormal, 1, index, bytes("x")), "done");
+  const { code, mayCommit } = (await kept) as RaftmarkError;
+  assert.deepEqual([code, mayCommit], ["RAFT_LEADERSHIP_LOST", true]);
+  assert.equal(proposals.openCount, 0);
+});
+
 test("many that the queue cannot hold are refused as a whole", async () => {
   const proposals = new Proposals({ ...LIMITS, maxQueuedProposals: 4, maxQueuedBytes: 20 });
   const code = async (names: string): Promise<unknown> =>
@@ -288,6 +306,33 @@ test("many are aborted together, by one listener: those in the log may commit, t
   assert.equal(proposals.waitingCount, 0);
   assert.equal(proposals.openCount, 0);
   assert.equal(proposals.nextBatch(100, 1, 2).length, 0);
+});
+
+test("a part of many is a run as it goes over the wire, and its memory is used again once it is applied", async () => {
+  const { proposals } = new Caller();
+  const slabs = new Set<ArrayBufferLike>();
+  let index = 0;
+  let batches = 0;
+  let runs = 0;
+  for (let round = 0; round < 100; round++) {
+    const outcome = proposals.addMany(Array.from({ length: 50 }, () => new Uint8Array(1000)));
+    while (proposals.waitingCount > 0) {
+      const entries = proposals.nextBatch(7500, 1, index + 1);
+      proposals.appendedAt(1, index + 1, entries.length);
+      index += entries.length;
+      batches++;
+      for (let at = 0; at < entries.length; at = runEnd(entries, at)) runs++;
+      for (const entry of entries) {
+        slabs.add(entry.bytes.buffer);
+        proposals.applied(entry, null);
+      }
+    }
+    await outcome;
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+  }
+  // 5 MB went through, and a slab may end in the middle of a batch.
+  assert.ok(slabs.size < 10, `${slabs.size} slabs`);
+  assert.ok(runs - batches < 100, `${runs} runs in ${batches} batches`);
 });
 
 for (const size of [20, 7000, 20_000]) {
@@ -340,6 +385,21 @@ for (const size of [20, 7000, 20_000]) {
     }
   });
 }
+
+test("parts of one call that come back one after the other wait in its order", async () => {
+  const { proposals } = new Caller();
+  const outcome = many(proposals, "a b c d e");
+  const first = proposals.take(2, 0);
+  const second = proposals.take(2, 0);
+  assert.equal(proposals.waitingCount, 1);
+  proposals.giveBack(first);
+  proposals.giveBack(second);
+  const entries = proposals.nextBatch(100, 1, 1);
+  assert.equal(entries.map(({ data }) => Buffer.from(data).toString()).join(""), "abcde");
+  proposals.appendedAt(1, 1, 5);
+  for (const entry of entries) proposals.applied(entry, "done");
+  assert.deepEqual(await outcome, ["1/1 done", "1/2 done", "1/3 done", "1/4 done", "1/5 done"]);
+});
 
 test("requests that come back one after the other wait in the order in which they were made", async () => {
   const proposals = new Proposals(LIMITS);

@@ -124,12 +124,14 @@ test("bytes that are used again are nobody's any more, over forwarding, changes 
   const acknowledged: number[] = [];
   const client = async (): Promise<void> => {
     while (loads) {
-      const mine = ++number;
+      const mine = Array.from({ length: prng.below(3) === 0 ? 1 + prng.below(20) : 1 }, () => ++number);
+      const batch = mine.map((one) => payload(prng, one));
       const node = nodes[prng.below(3)]!.node;
       const aborts = prng.below(20) === 0 ? { timeoutMs: 1 + prng.below(3) } : {};
       try {
-        await node.propose(payload(prng, mine), aborts);
-        acknowledged.push(mine);
+        if (mine.length === 1) await node.propose(batch[0]!, aborts);
+        else await node.proposeMany(batch, aborts);
+        acknowledged.push(...mine);
       } catch (error) {
         if (!(error instanceof RaftmarkError) || error.code === "RAFT_FENCED") throw error;
         await new Promise((done) => setImmediate(done));

@@ -57,6 +57,7 @@ function startLoad(cluster: Cluster, leader: number, dir: string) {
     durationMs: 60_000,
     ratePerS: 0,
     arrivals: "constant" as const,
+    perCall: 1,
     readsPerWrite: 0,
     ackedMax: 0,
     seed: 1,
