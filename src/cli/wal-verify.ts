@@ -70,8 +70,8 @@ function lastChange({ walDir, segments }: LogPlace): bigint {
   return fs.statSync(newest, { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? 0n;
 }
 
-// Segments were read each by itself. What the engine refuses is damage, whatever that came to: only it goes over the log as
-// a whole, by what is before each record.
+// Segments were read each by itself. What the engine refuses is damage, whatever that came to: only it goes over the log
+// as a whole, by what is before each record.
 async function heldAgainstEngine(place: LogPlace, log: LogReport, threads: number): Promise<LogReport> {
   const { walDir } = place;
   const segments = sortedSegments(place.segments.map(({ name }) => name));
