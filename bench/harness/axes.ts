@@ -145,7 +145,7 @@ export const AXES: { readonly [K in AxisName]: Axis } = {
   durability: words(
     "durability",
     "durability",
-    "how an append becomes durable; fsync is the default: o_direct where the file system takes it, else o_dsync; none is not durable",
+    "how an append becomes durable; fsync is the default: o_direct where the file system takes it, else o_dsync (macOS: fdatasync); none is not durable",
     same("fsync", "o_direct", "o_dsync", "fdatasync", "none"),
   ),
   busyPollUs: numbers(

@@ -1,10 +1,18 @@
 // Everything about the machine and the program that changes a figure: it stands beside the figures.
-import { closeSync, constants, openSync, readFileSync, realpathSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fdatasyncSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  writeSync,
+} from "node:fs";
 import { rm } from "node:fs/promises";
 import { arch, availableParallelism, cpus, loadavg, platform, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { takesDirect } from "../../src/wal/disk/direct.js";
+import { DSYNC_REACHES_DISK, takesDirect } from "../../src/wal/disk/direct.js";
 import { BenchError, codeOf } from "./bench-error.js";
 import { whyStale } from "./built-from.js";
 import { gitIn } from "./git.js";
@@ -107,13 +115,14 @@ function probe(path: string, writes: number, msMax: number): DiskProbe {
   for (let i = 0; i < writes; i++) writeSync(prepared, block);
   closeSync(prepared);
   const direct = takesDirect(path);
-  const fd = openSync(path, constants.O_WRONLY | constants.O_DSYNC);
+  const fd = openSync(path, constants.O_WRONLY | (DSYNC_REACHES_DISK ? constants.O_DSYNC : 0));
   const micros: number[] = [];
   const begun = performance.now();
   try {
     for (let i = 0; i < writes && performance.now() - begun < msMax; i++) {
       const from = performance.now();
       writeSync(fd, block, 0, PROBE_BYTES, i * PROBE_BYTES);
+      if (!DSYNC_REACHES_DISK) fdatasyncSync(fd);
       micros.push((performance.now() - from) * 1000);
     }
   } finally {

@@ -201,7 +201,7 @@ export interface RaftNodeOptions {
   writer?: WriterKind | undefined;
   /**
    * How an append becomes durable. Default: `o_direct` where the file system takes it, past the page cache, else
-   * `o_dsync`; status().disk says which.
+   * `o_dsync`; on macOS `fdatasync`, as O_DSYNC does not empty the drive's cache there. status().disk says which.
    */
   durability?: Durability | undefined;
   /** Bytes of one file of the log. Default 64,000,000, as etcd. */

@@ -12,6 +12,12 @@ const O_DIRECT: number | undefined = constants.O_DIRECT;
 /** Flags for opening, beside those of the durability; 0 where there is nothing to add. */
 export const DIRECT_FLAG = O_DIRECT ?? 0;
 
+/**
+ * Whether what O_DSYNC wrote survives a power loss. On macOS it may lie in the drive's own cache; there Node.js' fsync and
+ * fdatasync are F_FULLFSYNC, which empties that (libuv's uv__fs_fsync).
+ */
+export const DSYNC_REACHES_DISK = process.platform !== "darwin";
+
 /** For writing zeros ahead; lies on a block's border. */
 export const ZEROS = new Uint8Array(createMemory(1 << 20, false).buffer);
 

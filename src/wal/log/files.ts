@@ -4,7 +4,7 @@ import path from "node:path";
 import { NO_DATA } from "../../base/bytes.js";
 import { RaftmarkError } from "../../base/errors.js";
 import { EMPTY_CONF_STATE, EMPTY_HARD_STATE } from "../../raft/raftpb/index.js";
-import { BLOCK_BYTES, takesDirect } from "../disk/direct.js";
+import { BLOCK_BYTES, DSYNC_REACHES_DISK, takesDirect } from "../disk/direct.js";
 import { type Durability, FILE_MODE, runAsync, type WalFs, withFile } from "../disk/wal-fs.js";
 import {
   DIR_MODE,
@@ -39,12 +39,28 @@ export function removeLeftovers(dir: string): SegmentName[] {
   return listSegments(dir);
 }
 
-export function chooseDurability(asked: Durability | undefined, file: string): Durability {
-  if (asked !== undefined && asked !== "o_direct") return asked;
-  if (takesDirect(file)) return "o_direct";
-  if (asked === undefined) return "o_dsync";
-  const text = `durability o_direct: the file system of ${path.dirname(file)} takes no direct writes; give o_dsync, or leave durability out`;
-  throw new RaftmarkError("RAFT_BAD_OPTION", text);
+/** `dsyncReachesDisk`: of this system. Throws RAFT_BAD_OPTION for what is no durability here. */
+export function chooseDurability(
+  asked: Durability | undefined,
+  file: string,
+  dsyncReachesDisk = DSYNC_REACHES_DISK,
+): Durability {
+  const second = dsyncReachesDisk ? "o_dsync" : "fdatasync";
+  const refused = (why: string): RaftmarkError =>
+    new RaftmarkError(
+      "RAFT_BAD_OPTION",
+      `durability ${asked}: ${why}; give ${second}, or leave durability out`,
+    );
+  if (asked === "fdatasync" || asked === "none") return asked;
+  if (asked === "o_dsync") {
+    if (dsyncReachesDisk) return asked;
+    throw refused(
+      "on this system what it writes may be in the drive's cache only, which a power loss empties",
+    );
+  }
+  if (dsyncReachesDisk && takesDirect(file)) return "o_direct";
+  if (asked === undefined) return second;
+  throw refused(`the file system of ${path.dirname(file)} takes no direct writes`);
 }
 
 const FIRST_SEGMENT = segmentName(0, 0);

@@ -20,7 +20,8 @@ export interface WalOptions {
   writer: WriterKind;
   /**
    * How an append becomes durable. `o_direct`: O_DSYNC and O_DIRECT, past the page cache; `o_dsync`: O_DSYNC;
-   * `fdatasync`: after each write; `none`: not at all. Default: o_direct where the file system takes it, else o_dsync.
+   * `fdatasync`: after each write; `none`: not at all. Default: o_direct where the file system takes it, else o_dsync;
+   * on macOS, whose O_DSYNC leaves data in the drive's cache, fdatasync (F_FULLFSYNC), and the first two are refused.
    */
   durability?: Durability | undefined;
   /** Bytes of one segment. Default 64,000,000, as etcd's. */
