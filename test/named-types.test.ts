@@ -40,9 +40,9 @@ test("what the package's types are made of has a name in it: declarations that o
   const args = [...options, "--module", "nodenext", "--target", "es2022", "--types", "node"];
   const roots = ["--typeRoots", join(ROOT, "node_modules/@types")];
   const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
-  const { stdout } = spawnSync(process.execPath, [tsc, ...args, ...roots, ...files], {
+  const { status, stdout } = spawnSync(process.execPath, [tsc, ...args, ...roots, ...files], {
     cwd: dir,
     encoding: "utf8",
   });
-  assert.equal(stdout, "");
+  assert.deepEqual([status, stdout], [0, ""]);
 });

@@ -1,8 +1,9 @@
-// What the disk alone gives: a worker thread that writes durably (O_DSYNC) over blocks written before, one write after
+// What the disk alone gives: a worker thread that writes durably over blocks written before, one write after
 // the other, as the log's writer would without a log.
-import { closeSync, constants, fsyncSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, fdatasyncSync, fsyncSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
+import { DSYNC_REACHES_DISK } from "../../src/wal/disk/direct.js";
 import type { LoopAnswer, LoopJob } from "./jobs.js";
 
 const FILE_BYTES = 16 << 20;
@@ -15,13 +16,14 @@ for (let at = 0; at < FILE_BYTES; at += zeros.length) writeSync(prepared, zeros,
 fsyncSync(prepared);
 closeSync(prepared);
 
-const fd = openSync(path, constants.O_WRONLY | constants.O_DSYNC);
+const fd = openSync(path, constants.O_WRONLY | (DSYNC_REACHES_DISK ? constants.O_DSYNC : 0));
 const record = Buffer.alloc(bytes, 0x5a);
 let writes = 0;
 const begun = performance.now();
 let now = begun;
 for (let at = 0; now < begun + ms; now = performance.now()) {
   writeSync(fd, record, 0, bytes, at);
+  if (!DSYNC_REACHES_DISK) fdatasyncSync(fd);
   writes++;
   at = at + 2 * bytes > FILE_BYTES ? 0 : at + bytes;
 }

@@ -35,7 +35,7 @@ export function renderWalBench(result: WalBenchResult, paint: Paint): string {
         ratio(row.entriesPerS, row.peerEntriesPerS),
       ]),
     ),
-    paint.bold("One durable append in flight, against a bare O_DSYNC loop in a worker thread"),
+    paint.bold("One durable append in flight, against a bare loop of durable writes in a worker thread"),
     table(
       paint,
       ["writer", "bytes a write", "appends/s", "bare writes/s", "ratio"],

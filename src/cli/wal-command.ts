@@ -138,7 +138,7 @@ function verifyCommand(): Command {
     .description(
       "Checks every checksum, the chain of segments, metadata, the order of indexes and the .snap files, and says what is " +
         "there. For damage it says where and what it is, what etcd 3.4 answers to the log, what raftmark's engine does with " +
-        "it, and what to do. The newest record of a log that is in use may look torn.",
+        "it, and what to do. Of a log that is written meanwhile, nothing is said of the newest segment.",
     )
     .argument("<dir>", DIR_HELP)
     .option("-j, --jobs <threads>", "segments checked at the same time (default: one a core)")

@@ -5,15 +5,16 @@ import path from "node:path";
 import { grouped, plural } from "../../bench/report/numbers.js";
 import { RaftmarkError } from "../base/errors.js";
 import { ADVICE, DamageError } from "../wal/disk/errors.js";
+import { sortedSegments } from "../wal/format/format.js";
 import { type Finding, joinSegments, type LogReport } from "../wal/inspect/check-log.js";
 import type { SegmentReport } from "../wal/inspect/check-segment.js";
 import { RECORD_NAMES } from "../wal/inspect/check-segment.js";
 import type { EtcdSnapshotId } from "../wal/inspect/etcd-proto.js";
-import { etcdAnswers, etcdPlanRepair, etcdSegments } from "../wal/inspect/etcd-reader.js";
+import { etcdAnswers, etcdPlanRepair } from "../wal/inspect/etcd-reader.js";
 import type { LogPlace } from "../wal/inspect/log-place.js";
 import { checkSegments } from "../wal/pool/check-pool.js";
 import { LogPool } from "../wal/pool/log-pool.js";
-import { listSegments, recover } from "../wal/recover/recovery.js";
+import { recover } from "../wal/recover/recovery.js";
 import { ByteProgress, type ProgressStream } from "./byte-progress.js";
 import { checkSnaps, type SnapReport } from "./snap-report.js";
 
@@ -27,6 +28,8 @@ export interface Verdict {
   readonly snaps: readonly SnapReport[];
   /** Where a reader begins. */
   readonly start: EtcdSnapshotId;
+  /** A process wrote the log meanwhile: nothing is said of the newest of its segments. */
+  readonly isWritten: boolean;
   readonly sound: boolean;
 }
 
@@ -43,6 +46,7 @@ export async function verifyLog(
   stderr: ProgressStream,
 ): Promise<Verdict> {
   const names = place.segments.map(({ name }) => name);
+  const changed = lastChange(place);
   const total = names.reduce((sum, name) => sum + fs.statSync(path.join(place.walDir, name)).size, 0);
   const snaps = await checkSnaps(place);
   const progress = new ByteProgress(stderr, "checking", total);
@@ -51,19 +55,30 @@ export async function verifyLog(
   progress.end();
   const start = options.snap ?? startOf(reports, snaps);
   const found = joinSegments(place.segments, reports, start);
-  const log = await heldAgainstEngine(place, found, threads);
-  const sound = log.findings.length === 0 && snaps.every(({ error }) => error === "");
-  return { place, log, snaps, start, sound };
+  const held = await heldAgainstEngine(place, found, threads);
+  const isWritten = lastChange(place) !== changed;
+  const findings = isWritten ? held.findings.filter(({ file }) => file !== names.at(-1)) : held.findings;
+  const sound = findings.length === 0 && snaps.every(({ error }) => error === "");
+  return { place, log: { ...held, findings }, snaps, start, isWritten, sound };
 }
 
-// Segments were read each by itself. What the engine refuses is damage, whatever that came to: only it goes over the log as
-// a whole, by what is before each record.
+// Of what is written while it is read, a part is seen: records without those before them, or the end of a segment
+// without the next one.
+function lastChange({ walDir, segments }: LogPlace): bigint {
+  if (segments.length === 0) return 0n;
+  const newest = path.join(walDir, segments.at(-1)!.name);
+  return fs.statSync(newest, { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? 0n;
+}
+
+// Segments were read each by itself. What the engine refuses is damage, whatever that came to: only it goes over the log
+// as a whole, by what is before each record.
 async function heldAgainstEngine(place: LogPlace, log: LogReport, threads: number): Promise<LogReport> {
-  const { walDir, segments } = place;
+  const { walDir } = place;
+  const segments = sortedSegments(place.segments.map(({ name }) => name));
   if (segments.length === 0 || log.unsafe || log.findings.some(({ torn }) => !torn)) return log;
   const pool = new LogPool(false);
   try {
-    await recover(walDir, listSegments(walDir), { js: false, threads: threads === 1 ? 0 : threads, pool });
+    await recover(walDir, segments, { js: false, threads: threads === 1 ? 0 : threads, pool });
     return log;
   } catch (error) {
     if (!(error instanceof RaftmarkError)) throw error;
@@ -151,8 +166,12 @@ function snapLines(place: LogPlace, snaps: readonly SnapReport[]): string[] {
 }
 
 // What is no damage, and worth knowing.
-function notes({ place, log, snaps, start }: Verdict): string[] {
+function notes({ place, log, snaps, start, isWritten }: Verdict): string[] {
   const found: string[] = [];
+  if (isWritten) {
+    const newest = place.segments.at(-1)!.name;
+    found.push(`the log was written while it was read: nothing is said of ${newest}, nor of what is newer`);
+  }
   const first = place.segments[0];
   if (first !== undefined && log.released) {
     found.push(
@@ -173,11 +192,7 @@ function notes({ place, log, snaps, start }: Verdict): string[] {
   if (log.longestRecord >= ETCD_RECORD_BYTES_MAX) {
     found.push("a record of 10 MiB or more: etcd 3.4 refuses it, later ones and raftmark read it");
   }
-  const foreign =
-    place.segments.length === 0
-      ? []
-      : etcdSegments(place.walDir).filter(({ name }) => !place.segments.some((own) => own.name === name));
-  for (const { name } of foreign) {
+  for (const name of place.foreign) {
     found.push(
       `etcd takes ${JSON.stringify(name)} for a segment by its name, raftmark does not: move it elsewhere`,
     );

@@ -324,8 +324,8 @@ function checkForm(bytes: Uint8Array, kind: number, length: number): number {
 /** The same for a message that ends with a hello at `at`, and a MAC. */
 function checkHello(bytes: Uint8Array, kind: number, at: number): number {
   const length = bytes.length < at + 2 ? 0 : getU16(bytes, at);
-  if (length > HELLO_BYTES_MAX) return CloseBadFrame;
-  return checkForm(bytes, kind, at + 2 + length + MAC_BYTES);
+  const code = checkForm(bytes, kind, at + 2 + length + MAC_BYTES);
+  return code === 0 && length > HELLO_BYTES_MAX ? CloseBadFrame : code;
 }
 
 function putHello(bytes: Uint8Array, at: number, hello: Uint8Array): void {

@@ -356,7 +356,7 @@ function pairOf(one: number, other: number): string {
   return one < other ? `${one} ${other}` : `${other} ${one}`;
 }
 
-/** One node of it. */
+/** What one node has of a MemoryNetwork. */
 export class MemoryLink implements Link {
   readonly implementation = "memory";
   readonly id: number;

@@ -89,8 +89,8 @@ export class CommittedFeeds {
   /** Null: the node closes, and the feeds end; else they throw that. */
   end(error: RaftmarkError | null): void {
     this.ended ??= { error };
-    for (const feed of [...this.waiting]) feed.finish(error);
     // Those of which nobody waits for an entry hear of it when they are asked.
+    for (const feed of [...this.waiting]) feed.finish(error);
   }
 }
 
@@ -135,9 +135,9 @@ export class CommittedFeed implements AsyncIterableIterator<CommittedEntry, unde
   }
 
   /**
-   * Somebody waits: from here on it is known to its node and listens to its signal, and while nobody does, neither holds it.
-   * A loop that is left without return() would stay for as long as the signal. Throws RAFT_BAD_OPTION for a signal that cannot
-   * be listened to.
+   * Somebody waits: from here on it is known to its node and listens to its signal. While nobody does, neither holds it,
+   * since a loop that is left without return() would stay for as long as the signal. Throws RAFT_BAD_OPTION for a signal
+   * that cannot be listened to.
    */
   private wait(): void {
     if (this.signal !== null) this.feeds.aborts.add(this.signal, this);

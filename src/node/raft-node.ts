@@ -358,7 +358,8 @@ export class RaftNode extends SafeEmitter {
    * the entries before it were taken, so that a slow reader takes no memory; the log does not wait for it, either.
    * Ends when the caller stops, `signal` aborts, or the node closes. Throws RAFT_COMPACTED, here or while iterating, where
    * the log has released the next entry because a snapshot stands for it; here also RAFT_BAD_OPTION, RAFT_FENCED,
-   * RAFT_REMOVED and RAFT_CLOSED; while iterating also RAFT_FENCED and WAL_CORRUPT.
+   * RAFT_REMOVED and RAFT_CLOSED; while iterating also RAFT_FENCED, WAL_CORRUPT, and RAFT_BAD_OPTION for a signal that
+   * cannot be listened to.
    */
   committed(options?: CommittedOptions): AsyncIterableIterator<CommittedEntry, undefined> {
     const refusal = this.endedError() ?? refusalOfCommitted(options);

@@ -61,25 +61,14 @@ export interface Config {
    */
   readonly maxSizePerProbe?: number;
   /**
-   * What a follower does with an append that begins below its commit index and reaches beyond it: takes what lies
-   * beyond, or drops all of it and answers with that index. Default false, as etcd raft.
+   * What RaftNode does and etcd raft does not, so that nobody waits for what does not come. A follower takes of an append
+   * that begins below its commit index what lies beyond it, and does not drop all of it. A leader that a change removes or
+   * demotes looks at once what the voters who stay have acknowledged and answered, as at any other change. A node that
+   * cannot lead says with its refusal of a vote what it knows to be committed, so that members who do not know of its
+   * removal need its vote no longer. A leader whose proposal to leave a joint configuration was dropped makes it again with
+   * a heartbeat, and not only with the next entry that is applied. Default false.
    */
-  readonly takesBeyondCommit?: boolean;
-  /**
-   * Whether a leader that a change removes or demotes looks at once what the voters who stay have acknowledged and
-   * answered, as at any other change. Default false, as etcd raft: it does so when it hears from one of them next.
-   */
-  readonly countsAfterRemoval?: boolean;
-  /**
-   * Whether a node that cannot lead says with its refusal of a vote what it knows to be committed, so that members who do
-   * not know of its removal need its vote no longer. Default false, as etcd raft.
-   */
-  readonly rejectsWithCommit?: boolean;
-  /**
-   * Whether a leader whose proposal to leave a joint configuration was dropped makes it again with a heartbeat, and not
-   * only with the next entry that is applied, as etcd raft. Default false.
-   */
-  readonly retriesLeaveJoint?: boolean;
+  readonly beyondEtcd?: boolean;
   readonly checkQuorum?: boolean;
   readonly preVote?: boolean;
   readonly readOnlyOption?: ReadOnlyOption;
@@ -116,10 +105,7 @@ export function resolveConfig(config: Config): Settings | RaftError {
     inflightOverheadPerMsg: config.inflightOverheadPerMsg ?? 0,
     inflightOverheadPerEntry: config.inflightOverheadPerEntry ?? 0,
     maxSizePerProbe: orDefault(config.maxSizePerProbe, Infinity),
-    takesBeyondCommit: config.takesBeyondCommit ?? false,
-    countsAfterRemoval: config.countsAfterRemoval ?? false,
-    rejectsWithCommit: config.rejectsWithCommit ?? false,
-    retriesLeaveJoint: config.retriesLeaveJoint ?? false,
+    beyondEtcd: config.beyondEtcd ?? false,
     checkQuorum: config.checkQuorum ?? false,
     preVote: config.preVote ?? false,
     readOnlyOption: config.readOnlyOption ?? ReadOnlySafe,

@@ -145,9 +145,9 @@ export function handleVoteRequest(r: Raft, m: Message): void {
 }
 
 /**
- * A rejection carries the voter's own term, so that a candidate that is behind learns it. A voter that cannot lead itself
- * adds what it knows to be committed (Config.rejectsWithCommit): it may have led, with entries that nobody else has, until a change committed that
- * took its vote away. Members that do not know of the change still need its vote, and would never get it.
+ * A rejection carries the voter's own term, so that a candidate that is behind learns it. A voter that cannot lead
+ * itself adds what it knows to be committed (Config.beyondEtcd): it may have led, with entries that nobody else has, until a change
+ * committed that took its vote away. Members that do not know of the change still need its vote, and would never get it.
  */
 export function rejectVote(r: Raft, m: Message): void {
   if (r.logger !== null) logVote(r, m, "rejected", "from", "");
@@ -155,7 +155,7 @@ export function rejectVote(r: Raft, m: Message): void {
   response.to = m.from;
   response.term = r.term;
   response.reject = true;
-  if (r.settings.rejectsWithCommit && !r.promotable()) {
+  if (r.settings.beyondEtcd && !r.promotable()) {
     response.commit = r.raftLog.committed;
     response.logTerm = r.raftLog.termOrZero(response.commit);
   }

@@ -62,7 +62,7 @@ function afterSwitch(r: Raft): void {
     // §6: a leader that is not in the new configuration manages a group that it is not part of. By default it
     // does so until somebody else is elected.
     if (r.settings.stepDownOnRemoval) r.becomeFollower(r.term, None);
-    if (r.settings.stepDownOnRemoval || !r.settings.countsAfterRemoval) return;
+    if (r.settings.stepDownOnRemoval || !r.settings.beyondEtcd) return;
   }
   if (r.trk.voters.incoming.ids.length === 0) return;
   if (r.maybeCommit()) {

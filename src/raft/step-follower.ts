@@ -143,7 +143,7 @@ export function handleAppendEntries(r: Raft, m: Message): void {
   if (known > 0) {
     // What is committed is known to match. Where all of it is dropped, a leader that sent it twice, beginning below a
     // commit index that was on the way, has to find the place again.
-    const at = r.settings.takesBeyondCommit && known < entries.length ? entries[known - 1].term : 0;
+    const at = r.settings.beyondEtcd && known < entries.length ? entries[known - 1].term : 0;
     if (at === 0 || at !== log.termOrZero(log.committed)) {
       response.index = log.committed;
       r.send(response);

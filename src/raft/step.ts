@@ -142,15 +142,15 @@ function appliedTo(r: Raft, index: number, size: number): void {
 
 /**
  * §6: where the joint configuration is in force and nothing newer is pending, a leader leaves it. If the proposal is
- * dropped (a transfer is under way), the next applied entry tries again, or the next heartbeat
- * (Config.retriesLeaveJoint): an idle group must not stay in it. No data is the change that leaves; it is never refused for its size.
+ * dropped (a transfer is under way), the next applied entry tries again, or the next heartbeat (Config.beyondEtcd): an idle
+ * group must not stay in it. No data is the change that leaves; it is never refused for its size.
  */
 function maybeAutoLeave(r: Raft): void {
   if (!r.trk.autoLeave || r.raftLog.applied < r.pendingConfIndex || r.state !== StateLeader) return;
   const m = new Message(MsgProp);
   m.entries = [new Entry(EntryConfChangeV2, 0, 0, NO_DATA)];
   const error = step(r, m);
-  r.autoLeaveDropped = error !== null && r.settings.retriesLeaveJoint;
+  r.autoLeaveDropped = error !== null && r.settings.beyondEtcd;
   if (r.logger === null) return;
   const config = r.trk.configString();
   if (error === null) {

@@ -38,6 +38,31 @@ test("a quick run measures every part and cleans up", (t) => {
   assert.deepEqual(leftInMemory(run.pid), []);
 });
 
+test("it runs where O_DSYNC is no durability, as on macOS", (t) => {
+  const dir = tempDir(t);
+  const mac = "data:text/javascript,Object.defineProperty(process,%22platform%22,{value:%22darwin%22})";
+  const words = [
+    "--quick",
+    "--writer",
+    "inline-wasm",
+    "--batch",
+    "64",
+    "--duration",
+    "100ms",
+    "--log-mib",
+    "65",
+  ];
+  const args = [MAIN, "bench", "wal", ...words, "--dir", join(dir, "data")];
+  // For what it starts, too.
+  const env = { ...process.env, NODE_OPTIONS: `--import ${mac}` };
+  const run = spawnSync(process.execPath, [...args, "--out", join(dir, "result.json")], {
+    encoding: "utf8",
+    env,
+  });
+  assert.equal(run.status, 0, run.stderr);
+  assert.match(run.stdout, /fdatasync/);
+});
+
 test("what cannot be done is refused before anything starts", () => {
   const run = (...args: string[]) =>
     spawnSync(process.execPath, [MAIN, "bench", "wal", ...args], { encoding: "utf8" });

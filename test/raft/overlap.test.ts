@@ -6,8 +6,8 @@ import { Entry, EntryNormal, Message, MsgApp, type RawNode } from "../../src/raf
 import { Network } from "./network.js";
 
 /** A follower at term 2 whose log ends with index 2, which is committed. */
-function follower(takesBeyondCommit: boolean): RawNode {
-  const network = new Network({ voters: [1, 2, 3], config: { takesBeyondCommit } });
+function follower(beyondEtcd: boolean): RawNode {
+  const network = new Network({ voters: [1, 2, 3], config: { beyondEtcd } });
   network.elect(1);
   assert.equal(network.raw(2).raft.raftLog.committed, 2);
   return network.raw(2);

@@ -506,9 +506,9 @@ test("membership: a new leader leaves a joint configuration once its term's firs
   assert.deepEqual(network.get(3).confState?.votersOutgoing, []);
 });
 
-test("membership: leaving a joint configuration, once dropped for a transfer, is tried again with a heartbeat on request", () => {
-  for (const retriesLeaveJoint of [true, false]) {
-    const network = new Network({ voters: [1, 2], config: { retriesLeaveJoint } });
+test("membership: leaving a joint configuration, once dropped for a transfer, is tried again with a heartbeat, if asked", () => {
+  for (const beyondEtcd of [true, false]) {
+    const network = new Network({ voters: [1, 2], config: { beyondEtcd } });
     network.elect(1);
     network.drops = (m) => m.type === MsgTimeoutNow;
     const changes = [{ type: ConfChangeAddLearnerNode, nodeId: 3 }] as const;
@@ -517,7 +517,7 @@ test("membership: leaving a joint configuration, once dropped for a transfer, is
     network.settle();
     assert.equal(network.get(1).confState?.votersOutgoing.length, 2);
     network.tick(11, 1);
-    assert.equal(network.get(1).confState?.votersOutgoing.length, retriesLeaveJoint ? 0 : 2);
+    assert.equal(network.get(1).confState?.votersOutgoing.length, beyondEtcd ? 0 : 2);
     network.propose(1, "next");
     network.settle();
     assert.equal(network.get(1).confState?.votersOutgoing.length, 0);
@@ -548,33 +548,35 @@ test("forgetLeader: a follower does, a leader does not", () => {
   assert.equal(network.raw(1).basicStatus().softState.lead, 1);
 });
 
-test("a leader that a change removes counts at once what the voters who stay have answered already", () => {
-  const network = new Network({ voters: [1, 2, 3, 4, 5, 6, 7], config: { countsAfterRemoval: true } });
-  network.elect(1);
-  const leaves = [1, 4, 5, 6, 7].map((nodeId) => ({ type: ConfChangeRemoveNode, nodeId }) as const);
-  const joint: ConfChangeV2 = {
-    transition: ConfChangeTransitionJointExplicit,
-    changes: leaves,
-    context: NO_DATA,
-  };
-  assert.equal(network.raw(1).proposeConfChange(joint), null);
-  network.settle();
-  // The answers of those who leave are slow.
-  const held: Message[] = [];
-  network.drops = (m) => m.to === 1 && m.from > 3 && held.push(m) > 0;
-  network.raw(1).proposeConfChange({ transition: 0, changes: [], context: NO_DATA });
-  network.settle();
-  network.propose(1, "y");
-  network.raw(1).readIndex(bytes("r"));
-  network.settle();
-  const { raftLog } = network.raw(1).raft;
-  const last = raftLog.lastIndex();
-  // They come for the change, and for nothing behind it.
-  for (const m of held) if (m.type === MsgAppResp && m.index === last - 1) network.raw(1).step(m);
-  network.settle();
-  assert.deepEqual(network.get(1).confState?.voters, [2, 3]);
-  assert.equal(raftLog.committed, last);
-  assert.equal(network.get(1).readStates.length, 1);
+test("a leader that a change removes counts at once what the voters who stay have answered already, if asked", () => {
+  for (const beyondEtcd of [true, false]) {
+    const network = new Network({ voters: [1, 2, 3, 4, 5, 6, 7], config: { beyondEtcd } });
+    network.elect(1);
+    const leaves = [1, 4, 5, 6, 7].map((nodeId) => ({ type: ConfChangeRemoveNode, nodeId }) as const);
+    const joint: ConfChangeV2 = {
+      transition: ConfChangeTransitionJointExplicit,
+      changes: leaves,
+      context: NO_DATA,
+    };
+    assert.equal(network.raw(1).proposeConfChange(joint), null);
+    network.settle();
+    // The answers of those who leave are slow.
+    const held: Message[] = [];
+    network.drops = (m) => m.to === 1 && m.from > 3 && held.push(m) > 0;
+    network.raw(1).proposeConfChange({ transition: 0, changes: [], context: NO_DATA });
+    network.settle();
+    network.propose(1, "y");
+    network.raw(1).readIndex(bytes("r"));
+    network.settle();
+    const { raftLog } = network.raw(1).raft;
+    const last = raftLog.lastIndex();
+    // They come for the change, and for nothing behind it.
+    for (const m of held) if (m.type === MsgAppResp && m.index === last - 1) network.raw(1).step(m);
+    network.settle();
+    assert.deepEqual(network.get(1).confState?.voters, [2, 3]);
+    assert.equal(raftLog.committed, beyondEtcd ? last : last - 1);
+    assert.equal(network.get(1).readStates.length, beyondEtcd ? 1 : 0);
+  }
 });
 
 test("step-down on removal: a removed leader follows", () => {
@@ -587,7 +589,7 @@ test("step-down on removal: a removed leader follows", () => {
 
 test("a removed leader's longer log holds up nobody: with its rejection it says what is committed (raft-rs)", () => {
   for (const preVote of [true, false]) {
-    const config = { preVote, stepDownOnRemoval: true, rejectsWithCommit: true };
+    const config = { preVote, stepDownOnRemoval: true, beyondEtcd: true };
     const network = new Network({ voters: [1, 2], config });
     network.elect(1);
     const acknowledgements: Message[] = [];

@@ -52,8 +52,8 @@ export interface EtcdSegment {
 }
 
 /**
- * What etcd takes for a segment: a name that ends in ".wal" and that Go's Sscanf reads by "%016x-%016x.wal". It takes fewer
- * digits, large ones, space before a number, and anything behind what it read.
+ * What etcd takes for a segment: a name that ends in ".wal" and that Go's Sscanf reads by "%016x-%016x.wal". It takes
+ * fewer digits, large ones, space before a number, and anything behind what it read.
  */
 const SCANNED = /^(?:[^\S\n\ufeff]|\x85)*([0-9a-fA-F]{1,16})-(?:[^\S\n\ufeff]|\x85)*([0-9a-fA-F]{1,16})\.wal/;
 

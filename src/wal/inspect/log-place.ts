@@ -9,8 +9,10 @@ import { type EtcdSegment, etcdSegments } from "./etcd-reader.js";
 export interface LogPlace {
   /** The directory of the segments. */
   readonly walDir: string;
-  /** In order; none if there is no log. Not what etcd takes for one by a name that it never gives. */
+  /** In order; none if there is no log. */
   readonly segments: readonly EtcdSegment[];
+  /** What etcd takes for a segment by a name that it never gives. */
+  readonly foreign: readonly string[];
   /** Null: there is no directory of snapshots. */
   readonly snapDir: string | null;
   /** Names of .snap files, newest first. */
@@ -25,20 +27,22 @@ export function findLog(dir: string): LogPlace {
     const text = `${dir} is a file; name the directory that it lies in`;
     throw new RaftmarkError("WAL_NOT_FOUND", text);
   }
-  const own = logSegments(dir);
+  const own = segmentsIn(dir);
   const child = path.join(dir, "wal");
-  const isMember = own.length === 0 && isDirectory(child);
+  const isMember = own.segments.length === 0 && isDirectory(child);
   const walDir = isMember ? child : dir;
-  const segments = isMember ? logSegments(child) : own;
+  const { segments, foreign } = isMember ? segmentsIn(child) : own;
   const candidates = [path.join(dir, "snap"), snapDirBeside(walDir)];
   const besideOnly = path.basename(path.resolve(walDir)) === "wal";
   const snapDir =
     snapNames(dir).length > 0 ? dir : (candidates.slice(0, besideOnly ? 2 : 1).find(isDirectory) ?? null);
-  return { walDir, segments, snapDir, snaps: snapDir === null ? [] : snapNames(snapDir) };
+  return { walDir, segments, foreign, snapDir, snaps: snapDir === null ? [] : snapNames(snapDir) };
 }
 
-function logSegments(dir: string): EtcdSegment[] {
-  return etcdSegments(dir).filter(({ name }) => /^[0-9a-f]{16}-[0-9a-f]{16}\.wal$/.test(name));
+function segmentsIn(dir: string): Pick<LogPlace, "segments" | "foreign"> {
+  const all = etcdSegments(dir);
+  const segments = all.filter(({ name }) => /^[0-9a-f]{16}-[0-9a-f]{16}\.wal$/.test(name));
+  return { segments, foreign: all.filter((one) => !segments.includes(one)).map(({ name }) => name) };
 }
 
 function isDirectory(at: string): boolean {

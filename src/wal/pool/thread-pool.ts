@@ -5,7 +5,6 @@ import { Piscina } from "piscina";
 import { ownFile } from "../../base/environment.js";
 import type { Meeting } from "./meeting.js";
 
-/** Every module has it. */
 const END_TASK = "runMeeting";
 
 export class ThreadPool {
@@ -15,8 +14,8 @@ export class ThreadPool {
   private readonly broken: Promise<never>;
 
   /**
-   * `module`: a file of this folder, whose exported functions are the tasks, runMeeting among them. A thread starts with the task that needs
-   * it.
+   * `module`: a file of this folder, whose exported functions are the tasks, runMeeting among them. A thread starts with
+   * the task that needs it.
    */
   constructor(module: string, threads: number) {
     this.threads = threads;
@@ -26,7 +25,7 @@ export class ThreadPool {
         accessSync(file);
         return file.href;
       }),
-      // Which there is, in each module: a thread looks for it as it starts, by code made of a string if it is missing.
+      // A thread looks for it as it starts, and by code made of a string if the module has none.
       name: END_TASK,
       minThreads: 0,
       maxThreads: threads,
