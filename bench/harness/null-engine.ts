@@ -87,6 +87,7 @@ export class NullEngine implements Engine {
       sendingSnapshots: [],
       progress: [],
       lostLogs: [],
+      obstacles: [],
       fault: null,
     };
   }
