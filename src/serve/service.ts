@@ -137,6 +137,7 @@ export class Service {
    */
   close(options: { timeoutMs?: number } = {}): Promise<void> {
     const closed = this.node.close(options);
+    this.seen?.end();
     this.closed ??= this.end(closed);
     return this.closed;
   }
