@@ -49,6 +49,8 @@ interface Words {
 
 export interface PeerLinesParts {
   readonly teller: Teller;
+  /** Of who is none any more nothing is in the way. */
+  readonly isMember: (peer: number) => boolean;
   /** The peer hears this node. */
   readonly isConnected: (peer: number) => boolean;
   /** Frames that came from it. */
@@ -130,6 +132,7 @@ export class PeerLines {
   /** What is in the way of other members, a sentence each; empty: nothing is known. */
   obstacles(): string[] {
     return [...this.words]
+      .filter(([peer]) => this.parts.isMember(peer))
       .map(([peer, words]) => this.lastOf(peer, words))
       .filter((text) => text !== "")
       .slice(0, SAID_MAX);

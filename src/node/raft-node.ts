@@ -154,6 +154,11 @@ export class RaftNode extends SafeEmitter {
     this.proposals = new Proposals(options, trace);
     this.peerLines = new PeerLines({
       teller,
+      isMember: (peer) => {
+        const { peerIds } = this.rawNode.raft.trk;
+        // One that joins does not know who they are.
+        return peerIds.length === 0 || peerIds.includes(peer);
+      },
       isConnected: (peer) => this.forwarding.forwards.connected.has(peer),
       received: (id) => this.link.stats().peers?.find((peer) => peer.id === id)?.framesReceived ?? 0,
     });

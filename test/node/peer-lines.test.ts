@@ -44,6 +44,7 @@ function unheard(t: TestContext) {
   const received = new Map<number, number>();
   const lines = new PeerLines({
     teller: new Teller(1, null, () => now),
+    isMember: (peer) => peer !== 4,
     isConnected: (peer) => connected.has(peer),
     received: (peer) => received.get(peer) ?? 0,
     now: () => now,
@@ -96,6 +97,7 @@ test("what is in the way is known as long as it is", (t) => {
   assert.deepEqual(lines.obstacles(), []);
   lines.refused(refusal(CloseBadKey, "bad key", "peer"), true);
   lines.unreached(2, "host:1", "no");
+  lines.unreached(4, "host:4", "it was removed since");
   const away = "node 2 cannot be reached at host:1, and is not heard: no";
   assert.deepEqual(lines.obstacles(), [REFUSES, away]);
   // Nobody tries any more.
