@@ -32,7 +32,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "src/index.ts": ["src/base", "src/raft", "src/node"],
   // On the package's public API, as a program of anybody's; and on three helpers: how we say "did you mean", what an address
   // is, and how many files may be open.
-  "src/serve": ["src/index.ts", "src/base/suggest.ts", "src/link/address.ts", "src/link/descriptors.ts"],
+  "src/serve": [
+    "src/index.ts",
+    "src/base/days.ts",
+    "src/base/suggest.ts",
+    "src/link/address.ts",
+    "src/link/descriptors.ts",
+  ],
   bench: ["src"],
   "src/cli": ["src", "bench"],
   test: ["src", "bench"],

@@ -101,6 +101,7 @@ export class NullEngine implements Engine {
       sendingSnapshots: [],
       progress: [],
       lostLogs: [],
+      obstacles: [],
       fault: null,
     };
   }

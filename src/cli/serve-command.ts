@@ -133,16 +133,17 @@ async function run(config: ServiceConfig): Promise<number> {
   if (isStale) reload();
   process.send?.({ serves: service.http });
   let exitCode = 0;
-  service.onFault = (error) => {
-    logger.error({ error }, `node ${config.id} ends after a fault: ${error.message}`);
-    exitCode = FAULT;
-    ending.now("a fault");
-  };
-  // It need not be started again: that is no failure.
-  service.onRemoved = (error) => {
+  void service.over.then(({ why, error }) => {
+    if (why === "fault") {
+      logger.error({ error }, `node ${config.id} ends after a fault: ${error.message}`);
+      exitCode = FAULT;
+      ending.now("a fault");
+      return;
+    }
+    // It need not be started again: that is no failure.
     logger.warn({ error }, error.message);
     ending.now("it is no member any more");
-  };
+  });
   const why = await ending.asked;
   logger.info({}, `${why}: node ${config.id} ends in order`);
   ending.onHurry = () => void service.close({ timeoutMs: 0 });

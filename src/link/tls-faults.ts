@@ -1,8 +1,10 @@
 // What is wrong with a certificate that TLS refused. OpenSSL tells one fault, the one that it looked for last: the date
 // hides that it is of another authority, for something else, or for another name. Here is the rest, as far as it can be
 // seen. Pure but for the clock.
+
 import { X509Certificate } from "node:crypto";
 import { checkServerIdentity, type PeerCertificate, type TLSSocket } from "node:tls";
+import { dayOf, startText } from "../base/days.js";
 import type { TlsSettings } from "./tls.js";
 
 /** Of what a clock says that may not be set yet. */
@@ -77,7 +79,7 @@ function lateOf(certificate: X509Certificate): string[] {
   return chainOf(certificate).flatMap((one) => {
     const whose = one === certificate ? "it" : one.subject.replaceAll("\n", ", ");
     if (Date.parse(one.validTo) < now) return [`${whose} expired on ${dayOf(one.validTo)}`];
-    return Date.parse(one.validFrom) > now ? [`${whose} counts only from ${dayOf(one.validFrom)} on`] : [];
+    return Date.parse(one.validFrom) > now ? [`${whose} ${startText(one.validFrom, now)}`] : [];
   });
 }
 
@@ -85,8 +87,4 @@ function nameFault(certificate: X509Certificate, host: string | null): string[] 
   if (host === null) return [];
   if (checkServerIdentity(host, certificate.toLegacyObject() as PeerCertificate) === undefined) return [];
   return [`it is for ${certificate.subjectAltName ?? "no name at all"}, not for ${host}`];
-}
-
-function dayOf(text: string): string {
-  return new Date(text).toISOString().slice(0, 10);
 }

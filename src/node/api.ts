@@ -502,6 +502,11 @@ export interface NodeStatus {
   readonly receivingSnapshot: SnapshotProgress | null;
   /** Logs that were emptied, replaced or cut short: whose they are takes no part (RAFT_LOG_LOST). */
   readonly lostLogs: readonly LostLog[];
+  /**
+   * What is in the way of connections with other members, of three at most, a sentence each: a refusal for key, certificate
+   * and so on, or that nobody answers at an address.
+   */
+  readonly obstacles: readonly string[];
   readonly fault: string | null;
 }
 

@@ -48,12 +48,13 @@ export class CallWatch<T extends Watched> {
 }
 
 /** The error of a call that waited for a leader: `what` says why one that is known was of no use; `obstacles`: PeerLines. */
-export function noLeader(lead: number, what: string, obstacles: string): RaftmarkError {
+export function noLeader(lead: number, what: string, obstacles: readonly string[]): RaftmarkError {
   const text =
     lead === None
       ? "no leader was known for leaderlessTimeoutMs: is a majority of the members up and reachable?"
       : `node ${lead} leads, and ${what} for leaderlessTimeoutMs: are the two connected?`;
-  return RaftmarkError.withoutStack("RAFT_NO_LEADER", text + obstacles, { leader: lead });
+  const last = obstacles.length === 0 ? "" : ` Last: ${obstacles.join("; ")}`;
+  return RaftmarkError.withoutStack("RAFT_NO_LEADER", text + last, { leader: lead });
 }
 
 /** The error of a call that ends so; `aborted` and `late` say what that means for it. */

@@ -26,6 +26,7 @@ export interface FigureParts {
   readonly snapshots: SnapshotService;
   readonly peerLogs: { readonly lostLogs: readonly LostLog[] };
   readonly loopDelay: LoopDelayWatch;
+  readonly peerLines: { obstacles(): string[] };
 }
 
 /** `end`: it takes part no more; `fault`: why, if it fenced itself. */
@@ -69,6 +70,7 @@ export function statusOf(
     receivingSnapshot: snapshots.receiver.progress,
     progress: end === null ? progressOf(rawNode) : [],
     lostLogs: parts.peerLogs.lostLogs,
+    obstacles: end === null ? parts.peerLines.obstacles() : [],
     fault,
   };
 }

@@ -35,7 +35,12 @@ export class Forwarding {
   post: (message: Message) => void = () => {};
 
   /** `openedIn`: the term of the log when it was opened. `obstacles`: PeerLines, for errors. */
-  constructor(options: ResolvedOptions, proposals: Proposals, openedIn: number, obstacles?: () => string) {
+  constructor(
+    options: ResolvedOptions,
+    proposals: Proposals,
+    openedIn: number,
+    obstacles?: () => readonly string[],
+  ) {
     const { id, tickMs, electionTicks, proposalBatchBytes, maxFrameBytes } = options;
     this.isOn = options.forwardProposals;
     const post = (message: Message): void => this.post(message);

@@ -84,7 +84,7 @@ export class Forwards {
   private readonly limits: ForwardLimits;
   private readonly proposals: Proposals;
   private readonly post: (message: Message) => void;
-  private readonly obstacles: () => string;
+  private readonly obstacles: () => readonly string[];
   /** LIFE_BYTES drawn by this process; empty: nothing was sent yet. */
   private life: Uint8Array = NO_DATA;
   private sequence = 0;
@@ -124,7 +124,7 @@ export class Forwards {
     proposals: Proposals,
     limits: ForwardLimits,
     post: (message: Message) => void,
-    obstacles = (): string => "",
+    obstacles = (): readonly string[] => [],
   ) {
     this.id = id;
     this.proposals = proposals;

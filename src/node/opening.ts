@@ -119,8 +119,8 @@ export function tellStart(
   { id, clusterId, listen, peers, dir }: ResolvedOptions,
   teller: Teller,
 ): void {
-  const { created, hardState, firstIndex, lastIndex, snapshot, brokenSnapshots, torn, durability } =
-    wal.recovered;
+  const { created, hardState, firstIndex, lastIndex, snapshot, torn, durability } = wal.recovered;
+  const { brokenSnapshots, strangeSnapshots } = wal.recovered;
   const { term } = hardState;
   const what = created ? "a new log" : `term ${term}, a log up to index ${lastIndex}`;
   const behind = snapshot === null ? "" : `, the snapshot at index ${snapshot.index}`;
@@ -131,6 +131,12 @@ export function tellStart(
       `damaged snapshots are set aside as ${brokenSnapshots.join(", ")}: the node starts from what is before them; ` +
       "check the disk";
     teller.warn({ brokenSnapshots }, text);
+  }
+  if (strangeSnapshots.length > 0) {
+    const text =
+      `the log records no snapshot ${strangeSnapshots.join(", ")}: it is not read, and can be removed. A member cannot be ` +
+      "set back to a backup, which begins a new group: raftmark wal new-group (docs/operate.md, Backups)";
+    teller.warn({ strangeSnapshots }, text);
   }
   if (torn === null) return;
   const text =

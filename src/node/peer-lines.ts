@@ -31,7 +31,7 @@ const SILENT = /\bE[A-Z_]{3,}\b|timed out/;
 const STRANGE_MS = 3000;
 /** Every dialler tries again sooner. */
 const UNREACHED_MS = 10_000;
-/** Members whose words an error carries. */
+/** Members whose words are carried by errors and the status. */
 const SAID_MAX = 3;
 
 /** What was in the way of a connection with a peer. */
@@ -49,6 +49,8 @@ interface Words {
 
 export interface PeerLinesParts {
   readonly teller: Teller;
+  /** Of who is none any more nothing is in the way. */
+  readonly isMember: (peer: number) => boolean;
   /** The peer hears this node. */
   readonly isConnected: (peer: number) => boolean;
   /** Frames that came from it. */
@@ -127,12 +129,13 @@ export class PeerLines {
     return true;
   }
 
-  /** What is in the way of other members, to be put behind a sentence about what does not work; empty: nothing is known. */
-  obstacles(): string {
-    const all = [...this.words]
+  /** What is in the way of other members, a sentence each; empty: nothing is known. */
+  obstacles(): string[] {
+    return [...this.words]
+      .filter(([peer]) => this.parts.isMember(peer))
       .map(([peer, words]) => this.lastOf(peer, words))
-      .filter((text) => text !== "");
-    return all.length === 0 ? "" : ` Last: ${all.slice(0, SAID_MAX).join("; ")}`;
+      .filter((text) => text !== "")
+      .slice(0, SAID_MAX);
   }
 
   private lastOf(peer: number, { refusal, received, unreached, unreachedAt }: Words): string {

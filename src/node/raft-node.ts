@@ -154,18 +154,23 @@ export class RaftNode extends SafeEmitter {
     this.proposals = new Proposals(options, trace);
     this.peerLines = new PeerLines({
       teller,
+      isMember: (peer) => {
+        const { peerIds } = this.rawNode.raft.trk;
+        // One that joins does not know who they are.
+        return peerIds.length === 0 || peerIds.includes(peer);
+      },
       isConnected: (peer) => this.forwarding.forwards.connected.has(peer),
       received: (id) => this.link.stats().peers?.find((peer) => peer.id === id)?.framesReceived ?? 0,
     });
-    const obstacles = (): string => this.peerLines.obstacles();
+    const obstacles = (): string[] => this.peerLines.obstacles();
     this.forwarding = new Forwarding(options, this.proposals, this.rawNode.raft.term, obstacles);
     this.reads = new Reads(options.id, { ...options, retryTicks: options.electionTicks }, obstacles);
     this.snapshots = this.newSnapshots(restored, sessions);
     this.feeds = new CommittedFeeds(this.rawNode, () => this.driver.applied);
     this.driver = this.newDriver(sessions);
-    const { rawNode, driver, forwarding, members, snapshots, loopDelay, link } = this;
+    const { rawNode, driver, forwarding, members, snapshots, loopDelay, link, peerLines } = this;
     const engine = { wal, link, rawNode, driver, peerLogs };
-    this.figures = { id: options.id, ...engine, forwarding, members, snapshots, loopDelay };
+    this.figures = { id: options.id, ...engine, forwarding, members, snapshots, loopDelay, peerLines };
   }
 
   private newMembers(): Members {

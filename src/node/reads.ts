@@ -57,7 +57,7 @@ export function readerOf(context: Uint8Array): number {
 
 export class Reads {
   private readonly limits: ReadLimits;
-  private readonly obstacles: () => string;
+  private readonly obstacles: () => readonly string[];
   /** What every context begins with: node and incarnation. */
   private readonly prefix: Uint8Array;
   private readonly calls = new CallWatch<Waiter>((waiter, end) => this.finish(waiter, endedCall(end, TEXTS)));
@@ -70,7 +70,7 @@ export class Reads {
   openCount = 0;
 
   /** `obstacles`: PeerLines, for errors. */
-  constructor(id: number, limits: ReadLimits, obstacles = (): string => "") {
+  constructor(id: number, limits: ReadLimits, obstacles = (): readonly string[] => []) {
     this.limits = limits;
     this.obstacles = obstacles;
     this.prefix = new Uint8Array(8 + INCARNATION_BYTES);

@@ -3,6 +3,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
+import { dayOf, startText } from "../base/days.js";
 import type { Logger, TlsOptions } from "../index.js";
 import { splitAddress } from "../link/address.js";
 import type { ServiceConfig } from "./config.js";
@@ -21,6 +22,8 @@ export interface Certificates {
   readonly outOfDate: ConfigError | null;
   /** Not null: they count for little longer. */
   readonly endsSoon: ConfigError | null;
+  /** What is to be said of them at that time, as Date.now(): one of the two. */
+  readonly worryAt: (now: number) => ConfigError | null;
   /** The node's own. */
   readonly own: X509Certificate;
   /** When it does not count any more: it ends, or one by which it counts. As Date.now(). */
@@ -45,10 +48,13 @@ export async function readCertificates(source: Source, files: TlsFiles): Promise
     throw at("key", `does not belong to the certificate in ${files.cert}`);
   const shown = chain.map((one): Placed => ({ one, file: "cert" }));
   const way = wayFrom(shown[0], [...shown, ...authorities.map((one): Placed => ({ one, file: "ca" }))]);
-  const now = Date.now();
   const counting = way.length === 0 ? [shown[0]] : way;
   // Of the first of which there is something to say.
-  const judge = (of: typeof outOfDate, rest: (file: Placed["file"]) => string): ConfigError | null => {
+  const judge = (
+    of: typeof outOfDate,
+    now: number,
+    rest: (file: Placed["file"]) => string,
+  ): ConfigError | null => {
     for (const { one, file } of counting) {
       const what = of(one, now);
       const whose =
@@ -57,14 +63,19 @@ export async function readCertificates(source: Source, files: TlsFiles): Promise
     }
     return null;
   };
-  const late = judge(outOfDate, () => "the other members refuse it");
-  const soon = judge(whenSoon, (file) =>
-    file === "cert"
-      ? "put a new one there, and send SIGHUP"
-      : "put another beside it, then a certificate of that one into tls.cert, with SIGHUP for each",
-  );
+  const lateAt = (now: number) => judge(outOfDate, now, () => "the other members refuse it");
+  const soonAt = (now: number) =>
+    judge(whenSoon, now, (file) =>
+      file === "cert"
+        ? "put a new one there, and send SIGHUP"
+        : "put another beside it, then a certificate of that one into tls.cert, with SIGHUP for each",
+    );
+  const worryAt = (now: number) => lateAt(now) ?? soonAt(now);
+  const now = Date.now();
+  const late = lateAt(now);
   const end = Math.min(...counting.map(({ one }) => Date.parse(one.validTo)));
-  return { pem: { ca, cert, key }, outOfDate: late, endsSoon: late === null ? soon : null, own, end };
+  const soon = late === null ? soonAt(now) : null;
+  return { pem: { ca, cert, key }, outOfDate: late, endsSoon: soon, worryAt, own, end };
 }
 
 /** Of a certificate under which the others cannot dial this node, where peers says that they do; null: they can. */
@@ -81,9 +92,14 @@ export function nameError(
   return errorAt(source, ["tls", "cert"], `${tls!.cert} ${text}`);
 }
 
+/** A node that nobody starts anew looks at its certificates so often, and tells of those that end, or have. */
+const LOOK_MS = 24 * 3600 * 1000;
+
 /** What is told of the certificates that the engine took: they are read once more, right behind it. */
 export class CertificatesSeen {
   private endS = 0;
+  private worryAt: Certificates["worryAt"] = () => null;
+  private readonly timer: NodeJS.Timeout;
   private readonly config: ServiceConfig;
   private readonly logger: Logger;
 
@@ -98,14 +114,23 @@ export class CertificatesSeen {
   private constructor(config: ServiceConfig, logger: Logger) {
     this.config = config;
     this.logger = logger;
+    this.timer = setInterval(() => this.tell(this.worryAt(Date.now())), LOOK_MS).unref();
+  }
+
+  end(): void {
+    clearInterval(this.timer);
   }
 
   async look(): Promise<void> {
     const { source, tls } = this.config;
-    const { own, end, endsSoon } = await readCertificates(source, tls!);
+    const { own, end, endsSoon, worryAt } = await readCertificates(source, tls!);
     this.endS = end / 1000;
-    for (const worry of [nameError(this.config, own), endsSoon])
-      if (worry !== null) this.logger.warn({}, worry.message);
+    this.worryAt = worryAt;
+    for (const worry of [nameError(this.config, own), endsSoon]) this.tell(worry);
+  }
+
+  private tell(worry: ConfigError | null): void {
+    if (worry !== null) this.logger.warn({}, worry.message);
   }
 
   metric(): MetricSource {
@@ -188,7 +213,7 @@ function certificatesIn(pem: string, refusal: (text: string) => ConfigError): X5
 /** Null: it counts now. */
 function outOfDate({ validFrom, validTo }: X509Certificate, now: number): string | null {
   if (Date.parse(validTo) < now) return `expired on ${dayOf(validTo)}`;
-  return Date.parse(validFrom) > now ? `counts only from ${dayOf(validFrom)} on` : null;
+  return Date.parse(validFrom) > now ? startText(validFrom, now) : null;
 }
 
 /** Null: not soon. */
@@ -196,8 +221,4 @@ function whenSoon({ validFrom, validTo }: X509Certificate, now: number): string 
   const end = Date.parse(validTo);
   const soonMs = Math.min(SOON_MS_MAX, SOON_SHARE * (end - Date.parse(validFrom)));
   return end - now < soonMs ? `counts until ${dayOf(validTo)} only` : null;
-}
-
-function dayOf(text: string): string {
-  return new Date(text).toISOString().slice(0, 10);
 }

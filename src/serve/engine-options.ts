@@ -26,9 +26,14 @@ const ENGINE_OPTIONS = [
 const SESSION_HEAD_BYTES = 24;
 /** The largest command, the same on members of whatever maxValueBytes: who leads takes what others pass on. */
 const PROPOSAL_BYTES_MAX = VALUE_BYTES_MAX + KEY_BYTES_MAX + COMMAND_OVERHEAD_BYTES + SESSION_HEAD_BYTES;
+/**
+ * Of a request's time. Sooner than that is over, it is told why no leader is known; a timeout says nothing but that it is over.
+ */
+const LEADERLESS_SHARE = 4 / 5;
 
 export function engineOptions(config: ServiceConfig, store: KvStore, logger: Logger): RaftNodeOptions {
-  const { id, dataDir, listen, secret, otherSecret, tls } = config;
+  const { id, dataDir, listen, secret, otherSecret, tls, requestTimeoutMs } = config;
+  const electionMs = (config.tickMs ?? 100) * (config.electionTicks ?? 10);
   const given = Object.fromEntries(
     ENGINE_OPTIONS.map((name) => [name, config[name]]).filter(([, value]) => value !== undefined),
   );
@@ -41,6 +46,7 @@ export function engineOptions(config: ServiceConfig, store: KvStore, logger: Log
     ...(otherSecret === undefined ? {} : { otherSecret }),
     peers: Object.fromEntries([...config.peers].map(([peer, { raft }]) => [peer, raft])),
     maxProposalBytes: PROPOSAL_BYTES_MAX,
+    leaderlessTimeoutMs: Math.ceil(Math.min(5 * electionMs, LEADERLESS_SHARE * requestTimeoutMs)),
     stateMachine: store,
     logger,
     ...(tls === undefined ? {} : { tls: certificates(config.source, tls, logger) }),

@@ -62,8 +62,9 @@ function silenceText(node: RaftNode): string {
 
 /** What to look at. */
 function questionOf(node: RaftNode): string {
-  const { id, members } = node.status();
+  const { id, members, obstacles } = node.status();
   const address = members.find((member) => member.id === id)?.address ?? "";
   const where = address === "" ? "" : `, at ${address} as far as it knows`;
-  return `is a majority of the voters up, and does it reach this node${where}?`;
+  const last = obstacles.length === 0 ? "" : ` Last: ${obstacles.join("; ")}`;
+  return `is a majority of the voters up, and does it reach this node${where}?${last}`;
 }

@@ -36,11 +36,18 @@ const DESCRIPTORS_KEPT = 512;
 /** That connections are dropped is told so often at most. */
 const DROPS_TOLD_MS = 60_000;
 
+/** Why a node has nothing left to do. */
+export interface Over {
+  readonly why: "fault" | "removed";
+  readonly error: Error;
+}
+
 export class Service {
-  /** Called once when the node fenced itself: it answers 503 from then on. */
-  onFault: (error: Error) => void = () => {};
-  /** Called once when the node is no member any more: it has nothing to do. */
-  onRemoved: (error: Error) => void = () => {};
+  /**
+   * Resolves when there is nothing left to do: the node fenced itself, and answers 503 from then on, or is no member any
+   * more. A promise, as that may come while the rest still opens.
+   */
+  readonly over: Promise<Over>;
   readonly node: RaftNode;
   /** Where the server listens, host:port: with the port that it got where the configuration has 0. */
   readonly http: string;
@@ -63,6 +70,7 @@ export class Service {
     } catch (error) {
       throw openError(error, config);
     }
+    const over = overOf(node);
     try {
       const closing = new AbortController();
       const parts = partsOf(config, node, store, closing.signal);
@@ -88,7 +96,7 @@ export class Service {
       // A client that sends no more may still wait for its answer; behind the last one Node.js closes the connection.
       Object.assign(server, { httpAllowHalfOpen: true });
       const http = await listen(server, config);
-      return new Service(config, node, server, http, closing, seen);
+      return new Service(config, node, over, server, http, closing, seen);
     } catch (error) {
       await node.close({ timeoutMs: 0 });
       throw error;
@@ -98,6 +106,7 @@ export class Service {
   private constructor(
     config: ServiceConfig,
     node: RaftNode,
+    over: Promise<Over>,
     server: Server,
     http: string,
     closing: AbortController,
@@ -105,12 +114,11 @@ export class Service {
   ) {
     this.config = config;
     this.node = node;
+    this.over = over;
     this.server = server;
     this.http = http;
     this.closing = closing;
     this.seen = seen;
-    node.once("fault", (error) => this.onFault(error));
-    node.once("removed", (error) => this.onRemoved(error));
   }
 
   /** Reads the certificates again. Rejects, with ConfigError, where they are not usable: then those in use stay. */
@@ -129,6 +137,7 @@ export class Service {
    */
   close(options: { timeoutMs?: number } = {}): Promise<void> {
     const closed = this.node.close(options);
+    this.seen?.end();
     this.closed ??= this.end(closed);
     return this.closed;
   }
@@ -147,6 +156,18 @@ export class Service {
     await ended;
     clearTimeout(timer);
   }
+}
+
+function overOf(node: RaftNode): Promise<Over> {
+  return new Promise((resolve) => {
+    node.once("fault", (error) => resolve({ why: "fault", error }));
+    node.once("removed", (error) => resolve({ why: "removed", error }));
+    // It may have come while the node opened: what is asked of it then is refused with that.
+    const { state } = node.status();
+    const why = state === "StateFenced" ? "fault" : "removed";
+    if (state === "StateFenced" || state === "StateRemoved")
+      node.readBarrier().catch((error: Error) => resolve({ why, error }));
+  });
 }
 
 function partsOf(config: ServiceConfig, node: RaftNode, store: KvStore, closing: AbortSignal): Parts {

@@ -58,6 +58,7 @@ export class MemoryWal implements Wal {
       torn: null,
       snapshot: null,
       brokenSnapshots: [],
+      strangeSnapshots: [],
       confChanges: [],
     };
   }

@@ -44,6 +44,7 @@ function unheard(t: TestContext) {
   const received = new Map<number, number>();
   const lines = new PeerLines({
     teller: new Teller(1, null, () => now),
+    isMember: (peer) => peer !== 4,
     isConnected: (peer) => connected.has(peer),
     received: (peer) => received.get(peer) ?? 0,
     now: () => now,
@@ -93,19 +94,20 @@ test("who is not there is told to a logger alone, and what is no node, after a w
 
 test("what is in the way is known as long as it is", (t) => {
   const { lines, connect, received, pass } = unheard(t);
-  assert.equal(lines.obstacles(), "");
+  assert.deepEqual(lines.obstacles(), []);
   lines.refused(refusal(CloseBadKey, "bad key", "peer"), true);
   lines.unreached(2, "host:1", "no");
+  lines.unreached(4, "host:4", "it was removed since");
   const away = "node 2 cannot be reached at host:1, and is not heard: no";
-  assert.equal(lines.obstacles(), ` Last: ${REFUSES}; ${away}`);
+  assert.deepEqual(lines.obstacles(), [REFUSES, away]);
   // Nobody tries any more.
   pass(60_000);
-  assert.equal(lines.obstacles(), ` Last: ${REFUSES}`);
+  assert.deepEqual(lines.obstacles(), [REFUSES]);
   // One direction stands, and then both.
   connect(3);
-  assert.equal(lines.obstacles(), ` Last: ${REFUSES}`);
+  assert.deepEqual(lines.obstacles(), [REFUSES]);
   received.set(3, 1);
-  assert.equal(lines.obstacles(), "");
+  assert.deepEqual(lines.obstacles(), []);
   lines.changed(3, false);
-  assert.equal(lines.obstacles(), "");
+  assert.deepEqual(lines.obstacles(), []);
 });

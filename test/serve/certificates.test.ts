@@ -4,7 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, mock, test } from "node:test";
-import { readCertificates } from "../../src/serve/certificates.js";
+import { CertificatesSeen, readCertificates } from "../../src/serve/certificates.js";
 import { ConfigError, checkConfig, newLogger, parseConfig, Service } from "../../src/serve/index.js";
 import { Authority, expiry, NO_OPENSSL, type Pems } from "../link/certificates.js";
 import { scratchDir } from "../process/support.js";
@@ -128,6 +128,35 @@ test("TLS: a certificate that does not name the node's address, or ends soon: wh
   } finally {
     mock.timers.reset();
     await service.close({ timeoutMs: 0 });
+  }
+});
+
+test("TLS: a node that nobody starts anew looks each day whether its certificate ends, or counts yet", {
+  skip: NO_OPENSSL,
+}, async () => {
+  const authority = new Authority(null, 5);
+  const { ca, cert, key } = authority.member(undefined, undefined, undefined, 5);
+  authority.remove();
+  write({ "ca.pem": ca, "node.pem": cert, "node.key": key });
+  const config = await parseConfig(CONFIG, FILE);
+  const said: string[] = [];
+  const warn = (_: object, text: string) => said.push(text);
+  const now = Date.now();
+  mock.timers.enable({ apis: ["Date", "setInterval"], now });
+  try {
+    const seen = (await CertificatesSeen.of(config, { ...newLogger("error", process.stderr, 1), warn }))!;
+    for (let day = 0; day < 5; day++) mock.timers.tick(24 * 3600_000);
+    assert.equal(said.length, 2, said.join("\n"));
+    assert.match(said[0], /node\.pem counts until .* only: put a new one there/);
+    assert.match(said[1], /node\.pem expired on .*: the other members refuse it/);
+    seen.end();
+    mock.timers.reset();
+    // A clock that is wrong by minutes.
+    mock.timers.enable({ apis: ["Date"], now: Date.parse(new X509Certificate(cert).validFrom) - 120_000 });
+    const early = /node\.pem counts only from \S+:\d\dZ on, and by this machine's clock it is \S+:\d\dZ: /;
+    await assert.rejects(checkConfig(config), early);
+  } finally {
+    mock.timers.reset();
   }
 });
 

@@ -114,6 +114,8 @@ test("systemd: the unit runs the page's configuration, and systemd understands i
   assert.match(unit, /^ExecStart=.* raftmark serve --config \/etc\/raftmark\/node\.yaml --id %i$/m);
   const dataDir = parseDocument(block("yaml", /^peers:/m)).get("dataDir");
   assert.equal(dataDir, `/var/lib/${/^StateDirectory=(.*)$/m.exec(unit)?.[1]}`);
+  // A reload that comes too early ends it, in order as systemd sees it.
+  assert.match(unit, /^RestartForceExitStatus=SIGHUP$/m);
   if (!has("systemd-analyze")) return t.skip("no systemd-analyze here: only its words were compared");
   const { status, stderr } = spawnSync("systemd-analyze", ["verify", join(DOCS, "raftmark@.service")], {
     encoding: "utf8",

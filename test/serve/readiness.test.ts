@@ -13,7 +13,12 @@ after(async () => {
   scratch.remove();
 });
 
-async function open(id: number, rafts: readonly string[]): Promise<Service> {
+async function open(
+  id: number,
+  rafts: readonly string[],
+  secret = "0123456789abcdef",
+  more = "",
+): Promise<Service> {
   const peers = rafts
     .map((raft, i) => `${i + 1}: { raft: "${raft}", http: "127.0.0.1:${i + 1}" }`)
     .join(", ");
@@ -22,11 +27,11 @@ id: ${id}
 dataDir: data-${rafts.length}-${id}
 peers: { ${peers} }
 http: "127.0.0.1:0"
-secret: 0123456789abcdef
+secret: ${secret}
 tickMs: 50
 durability: none
 logLevel: error
-`;
+${more}`;
   const config = await parseConfig(text, join(scratch.path, "node.yaml"));
   const service = await Service.open(config, newLogger("error", process.stderr, id));
   services.push(service);
@@ -48,6 +53,18 @@ test("a node that the others do not reach knows the leader and is not ready: it 
   const { status, json } = await probe(lone);
   assert.equal(status, 503);
   assert.match(json.error.message, new RegExp(`does it reach this node, at ${elsewhere}`));
+});
+
+test("what keeps a node from the others is said to probes and clients: here another key", async () => {
+  const rafts = (await freePorts(2)).map((port) => `127.0.0.1:${port}`);
+  await open(1, rafts);
+  const other = await open(2, rafts, "another-secret-0", "requestTimeoutMs: 1000");
+  const why = /Last: node 1 (refuses this node|is refused): bad key/;
+  await until("it to be said", PATIENCE_MS, async () => why.test((await probe(other)).json.error.message));
+  const response = await fetch(`http://${other.http}/kv/a`);
+  const { error } = JSON.parse(await response.text());
+  assert.equal(`${response.status} ${error.code}`, "503 RAFT_NO_LEADER");
+  assert.match(error.message, why);
 });
 
 test("probes share a read, while it is under way and for a second after", async () => {

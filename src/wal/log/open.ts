@@ -25,6 +25,7 @@ import {
   removeDrafts,
   type SnapshotChoice,
   setAside,
+  snapName,
 } from "../snap/snap-dir.js";
 import type { SnapshotSetup } from "../snap/snapshot-keeper.js";
 import { InlineWriter } from "../write/inline-writer.js";
@@ -77,7 +78,9 @@ export async function openLog(
     // All is read and judged: only now something is changed, and what is refused stays as it was.
     const brokenSnapshots = setAside(choice.damaged);
     const torn = created ? null : await mendDir(dir, log, plan, walFs);
-    const recovered = describe(log, { created, durability: plan.durability, torn, brokenSnapshots }, choice);
+    const strangeSnapshots = strangersIn(snapDir, log);
+    const opened = { created, durability: plan.durability, torn, brokenSnapshots, strangeSnapshots };
+    const recovered = describe(log, opened, choice);
     storage = newStorage(log, plan, recovered.metadata);
     storage.begin(choice.base, recovered.snapshot, recovered.confChanges);
     const writer = await startWriter(writerSetup(lock.file, log, plan), plan, walFs, pool);
@@ -196,7 +199,7 @@ async function startWriter(
 function checkNoSnapshots(dir: string, snapDir: string): void {
   const [first] = listSnapshots(snapDir);
   if (first === undefined) return;
-  const text = `there are snapshots in ${snapDir} (${first.name}) and no log in ${dir}: this node has lost its log. ${ADVICE}`;
+  const text = `there are snapshots in ${snapDir} (${first.name}) and no log in ${dir}: this node has lost its log. ${ADVICE} (A backup begins a new group: raftmark wal new-group)`;
   throw new RaftmarkError("WAL_CORRUPT", text);
 }
 
@@ -215,6 +218,14 @@ async function chooseSnapshots(log: RecoveredLog, options: Plan): Promise<Snapsh
   return { ...choice, kept, base };
 }
 
+// Beyond the log's end: older ones that a crash left unrecorded go with the next release.
+function strangersIn(snapDir: string, { snapshots, tail }: RecoveredLog): string[] {
+  const recorded = new Set(snapshots.map(snapName));
+  return listSnapshots(snapDir)
+    .filter(({ name, index }) => index > tail.lastIndex && !recorded.has(name))
+    .map(({ name }) => name);
+}
+
 function snapshotSetup(kept: SnapshotMetadata[], options: Plan, walFs: WalFs): SnapshotSetup {
   const { dir, snapDir, snapshotsKept, snapshotCatchUpBytes, segmentBytes, durability } = options;
   return {
@@ -231,7 +242,7 @@ function snapshotSetup(kept: SnapshotMetadata[], options: Plan, walFs: WalFs): S
 
 function describe(
   log: RecoveredLog,
-  opened: Pick<Recovered, "created" | "durability" | "torn" | "brokenSnapshots">,
+  opened: Pick<Recovered, "created" | "durability" | "torn" | "brokenSnapshots" | "strangeSnapshots">,
   { base, kept }: SnapshotChoice,
 ): Recovered {
   return {

@@ -95,6 +95,8 @@ export interface Recovered {
   snapshot: SnapshotMetadata | null;
   /** Files of newer snapshots that were damaged; each is now named `.snap.broken`. */
   brokenSnapshots: string[];
+  /** Names of files that claim to be newer snapshots and that the log does not record, as copied there: they are not read. */
+  strangeSnapshots: readonly string[];
 }
 
 /** Counters since the log was opened, and one gauge. */

@@ -316,7 +316,7 @@ export async function cutTorn(walFs: WalFs, dir: string, { file, offset, used }:
   return { file, offset, bytesCut: used - offset, copy };
 }
 
-/** The first `bytes` of `file`, durably. */
+/** The first `bytes` of `file`, durably. Where that fails nothing of it is left: on a full disk each start would leave one. */
 async function copyTo(walFs: WalFs, copy: string, file: string, bytes: number): Promise<void> {
   const { O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
   const source = asyncSource(file);
@@ -330,6 +330,9 @@ async function copyTo(walFs: WalFs, copy: string, file: string, bytes: number): 
       }
       await walFs.fdatasync(fd);
     });
+  } catch (error) {
+    fs.rmSync(copy, { force: true });
+    throw error;
   } finally {
     source.close();
   }

@@ -125,6 +125,8 @@ test("a cut of a torn end that fails at any step has lost nothing, and the next 
       const isKept = (name: string): boolean =>
         fs.readFileSync(path.join(walOptions.dir, name)).equals(torn.subarray(0, used));
       assert.ok(copies.some(isKept), `a copy, after failure ${from} of ${op}`);
+      const sizes = copies.map((name) => fs.statSync(path.join(walOptions.dir, name)).size);
+      assert.ok(!sizes.includes(0), `nothing of one that failed, after failure ${from} of ${op}`);
       for (const name of copies) fs.rmSync(path.join(walOptions.dir, name));
     }
   }

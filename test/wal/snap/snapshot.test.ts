@@ -168,9 +168,13 @@ for (const writer of WRITERS) {
     const bytes = fs.readFileSync(newest);
     bytes[bytes.length - 8]! ^= 1;
     fs.writeFileSync(newest, bytes);
+    // Of another log, or a later time.
+    const backup = "0000000000000009-0000000000000999.snap";
+    fs.writeFileSync(path.join(dir, "snap", backup), bytes);
     const again = await open(t, walOptions);
     assert.equal(again.recovered.snapshot?.index, 40);
     assert.deepEqual(again.recovered.brokenSnapshots, [`${newest}.broken`]);
+    assert.deepEqual(again.recovered.strangeSnapshots, [backup]);
     assert.deepEqual(fs.readFileSync(`${newest}.broken`), bytes);
     assert.equal((await readState(again)).toString(), "forty");
     assertSameEntries(allEntries(again), run(1, 100));
