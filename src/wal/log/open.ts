@@ -22,7 +22,6 @@ import {
   chooseSnapshot,
   listSnapshots,
   provenState,
-  removeDrafts,
   type SnapshotChoice,
   setAside,
 } from "../snap/snap-dir.js";
@@ -30,7 +29,15 @@ import type { SnapshotSetup } from "../snap/snapshot-keeper.js";
 import { InlineWriter } from "../write/inline-writer.js";
 import { type WriterSetup, writerMemoryBytes } from "../write/segment-writer.js";
 import { BUSY_POLL_US_MAX, type Writer, type WriterOptions } from "../write/writer.js";
-import { beginDraft, chooseDurability, create, mendDir, removeLeftovers, syncFound } from "./files.js";
+import {
+  beginDraft,
+  chooseDurability,
+  create,
+  mendDir,
+  removeLeftovers,
+  segmentsIn,
+  syncFound,
+} from "./files.js";
 import type { Recovered, Wal, WalOptions } from "./types.js";
 import { RingWal } from "./wal.js";
 
@@ -65,9 +72,12 @@ export async function openLog(
     fs.mkdirSync(path.dirname(dir), { recursive: true, mode: DIR_MODE });
     lock = await lockDir(dir);
     const walFs = await loadFs(asyncFs, options.walFs ?? null);
-    const segments = removeLeftovers(dir);
+    const segments = segmentsIn(dir);
     const created = segments.length === 0;
-    if (created) checkNoSnapshots(dir, snapDir);
+    if (created) {
+      checkNoSnapshots(dir, snapDir);
+      removeLeftovers(dir, snapDir);
+    }
     const newest = created ? beginDraft(dir) : `${dir}/${segments[segments.length - 1]!.name}`;
     const plan = { ...checked, durability: chooseDurability(options.durability, newest) };
     const log = created
@@ -75,6 +85,7 @@ export async function openLog(
       : await recoverDir(segments, plan, walFs, pool);
     const choice = await chooseSnapshots(log, plan);
     // All is read and judged: only now something is changed, and what is refused stays as it was.
+    removeLeftovers(dir, snapDir);
     const brokenSnapshots = setAside(choice.damaged);
     const torn = created ? null : await mendDir(dir, log, plan, walFs);
     const recovered = describe(log, { created, durability: plan.durability, torn, brokenSnapshots }, choice);
@@ -203,7 +214,6 @@ function checkNoSnapshots(dir: string, snapDir: string): void {
 // Which snapshot the log starts from, and what term and commit are by it.
 async function chooseSnapshots(log: RecoveredLog, options: Plan): Promise<SnapshotChoice> {
   const { dir, snapDir } = options;
-  removeDrafts(snapDir);
   const { snapshots, points, tail } = log;
   const choice = await chooseSnapshot(dir, snapDir, { snapshots, points, lastIndex: tail.lastIndex });
   log.hardState = provenState(log.hardState, tail.lastTerm, choice.kept.at(-1) ?? null);

@@ -330,6 +330,21 @@ test("what a process left when it died before the first open was complete does n
   assert.equal(fs.statSync(newestSegment(walOptions.dir)).mode & 0o777, 0o600);
 });
 
+test("what a process left beside a log stays where the log is refused, and goes when it opens", async (t) => {
+  const walOptions = await written(t, 3);
+  const { dir } = walOptions;
+  const snapDir = path.join(path.dirname(dir), "snap");
+  fs.mkdirSync(snapDir, { recursive: true });
+  const left = [`${dir}.tmp`, path.join(dir, "0.tmp"), path.join(snapDir, "1.snap.0.tmp")];
+  for (const file of left) fs.writeFileSync(file, "half");
+  flip(newestSegment(dir), 20);
+  await assert.rejects(openWal(walOptions), { code: "WAL_CORRUPT" });
+  assert.deepEqual(left.filter(fs.existsSync), left);
+  flip(newestSegment(dir), 20);
+  await (await openWal(walOptions)).close();
+  assert.deepEqual(left.filter(fs.existsSync), []);
+});
+
 test("a lock that names no process is nobody's", async (t) => {
   const walOptions = await written(t, 3);
   for (const pid of [0, -1, 1.5]) {
