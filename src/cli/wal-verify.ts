@@ -5,6 +5,7 @@ import path from "node:path";
 import { grouped, plural } from "../../bench/report/numbers.js";
 import { RaftmarkError } from "../base/errors.js";
 import { ADVICE, DamageError } from "../wal/disk/errors.js";
+import { snapDirBeside } from "../wal/format/format.js";
 import { type Finding, joinSegments, type LogReport } from "../wal/inspect/check-log.js";
 import type { SegmentReport } from "../wal/inspect/check-segment.js";
 import { RECORD_NAMES } from "../wal/inspect/check-segment.js";
@@ -14,6 +15,7 @@ import type { LogPlace } from "../wal/inspect/log-place.js";
 import { checkSegments } from "../wal/pool/check-pool.js";
 import { LogPool } from "../wal/pool/log-pool.js";
 import { listSegments, recover } from "../wal/recover/recovery.js";
+import { chooseSnapshot } from "../wal/snap/snap-dir.js";
 import { ByteProgress, type ProgressStream } from "./byte-progress.js";
 import { checkSnaps, type SnapReport } from "./snap-report.js";
 
@@ -51,19 +53,27 @@ export async function verifyLog(
   progress.end();
   const start = options.snap ?? startOf(reports, snaps);
   const found = joinSegments(place.segments, reports, start);
-  const log = await heldAgainstEngine(place, found, threads);
+  const log = await heldAgainstEngine(place, found, threads, options.snap === null);
   const sound = log.findings.length === 0 && snaps.every(({ error }) => error === "");
   return { place, log, snaps, start, sound };
 }
 
 // Segments were read each by itself. What the engine refuses is damage, whatever that came to: only it goes over the log as
-// a whole, by what is before each record.
-async function heldAgainstEngine(place: LogPlace, log: LogReport, threads: number): Promise<LogReport> {
+// a whole, by what is before each record. `withSnaps`: the snapshot that it starts from has to be here.
+async function heldAgainstEngine(
+  place: LogPlace,
+  log: LogReport,
+  threads: number,
+  withSnaps: boolean,
+): Promise<LogReport> {
   const { walDir, segments } = place;
   if (segments.length === 0 || log.unsafe || log.findings.some(({ torn }) => !torn)) return log;
   const pool = new LogPool(false);
   try {
-    await recover(walDir, listSegments(walDir), { js: false, threads: threads === 1 ? 0 : threads, pool });
+    const options = { js: false, threads: threads === 1 ? 0 : threads, pool };
+    const { snapshots, points, tail } = await recover(walDir, listSegments(walDir), options);
+    const recorded = { snapshots, points, lastIndex: tail.lastIndex };
+    if (withSnaps) await chooseSnapshot(walDir, place.snapDir ?? snapDirBeside(walDir), recorded);
     return log;
   } catch (error) {
     if (!(error instanceof RaftmarkError)) throw error;
@@ -246,10 +256,13 @@ function advice({ place, log, snaps }: Verdict): string {
   }
   const first = place.segments[0];
   const newest = log.snapshots.findLast(({ index }) => index >= first.index);
-  const isReleased = log.findings.every(({ file, offset }) => file === first.name && offset < 0);
+  // Segments before the first one are missing, or a snapshot is.
+  const isReleased = log.findings.every(
+    ({ file, offset }) => offset < 0 && (file === first.name || !file.endsWith(".wal")),
+  );
   if (isReleased && newest !== undefined && snaps.length === 0) {
     const id = `${newest.index}:${newest.term}`;
-    return `if the segments were released after a snapshot whose file lies elsewhere, say which one, like --snap ${id}`;
+    return `if a snapshot whose file lies elsewhere stands for what is missing, say which one, like --snap ${id}`;
   }
   return `keep a copy of the directory. ${ADVICE}. What is readable: raftmark wal dump ${place.walDir}`;
 }

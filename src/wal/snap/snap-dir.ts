@@ -4,7 +4,7 @@
 import fs from "node:fs";
 import { RaftmarkError } from "../../base/errors.js";
 import type { HardState, SnapshotMetadata } from "../../raft/raftpb/index.js";
-import { ADVICE } from "../disk/errors.js";
+import { ADVICE, DamageError } from "../disk/errors.js";
 import { numbersName, sortedByNumbers } from "../format/format.js";
 import type { PointIndex } from "../format/point-index.js";
 import type { LogBase } from "../read/wal-storage.js";
@@ -125,10 +125,11 @@ async function verified(path: string, record: SnapshotMetadata): Promise<Snapsho
 
 function noSnapshotError(dir: string, snapDir: string, index: number, damaged: string[]): RaftmarkError {
   const what = damaged.length > 0 ? `damaged (${damaged.join(", ")})` : "missing";
-  const text =
-    `the log in ${dir} needs a snapshot at entry ${index} or later, and those in ${snapDir} are ${what}. Restore ` +
-    `such a file from a copy if there is one. ${ADVICE}`;
-  return new RaftmarkError("WAL_CORRUPT", text);
+  const needs = `needs a snapshot at entry ${index} or later, and those in ${snapDir} are ${what}`;
+  const text = `the log in ${dir} ${needs}. Restore such a file from a copy if there is one. ${ADVICE}`;
+  return new RaftmarkError("WAL_CORRUPT", text, {
+    cause: new DamageError(snapDir, -1, 0, `the log ${needs}`),
+  });
 }
 
 /**
