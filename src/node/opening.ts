@@ -12,6 +12,7 @@ import { RawNode, ReadOnlyLeaseBased, ReadOnlySafe } from "../raft/index.js";
 import { openWal, type Wal } from "../wal/index.js";
 import { ENTRY_OVERHEAD_BYTES, MESSAGE_OVERHEAD_BYTES } from "../wire/index.js";
 import type { RaftNodeOptions, SnapshotTaken } from "./api.js";
+import { checkFormat } from "./dir-format.js";
 import { LeaseClock } from "./lease-clock.js";
 import type { MemberBook } from "./member-book.js";
 import { decodeMemberRecord, type MemberRecord } from "./member-record.js";
@@ -80,6 +81,7 @@ export async function openLog(options: ResolvedOptions, teller: Teller): Promise
     const text = `cannot create the data directory ${options.dir}: ${(cause as Error).message}; choose another or mend its rights`;
     throw new RaftmarkError("WAL_NOT_WRITABLE", text, { cause });
   }
+  await checkFormat(options.dir);
   const { id, clusterId, voters } = options;
   const bootstrap = {
     voters: options.initialClusterState === "existing" ? [] : voters,

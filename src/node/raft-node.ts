@@ -106,7 +106,7 @@ export class RaftNode extends SafeEmitter {
   /**
    * Opens the node's log (recovering what is durable), listens, dials its peers and starts its clock. Rejects
    * with RAFT_BAD_OPTION, RAFT_MEMBERSHIP_DIFFERS, WAL_LOCKED, WAL_CORRUPT, WAL_NOT_WRITABLE, WAL_NO_SPACE, WAL_IO,
-   * RAFT_ADDRESS_IN_USE or RAFT_LINK; nothing is left open then.
+   * RAFT_UNSUPPORTED, RAFT_ADDRESS_IN_USE or RAFT_LINK; nothing is left open then.
    */
   static async open(options: RaftNodeOptions): Promise<RaftNode> {
     const resolved = resolveOptions(options);

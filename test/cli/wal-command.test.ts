@@ -420,7 +420,10 @@ test("snapshots and released segments are sound; a snapshot that is damaged or g
     gone.stdout,
     /segments 0 to \d+ are missing before it, and no snapshot replaces what they held/,
   );
-  assert.match(gone.stdout, /next: if a snapshot whose file lies elsewhere .* say which one, like --snap 300:1/);
+  assert.match(
+    gone.stdout,
+    /next: if a snapshot whose file lies elsewhere .* say which one, like --snap 300:1/,
+  );
   assert.equal((await wal("verify", dir, "--snap", "300:1")).status, 0);
 });
 
