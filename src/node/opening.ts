@@ -67,9 +67,14 @@ const FAKE_CLOCK =
   "setInterval is that of a test's fake clock: the node stands still, its opening included, unless that clock is moved " +
   'on; fake Date alone, or leave the timers as they are (README, "Bundlers, test runners, flags")';
 
+/** Also of one that was put in place since: what was begun with the real one goes on, and nothing else does. */
+export function tellFakeClock(teller: Teller): void {
+  if (isClockFake()) teller.warnLoudly({}, FAKE_CLOCK, "fake clock");
+}
+
 /** Recovers what is durable, or begins a log. Rejects with the codes of openWal. */
 export async function openLog(options: ResolvedOptions, teller: Teller): Promise<Wal> {
-  if (isClockFake()) teller.warnLoudly({}, FAKE_CLOCK, "fake clock");
+  tellFakeClock(teller);
   // While the log is being read: the link waits for it.
   if (options.link === undefined) void clusterKey(options.secret);
   if (options.link === undefined && options.otherSecret !== undefined) void clusterKey(options.otherSecret);

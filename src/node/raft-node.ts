@@ -41,7 +41,16 @@ import { linkEvents } from "./link-events.js";
 import { LoopDelayWatch } from "./loop-delay.js";
 import type { MemberBook } from "./member-book.js";
 import { Members, removedError } from "./members.js";
-import { type Begun, beginState, checkOwner, newRawNode, notOpened, openLog, tellStart } from "./opening.js";
+import {
+  type Begun,
+  beginState,
+  checkOwner,
+  newRawNode,
+  notOpened,
+  openLog,
+  tellFakeClock,
+  tellStart,
+} from "./opening.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { callOutside, OutsideLink } from "./outside.js";
 import { PeerLines } from "./peer-lines.js";
@@ -244,6 +253,7 @@ export class RaftNode extends SafeEmitter {
     this.clock = setInterval(() => {
       peerLogs.noteProgress(rawNode.raft);
       driver.tick();
+      tellFakeClock(teller);
       teller.tick();
     }, options.tickMs);
     if (!wal.recovered.created) void members.compare(options, this.reads.add({ signal: this.ending.signal }));
