@@ -9,6 +9,7 @@ import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
 import { clusterKey } from "../link/cluster-key.js";
 import { RawNode, ReadOnlyLeaseBased, ReadOnlySafe } from "../raft/index.js";
+import { unlessAborted } from "../wal/disk/abort.js";
 import { openWal, type Wal } from "../wal/index.js";
 import { ENTRY_OVERHEAD_BYTES, MESSAGE_OVERHEAD_BYTES } from "../wire/index.js";
 import type { RaftNodeOptions, SnapshotTaken } from "./api.js";
@@ -105,6 +106,7 @@ export async function openLog(options: ResolvedOptions, teller: Teller): Promise
     confState: (metadata) => bootstrapConfState(metadata, voters),
     busyPollUs: options.busyPollUs,
     batchBytesMax: options.batchBytesMax,
+    signal: options.signal,
     onWarning: ({ code, message }) => teller.warn({ code }, message),
     ...(options.walFs === undefined ? {} : { walFs: options.walFs }),
   });
@@ -179,7 +181,8 @@ export async function beginState(wal: Wal, options: ResolvedOptions): Promise<Be
   try {
     const record: MemberRecord | null = decodeMemberRecord(stream.metadata.members);
     const book = openMembers(wal, options, record);
-    const bytes = await restoreWithSessions(stream, sessions, async (state) => stateMachine.restore!(state));
+    const restoring = restoreWithSessions(stream, sessions, async (state) => stateMachine.restore!(state));
+    const bytes = await unlessAborted(options.signal, restoring);
     return { restored: { index: snapshot.index, term: snapshot.term, bytes }, sessions, book };
   } finally {
     await stream.close();

@@ -4,6 +4,7 @@ import path from "node:path";
 import { NO_DATA } from "../../base/bytes.js";
 import { RaftmarkError } from "../../base/errors.js";
 import { EMPTY_CONF_STATE, type SnapshotMetadata } from "../../raft/raftpb/index.js";
+import { endIfAborted } from "../disk/abort.js";
 import { ADVICE, openError } from "../disk/errors.js";
 import { type DirLock, lockDir } from "../disk/lock.js";
 import { asyncFs, type Durability, loadFs, type WalFs } from "../disk/wal-fs.js";
@@ -70,7 +71,8 @@ export async function openLog(
   const pool = makeThreads(options.writer === "pool-wasm");
   try {
     fs.mkdirSync(path.dirname(dir), { recursive: true, mode: DIR_MODE });
-    lock = await lockDir(dir);
+    lock = await lockDir(dir, options.signal);
+    endIfAborted(options.signal);
     const walFs = await loadFs(asyncFs, options.walFs ?? null);
     const segments = segmentsIn(dir);
     const created = segments.length === 0;
@@ -84,6 +86,7 @@ export async function openLog(
       ? await create(dir, newest, plan, walFs)
       : await recoverDir(segments, plan, walFs, pool);
     const choice = await chooseSnapshots(log, plan);
+    endIfAborted(options.signal);
     // All is read and judged: only now something is changed, and what is refused stays as it was.
     removeLeftovers(dir, snapDir);
     const brokenSnapshots = setAside(choice.damaged);
@@ -162,7 +165,7 @@ async function recoverDir(
   fs.accessSync(dir, fs.constants.W_OK);
   if (options.durability !== "none") await syncFound(walFs, dir, segments);
   const js = options.writer === "inline-js";
-  return await recover(dir, segments, { js, threads: options.recoveryThreads, pool });
+  return await recover(dir, segments, { js, threads: options.recoveryThreads, pool, signal: options.signal });
 }
 
 function newStorage(log: RecoveredLog, options: Plan, metadata: Uint8Array): DurableLog {
@@ -215,7 +218,12 @@ function checkNoSnapshots(dir: string, snapDir: string): void {
 async function chooseSnapshots(log: RecoveredLog, options: Plan): Promise<SnapshotChoice> {
   const { dir, snapDir } = options;
   const { snapshots, points, tail } = log;
-  const choice = await chooseSnapshot(dir, snapDir, { snapshots, points, lastIndex: tail.lastIndex });
+  const choice = await chooseSnapshot(
+    dir,
+    snapDir,
+    { snapshots, points, lastIndex: tail.lastIndex },
+    options.signal,
+  );
   log.hardState = provenState(log.hardState, tail.lastTerm, choice.kept.at(-1) ?? null);
   tail.hardState = log.hardState;
   // As many as count while the log is open; older ones go with the next release.
