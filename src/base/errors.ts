@@ -8,8 +8,8 @@ export type ErrorCode =
    */
   | "RAFT_BAD_OPTION"
   /**
-   * A bundler, or a flag of Node's, took away what the engine needs: the message says what to change. Also thrown by
-   * the import of the package.
+   * A bundler, or a flag of Node's, took away what the engine needs, or a later version of raftmark wrote in the data
+   * directory: the message says what to change. Also thrown by the import of the package.
    */
   | "RAFT_UNSUPPORTED"
   /**

@@ -5,7 +5,7 @@ import path from "node:path";
 import { grouped, plural } from "../../bench/report/numbers.js";
 import { RaftmarkError } from "../base/errors.js";
 import { ADVICE, DamageError } from "../wal/disk/errors.js";
-import { sortedSegments } from "../wal/format/format.js";
+import { snapDirBeside, sortedSegments } from "../wal/format/format.js";
 import { type Finding, joinSegments, type LogReport } from "../wal/inspect/check-log.js";
 import type { SegmentReport } from "../wal/inspect/check-segment.js";
 import { RECORD_NAMES } from "../wal/inspect/check-segment.js";
@@ -15,6 +15,7 @@ import type { LogPlace } from "../wal/inspect/log-place.js";
 import { checkSegments } from "../wal/pool/check-pool.js";
 import { LogPool } from "../wal/pool/log-pool.js";
 import { recover } from "../wal/recover/recovery.js";
+import { chooseSnapshot } from "../wal/snap/snap-dir.js";
 import { ByteProgress, type ProgressStream } from "./byte-progress.js";
 import { checkSnaps, type SnapReport } from "./snap-report.js";
 
@@ -55,15 +56,16 @@ export async function verifyLog(
   progress.end();
   const start = options.snap ?? startOf(reports, snaps);
   const found = joinSegments(place.segments, reports, start);
-  const held = await heldAgainstEngine(place, found, threads);
+  const held = await heldAgainstEngine(place, found, threads, options.snap === null);
   const isWritten = lastChange(place) !== changed;
-  const findings = isWritten ? held.findings.filter(({ file }) => file !== names.at(-1)) : held.findings;
+  const isJudged = ({ file }: Finding) => file.endsWith(".wal") && file !== names.at(-1);
+  const findings = isWritten ? held.findings.filter(isJudged) : held.findings;
   const sound = findings.length === 0 && snaps.every(({ error }) => error === "");
   return { place, log: { ...held, findings }, snaps, start, isWritten, sound };
 }
 
-// Of what is written while it is read, a part is seen: records without those before them, or the end of a segment
-// without the next one.
+// Of what is written while it is read, a part is seen: records without those before them, the end of a segment without
+// the next one, a snapshot without its record.
 function lastChange({ walDir, segments }: LogPlace): bigint {
   if (segments.length === 0) return 0n;
   const newest = path.join(walDir, segments.at(-1)!.name);
@@ -71,14 +73,22 @@ function lastChange({ walDir, segments }: LogPlace): bigint {
 }
 
 // Segments were read each by itself. What the engine refuses is damage, whatever that came to: only it goes over the log
-// as a whole, by what is before each record.
-async function heldAgainstEngine(place: LogPlace, log: LogReport, threads: number): Promise<LogReport> {
+// as a whole, by what is before each record. `withSnaps`: the snapshot that it starts from has to be here.
+async function heldAgainstEngine(
+  place: LogPlace,
+  log: LogReport,
+  threads: number,
+  withSnaps: boolean,
+): Promise<LogReport> {
   const { walDir } = place;
   const segments = sortedSegments(place.segments.map(({ name }) => name));
   if (segments.length === 0 || log.unsafe || log.findings.some(({ torn }) => !torn)) return log;
   const pool = new LogPool(false);
   try {
-    await recover(walDir, segments, { js: false, threads: threads === 1 ? 0 : threads, pool });
+    const options = { js: false, threads: threads === 1 ? 0 : threads, pool };
+    const { snapshots, points, tail } = await recover(walDir, segments, options);
+    const recorded = { snapshots, points, lastIndex: tail.lastIndex };
+    if (withSnaps) await chooseSnapshot(walDir, place.snapDir ?? snapDirBeside(walDir), recorded);
     return log;
   } catch (error) {
     if (!(error instanceof RaftmarkError)) throw error;
@@ -261,10 +271,13 @@ function advice({ place, log, snaps }: Verdict): string {
   }
   const first = place.segments[0];
   const newest = log.snapshots.findLast(({ index }) => index >= first.index);
-  const isReleased = log.findings.every(({ file, offset }) => file === first.name && offset < 0);
+  // Segments before the first one are missing, or a snapshot is.
+  const isReleased = log.findings.every(
+    ({ file, offset }) => offset < 0 && (file === first.name || !file.endsWith(".wal")),
+  );
   if (isReleased && newest !== undefined && snaps.length === 0) {
     const id = `${newest.index}:${newest.term}`;
-    return `if the segments were released after a snapshot whose file lies elsewhere, say which one, like --snap ${id}`;
+    return `if a snapshot whose file lies elsewhere stands for what is missing, say which one, like --snap ${id}`;
   }
   return `keep a copy of the directory. ${ADVICE}. What is readable: raftmark wal dump ${place.walDir}`;
 }

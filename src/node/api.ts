@@ -295,6 +295,12 @@ export interface RaftNodeOptions {
    * where one is installed and loads, else `ws`; metrics.link says which.
    */
   acceptor?: AcceptorKind | undefined;
+  /**
+   * Ends the opening, also while it waits or reads a long log: RaftNode.open rejects with RAFT_ABORTED when what it opened
+   * is closed, and the directory can be opened again. What `restore` does then with the state that it was given is its own
+   * affair; reading on fails. Of no effect once the node is open.
+   */
+  signal?: AbortSignal | undefined;
   /** A link of the caller's in place of sockets; `listen` is then not used. For measurements and simulations. */
   link?: Link | undefined;
   /** File operations of the log that fail or wait on purpose (WalOptions.walFs). For tests and measurements. */

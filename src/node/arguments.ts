@@ -113,7 +113,7 @@ function isMilliseconds(value: unknown): value is number {
 }
 
 /** Also one of another realm, or of a library. */
-function isAbortSignal(value: unknown): value is AbortSignal {
+export function isAbortSignal(value: unknown): value is AbortSignal {
   if (typeof value !== "object" || value === null) return false;
   const { aborted, addEventListener, removeEventListener } = value as Partial<AbortSignal>;
   return (

@@ -14,6 +14,7 @@ import { findLog } from "../wal/inspect/log-place.js";
 import { readClosedLog } from "../wal/log/closed-log.js";
 import { streamSnapFile } from "../wal/snap/snap-file.js";
 import { dialledAddress } from "./addresses.js";
+import { checkFormat } from "./dir-format.js";
 import { encodeMemberRecord } from "./member-record.js";
 import { decodeMetadata, encodeMetadata, LOG_ID_BYTES } from "./metadata.js";
 import { makeDir } from "./opening.js";
@@ -145,6 +146,7 @@ async function openSource(source: string): Promise<Source> {
   if (fs.statSync(source, { throwIfNoEntry: false })?.isFile() === true) return await openFile(source);
   const { walDir, segments, snapDir } = findLog(source);
   if (segments.length === 0) throw new RaftmarkError("WAL_NOT_FOUND", `there is no log in ${walDir}`);
+  await checkFormat(path.dirname(walDir));
   const log = await readClosedLog(walDir, snapDir);
   const { clusterId, bootstrap } = decodeMetadata(log.metadata);
   const { term, commit } = log.hardState;

@@ -9,9 +9,11 @@ import { RaftmarkError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
 import { clusterKey } from "../link/cluster-key.js";
 import { RawNode, ReadOnlyLeaseBased, ReadOnlySafe } from "../raft/index.js";
+import { unlessAborted } from "../wal/disk/abort.js";
 import { openWal, type Wal } from "../wal/index.js";
 import { ENTRY_OVERHEAD_BYTES, MESSAGE_OVERHEAD_BYTES } from "../wire/index.js";
 import type { RaftNodeOptions, SnapshotTaken } from "./api.js";
+import { checkFormat } from "./dir-format.js";
 import { LeaseClock } from "./lease-clock.js";
 import type { MemberBook } from "./member-book.js";
 import { decodeMemberRecord, type MemberRecord } from "./member-record.js";
@@ -66,9 +68,14 @@ const FAKE_CLOCK =
   "setInterval is that of a test's fake clock: the node stands still, its opening included, unless that clock is moved " +
   'on; fake Date alone, or leave the timers as they are (README, "Bundlers, test runners, flags")';
 
+/** Also of one that was put in place since: what was begun with the real one goes on, and nothing else does. */
+export function tellFakeClock(teller: Teller): void {
+  if (isClockFake()) teller.warnLoudly({}, FAKE_CLOCK, "fake clock");
+}
+
 /** Recovers what is durable, or begins a log. Rejects with the codes of openWal. */
 export async function openLog(options: ResolvedOptions, teller: Teller): Promise<Wal> {
-  if (isClockFake()) teller.warnLoudly({}, FAKE_CLOCK, "fake clock");
+  tellFakeClock(teller);
   // While the log is being read: the link waits for it.
   if (options.link === undefined) void clusterKey(options.secret);
   if (options.link === undefined && options.otherSecret !== undefined) void clusterKey(options.otherSecret);
@@ -80,6 +87,7 @@ export async function openLog(options: ResolvedOptions, teller: Teller): Promise
     const text = `cannot create the data directory ${options.dir}: ${(cause as Error).message}; choose another or mend its rights`;
     throw new RaftmarkError("WAL_NOT_WRITABLE", text, { cause });
   }
+  await checkFormat(options.dir);
   const { id, clusterId, voters } = options;
   const bootstrap = {
     voters: options.initialClusterState === "existing" ? [] : voters,
@@ -98,6 +106,7 @@ export async function openLog(options: ResolvedOptions, teller: Teller): Promise
     confState: (metadata) => bootstrapConfState(metadata, voters),
     busyPollUs: options.busyPollUs,
     batchBytesMax: options.batchBytesMax,
+    signal: options.signal,
     onWarning: ({ code, message }) => teller.warn({ code }, message),
     ...(options.walFs === undefined ? {} : { walFs: options.walFs }),
   });
@@ -178,7 +187,8 @@ export async function beginState(wal: Wal, options: ResolvedOptions): Promise<Be
   try {
     const record: MemberRecord | null = decodeMemberRecord(stream.metadata.members);
     const book = openMembers(wal, options, record);
-    const bytes = await restoreWithSessions(stream, sessions, async (state) => stateMachine.restore!(state));
+    const restoring = restoreWithSessions(stream, sessions, async (state) => stateMachine.restore!(state));
+    const bytes = await unlessAborted(options.signal, restoring);
     return { restored: { index: snapshot.index, term: snapshot.term, bytes }, sessions, book };
   } finally {
     await stream.close();

@@ -9,6 +9,7 @@ import { SEGMENT_BYTES_MIN } from "../wal/format/format.js";
 import { BUSY_POLL_US_MAX } from "../wal/write/writer.js";
 import { checkAddresses } from "./addresses.js";
 import type { Logger, RaftNodeOptions, StateMachine } from "./api.js";
+import { isAbortSignal } from "./arguments.js";
 import { badOption, isPlainObject, parseOptions, shown } from "./option-errors.js";
 import { LINK_BUFFER_BYTES_MAX, resolveSizes, type Sizes } from "./sizes.js";
 import { resolvePolicy, type SnapshotPolicy } from "./snapshot-policy.js";
@@ -94,6 +95,7 @@ const schema = v.strictObject({
   ),
   acceptor: v.optional(v.picklist(["uws", "ws"])),
   link: v.optional(objectWith<Link>("start", "send", "stats", "close")),
+  signal: v.optional(v.custom<AbortSignal>(isAbortSignal, "an AbortSignal")),
   walFs: v.optional(v.pipe(plainObject, v.strictObject({ module: v.string(), arg: v.unknown() }))),
   trace: v.optional(v.instance(Trace)),
 });

@@ -1,9 +1,11 @@
 // RaftNode: one member of a cluster in this process. Opens (with opening.ts) and closes the parts (log, core, link, clock)
 // and forwards to the driver, which does the work. Main thread.
 /// <reference lib="esnext.disposable" preserve="true" />
+
 import { RaftmarkError, textOf } from "../base/errors.js";
 import type { Link, LinkHandler, TlsOptions, UwsLink } from "../link/index.js";
 import type { RawNode } from "../raft/index.js";
+import { endIfAborted, unlessAborted } from "../wal/disk/abort.js";
 import type { Wal } from "../wal/index.js";
 import type {
   CallOptions,
@@ -41,7 +43,16 @@ import { linkEvents } from "./link-events.js";
 import { LoopDelayWatch } from "./loop-delay.js";
 import type { MemberBook } from "./member-book.js";
 import { Members, removedError } from "./members.js";
-import { type Begun, beginState, checkOwner, newRawNode, notOpened, openLog, tellStart } from "./opening.js";
+import {
+  type Begun,
+  beginState,
+  checkOwner,
+  newRawNode,
+  notOpened,
+  openLog,
+  tellFakeClock,
+  tellStart,
+} from "./opening.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { callOutside, OutsideLink } from "./outside.js";
 import { PeerLines } from "./peer-lines.js";
@@ -106,18 +117,20 @@ export class RaftNode extends SafeEmitter {
   /**
    * Opens the node's log (recovering what is durable), listens, dials its peers and starts its clock. Rejects
    * with RAFT_BAD_OPTION, RAFT_MEMBERSHIP_DIFFERS, WAL_LOCKED, WAL_CORRUPT, WAL_NOT_WRITABLE, WAL_NO_SPACE, WAL_IO,
-   * RAFT_ADDRESS_IN_USE or RAFT_LINK; nothing is left open then.
+   * RAFT_UNSUPPORTED, RAFT_ABORTED, RAFT_ADDRESS_IN_USE or RAFT_LINK; nothing is left open then.
    */
   static async open(options: RaftNodeOptions): Promise<RaftNode> {
     const resolved = resolveOptions(options);
     const teller = new Teller(resolved.id, resolved.logger ?? null);
-    const tls = await tlsOf(resolved.tls);
+    const { signal } = resolved;
+    const tls = await unlessAborted(signal, tlsOf(resolved.tls));
     const wal = await openLog(resolved, teller);
     let node: RaftNode | null = null;
     try {
       checkOwner(wal, resolved);
       const peerLogs = await openPeerLogs(wal, resolved, teller);
       const begun = await beginState(wal, resolved);
+      endIfAborted(signal);
       node = new RaftNode(resolved, wal, teller, peerLogs, begun, tls);
       await node.start();
       return node;
@@ -249,6 +262,7 @@ export class RaftNode extends SafeEmitter {
     this.clock = setInterval(() => {
       peerLogs.noteProgress(rawNode.raft);
       driver.tick();
+      tellFakeClock(teller);
       teller.tick();
     }, options.tickMs);
     if (!wal.recovered.created) void members.compare(options, this.reads.add({ signal: this.ending.signal }));

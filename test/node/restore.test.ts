@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
+import type { RaftmarkError } from "../../src/base/errors.js";
 import {
   type Entry,
   RaftNode,
@@ -97,4 +98,34 @@ test("a state machine that cannot take a snapshot is refused, and nothing is lef
   await assert.rejects(RaftNode.open(optionsOf(dir, { apply, restore })), /not mine/);
   const node = await RaftNode.open(optionsOf(dir, new Recorder()));
   await node.close();
+});
+
+test("an opening is aborted at each of its steps, a restore that hangs included, and the directory is free again", async (t) => {
+  const dir = await begun(t);
+  const abort = new AbortController();
+  let given = (): void => {};
+  const asked = new Promise<void>((resolve) => {
+    given = resolve;
+  });
+  const hangs = { apply: () => undefined, restore: () => new Promise<void>(given) };
+  const opening = RaftNode.open({ ...optionsOf(dir, hangs), signal: abort.signal });
+  await asked;
+  abort.abort(new Error("enough"));
+  await assert.rejects(opening, { code: "RAFT_ABORTED", cause: abort.signal.reason });
+  let asks = 0;
+  for (let last = 1, isOpen = false; !isOpen; last++) {
+    let left = last;
+    const listeners = { addEventListener: () => {}, removeEventListener: () => {} };
+    const signal = Object.defineProperty({ ...listeners }, "aborted", {
+      get: () => left-- <= 0,
+    }) as unknown as AbortSignal;
+    try {
+      await (await RaftNode.open({ ...optionsOf(dir, new Recorder()), signal })).close();
+      isOpen = true;
+    } catch (error) {
+      assert.equal((error as RaftmarkError).code, "RAFT_ABORTED");
+      asks++;
+    }
+  }
+  assert.ok(asks >= 6, `it was asked ${asks} times`);
 });

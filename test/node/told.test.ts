@@ -116,3 +116,16 @@ test("a member that needs a snapshot over a link that carries none waits, withou
 
 test("the same where the state machine gives none", (t) =>
   lacking(t, (network, id) => network.link(id), "option stateMachine has no snapshot"));
+
+test("a fake clock that is put in place after the opening is told, too", async (t) => {
+  const { node, lines } = await openNode(t, tempDir(t), 1, 1, { link: new MemoryNetwork().link(1) });
+  await node.whenLeader();
+  assert.deepEqual(lines.matching(/fake clock/), []);
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  await until(
+    "it is told",
+    WAIT_MS,
+    () => lines.matching(/^warn .* fake clock: the node stands still/).length > 0,
+  );
+  t.mock.timers.reset();
+});

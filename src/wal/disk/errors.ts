@@ -101,6 +101,7 @@ export const ADVICE =
 /** What is wrong, and no more than that, and where: the cause of a corruptError. */
 export class DamageError extends Error {
   readonly file: string;
+  /** -1: it is the whole file. */
   readonly offset: number;
   readonly record: number;
 

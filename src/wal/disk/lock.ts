@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { RaftmarkError, textOf } from "../../base/errors.js";
+import { endIfAborted } from "./abort.js";
 import { isNoDescriptor, systemCode } from "./errors.js";
 import { type HeldFile, heldLock, isHeld } from "./holding.js";
 import { answers, type LifeSocket, listenAt } from "./life-socket.js";
@@ -30,14 +31,14 @@ const NONCE = /^[0-9a-f]{16}$/;
 const WAITS_MAX = { dying: 1000, elsewhere: 100 };
 const WAIT_MS = 10;
 
-/** Takes the lock of `dir`, or throws WAL_LOCKED. */
-export async function lockDir(dir: string): Promise<DirLock> {
+/** Takes the lock of `dir`, or throws WAL_LOCKED; RAFT_ABORTED if `signal` ends the wait for an owner that is dying. */
+export async function lockDir(dir: string, signal?: AbortSignal): Promise<DirLock> {
   const path = `${realPath(dir)}.lock`;
   const nonce = randomBytes(8).toString("hex");
   // It answers before the lock is there, and as long as it is.
   const socket = await listenAt(socketPath(path, nonce));
   try {
-    const file = await take(dir, path, nonce);
+    const file = await take(dir, path, nonce, signal);
     return { file, release: () => release(file, nonce, socket) };
   } catch (error) {
     socket?.close();
@@ -45,7 +46,7 @@ export async function lockDir(dir: string): Promise<DirLock> {
   }
 }
 
-async function take(dir: string, path: string, nonce: string): Promise<HeldFile> {
+async function take(dir: string, path: string, nonce: string, signal?: AbortSignal): Promise<HeldFile> {
   const mine: Owner = { pid: process.pid, started: statOf(process.pid)?.started ?? "", nonce };
   const draft = `${path}.${nonce}`;
   // The lock appears with its content in one step: a link to a complete file.
@@ -63,6 +64,7 @@ async function take(dir: string, path: string, nonce: string): Promise<HeldFile>
       }
       if (life === "alive" || ++waits > WAITS_MAX[life]) throw lockedError(dir, path, owner!, life);
       await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+      endIfAborted(signal);
     }
   } finally {
     fs.rmSync(draft, { force: true });

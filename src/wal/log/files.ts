@@ -19,6 +19,7 @@ import {
 import { PointIndex } from "../format/point-index.js";
 import { encodeSnapshotRecord, FrameBuilder } from "../format/record.js";
 import { cutTorn, listSegments, type RecoveredLog, type TornTail } from "../recover/recovery.js";
+import { removeDrafts } from "../snap/snap-dir.js";
 import { fillZeros, preparedBytes, prepareSegment, removePrepared } from "../write/prepare.js";
 import { segmentHead, type TailState } from "../write/segment-writer.js";
 
@@ -31,12 +32,19 @@ export interface FilePlan {
   readonly segmentBytes: number;
 }
 
-/** Removes what a process that died left half done: a directory never renamed, segments prepared and never used. */
-export function removeLeftovers(dir: string): SegmentName[] {
+/** None: no log is there yet. */
+export function segmentsIn(dir: string): SegmentName[] {
+  return fs.existsSync(dir) ? listSegments(dir) : [];
+}
+
+/**
+ * Removes what a process that died left half done: a directory never renamed, segments prepared and never used, drafts
+ * of snapshots.
+ */
+export function removeLeftovers(dir: string, snapDir: string): void {
   fs.rmSync(`${dir}.tmp`, { recursive: true, force: true });
-  if (!fs.existsSync(dir)) return [];
-  removePrepared(dir);
-  return listSegments(dir);
+  if (fs.existsSync(dir)) removePrepared(dir);
+  removeDrafts(snapDir);
 }
 
 /** `dsyncReachesDisk`: of this system. Throws RAFT_BAD_OPTION for what is no durability here. */

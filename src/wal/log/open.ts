@@ -4,6 +4,7 @@ import path from "node:path";
 import { NO_DATA } from "../../base/bytes.js";
 import { RaftmarkError } from "../../base/errors.js";
 import { EMPTY_CONF_STATE, type SnapshotMetadata } from "../../raft/raftpb/index.js";
+import { endIfAborted } from "../disk/abort.js";
 import { ADVICE, openError } from "../disk/errors.js";
 import { type DirLock, lockDir } from "../disk/lock.js";
 import { asyncFs, type Durability, loadFs, type WalFs } from "../disk/wal-fs.js";
@@ -22,7 +23,6 @@ import {
   chooseSnapshot,
   listSnapshots,
   provenState,
-  removeDrafts,
   type SnapshotChoice,
   setAside,
   snapName,
@@ -31,7 +31,15 @@ import type { SnapshotSetup } from "../snap/snapshot-keeper.js";
 import { InlineWriter } from "../write/inline-writer.js";
 import { type WriterSetup, writerMemoryBytes } from "../write/segment-writer.js";
 import { BUSY_POLL_US_MAX, type Writer, type WriterOptions } from "../write/writer.js";
-import { beginDraft, chooseDurability, create, mendDir, removeLeftovers, syncFound } from "./files.js";
+import {
+  beginDraft,
+  chooseDurability,
+  create,
+  mendDir,
+  removeLeftovers,
+  segmentsIn,
+  syncFound,
+} from "./files.js";
 import type { Recovered, Wal, WalOptions } from "./types.js";
 import { RingWal } from "./wal.js";
 
@@ -64,18 +72,24 @@ export async function openLog(
   const pool = makeThreads(options.writer === "pool-wasm");
   try {
     fs.mkdirSync(path.dirname(dir), { recursive: true, mode: DIR_MODE });
-    lock = await lockDir(dir);
+    lock = await lockDir(dir, options.signal);
+    endIfAborted(options.signal);
     const walFs = await loadFs(asyncFs, options.walFs ?? null);
-    const segments = removeLeftovers(dir);
+    const segments = segmentsIn(dir);
     const created = segments.length === 0;
-    if (created) checkNoSnapshots(dir, snapDir);
+    if (created) {
+      checkNoSnapshots(dir, snapDir);
+      removeLeftovers(dir, snapDir);
+    }
     const newest = created ? beginDraft(dir) : `${dir}/${segments[segments.length - 1]!.name}`;
     const plan = { ...checked, durability: chooseDurability(options.durability, newest) };
     const log = created
       ? await create(dir, newest, plan, walFs)
       : await recoverDir(segments, plan, walFs, pool);
     const choice = await chooseSnapshots(log, plan);
+    endIfAborted(options.signal);
     // All is read and judged: only now something is changed, and what is refused stays as it was.
+    removeLeftovers(dir, snapDir);
     const brokenSnapshots = setAside(choice.damaged);
     const torn = created ? null : await mendDir(dir, log, plan, walFs);
     const strangeSnapshots = strangersIn(snapDir, log);
@@ -154,7 +168,7 @@ async function recoverDir(
   fs.accessSync(dir, fs.constants.W_OK);
   if (options.durability !== "none") await syncFound(walFs, dir, segments);
   const js = options.writer === "inline-js";
-  return await recover(dir, segments, { js, threads: options.recoveryThreads, pool });
+  return await recover(dir, segments, { js, threads: options.recoveryThreads, pool, signal: options.signal });
 }
 
 function newStorage(log: RecoveredLog, options: Plan, metadata: Uint8Array): DurableLog {
@@ -206,9 +220,13 @@ function checkNoSnapshots(dir: string, snapDir: string): void {
 // Which snapshot the log starts from, and what term and commit are by it.
 async function chooseSnapshots(log: RecoveredLog, options: Plan): Promise<SnapshotChoice> {
   const { dir, snapDir } = options;
-  removeDrafts(snapDir);
   const { snapshots, points, tail } = log;
-  const choice = await chooseSnapshot(dir, snapDir, { snapshots, points, lastIndex: tail.lastIndex });
+  const choice = await chooseSnapshot(
+    dir,
+    snapDir,
+    { snapshots, points, lastIndex: tail.lastIndex },
+    options.signal,
+  );
   log.hardState = provenState(log.hardState, tail.lastTerm, choice.kept.at(-1) ?? null);
   tail.hardState = log.hardState;
   // As many as count while the log is open; older ones go with the next release.

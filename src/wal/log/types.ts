@@ -68,6 +68,8 @@ export interface WalOptions {
   catchUpBytesPerS?: number;
   /** Something failed that the log can do without, as preparing space ahead: WAL_NO_SPACE or WAL_IO. */
   onWarning?: (warning: RaftmarkError) => void;
+  /** Ends the opening with RAFT_ABORTED, and nothing is changed then. Of no effect once it is open. */
+  signal?: AbortSignal | undefined;
   /**
    * For tests of faults: a module exporting `createWalFs(arg)`, which returns the file operations that the writer
    * uses (wal-fs.ts). Loaded where the writer runs.

@@ -9,6 +9,7 @@ import { availableParallelism } from "node:os";
 import { assert } from "../../base/assert.js";
 import { RaftmarkError } from "../../base/errors.js";
 import { EMPTY_HARD_STATE, type HardState } from "../../raft/raftpb/index.js";
+import { endIfAborted } from "../disk/abort.js";
 import { ADVICE, corruptError } from "../disk/errors.js";
 import { brokenPath, runAsync, type WalFs, withFile } from "../disk/wal-fs.js";
 import type { Codec } from "../format/codec.js";
@@ -75,6 +76,8 @@ export interface RecoverOptions {
   /** WalOptions.recoveryThreads. */
   threads?: number | undefined;
   pool: ScanPool;
+  /** Ends it with RAFT_ABORTED. */
+  signal?: AbortSignal | undefined;
 }
 
 /** What scans segments on threads (pool/log-pool.ts). */
@@ -116,11 +119,14 @@ export async function recover(
     seq,
     isLast: at === segments.length - 1,
   }));
-  const recovery = new Recovery(dir, options.js, segments[0]!);
+  const recovery = new Recovery(dir, options, segments[0]!);
   const threads = Math.min(options.threads ?? usualThreads(tasks), segments.length);
   const scans = threads > 0 ? options.pool.scan(tasks, threads, options.js) : recovery.scanHere(tasks);
   let at = 0;
-  for await (const scan of scans) await recovery.join(tasks[at++]!, scan);
+  for await (const scan of scans) {
+    endIfAborted(options.signal);
+    await recovery.join(tasks[at++]!, scan);
+  }
   assert(at === tasks.length, "a segment was not scanned");
   return recovery.finish(segments);
 }
@@ -134,6 +140,7 @@ function usualThreads(tasks: readonly ScanTask[]): number {
 class Recovery implements LogBefore {
   private readonly dir: string;
   private readonly js: boolean;
+  private readonly signal: AbortSignal | undefined;
   private codec: Codec | null = null;
   readonly points = new PointIndex();
   private readonly snapshots: SnapshotMark[] = [];
@@ -149,9 +156,10 @@ class Recovery implements LogBefore {
   private newestPath = "";
   private unclosed: RecoveredLog["unclosed"] = null;
 
-  constructor(dir: string, js: boolean, first: SegmentName) {
+  constructor(dir: string, { js, signal }: RecoverOptions, first: SegmentName) {
     this.dir = dir;
     this.js = js;
+    this.signal = signal;
     // Older segments were released: its name says where it begins.
     if (first.seq > 0) this.lastIndex = Math.max(0, first.index - 1);
   }
@@ -165,7 +173,7 @@ class Recovery implements LogBefore {
   private async scan(task: ScanTask): Promise<SegmentScan> {
     const codecOf = codecsOf(this.js ? null : wasmModule());
     this.codec ??= codecOf(scanMemoryBytes(this.js ? JS_WINDOW_BYTES : WINDOW_BYTES));
-    const source = asyncSource(task.path);
+    const source = asyncSource(task.path, this.signal);
     try {
       const scanner = new SegmentScanner(task, source, this.codec, codecOf, this);
       await runAsync(scanner.run());

@@ -1,5 +1,6 @@
 // Reads a segment in pieces: synchronously on a worker, through libuv's threads on the main thread.
 import fs from "node:fs";
+import { endIfAborted } from "../disk/abort.js";
 import type { Step } from "../disk/wal-fs.js";
 
 export interface SegmentSource {
@@ -22,12 +23,14 @@ export function syncSource(path: string): SegmentSource {
   };
 }
 
-export function asyncSource(path: string): SegmentSource {
+/** Reads throw RAFT_ABORTED once `signal` is aborted. */
+export function asyncSource(path: string, signal?: AbortSignal): SegmentSource {
   const fd = fs.openSync(path, "r");
   return {
     size: fs.fstatSync(fd).size,
     got: 0,
     read(into, at, bytes, position) {
+      endIfAborted(signal);
       return new Promise((resolve, reject) => {
         fs.read(fd, into, at, bytes, position, (error, got) => {
           this.got = got;

@@ -13,6 +13,7 @@ import { frameAt } from "../format/codec-js.js";
 import { RECORD_CRC, SECTOR_BYTES } from "../format/format.js";
 import * as L from "../format/layout.js";
 import { type RecordSpan, recordIn } from "../format/record.js";
+import { flippedBytes } from "./flipped.js";
 import { COMMITTED, NO_SEGMENT_HEAD, NOT_OF_TYPE, STATE_BACK, TERM_BACK } from "./misfits.js";
 
 /** Where the scan of the newest segment stopped. */
@@ -44,9 +45,9 @@ export function judgeEnd(stop: Stop): Verdict {
   if (result <= L.SCAN_GAP) return { damage: what };
   if (hasWrongLength(stop)) return { damage: "its length is wrong, and all else of it is right" };
   if (hasRecordAfter(bytes, offset, crc)) {
-    return isHole(stop) ? "torn" : { damage: `${what}, and good records behind` };
-  }
-  return zero || result === L.SCAN_SHORT || isTorn(bytes, offset) ? "torn" : { damage: what };
+    if (!isHole(stop)) return { damage: `${what}, and good records behind` };
+  } else if (!zero && result !== L.SCAN_SHORT && !isTorn(bytes, offset)) return { damage: what };
+  return hasFlippedBit(bytes, offset, crc) ? { damage: `${what}: one bit of it is another` } : "torn";
 }
 
 /** What is wrong where scan stopped with `result` and other bytes follow. */
@@ -193,6 +194,21 @@ function isTorn(bytes: Uint8Array, at: number): boolean {
   const frame = frameAt(bytes, at);
   const end = Math.min(bytes.length, at + 8 + frame.length + frame.padding);
   return hasZeroSector(bytes, at + 8, end) || lastNonZero(bytes, at) < at + 8 + frame.length;
+}
+
+/**
+ * Whether the frame at `at` has all its bytes and zeros of its own, and is whole but for one bit: a write that a crash tore
+ * has lost sectors, and so more than that. A bit missing from what is all zeros may be such a loss.
+ */
+function hasFlippedBit(bytes: Uint8Array, at: number, crc: number): boolean {
+  const { zero, length, padding } = frameAt(bytes, at);
+  const end = at + 8 + length + padding;
+  // The seal of its write, at least, is behind it.
+  if (zero || lastNonZero(bytes, at) <= end) return false;
+  return flippedBytes(bytes, at + 8, at + 8 + length, crc).some((place) => {
+    const sector = place - (place % SECTOR_BYTES);
+    return !allZero(bytes, Math.max(at + 8, sector), Math.min(end, sector + SECTOR_BYTES));
+  });
 }
 
 /** Whether a piece of bytes[from, end), split at sectors of the file, is all zeros: etcd's isTornEntry. */

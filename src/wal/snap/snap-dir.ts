@@ -4,7 +4,7 @@
 import fs from "node:fs";
 import { RaftmarkError } from "../../base/errors.js";
 import type { HardState, SnapshotMetadata } from "../../raft/raftpb/index.js";
-import { ADVICE } from "../disk/errors.js";
+import { ADVICE, DamageError } from "../disk/errors.js";
 import { numbersName, sortedByNumbers } from "../format/format.js";
 import type { PointIndex } from "../format/point-index.js";
 import type { LogBase } from "../read/wal-storage.js";
@@ -72,6 +72,7 @@ export async function chooseSnapshot(
   dir: string,
   snapDir: string,
   log: RecordedSnapshots,
+  signal?: AbortSignal,
 ): Promise<SnapshotChoice> {
   const byIndex = new Map<number, SnapshotMetadata>();
   for (const record of log.snapshots) if (record.index > 0) byIndex.set(record.index, record);
@@ -83,7 +84,7 @@ export async function chooseSnapshot(
   while (kept.length > 0) {
     const newest = kept[kept.length - 1]!;
     const path = `${snapDir}/${snapName(newest)}`;
-    const metadata = await verified(path, newest);
+    const metadata = await verified(path, newest, signal);
     if (metadata !== null) {
       kept[kept.length - 1] = metadata;
       break;
@@ -113,9 +114,13 @@ function baseOf(dir: string, log: RecordedSnapshots, records: readonly SnapshotM
   throw new RaftmarkError("WAL_CORRUPT", text);
 }
 
-async function verified(path: string, record: SnapshotMetadata): Promise<SnapshotMetadata | null> {
+async function verified(
+  path: string,
+  record: SnapshotMetadata,
+  signal: AbortSignal | undefined,
+): Promise<SnapshotMetadata | null> {
   try {
-    const metadata = await verifySnapFile(path);
+    const metadata = await verifySnapFile(path, signal);
     return metadata.index === record.index && metadata.term === record.term ? metadata : null;
   } catch (error) {
     if (error instanceof RaftmarkError && error.code === "WAL_CORRUPT") return null;
@@ -125,10 +130,11 @@ async function verified(path: string, record: SnapshotMetadata): Promise<Snapsho
 
 function noSnapshotError(dir: string, snapDir: string, index: number, damaged: string[]): RaftmarkError {
   const what = damaged.length > 0 ? `damaged (${damaged.join(", ")})` : "missing";
-  const text =
-    `the log in ${dir} needs a snapshot at entry ${index} or later, and those in ${snapDir} are ${what}. Restore ` +
-    `such a file from a copy if there is one. ${ADVICE}`;
-  return new RaftmarkError("WAL_CORRUPT", text);
+  const needs = `needs a snapshot at entry ${index} or later, and those in ${snapDir} are ${what}`;
+  const text = `the log in ${dir} ${needs}. Restore such a file from a copy if there is one. ${ADVICE}`;
+  return new RaftmarkError("WAL_CORRUPT", text, {
+    cause: new DamageError(snapDir, -1, 0, `the log ${needs}`),
+  });
 }
 
 /**

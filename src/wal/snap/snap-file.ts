@@ -19,6 +19,7 @@ import {
   readConfState,
   type SnapshotMetadata,
 } from "../../raft/raftpb/index.js";
+import { endIfAborted } from "../disk/abort.js";
 import { type SnapOwner, snapshotError } from "../disk/errors.js";
 import { PiecePace } from "../disk/piece-pace.js";
 import { type WalFs, withFile } from "../disk/wal-fs.js";
@@ -282,21 +283,22 @@ export class SnapReader {
 }
 
 /** Reads the whole file and gives its metadata; WAL_CORRUPT if it is not sound. */
-export async function verifySnapFile(path: string): Promise<SnapshotMetadata> {
+export async function verifySnapFile(path: string, signal?: AbortSignal): Promise<SnapshotMetadata> {
   const file = await SnapReader.open(path);
   try {
     const layout = await readLayout(file);
-    await checkCrc(file, layout);
+    await checkCrc(file, layout, signal);
     return layout.metadata;
   } finally {
     await file.close();
   }
 }
 
-async function checkCrc(file: SnapReader, layout: SnapLayout): Promise<void> {
+async function checkCrc(file: SnapReader, layout: SnapLayout, signal?: AbortSignal): Promise<void> {
   const piece = new Uint8Array(PIECE_BYTES);
   let crc = 0;
   for (let at = layout.start; at < layout.end; ) {
+    endIfAborted(signal);
     const bytes = await file.fill(piece.subarray(0, Math.min(PIECE_BYTES, layout.end - at)), at);
     crc = crc32c(crc, bytes);
     at += bytes.length;

@@ -45,6 +45,19 @@ test("a snapshot of another term replaced the log: committed entries behind it a
   await bothRefuse(written(t, { [FIRST]: frames.take() }), FIRST, /^.*entries 2 to 3 are missing/);
 });
 
+test("a snapshot of another term replaced the log, and its file is missing: sound when the caller names it", async (t) => {
+  const frames = firstFrames(new Uint8Array(0), entries(1, 3));
+  frames.record(RECORD_SNAPSHOT, encodeSnapshotRecord(3, 2, null));
+  frames.record(RECORD_STATE, Uint8Array.of(8, 2, 16, 1, 24, 3));
+  const walOptions = written(t, { [FIRST]: frames.take() });
+  await bothRefuse(walOptions, "snap", /needs a snapshot at entry 3 or later, and those in .* are missing/);
+  const place = findLog(walOptions.dir);
+  const named = await verifyLog(place, { threads: 1, snap: { index: 3n, term: 2n } }, sink);
+  assert.equal(named.sound, true);
+  const verdict = await verifyLog(place, { threads: 1, snap: null }, sink);
+  assert.match(verdictText(verdict), /next: if a snapshot .* lies elsewhere .* --snap 3:2$/m);
+});
+
 test("a wrong length of the first record of the newest segment is no torn write", async (t) => {
   const frames = firstFrames(new Uint8Array(0), entries(1, 3));
   const { crc } = frames;

@@ -39,9 +39,9 @@ function frames(dir: string, segment: string): { offset: number; type: string }[
   return [...readWal(dir)].filter((record) => record.segment === segment);
 }
 
-function flip(file: string, offset: number): void {
+function flip(file: string, offset: number, bit = 1): void {
   const bytes = fs.readFileSync(file);
-  bytes[offset]! ^= 1;
+  bytes[offset]! ^= bit;
   fs.writeFileSync(file, bytes);
 }
 
@@ -163,6 +163,36 @@ test("a flipped bit in the very last record is damage, not a torn write", async 
     .at(-1)!;
   flip(file, last.offset + 22);
   await assert.rejects(openWal(walOptions), { code: "WAL_CORRUPT" });
+});
+
+test("a flipped bit is no hole in the last write, where the entry that it hits has sectors of zeros of its own", async (t) => {
+  const data = Buffer.alloc(3000, 7).fill(0, 400, 2400);
+  const last = async (of: Uint8Array, behind: number): Promise<WalOptions> => {
+    const walOptions = await written(t, 3, { segmentBytes: 64 << 10 });
+    const wal = await openWal(walOptions);
+    await durable(wal, wal.append(null, [new Entry(0, 1, 4, of), ...run(5, 4 + behind)]));
+    await wal.close();
+    return walOptions;
+  };
+  for (const behind of [0, 3]) {
+    const walOptions = await last(data, behind);
+    const file = newestSegment(walOptions.dir);
+    const { offset } = frames(walOptions.dir, path.basename(file)).filter(({ type }) => type === "entry")[3]!;
+    const whole = fs.readFileSync(file);
+    for (let place = 0; place < 3000; place += place < 24 ? 1 : 50) {
+      const bytes = Buffer.from(whole);
+      bytes[offset + 8 + place]! ^= 1 << (place % 8);
+      fs.writeFileSync(file, bytes);
+      assert.equal(promised(check(walOptions.dir)), "refuses");
+      await assert.rejects(openWal(walOptions), { code: "WAL_CORRUPT" }, `byte ${place}`);
+    }
+    // One that did not arrive looks the same, if it is all that its sector held.
+    const inData = Math.ceil(offset / 512) * 512 + 1024 - whole.indexOf(data);
+    const other = await last(Buffer.from(data).fill(4, inData, inData + 1), behind);
+    flip(newestSegment(other.dir), whole.indexOf(data) + inData, 4);
+    assert.equal(promised(check(other.dir)), "cuts");
+    assert.equal((await open(t, other)).recovered.lastIndex, 3);
+  }
 });
 
 test("zeros over a record with good ones behind it are damage", async (t) => {
@@ -330,6 +360,21 @@ test("what a process left when it died before the first open was complete does n
   assert.equal(wal.recovered.created, true);
   assert.equal(fs.statSync(walOptions.dir).mode & 0o777, 0o700);
   assert.equal(fs.statSync(newestSegment(walOptions.dir)).mode & 0o777, 0o600);
+});
+
+test("what a process left beside a log stays where the log is refused, and goes when it opens", async (t) => {
+  const walOptions = await written(t, 3);
+  const { dir } = walOptions;
+  const snapDir = path.join(path.dirname(dir), "snap");
+  fs.mkdirSync(snapDir, { recursive: true });
+  const left = [`${dir}.tmp`, path.join(dir, "0.tmp"), path.join(snapDir, "1.snap.0.tmp")];
+  for (const file of left) fs.writeFileSync(file, "half");
+  flip(newestSegment(dir), 20);
+  await assert.rejects(openWal(walOptions), { code: "WAL_CORRUPT" });
+  assert.deepEqual(left.filter(fs.existsSync), left);
+  flip(newestSegment(dir), 20);
+  await (await openWal(walOptions)).close();
+  assert.deepEqual(left.filter(fs.existsSync), []);
 });
 
 test("a lock that names no process is nobody's", async (t) => {
