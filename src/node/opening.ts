@@ -211,7 +211,6 @@ export function newRawNode(options: ResolvedOptions, wal: Wal, peerLogs: PeerLog
     inflightOverheadPerMsg: MESSAGE_OVERHEAD_BYTES,
     inflightOverheadPerEntry: ENTRY_OVERHEAD_BYTES,
     maxSizePerProbe: PROBE_BYTES_MAX,
-    beyondEtcd: true,
     maxCommittedSizePerReady: Math.min(options.maxSizePerMsg, APPLY_BYTES_MAX) * 4,
     maxUncommittedEntriesSize: options.maxQueuedBytes,
     asyncStorageWrites: true,

@@ -61,12 +61,13 @@ export interface Config {
    */
   readonly maxSizePerProbe?: number;
   /**
-   * What RaftNode does and etcd raft does not, so that nobody waits for what does not come. A follower takes of an append
-   * that begins below its commit index what lies beyond it, and does not drop all of it. A leader that a change removes or
-   * demotes looks at once what the voters who stay have acknowledged and answered, as at any other change. A node that
-   * cannot lead says with its refusal of a vote what it knows to be committed, so that members who do not know of its
-   * removal need its vote no longer. A leader whose proposal to leave a joint configuration was dropped makes it again with
-   * a heartbeat, and not only with the next entry that is applied. Default false.
+   * What etcd raft does not do, so that nobody waits for what does not come. A follower takes of an append that begins
+   * below its commit index what lies beyond it, and does not drop all of it. A leader that a change removes or demotes
+   * looks at once what the voters who stay have acknowledged and answered, as at any other change. A node that cannot
+   * lead says with its refusal of a vote what it knows to be committed, so that members who do not know of its removal
+   * need its vote no longer. A leader whose proposal to leave a joint configuration was dropped makes it again with a
+   * heartbeat, and not only with the next entry that is applied. And so that nobody leads a term twice: a candidate leads
+   * once its own vote is stored, and not on those of others alone. Default true; false: as etcd raft, for its traces.
    */
   readonly beyondEtcd?: boolean;
   readonly checkQuorum?: boolean;
@@ -105,7 +106,7 @@ export function resolveConfig(config: Config): Settings | RaftError {
     inflightOverheadPerMsg: config.inflightOverheadPerMsg ?? 0,
     inflightOverheadPerEntry: config.inflightOverheadPerEntry ?? 0,
     maxSizePerProbe: orDefault(config.maxSizePerProbe, Infinity),
-    beyondEtcd: config.beyondEtcd ?? false,
+    beyondEtcd: config.beyondEtcd ?? true,
     checkQuorum: config.checkQuorum ?? false,
     preVote: config.preVote ?? false,
     readOnlyOption: config.readOnlyOption ?? ReadOnlySafe,

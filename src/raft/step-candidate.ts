@@ -68,10 +68,10 @@ function handleVoteResponse(r: Raft, m: Message): void {
   if (result === VoteWon) {
     if (r.state === StatePreCandidate) {
       campaign(r, campaignElection);
-    } else if (r.trk.votes.has(r.id)) {
-      // Not on the votes of others alone: with async storage writes their requests left before this node's
-      // term and vote were stored. If it led now and crashed, it could be elected again in the same term,
-      // with another log.
+    } else if (r.trk.votes.has(r.id) || !r.settings.beyondEtcd) {
+      // Not on the votes of others alone, as etcd raft does: with async storage writes their requests left before this
+      // node's term and vote were stored. If it led now and crashed, it could be elected again in the same term, with
+      // another log.
       r.becomeLeader();
       bcastAppend(r);
     }

@@ -176,18 +176,24 @@ test("async storage writes: advance is refused, responses say what is durable, i
   assert.equal(raw.basicStatus().applied, 2);
 });
 
-test("async storage writes: nobody leads on the votes of others before its own vote is stored", () => {
-  const network = new Network({ voters: [1, 2, 3], config: { asyncStorageWrites: true } });
-  const candidate = network.get(1);
-  candidate.raw.campaign();
-  assert.ok(candidate.handleReady());
-  while (network.queue.length > 0) network.deliver();
-  network.work(2);
-  network.work(3);
-  while (network.queue.length > 0) network.deliver();
-  assert.ok(!candidate.leads(), "both others granted, but a crash now would forget the term");
-  assert.ok(candidate.doAppend());
-  assert.ok(candidate.leads());
+test("async storage writes: nobody leads on the votes of others before its own vote is stored, as etcd raft does", () => {
+  for (const beyondEtcd of [true, false]) {
+    const network = new Network({ voters: [1, 2, 3], config: { asyncStorageWrites: true, beyondEtcd } });
+    const candidate = network.get(1);
+    candidate.raw.campaign();
+    assert.ok(candidate.handleReady());
+    while (network.queue.length > 0) network.deliver();
+    network.work(2);
+    network.work(3);
+    while (network.queue.length > 0) network.deliver();
+    assert.equal(
+      candidate.leads(),
+      !beyondEtcd,
+      "both others granted, but a crash now would forget the term",
+    );
+    assert.ok(candidate.doAppend());
+    assert.ok(candidate.leads());
+  }
 });
 
 test("proposals are dropped with a reason", () => {
@@ -677,8 +683,8 @@ test("bootstrap: the membership is the first entries of the log, once", () => {
   assert.equal(build(newStorage([1])).bootstrap([{ id: 1, context: NO_DATA }]), ErrBootstrapNotEmpty);
 });
 
-test("by default a learner's refusal of a vote says no more than etcd's", () => {
-  const network = new Network({ voters: [1, 2], learners: [3] });
+test("as etcd raft, a learner's refusal of a vote says nothing of what is committed", () => {
+  const network = new Network({ voters: [1, 2], learners: [3], config: { beyondEtcd: false } });
   network.elect(1);
   const m = Object.assign(new Message(MsgVote), { from: 2, to: 3, term: 9, index: 1, logTerm: 1 });
   network.raw(3).step(m);

@@ -85,6 +85,7 @@ function addNode(env: InteractionEnv, setting: Setting, snapshot: Snapshot): Com
     ...setting,
     id,
     storage: withHistory(storage, history),
+    beyondEtcd: false,
     // No expected output depends on a draw: a trace that needs a timeout sets it.
     random: (bound) => id % bound,
     logger: env.output,
