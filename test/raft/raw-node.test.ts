@@ -512,9 +512,10 @@ test("membership: a new leader leaves a joint configuration once its term's firs
   assert.deepEqual(network.get(3).confState?.votersOutgoing, []);
 });
 
-test("membership: leaving a joint configuration, once dropped for a transfer, is tried again with a heartbeat, if asked", () => {
+test("membership: leaving a joint configuration, once dropped for a transfer, is tried again with a heartbeat, and not as etcd raft", () => {
   for (const beyondEtcd of [true, false]) {
-    const network = new Network({ voters: [1, 2], config: { beyondEtcd } });
+    // By default.
+    const network = new Network({ voters: [1, 2], config: beyondEtcd ? {} : { beyondEtcd } });
     network.elect(1);
     network.drops = (m) => m.type === MsgTimeoutNow;
     const changes = [{ type: ConfChangeAddLearnerNode, nodeId: 3 }] as const;
@@ -554,7 +555,7 @@ test("forgetLeader: a follower does, a leader does not", () => {
   assert.equal(network.raw(1).basicStatus().softState.lead, 1);
 });
 
-test("a leader that a change removes counts at once what the voters who stay have answered already, if asked", () => {
+test("a leader that a change removes counts at once what the voters who stay have answered already, and not as etcd raft", () => {
   for (const beyondEtcd of [true, false]) {
     const network = new Network({ voters: [1, 2, 3, 4, 5, 6, 7], config: { beyondEtcd } });
     network.elect(1);
