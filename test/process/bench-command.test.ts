@@ -8,7 +8,17 @@ import { after, afterEach, test } from "node:test";
 import { fileSystemOf } from "../../bench/harness/run-dir.js";
 import { Result } from "../../bench/report/result-schema.js";
 import { mountSmall } from "../temp-dir.js";
-import { Command, childrenOf, commandLineOf, isRunning, killProcess, scratchDir, until } from "./support.js";
+import {
+  assertClean,
+  Command,
+  childrenOf,
+  commandLineOf,
+  hasJournal,
+  isRunning,
+  killProcess,
+  scratchDir,
+  until,
+} from "./support.js";
 
 const scratch = scratchDir("bench");
 afterEach(() => Command.killAll());
@@ -36,28 +46,11 @@ async function started(cwd: string, nodes = 3): Promise<{ command: Command; node
   return { command, nodes: found };
 }
 
-/**
- * The journal of acknowledgements, DIR/run-*\/variant-*\/acked-*.bin, appears when the load begins. Not by a recursive
- * walk: the nodes rename directories beside it meanwhile.
- */
-function hasJournal(cwd: string): boolean {
-  const inside = (dir: string, name: RegExp): string[] =>
-    readdirSync(join(cwd, dir))
-      .filter((found) => name.test(found))
-      .map((found) => join(dir, found));
-  const variants = inside(".raftmark", /^run-/).flatMap((run) => inside(run, /^variant-/));
-  return variants.some((variant) => inside(variant, /^acked-\d+\.bin$/).length > 0);
-}
-
 /** What is said of a run whose logs could not be checked any more when the bench was ended, as on a busy machine. */
 const UNCHECKED = /^the logs were not checked: the bench was ended, and that took longer than \d+ s more$/;
 
 function checkedRuns({ runs }: Result): Result["runs"] {
   return runs.filter((run) => !UNCHECKED.test(run.void[0] ?? ""));
-}
-
-function assertClean(cwd: string): void {
-  assert.equal(existsSync(join(cwd, ".raftmark")), false, "the data directory is removed");
 }
 
 test("a run gives a table, one sentence and a result that is true", async () => {
@@ -422,54 +415,6 @@ test("a configuration whose nodes crash at every start is given up after two rou
   );
   assert.match(command.stdout, /its nodes did not start, twice in a row: not tried in the other 2 rounds\n/);
   assert.match(command.stdout, /\[6\/6, round 4\/4\]/);
-  assertClean(cwd);
-});
-
-test("a node that stands still leaves its own run void, with the reason, and no other", async () => {
-  const cwd = scratch.folder();
-  const axes = ["--writer", "inline-js,pool-wasm", "--in-flight", "16", "--rounds", "2"];
-  const words = [...axes, "--duration", "2s", "--warmup", "200ms", "--out", "out.json"];
-  const command = new Command(cwd, "bench", ...words);
-  const nodes = () => childrenOf(command.pid).filter((pid) => commandLineOf(pid).at(-1) === "node-3");
-  await until("two clusters under load", OVER_MS, () => nodes().length === 2 && hasJournal(cwd));
-  process.kill(nodes()[0], "SIGSTOP");
-  assert.equal(await command.end(OVER_MS), 1, command.stderr);
-  const { runs, interrupted } = Result.parse(JSON.parse(readFileSync(join(cwd, "out.json"), "utf8")));
-  assert.equal(interrupted, false, "it went on");
-  const [voids, sound] = [true, false].map((is) => runs.filter((run) => run.void.length > 0 === is));
-  assert.equal(voids.length, 1);
-  assert.match(voids[0].void[0], /^node 3 \(pid \d+\) did not answer "\w+" in \d+ ms: it stands still, or /);
-  assert.equal(sound.length, 3);
-  assert.match(command.stdout, /void, row \d, round 1: node 3 .* did not answer/);
-  assertClean(cwd);
-});
-
-test("a leader that stands still under a client's load is told long before the window is over", async () => {
-  const cwd = scratch.folder();
-  const axes = [...ONE, "--nodes", "1", "--from", "client", "--in-flight", "16", "--rounds", "1"];
-  const command = new Command(cwd, "bench", ...axes, "--duration", "60s", "--warmup", "100ms");
-  const node = () => childrenOf(command.pid).find((pid) => commandLineOf(pid).at(-1) === "node-1");
-  await until("a load under way", OVER_MS, () => node() !== undefined && hasJournal(cwd));
-  process.kill(node()!, "SIGSTOP");
-  const told = /void: node 1 .* gave no sign of life for 10000 ms under load/;
-  await until("it to be told", OVER_MS, () => told.test(command.stdout));
-  // Where the machine disturbed it, it is made again.
-  command.child.kill("SIGINT");
-  await command.end(OVER_MS);
-  assertClean(cwd);
-});
-
-test("a follower that stands still under the leader's own load is told as soon", async () => {
-  const cwd = scratch.folder();
-  const axes = [...ONE, "--nodes", "3", "--in-flight", "16", "--rounds", "1"];
-  const command = new Command(cwd, "bench", ...axes, "--duration", "60s", "--warmup", "100ms");
-  const node = () => childrenOf(command.pid).find((pid) => commandLineOf(pid).at(-1) === "node-3");
-  await until("a load under way", OVER_MS, () => node() !== undefined && hasJournal(cwd));
-  process.kill(node()!, "SIGSTOP");
-  const told = /void: node 3 .* gave no sign of life for 10000 ms under load/;
-  await until("it to be told", OVER_MS, () => told.test(command.stdout));
-  command.child.kill("SIGINT");
-  await command.end(OVER_MS);
   assertClean(cwd);
 });
 

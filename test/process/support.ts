@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -166,4 +166,21 @@ function statusOf(pid: number): { state: string; parent: number } | null {
   } catch {
     return null; // It ended meanwhile.
   }
+}
+
+/**
+ * The journal of acknowledgements, DIR/run-*\/variant-*\/acked-*.bin, appears when the load begins. Not by a recursive
+ * walk: the nodes rename directories beside it meanwhile.
+ */
+export function hasJournal(cwd: string): boolean {
+  const inside = (dir: string, name: RegExp): string[] =>
+    readdirSync(join(cwd, dir))
+      .filter((found) => name.test(found))
+      .map((found) => join(dir, found));
+  const variants = inside(".raftmark", /^run-/).flatMap((run) => inside(run, /^variant-/));
+  return variants.some((variant) => inside(variant, /^acked-\d+\.bin$/).length > 0);
+}
+
+export function assertClean(cwd: string): void {
+  assert.equal(existsSync(join(cwd, ".raftmark")), false, "the data directory is removed");
 }

@@ -8,7 +8,7 @@ import { seedOf } from "../../seed.js";
 
 const STEPS = 3_000;
 /** Worlds of fresh seeds are begun until they had so many events, or this process has used so much. */
-const EVENTS = 2_000_000;
+const EVENTS = 1_000_000;
 const CPU_MS = 100_000;
 const FRESH_STEPS = 15_000;
 const PROFILES = ["all", "crash", "disk", "network", "feud", "reads", "leases", "snapshots"];
