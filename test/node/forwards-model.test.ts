@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Prng } from "../../src/base/prng.js";
-import type { Proposed, RaftmarkError } from "../../src/index.js";
+import type { Proposed } from "../../src/index.js";
 import {
   accepted,
   NotLeading,
@@ -16,27 +16,17 @@ import { Forwards } from "../../src/node/forwards.js";
 import { Proposals } from "../../src/node/proposals.js";
 import { Entry, EntryNormal, type Message, type RawNode, StateFollower } from "../../src/raft/index.js";
 import { seedOf } from "../seed.js";
+import { isBehind, ModelCall, type ModelItem } from "./call-model.js";
 
 const STEPS = 6000;
 const NEVER = 1e9;
 const GRACE_TICKS = 5;
 
-interface Item {
+interface Item extends ModelItem {
   readonly number: number;
-  readonly call: Call;
+  readonly call: ModelCall<Item>;
   /** In a request that is not answered, or in a log. */
   isSent: boolean;
-  term: number;
-  index: number;
-  /** Empty: none yet. */
-  outcome: string;
-}
-
-interface Call {
-  readonly items: Item[];
-  readonly controller: AbortController;
-  refusal: string;
-  told: string;
 }
 
 /** Node 1. Nodes 2 and 3 lead in turn, and what they have in their log may be lost as long as it is not applied here. */
@@ -56,7 +46,7 @@ class World {
   answers: { readonly answer: Message; readonly items: readonly Item[] }[] = [];
   readonly requests = new Map<number, { readonly items: readonly Item[]; dueAt: number }>();
   readonly items = new Map<number, Item>();
-  calls: Call[] = [];
+  calls: ModelCall<Item>[] = [];
   placed: Item[] = [];
   log: { readonly term: number; readonly number: number }[] = [{ term: 1, number: 0 }];
   applied = 1;
@@ -101,7 +91,7 @@ class World {
   propose(): void {
     const { prng } = this;
     const isMany = prng.below(2) === 0;
-    const call: Call = { items: [], controller: new AbortController(), refusal: "", told: "" };
+    const call = new ModelCall<Item>();
     const batch = Array.from({ length: isMany ? 1 + prng.below(25) : 1 }, () => {
       const number = ++this.made;
       const item = { number, call, isSent: false, term: 0, index: 0, outcome: "" };
@@ -113,29 +103,16 @@ class World {
     const promise: Promise<readonly Proposed[]> = isMany
       ? this.proposals.addMany(batch, options)
       : this.proposals.add(batch[0]!, options).then((one) => [one]);
-    promise.then(
-      (all) => {
-        call.told = all.map(({ term, index, result }) => `${term}/${index} ${result}`).join(", ");
-      },
-      ({ code, mayCommit }: RaftmarkError) => {
-        call.told = `${code} ${mayCommit}`;
-      },
-    );
+    call.hear(promise);
     this.calls.push(call);
   }
 
-  private reject(item: Item, code: string, mayCommit: boolean): void {
-    if (item.outcome !== "") return;
-    item.outcome = `${code} ${mayCommit}`;
-    if (item.call.refusal === "") item.call.refusal = code;
-  }
-
   private lose(item: Item): void {
-    this.reject(item, "RAFT_PROPOSAL_DROPPED", false);
+    item.call.reject(item, "RAFT_PROPOSAL_DROPPED", false);
   }
 
   private unknown(item: Item): void {
-    this.reject(item, "RAFT_LEADERSHIP_LOST", true);
+    item.call.reject(item, "RAFT_LEADERSHIP_LOST", true);
   }
 
   send(): void {
@@ -188,8 +165,8 @@ class World {
   }
 
   private hearRefusal(item: Item, why: number, count: number): void {
-    if (why === Overloaded) this.reject(item, "RAFT_OVERLOADED", false);
-    else if (why === TooLarge && count === 1) this.reject(item, "RAFT_PROPOSAL_TOO_LARGE", false);
+    if (why === Overloaded) item.call.reject(item, "RAFT_OVERLOADED", false);
+    else if (why === TooLarge && count === 1) item.call.reject(item, "RAFT_PROPOSAL_TOO_LARGE", false);
     else item.isSent = false;
   }
 
@@ -273,7 +250,7 @@ class World {
     >;
     const has = (which: string) => watches[which]!.aborts.watches.has(controller.signal);
     if (!has("calls") && !has("batchCalls")) return;
-    for (const item of items) this.reject(item, "RAFT_ABORTED", item.isSent);
+    for (const item of items) item.call.reject(item, "RAFT_ABORTED", item.isSent);
     controller.abort();
   }
 
@@ -292,25 +269,12 @@ class World {
   }
 
   check(): void {
-    for (const call of this.calls) {
-      const all = call.items.map(({ outcome }) => outcome);
-      const mayCommit = all.some((outcome) => !outcome.endsWith("false"));
-      const whole = call.refusal === "" ? all.join(", ") : `${call.refusal} ${mayCommit}`;
-      assert.equal(call.told, all.includes("") ? "" : whole, `${call.items.map(({ number }) => number)}`);
-      if (call.told === "") continue;
-      const isPart = all.some((outcome) => outcome.includes("/"));
-      const name = call.refusal === "" ? "resolved" : `${call.refusal}${isPart ? " of some" : ""}`;
-      this.seen[name] = (this.seen[name] ?? 0) + 1;
-    }
+    for (const call of this.calls) call.check(this.seen);
     this.calls = this.calls.filter(({ told }) => told === "");
     const open = this.calls.flatMap(({ items }) => items.filter(({ outcome }) => outcome === ""));
     assert.equal(this.proposals.openCount, open.length);
     assert.equal(this.proposals.waitingCount, open.filter(({ isSent }) => !isSent).length);
   }
-}
-
-function isBehind(item: Item, term: number, index: number): boolean {
-  return item.term > term || (item.term === term && item.index > index);
 }
 
 test("each call has the outcome that its entries have one by one, wherever requests, answers and leaders cut it", async (t) => {

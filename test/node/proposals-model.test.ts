@@ -10,6 +10,7 @@ import type { Proposal } from "../../src/node/proposal.js";
 import { Proposals } from "../../src/node/proposals.js";
 import { Entry, EntryNormal } from "../../src/raft/index.js";
 import { seedOf } from "../seed.js";
+import { isBehind, ModelCall, type ModelItem } from "./call-model.js";
 
 const STEPS = 6000;
 const OVERHEAD_BYTES = 10;
@@ -21,32 +22,10 @@ const LIMITS = {
   timeoutTicks: 12,
 };
 
-/** One entry of a call. */
-interface Item {
-  readonly call: Call;
+interface Item extends ModelItem {
+  readonly call: ModelCall<Item>;
   readonly bytes: Uint8Array;
   readonly since: number;
-  term: number;
-  index: number;
-  /** As `show` has it; empty: none yet. */
-  outcome: string;
-}
-
-class Call {
-  readonly items: Item[] = [];
-  readonly controller = new AbortController();
-  refusal: RaftmarkError | null = null;
-  /** What came of it in truth. */
-  told = "";
-
-  /** What is to be told; empty: nothing yet. */
-  get outcome(): string {
-    if (this.items.some(({ outcome }) => outcome === "")) return "";
-    const all = this.items.map(({ outcome }) => outcome);
-    if (this.refusal === null) return all.join(", ");
-    const mayCommit = all.some((outcome) => !outcome.endsWith("false"));
-    return `${this.refusal.code} ${mayCommit}`;
-  }
 }
 
 interface Logged {
@@ -58,7 +37,7 @@ interface Logged {
 class World {
   readonly prng: Prng;
   readonly proposals = new Proposals(LIMITS);
-  calls: Call[] = [];
+  calls: ModelCall<Item>[] = [];
   waiting: Item[] = [];
   appended: Item[] = [];
   request: { readonly proposals: Proposal[]; readonly items: Item[] } | null = null;
@@ -87,7 +66,7 @@ class World {
   propose(): void {
     const { prng, proposals } = this;
     const isMany = prng.below(2) === 0;
-    const call = new Call();
+    const call = new ModelCall<Item>();
     const batch = Array.from({ length: isMany ? 1 + prng.below(30) : 1 }, () => this.payload());
     const bytes = batch.reduce((sum, { length }) => sum + length, 0);
     const queued = this.waiting.reduce((sum, item) => sum + item.bytes.length, 0);
@@ -103,23 +82,12 @@ class World {
       ? proposals.addMany(batch, options)
       : proposals.add(batch[0]!, prng.below(2) === 0 ? options : undefined).then((one) => [one]);
     for (const one of batch) one.fill(0xee);
-    promise.then(
-      (all) => {
-        call.told = all.map(({ term, index, result }) => `${term}/${index} ${result}`).join(", ");
-      },
-      ({ code, mayCommit }: RaftmarkError) => {
-        call.told = `${code} ${mayCommit}`;
-      },
-    );
+    call.hear(promise);
     this.calls.push(call);
   }
 
   private reject(items: readonly Item[], code: RaftmarkError["code"], mayCommit: boolean): void {
-    for (const item of items) {
-      if (item.outcome !== "") continue;
-      item.outcome = `${code} ${mayCommit}`;
-      item.call.refusal ??= new RaftmarkError(code, "");
-    }
+    for (const item of items) item.call.reject(item, code, mayCommit);
   }
 
   private others(): Logged {
@@ -292,20 +260,11 @@ class World {
 
   /** What callers were told, and what is counted, is what the model has. */
   check(): void {
-    for (const call of this.calls) {
-      assert.equal(call.told, call.outcome, `a call of ${call.items.length}`);
-      if (call.told !== "") this.note(call);
-    }
+    for (const call of this.calls) call.check(this.seen);
     this.calls = this.calls.filter(({ told }) => told === "");
     const open = this.calls.flatMap(({ items }) => items.filter(({ outcome }) => outcome === ""));
     assert.equal(this.proposals.waitingCount, this.waiting.length);
     assert.equal(this.proposals.openCount, open.length);
-  }
-
-  private note({ items, refusal }: Call): void {
-    const isPart = items.some(({ outcome }) => outcome.includes("/"));
-    const name = refusal === null ? "resolved" : `${refusal.code}${isPart ? " of some" : ""}`;
-    this.seen[name] = (this.seen[name] ?? 0) + 1;
   }
 }
 
@@ -317,10 +276,6 @@ function fitting(items: readonly Item[], bytesMax: number, overheadBytes: number
     return bytes > bytesMax;
   });
   return over === -1 ? items.length : Math.max(1, over);
-}
-
-function isBehind(item: Item, term: number, index: number): boolean {
-  return item.term > term || (item.term === term && item.index > index);
 }
 
 test("each call has the outcome that its entries have one by one, whatever becomes of the leader and of parts of it", async (t) => {

@@ -37,32 +37,38 @@ describe("nodes that stand still", { concurrency: true }, () => {
     assertClean(cwd);
   });
 
-  test("a leader that stands still under a client's load is told long before the window is over", async () => {
-    const cwd = scratch.folder();
-    const axes = [...ONE, "--nodes", "1", "--from", "client", "--in-flight", "16", "--rounds", "1"];
-    const command = new Command(cwd, "bench", ...axes, "--duration", "60s", "--warmup", "100ms");
-    const node = () => childrenOf(command.pid).find((pid) => commandLineOf(pid).at(-1) === "node-1");
-    await until("a load under way", OVER_MS, () => node() !== undefined && hasJournal(cwd));
-    process.kill(node()!, "SIGSTOP");
-    const told = /void: node 1 .* gave no sign of life for 10000 ms under load/;
-    await until("it to be told", OVER_MS, () => told.test(command.stdout));
-    // Where the machine disturbed it, it is made again.
-    command.child.kill("SIGINT");
-    await command.end(OVER_MS);
-    assertClean(cwd);
-  });
-
-  test("a follower that stands still under the leader's own load is told as soon", async () => {
-    const cwd = scratch.folder();
-    const axes = [...ONE, "--nodes", "3", "--in-flight", "16", "--rounds", "1"];
-    const command = new Command(cwd, "bench", ...axes, "--duration", "60s", "--warmup", "100ms");
-    const node = () => childrenOf(command.pid).find((pid) => commandLineOf(pid).at(-1) === "node-3");
-    await until("a load under way", OVER_MS, () => node() !== undefined && hasJournal(cwd));
-    process.kill(node()!, "SIGSTOP");
-    const told = /void: node 3 .* gave no sign of life for 10000 ms under load/;
-    await until("it to be told", OVER_MS, () => told.test(command.stdout));
-    command.child.kill("SIGINT");
-    await command.end(OVER_MS);
-    assertClean(cwd);
-  });
+  for (const [name, node, axes] of [
+    [
+      "a leader that stands still under a client's load is told long before the window is over",
+      1,
+      ["--from", "client", "--nodes", "1"],
+    ],
+    ["a follower that stands still under the leader's own load is told as soon", 3, ["--nodes", "3"]],
+  ] as const) {
+    test(name, async () => {
+      const cwd = scratch.folder();
+      const words = [
+        ...ONE,
+        ...axes,
+        "--in-flight",
+        "16",
+        "--rounds",
+        "1",
+        "--duration",
+        "60s",
+        "--warmup",
+        "100ms",
+      ];
+      const command = new Command(cwd, "bench", ...words);
+      const still = () => childrenOf(command.pid).find((pid) => commandLineOf(pid).at(-1) === `node-${node}`);
+      await until("a load under way", OVER_MS, () => still() !== undefined && hasJournal(cwd));
+      process.kill(still()!, "SIGSTOP");
+      const told = new RegExp(`void: node ${node} .* gave no sign of life for 10000 ms under load`);
+      await until("it to be told", OVER_MS, () => told.test(command.stdout));
+      // Where the machine disturbed it, it is made again.
+      command.child.kill("SIGINT");
+      await command.end(OVER_MS);
+      assertClean(cwd);
+    });
+  }
 });
