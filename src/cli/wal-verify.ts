@@ -4,19 +4,20 @@ import fs from "node:fs";
 import path from "node:path";
 import { grouped, plural } from "../../bench/report/numbers.js";
 import { RaftmarkError } from "../base/errors.js";
-import { ADVICE, DamageError } from "../wal/disk/errors.js";
+import { ADVICE, DamageError, systemCode } from "../wal/disk/errors.js";
 import { snapDirBeside, sortedSegments } from "../wal/format/format.js";
 import { type Finding, joinSegments, type LogReport } from "../wal/inspect/check-log.js";
 import type { SegmentReport } from "../wal/inspect/check-segment.js";
 import { RECORD_NAMES } from "../wal/inspect/check-segment.js";
 import type { EtcdSnapshotId } from "../wal/inspect/etcd-proto.js";
 import { etcdAnswers, etcdPlanRepair } from "../wal/inspect/etcd-reader.js";
-import type { LogPlace } from "../wal/inspect/log-place.js";
+import { findLog, type LogPlace } from "../wal/inspect/log-place.js";
 import { checkSegments } from "../wal/pool/check-pool.js";
 import { LogPool } from "../wal/pool/log-pool.js";
 import { recover } from "../wal/recover/recovery.js";
 import { chooseSnapshot } from "../wal/snap/snap-dir.js";
 import { ByteProgress, type ProgressStream } from "./byte-progress.js";
+import { CommandError } from "./command-error.js";
 import { checkSnaps, type SnapReport } from "./snap-report.js";
 
 /** etcd 3.4 refuses a record from this size on. */
@@ -40,12 +41,38 @@ export interface VerifyOptions {
   readonly snap: EtcdSnapshotId | null;
 }
 
+/** How often a log is read whose files a running node removes meanwhile, which it does oldest first. */
+const READINGS_MAX = 5;
+
 /** Throws the system's error for a file that cannot be read. */
 export async function verifyLog(
   place: LogPlace,
   options: VerifyOptions,
   stderr: ProgressStream,
 ): Promise<Verdict> {
+  for (let readings = 1; ; readings++) {
+    try {
+      return await verifyOnce(place, options, stderr);
+    } catch (error) {
+      if (systemCode(error) !== "ENOENT") throw error;
+      const now = findLog(place.dir);
+      if (namesIn(now) === namesIn(place)) throw error;
+      if (readings === READINGS_MAX) throw releasedError(place, error);
+      place = now;
+    }
+  }
+}
+
+function namesIn({ segments, snaps }: LogPlace): string {
+  return [...segments.map(({ name }) => name), ...snaps].join();
+}
+
+function releasedError({ dir }: LogPlace, cause: unknown): CommandError {
+  const text = `a running node removes files of ${dir} sooner than they are read: ask again, or verify a copy.`;
+  return new CommandError(2, text, cause);
+}
+
+async function verifyOnce(place: LogPlace, options: VerifyOptions, stderr: ProgressStream): Promise<Verdict> {
   const names = place.segments.map(({ name }) => name);
   const changed = lastChange(place);
   const total = names.reduce((sum, name) => sum + fs.statSync(path.join(place.walDir, name)).size, 0);
@@ -56,7 +83,13 @@ export async function verifyLog(
   progress.end();
   const start = options.snap ?? startOf(reports, snaps);
   const found = joinSegments(place.segments, reports, start);
-  const held = await heldAgainstEngine(place, found, threads, options.snap === null);
+  const held = await heldAgainstEngine(
+    place,
+    found,
+    threads,
+    options.snap === null,
+    new ByteProgress(stderr, "reading as the engine does", total),
+  );
   const isWritten = lastChange(place) !== changed;
   const isJudged = ({ file }: Finding) => file.endsWith(".wal") && file !== names.at(-1);
   const findings = isWritten ? held.findings.filter(isJudged) : held.findings;
@@ -79,13 +112,19 @@ async function heldAgainstEngine(
   log: LogReport,
   threads: number,
   withSnaps: boolean,
+  progress: ByteProgress,
 ): Promise<LogReport> {
   const { walDir } = place;
   const segments = sortedSegments(place.segments.map(({ name }) => name));
   if (segments.length === 0 || log.unsafe || log.findings.some(({ torn }) => !torn)) return log;
   const pool = new LogPool(false);
   try {
-    const options = { js: false, threads: threads === 1 ? 0 : threads, pool };
+    const options = {
+      js: false,
+      threads: threads === 1 ? 0 : threads,
+      pool,
+      progress: (bytes: number) => progress.at(bytes),
+    };
     const { snapshots, points, tail } = await recover(walDir, segments, options);
     const recorded = { snapshots, points, lastIndex: tail.lastIndex };
     if (withSnaps) await chooseSnapshot(walDir, place.snapDir ?? snapDirBeside(walDir), recorded);
@@ -106,6 +145,7 @@ async function heldAgainstEngine(
     };
     return { ...log, findings: [finding] };
   } finally {
+    progress.end();
     await pool.end();
   }
 }

@@ -20,7 +20,7 @@ export interface Accepted {
   /** Sends one message, whose bytes are borrowed until it returns. False: dropped, too much waits. Not after close. */
   send(bytes: Uint8Array): boolean;
   /** Closes with a code, and what it means; onClose may come before this returns. Harmless when closed. */
-  end(code: number): void;
+  end(code: number, reason?: string): void;
   /** It proved itself: from here on it stays as long as it lives. */
   trust(): void;
 }
@@ -86,8 +86,8 @@ class UwsConnection implements Accepted, Stranger {
     return this.socket.send(bytes, true, false) !== UWS_DROPPED;
   }
 
-  end(code: number): void {
-    this.socket?.end(code, CLOSE_REASONS[code] ?? "");
+  end(code: number, reason = CLOSE_REASONS[code] ?? ""): void {
+    this.socket?.end(code, reason);
   }
 
   trust(): void {

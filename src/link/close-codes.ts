@@ -50,3 +50,14 @@ export const CLOSE_REASONS: Readonly<Record<number, string>> = {
   [CloseBadCertificate]: "bad certificate",
   [CloseRemoved]: "removed from the cluster",
 };
+
+/** `why`: a code of OpenSSL's, or of Node's with its sentence. */
+export function certificateReason(why: string): string {
+  return `${CLOSE_REASONS[CloseBadCertificate]} (${why})`;
+}
+
+/** What a code means that a peer closed with. Of its own words, which may be anything, a certificate's fault counts. */
+export function reasonOf(code: number, given: string): string {
+  const isFault = code === CloseBadCertificate && /^bad certificate \([A-Z_]{1,60}\)$/.test(given);
+  return isFault ? given : (CLOSE_REASONS[code] ?? `code ${code}`);
+}

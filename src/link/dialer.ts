@@ -10,6 +10,8 @@ import {
   CloseLostLog,
   CloseRemoved,
   CloseTimeout,
+  certificateReason,
+  reasonOf,
 } from "./close-codes.js";
 import { FrameTags } from "./frame-tags.js";
 import { DialerHandshake, type Identity } from "./handshake.js";
@@ -176,8 +178,8 @@ export class Dialer {
           if (untrusted) this.tellUntrusted(error);
           else this.tellUnreached(error);
         },
-        onClose: (code) => {
-          if (this.socket === socket) this.handleClose(code);
+        onClose: (code, reason) => {
+          if (this.socket === socket) this.handleClose(code, reason);
         },
       },
     });
@@ -198,8 +200,7 @@ export class Dialer {
   private tellUntrusted(error: NodeJS.ErrnoException): void {
     const { peer, events } = this.options;
     const why = error.code === undefined ? error.message : `${error.code}: ${error.message}`;
-    const reason = `${CLOSE_REASONS[CloseBadCertificate]} (${why})`;
-    events.onRefused(peer, CloseBadCertificate, false, reason);
+    events.onRefused(peer, CloseBadCertificate, false, certificateReason(why));
   }
 
   private tellUnreached(error: NodeJS.ErrnoException): void {
@@ -258,10 +259,10 @@ export class Dialer {
     if (this.socket === socket) this.redial();
   }
 
-  private handleClose(code: number): void {
+  private handleClose(code: number, given: string): void {
     // Anybody on the path can close with a code. What owners act on is believed only where it was signed.
     if (code >= 4000 && code !== CloseLostLog && code !== CloseRemoved)
-      this.options.events.onRefused(this.options.peer, code, true, CLOSE_REASONS[code] ?? `code ${code}`);
+      this.options.events.onRefused(this.options.peer, code, true, reasonOf(code, given));
     // The callback may have stopped us.
     if (this.state !== StateStopped) this.redial();
   }

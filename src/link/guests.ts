@@ -13,6 +13,7 @@ import {
   CloseReplaced,
   CloseTimeout,
   CloseWrongNode,
+  certificateReason,
 } from "./close-codes.js";
 import type { FrameRefused } from "./dialer.js";
 import { FrameTags } from "./frame-tags.js";
@@ -75,7 +76,8 @@ export class Guests implements AcceptorEvents {
   onUntrusted(connection: Accepted, why: string): void {
     this.add(connection);
     if (!this.closed) this.tellCertificate(why);
-    connection.end(CloseBadCertificate);
+    // OpenSSL's code alone, no more than an alert of TLS says: what is behind it may name authorities of ours.
+    connection.end(CloseBadCertificate, certificateReason(why.split(":", 1)[0]!));
   }
 
   onNoTls(why: string): void {
@@ -120,7 +122,7 @@ export class Guests implements AcceptorEvents {
   }
 
   private tellCertificate(why: string): void {
-    const reason = `${CLOSE_REASONS[CloseBadCertificate]} (${why})`;
+    const reason = certificateReason(why);
     this.refusals.tell({ peer: 0, code: CloseBadCertificate, reason, by: "self" });
   }
 

@@ -82,8 +82,8 @@ class WsConnection implements Accepted {
     return true;
   }
 
-  end(code: number): void {
-    this.stream.close(code, CLOSE_REASONS[code]);
+  end(code: number, reason = CLOSE_REASONS[code]): void {
+    this.stream.close(code, reason);
   }
 
   trust(): void {

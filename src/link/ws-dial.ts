@@ -88,7 +88,7 @@ export class WsDial {
       if (this.stream !== null) return;
       const hint = this.options.tls === null ? " (if it wants TLS, give option tls)" : "";
       this.fail(new Error(`closed before it was upgraded${hint}`));
-      events.onClose(1006);
+      events.onClose(1006, "");
     });
   }
 

@@ -45,7 +45,7 @@ export interface WsStreamEvents {
   /** The peer broke the protocol, or sent more than it may; the connection is being closed. */
   onBroken(code: number): void;
   /** It is gone. 1006: without a closing handshake; 1005: with one that gave no code. */
-  onClose(code: number): void;
+  onClose(code: number, reason: string): void;
 }
 
 /** Memory for small messages that came in: those of a slab keep it alive. One for all connections of a thread. */
@@ -93,6 +93,7 @@ export class WsStream {
   private readonly control = new Uint8Array(CONTROL_BYTES_MAX);
   private closeSent = false;
   private closeCode = CloseAbnormal;
+  private closeReason = "";
   private closeReceived = false;
   /** Nothing more is read. */
   private deaf = false;
@@ -289,6 +290,7 @@ export class WsStream {
     this.deaf = true;
     this.closeReceived = true;
     this.closeCode = code;
+    this.closeReason = Buffer.from(payload.subarray(2)).toString();
     if (this.closeSent) this.socket.end();
     else this.close(code);
   }
@@ -304,7 +306,7 @@ export class WsStream {
     this.gone = true;
     this.deaf = true;
     if (this.closer !== null) clearTimeout(this.closer);
-    this.events.onClose(this.closeCode);
+    this.events.onClose(this.closeCode, this.closeReason);
   }
 
   /** One frame, in one write. */

@@ -51,8 +51,8 @@ export class CallWatch<T extends Watched> {
 export function noLeader(lead: number, what: string, obstacles: readonly string[]): RaftmarkError {
   const text =
     lead === None
-      ? "no leader was known for leaderlessTimeoutMs: is a majority of the members up and reachable?"
-      : `node ${lead} leads, and ${what} for leaderlessTimeoutMs: are the two connected?`;
+      ? "no leader was known in time: is a majority of the members up and reachable?"
+      : `node ${lead} leads, and ${what} in time: are the two connected?`;
   const last = obstacles.length === 0 ? "" : ` Last: ${obstacles.join("; ")}`;
   return RaftmarkError.withoutStack("RAFT_NO_LEADER", text + last, { leader: lead });
 }
@@ -65,5 +65,5 @@ export function endedCall(
 ): RaftmarkError {
   if (end.code === "RAFT_ABORTED")
     return RaftmarkError.withoutStack(end.code, texts.aborted, { mayCommit, cause: end.cause });
-  return RaftmarkError.withoutStack(end.code, `${texts.late} (timeoutMs: ${end.timeoutMs})`, { mayCommit });
+  return RaftmarkError.withoutStack(end.code, `${texts.late} (${end.timeoutMs} ms)`, { mayCommit });
 }

@@ -38,7 +38,7 @@ export function tellDifferences(
   if (given.join() !== ids.join()) {
     const text =
       `option peers names ${nodes(given)}, and by the log in ${dir} the members are ${nodes(ids)}: the log counts. ` +
-      "changeMembership changes who they are";
+      "A change of members (changeMembership, POST /members) changes who they are";
     teller.warn({ given, members: ids }, text);
   }
   for (const { id: member, address: known } of members) {
@@ -48,7 +48,7 @@ export function tellDifferences(
       member === id ? `The others dial this node at ${known}, and it listens at ${listen}` : "The log counts";
     const text =
       `option peers.${member} is ${other}, and by the log in ${dir} node ${member} is at ${known}. ${whom}: ` +
-      `changeMembership({ update: [{ id: ${member}, address: "${other}" }] }) changes the address for all members`;
+      `changeMembership({ update: [{ id: ${member}, address: "${other}" }] }), or POST /members, changes the address for all members`;
     teller.warn({ member, given: other, address: known }, text);
   }
 }

@@ -19,6 +19,7 @@ import type { MemberBook } from "./member-book.js";
 import { decodeMemberRecord, type MemberRecord } from "./member-record.js";
 import { addressesOf, bootstrapConfState, openMembers } from "./membership.js";
 import { decodeMetadata, encodeMetadata, LOG_ID_BYTES } from "./metadata.js";
+import { badOption } from "./option-errors.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import type { PeerLogs } from "./peer-logs.js";
 import { restoreWithSessions } from "./session-snapshot.js";
@@ -118,8 +119,9 @@ export function checkOwner(wal: Wal, options: ResolvedOptions): void {
   if (owner.nodeId === BigInt(options.id) && owner.clusterId === BigInt(options.clusterId)) return;
   const text =
     `${options.dir} belongs to node ${owner.nodeId} of cluster ${owner.clusterId}, not to node ${options.id} ` +
-    `of cluster ${options.clusterId}: give each node its own directory (options dir, id, clusterId)`;
-  throw new RaftmarkError("RAFT_BAD_OPTION", text);
+    `of cluster ${options.clusterId}: name this node's own directory here, an empty one if it is new; or, if this one is ` +
+    "meant, the id and clusterId that it has";
+  throw badOption("dir", text);
 }
 
 /** Says what the node starts with: the first lines of its life. */

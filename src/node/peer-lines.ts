@@ -13,7 +13,7 @@ import {
 import type { Teller } from "./teller.js";
 
 const NOT_ADDED =
-  "it is no member there: changeMembership({ add }) on the leader tells the members of a new one";
+  "it is no member there: changeMembership({ add }), or POST /members, on the leader tells the members of a new one";
 
 /** What a member was refused for, or refuses, that does not pass by itself: somebody has to know, logger or not. */
 const LASTING: ReadonlySet<number> = new Set([

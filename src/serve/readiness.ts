@@ -42,7 +42,7 @@ function refuse(node: RaftNode): void {
   if (state === "StateRemoved") throw new HttpError(503, "RAFT_REMOVED", "this node is no member any more");
   const lost = lostLogs.find((one) => one.node === id);
   if (lost !== undefined) throw new HttpError(503, "RAFT_LOG_LOST", lost.reason);
-  if (leader === 0) throw new HttpError(503, "RAFT_NO_LEADER", `no leader is known; ${questionOf(node)}`);
+  if (leader === 0) throw new HttpError(503, "RAFT_NO_LEADER", standingOf(node));
 }
 
 function unready(node: RaftNode, error: unknown): unknown {
@@ -54,10 +54,17 @@ function unready(node: RaftNode, error: unknown): unknown {
 }
 
 function silenceText(node: RaftNode): string {
-  const { id, leader, commit, applied } = node.status();
+  return `no read came back within ${READ_MS} ms, and ${standingOf(node)}`;
+}
+
+/** What a node knows of why something waits: who leads, how far it has come, its disk, or what to look at. */
+export function standingOf(node: RaftNode): string {
+  const { id, leader, commit, applied, disk, fault } = node.status();
+  if (fault !== null) return fault;
+  if (leader === 0) return `no leader is known; ${questionOf(node)}`;
   const lag = applied < commit ? ` (${applied} of ${commit} entries are applied)` : "";
   const who = leader === id ? "this node leads" : `node ${leader} leads`;
-  return `no read came back within ${READ_MS} ms, and ${who}${lag}; ${questionOf(node)}`;
+  return `${who}${lag}; ${disk.silent ? "the disk of its own log does not answer" : questionOf(node)}`;
 }
 
 /** What to look at. */

@@ -10,7 +10,7 @@ import { HttpError, toHttpError } from "./http-error.js";
 import { serveKey } from "./kv-routes.js";
 import { MemberRoutes } from "./member-routes.js";
 import type { Parts } from "./parts.js";
-import { Readiness } from "./readiness.js";
+import { Readiness, standingOf } from "./readiness.js";
 import { ClusterWatch, statusOf } from "./status.js";
 import { WATCH_QUERY, Watches } from "./watch.js";
 
@@ -108,9 +108,19 @@ export class Router {
   }
 
   private fail(response: ServerResponse, error: unknown): void {
-    const { status, body, headers } = toHttpError(error, this.parts.httpOf);
+    const { status, body, headers } = this.errorOf(error);
     if (status === 500) this.logger.error({ error }, `a request failed: ${(error as Error).message}`);
     sendJson(response, status, { error: body }, headers);
+  }
+
+  /** That its time is over says nothing of why. */
+  private errorOf(error: unknown): HttpError {
+    const { node, httpOf } = this.parts;
+    const told = toHttpError(error, httpOf);
+    const { status, body } = told;
+    if (status !== 504) return told;
+    const message = `${body.message}; ${standingOf(node)}`;
+    return new HttpError(status, body.code, message, { ...body, message });
   }
 
   private async measured(request: IncomingMessage, response: ServerResponse, target: Target): Promise<void> {

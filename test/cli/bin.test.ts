@@ -28,6 +28,20 @@ test("a clone that is not built is told to build", (t) => {
   assert.match(stderr, /^raftmark: .* not built yet: npm ci && npm run build .*\n$/);
 });
 
+test("a node whose code is not loaded yet does not end by SIGHUP; another command does", (t) => {
+  const preload = join(tempDir(t), "preload.mjs");
+  // What the bin asks before it loads anything.
+  writeFileSync(
+    preload,
+    `import fs from "node:fs"; import { syncBuiltinESMExports } from "node:module"; const { existsSync } = fs;
+     fs.existsSync = (at) => { if (/main\\.js$/.test(at.href)) process.kill(process.pid, "SIGHUP"); return existsSync(at); };
+     syncBuiltinESMExports();`,
+  );
+  const run = (command: string) =>
+    spawnSync(process.execPath, ["--import", preload, join(ROOT, BIN), command]);
+  assert.deepEqual([run("serve").status, run("wal").signal], [2, "SIGHUP"]);
+});
+
 /** What a script of package.json does with a build that ends with `code`, and a node that says its id. */
 function script(t: TestContext, name: string, code: number) {
   const dir = tempDir(t);

@@ -141,17 +141,22 @@ test("the environment cannot turn off what a certificate says", options, async (
   await one!.until(() => one!.told.includes(`2 ${CloseBadCertificate} self`));
 });
 
-test("who dials with a certificate that does not count is told so, and logged", options, async (t) => {
-  const [one] = await meet(t, ours.member());
-  // Node 2 believes both authorities, and shows a certificate of its own.
-  const strange = others.member();
-  const two = new Member(t, 2, { ...strange, ca: `${strange.ca}${ours.ca}` });
-  await two.link.start(two.ear);
-  two.link.setPeer(1, `127.0.0.1:${one!.link.port}`);
-  await two.until(() => two.told.includes(`1 ${CloseBadCertificate} peer`));
-  assert.deepEqual(one!.told, [`0 ${CloseBadCertificate} self`]);
-  assert.match(one!.refusals[0]!.reason, /^bad certificate \([A-Z_]+\)$/);
-});
+test(
+  "who dials with a certificate that does not count is told so, and why, and logged",
+  options,
+  async (t) => {
+    const [one] = await meet(t, ours.member());
+    // Node 2 believes both authorities, and shows a certificate of its own.
+    const strange = others.member();
+    const two = new Member(t, 2, { ...strange, ca: `${strange.ca}${ours.ca}` });
+    await two.link.start(two.ear);
+    two.link.setPeer(1, `127.0.0.1:${one!.link.port}`);
+    await two.until(() => two.told.includes(`1 ${CloseBadCertificate} peer`));
+    assert.deepEqual(one!.told, [`0 ${CloseBadCertificate} self`]);
+    assert.match(one!.refusals[0]!.reason, /^bad certificate \([A-Z_]+\)$/);
+    assert.equal(two.refusals[0]!.reason, one!.refusals[0]!.reason);
+  },
+);
 
 test("a certificate for another address is refused by who dials", options, async (t) => {
   const [one] = await meet(t, ours.member(), ours.member("IP:10.1.2.3"));

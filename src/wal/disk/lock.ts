@@ -175,9 +175,14 @@ type Life = "alive" | "dying" | "elsewhere" | "dead";
 
 async function lifeOf(owner: Owner, path: string): Promise<Life> {
   const life = lifeHere(owner);
-  if (life !== "dead" || !NONCE.test(owner.nonce)) return life;
+  if (!NONCE.test(owner.nonce)) return life;
+  const socket = socketPath(path, owner.nonce);
+  // Where no /proc tells them apart: perhaps an earlier process, as each is number 1 in its container.
+  const isNamesake = owner.pid === process.pid && owner.started === "" && fs.existsSync(socket);
+  if (life !== "dead" && !isNamesake) return life;
   try {
-    return (await answers(socketPath(path, owner.nonce))) ? "elsewhere" : "dead";
+    if (!(await answers(socket))) return "dead";
+    return isNamesake ? "alive" : "elsewhere";
   } catch (error) {
     if (isNoDescriptor(error)) throw error;
     const text =

@@ -7,6 +7,8 @@ import { snapDirBeside } from "../format/format.js";
 import { type EtcdSegment, etcdSegments } from "./etcd-reader.js";
 
 export interface LogPlace {
+  /** As it was named. */
+  readonly dir: string;
   /** The directory of the segments. */
   readonly walDir: string;
   /** In order; none if there is no log. */
@@ -36,7 +38,7 @@ export function findLog(dir: string): LogPlace {
   const besideOnly = path.basename(path.resolve(walDir)) === "wal";
   const snapDir =
     snapNames(dir).length > 0 ? dir : (candidates.slice(0, besideOnly ? 2 : 1).find(isDirectory) ?? null);
-  return { walDir, segments, foreign, snapDir, snaps: snapDir === null ? [] : snapNames(snapDir) };
+  return { dir, walDir, segments, foreign, snapDir, snaps: snapDir === null ? [] : snapNames(snapDir) };
 }
 
 function segmentsIn(dir: string): Pick<LogPlace, "segments" | "foreign"> {

@@ -1,6 +1,7 @@
 // Opens a log: takes the lock, creates or recovers the directory, starts the writer.
 import fs from "node:fs";
 import path from "node:path";
+import { types } from "node:util";
 import { NO_DATA } from "../../base/bytes.js";
 import { RaftmarkError } from "../../base/errors.js";
 import { EMPTY_CONF_STATE, type SnapshotMetadata } from "../../raft/raftpb/index.js";
@@ -126,6 +127,10 @@ type Checked = WalOptions & Required<Pick<WalOptions, Filled>>;
 type Plan = Checked & { readonly durability: Durability };
 
 function checkOptions(options: WalOptions): Checked {
+  checkPath("dir", options.dir);
+  if (options.snapDir !== undefined) checkPath("snapDir", options.snapDir);
+  if (!types.isUint8Array(options.metadata))
+    throw new RaftmarkError("RAFT_BAD_OPTION", "metadata must be a Uint8Array");
   const dir = path.resolve(options.dir);
   const snapDir = options.snapDir === undefined ? snapDirBeside(dir) : path.resolve(options.snapDir);
   const ringBytes = options.ringBytes ?? RING_BYTES_DEFAULT;
@@ -147,6 +152,12 @@ function checkOptions(options: WalOptions): Checked {
     throw bad({ busyPollUs }, `from 0 to ${BUSY_POLL_US_MAX}`);
   const numbers = { ringBytes, segmentBytes, snapshotsKept, snapshotCatchUpBytes, busyPollUs };
   return { ...options, dir, snapDir, ...numbers };
+}
+
+function checkPath(name: string, value: unknown): void {
+  if (typeof value === "string" && value !== "" && !value.includes("\0")) return;
+  const text = `${name} must be a path: a string that is not empty and has no NUL character`;
+  throw new RaftmarkError("RAFT_BAD_OPTION", text);
 }
 
 function isWhole(value: number, min: number, max = Infinity): boolean {

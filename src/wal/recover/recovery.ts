@@ -78,6 +78,8 @@ export interface RecoverOptions {
   pool: ScanPool;
   /** Ends it with RAFT_ABORTED. */
   signal?: AbortSignal | undefined;
+  /** Told of the bytes of all segments that are read by now. */
+  progress?: (bytes: number) => void;
 }
 
 /** What scans segments on threads (pool/log-pool.ts). */
@@ -123,9 +125,12 @@ export async function recover(
   const threads = Math.min(options.threads ?? usualThreads(tasks), segments.length);
   const scans = threads > 0 ? options.pool.scan(tasks, threads, options.js) : recovery.scanHere(tasks);
   let at = 0;
+  let bytes = 0;
   for await (const scan of scans) {
     endIfAborted(options.signal);
     await recovery.join(tasks[at++]!, scan);
+    bytes += scan.size;
+    options.progress?.(bytes);
   }
   assert(at === tasks.length, "a segment was not scanned");
   return recovery.finish(segments);

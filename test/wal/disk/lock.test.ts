@@ -118,23 +118,28 @@ for (const [place, first, second] of [
 const NOBODY = 2 ** 31 - 2;
 const NONCE = "0123456789abcdef";
 
-test("an owner whose process id is nobody's is refused for while it listens, and not for what it leaves", async (t) => {
-  const top = tempDir(t);
-  const walOptions = options(top);
-  const lock = `${walOptions.dir}.lock`;
-  fs.writeFileSync(lock, JSON.stringify({ pid: NOBODY, started: "", nonce: NONCE }));
-  const server = net.createServer((socket) => socket.destroy());
-  server.listen(path.join(top, `wal.lock.${NONCE}.sock`));
-  await once(server, "listening");
-  const left = path.join(top, "left");
-  fs.linkSync(path.join(top, `wal.lock.${NONCE}.sock`), left);
-  await assert.rejects(openWal(walOptions), { code: "WAL_LOCKED" });
-  assert.equal(JSON.parse(fs.readFileSync(lock, "utf8")).nonce, NONCE);
-  server.close();
-  fs.renameSync(left, path.join(top, `wal.lock.${NONCE}.sock`));
-  await (await openWal(walOptions)).close();
-  assert.deepEqual(fs.readdirSync(top), ["wal"]);
-});
+for (const [whose, pid] of [
+  ["nobody's", NOBODY],
+  ["our own, without /proc,", process.pid],
+] as const) {
+  test(`an owner whose process id is ${whose} is refused for while it listens, and not for what it leaves`, async (t) => {
+    const top = tempDir(t);
+    const walOptions = options(top);
+    const lock = `${walOptions.dir}.lock`;
+    fs.writeFileSync(lock, JSON.stringify({ pid, started: "", nonce: NONCE }));
+    const server = net.createServer((socket) => socket.destroy());
+    server.listen(path.join(top, `wal.lock.${NONCE}.sock`));
+    await once(server, "listening");
+    const left = path.join(top, "left");
+    fs.linkSync(path.join(top, `wal.lock.${NONCE}.sock`), left);
+    await assert.rejects(openWal(walOptions), { code: "WAL_LOCKED" });
+    assert.equal(JSON.parse(fs.readFileSync(lock, "utf8")).nonce, NONCE);
+    server.close();
+    fs.renameSync(left, path.join(top, `wal.lock.${NONCE}.sock`));
+    await (await openWal(walOptions)).close();
+    assert.deepEqual(fs.readdirSync(top), ["wal"]);
+  });
+}
 
 test("a lock of an older raftmark, which has no socket, is judged by its process id", async (t) => {
   const walOptions = options(tempDir(t));

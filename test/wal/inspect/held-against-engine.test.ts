@@ -103,3 +103,23 @@ test("a directory that holds something else is told as such, not as one without 
   const message = /^there is no log in .*, but something else; move it elsewhere/;
   await assert.rejects(openWal(walOptions), { code: "WAL_NOT_WRITABLE", message });
 });
+
+test("segments that a running node releases while they are read: what is left is judged; where they always are, that is said", async (t) => {
+  const walOptions = options(tempDir(t), { segmentBytes: 4096 });
+  const wal = await open(t, walOptions);
+  for (let from = 1; from <= 100; from += 10) wal.append(null, entries(from, from + 9, 1, 500));
+  await wal.close();
+  const place = findLog(walOptions.dir);
+  const snap = { index: 100n, term: 1n };
+  fs.rmSync(path.join(walOptions.dir, place.segments[0].name));
+  const { sound, place: read, log } = await verifyLog(place, { threads: 1, snap }, sink);
+  assert.deepEqual([sound, log.released, read.segments], [true, true, place.segments.slice(1)]);
+  // A node that is faster each time.
+  const { statSync } = fs;
+  t.mock.method(fs, "statSync", (file: string, ...more: []) => {
+    if (file.endsWith(".wal")) fs.rmSync(path.join(walOptions.dir, fs.readdirSync(walOptions.dir).sort()[0]));
+    return statSync(file, ...more);
+  });
+  const message = /removes files of .* sooner than they are read: ask again/;
+  await assert.rejects(verifyLog(read, { threads: 1, snap }, sink), { exitCode: 2, message });
+});

@@ -314,6 +314,21 @@ for (const writer of WRITERS) {
   });
 }
 
+test("what is no path, or no metadata, is refused by the name of the option, and nothing is made", async (t) => {
+  const top = tempDir(t);
+  const wrong = (name: string, value: unknown) =>
+    assert.rejects(openWal({ ...options(top), [name]: value }), {
+      code: "RAFT_BAD_OPTION",
+      message: new RegExp(`^${name} must be `),
+    });
+  for (const value of ["a\0b", "", 5, null]) {
+    await wrong("dir", value);
+    await wrong("snapDir", value);
+  }
+  await wrong("metadata", undefined);
+  assert.deepEqual(fs.readdirSync(top), []);
+});
+
 test("storage refuses what it does not have, as raft expects", async (t) => {
   const wal = await open(t, options(tempDir(t)));
   const { storage } = wal;
