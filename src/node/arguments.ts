@@ -24,17 +24,25 @@ export function refusalOfBytes(bytes: unknown): RaftmarkError | null {
   return null;
 }
 
-/** Null: as refusalOfBytes, each of them; at least one. */
-export function refusalOfBatch(batch: unknown): RaftmarkError | null {
-  if (!Array.isArray(batch) || batch.length === 0) {
-    const what = Array.isArray(batch) ? "an empty one" : shown(batch);
-    return bad(`proposeMany: the batch must be an array of one Uint8Array or more, not ${what}`);
+/** A copy of the array, so that what is checked is what is queued; or why it cannot be proposed: as refusalOfBytes, of each. */
+export function checkedBatch(given: unknown): readonly Uint8Array[] | RaftmarkError {
+  if (!Array.isArray(given)) return badBatch(shown(given));
+  try {
+    // By index: an array may have an iterator, and getters, of its own.
+    const batch: unknown[] = Array.from({ length: given.length }, (_, i) => given[i]);
+    for (const bytes of batch) {
+      const refusal = refusalOfBytes(bytes);
+      if (refusal !== null) return refusal;
+    }
+    return batch.length === 0 ? badBatch("an empty one") : (batch as Uint8Array[]);
+  } catch (cause) {
+    const text = `proposeMany: the batch cannot be read: ${textOf(cause)}`;
+    return new RaftmarkError("RAFT_BAD_OPTION", text, { cause });
   }
-  for (let i = 0; i < batch.length; i++) {
-    const refusal = refusalOfBytes(batch[i]);
-    if (refusal !== null) return refusal;
-  }
-  return null;
+}
+
+function badBatch(what: string): RaftmarkError {
+  return bad(`proposeMany: the batch must be an array of one Uint8Array or more, not ${what}`);
 }
 
 /** What an option must be, as it is told; and whether a value is that. */

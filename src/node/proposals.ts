@@ -102,11 +102,12 @@ export class Proposals {
     return promise;
   }
 
-  /** As add(), for several: an entry each, in this order; all or none of them are queued. A trace follows none. */
-  addMany(given: readonly Uint8Array[], options: CallOptions = NO_OPTIONS): Promise<Proposed[]> {
+  /**
+   * As add(), for several: an entry each, in this order; all or none of them are queued. The array is nobody else's. A trace
+   * follows none.
+   */
+  addMany(batch: readonly Uint8Array[], options: CallOptions = NO_OPTIONS): Promise<Proposed[]> {
     const { signal, timeoutMs } = options;
-    // A copy, so that the proposals whose size is checked are those that are queued.
-    const batch = Array.from(given);
     const refusal = this.refusalOfMany(batch, signal);
     if (refusal !== null) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {

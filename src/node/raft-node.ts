@@ -21,7 +21,7 @@ import type {
   SnapshotTaken,
 } from "./api.js";
 import {
-  refusalOfBatch,
+  checkedBatch,
   refusalOfBytes,
   refusalOfCall,
   refusalOfClose,
@@ -323,10 +323,14 @@ export class RaftNode extends SafeEmitter {
    * is applied, or may be.
    */
   proposeMany(batch: readonly Uint8Array[], options?: CallOptions): Promise<Proposed[]> {
-    const refusal = this.endedError() ?? refusalOfBatch(batch) ?? refusalOfCall(options);
+    const ended = this.endedError();
+    if (ended !== null) return Promise.reject(ended);
+    const checked = checkedBatch(batch);
+    if (checked instanceof RaftmarkError) return Promise.reject(checked);
+    const refusal = refusalOfCall(options);
     if (refusal !== null) return Promise.reject(refusal);
     this.driver.wake();
-    return this.proposals.addMany(batch, options);
+    return this.proposals.addMany(checked, options);
   }
 
   /**

@@ -2,6 +2,9 @@
 // is left then is for whoever asked to reject. Main thread.
 import { None, type RawNode, StateLeader } from "../raft/index.js";
 
+/** A timer of more ends at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
 export interface ShutdownParts {
   readonly rawNode: RawNode;
   /** Peers that hear this node now. */
@@ -52,7 +55,7 @@ export class Shutdown {
     if (this.timer !== null) clearTimeout(this.timer);
     if (timeoutMs === 0) this.end();
     else {
-      this.timer = setTimeout(() => this.end(), timeoutMs);
+      this.timer = setTimeout(() => this.end(), Math.min(timeoutMs, TIMER_MS_MAX));
       this.look();
     }
   }

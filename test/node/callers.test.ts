@@ -44,6 +44,10 @@ test("many are proposed in one call: an entry each, in order, copied, with the r
     [Buffer.from("a"), /array of one Uint8Array or more, not a Buffer/],
     [[Buffer.from("a"), "b"], /not "b"$/],
     [[Buffer.from("a"), new Uint8Array(0)], /an empty proposal/],
+    [
+      new Proxy([], { get: (_, key) => (key === "length" ? 1 : assert.fail("mine")) }),
+      /cannot be read: mine$/,
+    ],
   ];
   for (const [value, text] of cases) {
     const error = await rejection(node.proposeMany(value as Uint8Array[]));
@@ -51,6 +55,13 @@ test("many are proposed in one call: an entry each, in order, copied, with the r
     assert.match(error.message, text);
   }
   assert.equal(machine.log.length, 500);
+  // Read once, and not by an iterator of its own: what was checked is what is queued.
+  const given: unknown[] = [Buffer.from("a"), "b"];
+  const changing = Object.defineProperty([] as Buffer[], 0, { get: () => given.shift() });
+  const iterates = Object.assign([Buffer.from("c")], { [Symbol.iterator]: () => ["d"].values() });
+  await node.proposeMany(changing);
+  await node.proposeMany(iterates as unknown as Buffer[]);
+  assert.deepEqual(machine.log.slice(500), ["a", "c"]);
 });
 
 test("only bytes can be proposed, and the refusal says what came", async (t) => {

@@ -128,4 +128,12 @@ test("an opening is aborted at each of its steps, a restore that hangs included,
     }
   }
   assert.ok(asks >= 6, `it was asked ${asks} times`);
+  const fails = (): never => assert.fail("mine");
+  const deaf = {
+    aborted: false,
+    addEventListener: fails,
+    removeEventListener: fails,
+  } as unknown as AbortSignal;
+  const refused = RaftNode.open({ ...optionsOf(dir, new Recorder()), signal: deaf });
+  await assert.rejects(refused, { code: "RAFT_BAD_OPTION", message: /option signal/ });
 });

@@ -42,3 +42,22 @@ test("a leader that was removed asks again whom it asked before: they may not ha
 test("any other asks each once", () => {
   assert.deepEqual(ending(false).turns(50), [2, 3]);
 });
+
+test("two very long election timeouts are no timer that ends at once", (t) => {
+  const timers = t.mock.method(globalThis, "setTimeout");
+  const rawNode = new Network({ voters: [1] }).raw(1);
+  const shutdown = new Shutdown({
+    rawNode,
+    connected: new Set(),
+    queued: () => 0,
+    underWay: () => 1,
+    control: () => {},
+    onHandOver: () => {},
+  });
+  shutdown.within(2 ** 32);
+  shutdown.end();
+  assert.deepEqual(
+    timers.mock.calls.map((call) => call.arguments[1]),
+    [2 ** 31 - 1],
+  );
+});

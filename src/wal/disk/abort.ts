@@ -17,11 +17,23 @@ export async function unlessAborted<T>(signal: AbortSignal | undefined, work: Pr
   const aborted = new Promise<never>((_, reject) => {
     stop = () => reject(abortedError(signal));
     if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
+    else listen(signal, stop);
   });
   try {
     return await Promise.race([work, aborted]);
   } finally {
-    signal.removeEventListener("abort", stop);
+    try {
+      signal.removeEventListener("abort", stop);
+    } catch {
+      // A library's: what came of the work counts.
+    }
+  }
+}
+
+function listen(signal: AbortSignal, stop: () => void): void {
+  try {
+    signal.addEventListener("abort", stop, { once: true });
+  } catch (cause) {
+    throw new RaftmarkError("RAFT_BAD_OPTION", "option signal: its addEventListener failed", { cause });
   }
 }

@@ -31,7 +31,7 @@ import {
 import type { SnapshotSetup } from "../snap/snapshot-keeper.js";
 import { InlineWriter } from "../write/inline-writer.js";
 import { type WriterSetup, writerMemoryBytes } from "../write/segment-writer.js";
-import { BUSY_POLL_US_MAX, type Writer, type WriterOptions } from "../write/writer.js";
+import { BUSY_POLL_US_MAX, type Writer, type WriterKind, type WriterOptions } from "../write/writer.js";
 import {
   beginDraft,
   chooseDurability,
@@ -44,6 +44,8 @@ import {
 import type { Recovered, Wal, WalOptions } from "./types.js";
 import { RingWal } from "./wal.js";
 
+const WRITERS: readonly unknown[] = ["inline-js", "inline-wasm", "pool-wasm"] satisfies WriterKind[];
+const DURABILITIES: readonly unknown[] = ["o_direct", "o_dsync", "fdatasync", "none"] satisfies Durability[];
 const LOG_CACHE_BYTES_DEFAULT = 64 << 20;
 const SNAPSHOTS_KEPT_DEFAULT = 2;
 const RING_BYTES_DEFAULT = 16 << 20;
@@ -127,10 +129,7 @@ type Checked = WalOptions & Required<Pick<WalOptions, Filled>>;
 type Plan = Checked & { readonly durability: Durability };
 
 function checkOptions(options: WalOptions): Checked {
-  checkPath("dir", options.dir);
-  if (options.snapDir !== undefined) checkPath("snapDir", options.snapDir);
-  if (!types.isUint8Array(options.metadata))
-    throw new RaftmarkError("RAFT_BAD_OPTION", "metadata must be a Uint8Array");
+  checkNames(options);
   const dir = path.resolve(options.dir);
   const snapDir = options.snapDir === undefined ? snapDirBeside(dir) : path.resolve(options.snapDir);
   const ringBytes = options.ringBytes ?? RING_BYTES_DEFAULT;
@@ -154,19 +153,31 @@ function checkOptions(options: WalOptions): Checked {
   return { ...options, dir, snapDir, ...numbers };
 }
 
-function checkPath(name: string, value: unknown): void {
-  if (typeof value === "string" && value !== "" && !value.includes("\0")) return;
-  const text = `${name} must be a path: a string that is not empty and has no NUL character`;
-  throw new RaftmarkError("RAFT_BAD_OPTION", text);
+/** Of who compiles nothing: a durability that is none would be no durability. */
+function checkNames({ dir, snapDir, metadata, writer, durability }: WalOptions): void {
+  if (!isPath(dir)) throw bad({ dir }, PATH_RULE);
+  if (snapDir !== undefined && !isPath(snapDir)) throw bad({ snapDir }, PATH_RULE);
+  if (metadata !== undefined && !types.isUint8Array(metadata))
+    throw bad({ metadata: typeof metadata }, "a Uint8Array");
+  if (writer !== undefined && !WRITERS.includes(writer))
+    throw bad({ writer }, `one of ${WRITERS.join(", ")}`);
+  if (durability !== undefined && !DURABILITIES.includes(durability))
+    throw bad({ durability }, `one of ${DURABILITIES.join(", ")}`);
+}
+
+const PATH_RULE = "a path, which has no NUL character";
+
+function isPath(value: unknown): boolean {
+  return typeof value === "string" && value !== "" && !value.includes("\0");
 }
 
 function isWhole(value: number, min: number, max = Infinity): boolean {
   return Number.isInteger(value) && value >= min && value <= max;
 }
 
-function bad(option: Readonly<Record<string, number>>, rule: string): RaftmarkError {
+function bad(option: Readonly<Record<string, unknown>>, rule: string): RaftmarkError {
   const [name, value] = Object.entries(option)[0]!;
-  return new RaftmarkError("RAFT_BAD_OPTION", `${name} must be ${rule}, not ${value}`);
+  return new RaftmarkError("RAFT_BAD_OPTION", `${name} must be ${rule}, not ${String(value)}`);
 }
 
 async function recoverDir(

@@ -22,6 +22,7 @@ import { BatchTimes } from "../write/batch-times.js";
 import { RingProducer } from "../write/ring.js";
 import { type DurationHistogram, readSyncTimes } from "../write/sync-times.js";
 import type { Writer } from "../write/writer.js";
+import { AppendOrder } from "./append-order.js";
 import { Silence } from "./silence.js";
 import type { Recovered, Wal, WalStats } from "./types.js";
 
@@ -103,7 +104,7 @@ export class RingWal implements Wal, SnapshotLog {
   private durable = 0;
   /** Highest sequence reported. Invariant: durable <= reported <= lastSeq, once report() ran. */
   private reported = 0;
-  private hardState: HardState;
+  private readonly order: AppendOrder;
   /** When the disk was seen to have done something last; performance.now(). */
   private answeredAt = 0;
   /** WORD_ANSWERS then. */
@@ -124,7 +125,8 @@ export class RingWal implements Wal, SnapshotLog {
     this.storage = storage;
     this.writer = writer;
     this.lock = lock;
-    this.hardState = recovered.hardState;
+    const { hardState, lastIndex } = recovered;
+    this.order = new AppendOrder(hardState, lastIndex, storage.term(lastIndex) as number);
     this.ring = new RingProducer(writer.memory, ringBytes);
     this.snapshots = new SnapshotKeeper(snapshots, this);
     this.batchTimes = new BatchTimes(writer.memory);
@@ -141,11 +143,9 @@ export class RingWal implements Wal, SnapshotLog {
     // hot
     if (this.fault !== null || this.closing !== null) throw this.refusal();
     const count = entries.length;
-    let sync = count > 0;
-    if (hardState !== null) {
-      sync ||= hardState.term !== this.hardState.term || hardState.vote !== this.hardState.vote;
-      this.hardState = hardState;
-    }
+    const { term, vote } = this.order.hardState;
+    this.order.take(hardState, entries);
+    const sync = count > 0 || (hardState !== null && (hardState.term !== term || hardState.vote !== vote));
     const seq = ++this.lastSeq;
     const append = new Append(hardState, entries, sync, null);
     this.backlogBytes += append.cost;
@@ -207,9 +207,10 @@ export class RingWal implements Wal, SnapshotLog {
       return Promise.reject(new RaftmarkError("RAFT_BAD_OPTION", text));
     }
     // Right behind the record, so that the log behind it never seems to begin above its commit index.
-    const raised = raisedBy(metadata, this.hardState);
-    const hardState = raised === this.hardState ? null : raised;
-    this.hardState = raised;
+    const before = this.order.hardState;
+    const raised = raisedBy(metadata, before);
+    const hardState = raised === before ? null : raised;
+    this.order.snapshot(index, term, raised);
     this.lastSeq++;
     return new Promise((done, failed) => {
       this.appends.push(new Append(hardState, NO_ENTRIES, true, { metadata, record, done, failed }));

@@ -325,7 +325,7 @@ test("what is no path, or no metadata, is refused by the name of the option, and
     await wrong("dir", value);
     await wrong("snapDir", value);
   }
-  await wrong("metadata", undefined);
+  await wrong("metadata", "m");
   assert.deepEqual(fs.readdirSync(top), []);
 });
 

@@ -209,7 +209,7 @@ test("what is read back lies in runs, encoded as it is sent, as far as it is sto
 });
 
 test("while the group goes on a peer waits for its pace: with committed entries, and nobody else", async (t) => {
-  const wal = await written(t, run(1, 3000, 1000), { catchUpBytesPerS: 1 });
+  const wal = await written(t, run(1, 3000), { catchUpBytesPerS: 1 });
   let last = 3000;
   const { next, readers } = calls(wal);
   const goOn = async (): Promise<void> => {
@@ -239,7 +239,7 @@ test("while the group goes on a peer waits for its pace: with committed entries,
 test("what waited for its pace, and is not wanted when its time comes, holds up nobody", {
   timeout: 20_000,
 }, async (t) => {
-  const wal = await written(t, run(1, 3000, 1000), { catchUpBytesPerS: 1 });
+  const wal = await written(t, run(1, 3000), { catchUpBytesPerS: 1 });
   const { next } = calls(wal);
   await durable(wal, wal.append({ term: 1, vote: 1, commit: 3000 }, [entry(3001, 1, 10)]));
   assert.equal(wal.storage.atHand!(PEER, 1), false);

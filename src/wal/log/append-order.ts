@@ -1,0 +1,77 @@
+// What a log was given so far, written or not: the last entry and the hard state. Refuses what cannot follow, before any
+// of it is written: recovery would refuse the whole log for it, with all that was acknowledged behind it. What only the
+// terms of older entries would tell is left to recovery. Main thread.
+import { assert } from "../../base/assert.js";
+import type { Entry, HardState } from "../../raft/raftpb/index.js";
+import { goesBack } from "../recover/misfits.js";
+
+export class AppendOrder {
+  hardState: HardState;
+  private last: number;
+  private lastTerm: number;
+
+  constructor(hardState: HardState, last: number, lastTerm: number) {
+    this.hardState = hardState;
+    this.last = last;
+    this.lastTerm = lastTerm;
+  }
+
+  /** Takes an append in. Throws InvariantError, and nothing is changed, if it cannot follow. */
+  // hot
+  take(hardState: HardState | null, entries: readonly Entry[]): void {
+    const count = entries.length;
+    if (count > 0) this.checkEntries(entries);
+    const last = count > 0 ? entries[count - 1].index : this.last;
+    if (hardState !== null) {
+      this.checkState(hardState, last);
+      this.hardState = hardState;
+    }
+    if (count > 0) {
+      this.last = last;
+      this.lastTerm = entries[count - 1].term;
+    }
+  }
+
+  /** A snapshot's record is appended, and the hard state that it proves. */
+  snapshot(index: number, term: number, raised: HardState): void {
+    this.hardState = raised;
+    if (index < this.last) return;
+    this.last = index;
+    this.lastTerm = term;
+  }
+
+  private checkState({ term, vote, commit }: HardState, last: number): void {
+    assert(isCount(term) && isCount(vote) && isCount(commit), "a hard state of other than whole numbers");
+    assert(term > 0 || (vote === 0 && commit === 0), "a vote or a commit index without a term");
+    assert(commit <= last, "a commit index above the entries");
+    assert(!goesBack(this.hardState, { term, commit }), "a hard state goes back behind the one before it");
+  }
+
+  // hot
+  private checkEntries(entries: readonly Entry[]): void {
+    const { index: first, term: firstTerm } = entries[0];
+    assert(
+      isCount(first) && isCount(first + entries.length),
+      "an entry's index is no whole number below 2^53",
+    );
+    assert(first <= this.last + 1, "gap between the log and the entries to append");
+    assert(first > this.hardState.commit, "an entry in place of a committed one");
+    assert(
+      first <= this.last || firstTerm >= this.lastTerm,
+      "an entry of a lower term than the one before it",
+    );
+    let term = 1;
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i];
+      assert(entry.index === first + i, "gap between the entries to append");
+      assert(entry.term >= term, "an entry of a lower term than the one before it");
+      term = entry.term;
+    }
+    assert(isCount(term), "an entry's term is no whole number below 2^53");
+  }
+}
+
+// hot
+function isCount(value: number): boolean {
+  return value >= 0 && Number.isSafeInteger(value);
+}
