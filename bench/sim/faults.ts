@@ -146,6 +146,7 @@ export class Faults {
     comeBack: (victim) => this.plots.comeBack(victim),
     lateAnswers: (victim) => this.plots.lateAnswers(victim),
     startAnew: (victim) => this.plots.startAnew(victim),
+    aside: () => this.plots.aside(),
     transferStorm: (_victim, long) => this.plots.transferStorm(long),
     suspend: (victim, long) => this.suspend(victim, long),
     memberChange: () => this.changes.begin(),

@@ -2,6 +2,7 @@
 // replaced, one by one and together, on whoever takes itself for the leader. Times in microseconds.
 import type { RaftmarkError } from "../../src/base/errors.js";
 import type { MembershipChange } from "../../src/node/api.js";
+import { Dice } from "./dice.js";
 import { ELECTION_US, type SimProcess } from "./process.js";
 import type { Stage } from "./stage.js";
 
@@ -22,9 +23,12 @@ export class MemberChanges {
   private readonly world: Stage;
   /** Whom a change that is not known to have failed has named as new. */
   private readonly used = new Set<number>();
+  /** Of the learners there are: in some worlds most stay what they are. */
+  private readonly promoted: number;
 
   constructor(world: Stage) {
     this.world = world;
+    this.promoted = new Dice((world.plan.seed ^ 0x6c656172) >>> 0).pick([0.05, 0.6]);
   }
 
   begin(): void {
@@ -70,7 +74,7 @@ export class MemberChanges {
       ({ id, plan }) => plan.joins === true && !this.used.has(id) && !ids.includes(id),
     );
     const add = spares.length > 0 && dice.chance(0.5) ? [dice.pick(spares)] : [];
-    const promote = learners.filter(() => dice.chance(0.6));
+    const promote = learners.filter(() => dice.chance(this.promoted));
     // A group that gets ever smaller shows little.
     const remove = ids.filter(
       (id) => !promote.includes(id) && ids.length > 2 && dice.chance(0.6 / ids.length),

@@ -153,6 +153,9 @@ export class SimNetwork implements LaneNetwork {
     if (!path.open) return;
     path.open = false;
     path.epoch++;
+    // The next one begins with nothing under way.
+    path.lastDue.fill(0);
+    path.free.fill(0);
     if (this.dice.chance(0.5)) path.held.length = 0;
     const port = this.hooks.port(from);
     const link = port.link;
@@ -266,15 +269,21 @@ export class SimNetwork implements LaneNetwork {
     this.snapshotLanes.breakBetween(from, to);
   }
 
+  /** Who hears gives the connection up, with what is on its way in it. */
+  redial(from: number, to: number): void {
+    this.breakPath(from, to);
+  }
+
   /** Undoes all cuts, and limits and slow paths. What is late comes late, and holds up nothing behind it. */
   heal(): void {
     for (const path of this.paths.values()) {
       path.cut = null;
       path.slow = null;
       path.bulkLeft = Infinity;
+      for (const send of path.held.splice(0)) send();
+      // Behind what was held, which may be due in many seconds on a narrow path.
       path.lastDue.fill(0);
       path.free.fill(0);
-      for (const send of path.held.splice(0)) send();
     }
   }
 
@@ -296,7 +305,7 @@ export class SimNetwork implements LaneNetwork {
     const bytes = frame.slice();
     if (path.cut === "lose" || (lane === LaneBulk && --path.bulkLeft < 0)) return true;
     if (weather.lost > 0 && dice.chance(weather.lost)) return true;
-    let sending = 0;
+    let sentAt = this.schedule.now;
     if (weather.bytesPerMs < Infinity) {
       const begin = Math.max(this.schedule.now, path.free[lane]);
       if (((begin - this.schedule.now) / 1000) * weather.bytesPerMs + frame.length > bufferBytes) {
@@ -304,9 +313,9 @@ export class SimNetwork implements LaneNetwork {
         return false;
       }
       path.free[lane] = begin + Math.ceil((frame.length / weather.bytesPerMs) * 1000);
-      sending = path.free[lane] - this.schedule.now;
+      sentAt = path.free[lane];
     }
-    const carry = (): void => this.carry(from, to, lane, bytes, sending);
+    const carry = (): void => this.carry(from, to, lane, bytes, sentAt);
     if (path.cut === "hold") path.held.push(carry);
     else carry();
     if (weather.doubled > 0 && dice.chance(weather.doubled)) {
@@ -315,10 +324,10 @@ export class SimNetwork implements LaneNetwork {
     return true;
   }
 
-  private carry(from: number, to: number, lane: number, bytes: Uint8Array, sending: number): void {
+  private carry(from: number, to: number, lane: number, bytes: Uint8Array, sentAt: number): void {
     const { dice, weather, schedule } = this;
     const path = this.path(from, to);
-    let due = schedule.now + sending + this.draw(path.slow ?? weather.delay);
+    let due = Math.max(schedule.now, sentAt) + this.draw(path.slow ?? weather.delay);
     if (!weather.shuffles) {
       due = Math.max(due, path.lastDue[lane]);
       path.lastDue[lane] = due;
@@ -514,6 +523,10 @@ export class SimLink implements Link, LaneEnd {
     if (address !== null) this.known.add(peer);
     else this.known.delete(peer);
     this.network.knows(this.id, peer, address !== null);
+  }
+
+  redial(peer: number): void {
+    if (this.alive()) this.network.redial(peer, this.id);
   }
 
   knows(peer: number): boolean {

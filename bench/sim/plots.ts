@@ -226,6 +226,47 @@ export class Plots {
     });
   }
 
+  /**
+   * A leader is left with its learners, who answer it; the other voters elect another and write, while those on the first
+   * one's side ask to read until it has noticed.
+   */
+  aside(): void {
+    const { world } = this;
+    const { dice, network } = world;
+    const leader = world.processes.find(({ leads, node }) => leads && node !== null);
+    if (leader === undefined) return;
+    const others = leader.node!.status().members.filter(({ id }) => id !== leader.id);
+    const those = (are: boolean): SimProcess[] =>
+      others.filter(({ role }) => (role === "learner") === are).map(({ id }) => world.processes[id - 1]!);
+    const [voters, learners] = [those(false), those(true)];
+    if (voters.length < 2 || learners.length === 0) return;
+    const side = [leader, ...learners];
+    const apart = (how: (from: number, to: number) => void): void => {
+      for (const one of side) {
+        for (const other of voters) {
+          how(one.id, other.id);
+          how(other.id, one.id);
+        }
+      }
+    };
+    const patience = electionUs([leader, ...voters]);
+    this.begin((end) => {
+      apart((from, to) => network.cut(from, to, "lose"));
+      const heir = dice.pick(voters);
+      for (let at = patience; at < 2.5 * patience; at += 8_000) {
+        world.after(at, () => {
+          if (heir.leads) world.writeAt(heir);
+          else if (!voters.some(({ leads }) => leads)) heir.enter("client", () => heir.node?.campaign());
+        });
+        for (const one of side) world.after(at + dice.below(8_000), () => world.read(one));
+      }
+      world.after(2.5 * patience, () => {
+        apart((from, to) => network.mend(from, to));
+        end();
+      });
+    });
+  }
+
   /** Everybody asks whoever leads to hand over, to anybody, again and again, while all write and read. */
   transferStorm(long: number): void {
     const { world } = this;

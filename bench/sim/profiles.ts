@@ -39,6 +39,7 @@ export const FAULTS = [
   "comeBack",
   "lateAnswers",
   "startAnew",
+  "aside",
   "transferStorm",
   "suspend",
   "nap",
@@ -219,6 +220,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     weights: {
       ...NONE,
       memberChange: 12,
+      aside: 4,
       cut: 3,
       hold: 1,
       split: 2,

@@ -1,8 +1,10 @@
-// Clients of a simulated world that write in sessions: who does not know what became of a write makes it again, under the
-// same number, through whichever node comes next, also after the process that it asked first has ended. Their writes are
-// looked at like all others: applied once, acknowledged with what the first one found.
+// Clients of a simulated world that write in sessions, several at once: who does not know what became of a write makes it
+// again, under the same number, through whichever node comes next, also after the process that it asked first has ended, and
+// behind others with higher numbers. Their writes are looked at like all others: applied once, acknowledged with what the
+// first one found.
 import type { RaftmarkError } from "../../src/base/errors.js";
 import type { RaftNode } from "../../src/node/raft-node.js";
+import { SESSION_WINDOW } from "../../src/node/sessions.js";
 import type { Call } from "./checker.js";
 import type { Dice } from "./dice.js";
 import type { Operation } from "./linearizable.js";
@@ -14,6 +16,9 @@ const CLIENTS = 4;
 /** Bytes behind a payload's name. */
 const PAYLOAD_BYTES_MAX = 100;
 
+/** Writes of a client that have no answer yet. */
+const WRITES_MAX = 4;
+
 /** A write that has no answer yet. */
 interface Write {
   readonly sequence: number;
@@ -24,14 +29,16 @@ interface Write {
   readonly call: Call;
   /** It may have been applied. */
   isUnknown: boolean;
+  /** Whether whom it was asked of is still to answer. */
+  waits: () => boolean;
 }
 
 interface Client {
   /** 0: none yet. */
   session: number;
   sequence: number;
-  write: Write | null;
-  /** Whether whom it asked is still to answer. */
+  readonly writes: Write[];
+  /** Whether whom it asked for a session is still to answer. */
   waits: () => boolean;
 }
 
@@ -44,7 +51,7 @@ export class SessionClients {
   private readonly clients: Client[] = Array.from({ length: CLIENTS }, () => ({
     session: 0,
     sequence: 0,
-    write: null,
+    writes: [],
     waits: () => false,
   }));
 
@@ -72,14 +79,31 @@ export class SessionClients {
     process.enter("client", () => {
       const { node } = process;
       if (node === null || process.isLame || client.waits()) return;
-      if (client.session === 0) this.open(client, process, node);
-      else this.write(client, process, node);
+      if (client.session === 0) {
+        this.open(client, process, node);
+        return;
+      }
+      const write = this.next(client, process);
+      if (write !== null) this.write(client, write, process, node);
     });
   }
 
-  /** The client waits for `promise`, as long as that process lives. */
+  /** A new write, or one that nobody is to answer any more; null: all that it may make wait. */
+  private next(client: Client, process: SimProcess): Write | null {
+    const { writes, sequence } = client;
+    const isInWindow = writes.length === 0 || sequence + 1 - writes[0]!.sequence < SESSION_WINDOW;
+    const left = writes.filter((write) => !write.waits());
+    if (left.length > 0 && (writes.length === WRITES_MAX || !isInWindow || this.dice.chance(0.5)))
+      return this.dice.pick(left);
+    if (writes.length === WRITES_MAX || !isInWindow) return null;
+    const write = this.begin(client, process);
+    writes.push(write);
+    return write;
+  }
+
+  /** `asker` waits for `promise`, as long as that process lives. */
   private wait<T>(
-    client: Client,
+    asker: { waits: () => boolean },
     process: SimProcess,
     what: string,
     promise: Promise<T>,
@@ -93,7 +117,7 @@ export class SessionClients {
     const { life } = process;
     let isOver = false;
     const isThere = (): boolean => life === process.life && process.isUp && !process.isLame;
-    client.waits = () => !isOver && isThere();
+    asker.waits = () => !isOver && isThere();
     const end = (work: () => void): void => {
       if (!isThere()) return;
       isOver = true;
@@ -125,24 +149,24 @@ export class SessionClients {
     );
   }
 
-  private write(client: Client, process: SimProcess, node: RaftNode): void {
+  private write(client: Client, write: Write, process: SimProcess, node: RaftNode): void {
     const { checker, schedule } = this.world;
     const { histories } = this;
-    client.write ??= this.begin(client, process);
-    const { write, session } = client;
+    const { session, writes } = client;
     const { sequence, command, data, operation, call } = write;
     const name = nameOfCommand(command);
     const what = `write of ${name}, ${sequence} of session ${session}, on node ${process.id}`;
     // What becomes of it if the process ends nobody knows.
     const wasUnknown = write.isUnknown;
     write.isUnknown = true;
+    const done = (): void => void writes.splice(writes.indexOf(write), 1);
     this.wait(
-      client,
+      write,
       process,
       what,
       node.session(session).propose(data, { sequence }),
       ({ index, result }) => {
-        client.write = null;
+        done();
         histories.answered(operation, schedule.now / 1000, result as number);
         checker.acknowledge(call, data, index);
       },
@@ -150,7 +174,7 @@ export class SessionClients {
         if (error.code === "RAFT_SESSION_EXPIRED" || error.code === "RAFT_OUTCOME_FORGOTTEN")
           checker.fail("session", `${what}: ${error.message}`);
         if (error.mayCommit || wasUnknown) return;
-        client.write = null;
+        done();
         histories.lost(command, operation);
         checker.reject(data, error);
       },
@@ -168,6 +192,14 @@ export class SessionClients {
     const operation = this.histories.begin(command, schedule.now / 1000, `node ${process.id}`);
     checker.propose(data);
     const call = checker.begin(`write of ${name} in a session`, schedule.now);
-    return { sequence: ++client.sequence, command, data, operation, call, isUnknown: false };
+    return {
+      sequence: ++client.sequence,
+      command,
+      data,
+      operation,
+      call,
+      isUnknown: false,
+      waits: () => false,
+    };
   }
 }

@@ -4,6 +4,7 @@
 import type { RaftmarkError } from "../../src/base/errors.js";
 import type { CallOptions } from "../../src/node/api.js";
 import { LEASE_DRIFT } from "../../src/raft/read-only.js";
+import { BatchClients } from "./batch-clients.js";
 import { CatchUp } from "./catch-up.js";
 import { type Call, Checker, type Violation } from "./checker.js";
 import { Dice } from "./dice.js";
@@ -93,6 +94,8 @@ export class World implements Stage {
   private readonly catchesUp: boolean;
   /** Null: nobody in this world uses sessions. */
   private readonly sessions: SessionClients | null;
+  /** Null: nobody in this world writes several values in one call. */
+  private readonly batches: BatchClients | null;
 
   constructor(plan: WorldPlan) {
     this.plan = plan;
@@ -127,6 +130,10 @@ export class World implements Stage {
     const newName = (): number => ++this.writesBegun;
     this.sessions = hasSessions
       ? new SessionClients(this, sessionDice, this.histories, this.calls, newName)
+      : null;
+    const batchDice = new Dice((plan.seed ^ 0x6d616e79) >>> 0);
+    this.batches = batchDice.chance(0.5)
+      ? new BatchClients(this, batchDice, this.histories, this.calls, newName)
       : null;
     for (const { id } of plans) this.calls.set(id, new Set());
   }
@@ -284,6 +291,7 @@ export class World implements Stage {
     this.each((dice.between(0.3, 3) / reads) * TICK_MS * 1000, () => this.read(dice.pick(this.processes)));
     if (this.sessions !== null)
       this.each((dice.between(0.5, 2) * TICK_MS * 1000) / 2, () => this.sessions!.act());
+    if (this.batches !== null) this.each(8 * TICK_MS * 1000, () => this.batches!.act());
     await this.until(() => this.trace.events >= this.plan.steps);
     this.recover();
     await this.settle();

@@ -2,6 +2,7 @@
 // appended and applied.
 import type { RaftmarkError } from "../../../src/base/errors.js";
 import { Arrivals } from "../../../src/node/arrivals.js";
+import { BatchCall } from "../../../src/node/batch-call.js";
 import { refused, UncommittedLimit } from "../../../src/node/forward-wire.js";
 import { Forwards } from "../../../src/node/forwards.js";
 import { Proposals } from "../../../src/node/proposals.js";
@@ -102,6 +103,58 @@ export const PLANTED_IN_FORWARDING: readonly Planted[] = [
         outcomeOf(this: Inside, key: string) {
           const outcome = was.outcomeOf.call(this, key);
           return outcome === null ? null : { ...outcome, result: encodeResult(0) };
+        },
+      })),
+  },
+  {
+    name: "a snapshot keeps of a session its highest number alone",
+    profile: "snapshots",
+    checkers: /exactly once|snapshot/,
+    apply: () =>
+      patch(Sessions, (was) => ({
+        encode(this: Inside) {
+          const sessions: Inside[] = [...this.sessions.values()];
+          const applied = sessions.map((session) => session.applied);
+          for (const session of sessions) session.applied &= 1n;
+          const bytes = was.encode.call(this);
+          for (const [i, session] of sessions.entries()) session.applied = applied[i];
+          return bytes;
+        },
+      })),
+  },
+  {
+    name: "of a session a number below its highest counts as applied",
+    profile: "all",
+    checkers: /session|feed/,
+    apply: () =>
+      patch(Sessions, (was) => ({
+        plan(this: Inside, entries: readonly Entry[]) {
+          for (const session of this.sessions.values()) session.applied = (1n << 64n) - 1n;
+          return was.plan.call(this, entries);
+        },
+      })),
+  },
+  {
+    name: "a call of many is called lost, though a part of it is applied",
+    profile: "feud",
+    checkers: /mayCommit/,
+    apply: () =>
+      patch(BatchCall, (was) => ({
+        ended(this: Inside, count: number) {
+          if (this.refusal !== null) this.mayCommit = this.refusal.mayCommit;
+          was.ended.call(this, count);
+        },
+      })),
+  },
+  {
+    name: "a call of many gets its last outcome for each",
+    profile: "none",
+    checkers: /acknowledged/,
+    apply: () =>
+      patch(BatchCall, (was) => ({
+        resolved(this: Inside, place: number, value: unknown) {
+          this.done.fill(value);
+          was.resolved.call(this, place, value);
         },
       })),
   },

@@ -3,6 +3,7 @@
 import { MemberBook } from "../../../src/node/member-book.js";
 import { encodeMemberRecord } from "../../../src/node/member-record.js";
 import { Members } from "../../../src/node/members.js";
+import { ProgressTracker } from "../../../src/raft/tracker/tracker.js";
 import { type Inside, type Planted, patch } from "./planted-fault.js";
 
 export const PLANTED_IN_MEMBERS: readonly Planted[] = [
@@ -36,5 +37,21 @@ export const PLANTED_IN_MEMBERS: readonly Planted[] = [
     profile: "members",
     checkers: /liveness/,
     apply: () => patch(Members, () => ({ meet(this: Inside) {} })),
+  },
+  {
+    name: "a learner's answer confirms a read as a voter's does",
+    profile: "members",
+    nodes: 3,
+    lease: false,
+    checkers: /linearizable/,
+    apply: () =>
+      patch(ProgressTracker, () => ({
+        confirmedRound(this: Inside, self: number, lastRound: number) {
+          const rounds = this.peerIds.map((id: number) =>
+            id === self ? lastRound : this.progress.get(id).heartbeatRound,
+          );
+          return rounds.sort((a: number, b: number) => b - a)[this.voterNodes().length >> 1];
+        },
+      })),
   },
 ];
