@@ -23,7 +23,7 @@ import { lostText, measureOf, rangeText } from "./measures.js";
 import { grouped, percent, short, times } from "./numbers.js";
 import type { Result, Run } from "./result-schema.js";
 import { roundsOf, type Standings, type Statement, standingsOf, varyingOf } from "./standings.js";
-import { typicalRun } from "./waterfall-text.js";
+import { FOLLOWED_MIN, typicalRun } from "./waterfall-text.js";
 
 const BUSY_SHARE = 0.85;
 /** A commit within this many times the probe's write may be one that waits for disks. */
@@ -31,8 +31,6 @@ const DISK_BOUND_FACTOR = 5;
 /** Of a commit's time on its critical path. */
 const DISK_BOUND_SHARE = 0.5;
 const DISK_STAGES: readonly string[] = ["own disk", "follower disk"];
-/** A mean of fewer says little. */
-const FOLLOWED_MIN = 20;
 /** Places, or rows, told in words one by one; the rest is in the table. */
 const GROUPS_MAX = 4;
 /** Of more rivals than this, the nearest and the farthest are told. */
