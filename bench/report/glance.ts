@@ -12,9 +12,9 @@ import {
   validRuns,
 } from "../stats/rows.js";
 import { subjectOf } from "./columns.js";
-import { fellBehind, refusedText, standUpTo } from "./kept-up.js";
+import { fellBehind, LEFT_OVER_MAX, refusedText, standUpTo } from "./kept-up.js";
 import { lostText, type MeasureFigure, measureOf, medianOf, rangeText } from "./measures.js";
-import { grouped, short, times } from "./numbers.js";
+import { grouped, percent, short, times } from "./numbers.js";
 import type { Result } from "./result-schema.js";
 import { type Standings, type Statement, standingsOf, varyingOf } from "./standings.js";
 import { unsteadyText } from "./steadiness.js";
@@ -88,7 +88,7 @@ const TOLD: {
         text:
           last === undefined
             ? `less than ${grouped(over?.settings.rate ?? 0)}/s: ${why}.`
-            : `up to ${grouped(last.settings.rate)} proposals/s: it keeps up, with ${took(last)}.`,
+            : `up to ${grouped(last.settings.rate)} proposals/s: it keeps up (to within ${percent(LEFT_OVER_MAX)}), with ${took(last)}.`,
       },
       { label: "How sure", text: `${roundsText(rows)}.` },
       {

@@ -136,6 +136,17 @@ test("what is not proven is told as seen, with the rounds that would prove it", 
   assert.doesNotMatch(same + maybe, /beats|fastest/i);
 });
 
+test("a percentile that has no sample above it is not told: it would be the maximum", () => {
+  for (const [samples, shown] of [
+    [500, false],
+    [5000, true],
+  ] as const) {
+    const [heading, row] = tableRows(sampleResult([{ settings: {}, proposalsPerS: samples }]));
+    assert.equal(row[heading.indexOf("p99.9 ms")] !== "-", shown, `${samples} samples`);
+    assert.notEqual(row[heading.indexOf("p99 ms")], "-");
+  }
+});
+
 test("an interrupted result says so", () => {
   const result = sampleResult([{ settings: {}, proposalsPerS: 7 }]);
   assert.match(
