@@ -11,7 +11,7 @@ export function scatterText(result: Pick<Result, "runs">): string | null {
   const { low, high } = scatter.roundRange;
   return (
     `runs of one configuration differ by ${short(Number((scatter.deviation * 100).toPrecision(2)))} % (standard deviation); ` +
-    `of that variance ${percent(scatter.round)} (95 % interval ${percent(low)} to ${percent(high)}) is common to what runs ` +
+    `of that variance ${percent(scatter.round)} (about ${percent(low)} to ${percent(high)}) is common to what runs ` +
     `in turn and divided out, about ${percent(scatter.window)} is chance within a window, ${percent(scatter.birth)} the rest, ` +
     "such as what processes are born with"
   );

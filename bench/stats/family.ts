@@ -28,7 +28,7 @@ export interface Comparison {
   /** The interval excludes 1. */
   readonly proven: boolean;
   readonly rounds: number;
-  /** So many would prove what was seen in four cases of five, if that is the truth; null: more than can be told. */
+  /** So many would prove what was seen in about seven cases of ten, if that is the truth; null: more than can be told. */
   readonly roundsNeeded: number | null;
 }
 
@@ -51,7 +51,10 @@ const FEW_ROUNDS = 5;
  */
 const UNEVEN_ROUNDS_MAX = 9;
 const UNEVEN = 10;
-/** Normal deviations beyond the critical value at which four of five are proven. */
+/**
+ * Normal deviations beyond the critical value: four of five, if the noise were known; as few rounds tell it, 71 % of 1,011
+ * simulated tables, where it was 52 % without.
+ */
 const POWER_DEVIATIONS = 0.84;
 const ROUNDS_TOLD = [3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 25, 30, 40, 60, 100];
 const TRIALS_MAX = 6000;

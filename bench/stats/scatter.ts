@@ -57,6 +57,11 @@ export function scatterOf(rows: readonly Row[]): Scatter | null {
 
 const DEVIATIONS = 1.96;
 
+/** Variance of the logarithm of a variance with such freedom: the trigamma function at half of it, in series. */
+function ofLogarithm(freedom: number): number {
+  return 2 / freedom + 2 / freedom ** 2 + 4 / (3 * freedom ** 3);
+}
+
 /** Of the share of rounds, by the logarithm of the ratio of variances, which is about normal (Fisher's z). */
 function rangeOf(
   share: number,
@@ -66,7 +71,7 @@ function rangeOf(
   const freedom = totalFreedom - restFreedom;
   const rows = totalFreedom / freedom;
   const ratio = Math.max(Number.MIN_VALUE, 1 + (rows * share) / (1 - share));
-  const spread = Math.exp(DEVIATIONS * Math.sqrt(2 / freedom + 2 / restFreedom));
+  const spread = Math.exp(DEVIATIONS * Math.sqrt(ofLogarithm(freedom) + ofLogarithm(restFreedom)));
   const shareOf = (each: number) => Math.max(0, (each - 1) / (each - 1 + rows));
   return { low: shareOf(ratio / spread), high: shareOf(ratio * spread) };
 }

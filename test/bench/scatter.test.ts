@@ -60,7 +60,7 @@ test("of too few rounds, of runs that do not count and of short windows nothing 
   assert.equal(scatterText({ runs: short }), null);
   assert.match(
     scatterText({ runs: runsOf(parts, 4) }) ?? "",
-    /^runs of one configuration differ by [\d.]+ % \(standard deviation\); of that variance \d+ % \(95 % interval \d+ % to \d+ %\) is common to what runs in turn/,
+    /^runs of one configuration differ by [\d.]+ % \(standard deviation\); of that variance \d+ % \(about \d+ % to \d+ %\) is common to what runs in turn/,
   );
 });
 
