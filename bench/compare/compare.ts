@@ -1,5 +1,6 @@
 // Two results side by side: configurations matched by their settings, rounds paired, each figure a ratio with its
-// interval and p-value, and what was counted beside it. Says where the two are not comparable; of two that were measured
+// interval, that of a table's verdict (bench/stats/family.ts): what is said of one figure holds for all configurations
+// together. What was counted stands beside it. Says where the two are not comparable; of two that were measured
 // one after the other nothing is called better or worse, since no round of one has a neighbour in the other, and what
 // the machine did in between is in every ratio and in no interval. Pure.
 
@@ -10,7 +11,7 @@ import { measureTitle } from "../report/measures.js";
 import { nodeText } from "../report/node-text.js";
 import { percent, plural } from "../report/numbers.js";
 import type { PerCommit, Result, Run } from "../report/result-schema.js";
-import { differs, PAIRS_MIN, type RatioInterval, ratioInterval } from "../stats/intervals.js";
+import { Family, type Comparison as Ratio, ROUNDS_MIN, type Rounds } from "../stats/family.js";
 import { cpuUsPerCommit, type Row, rowsOf, soundRuns } from "../stats/rows.js";
 import { configurationKey, configurationName } from "./configurations.js";
 
@@ -22,7 +23,7 @@ export interface Figure {
   readonly base: number | null;
   readonly head: number | null;
   /** Over rounds in which both runs count; null: none, or a figure is zero. */
-  readonly ratio: RatioInterval | null;
+  readonly ratio: Ratio | null;
 }
 
 /** Null: that side does not keep it. */
@@ -55,33 +56,74 @@ export interface Comparison {
 /** `alternating`: the runs of both took turns, so that a round of one is the neighbour of the other's. */
 export function compareResults(base: Result, head: Result, alternating: boolean): Comparison {
   const heads = new Map(rowsOf(head).map((row) => [configurationKey(row.settings), row]));
-  const matches: Match[] = [];
+  const matched: Matched[] = [];
   const onlyBase: string[] = [];
   for (const row of rowsOf(base)) {
     const key = configurationKey(row.settings);
     const other = heads.get(key);
     heads.delete(key);
     if (other === undefined) onlyBase.push(configurationName(row.settings));
-    else matches.push(matchOf(row, other));
+    else matched.push(matchOf(row, other));
   }
   const onlyHead = [...heads.values()].map(({ settings }) => configurationName(settings));
+  const matches = withRatios(matched);
   return { alternating, matches, onlyBase, onlyHead, warnings: warningsOf(base, head, alternating) };
 }
 
-function matchOf(base: Row, head: Row): Match {
+/** A figure by its rounds; none where it cannot be compared. */
+interface Measured extends Omit<Figure, "ratio"> {
+  readonly byRound: Readonly<Record<"base" | "head", Rounds>>;
+}
+
+type Matched = Omit<Match, "figures"> & { readonly figures: readonly Measured[] };
+
+/** Each figure's configurations are one family: as many as there are, of equals 5 % name a difference. */
+function withRatios(matched: readonly Matched[]): Match[] {
+  const families = new Map<string, { readonly names: string[]; readonly places: Rounds[][] }>();
+  for (const { name: configuration, figures } of matched) {
+    for (const { name, byRound } of figures) {
+      const family = families.get(name) ?? { names: [], places: [] };
+      families.set(name, family);
+      family.names.push(configuration);
+      family.places.push([byRound.base, byRound.head]);
+    }
+  }
+  const ratios = new Map(
+    [...families].map(([name, { names, places }]) => {
+      const family = new Family(places);
+      return [name, new Map(names.map((configuration, place) => [configuration, family.at(place, 1, 0)]))];
+    }),
+  );
+  return matched.map((match) => ({
+    ...match,
+    figures: match.figures.map(({ byRound: _, ...figure }) => ({
+      ...figure,
+      ratio: ratios.get(figure.name)!.get(match.name) ?? null,
+    })),
+  }));
+}
+
+function matchOf(base: Row, head: Row): Matched {
   const pairs = pairsOf(base, head);
-  const figure = (name: string, unit: string, better: Figure["better"], of: (run: Run) => number): Figure => {
+  const figure = (
+    name: string,
+    unit: string,
+    better: Figure["better"],
+    of: (run: Run) => number,
+  ): Measured => {
     const bases = pairs.map(([run]) => of(run));
     const heads = pairs.map(([, run]) => of(run));
     const usable =
       bases.length > 0 && [...bases, ...heads].every((value) => value > 0 && Number.isFinite(value));
+    const logs = (values: readonly number[]): Rounds =>
+      new Map(usable ? values.map((value, i) => [pairs[i][0].round, Math.log(value)] as const) : []);
     return {
       name,
       unit,
       better,
       base: bases.length === 0 ? null : median(bases),
       head: heads.length === 0 ? null : median(heads),
-      ratio: usable ? ratioInterval(bases, heads) : null,
+      byRound: { base: logs(bases), head: logs(heads) },
     };
   };
   const figures = [
@@ -142,24 +184,26 @@ export const JUDGEMENTS = [
 ] as const;
 export type Judgement = (typeof JUDGEMENTS)[number];
 
-/** What a figure says over all pairs; fewer than PAIRS_MIN say nothing, and those of two that took no turns neither. */
+/** What a figure says over all pairs; fewer than ROUNDS_MIN say nothing, and those of two that took no turns neither. */
 export function judgementOf({ ratio, better }: Figure, alternating: boolean): Judgement {
   if (ratio === null) return "not comparable";
   if (!alternating) return "not judged";
-  if (ratio.pairs < PAIRS_MIN) return "too few pairs to tell";
-  if (!differs(ratio)) return "no difference found";
+  if (ratio.interval === null) return "too few pairs to tell";
+  if (!ratio.proven) return "no difference found";
   return ratio.estimate > 1 === (better === "higher") ? "better" : "worse";
 }
 
-/** "1.080× (1.050 to 1.110), p 0.030: better"; of few pairs no interval, which would be none. */
+/** "1.080× (1.050 to 1.110): better"; of few pairs no interval, which would be none. */
 export function ratioSentence(figure: Figure, alternating: boolean): string {
   const judgement = judgementOf(figure, alternating);
   if (figure.ratio === null) return judgement;
-  const { estimate, low, high, pValue, pairs } = figure.ratio;
+  const { estimate, interval, rounds } = figure.ratio;
   const ratio = `${estimate.toFixed(3)}×`;
   if (!alternating) return `${ratio}: ${judgement}`;
-  if (pairs < PAIRS_MIN) return `${ratio}: ${plural(pairs, "pair")}, too few to tell`;
-  return `${ratio} (${low.toFixed(3)} to ${high.toFixed(3)}), p ${pValue.toFixed(3)}: ${judgement}`;
+  if (interval === null) {
+    return `${ratio}: ${plural(rounds, "pair")}, too few to tell (it takes ${ROUNDS_MIN} at the least)`;
+  }
+  return `${ratio} (${interval.low.toFixed(3)} to ${interval.high.toFixed(3)}): ${judgement}`;
 }
 
 function warningsOf(base: Result, head: Result, alternating: boolean): string[] {

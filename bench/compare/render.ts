@@ -3,7 +3,6 @@
 import { markdownTable } from "../report/markdown.js";
 import { plural, short } from "../report/numbers.js";
 import type { PerCommit } from "../report/result-schema.js";
-import { PAIRS_MIN } from "../stats/intervals.js";
 import {
   type Comparison,
   type Counter,
@@ -122,15 +121,19 @@ function counterText({ name, base, head }: Counter): string {
   return `${COUNTER_TITLES[name]} ${from === to ? from : `${from} to ${to}`}`;
 }
 
-/** What is judged one by one is not as sure taken together. */
+/** How far the judgements hold together. */
 function together({ matches, alternating }: Comparison): string[] {
   if (!alternating) return [];
-  const judged = matches
-    .flatMap(({ figures }) => figures)
-    .filter(({ ratio }) => ratio !== null && ratio.pairs >= PAIRS_MIN);
+  const judged = matches.flatMap(({ figures }) => figures.filter(({ ratio }) => ratio?.interval != null));
+  const names = new Set(judged.map(({ name }) => name)).size;
   if (judged.length < 2) return [];
-  const text = `${judged.length} figures are judged, each by itself at 95 %: of equals, about one in 20 is called better or worse`;
-  return [text];
+  const all =
+    matches.length > 1
+      ? ` holds for all of its ${matches.length} configurations together`
+      : " is judged by itself";
+  return [
+    `at 95 % each of ${names} figures${all}: of equals, about one figure in 20 is called better or worse`,
+  ];
 }
 
 function notes(comparison: Comparison): string[] {

@@ -97,7 +97,11 @@ function legend(curves: number): string {
   const falseMarks = `of curves of independent runs without a change, ${P_MAX * 100} in 100 has one all the same`;
   const here = curves > 1 ? ` (here are ${curves})` : "";
   const alike = "more, where runs are like those before them for other reasons, as on one day's machine";
-  return `A ${MARK} marks a change of level: binary segmentation, permutation test, p <= ${P_MAX}; ${falseMarks}${here}, and ${alike}.`;
+  return (
+    `A ${MARK} marks a change of level: binary segmentation, permutation test, p <= ${P_MAX}; ${falseMarks}${here}, and ${alike}. ` +
+    "Place and size are those that fit best: of a change no larger than the noise the place may be some runs off, and the " +
+    "size is told too large, as it is marked where it happens to look so."
+  );
 }
 
 function renderCurve(curve: Curve): string {
@@ -116,7 +120,7 @@ function renderCurve(curve: Curve): string {
       const change = ((after / before - 1) * 100).toFixed(1);
       const sign = after > before ? "+" : "";
       const levels = `${grouped(before)} to ${grouped(after)} proposals/s`;
-      return `  ${sign}${change} % from run ${index + 1} on, ${nameOf(points[index])}: ${levels} (p ${pValue.toFixed(3)})`;
+      return `  ${sign}${change} % from about run ${index + 1} on, ${nameOf(points[index])}: ${levels} (p ${pValue.toFixed(3)})`;
     }),
   ];
   return lines.join("\n");

@@ -128,12 +128,17 @@ const REFUSED: Column = {
     grouped(total(validRuns(runs), ({ failed }) => Object.values(failed).reduce((a, b) => a + b, 0))),
 };
 
+/** How many of so many samples lie above one: with less than one, a percentile is the maximum by another name. */
+const ABOVE = { p50: 1 / 2, p99: 1 / 100, p99_9: 1 / 1000, max: 1 } as const;
 const LATENCY = { p50: "p50 ms", p99: "p99 ms", p99_9: "p99.9 ms", max: "max ms" } as const;
 
 function latency(...names: readonly (keyof typeof LATENCY)[]): Column[] {
   return names.map((name) => ({
     title: LATENCY[name],
-    cell: ({ latencyMs }) => (latencyMs === null ? "-" : short(latencyMs[name])),
+    cell: ({ latencyMs, runs }) => {
+      const samples = total(validRuns(runs), ({ done }) => done);
+      return latencyMs === null || samples * ABOVE[name] < 1 ? "-" : short(latencyMs[name]);
+    },
   }));
 }
 

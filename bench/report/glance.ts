@@ -12,9 +12,9 @@ import {
   validRuns,
 } from "../stats/rows.js";
 import { subjectOf } from "./columns.js";
-import { fellBehind, refusedText, standUpTo } from "./kept-up.js";
+import { fellBehind, LEFT_OVER_MAX, refusedText, standUpTo } from "./kept-up.js";
 import { lostText, type MeasureFigure, measureOf, medianOf, rangeText } from "./measures.js";
-import { grouped, short, times } from "./numbers.js";
+import { grouped, percent, short, times } from "./numbers.js";
 import type { Result } from "./result-schema.js";
 import { type Standings, type Statement, standingsOf, varyingOf } from "./standings.js";
 import { unsteadyText } from "./steadiness.js";
@@ -88,7 +88,7 @@ const TOLD: {
         text:
           last === undefined
             ? `less than ${grouped(over?.settings.rate ?? 0)}/s: ${why}.`
-            : `up to ${grouped(last.settings.rate)} proposals/s: it keeps up, with ${took(last)}.`,
+            : `up to ${grouped(last.settings.rate)} proposals/s: it keeps up (to within ${percent(LEFT_OVER_MAX)}), with ${took(last)}.`,
       },
       { label: "How sure", text: `${roundsText(rows)}.` },
       {
@@ -178,6 +178,8 @@ function eventLines(took: string, limit: string, sure: string): GlanceLine[] {
   ];
 }
 
+/** From the low to the high end of an interval; beyond, a fifth more or less is hidden in it. */
+const NOISY_SPAN = 1.44;
 /** The latest that an election starts, and one tick for the election itself. */
 const ELECTION_TICKS_MAX = 20;
 
@@ -236,7 +238,7 @@ function choice(
 }
 
 function surety({ overall: statements, familySize }: Standings, roundsMade: number): string {
-  const { rounds, roundsNeeded } = statements[statements.length - 1];
+  const { rounds, roundsNeeded, interval } = statements[statements.length - 1];
   if (statements.some(({ proven }) => proven)) {
     return `95 %${familySize > 1 ? `, of ${allText(familySize)} comparisons together` : ""} (${rounds} rounds).`;
   }
@@ -245,8 +247,19 @@ function surety({ overall: statements, familySize }: Standings, roundsMade: numb
   // Whoever made as many already is not helped by asking for them.
   const ask = (needed: number) => (needed > roundsMade ? `, --rounds ${needed}` : " that count");
   if (rounds < 2) return `not at all after ${seen}: it takes at least ${ROUNDS_MIN}${ask(ROUNDS_MIN)}.`;
-  if (roundsNeeded === null) return `not after ${seen}; the difference is too small to be worth proving.`;
-  return `not after ${seen}; it would take about ${roundsNeeded}${ask(roundsNeeded)}.`;
+  const open = interval === null ? "" : openText(interval);
+  if (roundsNeeded === null)
+    return `not after ${seen}; to prove what was seen it would take more than 100 like these${open}.`;
+  return `not after ${seen}; it would probably take about ${roundsNeeded}${ask(roundsNeeded)}${open}.`;
+}
+
+/** What is not ruled out, and what to do where that is much: a difference that was not found may be a large one. */
+function openText({ low, high }: NonNullable<Statement["interval"]>): string {
+  const noisy =
+    high / low > NOISY_SPAN
+      ? ": noise hides that much; longer windows (--duration) or a quieter machine help"
+      : "";
+  return `; anything from ${times(low)}× to ${times(high)}× is possible${noisy}`;
 }
 
 function allOf(statements: readonly Statement[], say: (statement: Statement) => string): string {

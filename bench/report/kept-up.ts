@@ -4,8 +4,8 @@ import { type Row, validRuns } from "../stats/rows.js";
 import { short } from "./numbers.js";
 import type { Run } from "./result-schema.js";
 
-/** Of what comes due, at the most, may be left over for good. */
-const LEFT_OVER_MAX = 0.03;
+/** Of what comes due, at the most, may be left over for good: less cannot be told from chance in a window. */
+export const LEFT_OVER_MAX = 0.03;
 
 type Offered = Pick<Row, "runs" | "settings">;
 

@@ -8,9 +8,11 @@ import type { Result } from "./result-schema.js";
 export function scatterText(result: Pick<Result, "runs">): string | null {
   const scatter = scatterOf(rowsOf(result));
   if (scatter === null) return null;
+  const { low, high } = scatter.roundRange;
   return (
     `runs of one configuration differ by ${short(Number((scatter.deviation * 100).toPrecision(2)))} % (standard deviation); ` +
-    `of that variance ${percent(scatter.round)} is common to what runs in turn and divided out, ` +
-    `${percent(scatter.window)} is chance within a window, ${percent(scatter.birth)} what processes are born with`
+    `of that variance ${percent(scatter.round)} (about ${percent(low)} to ${percent(high)}) is common to what runs ` +
+    `in turn and divided out, about ${percent(scatter.window)} is chance within a window, ${percent(scatter.birth)} the rest, ` +
+    "such as what processes are born with"
   );
 }

@@ -19,11 +19,11 @@ import {
 } from "../stats/rows.js";
 import { type Subject, subjectOf } from "./columns.js";
 import { fellBehind, keptUp, refusedText } from "./kept-up.js";
-import { lostText, measureOf } from "./measures.js";
+import { lostText, measureOf, rangeText } from "./measures.js";
 import { grouped, percent, short, times } from "./numbers.js";
 import type { Result, Run } from "./result-schema.js";
 import { roundsOf, type Standings, type Statement, standingsOf, varyingOf } from "./standings.js";
-import { typicalRun } from "./waterfall-text.js";
+import { FOLLOWED_MIN, typicalRun } from "./waterfall-text.js";
 
 const BUSY_SHARE = 0.85;
 /** A commit within this many times the probe's write may be one that waits for disks. */
@@ -31,8 +31,6 @@ const DISK_BOUND_FACTOR = 5;
 /** Of a commit's time on its critical path. */
 const DISK_BOUND_SHARE = 0.5;
 const DISK_STAGES: readonly string[] = ["own disk", "follower disk"];
-/** A mean of fewer says little. */
-const FOLLOWED_MIN = 20;
 /** Places, or rows, told in words one by one; the rest is in the table. */
 const GROUPS_MAX = 4;
 /** Of more rivals than this, the nearest and the farthest are told. */
@@ -211,8 +209,8 @@ function intervalText({ interval }: Statement): string {
 function enough(open: readonly Statement[]): string {
   const { rounds, roundsNeeded } = open[open.length - 1];
   if (rounds < 2) return `it takes ${ROUNDS_MIN} rounds at the least to tell`;
-  if (roundsNeeded === null) return "more than 100 rounds would be needed to prove so little";
-  return `about ${roundsNeeded} rounds would prove ${open.length > 1 ? "the greatest of it" : "it"}, if it stays like that`;
+  if (roundsNeeded === null) return "more than 100 rounds like these would be needed to prove what was seen";
+  return `about ${roundsNeeded} rounds would probably prove ${open.length > 1 ? "the greatest of it" : "it"}, if it is what was seen`;
 }
 
 function endsOf(statements: readonly Statement[]): readonly Statement[] {
@@ -301,14 +299,14 @@ const EVENTS: { readonly [K in Subject]?: EventWords } = {
   ],
 };
 
-/** What the event took, a clause a row that it befell. */
+/** What the event took, medians with their range over the rounds, a clause a row that it befell. */
 function eventText(rows: readonly Row[], subject: Subject, words: EventWords): string {
   const varying = varyingOf(rows);
   const clauses = rows.flatMap((row) => {
     if (subjectOf([row]) !== subject) return [];
     const said = words.flatMap(([name, say]) => {
       const figure = measureOf(row, name);
-      return figure === null ? [] : [say(short(figure.median))];
+      return figure === null ? [] : [say(rangeText(figure))];
     });
     const place = varying.length === 0 ? "" : `with ${describe(row.settings, varying)} `;
     const lost = subject === "leader lost" ? `; ${lostText([row])}` : "";

@@ -1,11 +1,13 @@
 // The waterfall as terminal and page tell it: of each configuration the run with the median throughput, and of its
 // stages the seven longest by name, the rest together, so that each keeps a hue of its own. Pure.
 import { highestOf, isCounted, type Row, rowsOf, validRuns } from "../stats/rows.js";
-import { short } from "./numbers.js";
+import { grouped, short } from "./numbers.js";
 import type { Result, Run, Waterfall } from "./result-schema.js";
 
 /** More hues than these and the rest's one cannot be told apart. */
 const NAMED_MAX = 7;
+/** A mean of fewer says little. */
+export const FOLLOWED_MIN = 20;
 
 /** The valid run with the median throughput, which stands for its row; null: all are void. */
 export function typicalRun({ runs }: Pick<Row, "runs">): Run | null {
@@ -53,14 +55,17 @@ export function partsOf(waterfall: Waterfall, named: readonly string[], rest: st
 }
 
 /**
- * "Where a commit's 4.02 ms go (pool-wasm, the run with the median throughput): own disk 31 %, 9 short stages 3 %" for
- * the fastest configuration; null if no sound run of it was traced.
+ * "Where a commit's 4.02 ms go (pool-wasm, the run with the median throughput; the mean of 512 that were followed): own
+ * disk 31 %, 9 short stages 3 %" for the configuration of the highest throughput; null if no sound run was traced, and
+ * enough of its commits.
  */
 export function waterfallText(result: Pick<Result, "runs">, nameOf: (row: Row) => string): string | null {
   const rows = rowsOf(result);
   const typical = rows.map(typicalRun);
   const all = typical.flatMap((run) => run?.waterfall ?? []);
-  const traced = rows.filter(isCounted).filter((row) => typicalRun(row)?.waterfall != null);
+  const traced = rows
+    .filter(isCounted)
+    .filter((row) => (typicalRun(row)?.waterfall?.sampled ?? 0) >= FOLLOWED_MIN);
   if (traced.length === 0) return null;
   const fastest = highestOf(traced);
   const waterfall = typicalRun(fastest)!.waterfall!;
@@ -71,5 +76,5 @@ export function waterfallText(result: Pick<Result, "runs">, nameOf: (row: Row) =
     .map(({ name, us }) => `${name} ${share(us)} %`);
   const many = fastest.runs.length > 1 ? ", the run with the median throughput" : "";
   const whole = short(waterfall.totalUs.mean / 1000);
-  return `Where a commit's ${whole} ms go (${nameOf(fastest)}${many}): ${parts.join(", ")}`;
+  return `Where a commit's ${whole} ms go (${nameOf(fastest)}${many}; the mean of ${grouped(waterfall.sampled)} that were followed): ${parts.join(", ")}`;
 }

@@ -84,11 +84,6 @@ export function ratioOfLogs(logs: readonly number[], confidence = CONFIDENCE): R
   };
 }
 
-/** Both the interval and the rank test say that the sides differ. */
-export function differs({ low, high, pValue }: RatioInterval): boolean {
-  return (low > 1 || high < 1) && pValue <= 1 - CONFIDENCE;
-}
-
 /** Two-sided p-value of Wilcoxon's signed-rank test that `differences` centre on 0; zeros are left out, ties share ranks. */
 export function signedRankPValue(differences: readonly number[]): number {
   const given = differences.filter((value) => value !== 0);

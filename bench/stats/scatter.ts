@@ -1,6 +1,6 @@
 // Why runs of one configuration differ: by what those that run in turn have in common (the machine's minute; it is
-// divided out of every comparison), by chance within a window, and by what its processes were born with (layout, what
-// was compiled, how far a heap has grown). Tells where more time would go best: into longer windows, or into more
+// divided out of every comparison), by chance within a window, and by the rest, such as what its processes were born with
+// (layout, what was compiled, how far a heap has grown). Tells where more time would go best: into longer windows, or into more
 // rounds. Pure.
 import { mean, variance } from "simple-statistics";
 import { groupsOf } from "../harness/groups.js";
@@ -12,7 +12,10 @@ import { type Row, soundRuns } from "./rows.js";
 export interface Scatter {
   readonly deviation: number;
   readonly round: number;
+  /** Where that share lies, at about 95 %: of few rounds it may be nearly anything. */
+  readonly roundRange: { readonly low: number; readonly high: number };
   readonly window: number;
+  /** What is left: of what processes are born with, and of all else that is neither. */
   readonly birth: number;
 }
 
@@ -48,7 +51,29 @@ export function scatterOf(rows: readonly Row[]): Scatter | null {
   const total = sums.total / sums.totalFreedom;
   const round = Math.max(0, 1 - sums.rest / sums.restFreedom / total);
   const window = Math.min(1 - round, mean(windows) / total);
-  return { deviation: Math.sqrt(total), round, window, birth: 1 - round - window };
+  const roundRange = rangeOf(1 - sums.rest / sums.restFreedom / total, sums);
+  return { deviation: Math.sqrt(total), round, roundRange, window, birth: 1 - round - window };
+}
+
+const DEVIATIONS = 1.96;
+
+/** Variance of the logarithm of a variance with such freedom: the trigamma function at half of it, in series. */
+function ofLogarithm(freedom: number): number {
+  return 2 / freedom + 2 / freedom ** 2 + 4 / (3 * freedom ** 3);
+}
+
+/** Of the share of rounds, by the logarithm of the ratio of variances, which is about normal (Fisher's z). */
+function rangeOf(
+  share: number,
+  { totalFreedom, restFreedom }: { readonly totalFreedom: number; readonly restFreedom: number },
+): Scatter["roundRange"] {
+  if (share >= 1) return { low: 1, high: 1 };
+  const freedom = totalFreedom - restFreedom;
+  const rows = totalFreedom / freedom;
+  const ratio = Math.max(Number.MIN_VALUE, 1 + (rows * share) / (1 - share));
+  const spread = Math.exp(DEVIATIONS * Math.sqrt(ofLogarithm(freedom) + ofLogarithm(restFreedom)));
+  const shareOf = (each: number) => Math.max(0, (each - 1) / (each - 1 + rows));
+  return { low: shareOf(ratio / spread), high: shareOf(ratio * spread) };
 }
 
 function centred(values: readonly number[]): number[] {

@@ -44,7 +44,7 @@ export function compareCommand(): Command {
       "Compares two result files configuration by configuration: ratios of throughput and latency, and what a commit " +
         "costs; measured one after the other, they have the machine's drift in them, and are not judged. Given two " +
         "revisions instead, it builds both, lets their engines take turns under this raftmark's bench, and judges " +
-        "that, by 95 % intervals over paired rounds.",
+        "that, by 95 % intervals over paired rounds, which hold for all configurations of a figure together.",
     )
     .argument("<base>", "a result file, or a revision of this repository")
     .argument("<head>", `the same; ${WORKTREE} is the current files as built`)

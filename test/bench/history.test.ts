@@ -148,7 +148,7 @@ test("curves are drawn least to most with a mark at each change, machines apart"
   assert.match(lines[3], /^ +6[789]\d ┤█{10}│[▁▂▃▄▅▆▇]{10}$/);
   assert.deepEqual(lines.slice(4), [`      └${"─".repeat(21)}`, "       2026-01-01 to 2026-01-20"]);
   const text = renderHistory(curves);
-  assert.match(text, /-(29|30|31)\.\d % from run 11 on, c0ffee10, 2026-01-11: /);
+  assert.match(text, /-(29|30|31)\.\d % from about run 11 on, c0ffee10, 2026-01-11: /);
   assert.match(text, /^m1\n\nc\n {2}/);
   assert.match(text, /\nm2\n/);
 });

@@ -81,7 +81,7 @@ test("a load of which some was refused was not kept up with, and the share is sa
   const { rows, glance, verdict: sentences, tiles } = offered({ [HIGH]: { done: 0.975, refused: 0.025 } });
   assert.deepEqual(rows.map(keptUp), [true, true, false, true]);
   assert.equal(refusedShare(rows[2]), 0.025);
-  assert.match(glance["Run"], /^up to 5,000 proposals\/s: it keeps up/);
+  assert.match(glance["Run"], /^up to 5,000 proposals\/s: it keeps up \(to within 3 %\), with p50/);
   assert.match(
     glance["Limit"],
     /^at 20,000\/s offered it does 19,500\/s, and 2\.50 % of what came due was refused\.$/,

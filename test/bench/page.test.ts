@@ -336,8 +336,16 @@ test("the comparison of two results: every heading over its own cells", () => {
     "its proposals/s": "13,440",
     "ratio to before": "2.0×",
     "95 % interval": "–",
-    "in words": "nothing can be told from 3 rounds",
+    "in words": "not judged",
   });
+  assert.match(page, /What was not made alternating is not judged/);
+  const side = { ...slow, command: "raftmark compare a b", elapsedMs: 1e6 };
+  const turns = renderPage([
+    { name: "before", result: side },
+    { name: "after", result: { ...side, runs } },
+  ]);
+  assert.match(turns, /What took turns is judged at 95 %/);
+  assert.equal(cells(turns, "Throughput against before")[0]["in words"], "better");
 });
 
 test("without a name: the newest result in results/local", () => {

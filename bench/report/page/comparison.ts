@@ -1,9 +1,8 @@
 // Several results side by side: every configuration that is in the first and in another, and the ratio of their
-// throughputs. Says that no difference is found where the interval holds 1. Pure.
+// throughputs, judged as `raftmark compare` judges it: not at all where the two took no turns. Pure.
+import { compareResults, type Figure, judgementOf, tookTurns } from "../../compare/compare.js";
 import { configurationKey } from "../../compare/configurations.js";
-import { differs, PAIRS_MIN } from "../../stats/intervals.js";
-import { ratioOfRows } from "../../stats/ratio.js";
-import { grouped, short, times } from "../numbers.js";
+import { grouped, times } from "../numbers.js";
 import { type Html, html } from "./html.js";
 import type { Config, Model } from "./model.js";
 import { table } from "./tables.js";
@@ -17,8 +16,6 @@ interface Compared {
   readonly ratio: string;
   readonly interval: string;
   readonly words: string;
-  /** The rounds are enough to judge it. */
-  readonly judged: boolean;
 }
 
 /** Heading and cell stand together, so that neither can move alone. */
@@ -36,54 +33,48 @@ function columns(base: string): readonly (readonly [string, (line: Compared) => 
 
 export function comparisonTable(model: Model): Html {
   const [base, ...others] = model.results;
-  const lines = others.flatMap((other) =>
-    model.configs
+  const turns = others.map((other) => tookTurns(base.result, other.result));
+  const lines = others.flatMap((other, i) => {
+    const { matches } = compareResults(base.result, other.result, turns[i]);
+    return model.configs
       .filter(({ source }) => source === base)
       .flatMap((first) => {
-        const second = model.configs.find((config) => config.source === other && sameSettings(config, first));
-        return second === undefined ? [] : [compared(first, second)];
-      }),
-  );
-  const caution = html`<p class="note">The results were not made alternating, so whatever changed on the machine between
-    them is in these ratios; <code>raftmark compare</code> with two revisions alternates.${together(lines)}</p>`;
+        const key = configurationKey(first.row.settings);
+        const keyed = ({ settings }: Config["row"] | (typeof matches)[number]) =>
+          configurationKey(settings) === key;
+        const second = model.configs.find(({ source, row }) => source === other && keyed(row));
+        const figure = matches.find(keyed)?.figures.find(({ name }) => name === "throughput");
+        if (second === undefined || figure === undefined) return [];
+        return [compared(first, second, figure, turns[i])];
+      });
+  });
   if (lines.length === 0) return html`<p class="note">The results have no configuration in common.</p>`;
   const shown = columns(base.name);
   const rows = lines.map((line) => shown.map(([, cell]) => cell(line)));
   const heads = shown.map(([head]) => head);
-  return html`<h3>Against ${base.name}</h3>${table(`Throughput against ${base.name}`, heads, rows)}${caution}`;
+  const notes = [...(turns.includes(false) ? [NO_TURNS] : []), ...(turns.includes(true) ? [TURNS] : [])];
+  return html`<h3>Against ${base.name}</h3>${table(`Throughput against ${base.name}`, heads, rows)}${notes.map(
+    (note) => html`<p class="note">${note}</p>`,
+  )}`;
 }
 
-function sameSettings(a: Config, b: Config): boolean {
-  return configurationKey(a.row.settings) === configurationKey(b.row.settings);
-}
+const NO_TURNS =
+  "What was not made alternating is not judged: whatever changed on the machine meanwhile is in these ratios. " +
+  "raftmark compare with two revisions alternates.";
+const TURNS = "What took turns is judged at 95 %, for all configurations of a result together.";
 
-function compared(first: Config, second: Config): Compared {
+function compared(first: Config, second: Config, figure: Figure, alternating: boolean): Compared {
   const [a, b] = [first, second].map(({ row }) => row.proposalsPerS);
   const rate = (one: typeof a) => (one === null ? "void" : grouped(one.estimate));
-  const line = {
+  const { ratio } = figure;
+  const interval = alternating ? (ratio?.interval ?? null) : null;
+  return {
     configuration: first.label.slice(0, -` · ${first.source.name}`.length),
     other: second.source.name,
     baseRate: rate(a),
     otherRate: rate(b),
-    interval: "–",
-    judged: false,
+    ratio: ratio === null ? "–" : `${times(ratio.estimate)}×`,
+    interval: interval === null ? "–" : `${interval.low.toFixed(2)} to ${interval.high.toFixed(2)}`,
+    words: ratio === null ? "no round in which both count" : judgementOf(figure, alternating),
   };
-  const ratio = ratioOfRows(first.row, second.row);
-  if (ratio === null) return { ...line, ratio: "–", words: "no round in which both count" };
-  const text = { ...line, ratio: `${times(ratio.estimate)}×` };
-  if (ratio.pairs < PAIRS_MIN) return { ...text, words: tooFew(ratio.pairs) };
-  const words = differs(ratio) ? (ratio.estimate > 1 ? "faster" : "slower") : "no difference found";
-  return { ...text, interval: `${short(ratio.low)} to ${short(ratio.high)}`, words, judged: true };
-}
-
-/** What is judged one by one is not as sure taken together. */
-function together(lines: readonly Compared[]): string {
-  const count = lines.filter(({ judged }) => judged).length;
-  return count < 2
-    ? ""
-    : ` ${count} ratios are judged, each by itself at 95 %: of equals, about one in 20 is called faster or slower.`;
-}
-
-function tooFew(pairs: number): string {
-  return `nothing can be told from ${pairs === 1 ? "one round" : `${pairs} rounds`}`;
 }

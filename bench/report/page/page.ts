@@ -201,7 +201,7 @@ function throughput(model: Model, charts: readonly Chart[]): Html {
   const note =
     rounds > 1
       ? `The bar is the median of ${many} rounds, the line across its end the interval: ${intervalMeaning(model)}.`
-      : "One round each, so there is no interval: differences below about 10 % are noise.";
+      : "One round each, so there is no interval, and nothing is known of the noise: no difference is proven.";
   return html`<section aria-labelledby="throughput">
 <h2 id="throughput">Throughput</h2>
 <p class="note">Proposals applied on the leader a second. ${note}</p>
