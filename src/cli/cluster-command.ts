@@ -28,6 +28,7 @@ const UNUSABLE = 2;
 /** How the command begins the sentence that it ends with, and what its line has where that is JSON. */
 const SAYS = "raftmark: ";
 const ENDS_WITH = '"exitCode":';
+const WAS_REMOVED = '"code":"RAFT_REMOVED"';
 const NODES_MAX = 9;
 const START_MS = 15_000;
 /** From SIGTERM on: handing over, draining, and what the disk takes. */
@@ -156,18 +157,28 @@ class LocalCluster {
 
   private tellEnd(id: number, how: number | string, begin: number): void {
     if (this.isEnding) return;
-    const again = `raftmark serve --config ${this.path(`node-${id}.yaml`)} starts it again`;
-    process.stderr.write(`node ${id} ended (${how}): ${this.lastWords(id, begin)}\n  ${again}\n`);
+    // Who is no member says itself what to do instead.
+    const isRemoved = this.said(id, begin).includes(WAS_REMOVED);
+    const again = isRemoved
+      ? ""
+      : `  raftmark serve --config ${this.path(`node-${id}.yaml`)} starts it again\n`;
+    process.stderr.write(`node ${id} ended (${how}): ${this.lastWords(id, begin)}\n${again}`);
   }
 
-  /** What it ended with, or else the last line, in the log from `begin` on. Another process may write to that as well. */
-  private lastWords(id: number, begin: number): string {
-    const text = readFileSync(this.path(`node-${id}.log`))
+  /** Its log from `begin` on. Another process may write to that as well. */
+  private said(id: number, begin: number): string {
+    return readFileSync(this.path(`node-${id}.log`))
       .subarray(begin)
       .toString()
       .trim();
-    const lines = text.split("\n");
-    const line = lines.findLast((one) => one.startsWith(SAYS) || one.includes(ENDS_WITH)) ?? lines.at(-1)!;
+  }
+
+  /** What it ended with, or else the last line. */
+  private lastWords(id: number, begin: number): string {
+    const lines = this.said(id, begin).split("\n");
+    const says = (one: string) =>
+      one.startsWith(SAYS) || one.includes(ENDS_WITH) || one.includes(WAS_REMOVED);
+    const line = lines.findLast(says) ?? lines.at(-1)!;
     try {
       return (JSON.parse(line) as { msg: string }).msg.replace(/\.$/, "");
     } catch {

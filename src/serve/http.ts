@@ -87,7 +87,7 @@ export function wholeOf(query: URLSearchParams, name: string, min: number): numb
   if (text === null) return null;
   const value = Number(text);
   if (/^\d{1,16}$/.test(text) && Number.isSafeInteger(value) && value >= min) return value;
-  throw badRequest(`${name}=${text}: it is a whole number, ${min} or more`);
+  throw badRequest(`${name}=${text}: it is a whole number from ${min} to ${Number.MAX_SAFE_INTEGER}`);
 }
 
 /** Decodes percent signs. Throws 400 where they stand for no UTF-8. */

@@ -107,8 +107,9 @@ async function remove(
   checkQuery(query, ["cas"]);
   const ifRevision = conditionOf(request, query);
   const outcome = await execute(parts, placeOf(request), { op: "delete", key, ifRevision });
-  // Without a condition, what is not there is as good as deleted.
-  if (!outcome.changed && ifRevision !== null) throw conditionFailed(key, outcome);
+  // What is not there is as good as deleted, unless the condition was another.
+  if (!outcome.changed && ifRevision !== null && ifRevision !== outcome.revision)
+    throw conditionFailed(key, outcome);
   sendJson(response, 200, { key, deleted: outcome.changed });
 }
 

@@ -44,6 +44,17 @@ async function says(line: string, expected: RegExp): Promise<void> {
   }
 }
 
+/** Removes a node; what is said of its end. */
+async function removed(cluster: Awaited<ReturnType<typeof up>>): Promise<void> {
+  const base = (id: number) => new RegExp(`node ${id} +(http://\\S+)/`).exec(cluster.stdout)![1];
+  const leader = Number(/node (\d) .*leads/.exec(cluster.stdout)![1]);
+  const id = (leader % 3) + 1;
+  sh(`curl -X DELETE ${base(leader)}/members/${id}`);
+  const told = new RegExp(`node ${id} ended \\(0\\): node ${id} was removed .*\n`);
+  await until("its end to be told", PATIENCE_MS, () => told.test(cluster.stderr));
+  assert.doesNotMatch(cluster.stderr, /starts it again/);
+}
+
 const skip = spawnSync("curl", ["--version"]).error === undefined ? false : "no curl here";
 
 test("three nodes: what it says to try works; one is killed, and told; Ctrl-C ends all; a second run has the data", {
@@ -66,6 +77,7 @@ test("three nodes: what it says to try works; one is killed, and told; Ctrl-C en
   const second = await up();
   assert.equal(sh(toTry(second)[1]), "hello");
   const again = childrenOf(second.pid);
+  await removed(second);
   second.child.kill("SIGTERM");
   assert.equal(await second.end(PATIENCE_MS), 0, second.stderr);
   assert.match(second.stdout, /All nodes have ended/);

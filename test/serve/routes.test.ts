@@ -107,6 +107,12 @@ test("compare-and-set: by revision, for an absent key, as query and as headers",
   const gone = await ask("PUT", `/kv/c?cas=${third}`, "4");
   assert.equal(errorOf(gone), "412 KV_CONDITION");
   assert.equal(gone.json.error.revision, 0);
+  // The condition holds, and there is nothing to delete.
+  for (const headers of [{ "if-none-match": "*" }, {}] as Record<string, string>[]) {
+    const path = headers["if-none-match"] === undefined ? "/kv/c?cas=0" : "/kv/c";
+    assert.deepEqual((await ask("DELETE", path, undefined, headers)).json, { key: "c", deleted: false });
+  }
+  assert.equal(errorOf(await ask("DELETE", `/kv/c?cas=${third}`)), "412 KV_CONDITION");
 });
 
 test("an idle connection stays longer than a proxy in front keeps its side of it", async () => {
