@@ -349,7 +349,9 @@ export class SegmentScanner {
       result.firstTerm = term;
       return;
     }
-    result.unsure ||= this.under === -1 && this.before === null;
+    // Before its first entry there may be what is committed: no state record of its own tells.
+    const isBeforeFirst = index < f64[L.SCAN_FIRST_INDEX >>> 3];
+    result.unsure ||= this.before === null && (this.under === -1 || isBeforeFirst);
     const wrong = misplaced(term, data !== NO_DATA, this.under, this.replaced);
     if (wrong !== "")
       this.damaged(this.points.offset(this.points.count - 1), f64[L.SCAN_RECORDS >>> 3], wrong);

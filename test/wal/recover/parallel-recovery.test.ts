@@ -146,6 +146,12 @@ test("a snapshot ahead of the log, or of another term, replaces it; one inside i
   }
 });
 
+test("entry 1 again, over what an earlier segment says is committed, behind a snapshot that replaced the log", async (t) => {
+  const log = logIn(t).entries(1, 8, 1).state(1, 8).cut().entries(9, 12, 1);
+  const said = await same(log.snapshot(22, 1).entries(23, 26, 1).entries(1, 4, 2).end());
+  assert.match(said, /^WAL_CORRUPT: .*an entry at or below the commit index/);
+});
+
 test("older segments may be gone if a snapshot covers them", async (t) => {
   const covered = new LogBuilder(path.join(tempDir(t), "wal"), 7, 100);
   const dir = covered.entries(101, 110, 2).snapshot(105, 2).cut().entries(111, 120, 2).end();
