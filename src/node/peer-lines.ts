@@ -86,7 +86,9 @@ export class PeerLines {
     words.unreachedAt = this.now();
     words.strangeSince = SILENT.test(why) ? Infinity : Math.min(words.strangeSince, this.now());
     const isStrange = this.now() - words.strangeSince >= STRANGE_MS;
-    const hint = isStrange ? " (what answers there may be another program: option peers)" : "";
+    // Of TLS the words before say what to do.
+    const hint =
+      isStrange && !why.includes("TLS") ? " (what answers there may be another program: option peers)" : "";
     const text = `node ${peer} cannot be reached at ${address}, and is not heard: ${why}${hint}`;
     words.unreached = text;
     const kind = `unreached ${peer}`;

@@ -96,6 +96,11 @@ test("who is not there is told to a logger alone, and what is no node, after a w
     "raftmark: node 1: node 2 cannot be reached at host:1, and is not heard: Unexpected server response: 200 " +
     "(what answers there may be another program: option peers)";
   assert.deepEqual(written, [text]);
+  for (let i = 0; i < 3; i++) {
+    lines.unreached(3, "host:1", "no TLS in time (if ...)");
+    pass(2000);
+  }
+  assert.match(written[1]!, /no TLS in time \(if \.\.\.\)$/);
 });
 
 test("what is in the way is known as long as it is", (t) => {
