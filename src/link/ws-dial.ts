@@ -115,7 +115,8 @@ export class WsDial {
   }
 
   private tooLate(): void {
-    this.fail(new Error(this.unproved ? "no TLS in time" : "Opening handshake has timed out"));
+    const silent = "no TLS in time (if it speaks without, give option tls to all members or to none)";
+    this.fail(new Error(this.unproved ? silent : "Opening handshake has timed out"));
   }
 
   private readAnswer(bytes: Uint8Array, count: number): void {

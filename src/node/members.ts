@@ -78,18 +78,26 @@ export class Members {
   }
 
   /**
-   * Tells where the options differ from the log, once `known` resolves: all that is committed is applied then. Where no
-   * leader could tell what is committed, what is applied counts, unless the log holds a change that is not applied.
+   * Tells where the options differ from the log. `known` resolves when all that is committed is applied, within the time
+   * that it is given. Where that is not to be had in TOLD_MS (nobody dials a node at another address than its log says), the
+   * log alone counts, unless a peer knows of a later change.
    */
-  async compare(options: ResolvedOptions, known: Promise<void>): Promise<void> {
-    const { rawNode, teller } = this.parts;
-    const code = await known.then(
-      () => null,
-      (error: RaftmarkError) => error.code,
+  async compare(options: ResolvedOptions, known: (timeoutMs?: number) => Promise<void>): Promise<void> {
+    let is = await isKnown(known(TOLD_MS));
+    if (is === false && this.isBehind) is = await isKnown(known());
+    if (is === null) return;
+    const isOpen = !is && this.parts.rawNode.raft.raftLog.unappliedConfChanges.length > 0;
+    tellDifferences(options, this.list(), isOpen ? this.inLog() : null, this.parts.teller);
+  }
+
+  /** A peer has applied a change that is not in this node's log. */
+  private get isBehind(): boolean {
+    const newest = Math.max(
+      this.appliedAt,
+      ...this.parts.rawNode.raft.raftLog.unappliedConfChanges.slice(-1),
     );
-    const isUnknown = code === "RAFT_NO_LEADER" || code === "RAFT_TIMEOUT";
-    if (code !== null && !(isUnknown && rawNode.raft.raftLog.unappliedConfChanges.length === 0)) return;
-    tellDifferences(options, this.list(), teller);
+    for (const { at } of this.ahead.values()) if (at > newest) return true;
+    return false;
   }
 
   /** Ascending by id. */
@@ -316,6 +324,19 @@ export class Members {
     const leaving = votersOutgoing.length > 0 ? ` (joint with ${votersOutgoing.join(", ")})` : "";
     return `${voters.join(", ")}${learning}${leaving}`;
   }
+}
+
+/** From a start until the differences between options and log are told, at the latest where nobody can be asked. */
+const TOLD_MS = 2_000;
+
+/** False: there is no leader to tell, or not in time. Null: the node ends. */
+async function isKnown(known: Promise<void>): Promise<boolean | null> {
+  const code = await known.then(
+    () => null,
+    (error: RaftmarkError) => error.code,
+  );
+  if (code === null) return true;
+  return code === "RAFT_NO_LEADER" || code === "RAFT_TIMEOUT" ? false : null;
 }
 
 /** Bound of Members.ahead: no group has as many nodes. */

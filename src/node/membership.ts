@@ -27,15 +27,19 @@ export function openMembers(wal: Wal, options: ResolvedOptions, record: MemberRe
   return new MemberBook(new Map([...addressesOf(options), ...(bootstrap?.addresses ?? [])]), record);
 }
 
-/** Where the options say something else than the log, by which these are the members; none: it has not heard yet. */
+/**
+ * Where the options say something else than the log, by which these are the members; none: it has not heard yet.
+ * `open`: changes in the log may be committed or not, and this is whom they name, and where. The options may be right by them.
+ */
 export function tellDifferences(
   { voters: given, peers, dir, listen, id }: ResolvedOptions,
   members: readonly Member[],
+  open: ReadonlyMap<number, string | undefined> | null,
   teller: Teller,
 ): void {
   const ids = members.map((member) => member.id);
   if (ids.length === 0) return;
-  if (given.join() !== ids.join()) {
+  if (open === null && given.join() !== ids.join()) {
     const text =
       `option peers names ${nodes(given)}, and by the log in ${dir} the members are ${nodes(ids)}: the log counts. ` +
       "A change of members (changeMembership, POST /members) changes who they are";
@@ -43,7 +47,7 @@ export function tellDifferences(
   }
   for (const { id: member, address: known } of members) {
     const other = peers[member];
-    if (known === "" || other === undefined || known === other) continue;
+    if (known === "" || other === undefined || known === other || open?.get(member) === other) continue;
     const whom =
       member === id ? `The others dial this node at ${known}, and it listens at ${listen}` : "The log counts";
     const text =

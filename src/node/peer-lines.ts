@@ -6,6 +6,7 @@ import {
   CloseBadFrame,
   CloseBadKey,
   CloseBadVersion,
+  CloseDuplicateId,
   CloseUnknownPeer,
   CloseWrongNode,
   type LinkRefusal,
@@ -81,13 +82,17 @@ export class PeerLines {
   }
 
   unreached(peer: number, address: string, why: string): void {
-    const text = `node ${peer} cannot be reached at ${address}, and is not heard: ${why}`;
     const words = this.wordsOf(peer);
-    words.unreached = text;
     words.unreachedAt = this.now();
     words.strangeSince = SILENT.test(why) ? Infinity : Math.min(words.strangeSince, this.now());
+    const isStrange = this.now() - words.strangeSince >= STRANGE_MS;
+    // Of TLS the words before say what to do.
+    const hint =
+      isStrange && !why.includes("TLS") ? " (what answers there may be another program: option peers)" : "";
+    const text = `node ${peer} cannot be reached at ${address}, and is not heard: ${why}${hint}`;
+    words.unreached = text;
     const kind = `unreached ${peer}`;
-    const isLoud = this.now() - words.strangeSince >= STRANGE_MS && this.isNew(words, kind);
+    const isLoud = isStrange && this.isNew(words, kind);
     if (isLoud) this.parts.teller.warnLoudly({ peer, address }, text, `${kind} strange`);
     else this.parts.teller.warn({ peer, address }, text, kind);
   }
@@ -163,6 +168,7 @@ function hintOf({ code, by, reason }: LinkRefusal): string {
   if (code === CloseBadKey) return " (the two have different secrets: option secret)";
   if (code === CloseBadCluster) return " (the two are of different clusters: option clusterId)";
   if (code === CloseBadVersion) return " (docs/operate.md, Another version)";
+  if (code === CloseDuplicateId) return " (stop one of the two, or give it an id of its own: option id)";
   if (code === CloseWrongNode) return " (the address is another node's: option peers of the one that dials)";
   if (code === CloseBadCertificate && reason.includes("WRONG_VERSION_NUMBER"))
     return " (it speaks without TLS: option tls)";

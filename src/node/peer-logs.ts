@@ -24,9 +24,10 @@ const PEER_LOGS_FILE = "peer-logs.json";
 const SHORTER = "shorter log: ";
 const OTHER = "other log: ";
 
-const WHAT_THEN =
-  "It is refused until that log is restored; the others go on without it while they are a majority. If it is lost, remove " +
-  "this member and add a new one with a new id (docs/operate.md, When a disk is lost)";
+const whatThen = (id: number): string =>
+  `If another node ${id} runs, this is a second one: give it an id of its own. Else it is refused until that log is restored; the ` +
+  "others go on without it while they are a majority. If it is lost, remove this member and add a new one with a new id " +
+  "(docs/operate.md, When a disk is lost)";
 
 const fileSchema = v.object({
   version: v.literal(1),
@@ -193,7 +194,7 @@ export class PeerLogs {
     const known = this.logs.get(peer);
     if (known !== undefined && known !== hello.logId) {
       const found = hello.logId === NO_LOG_ID ? "a log without an id" : `log ${hello.logId}`;
-      return `${OTHER}node ${peer} had log ${known} and comes with ${found}: its directory was emptied or replaced. ${WHAT_THEN}`;
+      return `${OTHER}node ${peer} had log ${known} and comes with ${found}: its directory was emptied or replaced, or is another node's. ${whatThen(peer)}`;
     }
     const seen = this.lengths.get(peer);
     // What the same process acknowledges later than it showed its length is no loss.
@@ -202,7 +203,7 @@ export class PeerLogs {
     const isShorter = hello.lastIndex < least;
     const refusal = isShorter
       ? `${SHORTER}node ${peer} acknowledged entries up to ${least}, which are committed, and comes with a log ` +
-        `that ends at ${hello.lastIndex}. ${WHAT_THEN}`
+        `that ends at ${hello.lastIndex}. ${whatThen(peer)}`
       : null;
     if (isShorter && least !== this.acknowledged.get(peer)) {
       this.acknowledged.set(peer, least);

@@ -265,7 +265,8 @@ export class RaftNode extends SafeEmitter {
       tellFakeClock(teller);
       teller.tick();
     }, options.tickMs);
-    if (!wal.recovered.created) void members.compare(options, this.reads.add({ signal: this.ending.signal }));
+    const caughtUp = (timeoutMs?: number) => this.reads.add({ signal: this.ending.signal, timeoutMs });
+    if (!wal.recovered.created) void members.compare(options, caughtUp);
     driver.wake();
   }
 

@@ -13,6 +13,7 @@ import {
   integer,
   isUnknown,
   missingText,
+  noList,
   pathOf,
   unknownText,
   wrongText,
@@ -33,12 +34,15 @@ const schema = v.strictObject({
   dataDir: text,
   listen: v.optional(address),
   http: v.optional(address),
-  peers: v.record(v.string(), v.strictObject({ raft: address, http: address })),
+  peers: v.pipe(
+    noList,
+    v.record(v.string(), v.pipe(noList, v.strictObject({ raft: address, http: address }))),
+  ),
   secret: v.optional(text),
   secretFile: v.optional(text),
   otherSecret: v.optional(text),
   otherSecretFile: v.optional(text),
-  tls: v.optional(v.strictObject({ ca: text, cert: text, key: text })),
+  tls: v.optional(v.pipe(noList, v.strictObject({ ca: text, cert: text, key: text }))),
   initialClusterState: v.optional(v.picklist(["new", "existing"])),
   clusterId: v.optional(integer(1, Number.MAX_SAFE_INTEGER)),
   snapshotEveryBytes: v.optional(bytesOrNone),
@@ -116,7 +120,7 @@ export async function parseConfig(
     throw new ConfigError(`${file}:${line}:${col}: ${why}`);
   }
   const source: Source = { file, document, lines };
-  const parsed = v.safeParse(schema, dataOf(source) ?? {});
+  const parsed = v.safeParse(v.pipe(noList, schema), dataOf(source) ?? {});
   if (!parsed.success) throw issueError(source, firstOf(parsed.issues));
   return completed(parsed.output, source, id);
 }

@@ -58,6 +58,12 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   RAFT_FENCED: 503,
 };
 
+/** Of what the engine says in terms of its own options, which a service has not: the same for who asks it. */
+const WORDS: Partial<Record<ErrorCode, string>> = {
+  RAFT_OVERLOADED:
+    "too many changes wait already, at this node or at the leader: ask again when earlier ones are answered",
+};
+
 /** Any error as what a client is told; `httpOf` says where clients reach a member. */
 export function toHttpError(error: unknown, httpOf: (id: number) => string | null = () => null): HttpError {
   if (error instanceof HttpError) return error;
@@ -68,5 +74,5 @@ export function toHttpError(error: unknown, httpOf: (id: number) => string | nul
   const { code, message, mayCommit, leader } = error;
   const hint = leader === 0 ? {} : { leader: { id: leader, http: httpOf(leader) } };
   const status = STATUS[code] ?? 500;
-  return new HttpError(status, code, message, { mayCommit, ...hint });
+  return new HttpError(status, code, WORDS[code] ?? message, { mayCommit, ...hint });
 }

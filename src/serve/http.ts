@@ -85,9 +85,15 @@ export function flagOf(query: URLSearchParams, name: string): boolean {
 export function wholeOf(query: URLSearchParams, name: string, min: number): number | null {
   const text = query.get(name);
   if (text === null) return null;
-  const value = Number(text);
-  if (/^\d{1,16}$/.test(text) && Number.isSafeInteger(value) && value >= min) return value;
+  const value = numberOf(text);
+  if (value >= min) return value;
   throw badRequest(`${name}=${text}: it is a whole number from ${min} to ${Number.MAX_SAFE_INTEGER}`);
+}
+
+/** In its one spelling: what has zeros in front may be meant otherwise. NaN: it is no whole number from 0 on. */
+export function numberOf(text: string): number {
+  const value = /^(0|[1-9]\d{0,15})$/.test(text) ? Number(text) : NaN;
+  return Number.isSafeInteger(value) ? value : NaN;
 }
 
 /** Decodes percent signs. Throws 400 where they stand for no UTF-8. */

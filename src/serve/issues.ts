@@ -16,6 +16,11 @@ export const address = v.pipe(
   ),
 );
 
+const MAPPING = "a mapping of fields to values";
+
+/** Before a schema of an object: to the library a list is one whose fields are 0, 1 and so on. */
+export const noList = v.custom<object>((value) => !Array.isArray(value), MAPPING);
+
 /** Of all that is wrong, what to say first: a name that is wrong is most often the one that is missing. */
 export function firstOf(
   issues: readonly [v.BaseIssue<unknown>, ...v.BaseIssue<unknown>[]],
@@ -60,8 +65,7 @@ function shown(value: unknown): string {
 
 /** As it stands behind "must be". */
 function ruleOf(issue: v.BaseIssue<unknown>): string {
-  if (issue.type === "strict_object")
-    return MISSING_RULES[String(issue.path?.at(-1)?.key)] ?? "a mapping of fields to values";
+  if (issue.type === "strict_object") return MISSING_RULES[String(issue.path?.at(-1)?.key)] ?? MAPPING;
   return boundText(issue) ?? RULES[issue.type] ?? issue.message;
 }
 

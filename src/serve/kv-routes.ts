@@ -8,6 +8,7 @@ import {
   checkQuery,
   decoded,
   flagOf,
+  numberOf,
   send,
   sendJson,
   sendNotModified,
@@ -137,9 +138,8 @@ function placeOf({ headers }: IncomingMessage): Place | null {
   const numbers = String(text)
     .replace(/^"(.*)"$/, "$1")
     .split("-")
-    .map((part) => (/^\d{1,16}$/.test(part) ? Number(part) : 0));
-  if (numbers.length === 2 && numbers.every((number) => Number.isSafeInteger(number) && number > 0))
-    return [numbers[0], numbers[1]];
+    .map(numberOf);
+  if (numbers.length === 2 && numbers.every((number) => number > 0)) return [numbers[0], numbers[1]];
   throw badRequest(
     "Idempotency-Key is SESSION-NUMBER, as in 17-1: POST /sessions opens one, numbers begin at 1",
   );
@@ -158,10 +158,10 @@ function conditionOf({ headers }: IncomingMessage, query: URLSearchParams): numb
     return 0;
   }
   if (match === undefined) return cas;
-  const [, revision] = /^\s*"(\d{1,16})"\s*$/.exec(match) ?? [];
-  if (!(Number(revision) > 0 && Number.isSafeInteger(Number(revision))))
-    throw badRequest('If-Match is one revision in quotes, as the ETag of an answer has it: "7"');
-  return Number(revision);
+  const [, text = ""] = /^\s*"(\d+)"\s*$/.exec(match) ?? [];
+  const revision = numberOf(text);
+  if (revision > 0) return revision;
+  throw badRequest('If-Match is one revision in quotes, as the ETag of an answer has it: "7"');
 }
 
 function conditionFailed(key: string, { revision }: Outcome): HttpError {

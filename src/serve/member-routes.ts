@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import * as v from "valibot";
 import { type MembershipChange, RaftmarkError } from "../index.js";
 import { encodeCommand } from "./commands.js";
-import { badRequest, sendJson, type Target } from "./http.js";
+import { badRequest, numberOf, sendJson, type Target } from "./http.js";
 import { HttpError } from "./http-error.js";
 import {
   address,
@@ -12,6 +12,7 @@ import {
   integer,
   isUnknown,
   missingText,
+  noList,
   pathOf,
   unknownText,
   wrongText,
@@ -25,10 +26,10 @@ const ids = v.optional(v.array(id), []);
 const moved = v.strictObject({ id, raft: address, http: address });
 const added = v.strictObject({ ...moved.entries, learner: v.optional(v.boolean(), false) });
 const schema = v.strictObject({
-  add: v.optional(v.array(added), []),
+  add: v.optional(v.array(v.pipe(noList, added)), []),
   promote: ids,
   remove: ids,
-  update: v.optional(v.array(moved), []),
+  update: v.optional(v.array(v.pipe(noList, moved)), []),
 });
 /** The engine's name for where the members reach one. */
 const MEANT = { address: "raft" };
@@ -48,7 +49,7 @@ export class MemberRoutes {
   /** DELETE of /members/ID. */
   async remove(parts: Parts, response: ServerResponse, { path }: Target): Promise<void> {
     const text = path.slice("/members/".length);
-    const parsed = v.safeParse(id, /^\d+$/.test(text) ? Number(text) : null);
+    const parsed = v.safeParse(id, numberOf(text));
     if (!parsed.success)
       throw badRequest(`"${text.slice(0, 100)}" is no node id: DELETE /members/3 removes node 3`);
     await this.change(parts, { add: [], promote: [], remove: [parsed.output], update: [] });
@@ -101,7 +102,7 @@ async function changeOf({ bodies }: Parts, response: ServerResponse): Promise<Ch
   } catch (error) {
     throw badRequest(`the body is no JSON: ${(error as Error).message}; as in ${EXAMPLE}`);
   }
-  const parsed = v.safeParse(schema, json);
+  const parsed = v.safeParse(v.pipe(noList, schema), json);
   if (parsed.success) return checked(parsed.output);
   throw badRequest(`${issueText(firstOf(parsed.issues))}; as in ${EXAMPLE}`);
 }

@@ -198,6 +198,25 @@ test("a member that starts where a change says that it is, which it has not hear
   assert.deepEqual(lines.matching(/option peers/), []);
 });
 
+test("of an address that a change in the log gives, committed or not, no difference is told, and of another one it is", async (t) => {
+  const group = await three(t);
+  const { id } = (await group.leader()).node.status();
+  group.network.partition(
+    [id],
+    [1, 2, 3].filter((other) => other !== id),
+  );
+  const moved = "127.0.0.1:8000";
+  const own = group.nodes.get(id)!.node;
+  await rejection(own.changeMembership({ update: [{ id, address: moved }] }, { timeoutMs: 50 }));
+  for (const address of [moved, "127.0.0.1:9000"]) {
+    await group.close(id);
+    const peers = { ...peersOf(1, 2, 3), [id]: address };
+    const { node, lines } = await group.open(id, peers, { leaderlessTimeoutMs: 1 });
+    await rejection(node.readBarrier());
+    assert.equal(lines.matching(/^warn option peers\./).length, address === moved ? 0 : 1, address);
+  }
+});
+
 test("a node that was down while it was removed is told by the others, and does not start again", async (t) => {
   const group = await three(t);
   const away = (await group.leader()).node.status().id === 3 ? 2 : 3;

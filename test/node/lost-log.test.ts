@@ -43,7 +43,9 @@ test("an emptied member is refused by both others, says so itself, and takes par
   const all = await wiping(t, [3]);
   const { node, lines, machine } = all.get(3)!;
   await until("it is told", WAIT_MS, () => node.status().lostLogs.some((lost) => lost.node === 3));
-  assert.ok(lines.matching(/^error RAFT_LOG_LOST: node \d refuses this node/).length > 0);
+  assert.ok(
+    lines.matching(/^error RAFT_LOG_LOST: node \d refuses this node.* this is a second one/).length > 0,
+  );
   const rest = [all.get(1)!, all.get(2)!];
   for (const other of rest) {
     await until("it says so", WAIT_MS, () => other.node.status().lostLogs.some((lost) => lost.node === 3));

@@ -111,6 +111,16 @@ test("a node that listens where the others do not dial is told so", async (t) =>
   );
 });
 
+test("a node that nobody dials is told so soon, however long it waits for a leader", async (t) => {
+  const dir = tempDir(t);
+  assert.equal(await told(t, dir, [1, 2, 3]), null);
+  const link = new MemoryNetwork().link(1);
+  const peers = { ...peersOf([1, 2, 3]), 1: "127.0.0.1:8001" };
+  const listens = { listen: "127.0.0.1:8001", peers, leaderlessTimeoutMs: 10 * WAIT_MS };
+  const { lines } = await openNode(t, dir, 1, 3, { link, ...listens });
+  await until("it is told", WAIT_MS, () => lines.matching(/^warn option peers\.1/).length === 1);
+});
+
 test("committed changes count, whatever the options said at first", async (t) => {
   const changes: [ConfChangeType, number][] = [
     [ConfChangeAddNode, 4],

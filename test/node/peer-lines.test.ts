@@ -4,6 +4,7 @@ import {
   CloseBadCertificate,
   CloseBadCluster,
   CloseBadKey,
+  CloseDuplicateId,
   CloseReplaced,
   type LinkRefusal,
 } from "../../src/link/index.js";
@@ -22,6 +23,10 @@ test("a refusal names the option to look at", () => {
   assert.equal(
     text(refusal(CloseBadCluster, "another cluster", "peer")),
     "node 3 refuses this node: another cluster (the two are of different clusters: option clusterId)",
+  );
+  assert.match(
+    text(refusal(CloseDuplicateId, "same id")),
+    /\(stop one of the two, or give it an id of its own/,
   );
   assert.match(text(refusal(CloseBadCertificate, "ERR_SSL_WRONG_VERSION_NUMBER: 800C4C2D")), /without TLS/);
   assert.equal(text(refusal(CloseBadCertificate, "expired")), "node 3 is refused: expired");
@@ -88,8 +93,14 @@ test("who is not there is told to a logger alone, and what is no node, after a w
     pass(2000);
   }
   const text =
-    "raftmark: node 1: node 2 cannot be reached at host:1, and is not heard: Unexpected server response: 200";
+    "raftmark: node 1: node 2 cannot be reached at host:1, and is not heard: Unexpected server response: 200 " +
+    "(what answers there may be another program: option peers)";
   assert.deepEqual(written, [text]);
+  for (let i = 0; i < 3; i++) {
+    lines.unreached(3, "host:1", "no TLS in time (if ...)");
+    pass(2000);
+  }
+  assert.match(written[1]!, /no TLS in time \(if \.\.\.\)$/);
 });
 
 test("what is in the way is known as long as it is", (t) => {

@@ -108,6 +108,11 @@ const WRONG: [what: string, text: string, expected: RegExp][] = [
     GOOD.replace("id: 2\n", ""),
     /^F:1:1: id is missing: give it here, or on the command line with --id$/,
   ],
+  [
+    "a list of members",
+    GOOD.replace("  1:", "  -").replace("  2:", "  -"),
+    /^F:4:3: peers: must be a mapping of fields to values, not \[/,
+  ],
   ["an id that is a word", GOOD.replace("  1:", "  one:"), /^F:4:3: peers\.one: is no node id/],
   ["two secrets", `${GOOD}secret: abcdefghijklmnopqrst\n`, /^F:6:1: secretFile: secret is given as well/],
   [

@@ -42,6 +42,8 @@ const REFUSED: [
   ["a parameter twice", "GET", "/kv/a?stale=1&stale=0", "400 KV_BAD_REQUEST", /more than once/],
   ["no flag", "GET", "/kv/a?stale=yes", "400 KV_BAD_REQUEST", /1 or 0/],
   ["no revision", "PUT", "/kv/a?cas=-1", "400 KV_BAD_REQUEST", /whole number/],
+  ["a revision of two spellings", "PUT", "/kv/a?cas=01", "400 KV_BAD_REQUEST", /whole number/],
+  ["the same in quotes", "PUT", "/kv/a", "400 KV_BAD_REQUEST", /one revision/, { "if-match": '"01"' }],
   ["two conditions", "PUT", "/kv/a?cas=1", "400 KV_BAD_REQUEST", /one condition/, { "if-match": '"1"' }],
   ["an odd condition", "PUT", "/kv/a", "400 KV_BAD_REQUEST", /If-Match is one revision/, { "if-match": "*" }],
   ["watch of two kinds", "GET", "/watch?key=a&prefix=b", "400 KV_BAD_REQUEST", /key or prefix, not both/],
@@ -57,7 +59,7 @@ const REFUSED: [
     { "if-match": '"0"' },
   ],
   ["part of a value", "PUT", "/kv/a", "400 KV_BAD_REQUEST", /put whole/, { "content-range": "bytes 0-1/9" }],
-  ["watch from nothing", "GET", "/watch?from=0", "400 KV_BAD_REQUEST", /1 or more/],
+  ["watch from nothing", "GET", "/watch?from=0", "400 KV_BAD_REQUEST", /whole number from 1/],
 ];
 
 for (const [what, method, path, expected, text, headers] of REFUSED) {

@@ -532,6 +532,8 @@ test("members: who is one, changes as JSON, and what cannot be", async () => {
     ],
     [{ add: [{ ...four, http: "[::]:80" }] }, /^add\.0\.http: "\[::\]:80" is where to listen, .* of node 4$/],
     [{ remove: 4 }, /^remove: must be a list, not 4; as in /],
+    [[1], /^the body: must be a mapping of fields to values, not \[1\]; as in/],
+    [{ add: [[4]] }, /^add\.0: must be a mapping of fields to values, not \[4\]; as in/],
     [7, /^the body: must be a mapping of fields to values, not 7; as in /],
   ];
   for (const [body, expected] of wrong) {
@@ -539,7 +541,8 @@ test("members: who is one, changes as JSON, and what cannot be", async () => {
     assert.equal(errorOf(got), "400 KV_BAD_REQUEST");
     assert.match(got.json.error.message, expected);
   }
-  assert.equal(errorOf(await ask("DELETE", "/members/x")), "400 KV_BAD_REQUEST");
+  for (const id of ["x", "04", "0"])
+    assert.equal(errorOf(await ask("DELETE", `/members/${id}`)), "400 KV_BAD_REQUEST");
   const late = new RaftmarkError("RAFT_TIMEOUT", "the read was not answered in time: read again");
   const barrier = mock.method(service.node, "readBarrier", () => Promise.reject(late));
   const unheard = await ask("DELETE", "/members/4");
@@ -551,6 +554,15 @@ test("members: who is one, changes as JSON, and what cannot be", async () => {
   );
   assert.equal(errorOf(await ask("DELETE", "/members/9")), "409 RAFT_CHANGE_REFUSED");
   assert.equal((await ask("DELETE", "/members/4")).json.members.length, 1);
+});
+
+test("what the engine says of its own options is said in the service's words", async () => {
+  const full = new RaftmarkError("RAFT_OVERLOADED", "propose again, or raise maxQueuedBytes");
+  const propose = mock.method(service.node, "propose", () => Promise.reject(full));
+  const answer = await ask("PUT", "/kv/a", "1");
+  propose.mock.restore();
+  assert.equal(errorOf(answer), "503 RAFT_OVERLOADED");
+  assert.match(answer.json.error.message, /^too many changes wait already/);
 });
 
 function raw(

@@ -3,6 +3,7 @@
 // terms of older entries would tell is left to recovery. Main thread.
 import { assert } from "../../base/assert.js";
 import type { Entry, HardState } from "../../raft/raftpb/index.js";
+import type { LogBase } from "../read/wal-storage.js";
 import { goesBack } from "../recover/misfits.js";
 
 export class AppendOrder {
@@ -32,8 +33,23 @@ export class AppendOrder {
     }
   }
 
+  /**
+   * Throws InvariantError for a snapshot that cannot be of this log: `termOf` says what is known of an entry's term. It would
+   * drop committed entries behind it.
+   */
+  checkSnapshot({ index, term }: LogBase, termOf: (index: number) => unknown): void {
+    const { commit } = this.hardState;
+    const known = termOf(Math.min(index, commit));
+    if (typeof known !== "number") return;
+    assert(
+      index > commit || term === known,
+      "a snapshot of another term than the committed entry at its index",
+    );
+    assert(term >= known, "a snapshot of a lower term than a committed entry before it");
+  }
+
   /** A snapshot's record is appended, and the hard state that it proves. */
-  snapshot(index: number, term: number, raised: HardState): void {
+  snapshot({ index, term }: LogBase, raised: HardState): void {
     this.hardState = raised;
     if (index < this.last) return;
     this.last = index;

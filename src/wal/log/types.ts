@@ -153,8 +153,9 @@ export interface Wal {
   /**
    * Writes the file of a snapshot, durably, and nothing else: for one that is received before raft has agreed to it. A
    * file that is never recorded goes when a later snapshot releases it. Rejected with WAL_SNAPSHOT_OUTDATED if one as
-   * new is recorded, RAFT_ABORTED by `signal`, WAL_NO_SPACE or WAL_IO if it cannot be written (the log goes on without
-   * it), or what the source of `data` threw.
+   * new is recorded, InvariantError if it is of another term than the committed entry at its index, RAFT_BAD_OPTION for
+   * `data` that are no bytes, RAFT_ABORTED by `signal`, WAL_NO_SPACE or WAL_IO if it cannot be written (the log goes on
+   * without it), or what the source of `data` threw.
    */
   stageSnapshot(metadata: SnapshotMetadata, data: SnapshotData, options?: Abortable): Promise<void>;
   /**

@@ -197,6 +197,12 @@ export class RingWal implements Wal, SnapshotLog {
     return this.whenOpen(() => this.snapshots.record(metadata).recorded);
   }
 
+  /** For the keeper of snapshots: before anything of it is written, and before its record is. */
+  checkSnapshot(metadata: SnapshotMetadata): void {
+    // What is being appended may replace what storage has.
+    if (this.appends.length === 0) this.order.checkSnapshot(metadata, (index) => this.storage.term(index));
+  }
+
   /** For the keeper of snapshots: the record alone. */
   appendSnapshot(metadata: SnapshotMetadata): Promise<void> {
     if (this.fault !== null || this.closing !== null) return Promise.reject(this.refusal());
@@ -210,7 +216,7 @@ export class RingWal implements Wal, SnapshotLog {
     const before = this.order.hardState;
     const raised = raisedBy(metadata, before);
     const hardState = raised === before ? null : raised;
-    this.order.snapshot(index, term, raised);
+    this.order.snapshot(metadata, raised);
     this.lastSeq++;
     return new Promise((done, failed) => {
       this.appends.push(new Append(hardState, NO_ENTRIES, true, { metadata, record, done, failed }));

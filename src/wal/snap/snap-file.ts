@@ -7,6 +7,7 @@
 // varints are as long as they can get, which every protobuf reader takes (etcd's too), and no byte is written twice.
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { types } from "node:util";
 import { assert } from "../../base/assert.js";
 import { NO_DATA } from "../../base/bytes.js";
 import { crc32cCombine } from "../../base/crc32c.js";
@@ -71,9 +72,12 @@ export async function writeSnapFile(
   data: SnapshotData,
   signal: AbortSignal,
 ): Promise<void> {
+  const isWhole = types.isUint8Array(data);
+  if (!isWhole && typeof (data as AsyncIterable<unknown> | null)?.[Symbol.asyncIterator] !== "function")
+    throw noBytes("a snapshot's data must be a Uint8Array, or an async iterable of them", data);
   await withFile(fs, path, NEW_FILE, async (fd) => {
     const suffix = encodeMetadataField(metadata);
-    if (data instanceof Uint8Array) await writeKnown(fs, fd, data, suffix, signal);
+    if (isWhole) await writeKnown(fs, fd, data, suffix, signal);
     else await writeStream(fs, fd, data, suffix, signal);
     await fs.fdatasync(fd);
   });
@@ -145,6 +149,11 @@ export class SourceError extends Error {
   override readonly name = "SourceError";
 }
 
+function noBytes(rule: string, value: unknown): SourceError {
+  const what = value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
+  return new SourceError("", { cause: new RaftmarkError("RAFT_BAD_OPTION", `${rule}, not ${what}`) });
+}
+
 // A source that never answers must not hold up an abort.
 export async function* abortable(
   data: AsyncIterable<Uint8Array>,
@@ -166,6 +175,8 @@ export async function* abortable(
       });
       ended = result.done === true;
       if (ended) return;
+      if (!types.isUint8Array(result.value))
+        throw noBytes("a chunk of a snapshot must be a Uint8Array", result.value);
       yield result.value;
     }
   } finally {

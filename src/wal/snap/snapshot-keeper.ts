@@ -42,6 +42,8 @@ type FillDraft = (draft: string, signal: AbortSignal) => Promise<void>;
 export interface SnapshotLog {
   readonly storage: DurableLog;
   readonly writer: Writer;
+  /** Throws InvariantError for a snapshot that cannot be of this log. */
+  checkSnapshot(metadata: SnapshotMetadata): void;
   /** Resolved when the record is durable and storage knows of it. */
   appendSnapshot(metadata: SnapshotMetadata): Promise<void>;
   warn(warning: RaftmarkError): void;
@@ -144,7 +146,7 @@ export class SnapshotKeeper {
     if (!existsSync(file)) {
       throw new RaftmarkError("WAL_NOT_FOUND", `there is no snapshot ${file} to record: it was never staged`);
     }
-    this.checkNewer(metadata);
+    this.checkFits(metadata);
     await this.log.appendSnapshot(metadata);
     // One that replaced the log leaves older ones without the entries that follow them.
     const base = this.log.storage.firstIndex() - 1;
@@ -161,6 +163,11 @@ export class SnapshotKeeper {
       this.releaseFailed = true;
       if (!isSaid) this.log.warn(releaseWarning(error, this.setup.dir, this.releaseEnded));
     }
+  }
+
+  private checkFits(metadata: SnapshotMetadata): void {
+    this.checkNewer(metadata);
+    this.log.checkSnapshot(metadata);
   }
 
   private checkNewer({ index }: SnapshotMetadata): void {
@@ -181,7 +188,7 @@ export class SnapshotKeeper {
     const draft = `${file}.${this.drafts++}${DRAFT_SUFFIX}`;
     const closed = this.closing.signal;
     const either = signal === undefined ? closed : AbortSignal.any([signal, closed]);
-    this.checkNewer(metadata);
+    this.checkFits(metadata);
     try {
       await this.makeDir();
       await fill(draft, either);

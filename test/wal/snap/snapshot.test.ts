@@ -453,3 +453,37 @@ test("a directory of snapshots that is there already is made durable before one 
   const renamed = since.findIndex((op) => op.kind === "rename" && op.to.endsWith(".snap"));
   assert.ok(named >= 0 && named < renamed, JSON.stringify(since.map(({ kind }) => kind)));
 });
+
+test("data that are no bytes are the caller's mistake, and change nothing", async (t) => {
+  const dir = tempDir(t);
+  const wal = await open(t, options(dir));
+  await append(wal, 1, 10);
+  async function* words(): AsyncGenerator<string> {
+    yield "state";
+  }
+  for (const data of ["state", 7, undefined, null, [Buffer.from("state")], {}, words()]) {
+    const saved = wal.saveSnapshot(meta(5, 1), data as unknown as Uint8Array);
+    await assert.rejects(saved, { code: "RAFT_BAD_OPTION", message: /must be a Uint8Array.*, not / });
+  }
+  assert.deepEqual(snapFiles(dir), []);
+  await wal.saveSnapshot(meta(5, 1), Buffer.from("state"));
+});
+
+test("a snapshot of another term than the committed entries is refused before anything is written", async (t) => {
+  const dir = tempDir(t);
+  const wal = await open(t, options(dir));
+  await append(wal, 1, 10, 2);
+  for (const [index, term] of [
+    [5, 7],
+    [5, 1],
+    [10, 3],
+    [20, 1],
+  ] as const)
+    await assert.rejects(wal.saveSnapshot(meta(index, term), Buffer.from("x")), { name: "InvariantError" });
+  assert.deepEqual(snapFiles(dir), []);
+  await append(wal, 11, 12, 2);
+  await wal.close();
+  const again = await open(t, options(dir));
+  assert.deepEqual(again.recovered.hardState, { term: 2, vote: 1, commit: 12 });
+  assertSameEntries(allEntries(again), run(1, 12, 2));
+});
