@@ -10,7 +10,7 @@ import type { SimProcess } from "./process.js";
 import { type Command, type Histories, nameOfCommand, REGISTERS } from "./registers.js";
 import type { Stage } from "./stage.js";
 
-const WRITES_MAX = 6;
+const WRITES_MAX = 14;
 /** Bytes behind a payload's name: several of the larger go into no frame together. */
 const PAYLOAD_BYTES_MAX = 2_000;
 
@@ -25,21 +25,12 @@ export class BatchClients {
   private readonly world: Stage;
   private readonly dice: Dice;
   private readonly histories: Histories;
-  private readonly calls: ReadonlyMap<number, Set<Call>>;
   private readonly newName: () => number;
 
-  /** `calls`: what each process's callers wait for. */
-  constructor(
-    world: Stage,
-    dice: Dice,
-    histories: Histories,
-    calls: ReadonlyMap<number, Set<Call>>,
-    newName: () => number,
-  ) {
+  constructor(world: Stage, dice: Dice, histories: Histories, newName: () => number) {
     this.world = world;
     this.dice = dice;
     this.histories = histories;
-    this.calls = calls;
     this.newName = newName;
   }
 
@@ -54,8 +45,8 @@ export class BatchClients {
   }
 
   private write(process: SimProcess): void {
-    const { dice } = this;
-    const { checker, schedule } = this.world;
+    const { dice, world } = this;
+    const { checker, schedule } = world;
     const bytesMax = dice.pick([16, PAYLOAD_BYTES_MAX]);
     const writes = Array.from({ length: 2 + dice.below(WRITES_MAX - 1) }, () =>
       this.begin(process, bytesMax),
@@ -63,14 +54,21 @@ export class BatchClients {
     const names = writes.map(({ command }) => nameOfCommand(command)).join(", ");
     const whole = checker.begin(`write of ${names} in one call on node ${process.id}`, schedule.now);
     const { life } = process;
-    const calls = this.calls.get(process.id)!;
+    const calls = world.calls.get(process.id)!;
     calls.add(whole);
     const end = (work: () => void): void => {
       if (life !== process.life || !process.isUp) return;
       calls.delete(whole);
       work();
     };
-    process.node!.proposeMany(writes.map(({ data }) => data)).then(
+    const timeoutMs = dice.chance(0.3) ? dice.between(0.1, dice.pick([5, 100, 400])) : undefined;
+    if (timeoutMs !== undefined) world.endsWithin(process, whole, timeoutMs);
+    const controller = dice.chance(0.2) ? new AbortController() : null;
+    if (controller !== null)
+      world.after(dice.below(20_000), () => process.enter("client", () => controller.abort()));
+    const options = { timeoutMs, signal: controller?.signal };
+    const batch = writes.map(({ data }) => data);
+    process.node!.proposeMany(batch, options).then(
       (outcomes) => end(() => this.resolved(writes, outcomes)),
       (error: RaftmarkError) => end(() => this.rejected(whole, writes, error)),
     );

@@ -135,6 +135,20 @@ export class Checker {
     return this.committed.length - 1;
   }
 
+  /** Who led it, if anybody did. */
+  leaderOf(term: number): number | undefined {
+    return this.leaders.get(term);
+  }
+
+  hasLed(id: number): boolean {
+    return [...this.leaders.values()].includes(id);
+  }
+
+  /** Of the entry that is committed there, if one is. */
+  termOf(index: number): number | undefined {
+    return this.committed[index]?.term;
+  }
+
   /** The index at which it was applied, if it was. */
   placeOf(name: string): number | undefined {
     return this.places.get(name);
@@ -268,6 +282,23 @@ export class Checker {
   private checkPoint(id: number, index: number, term: number): void {
     if (this.committed[index]?.term !== term)
       this.fail("snapshot", `node ${id} has a snapshot at ${index} of term ${term}, which is not committed`);
+  }
+
+  /** It answers whoever asked for a snapshot, when it had applied up to `applied`, with this one. */
+  taken({ id }: SimProcess, applied: number, index: number, term: number): void {
+    this.checkPoint(id, index, term);
+    if (index < applied)
+      this.fail(
+        "snapshot",
+        `node ${id} was asked for a snapshot at ${applied}, and answers with one at ${index}`,
+      );
+    const { view } = this.seen.get(id)!;
+    view.refresh();
+    if (view.snapshot.index < index)
+      this.fail(
+        "snapshot",
+        `node ${id} says it has a snapshot at ${index}, its disk one at ${view.snapshot.index}`,
+      );
   }
 
   /** Its state machine took this state for the one at `index`. */

@@ -5,6 +5,7 @@ import type { MembershipChange } from "../../src/node/api.js";
 import { Dice } from "./dice.js";
 import { ELECTION_US, type SimProcess } from "./process.js";
 import type { Stage } from "./stage.js";
+import { waitFor } from "./waiting.js";
 
 /** What a change may be answered with. */
 const REFUSALS = [
@@ -23,6 +24,7 @@ export class MemberChanges {
   private readonly world: Stage;
   /** Whom a change that is not known to have failed has named as new. */
   private readonly used = new Set<number>();
+  private ports = 1;
   /** Of the learners there are: in some worlds most stay what they are. */
   private readonly promoted: number;
 
@@ -46,22 +48,42 @@ export class MemberChanges {
         if (world.trouble) world.start(fresh);
       });
     }
-    const timeoutMs = dice.pick([50, 1_000, 10_000]);
-    world.trace.note(leader.id, `is asked to change members: ${JSON.stringify(change)}`);
+    const timeoutMs = dice.pick([50, 400, 10_000]);
+    const text = JSON.stringify(change);
+    const [given] = [...(change.add ?? []), ...(change.update ?? [])];
+    const address = given?.address ?? null;
+    world.trace.note(leader.id, `is asked to change members: ${text}`);
     leader.enter("client", () => {
-      const { life } = leader;
-      leader.node?.changeMembership(change, { timeoutMs }).then(
-        () => world.trace.note(leader.id, "has changed members"),
-        (error: RaftmarkError) => {
-          if (life !== leader.life) return;
-          // Whoever was to be added never was.
-          if (!error.mayCommit) for (const { id } of change.add ?? []) this.used.delete(id);
-          world.trace.note(leader.id, `did not change members: ${error.code} ${error.message}`);
-          if (!REFUSALS.includes(error.code))
-            world.checker.fail("members", `a change of members ends with ${error.code}: ${error.message}`);
+      const { node } = leader;
+      if (node === null || leader.isLame) return;
+      waitFor(
+        world,
+        leader,
+        `the change of members ${text} on node ${leader.id}`,
+        timeoutMs,
+        node.changeMembership(change, { timeoutMs }),
+        (changed) => {
+          world.trace.note(leader.id, "has changed members");
+          world.told.changed(leader.id, change, address, changed);
         },
+        (error) => this.failed(leader, change, address, error),
       );
     });
+  }
+
+  private failed(
+    leader: SimProcess,
+    change: MembershipChange,
+    address: string | null,
+    error: RaftmarkError,
+  ): void {
+    const { checker, told, trace } = this.world;
+    // Whoever was to be added never was.
+    if (!error.mayCommit) for (const { id } of change.add ?? []) this.used.delete(id);
+    if (address !== null) told.rejected(address, error);
+    trace.note(leader.id, `did not change members: ${error.code} ${error.message}`);
+    if (!REFUSALS.includes(error.code))
+      checker.fail("members", `a change of members ends with ${error.code}: ${error.message}`);
   }
 
   /** Null: nothing comes to mind. */
@@ -79,12 +101,21 @@ export class MemberChanges {
     const remove = ids.filter(
       (id) => !promote.includes(id) && ids.length > 2 && dice.chance(0.6 / ids.length),
     );
-    if (add.length + promote.length + remove.length === 0) return null;
+    // One alone goes through no joint state, which another would lead it through.
+    const others = ids.filter((id) => !promote.includes(id) && !remove.includes(id));
+    const update = add.length === 0 && others.length > 0 && dice.chance(0.3) ? [dice.pick(others)] : [];
+    if (add.length + promote.length + remove.length + update.length === 0) return null;
     for (const { id } of add) this.used.add(id);
     return {
-      add: add.map(({ id }) => ({ id, address: `node${id}:1`, learner: dice.chance(0.7) })),
+      add: add.map(({ id }) => ({ id, address: this.newAddress(id), learner: dice.chance(0.7) })),
       promote,
       remove,
+      update: update.map((id) => ({ id, address: this.newAddress(id) })),
     };
+  }
+
+  /** By which the change that gives it is known: links here heed no address. */
+  private newAddress(id: number): string {
+    return `node${id}:${++this.ports}`;
   }
 }

@@ -46,7 +46,6 @@ export class SessionClients {
   private readonly world: Stage;
   private readonly dice: Dice;
   private readonly histories: Histories;
-  private readonly calls: ReadonlyMap<number, Set<Call>>;
   private readonly newName: () => number;
   private readonly clients: Client[] = Array.from({ length: CLIENTS }, () => ({
     session: 0,
@@ -55,18 +54,10 @@ export class SessionClients {
     waits: () => false,
   }));
 
-  /** `calls`: what each process's callers wait for. */
-  constructor(
-    world: Stage,
-    dice: Dice,
-    histories: Histories,
-    calls: ReadonlyMap<number, Set<Call>>,
-    newName: () => number,
-  ) {
+  constructor(world: Stage, dice: Dice, histories: Histories, newName: () => number) {
     this.world = world;
     this.dice = dice;
     this.histories = histories;
-    this.calls = calls;
     this.newName = newName;
   }
 
@@ -110,9 +101,9 @@ export class SessionClients {
     done: (value: T) => void,
     failed: (error: RaftmarkError) => void,
   ): void {
-    const { checker, schedule } = this.world;
+    const { checker, schedule, calls: all } = this.world;
     const call = checker.begin(what, schedule.now);
-    const calls = this.calls.get(process.id)!;
+    const calls = all.get(process.id)!;
     calls.add(call);
     const { life } = process;
     let isOver = false;

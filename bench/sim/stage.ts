@@ -1,11 +1,12 @@
 // What faults, plots and the last act see of the world that they happen in: the world is made of them, and they know
 // nothing of how. Times in microseconds.
-import type { Checker } from "./checker.js";
+import type { Call, Checker } from "./checker.js";
 import type { Dice } from "./dice.js";
 import type { SimNetwork } from "./network.js";
 import type { SimProcess } from "./process.js";
 import type { Profile } from "./profiles.js";
 import type { Schedule } from "./schedule.js";
+import type { Told } from "./told.js";
 import type { Trace } from "./trace.js";
 
 export interface WorldPlan {
@@ -36,7 +37,10 @@ export interface Stage {
   readonly network: SimNetwork;
   readonly processes: readonly SimProcess[];
   readonly checker: Checker;
+  readonly told: Told;
   readonly trace: Trace;
+  /** What each process's callers wait for; they end with it. */
+  readonly calls: ReadonlyMap<number, Set<Call>>;
   /** Faults may come. */
   readonly trouble: boolean;
   /** Members whose disks were damaged at rest: they may refuse to start for good. A minority. */
@@ -54,6 +58,8 @@ export interface Stage {
   after(delay: number, work: () => void): void;
   /** Moves on until `done` or something broke. False: time `end` came first. */
   until(done: () => boolean, end?: number): Promise<boolean>;
+  /** By then `call` has an answer, unless its process stood still. */
+  endsWithin(process: SimProcess, call: Call, timeoutMs: number): void;
   /** A write on somebody who takes itself for the leader; now and then on anybody. */
   write(): void;
   /** `bytes`: of the payload, about; left out: drawn. */

@@ -1,9 +1,12 @@
 // A simulated world: nodes, disks, network, faults and clients, all drawn from one seed. First a time of faults, with
 // writes and reads everywhere, many of them aimed at whoever may wrongly believe to lead; then all heals, and what
 // waits must settle. Times in microseconds.
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { RaftmarkError } from "../../src/base/errors.js";
 import type { CallOptions } from "../../src/node/api.js";
+import type { DiagnosticsChannels } from "../../src/node/channels.js";
 import { LEASE_DRIFT } from "../../src/raft/read-only.js";
+import { Askers } from "./askers.js";
 import { BatchClients } from "./batch-clients.js";
 import { CatchUp } from "./catch-up.js";
 import { type Call, Checker, type Violation } from "./checker.js";
@@ -24,6 +27,7 @@ import { type Command, Histories, nameOfCommand, REGISTERS } from "./registers.j
 import { Schedule } from "./schedule.js";
 import { SessionClients } from "./session-clients.js";
 import type { Stage, WorldPlan } from "./stage.js";
+import { Told } from "./told.js";
 import { Trace } from "./trace.js";
 
 /** What a world came to. */
@@ -74,13 +78,13 @@ export class World implements Stage {
   readonly network: SimNetwork;
   readonly processes: readonly SimProcess[];
   readonly checker: Checker;
+  readonly told: Told;
   readonly trace: Trace;
   trouble = true;
   readonly ruined = new Set<number>();
   private readonly faults: Faults;
   private readonly ports: readonly Port[];
-  /** What each process's callers wait for; they end with it. */
-  private readonly calls = new Map<number, Set<Call>>();
+  readonly calls = new Map<number, Set<Call>>();
   /** Whose event this is. */
   private running: SimProcess | null = null;
   private writesBegun = 0;
@@ -96,6 +100,7 @@ export class World implements Stage {
   private readonly sessions: SessionClients | null;
   /** Null: nobody in this world writes several values in one call. */
   private readonly batches: BatchClients | null;
+  private readonly askers: Askers;
 
   constructor(plan: WorldPlan) {
     this.plan = plan;
@@ -124,17 +129,15 @@ export class World implements Stage {
     );
     this.ports = this.processes.map((process) => portOf(process));
     this.checker = new Checker(this.processes);
+    this.told = new Told(this.checker, voters);
     this.faults = new Faults(this);
     const sessionDice = new Dice((plan.seed ^ 0x73657373) >>> 0);
     const hasSessions = sessionDice.chance(plan.profile.forwards ?? 0);
     const newName = (): number => ++this.writesBegun;
-    this.sessions = hasSessions
-      ? new SessionClients(this, sessionDice, this.histories, this.calls, newName)
-      : null;
+    this.sessions = hasSessions ? new SessionClients(this, sessionDice, this.histories, newName) : null;
     const batchDice = new Dice((plan.seed ^ 0x6d616e79) >>> 0);
-    this.batches = batchDice.chance(0.5)
-      ? new BatchClients(this, batchDice, this.histories, this.calls, newName)
-      : null;
+    this.batches = batchDice.chance(0.5) ? new BatchClients(this, batchDice, this.histories, newName) : null;
+    this.askers = new Askers(this, new Dice((plan.seed ^ 0x61736b73) >>> 0));
     for (const { id } of plans) this.calls.set(id, new Set());
   }
 
@@ -292,9 +295,17 @@ export class World implements Stage {
     if (this.sessions !== null)
       this.each((dice.between(0.5, 2) * TICK_MS * 1000) / 2, () => this.sessions!.act());
     if (this.batches !== null) this.each(8 * TICK_MS * 1000, () => this.batches!.act());
-    await this.until(() => this.trace.events >= this.plan.steps);
-    this.recover();
-    await this.settle();
+    this.each(10 * TICK_MS * 1000, () => this.askers.act());
+    const members = (message: unknown): void =>
+      this.told.membership(message as DiagnosticsChannels["raftmark:membership"]);
+    subscribe("raftmark:membership", members);
+    try {
+      await this.until(() => this.trace.events >= this.plan.steps);
+      this.recover();
+      await this.settle();
+    } finally {
+      unsubscribe("raftmark:membership", members);
+    }
     const anomaly =
       this.checker.violation === null
         ? this.histories.findAnomaly((name) => this.checker.placeOf(name))
@@ -347,7 +358,10 @@ export class World implements Stage {
       const step = (): void => {
         try {
           leave();
-          if (this.running !== null) checker.observe(this.running);
+          if (this.running !== null) {
+            checker.observe(this.running);
+            this.told.observe(this.running);
+          }
           this.running = null;
           const isDone = checker.violation !== null || done();
           if (isDone || !schedule.step(end)) {
@@ -420,12 +434,17 @@ export class World implements Stage {
     });
   }
 
-  /** How long a caller waits; by then it has an answer, unless its process stood still. */
+  /** How long a caller waits. */
   private impatience(process: SimProcess, call: Call, controller: AbortController | null): CallOptions {
     const { callers, plan } = this;
     const signal = controller?.signal;
     if (plan.profile.services !== true || !callers.chance(0.3)) return { signal };
     const timeoutMs = callers.between(0.1, callers.pick([5, 100, 400]));
+    this.endsWithin(process, call, timeoutMs);
+    return { signal, timeoutMs };
+  }
+
+  endsWithin(process: SimProcess, call: Call, timeoutMs: number): void {
     const { life, pauses } = process;
     // Timers are late by nine tenths at most.
     this.after(2_000 * timeoutMs + 1_000, () => {
@@ -433,7 +452,6 @@ export class World implements Stage {
       if (isSame && this.calls.get(process.id)!.has(call))
         this.checker.fail("settles", `${call.what} waits for longer than its ${timeoutMs.toFixed(1)} ms`);
     });
-    return { signal, timeoutMs };
   }
 
   poke(process: SimProcess): void {

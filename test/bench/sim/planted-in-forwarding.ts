@@ -136,7 +136,7 @@ export const PLANTED_IN_FORWARDING: readonly Planted[] = [
   },
   {
     name: "a call of many is called lost, though a part of it is applied",
-    profile: "feud",
+    profile: "network",
     checkers: /mayCommit/,
     apply: () =>
       patch(BatchCall, (was) => ({

@@ -3,6 +3,7 @@
 import { MemberBook } from "../../../src/node/member-book.js";
 import { encodeMemberRecord } from "../../../src/node/member-record.js";
 import { Members } from "../../../src/node/members.js";
+import { MembershipCall } from "../../../src/node/membership-change.js";
 import { ProgressTracker } from "../../../src/raft/tracker/tracker.js";
 import { type Inside, type Planted, patch } from "./planted-fault.js";
 
@@ -53,5 +54,35 @@ export const PLANTED_IN_MEMBERS: readonly Planted[] = [
           return rounds.sort((a: number, b: number) => b - a)[this.voterNodes().length >> 1];
         },
       })),
+  },
+  {
+    name: "a change of members is answered when it is in the leader's log",
+    profile: "members",
+    checkers: /acknowledged/,
+    apply: () =>
+      patch(MembershipCall, (was) => ({
+        turn(this: Inside) {
+          was.turn.call(this);
+          if (this.call !== null && this.call.index > 0) this.resolve(this.call);
+        },
+      })),
+  },
+  {
+    name: "a change of members whose time is up is called lost, though it is in the log",
+    profile: "members",
+    checkers: /mayCommit/,
+    apply: () =>
+      patch(MembershipCall, (was) => ({
+        giveUp(this: Inside, call: Inside, end: unknown) {
+          call.index = 0;
+          was.giveUp.call(this, call, end);
+        },
+      })),
+  },
+  {
+    name: "a change of members goes on when its caller's time is up",
+    profile: "members",
+    checkers: /settles/,
+    apply: () => patch(MembershipCall, () => ({ giveUp() {} })),
   },
 ];

@@ -14,6 +14,7 @@ import { asyncFs } from "../../../src/wal/disk/wal-fs.js";
 import { RingWal } from "../../../src/wal/log/wal.js";
 import { FrameReader } from "../../../src/wire/frame.js";
 import { type Inside, type Planted, patch } from "./planted-fault.js";
+import { PLANTED_IN_ANSWERS } from "./planted-in-answers.js";
 import { PLANTED_IN_CORE } from "./planted-in-core.js";
 import { PLANTED_IN_FORWARDING } from "./planted-in-forwarding.js";
 import { PLANTED_IN_MEMBERS } from "./planted-in-members.js";
@@ -193,4 +194,5 @@ export const PLANTED: readonly Planted[] = [
   ...PLANTED_IN_SNAPSHOTS,
   ...PLANTED_IN_MEMBERS,
   ...PLANTED_IN_FORWARDING,
+  ...PLANTED_IN_ANSWERS,
 ];
