@@ -198,6 +198,22 @@ test("a member that starts where a change says that it is, which it has not hear
   assert.deepEqual(lines.matching(/option peers/), []);
 });
 
+test("a removed node that cannot close says so, and leaves no rejection to nobody", async (t) => {
+  const group = new Group(t);
+  for (const id of [1, 2]) await group.open(id, peersOf(1, 2));
+  const { node, lines } = await group.leader();
+  const { wal } = node as unknown as { wal: { close(): Promise<void> } };
+  const close = wal.close.bind(wal);
+  t.mock.method(wal, "close", async () => {
+    await close();
+    throw new Error("its disk is gone");
+  });
+  await node.changeMembership({ remove: [node.status().id] });
+  await until("it is told", WAIT_MS, () => lines.matching(/closing failed: its disk is gone/).length > 0);
+  await assert.rejects(node.close(), /its disk is gone/);
+  node.close = async () => {};
+});
+
 test("a node that was down while it was removed is told by the others, and does not start again", async (t) => {
   const group = await three(t);
   const away = (await group.leader()).node.status().id === 3 ? 2 : 3;

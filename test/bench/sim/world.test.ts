@@ -11,7 +11,7 @@ const STEPS = 3_000;
 const EVENTS = 1_000_000;
 const CPU_MS = 100_000;
 const FRESH_STEPS = 15_000;
-const PROFILES = ["all", "crash", "disk", "network", "feud", "reads", "leases", "snapshots"];
+const PROFILES = ["all", "crash", "disk", "network", "feud", "reads", "leases", "snapshots", "members"];
 
 test("fresh seeds: nothing that Raft promises breaks", { timeout: 300_000 }, async (t) => {
   const first = seedOf(t, import.meta.url);
