@@ -5,6 +5,8 @@ export interface Planted {
   readonly profile: string;
   readonly nodes?: number;
   readonly lease?: boolean;
+  /** In which it has to show, where that takes more than most do. */
+  readonly worlds?: number;
   /** Checkers that may be the first to see it. */
   readonly checkers: RegExp;
   /** Puts the fault in; the result takes it out. */

@@ -13,6 +13,7 @@ export const PLANTED_IN_CORE: readonly Planted[] = [
     name: "an entry of an earlier term commits by counting its copies",
     profile: "feud",
     nodes: 5,
+    worlds: 600,
     checkers: /leader completeness|log matching|state machine|fault/,
     apply: () =>
       patch(RaftLog, () => ({

@@ -77,9 +77,9 @@ export const PLANTED_IN_NODE: readonly Planted[] = [
     checkers: /mayCommit/,
     apply: () =>
       patch(Proposals, (was) => ({
-        end(this: Inside, code: string, why: string, cause: unknown) {
-          if (code === "RAFT_CLOSED") for (const one of appendedIn(this)) this.rejectOne(one, lost());
-          was.end.call(this, code, why, cause);
+        end(this: Inside, why: RaftmarkError) {
+          if (why.code === "RAFT_CLOSED") for (const one of this.takeAppended()) this.rejectOne(one, lost());
+          was.end.call(this, why);
         },
       })),
   },
@@ -131,7 +131,7 @@ export const PLANTED_IN_NODE: readonly Planted[] = [
   {
     name: "entries count as applied when apply has returned its promise",
     profile: "crash",
-    checkers: /apply order|history|acknowledged/,
+    checkers: /apply order|history|acknowledged|answer/,
     apply: () =>
       patch(Applier, () => ({
         wait(this: Inside, _: unknown, entries: unknown, __: number, ___: unknown, responses: unknown) {
@@ -255,10 +255,13 @@ export const PLANTED_IN_NODE: readonly Planted[] = [
     nodes: 3,
     lease: true,
     checkers: /linearizable/,
-    apply() {
-      const was = Object.getOwnPropertyDescriptor(PeerLogs.prototype, "leastPromiseMs")!;
-      Object.defineProperty(PeerLogs.prototype, "leastPromiseMs", { ...was, get: () => Infinity });
-      return () => Object.defineProperty(PeerLogs.prototype, "leastPromiseMs", was);
-    },
+    apply: () =>
+      patch(PeerLogs, (was) => ({
+        meet(this: Inside, peer: number, hello: unknown) {
+          const refusal = was.meet.call(this, peer, hello);
+          this.leastPromiseMs = Infinity;
+          return refusal;
+        },
+      })),
   },
 ];

@@ -45,6 +45,7 @@ export const PLANTED_IN_READS: readonly Planted[] = [
     profile: "reads",
     nodes: 5,
     lease: false,
+    worlds: 600,
     checkers: /linearizable|settles/,
     apply: () => byContext((context) => context.slice(-CONTEXT_BYTES)),
   },
