@@ -1,10 +1,10 @@
 // What a log was given so far, written or not: the last entry and the hard state. Refuses what cannot follow, before any
 // of it is written: recovery would refuse the whole log for it, with all that was acknowledged behind it. What only the
-// terms of older entries would tell is left to recovery. Main thread.
+// terms of older entries would tell is left to recovery, which lets a commit index fall with a new term, as etcd's package
+// writes what it is given. Main thread.
 import { assert } from "../../base/assert.js";
 import type { Entry, HardState } from "../../raft/raftpb/index.js";
 import type { LogBase } from "../read/wal-storage.js";
-import { goesBack } from "../recover/misfits.js";
 
 export class AppendOrder {
   hardState: HardState;
@@ -37,10 +37,10 @@ export class AppendOrder {
    * Throws InvariantError for a snapshot that cannot be of this log: `termOf` says what is known of an entry's term. It would
    * drop committed entries behind it.
    */
-  checkSnapshot({ index, term }: LogBase, termOf: (index: number) => unknown): void {
+  checkSnapshot({ index, term }: LogBase, termOf: (index: number) => number | null): void {
     const { commit } = this.hardState;
     const known = termOf(Math.min(index, commit));
-    if (typeof known !== "number") return;
+    if (known === null) return;
     assert(
       index > commit || term === known,
       "a snapshot of another term than the committed entry at its index",
@@ -48,10 +48,11 @@ export class AppendOrder {
     assert(term >= known, "a snapshot of a lower term than a committed entry before it");
   }
 
-  /** A snapshot's record is appended, and the hard state that it proves. */
-  snapshot({ index, term }: LogBase, raised: HardState): void {
+  /** A snapshot's record is appended, and the hard state that it proves. `known`: the term of the entry at its index. */
+  snapshot({ index, term }: LogBase, raised: HardState, known: number | null): void {
     this.hardState = raised;
-    if (index < this.last) return;
+    // Of another term than the entry, it replaces the log.
+    if (index < this.last && known === term) return;
     this.last = index;
     this.lastTerm = term;
   }
@@ -60,7 +61,8 @@ export class AppendOrder {
     assert(isCount(term) && isCount(vote) && isCount(commit), "a hard state of other than whole numbers");
     assert(term > 0 || (vote === 0 && commit === 0), "a vote or a commit index without a term");
     assert(commit <= last, "a commit index above the entries");
-    assert(!goesBack(this.hardState, { term, commit }), "a hard state goes back behind the one before it");
+    const before = this.hardState;
+    assert(term >= before.term && commit >= before.commit, "a hard state goes back behind the one before it");
   }
 
   // hot

@@ -199,8 +199,19 @@ export class RingWal implements Wal, SnapshotLog {
 
   /** For the keeper of snapshots: before anything of it is written, and before its record is. */
   checkSnapshot(metadata: SnapshotMetadata): void {
-    // What is being appended may replace what storage has.
-    if (this.appends.length === 0) this.order.checkSnapshot(metadata, (index) => this.storage.term(index));
+    this.order.checkSnapshot(metadata, (index) => this.termOf(index));
+  }
+
+  /** Of an entry that the log was given, written or not; null: it has none, or a snapshot on its way may replace it. */
+  private termOf(index: number): number | null {
+    for (let i = this.appends.length - 1; i >= 0; i--) {
+      const { entries, snapshot } = this.appends.peek(i);
+      if (snapshot !== null) return null;
+      if (entries.length > 0 && index >= entries[0].index)
+        return entries[index - entries[0].index]?.term ?? null;
+    }
+    const term = this.storage.term(index);
+    return typeof term === "number" ? term : null;
   }
 
   /** For the keeper of snapshots: the record alone. */
@@ -216,7 +227,7 @@ export class RingWal implements Wal, SnapshotLog {
     const before = this.order.hardState;
     const raised = raisedBy(metadata, before);
     const hardState = raised === before ? null : raised;
-    this.order.snapshot(metadata, raised);
+    this.order.snapshot(metadata, raised, this.termOf(index));
     this.lastSeq++;
     return new Promise((done, failed) => {
       this.appends.push(new Append(hardState, NO_ENTRIES, true, { metadata, record, done, failed }));

@@ -1,7 +1,7 @@
 // What a log refuses to be opened with, and to append: no log with it in it would be opened again.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Entry, EntryNormal, type HardState } from "../../../src/raft/index.js";
+import { EMPTY_CONF_STATE, Entry, EntryNormal, type HardState } from "../../../src/raft/index.js";
 import { openWal, type WalOptions } from "../../../src/wal/index.js";
 import { tempDir } from "../../temp-dir.js";
 
@@ -23,6 +23,7 @@ test("what cannot follow is refused before it is written, and the log goes on", 
     [/above the entries/, { ...state, commit: 4 }, [entry(2, 3)]],
     [/goes back/, { ...state, term: 1 }, []],
     [/goes back/, { ...state, commit: 0 }, []],
+    [/goes back/, { ...state, term: 3, commit: 0 }, []],
     [/other than whole/, { ...state, vote: 2 ** 53 }, []],
   ];
   for (const [message, hardState, entries] of cases)
@@ -35,6 +36,35 @@ test("what cannot follow is refused before it is written, and the log goes on", 
   const { recovered } = again;
   assert.deepEqual([recovered.lastIndex, recovered.hardState.commit], [3, 3]);
 });
+
+for (const written of [true, false]) {
+  const when = written ? "durable" : "on their way";
+  test(`a snapshot that replaces entries that are ${when}: what cannot follow it is refused, and the log goes on`, async (t) => {
+    const options = { dir: `${tempDir(t)}/wal`, metadata: Buffer.from("m"), writer: "inline-js" } as const;
+    const wal = await openWal(options);
+    const confState = { ...EMPTY_CONF_STATE, voters: [1] };
+    const state = { term: 1, vote: 1, commit: 2 };
+    await wal.stageSnapshot({ index: 4, term: 3, confState }, Buffer.from("s"));
+    const seq = wal.append(
+      state,
+      [1, 2, 3, 4, 5, 6].map((index) => entry(1, index)),
+    );
+    if (written) await new Promise<void>((done) => (wal.onDurable = (upTo) => upTo >= seq && done()));
+    await wal.recordSnapshot({ index: 4, term: 3, confState });
+    const cases: [RegExp, HardState | null, Entry[]][] = [
+      [/gap between the log/, null, [entry(3, 7)]],
+      [/lower term/, null, [entry(2, 5)]],
+      [/above the entries/, { term: 3, vote: 0, commit: 6 }, []],
+    ];
+    for (const [message, hardState, entries] of cases)
+      assert.throws(() => wal.append(hardState, entries), { code: "RAFT_INVARIANT", message });
+    wal.append({ term: 4, vote: 1, commit: 4 }, [entry(3, 5)]);
+    await wal.close();
+    const again = await openWal(options);
+    await again.close();
+    assert.equal(again.recovered.lastIndex, 5);
+  });
+}
 
 test("an option that names nothing is refused, before anything is made", async (t) => {
   const options = { dir: `${tempDir(t)}/wal`, metadata: Buffer.from("m"), writer: "inline-js" } as const;

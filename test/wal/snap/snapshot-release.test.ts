@@ -417,7 +417,8 @@ async function checkCopy(dir: string, walOptions: WalOptions, copied: number[]):
   first = await openWal(mine);
   assert.equal(first.recovered.torn, null);
   assert.equal(first.recovered.snapshot?.index ?? 0, found);
-  await durable(first, first.append({ term: 3, vote: 1, commit: found }, [entry(last + 1, 3)]));
+  const { commit } = first.recovered.hardState;
+  await durable(first, first.append({ term: 3, vote: 1, commit }, [entry(last + 1, 3)]));
   await first.saveSnapshot(meta(last + 1, 3), Buffer.from("one more"));
   await first.close();
 }
