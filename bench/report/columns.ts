@@ -1,12 +1,13 @@
 // The columns of a result's table, for terminal, Markdown and page alike: each scenario's own. An event is told by what
 // it took, an open loop by what of its load was done, the rest by throughput. Heading and cell stand together, so that
 // no table can have one over another's. Pure.
+import { mean } from "simple-statistics";
 import type { Settings } from "../harness/axes.js";
-import { ratioOfRows } from "../stats/ratio.js";
 import { cpuUsPerCommit, type Row, validRuns } from "../stats/rows.js";
 import { measureNames, measureOf, measureTitle, rangeText } from "./measures.js";
 import { grouped, short, times } from "./numbers.js";
 import type { Run } from "./result-schema.js";
+import { roundsOf } from "./standings.js";
 
 export interface Column {
   readonly title: string;
@@ -107,11 +108,16 @@ const CPU: Column = {
     return us > 0 ? short(us) : "-";
   },
 };
+/** As the sentences under the table have it, so that one row's by another's is what they say of the two. */
 const RATIO: Column = {
   title: "× first row",
   cell: (row, base) => {
-    const ratio = ratioOfRows(base, row);
-    return ratio === null ? "-" : times(ratio.estimate);
+    const first = roundsOf(base);
+    const logs = [...roundsOf(row)].flatMap(([round, log]) => {
+      const other = first.get(round);
+      return other === undefined ? [] : [log - other];
+    });
+    return logs.length === 0 ? "-" : times(Math.exp(mean(logs)));
   },
 };
 const DONE_OF_DUE: Column = {

@@ -64,15 +64,9 @@ function centreInterval(values: readonly number[], confidence: number): Interval
 }
 
 /**
- * Where head/base centres over pairs (by position), see centreInterval. Works on logarithms, so that head/base and
- * base/head say the same thing; and the difference of two sides with the same noise is symmetric, whatever the noise.
+ * Where head/base centres over pairs, see centreInterval. Of logarithms, so that head/base and base/head say the same
+ * thing; and the difference of two sides with the same noise is symmetric, whatever the noise.
  */
-export function ratioInterval(base: readonly number[], head: readonly number[]): RatioInterval {
-  assert(base.length === head.length, "every pair has two sides");
-  return ratioOfLogs(base.map((value, i) => Math.log(head[i]) - Math.log(value)));
-}
-
-/** As ratioInterval, of the logarithms of ratios. */
 export function ratioOfLogs(logs: readonly number[], confidence = CONFIDENCE): RatioInterval {
   const { estimate, low, high } = centreInterval(logs, confidence);
   return {

@@ -1,7 +1,7 @@
 // Intervals and the rank test against dumb twins, published values, and how often they are wrong.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { medianInterval, PAIRS_MIN, ratioInterval, signedRankPValue } from "../../bench/stats/intervals.js";
+import { medianInterval, PAIRS_MIN, ratioOfLogs, signedRankPValue } from "../../bench/stats/intervals.js";
 import { Prng } from "../../src/base/prng.js";
 
 /** About normal, by the sum of twelve uniforms. */
@@ -10,6 +10,9 @@ function noise(prng: Prng): number {
   for (let i = 0; i < 12; i++) sum += prng.nextU32() / 4294967296;
   return sum;
 }
+
+const ratioInterval = (base: readonly number[], head: readonly number[]) =>
+  ratioOfLogs(base.map((value, i) => Math.log(head[i]) - Math.log(value)));
 
 /** Tries every assignment of signs. */
 function naivePValue(differences: readonly number[]): number {

@@ -57,6 +57,23 @@ test("one row a configuration, only the axes that vary, ratios to the first row"
   ]);
 });
 
+test("a ratio of the table is that of the sentence under it", () => {
+  const runs = [
+    ["inline-js", [100, 200, 120, 100]],
+    ["pool-wasm", [190, 110, 130, 700]],
+  ] as const;
+  const of = runs.flatMap(([writer, rates], position) =>
+    rates.map((proposalsPerS, round) => ({
+      ...sampleRun(position, { settings: { writer }, proposalsPerS }),
+      round,
+    })),
+  );
+  const result = { ...sampleResult([]), runs: of };
+  const ratio = tableRows(result)[2].at(-1)!;
+  assert.equal(ratio, "1.68");
+  assert.ok(verdict(result).includes(`pool-wasm was seen at ${ratio}× inline-js`), verdict(result));
+});
+
 test("the table is as wide as it says and has every figure", () => {
   const result = sampleResult([
     { settings: { writer: "inline-js" }, proposalsPerS: 50_000 },

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
 import { after, type TestContext, test } from "node:test";
 import { connect, type TLSSocket } from "node:tls";
+import { reasonOf } from "../../src/link/close-codes.js";
 import {
   CloseBadCertificate,
   CloseTimeout,
@@ -171,7 +172,7 @@ test(
     const late = others.member("IP:10.1.2.3", "serverAuth,clientAuth", undefined, 0);
     await expiry(late);
     // Who shows it believes the other, and goes on as far as to be refused.
-    const [one] = await meet(t, ours.member(), { ...late, ca: `${late.ca}${ours.ca}` });
+    const [one, two] = await meet(t, ours.member(), { ...late, ca: `${late.ca}${ours.ca}` });
     const reason = (peer: number): string =>
       one!.refusals.find((each) => each.peer === peer && each.by === "self")?.reason ?? "";
     await one!.until(() => reason(2) !== "" && reason(0) !== "");
@@ -182,8 +183,20 @@ test(
       new RegExp(`${date}; it is for IP Address:10\\.1\\.2\\.3, not for 127\\.0\\.0\\.1; ${rest}`),
     );
     assert.match(reason(0), new RegExp(`${date}; ${rest}`));
+    await two!.until(() => two!.told.includes(`1 ${CloseBadCertificate} peer`));
+    assert.equal(two!.refusals.find(({ by }) => by === "peer")!.reason, "bad certificate (CERT_HAS_EXPIRED)");
   },
 );
+
+test("of the words that a peer closes with, none but a code is repeated", () => {
+  assert.equal(
+    reasonOf(CloseBadCertificate, "bad certificate (CERT_REVOKED)"),
+    "bad certificate (CERT_REVOKED)",
+  );
+  for (const words of ["bad certificate (run this)", "bad certificate (A)\nB", "x\nbad certificate (A)", ""])
+    assert.equal(reasonOf(CloseBadCertificate, words), "bad certificate");
+  assert.equal(reasonOf(4999, "bad certificate (A)"), "code 4999");
+});
 
 test("a member without TLS comes to nothing, and both sides know why", options, async (t) => {
   const [one, two] = await meet(t, ours.member(), undefined);

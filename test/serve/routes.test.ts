@@ -546,7 +546,14 @@ test("members: who is one, changes as JSON, and what cannot be", async () => {
   const late = new RaftmarkError("RAFT_TIMEOUT", "the read was not answered in time: read again");
   const barrier = mock.method(service.node, "readBarrier", () => Promise.reject(late));
   const unheard = await ask("DELETE", "/members/4");
-  barrier.mock.restore();
+  const status = service.node.status();
+  const disk = mock.method(service.node, "status", () => ({
+    ...status,
+    disk: { ...status.disk, silent: true },
+  }));
+  const held = await ask("DELETE", "/members/4");
+  for (const mocked of [barrier, disk]) mocked.mock.restore();
+  assert.match(held.json.error.message, /; this node leads; the disk of its own log does not answer$/);
   assert.deepEqual([errorOf(unheard), unheard.json.error.mayCommit], ["504 RAFT_TIMEOUT", false]);
   assert.match(
     unheard.json.error.message,
