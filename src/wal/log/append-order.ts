@@ -22,13 +22,12 @@ export class AppendOrder {
   take(hardState: HardState | null, entries: readonly Entry[]): void {
     const count = entries.length;
     if (count > 0) this.checkEntries(entries);
-    const last = count > 0 ? entries[count - 1].index : this.last;
     if (hardState !== null) {
-      this.checkState(hardState, last);
+      this.checkState(hardState);
       this.hardState = hardState;
     }
     if (count > 0) {
-      this.last = last;
+      this.last = entries[count - 1].index;
       this.lastTerm = entries[count - 1].term;
     }
   }
@@ -57,10 +56,10 @@ export class AppendOrder {
     this.lastTerm = term;
   }
 
-  private checkState({ term, vote, commit }: HardState, last: number): void {
+  /** A commit index may be above the entries, as of who writes it first: they may come. */
+  private checkState({ term, vote, commit }: HardState): void {
     assert(isCount(term) && isCount(vote) && isCount(commit), "a hard state of other than whole numbers");
     assert(term > 0 || (vote === 0 && commit === 0), "a vote or a commit index without a term");
-    assert(commit <= last, "a commit index above the entries");
     const before = this.hardState;
     assert(term >= before.term && commit >= before.commit, "a hard state goes back behind the one before it");
   }
@@ -73,7 +72,7 @@ export class AppendOrder {
       "an entry's index is no whole number below 2^53",
     );
     assert(first <= this.last + 1, "gap between the log and the entries to append");
-    assert(first > this.hardState.commit, "an entry in place of a committed one");
+    assert(first > Math.min(this.hardState.commit, this.last), "an entry in place of a committed one");
     assert(
       first <= this.last || firstTerm >= this.lastTerm,
       "an entry of a lower term than the one before it",

@@ -130,7 +130,7 @@ export interface Wal {
    * Queues an append and returns its sequence number, ascending from 1. hardState null: unchanged. Entries are borrowed
    * until they are durable; their array belongs to the log from now on. Throws RAFT_FENCED after a fault,
    * RAFT_CLOSED after close, and RAFT_INVARIANT, with nothing written, for what cannot follow: a gap, an entry in place
-   * of a committed one, a commit index above the entries, a term or a commit index that falls. Entries, and a new term
+   * of a committed one, a term or a commit index that falls. Entries, and a new term
    * or vote, are synced; a commit index alone is not.
    */
   append(hardState: HardState | null, entries: readonly Entry[]): number;
