@@ -5,33 +5,23 @@ import type { RaftmarkError } from "../../src/base/errors.js";
 import type { Proposed } from "../../src/node/api.js";
 import type { Call } from "./checker.js";
 import type { Dice } from "./dice.js";
-import type { Operation } from "./linearizable.js";
 import type { SimProcess } from "./process.js";
-import { type Command, type Histories, nameOfCommand, REGISTERS } from "./registers.js";
 import type { Stage } from "./stage.js";
+import type { Write, Writes } from "./writes.js";
 
 const WRITES_MAX = 14;
 /** Bytes behind a payload's name: several of the larger go into no frame together. */
 const PAYLOAD_BYTES_MAX = 2_000;
 
-interface Write {
-  readonly command: Command;
-  readonly data: Uint8Array;
-  readonly operation: Operation;
-  readonly call: Call;
-}
-
 export class BatchClients {
   private readonly world: Stage;
   private readonly dice: Dice;
-  private readonly histories: Histories;
-  private readonly newName: () => number;
+  private readonly writes: Writes;
 
-  constructor(world: Stage, dice: Dice, histories: Histories, newName: () => number) {
+  constructor(world: Stage, dice: Dice, writes: Writes) {
     this.world = world;
     this.dice = dice;
-    this.histories = histories;
-    this.newName = newName;
+    this.writes = writes;
   }
 
   /** One of them writes, most times on who leads. */
@@ -49,9 +39,9 @@ export class BatchClients {
     const { checker, schedule } = world;
     const bytesMax = dice.pick([16, PAYLOAD_BYTES_MAX]);
     const writes = Array.from({ length: 2 + dice.below(WRITES_MAX - 1) }, () =>
-      this.begin(process, bytesMax),
+      this.writes.begin(process, bytesMax, ", one of many"),
     );
-    const names = writes.map(({ command }) => nameOfCommand(command)).join(", ");
+    const names = writes.map(({ name }) => name).join(", ");
     const whole = checker.begin(`write of ${names} in one call on node ${process.id}`, schedule.now);
     const { life } = process;
     const calls = world.calls.get(process.id)!;
@@ -74,36 +64,17 @@ export class BatchClients {
     );
   }
 
-  private begin(process: SimProcess, bytesMax: number): Write {
-    const { checker, schedule } = this.world;
-    const { dice } = this;
-    const register = dice.below(REGISTERS);
-    const expected = dice.chance(0.3) ? process.registers.values[register]! : null;
-    const command: Command = { register, value: this.newName(), expected };
-    const name = nameOfCommand(command);
-    const data = Buffer.alloc(name.length + 1 + dice.below(bytesMax), `${name} `);
-    checker.propose(data);
-    const operation = this.histories.begin(command, schedule.now / 1000, `node ${process.id}`);
-    return { command, data, operation, call: checker.begin(`write of ${name}, one of many`, schedule.now) };
-  }
-
   private resolved(writes: readonly Write[], outcomes: readonly Proposed[]): void {
-    const { checker, schedule } = this.world;
     if (outcomes.length !== writes.length)
-      checker.fail("acknowledged", `a call of ${writes.length} writes has ${outcomes.length} outcomes`);
-    for (const [i, { index, result }] of outcomes.entries()) {
-      const { call, data, operation } = writes[i]!;
-      this.histories.answered(operation, schedule.now / 1000, result as number);
-      checker.acknowledge(call, data, index);
-    }
+      this.world.checker.fail(
+        "acknowledged",
+        `a call of ${writes.length} writes has ${outcomes.length} outcomes`,
+      );
+    for (const [i, outcome] of outcomes.entries()) this.writes.answered(writes[i]!, outcome);
   }
 
   private rejected(whole: Call, writes: readonly Write[], error: RaftmarkError): void {
-    const { checker } = this.world;
-    checker.refused(whole, error);
-    for (const { command, data, operation } of writes) {
-      if (!error.mayCommit) this.histories.lost(command, operation);
-      checker.reject(data, error);
-    }
+    this.world.checker.refused(whole, error);
+    for (const write of writes) this.writes.refused(write, error);
   }
 }

@@ -5,12 +5,10 @@
 import type { RaftmarkError } from "../../src/base/errors.js";
 import type { RaftNode } from "../../src/node/raft-node.js";
 import { SESSION_WINDOW } from "../../src/node/sessions.js";
-import type { Call } from "./checker.js";
 import type { Dice } from "./dice.js";
-import type { Operation } from "./linearizable.js";
 import type { SimProcess } from "./process.js";
-import { type Command, type Histories, nameOfCommand, REGISTERS } from "./registers.js";
 import type { Stage } from "./stage.js";
+import type { Write, Writes } from "./writes.js";
 
 const CLIENTS = 4;
 /** Bytes behind a payload's name. */
@@ -20,13 +18,8 @@ const PAYLOAD_BYTES_MAX = 100;
 const WRITES_MAX = 4;
 
 /** A write that has no answer yet. */
-interface Write {
+interface SessionWrite extends Write {
   readonly sequence: number;
-  readonly command: Command;
-  readonly data: Uint8Array;
-  readonly operation: Operation;
-  /** Of the first time it was made. */
-  readonly call: Call;
   /** It may have been applied. */
   isUnknown: boolean;
   /** Whether whom it was asked of is still to answer. */
@@ -37,7 +30,7 @@ interface Client {
   /** 0: none yet. */
   session: number;
   sequence: number;
-  readonly writes: Write[];
+  readonly writes: SessionWrite[];
   /** Whether whom it asked for a session is still to answer. */
   waits: () => boolean;
 }
@@ -45,8 +38,7 @@ interface Client {
 export class SessionClients {
   private readonly world: Stage;
   private readonly dice: Dice;
-  private readonly histories: Histories;
-  private readonly newName: () => number;
+  private readonly writes: Writes;
   private readonly clients: Client[] = Array.from({ length: CLIENTS }, () => ({
     session: 0,
     sequence: 0,
@@ -54,11 +46,10 @@ export class SessionClients {
     waits: () => false,
   }));
 
-  constructor(world: Stage, dice: Dice, histories: Histories, newName: () => number) {
+  constructor(world: Stage, dice: Dice, writes: Writes) {
     this.world = world;
     this.dice = dice;
-    this.histories = histories;
-    this.newName = newName;
+    this.writes = writes;
   }
 
   /** One of them asks somebody something, unless it waits. */
@@ -80,14 +71,15 @@ export class SessionClients {
   }
 
   /** A new write, or one that nobody is to answer any more; null: all that it may make wait. */
-  private next(client: Client, process: SimProcess): Write | null {
+  private next(client: Client, process: SimProcess): SessionWrite | null {
     const { writes, sequence } = client;
     const isInWindow = writes.length === 0 || sequence + 1 - writes[0]!.sequence < SESSION_WINDOW;
     const left = writes.filter((write) => !write.waits());
     if (left.length > 0 && (writes.length === WRITES_MAX || !isInWindow || this.dice.chance(0.5)))
       return this.dice.pick(left);
     if (writes.length === WRITES_MAX || !isInWindow) return null;
-    const write = this.begin(client, process);
+    const begun = this.writes.begin(process, PAYLOAD_BYTES_MAX, " in a session");
+    const write = { ...begun, sequence: ++client.sequence, isUnknown: false, waits: () => false };
     writes.push(write);
     return write;
   }
@@ -140,12 +132,9 @@ export class SessionClients {
     );
   }
 
-  private write(client: Client, write: Write, process: SimProcess, node: RaftNode): void {
-    const { checker, schedule } = this.world;
-    const { histories } = this;
+  private write(client: Client, write: SessionWrite, process: SimProcess, node: RaftNode): void {
     const { session, writes } = client;
-    const { sequence, command, data, operation, call } = write;
-    const name = nameOfCommand(command);
+    const { sequence, name, data } = write;
     const what = `write of ${name}, ${sequence} of session ${session}, on node ${process.id}`;
     // What becomes of it if the process ends nobody knows.
     const wasUnknown = write.isUnknown;
@@ -156,41 +145,17 @@ export class SessionClients {
       process,
       what,
       node.session(session).propose(data, { sequence }),
-      ({ index, result }) => {
+      (outcome) => {
         done();
-        histories.answered(operation, schedule.now / 1000, result as number);
-        checker.acknowledge(call, data, index);
+        this.writes.answered(write, outcome);
       },
       (error) => {
         if (error.code === "RAFT_SESSION_EXPIRED" || error.code === "RAFT_OUTCOME_FORGOTTEN")
-          checker.fail("session", `${what}: ${error.message}`);
+          this.world.checker.fail("session", `${what}: ${error.message}`);
         if (error.mayCommit || wasUnknown) return;
         done();
-        histories.lost(command, operation);
-        checker.reject(data, error);
+        this.writes.refused(write, error);
       },
     );
-  }
-
-  private begin(client: Client, process: SimProcess): Write {
-    const { checker, schedule } = this.world;
-    const { dice } = this;
-    const register = dice.below(REGISTERS);
-    const expected = dice.chance(0.3) ? process.registers.values[register]! : null;
-    const command: Command = { register, value: this.newName(), expected };
-    const name = nameOfCommand(command);
-    const data = Buffer.alloc(name.length + 1 + dice.below(PAYLOAD_BYTES_MAX), `${name} `);
-    const operation = this.histories.begin(command, schedule.now / 1000, `node ${process.id}`);
-    checker.propose(data);
-    const call = checker.begin(`write of ${name} in a session`, schedule.now);
-    return {
-      sequence: ++client.sequence,
-      command,
-      data,
-      operation,
-      call,
-      isUnknown: false,
-      waits: () => false,
-    };
   }
 }

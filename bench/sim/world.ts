@@ -29,6 +29,7 @@ import { SessionClients } from "./session-clients.js";
 import type { Stage, WorldPlan } from "./stage.js";
 import { Told } from "./told.js";
 import { Trace } from "./trace.js";
+import { Writes } from "./writes.js";
 
 /** What a world came to. */
 export interface Outcome {
@@ -133,10 +134,10 @@ export class World implements Stage {
     this.faults = new Faults(this);
     const sessionDice = new Dice((plan.seed ^ 0x73657373) >>> 0);
     const hasSessions = sessionDice.chance(plan.profile.forwards ?? 0);
-    const newName = (): number => ++this.writesBegun;
-    this.sessions = hasSessions ? new SessionClients(this, sessionDice, this.histories, newName) : null;
+    const writesOf = (dice: Dice) => new Writes(this, dice, this.histories, () => ++this.writesBegun);
+    this.sessions = hasSessions ? new SessionClients(this, sessionDice, writesOf(sessionDice)) : null;
     const batchDice = new Dice((plan.seed ^ 0x6d616e79) >>> 0);
-    this.batches = batchDice.chance(0.5) ? new BatchClients(this, batchDice, this.histories, newName) : null;
+    this.batches = batchDice.chance(0.5) ? new BatchClients(this, batchDice, writesOf(batchDice)) : null;
     this.askers = new Askers(this, new Dice((plan.seed ^ 0x61736b73) >>> 0));
     for (const { id } of plans) this.calls.set(id, new Set());
   }
