@@ -8,6 +8,7 @@ import { SESSION_WINDOW } from "../../src/node/sessions.js";
 import type { Dice } from "./dice.js";
 import type { SimProcess } from "./process.js";
 import type { Stage } from "./stage.js";
+import { waitFor } from "./waiting.js";
 import type { Write, Writes } from "./writes.js";
 
 const CLIENTS = 4;
@@ -93,29 +94,16 @@ export class SessionClients {
     done: (value: T) => void,
     failed: (error: RaftmarkError) => void,
   ): void {
-    const { checker, schedule, calls: all } = this.world;
-    const call = checker.begin(what, schedule.now);
-    const calls = all.get(process.id)!;
-    calls.add(call);
     const { life } = process;
     let isOver = false;
-    const isThere = (): boolean => life === process.life && process.isUp && !process.isLame;
-    asker.waits = () => !isOver && isThere();
-    const end = (work: () => void): void => {
-      if (!isThere()) return;
-      isOver = true;
-      calls.delete(call);
-      work();
-    };
-    promise.then(
-      (value) => end(() => done(value)),
-      (error: RaftmarkError) => {
-        end(() => {
-          checker.refused(call, error);
-          failed(error);
-        });
-      },
-    );
+    asker.waits = () => !isOver && life === process.life && process.isUp && !process.isLame;
+    const ending =
+      <V>(work: (value: V) => void) =>
+      (value: V): void => {
+        isOver = true;
+        work(value);
+      };
+    waitFor(this.world, process, what, undefined, promise, ending(done), ending(failed));
   }
 
   private open(client: Client, process: SimProcess, node: RaftNode): void {
