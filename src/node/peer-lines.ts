@@ -7,6 +7,7 @@ import {
   CloseBadKey,
   CloseBadVersion,
   CloseDuplicateId,
+  CloseReplaced,
   CloseUnknownPeer,
   CloseWrongNode,
   type LinkRefusal,
@@ -169,6 +170,9 @@ function hintOf({ code, by, reason }: LinkRefusal): string {
   if (code === CloseBadCluster) return " (the two are of different clusters: option clusterId)";
   if (code === CloseBadVersion) return " (docs/operate.md, Another version)";
   if (code === CloseDuplicateId) return " (stop one of the two, or give it an id of its own: option id)";
+  // This node did not open that connection: it dials a member anew only when it has none.
+  if (code === CloseReplaced && by === "peer")
+    return " (another process connects there as this node: give it an id of its own, option id, or stop it)";
   if (code === CloseWrongNode) return " (the address is another node's: option peers of the one that dials)";
   if (code === CloseBadCertificate && reason.includes("WRONG_VERSION_NUMBER"))
     return " (it speaks without TLS: option tls)";

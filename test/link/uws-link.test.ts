@@ -421,6 +421,8 @@ for (const acceptor of [undefined, "ws"] as const) {
       await new Promise((done) => setTimeout(done, 5));
     }
     assert.ok(!told(first).includes(`1 ${CloseDuplicateId} peer`));
+    // It learns of the other by that.
+    assert.ok(told(first).includes(`1 ${CloseReplaced} peer`));
     // The first gone, the second is as good as any.
     await first.link.close();
     const heard = second.ear.messages.length;

@@ -28,6 +28,10 @@ test("a refusal names the option to look at", () => {
     text(refusal(CloseDuplicateId, "same id")),
     /\(stop one of the two, or give it an id of its own/,
   );
+  assert.match(
+    text(refusal(CloseReplaced, "replaced", "peer")),
+    /another process connects there as this node/,
+  );
   assert.match(text(refusal(CloseBadCertificate, "ERR_SSL_WRONG_VERSION_NUMBER: 800C4C2D")), /without TLS/);
   assert.equal(text(refusal(CloseBadCertificate, "expired")), "node 3 is refused: expired");
 });
