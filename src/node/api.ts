@@ -292,7 +292,8 @@ export interface RaftNodeOptions {
   frameTags?: boolean | undefined;
   /**
    * What accepts connections: uWebSockets.js, which is not installed with raftmark, or `ws`. Default: uWebSockets.js
-   * where one is installed and loads, else `ws`; metrics.link says which.
+   * where one is installed and loads, `ws` else, with TLS, and in a worker thread: a thread that ends without close()
+   * takes its process with it where uWebSockets.js listens. metrics.link says which.
    */
   acceptor?: AcceptorKind | undefined;
   /**
