@@ -12,7 +12,8 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
   /**
    * Milliseconds after which the call rejects with RAFT_TIMEOUT, if it has not ended before: a number above 0 and below
-   * 2^31. Default: requestTimeoutMs, which bounds every call of propose and readBarrier.
+   * 2^31. Default: requestTimeoutMs, which bounds every proposal, read and change of members; whenLeader and takeSnapshot
+   * wait without end.
    */
   timeoutMs?: number | undefined;
 }
@@ -37,7 +38,8 @@ export interface StateMachine {
    * promise of that: then the entries count as applied (for proposals, reads, status().applied) when it resolves, and
    * there is no other call before. Entries that commit meanwhile come in one call afterwards; if they exceed four times
    * maxSizePerMsg (4 MiB at most) they stay in the log, and a leader holds back proposals (in the end with
-   * RAFT_OVERLOADED). Without a promise nothing waits. A promise among the results fences the node.
+   * RAFT_OVERLOADED). Without a promise nothing waits. An array of another length, or a promise in it, fences the
+   * node.
    *
    * Entries and their bytes are borrowed until apply has returned and its promise has resolved. They are the log's own,
    * are sent to members that lag, and their memory is used again: never write to them, and copy whatever is kept
@@ -190,8 +192,8 @@ export interface RaftNodeOptions {
   /** Default 1. */
   heartbeatTicks?: number | undefined;
   /**
-   * A leader whose disk has not answered for so long while appends wait gives up leadership; nobody campaigns without
-   * one. Default: one election timeout, electionTicks * tickMs.
+   * A leader whose disk has not answered for so long while appends, or reads of old entries, wait gives up leadership;
+   * nobody campaigns without one. Default: one election timeout, electionTicks * tickMs.
    */
   diskTimeoutMs?: number | undefined;
   /**
@@ -252,8 +254,8 @@ export interface RaftNodeOptions {
    */
   linkBufferBytes?: number | undefined;
   /**
-   * Bytes of one proposal, which has 24 more in a session; less than maxFrameBytes. The leader's count as well. Default
-   * 8 MiB.
+   * Bytes of one proposal, which has 24 more in a session; less than maxFrameBytes, and 32 MiB at most. The leader's
+   * count as well. Default 8 MiB.
    */
   maxProposalBytes?: number | undefined;
   /** Proposals waiting for the driver; more are refused with RAFT_OVERLOADED. Default 65,536. */
@@ -273,7 +275,8 @@ export interface RaftNodeOptions {
    */
   leaderlessTimeoutMs?: number | undefined;
   /**
-   * Milliseconds after which any proposal or read is given up (RAFT_TIMEOUT), whatever timeoutMs its call was given.
+   * Milliseconds after which any proposal, read or change of members is given up (RAFT_TIMEOUT), whatever timeoutMs its
+   * call was given.
    * Default 60,000.
    */
   requestTimeoutMs?: number | undefined;
@@ -282,7 +285,7 @@ export interface RaftNodeOptions {
   /**
    * Gets a line for each election, leader, connection, refusal and fault. Without it faults go to standard error, and,
    * once a member and reason, why there is no connection with it if that does not pass by itself: key, cluster,
-   * version, TLS.
+   * version, certificate, or something else than a node at its address. A member that is not up is told to a logger alone.
    */
   logger?: Logger | undefined;
   /**
