@@ -161,8 +161,8 @@ export interface RaftNodeOptions {
   /** What committed entries are applied to. */
   stateMachine: StateMachine;
   /**
-   * A snapshot is taken when so many bytes of log were applied since the last one; where that was larger, when as many
-   * as it had: then snapshots cost at most as much writing as the log. 0: never for the bytes. Needs
+   * A snapshot is taken when so many bytes of log were applied since the last one, or as many as the last one had, if
+   * it was larger: so snapshots cost at most as much writing as the log. 0: never for the bytes. Needs
    * stateMachine.snapshot. Default 128 MiB.
    */
   snapshotEveryBytes?: number | undefined;
@@ -242,8 +242,8 @@ export interface RaftNodeOptions {
   /** Appends on the way to one follower, as etcd raft's MaxInflightMsgs. Default 256. */
   maxInflightMsgs?: number | undefined;
   /**
-   * Bytes on the way to one follower, by message the last of which may cross it: at least maxSizePerMsg. What a path
-   * carries in a second is this by its round trip. Default 8 MiB.
+   * Bytes of appends on the way to one follower. The last of them may cross this; then the next waits for an answer. So
+   * a path carries about this much in one round trip. At least maxSizePerMsg. Default 8 MiB.
    */
   maxInflightBytes?: number | undefined;
   /** Bytes of one frame between nodes; the same on every member. Default 64 MiB. */
@@ -268,10 +268,10 @@ export interface RaftNodeOptions {
    */
   forwardProposals?: boolean | undefined;
   /**
-   * Milliseconds after which a read, or a proposal that has not left this node, is given up if no leader was known
-   * meanwhile (RAFT_NO_LEADER), and a proposal in this node's log, of yet unknown fate, if this node has not led
-   * meanwhile (RAFT_LEADERSHIP_LOST). Default: five election
-   * timeouts, 5 * electionTicks * tickMs.
+   * How many milliseconds calls wait for a leader. With none for so long, reads, and proposals that have not left
+   * this node, reject with RAFT_NO_LEADER. A proposal in this node's log, whose fate is not known, rejects with
+   * RAFT_LEADERSHIP_LOST when this node has not led for so long. Default: five election timeouts, 5 * electionTicks *
+   * tickMs.
    */
   leaderlessTimeoutMs?: number | undefined;
   /**
