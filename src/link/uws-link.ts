@@ -147,7 +147,11 @@ class SocketLink implements UwsLink {
     this.silenceMs = silenceMs;
     const writer = new FrameWriter({ clusterId, from: id, crc32c, targetBytes, maxBytes: maxFrameBytes });
     this.guests = new Guests(this.self, this.peers, this.notices, this.refusals);
-    this.sender = new FrameSender(writer, (_to, frame) => this.carrier!.send(frame));
+    this.sender = new FrameSender(
+      writer,
+      (_to, frame) => this.carrier!.send(frame),
+      (to) => this.notices.tooLong(to),
+    );
     this.reader = new FrameReader({ clusterId, self: id, crc32c });
     for (const [peer, address] of Object.entries(options.peers)) this.addPeer(Number(peer), address);
     this.acceptor = newAcceptor(options.acceptor, {

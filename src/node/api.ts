@@ -246,7 +246,10 @@ export interface RaftNodeOptions {
    * a path carries about this much in one round trip. At least maxSizePerMsg. Default 8 MiB.
    */
   maxInflightBytes?: number | undefined;
-  /** Bytes of one frame between nodes; the same on every member. Default 64 MiB. */
+  /**
+   * Bytes of one frame between nodes; the same on every member, and never less than the longest entry in a log needs
+   * (docs/operate.md, Options that may change). Default 64 MiB.
+   */
   maxFrameBytes?: number | undefined;
   /**
    * Bytes that the link holds for one peer: at least maxInflightBytes and one message, so that nothing is dropped for
