@@ -32,10 +32,13 @@ export class FrameSender {
   private current: LinkPeerStats | null = null;
   private readonly writer: FrameWriter;
   private readonly post: PostFrame;
+  /** A message to that peer is in no frame. Called from inside `send`. */
+  private readonly onTooLong: (to: number) => void;
 
-  constructor(writer: FrameWriter, post: PostFrame) {
+  constructor(writer: FrameWriter, post: PostFrame, onTooLong: (to: number) => void = () => {}) {
     this.writer = writer;
     this.post = post;
+    this.onTooLong = onTooLong;
   }
 
   /**
@@ -79,6 +82,7 @@ export class FrameSender {
       part.logTerm = logTerm;
       if (count === 0 || writer.add(part) !== FrameAdded) {
         this.dropped(to);
+        this.onTooLong(to);
         return;
       }
       first += count;

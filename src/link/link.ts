@@ -33,6 +33,8 @@ export interface LinkHandler {
    * broke: Progress must probe again.
    */
   onUnreachable(peer: number): void;
+  /** That was so because no frame holds the message (maxFrameBytes): it will not go the next time, either. */
+  onTooLong?(peer: number): void;
   /** The path by which `peer` hears us opened or closed. */
   onPeer(peer: number, connected: boolean): void;
   /**

@@ -9,6 +9,7 @@ export class Notices {
   private changes: number[] = [];
   private unreachables = new Set<number>();
   private paths = new Set<number>();
+  private tooLongs = new Set<number>();
   private scheduled = false;
   private closed = false;
 
@@ -19,6 +20,11 @@ export class Notices {
 
   path(peer: number): void {
     this.paths.add(peer);
+    this.schedule();
+  }
+
+  tooLong(peer: number): void {
+    this.tooLongs.add(peer);
     this.schedule();
   }
 
@@ -39,15 +45,17 @@ export class Notices {
   }
 
   private deliver(): void {
-    const { changes, unreachables, paths, handler } = this;
+    const { changes, unreachables, paths, tooLongs, handler } = this;
     this.scheduled = false;
     this.changes = [];
     this.unreachables = new Set();
     this.paths = new Set();
+    this.tooLongs = new Set();
     if (handler === null) return;
     // First: what is sent again because a connection is there is not what may have been lost with the one before.
     for (const peer of unreachables) if (!this.closed) handler.onUnreachable(peer);
     for (const change of changes) if (!this.closed) handler.onPeer(Math.abs(change), change > 0);
     for (const peer of paths) if (!this.closed) handler.onPath?.(peer);
+    for (const peer of tooLongs) if (!this.closed) handler.onTooLong?.(peer);
   }
 }

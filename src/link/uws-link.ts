@@ -2,6 +2,7 @@
 // that the peer opened, one for each lane (guests.ts). Here: who is dialled, frames out, frames in, and what the owner
 // is told of them. Main thread.
 import { randomInt } from "node:crypto";
+import { isMainThread } from "node:worker_threads";
 import { assert } from "../base/assert.js";
 import { NO_DATA } from "../base/bytes.js";
 import { crc32c } from "../base/crc32c.js";
@@ -68,7 +69,7 @@ export interface UwsLinkOptions {
    * only where both ends turn it off. Default true.
    */
   frameTags?: boolean;
-  /** What accepts connections. Default: uWebSockets.js where one is installed and loads, else `ws`. */
+  /** What accepts connections. Default: uWebSockets.js where one is installed and loads, `ws` else and in a worker thread. */
   acceptor?: AcceptorKind | undefined;
 }
 
@@ -146,7 +147,11 @@ class SocketLink implements UwsLink {
     this.silenceMs = silenceMs;
     const writer = new FrameWriter({ clusterId, from: id, crc32c, targetBytes, maxBytes: maxFrameBytes });
     this.guests = new Guests(this.self, this.peers, this.notices, this.refusals);
-    this.sender = new FrameSender(writer, (_to, frame) => this.carrier!.send(frame));
+    this.sender = new FrameSender(
+      writer,
+      (_to, frame) => this.carrier!.send(frame),
+      (to) => this.notices.tooLong(to),
+    );
     this.reader = new FrameReader({ clusterId, self: id, crc32c });
     for (const [peer, address] of Object.entries(options.peers)) this.addPeer(Number(peer), address);
     this.acceptor = newAcceptor(options.acceptor, {
@@ -409,6 +414,8 @@ function newAcceptor(kind: AcceptorKind | undefined, options: AcceptorOptions): 
   const refusal = kind === "uws" ? refusalOfUws(options.tls !== null) : null;
   if (refusal !== null) throw new RaftmarkError("RAFT_BAD_OPTION", `acceptor: ${refusal}`);
   if (options.tls !== null) return new WsAcceptor(options, "for TLS");
+  // Its listening socket outlives a thread that ends by an error, process.exit() or terminate(), and Node.js then aborts the process.
+  if (!isMainThread && kind === undefined) return new WsAcceptor(options, "in a worker thread");
   const uws = loadNativeUws();
   return uws === null
     ? new WsAcceptor(options, "no uWebSockets.js loads here")

@@ -12,7 +12,8 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
   /**
    * Milliseconds after which the call rejects with RAFT_TIMEOUT, if it has not ended before: a number above 0 and below
-   * 2^31. Default: requestTimeoutMs, which bounds every call of propose and readBarrier.
+   * 2^31. Default: requestTimeoutMs, which bounds every proposal, read and change of members; whenLeader and takeSnapshot
+   * wait without end.
    */
   timeoutMs?: number | undefined;
 }
@@ -37,7 +38,8 @@ export interface StateMachine {
    * promise of that: then the entries count as applied (for proposals, reads, status().applied) when it resolves, and
    * there is no other call before. Entries that commit meanwhile come in one call afterwards; if they exceed four times
    * maxSizePerMsg (4 MiB at most) they stay in the log, and a leader holds back proposals (in the end with
-   * RAFT_OVERLOADED). Without a promise nothing waits. A promise among the results fences the node.
+   * RAFT_OVERLOADED). Without a promise nothing waits. An array of another length, or a promise in it, fences the
+   * node.
    *
    * Entries and their bytes are borrowed until apply has returned and its promise has resolved. They are the log's own,
    * are sent to members that lag, and their memory is used again: never write to them, and copy whatever is kept
@@ -159,8 +161,8 @@ export interface RaftNodeOptions {
   /** What committed entries are applied to. */
   stateMachine: StateMachine;
   /**
-   * A snapshot is taken when so many bytes of log were applied since the last one; where that was larger, when as many
-   * as it had: then snapshots cost at most as much writing as the log. 0: never for the bytes. Needs
+   * A snapshot is taken when so many bytes of log were applied since the last one, or as many as the last one had, if
+   * it was larger: so snapshots cost at most as much writing as the log. 0: never for the bytes. Needs
    * stateMachine.snapshot. Default 128 MiB.
    */
   snapshotEveryBytes?: number | undefined;
@@ -190,8 +192,8 @@ export interface RaftNodeOptions {
   /** Default 1. */
   heartbeatTicks?: number | undefined;
   /**
-   * A leader whose disk has not answered for so long while appends wait gives up leadership; nobody campaigns without
-   * one. Default: one election timeout, electionTicks * tickMs.
+   * A leader whose disk has not answered for so long while appends, or reads of old entries, wait gives up leadership;
+   * nobody campaigns without one. Default: one election timeout, electionTicks * tickMs.
    */
   diskTimeoutMs?: number | undefined;
   /**
@@ -240,11 +242,14 @@ export interface RaftNodeOptions {
   /** Appends on the way to one follower, as etcd raft's MaxInflightMsgs. Default 256. */
   maxInflightMsgs?: number | undefined;
   /**
-   * Bytes on the way to one follower, by message the last of which may cross it: at least maxSizePerMsg. What a path
-   * carries in a second is this by its round trip. Default 8 MiB.
+   * Bytes of appends on the way to one follower. The last of them may cross this; then the next waits for an answer. So
+   * a path carries about this much in one round trip. At least maxSizePerMsg. Default 8 MiB.
    */
   maxInflightBytes?: number | undefined;
-  /** Bytes of one frame between nodes; the same on every member. Default 64 MiB. */
+  /**
+   * Bytes of one frame between nodes; the same on every member, and never less than the longest entry in a log needs
+   * (docs/operate.md, Options that may change). Default 64 MiB.
+   */
   maxFrameBytes?: number | undefined;
   /**
    * Bytes that the link holds for one peer: at least maxInflightBytes and one message, so that nothing is dropped for
@@ -252,8 +257,8 @@ export interface RaftNodeOptions {
    */
   linkBufferBytes?: number | undefined;
   /**
-   * Bytes of one proposal, which has 24 more in a session; less than maxFrameBytes. The leader's count as well. Default
-   * 8 MiB.
+   * Bytes of one proposal, which has 24 more in a session; less than maxFrameBytes, and 32 MiB at most. The leader's
+   * count as well. Default 8 MiB.
    */
   maxProposalBytes?: number | undefined;
   /** Proposals waiting for the driver; more are refused with RAFT_OVERLOADED. Default 65,536. */
@@ -266,14 +271,15 @@ export interface RaftNodeOptions {
    */
   forwardProposals?: boolean | undefined;
   /**
-   * Milliseconds after which a read, or a proposal that has not left this node, is given up if no leader was known
-   * meanwhile (RAFT_NO_LEADER), and a proposal in this node's log, of yet unknown fate, if this node has not led
-   * meanwhile (RAFT_LEADERSHIP_LOST). Default: five election
-   * timeouts, 5 * electionTicks * tickMs.
+   * How many milliseconds calls wait for a leader. With none for so long, reads, and proposals that have not left
+   * this node, reject with RAFT_NO_LEADER. A proposal in this node's log, whose fate is not known, rejects with
+   * RAFT_LEADERSHIP_LOST when this node has not led for so long. Default: five election timeouts, 5 * electionTicks *
+   * tickMs.
    */
   leaderlessTimeoutMs?: number | undefined;
   /**
-   * Milliseconds after which any proposal or read is given up (RAFT_TIMEOUT), whatever timeoutMs its call was given.
+   * Milliseconds after which any proposal, read or change of members is given up (RAFT_TIMEOUT), whatever timeoutMs its
+   * call was given.
    * Default 60,000.
    */
   requestTimeoutMs?: number | undefined;
@@ -282,7 +288,7 @@ export interface RaftNodeOptions {
   /**
    * Gets a line for each election, leader, connection, refusal and fault. Without it faults go to standard error, and,
    * once a member and reason, why there is no connection with it if that does not pass by itself: key, cluster,
-   * version, TLS.
+   * version, certificate, or something else than a node at its address. A member that is not up is told to a logger alone.
    */
   logger?: Logger | undefined;
   /**
@@ -292,7 +298,8 @@ export interface RaftNodeOptions {
   frameTags?: boolean | undefined;
   /**
    * What accepts connections: uWebSockets.js, which is not installed with raftmark, or `ws`. Default: uWebSockets.js
-   * where one is installed and loads, else `ws`; metrics.link says which.
+   * where one is installed and loads, `ws` else, with TLS, and in a worker thread: a thread that ends without close()
+   * takes its process with it where uWebSockets.js listens. metrics.link says which.
    */
   acceptor?: AcceptorKind | undefined;
   /**

@@ -30,7 +30,7 @@ export interface SnapshotEvent {
   readonly bytes: number;
   /** Who sent it; 0: it was taken here. */
   readonly from: number;
-  /** Not null: it failed. The node goes on, and it is tried again later. */
+  /** Not null: it failed. The node goes on, and tries again later if a snapshot is due. */
   readonly error: RaftmarkError | null;
 }
 

@@ -75,6 +75,7 @@ export function linkEvents(parts: LinkEventsParts): LinkHandler {
     isRemoved: (peer) => book.isRemoved(peer),
     onSnapshotMessage: (peer, bytes, lane) => snapshots.sender.onMessage(peer, bytes, lane),
     onSnapshotLaneClosed: (peer, lane) => snapshots.sender.onClosed(peer, lane),
+    onTooLong: (peer) => peerLines.tooLong(peer),
     onUnreached: (peer, address, why) => peerLines.unreached(peer, address, why),
   };
 }

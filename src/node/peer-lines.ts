@@ -98,6 +98,16 @@ export class PeerLines {
     else this.parts.teller.warn({ peer, address }, text, kind);
   }
 
+  /** An entry from when maxFrameBytes was larger. */
+  tooLong(peer: number): void {
+    const text =
+      `node ${peer} needs an entry that is too long for a frame, and stays behind: start all members with a larger ` +
+      "maxFrameBytes, as it was when that was proposed";
+    const kind = `too long ${peer}`;
+    const isLoud = this.isNew(this.wordsOf(peer), kind);
+    this.parts.teller[isLoud ? "warnLoudly" : "warn"]({ peer }, text, kind);
+  }
+
   /** A stranger may call itself anything, and come again and again: it is told to a logger alone. */
   refused(refusal: LinkRefusal, isMember: boolean): void {
     const { peer, code, by } = refusal;

@@ -117,7 +117,8 @@ export class RaftNode extends SafeEmitter {
   /**
    * Opens the node's log (recovering what is durable), listens, dials its peers and starts its clock. Rejects
    * with RAFT_BAD_OPTION, RAFT_MEMBERSHIP_DIFFERS, WAL_LOCKED, WAL_CORRUPT, WAL_NOT_WRITABLE, WAL_NO_SPACE, WAL_IO,
-   * RAFT_UNSUPPORTED, RAFT_ABORTED, RAFT_ADDRESS_IN_USE or RAFT_LINK; nothing is left open then.
+   * RAFT_UNSUPPORTED, RAFT_ABORTED, RAFT_ADDRESS_IN_USE or RAFT_LINK, or with what stateMachine.restore failed with, as it
+   * is; nothing is left open then.
    */
   static async open(options: RaftNodeOptions): Promise<RaftNode> {
     const resolved = resolveOptions(options);
@@ -493,8 +494,8 @@ export class RaftNode extends SafeEmitter {
   /**
    * Ends the node in order. From the call on it takes no proposals and reads (RAFT_CLOSED). If it leads, it hands its
    * leadership to the most advanced voter that is connected; then it waits for the proposals and reads that are under
-   * way, and for apply and restore. What has no outcome within `timeoutMs` rejects with RAFT_CLOSED and a true
-   * `mayCommit`. At last what was appended becomes durable, which waits for the disk, and files and sockets close.
+   * way, and for apply and restore. What has no outcome within `timeoutMs` rejects with RAFT_CLOSED; `mayCommit` is true
+   * for a proposal that is in a log, or may be, and false for one that still waited. At last what was appended becomes durable, which waits for the disk, and files and sockets close.
    * Rejects with RAFT_BAD_OPTION, and then the node runs on.
    */
   close(options?: CloseOptions): Promise<void> {

@@ -4,6 +4,7 @@ import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { Worker } from "node:worker_threads";
 import { loadNativeUws } from "../../src/link/native-uws.js";
 import { tempDir } from "../temp-dir.js";
 
@@ -65,4 +66,21 @@ test("the repack is not loaded without a binary for this Node, and its fallback 
   const shouts = { ...repack, source: "throw process.exit(3);", binary: false };
   assert.equal(among(t, [shouts]), null);
   assert.equal(among(t, [{ ...repack, source: "module.exports = { App() {} };" }]), null);
+});
+
+test("in a worker thread it is not taken unasked: one that is ended while it listens would abort the process", async () => {
+  const { href } = new URL("../../src/link/index.js", import.meta.url);
+  const source = `
+    import { parentPort } from "node:worker_threads";
+    import { createUwsLink } from ${JSON.stringify(href)};
+    const link = createUwsLink({ id: 1, clusterId: 1, listen: "127.0.0.1:0", peers: {}, secret: "0123456789abcdef" });
+    await link.start({});
+    parentPort.postMessage(link.implementation);`;
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`));
+  const implementation = await new Promise((resolve, reject) => {
+    worker.once("message", resolve);
+    worker.once("error", reject);
+  });
+  await worker.terminate();
+  assert.match(String(implementation), /^ws on node:net \(in a worker thread/);
 });

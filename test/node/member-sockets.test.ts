@@ -189,3 +189,22 @@ test("a member that was away while the others moved is reached by them, and hear
   const back = await open(3, before);
   await until("it has the log", WAIT_MS, () => back.machine.log.includes("at other places"));
 });
+
+test("a member that needs an entry from when maxFrameBytes was larger stays behind, and the leader says so", async (t) => {
+  const dir = tempDir(t);
+  const at = await freePeers(3);
+  const open = (id: number, more: Given): Promise<Running> =>
+    openNode(t, dir, id, 1, { listen: at[id]!, peers: those(at, 1, 2, 3), ...more });
+  let running = await Promise.all([1, 2].map((id) => open(id, {})));
+  await (await leaderOf(running)).node.propose(new Uint8Array(100_000));
+  for (const { node } of running) await node.close();
+  running = await Promise.all([1, 2, 3].map((id) => open(id, { maxFrameBytes: 65_536 })));
+  const told = () =>
+    running.some(
+      ({ lines }) => lines.matching(/node 3 needs an entry that is too long for a frame/).length > 0,
+    );
+  await until("it is told", WAIT_MS, told);
+  for (const { node } of running) await node.close();
+  running = await Promise.all([1, 2, 3].map((id) => open(id, {})));
+  await running[2]!.node.readBarrier();
+});

@@ -1,5 +1,6 @@
 // A node's figures as prom-client serves them.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { Registry } from "prom-client";
 import type { NodeMetrics, RaftNode } from "../../src/index.js";
@@ -166,4 +167,17 @@ test("swapped arguments are refused with what they must be", async (t) => {
     code,
     message: /a RaftNode, not un/,
   });
+});
+
+test("every figure is in docs/operate.md", async (t) => {
+  const [node] = await openThree(t);
+  const register = new Registry();
+  registerMetrics(register, node!);
+  const text = readFileSync(new URL("../../../docs/operate.md", import.meta.url), "utf8");
+  const names = register.getMetricsAsArray().map(({ name }) => name.replace("raftmark_", ""));
+  assert.ok(names.length > 50);
+  assert.deepEqual(
+    names.filter((name) => !text.includes(`\`${name}\``) && !text.includes(`\`${name}{`)),
+    [],
+  );
 });
